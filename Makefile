@@ -1,0 +1,72 @@
+# Sluice. `make demo` shows it working on a real cluster; `make test` checks everything that CI checks.
+SHELL := /bin/bash
+UV_VERSION := 0.13.9
+UV := build/uv/bin/uv
+PYTHON := .venv/bin/python
+PYTEST := .venv/bin/pytest
+CLUSTER ?= auto
+SCENARIO ?= default
+KEEP ?=
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full lint unit simulation integration e2e bench bench-judge crds lab-up lab-down lab-status images clean
+
+help: ## Show the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	@command -v python3 >/dev/null || { echo "python3 (3.11 or newer) is needed"; exit 1; }
+	@python3 -m venv build/uv 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv && python3 -m venv build/uv; }
+	@build/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) pyproject.toml uv.lock
+	@$(UV) sync --frozen --quiet && touch $@
+
+setup: .venv/.synced ## Install the Python environment
+
+demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
+	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
+
+test: lint unit integration e2e ## Everything that CI runs
+
+test-full: lint ## Everything, with the slow ones
+	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@$(PYTEST) tests/integration tests/e2e
+
+lint: setup ## Format, lint, types, layers
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/pyright
+	@.venv/bin/lint-imports
+
+unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
+	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
+
+integration: setup ## Against a real API server
+	@$(PYTEST) -m "not slow" tests/integration
+
+e2e: setup ## On a real node, with real traffic
+	@$(PYTEST) -m "not slow" tests/e2e
+
+bench-judge: setup ## Error rates and delays of the judge
+	@$(PYTHON) -m tests.benchmarks.judge
+
+bench: setup ## Figures of docs/benchmarks.md
+	@$(PYTHON) -m tests.benchmarks
+
+crds: setup ## Regenerate the CRDs and install.yaml
+	@$(PYTHON) -m sluice.api.crd
+
+lab-up: setup ## Start the one-node Kubernetes of the lab
+	@$(PYTHON) -m lab up
+
+lab-down: setup ## Stop it, also after a crash
+	@$(PYTHON) -m lab down
+
+lab-status: setup ## Show its addresses
+	@$(PYTHON) -m lab status
+
+clean: ## Remove what was built here
+	@rm -rf build dist .venv
