@@ -1,0 +1,112 @@
+"""What every kind of the API has in common: naming, immutability, and the value types without floats."""
+
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+from sluice.api import cel
+from sluice.api.cel import Cel, PercentRange
+
+GROUP: Final = "sluice.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+Percent = Annotated[str, Field(pattern=r"^(100(\.0{1,3})?|[0-9]{1,2}(\.[0-9]{1,3})?)%$", max_length=7)]
+"""A share of a whole as a string such as `"0.5%"`, from `0%` to `100%`, at most three decimals."""
+
+PositivePercent = Annotated[Percent, PercentRange(at_most=80, positive=True)]
+"""A limit for a failure ratio: never 0 %, which no finite number of requests can prove."""
+
+Probability = Annotated[Percent, PercentRange(at_most=50, positive=True)]
+"""An error probability: never 0 %, which would need infinite evidence."""
+
+TolerancePercent = Annotated[
+    str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,3})?%$", max_length=9), PercentRange(at_most=1000, positive=False)
+]
+"""A relative allowance such as `"25%"`; from 0 % to 1000 %."""
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""The name of an object that we refer to (DNS-1123 label)."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""The name of an object whose kind allows dots (DNS-1123 subdomain)."""
+
+Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+"""A moment as RFC 3339 in UTC, such as `2026-03-01T12:00:00Z`."""
+
+QUANTITY: Final = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY, "maxLength": 32}),
+]
+"""An amount as Kubernetes writes it: `500m`, `2Gi`, or a plain number, which becomes a string here."""
+
+OpaqueObject: TypeAlias = dict[str, Any]
+"""A fragment of Kubernetes' own API that we pass through unread; the API server judges it when it is used."""
+
+
+class ApiModel(BaseModel):
+    """Base of all parts of a kind: camelCase on the wire, immutable in memory, unknown fields ignored.
+
+    Unknown fields are ignored rather than refused, so that an operator that is older than its CRDs keeps working;
+    the API server has pruned real mistakes before we see them.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+    )
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = ()
+    """Rules that bind several fields of this model."""
+    mutable_fields: ClassVar[frozenset[str] | None] = None
+    """Where given (names on the wire): the only fields that may change after creation."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Adds this model's rules to its schema, so that they stand wherever the model is used."""
+        reference = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        schema.update(cel.with_rules(schema, (*cls.cel_rules, *cls._immutability())))
+        return reference
+
+    @classmethod
+    def _immutability(cls) -> tuple[Cel, ...]:
+        if (mutable := cls.mutable_fields) is None:
+            return ()
+        wire = {field.alias or name: field for name, field in cls.model_fields.items()}
+        return tuple(
+            cel.immutable(name, optional=not field.is_required()) for name, field in wire.items() if name not in mutable
+        )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The object as the API server stores it: camelCase, JSON types, absent fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class ObjectMeta(ApiModel):
+    """The part of Kubernetes' ObjectMeta that is used here."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+def fraction(percent: str) -> float:
+    """The number behind a percentage string: `"0.5%"` is 0.005."""
+    return float(percent.removesuffix("%")) / 100.0

@@ -1,0 +1,102 @@
+"""The CRDs, generated from the models: `python -m sluice.api.crd DIRECTORY …` writes a file for each kind."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol
+
+import yaml
+from pydantic import BaseModel
+
+from sluice.api import schema
+from sluice.api.base import GROUP, VERSION
+from sluice.api.schema import Schema
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+
+
+class Kind(Protocol):
+    """What a model says beside its fields when it is the root of a kind."""
+
+    kind: ClassVar[str]
+    plural: ClassVar[str]
+    short_names: ClassVar[tuple[str, ...]]
+    scope: ClassVar[str]
+    printer_columns: ClassVar[tuple[dict[str, Any], ...]]
+
+
+KINDS: Final[tuple[type[BaseModel], ...]] = (ModelDeployment, ModelRollout, ServingRuntime, RolloutPolicy)
+
+HEADER: Final = "# Generated from the models in operator/sluice/api by `make crds`; do not edit.\n"
+TYPE_META: Final[dict[str, Schema]] = {
+    "apiVersion": {"description": "Version of the schema of this object.", "type": "string"},
+    "kind": {"description": "Kind of this object.", "type": "string"},
+    "metadata": {"type": "object"},
+}
+
+
+def crd(model: Any) -> Schema:
+    """The CustomResourceDefinition of a kind; raises `schema.Unsupported` naming a field that cannot be expressed."""
+    kind: Kind = model
+    version: Schema = {"name": VERSION, "served": True, "storage": True}
+    if "status" in model.model_fields:
+        version["subresources"] = {"status": {}}
+    version["additionalPrinterColumns"] = list(kind.printer_columns)
+    version["schema"] = {"openAPIV3Schema": root_schema(model)}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "sluice"}},
+        "spec": {
+            "group": GROUP,
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": list(kind.short_names),
+                "categories": ["sluice"],
+            },
+            "scope": kind.scope,
+            "versions": [version],
+        },
+    }
+
+
+def root_schema(model: Any) -> Schema:
+    """The whole object's schema: metadata is the API server's own, the spec has defaults, the status has none."""
+    with_defaults, without = (schema.structural(model, model.kind, defaults=defaults) for defaults in (True, False))
+    parts = {
+        name: (without if name == "status" else with_defaults)["properties"][name]
+        for name in with_defaults["properties"]
+        if name != "metadata"
+    }
+    rest = {key: value for key, value in without.items() if key not in ("properties", "required")}
+    required = [name for name in without.get("required", []) if name != "metadata"]
+    return {**rest, "properties": {**TYPE_META, **parts}, "required": required}
+
+
+def file_name(model: Any) -> str:
+    """Name of the file that a kind's CRD is kept in."""
+    return f"{GROUP}_{model.plural}.yaml"
+
+
+def rendered(model: Any) -> str:
+    """The CRD as YAML."""
+    return HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=120, allow_unicode=True)
+
+
+def main(directories: Sequence[str]) -> None:
+    """Writes every kind's CRD into each directory; prints them all where none is given."""
+    if not directories:
+        print("---\n".join(rendered(model) for model in KINDS), end="")
+    for directory in map(Path, directories):
+        directory.mkdir(parents=True, exist_ok=True)
+        for model in KINDS:
+            (directory / file_name(model)).write_text(rendered(model))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,188 @@
+"""Parts that several kinds share: objectives, steps and conditions."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel, Name, PositivePercent, Time, TolerancePercent
+from sluice.api.cel import Cel
+
+
+class Strategy(StrEnum):
+    CANARY = "Canary"
+
+
+class OnDeadline(StrEnum):
+    HOLD = "Hold"
+    PROMOTE = "Promote"
+    ROLL_BACK = "RollBack"
+
+
+class Source(StrEnum):
+    GATEWAY = "Gateway"
+    QUERY = "Query"
+
+
+class Events(StrEnum):
+    SERVER_ERRORS = "ServerErrors"
+    CLIENT_ERRORS = "ClientErrors"
+
+
+Selector = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Cel(
+        "self.matches('^[a-zA-Z_:][a-zA-Z0-9_:]*[{]([^{}]|[{][{](revision|namespace|name)[}][}])*[}]$')",
+        message='must be the selector of a raw counter, such as feedback_total{revision="{{revision}}"}: functions are '
+        "refused because evidence needs each series' own resets; placeholders are revision, namespace and name",
+    ),
+    Cel(
+        "self.contains('{{revision}}')",
+        message="must contain {{revision}}, otherwise the versions cannot be told apart",
+    ),
+]
+"""A Prometheus series selector of a raw counter that tells revisions apart."""
+
+
+class FailureRatio(ApiModel):
+    """A share of counted failures among counted requests, from raw counters."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.source == 'Query' ? (has(self.total) && has(self.failures) && !has(self.events)) : "
+            "(!has(self.total) && !has(self.failures) && has(self.events))",
+            message="source Query needs total and failures (and no events); source Gateway needs events "
+            "(and neither total nor failures)",
+        ),
+        Cel(
+            "has(self.maximum) || has(self.ignoreBelow) || has(self.relativeTolerance)",
+            message="give at least one of maximum, ignoreBelow and relativeTolerance",
+        ),
+        Cel(
+            "!has(self.maximum) || !has(self.ignoreBelow) || "
+            "double(self.ignoreBelow.replace('%', '')) <= double(self.maximum.replace('%', ''))",
+            message="ignoreBelow must not be above maximum",
+        ),
+    )
+
+    source: Source = Source.GATEWAY
+    """Where the counters come from: the gateway's own series (Gateway) or your series selectors (Query)."""
+    events: Events | None = None
+    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made) or ClientErrors (4xx)."""
+    total: Selector | None = None
+    """Selector of the raw counter of all requests; `{{revision}}`, `{{namespace}}` and `{{name}}` are filled in, such as
+    `feedback_total{revision="{{revision}}"}`."""
+    failures: Selector | None = None
+    """Selector of the raw counter of failures; must count a part of what `total` counts."""
+    maximum: PositivePercent | None = None
+    """The highest acceptable failure ratio."""
+    ignore_below: PositivePercent | None = None
+    """Ratios below this are negligible: they never roll back, and proof of them advances."""
+    relative_tolerance: TolerancePercent | None = None
+    """How much worse than the stable version is still acceptable, relative to its ratio."""
+
+
+class Latency(ApiModel):
+    """Response times, judged on the share of requests slower than a histogram boundary."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.maximumMillis) || has(self.relativeTolerance)",
+            message="give maximumMillis (with percentile) or relativeTolerance",
+        ),
+        Cel(
+            "has(self.maximumMillis) == has(self.percentile)",
+            message="percentile and maximumMillis go together",
+        ),
+    )
+
+    source: Literal[Source.GATEWAY] = Source.GATEWAY
+    """Where the histogram comes from; only Gateway."""
+    percentile: Annotated[int, Field(ge=50, le=99)] | None = None
+    """The percentile that `maximumMillis` speaks of."""
+    maximum_millis: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
+    """The highest acceptable latency at `percentile`, in milliseconds."""
+    relative_tolerance: TolerancePercent | None = None
+    """How much larger than the stable version's the share of slow requests may be."""
+    ignore_below_millis: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
+    """Boundaries below this many milliseconds are not looked at."""
+
+
+class Objective(ApiModel):
+    """One thing that must stay good during a release."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.failureRatio) != has(self.latency)",
+            message="give exactly one of failureRatio and latency",
+        ),
+        Cel(
+            "!has(self.failureRatio) || !self.required "
+            "|| has(self.failureRatio.maximum) || has(self.failureRatio.ignoreBelow)",
+            message="a required failureRatio needs maximum or ignoreBelow: with relativeTolerance alone "
+            "nothing can be proven when no failure happens; add one of them or say required: false",
+        ),
+    )
+
+    name: Name
+    """Its name in status, events and metrics."""
+    required: bool = True
+    """Whether a step needs proof of this objective; when false it can roll back, but need not be proven."""
+    failure_ratio: FailureRatio | None = None
+    """Judge a share of failures."""
+    latency: Latency | None = None
+    """Judge response times."""
+
+
+class CanaryStep(ApiModel):
+    """One step of a canary."""
+
+    weight: Annotated[int, Field(ge=1, le=100)]
+    """The candidate's share of the traffic in percent; 100 begins the bake."""
+
+
+Steps = Annotated[
+    list[CanaryStep],
+    Field(min_length=1, max_length=20),
+    Cel(
+        "self.map(step, step.weight).isSorted() && self.all(a, self.exists_one(b, a.weight == b.weight)) "
+        "&& self[size(self) - 1].weight == 100",
+        message="weights must increase from step to step and end with 100",
+    ),
+]
+"""Increasing weights that end with 100."""
+
+Objectives = Annotated[
+    list[Objective],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ),
+]
+
+
+class ConditionStatus(StrEnum):
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(ApiModel):
+    """One observed aspect of an object (Kubernetes' standard condition)."""
+
+    type: Annotated[str, Field(max_length=64)]
+    status: ConditionStatus
+    reason: Annotated[str, Field(max_length=64)]
+    message: Annotated[str, Field(max_length=1024)] = ""
+    last_transition_time: Time
+    observed_generation: int = 0
+
+
+Conditions = Annotated[
+    list[Condition],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]

@@ -1,0 +1,259 @@
+"""ModelDeployment: which model version should serve."""
+
+from typing import Annotated, Any, ClassVar, Final
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Quantity, Time
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1.common import Conditions, Objectives, OnDeadline, Steps, Strategy
+
+SUPPORTED_SCHEMES: Final = ("s3",)
+
+Uri = Annotated[
+    str,
+    Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
+    Cel("self.startsWith('s3://')", message="scheme is not supported; use s3://bucket/path"),
+    Cel(
+        "!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]')",
+        message="does not name a bucket and a path; use s3://bucket/path",
+    ),
+]
+"""Where a model is."""
+
+EnvVar = Annotated[
+    OpaqueObject,
+    Field(
+        json_schema_extra={
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 253, "description": "Name of the variable."},
+                "value": {"type": "string", "maxLength": 32_768, "description": "Its value."},
+            },
+        }
+    ),
+]
+"""A Kubernetes EnvVar."""
+
+
+class LocalObjectRef(ApiModel):
+    """A reference to an object in the same namespace."""
+
+    name: ObjectName
+    """The object's name."""
+
+
+class ModelSpec(ApiModel):
+    """The model: a file or folder outside the server image."""
+
+    name: (
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")] | None
+    ) = None
+    """Served model name; default metadata.name. The same for every revision, so that clients never change."""
+    format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
+    uri: Uri
+    """Where the model is: s3://bucket/path to one file or a folder. Changing it is a release."""
+    version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """A label for people."""
+    credentials_secret_ref: LocalObjectRef | None = None
+    """A Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."""
+
+
+class RuntimeSpec(ApiModel):
+    """Overrides of the model server."""
+
+    name: ObjectName | None = None
+    """The ServingRuntime; default: the one with the highest priority for the format."""
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = []
+    """Arguments appended to the server's own."""
+    env: Annotated[
+        list[EnvVar],
+        Field(
+            max_length=64,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = []
+    """Environment variables (Kubernetes EnvVar) added to the server's own."""
+
+
+class Resources(ApiModel):
+    """Compute resources of the model server's container."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    """What is set aside for the container, such as cpu: "1"."""
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    """What it may use at most, such as memory: 2Gi."""
+
+
+class GatewayRef(ApiModel):
+    """A reference to a Gateway."""
+
+    name: ObjectName
+    """The Gateway's name."""
+    namespace: Name
+    """The Gateway's namespace."""
+
+
+class Routing(ApiModel):
+    """How requests reach the model."""
+
+    gateway_ref: GatewayRef | None = None
+    """The Gateway to attach to; default from the operator's configuration."""
+    hostnames: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]],
+        Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = []
+    """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    """After this long the gateway answers 504."""
+
+
+class Canary(ApiModel):
+    """Settings of the Canary strategy."""
+
+    steps: Steps
+    """Increasing weights that end with 100."""
+
+
+class Rollout(ApiModel):
+    """How a change is released; what is left out comes from the RolloutPolicy."""
+
+    policy_ref: LocalObjectRef | None = None
+    """The RolloutPolicy; default: the one named default."""
+    strategy: Strategy = Strategy.CANARY
+    """The way of releasing."""
+    canary: Canary | None = None
+    """Settings of the Canary strategy."""
+    objectives: Objectives | None = None
+    """Objectives that replace the policy's."""
+    progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
+    """After this long without a decision onDeadline applies."""
+    on_deadline: OnDeadline | None = None
+    """What happens at the deadline: Hold (the default), Promote or RollBack."""
+    bake_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = None
+    """How long the old version stays warm and the objectives armed after 100 %."""
+
+
+class ModelDeploymentSpec(ApiModel):
+    """What should serve, and how it may change."""
+
+    model: ModelSpec
+    """The model to serve."""
+    runtime: RuntimeSpec | None = None
+    """Choice and overrides of the model server."""
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many pods serve the stable version."""
+    resources: Resources | None = None
+    """Compute resources of the model server."""
+    drain_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+    """How long in-flight requests may take to end when a pod goes away."""
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
+    """Labels of the nodes to run on."""
+    tolerations: Annotated[list[OpaqueObject], Field(max_length=32)] | None = None
+    """Taints to tolerate (Kubernetes Toleration)."""
+    affinity: OpaqueObject | None = None
+    """Scheduling affinity (Kubernetes Affinity)."""
+    image_pull_secrets: (
+        Annotated[
+            list[LocalObjectRef],
+            Field(
+                max_length=16,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Secrets for pulling images."""
+    service_account_name: ObjectName | None = None
+    """The pods' ServiceAccount."""
+    pod_annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)] | None = None
+    """Annotations added to the pods."""
+    routing: Routing = Routing()
+    """How requests reach the model."""
+    rollout: Rollout = Rollout()
+    """How a change is released."""
+
+
+class RevisionStatus(ApiModel):
+    """One revision as it serves now."""
+
+    revision: str
+    """The revision's name, equal to the response header x-model-revision."""
+    model_version: str | None = None
+    """The label model.version, where given."""
+    weight: int = 0
+    """Its share of the traffic in percent."""
+    ready_replicas: int = 0
+    replicas: int = 0
+
+
+class RolloutSummary(ApiModel):
+    """The running release in short; the whole is in the ModelRollout."""
+
+    name: str
+    """The ModelRollout."""
+    strategy: Strategy = Strategy.CANARY
+    verdict: str = ""
+    """Advance, RollBack, Wait or Blind."""
+    reason: str = ""
+    message: str = ""
+    step: int = 0
+    """The current step, counted from 1."""
+    steps: int = 0
+    requests_needed: int | None = None
+    """Candidate requests still needed for the next decision, as far as can be told."""
+    estimated_completion_time: Time | None = None
+
+
+class LastRollout(ApiModel):
+    """One ended release."""
+
+    name: str
+    outcome: str
+    reason: str = ""
+    end_time: Time | None = None
+
+
+class ModelDeploymentStatus(ApiModel):
+    """What serves now."""
+
+    observed_generation: int = 0
+    url: str | None = None
+    """The model's address."""
+    stable: RevisionStatus | None = None
+    candidate: RevisionStatus | None = None
+    rollout: RolloutSummary | None = None
+    last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = []
+    conditions: Conditions = []
+
+
+class ModelDeployment(ApiModel):
+    """A model that should serve, under one stable address, released safely on every change."""
+
+    kind: ClassVar[str] = "ModelDeployment"
+    plural: ClassVar[str] = "modeldeployments"
+    short_names: ClassVar[tuple[str, ...]] = ("mdep",)
+    scope: ClassVar[str] = "Namespaced"
+    printer_columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+        {"name": "Stable", "type": "string", "jsonPath": ".status.stable.revision"},
+        {"name": "Candidate", "type": "string", "jsonPath": ".status.candidate.revision"},
+        {"name": "Weight", "type": "integer", "jsonPath": ".status.candidate.weight"},
+        {"name": "Step", "type": "integer", "jsonPath": ".status.rollout.step"},
+        {"name": "Verdict", "type": "string", "jsonPath": ".status.rollout.verdict"},
+        {"name": "Reason", "type": "string", "jsonPath": ".status.rollout.reason"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+        {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
+    )
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            message="metadata.name must be a DNS-1035 label (lower-case letters, digits and -, beginning with a letter) "
+            "of at most 45 characters: the names of its children are made from it",
+        ),
+    )
+
+    metadata: ObjectMeta
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus = ModelDeploymentStatus()

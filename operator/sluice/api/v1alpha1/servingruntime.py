@@ -1,0 +1,89 @@
+"""ServingRuntime: how to run a model server."""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
+
+
+class ModelLayout(StrEnum):
+    """How the downloader lays a model's files out for the server."""
+
+    PLAIN = "Plain"
+    TRITON_REPOSITORY = "TritonRepository"
+    TRITON_PYTHON_ONNX = "TritonPythonOnnx"
+
+
+class Protocol(StrEnum):
+    V2 = "V2"
+
+
+class RuntimeFormat(ApiModel):
+    """A model format that the server runs."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """The format, such as onnx."""
+    priority: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Among the runtimes of a format the highest wins; 0 is chosen only by name."""
+
+
+class Drain(ApiModel):
+    """How the server is stopped without losing a request."""
+
+    pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    """Pause before the server is told to stop, in which the gateway learns that the pod is gone."""
+
+
+class Metrics(ApiModel):
+    """Where the server exposes metrics of its own."""
+
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    """The container port."""
+    path: Annotated[str, Field(max_length=256)] = "/metrics"
+    """The HTTP path."""
+
+
+class ServingRuntimeSpec(ApiModel):
+    """A pod template for a model server; the first container serves the model."""
+
+    formats: Annotated[
+        list[RuntimeFormat],
+        Field(
+            min_length=1,
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """The formats that it runs."""
+    protocols: Annotated[list[Protocol], Field(min_length=1, max_length=4)] = [Protocol.V2]
+    """The inference protocols that it speaks."""
+    model_layout: ModelLayout = ModelLayout.PLAIN
+    """How the downloader lays the files out below {{model.path}}."""
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    """The container port that answers HTTP requests."""
+    containers: Annotated[list[OpaqueObject], Field(min_length=1, max_length=8)]
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}} and {{revision}} are filled in;
+    other placeholders are refused. The readiness probe must speak of the model, not of the server."""
+    drain: Drain = Drain()
+    """How the server is stopped."""
+    metrics: Metrics | None = None
+    """Where the server exposes metrics."""
+
+
+class ServingRuntime(ApiModel):
+    """How to run a model server; chosen by a model's format."""
+
+    kind: ClassVar[str] = "ServingRuntime"
+    plural: ClassVar[str] = "servingruntimes"
+    short_names: ClassVar[tuple[str, ...]] = ("msrt",)
+    scope: ClassVar[str] = "Cluster"
+    printer_columns: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"name": "Format", "type": "string", "jsonPath": ".spec.formats[0].name"},
+        {"name": "Layout", "type": "string", "jsonPath": ".spec.modelLayout"},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    )
+
+    metadata: ObjectMeta
+    spec: ServingRuntimeSpec
