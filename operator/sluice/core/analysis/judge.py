@@ -1,0 +1,194 @@
+"""The judge: from raw counters to evidence. Pure, and replayable from the state and the same samples.
+
+    questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
+
+What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.analysis import accumulate, report, series
+from sluice.core.analysis import questions as ask
+from sluice.core.analysis import state as memory
+from sluice.core.analysis.model import Answers, Failed, Judgement, Question, Trial
+from sluice.core.analysis.state import ObjectiveState, State, Tally
+
+_NOTHING = series.Samples((), {})
+
+
+def questions(trial: Trial) -> tuple[Question, ...]:
+    """The raw samples that `judge` needs to go on from the trial's state."""
+    known = memory.load(trial.state)
+    return ask.wanted(trial, known.feeds if known is not None else {})
+
+
+def judge(trial: Trial, answers: Answers) -> Judgement:
+    """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
+    before = memory.load(trial.state) or _unseen(trial)
+    away = _unanswered(trial, before, answers)
+    if away:
+        return _frozen(trial, before, away, None)
+    samples = _samples(trial, answers)
+    newest = samples[ask.REQUESTS].newest
+    if newest is None or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS:
+        return _frozen(trial, before, report.gateway_not_sampled(trial, newest), newest)
+    after = _first_look(trial, before, samples) if not before.feeds else _next_look(trial, before, samples)
+    notes = {o.name: note for o in trial.objectives if (note := report.query_note(trial, o, samples))}
+    text = trial.state if after == before and trial.state else memory.dump(after)
+    return report.judgement(trial, after, text, notes)
+
+
+def _unseen(trial: Trial) -> State:
+    return State(trial.now, trial.step, trial.route_generation, None, baking=trial.baking)
+
+
+def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
+    """Why an answer is missing, or empty."""
+    for question in ask.wanted(trial, before.feeds):
+        answer = answers.get(question.key)
+        if answer is None:
+            return f"Prometheus was not asked for {question.selector}; this is a defect of the operator"
+        if isinstance(answer, Failed):
+            return f"Prometheus does not answer: {answer.message}"
+    return ""
+
+
+def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
+    feed = before.feeds.get(ask.REQUESTS)
+    seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
+    text = trial.state if trial.state and before.feeds else memory.dump(before)
+    frozen = report.judgement(trial, before, text, {})
+    return dataclasses.replace(frozen, blind=why, blind_for_seconds=max(0.0, trial.now - seen), idle=False)
+
+
+def _samples(trial: Trial, answers: Answers) -> dict[str, series.Samples]:
+    """What each feed shows; without those whose selectors match too many series."""
+    found = {feed: ask.gateway_samples(trial, answers, feed) for feed in ask.gateway_feeds(trial)}
+    for objective in trial.objectives:
+        ratio = ask.query_ratio(objective)
+        if ratio is not None:
+            shown = ask.query_samples(trial, answers, objective, ratio)
+            if len(shown.tracks) <= ask.most_series(trial):
+                found[ask.query_feed(objective.name)] = shown
+    return found
+
+
+def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
+    """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
+    ticks, feeds = _consume(trial, before, samples)
+    objectives = {}
+    for objective in trial.objectives:
+        feed = accumulate.feed_of(objective)
+        new = accumulate.with_boundary(
+            objective, ObjectiveState(), samples.get(feed, _NOTHING), latencies=_latencies(trial)
+        )
+        initial = trial.initial_dispersion.failures if objective.latency is None else trial.initial_dispersion.latency
+        new = accumulate.with_dispersion(objective, new, ticks.get(feed, ()), initial_percent=initial)
+        objectives[objective.name] = accumulate.at_bake(objective, new) if trial.baking else new
+    stable_ever = any(
+        track.column[0] == ask.STABLE and any(value > 0 for _, value in track.points)
+        for track in samples[ask.REQUESTS].tracks
+    )
+    history = ticks[ask.REQUESTS]
+    unknown_before = history[0].time if stable_ever and history else trial.now
+    return State(
+        since=before.since,
+        step=trial.step,
+        route_generation=trial.route_generation,
+        fence=_fence(trial, None),
+        baking=trial.baking,
+        active=_last_active(history, unknown_before),
+        stable_ever=stable_ever,
+        feeds=feeds,
+        objectives=objectives,
+    )
+
+
+def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
+    turned = _turned(trial, before)
+    ticks, feeds = _consume(trial, turned, samples)
+    objectives = {}
+    for objective in trial.objectives:
+        feed = accumulate.feed_of(objective)
+        known = accumulate.with_boundary(
+            objective,
+            turned.objectives.get(objective.name, ObjectiveState()),
+            samples.get(feed, _NOTHING),
+            latencies=_latencies(trial),
+        )
+        objectives[objective.name] = accumulate.observe(objective, known, ticks.get(feed, ()), baking=trial.baking)
+    new = Tally(_amount(ticks[ask.REQUESTS], ask.CANDIDATE), _amount(ticks[ask.REQUESTS], ask.STABLE))
+    return dataclasses.replace(
+        turned,
+        active=_last_active(ticks[ask.REQUESTS], turned.active),
+        stable_ever=turned.stable_ever or new.stable > 0,
+        requests=turned.requests + new,
+        step_requests=turned.step_requests + new,
+        feeds=feeds,
+        objectives=objectives,
+    )
+
+
+def _turned(trial: Trial, before: State) -> State:
+    """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
+    after = before
+    changed = trial.step != before.step or trial.route_generation != before.route_generation
+    if trial.step != before.step:
+        after = dataclasses.replace(
+            after, step_requests=Tally(), objectives=_each(trial, after, accumulate.at_new_step)
+        )
+    if trial.baking and not before.baking:
+        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
+    return dataclasses.replace(
+        after,
+        step=trial.step,
+        route_generation=trial.route_generation,
+        fence=_fence(trial, None if changed else before.fence),
+        baking=trial.baking,
+    )
+
+
+def _fence(trial: Trial, standing: float | None) -> float | None:
+    """None while the route is not programmed; then when the gateway will have taken it over."""
+    if not trial.route_programmed:
+        return None
+    return trial.now + trial.preset.settle_seconds if standing is None else standing
+
+
+def _each(
+    trial: Trial, before: State, change: Callable[[Objective, ObjectiveState], ObjectiveState]
+) -> dict[str, ObjectiveState]:
+    return {o.name: change(o, before.objectives.get(o.name, ObjectiveState())) for o in trial.objectives}
+
+
+def _consume(
+    trial: Trial, before: State, samples: Mapping[str, series.Samples]
+) -> tuple[dict[str, tuple[series.Tick, ...]], dict[str, series.Feed]]:
+    ticks, feeds = {}, dict(before.feeds)
+    for key, shown in samples.items():
+        feed = before.feeds.get(key)
+        window = ask.window_seconds(trial, feed, first=not before.feeds)
+        ticks[key], feeds[key] = series.consume(
+            feed or series.Feed(),
+            shown,
+            since=trial.now - window + trial.scrape_interval_seconds,
+            until=trial.now - ask.VISIBLE_SECONDS,
+            fence=before.fence,
+            interval_seconds=trial.scrape_interval_seconds,
+        )
+    return ticks, feeds
+
+
+def _amount(ticks: Sequence[series.Tick], arm: str) -> float:
+    return math.fsum(amount for tick in ticks for (side, _), amount in tick.seen.items() if side == arm)
+
+
+def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:
+    return next((tick.time for tick in reversed(ticks) if tick.seen), standing)
+
+
+def _latencies(trial: Trial) -> int:
+    return sum(objective.latency is not None for objective in trial.objectives)

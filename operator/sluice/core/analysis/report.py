@@ -1,0 +1,272 @@
+"""The judge's numbers in the words and digits that people see."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
+from sluice.core.analysis import accumulate, objectives, series
+from sluice.core.analysis import questions as ask
+from sluice.core.analysis.model import Judgement, Trial
+from sluice.core.analysis.objectives import Role, Rules
+from sluice.core.analysis.state import ObjectiveState, State
+from sluice.stats import combine, intervals, planning
+
+IDLE_SECONDS_WITHOUT_TRAFFIC: Final = 60.0
+"""Where the stable version never had a request, so little of silence is enough."""
+SHORTEST_LOOK_SECONDS: Final = 0.5
+_Number = TypeVar("_Number", int, float)
+_LN10: Final = math.log(10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One objective, evaluated."""
+
+    objective: Objective
+    state: ObjectiveState
+    evidence: combine.ObjectiveEvidence
+    advance_log: float
+    proven: bool
+    requests_needed: int | None
+    eta_seconds: float | None
+    message: str
+    """What it waits for or lacks."""
+
+
+def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -> Judgement:
+    """The judgement that a state stands for. notes: what keeps an objective from being seen, by its name."""
+    findings = tuple(_finding(trial, state, objective, notes.get(objective.name, "")) for objective in trial.objectives)
+    rollback_log = combine.rollback_log_evidence([finding.evidence for finding in findings])
+    threshold = combine.log_threshold(trial.alpha)
+    waiting = [finding for finding in findings if finding.objective.required and not finding.proven]
+    silent = waiting if not trial.baking else [finding for finding in findings if finding.message]
+    needed = [finding.requests_needed for finding in waiting]
+    etas = [finding.eta_seconds for finding in waiting]
+    feed = state.feeds.get(ask.REQUESTS)
+    return Judgement(
+        state=text,
+        objectives=tuple(_status(trial, finding) for finding in findings),
+        rollback_log=rollback_log,
+        rollback_threshold_log=threshold,
+        bake_log=_bake_log(findings),
+        decisive=_decisive(findings, rollback_log, threshold),
+        all_proven=not waiting,
+        missing="; ".join(finding.message for finding in silent),
+        scrapes=max((finding.state.scrapes for finding in findings), default=0),
+        requests_needed=_largest(needed),
+        eta_seconds=_largest(etas),
+        blind="",
+        blind_for_seconds=0.0,
+        idle=_idle(trial, state, feed),
+        candidate_requests=round(state.requests.candidate),
+        stable_requests=round(state.requests.stable),
+        step_candidate_requests=round(state.step_requests.candidate),
+        step_stable_requests=round(state.step_requests.stable),
+        next_look_seconds=_next_look_seconds(trial, feed),
+    )
+
+
+def gateway_not_sampled(trial: Trial, newest: float | None) -> str:
+    """Why nothing can be seen although Prometheus answers, and what to do."""
+    remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
+    if newest is None:
+        return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
+    return (
+        f"the last sample of the gateway ({trial.preset.freshness}) is {trial.now - newest:.0f} s old, "
+        f"at a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
+    )
+
+
+def query_note(trial: Trial, objective: Objective, samples: Mapping[str, series.Samples]) -> str:
+    """What keeps an objective with source Query from being seen, and what to do; empty if nothing does."""
+    ratio = ask.query_ratio(objective)
+    if ratio is None:
+        return ""
+    shown = samples.get(ask.query_feed(objective.name))
+    selector = ask.query_selector(trial, ratio, ask.CANDIDATE, ask.TOTAL)
+    if shown is None:
+        return f"more than {ask.most_series(trial)} series match {selector} and its like; narrow total and failures"
+    if shown.newest is None:
+        return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
+    age = trial.now - shown.newest
+    if age > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS:
+        return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
+    return ""
+
+
+def _finding(trial: Trial, state: State, objective: Objective, note: str) -> _Finding:
+    known = state.objectives.get(objective.name, ObjectiveState())
+    tests = accumulate.rules(objective, known)
+    running = accumulate.processes(tests, known)
+    advance_log = objectives.role_log(tests, running, Role.ADVANCE)
+    needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
+    proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
+    forecast = _forecast(trial, tests, known)
+    needed = None
+    if proven:
+        needed = 0
+    elif forecast is not None and not trial.baking:
+        needed = math.ceil(forecast.remaining(known.step.candidate_requests, advance_log))
+    rate = _candidate_rate(trial, known)
+    return _Finding(
+        objective,
+        known,
+        combine.ObjectiveEvidence(
+            rollback=objectives.role_log(tests, running, Role.ROLLBACK),
+            hard=objectives.role_log(tests, running, Role.HARD),
+            bake=objectives.role_log(tests, running, Role.BAKE),
+        ),
+        advance_log,
+        proven,
+        needed,
+        None if needed is None else planning.eta_seconds(needed, rate),
+        _message(trial, objective, known, note=note, proven=proven, needed=needed, rate=rate),
+    )
+
+
+def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.Forecast | None:
+    """For a candidate as good as the stable version is seen to be; as the candidate itself while stable shows nothing."""
+    seen = known.total
+    if seen.stable_requests > 0:
+        expected = planning.smoothed_rate(seen.stable_events, seen.stable_requests)
+    elif seen.candidate_requests > 0:
+        expected = planning.smoothed_rate(seen.candidate_events, seen.candidate_requests)
+    else:
+        expected = 0.0
+    return planning.forecast(
+        expected,
+        false_advance_probability=trial.beta,
+        dispersion=known.dispersion,
+        limit=tests.advance_limit,
+        null_ratio=tests.advance_ratio,
+        candidate_share=known.step.candidate_share or trial.weight / 100,
+    )
+
+
+def _candidate_rate(trial: Trial, known: ObjectiveState) -> float:
+    """Candidate requests per second as evidence of this step shows them; 0 before the first."""
+    if known.step_start is None or known.step_end is None:
+        return 0.0
+    # The first tick's own interval began before its time.
+    return known.step.candidate_requests / (known.step_end - known.step_start + trial.scrape_interval_seconds)
+
+
+def _message(
+    trial: Trial, objective: Objective, known: ObjectiveState, *, note: str, proven: bool, needed: int | None, rate: float
+) -> str:
+    name = objective.name
+    if note:
+        return f"{name}: {note}"
+    if trial.baking:
+        return "" if known.bake_limit is not None else (
+            f"{name}: not watched in the bake, since the stable version had fewer than "
+            f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
+        )
+    if proven:
+        return ""
+    if accumulate.awaits_boundary(objective, known):
+        return f"{name}: waits for requests of the stable version, to choose the boundary to judge"
+    if needed is None:
+        share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
+        return f"{name}: can't be proven while the stable version itself is at {percentage(share)}"
+    eta = planning.eta_seconds(needed, rate)
+    when = "none counted yet in this step" if eta is None else f"about {duration(eta)} at {rate:.1f}/s"
+    return f"{name}: {needed} more candidate requests ({when})"
+
+
+def _status(trial: Trial, finding: _Finding) -> ObjectiveStatus:
+    seen = finding.state.total
+    ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
+    omega = 1 / len(trial.objectives)
+    return ObjectiveStatus(
+        name=finding.objective.name,
+        required=finding.objective.required,
+        boundary_millis=finding.state.boundary,
+        stable=_arm(seen.stable_events, seen.stable_requests),
+        candidate=_arm(seen.candidate_events, seen.candidate_requests),
+        ratio=_number(ratio.estimate) if ratio is not None else None,
+        ratio_low=_number(ratio.lower) if ratio is not None else None,
+        ratio_high=_number(ratio.upper) if ratio is not None else None,
+        rollback_log10=log10_text(finding.evidence.log_total),
+        # What this objective needs to roll back on its own: its share of the budget is one of many.
+        rollback_threshold_log10=log10_text(combine.log_threshold(trial.alpha) - math.log(omega)),
+        advance_log10=log10_text(finding.advance_log),
+        advance_threshold_log10=log10_text(combine.log_threshold(trial.beta)),
+        proven=finding.proven,
+        requests_needed=finding.requests_needed,
+        message=finding.message,
+    )
+
+
+def _arm(events: float, requests: float) -> ArmCounts:
+    share = percentage(events / requests) if requests > 0 else None
+    return ArmCounts(requests=round(requests), failures=round(events), ratio=share)
+
+
+def _decisive(findings: tuple[_Finding, ...], rollback_log: float, threshold: float) -> str:
+    if not findings:
+        return ""
+    most = max(findings, key=lambda finding: finding.evidence.log_total)
+    seen = most.state.total
+    verb = "failed" if most.objective.latency is None else f"slower than {most.state.boundary or '?'} ms"
+    return (
+        f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, verb)}, "
+        f"stable {_of(seen.stable_events, seen.stable_requests, '')}; "
+        f"evidence 10^{log10_text(rollback_log)} against 10^{log10_text(threshold)}"
+    )
+
+
+def _of(events: float, requests: float, verb: str) -> str:
+    words = f"{events:.0f} of {requests:.0f} {verb}".rstrip()
+    return f"{words} ({percentage(events / requests)})" if requests > 0 else words
+
+
+def _bake_log(findings: tuple[_Finding, ...]) -> float:
+    """ln of the mean of E_bake over the objectives."""
+    return combine.mean_intersection(*(finding.evidence.bake for finding in findings))
+
+
+def _idle(trial: Trial, state: State, feed: series.Feed | None) -> bool:
+    if feed is None or not feed.pace or state.active is None:
+        return False
+    enough = trial.idle_seconds if state.stable_ever else min(trial.idle_seconds, IDLE_SECONDS_WITHOUT_TRAFFIC)
+    return feed.tick - state.active >= enough
+
+
+def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
+    """Until the next sample is due and visible; a late one is looked for a few times an interval."""
+    interval = trial.scrape_interval_seconds
+    due = feed.tick + interval + ask.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
+    late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
+    return due + 0.1 if due > 0 else late
+
+
+def _largest(values: list[_Number | None]) -> _Number | None:
+    """The largest; None for none at all, and where one is unknown."""
+    known = [value for value in values if value is not None]
+    return max(known) if known and len(known) == len(values) else None
+
+
+def percentage(share: float) -> str:
+    """A share as a percentage with digits that mean something."""
+    percent = 100 * share
+    return f"{percent:.1f}%" if percent >= 1 or percent == 0 else f"{percent:.2g}%"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def log10_text(natural_log: float) -> str:
+    """A natural logarithm as log10 with one decimal; at most 999 digits either way."""
+    return f"{max(-999.0, min(999.0, natural_log / _LN10)):.1f}"
+
+
+def _number(value: float) -> str | None:
+    return f"{value:.3g}" if math.isfinite(value) else None

@@ -1,0 +1,157 @@
+"""Raw samples of many series into the counts of one scrape after the other.
+
+How evidence is keyed by sample timestamps. Gateway pod A is the pacemaker; B is scraped at other moments:
+
+    A      a0────────a1────────a2────────a3          a tick at each of its samples
+    B   b0────────b1────────b2────────b3              its samples join the next tick: b1 and a1 are tick a1
+    calls       ^         ^  ^               ^        when somebody looks does not matter
+                                                      state: {pace: A, tick: a2, last: {A: a2, B: b2}}
+
+A sample is consumed once: each target remembers its last consumed timestamp, so a sample that Prometheus shows late is
+counted by the next tick, and none twice. The state holds no counter values: the window that is asked for reaches back
+before the last tick, so the baseline of every series is in the answer.
+
+Three rules keep the first failure, which the gateway's series often begins with, and nothing more:
+- a series that appears where its target was sampled before without it: its first value counts in full;
+- a series that appears together with its target: its first value is the baseline;
+- a value below the one before it: the counter was reset, and the value counts in full.
+"""
+
+import bisect
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+Column: TypeAlias = tuple[str, str]
+"""(arm, what is counted): a response code, an `le`, or total or failures."""
+
+STALE_INTERVALS: Final = 3
+"""A target without a sample for this many scrape intervals is not fresh."""
+FORGET_SECONDS: Final = 3600.0
+"""A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The samples of one series, and what they count."""
+
+    column: Column
+    target: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What one feed shows: its series, and when each scraped target was sampled (ascending)."""
+
+    tracks: tuple[Track, ...]
+    times: Mapping[str, tuple[float, ...]]
+
+    @property
+    def newest(self) -> float | None:
+        """The last sample of any target."""
+        return max((times[-1] for times in self.times.values()), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How far a feed was consumed."""
+
+    pace: str = ""
+    """The pacemaker: the target whose samples are the ticks; empty before the first sample."""
+    tick: float = 0.0
+    """Time of the last tick, seconds since the epoch."""
+    last: Mapping[str, float] = field(default_factory=dict)
+    """The last consumed sample of each target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The increments of all targets between two ticks."""
+
+    time: float
+    seen: Mapping[Column, float]
+    """Everything, for the counts that people see."""
+    evidence: Mapping[Column, float] | None
+    """Only intervals that began after the fence; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Increment:
+    start: float
+    column: Column
+    amount: float
+
+
+def samples_of(tracks: Sequence[Track], witnesses: Iterable[tuple[str, Sequence[float]]]) -> Samples:
+    """The tracks, and when their targets were sampled: whenever a series or a witness (target, times) has a sample.
+
+    Targets that only witnesses know (gateways that never saw our Services) count while there is no other.
+    """
+    times: defaultdict[str, set[float]] = defaultdict(set)
+    for target, moments in witnesses:
+        times[target].update(moments)
+    for track in tracks:
+        times[track.target].update(time for time, _ in track.points)
+    ours = {track.target for track in tracks} or set(times)
+    return Samples(tuple(tracks), {target: tuple(sorted(times[target])) for target in sorted(ours) if times[target]})
+
+
+def consume(
+    feed: Feed, samples: Samples, *, since: float, until: float, fence: float | None, interval_seconds: float
+) -> tuple[tuple[Tick, ...], Feed]:
+    """The ticks that were not consumed yet, oldest first, and the feed after them.
+
+    since: the answers are complete from here on; only from here on is a missing series an absent one.
+    until: samples after it may not be visible in every answer yet. fence: intervals that began before it are not
+    evidence; None: nothing is.
+    """
+    events = sorted(
+        (time, target)
+        for target, times in samples.times.items()
+        for time in times
+        if feed.last.get(target, -math.inf) < time <= until
+    )
+    increments = _increments(samples, since) if events else {}
+    pace, tick, last, ticks = feed.pace, feed.tick, dict(feed.last), []
+    pending: list[tuple[float, str]] = []
+    for time, target in events:
+        pending.append((time, target))
+        if target != pace and pace in samples.times and time - tick <= STALE_INTERVALS * interval_seconds:
+            continue
+        pace, tick = target, max(time, tick)
+        ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in pending), fence))
+        last.update((seen_target, seen_time) for seen_time, seen_target in pending)
+        pending = []
+    remembered = {target: time for target, time in last.items() if time > tick - FORGET_SECONDS}
+    return tuple(ticks), Feed(pace, tick, remembered)
+
+
+def _increments(samples: Samples, since: float) -> dict[tuple[float, str], list[_Increment]]:
+    found: defaultdict[tuple[float, str], list[_Increment]] = defaultdict(list)
+    for track in samples.tracks:
+        times = samples.times[track.target]
+        previous: tuple[float, float] | None = None
+        for time, value in track.points:
+            if previous is None:
+                index = bisect.bisect_left(times, time) - 1
+                start, amount = (times[index], value) if index >= 0 and times[index] >= since else (time, 0.0)
+            else:
+                start, amount = previous[0], value - previous[1] if value >= previous[1] else value
+            previous = (time, value)
+            if amount > 0:
+                found[time, track.target].append(_Increment(start, track.column, amount))
+    return found
+
+
+def _tick(time: float, increments: Iterable[_Increment], fence: float | None) -> Tick:
+    seen: defaultdict[Column, float] = defaultdict(float)
+    evidence: defaultdict[Column, float] = defaultdict(float)
+    for increment in increments:
+        seen[increment.column] += increment.amount
+        if fence is not None and increment.start >= fence:
+            evidence[increment.column] += increment.amount
+    return Tick(time, seen, evidence or None)

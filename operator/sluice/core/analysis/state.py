@@ -1,0 +1,153 @@
+"""What the judge remembers between two looks: `ModelRollout.status.state`, compact JSON.
+
+Counts and log-wealths, how far each feed was consumed, the fence, and what was frozen at the first look. Everything
+else is in the next answers. Floats are written with `repr`, so that a stored and restored judge continues bit for bit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluice.core.analysis import series
+from sluice.stats import evidence
+
+FORMAT: Final = 1
+NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of both arms through the gateway."""
+
+    candidate: float = 0.0
+    stable: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.candidate + other.candidate, self.stable + other.stable)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveState:
+    """Accumulators of one objective."""
+
+    dispersion: float = 1.0
+    """phi, frozen at the first look."""
+    boundary: str | None = None
+    """b*, milliseconds, frozen as soon as it is known; latencies only."""
+    boundaries: tuple[str, ...] = ()
+    """All boundaries that the roll-back looks at."""
+    total: evidence.Counts = NO_COUNTS
+    """Since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
+    step: evidence.Counts = NO_COUNTS
+    """Evidence since the step began."""
+    scrapes: int = 0
+    """Scrapes since the step began that showed requests of the candidate as evidence."""
+    step_start: float | None = None
+    """Time of the first tick with evidence since the step began."""
+    step_end: float | None = None
+    """Time of the last one."""
+    bake_limit: float | None = None
+    """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
+    processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """`EProcess.to_state` by term."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the judge remembers."""
+
+    since: float
+    """Time of the first look."""
+    step: int
+    route_generation: int
+    fence: float | None
+    """Intervals that began before it are not evidence; None while the route is not programmed."""
+    baking: bool = False
+    active: float | None = None
+    """Time of the last tick with a request; None before the first."""
+    stable_ever: bool = False
+    """Whether the stable version ever had a request."""
+    requests: Tally = Tally()
+    step_requests: Tally = Tally()
+    feeds: Mapping[str, series.Feed] = field(default_factory=dict)
+    """Empty until the first look that was answered."""
+    objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
+
+
+def dump(state: State) -> str:
+    """The state as JSON; equal states give equal text."""
+    wire = {
+        "v": FORMAT,
+        "since": state.since,
+        "step": state.step,
+        "gen": state.route_generation,
+        "fence": state.fence,
+        "bake": state.baking,
+        "active": state.active,
+        "ever": state.stable_ever,
+        "n": [state.requests.candidate, state.requests.stable],
+        "ns": [state.step_requests.candidate, state.step_requests.stable],
+        "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
+        "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
+    }
+    return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def load(text: str | None) -> State | None:
+    """The state that was dumped; None where there is none, or none that this version can read: then start anew."""
+    if not text:
+        return None
+    try:
+        wire = json.loads(text)
+        if wire["v"] != FORMAT:
+            return None
+        return State(
+            since=float(wire["since"]),
+            step=int(wire["step"]),
+            route_generation=int(wire["gen"]),
+            fence=wire["fence"],
+            baking=bool(wire["bake"]),
+            active=wire["active"],
+            stable_ever=bool(wire["ever"]),
+            requests=Tally(*wire["n"]),
+            step_requests=Tally(*wire["ns"]),
+            feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
+            objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
+    return {
+        "phi": objective.dispersion,
+        "b": objective.boundary,
+        "bs": list(objective.boundaries),
+        "n": _counts(objective.total),
+        "ns": _counts(objective.step),
+        "k": objective.scrapes,
+        "from": objective.step_start,
+        "to": objective.step_end,
+        "p": objective.bake_limit,
+        "e": dict(objective.processes),
+    }
+
+
+def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
+    return ObjectiveState(
+        dispersion=float(wire["phi"]),
+        boundary=wire["b"],
+        boundaries=tuple(wire["bs"]),
+        total=evidence.Counts(*wire["n"]),
+        step=evidence.Counts(*wire["ns"]),
+        scrapes=int(wire["k"]),
+        step_start=wire["from"],
+        step_end=wire["to"],
+        bake_limit=wire["p"],
+        processes=wire["e"],
+    )
+
+
+def _counts(counts: evidence.Counts) -> list[float]:
+    return [counts.candidate_requests, counts.candidate_events, counts.stable_requests, counts.stable_events]

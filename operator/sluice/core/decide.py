@@ -1,0 +1,219 @@
+"""The decision: a snapshot and answers in, a plan out.
+
+    1 interpret   what is asked for, what is stable, what is running          situation.py
+    2 progress    end, move or begin a release; its new status                rollout/
+    3 children    the objects that follow from it                             children.py
+    4 report      the ModelDeployment's own status                            report.py
+
+The order of the writes is the order of safety: the record of a release comes before the change of the world that it
+explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
+from sluice.core import children, differ, report, timestamps
+from sluice.core.analysis import judge
+from sluice.core.analysis.model import Answers, Judgement, Question
+from sluice.core.plan import Apply, ApplyStatus, Event, Plan, Write
+from sluice.core.rollout import canary, lifecycle, trial
+from sluice.core.rollout.gates import FUSE_SECONDS, Moment
+from sluice.core.situation import Blocked, Situation, interpret
+from sluice.core.snapshot import Revision, Snapshot
+
+WARNINGS = frozenset({"RolledBack", "Aborted", "MetricsUnavailable", "DeadlineExceeded"})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The situation after this pass has moved its release."""
+
+    situation: Situation
+    statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
+    """Releases whose status is to be written, in order."""
+    begun: ModelRollout | None = None
+    refusal: lifecycle.Refusal | Blocked | None = None
+    """Why what is asked for is not being released."""
+    judgement: Judgement | None = None
+    news: tuple[TimelineEntry, ...] = ()
+    again: bool = False
+    """Another pass must follow at once."""
+
+
+def questions(snapshot: Snapshot) -> tuple[Question, ...]:
+    """What must be known to decide; empty at rest."""
+    running = trial.running_trial(interpret(snapshot))
+    return judge.questions(running) if running is not None else ()
+
+
+def decide(snapshot: Snapshot, answers: Answers) -> Plan:
+    """The plan for one ModelDeployment; empty when everything is as it should be."""
+    situation = interpret(snapshot)
+    running = trial.running_trial(situation)
+    judgement = judge.judge(running, answers) if running is not None else None
+    done = progress(situation, judgement)
+    kids = children.desired(done.situation, created=done.begun is not None)
+    writes = [*_release_writes(done), *kids.writes]
+    events = [*_events(done), *kids.events]
+    if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
+        status = report.status(done.situation, done.refusal, done.judgement, kids.shares)
+        writes += _status_writes(snapshot.deployment, status)
+        events += report.events(snapshot.deployment.status, status)
+    return Plan(
+        writes=tuple(writes),
+        events=tuple(events),
+        requeue_after=_requeue_after(done, kids, snapshot.now),
+        because=_because(done),
+    )
+
+
+def progress(situation: Situation, judgement: Judgement | None) -> Progress:
+    """Ends, moves or begins a release; at most one of these in a pass."""
+    if isinstance(situation.requested, Blocked):
+        return _moved(situation, judgement, refusal=situation.requested)
+    ended = lifecycle.superseded(situation, judgement)
+    if ended is not None and situation.active is not None:
+        after = _with_status(situation, situation.active, ended)
+        return Progress(
+            after,
+            statuses=((situation.active, ended),),
+            judgement=judgement,
+            news=tuple(ended.timeline[-1:]),
+            again=True,
+        )
+    if situation.active is not None:
+        return _moved(situation, judgement)
+    attempt = lifecycle.next_attempt(situation)
+    if isinstance(attempt, int):
+        return _begun(situation, situation.requested, attempt)
+    noted = lifecycle.after_the_end(situation)
+    statuses = ((situation.latest, noted),) if noted is not None and situation.latest is not None else ()
+    return Progress(situation, statuses=statuses, refusal=attempt)
+
+
+def _begun(situation: Situation, requested: Revision, attempt: int) -> Progress:
+    rollout = lifecycle.begin(situation, requested, attempt)
+    if isinstance(rollout, Blocked):
+        return Progress(situation, refusal=rollout)
+    statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
+    latest = situation.latest
+    if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
+        statuses = ((latest, lifecycle.retried(latest, intent)),)
+    return Progress(replace(situation, active=rollout), begun=rollout, statuses=statuses)
+
+
+def _moved(situation: Situation, judgement: Judgement | None, refusal: Blocked | None = None) -> Progress:
+    active = situation.active
+    candidate = situation.revision(active.spec.target.revision) if active is not None else None
+    if active is None or candidate is None:
+        return Progress(situation, refusal=refusal)
+    snapshot = situation.snapshot
+    moved = canary.move(
+        Moment(
+            now=snapshot.now,
+            rollout=active,
+            stable=situation.stable,
+            candidate=candidate,
+            route=snapshot.route,
+            route_message=report.route_blocked(snapshot),
+            replicas=snapshot.deployment.spec.replicas,
+            judgement=judgement,
+            intent=lifecycle.pending_intent(active),
+        )
+    )
+    after = _with_status(situation, active, moved.rollout.status)
+    if active.spec.source is None and moved.decision.reason == "CandidateNotReady" and not moved.news:
+        return Progress(after, refusal=refusal)
+    return Progress(
+        after, statuses=((active, moved.rollout.status),), judgement=judgement, news=moved.news, refusal=refusal
+    )
+
+
+def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
+    """The situation as it will be once the status is written."""
+    updated = rollout.model_copy(update={"status": status})
+    rollouts = tuple(updated if r.metadata.name == rollout.metadata.name else r for r in situation.snapshot.rollouts)
+    again = interpret(replace(situation.snapshot, rollouts=rollouts))
+    return replace(again, requested=situation.requested)
+
+
+def _release_writes(done: Progress) -> Iterator[Write]:
+    situation = done.situation
+    if done.begun is not None:
+        target = situation.requested
+        if isinstance(target, Revision):
+            yield from children.revision_writes(situation, target)
+        yield Apply(lifecycle.manifest(done.begun, situation))
+    for rollout, status in done.statuses:
+        yield from _rollout_status_writes(rollout, status)
+
+
+def _rollout_status_writes(rollout: ModelRollout, status: ModelRolloutStatus) -> Iterator[Write]:
+    if differ.status_equal(status.to_wire(), rollout.status.to_wire()):
+        return
+    yield ApplyStatus(
+        {
+            "apiVersion": API_VERSION,
+            "kind": ModelRollout.kind,
+            "metadata": {"name": rollout.metadata.name, "namespace": rollout.metadata.namespace},
+            "status": status.to_wire(),
+        }
+    )
+
+
+def _status_writes(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Iterator[Write]:
+    if differ.status_equal(status.to_wire(), deployment.status.to_wire()):
+        return
+    yield ApplyStatus(
+        {
+            "apiVersion": API_VERSION,
+            "kind": ModelDeployment.kind,
+            "metadata": {"name": deployment.metadata.name, "namespace": deployment.metadata.namespace},
+            "status": status.to_wire(),
+        }
+    )
+
+
+def _events(done: Progress) -> Iterator[Event]:
+    if done.begun is not None and done.begun.spec.source is not None:
+        spec = done.begun.spec
+        yield Event(
+            "RolloutStarted",
+            f"{spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
+            f"({spec.target.uri}), attempt {spec.attempt}",
+        )
+    for entry in done.news:
+        yield Event(entry.what, entry.why, warning=entry.what in WARNINGS)
+
+
+def _requeue_after(done: Progress, kids: children.Children, now: float) -> float | None:
+    waits = [kids.look_again_after] if kids.look_again_after is not None else []
+    active = done.situation.active
+    if done.again or done.begun is not None:
+        waits.append(0.0)
+    if active is not None and active.spec.source is not None:
+        waits.append(done.judgement.next_look_seconds if done.judgement is not None else 5.0)
+        waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
+    return min(waits) if waits else None
+
+
+def _clock_waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
+    for moment, extra in (
+        (status.bake_end_time, 0.0),
+        (status.deadline_time, 0.0),
+        (status.unready_since, FUSE_SECONDS),
+    ):
+        if moment is not None:
+            yield timestamps.seconds(moment) + extra - now
+
+
+def _because(done: Progress) -> str:
+    if done.begun is not None:
+        return f"begin {done.begun.metadata.name}"
+    if done.statuses:
+        status = done.statuses[-1][1]
+        return f"{status.verdict or Verdict.WAIT}: {status.reason}: {status.message}"
+    return done.refusal.message if done.refusal is not None else ""

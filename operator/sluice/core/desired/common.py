@@ -1,0 +1,32 @@
+"""What all children have in common: names, labels and the owner, so that garbage collection finds them."""
+
+from typing import Any
+
+from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.core import naming
+
+
+def owner_reference(deployment: ModelDeployment) -> dict[str, Any]:
+    """Makes the ModelDeployment the controller of a child.
+
+    `blockOwnerDeletion` stays false: setting it needs permission on finalizers, and nothing waits for it.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": ModelDeployment.kind,
+        "name": deployment.metadata.name,
+        "uid": deployment.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def child_metadata(deployment: ModelDeployment, name: str, revision: str | None = None) -> dict[str, Any]:
+    """Metadata of a child; `revision` labels what belongs to one revision."""
+    return {
+        "name": name,
+        "namespace": deployment.metadata.namespace,
+        "labels": naming.owned_labels(deployment.metadata.name, revision),
+        "ownerReferences": [owner_reference(deployment)],
+    }

@@ -1,0 +1,212 @@
+"""The pod that serves one revision: a downloader, then the model server of the ServingRuntime.
+
+    storage-initializer --(writes)--> /models (emptyDir) <--(reads)-- model server
+
+The template is rendered once, when the revision is made, and pinned in its ControllerRevision.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
+from sluice.core import naming
+from sluice.core.desired import placeholders
+
+UNNAMED: Final = "{{revision}}"
+"""Stands for the revision's name while the template is hashed, because the name contains that hash."""
+
+USER_ID: Final = 65532
+"""The user `nonroot` of the usual minimal images."""
+
+EXIT_MARGIN_SECONDS: Final = 5
+"""Between the end of the drain and the kill, for the server's own exit."""
+
+STORAGE_INITIALIZER: Final = "storage-initializer"
+SECRET_KEYS: Final = (
+    # (variable and key of the Secret, whether it may be missing)
+    ("AWS_ACCESS_KEY_ID", False),
+    ("AWS_SECRET_ACCESS_KEY", False),
+    ("AWS_ENDPOINT_URL", True),
+    ("AWS_DEFAULT_REGION", True),
+)
+VOLUMES: Final = (
+    {"name": "models", "emptyDir": {}},
+    {"name": "tmp", "emptyDir": {}},
+    # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
+    {"name": "shm", "emptyDir": {"medium": "Memory"}},
+)
+SERVER_MOUNTS: Final = (
+    {"name": "models", "mountPath": naming.MODEL_PATH, "readOnly": True},
+    {"name": "tmp", "mountPath": "/tmp"},
+    {"name": "shm", "mountPath": "/dev/shm"},
+)
+SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+
+
+def render_template(
+    deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, revision: str = UNNAMED
+) -> dict[str, Any]:
+    """The pod template `{"metadata": …, "spec": …}` of a revision.
+
+    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist.
+    """
+    labels = naming.owned_labels(deployment.metadata.name, revision)
+    return {
+        "metadata": {
+            "labels": {**labels, "app.kubernetes.io/name": deployment.metadata.name},
+            "annotations": _annotations(deployment.spec, runtime.spec),
+        },
+        "spec": {
+            "initContainers": [_downloader(deployment, runtime.spec, config)],
+            "containers": _servers(deployment, runtime.spec, revision),
+            "volumes": [dict(volume) for volume in VOLUMES],
+            "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER_ID,
+                "runAsGroup": USER_ID,
+                "fsGroup": USER_ID,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
+            **_placement(deployment.spec),
+        },
+    }
+
+
+def served_name(deployment: ModelDeployment) -> str:
+    """The name under which the server offers the model."""
+    return deployment.spec.model.name or deployment.metadata.name
+
+
+def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    return runtime.drain.pre_stop_seconds + spec.drain_seconds + EXIT_MARGIN_SECONDS
+
+
+def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, str]:
+    scrape = {}
+    if runtime.metrics is not None:
+        scrape = {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(runtime.metrics.port),
+            "prometheus.io/path": runtime.metrics.path,
+        }
+    return {**scrape, **(spec.pod_annotations or {})}
+
+
+def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    arguments = {
+        "--uri": deployment.spec.model.uri,
+        "--layout": runtime.model_layout.value,
+        "--model-name": served_name(deployment),
+        "--destination": naming.MODEL_PATH,
+    }
+    initializer = config.storage_initializer
+    return {
+        "name": STORAGE_INITIALIZER,
+        "image": initializer.image,
+        "imagePullPolicy": initializer.image_pull_policy,
+        "args": [_literal(part) for pair in arguments.items() for part in pair],
+        "env": _credentials(deployment.spec),
+        "resources": initializer.resources.to_wire(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": naming.MODEL_PATH},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+        "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _restricted() -> dict[str, Any]:
+    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def _literal(argument: str) -> str:
+    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
+    return argument.replace("$", "$$")
+
+
+def _credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
+    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
+    if spec.model.credentials_secret_ref is None:
+        return []
+    secret = spec.model.credentials_secret_ref.name
+    return [
+        {
+            "name": key,
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
+        }
+        for key, optional in SECRET_KEYS
+    ]
+
+
+def _servers(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> list[dict[str, Any]]:
+    values = {"model.name": served_name(deployment), "model.path": naming.MODEL_PATH, "revision": revision}
+    containers = placeholders.filled(runtime.containers, values, "spec.containers")
+    first, *others = [_hardened(container, runtime) for container in containers]
+    return [_overridden(first, deployment.spec), *others]
+
+
+def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The runtime's container with our defaults; what the runtime says itself wins."""
+    own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
+    hardened = {
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **container,
+        "securityContext": {**_restricted(), **container.get("securityContext", {})},
+        "volumeMounts": [
+            *container.get("volumeMounts", ()),
+            *(dict(mount) for mount in SERVER_MOUNTS if mount["mountPath"] not in own_paths),
+        ],
+    }
+    if runtime.drain.pre_stop_seconds > 0:
+        # The gateway needs a moment to learn that the pod is gone, and servers refuse requests right after SIGTERM.
+        pause = {"preStop": {"sleep": {"seconds": runtime.drain.pre_stop_seconds}}}
+        hardened["lifecycle"] = {**pause, **container.get("lifecycle", {})}
+    return hardened
+
+
+def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[str, Any]:
+    """The model server's container with what the user asks for; the user's strings are taken literally."""
+    overridden = dict(container)
+    if spec.runtime is not None and spec.runtime.args:
+        overridden["args"] = [*container.get("args", ()), *spec.runtime.args]
+    if spec.runtime is not None and spec.runtime.env:
+        overridden["env"] = _merged_by_name(container.get("env", ()), spec.runtime.env)
+    if spec.resources is not None:
+        overridden["resources"] = {key: value for key, value in spec.resources.to_wire().items() if value}
+    return overridden
+
+
+def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Later entries of a name replace earlier ones in their place: the order of variables has a meaning."""
+    merged = {entry.get("name"): dict(entry) for entry in base}
+    merged.update({entry.get("name"): dict(entry) for entry in extra})
+    return list(merged.values())
+
+
+def _spread(topology_key: str, revision: str) -> dict[str, Any]:
+    """Soft: a full or small cluster still runs the model."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology_key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {naming.LABEL_REVISION: revision}},
+    }
+
+
+def _placement(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    fields = {
+        "nodeSelector": spec.node_selector,
+        "tolerations": spec.tolerations,
+        "affinity": spec.affinity,
+        "imagePullSecrets": [ref.to_wire() for ref in spec.image_pull_secrets or ()],
+        "serviceAccountName": spec.service_account_name,
+    }
+    return {name: value for name, value in fields.items() if value}

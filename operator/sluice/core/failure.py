@@ -1,0 +1,105 @@
+"""What a ModelDeployment's status says when nothing could be decided, or a write was refused."""
+
+from pydantic import ValidationError
+
+from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from sluice.core import conditions, differ, timestamps
+from sluice.core.observe import InvalidSpec
+from sluice.core.plan import ApplyStatus, Event, Plan
+from sluice.core.snapshot import Object, World
+from sluice.errors import ApiError, Denied, Missing, Refused
+
+RETRY_SECONDS = 60.0
+
+
+def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
+    """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
+    message = f"{invalid.path}: {invalid.message}; correct the manifest and apply it again"
+    return _stalled(world.deployment, "InvalidSpec", message, world.now, retry=False)
+
+
+def write_failed_plan(world: World, error: ApiError) -> Plan | None:
+    """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    if isinstance(error, Denied):
+        return _stalled(
+            world.deployment,
+            "Forbidden",
+            f"{error}; the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
+            world.now,
+            retry=True,
+        )
+    if isinstance(error, Refused):
+        return _stalled(
+            world.deployment,
+            "Refused",
+            f"{error}; correct the field in the ModelDeployment or its ServingRuntime",
+            world.now,
+            retry=True,
+        )
+    if isinstance(error, Missing):
+        return _stalled(
+            world.deployment,
+            "Missing",
+            f"{error}; is the kind installed, and does the namespace exist?",
+            world.now,
+            retry=True,
+        )
+    return None
+
+
+def _stalled(raw: Object, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+    metadata = raw["metadata"]
+    generation = metadata.get("generation", 0)
+    before = _status(raw)
+    wanted = {
+        conditions.Type.STALLED: (ConditionStatus.TRUE, reason, message),
+        conditions.Type.RECONCILING: (ConditionStatus.FALSE, "Stalled", message),
+    }
+    kept = [c for c in before.conditions if c.type not in wanted]
+    changed = [_condition(before, str(type_), *said, generation, now) for type_, said in wanted.items()]
+    after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": generation})
+    requeue = RETRY_SECONDS if retry else None
+    if differ.status_equal(after.to_wire(), before.to_wire()):
+        return Plan(requeue_after=requeue, because=message)
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": ModelDeployment.kind,
+        "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", "")},
+        "status": after.to_wire(),
+    }
+    return Plan(
+        writes=(ApplyStatus(manifest),),
+        events=(Event(reason, message, warning=True),),
+        requeue_after=requeue,
+        because=message,
+    )
+
+
+def _condition(
+    before: ModelDeploymentStatus,
+    type_: str,
+    status: ConditionStatus,
+    reason: str,
+    message: str,
+    generation: int,
+    now: float,
+) -> Condition:
+    old = next((c for c in before.conditions if c.type == type_), None)
+    since = old.last_transition_time if old is not None and old.status is status else timestamps.rfc3339(now)
+    return Condition(
+        type=type_,
+        status=status,
+        reason=reason,
+        message=conditions.shortened(message, conditions.MESSAGE_LIMIT),
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+
+
+def _status(raw: Object) -> ModelDeploymentStatus:
+    try:
+        return ModelDeploymentStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return ModelDeploymentStatus()

@@ -1,0 +1,41 @@
+"""Names, labels and hashes: deterministic, so that a second writer writes the same."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+from sluice.api.base import GROUP
+
+FIELD_MANAGER: Final = "sluice"
+LABEL_OWNER: Final = f"{GROUP}/model-deployment"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+ANNOTATION_DRAIN_UNTIL: Final = f"{GROUP}/drain-until"
+REVISION_HEADER: Final = "x-model-revision"
+MODEL_PATH: Final = "/models"
+SERVICE_PORT: Final = 80
+"""Port of every revision's Service."""
+
+
+def stable_hash(value: Any, length: int = 10) -> str:
+    """A short hexadecimal hash of a JSON-able value, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
+    """Labels of every child, by which it is watched and found again."""
+    labels = {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: name}
+    if revision is not None:
+        labels[LABEL_REVISION] = revision
+    return labels
+
+
+def revision_name(name: str, hash_: str) -> str:
+    """Name of a revision and of its Deployment and Service."""
+    return f"{name}-{hash_}"
+
+
+def rollout_name(revision: str, attempt: int) -> str:
+    """Name of the ModelRollout of the n-th attempt to release a revision."""
+    return f"{revision}-{attempt}"

@@ -1,0 +1,244 @@
+"""What keeps a pod from serving: the kubelet's and the scheduler's states, in words for a person.
+
+Reason and message must not alternate while the cause stays: the kubelet goes back and forth between "pulling" and
+"backing off", "running" and "crashed", and each change would be another write and event.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+from sluice.core import timestamps
+from sluice.core.desired.podtemplate import STORAGE_INITIALIZER
+from sluice.core.snapshot import Object, Problem
+
+MODEL_LOAD_SECONDS: Final = 60
+"""A running server whose model is not ready for this long has a problem."""
+
+DETAIL_LIMIT: Final = 400
+"""Characters quoted from others' messages, which may be whole log files."""
+
+NOT_PULLED: Final = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
+NOT_CREATED: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
+    "ObjectNotFound": "check spec.model.uri",
+    "AccessDenied": "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
+    "StoreUnreachable": "check AWS_ENDPOINT_URL in the Secret of spec.model.credentialsSecretRef, and the network",
+    "UnsupportedModel": "check that spec.model.format and the files at spec.model.uri belong together",
+    "VolumeTooSmall": "the node needs more ephemeral storage for this model",
+}
+SCHEDULING_REMEDIES: Final = (
+    ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
+    ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
+    ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
+    ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
+)
+
+_DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
+_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
+_SECRET: Final = re.compile(r"secret", re.IGNORECASE)
+
+Check: TypeAlias = Callable[[Object, float], Problem | None]
+
+
+def problem(pod: Object, now: float) -> Problem | None:
+    """The pod's problem, or None while it serves or is on a normal way there."""
+    if condition(pod, "Ready").get("status") == "True":
+        return None
+    return next((found for check in CHECKS if (found := check(pod, now)) is not None), None)
+
+
+def condition(pod: Object, type_: str) -> Object:
+    """The pod's condition, or an empty object."""
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return next((entry for entry in conditions if entry.get("type") == type_), {})
+
+
+def server_status(pod: Object) -> Object:
+    """The status of the model server's container, the first one of the template; empty while unknown."""
+    containers = pod.get("spec", {}).get("containers") or ()
+    name = containers[0].get("name") if containers else None
+    return next((status for status in _statuses(pod, "containerStatuses") if status.get("name") == name), {})
+
+
+def pod_rejected(pod: Object, _now: float) -> Problem | None:
+    """The kubelet refused or evicted it."""
+    status = pod.get("status", {})
+    if status.get("phase") != "Failed":
+        return None
+    return Problem(
+        _camel(status.get("reason")) or "PodFailed",
+        f"pod {_name(pod)}: {_quoted(status.get('message') or 'failed')}; check the node's free resources",
+    )
+
+
+def unschedulable(pod: Object, _now: float) -> Problem | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+        return None
+    text = _quoted(scheduled.get("message"))
+    remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
+    return Problem("Unschedulable", f"no node for pod {_name(pod)}: {text}; {remedy}")
+
+
+def image_not_pulled(pod: Object, _now: float) -> Problem | None:
+    for status in _all_statuses(pod):
+        waiting = _state(status, "waiting")
+        if waiting.get("reason") not in NOT_PULLED:
+            continue
+        reason = "ImagePullBackOff" if waiting["reason"] == "ErrImagePull" else waiting["reason"]
+        image = _image(pod, status)
+        detail = _BACK_OFF.sub("", waiting.get("message") or "")
+        advice = (
+            "check that the node has it"
+            if reason == "ErrImageNeverPull"
+            else ("check its name, the registry, and spec.imagePullSecrets")
+        )
+        return Problem(reason, f"image {image} cannot be pulled{_because(detail)}; {advice}")
+    return None
+
+
+def credentials_not_found(pod: Object, _now: float) -> Problem | None:
+    for status in _all_statuses(pod):
+        waiting = _state(status, "waiting")
+        message = waiting.get("message") or ""
+        if waiting.get("reason") == "CreateContainerConfigError" and _SECRET.search(message):
+            return Problem(
+                "CredentialsNotFound",
+                f"{_quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "or correct spec.model.credentialsSecretRef",
+            )
+    return None
+
+
+def container_not_created(pod: Object, _now: float) -> Problem | None:
+    for status in _all_statuses(pod):
+        waiting = _state(status, "waiting")
+        if waiting.get("reason") in NOT_CREATED:
+            return Problem(
+                waiting["reason"],
+                f"container {status.get('name')} cannot be created{_because(waiting.get('message'))}; "
+                "check spec.runtime.env and the ServingRuntime",
+            )
+    return None
+
+
+def out_of_memory(pod: Object, _now: float) -> Problem | None:
+    for status in _all_statuses(pod):
+        if _last_end(status).get("reason") != "OOMKilled":
+            continue
+        remedy = "raise spec.resources.limits.memory"
+        if status.get("name") == STORAGE_INITIALIZER:
+            remedy = "raise storageInitializer.resources in the operator's configuration"
+        return Problem("OOMKilled", f"container {status.get('name')} needs more memory than its limit; {remedy}")
+    return None
+
+
+def download_failed(pod: Object, _now: float) -> Problem | None:
+    for status in _statuses(pod, "initContainerStatuses"):
+        end = _last_end(status)
+        if not end or end.get("exitCode") == 0:
+            continue
+        text = end.get("message") or ""
+        known = list(_DOWNLOAD.finditer(text))
+        if known:
+            reason, text = known[-1].groups()
+            return Problem(reason, _with_remedy(_quoted(text), DOWNLOAD_REMEDIES[reason]))
+        return Problem(
+            "ModelDownloadFailed",
+            f"the model could not be downloaded (exit code {end.get('exitCode')}){_because(text)}; "
+            f"see `kubectl logs {_name(pod)} -c {status.get('name')}`",
+        )
+    return None
+
+
+def crash_looping(pod: Object, _now: float) -> Problem | None:
+    """It ended and was started again, or waits for that; whichever of the two is seen now."""
+    for status in _statuses(pod, "containerStatuses"):
+        end = _last_end(status)
+        if not end:
+            continue
+        return Problem(
+            "CrashLoopBackOff",
+            f"container {status.get('name')} ended with exit code {end.get('exitCode')} "
+            f"({status.get('restartCount', 0)} restarts){_because(end.get('message'))}; "
+            f"see `kubectl logs {_name(pod)} -c {status.get('name')} --previous`",
+        )
+    return None
+
+
+def model_not_ready(pod: Object, now: float) -> Problem | None:
+    status = server_status(pod)
+    started = _state(status, "running").get("startedAt")
+    if status.get("ready") or started is None or now - timestamps.seconds(started) < MODEL_LOAD_SECONDS:
+        return None
+    return Problem(
+        "ModelNotReady",
+        f"the model server runs for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it is still "
+        f"loading, wait; otherwise see `kubectl logs {_name(pod)} -c {status.get('name')}`",
+    )
+
+
+CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before what follows from it
+    pod_rejected,
+    unschedulable,
+    image_not_pulled,
+    credentials_not_found,
+    container_not_created,
+    out_of_memory,
+    download_failed,
+    crash_looping,
+    model_not_ready,
+)
+
+
+def _statuses(pod: Object, field: str) -> Iterator[Object]:
+    yield from pod.get("status", {}).get(field) or ()
+
+
+def _all_statuses(pod: Object) -> Iterator[Object]:
+    yield from _statuses(pod, "initContainerStatuses")
+    yield from _statuses(pod, "containerStatuses")
+
+
+def _state(status: Object, name: str) -> Object:
+    state: Object = (status.get("state") or {}).get(name) or {}
+    return state
+
+
+def _last_end(status: Object) -> Object:
+    """How the container ended last; empty when it never did."""
+    end: Object = _state(status, "terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    return end
+
+
+def _image(pod: Object, status: Object) -> Any:
+    """The image as the template names it; the status may say a digest."""
+    spec = pod.get("spec", {})
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    names = (entry.get("image") for entry in containers if entry.get("name") == status.get("name"))
+    return next(names, None) or status.get("image")
+
+
+def _name(pod: Object) -> str:
+    return str(pod.get("metadata", {}).get("name", ""))
+
+
+def _quoted(text: Any) -> str:
+    """One line of bounded length; the end of a log says more than its beginning."""
+    line = " ".join(str(text or "").split()).rstrip(".; ")
+    return line if len(line) <= DETAIL_LIMIT else f"…{line[-DETAIL_LIMIT:]}"
+
+
+def _with_remedy(text: str, remedy: str) -> str:
+    """The downloader says `what happened; what to do` where it can."""
+    return text if ";" in text else f"{text}; {remedy}"
+
+
+def _because(text: Any) -> str:
+    detail = _quoted(text)
+    return f": {detail}" if detail else ""
+
+
+def _camel(text: Any) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", str(text or ""))

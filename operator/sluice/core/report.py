@@ -1,0 +1,269 @@
+"""The ModelDeployment's own status: what serves, what is being released, and what is in the way."""
+
+from collections.abc import Iterator, Mapping
+
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import (
+    LastRollout,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    RolloutSummary,
+)
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core import conditions, timestamps
+from sluice.core.analysis.model import Judgement
+from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
+from sluice.core.desired import route, workload
+from sluice.core.plan import Event
+from sluice.core.rollout.lifecycle import Refusal
+from sluice.core.situation import Blocked, Situation, find_runtime
+from sluice.core.snapshot import Revision, Snapshot
+
+STALLING = frozenset(
+    {"UnsupportedScheme", "FormatNotSupported", "RuntimeNotFound", "RuntimeInvalid", "PolicyNotFound", "HostnameTaken"}
+)
+"""Reasons that no waiting cures: the user, or the platform team, must change something."""
+
+NO_ANSWER = "the gateway has not answered for the route yet; if this lasts, see whether its controller is running"
+
+
+def route_blocked(snapshot: Snapshot) -> str:
+    """Why no route can be programmed at all, with the remedy; empty when one can."""
+    return _route_problem(snapshot)[1]
+
+
+def status(
+    situation: Situation,
+    refusal: Refusal | Blocked | None,
+    judgement: Judgement | None,
+    shares: Mapping[str, int],
+) -> ModelDeploymentStatus:
+    """The whole status; equal to the stored one when nothing changed.
+
+    Args:
+        situation: after this pass has moved the release.
+        refusal: why what is asked for is not being released, if so.
+        judgement: of the running release.
+        shares: permille by revision, as the route has them after this pass.
+    """
+    snapshot = situation.snapshot
+    observed = snapshot.deployment.status
+    generation = snapshot.deployment.metadata.generation
+    return ModelDeploymentStatus(
+        observed_generation=generation,
+        url=_url(snapshot),
+        stable=_revision_status(situation.stable, shares),
+        candidate=_revision_status(_candidate(situation), shares),
+        rollout=_summary(situation.active),
+        last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
+        conditions=conditions.summarise(
+            facts(situation, refusal, judgement), observed=observed.conditions, generation=generation, now=snapshot.now
+        ),
+    )
+
+
+def facts(situation: Situation, refusal: Refusal | Blocked | None, judgement: Judgement | None) -> Facts:
+    """What the conditions say, each with reason and message."""
+    return Facts(
+        ready=_ready(situation, refusal),
+        reconciling=_reconciling(situation),
+        stalled=_stalled(situation, refusal),
+        current=_current(situation, refusal),
+        routes_programmed=_routes_programmed(situation.snapshot),
+        runtime_current=_runtime_current(situation),
+        metrics_available=_metrics_available(situation, judgement),
+    )
+
+
+def events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
+    """One event for every condition that turned bad, or changed its reason while bad, with the remedy."""
+    known = {(c.status, c.reason) for c in before.conditions}
+    for condition in after.conditions:
+        if not _is_bad(condition) or condition.reason in QUIET_REASONS:
+            continue
+        if (condition.status, condition.reason) not in known:
+            known.add((condition.status, condition.reason))
+            yield Event(condition.reason, f"{condition.type}: {condition.message}", warning=True)
+
+
+def _is_bad(condition: Condition) -> bool:
+    polarity = next(d.polarity for d in CONDITIONS if d.type == condition.type)
+    bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
+    return condition.status is bad
+
+
+QUIET_REASONS = frozenset(
+    {
+        "Progressing",
+        "RouteChanging",
+        "NoStableVersion",
+        "RolloutRunning",
+        "RolledBack",
+        "Aborted",
+        "PodsNotReady",
+        "CandidateNotReady",
+        "WaitingForGateway",
+    }
+)
+"""Passing states, and outcomes that have an event of their own."""
+
+
+def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
+    snapshot, stable = situation.snapshot, situation.stable
+    if stable is None:
+        candidate = _candidate(situation)
+        problem = candidate.problem if candidate is not None else None
+        if problem is not None:
+            return Fact(False, problem.reason, problem.message)
+        if isinstance(refusal, Blocked):
+            return Fact(False, refusal.reason, refusal.message)
+        return Fact(False, "NoStableVersion", "the first version is not ready yet")
+    if stable.ready_endpoints == 0:
+        problem = stable.problem
+        if problem is not None:
+            return Fact(False, problem.reason, problem.message)
+        return Fact(False, "PodsNotReady", f"no pod of {stable.name} is ready")
+    routed = _routes_programmed(snapshot)
+    if not routed.status:
+        return routed
+    return Fact(True, "Serving", f"{stable.name} serves at {_url(snapshot)}")
+
+
+def _reconciling(situation: Situation) -> Fact:
+    if situation.active is not None:
+        status = situation.active.status
+        return Fact(True, "RolloutRunning", f"{situation.active.metadata.name}: {status.reason or 'Starting'}")
+    stable = situation.stable
+    wanted = situation.snapshot.deployment.spec.replicas
+    if stable is not None and stable.ready_replicas < wanted:
+        return Fact(True, "Progressing", f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
+    return Fact(False, "Reconciled", "")
+
+
+def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
+    if isinstance(refusal, Blocked) and refusal.reason in STALLING:
+        return Fact(True, refusal.reason, refusal.message)
+    reason, message = _route_problem(situation.snapshot)
+    if reason in STALLING:
+        return Fact(True, reason, message)
+    return Fact(False, "NotStalled", "")
+
+
+def _current(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
+    if situation.active is not None:
+        return Fact(False, "RolloutRunning", f"{situation.active.spec.target.revision} is being released")
+    if refusal is not None:
+        return Fact(False, refusal.reason, refusal.message)
+    if situation.stable is None:
+        return Fact(False, "NoStableVersion", "nothing serves yet")
+    return Fact(True, "Current", f"{situation.stable.name} is what was asked for")
+
+
+def _route_problem(snapshot: Snapshot) -> tuple[str, str]:
+    gateway = route.gateway_of(snapshot.deployment, snapshot.config)
+    if not snapshot.gateway_api:
+        return (
+            "GatewayAPIMissing",
+            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API "
+            "CRDs and a gateway, see docs/first-hour.md",
+        )
+    if snapshot.hostname_taken is not None:
+        return (
+            "HostnameTaken",
+            f"spec.routing.hostnames: {', '.join(snapshot.hostnames)} is already used by "
+            f"ModelDeployment {snapshot.hostname_taken}; choose another host name",
+        )
+    if not snapshot.gateway_exists:
+        return (
+            "GatewayNotFound",
+            f"there is no Gateway {gateway.namespace}/{gateway.name}; create it, or set "
+            "spec.routing.gatewayRef or the operator's config.gateway",
+        )
+    return "", ""
+
+
+def _routes_programmed(snapshot: Snapshot) -> Fact:
+    reason, message = _route_problem(snapshot)
+    if reason:
+        return Fact(False, reason, message)
+    if snapshot.route is None or not snapshot.route.answered:
+        return Fact(False, "WaitingForGateway", snapshot.gateway_message or NO_ANSWER)
+    if not snapshot.route.programmed:
+        return Fact(False, "RouteNotAccepted", snapshot.route.message)
+    return Fact(True, "Programmed", "")
+
+
+def _runtime_current(situation: Situation) -> Fact:
+    stable = situation.stable
+    if stable is None:
+        return Fact(None, "NoStableVersion", "")
+    runtime = find_runtime(situation.snapshot)
+    if isinstance(runtime, Blocked):
+        return Fact(False, runtime.reason, f"{runtime.message}; {stable.name} keeps running from its pinned template")
+    if runtime.metadata.name == stable.runtime and workload.runtime_hash(runtime) != stable.runtime_hash:
+        return Fact(
+            False,
+            "NewerRuntime",
+            f"ServingRuntime {stable.runtime} has changed since {stable.name} was "
+            "rendered; the next release uses the new one",
+        )
+    return Fact(True, "Current", "")
+
+
+def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fact:
+    if judgement is None:
+        return Fact(None, "NothingToMeasure", "metrics are read while a release runs")
+    active = situation.active
+    if not judgement.blind:
+        return Fact(True, "Measured", "")
+    since = active.status.blind_since if active is not None else None
+    patience = active.spec.blind_seconds if active is not None else 0
+    if since is not None and situation.snapshot.now - timestamps.seconds(since) < patience:
+        return Fact(None, "MetricsLate", judgement.blind)
+    return Fact(False, "MetricsUnavailable", judgement.blind)
+
+
+def _candidate(situation: Situation) -> Revision | None:
+    return situation.revision(situation.active.spec.target.revision) if situation.active is not None else None
+
+
+def _revision_status(revision: Revision | None, shares: Mapping[str, int]) -> RevisionStatus | None:
+    if revision is None:
+        return None
+    return RevisionStatus(
+        revision=revision.name,
+        model_version=revision.model_version,
+        weight=round(shares.get(revision.name, 0) / 10),
+        ready_replicas=revision.ready_replicas,
+        replicas=revision.replicas,
+    )
+
+
+def _summary(active: ModelRollout | None) -> RolloutSummary | None:
+    if active is None:
+        return None
+    status = active.status
+    return RolloutSummary(
+        name=active.metadata.name,
+        strategy=active.spec.strategy,
+        verdict=str(status.verdict or ""),
+        reason=status.reason,
+        message=status.message,
+        step=status.step,
+        steps=len(active.spec.steps),
+        requests_needed=status.requests_needed,
+        estimated_completion_time=status.estimated_completion_time,
+    )
+
+
+def _last(rollout: ModelRollout) -> LastRollout:
+    return LastRollout(
+        name=rollout.metadata.name,
+        outcome=str(rollout.status.outcome),
+        reason=rollout.status.reason,
+        end_time=rollout.status.end_time,
+    )
+
+
+def _url(snapshot: Snapshot) -> str:
+    return f"http://{snapshot.hostnames[0]}"

@@ -1,0 +1,158 @@
+"""The frozen view of the world that every decision is made from.
+
+`World` is what the shell has in its store, raw; `observe.observe` turns it into a `Snapshot`, in which everything is
+parsed, typed and in the terms of this domain. A decision sees nothing else: neither a clock nor the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.analysis.model import GatewayPreset
+
+Object: TypeAlias = Mapping[str, Any]
+"""A Kubernetes object as the API server sent it; never changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that the store knows about one ModelDeployment, unparsed."""
+
+    now: float
+    """Seconds since the epoch."""
+    deployment: Object
+    owned: tuple[Object, ...]
+    """Every object in the namespace labelled sluice.dev/model-deployment=<name>: ControllerRevision, Deployment,
+    Service, EndpointSlice, HTTPRoute, PodDisruptionBudget, ModelRollout and Pod."""
+    runtimes: tuple[Object, ...]
+    policies: tuple[Object, ...]
+    gateways: tuple[Object, ...]
+    """All Gateways that the store knows."""
+    rivals: tuple[Object, ...]
+    """The other ModelDeployments (all namespaces) that ask for one of the same host names, raw."""
+    config: OperatorConfig
+    preset: GatewayPreset
+    gateway_api: bool = True
+    """Whether the cluster serves gateway.networking.k8s.io/v1."""
+    forbidden: tuple[str, ...] = ()
+    """Resources that we may not list or watch, such as `pods`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that keeps pods from serving, in words for a person."""
+
+    reason: str
+    """CamelCase, fit for a condition: ObjectNotFound, AccessDenied, ImagePullBackOff, CrashLoopBackOff,
+    Unschedulable, …"""
+    message: str
+    """What is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of a revision."""
+
+    name: str
+    ready: bool
+    restarts: int
+    """Restarts of the model server's container."""
+    terminating: bool
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision and what runs of it."""
+
+    name: str
+    """`<model deployment>-<hash>`; also the name of its Deployment and Service."""
+    input_hash: str
+    number: int
+    """Order of creation, from 1."""
+    uri: str
+    model_version: str | None
+    template: Object
+    """The pinned rendered pod template: `{"metadata": …, "spec": …}`."""
+    port: int
+    """The container port that answers HTTP."""
+    runtime: str
+    """Name of the ServingRuntime that it was rendered from."""
+    runtime_hash: str
+    """Hash of that ServingRuntime's spec when it was rendered."""
+    replicas: int = 0
+    """Replicas that its Deployment asks for; 0 where there is none."""
+    ready_replicas: int = 0
+    ready_endpoints: int = 0
+    """Ready addresses in the EndpointSlices of its Service."""
+    pods: tuple[Pod, ...] = ()
+    drain_until: float | None = None
+    """When its drain is over, seconds since the epoch; None while it is not draining."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first problem that one of its pods has."""
+        return next((pod.problem for pod in self.pods if pod.problem is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The HTTPRoute as observed."""
+
+    weights: tuple[tuple[str, int], ...]
+    """(revision, weight in permille) in the order of the backendRefs."""
+    generation: int
+    programmed: bool
+    """Accepted and ResolvedRefs are True at this generation, for our Gateway."""
+    message: str = ""
+    """What the gateway says when it is not programmed."""
+    answered: bool = True
+    """Whether the gateway has said anything about this generation yet."""
+
+    def weight(self, revision: str) -> int:
+        """The revision's weight in permille; 0 where it is absent."""
+        return dict(self.weights).get(revision, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a decision may see."""
+
+    now: float
+    config: OperatorConfig
+    preset: GatewayPreset
+    deployment: ModelDeployment
+    runtimes: tuple[ServingRuntime, ...]
+    policies: tuple[RolloutPolicy, ...]
+    revisions: tuple[Revision, ...]
+    """By number, oldest first."""
+    rollouts: tuple[ModelRollout, ...]
+    """By creation, oldest first."""
+    route: Route | None
+    gateway_exists: bool
+    gateway_message: str
+    """Why the Gateway does not serve, or empty."""
+    gateway_api: bool
+    hostnames: tuple[str, ...]
+    hostname_taken: str | None
+    """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
+    forbidden: tuple[str, ...] = ()
+    objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
+    """Raw owned objects by (kind, name), to compare desired ones with."""
+
+    @property
+    def name(self) -> str:
+        return self.deployment.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.deployment.metadata.namespace
+
+    def revision(self, name: str) -> Revision | None:
+        """The revision of this name."""
+        return next((revision for revision in self.revisions if revision.name == name), None)

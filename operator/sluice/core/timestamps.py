@@ -1,0 +1,16 @@
+"""Moments on the wire (RFC 3339) and in memory (seconds since the epoch)."""
+
+from datetime import UTC, datetime
+
+
+def rfc3339(seconds: float) -> str:
+    """The moment as the API writes it, in UTC, whole seconds (rounded down): `2026-03-01T12:00:00Z`."""
+    return datetime.fromtimestamp(int(seconds // 1), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(rfc3339: str) -> float:
+    """Seconds since the epoch of an RFC 3339 moment; ValueError when it is none or names no time zone."""
+    moment = datetime.fromisoformat(rfc3339)
+    if moment.tzinfo is None:
+        raise ValueError(f"{rfc3339!r} names no time zone; RFC 3339 needs one, such as a final Z")
+    return moment.timestamp()

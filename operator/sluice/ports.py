@@ -1,0 +1,38 @@
+"""What the shell passes in: the four ways in which a decision reaches the world, or learns of it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sluice.core.analysis.model import Answers, Question
+from sluice.core.plan import Event, Ref, Write
+from sluice.core.snapshot import Object
+
+
+class Cluster(Protocol):
+    """Writes to the Kubernetes API."""
+
+    async def write(self, write: Write) -> Object | None:
+        """Performs one write and returns the object as it is stored now; None when it does not exist any more.
+
+        Raises `Refused`, `Conflict`, `Denied`, `Missing` or `Unavailable` of `sluice.errors`.
+        """
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        """Creates a Kubernetes event; losing one is no error."""
+
+
+class Metrics(Protocol):
+    """Reads raw samples."""
+
+    async def answer(self, questions: Sequence[Question]) -> Answers:
+        """Answers every question; a failure becomes a `Failed` answer, never an exception."""
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch; may jump when the machine's clock is corrected."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back."""

@@ -1,0 +1,22 @@
+"""The statistics of the judge: numbers in, numbers out.
+
+The judge may be asked at every scrape, for days, and must keep its promised error rates all the same. Ordinary tests
+lose that promise the second time somebody looks. An *e-process* does not: it is a nonnegative number that starts at 1
+and, as long as the null hypothesis holds, has an expectation of at most 1 *whenever* one stops to look. By Ville's
+inequality it then ever reaches 1/alpha with a probability of at most alpha, so "decide when it reaches 1/alpha" is safe
+at every scrape. Each process here accuses one null hypothesis: "the candidate is no worse" on the way to a roll-back,
+"the candidate is too bad" on the way to an advance.
+
+Reading order:
+
+- `logspace`    sums and means of numbers that are kept as logarithms
+- `evidence`    F1, F3, F4: what one scrape's counts say for and against a hypothesis
+- `eprocess`    F2: evidence carried from scrape to scrape, and its JSON state
+- `combine`     several processes into one verdict: minimum, mean, the roll-back budget
+- `dispersion`  F5: how much burstier than Poisson this traffic is
+- `planning`    how many requests a proof still needs
+- `intervals`   confidence intervals for reports, and the limit of the bake
+- `special`     quantiles of the gamma and beta distributions
+
+Nothing here has a clock, randomness or I/O, and nothing imports another room of Sluice. All logarithms are natural.
+"""

@@ -1,0 +1,166 @@
+"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4).
+
+An e-value compares how well two explanations predict the counts of one scrape: an alternative (a ratio r or a rate q)
+and the edge of the null hypothesis. It is above 1 where the alternative predicts better, and its expectation is at most
+1 while the null holds. Nobody knows the true alternative in advance, so each test carries a grid of them.
+
+Sources: Lindon & Malek (arXiv 2011.03567) and Turner, Ly & Grünwald (arXiv 2106.02693) for the conditional test of two
+arms, Howard & Ramdas (arXiv 1906.09712) for the absolute ones.
+"""
+
+import dataclasses
+import math
+from typing import Final, Protocol
+
+from sluice.stats import logspace
+
+UP_POINTS: Final = 24
+DOWN_POINTS: Final = 12
+LARGEST_RATIO: Final = 50.0
+BAD_POINTS: Final = 12
+GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests and counted events of both arms between two scrapes: differences of raw counters, each >= 0."""
+
+    candidate_requests: float
+    candidate_events: float
+    stable_requests: float
+    stable_events: float
+
+    def __post_init__(self) -> None:
+        for name in ("candidate_requests", "candidate_events", "stable_requests", "stable_events"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"counts.{name}: {value} is not a finite number >= 0; pass reset-aware differences")
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.candidate_requests + other.candidate_requests,
+            self.candidate_events + other.candidate_events,
+            self.stable_requests + other.stable_requests,
+            self.stable_events + other.stable_events,
+        )
+
+    @property
+    def events(self) -> float:
+        """X, the events of both arms."""
+        return self.candidate_events + self.stable_events
+
+    @property
+    def candidate_share(self) -> float:
+        """rho, the candidate's share of all requests, 0..1; 0 where there was none."""
+        requests = self.candidate_requests + self.stable_requests
+        return self.candidate_requests / requests if requests > 0 else 0.0
+
+
+class SequentialTest(Protocol):
+    """A null hypothesis, a grid of alternatives to it, and the evidence of one scrape for each of them."""
+
+    @property
+    def alternatives(self) -> tuple[float, ...]:
+        """The grid: ratios r for F1, rates q for F3 and F4. Its prior is uniform."""
+        ...
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """ln e for each alternative, divided by the dispersion (>= 1); None for a scrape without information."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RelativeTest:
+    """F1: is the candidate's rate of events within `null_ratio` times the stable version's?
+
+    ln e(r; r0) = x_C ln(r/r0) - X [ln(rho r + 1 - rho) - ln(rho r0 + 1 - rho)]
+
+    Given X, each event falls on the candidate with a probability that depends on r = p_C/p_S alone, so the stable rate
+    need not be known and may change at any time, and rho may differ from scrape to scrape. Alternatives above
+    `null_ratio` test "p_C <= r0 p_S", those below it "p_C >= r0 p_S".
+    """
+
+    null_ratio: float
+    alternatives: tuple[float, ...]
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None without an event, and where one arm got no request: there every e is exactly 1."""
+        share = counts.candidate_share
+        if counts.events == 0 or not 0 < share < 1:
+            return None
+        at_null = math.log1p(share * (self.null_ratio - 1))
+        return tuple(
+            (
+                counts.candidate_events * math.log(ratio / self.null_ratio)
+                - counts.events * (math.log1p(share * (ratio - 1)) - at_null)
+            )
+            / dispersion
+            for ratio in self.alternatives
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AbsoluteTest:
+    """F3 and F4: is the candidate's rate of events within (above) a fixed limit p*?
+
+    ln e = x_C ln(q/p*) - n_C (q - p*)
+
+    Alternatives above `limit` test "p_C <= p*" (F3), those below it "p_C >= p*" (F4). An alternative of 0 says "this
+    never happens": n_C p* while that is true, ln 0 after the first event.
+    """
+
+    limit: float
+    alternatives: tuple[float, ...]
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None without a candidate request, and for a limit that leaves no alternative."""
+        if counts.candidate_requests == 0 or not self.alternatives:
+            return None
+        return tuple(self._log_e(rate, counts) / dispersion for rate in self.alternatives)
+
+    def _log_e(self, rate: float, counts: Counts) -> float:
+        expected = counts.candidate_requests * (rate - self.limit)
+        if counts.candidate_events == 0:
+            return -expected
+        return counts.candidate_events * math.log(rate / self.limit) - expected if rate > 0 else logspace.LOG_ZERO
+
+
+def relative_up(null_ratio: float, *, points: int = UP_POINTS) -> RelativeTest:
+    """F1 against "p_C <= null_ratio p_S": `points` log-uniform ratios from 1.1 null_ratio to 50 (or 10 times the first)."""
+    _require_positive("null_ratio", null_ratio)
+    lowest = 1.1 * null_ratio
+    highest = LARGEST_RATIO if lowest < LARGEST_RATIO / 2 else 10 * lowest
+    return RelativeTest(null_ratio, _log_uniform(lowest, highest, points))
+
+
+def relative_down(null_ratio: float, *, points: int = DOWN_POINTS) -> RelativeTest:
+    """F1 against "p_C >= null_ratio p_S": `points` log-uniform ratios from 0.1 to 0.95 times null_ratio."""
+    _require_positive("null_ratio", null_ratio)
+    return RelativeTest(null_ratio, _log_uniform(0.1 * null_ratio, 0.95 * null_ratio, points))
+
+
+def absolute_bad(limit: float) -> AbsoluteTest:
+    """F3 against "p_C <= limit": 12 log-uniform rates from 1.25 limit to 1.
+
+    A limit near 1 leaves less room: from its square root on. A limit of 1 or more cannot be exceeded: no alternative.
+    """
+    _require_positive("limit", limit)
+    if limit >= 1:
+        return AbsoluteTest(limit, ())
+    return AbsoluteTest(limit, _log_uniform(min(1.25 * limit, math.sqrt(limit)), 1.0, BAD_POINTS))
+
+
+def absolute_good(limit: float) -> AbsoluteTest:
+    """F4 against "p_C >= limit": the rates 0, 0.1, 0.25, 0.5 and 0.75 times limit."""
+    _require_positive("limit", limit)
+    return AbsoluteTest(limit, tuple(fraction * limit for fraction in GOOD_FRACTIONS))
+
+
+def _log_uniform(low: float, high: float, points: int) -> tuple[float, ...]:
+    step = math.log(high / low) / (points - 1)
+    return (*(low * math.exp(step * index) for index in range(points - 1)), high)
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}: {value} is not a finite number > 0")

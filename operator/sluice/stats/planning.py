@@ -1,0 +1,91 @@
+"""How many candidate requests a proof of "good enough" takes: before a rollout, and in every Wait.
+
+An e-process gains, per candidate request, the Kullback-Leibler information between what is expected and the edge of its
+null. The threshold ln(1/beta) over that gain, plus what the mixtures over alternatives and starting times cost (about 3
+nats), is the number of requests.
+"""
+
+import dataclasses
+import math
+from typing import Final
+
+from sluice.stats import combine, evidence
+
+MIXTURE_COST_NATS: Final = 3.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forecast:
+    """What one advance proof needs from the start of its step, in candidate requests."""
+
+    log_threshold: float
+    nats_per_request: float
+
+    @property
+    def requests(self) -> float:
+        """phi (ln(1/beta) + 3) / max(I_abs, I_rel)."""
+        return (self.log_threshold + MIXTURE_COST_NATS) / self.nats_per_request
+
+    def remaining(self, observed_requests: float, log_evidence: float) -> float:
+        """Candidate requests still to come, >= 0, after `observed_requests` of this step brought `log_evidence`.
+
+        First the plan less what was seen; once the evidence lags behind the plan, what it still lacks.
+        """
+        if log_evidence >= self.log_threshold:
+            return 0.0
+        lacking = (self.log_threshold - max(log_evidence, 0.0)) / self.nats_per_request
+        return max(self.requests - observed_requests, lacking)
+
+
+def forecast(
+    expected_rate: float,
+    *,
+    false_advance_probability: float,
+    dispersion: float,
+    limit: float | None = None,
+    null_ratio: float | None = None,
+    candidate_share: float = 0.0,
+) -> Forecast | None:
+    """The forecast for a candidate as good as the stable version; None where no proof is possible at that rate.
+
+    expected_rate: of events, `smoothed_rate` of the stable version. limit: p* of F4, None without an absolute term.
+    null_ratio: r1 of F1, None without a relative term. candidate_share: rho, 0..1.
+    """
+    nats = max(
+        0.0 if limit is None else absolute_information(expected_rate, limit),
+        0.0 if null_ratio is None else relative_information(expected_rate, null_ratio, candidate_share),
+    )
+    if nats <= 0:
+        return None
+    return Forecast(combine.log_threshold(false_advance_probability), nats / dispersion)
+
+
+def smoothed_rate(events: float, requests: float) -> float:
+    """(x + 1/2)/(n + 1): a rate that is not 0 because nothing happened yet."""
+    return (events + 0.5) / (requests + 1)
+
+
+def absolute_information(rate: float, limit: float) -> float:
+    """I_abs = max over F4's alternatives q > 0 of [p ln(q/p*) + p* - q], at least 0: nats per candidate request."""
+    alternatives = (alternative for alternative in evidence.absolute_good(limit).alternatives if alternative > 0)
+    return max(0.0, *(rate * math.log(alternative / limit) + limit - alternative for alternative in alternatives))
+
+
+def relative_information(rate: float, null_ratio: float, candidate_share: float) -> float:
+    """I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho): nats per candidate request.
+
+    0 where one arm gets no requests (rho 0 or 1): nothing can be compared.
+    """
+    if not 0 < candidate_share < 1:
+        return 0.0
+    expected = candidate_share
+    refuted = candidate_share * null_ratio / (candidate_share * null_ratio + 1 - candidate_share)
+    divergence = expected * math.log(expected / refuted) + (1 - expected) * math.log((1 - expected) / (1 - refuted))
+    return rate * divergence / candidate_share
+
+
+def eta_seconds(requests: float, candidate_requests_per_second: float) -> float | None:
+    """Seconds until so many candidate requests have come at the observed rate; None while none come."""
+    if requests <= 0:
+        return 0.0
+    return requests / candidate_requests_per_second if candidate_requests_per_second > 0 else None

@@ -1,0 +1,334 @@
+"""A small world with a virtual clock: API server, kubelet, gateway, users and Prometheus, all deterministic.
+
+It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluice.adapters.gateways import PRESETS
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core import decide, failure, naming, timestamps
+from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
+from sluice.core.observe import InvalidSpec, observe
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Write
+from sluice.core.snapshot import Snapshot, World
+
+START = 1_700_000_000.0
+LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+
+class OperatorKilled(Exception):
+    """The operator died between two writes."""
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a model answers: probabilities per request."""
+
+    error: float = 0.0
+    slow: float = 0.0
+    wrong: float = 0.05
+    ready: bool = True
+
+
+@dataclass
+class Cluster:
+    """State of the simulated world; `tick` moves it by a second."""
+
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    """By model URI; anything else behaves well."""
+    requests_per_second: float = 100.0
+    scrape_seconds: float = 5.0
+    ready_seconds: float = 3.0
+    programmed_seconds: float = 1.0
+    seed: int = 1
+    now: float = START
+    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    prometheus_up: bool = True
+    events: list[Event] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    kill_after: int | None = None
+    """The operator dies after so many more writes."""
+    sent: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        self.samples: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]] = {}
+        self._uid = 0
+        self._pending: dict[tuple[str, str], float] = {}
+
+    # --- the API server -------------------------------------------------------------------------------------------
+
+    def apply(self, write: Write) -> None:
+        """Performs one write like the API server: generations, uids, status apart."""
+        if self.kill_after is not None:
+            if self.kill_after == 0:
+                self.kill_after = None
+                raise OperatorKilled
+            self.kill_after -= 1
+        self.writes.append(write)
+        match write:
+            case Apply(manifest):
+                self._store(manifest)
+            case ApplyStatus(manifest):
+                self.objects[_key(manifest)]["status"] = deepcopy(dict(manifest["status"]))
+            case Delete(ref):
+                self.objects.pop((ref.kind, ref.name), None)
+                if ref.kind == "Deployment":
+                    for key in [k for k in self.objects if k[0] in ("Pod", "EndpointSlice") and k[1] == ref.name]:
+                        self.objects.pop(key)
+
+    def _store(self, manifest: Mapping[str, Any]) -> None:
+        key = _key(manifest)
+        old = self.objects.get(key)
+        new = deepcopy(dict(manifest))
+        if old is None:
+            self._uid += 1
+            new["metadata"] |= {
+                "uid": f"uid-{self._uid}",
+                "generation": 1,
+                "creationTimestamp": timestamps.rfc3339(self.now),
+            }
+        else:
+            changed = {k: v for k, v in new.items() if k not in ("metadata", "status")} != {
+                k: v for k, v in old.items() if k not in ("metadata", "status")
+            }
+            kept = {k: old["metadata"][k] for k in ("uid", "creationTimestamp")}
+            new["metadata"] |= kept | {"generation": old["metadata"]["generation"] + int(changed)}
+            new["status"] = old.get("status", {})
+        self.objects[key] = new
+
+    def user_applies(self, manifest: Mapping[str, Any]) -> None:
+        """A user's own write."""
+        self._store(manifest)
+
+    def asks(self, action: str, by: str = "alice") -> None:
+        """Writes spec.intent of the newest ModelRollout, as the CLI does."""
+        newest = self.newest_rollout_object()
+        newest["spec"]["intent"] = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now)}
+
+    # --- kubelet, endpoints and gateway ---------------------------------------------------------------------------
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Moves the world."""
+        self.now += seconds
+        self._run_pods()
+        self._program_route()
+        self._send_requests(seconds)
+        if self.now % self.scrape_seconds < seconds:
+            self._scrape()
+
+    def behaviour(self, revision: str) -> Behaviour:
+        pinned = self.objects.get(("ControllerRevision", revision))
+        uri = pinned["data"]["uri"] if pinned else ""
+        return self.behaviours.get(uri, Behaviour())
+
+    def _run_pods(self) -> None:
+        for (kind, name), deployment in list(self.objects.items()):
+            if kind != "Deployment":
+                continue
+            replicas = deployment["spec"]["replicas"]
+            status = deployment.setdefault("status", {})
+            if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
+                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds)
+                if self.now >= due:
+                    status["readyReplicas"] = replicas
+                    self._set_endpoints(name, replicas)
+
+    def _set_endpoints(self, revision: str, count: int) -> None:
+        owner = self.objects["Deployment", revision]["metadata"]["labels"][naming.LABEL_OWNER]
+        labels = {**naming.owned_labels(owner, revision), "kubernetes.io/service-name": revision}
+        self.objects["EndpointSlice", revision] = {
+            "kind": "EndpointSlice",
+            "metadata": {"name": revision, "namespace": "default", "labels": labels},
+            "endpoints": [{"addresses": [f"10.0.0.{i}"], "conditions": {"ready": True}} for i in range(count)],
+        }
+
+    def crash(self, revision: str) -> None:
+        """All pods of a revision vanish and do not come back."""
+        self._set_endpoints(revision, 0)
+        self._pending[revision, str(self.objects["Deployment", revision]["spec"]["replicas"])] = float("inf")
+        self.objects["Deployment", revision]["status"]["readyReplicas"] = 0
+
+    def _program_route(self) -> None:
+        for route in self._of_kind("HTTPRoute"):
+            generation = route["metadata"]["generation"]
+            due = self._pending.setdefault(("route", str(generation)), self.now + self.programmed_seconds)
+            if self.now < due:
+                continue
+            conditions = [
+                {"type": t, "status": "True", "reason": t, "observedGeneration": generation}
+                for t in ("Accepted", "ResolvedRefs")
+            ]
+            route["status"] = {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": conditions}]}
+
+    def _send_requests(self, seconds: float) -> None:
+        for route in self._of_kind("HTTPRoute"):
+            backends = [(b["name"], b["weight"]) for b in route["spec"]["rules"][0]["backendRefs"]]
+            total = sum(weight for _, weight in backends)
+            for name, weight in backends:
+                mean = self.requests_per_second * seconds * weight / total if total else 0.0
+                for _ in range(int(mean) + (self.random.random() < mean % 1)):
+                    self._answer(name)
+
+    def _answer(self, revision: str) -> None:
+        self.sent[revision] = self.sent.get(revision, 0) + 1
+        model = self.behaviour(revision)
+        cluster = ("envoy_cluster_name", f"default_{revision}_{naming.SERVICE_PORT}")
+        if not self._has_endpoint(revision):
+            self.lost += 1
+            code = "503"
+        else:
+            code = "500" if self.random.random() < model.error else "200"
+        self._count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code))
+        millis = 120.0 if self.random.random() < model.slow else 3.0
+        for le in LE_MILLIS:
+            if millis <= le:
+                self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
+        self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
+        correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
+        self._count("feedback_total", ("revision", revision), ("correct", correct), job="users")
+
+    def _has_endpoint(self, revision: str) -> bool:
+        slice_ = self.objects.get(("EndpointSlice", revision))
+        return bool(slice_ and slice_["endpoints"])
+
+    # --- Prometheus -----------------------------------------------------------------------------------------------
+
+    def _count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
+        key = (name, tuple(sorted((*labels, ("job", job), ("instance", f"{job}-0")))))
+        self.counters[key] = self.counters.get(key, 0.0) + 1
+
+    def _scrape(self) -> None:
+        self.counters[("envoy_server_live", (("instance", "envoy-0"), ("job", "envoy")))] = 1.0
+        if self.prometheus_up:
+            for key, value in self.counters.items():
+                self.samples.setdefault(key, []).append((self.now, value))
+
+    def answer(self, questions: tuple[Question, ...]) -> dict[str, Answer]:
+        """What Prometheus says to `selector[window]`."""
+        if not self.prometheus_up:
+            return {q.key: Failed("prometheus is down") for q in questions}
+        return {q.key: Answered(tuple(self._select(q))) for q in questions}
+
+    def _select(self, question: Question) -> Iterator[Series]:
+        found = re.fullmatch(r"\s*(\w+)\s*(?:\{(.*)\})?\s*", question.selector)
+        assert found, question.selector
+        matchers = re.findall(r'(\w+)\s*(=~|=)\s*"([^"]*)"', found[2] or "")
+        for (name, labels), points in self.samples.items():
+            have = dict(labels)
+            if name == found[1] and all(
+                re.fullmatch(value, have.get(label, "")) if op == "=~" else have.get(label, "") == value
+                for label, op, value in matchers
+            ):
+                inside = tuple(p for p in points if self.now - question.window_seconds < p[0] <= self.now)
+                if inside:
+                    yield Series(have, inside)
+
+    # --- the operator ---------------------------------------------------------------------------------------------
+
+    def world(self, name: str) -> World:
+        owned = tuple(
+            o for o in self.objects.values() if o["metadata"].get("labels", {}).get(naming.LABEL_OWNER) == name
+        )
+        shared = {
+            kind: tuple(o for (k, _), o in self.shared.items() if k == kind)
+            for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
+        }
+        rivals = tuple(o for o in self._of_kind("ModelDeployment") if o["metadata"]["name"] != name)
+        return World(
+            now=self.now,
+            deployment=self.objects["ModelDeployment", name],
+            owned=owned,
+            runtimes=shared["ServingRuntime"],
+            policies=shared["RolloutPolicy"],
+            gateways=shared["Gateway"],
+            rivals=rivals,
+            config=OperatorConfig(),
+            preset=PRESETS["contour"],
+        )
+
+    def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
+        return observe(deepcopy_world(self.world(name)))
+
+    def plan(self, name: str = "digits") -> Plan:
+        """One decision on the world as it is."""
+        world = deepcopy_world(self.world(name))
+        snapshot = observe(world)
+        if isinstance(snapshot, InvalidSpec):
+            return failure.invalid_spec_plan(world, snapshot)
+        return decide.decide(snapshot, self.answer(decide.questions(snapshot)))
+
+    def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
+        """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
+        count = 0
+        for _ in range(8):
+            plan = self.plan(name)
+            if check is not None:
+                check(plan)
+            for write in plan.writes:
+                self.apply(write)
+                count += 1
+            self.events.extend(plan.events)
+            if not plan.writes:
+                return count
+        raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
+
+    def run(
+        self,
+        seconds: float,
+        name: str = "digits",
+        check: Callable[[Plan], None] | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> float:
+        """Lets the world and the operator run; returns the seconds that passed."""
+        start = self.now
+        while self.now - start < seconds:
+            self.tick()
+            self.reconcile(name, check)
+            if until is not None and until():
+                break
+        return self.now - start
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def rollouts(self) -> list[ModelRollout]:
+        parsed = [ModelRollout.model_validate(o) for o in self._of_kind("ModelRollout")]
+        return sorted(parsed, key=lambda r: r.spec.sequence)
+
+    def newest(self) -> ModelRollout:
+        return self.rollouts()[-1]
+
+    def newest_rollout_object(self) -> dict[str, Any]:
+        return self.objects["ModelRollout", self.newest().metadata.name]
+
+    def weights(self, name: str = "digits") -> dict[str, int]:
+        route = self.objects[("HTTPRoute", name)]
+        return {b["name"]: b["weight"] for b in route["spec"]["rules"][0]["backendRefs"]}
+
+    def status(self, name: str = "digits") -> dict[str, Any]:
+        return self.objects["ModelDeployment", name].get("status", {})
+
+    def condition(self, type_: str, name: str = "digits") -> dict[str, Any]:
+        return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
+
+    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
+        return [o for (k, _), o in self.objects.items() if k == kind]
+
+
+def deepcopy_world(world: World) -> World:
+    """A world that later changes do not reach."""
+    return World(**{name: deepcopy(getattr(world, name)) for name in World.__slots__})
+
+
+def _key(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]
