@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes on a bare Linux machine, without Docker."""

@@ -1,0 +1,101 @@
+"""An API server without a node, for tests: etcd, kube-apiserver and the controllers that own objects' life and death.
+
+It needs no root, listens on free ports of 127.0.0.1, keeps everything in one folder and may run beside the full lab:
+
+    server = apiserver.start(tmp_path / "control-plane")
+    ... server.kubeconfig ...
+    server.stop()
+"""
+
+import shutil
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lab import controlplane, credentials, gotools, processes
+
+CONTROLLERS: Final = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+)
+ADVERTISED: Final = "192.0.2.1"  # documentation address (RFC 5737); nothing connects to it, loopback is refused
+STOP_ORDER: Final = ("kube-controller-manager", "kube-apiserver", "etcd")
+STOP_GRACE_SECONDS: Final = 1  # kube-apiserver lingers for open watches; its data is thrown away or in etcd
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """A running API server. kubeconfig: cluster administrator. url: https address. kubectl: path of the program."""
+
+    directory: Path
+    kubeconfig: Path
+    url: str
+    kubectl: Path
+
+    def stop(self) -> None:
+        stop(self.directory)
+
+    def restart(self) -> None:
+        """End kube-apiserver and start it again on the same port with the same data, as a crash or an upgrade would."""
+        folder = processes.ProcessFolder(self.directory)
+        folder.stop("kube-apiserver", grace_seconds=STOP_GRACE_SECONDS)
+        controlplane.start_api(_plane(self.directory, dies_with_caller=True))
+
+
+def start(directory: Path, *, dies_with_caller: bool = True) -> ApiServer:
+    """Start from nothing in `directory`; whatever an earlier run left in it is ended and removed.
+
+    dies_with_caller: end the processes with the calling process, so that an aborted test run leaves nothing behind.
+    """
+    gotools.ensure("kubernetes", "etcd")
+    stop(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "ports").write_text(" ".join(map(str, _free_ports(3))))
+    plane = _plane(directory, dies_with_caller=dies_with_caller)
+    controlplane.start_api(plane)
+    controlplane.start_controllers(plane, only=CONTROLLERS)
+    return ApiServer(
+        directory=directory,
+        kubeconfig=credentials.write_kubeconfig(
+            directory / "kubeconfig", server=plane.url, credentials=plane.credentials, identity="admin"
+        ),
+        url=plane.url,
+        kubectl=gotools.program("kubectl"),
+    )
+
+
+def stop(directory: Path) -> None:
+    """End what was recorded in `directory` and remove the cluster's state; logs stay. Does nothing when all is gone."""
+    processes.ProcessFolder(directory).stop(*STOP_ORDER, grace_seconds=STOP_GRACE_SECONDS)
+    for name in ("etcd", "credentials", "kubeconfigs"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in ("ports", "kubeconfig"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _plane(directory: Path, *, dies_with_caller: bool) -> controlplane.ControlPlane:
+    port, etcd_port, etcd_peer_port = map(int, (directory / "ports").read_text().split())
+    return controlplane.ControlPlane(
+        state=directory,
+        node="none",
+        address="127.0.0.1",
+        advertised=ADVERTISED,
+        port=port,
+        etcd_port=etcd_port,
+        etcd_peer_port=etcd_peer_port,
+        service_range="10.96.0.0/16",
+        pod_range="10.97.0.0/16",
+        dies_with_caller=dies_with_caller,
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

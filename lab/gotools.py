@@ -1,0 +1,151 @@
+"""Go programs of the lab: one small module each below `lab/tools/`, built once into a cache outside the checkout.
+
+The cache folder of a tool is named after a hash of its `go.mod`, its `go.sum` and its recipe, so that a changed pin
+builds anew and everything else is found again, also from another checkout:
+
+    ~/.cache/sluice/tools/<name>-<hash>/<program>
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from lab import console, paths, processes
+
+KUBERNETES_VERSION: Final = "v1.36.3"
+
+# Flags are part of Go's own cache key: with the same ones everywhere, packages shared by tools compile once.
+GO_ENVIRONMENT: Final = {
+    "CGO_ENABLED": "0",
+    "GOFLAGS": "-trimpath -buildvcs=false",
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+}
+PARALLEL_STEPS: Final = 4  # one link of a large tool takes 1.4 GB of memory
+BUILD_TIMEOUT_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class GoTool:
+    """One module below `lab/tools/`.
+
+    programs: names of the binaries that it gives. renames: last path element of the main package -> program name,
+    where the two differ. stamps: linker variables (`-X`), because a module build knows no version of its own.
+    """
+
+    name: str
+    programs: tuple[str, ...]
+    tags: str = ""
+    stamps: dict[str, str] = field(default_factory=dict)
+    renames: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Path:
+        return paths.TOOLS_SOURCE / self.name
+
+    @property
+    def ldflags(self) -> str:
+        return " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in self.stamps.items())])
+
+
+_K8S_STAMP: Final = "k8s.io/component-base/version"
+
+TOOLS: Final = {
+    tool.name: tool
+    for tool in (
+        GoTool(
+            "kubernetes",
+            ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),
+            stamps={
+                f"{_K8S_STAMP}.gitVersion": KUBERNETES_VERSION,
+                f"{_K8S_STAMP}.gitMajor": KUBERNETES_VERSION.lstrip("v").split(".")[0],
+                f"{_K8S_STAMP}.gitMinor": KUBERNETES_VERSION.split(".")[1],
+            },
+        ),
+        GoTool("etcd", ("etcd",), renames={"server": "etcd"}),
+        GoTool("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
+        GoTool("contour", ("contour",)),
+        GoTool("coredns", ("coredns",)),
+        GoTool("prometheus", ("prometheus",), tags="remove_all_sd,enable_kubernetes_sd"),
+        GoTool("versitygw", ("versitygw",)),
+        GoTool("helm", ("helm",)),
+        GoTool("kwok", ("kwok",)),
+    )
+}
+
+
+def fingerprint(tool: GoTool) -> str:
+    """Twelve hex digits over everything that decides what the build gives."""
+    recipe = json.dumps([tool.programs, tool.tags, tool.ldflags, tool.renames, GO_ENVIRONMENT], sort_keys=True)
+    digest = hashlib.sha256(recipe.encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update((tool.source / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def folder(tool: GoTool) -> Path:
+    return paths.cache() / "tools" / f"{tool.name}-{fingerprint(tool)}"
+
+
+def is_built(tool: GoTool) -> bool:
+    return all((folder(tool) / program).exists() for program in tool.programs)
+
+
+def program(name: str) -> Path:
+    """Path of a program by its name, for example `kubelet`. Its tool has to be built."""
+    for tool in TOOLS.values():
+        if name in tool.programs:
+            return folder(tool) / name
+    raise processes.LabError(f"{name}: no tool of lab/gotools.py gives this program")
+
+
+def ensure(*names: str) -> None:
+    """Build the named tools (all of them without names) that are not in the cache, one after another."""
+    for name in names or tuple(TOOLS):
+        tool = TOOLS[name]
+        if not is_built(tool):
+            with console.step(f"build {name} (Go, once)"):
+                _build(tool)
+
+
+def module_folder(tool_name: str, module: str) -> Path:
+    """Folder of a module's source at the version that the tool's go.mod selects; downloaded when it is missing."""
+    tool = TOOLS[tool_name]
+    where = ["list", "-m", "-f", "{{.Dir}}", module]
+    found = _go(where, tool.source).strip()
+    if not found:  # the program is cached, but the module cache was emptied since
+        _go(["mod", "download", module], tool.source)
+        found = _go(where, tool.source).strip()
+    return Path(found)
+
+
+def _build(tool: GoTool) -> None:
+    target = folder(tool)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Built beside the target and renamed: a build that was cut off never looks like a finished one.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{tool.name}-") as scratch:
+        output = Path(scratch) / "bin"
+        output.mkdir()
+        arguments = ["build", "-mod=readonly", f"-p={PARALLEL_STEPS}", f"-ldflags={tool.ldflags}", f"-tags={tool.tags}"]
+        _go([*arguments, "-o", f"{output}/", "tool"], tool.source)
+        for built, wanted in tool.renames.items():
+            (output / built).rename(output / wanted)
+        shutil.rmtree(target, ignore_errors=True)
+        output.rename(target)
+
+
+def _go(arguments: list[str], directory: Path) -> str:
+    if shutil.which("go") is None:
+        raise processes.LabError(
+            "go: not on PATH; install the Go version of lab/tools/*/go.mod or newer, then run again"
+        )
+    return processes.run(
+        ["nice", "-n", "5", "go", *arguments],
+        directory=directory,
+        environment=GO_ENVIRONMENT,
+        timeout_seconds=BUILD_TIMEOUT_SECONDS,
+    )
