@@ -1,4 +1,4 @@
-"""The CRDs, generated from the models: `python -m sluice.api.crd DIRECTORY …` writes a file for each kind."""
+"""The CRDs, generated from the models: `python -m sluice.api.crd [DIRECTORY …]` writes a file for each kind."""
 
 import sys
 from collections.abc import Sequence
@@ -28,6 +28,9 @@ class Kind(Protocol):
 
 
 KINDS: Final[tuple[type[BaseModel], ...]] = (ModelDeployment, ModelRollout, ServingRuntime, RolloutPolicy)
+
+DIRECTORIES: Final = ("crds", "charts/sluice/crds")
+"""Where this repository keeps them: for kubectl, and for Helm."""
 
 HEADER: Final = "# Generated from the models in operator/sluice/api by `make crds`; do not edit.\n"
 TYPE_META: Final[dict[str, Schema]] = {
@@ -89,10 +92,8 @@ def rendered(model: Any) -> str:
 
 
 def main(directories: Sequence[str]) -> None:
-    """Writes every kind's CRD into each directory; prints them all where none is given."""
-    if not directories:
-        print("---\n".join(rendered(model) for model in KINDS), end="")
-    for directory in map(Path, directories):
+    """Writes every kind's CRD into each directory; by default where this repository keeps them."""
+    for directory in map(Path, directories or DIRECTORIES):
         directory.mkdir(parents=True, exist_ok=True)
         for model in KINDS:
             (directory / file_name(model)).write_text(rendered(model))

@@ -65,7 +65,7 @@ class RuntimeSpec(ApiModel):
 
     name: ObjectName | None = None
     """The ServingRuntime; default: the one with the highest priority for the format."""
-    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = []
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
         list[EnvVar],
@@ -73,16 +73,16 @@ class RuntimeSpec(ApiModel):
             max_length=64,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
-    ] = []
+    ] = Field(default_factory=list)
     """Environment variables (Kubernetes EnvVar) added to the server's own."""
 
 
 class Resources(ApiModel):
     """Compute resources of the model server's container."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """What is set aside for the container, such as cpu: "1"."""
-    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = {}
+    limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """What it may use at most, such as memory: 2Gi."""
 
 
@@ -103,7 +103,7 @@ class Routing(ApiModel):
     hostnames: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]],
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = []
+    ] = Field(default_factory=list)
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
     """After this long the gateway answers 504."""
@@ -224,8 +224,8 @@ class ModelDeploymentStatus(ApiModel):
     stable: RevisionStatus | None = None
     candidate: RevisionStatus | None = None
     rollout: RolloutSummary | None = None
-    last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = []
-    conditions: Conditions = []
+    last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
+    conditions: Conditions = Field(default_factory=list)
 
 
 class ModelDeployment(ApiModel):

@@ -203,9 +203,9 @@ class ModelRolloutStatus(ApiModel):
     """Whether the user asked for another version after this one had failed; asking for it again is a new try."""
     requests_needed: int | None = None
     estimated_completion_time: Time | None = None
-    steps: Annotated[list[StepRecord], Field(max_length=20)] = []
-    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = []
-    timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = []
+    steps: Annotated[list[StepRecord], Field(max_length=20)] = Field(default_factory=list)
+    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
+    timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=list)
     observed_intent: ObservedIntent | None = None
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people."""

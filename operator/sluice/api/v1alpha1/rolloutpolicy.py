@@ -24,16 +24,18 @@ class RolloutPolicySpec(ApiModel):
     """The chance that a whole rollout of an equally good version is rolled back."""
     false_advance_probability: Probability = "5%"
     """The chance, at each step, that a version at the edge of what is tolerated advances."""
-    steps: Steps = [CanaryStep(weight=w) for w in (5, 25, 50, 100)]
+    steps: Steps = Field(default=[CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
-    objectives: Objectives = [
-        Objective(
-            name="errors",
-            failure_ratio=FailureRatio(
-                events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+    objectives: Objectives = Field(
+        default=[
+            Objective(
+                name="errors",
+                failure_ratio=FailureRatio(
+                    events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+                ),
             ),
-        ),
-    ]
+        ]
+    )
     """What must stay good."""
     scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
     """How often Prometheus samples the gateway; three intervals without a sample mean Blind."""

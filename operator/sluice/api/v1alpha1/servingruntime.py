@@ -45,6 +45,21 @@ class Metrics(ApiModel):
     """The HTTP path."""
 
 
+Container = Annotated[
+    OpaqueObject,
+    Field(
+        json_schema_extra={
+            "required": ["name", "image"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Name of the container."},
+                "image": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "Its image."},
+            },
+        }
+    ),
+]
+"""A Kubernetes Container."""
+
+
 class ServingRuntimeSpec(ApiModel):
     """A pod template for a model server; the first container serves the model."""
 
@@ -57,13 +72,20 @@ class ServingRuntimeSpec(ApiModel):
         ),
     ]
     """The formats that it runs."""
-    protocols: Annotated[list[Protocol], Field(min_length=1, max_length=4)] = [Protocol.V2]
+    protocols: Annotated[list[Protocol], Field(min_length=1, max_length=4)] = Field(default=[Protocol.V2])
     """The inference protocols that it speaks."""
     model_layout: ModelLayout = ModelLayout.PLAIN
     """How the downloader lays the files out below {{model.path}}."""
     port: Annotated[int, Field(ge=1, le=65_535)]
     """The container port that answers HTTP requests."""
-    containers: Annotated[list[OpaqueObject], Field(min_length=1, max_length=8)]
+    containers: Annotated[
+        list[Container],
+        Field(
+            min_length=1,
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
     """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}} and {{revision}} are filled in;
     other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     drain: Drain = Drain()

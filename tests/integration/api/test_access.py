@@ -1,0 +1,125 @@
+"""What the operator and the people's roles may do: no more than they need."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import NAMESPACE
+from tests.integration.kube import Kube, wait_until
+
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:sluice"
+GROUPS = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]
+SLUICE = "sluice.dev"
+GATEWAY = "gateway.networking.k8s.io"
+
+
+def allowed(kube: Kube, verb: str, group: str, resource: str, namespace: str = "team") -> bool:
+    name, _, subresource = resource.partition("/")
+    return kube.may(
+        OPERATOR, GROUPS, verb=verb, group=group, resource=name, subresource=subresource, namespace=namespace
+    )
+
+
+@pytest.fixture(scope="module")
+def roles(installed: Kube) -> Kube:
+    """The client, once the authorizer has seen the chart's roles."""
+    wait_until(lambda: allowed(installed, "watch", SLUICE, "modeldeployments"))
+    return installed
+
+
+WATCHED = [
+    (SLUICE, "modeldeployments"),
+    (SLUICE, "modelrollouts"),
+    (SLUICE, "servingruntimes"),
+    (SLUICE, "rolloutpolicies"),
+    ("apps", "deployments"),
+    ("apps", "controllerrevisions"),
+    ("", "services"),
+    ("", "pods"),
+    ("", "namespaces"),
+    ("discovery.k8s.io", "endpointslices"),
+    (GATEWAY, "httproutes"),
+    (GATEWAY, "gateways"),
+    ("policy", "poddisruptionbudgets"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+]
+CHILDREN = [
+    ("apps", "deployments"),
+    ("apps", "controllerrevisions"),
+    ("", "services"),
+    (GATEWAY, "httproutes"),
+    ("policy", "poddisruptionbudgets"),
+    (SLUICE, "modelrollouts"),
+]
+MAY = (
+    [(verb, group, resource) for group, resource in WATCHED for verb in ("list", "watch")]
+    + [(verb, group, resource) for group, resource in CHILDREN for verb in ("create", "patch", "delete")]
+    + [
+        ("patch", SLUICE, "modeldeployments/status"),
+        ("patch", SLUICE, "modelrollouts/status"),
+        ("update", SLUICE, "modeldeployments/finalizers"),
+        ("create", "", "events"),
+    ]
+)
+MAY_NOT = [
+    *((verb, "", "secrets") for verb in ("get", "list", "watch", "create")),
+    *((verb, SLUICE, "modeldeployments") for verb in ("create", "update", "patch", "delete")),
+    *(
+        (verb, SLUICE, kind)
+        for verb in ("create", "patch", "delete")
+        for kind in ("servingruntimes", "rolloutpolicies")
+    ),
+    *((verb, "", "pods") for verb in ("create", "delete", "patch")),
+    ("create", "", "pods/exec"),
+    ("patch", GATEWAY, "gateways"),
+    ("patch", "", "namespaces"),
+    ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
+    ("create", "rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("get", "", "configmaps"),
+    ("update", "coordination.k8s.io", "leases"),
+]
+
+
+@pytest.mark.parametrize(("verb", "group", "resource"), MAY)
+def test_operator_may(roles: Kube, verb: str, group: str, resource: str) -> None:
+    assert allowed(roles, verb, group, resource)
+
+
+@pytest.mark.parametrize(("verb", "group", "resource"), MAY_NOT)
+def test_operator_may_not(roles: Kube, verb: str, group: str, resource: str) -> None:
+    assert not allowed(roles, verb, group, resource)
+
+
+@pytest.mark.parametrize("verb", ["get", "create", "update", "patch"])
+def test_lease_is_the_operators_in_its_own_namespace(roles: Kube, verb: str) -> None:
+    assert allowed(roles, verb, "coordination.k8s.io", "leases", NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("role", "may", "may_not"),
+    [
+        (
+            "sluice-releaser",
+            {("patch", "modelrollouts"), ("list", "modeldeployments"), ("get", "rolloutpolicies")},
+            {("create", "modelrollouts"), ("delete", "modelrollouts"), ("patch", "modeldeployments")},
+        ),
+        ("sluice-view", {("watch", "modelrollouts")}, {("patch", "modelrollouts"), ("create", "modeldeployments")}),
+        ("sluice-edit", {("patch", "modeldeployments")}, {("patch", "modelrollouts"), ("create", "rolloutpolicies")}),
+    ],
+)
+def test_roles_of_people(roles: Kube, role: str, may: set[Any], may_not: set[Any]) -> None:
+    user = f"user-of-{role}"
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    }
+    roles.create(binding).raise_for_status()
+
+    def can(verb: str, resource: str) -> bool:
+        return roles.may(user, [], verb=verb, group=SLUICE, resource=resource, namespace="team")
+
+    wait_until(lambda: all(can(*each) for each in may))
+    assert [each for each in sorted(may_not) if can(*each)] == []

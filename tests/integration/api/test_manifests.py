@@ -1,0 +1,121 @@
+"""Every manifest that we ship passes the API server's own dry run, with unknown fields refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from charts import render
+from lab import gotools, processes
+from sluice.api.config import OperatorConfig
+from tests.integration.conftest import NAMESPACE, REPOSITORY
+from tests.integration.kube import Kube
+
+Object = dict[str, Any]
+
+MANIFESTS = sorted(
+    file
+    for folder in ("manifests", "demo")
+    for file in (REPOSITORY / folder).rglob("*.yaml")
+    if file.name != "kustomization.yaml"
+)
+VARIANTS = {
+    "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
+    "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
+    "bare": [
+        *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false"),
+        *("--set", "admissionPolicy.create=false", "--set", "monitoring.service=false"),
+    ],
+}  # fmt: skip
+
+
+def documents(text: str) -> list[Object]:
+    return [document for document in yaml.safe_load_all(text) if document and "kind" in document]
+
+
+def helm(*arguments: str) -> str:
+    gotools.ensure("helm")
+    return processes.run([gotools.program("helm"), *arguments], directory=REPOSITORY)
+
+
+def refused(kube: Kube, objects: list[Object]) -> list[str]:
+    """What the server's dry run says against the objects, with their names."""
+    answers = [(each, kube.apply(each, manager="dry-run", dry_run=True, force=True)) for each in objects]
+    return [f"{each['kind']} {each['metadata']['name']}: {answer.text}" for each, answer in answers if answer.is_error]
+
+
+@pytest.fixture(scope="module")
+def namespaces(installed: Kube) -> Kube:
+    """The client, once the namespaces exist that any manifest speaks of: a dry run makes none."""
+    for file in MANIFESTS:
+        for document in documents(file.read_text()):
+            if document["kind"] == "Namespace":
+                installed.apply(document, manager="tests").raise_for_status()
+    return installed
+
+
+@pytest.mark.parametrize("file", MANIFESTS, ids=lambda file: str(file.relative_to(REPOSITORY)))
+def test_manifest_is_valid(namespaces: Kube, file: Path) -> None:
+    assert refused(namespaces, documents(file.read_text())) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chart_is_valid(installed: Kube, variant: str) -> None:
+    rendered = helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant])
+    assert refused(installed, documents(rendered)) == []
+
+
+def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
+    options = ["--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false"]
+    text = helm("template", "blue", "charts/sluice", "--namespace", NAMESPACE, *options)
+    rendered = {each["metadata"]["name"] for each in documents(text)}
+    assert rendered == {
+        "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
+        "blue-sluice-metrics", "blue-sluice-intent", "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
+    }  # fmt: skip
+
+
+def test_chart_lints() -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", "charts/sluice")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["config.historyLimit=0", "config.nonsense=1", "runtimes.triton.layout=Pile", "replicas=-1", "imagee.tag=1"],
+)
+def test_wrong_value_is_refused_before_anything_is_installed(setting: str) -> None:
+    with pytest.raises(processes.LabError, match=setting.split("=")[0].split(".")[-1]):
+        helm("template", "sluice", "charts/sluice", "--set", setting)
+
+
+def test_monitors_select_the_operator(installed: Kube) -> None:
+    options = ["--set", "monitoring.serviceMonitor.create=true", "--set", "monitoring.podMonitor.create=true"]
+    rendered = {each["kind"]: each for each in documents(helm("template", "sluice", "charts/sluice", *options))}
+    pod = rendered["Deployment"]["spec"]["template"]
+    ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    for kind, target, endpoints in (
+        ("PodMonitor", pod["metadata"]["labels"], "podMetricsEndpoints"),
+        ("ServiceMonitor", rendered["Service"]["metadata"]["labels"], "endpoints"),
+    ):
+        assert rendered[kind]["spec"]["selector"]["matchLabels"].items() <= target.items()
+        assert {each["port"] for each in rendered[kind]["spec"][endpoints]} <= ports
+
+
+def test_operator_reads_the_configuration_that_the_chart_writes(chart: list[Object]) -> None:
+    (config,) = [each for each in chart if each["kind"] == "ConfigMap"]
+    assert OperatorConfig.model_validate(yaml.safe_load(config["data"]["config.yaml"])) == OperatorConfig()
+
+
+def test_operator_pod_is_restricted(installed: Kube, chart: list[Object]) -> None:
+    """The namespace enforces Kubernetes' restricted Pod Security Standard, so the API server is the judge."""
+    (deployment,) = [each for each in chart if each["kind"] == "Deployment"]
+    template = deployment["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "namespace": NAMESPACE, **template["metadata"]}, "spec": template["spec"]}  # fmt: skip
+    answer = installed.create(pod, dry_run=True)
+    assert answer.status_code == 201, answer.text
+    assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_install_yaml_is_up_to_date() -> None:
+    assert render.INSTALL.read_text() == render.rendered(), "run `make crds`"

@@ -1,0 +1,216 @@
+"""What the API server refuses, with the field and the reason; nothing is stored here (dry run)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.api.objects import deployment, merged, objective, policy, rollout, runtime
+from tests.integration.kube import Kube, causes
+
+Object = dict[str, Any]
+
+OBJECTIVES = "spec.objectives[0]"
+SELECTOR = 'feedback_total{revision="{{revision}}"}'
+FAILED = 'feedback_total{revision="{{revision}}",correct="false"}'
+
+
+def query(total: str = SELECTOR, failures: str = FAILED, **more: str) -> Object:
+    return objective(failureRatio={"source": "Query", "total": total, "failures": failures, "maximum": "10%"} | more)
+
+
+def weights(*values: int) -> list[Object]:
+    return [{"weight": value} for value in values]
+
+
+REFUSED: list[tuple[str, Object, str, str]] = [
+    ("no model", deployment({"model": None}), "spec.model", "Required value"),
+    ("no uri", deployment({"model": {"uri": None}}), "spec.model.uri", "Required value"),
+    ("scheme", deployment({"model": {"uri": "gs://m/1"}}), "spec.model.uri", "scheme is not supported; use s3://bucket/path"),
+    ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
+    ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
+    ("not a uri", deployment({"model": {"uri": "models/digits"}}), "spec.model.uri", "should match"),
+    ("placeholder", deployment({"model": {"uri": "s3://m/{{revision}}"}}), "spec.model.uri", "should match"),
+    ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
+    ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
+    ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
+    ("quantity", deployment({"resources": {"requests": {"cpu": "lots"}}}), "spec.resources.requests.cpu", "should match"),
+    ("env without name", deployment({"runtime": {"env": [{"value": "1"}]}}), "spec.runtime.env[0].name", "Required value"),
+    (
+        "env twice",
+        deployment({"runtime": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}),
+        "spec.runtime.env[1]",
+        "Duplicate value",
+    ),
+    ("65 variables", deployment({"runtime": {"env": [{"name": f"V{n}"} for n in range(65)]}}), "spec.runtime.env", "Too many"),
+    ("host name", deployment({"routing": {"hostnames": ["No Host"]}}), "spec.routing.hostnames[0]", "should match"),
+    (
+        "host name twice",
+        deployment({"routing": {"hostnames": ["a.example.com", "a.example.com"]}}),
+        "spec.routing.hostnames[1]",
+        "Duplicate value",
+    ),
+    ("strategy", deployment({"rollout": {"strategy": "BlueGreen"}}), "spec.rollout.strategy", "Unsupported value"),
+    (
+        "steps fall",
+        deployment({"rollout": {"canary": {"steps": weights(50, 25, 100)}}}),
+        "spec.rollout.canary.steps",
+        "weights must increase from step to step and end with 100",
+    ),
+    ("name too long", deployment(name="x" * 46), "", "at most 45 characters"),
+    ("name of digits", deployment(name="1digits"), "", "beginning with a letter"),
+    ("dotted name", deployment(name="a.b"), "", "DNS-1035"),
+    ("steps stay", policy({"steps": weights(5, 5, 100)}), "spec.steps", "weights must increase"),
+    ("steps end early", policy({"steps": weights(5, 50)}), "spec.steps", "end with 100"),
+    ("no steps", policy({"steps": []}), "spec.steps", "at least 1 items"),
+    ("21 steps", policy({"steps": weights(*range(1, 21), 100)}), "spec.steps", "Too many"),
+    ("weight of 0", policy({"steps": weights(0, 100)}), "spec.steps[0].weight", "greater than or equal to 1"),
+    ("certainty", policy({"falseRollbackProbability": "0%"}), "spec.falseRollbackProbability", "more than 0%"),
+    ("coin", policy({"falseAdvanceProbability": "51%"}), "spec.falseAdvanceProbability", "at most 50%"),
+    ("number", policy({"falseRollbackProbability": 0.01}), "spec.falseRollbackProbability", "must be of type string"),
+    ("no percent sign", policy({"falseRollbackProbability": "0.01"}), "spec.falseRollbackProbability", "should match"),
+    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio and latency"),
+    (
+        "objective of both",
+        objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
+        OBJECTIVES,
+        "exactly one of failureRatio and latency",
+    ),
+    (
+        "nothing provable",
+        objective(failureRatio={"events": "ServerErrors", "relativeTolerance": "25%"}),
+        OBJECTIVES,
+        "a required failureRatio needs maximum or ignoreBelow",
+    ),
+    (
+        "no limit",
+        objective(failureRatio={"events": "ServerErrors"}),
+        f"{OBJECTIVES}.failureRatio",
+        "at least one of maximum, ignoreBelow and relativeTolerance",
+    ),
+    (
+        "limits crossed",
+        objective(failureRatio={"events": "ServerErrors", "maximum": "1%", "ignoreBelow": "2%"}),
+        f"{OBJECTIVES}.failureRatio",
+        "ignoreBelow must not be above maximum",
+    ),
+    (
+        "unprovable limit",
+        objective(failureRatio={"events": "ServerErrors", "maximum": "0%"}),
+        f"{OBJECTIVES}.failureRatio.maximum",
+        "more than 0%",
+    ),
+    ("gateway without events", objective(failureRatio={"maximum": "1%"}), f"{OBJECTIVES}.failureRatio", "needs events"),
+    ("query with events", query(events="ServerErrors"), f"{OBJECTIVES}.failureRatio", "source Query needs total and failures"),
+    ("a function", query(total=f"rate({SELECTOR}[5m])"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
+    ("a sum", query(total=f"{SELECTOR} + {SELECTOR}"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
+    ("no revision", query(total='x{job="a"}'), f"{OBJECTIVES}.failureRatio.total", "must contain {{revision}}"),
+    (
+        "unknown placeholder",
+        query(failures='x{revision="{{revision}}",pod="{{pod}}"}'),
+        f"{OBJECTIVES}.failureRatio.failures",
+        "placeholders are revision, namespace and name",
+    ),
+    ("half a latency", objective(latency={"percentile": 95}), f"{OBJECTIVES}.latency", "go together"),
+    ("latency without limit", objective(latency={}), f"{OBJECTIVES}.latency", "give maximumMillis"),
+    ("objective twice", policy({"objectives": [{"name": "a", "latency": {"relativeTolerance": "1%"}}] * 2}), "spec.objectives[1]", "Duplicate"),
+    ("no container", runtime({"containers": []}), "spec.containers", "at least 1 items"),
+    ("container without image", runtime({"containers": [{"name": "a"}]}), "spec.containers[0].image", "Required value"),
+    ("no format", runtime({"formats": []}), "spec.formats", "at least 1 items"),
+    ("layout", runtime({"modelLayout": "Pile"}), "spec.modelLayout", "Unsupported value"),
+    ("port", runtime({"port": 70000}), "spec.port", "less than or equal to 65535"),
+    ("action", rollout({"intent": {"action": "Explode", "requestedBy": "a", "requestTime": "2026-03-01T12:00:00Z"}}), "spec.intent.action", "Unsupported value"),
+    ("time", rollout({"intent": {"action": "Abort", "requestedBy": "a", "requestTime": "now"}}), "spec.intent.requestTime", "date-time"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "reason"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_refused_with_field_and_reason(kube: Kube, given: Object, field: str, reason: str) -> None:
+    answer = kube.create(given, dry_run=True)
+    assert answer.status_code == 422, answer.text
+    found = causes(answer)
+    assert any(where == field and reason in message for where, message in found), found
+
+
+ACCEPTED: list[tuple[str, Object]] = [
+    ("smallest deployment", deployment()),
+    ("smallest policy", {**policy(), "spec": {}}),
+    ("smallest runtime", runtime()),
+    ("first rollout", rollout()),
+    ("longest name", deployment(name="x" * 45)),
+    ("one step", policy({"steps": weights(100)})),
+    ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
+    ("query", query()),
+    ("query by namespace", query(total='x{revision="{{revision}}",namespace="{{namespace}}",model=~"{{name}}.*"}')),
+    (
+        "may roll back only",
+        objective(required=False, failureRatio={"events": "ClientErrors", "relativeTolerance": "50%"}),
+    ),
+    ("numbers as quantities", deployment({"resources": {"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}}})),
+    (
+        "pod fields",
+        deployment(
+            {
+                "nodeSelector": {"disk": "ssd"},
+                "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+                "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+                "imagePullSecrets": [{"name": "registry"}],
+                "serviceAccountName": "models",
+                "podAnnotations": {"example.com/team": "digits"},
+                "runtime": {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]},
+            }
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("given", [case[1] for case in ACCEPTED], ids=[case[0] for case in ACCEPTED])
+def test_accepted(kube: Kube, given: Object) -> None:
+    answer = kube.create(given, dry_run=True)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "unknown"),
+    [
+        pytest.param(deployment({"autoscaling": {}}), "spec.autoscaling", id="a field of the future"),
+        pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
+    ],
+)
+def test_unknown_field_is_named(kube: Kube, given: Object, unknown: str) -> None:
+    answer = kube.create(given, dry_run=True)
+    assert answer.status_code == 400
+    assert f'unknown field "{unknown}"' in answer.json()["message"]
+
+
+def test_defaults_are_seen_by_whoever_reads_the_object(kube: Kube) -> None:
+    stored = kube.create(deployment(), dry_run=True).json()["spec"]
+    assert merged(stored, {"model": None}) == {
+        "replicas": 1,
+        "drainSeconds": 30,
+        "routing": {"timeoutSeconds": 30},
+        "rollout": {"strategy": "Canary"},
+    }
+
+
+def nested(depth: int) -> str:
+    """A ModelDeployment as JSON, with an affinity of so many levels."""
+    return json.dumps(deployment({"affinity": {"x": "HERE"}})).replace('"HERE"', '{"x":' * depth + "1" + "}" * depth)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(json.dumps(deployment({"affinity": {"x": "y" * 4_000_000}})), 413, id="4 MB"),
+        pytest.param(nested(20_000), 400, id="20,000 levels"),
+        pytest.param(json.dumps(deployment({"podAnnotations": {"a": "x" * 5000}})), 422, id="long annotation"),
+        pytest.param(json.dumps(deployment({"runtime": {"args": ["x"] * 10_000}})), 422, id="10,000 arguments"),
+        pytest.param(json.dumps(policy({"steps": weights(*[1] * 50_000)})), 422, id="50,000 steps"),
+    ],
+)
+def test_hostile_object_is_refused(kube: Kube, body: str, status: int) -> None:
+    target = policy() if '"RolloutPolicy"' in body else deployment()
+    answer = kube.http.post(kube.path(target), content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status, answer.text[:500]

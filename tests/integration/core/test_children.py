@@ -1,0 +1,139 @@
+"""Children on a real API server: accepted, left alone once applied, put back when changed, and admitted as restricted."""
+
+import copy
+from typing import Any, Final
+
+import pytest
+
+from sluice.core import differ, naming
+from sluice.core.desired import budget, route, service, workload
+from tests.integration.kube import Kube, Object
+from tests.unit.core import builders
+
+NAMESPACE: Final = "children"
+
+DEPLOYMENT: Final = builders.make_model_deployment(
+    namespace=NAMESPACE,
+    model={"credentialsSecretRef": {"name": "models-s3"}},
+    spec={
+        "runtime": {"args": ["--log-verbose=1"], "env": [{"name": "EMPTY", "value": ""}]},
+        "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"memory": "2048Mi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        "imagePullSecrets": [{"name": "registry"}],
+        "podAnnotations": {"team": "vision"},
+    },
+)
+RUNTIME: Final = builders.make_runtime(
+    metrics={"port": 8002},
+    containers=[
+        builders.make_container(
+            startupProbe={
+                "httpGet": {"path": "/v2/health/live", "port": "http"},
+                "initialDelaySeconds": 0,
+                "failureThreshold": 600,
+            },
+            stdin=False,
+        ),
+        {"name": "sidecar", "image": "example.com/sidecar:1", "resources": {"limits": {"cpu": "0.5"}}},
+    ],
+)
+REVISION: Final = builders.make_revision(deployment=DEPLOYMENT, runtime=RUNTIME)
+OTHER: Final = builders.make_revision(
+    deployment=builders.make_model_deployment(namespace=NAMESPACE, uri="s3://models/digits/2")
+)
+CHILDREN: Final[dict[str, Object]] = {
+    "ControllerRevision": workload.desired_controller_revision(REVISION, DEPLOYMENT),
+    "Deployment": workload.desired_deployment(REVISION, 2, DEPLOYMENT, drain_until=builders.NOW),
+    "Service": service.desired_service(REVISION, DEPLOYMENT),
+    "HTTPRoute": route.desired_route(DEPLOYMENT, builders.CONFIG, [(REVISION.name, 1000), (OTHER.name, 0)]),
+    "PodDisruptionBudget": budget.desired_budget(DEPLOYMENT),
+}
+CHANGES: Final[dict[str, Object]] = {
+    "Deployment": {"spec": {"replicas": 7, "template": {"spec": {"terminationGracePeriodSeconds": 99}}}},
+    "Service": {"spec": {"selector": {naming.LABEL_REVISION: "another"}}},
+    "HTTPRoute": {"spec": {"hostnames": ["elsewhere.example.com"]}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 3}},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(kube: Kube) -> Kube:
+    """The client, with a namespace that demands the restricted standard."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": NAMESPACE}}
+    for target in (namespace, account):
+        kube.apply(target, manager="tests").raise_for_status()
+    return kube
+
+
+def applied(cluster: Kube, manifest: Object) -> Object:
+    """The object as the store keeps it, after the manifest was applied."""
+    answer = cluster.apply(manifest, manager=naming.FIELD_MANAGER, force=True)
+    assert answer.is_success, answer.text
+    result: Object = answer.json()
+    return result
+
+
+@pytest.mark.parametrize("kind", CHILDREN)
+def test_an_applied_child_is_left_alone(cluster: Kube, kind: str) -> None:
+    wanted = differ.stamped(CHILDREN[kind])
+    observed = applied(cluster, wanted)
+    assert not differ.needs_apply(wanted, observed)
+    assert applied(cluster, wanted)["metadata"]["resourceVersion"] == observed["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_changed_child_is_put_back(cluster: Kube, kind: str) -> None:
+    wanted = differ.stamped(CHILDREN[kind])
+    applied(cluster, wanted)
+    cluster.patch(wanted, CHANGES[kind]).raise_for_status()
+    assert differ.needs_apply(wanted, cluster.get(wanted))
+    assert not differ.needs_apply(wanted, applied(cluster, wanted))
+
+
+def test_a_foreign_annotation_is_nobodys_business(cluster: Kube) -> None:
+    wanted = differ.stamped(CHILDREN["Service"])
+    applied(cluster, wanted)
+    cluster.patch(wanted, {"metadata": {"annotations": {"team": "vision"}}}).raise_for_status()
+    assert not differ.needs_apply(wanted, cluster.get(wanted))
+    assert applied(cluster, wanted)["metadata"]["annotations"]["team"] == "vision"
+
+
+def test_what_is_no_longer_wanted_goes(cluster: Kube) -> None:
+    applied(cluster, differ.stamped(CHILDREN["Deployment"]))
+    wanted = differ.stamped(workload.desired_deployment(REVISION, 2, DEPLOYMENT))
+    assert differ.needs_apply(wanted, cluster.get(wanted))
+    observed = applied(cluster, wanted)
+    assert naming.ANNOTATION_DRAIN_UNTIL not in observed["metadata"]["annotations"]
+    assert not differ.needs_apply(wanted, observed)
+
+
+def test_a_backend_leaves_the_route(cluster: Kube) -> None:
+    applied(cluster, differ.stamped(CHILDREN["HTTPRoute"]))
+    wanted = differ.stamped(route.desired_route(DEPLOYMENT, builders.CONFIG, [(REVISION.name, 1000)]))
+    assert differ.needs_apply(wanted, cluster.get(wanted))
+    observed = applied(cluster, wanted)
+    assert [backend["name"] for backend in observed["spec"]["rules"][0]["backendRefs"]] == [REVISION.name]
+    assert not differ.needs_apply(wanted, observed)
+
+
+def test_a_pinned_revision_cannot_be_changed(cluster: Kube) -> None:
+    wanted = CHILDREN["ControllerRevision"]
+    applied(cluster, wanted)
+    assert workload.read_controller_revision(cluster.get(wanted)) == REVISION
+    answer = cluster.patch(wanted, {"data": {"uri": "s3://models/other"}})
+    assert answer.status_code == 422, answer.text
+
+
+def test_the_pod_meets_the_restricted_standard(cluster: Kube) -> None:
+    template: dict[str, Any] = copy.deepcopy(dict(REVISION.template))
+    metadata = {**template["metadata"], "name": REVISION.name, "namespace": NAMESPACE}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    answer = cluster.create(pod, dry_run=True)
+    assert answer.is_success, answer.text
+    relaxed = copy.deepcopy(pod)
+    del relaxed["spec"]["securityContext"]
+    assert "violates PodSecurity" in cluster.create(relaxed, dry_run=True).text

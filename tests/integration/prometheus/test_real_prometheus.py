@@ -1,0 +1,155 @@
+"""Adapter and judge against a real Prometheus that scrapes a stand-in for the gateway."""
+
+import asyncio
+import dataclasses
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lab import paths
+from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.core.analysis.judge import judge, questions
+from sluice.core.analysis.model import Answered, Failed, Judgement, Question
+from tests.unit.core.analysis import gateway
+
+WAIT_SECONDS = 40.0
+
+
+def prometheus_binary() -> Path | None:
+    """The one that the lab built."""
+    return next(iter(sorted((paths.cache() / "tools").glob("prometheus-*/prometheus"))), None)
+
+
+pytestmark = pytest.mark.skipif(prometheus_binary() is None, reason="no Prometheus: the lab builds it (make lab-up)")
+
+
+class Exporter:
+    """Serves the counters of a synthetic gateway in Prometheus' text format."""
+
+    def __init__(self) -> None:
+        self.gateway = gateway.Prometheus()
+        self.lock = threading.Lock()
+        exporter = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = exporter.text().encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def text(self) -> str:
+        with self.lock:
+            lines = ["envoy_server_live 1"]
+            for counters in self.gateway.counters.values():
+                for key, value in counters.items():
+                    labels = {k: v for k, v in key if k not in ("__name__", "job", "instance")}
+                    inside = ",".join(f'{label}="{text}"' for label, text in labels.items())
+                    lines.append(f"{dict(key)['__name__']}{{{inside}}} {value}")
+        return "\n".join(lines) + "\n"
+
+    def request(self, revision: str, *, code: str, times: int) -> None:
+        with self.lock:
+            self.gateway.request(revision, code=code, times=times, wrong=None)
+
+
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    exporter = Exporter()
+    thread = threading.Thread(target=exporter.server.serve_forever, kwargs={"poll_interval": 0.1})
+    thread.start()
+    yield exporter
+    exporter.server.shutdown()
+    thread.join()
+    exporter.server.server_close()
+
+
+@pytest.fixture
+def prometheus_url(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+        "scrape_configs:\n"
+        f"- {{job_name: gateway, static_configs: [{{targets: ['127.0.0.1:{exporter.server.server_port}']}}]}}\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            str(prometheus_binary()),
+            f"--config.file={config}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:
+    metrics = PrometheusMetrics(prometheus_url)
+    trial = gateway.make_trial(
+        now=time.time(), objectives=(gateway.ERRORS, gateway.LATENCY), scrape_interval_seconds=1.0
+    )
+    seen: list[Judgement] = []
+    boundary, deadline = None, time.monotonic() + WAIT_SECONDS
+    try:
+        while time.monotonic() < deadline:
+            exporter.request(gateway.STABLE, code="200", times=95)
+            if trial.state and len(seen) > 3:
+                exporter.request(gateway.CANDIDATE, code="503", times=5)
+            trial = dataclasses.replace(trial, now=time.time())
+            result = judge(trial, await metrics.answer(questions(trial)))
+            trial = dataclasses.replace(trial, state=result.state)
+            if not result.blind:
+                seen.append(result)
+                boundary = result.objectives[1].boundary_millis
+            if result.rollback_log > result.rollback_threshold_log:
+                break
+            await asyncio.sleep(1)
+    finally:
+        metrics.close()
+
+    assert seen, "Prometheus never showed a sample of the gateway"
+    assert seen[-1].decisive.startswith("errors: candidate")
+    assert seen[-1].rollback_log > seen[-1].rollback_threshold_log
+    assert seen[-1].candidate_requests <= 60
+    assert boundary == "50"
+
+
+async def test_refused_query_is_a_failure_that_names_it(prometheus_url: str) -> None:
+    metrics = PrometheusMetrics(prometheus_url)
+    deadline = time.monotonic() + WAIT_SECONDS
+    good, bad = Question("good", "up", 10), Question("bad", "up{", 10)
+    try:
+        while time.monotonic() < deadline:
+            answers = await metrics.answer((good, bad))
+            found = answers["good"]
+            if isinstance(found, Answered) and found.series:
+                break
+            await asyncio.sleep(1)
+    finally:
+        metrics.close()
+
+    assert isinstance(answers["good"], Answered)
+    assert answers["good"].series[0].labels["job"] == "gateway"
+    assert isinstance(answers["bad"], Failed)
+    assert "up{: HTTP Status Code 400" in answers["bad"].message

@@ -1,0 +1,79 @@
+"""The models as the operator reads them: what the API server stored, and what slipped past it."""
+
+from typing import Any
+
+import pydantic
+import pytest
+
+from sluice.api import crd
+from sluice.api.v1alpha1.common import FailureRatio
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Resources
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutSpec
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+
+SMALLEST: dict[str, Any] = {
+    "metadata": {"name": "digits", "namespace": "default"},
+    "spec": {"model": {"format": "onnx", "uri": "s3://models/digits/1"}},
+}
+
+
+def test_smallest_deployment_has_defaults() -> None:
+    spec = ModelDeployment.model_validate(SMALLEST).spec
+    assert (spec.replicas, spec.drain_seconds, spec.routing.timeout_seconds) == (1, 30, 30)
+
+
+def test_unknown_fields_are_ignored_as_an_older_operator_must() -> None:
+    newer = {**SMALLEST, "spec": {**SMALLEST["spec"], "fromTheFuture": 1}}
+    assert ModelDeployment.model_validate(newer) == ModelDeployment.model_validate(SMALLEST)
+
+
+def test_wire_form_round_trips() -> None:
+    deployment = ModelDeployment.model_validate(SMALLEST)
+    assert ModelDeployment.model_validate(deployment.to_wire()) == deployment
+
+
+def test_rollout_says_from_and_to_on_the_wire() -> None:
+    policy = RolloutPolicySpec().to_wire()
+    end = {"revision": "digits-1", "inputHash": "1", "uri": "s3://models/digits/1"}
+    kept = {key: value for key, value in policy.items() if key in {"steps", "objectives", "initialDispersion"}}
+    numbers = {key: value for key, value in policy.items() if key not in kept}
+    spec = ModelRolloutSpec.model_validate({"modelDeployment": "digits", "from": end, "to": end, **kept, **numbers})
+    assert {"from", "to"} <= set(spec.to_wire())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "accepted"),
+    [
+        pytest.param("maximum", "0%", False, id="no number of requests proves zero"),
+        pytest.param("maximum", "0.000%", False, id="zero in another spelling"),
+        pytest.param("maximum", "0.001%", True, id="smallest"),
+        pytest.param("maximum", "80%", True, id="largest"),
+        pytest.param("maximum", "80.001%", False, id="too large"),
+        pytest.param("maximum", "2", False, id="no percent sign"),
+        pytest.param("maximum", "-1%", False, id="negative"),
+        pytest.param("maximum", "1.2345%", False, id="too many decimals"),
+        pytest.param("ignoreBelow", "0%", False, id="zero is not negligible"),
+        pytest.param("relativeTolerance", "0%", True, id="no tolerance"),
+        pytest.param("relativeTolerance", "1000%", True, id="largest tolerance"),
+        pytest.param("relativeTolerance", "1001%", False, id="tolerance too large"),
+    ],
+)
+def test_percent_outside_its_range_is_refused_by_the_model_too(field: str, value: str, accepted: bool) -> None:
+    given = {"events": "ServerErrors", field: value}
+    if accepted:
+        assert FailureRatio.model_validate(given).to_wire()[field] == value
+        return
+    with pytest.raises(pydantic.ValidationError) as caught:
+        FailureRatio.model_validate(given)
+    assert [error["loc"] for error in caught.value.errors()] == [(field,)]
+
+
+@pytest.mark.parametrize(("given", "want"), [(1, "1"), ("500m", "500m"), ("2Gi", "2Gi")])
+def test_quantity_may_be_a_number(given: int | str, want: str) -> None:
+    assert Resources.model_validate({"requests": {"cpu": given}}).requests == {"cpu": want}
+
+
+def test_every_field_of_a_rollout_but_the_intent_is_immutable() -> None:
+    spec = crd.root_schema(ModelRollout)["properties"]["spec"]
+    guarded = {rule["fieldPath"].removeprefix(".") for rule in spec["x-kubernetes-validations"]}
+    assert guarded == set(spec["properties"]) - {"intent"}
