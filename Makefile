@@ -57,7 +57,7 @@ bench: setup ## Figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
 crds: setup ## Regenerate the CRDs and install.yaml
-	@$(PYTHON) -m sluice.api.crd
+	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m charts.render
 
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up

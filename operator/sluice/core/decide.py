@@ -11,11 +11,12 @@ explains, so that a crash between any two writes is completed by the next pass i
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
-from sluice.core import children, differ, report, timestamps
+from sluice.core import children, differ, failure, report, timestamps
 from sluice.core.analysis import judge
 from sluice.core.analysis.model import Answers, Judgement, Question
 from sluice.core.plan import Apply, ApplyStatus, Event, Plan, Write
@@ -24,7 +25,24 @@ from sluice.core.rollout.gates import FUSE_SECONDS, Moment
 from sluice.core.situation import Blocked, Situation, interpret
 from sluice.core.snapshot import Revision, Snapshot
 
-WARNINGS = frozenset({"RolledBack", "Aborted", "MetricsUnavailable", "DeadlineExceeded"})
+DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets"})
+"""Resources without which one can still decide: their absence is never read as "nothing runs"."""
+
+CALM: Final = frozenset(
+    {
+        "Promoted",
+        "Superseded",
+        "SupersededInBake",
+        "Baking",
+        "Paused",
+        "Pause",
+        "Resume",
+        "Promote",
+        "Retry",
+        "BakingWithoutTraffic",
+    }
+)
+"""What happens in a release that needs no warning; entered weights are calm as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,9 @@ def questions(snapshot: Snapshot) -> tuple[Question, ...]:
 
 def decide(snapshot: Snapshot, answers: Answers) -> Plan:
     """The plan for one ModelDeployment; empty when everything is as it should be."""
+    unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
+    if unseen:
+        return failure.forbidden_plan(snapshot, unseen)
     situation = interpret(snapshot)
     running = trial.running_trial(situation)
     judgement = judge.judge(running, answers) if running is not None else None
@@ -186,7 +207,9 @@ def _events(done: Progress) -> Iterator[Event]:
             f"({spec.target.uri}), attempt {spec.attempt}",
         )
     for entry in done.news:
-        yield Event(entry.what, entry.why, warning=entry.what in WARNINGS)
+        if entry.what != "MetricsUnavailable":  # its event comes with the condition, after blind_seconds
+            calm = entry.what in CALM or entry.what.startswith("Weight")
+            yield Event(entry.what, entry.why, warning=not calm)
 
 
 def _requeue_after(done: Progress, kids: children.Children, now: float) -> float | None:

@@ -1,5 +1,8 @@
 """What a ModelDeployment's status says when nothing could be decided, or a write was refused."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydantic import ValidationError
 
 from sluice.api.base import API_VERSION
@@ -8,7 +11,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.core import conditions, differ, timestamps
 from sluice.core.observe import InvalidSpec
 from sluice.core.plan import ApplyStatus, Event, Plan
-from sluice.core.snapshot import Object, World
+from sluice.core.snapshot import Object, Snapshot, World
 from sluice.errors import ApiError, Denied, Missing, Refused
 
 RETRY_SECONDS = 60.0
@@ -17,14 +20,14 @@ RETRY_SECONDS = 60.0
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
     """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
     message = f"{invalid.path}: {invalid.message}; correct the manifest and apply it again"
-    return _stalled(world.deployment, "InvalidSpec", message, world.now, retry=False)
+    return _stalled(_subject(world.deployment), "InvalidSpec", message, world.now, retry=False)
 
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     """A write that no repetition cures by itself; None for what passes, such as a conflict."""
     if isinstance(error, Denied):
         return _stalled(
-            world.deployment,
+            _subject(world.deployment),
             "Forbidden",
             f"{error}; the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
             world.now,
@@ -32,7 +35,7 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
         )
     if isinstance(error, Refused):
         return _stalled(
-            world.deployment,
+            _subject(world.deployment),
             "Refused",
             f"{error}; correct the field in the ModelDeployment or its ServingRuntime",
             world.now,
@@ -40,7 +43,7 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
         )
     if isinstance(error, Missing):
         return _stalled(
-            world.deployment,
+            _subject(world.deployment),
             "Missing",
             f"{error}; is the kind installed, and does the namespace exist?",
             world.now,
@@ -49,24 +52,47 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     return None
 
 
-def _stalled(raw: Object, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
+    """The operator cannot see what it would have to decide on, so it leaves everything as it is."""
+    subject = _Subject(
+        snapshot.name, snapshot.namespace, snapshot.deployment.metadata.generation, snapshot.deployment.status
+    )
+    message = (
+        f"the operator may not list and watch {', '.join(resources)}; nothing is changed until it can: upgrade the Helm "
+        "chart, or add the permission to its ClusterRole"
+    )
+    return _stalled(subject, "Forbidden", message, snapshot.now, retry=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    name: str
+    namespace: str
+    generation: int
+    status: ModelDeploymentStatus
+
+
+def _subject(raw: Object) -> _Subject:
     metadata = raw["metadata"]
-    generation = metadata.get("generation", 0)
-    before = _status(raw)
+    return _Subject(metadata["name"], metadata.get("namespace", ""), metadata.get("generation", 0), _status(raw))
+
+
+def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+    before = subject.status
     wanted = {
         conditions.Type.STALLED: (ConditionStatus.TRUE, reason, message),
         conditions.Type.RECONCILING: (ConditionStatus.FALSE, "Stalled", message),
     }
     kept = [c for c in before.conditions if c.type not in wanted]
-    changed = [_condition(before, str(type_), *said, generation, now) for type_, said in wanted.items()]
-    after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": generation})
+    changed = [_condition(before, str(type_), *said, subject.generation, now) for type_, said in wanted.items()]
+    after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": subject.generation})
     requeue = RETRY_SECONDS if retry else None
     if differ.status_equal(after.to_wire(), before.to_wire()):
         return Plan(requeue_after=requeue, because=message)
     manifest = {
         "apiVersion": API_VERSION,
         "kind": ModelDeployment.kind,
-        "metadata": {"name": metadata["name"], "namespace": metadata.get("namespace", "")},
+        "metadata": {"name": subject.name, "namespace": subject.namespace},
         "status": after.to_wire(),
     }
     return Plan(

@@ -86,7 +86,7 @@ def unreadable(world: World) -> tuple[str, ...]:
         f"{kind} {_name(raw)}: {problem}"
         for model, kind, objects in candidates
         for raw in objects
-        if (problem := _parse_problem(model, raw))
+        if isinstance(problem := _parsed(model, raw), str)
     )
 
 
@@ -101,7 +101,7 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
             replicas=int(deployment.get("spec", {}).get("replicas", 1)) if deployment else 0,
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
             ready_endpoints=ready_endpoints(owned, revision.name),
-            pods=observed_pods(owned, revision.name, now),
+            pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
             drain_until=_drain_until(deployment),
         )
 
@@ -146,6 +146,13 @@ def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[P
     )
     alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in OVER]
     return tuple(_observed_pod(pod, now) for pod in alive or pods)
+
+
+def _refused_pods(deployment: Object) -> Iterator[Pod]:
+    """A pod that the API server refuses to create counts as one that has a problem."""
+    problem = podproblems.creation_problem(deployment)
+    if problem is not None:
+        yield Pod(name="", ready=False, restarts=0, terminating=False, problem=problem)
 
 
 def _observed_pod(pod: Object, now: float) -> Pod:
@@ -268,16 +275,16 @@ def _drain_until(deployment: Object) -> float | None:
 
 
 def _parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
-    return tuple(model.model_validate(raw) for raw in objects if not _parse_problem(model, raw))
+    return tuple(parsed for raw in objects if not isinstance(parsed := _parsed(model, raw), str))
 
 
-def _parse_problem(model: type[ApiModel], raw: Object) -> str:
+def _parsed(model: type[Kind], raw: Object) -> Kind | str:
+    """The object, or `field: what is wrong`."""
     try:
-        model.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         detail = error.errors()[0]
         return f"{_path(detail['loc'])}: {detail['msg']}"
-    return ""
 
 
 def _path(location: Sequence[Any]) -> str:

@@ -36,7 +36,14 @@ SCHEDULING_REMEDIES: Final = (
 
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
-_SECRET: Final = re.compile(r"secret", re.IGNORECASE)
+_REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
+
+CREATION_REMEDIES: Final = (
+    ("exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas or spec.resources"),
+    ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
+    ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
+    ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
+)
 
 Check: TypeAlias = Callable[[Object, float], Problem | None]
 
@@ -48,9 +55,19 @@ def problem(pod: Object, now: float) -> Problem | None:
     return next((found for check in CHECKS if (found := check(pod, now)) is not None), None)
 
 
-def condition(pod: Object, type_: str) -> Object:
-    """The pod's condition, or an empty object."""
-    conditions = pod.get("status", {}).get("conditions") or ()
+def creation_problem(deployment: Object) -> Problem | None:
+    """Why the API server refuses to create the Deployment's pods: there is no pod then that could tell."""
+    failure = condition(deployment, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return None
+    text = _quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
+    remedy = next((advice for word, advice in CREATION_REMEDIES if word in text), "see what it says")
+    return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
+
+
+def condition(object_: Object, type_: str) -> Object:
+    """The condition of a pod (or of a Deployment), or an empty object."""
+    conditions = object_.get("status", {}).get("conditions") or ()
     return next((entry for entry in conditions if entry.get("type") == type_), {})
 
 
@@ -87,22 +104,27 @@ def image_not_pulled(pod: Object, _now: float) -> Problem | None:
         if waiting.get("reason") not in NOT_PULLED:
             continue
         reason = "ImagePullBackOff" if waiting["reason"] == "ErrImagePull" else waiting["reason"]
-        image = _image(pod, status)
         detail = _BACK_OFF.sub("", waiting.get("message") or "")
-        advice = (
-            "check that the node has it"
-            if reason == "ErrImageNeverPull"
-            else ("check its name, the registry, and spec.imagePullSecrets")
+        return Problem(
+            reason, f"image {_image(pod, status)} cannot be pulled{_because(detail)}; {_image_remedy(reason, status)}"
         )
-        return Problem(reason, f"image {image} cannot be pulled{_because(detail)}; {advice}")
     return None
 
 
+def _image_remedy(reason: str, status: Object) -> str:
+    if status.get("name") == STORAGE_INITIALIZER:
+        return "check storageInitializer in the operator's configuration"
+    if reason == "ErrImageNeverPull":
+        return "bring the image to the node, or change imagePullPolicy in the ServingRuntime"
+    return "check its name in the ServingRuntime, the registry, and spec.imagePullSecrets"
+
+
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
-    for status in _all_statuses(pod):
+    """The downloader's Secret, or one of its keys, is missing."""
+    for status in _statuses(pod, "initContainerStatuses"):
         waiting = _state(status, "waiting")
         message = waiting.get("message") or ""
-        if waiting.get("reason") == "CreateContainerConfigError" and _SECRET.search(message):
+        if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
             return Problem(
                 "CredentialsNotFound",
                 f"{_quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "

@@ -150,8 +150,12 @@ def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
 
 
 def _current(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
-    if situation.active is not None:
-        return Fact(False, "RolloutRunning", f"{situation.active.spec.target.revision} is being released")
+    candidate = _candidate(situation)
+    if candidate is not None:
+        problem = candidate.problem
+        if problem is not None:
+            return Fact(False, problem.reason, f"{candidate.name} cannot start: {problem.message}")
+        return Fact(False, "RolloutRunning", f"{candidate.name} is being released")
     if refusal is not None:
         return Fact(False, refusal.reason, refusal.message)
     if situation.stable is None:

@@ -48,8 +48,8 @@ class Situation:
 def interpret(snapshot: Snapshot) -> Situation:
     """Understands a snapshot.
 
-    Stable is derived from the audit trail alone: the target of the newest promoted ModelRollout. So there is one
-    record of it, written before the world is changed.
+    Stable is derived from the audit trail: the target of the newest promoted ModelRollout. So there is one record of
+    it, written before the world is changed. Should somebody have deleted it, the status still tells.
     """
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
@@ -58,12 +58,19 @@ def interpret(snapshot: Snapshot) -> Situation:
     return Situation(
         snapshot=snapshot,
         requested=_requested(snapshot),
-        stable=snapshot.revision(promoted[-1].spec.target.revision) if promoted else None,
+        stable=_stable(snapshot, promoted),
         active=latest if latest is not None and latest.status.outcome is None else None,
         latest=latest,
         policy=_policy(snapshot, policy_name),
         policy_name=policy_name,
     )
+
+
+def _stable(snapshot: Snapshot, promoted: list[ModelRollout]) -> Revision | None:
+    if promoted:
+        return snapshot.revision(promoted[-1].spec.target.revision)
+    told = snapshot.deployment.status.stable
+    return snapshot.revision(told.revision) if told is not None else None
 
 
 def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:

@@ -8,6 +8,8 @@ halves A and B that serve the same traffic at the same time, and see how far the
 
 The mean is 1 for Poisson counts and grows with the batches; longer blocks see slower ones. Every ln e is divided by
 phi: with batches of at most phi events E[a^(B/phi)] <= 1 + (E B/phi)(a - 1) by convexity, so e stays an e-value.
+For batches of one size phi is that size. For batches of random size it is E[B^2]/E[B], which the largest exceed:
+simulated with geometric sizes, exactly at the edge of the null and alpha = 1 %, F1 stays near 1 %, F3 reaches 1 to 3 %.
 """
 
 import dataclasses

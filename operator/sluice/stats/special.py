@@ -1,7 +1,7 @@
 """Quantiles of the gamma and beta distributions, for counts up to 1e9.
 
 The operator's image carries no scipy for two functions. Small shapes: series and continued fractions (Abramowitz &
-Stegun 6.5.29, 6.5.31, 26.5.8), inverted by a bracketed Newton iteration, to about 1e-9. Large shapes, where those
+Stegun 6.5.29, 6.5.31, 26.5.8), inverted by a bracketed Newton iteration, to about 1e-7. Large shapes, where those
 converge slowly: expansions around the normal distribution (26.4.17, 26.2.49), to about 1e-6. Checked against scipy.
 """
 

@@ -58,14 +58,13 @@ def observe(
         return state
     tests = rules(objective, state)
     running = processes(tests, state)
-    total, step, scrapes, start, end = state.total, state.step, state.scrapes, state.step_start, state.step_end
+    total, step, start, end = state.total, state.step, state.step_start, state.step_end
     for tick in ticks:
         total += counts(objective, tick.seen, state.boundary)
         if tick.evidence is None:
             continue
         seen = counts(objective, tick.evidence, state.boundary)
         step += seen
-        scrapes += seen.candidate_requests > 0
         start, end = tick.time if start is None else start, tick.time
         for term in tests.terms:
             if (term.role is Role.BAKE) is not baking:
@@ -79,7 +78,6 @@ def observe(
         state,
         total=total,
         step=step,
-        scrapes=scrapes,
         step_start=start,
         step_end=end,
         processes={**state.processes, **{key: process.to_state() for key, process in running.items()}},
@@ -125,7 +123,7 @@ def at_new_step(objective: Objective, state: ObjectiveState) -> ObjectiveState:
     """Advance evidence starts anew: a fault that needs load must be looked for again."""
     advance = {term.key for term in rules(objective, state).terms if term.role is Role.ADVANCE}
     kept = {key: stored for key, stored in state.processes.items() if key not in advance}
-    return dataclasses.replace(state, step=NO_COUNTS, scrapes=0, step_start=None, step_end=None, processes=kept)
+    return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept)
 
 
 def at_bake(objective: Objective, state: ObjectiveState) -> ObjectiveState:

@@ -8,6 +8,7 @@ What the evidence leads to (roll back, advance, wait) is decided by the gates of
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.core.analysis import accumulate, report, series
@@ -16,7 +17,8 @@ from sluice.core.analysis import state as memory
 from sluice.core.analysis.model import Answers, Failed, Judgement, Question, Trial
 from sluice.core.analysis.state import ObjectiveState, State, Tally
 
-_NOTHING = series.Samples((), {})
+_NOTHING: Final = series.Samples((), {})
+_LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
 
 
 def questions(trial: Trial) -> tuple[Question, ...]:
@@ -33,7 +35,10 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         return _frozen(trial, before, away, None)
     samples = _samples(trial, answers)
     newest = samples[ask.REQUESTS].newest
-    if newest is None or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS:
+    if (
+        newest is None
+        or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
+    ):
         return _frozen(trial, before, report.gateway_not_sampled(trial, newest), newest)
     after = _first_look(trial, before, samples) if not before.feeds else _next_look(trial, before, samples)
     notes = {o.name: note for o in trial.objectives if (note := report.query_note(trial, o, samples))}
@@ -61,7 +66,13 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
     seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
     text = trial.state if trial.state and before.feeds else memory.dump(before)
     frozen = report.judgement(trial, before, text, {})
-    return dataclasses.replace(frozen, blind=why, blind_for_seconds=max(0.0, trial.now - seen), idle=False)
+    return dataclasses.replace(
+        frozen,
+        blind=why,
+        blind_for_seconds=max(0.0, trial.now - seen),
+        idle=False,
+        next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
+    )
 
 
 def _samples(trial: Trial, answers: Answers) -> dict[str, series.Samples]:
@@ -127,6 +138,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
+        scrapes=turned.scrapes + sum(map(_informative, ticks[ask.REQUESTS])),
         feeds=feeds,
         objectives=objectives,
     )
@@ -138,7 +150,7 @@ def _turned(trial: Trial, before: State) -> State:
     changed = trial.step != before.step or trial.route_generation != before.route_generation
     if trial.step != before.step:
         after = dataclasses.replace(
-            after, step_requests=Tally(), objectives=_each(trial, after, accumulate.at_new_step)
+            after, step_requests=Tally(), scrapes=0, objectives=_each(trial, after, accumulate.at_new_step)
         )
     if trial.baking and not before.baking:
         after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
@@ -184,6 +196,10 @@ def _consume(
 
 def _amount(ticks: Sequence[series.Tick], arm: str) -> float:
     return math.fsum(amount for tick in ticks for (side, _), amount in tick.seen.items() if side == arm)
+
+
+def _informative(tick: series.Tick) -> bool:
+    return any(side == ask.CANDIDATE for side, _ in tick.evidence or ())
 
 
 def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:

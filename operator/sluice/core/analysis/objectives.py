@@ -1,9 +1,9 @@
 """What an objective has to prove, and what proves it wrong: its tests, and how they are combined.
 
-    rollback   worse than stable *and* not negligible          kept over all steps
-    hard       over the maximum *and* worse than stable        kept over all steps
-    advance    close to stable *or* negligible                 anew at each step
-    bake       over a fixed limit, when stable gets nothing    at weight 100
+rollback   worse than stable *and* not negligible          kept over all steps
+hard       over the maximum *and* worse than stable        kept over all steps
+advance    close to stable *or* negligible                 anew at each step
+bake       over a fixed limit, when stable gets nothing    at weight 100
 """
 
 import math
@@ -116,7 +116,12 @@ def bake_term(limit: float) -> Term:
 
 
 def watched_boundaries(latency: Latency, known: Sequence[str], *, latencies: int) -> tuple[str, ...]:
-    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out where there are many `latencies`."""
+    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out where there are many `latencies`.
+
+    None without `relativeTolerance`: an absolute limit looks at the judged boundary alone.
+    """
+    if latency.relative_tolerance is None:
+        return ()
     watched = sorted(
         (le for le in known if (latency.ignore_below_millis or 0) <= float(le) < math.inf and float(le) > 0), key=float
     )

@@ -103,7 +103,9 @@ def gateway_samples(trial: Trial, answers: Answers, feed: str) -> series.Samples
             column = boundary_millis(column, trial.preset.latency_unit_millis)
         if arm is not None and column:
             tracks.append(series.Track((arm, column), target(found.labels), found.points))
-    witnesses = ((target(found.labels), tuple(time for time, _ in found.points)) for found in _series(answers, FRESHNESS))
+    witnesses = (
+        (target(found.labels), tuple(time for time, _ in found.points)) for found in _series(answers, FRESHNESS)
+    )
     return series.samples_of(tracks, witnesses)
 
 

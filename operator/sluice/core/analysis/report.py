@@ -55,7 +55,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         decisive=_decisive(findings, rollback_log, threshold),
         all_proven=not waiting,
         missing="; ".join(finding.message for finding in silent),
-        scrapes=max((finding.state.scrapes for finding in findings), default=0),
+        scrapes=state.scrapes,
         requests_needed=_largest(needed),
         eta_seconds=_largest(etas),
         blind="",
@@ -155,15 +155,26 @@ def _candidate_rate(trial: Trial, known: ObjectiveState) -> float:
 
 
 def _message(
-    trial: Trial, objective: Objective, known: ObjectiveState, *, note: str, proven: bool, needed: int | None, rate: float
+    trial: Trial,
+    objective: Objective,
+    known: ObjectiveState,
+    *,
+    note: str,
+    proven: bool,
+    needed: int | None,
+    rate: float,
 ) -> str:
     name = objective.name
     if note:
         return f"{name}: {note}"
     if trial.baking:
-        return "" if known.bake_limit is not None else (
-            f"{name}: not watched in the bake, since the stable version had fewer than "
-            f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
+        return (
+            ""
+            if known.bake_limit is not None
+            else (
+                f"{name}: not watched in the bake, since the stable version had fewer than "
+                f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
+            )
         )
     if proven:
         return ""

@@ -41,8 +41,6 @@ class ObjectiveState:
     """Since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
     step: evidence.Counts = NO_COUNTS
     """Evidence since the step began."""
-    scrapes: int = 0
-    """Scrapes since the step began that showed requests of the candidate as evidence."""
     step_start: float | None = None
     """Time of the first tick with evidence since the step began."""
     step_end: float | None = None
@@ -70,6 +68,8 @@ class State:
     """Whether the stable version ever had a request."""
     requests: Tally = Tally()
     step_requests: Tally = Tally()
+    scrapes: int = 0
+    """Scrapes of the gateway since the step began that showed requests of the candidate as evidence."""
     feeds: Mapping[str, series.Feed] = field(default_factory=dict)
     """Empty until the first look that was answered."""
     objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
@@ -88,6 +88,7 @@ def dump(state: State) -> str:
         "ever": state.stable_ever,
         "n": [state.requests.candidate, state.requests.stable],
         "ns": [state.step_requests.candidate, state.step_requests.stable],
+        "k": state.scrapes,
         "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
         "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
     }
@@ -112,6 +113,7 @@ def load(text: str | None) -> State | None:
             stable_ever=bool(wire["ever"]),
             requests=Tally(*wire["n"]),
             step_requests=Tally(*wire["ns"]),
+            scrapes=int(wire["k"]),
             feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
             objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
         )
@@ -126,7 +128,6 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "bs": list(objective.boundaries),
         "n": _counts(objective.total),
         "ns": _counts(objective.step),
-        "k": objective.scrapes,
         "from": objective.step_start,
         "to": objective.step_end,
         "p": objective.bake_limit,
@@ -141,7 +142,6 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         boundaries=tuple(wire["bs"]),
         total=evidence.Counts(*wire["n"]),
         step=evidence.Counts(*wire["ns"]),
-        scrapes=int(wire["k"]),
         step_start=wire["from"],
         step_end=wire["to"],
         bake_limit=wire["p"],

@@ -115,6 +115,19 @@ def evidence_says_roll_back(moment: Moment) -> Decision | None:
     return Decision(Verdict.ROLL_BACK, "WorseThanStable", judged.decisive, outcome=Outcome.ROLLED_BACK)
 
 
+def stable_lost(moment: Moment) -> Decision | None:
+    """Without its ControllerRevision the stable version cannot be compared with, and not be gone back to."""
+    source = moment.rollout.spec.source
+    if moment.stable is not None or source is None:
+        return None
+    return Decision(
+        Verdict.WAIT,
+        "StableVersionLost",
+        f"the ControllerRevision {source.revision} of the stable version is gone; "
+        "restore it from a backup, or abort and release a version that is known to be good",
+    )
+
+
 def paused_by_person(moment: Moment) -> Decision | None:
     if not moment.rollout.status.paused:
         return None
@@ -158,7 +171,7 @@ def candidate_ready(moment: Moment) -> Decision | None:
     """The first step is entered on readiness; evidence can only come from traffic."""
     if moment.rollout.status.step > 0:
         return None
-    if moment.stable is None:
+    if moment.rollout.spec.source is None:
         return Decision(
             Verdict.ADVANCE, "FirstVersion", f"{moment.candidate.name} is ready and serves", outcome=Outcome.PROMOTED
         )
@@ -241,6 +254,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     abort_requested,
     fuse_blown,
     evidence_says_roll_back,
+    stable_lost,
     paused_by_person,  # a pause stops Advance only
     promote_requested,
     metrics_blind,
@@ -259,7 +273,7 @@ FIRST_VERSION_GATES: Final[tuple[Gate, ...]] = (candidate_not_ready, candidate_r
 
 def decide(moment: Moment) -> Decision:
     """The first gate that answers."""
-    gates = FIRST_VERSION_GATES if moment.stable is None else GATES
+    gates = FIRST_VERSION_GATES if moment.rollout.spec.source is None else GATES
     return next((decision for gate in gates if (decision := gate(moment)) is not None), None) or waiting(moment)
 
 

@@ -111,12 +111,12 @@ def begin(situation: Situation, requested: Revision, attempt: int) -> ModelRollo
         return policy
     snapshot = situation.snapshot
     wishes = snapshot.deployment.spec.rollout
+    ends: dict[str, Any] = {"from": _end(situation.stable) if situation.stable else None, "to": _end(requested)}
     spec = ModelRolloutSpec(
+        **ends,
         model_deployment=snapshot.name,
         sequence=max((r.spec.sequence for r in snapshot.rollouts), default=0) + 1,
         attempt=attempt,
-        source=_end(situation.stable) if situation.stable is not None else None,
-        target=_end(requested),
         strategy=wishes.strategy,
         policy=situation.policy_name,
         base_replicas=snapshot.deployment.spec.replicas,

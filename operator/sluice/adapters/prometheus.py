@@ -1,0 +1,102 @@
+"""Reads raw samples from Prometheus: `selector[window]` at one moment for all questions of a look.
+
+prometheus-api-client blocks, hence a small thread pool. It retries for ten seconds by default, which would let a dead
+Prometheus hold every thread; here a question fails at once, and the judge asks again at its next look.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+import urllib3
+from prometheus_api_client import exceptions, prometheus_connect
+
+from sluice.core.analysis.model import Answer, Answered, Answers, Failed, Question, Series
+
+THREADS: Final = 4
+TIMEOUT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 2.0
+_LONGEST_MESSAGE: Final = 300
+
+
+class PrometheusMetrics:
+    """The port `Metrics`, by Prometheus' HTTP API at a base URL such as `http://prometheus.monitoring:9090`."""
+
+    def __init__(
+        self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, now: Callable[[], float] = time.time
+    ) -> None:
+        self._shown_url = without_credentials(url)
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prometheus")
+        self._session = requests.Session()
+        # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
+        self._session.trust_env = False
+        self._client = prometheus_connect.PrometheusConnect(
+            url.rstrip("/"), session=self._session, retry=urllib3.Retry(total=0), method="POST"
+        )
+
+    async def answer(self, questions: Sequence[Question]) -> Answers:
+        """Answers every question as of now; a failure becomes a `Failed` answer, never an exception."""
+        moment = self._now()
+        answers = await asyncio.gather(*(self._answer(question, moment) for question in questions))
+        return {question.key: answer for question, answer in zip(questions, answers, strict=True)}
+
+    def close(self) -> None:
+        """Gives the threads and connections back; questions that still wait are dropped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
+
+    async def _answer(self, question: Question, moment: float) -> Answer:
+        loop = asyncio.get_running_loop()
+        try:
+            # The wait for a free thread counts, too: under a hanging Prometheus questions must not pile up.
+            async with asyncio.timeout(self._timeout_seconds):
+                return await loop.run_in_executor(self._pool, self._ask, question, moment)
+        except TimeoutError:
+            return self._failed(f"no answer within {self._timeout_seconds:g} s")
+
+    def _ask(self, question: Question, moment: float) -> Answer:
+        # requests takes a pair; the library's annotation knows only whole seconds.
+        connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
+        try:
+            found = self._client.custom_query(
+                f"{question.selector}[{question.window_seconds}s]",
+                params={"time": f"{moment:.3f}"},
+                timeout=connect_and_read,
+            )
+            return Answered(tuple(_series(item) for item in found))
+        except requests.Timeout:
+            return self._failed(f"no answer within {self._timeout_seconds:g} s")
+        except requests.ConnectionError as error:
+            return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
+        except exceptions.PrometheusApiClientException as error:
+            return self._failed(f"{question.selector}: {error}")
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            return self._failed(f"{question.selector}: not an answer of Prometheus' query API ({error!r})")
+
+    def _failed(self, what: str) -> Failed:
+        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE])
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password, for messages."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _series(item: Mapping[str, Any]) -> Series:
+    values = ((float(when), float(value)) for when, value in item["values"])
+    return Series(dict(item["metric"]), tuple((when, value) for when, value in values if math.isfinite(value)))
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason, such as "Connection refused"; the outer ones repeat host, port and path."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__

@@ -1,0 +1,106 @@
+"""Objectives of a simulated policy: which processes they run and how these become evidence."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sluice.stats import combine, evidence
+from tests.benchmarks.judge import vectorised
+from tests.benchmarks.judge.vectorised import Array, Batch, Processes
+
+Rows = npt.NDArray[np.bool_]
+LATENCY_POINTS: Final = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Watched:
+    """A test of one column of counts (a latency objective has a column for each boundary)."""
+
+    test: evidence.SequentialTest
+    column: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """The tests behind E_rollback (their minimum or their mean), E_hard (minimum) and E_advance (mean)."""
+
+    name: str
+    rollback: tuple[Watched, ...]
+    hard: tuple[Watched, ...]
+    advance: tuple[Watched, ...]
+    rollback_is_mean: bool = False
+
+
+def failure_ratio(
+    name: str, *, maximum: float | None = None, ignore_below: float | None = None, tolerance: float | None = None
+) -> Objective:
+    """Limits are rates; tolerance is delta."""
+    if tolerance is None:
+        assert maximum is not None
+        return Objective(
+            name, (Watched(evidence.absolute_bad(maximum)),), (), (Watched(evidence.absolute_good(maximum)),)
+        )
+    rollback = [Watched(evidence.relative_up(1 + tolerance))]
+    advance = [Watched(evidence.relative_down(1 + 2 * tolerance))]
+    if ignore_below is not None:
+        rollback.append(Watched(evidence.absolute_bad(ignore_below)))
+        advance.append(Watched(evidence.absolute_good(ignore_below)))
+    hard = () if maximum is None else (Watched(evidence.absolute_bad(maximum)), Watched(evidence.relative_up(1.0)))
+    return Objective(name, tuple(rollback), hard, tuple(advance))
+
+
+def latency(
+    name: str, *, boundaries: int, decisive: int, limit: float, hard: bool = False, tolerance: float | None = None
+) -> Objective:
+    """Events "slower than boundary b"; b* is the column `decisive`, where at most the share `limit` may be slower."""
+    bad, good = Watched(evidence.absolute_bad(limit), decisive), Watched(evidence.absolute_good(limit), decisive)
+    if tolerance is None:
+        return Objective(name, (bad,), (), (good,))
+    up = evidence.relative_up(1 + tolerance, points=LATENCY_POINTS)
+    return Objective(
+        name,
+        tuple(Watched(up, column) for column in range(boundaries)),
+        (bad, Watched(evidence.relative_up(1.0), decisive)) if hard else (),
+        (Watched(evidence.relative_down(1 + 2 * tolerance), decisive), good),
+        rollback_is_mean=True,
+    )
+
+
+class Judge:
+    """The processes of one objective over many rollouts."""
+
+    def __init__(self, objective: Objective, rollouts: int) -> None:
+        self._objective = objective
+        self._none = np.zeros(rollouts)
+        self._rollback, self._hard, self._advance = (
+            [(watched.column, Processes(watched.test, rollouts)) for watched in group]
+            for group in (objective.rollback, objective.hard, objective.advance)
+        )
+
+    def observe(self, columns: Sequence[Batch], dispersion: float, rows: Rows) -> None:
+        for column, processes in self._rollback + self._hard + self._advance:
+            processes.observe(columns[column], dispersion, rows)
+
+    def restart_advance(self, rows: Rows) -> None:
+        for _, processes in self._advance:
+            processes.restart(rows)
+
+    def log_against(self) -> Array:
+        """ln(0.8 E_rollback + 0.1 E_hard + 0.1): before the bake, E_bake is 1."""
+        rollback = [processes.log_evidence() for _, processes in self._rollback]
+        hard = [processes.log_evidence() for _, processes in self._hard] or [self._none]
+        worse = vectorised.log_mean(rollback) if self._objective.rollback_is_mean else np.min(rollback, axis=0)
+        terms = (
+            np.log(combine.ROLLBACK_SHARE) + worse,
+            np.log(combine.HARD_SHARE) + np.min(hard, axis=0),
+            np.log(combine.BAKE_SHARE) + self._none,
+        )
+        total: Array = np.logaddexp.reduce(terms)
+        return total
+
+    def log_for(self) -> Array:
+        """ln E_advance."""
+        return vectorised.log_mean([processes.log_evidence() for _, processes in self._advance])

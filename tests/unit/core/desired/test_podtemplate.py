@@ -1,0 +1,206 @@
+"""The pod of a revision: downloader, model server, what the user adds, and the restricted security standard."""
+
+from typing import Any
+
+import pytest
+
+from sluice.api.config import OperatorConfig
+from sluice.core.desired import placeholders, podtemplate
+from tests.unit.core import builders
+
+REVISION = "digits-0123456789"
+
+
+def render(runtime: Any = None, **deployment: Any) -> dict[str, Any]:
+    model = builders.make_model_deployment(**deployment)
+    return podtemplate.render_template(model, runtime or builders.make_runtime(), builders.CONFIG, REVISION)
+
+
+def server(**arguments: Any) -> dict[str, Any]:
+    container: dict[str, Any] = render(**arguments)["spec"]["containers"][0]
+    return container
+
+
+def downloader(**arguments: Any) -> dict[str, Any]:
+    container: dict[str, Any] = render(**arguments)["spec"]["initContainers"][0]
+    return container
+
+
+def test_the_downloader_knows_what_to_fetch_and_how_to_lay_it_out() -> None:
+    container = downloader(model={"name": "Digits_1"})
+    assert container["name"] == "storage-initializer"
+    assert container["args"] == [
+        "--uri", "s3://models/digits/1",
+        "--layout", "TritonRepository",
+        "--model-name", "Digits_1",
+        "--destination", "/models",
+    ]  # fmt: skip
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    assert {"name": "models", "mountPath": "/models"} in container["volumeMounts"]
+
+
+def test_the_downloader_comes_from_the_operators_configuration() -> None:
+    config = OperatorConfig.model_validate(
+        {
+            "storageInitializer": {
+                "image": "example.com/get:1",
+                "imagePullPolicy": "Never",
+                "resources": {"limits": {"cpu": "2"}},
+            }
+        }
+    )
+    template = podtemplate.render_template(builders.make_model_deployment(), builders.make_runtime(), config, REVISION)
+    container = template["spec"]["initContainers"][0]
+    assert (container["image"], container["imagePullPolicy"]) == ("example.com/get:1", "Never")
+    assert container["resources"]["limits"] == {"cpu": "2"}
+
+
+def test_the_kubelet_does_not_expand_variables_in_a_uri() -> None:
+    assert downloader(uri="s3://models/$(AWS_SECRET_ACCESS_KEY)")["args"][1] == "s3://models/$$(AWS_SECRET_ACCESS_KEY)"
+
+
+def test_credentials_are_passed_key_by_key() -> None:
+    env = downloader(model={"credentialsSecretRef": {"name": "models-s3"}})["env"]
+    optional = {entry["name"]: entry["valueFrom"]["secretKeyRef"].get("optional", False) for entry in env}
+    assert optional == {
+        "AWS_ACCESS_KEY_ID": False,
+        "AWS_SECRET_ACCESS_KEY": False,
+        "AWS_ENDPOINT_URL": True,
+        "AWS_DEFAULT_REGION": True,
+    }
+    assert all(entry["valueFrom"]["secretKeyRef"]["name"] == "models-s3" for entry in env)
+    assert all(entry["valueFrom"]["secretKeyRef"]["key"] == entry["name"] for entry in env)
+
+
+def test_the_model_server_never_sees_the_credentials() -> None:
+    assert "models-s3" not in str(server(model={"credentialsSecretRef": {"name": "models-s3"}}))
+
+
+def test_placeholders_are_filled_in_at_every_depth() -> None:
+    container = server(runtime=builders.make_runtime(containers=[
+        builders.make_container(env=[{"name": "A", "value": "{{ model.name }}/{{revision}}"}]),
+    ]))  # fmt: skip
+    assert container["args"] == ["tritonserver", "--model-repository=/models", "--load-model=digits"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/v2/models/digits/ready", "port": 8000}
+    assert container["env"] == [{"name": "A", "value": f"digits/{REVISION}"}]
+
+
+@pytest.mark.parametrize(
+    ("container", "path", "placeholder"),
+    [
+        ({"args": ["ok", "{{model.uri}}"]}, "spec.containers[0].args[1]", "model.uri"),
+        ({"env": [{"name": "A", "value": "x{{}}y"}]}, "spec.containers[0].env[0].value", ""),
+        ({"readinessProbe": {"httpGet": {"path": "/{{accelerator.count}}"}}},
+         "spec.containers[0].readinessProbe.httpGet.path", "accelerator.count"),
+    ],
+)  # fmt: skip
+def test_an_unknown_placeholder_is_refused_with_its_place(
+    container: dict[str, Any], path: str, placeholder: str
+) -> None:
+    runtime = builders.make_runtime(containers=[builders.make_container(**container)])
+    with pytest.raises(placeholders.UnknownPlaceholder) as refused:
+        render(runtime=runtime)
+    assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
+    assert "{{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
+
+
+def test_the_users_strings_are_taken_literally() -> None:
+    container = server(spec={"runtime": {"args": ["--chat-template={{ messages }}"]}})
+    assert container["args"][-1] == "--chat-template={{ messages }}"
+
+
+def test_a_filled_in_value_is_not_looked_at_again() -> None:
+    assert placeholders.filled("{{a}}", {"a": "{{b}}", "b": "x"}, "f") == "{{b}}"
+
+
+def test_the_user_adds_to_the_first_container_only() -> None:
+    runtime = builders.make_runtime(containers=[
+        builders.make_container(
+            env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
+            resources={"requests": {"cpu": "4"}, "limits": {"memory": "8Gi"}},
+        ),
+        {"name": "sidecar", "image": "example.com/sidecar:1"},
+    ])  # fmt: skip
+    spec = {
+        "runtime": {"args": ["--log-verbose=1"], "env": [{"name": "A", "value": "3"}, {"name": "C", "value": "4"}]},
+        "resources": {"requests": {"cpu": "1"}},
+    }
+    first, sidecar = render(runtime=runtime, spec=spec)["spec"]["containers"]
+    assert first["args"][-2:] == ["--load-model=digits", "--log-verbose=1"]
+    assert [(entry["name"], entry["value"]) for entry in first["env"]] == [("A", "3"), ("B", "2"), ("C", "4")]
+    assert first["resources"] == {"requests": {"cpu": "1"}}
+    assert not {"args", "env", "resources"} & sidecar.keys()
+
+
+@pytest.mark.parametrize(
+    ("pre_stop", "drain", "lifecycle", "grace"),
+    [
+        (5, 30, {"preStop": {"sleep": {"seconds": 5}}}, 40),
+        (0, 60, None, 65),
+        (12, 1, {"preStop": {"sleep": {"seconds": 12}}}, 18),
+    ],
+)
+def test_a_pod_leaves_without_losing_a_request(pre_stop: int, drain: int, lifecycle: object, grace: int) -> None:
+    template = render(runtime=builders.make_runtime(drain={"preStopSeconds": pre_stop}), spec={"drainSeconds": drain})
+    assert template["spec"]["containers"][0].get("lifecycle") == lifecycle
+    assert template["spec"]["terminationGracePeriodSeconds"] == grace
+
+
+def test_the_pod_keeps_to_the_restricted_standard() -> None:
+    runtime = builders.make_runtime(containers=[builders.make_container(), {"name": "sidecar", "image": "x"}])
+    spec = render(runtime=runtime)["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    for container in [*spec["initContainers"], *spec["containers"]]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_runtime_may_say_more_about_its_container() -> None:
+    container = server(runtime=builders.make_runtime(containers=[builders.make_container(
+        securityContext={"runAsUser": 1000, "readOnlyRootFilesystem": True},
+        lifecycle={"preStop": {"exec": {"command": ["/drain"]}}},
+        volumeMounts=[{"name": "models", "mountPath": "/models", "subPath": "a"}],
+    )]))  # fmt: skip
+    assert container["securityContext"]["runAsUser"] == 1000
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert container["lifecycle"] == {"preStop": {"exec": {"command": ["/drain"]}}}
+    assert sorted(mount["mountPath"] for mount in container["volumeMounts"]) == ["/dev/shm", "/models", "/tmp"]
+
+
+def test_every_mount_has_its_volume() -> None:
+    spec = render()["spec"]
+    volumes = {volume["name"] for volume in spec["volumes"]}
+    mounts = {
+        mount["name"] for part in ("initContainers", "containers") for c in spec[part] for mount in c["volumeMounts"]
+    }
+    assert mounts == volumes
+
+
+def test_metrics_are_announced_and_the_users_annotations_win() -> None:
+    runtime = builders.make_runtime(metrics={"port": 8002})
+    scrape = {"prometheus.io/scrape": "true", "prometheus.io/port": "8002", "prometheus.io/path": "/metrics"}
+    assert render()["metadata"]["annotations"] == {}
+    assert render(runtime=runtime)["metadata"]["annotations"] == scrape
+    own = {"prometheus.io/scrape": "false", "team": "vision"}
+    assert render(runtime=runtime, spec={"podAnnotations": own})["metadata"]["annotations"] == {**scrape, **own}
+
+
+def test_pod_fields_are_passed_on() -> None:
+    fields = {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {"x": []}},
+        "imagePullSecrets": [{"name": "registry"}],
+        "serviceAccountName": "models",
+    }
+    assert fields.items() <= render(spec=fields)["spec"].items()
+    assert not fields.keys() & render()["spec"].keys()
+
+
+def test_pods_are_spread_but_never_held_back() -> None:
+    constraints = render()["spec"]["topologySpreadConstraints"]
+    assert {constraint["whenUnsatisfiable"] for constraint in constraints} == {"ScheduleAnyway"}
+    assert all(c["labelSelector"]["matchLabels"] == {"sluice.dev/revision": REVISION} for c in constraints)

@@ -1,0 +1,152 @@
+"""Proof 1: for small n, every e-value has an expectation of at most 1 under its null, by exact enumeration."""
+
+import itertools
+import math
+
+import pytest
+from scipy import stats as reference
+
+from sluice.stats import evidence
+from sluice.stats.evidence import Counts
+
+RATES = (0.0, 0.02, 0.1, 0.3, 0.6)
+ARMS = ((0, 3), (1, 1), (1, 5), (3, 2), (4, 0), (6, 6))
+
+
+def expected_e_values(
+    test: evidence.SequentialTest,
+    arms: tuple[int, int],
+    rates: tuple[float, float],
+    *,
+    burst: int = 1,
+    dispersion: float = 1.0,
+) -> list[float]:
+    """E[e] of every alternative for binomial counts (times `burst`), summed over all outcomes; e = 1 without information."""
+    sums = [0.0] * len(test.alternatives)
+    for x_c, x_s in itertools.product(range(arms[0] + 1), range(arms[1] + 1)):
+        probability = reference.binom.pmf(x_c, arms[0], rates[0]) * reference.binom.pmf(x_s, arms[1], rates[1])
+        counts = Counts(arms[0] * burst, x_c * burst, arms[1] * burst, x_s * burst)
+        log_e = test.log_increments(counts, dispersion) or (0.0,) * len(sums)
+        sums = [total + probability * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
+    return sums
+
+
+@pytest.mark.parametrize("null_ratio", [0.75, 1.0, 1.25, 2.0])
+@pytest.mark.parametrize("arms", ARMS)
+def test_relative_evidence_expects_at_most_1_under_its_null(null_ratio: float, arms: tuple[int, int]) -> None:
+    for stable_rate, factor in itertools.product(RATES, (0.0, 0.5, 1.0)):
+        edge = null_ratio * stable_rate
+        if edge <= 1:
+            better = expected_e_values(evidence.relative_up(null_ratio), arms, (edge * factor, stable_rate))
+            assert max(better) <= 1 + 1e-12
+            worse = expected_e_values(
+                evidence.relative_down(null_ratio), arms, (edge + (1 - edge) * (1 - factor), stable_rate)
+            )
+            assert max(worse) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("limit", [0.005, 0.1, 0.5, 0.9])
+@pytest.mark.parametrize("requests", [0, 1, 2, 7])
+def test_absolute_evidence_expects_at_most_1_under_its_null(limit: float, requests: int) -> None:
+    for factor in (0.0, 0.3, 0.9, 1.0):
+        bad = expected_e_values(evidence.absolute_bad(limit), (requests, 0), (limit * factor, 0.0))
+        assert max(bad) <= 1 + 1e-12
+        good = expected_e_values(evidence.absolute_good(limit), (requests, 0), (1 - (1 - limit) * factor, 0.0))
+        assert max(good) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("burst", [1, 2, 5])
+@pytest.mark.parametrize("dispersion", [5.0, 7.5])
+def test_bursts_up_to_the_dispersion_stay_harmless(burst: int, dispersion: float) -> None:
+    for arms in ARMS:
+        for test, rates in (
+            (evidence.relative_up(1.25), (0.25, 0.2)),
+            (evidence.relative_down(1.5), (0.3, 0.2)),
+            (evidence.absolute_bad(0.1), (0.1, 0.0)),
+            (evidence.absolute_good(0.1), (0.1, 0.0)),
+        ):
+            assert max(expected_e_values(test, arms, rates, burst=burst, dispersion=dispersion)) <= 1 + 1e-12
+
+
+def test_bursts_without_dispersion_would_be_false_evidence() -> None:
+    assert max(expected_e_values(evidence.absolute_bad(0.1), (6, 0), (0.1, 0.0), burst=5)) > 100
+
+
+@pytest.mark.parametrize(
+    ("test", "rates"),
+    [
+        (evidence.relative_up(1.25), (0.9, 0.1)),
+        (evidence.relative_down(1.5), (0.0, 0.6)),
+        (evidence.absolute_bad(0.1), (0.9, 0.1)),
+        (evidence.absolute_good(0.5), (0.0, 0.1)),
+    ],
+)
+def test_evidence_grows_where_the_null_is_false(test: evidence.SequentialTest, rates: tuple[float, float]) -> None:
+    assert max(expected_e_values(test, (6, 6), rates)) > 2
+
+
+@pytest.mark.parametrize(
+    ("test", "counts"),
+    [
+        (evidence.relative_up(1.25), Counts(100, 0, 900, 0)),
+        (evidence.relative_up(1.25), Counts(0, 0, 900, 4)),
+        (evidence.relative_down(1.5), Counts(100, 3, 0, 0)),
+        (evidence.relative_down(1.5), Counts(0, 0, 0, 0)),
+        (evidence.absolute_bad(0.01), Counts(0, 0, 900, 4)),
+        (evidence.absolute_good(0.01), Counts(0, 0, 0, 0)),
+        (evidence.absolute_bad(1.0), Counts(100, 100, 0, 0)),
+    ],
+)
+def test_scrapes_without_information_say_nothing(test: evidence.SequentialTest, counts: Counts) -> None:
+    assert test.log_increments(counts, 1.0) is None
+
+
+def test_relative_evidence_is_the_formula() -> None:
+    test = evidence.RelativeTest(1.25, (4.0,))
+    want = 3 * math.log(4 / 1.25) - 5 * (math.log(0.1 * 4 + 0.9) - math.log(0.1 * 1.25 + 0.9))
+    assert test.log_increments(Counts(100, 3, 900, 2), 2.0) == pytest.approx((want / 2,))
+
+
+def test_never_is_refuted_by_the_first_event() -> None:
+    test = evidence.absolute_good(0.01)
+    assert test.alternatives[0] == 0
+    assert (test.log_increments(Counts(200, 0, 0, 0), 1.0) or ())[0] == pytest.approx(2.0)
+    assert (test.log_increments(Counts(200, 1, 0, 0), 1.0) or ())[0] == -math.inf
+
+
+@pytest.mark.parametrize(
+    ("test", "points", "lowest", "highest"),
+    [
+        (evidence.relative_up(1.25), 24, 1.375, 50),
+        (evidence.relative_up(1.25, points=8), 8, 1.375, 50),
+        (evidence.relative_up(40), 24, 44, 440),
+        (evidence.relative_down(1.5), 12, 0.15, 1.425),
+        (evidence.absolute_bad(0.02), 12, 0.025, 1),
+        (evidence.absolute_bad(0.9), 12, 0.9**0.5, 1),
+        (evidence.absolute_good(0.02), 5, 0, 0.015),
+    ],
+)
+def test_grids(test: evidence.SequentialTest, points: int, lowest: float, highest: float) -> None:
+    assert len(test.alternatives) == points
+    assert list(test.alternatives) == sorted(set(test.alternatives))
+    assert (test.alternatives[0], test.alternatives[-1]) == pytest.approx((lowest, highest))
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_impossible_counts_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match=r"counts\.stable_events"):
+        Counts(1, 0, 1, value)
+
+
+@pytest.mark.parametrize(
+    "make", [evidence.relative_up, evidence.relative_down, evidence.absolute_bad, evidence.absolute_good]
+)
+@pytest.mark.parametrize("value", [0.0, -0.1, math.nan, math.inf])
+def test_impossible_nulls_are_refused(make: object, value: float) -> None:
+    assert callable(make)
+    with pytest.raises(ValueError, match="not a finite number > 0"):
+        make(value)
+
+
+def test_counts_add_up() -> None:
+    assert Counts(1, 2, 3, 4) + Counts(10, 20, 30, 40) == Counts(11, 22, 33, 44)
