@@ -24,6 +24,7 @@ class Type(StrEnum):
     STALLED = "Stalled"
     CURRENT = "Current"
     ROUTES_PROGRAMMED = "RoutesProgrammed"
+    CAPACITY_AVAILABLE = "CapacityAvailable"
     RUNTIME_CURRENT = "RuntimeCurrent"
     METRICS_AVAILABLE = "MetricsAvailable"
 
@@ -70,6 +71,8 @@ CONDITIONS: Final = (
                 "what serves is what the spec asks for"),
     Declaration(Type.ROUTES_PROGRAMMED, Owner.ROUTING, Polarity.NORMAL_TRUE, "routes_programmed", "Programmed",
                 "the gateway uses the route as it is written"),
+    Declaration(Type.CAPACITY_AVAILABLE, Owner.SERVING, Polarity.NORMAL_TRUE, "capacity_available", "Scheduled",
+                "the cluster has room for every pod"),
     Declaration(Type.RUNTIME_CURRENT, Owner.RUNTIME, Polarity.NORMAL_TRUE, "runtime_current", "UpToDate",
                 "the stable version runs with its ServingRuntime as it is now"),
     Declaration(Type.METRICS_AVAILABLE, Owner.METRICS, Polarity.NORMAL_TRUE, "metrics_available", "Sampled",
@@ -97,6 +100,7 @@ class Facts:
     """While it is True, Reconciling is not: nothing happens until a person acts."""
     current: Fact = Fact(None, "Unknown")
     routes_programmed: Fact = Fact(None, "Unknown")
+    capacity_available: Fact = Fact(None, "Unknown")
     runtime_current: Fact = Fact(None, "Unknown")
     metrics_available: Fact = Fact(None, "Unknown")
 

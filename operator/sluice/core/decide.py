@@ -28,6 +28,9 @@ from sluice.core.snapshot import Revision, Snapshot
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
 
+FIRST_VERSION_LOOK_SECONDS: Final = 30.0
+"""A first version that does not come up is looked at this often: some problems show by time alone."""
+
 CALM: Final = frozenset(
     {
         "Promoted",
@@ -217,7 +220,9 @@ def _requeue_after(done: Progress, kids: children.Children, now: float) -> float
     active = done.situation.active
     if done.again or done.begun is not None:
         waits.append(0.0)
-    if active is not None and active.spec.source is not None:
+    if active is not None and active.spec.source is None:
+        waits.append(FIRST_VERSION_LOOK_SECONDS)
+    elif active is not None:
         waits.append(done.judgement.next_look_seconds if done.judgement is not None else 5.0)
         waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
     return min(waits) if waits else None

@@ -24,6 +24,8 @@ STALLING = frozenset(
 )
 """Reasons that no waiting cures: the user, or the platform team, must change something."""
 
+NO_ROOM = frozenset({"Unschedulable", "FailedCreate"})
+
 NO_ANSWER = "the gateway has not answered for the route yet; if this lasts, see whether its controller is running"
 
 
@@ -70,6 +72,7 @@ def facts(situation: Situation, refusal: Refusal | Blocked | None, judgement: Ju
         stalled=_stalled(situation, refusal),
         current=_current(situation, refusal),
         routes_programmed=_routes_programmed(situation.snapshot),
+        capacity_available=_capacity_available(situation),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),
     )
@@ -195,6 +198,15 @@ def _routes_programmed(snapshot: Snapshot) -> Fact:
     if not snapshot.route.programmed:
         return Fact(False, "RouteNotAccepted", snapshot.route.message)
     return Fact(True, "Programmed", "")
+
+
+def _capacity_available(situation: Situation) -> Fact:
+    """Whether the pods found room; a refused pod counts as well, such as by a ResourceQuota."""
+    served = [r for r in (situation.stable, _candidate(situation)) if r is not None]
+    problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
+    if problems:
+        return Fact(False, problems[0].reason, problems[0].message)
+    return Fact(True) if served else Fact(None, "NothingToRun")
 
 
 def _runtime_current(situation: Situation) -> Fact:

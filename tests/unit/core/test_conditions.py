@@ -15,6 +15,7 @@ WELL = Facts(
     ready=Fact(True, message="2 of 2 pods"),
     current=Fact(True),
     routes_programmed=Fact(True),
+    capacity_available=Fact(True),
     runtime_current=Fact(True),
     metrics_available=Fact(True),
 )
@@ -33,6 +34,7 @@ def test_a_well_model_is_current_in_the_terms_of_kstatus() -> None:
         "Stalled": ("False", "Progressing"),
         "Current": ("True", "UpToDate"),
         "RoutesProgrammed": ("True", "Programmed"),
+        "CapacityAvailable": ("True", "Scheduled"),
         "RuntimeCurrent": ("True", "UpToDate"),
         "MetricsAvailable": ("True", "Sampled"),
     }

@@ -1,0 +1,242 @@
+"""The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from sluice import errors
+from sluice.adapters import eventlog
+from sluice.api.base import API_VERSION
+from sluice.core.naming import FIELD_MANAGER, LABEL_OWNER
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
+from sluice.core.snapshot import Object
+from sluice.ports import Clock
+
+WRITE_SECONDS: Final = 10.0
+LIST_SECONDS: Final = 60.0
+PAGE_SIZE: Final = 500
+REASON_LIMIT: Final = 600
+
+APPLY: Final = "application/apply-patch+yaml"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind, and where the API serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+    selector: str = ""
+    """Label selector of the objects that matter to us."""
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def full_name(self) -> str:
+        """`plural.group`, as kubectl and RBAC messages write it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of a collection, an object or a subresource."""
+        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
+        middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        return "/".join(part for part in (f"{root}{middle}/{self.plural}", name, subresource) if part)
+
+
+WATCHED: Final = (
+    Resource(API_VERSION, "ModelDeployment", "modeldeployments"),
+    Resource(API_VERSION, "ModelRollout", "modelrollouts"),
+    Resource(API_VERSION, "ServingRuntime", "servingruntimes", namespaced=False),
+    Resource(API_VERSION, "RolloutPolicy", "rolloutpolicies", namespaced=False),
+    Resource("apps/v1", "Deployment", "deployments", selector=LABEL_OWNER),
+    Resource("apps/v1", "ControllerRevision", "controllerrevisions", selector=LABEL_OWNER),
+    Resource("v1", "Service", "services", selector=LABEL_OWNER),
+    Resource("v1", "Pod", "pods", selector=LABEL_OWNER),
+    Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
+    Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
+    Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
+    Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
+)
+"""What the operator lists and watches. Labels of a Service are mirrored to its EndpointSlices by Kubernetes."""
+
+LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
+EVENTS: Final = Resource("v1", "Event", "events")
+BY_KIND: Final[Mapping[str, Resource]] = {resource.kind: resource for resource in (*WATCHED, LEASES, EVENTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list."""
+
+    items: tuple[Object, ...]
+    resource_version: str
+    """The moment of the whole list; the same in all its pages."""
+
+
+async def load_configuration(kubeconfig: Path | None) -> Configuration:
+    """Credentials from a kubeconfig file, or from the pod's service account where none is given.
+
+    Raises `errors.NoCluster`.
+    """
+    configuration = Configuration()
+    configuration.connection_pool_maxsize = 16
+    loader: Any = config  # the client has no types
+    try:
+        if kubeconfig is None:
+            loader.load_incluster_config(client_configuration=configuration)
+        else:
+            await loader.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
+    except config.ConfigException as error:
+        raise errors.NoCluster(
+            f"no access to a cluster: {error}; inside of a cluster the pod needs a service account, "
+            "outside give --kubeconfig"
+        ) from error
+    return configuration
+
+
+class Kube:
+    """Implements `ports.Cluster`, and what the shell needs besides: lists and leases."""
+
+    def __init__(self, configuration: Configuration, *, clock: Clock, identity: str) -> None:
+        self._client: Any = ApiClient(configuration)
+        self._client.user_agent = "sluice"
+        self._clock = clock
+        self._events = eventlog.EventLog(identity)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def write(self, write: Write) -> Object | None:
+        match write:
+            case Apply(manifest):
+                return await self._apply(manifest, subresource="")
+            case ApplyStatus(manifest):
+                return await self._apply(manifest, subresource="status")
+            case Delete(ref):
+                return await self._delete(ref)
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        manifest = self._events.manifest(about, event, self._clock.now())
+        if manifest is not None:
+            await self.request("POST", EVENTS.path(manifest["metadata"]["namespace"]), body=manifest)
+
+    async def pages(self, resource: Resource) -> AsyncIterator[Page]:
+        """All objects of a kind in all namespaces, page by page."""
+        token = ""
+        while True:
+            query = {"limit": str(PAGE_SIZE), "labelSelector": resource.selector, "continue": token}
+            answer = await self.request("GET", resource.path(), query=query, seconds=LIST_SECONDS)
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            items = tuple({**kind, **item} for item in answer.get("items") or ())
+            metadata = answer.get("metadata") or {}
+            yield Page(items, str(metadata.get("resourceVersion", "")))
+            token = metadata.get("continue") or ""
+            if not token:
+                return
+
+    async def read_lease(self, namespace: str, name: str) -> Object | None:
+        """The Lease, or None where there is none."""
+        try:
+            return await self.request("GET", LEASES.path(namespace, name), seconds=WRITE_SECONDS / 2)
+        except errors.Missing:
+            return None
+
+    async def write_lease(self, lease: Object) -> Object:
+        """Creates the Lease, or replaces the very version that `lease` was made from; `Conflict` if it changed."""
+        metadata = lease["metadata"]
+        exists = bool(metadata.get("resourceVersion"))
+        path = LEASES.path(metadata["namespace"], metadata["name"] if exists else "")
+        return await self.request("PUT" if exists else "POST", path, body=lease, seconds=WRITE_SECONDS / 2)
+
+    async def _apply(self, manifest: Object, subresource: str) -> Object:
+        resource = BY_KIND[manifest["kind"]]
+        metadata = manifest["metadata"]
+        path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self.request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+
+    async def _delete(self, ref: Ref) -> Object | None:
+        options: dict[str, Any] = {"propagationPolicy": "Background"}
+        if ref.uid:
+            options["preconditions"] = {"uid": ref.uid}
+        try:
+            left = await self.request("DELETE", BY_KIND[ref.kind].path(ref.namespace, ref.name), body=options)
+        except errors.Missing:
+            return None
+        return left if left.get("kind") == ref.kind else None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = JSON,
+        seconds: float = WRITE_SECONDS,
+    ) -> dict[str, Any]:
+        """One request; anything but success raises one of `sluice.errors`, which names method and path."""
+        encoded = urlencode({key: value for key, value in (query or {}).items() if value})
+        headers: dict[str, Any] = {"Accept": JSON, "Content-Type": content_type}
+        try:
+            # Only this call adds the credentials; it renews a service account's token where it has become old.
+            _, url, headers, data, _ = await self._client.param_serialize(
+                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            answer = await self._client.call_api(
+                method,
+                f"{url}?{encoded}" if encoded else url,
+                header_params=headers,
+                body=data,
+                _request_timeout=aiohttp.ClientTimeout(total=seconds),
+            )
+            content = await answer.read()
+        except TimeoutError as error:
+            raise errors.Unavailable(f"{method} {path}: no answer within {seconds:.0f} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        parsed = parsed_body(content)
+        if answer.status >= 400:
+            raise api_error(answer.status, parsed, f"{method} {path}")
+        return parsed
+
+
+def parsed_body(content: bytes) -> dict[str, Any]:
+    """The answer as an object; what is no JSON object (a proxy's page) becomes its message."""
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return {"message": content[:REASON_LIMIT].decode(errors="replace")}
+    return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:REASON_LIMIT]}
+
+
+def api_error(status: int, body: Object, what: str) -> errors.ApiError:
+    """The error for an answer, with the object and the server's reason."""
+    message = f"{what}: {status} {body.get('reason', '')}: {str(body.get('message', ''))[:REASON_LIMIT]}"
+    causes = (body.get("details") or {}).get("causes") or ()
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return errors.Missing(message)
+    match status:
+        case 400 | 405 | 413 | 415 | 422:
+            return errors.Refused(message)
+        case 401 | 403:
+            return errors.Denied(message)
+        case 404:
+            return errors.Missing(message)
+        case 409:
+            return errors.Conflict(message)
+        case _:
+            return errors.Unavailable(message)

@@ -1,0 +1,122 @@
+"""What the commands read from the cluster: a ModelDeployment with its releases, and the way to its model."""
+
+import contextlib
+import difflib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from sluice import errors
+from sluice.adapters import kubectl
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.cli.console import Failure
+from sluice.cli.options import Target
+from sluice.views import example, release
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One read of a ModelDeployment and its ModelRollouts."""
+
+    deployment: ModelDeployment
+    rollouts: tuple[ModelRollout, ...]
+    """Newest first."""
+
+    @property
+    def newest(self) -> ModelRollout | None:
+        return self.rollouts[0] if self.rollouts else None
+
+
+class Session:
+    """A connection that knows which ModelDeployment the command is about."""
+
+    def __init__(self, cluster: kubectl.Kubectl, target: Target) -> None:
+        self.cluster: Final = cluster
+        self.name: Final = target.name
+        self.namespace: Final = target.namespace or cluster.namespace
+
+    async def fetch(self) -> Release:
+        """Reads both kinds; a `Failure` with similar names where there is no such object."""
+        try:
+            deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
+        except kubectl.NotFound:
+            raise Failure(await self._not_found()) from None
+        except ValidationError as error:
+            raise Failure(_unreadable(f"ModelDeployment {self.namespace}/{self.name}", error)) from error
+        try:
+            rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
+        except ValidationError as error:
+            raise Failure(_unreadable(f"a ModelRollout of {self.namespace}/{self.name}", error)) from error
+        return Release(deployment, release.newest_first(rollouts))
+
+    async def fetch_address(self, deployment: ModelDeployment, gateway: str | None) -> example.Address:
+        """Where this model answers, as seen from here."""
+        host = example.host_of(deployment.status.url or "") or next(iter(deployment.spec.routing.hostnames), "")
+        if not host:
+            raise Failure(f"{self.name} has no address yet; see: kubectl sluice status {self.name}")
+        url = gateway or await self._fetch_gateway_url(deployment)
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise Failure(f"--gateway: {url!r} is no address; write it as http://HOST:PORT")
+        return example.Address(gateway=url, host=host, model=deployment.spec.model.name or self.name)
+
+    async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
+        config = _config(await self.cluster.fetch_operator_config())
+        if config.gateway_url:
+            return config.gateway_url
+        ref = deployment.spec.routing.gateway_ref or config.gateway
+        url = gateway_url(await self.cluster.fetch_gateway(ref) or {})
+        if url is None:
+            raise Failure(
+                f"the address of Gateway {ref.namespace}/{ref.name} is not known; give it with --gateway "
+                "http://HOST:PORT or SLUICE_GATEWAY, or set config.gatewayUrl in the chart"
+            )
+        return url
+
+    async def _not_found(self) -> str:
+        message = f"there is no ModelDeployment {self.name!r} in namespace {self.namespace!r}"
+        try:
+            names = await self.cluster.fetch_deployment_names(self.namespace)
+        except errors.ApiError:
+            return message
+        similar = difflib.get_close_matches(self.name, names, n=3, cutoff=0.5)
+        if similar:
+            return f"{message}; did you mean {' or '.join(similar)}?"
+        known = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
+        return f"{message}; {known} (kubectl get mdep -A shows all)"
+
+
+@contextlib.asynccontextmanager
+async def session(target: Target) -> AsyncIterator[Session]:
+    async with kubectl.connect(kubeconfig=target.kubeconfig, context=target.context) as cluster:
+        yield Session(cluster, target)
+
+
+def gateway_url(gateway: Mapping[str, Any]) -> str | None:
+    """The address of a Gateway from its status and its first HTTP listener; None while it has none."""
+    addresses = gateway.get("status", {}).get("addresses", [])
+    if not addresses:
+        return None
+    listeners = gateway.get("spec", {}).get("listeners", [])
+    listener: Mapping[str, Any] = next((one for one in listeners if one.get("protocol") in ("HTTP", "HTTPS")), {})
+    scheme = "https" if listener.get("protocol") == "HTTPS" else "http"
+    host, port = addresses[0]["value"], listener.get("port", 80)
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _config(raw: Mapping[str, Any] | None) -> OperatorConfig:
+    """The operator's configuration; what cannot be read counts as the defaults, as we only look for an address."""
+    try:
+        return OperatorConfig.model_validate(raw or {})
+    except ValidationError:
+        return OperatorConfig()
+
+
+def _unreadable(what: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return f"{what} cannot be read: {path}: {first['msg']}; is this kubectl-sluice as new as the CRDs in the cluster?"

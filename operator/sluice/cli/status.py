@@ -1,0 +1,105 @@
+"""`kubectl sluice status`: the state of a model and of its release, once or live."""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from sluice import errors
+from sluice.adapters import triton
+from sluice.cli import cluster, console, exits, render
+from sluice.cli.options import Output, Target
+from sluice.views import example
+from sluice.views.progress import progress
+from sluice.views.release import ReleaseView, release_view
+from sluice.views.wire import to_wire
+
+REFRESH_SECONDS: Final = 1.0
+METADATA_SECONDS: Final = 2.0
+"""The example request is a courtesy; nobody should wait for it."""
+
+
+async def show(target: Target, *, watch: bool, output: Output, gateway: str | None) -> int:
+    async with cluster.session(target) as session:
+        if not watch:
+            return await _once(session, output, gateway)
+        out = console.stdout()
+        if output is Output.TEXT and out.is_terminal:
+            return await _live(session, out)
+        return await _lines(session, output)
+
+
+async def _once(session: cluster.Session, output: Output, gateway: str | None) -> int:
+    release = await session.fetch()
+    view = _view(release)
+    command, remark = await _example(session, release, gateway)
+    if output is Output.JSON:
+        console.print_json(_document(view, command))
+        return exits.OK
+    out = console.stdout()
+    out.print(render.release(view))
+    out.print(render.request(command, remark), soft_wrap=True)
+    return exits.OK
+
+
+async def _live(session: cluster.Session, out: Console) -> int:
+    """Redraws in place until interrupted; the last state stays on the screen."""
+    last = render.release(_view(await session.fetch()))
+    with Live(last, console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        live.refresh()
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                last = render.release(_view(await session.fetch()))
+                live.update(last, refresh=True)
+            except errors.Unavailable as error:
+                live.update(Group(last, Text(f"\nnot up to date: {error}", "red")), refresh=True)
+
+
+async def _lines(session: cluster.Session, output: Output) -> int:
+    """One line, or one JSON document, for each change; for pipes and logs."""
+    last: Any = None
+    while True:
+        release = await session.fetch()
+        line = progress(release.deployment, release.rollouts, now=time.time()).line
+        versions = (
+            release.deployment.metadata.resource_version,
+            *(rollout.metadata.resource_version for rollout in release.rollouts),
+        )
+        if output is Output.JSON and versions != last:
+            last = versions
+            console.print_json(_document(_view(release), ""))
+        elif output is Output.TEXT and line != last:
+            last = line
+            print(time.strftime("%H:%M:%S"), line, flush=True)
+        await asyncio.sleep(REFRESH_SECONDS)
+
+
+def _view(release: cluster.Release) -> ReleaseView:
+    return release_view(release.deployment, release.rollouts, now=time.time())
+
+
+def _document(view: ReleaseView, command: str) -> dict[str, Any]:
+    document: dict[str, Any] = to_wire(view)
+    return document | ({"exampleRequest": command} if command else {})
+
+
+async def _example(session: cluster.Session, release: cluster.Release, gateway: str | None) -> tuple[str, str]:
+    """A command to copy, and a remark on it. Never fails: status must be readable when nothing else works."""
+    try:
+        address = await session.fetch_address(release.deployment, gateway)
+    except (console.Failure, errors.ApiError) as error:
+        return "", f"no example request: {error}"
+    try:
+        metadata = await triton.fetch_metadata(
+            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
+        )
+    except triton.MetadataUnavailable as error:
+        return example.curl_metadata(address), f"what the model expects ({error}):"
+    if example.too_long(metadata):
+        remark = f"a prediction (kubectl sluice predict {session.name} --sample > body.json):"
+        return example.curl_infer(address, metadata), remark
+    return example.curl_infer(address, metadata), "a prediction:"

@@ -1,0 +1,60 @@
+"""Releases of one model, and what happened in each."""
+
+from dataclasses import dataclass
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.views import words
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One release in one line."""
+
+    name: str
+    uri: str
+    version: str
+    outcome: str
+    """How it ended; `running` while it has not."""
+    reason: str
+    message: str
+    start_time: str
+    duration_seconds: float
+    """Until its end, or until now."""
+    age_seconds: float
+    """Since its end, or since its start while it runs."""
+    candidate_requests: int
+    """Requests that the candidate answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One entry of a release's audit trail."""
+
+    time: str
+    actor: str
+    what: str
+    why: str
+
+
+def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
+    """The line of one release at `now`, seconds since the epoch."""
+    status = rollout.status
+    start = status.start_time or rollout.metadata.creation_timestamp
+    end = words.seconds_of(status.end_time) if status.end_time else now
+    return HistoryLine(
+        name=rollout.metadata.name,
+        uri=rollout.spec.target.uri,
+        version=rollout.spec.target.model_version or "",
+        outcome=str(status.outcome) if status.outcome is not None else "running",
+        reason=status.reason,
+        message=status.message,
+        start_time=start,
+        duration_seconds=max(end - words.seconds_of(start), 0.0),
+        age_seconds=max(now - (end if status.end_time else words.seconds_of(start)), 0.0),
+        candidate_requests=sum(step.candidate_requests for step in status.steps),
+    )
+
+
+def timeline(rollout: ModelRollout) -> tuple[Moment, ...]:
+    """The audit trail of one release, oldest first."""
+    return tuple(Moment(e.time, e.actor, e.what, e.why) for e in rollout.status.timeline)

@@ -1,0 +1,106 @@
+"""Objectives with their counts and their evidence on the way to both thresholds."""
+
+from dataclasses import dataclass
+
+from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
+from sluice.views import words
+
+
+@dataclass(frozen=True, slots=True)
+class ArmView:
+    """What was counted on one side."""
+
+    requests: int
+    failures: int
+    ratio: str
+    """failures / requests in percent, or a dash without requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceView:
+    """Evidence on its way to a threshold, both as log10."""
+
+    log10: float
+    threshold_log10: float
+
+    @property
+    def fraction(self) -> float:
+        """0 (none) to 1 (enough); evidence below 0 speaks against and counts as none."""
+        if self.threshold_log10 <= 0:
+            return 1.0
+        return min(max(self.log10 / self.threshold_log10, 0.0), 1.0)
+
+    @property
+    def enough(self) -> bool:
+        return self.log10 >= self.threshold_log10
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveView:
+    """One objective, ready to be shown."""
+
+    name: str
+    counts: str
+    """What is counted: `failures`, or `slower than 50 ms`."""
+    required: bool
+    stable: ArmView
+    candidate: ArmView
+    ratio: str | None
+    """Candidate's ratio over stable's."""
+    ratio_low: str | None
+    ratio_high: str | None
+    roll_back: EvidenceView | None
+    advance: EvidenceView | None
+    proven: bool
+    requests_needed: int | None
+    message: str
+
+    @property
+    def comparison(self) -> str:
+        """The ratio with its interval: `1.4x [0.6, 3.1]`, or a dash."""
+        low, high = self.ratio_low, self.ratio_high
+        interval = f"[{low or '0'}, {high or 'inf'}]" if low is not None or high is not None else ""
+        return " ".join(part for part in (f"{self.ratio}x" if self.ratio else "", interval) if part) or "-"
+
+    @property
+    def state(self) -> str:
+        """What it says, or what it waits for."""
+        if self.roll_back is not None and self.roll_back.enough:
+            return "worse"
+        if self.proven:
+            return "proven good"
+        if not self.required:
+            return "need not be proven"
+        if self.requests_needed is None:
+            return "not proven"
+        return f"needs {words.count(self.requests_needed)} more"
+
+
+def objective_view(status: ObjectiveStatus) -> ObjectiveView:
+    """The view of one objective."""
+    return ObjectiveView(
+        name=status.name,
+        counts=f"slower than {status.boundary_millis} ms" if status.boundary_millis else "failures",
+        required=status.required,
+        stable=_arm(status.stable),
+        candidate=_arm(status.candidate),
+        ratio=status.ratio,
+        ratio_low=status.ratio_low,
+        ratio_high=status.ratio_high,
+        roll_back=_evidence(status.rollback_log10, status.rollback_threshold_log10),
+        advance=_evidence(status.advance_log10, status.advance_threshold_log10),
+        proven=status.proven,
+        requests_needed=status.requests_needed,
+        message=status.message,
+    )
+
+
+def _arm(counts: ArmCounts) -> ArmView:
+    return ArmView(counts.requests, counts.failures, counts.ratio or words.percentage(counts.failures, counts.requests))
+
+
+def _evidence(log10: str | None, threshold_log10: str | None) -> EvidenceView | None:
+    """None where there is no such evidence: an objective without a limit never proves, for example."""
+    if log10 is None or threshold_log10 is None:
+        return None
+    return EvidenceView(float(log10), float(threshold_log10))

@@ -1,0 +1,62 @@
+"""Has the release that was asked for ended, and how: what `wait` decides on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.views.release import newest_first, release_view
+
+NOT_RELEASED = ("RolledBack", "Aborted")
+
+
+class State(Enum):
+    WAITING = "waiting"
+    CURRENT = "current"
+    NOT_RELEASED = "notReleased"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the requested version stands."""
+
+    state: State
+    line: str
+    """One line for a log."""
+
+
+def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> Progress:
+    """Judges only conditions of the current generation: older ones speak of what was asked for before."""
+    generation = deployment.metadata.generation
+    if deployment.status.observed_generation < generation:
+        return Progress(State.WAITING, f"the operator has not seen generation {generation} yet")
+    conditions = {c.type: c for c in deployment.status.conditions if c.observed_generation >= generation}
+    stalled, current, ready = (conditions.get(type_) for type_ in ("Stalled", "Current", "Ready"))
+    if stalled is not None and stalled.status is ConditionStatus.TRUE:
+        return Progress(State.STALLED, f"{stalled.reason}: {stalled.message}")
+    newest = newest_first(rollouts)
+    running = bool(newest) and newest[0].status.outcome is None
+    if current is not None and not running:
+        ended = _ended(deployment, current, ready)
+        if ended is not None:
+            return ended
+    return Progress(State.WAITING, _line(deployment, rollouts, now))
+
+
+def _ended(deployment: ModelDeployment, current: Condition, ready: Condition | None) -> Progress | None:
+    if current.status is ConditionStatus.TRUE and ready is not None and ready.status is ConditionStatus.TRUE:
+        stable = deployment.status.stable
+        return Progress(State.CURRENT, f"{stable.revision if stable else 'the requested version'} serves")
+    if current.status is ConditionStatus.FALSE and current.reason in NOT_RELEASED:
+        return Progress(State.NOT_RELEASED, f"{current.reason}: {current.message}")
+    return None
+
+
+def _line(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], now: float) -> str:
+    view = release_view(deployment, rollouts, now=now)
+    waits = view.rollout.waits_for if view.rollout is not None else ""
+    problem = next((f"{c.reason}: {c.message}" for c in view.conditions if c.message), "")
+    return " - ".join(part for part in (view.headline, waits or problem) if part)

@@ -1,0 +1,38 @@
+"""Numbers and moments in words, the same in every table."""
+
+from datetime import datetime
+
+
+def seconds_of(rfc3339: str) -> float:
+    """Seconds since the epoch of an RFC 3339 moment with a time zone."""
+    return datetime.fromisoformat(rfc3339).timestamp()
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units: `45s`, `2m05s`, `1h12m`, `3d4h`; negative ones are `0s`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600}h"
+
+
+def count(number: int) -> str:
+    """A count with thousands separated: `12,345`."""
+    return f"{number:,}"
+
+
+def percentage(part: int, whole: int) -> str:
+    """A share in percent with two significant decimals, or a dash where nothing was counted: `0.31%`."""
+    if whole == 0:
+        return "-"
+    share = 100 * part / whole
+    return f"{share:.0f}%" if share in (0, 100) else f"{share:.2f}%"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 request`, `1,234 requests`."""
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"

@@ -1,0 +1,193 @@
+"""The parts of commands that are not views: durations, wishes, addresses, exit codes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from sluice import errors
+from sluice.adapters import kubectl
+from sluice.api.v1alpha1.modelrollout import Action
+from sluice.cli import app, cluster, console, durations, exits, predict, steer
+from sluice.cli.options import Target
+from tests.unit.views.builders import make_deployment, make_rollout
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "want"), [("30s", 30), ("5m", 300), ("1h", 3600), ("1h30m", 5400), ("2d", 172_800), ("45", 45)]
+)
+def test_durations(text: str, want: int) -> None:
+    assert durations.parse_seconds(text) == want
+
+
+@pytest.mark.parametrize("text", ["", "h", "1w", "1.5h", "-5m", "5m later"])
+def test_no_durations(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration; write it as"):
+        durations.parse_seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("previous", "want"),
+    [
+        (None, "2026-03-01T12:00:00.123Z"),
+        ("2026-03-01T11:00:00Z", "2026-03-01T12:00:00.123Z"),
+        ("2026-03-01T12:00:00.123Z", "2026-03-01T12:00:00.124Z"),
+        ("2026-03-01T12:00:09Z", "2026-03-01T12:00:09.001Z"),
+    ],
+)
+def test_request_times_increase(previous: str | None, want: str) -> None:
+    assert steer.next_request_time(NOW, previous) == want
+
+
+@pytest.mark.parametrize(
+    ("gateway", "want"),
+    [
+        ({}, None),
+        ({"status": {"addresses": []}}, None),
+        ({"status": {"addresses": [{"value": "10.0.0.1"}]}}, "http://10.0.0.1:80"),
+        (
+            {
+                "status": {"addresses": [{"value": "gw.example.com"}]},
+                "spec": {"listeners": [{"protocol": "TCP", "port": 1}, {"protocol": "HTTPS", "port": 443}]},
+            },
+            "https://gw.example.com:443",
+        ),
+        (
+            {
+                "status": {"addresses": [{"value": "fd00::1"}]},
+                "spec": {"listeners": [{"protocol": "HTTP", "port": 8080}]},
+            },
+            "http://[fd00::1]:8080",
+        ),
+    ],
+)
+def test_gateway_url(gateway: dict[str, Any], want: str | None) -> None:
+    assert cluster.gateway_url(gateway) == want
+
+
+class FakeKubectl:
+    """Answers like the adapter; the first `conflicts` writes find the object changed."""
+
+    def __init__(self, *, conflicts: int = 0, names: tuple[str, ...] = ("digits",), config: Any = None) -> None:
+        self.namespace = "default"
+        self.conflicts, self.names, self.config = conflicts, names, config
+        self.written: list[tuple[str, dict[str, Any]]] = []
+
+    async def fetch_deployment(self, namespace: str, name: str) -> Any:
+        if name not in self.names:
+            raise kubectl.NotFound("no")
+        return make_deployment(name=name)
+
+    async def fetch_deployment_names(self, namespace: str) -> list[str]:
+        return list(self.names)
+
+    async def fetch_rollouts(self, namespace: str, deployment: str) -> Any:
+        return [make_rollout(), make_rollout(attempt=2)]
+
+    async def patch_intent(self, rollout: Any, intent: dict[str, Any]) -> None:
+        if self.conflicts > 0:
+            self.conflicts -= 1
+            raise errors.Conflict("changed")
+        self.written.append((rollout.metadata.name, intent))
+
+    async def fetch_operator_config(self) -> Any:
+        return self.config
+
+    async def fetch_gateway(self, ref: Any) -> Any:
+        return None
+
+
+def make_session(fake: FakeKubectl, name: str = "digits") -> cluster.Session:
+    return cluster.Session(cast("kubectl.Kubectl", fake), Target(name, None, None, None))
+
+
+async def test_a_wish_goes_to_the_newest_release_even_after_conflicts() -> None:
+    fake = FakeKubectl(conflicts=2)
+    await steer._write(make_session(fake), Action.PAUSE, user="alice", note=None)
+    [(name, intent)] = fake.written
+    assert name == "digits-2222222222-2"
+    assert (intent["action"], intent["requestedBy"], intent["note"]) == ("Pause", "alice", None)
+
+
+async def test_endless_conflicts_end() -> None:
+    with pytest.raises(console.Failure, match="kept changing"):
+        await steer._write(make_session(FakeKubectl(conflicts=99)), Action.PAUSE, user="alice", note=None)
+
+
+async def test_a_wish_without_sense_is_not_written() -> None:
+    fake = FakeKubectl()
+    with pytest.raises(console.Failure, match=r"Resume is not possible: .* is not paused"):
+        await steer._write(make_session(fake), Action.RESUME, user="alice", note=None)
+    assert not fake.written
+
+
+@pytest.mark.parametrize(
+    ("names", "want"),
+    [(("digits", "churn"), "did you mean digits"), (("churn",), "there are: churn"), ((), "there is none at all")],
+)
+async def test_similar_names_are_suggested(names: tuple[str, ...], want: str) -> None:
+    with pytest.raises(console.Failure, match=want):
+        await make_session(FakeKubectl(names=names), "digitz").fetch()
+
+
+@pytest.mark.parametrize(
+    ("given", "config", "want"),
+    [
+        ("http://127.0.0.1:1", {"gatewayUrl": "http://10.0.0.1"}, "http://127.0.0.1:1"),
+        (None, {"gatewayUrl": "http://10.0.0.1"}, "http://10.0.0.1"),
+    ],
+)
+async def test_address(given: str | None, config: Any, want: str) -> None:
+    address = await make_session(FakeKubectl(config=config)).fetch_address(make_deployment(), given)
+    assert (address.gateway, address.host, address.model) == (want, "digits.default.models.local", "digits")
+
+
+@pytest.mark.parametrize(("given", "want"), [(None, "SLUICE_GATEWAY"), ("127.0.0.1:8080", "is no address")])
+async def test_no_address(given: str | None, want: str) -> None:
+    with pytest.raises(console.Failure, match=want):
+        await make_session(FakeKubectl()).fetch_address(make_deployment(), given)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], exits.OK, ""),
+        (["wait", "digits", "--timeout", "soon"], exits.USAGE, "'soon' is no duration"),
+        (["nonsense"], exits.USAGE, "No such command"),
+        (["status"], exits.USAGE, "NAME"),
+        (["predict", "digits"], exits.FAILED, "-f body.json"),
+        (["status", "digits"], exits.FAILED, "no cluster to talk to"),
+    ],
+)
+def test_exit_codes(
+    arguments: list[str],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    kubeconfig = tmp_path / "config"
+    kubeconfig.write_text("{}")
+    monkeypatch.setattr("kubernetes.aio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setattr("sys.argv", ["kubectl-sluice", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert (ended.value.code or 0) == code
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_body_must_be_json(tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text("{inputs: 1}")
+    with pytest.raises(console.Failure, match="this is no JSON"):
+        predict.read_body(str(body))
+    body.write_text(json.dumps({"inputs": []}))
+    assert predict.read_body(str(body)) == b'{"inputs": []}'

@@ -1,0 +1,100 @@
+"""Requests through a gateway: a small server that chooses by Host header, as a gateway does."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sluice.adapters import http, triton
+from sluice.cli import console, exits, predict
+from sluice.cli.options import Output
+from sluice.views.example import ModelMetadata, TensorMetadata
+
+HOST = "digits.default.models.local"
+METADATA = {
+    "name": "digits",
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 64]}],
+    "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+class Gateway(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        known = self.headers["Host"] == HOST and self.path == "/v2/models/digits"
+        self._answer(200 if known else 404, METADATA if known else {"error": "unknown"})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        known = self.headers["Host"] == HOST
+        self._answer(200 if known and "inputs" in body else 400, {"outputs": body.get("inputs")} if known else {})
+
+    def _answer(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("x-model-revision", "digits-1111111111")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+async def test_metadata(gateway: str) -> None:
+    assert await triton.fetch_metadata(gateway, host=HOST, model="digits", timeout_seconds=5) == ModelMetadata(
+        "digits", (TensorMetadata("image", "FP32", (-1, 64)),), (TensorMetadata("label", "INT64", (-1,)),)
+    )
+
+
+async def test_metadata_of_an_unknown_model(gateway: str) -> None:
+    with pytest.raises(triton.MetadataUnavailable, match="answered 404 for the metadata of churn"):
+        await triton.fetch_metadata(gateway, host=HOST, model="churn", timeout_seconds=5)
+
+
+async def test_nobody_listens() -> None:
+    with pytest.raises(triton.MetadataUnavailable, match="cannot be reached"):
+        await triton.fetch_metadata("http://127.0.0.1:9", host=HOST, model="digits", timeout_seconds=5)
+    with pytest.raises(http.GatewayUnreachable, match="--gateway"):
+        await http.post_json("http://127.0.0.1:9/", host=HOST, body=b"{}", timeout_seconds=5)
+
+
+async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = await http.post_json(
+        f"{gateway}/v2/models/digits/infer", host=HOST, body=b'{"inputs": [1]}', timeout_seconds=5
+    )
+    assert (answer.status, answer.revision, json.loads(answer.text)) == (200, "digits-1111111111", {"outputs": [1]})
+    assert answer.seconds > 0
+    assert predict._print_answer(answer, Output.TEXT) == exits.OK
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"outputs": [1]}
+    assert "answered by digits-1111111111 in" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("revision", "text", "want"),
+    [
+        ("digits-1", '{"error": "index out of range"}', "revision digits-1 answered 500: index out of range"),
+        ("", "no healthy upstream", "the gateway itself answered 500: no healthy upstream"),
+        ("", "", "the gateway itself answered 500: (empty answer)"),
+    ],
+)
+def test_failures_are_readable(revision: str, text: str, want: str) -> None:
+    answer = http.HttpAnswer(500, revision, text, 0.01)
+    with pytest.raises(console.Failure) as failure:
+        predict._print_answer(answer, Output.TEXT)
+    assert str(failure.value) == want
+    assert predict._print_answer(answer, Output.JSON) == exits.FAILED

@@ -1,0 +1,72 @@
+"""What people see, at 80 columns and without colours."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from sluice.cli import render
+from sluice.views.history import timeline
+from sluice.views.release import release_view
+from tests.unit.views import builders
+from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
+
+CANDIDATE = {"revision": builders.CANDIDATE, "weight": 25, "readyReplicas": 0, "replicas": 1}
+
+
+def printed(renderable: RenderableType, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def status(conditions: list[dict[str, Any]], **rollout: Any) -> str:
+    view = release_view(
+        make_deployment(conditions=conditions, candidate=CANDIDATE), [make_rollout(**rollout)], now=T0 + 60
+    )
+    return printed(render.release(view))
+
+
+def test_a_running_release() -> None:
+    text = status(builders.RELEASING, **builders.RUNNING)
+    for part in (
+        "releasing: step 2 of 4, 25 %",
+        "5 → [25] → 50 → 100 %",
+        "Wait  GatheringEvidence",
+        "12 of 4,021",
+        "0.47%",
+        "1.58x",
+        "[0.2, 6.1]",
+        "0.41 of 2.00",
+        "needs 340 more",
+        "proven good",
+        "0 of 1",
+    ):
+        assert part in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_release_that_was_rolled_back_shows_its_evidence() -> None:
+    text = status(builders.ROLLED_BACK, **builders.BAD)
+    for part in ("RolledBack  WorseThanStable", "46 of 83", "4.75 of 2.00", "worse", "kubectl sluice retry digits"):
+        assert part in text
+
+
+def test_a_promoted_release_is_short() -> None:
+    text = status(builders.HEALTHY, **builders.RUNNING | {"outcome": "Promoted"})
+    assert "serves what was asked for" in text
+    assert "4,021" not in text
+
+
+def test_brackets_in_messages_are_text() -> None:
+    conditions = [condition("Ready", "False", "Odd", "spec.rollout[0]: [bold]no[/bold]")]
+    assert "spec.rollout[0]: [bold]no[/bold]" in status(conditions)
+    assert "proven [all]" in printed(render.timeline(timeline(make_rollout(**builders.RUNNING))))
+
+
+@pytest.mark.parametrize(("log10", "full"), [("-1", 0), ("1.0", 5), ("1.99", 9), ("2.0", 10)])
+def test_only_enough_evidence_fills_its_bar(log10: str, full: int) -> None:
+    objective = builders.ERRORS | {"rollbackLog10": log10, "advanceLog10": None}
+    assert status(builders.RELEASING, **builders.RUNNING | {"objectives": [objective]}).count("█") == full

@@ -1,0 +1,39 @@
+"""Objectives in figures."""
+
+from typing import Any
+
+import pytest
+
+from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
+from sluice.views.objectives import EvidenceView, objective_view
+from tests.unit.views import builders
+
+
+@pytest.mark.parametrize(
+    ("status", "comparison", "state"),
+    [
+        (builders.ERRORS, "1.58x [0.2, 6.1]", "needs 340 more"),
+        (builders.LATENCY, "-", "proven good"),
+        (builders.ACCURACY, "11.4x [7.1, 16.0]", "worse"),
+        ({"name": "n"}, "-", "not proven"),
+        ({"name": "n", "required": False, "ratioLow": "0.5"}, "[0.5, inf]", "need not be proven"),
+    ],
+)
+def test_state(status: dict[str, Any], comparison: str, state: str) -> None:
+    view = objective_view(ObjectiveStatus.model_validate(status))
+    assert (view.comparison, view.state) == (comparison, state)
+
+
+def test_a_ratio_that_is_not_given_comes_from_the_counts() -> None:
+    view = objective_view(ObjectiveStatus.model_validate(builders.LATENCY))
+    assert (view.counts, view.stable.ratio, view.candidate.ratio) == ("slower than 50 ms", "0.20%", "0%")
+    assert objective_view(ObjectiveStatus(name="n")).stable.ratio == "-"
+
+
+@pytest.mark.parametrize(
+    ("log10", "fraction", "enough"),
+    [(-3.0, 0.0, False), (0.0, 0.0, False), (1.0, 0.5, False), (2.0, 1.0, True), (9.0, 1.0, True)],
+)
+def test_evidence(log10: float, fraction: float, enough: bool) -> None:
+    evidence = EvidenceView(log10, 2.0)
+    assert (evidence.fraction, evidence.enough) == (fraction, enough)

@@ -1,0 +1,45 @@
+"""When `wait` ends, and how."""
+
+from typing import Any
+
+import pytest
+
+from sluice.views.progress import State, progress
+from tests.unit.views import builders
+from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
+
+STALLED = [condition("Ready", "True"), condition("Current", "True"), condition("Stalled", "True", "BadUri", "ftp")]
+
+
+def outdated(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one | {"observedGeneration": 1} for one in conditions]
+
+
+@pytest.mark.parametrize(
+    ("deployment", "status", "want"),
+    [
+        ({}, None, State.CURRENT),
+        ({}, {"outcome": "Promoted"}, State.CURRENT),
+        ({}, {"outcome": "Superseded"}, State.CURRENT),
+        ({}, {"step": 4, "weight": 100}, State.WAITING),  # the bake may still roll it back
+        ({"generation": 3}, None, State.WAITING),
+        ({"conditions": outdated(builders.HEALTHY)}, None, State.WAITING),
+        ({"conditions": outdated(builders.ROLLED_BACK)}, builders.BAD, State.WAITING),
+        ({"conditions": outdated(STALLED)}, None, State.WAITING),
+        ({"conditions": builders.ROLLED_BACK}, builders.BAD, State.NOT_RELEASED),
+        ({"conditions": builders.ROLLED_BACK}, {"attempt": 2}, State.WAITING),  # a retry runs
+        ({"conditions": [condition("Current", "False", "Aborted")]}, {"outcome": "Aborted"}, State.NOT_RELEASED),
+        ({"conditions": [condition("Current", "True"), condition("Ready", "False")]}, None, State.WAITING),
+        ({"conditions": STALLED}, None, State.STALLED),
+        ({"conditions": builders.RELEASING}, builders.RUNNING, State.WAITING),
+    ],
+)
+def test_state(deployment: dict[str, Any], status: dict[str, Any] | None, want: State) -> None:
+    rollouts = [] if status is None else [make_rollout(**status)]
+    assert progress(make_deployment(**deployment), rollouts, now=T0).state is want
+
+
+def test_the_line_says_what_is_waited_for() -> None:
+    line = progress(make_deployment(conditions=builders.RELEASING), [make_rollout(**builders.RUNNING)], now=T0).line
+    assert line.startswith("releasing: step 2 of 4, 25 % - ")
+    assert "340 candidate requests more, about 2m14s" in line

@@ -1,0 +1,140 @@
+"""What `status` shows, from objects."""
+
+from typing import Any
+
+import pytest
+
+from sluice.views.release import newest_first, release_view
+from tests.unit.views import builders
+from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
+
+INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T12:00:30Z"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status", "want"),
+    [
+        (builders.HEALTHY, None, "serves what was asked for"),
+        (builders.ROLLED_BACK, builders.BAD, "serves, but not the version that was asked for"),
+        ([condition("Ready", "False", "NotServing")], None, "not ready"),
+        (builders.RELEASING, builders.RUNNING, "releasing: step 2 of 4, 25 %"),
+        (builders.RELEASING, builders.RUNNING | {"paused": True}, "releasing: step 2 of 4, 25 %, paused"),
+        (builders.RELEASING, {"verdict": "Wait"}, "the candidate is starting"),
+        (
+            builders.RELEASING,
+            {"step": 4, "weight": 100, "bakeEndTime": "2026-03-01T12:00:40Z"},
+            "at 100 %, the old version stays warm for 40s more",
+        ),
+    ],
+)
+def test_headline(conditions: list[dict[str, Any]], status: dict[str, Any] | None, want: str) -> None:
+    rollouts = [] if status is None else [make_rollout(**status)]
+    assert release_view(make_deployment(conditions=conditions), rollouts, now=T0).headline == want
+
+
+def test_a_change_that_the_operator_has_not_seen_is_said_first() -> None:
+    view = release_view(make_deployment(generation=3, observed=2), [], now=T0)
+    assert not view.seen
+    assert "has not seen the latest change" in view.headline
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        (
+            {},
+            "errors: 0.47 % of 212 requests, not proven; 340 candidate requests more, about 1m14s at the observed rate",
+        ),
+        (
+            {"estimatedCompletionTime": None},
+            "errors: 0.47 % of 212 requests, not proven; 340 candidate requests more, no time can be told: no requests come",
+        ),
+        (
+            {"estimatedCompletionTime": "2026-03-01T12:00:10Z"},
+            "errors: 0.47 % of 212 requests, not proven; 340 candidate requests more, due now",
+        ),
+        ({"verdict": "Blind", "message": "Prometheus is away"}, "Prometheus is away"),
+        (
+            {"paused": True, "message": "paused; resume with: kubectl sluice resume digits"},
+            "paused; resume with: kubectl sluice resume digits",
+        ),
+        ({"outcome": "Promoted", "endTime": "2026-03-01T12:00:59Z"}, ""),
+    ],
+)
+def test_waits_for(change: dict[str, Any], want: str) -> None:
+    rollout = release_view(make_deployment(), [make_rollout(**builders.RUNNING | change)], now=T0 + 60).rollout
+    assert rollout is not None
+    assert rollout.waits_for == want
+
+
+@pytest.mark.parametrize(
+    ("observed", "want"),
+    [
+        (None, "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet"),
+        (
+            {"requestTime": "2026-03-01T11:00:00Z", "result": "paused"},
+            "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet",
+        ),
+        ({"requestTime": "2026-03-01T12:00:30Z", "result": "paused"}, ""),
+    ],
+)
+def test_unhandled_wish_is_shown(observed: dict[str, str] | None, want: str) -> None:
+    rollout = release_view(make_deployment(), [make_rollout(intent=INTENT, observedIntent=observed)], now=T0).rollout
+    assert rollout is not None
+    assert rollout.asked == want
+
+
+def test_revisions_get_their_model_from_the_releases() -> None:
+    candidate = {"revision": builders.CANDIDATE, "modelVersion": "two", "weight": 25, "readyReplicas": 0, "replicas": 1}
+    view = release_view(make_deployment(candidate=candidate), [make_rollout(**builders.RUNNING)], now=T0)
+    assert [(r.role, r.uri, r.weight_percent, r.ready, r.replicas) for r in view.revisions] == [
+        ("stable", "s3://models/digits/1", 75, 1, 1),
+        ("candidate", "s3://models/digits/2", 25, 0, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rollouts", "want"),
+    [
+        (
+            [make_rollout(created="2026-03-01T12:00:00Z"), make_rollout(created="2026-03-01T13:00:00Z", attempt=2)],
+            "digits-2222222222-2",
+        ),
+        ([make_rollout(attempt=2), make_rollout(attempt=1)], "digits-2222222222-2"),
+        ([make_rollout(target="digits-9999999999", outcome="Superseded"), make_rollout()], "digits-2222222222-1"),
+    ],
+)
+def test_newest_first(rollouts: list[Any], want: str) -> None:
+    assert newest_first(rollouts)[0].metadata.name == want
+    assert newest_first(list(reversed(rollouts)))[0].metadata.name == want
+
+
+def test_last_rollouts_are_the_ended_ones_with_what_they_cost() -> None:
+    ended = make_rollout(target="digits-3333333333", created="2026-03-01T11:59:00Z", **builders.BAD)
+    lines = release_view(make_deployment(), [make_rollout(), ended], now=T0 + 120).last_rollouts
+    assert [(line.outcome, line.duration_seconds, line.age_seconds, line.candidate_requests) for line in lines] == [
+        ("RolledBack", 120, 60, 83)
+    ]
+
+
+def test_only_unwanted_conditions_are_shown_with_a_remedy() -> None:
+    conditions = [
+        condition("Ready", "True"),
+        condition("Stalled", "True", "RuntimeNotFound", "no ServingRuntime x"),
+        condition("Reconciling", "True"),
+        condition("MetricsAvailable", "Unknown", "Unknown"),
+        condition("Current", "False", "RolledBack", "46 of 83 failed"),
+        condition(
+            "RoutesProgrammed",
+            "False",
+            "GatewayNotFound",
+            "no Gateway a/b: kubectl get gateways -A; correct spec.routing.gatewayRef or the operator's config.gateway",
+        ),
+    ]
+    shown = release_view(make_deployment(conditions=conditions), [], now=T0).conditions
+    assert [(c.type, c.remedy) for c in shown] == [
+        ("Stalled", "kubectl get servingruntimes.sluice.dev"),
+        ("Current", "kubectl sluice retry digits"),
+        ("RoutesProgrammed", ""),
+    ]  # its message says it already
+    assert not release_view(make_deployment(conditions=builders.RELEASING), [make_rollout()], now=T0).conditions

@@ -1,0 +1,28 @@
+"""Numbers in words."""
+
+import pytest
+
+from sluice.views import words
+from sluice.views.objectives import objective_view
+from sluice.views.wire import to_wire
+from tests.unit.views import builders
+
+
+@pytest.mark.parametrize(
+    ("seconds", "want"),
+    [(-1, "0s"), (0.4, "0s"), (59.4, "59s"), (59.6, "1m00s"), (125, "2m05s"), (4320, "1h12m"), (273_600, "3d4h")],
+)
+def test_span(seconds: float, want: str) -> None:
+    assert words.span(seconds) == want
+
+
+@pytest.mark.parametrize(("part", "whole", "want"), [(0, 0, "-"), (0, 5, "0%"), (5, 5, "100%"), (1, 300, "0.33%")])
+def test_percentage(part: int, whole: int, want: str) -> None:
+    assert words.percentage(part, whole) == want
+
+
+def test_wire_is_camel_case_all_the_way_down() -> None:
+    [rollout] = [builders.make_rollout(**builders.RUNNING)]
+    wire = to_wire(objective_view(rollout.status.objectives[0]))
+    assert wire["rollBack"] == {"log10": 0.41, "thresholdLog10": 2.0}
+    assert wire["requestsNeeded"] == 340
