@@ -181,7 +181,9 @@ def _news(
     if after.outcome is not None:
         entries.append(TimelineEntry(time=now, actor=actor, what=str(after.outcome), why=decision.message[:1000]))
     elif after.weight != before.weight:
-        entries.append(TimelineEntry(time=now, actor=actor, what=f"Weight{after.weight}", why=decision.message[:1000]))
+        entered_now = decision.step is not None
+        why = decision.message if entered_now else f"promoted before; the pods for {after.weight} % are ready now"
+        entries.append(TimelineEntry(time=now, actor=actor, what=f"Weight{after.weight}", why=why[:1000]))
     elif decision.reason != before.reason and decision.reason not in QUIET_REASONS:
         entries.append(TimelineEntry(time=now, what=decision.reason, why=decision.message[:1000]))
     return tuple(entries)

@@ -1,0 +1,129 @@
+"""The laws hold whatever users, pods and Prometheus do, in any order."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.plan import Apply
+from tests.simulation import scenarios
+from tests.simulation.cluster import Cluster, OperatorKilled
+from tests.simulation.laws import Laws
+from tests.simulation.scenarios import DEAD, FAILING, V1, V2, WRONG
+
+URIS = (V1, V2, WRONG, FAILING, DEAD)
+
+uri_changes = st.tuples(st.just("uri"), st.sampled_from(URIS))
+scalings = st.tuples(st.just("replicas"), st.integers(1, 4))
+intents = st.tuples(st.just("intent"), st.sampled_from(["Promote", "Abort", "Pause", "Resume", "Retry"]))
+troubles = st.tuples(st.just("trouble"), st.sampled_from(["prometheus", "crash", "kill", "foreign"]))
+steps = st.tuples(st.one_of(uri_changes, uri_changes, scalings, intents, troubles), st.integers(1, 60))
+
+
+class World:
+    """A cluster, and what was done to it."""
+
+    def __init__(self) -> None:
+        self.cluster = scenarios.serving_cluster(warm_seconds=15, requests_per_second=40)
+        self.laws = Laws(self.cluster)
+        self.uri, self.replicas = V1, 1
+
+    def do(self, kind: str, value: object) -> None:
+        cluster = self.cluster
+        match kind, value:
+            case "uri", str(uri):
+                self.uri = uri
+            case "replicas", int(replicas):
+                self.replicas = replicas
+            case "intent", str(action):
+                cluster.asks(action)
+            case "trouble", "prometheus":
+                cluster.prometheus_up = not cluster.prometheus_up
+            case "trouble", "crash":
+                if self._candidate_runs():
+                    cluster.crash(cluster.newest().spec.target.revision)
+            case "trouble", "kill":
+                cluster.kill_after = 2
+            case "trouble", "foreign":
+                cluster.objects["HTTPRoute", "digits"]["spec"]["rules"][0]["backendRefs"][0]["weight"] = 7
+        if kind in ("uri", "replicas"):
+            cluster.user_applies(scenarios.manifest(self.uri, replicas=self.replicas))
+
+    def run(self, seconds: float) -> None:
+        end = self.cluster.now + seconds
+        while self.cluster.now < end:
+            try:
+                self.cluster.run(1, check=self.laws.check)
+            except OperatorKilled:
+                continue
+
+    def _candidate_runs(self) -> bool:
+        newest = self.cluster.newest()
+        return newest.status.outcome is None and ("Deployment", newest.spec.target.revision) in self.cluster.objects
+
+
+def every_advance_is_explained(cluster: Cluster) -> None:
+    """Weights rise only on readiness (the first), proof, idleness, a deadline or a person's word."""
+    for rollout in cluster.rollouts():
+        if rollout.spec.source is None:
+            continue
+        for entry in rollout.status.timeline:
+            if entry.what.startswith("Weight") and entry.what != "Weight0":
+                assert any(text in entry.why for text in ("proven", "is ready", "promoted", "no request")), entry
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # shrinking whole rollouts takes minutes
+)
+@given(st.lists(steps, min_size=2, max_size=8))
+def test_laws_hold_under_any_sequence(sequence: list[tuple[tuple[str, object], int]]) -> None:
+    _check_sequence(sequence)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, min_size=2, max_size=14))
+def test_laws_hold_under_many_sequences(sequence: list[tuple[tuple[str, object], int]]) -> None:
+    _check_sequence(sequence)
+
+
+def _check_sequence(sequence: list[tuple[tuple[str, object], int]]) -> None:
+    world = World()
+    for (kind, value), seconds in sequence:
+        world.do(kind, value)
+        world.run(seconds)
+    every_advance_is_explained(world.cluster)
+    running = [r for r in world.cluster.rollouts() if r.status.outcome is None]
+    assert len(running) <= 1
+    assert world.cluster.plan().writes == (), "the last pass left something to do"
+    _comes_to_rest(world)
+
+
+def _comes_to_rest(world: World) -> None:
+    """Back to the version that serves: everything else goes away, and nothing is written any more."""
+    cluster = world.cluster
+    cluster.prometheus_up = True
+    stable = [r for r in cluster.rollouts() if r.status.outcome is Outcome.PROMOTED][-1]
+    cluster.user_applies(scenarios.manifest(stable.spec.target.uri, replicas=world.replicas))
+    world.run(90)
+    assert cluster.weights() == {stable.spec.target.revision: 1000}
+    assert [name for kind, name in cluster.objects if kind == "Deployment"] == [stable.spec.target.revision]
+    writes = len(cluster.writes)
+    world.run(10)
+    assert len(cluster.writes) == writes
+
+
+def test_an_operator_upgrade_is_an_empty_plan() -> None:
+    """Neither a new runtime nor a new downloader restarts a model that runs."""
+    cluster = scenarios.serving_cluster(warm_seconds=20)
+    runtime = cluster.shared["ServingRuntime", "triton"]
+    runtime["spec"]["containers"][0]["image"] = "triton:newer"
+    plan = cluster.plan()
+    assert [w.manifest["kind"] for w in plan.writes if isinstance(w, Apply)] == []
+    cluster.reconcile()
+    assert cluster.condition("RuntimeCurrent")["reason"] == "NewerRuntime"
+    assert cluster.plan().writes == ()
