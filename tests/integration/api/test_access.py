@@ -36,12 +36,10 @@ WATCHED = [
     ("apps", "controllerrevisions"),
     ("", "services"),
     ("", "pods"),
-    ("", "namespaces"),
     ("discovery.k8s.io", "endpointslices"),
     (GATEWAY, "httproutes"),
     (GATEWAY, "gateways"),
     ("policy", "poddisruptionbudgets"),
-    ("apiextensions.k8s.io", "customresourcedefinitions"),
 ]
 CHILDREN = [
     ("apps", "deployments"),
@@ -72,7 +70,9 @@ MAY_NOT = [
     *((verb, "", "pods") for verb in ("create", "delete", "patch")),
     ("create", "", "pods/exec"),
     ("patch", GATEWAY, "gateways"),
+    ("list", "", "namespaces"),
     ("patch", "", "namespaces"),
+    ("list", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("create", "rbac.authorization.k8s.io", "clusterrolebindings"),
     ("get", "", "configmaps"),
