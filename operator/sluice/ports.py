@@ -26,6 +26,7 @@ class Metrics(Protocol):
 
     async def answer(self, questions: Sequence[Question]) -> Answers:
         """Answers every question; a failure becomes a `Failed` answer, never an exception."""
+        ...
 
 
 class Clock(Protocol):
@@ -33,6 +34,8 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Seconds since the epoch; may jump when the machine's clock is corrected."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back."""
+        ...

@@ -21,7 +21,8 @@ from sluice.ports import Clock
 
 WRITE_SECONDS: Final = 10.0
 LIST_SECONDS: Final = 60.0
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 100
+"""Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
 REASON_LIMIT: Final = 600
 
 APPLY: Final = "application/apply-patch+yaml"

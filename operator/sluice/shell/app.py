@@ -1,0 +1,194 @@
+"""The operator process: puts the parts together, starts them, and ends them in the right order."""
+
+import asyncio
+import logging
+import random
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from sluice import errors
+from sluice.adapters import kube
+from sluice.adapters.clock import SystemClock
+from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.ports import Clock, Cluster
+from sluice.shell import options, telemetry
+from sluice.shell.leader import Elector, Timing
+from sluice.shell.options import Options
+from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.relist import INTERVAL_SECONDS, Relister
+from sluice.shell.store import Key, Store, Woken
+from sluice.shell.watch import Inlet, Watcher
+from sluice.shell.workqueue import WorkQueue
+
+LOG: Final = logging.getLogger(__name__)
+
+SPREAD_KEYS_PER_SECOND: Final = 50
+LONGEST_SPREAD_SECONDS: Final = 30.0
+STALE_SECONDS: Final = 3 * INTERVAL_SECONDS
+"""Without a successful list for this long the process is not alive."""
+RELEASE_SECONDS: Final = 1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM; returns the exit status."""
+    try:
+        given = options.parse(arguments)
+    except options.InvalidOptions as error:
+        print(f"sluice-operator: {error}", file=sys.stderr)
+        return 2
+    telemetry.set_up_logging(given.log_level)
+    for warning in given.warnings:
+        LOG.warning("%s", warning)
+    try:
+        return asyncio.run(serve(given))
+    except errors.NoCluster as error:
+        print(f"sluice-operator: {error}", file=sys.stderr)
+        return 2
+
+
+async def serve(given: Options) -> int:
+    """Builds the operator on the real adapters and runs it."""
+    clock = SystemClock()
+    cluster = kube.Kube(await kube.load_configuration(given.kubeconfig), clock=clock, identity=given.identity)
+    try:
+        return await Operator(given, cluster, cluster, clock).run()
+    finally:
+        await cluster.close()
+
+
+class Operator:
+    """All parts of one replica."""
+
+    def __init__(self, given: Options, api: kube.Kube, cluster: Cluster, clock: Clock) -> None:
+        """api: lists and leases. cluster: writes; the same object, but for tests that come between."""
+        self._given = given
+        self._clock = clock
+        self.telemetry = telemetry.Telemetry()
+        self.store = Store(given.config, given.preset)
+        self.relister = Relister(api, self.store, wake=self.wake, monotonic=clock.monotonic)
+        self.elector = Elector(
+            api,
+            namespace=given.namespace,
+            name=given.lease_name,
+            identity=given.identity,
+            timing=Timing(given.lease_seconds),
+            clock=clock,
+        )
+        reconciler = Reconciler(
+            store=self.store,
+            cluster=cluster,
+            metrics=PrometheusMetrics(given.config.prometheus_url),
+            clock=clock,
+            lead=Lead(may_write=self.may_write, seconds_left=lambda: self.elector.seconds_left),
+            telemetry=self.telemetry,
+        )
+        self.queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, monotonic=clock.monotonic)
+        inlet = Inlet(self.store, self.relister, self.telemetry, self.wake)
+        self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
+        self._caught_up = False
+        self._catching_up: asyncio.Task[None] | None = None
+        self._register_gauges()
+
+    def may_write(self) -> bool:
+        """Whether this replica leads and knows what its predecessor has written."""
+        return self.elector.is_leader and self._caught_up
+
+    def wake(self, woken: Woken) -> None:
+        """Puts those who must look again into the queue; all of them spread over some time."""
+        for key in woken.keys:
+            self.queue.add(key)
+        if woken.spread:
+            keys = self.store.keys()
+            span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)
+            for key in keys:
+                self.queue.add(key, after=random.random() * span)
+
+    async def run(self) -> int:
+        """Runs until a signal (0), or until a part of it fails (1)."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        health = telemetry.Health(live=self.unhealthy, ready=self.unready)
+        runners = await telemetry.serve(
+            health, self.telemetry, liveness_port=self._given.liveness_port, metrics_port=self._given.metrics_port
+        )
+        LOG.info("started", extra={"identity": self._given.identity})
+        queue, watcher = asyncio.create_task(self._work()), asyncio.create_task(self._watch())
+        elector = asyncio.create_task(self.elector.run(self._take_over))
+        relister = asyncio.create_task(self._list())
+        stopping = asyncio.create_task(stop.wait())
+        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister]
+        await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
+        failed = [part for part in parts if part.done()]
+        for part in failed:
+            LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
+        LOG.info("stopping")
+        await _cancelled(queue, watcher, relister, stopping)
+        await _cancelled(elector)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self.elector.release()
+        for runner in runners:
+            await runner.cleanup()
+        LOG.info("stopped")
+        return 1 if failed else 0
+
+    def unhealthy(self) -> str | None:
+        """What only a restart can cure. That this is answered at all shows that the event loop is alive."""
+        age = self._clock.monotonic() - self.relister.last_success
+        return f"no list has succeeded for {age:.0f} s" if age > STALE_SECONDS else None
+
+    def unready(self) -> str | None:
+        """Why this replica could not act even if it led."""
+        return self.relister.problem or self.watcher.problem or self.elector.problem
+
+    async def _list(self) -> None:
+        """After the first attempt to lead, so that a leader's first lists show what its predecessor wrote last."""
+        await self.elector.tried.wait()
+        await self.relister.run()
+
+    async def _work(self) -> None:
+        await self.relister.complete.wait()
+        await self.queue.run()
+
+    async def _watch(self) -> None:
+        await self.relister.complete.wait()
+        await self.watcher.run()
+
+    def _take_over(self) -> None:
+        self._caught_up = False
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """The predecessor's last writes may not have reached us by watch yet: list before the first write."""
+        if self.relister.complete.is_set():
+            await self.relister.refresh()
+        await self.relister.complete.wait()
+        self._caught_up = True
+        self.wake(Woken(spread=True))
+
+    def _register_gauges(self) -> None:
+        now, schedule, gauge = self._clock.monotonic, self.queue.schedule, self.telemetry.gauge
+        gauge("sluice_workqueue_depth", "ModelDeployments that wait to be looked at.", lambda: schedule.depth(now()))
+        gauge(
+            "sluice_workqueue_oldest_seconds",
+            "For how long the first of them has waited.",
+            lambda: schedule.oldest_seconds(now()),
+        )
+        gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))
+        gauge("sluice_models", "ModelDeployments in the cluster.", lambda: self.store.count("ModelDeployment"))
+
+
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

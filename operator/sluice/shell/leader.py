@@ -1,0 +1,182 @@
+"""Leader election by Lease: two replicas watch, one writes.
+
+    holder   renews every `retry` ──── may write until `renew_within` after the last renewal was *sent* ───> silent
+    others   look every `retry` ────── take over `duration` after they saw the last renewal, by their own clock ───>
+
+Both sides count on their own monotonic clock, so clocks that differ do no harm. `duration - renew_within` is the time
+in which the last write of a holder that lost its connection must have ended.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from sluice import errors
+from sluice.core.snapshot import Object
+from sluice.ports import Clock
+
+LOG: Final = logging.getLogger(__name__)
+DEFAULT_DURATION_SECONDS: Final = 15.0
+
+
+class Leases(Protocol):
+    """Reads and writes Leases."""
+
+    async def read_lease(self, namespace: str, name: str) -> Object | None:
+        """The Lease, or None where there is none."""
+
+    async def write_lease(self, lease: Object) -> Object:
+        """Creates or replaces it; `Conflict` when somebody else was faster."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in seconds."""
+
+    duration: float = DEFAULT_DURATION_SECONDS
+
+    @property
+    def renew_within(self) -> float:
+        return self.duration * 2 / 3
+
+    @property
+    def retry(self) -> float:
+        return min(2.0, self.duration / 5)
+
+
+@dataclass(slots=True)
+class Observed:
+    """The Lease as it was seen last."""
+
+    lease: dict[str, Any] = field(default_factory=dict)
+    changed_at: float = float("-inf")
+    """Monotonic moment at which it was first seen like this."""
+
+
+class Elector:
+    """Holds the Lease, or waits for it."""
+
+    def __init__(
+        self, leases: Leases, *, namespace: str, name: str, identity: str, timing: Timing, clock: Clock
+    ) -> None:
+        self.problem: str | None = "has not asked for the lease yet"
+        """Why the Lease cannot be used; None while all is well."""
+        self.tried = asyncio.Event()
+        """Set once the first attempt is over, however it ended."""
+        self._leases = leases
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._timing = timing
+        self._clock = clock
+        self._seen = Observed()
+        self._valid_until = float("-inf")
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether a write may be started now."""
+        return self.seconds_left > 0
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long writes may still be started without another renewal."""
+        return self._valid_until - self._clock.monotonic()
+
+    async def run(self, on_gain: Callable[[], None]) -> None:
+        """Tries to become and to stay leader until cancelled."""
+        led = False
+        while True:
+            await self.attempt()
+            self.tried.set()
+            if self.is_leader and not led:
+                LOG.info("leads now", extra={"identity": self._identity})
+                on_gain()
+            elif led and not self.is_leader:
+                LOG.warning("does not lead any more: writes have stopped", extra={"identity": self._identity})
+            led = self.is_leader
+            await asyncio.sleep(self._timing.retry * (0.9 + 0.2 * random.random()))
+
+    async def attempt(self) -> None:
+        """One try to take or to renew the Lease."""
+        sent_at = self._clock.monotonic()
+        try:
+            lease = await self._leases.read_lease(self._namespace, self._name)
+            self._observe(dict(lease or {}), self._clock.monotonic())
+            if not self._is_ours() and not self._is_free():
+                self._valid_until = float("-inf")
+                self._report(None)
+                return
+            stored = await self._leases.write_lease(self._claim())
+        except errors.Conflict:
+            self._report(None)
+            return
+        except errors.ApiError as error:
+            self._report(f"lease {self._namespace}/{self._name}: {error}")
+            return
+        self._observe(dict(stored), self._clock.monotonic())
+        self._valid_until = sent_at + self._timing.renew_within
+        self._report(None)
+
+    async def release(self) -> None:
+        """Gives the Lease back, so that a successor need not wait for it to expire."""
+        held = self.is_leader
+        self._valid_until = float("-inf")
+        if not held:
+            return
+        lease = {
+            **self._seen.lease,
+            "spec": {**self._seen.lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1},
+        }
+        try:
+            await self._leases.write_lease(lease)
+        except errors.ApiError as error:
+            LOG.warning("could not give the lease back; a successor has to wait for it: %s", error)
+
+    def _observe(self, lease: dict[str, Any], now: float) -> None:
+        if lease.get("metadata", {}).get("resourceVersion") != self._seen.lease.get("metadata", {}).get(
+            "resourceVersion"
+        ):
+            self._seen = Observed(lease, now)
+        elif not lease:
+            self._seen = Observed()
+
+    def _is_ours(self) -> bool:
+        return bool(self._spec().get("holderIdentity") == self._identity)
+
+    def _is_free(self) -> bool:
+        holder, spec = self._spec().get("holderIdentity"), self._spec()
+        expires = self._seen.changed_at + float(spec.get("leaseDurationSeconds") or self._timing.duration)
+        return not holder or self._clock.monotonic() > expires
+
+    def _spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self._seen.lease.get("spec") or {}
+        return spec
+
+    def _claim(self) -> dict[str, Any]:
+        now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec, ours = self._spec(), self._is_ours()
+        metadata = self._seen.lease.get("metadata") or {"namespace": self._namespace, "name": self._name}
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": max(1, round(self._timing.duration)),
+                "acquireTime": spec.get("acquireTime", now) if ours else now,
+                "renewTime": now,
+                "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (0 if ours else 1),
+            },
+        }
+
+    def _report(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            LOG.warning(
+                "cannot use the lease; check that the Role allows get, create and update of leases: %s", problem
+            )
+        self.problem = problem

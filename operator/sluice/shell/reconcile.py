@@ -1,0 +1,198 @@
+"""One pass over a ModelDeployment: gather, ask, decide, apply. All decisions are in `core`; here is only the order.
+
+store ──> World ──> Snapshot ──> questions ──> answers ──> Plan ──> writes, in order ──> store
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from sluice import errors
+from sluice.core import decide, failure, observe
+from sluice.core.plan import ApplyStatus, Delete, Event, Plan, Ref, Write
+from sluice.core.snapshot import Object, World
+from sluice.ports import Clock, Cluster, Metrics
+from sluice.shell.store import Key, Store
+from sluice.shell.telemetry import Telemetry
+from sluice.shell.workqueue import Done, Result, Retry
+
+LOG: Final = logging.getLogger(__name__)
+
+FAILED_SECONDS: Final = 300.0
+"""A refused write is not tried again before something changes; this is the safety net."""
+UNEXPECTED_SECONDS: Final = 300.0
+CONFIRM_SECONDS: Final = 0.05
+SLOWEST_CONFIRM_SECONDS: Final = 10.0
+QUIET_PASSES: Final = 6
+"""This many passes in a row may write; a plan that never comes to rest is then slowed down."""
+
+
+class LeaseLost(Exception):
+    """Another replica may write now: this one must not."""
+
+
+class Lead(NamedTuple):
+    """What the leader election says."""
+
+    may_write: Callable[[], bool]
+    seconds_left: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of a model between passes; gone when it rests."""
+
+    writing_passes: int = 0
+    complained: str = ""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Makes the world what the decision says."""
+
+    store: Store
+    cluster: Cluster
+    metrics: Metrics
+    clock: Clock
+    lead: Lead
+    telemetry: Telemetry
+    memories: dict[Key, Memory] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> Result:
+        """One pass; never raises but for cancellation."""
+        began = self.clock.monotonic()
+        outcome = "cancelled"
+        try:
+            outcome, result = await self._guarded(key)
+        finally:
+            self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
+        return result
+
+    async def _guarded(self, key: Key) -> tuple[str, Result]:
+        try:
+            return "ok", await self._pass(key)
+        except LeaseLost:
+            return "not_leader", Retry()
+        except errors.ApiError as error:
+            if self._is_news(key, error):
+                LOG.warning("%s; tried again with growing pauses", error, extra={"model": str(key)})
+            return type(error).__name__.lower(), Retry()
+        except Exception as error:  # one model's defect must not stop the others
+            if self._is_news(key, error):
+                LOG.exception("unexpected error; tried again with growing pauses", extra={"model": str(key)})
+            return "error", Retry(UNEXPECTED_SECONDS)
+
+    async def _pass(self, key: Key) -> Result:
+        world = self.store.world(key, self.clock.now())
+        if world is None or not self.lead.may_write():
+            self.memories.pop(key, None)
+            return Done()
+        if "deletionTimestamp" in world.deployment["metadata"]:
+            return Done()
+        seen = observe.observe(world)
+        if isinstance(seen, observe.InvalidSpec):
+            return await self._carry_out(key, world, failure.invalid_spec_plan(world, seen))
+        questions = decide.questions(seen)
+        answers = await self.metrics.answer(questions) if questions else {}
+        try:
+            return await self._carry_out(key, world, decide.decide(seen, answers))
+        except (errors.Refused, errors.Denied, errors.Missing) as error:
+            return await self._report_failure(key, error)
+
+    async def _carry_out(self, key: Key, world: World, plan: Plan) -> Result:
+        changed = False
+        for write in plan.writes:
+            changed = await self._write(write) or changed
+        if plan.writes:
+            LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
+        for event in plan.events:
+            await self._emit(world.deployment, event)
+        return Done(self._next_look(key, plan, changed))
+
+    async def _write(self, write: Write) -> bool:
+        """Performs a write and stores the answer; True when something else than a status changed."""
+        left = self.lead.seconds_left()
+        if not self.lead.may_write():
+            raise LeaseLost
+        kind, namespace, name = target_of(write)
+        before = self.store.get(kind, namespace, name)
+        try:
+            async with asyncio.timeout(left):
+                stored = await self.cluster.write(write)
+        except TimeoutError as error:
+            raise LeaseLost from error
+        except errors.ApiError as error:
+            self.telemetry.api_errors.labels(kind, type(error).__name__).inc()
+            raise
+        self.telemetry.count_write(write, before)
+        woken = self.store.forget(kind, namespace, name) if stored is None else self.store.put(stored)
+        return bool(woken) and not isinstance(write, ApplyStatus)
+
+    def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
+        """A pass that wrote is followed by one that confirms, as our own writes wake nobody."""
+        if not changed:
+            self.memories.pop(key, None)
+            return plan.requeue_after
+        memory = self.memories.setdefault(key, Memory())
+        memory.complained = ""
+        memory.writing_passes += 1
+        if memory.writing_passes == QUIET_PASSES + 1:
+            LOG.warning("every pass writes; somebody else may be changing the same fields", extra={"model": str(key)})
+        excess = max(0, memory.writing_passes - QUIET_PASSES)
+        confirm = min(SLOWEST_CONFIRM_SECONDS, CONFIRM_SECONDS * 2.0 ** min(excess, 16))
+        return confirm if plan.requeue_after is None else min(confirm, plan.requeue_after)
+
+    async def _report_failure(self, key: Key, error: errors.ApiError) -> Result:
+        """Writes a condition that says what was refused; the reason is the user's or the administrator's to remove."""
+        if self._is_news(key, error):
+            LOG.warning("%s", error, extra={"model": str(key)})
+        world = self.store.world(key, self.clock.now())
+        plan = failure.write_failed_plan(world, error) if world is not None else None
+        if world is None or plan is None:
+            return Retry()
+        try:
+            for write in plan.writes:
+                await self._write(write)
+        except errors.Missing:
+            return Retry()  # the model itself is gone; the news of that is on its way
+        except errors.ApiError as second:
+            LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
+        for event in plan.events:
+            await self._emit(world.deployment, event)
+        return Done(plan.requeue_after or FAILED_SECONDS)
+
+    async def _emit(self, deployment: Object, event: Event) -> None:
+        metadata = deployment["metadata"]
+        about = Ref(
+            deployment["apiVersion"], deployment["kind"], metadata["name"], metadata["namespace"], metadata["uid"]
+        )
+        try:
+            await self.cluster.emit(about, event)
+        except errors.Missing:
+            return  # the namespace goes, and its events with it
+        except errors.ApiError as error:
+            where = f"{metadata['namespace']}/{metadata['name']}"
+            LOG.warning("an event was lost: %s: %s", event.reason, error, extra={"model": where})
+
+    def _is_news(self, key: Key, error: Exception) -> bool:
+        """Whether this is not just the error of the last pass again."""
+        memory = self.memories.setdefault(key, Memory())
+        text = f"{type(error).__name__}: {error}"
+        news, memory.complained = memory.complained != text, text
+        return news
+
+
+def target_of(write: Write) -> tuple[str, str, str]:
+    """Kind, namespace and name of what is written."""
+    if isinstance(write, Delete):
+        return write.ref.kind, write.ref.namespace, write.ref.name
+    metadata = write.manifest["metadata"]
+    return write.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def summary(writes: tuple[Write, ...]) -> list[str]:
+    """`apply Deployment digits-1a2b3c`, for the log."""
+    verbs = {"Apply": "apply", "ApplyStatus": "status", "Delete": "delete"}
+    return [f"{verbs[type(write).__name__]} {kind} {name}" for write in writes for kind, _, name in [target_of(write)]]

@@ -1,0 +1,186 @@
+"""Lists every kind at start and from time to time: finds what a watch has missed, deletions above all.
+
+The lists also tell which kinds can be watched at all: one that the cluster does not serve, or that we may not list, is
+left out, named in the `World`, and tried again.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from sluice import errors
+from sluice.adapters.kube import WATCHED, Page, Resource
+from sluice.shell.store import NOBODY, Identity, Store, Woken, identity_of
+from sluice.shell.workqueue import Schedule
+
+LOG: Final = logging.getLogger(__name__)
+
+INTERVAL_SECONDS: Final = 600.0
+UNAVAILABLE_SECONDS: Final = 5.0
+UNUSABLE_SECONDS: Final = 30.0
+"""How often a kind is tried that is absent or forbidden."""
+SETTLE_SECONDS: Final = 1.0
+"""Pause before a list that a restarted watch asks for; the watch itself lists, too."""
+REQUEST_INTERVAL_SECONDS: Final = 10.0
+"""At most one list in this time is made because a watch asks for it."""
+
+OPTIONAL: Final = frozenset({"HTTPRoute", "Gateway"})
+"""Kinds whose absence is a state of the cluster, not of a broken installation."""
+
+
+class Lists(Protocol):
+    """Reads whole collections."""
+
+    def pages(self, resource: Resource) -> AsyncIterator[Page]:
+        """All objects of a kind, page by page."""
+        ...
+
+
+class Relister:
+    """Keeps the store equal to the cluster, whatever the watches missed."""
+
+    def __init__(
+        self,
+        lists: Lists,
+        store: Store,
+        *,
+        wake: Callable[[Woken], None],
+        monotonic: Callable[[], float],
+        resources: tuple[Resource, ...] = WATCHED,
+        interval_seconds: float = INTERVAL_SECONDS,
+    ) -> None:
+        self.usable: frozenset[str] = frozenset()
+        """Kinds that can be watched."""
+        self.changed = asyncio.Event()
+        """Set when `usable` has changed."""
+        self.complete = asyncio.Event()
+        """Set once every kind was tried with a definite answer."""
+        self.last_success = monotonic()
+        self._lists = lists
+        self._store = store
+        self._wake = wake
+        self._monotonic = monotonic
+        self._resources = {resource.kind: resource for resource in resources}
+        self._interval_seconds = interval_seconds
+        self._schedule: Schedule[str] = Schedule()
+        self._requested = asyncio.Event()
+        self._asked: dict[str, float] = {}
+        self._listed_at: dict[str, float] = {}
+        self._known: set[str] = set()
+        self._complained: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str | None:
+        """Why the store cannot be trusted yet; None when every kind was listed, or is known to be unusable."""
+        if missing := sorted(set(self._resources) - self._known):
+            return f"not listed yet: {', '.join(missing)}"
+        absent = sorted(self._store.access.absent - OPTIONAL)
+        return f"the cluster does not serve {', '.join(absent)}; install the CRDs" if absent else None
+
+    def request(self, kind: str) -> None:
+        """Lists a kind soon: its watch has begun anew, and may have missed deletions."""
+        now, asked = self._monotonic(), self._asked.get(kind, float("-inf"))
+        if kind not in self._resources or asked > now:
+            return  # a list that begins later sees what we have just heard of
+        self._asked[kind] = max(now + SETTLE_SECONDS, asked + REQUEST_INTERVAL_SECONDS)
+        self._schedule.add(kind, self._asked[kind])
+        self._requested.set()
+
+    def request_unless_listed_since(self, moment: float) -> None:
+        """Lists soon every kind that was not listed after a (monotonic) moment."""
+        for kind in self._resources:
+            if self._listed_at.get(kind, float("-inf")) < moment:
+                self.request(kind)
+
+    async def refresh(self) -> None:
+        """Lists every kind now."""
+        for resource in self._resources.values():
+            await self._list(resource)
+
+    async def run(self) -> None:
+        """Lists whatever is due, until cancelled."""
+        for kind in self._resources:
+            self._schedule.add(kind, self._monotonic())
+        while True:
+            self._requested.clear()
+            if (due_kind := self._schedule.pop(self._monotonic())) is not None:
+                after = await self._list(self._resources[due_kind])
+                self._schedule.done(due_kind)
+                self._schedule.add(due_kind, self._monotonic() + after * (0.9 + 0.2 * random.random()))
+                continue
+            due = self._schedule.next_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(0.0, due - self._monotonic())):
+                    await self._requested.wait()
+
+    async def _list(self, resource: Resource) -> float:
+        """Lists a kind once; returns the seconds until it is due again."""
+        began = self._monotonic()
+        try:
+            woken = await self._read(resource)
+        except errors.Denied as error:
+            self._complain(
+                resource,
+                f"may not list {resource.full_name}; grant get, list and watch on it in the "
+                f"operator's ClusterRole: {error}",
+            )
+            self._classify(resource, forbidden=True, absent=False)
+            return UNUSABLE_SECONDS
+        except errors.Missing:
+            self._complain(resource, f"the cluster does not serve {resource.full_name}")
+            woken = self._store.replace(resource.kind, {}, None)
+            self._classify(resource, forbidden=False, absent=True)
+            self._wake(woken)
+            return UNUSABLE_SECONDS
+        except errors.ApiError as error:
+            self._complain(resource, f"cannot list {resource.full_name}: {error}")
+            return UNAVAILABLE_SECONDS
+        self._complained.pop(resource.kind, None)
+        self._classify(resource, forbidden=False, absent=False)
+        self._listed_at[resource.kind] = began
+        self.last_success = self._monotonic()
+        self._wake(woken)
+        return self._interval_seconds
+
+    async def _read(self, resource: Resource) -> Woken:
+        woken = NOBODY
+        listed: dict[Identity, str] = {}
+        moment = ""
+        async for page in self._lists.pages(resource):
+            moment = page.resource_version
+            for item in page.items:
+                listed[identity_of(item)] = str(item["metadata"].get("uid", ""))
+                woken |= self._store.put(item)
+        return woken | self._store.replace(resource.kind, listed, moment)
+
+    def _classify(self, resource: Resource, *, forbidden: bool, absent: bool) -> None:
+        access = self._store.access
+        before = (resource.plural in access.forbidden, resource.kind in access.absent)
+        _set_member(access.forbidden, resource.plural, forbidden)
+        _set_member(access.absent, resource.kind, absent)
+        first = resource.kind not in self._known
+        self._known.add(resource.kind)
+        if self._known == set(self._resources):
+            self.complete.set()
+        usable = self.usable - {resource.kind} if forbidden or absent else self.usable | {resource.kind}
+        if usable != self.usable:
+            self.usable = usable
+            self.changed.set()
+        if before != (forbidden, absent) and not first:
+            self._wake(Woken(spread=True))
+
+    def _complain(self, resource: Resource, text: str) -> None:
+        """Says a problem once, until it changes or goes away."""
+        if self._complained.get(resource.kind) != text:
+            LOG.warning("%s", text, extra={"kind": resource.kind})
+        self._complained[resource.kind] = text
+
+
+def _set_member(members: set[str], member: str, present: bool) -> None:
+    if present:
+        members.add(member)
+    else:
+        members.discard(member)

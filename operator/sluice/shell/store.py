@@ -1,0 +1,248 @@
+"""What the operator knows of the cluster: the newest version of every object that matters, indexed by its model.
+
+    watch event, list or answer to a write ──> put / drop / replace ──> the keys that must look again
+                                                     │
+                                                     └─> world(key): everything about one ModelDeployment
+
+An object is only ever replaced by a newer version of itself. So it does not matter in which order a watch event and the
+answer to our own write arrive, and the echo of an own write wakes nobody.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from sluice.api.config import OperatorConfig
+from sluice.core.analysis.model import GatewayPreset
+from sluice.core.naming import LABEL_OWNER
+from sluice.core.snapshot import Object, World
+from sluice.shell import trim
+
+MODEL: Final = "ModelDeployment"
+SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
+"""Kinds that any ModelDeployment may refer to."""
+
+
+class Key(NamedTuple):
+    """Names a ModelDeployment."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Identity(NamedTuple):
+    """Names an object of the store."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Who must look again after a change."""
+
+    keys: frozenset[Key] = frozenset()
+    """At once: the object is theirs."""
+    spread: bool = False
+    """Everybody, but not all at the same moment: the object is shared."""
+
+    def __or__(self, other: "Woken") -> "Woken":
+        return Woken(self.keys | other.keys, self.spread or other.spread)
+
+    def __bool__(self) -> bool:
+        return bool(self.keys) or self.spread
+
+
+NOBODY: Final = Woken()
+
+
+@dataclass(slots=True)
+class Access:
+    """Which kinds can be read."""
+
+    forbidden: set[str] = field(default_factory=set)
+    """Plurals that we may not list."""
+    absent: set[str] = field(default_factory=set)
+    """Kinds that the cluster does not serve."""
+
+
+class Store:
+    """Objects by identity; not for use by several threads."""
+
+    def __init__(self, config: OperatorConfig, preset: GatewayPreset) -> None:
+        self.access = Access()
+        self._config = config
+        self._preset = preset
+        self._objects: dict[str, dict[Identity, Object]] = defaultdict(dict)
+        self._owned: dict[Key, dict[Identity, Object]] = defaultdict(dict)
+        self._by_host: dict[str, set[Key]] = defaultdict(set)
+
+    def put(self, raw: Object) -> Woken:
+        """Stores a version of an object, unless a newer one is here already."""
+        identity = identity_of(raw)
+        known = self._objects[identity.kind].get(identity)
+        if known is not None and not _is_newer(raw, known):
+            return NOBODY
+        kept = trim.trimmed(raw)
+        woken = NOBODY if known is not None and trim.same_content(known, kept) else self._interested(known, kept)
+        if known is not None:
+            self._unlink(identity, known)
+        self._link(identity, kept)
+        return woken
+
+    def drop(self, raw: Object) -> Woken:
+        """Forgets an object that was deleted, unless another one has its name by now."""
+        identity = identity_of(raw)
+        known = self._objects[identity.kind].get(identity)
+        if known is None or _uid(known) != _uid(raw):
+            return NOBODY
+        return self._forget(identity, known)
+
+    def forget(self, kind: str, namespace: str, name: str) -> Woken:
+        """Forgets an object that the API server says is gone."""
+        identity = Identity(kind, namespace, name)
+        known = self._objects[kind].get(identity)
+        return NOBODY if known is None else self._forget(identity, known)
+
+    def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None) -> Woken:
+        """Forgets what a complete list does not have: objects whose deletion no watch event told of.
+
+        listed: uid by identity. moment: the list's resource version; what was stored later is not judged by it. None:
+        the kind itself is gone, and with it all of its objects.
+        """
+        woken = NOBODY
+        for identity, known in list(self._objects[kind].items()):
+            gone = listed.get(identity) != _uid(known)
+            if gone and (moment is None or not _is_later(_version(known), moment)):
+                woken |= self._forget(identity, known)
+        return woken
+
+    def world(self, key: Key, now: float) -> World | None:
+        """Everything about one ModelDeployment; None when there is none."""
+        deployment = self._objects[MODEL].get(Identity(MODEL, *key))
+        if deployment is None:
+            return None
+        return World(
+            now=now,
+            deployment=deployment,
+            owned=_ordered(self._owned.get(key, {})),
+            runtimes=_ordered(self._objects["ServingRuntime"]),
+            policies=_ordered(self._objects["RolloutPolicy"]),
+            gateways=_ordered(self._objects["Gateway"]),
+            rivals=tuple(
+                self._objects[MODEL][Identity(MODEL, *rival)] for rival in sorted(self._rivals(key, deployment))
+            ),
+            config=self._config,
+            preset=self._preset,
+            gateway_api="HTTPRoute" not in self.access.absent,
+            forbidden=tuple(sorted(self.access.forbidden)),
+        )
+
+    def keys(self) -> tuple[Key, ...]:
+        """All ModelDeployments."""
+        return tuple(Key(identity.namespace, identity.name) for identity in self._objects[MODEL])
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is stored."""
+        return self._objects[kind].get(Identity(kind, namespace, name))
+
+    def count(self, kind: str) -> int:
+        """How many objects of a kind are known."""
+        return len(self._objects[kind])
+
+    def _forget(self, identity: Identity, known: Object) -> Woken:
+        woken = self._interested(known, None)
+        self._unlink(identity, known)
+        return woken
+
+    def _link(self, identity: Identity, kept: Object) -> None:
+        self._objects[identity.kind][identity] = kept
+        if identity.kind == MODEL:
+            for host in self._hostnames(kept):
+                self._by_host[host].add(Key(identity.namespace, identity.name))
+        elif (owner := owner_of(kept)) is not None:
+            self._owned[owner][identity] = kept
+
+    def _unlink(self, identity: Identity, known: Object) -> None:
+        self._objects[identity.kind].pop(identity, None)
+        if identity.kind == MODEL:
+            for host in self._hostnames(known):
+                _discard(self._by_host, host, Key(identity.namespace, identity.name))
+        elif (owner := owner_of(known)) is not None:
+            self._owned[owner].pop(identity, None)
+            if not self._owned[owner]:
+                del self._owned[owner]
+
+    def _interested(self, before: Object | None, after: Object | None) -> Woken:
+        versions = [version for version in (before, after) if version is not None]
+        if versions[0]["kind"] in SHARED:
+            return Woken(spread=True)
+        if versions[0]["kind"] == MODEL:
+            return Woken(frozenset(self._around(versions)))
+        return Woken(frozenset(owner for version in versions if (owner := owner_of(version)) is not None))
+
+    def _around(self, versions: Iterable[Object]) -> Iterator[Key]:
+        """The model itself, and those that share a host name with it now or did before."""
+        for version in versions:
+            key = Key(version["metadata"].get("namespace", ""), version["metadata"]["name"])
+            yield key
+            yield from self._rivals(key, version)
+
+    def _rivals(self, key: Key, deployment: Object) -> set[Key]:
+        sharing = (self._by_host.get(host, set()) for host in self._hostnames(deployment))
+        return set().union(*sharing) - {key}
+
+    def _hostnames(self, deployment: Object) -> tuple[str, ...]:
+        """As `core.desired.route.hostnames_of`, for an object that may not parse."""
+        routing = (deployment.get("spec") or {}).get("routing") or {}
+        metadata = deployment["metadata"]
+        default = f"{metadata['name']}.{metadata.get('namespace', '')}.{self._config.domain}"
+        return tuple(routing.get("hostnames") or (default,))
+
+
+def identity_of(raw: Object) -> Identity:
+    """The object's place in the store."""
+    metadata = raw["metadata"]
+    return Identity(str(raw["kind"]), metadata.get("namespace") or "", metadata["name"])
+
+
+def owner_of(raw: Object) -> Key | None:
+    """The ModelDeployment that the object is labelled with."""
+    metadata = raw["metadata"]
+    owner = (metadata.get("labels") or {}).get(LABEL_OWNER)
+    return None if owner is None else Key(metadata.get("namespace") or "", owner)
+
+
+def _is_newer(raw: Object, known: Object) -> bool:
+    """Whether `raw` is another object under the name, or a later version of the same."""
+    return _uid(raw) != _uid(known) or _is_later(_version(raw), _version(known))
+
+
+def _is_later(one: str, other: str) -> bool:
+    """Resource versions of one kind are ordered; anything that is no number counts as later, to be safe."""
+    if one.isdecimal() and other.isdecimal():
+        return int(one) > int(other)
+    return one != other
+
+
+def _version(raw: Object) -> str:
+    return str(raw["metadata"].get("resourceVersion", ""))
+
+
+def _uid(raw: Object) -> str:
+    return str(raw["metadata"].get("uid", ""))
+
+
+def _ordered(objects: Mapping[Identity, Object]) -> tuple[Object, ...]:
+    return tuple(objects[identity] for identity in sorted(objects))
+
+
+def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:
+    index[entry].discard(key)
+    if not index[entry]:
+        del index[entry]

@@ -1,0 +1,142 @@
+"""The operator's own metrics, its probes, and its log."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.plan import Apply, ApplyStatus, Delete, Write
+from sluice.core.snapshot import Object
+
+RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+NOISY_LOGGERS: Final = ("kopf", "aiohttp", "asyncio", "urllib3", "prometheus_api_client")
+
+
+class Telemetry:
+    """Counters and gauges; one registry a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.reconcile_seconds = Histogram(
+            "sluice_reconcile_duration_seconds",
+            "Duration of one pass over a ModelDeployment.",
+            ["result"],
+            buckets=RECONCILE_BUCKETS,
+            registry=self.registry,
+        )
+        self.rollouts = Counter(
+            "sluice_rollouts", "Rollouts that ended, by outcome.", ["outcome"], registry=self.registry
+        )
+        self.verdicts = Counter(
+            "sluice_verdicts", "Verdicts written to a ModelRollout.", ["verdict"], registry=self.registry
+        )
+        self.writes = Counter(
+            "sluice_api_writes", "Successful writes to the Kubernetes API.", ["kind", "verb"], registry=self.registry
+        )
+        self.api_errors = Counter(
+            "sluice_api_errors", "Failed requests to the Kubernetes API.", ["kind", "error"], registry=self.registry
+        )
+        self.watch_events = Counter(
+            "sluice_watch_events", "Watch events received, by kind.", ["kind"], registry=self.registry
+        )
+
+    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Registers a value that is read when it is asked for."""
+        Gauge(name, meaning, registry=self.registry).set_function(read)
+
+    def count_write(self, write: Write, before: Object | None) -> None:
+        """Counts a write that succeeded; `before` is the object as it was known until then."""
+        match write:
+            case Apply(manifest):
+                self.writes.labels(manifest["kind"], "apply").inc()
+            case ApplyStatus(manifest):
+                self.writes.labels(manifest["kind"], "status").inc()
+                if manifest["kind"] == ModelRollout.kind:
+                    self._count_rollout(manifest.get("status") or {}, (before or {}).get("status") or {})
+            case Delete(ref):
+                self.writes.labels(ref.kind, "delete").inc()
+
+    def _count_rollout(self, status: Object, before: Object) -> None:
+        if verdict := status.get("verdict"):
+            self.verdicts.labels(verdict).inc()
+        if (outcome := status.get("outcome")) and not before.get("outcome"):
+            self.rollouts.labels(outcome).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The two probes; each returns what is wrong, or nothing."""
+
+    live: Callable[[], str | None]
+    ready: Callable[[], str | None]
+
+
+async def serve(health: Health, telemetry: Telemetry, *, liveness_port: int, metrics_port: int) -> list[web.AppRunner]:
+    """Starts both HTTP servers; a single one when the ports are equal. The caller cleans the runners up."""
+    probes = [web.get("/healthz", _probe(health.live)), web.get("/readyz", _probe(health.ready))]
+    metrics = [web.get("/metrics", _metrics(telemetry))]
+    if liveness_port == metrics_port:
+        return [await _listen(liveness_port, [*probes, *metrics])]
+    return [await _listen(liveness_port, probes), await _listen(metrics_port, metrics)]
+
+
+async def _listen(port: int, routes: list[web.RouteDef]) -> web.AppRunner:
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    return runner
+
+
+def _probe(check: Callable[[], str | None]) -> Callable[[web.Request], Any]:
+    async def answer(_: web.Request) -> web.Response:
+        problem = check()
+        return web.Response(text=problem or "ok", status=503 if problem else 200)
+
+    return answer
+
+
+def _metrics(telemetry: Telemetry) -> Callable[[web.Request], Any]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return answer
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; what a call gives as `extra` becomes fields of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        entry: dict[str, Any] = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry.update({key: value for key, value in vars(record).items() if key not in STANDARD_FIELDS})
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+def set_up_logging(level: str) -> None:
+    """JSON on stderr; libraries are heard from `WARNING` on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # It warns that signals are ignored outside of the main thread: we handle them.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

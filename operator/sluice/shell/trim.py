@@ -1,0 +1,128 @@
+"""Keeps of an object what decisions are made from: memory is per object, and what is not kept wakes nobody."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+from sluice.core.snapshot import Object
+
+Trim: TypeAlias = Callable[[Object], dict[str, Any]]
+
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+DROPPED_METADATA: Final = frozenset({"managedFields", "selfLink"})
+HEARTBEATS: Final = frozenset({"lastProbeTime", "lastUpdateTime", "lastHeartbeatTime"})
+INTERNED_LENGTH: Final = 64
+
+
+def trimmed(raw: Object) -> dict[str, Any]:
+    """A copy with only the fields that are used; equal strings are shared between objects."""
+    special = BY_KIND.get(str(raw.get("kind")))
+    kept = {**raw, **special(raw)} if special is not None else {**raw}
+    kept["metadata"] = _metadata(raw.get("metadata") or {})
+    shared: dict[str, Any] = _shared(kept)
+    return shared
+
+
+def same_content(one: Object, other: Object) -> bool:
+    """Whether two trimmed objects differ in nothing that a decision could see."""
+    return _without_version(one) == _without_version(other)
+
+
+def _without_version(trimmed_object: Object) -> dict[str, Any]:
+    metadata = {key: value for key, value in trimmed_object["metadata"].items() if key != "resourceVersion"}
+    return {**trimmed_object, "metadata": metadata}
+
+
+def _metadata(metadata: Object) -> dict[str, Any]:
+    kept = {key: value for key, value in metadata.items() if key not in DROPPED_METADATA}
+    if LAST_APPLIED in (kept.get("annotations") or {}):
+        kept["annotations"] = _without(kept["annotations"], LAST_APPLIED)
+    return kept
+
+
+def _pod(pod: Object) -> dict[str, Any]:
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    return {
+        "spec": {
+            field: [_only(container, "name", "image") for container in spec.get(field) or ()]
+            for field in ("initContainers", "containers")
+        },
+        "status": {
+            **_only(status, "phase", "reason", "message"),
+            "conditions": _conditions(status),
+            **{
+                field: [
+                    _only(container, "name", "image", "ready", "restartCount", "state", "lastState")
+                    for container in status.get(field) or ()
+                ]
+                for field in ("initContainerStatuses", "containerStatuses")
+            },
+        },
+    }
+
+
+def _deployment(deployment: Object) -> dict[str, Any]:
+    status = deployment.get("status") or {}
+    counts = _only(status, "observedGeneration", "replicas", "readyReplicas", "updatedReplicas", "availableReplicas")
+    return {"status": {**counts, "conditions": _conditions(status)}}
+
+
+def _endpoint_slice(endpoints: Object) -> dict[str, Any]:
+    return {
+        "endpoints": [
+            {
+                **_only(endpoint, "addresses", "conditions"),
+                "targetRef": _only(endpoint.get("targetRef") or {}, "kind", "name", "uid"),
+            }
+            for endpoint in endpoints.get("endpoints") or ()
+        ]
+    }
+
+
+def _gateway(gateway: Object) -> dict[str, Any]:
+    """Without the count of attached routes, which changes with every model in the cluster."""
+    status = gateway.get("status") or {}
+    listeners = [
+        {**_only(listener, "name"), "conditions": _conditions(listener)} for listener in status.get("listeners") or ()
+    ]
+    return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": listeners}}
+
+
+def _without_status(_: Object) -> dict[str, Any]:
+    return {"status": {}}
+
+
+BY_KIND: Final[Mapping[str, Trim]] = {
+    "Pod": _pod,
+    "Deployment": _deployment,
+    "EndpointSlice": _endpoint_slice,
+    "Gateway": _gateway,
+    "PodDisruptionBudget": _without_status,
+    "Service": _without_status,
+}
+
+
+def _conditions(status: Object) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in condition.items() if key not in HEARTBEATS}
+        for condition in status.get("conditions") or ()
+    ]
+
+
+def _only(mapping: Object, *fields: str) -> dict[str, Any]:
+    return {field: mapping[field] for field in fields if field in mapping}
+
+
+def _without(mapping: Object, field: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != field}
+
+
+def _shared(value: Any) -> Any:
+    """The value with every key and short string stored once in the process: JSON makes new ones for each object."""
+    if isinstance(value, Mapping):
+        return {sys.intern(str(key)): _shared(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shared(item) for item in value]
+    if isinstance(value, str) and len(value) <= INTERNED_LENGTH:
+        return sys.intern(str(value))
+    return value

@@ -1,0 +1,240 @@
+"""The watches: kopf lists and watches, reconnects and authenticates; an event means no more than "look again".
+
+kopf runs in a thread of its own, because it ends every task of its event loop when it stops, and it stops whenever one
+watch fails for good (no permission, a kind that is gone). It is then started again with the kinds that are left.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import kopf
+from kopf._core.engines.peering import Identity
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
+from kubernetes.aio.client import Configuration
+
+from sluice.adapters.kube import PAGE_SIZE, WATCHED, Resource
+from sluice.core.snapshot import Object
+from sluice.shell.relist import Relister
+from sluice.shell.store import Store, Woken
+from sluice.shell.telemetry import Telemetry
+
+LOG: Final = logging.getLogger(__name__)
+
+SERVER_SECONDS: Final = 300
+"""The API server ends a watch after this time; kopf goes on where it was."""
+CONNECT_SECONDS: Final = 10.0
+INACTIVITY_SECONDS: Final = 90.0
+"""A watch without an event or a bookmark (one a minute) for this long is dead."""
+RETRIES_SECONDS: Final = (0.5, 1.0, 2.0, 4.0)
+WORKER_IDLE_SECONDS: Final = 0.05
+"""kopf keeps a task and the last version of an object for this long after an event of it."""
+FIRST_RESTART_SECONDS: Final = 1.0
+LAST_RESTART_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 3.0
+IDENTITY: Final = Identity("sluice-operator")
+"""Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
+CATCH_UP_SECONDS: Final = 20.0
+"""After a start; by then every watch has listed its objects, and a kind that became empty meanwhile told nothing."""
+
+Deliver = Callable[[str | None, Object], None]
+
+
+class Inlet:
+    """Where watch events enter the store."""
+
+    def __init__(self, store: Store, relister: Relister, telemetry: Telemetry, wake: Callable[[Woken], None]) -> None:
+        self._store = store
+        self._relister = relister
+        self._telemetry = telemetry
+        self._wake = wake
+
+    def deliver(self, event: str | None, raw: Object) -> None:
+        """One event; None is an object that a watch has listed."""
+        kind = str(raw.get("kind", ""))
+        self._telemetry.watch_events.labels(kind).inc()
+        if event == "DELETED":
+            self._wake(self._store.drop(raw))
+            return
+        self._wake(self._store.put(raw))
+        if event is None:
+            self._relister.request(kind)
+
+
+class Watcher:
+    """Keeps kopf running for the kinds that can be watched."""
+
+    def __init__(
+        self,
+        configure: Callable[[], Awaitable[Configuration]],
+        relister: Relister,
+        inlet: Inlet,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._configure = configure
+        self._monotonic = monotonic
+        self._relister = relister
+        self._inlet = inlet
+        self._thread: KopfThread | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is watched; None while kopf runs."""
+        return None if self._thread is not None and self._thread.is_alive() else "the watches are not running"
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        pause = FIRST_RESTART_SECONDS
+        while True:
+            self._relister.changed.clear()
+            resources = [resource for resource in WATCHED if resource.kind in self._relister.usable]
+            ended = await self._watch(resources)
+            if ended:
+                LOG.warning("the watches ended; starting them again in %.0f s", pause)
+                await asyncio.sleep(pause)
+            pause = min(LAST_RESTART_SECONDS, pause * 2) if ended else FIRST_RESTART_SECONDS
+
+    async def _watch(self, resources: Iterable[Resource]) -> bool:
+        """Watches until the set of usable kinds changes (False) or kopf ends by itself (True)."""
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+
+        def deliver(event: str | None, raw: Object) -> None:
+            with suppress(RuntimeError):  # the loop is closed: we are stopping
+                loop.call_soon_threadsafe(self._inlet.deliver, event, raw)
+
+        def ended() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(over.set)
+
+        thread = self._thread = KopfThread(tuple(resources), self._configure, deliver, ended)
+        thread.start()
+        began = self._monotonic()
+        later = loop.call_later(CATCH_UP_SECONDS, self._relister.request_unless_listed_since, began)
+        waits = [asyncio.ensure_future(over.wait()), asyncio.ensure_future(self._relister.changed.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return over.is_set()
+        finally:
+            later.cancel()
+            for wait in waits:
+                wait.cancel()
+            thread.stop_flag.set()
+            await asyncio.to_thread(thread.join, STOP_SECONDS)
+
+
+class KopfThread(threading.Thread):
+    """One run of kopf."""
+
+    def __init__(
+        self,
+        resources: tuple[Resource, ...],
+        configure: Callable[[], Awaitable[Configuration]],
+        deliver: Deliver,
+        ended: Callable[[], None],
+    ) -> None:
+        super().__init__(name="kopf", daemon=True)
+        self.stop_flag = threading.Event()
+        self._ended = ended
+        self._registry = registry_of(resources, configure, deliver)
+        self._settings = settings_of(resources)
+
+    def run(self) -> None:
+        try:
+            asyncio.run(
+                kopf.operator(
+                    registry=self._registry,
+                    settings=self._settings,
+                    memories=Forgetful(),
+                    identity=IDENTITY,
+                    stop_flag=self.stop_flag,
+                    standalone=True,
+                    clusterwide=True,
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - whatever ended kopf, it is started again
+            LOG.warning("a watch failed: %s: %s", type(error).__name__, error)
+        finally:
+            self._ended()
+
+
+def registry_of(
+    resources: Iterable[Resource], configure: Callable[[], Awaitable[Configuration]], deliver: Deliver
+) -> kopf.OperatorRegistry:
+    """One event handler a kind, and the way to log in; nothing else."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return connection_of(await configure())
+
+    async def look_again(event: kopf.RawEvent, **_: Any) -> None:
+        deliver(event["type"], event["object"])
+
+    for resource in resources:
+        version = resource.api_version.rpartition("/")[2]
+        kopf.on.event(resource.group, version, resource.plural, id=resource.kind, registry=registry)(look_again)
+    return registry
+
+
+def settings_of(resources: Iterable[Resource]) -> kopf.OperatorSettings:
+    """kopf as a watcher: no events of its own, no annotations, no discovery of new kinds, time-outs everywhere."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None
+    settings.persistence.diffbase_storage = NoDiff()
+    settings.persistence.consistency_timeout = 0
+    settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
+    settings.queueing.exit_timeout = 0.5
+    settings.networking.connect_timeout = CONNECT_SECONDS
+    settings.networking.request_timeout = 60.0
+    settings.networking.error_backoffs = RETRIES_SECONDS
+    settings.watching.chunk_size = PAGE_SIZE
+    settings.watching.server_timeout = SERVER_SECONDS
+    settings.watching.client_timeout = SERVER_SECONDS + 30.0
+    settings.watching.connect_timeout = CONNECT_SECONDS
+    settings.watching.inactivity_timeout = INACTIVITY_SECONDS
+    for resource in resources:
+        if resource.selector:
+            version = resource.api_version.rpartition("/")[2]
+            settings.watching.label_selectors[resource.group, version, resource.plural] = resource.selector
+    return settings
+
+
+def connection_of(configuration: Configuration) -> kopf.ConnectionInfo:
+    """The same credentials that our own requests use, in kopf's terms."""
+    authorization = str(configuration.api_key.get("BearerToken", ""))
+    scheme, _, token = authorization.rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=(scheme or "Bearer") if token else None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+    )
+
+
+class NoDiff(kopf.DiffBaseStorage):
+    """kopf compares each object with its last version, for handlers that we do not have."""
+
+    def build(self, *, body: Any, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: Any) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        """Nothing is stored."""
+
+
+class Forgetful(ResourceMemories):
+    """kopf keeps a record of each object for its daemons and retries, of which we have none (2 KB an object)."""
+
+    async def recall(self, raw_body: Any, **options: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **{**options, "ephemeral": True})

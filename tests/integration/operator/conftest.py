@@ -1,0 +1,71 @@
+"""What the tests of the operator share: a namespace of their own, a model, and a gateway that says it is there."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.kube import Kube
+from tests.integration.operator.node import Node
+
+GATEWAY = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "models", "namespace": "gateway"},
+    "spec": {"gatewayClassName": "none", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
+}
+
+
+@pytest.fixture(scope="session")
+def cluster(installed: Kube) -> Kube:
+    """The API server with the chart's objects and a programmed Gateway."""
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}}
+    installed.apply(namespace, manager="tests").raise_for_status()
+    generation = installed.apply(GATEWAY, manager="tests").raise_for_status().json()["metadata"]["generation"]
+    programmed = {
+        "type": "Programmed",
+        "status": "True",
+        "reason": "Programmed",
+        "message": "",
+        "observedGeneration": generation,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    installed.patch(GATEWAY, {"status": {"conditions": [programmed]}}, subresource="/status").raise_for_status()
+    return installed
+
+
+NewNode = Callable[[], Node]
+
+
+@pytest.fixture
+def new_node(cluster: Kube) -> Iterator[NewNode]:
+    """Makes namespaces; they are emptied of models afterwards, so that no other test's operator sees them."""
+    made: list[Node] = []
+
+    def make() -> Node:
+        name = f"t{uuid4().hex[:8]}"
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        cluster.apply(namespace, manager="tests").raise_for_status()
+        made.append(Node(cluster, name))
+        return made[-1]
+
+    yield make
+    for node in made:
+        cluster.http.delete(f"{cluster.path(make_model(node.namespace))}").raise_for_status()
+
+
+@pytest.fixture
+def node(new_node: NewNode) -> Node:
+    """A namespace of the test's own."""
+    return new_node()
+
+
+def make_model(namespace: str, *, uri: str = "s3://models/digits/1") -> dict[str, Any]:
+    """The smallest ModelDeployment."""
+    return {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "digits", "namespace": namespace},
+        "spec": {"model": {"format": "onnx", "uri": uri}},
+    }

@@ -1,0 +1,93 @@
+"""The operator as a process, against the tests' API server."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from tests.integration.kube import wait_until
+
+REPOSITORY: Final = Path(__file__).resolve().parents[3]
+CONFIG: Final = "domain: models.test\nprometheusUrl: http://127.0.0.1:9\n"
+LEASE_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorProcess:
+    """A running operator, and its ports."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def probe(self, path: str) -> int:
+        """Status of a probe; 0 while nobody listens."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/{path}", trust_env=False).status_code
+        except httpx.TransportError:
+            return 0
+
+    def metric(self, name: str) -> float:
+        """Sum over all series of a metric."""
+        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).raise_for_status().text
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+    def kill(self) -> None:
+        """As a node that vanishes: no goodbye."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self, *, seconds: float = 5.0) -> int:
+        """As a kubelet: returns the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def running(
+    kubeconfig: Path, folder: Path, *, identity: str = "one", arguments: Sequence[str] = ()
+) -> Iterator[OperatorProcess]:
+    """Starts an operator and waits until it is ready; it is ended with the block."""
+    config = folder / "config.yaml"
+    config.write_text(CONFIG)
+    log = folder / f"{identity}.log"
+    port = _free_port()
+    command = [
+        *(sys.executable, "-m", "sluice.shell.app", "--config", config, "--kubeconfig", kubeconfig),
+        *("--namespace", "sluice-system", "--identity", identity, "--lease-seconds", LEASE_SECONDS),
+        *(
+            "--lease-name",
+            re.sub(r"[^a-z0-9]+", "-", folder.name.lower()),
+            "--liveness-port",
+            port,
+            "--metrics-port",
+            port,
+            *arguments,
+        ),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
+    with log.open("wb") as output:
+        process = subprocess.Popen([str(part) for part in command], env=environment, stderr=output)
+    operator = OperatorProcess(process, port, log)
+    try:
+        wait_until(lambda: process.poll() is not None or operator.probe("readyz") == 200)
+        assert process.poll() is None, log.read_text()
+        yield operator
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,229 @@
+"""The operator killed between any two writes, and restarted; two that write at once: always the same end.
+
+The reconciler runs here against the real API server, but without watches: what it knows comes from lists alone, as after
+a start, and as after a gap in which every event was lost.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lab.apiserver import ApiServer
+from sluice import errors
+from sluice.adapters import kube as kube_adapter
+from sluice.adapters.clock import SystemClock
+from sluice.adapters.gateways import PRESETS
+from sluice.api.config import OperatorConfig
+from sluice.core.plan import Apply, Event, Ref, Write
+from sluice.core.snapshot import Object
+from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.relist import Relister
+from sluice.shell.store import Key, Store
+from sluice.shell.telemetry import Telemetry
+from sluice.shell.workqueue import Retry
+from tests.integration.kube import true_conditions
+from tests.integration.operator.conftest import NewNode, make_model
+from tests.integration.operator.node import ROUTE, Node
+from tests.unit.shell.builders import NoMetrics
+
+SECOND: Final = "s3://models/digits/2"
+CHILDREN: Final = (
+    ("apps/v1", "ControllerRevision"),
+    ("apps/v1", "Deployment"),
+    ("v1", "Service"),
+    ("policy/v1", "PodDisruptionBudget"),
+    (ROUTE, "HTTPRoute"),
+    ("sluice.dev/v1alpha1", "ModelRollout"),
+)
+PASSES: Final = 60
+
+
+class Killed(BaseException):
+    """The process is gone; nothing of it may go on."""
+
+
+class MortalCluster:
+    """Passes writes on until its operator dies: before the next write, or after it but before the answer is seen."""
+
+    def __init__(self, api: kube_adapter.Kube, lives: int, *, after: bool) -> None:
+        self.api = api
+        self.lives = lives
+        self.after = after
+
+    async def write(self, write: Write) -> Object | None:
+        if self.lives == 0 and not self.after:
+            raise Killed
+        stored = await self.api.write(write)
+        if self.lives == 0:
+            raise Killed
+        self.lives -= 1
+        return stored
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        await self.api.emit(about, event)
+
+
+class Life:
+    """One run of an operator, from its start to its end."""
+
+    def __init__(self, api: kube_adapter.Kube, cluster: MortalCluster) -> None:
+        clock = SystemClock()
+        self.store = Store(OperatorConfig(domain="models.test"), PRESETS["contour"])
+        self.relister = Relister(api, self.store, wake=lambda _: None, monotonic=clock.monotonic)
+        self.reconciler = Reconciler(
+            store=self.store,
+            cluster=cluster,
+            metrics=NoMetrics(),
+            clock=clock,
+            lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),
+            telemetry=Telemetry(),
+        )
+
+    async def look(self, node: Node) -> None:
+        """Learns everything by lists, and makes one pass."""
+        await self.relister.refresh()
+        result = await self.reconciler.reconcile(Key(node.namespace, "digits"))
+        assert not isinstance(result, Retry) or result.at_most == Retry().at_most, "a defect; see the log"
+
+
+Connected = Callable[[Callable[[kube_adapter.Kube], Awaitable[Any]]], Any]
+
+
+@pytest.fixture
+def connected(api_server: ApiServer) -> Connected:
+    """Runs a coroutine with a connection of its own."""
+
+    def run(play: Callable[[kube_adapter.Kube], Awaitable[Any]]) -> Any:
+        async def session() -> Any:
+            configuration = await kube_adapter.load_configuration(Path(api_server.kubeconfig))
+            api = kube_adapter.Kube(configuration, clock=SystemClock(), identity="test")
+            try:
+                return await play(api)
+            finally:
+                await api.close()
+
+        return asyncio.run(session())
+
+    return run
+
+
+async def served(api: kube_adapter.Kube, node: Node, *, lives: int, after: bool = False) -> tuple[int, dict[str, Any]]:
+    """Serves a first version with an operator that dies once; returns how many writes it had left, and the end."""
+    model = make_model(node.namespace)
+    node.kube.apply(model, manager="user").raise_for_status()
+    cluster = MortalCluster(api, lives, after=after)
+    life = Life(api, cluster)
+    for _ in range(PASSES):
+        try:
+            await life.look(node)
+        except Killed:
+            cluster = MortalCluster(api, 10_000, after=False)
+            life = Life(api, cluster)
+            continue
+        node.play()
+        if {"Ready", "Current"} <= true_conditions(node.kube.get(model)) and await rests(life, cluster, node):
+            return lives - cluster.lives, ending(node)
+    raise AssertionError(f"not served after {PASSES} passes: {node.kube.get(model).get('status')}")
+
+
+async def rests(life: Life, cluster: MortalCluster, node: Node) -> bool:
+    """Whether a pass writes nothing any more."""
+    before = cluster.lives
+    await life.look(node)
+    return cluster.lives == before
+
+
+def ending(node: Node) -> dict[str, Any]:
+    """What there is in the end, without what differs between namespaces and moments."""
+    found: dict[str, Any] = {}
+    for api_version, kind in CHILDREN:
+        for item in node.objects(api_version, kind):
+            body = item.get("spec", item.get("data"))
+            text = json.dumps(body, sort_keys=True).replace(node.namespace, "NAMESPACE")
+            found[f"{kind}/{item['metadata']['name']}"] = _without_addresses(json.loads(text))
+    return found
+
+
+def _without_addresses(body: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key not in ("clusterIP", "clusterIPs")}
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-write", "before-answer"])
+def test_killed_between_any_two_writes_it_ends_in_the_same_state(
+    connected: Connected, new_node: NewNode, after: bool
+) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        writes, want = await served(api, new_node(), lives=10_000)
+        assert {name.partition("/")[0] for name in want} == {kind for _, kind in CHILDREN}
+        assert writes >= len(CHILDREN)
+        for lives in range(writes):
+            _, end = await served(api, new_node(), lives=lives, after=after)
+            assert end == want, f"killed after {lives} writes"
+
+    connected(play)
+
+
+def test_two_that_write_at_once_end_in_the_same_state(connected: Connected, new_node: NewNode) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        _, want = await served(api, new_node(), lives=10_000)
+        node = new_node()
+        model = make_model(node.namespace)
+        node.kube.apply(model, manager="user").raise_for_status()
+        clusters = [MortalCluster(api, 10_000, after=False) for _ in range(2)]
+        lives = [Life(api, cluster) for cluster in clusters]
+        for _ in range(PASSES):
+            await asyncio.gather(*(life.look(node) for life in lives))
+            node.play()
+            resting = [await rests(life, cluster, node) for life, cluster in zip(lives, clusters, strict=True)]
+            if all(resting) and {"Ready", "Current"} <= true_conditions(node.kube.get(model)):
+                break
+        assert ending(node) == want
+
+    connected(play)
+
+
+def test_a_deletion_in_a_gap_without_watches_is_noticed(connected: Connected, new_node: NewNode) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        node = new_node()
+        _, want = await served(api, node, lives=10_000)
+        life = Life(api, MortalCluster(api, 10_000, after=False))
+        await life.look(node)
+        service = node.objects("v1", "Service")[0]
+        node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
+        await life.look(node)
+        assert ending(node) == want
+        assert node.objects("v1", "Service")[0]["metadata"]["uid"] != service["metadata"]["uid"]
+
+    connected(play)
+
+
+def test_a_model_that_is_deleted_leaves_the_store_and_is_not_written_again(
+    connected: Connected, new_node: NewNode
+) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        node = new_node()
+        await served(api, node, lives=10_000)
+        cluster = MortalCluster(api, 10_000, after=False)
+        life = Life(api, cluster)
+        await life.look(node)
+        model = make_model(node.namespace)
+        node.kube.http.delete(f"{node.kube.path(model)}/digits").raise_for_status()
+        await life.look(node)
+        assert life.store.world(Key(node.namespace, "digits"), 0.0) is None
+        assert cluster.lives == 10_000
+
+    connected(play)
+
+
+def test_an_object_that_the_server_refuses_is_refused_with_field_and_reason(connected: Connected, node: Node) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        metadata = {"name": "digits", "namespace": node.namespace}
+        wrong = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 0}]}}
+        with pytest.raises(errors.Refused, match=r"services/digits: 422 Invalid: .*spec\.ports\[0\]\.port"):
+            await api.write(Apply(wrong))
+
+    connected(play)

@@ -1,0 +1,106 @@
+"""The operator as a process: it serves, it rests, it is replaced, and it puts back what others change."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.apiserver import ApiServer
+from tests.integration.kube import Kube, true_conditions, wait_until
+from tests.integration.operator.conftest import make_model
+from tests.integration.operator.node import ROUTE, Node
+from tests.integration.operator.process import LEASE_SECONDS, OperatorProcess, running
+
+REST_SECONDS = 20.0
+
+
+@pytest.fixture
+def operator(api_server: ApiServer, cluster: Kube, tmp_path: Path) -> Any:
+    with running(api_server.kubeconfig, tmp_path) as process:
+        yield process
+
+
+def apply(node: Node, **model: str) -> dict[str, Any]:
+    wanted = make_model(node.namespace, **model)
+    node.kube.apply(wanted, manager="user").raise_for_status()
+    return wanted
+
+
+def serves(node: Node, model: dict[str, Any]) -> bool:
+    node.play()
+    return {"Ready", "Current"} <= true_conditions(node.kube.get(model))
+
+
+def test_a_manifest_becomes_a_served_model_and_the_operator_rests(operator: OperatorProcess, node: Node) -> None:
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    kinds = [("v1", "Service"), ("apps/v1", "Deployment"), ("policy/v1", "PodDisruptionBudget"), (ROUTE, "HTTPRoute")]
+    for api_version, kind in kinds:
+        assert len(node.objects(api_version, kind)) == 1, kind
+    before = operator.metric("sluice_api_writes_total")
+    assert before > 0
+    resting_until = time.monotonic() + REST_SECONDS
+    wait_until(lambda: time.monotonic() > resting_until)
+    assert operator.metric("sluice_api_writes_total") == before
+    assert operator.metric("sluice_workqueue_depth") == 0
+    assert operator.probe("healthz") == 200
+
+
+def test_what_others_change_in_our_objects_is_put_back(operator: OperatorProcess, node: Node) -> None:
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    service, route = node.objects("v1", "Service")[0], node.objects(ROUTE, "HTTPRoute")[0]
+    selector = service["spec"]["selector"]
+    node.kube.patch(service, {"spec": {"selector": {"app": "mine"}}}).raise_for_status()
+    backends = [{**route["spec"]["rules"][0]["backendRefs"][0], "name": "elsewhere"}]
+    rules = [{**route["spec"]["rules"][0], "backendRefs": backends}]
+    node.kube.patch(route, {"spec": {"rules": rules}}).raise_for_status()
+    wait_until(lambda: node.kube.get(service)["spec"]["selector"].items() >= selector.items())
+    wait_until(lambda: serves(node, model) and node.kube.get(route)["spec"] == route["spec"])
+
+
+def test_a_deleted_child_is_made_again(operator: OperatorProcess, node: Node) -> None:
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    service = node.objects("v1", "Service")[0]
+    node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
+    wait_until(
+        lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
+    )
+
+
+def test_a_second_replica_takes_over_from_one_that_vanishes(api_server: ApiServer, node: Node, tmp_path: Path) -> None:
+    with (
+        running(api_server.kubeconfig, tmp_path, identity="one") as one,
+        running(api_server.kubeconfig, tmp_path, identity="two") as two,
+    ):
+        assert (one.metric("sluice_leader"), two.metric("sluice_leader")) == (1, 0)
+        model = apply(node)
+        wait_until(lambda: len(node.objects("apps/v1", "Deployment")) == 1)
+        assert two.metric("sluice_api_writes_total") == 0
+        one.kill()
+        wait_until(lambda: two.metric("sluice_leader") == 1, seconds=LEASE_SECONDS * 3 + 5)
+        wait_until(lambda: serves(node, model))
+        assert len(node.objects("sluice.dev/v1alpha1", "ModelRollout")) == 1
+
+
+def test_a_replica_that_is_told_to_end_hands_over_at_once(api_server: ApiServer, cluster: Kube, tmp_path: Path) -> None:
+    with running(api_server.kubeconfig, tmp_path, identity="one", arguments=["--lease-seconds", "60"]) as one:
+        wait_until(lambda: one.metric("sluice_leader") == 1)
+        with running(api_server.kubeconfig, tmp_path, identity="two", arguments=["--lease-seconds", "60"]) as two:
+            assert one.terminate() == 0
+            wait_until(lambda: two.metric("sluice_leader") == 1, seconds=5)
+
+
+def test_a_restart_of_the_api_server_is_survived(api_server: ApiServer, operator: OperatorProcess, node: Node) -> None:
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    api_server.restart()
+    wait_until(lambda: operator.metric("sluice_leader") == 1)
+    service = node.objects("v1", "Service")[0]
+    node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
+    wait_until(
+        lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
+    )
+    assert operator.process.poll() is None

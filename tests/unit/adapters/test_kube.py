@@ -1,0 +1,209 @@
+"""The Kubernetes adapter, against a server that records what it is asked and answers as told."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+
+from sluice import errors
+from sluice.adapters import eventlog, kube
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Ref
+from tests.unit.shell.builders import FakeClock
+
+DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}
+ABOUT = Ref("sluice.dev/v1alpha1", "ModelDeployment", "digits", "team", "uid-1")
+
+
+@dataclass
+class Server:
+    """Answers each request with the next of its answers; the last one stays."""
+
+    answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {})])
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.asked.append(
+            {
+                "what": f"{request.method} {request.path}",
+                "query": dict(request.query),
+                "type": request.headers.get("Content-Type"),
+                "token": request.headers.get("Authorization"),
+                "body": json.loads(body) if body else None,
+            }
+        )
+        status, answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, str):
+            return web.Response(status=status, text=answer)
+        return web.json_response(answer, status=status)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[Server, kube.Kube]]:
+    recorded = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", recorded.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    configuration = Configuration()
+    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    configuration.api_key["BearerToken"] = "Bearer secret-token"
+    client = kube.Kube(configuration, clock=FakeClock(), identity="sluice-1")
+    yield recorded, client
+    await client.close()
+    await runner.cleanup()
+
+
+Serving = tuple[Server, kube.Kube]
+
+
+async def test_apply_is_server_side_forced_and_returns_what_is_stored(server: Serving) -> None:
+    recorded, client = server
+    stored = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "resourceVersion": "7"}}  # type: ignore[dict-item]
+    recorded.answers = [(200, stored)]
+    assert await client.write(Apply(DEPLOYMENT)) == stored
+    assert recorded.asked == [
+        {
+            "what": "PATCH /apis/apps/v1/namespaces/team/deployments/digits-a",
+            "query": {"fieldManager": "sluice", "force": "true"},
+            "type": "application/apply-patch+yaml",
+            "token": "Bearer secret-token",
+            "body": DEPLOYMENT,
+        }
+    ]
+
+
+async def test_a_status_goes_to_the_subresource(server: Serving) -> None:
+    recorded, client = server
+    await client.write(ApplyStatus({"kind": "ModelRollout", "metadata": {"name": "r", "namespace": "team"}}))
+    assert recorded.asked[0]["what"] == ("PATCH /apis/sluice.dev/v1alpha1/namespaces/team/modelrollouts/r/status")
+
+
+async def test_a_deletion_is_in_the_background_and_bound_to_the_uid(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [(200, {"kind": "Status", "status": "Success"})]
+    assert await client.write(Delete(Ref("v1", "Service", "s", "team", "uid-9"))) is None
+    asked = recorded.asked[0]
+    assert asked["what"] == "DELETE /api/v1/namespaces/team/services/s"
+    assert asked["body"] == {"propagationPolicy": "Background", "preconditions": {"uid": "uid-9"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "want"),
+    [
+        (404, {"reason": "NotFound"}, None),
+        (200, {"kind": "Service", "metadata": {"name": "s", "deletionTimestamp": "t"}}, "Service"),
+    ],
+)
+async def test_a_deletion_of_what_is_gone_is_fine_and_what_lingers_is_returned(
+    server: Serving, status: int, body: dict[str, Any], want: str | None
+) -> None:
+    recorded, client = server
+    recorded.answers = [(status, body)]
+    left = await client.write(Delete(Ref("v1", "Service", "s", "team")))
+    assert (left["kind"] if left is not None else None) == want
+
+
+TERMINATING = {"reason": "Forbidden", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "want"),
+    [
+        (400, {}, errors.Refused),
+        (401, {}, errors.Denied),
+        (403, {}, errors.Denied),
+        (403, TERMINATING, errors.Missing),
+        (404, {}, errors.Missing),
+        (409, {}, errors.Conflict),
+        (422, {}, errors.Refused),
+        (429, {}, errors.Unavailable),
+        (500, {}, errors.Unavailable),
+        (503, "<html>proxy</html>", errors.Unavailable),
+    ],
+)
+async def test_errors_are_told_apart_and_name_object_and_reason(
+    server: Serving, status: int, body: Any, want: type[errors.ApiError]
+) -> None:
+    recorded, client = server
+    answer = {"message": "because of spec.x", **body} if isinstance(body, dict) else body
+    recorded.answers = [(status, answer)]
+    with pytest.raises(want) as caught:
+        await client.write(Apply(DEPLOYMENT))
+    assert type(caught.value) is want
+    assert f"deployments/digits-a: {status}" in str(caught.value)
+    assert ("spec.x" if isinstance(body, dict) else "proxy") in str(caught.value)
+    assert "secret-token" not in str(caught.value)
+
+
+async def test_no_connection_is_unavailable() -> None:
+    configuration = Configuration()
+    configuration.host = "http://127.0.0.1:1"
+    client = kube.Kube(configuration, clock=FakeClock(), identity="x")
+    with pytest.raises(errors.Unavailable, match="PATCH /apis/apps/v1"):
+        await client.write(Apply(DEPLOYMENT))
+    await client.close()
+
+
+async def test_a_list_is_read_page_by_page_and_its_items_are_named(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [
+        (200, {"metadata": {"resourceVersion": "5", "continue": "next"}, "items": [{"metadata": {"name": "a"}}]}),
+        (200, {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "b"}}]}),
+    ]
+    pages = [page async for page in client.pages(kube.BY_KIND["Pod"])]
+    assert [(page.resource_version, [item["metadata"]["name"] for item in page.items]) for page in pages] == [
+        ("5", ["a"]),
+        ("5", ["b"]),
+    ]
+    assert pages[0].items[0]["kind"] == "Pod"
+    assert [asked["query"].get("continue") for asked in recorded.asked] == [None, "next"]
+    assert {asked["query"]["labelSelector"] for asked in recorded.asked} == {"sluice.dev/model-deployment"}
+
+
+async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [(404, {}), (201, {}), (200, {})]
+    assert await client.read_lease("ns", "l") is None
+    await client.write_lease({"metadata": {"namespace": "ns", "name": "l"}})
+    await client.write_lease({"metadata": {"namespace": "ns", "name": "l", "resourceVersion": "3"}})
+    root = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
+    assert [asked["what"] for asked in recorded.asked] == [f"GET {root}/l", f"POST {root}", f"PUT {root}/l"]
+
+
+async def test_an_event_is_not_repeated(server: Serving) -> None:
+    recorded, client = server
+    for _ in range(3):
+        await client.emit(ABOUT, Event("Promoted", "v2 serves", warning=False))
+    assert [asked["what"] for asked in recorded.asked] == ["POST /api/v1/namespaces/team/events"]
+    body = recorded.asked[0]["body"]
+    assert (body["type"], body["reason"], body["message"]) == ("Normal", "Promoted", "v2 serves")
+    assert body["involvedObject"]["uid"] == "uid-1"
+
+
+def test_the_same_may_be_said_again_later_but_never_too_much() -> None:
+    log = eventlog.EventLog("sluice-1")
+    same = Event("Blind", "no samples", warning=True)
+    assert log.manifest(ABOUT, same, 0.0) is not None
+    assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS - 1) is None
+    assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS + 1) is not None
+    sent = [log.manifest(ABOUT, Event("Noise", str(n)), 5000.0) is not None for n in range(100)]
+    assert sum(sent) == eventlog.BURST
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("ServingRuntime", "/apis/sluice.dev/v1alpha1/servingruntimes/x"),
+        ("Service", "/api/v1/namespaces/team/services/x"),
+        ("HTTPRoute", "/apis/gateway.networking.k8s.io/v1/namespaces/team/httproutes/x"),
+    ],
+)
+def test_paths(kind: str, path: str) -> None:
+    assert kube.BY_KIND[kind].path("team", "x") == path

@@ -1,0 +1,149 @@
+"""Objects and stand-ins for the tests of the shell."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluice import errors
+from sluice.adapters.gateways import PRESETS
+from sluice.adapters.kube import Page, Resource
+from sluice.api.config import OperatorConfig
+from sluice.core.analysis.model import Answers, Failed, Question
+from sluice.core.naming import LABEL_OWNER
+from sluice.core.plan import Delete, Event, Ref, Write
+from sluice.core.snapshot import Object
+from sluice.shell.reconcile import target_of
+from sluice.shell.store import Store
+
+CONFIG = OperatorConfig(domain="models.test")
+PRESET = PRESETS["contour"]
+
+
+def make_object(
+    kind: str,
+    name: str,
+    *,
+    version: int = 1,
+    uid: str = "",
+    owner: str | None = None,
+    namespace: str = "team",
+    **fields: Any,
+) -> dict[str, Any]:
+    """An object with the metadata that the store looks at."""
+    metadata: dict[str, Any] = {"name": name, "uid": uid or f"{kind}-{name}", "resourceVersion": str(version)}
+    if namespace:
+        metadata["namespace"] = namespace
+    if owner is not None:
+        metadata["labels"] = {LABEL_OWNER: owner}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **fields}
+
+
+def make_model(
+    name: str = "digits", *, hostnames: Iterable[str] = (), version: int = 1, **fields: Any
+) -> dict[str, Any]:
+    """A ModelDeployment."""
+    spec = {
+        "model": {"format": "onnx", "uri": "s3://models/digits/1"},
+        "routing": {"hostnames": list(hostnames)},
+    }
+    model = make_object("ModelDeployment", name, version=version, **{"spec": spec, **fields})
+    return {**model, "apiVersion": "sluice.dev/v1alpha1"}
+
+
+def make_store() -> Store:
+    return Store(CONFIG, PRESET)
+
+
+@dataclass
+class FakeClock:
+    """Stands still until it is moved."""
+
+    seconds: float = 1000.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class FakeCluster:
+    """Accepts every write, gives it the next resource version, and refuses what it is told to refuse."""
+
+    refuse: Callable[[Write], errors.ApiError | None] = lambda _: None
+    writes: list[tuple[str, str]] = field(default_factory=list)
+    """(verb, kind) in order."""
+    events: list[Event] = field(default_factory=list)
+    stored: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    version: int = 100
+    before_write: Callable[[], None] = lambda: None
+
+    async def write(self, write: Write) -> Object | None:
+        self.before_write()
+        if (error := self.refuse(write)) is not None:
+            raise error
+        await asyncio.sleep(0)
+        target = target_of(write)
+        self.writes.append((type(write).__name__, target[0]))
+        if isinstance(write, Delete):
+            self.stored.pop(target, None)
+            return None
+        before = self.stored.get(target, {})
+        merged = _merged(before, write.manifest)
+        if _content(merged) != _content(before):
+            self.version += 1
+        metadata = {"uid": "/".join(target), **merged["metadata"], "resourceVersion": str(self.version)}
+        self.stored[target] = {**merged, "metadata": metadata}
+        return self.stored[target]
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        self.events.append(event)
+
+
+class NoMetrics:
+    """A Prometheus that is away."""
+
+    async def answer(self, questions: Sequence[Question]) -> Answers:
+        return {question.key: Failed("away") for question in questions}
+
+
+@dataclass
+class FakeLists:
+    """Collections by kind, or the error that listing them gives."""
+
+    collections: dict[str, list[dict[str, Any]] | errors.ApiError] = field(default_factory=dict)
+    moment: str = "1000"
+    asked: list[str] = field(default_factory=list)
+
+    async def pages(self, resource: Resource) -> AsyncIterator[Page]:
+        self.asked.append(resource.kind)
+        content = self.collections.get(resource.kind, [])
+        if isinstance(content, errors.ApiError):
+            raise content
+        for item in content:
+            yield Page((item,), self.moment)
+        yield Page((), self.moment)
+
+
+def _merged(before: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(before)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _content(target: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = {
+        key: value for key, value in target.get("metadata", {}).items() if key not in ("resourceVersion", "uid")
+    }
+    return {**target, "metadata": metadata}
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Waits for a condition that nobody signals, with a deadline."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)

@@ -1,0 +1,244 @@
+"""One pass: order of writes, what ends it, and how each kind of error goes on."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sluice import errors
+from sluice.api.base import API_VERSION
+from sluice.core import decide
+from sluice.core.naming import LABEL_OWNER
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Ref, Write
+from sluice.core.snapshot import Object
+from sluice.shell.reconcile import CONFIRM_SECONDS, FAILED_SECONDS, QUIET_PASSES, UNEXPECTED_SECONDS, Lead, Reconciler
+from sluice.shell.store import Key, Woken, identity_of
+from sluice.shell.telemetry import Telemetry
+from sluice.shell.workqueue import Done, Retry
+from tests.unit.shell.builders import FakeClock, FakeCluster, NoMetrics, make_model, make_object, make_store
+
+KEY = Key("team", "digits")
+META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}}
+SERVICE = Apply({"apiVersion": "v1", "kind": "Service", "metadata": META, "spec": {"port": 1}})
+ROUTE = Apply({"apiVersion": "v1", "kind": "HTTPRoute", "metadata": META, "spec": {"weight": 1}})
+STATUS = ApplyStatus({"apiVersion": API_VERSION, "kind": "ModelDeployment", "metadata": META, "status": {"url": "x"}})
+
+
+@dataclass
+class Pass:
+    """A reconciler whose decision is given, and what is needed to look at its work."""
+
+    reconciler: Reconciler
+    cluster: FakeCluster
+    telemetry: Telemetry
+    lead: dict[str, float]
+
+    def sample(self, name: str, **labels: str) -> float:
+        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
+
+
+Given = Callable[..., Pass]
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Given:
+    def build(*plans: Plan | Exception, model: dict[str, Any] | None = None, **cluster: Any) -> Pass:
+        """The decisions of consecutive passes; the last one stays."""
+        left = list(plans)
+
+        def decided(*_: object) -> Plan:
+            plan = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(plan, Exception):
+                raise plan
+            return plan
+
+        monkeypatch.setattr(decide, "questions", lambda _: ())
+        monkeypatch.setattr(decide, "decide", decided)
+        store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
+        known = model or make_model()
+        store.put(known)
+        fake.stored[identity_of(known)] = known
+        reconciler = Reconciler(
+            store=store,
+            cluster=fake,
+            metrics=NoMetrics(),
+            clock=FakeClock(),
+            lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
+            telemetry=telemetry,
+        )
+        return Pass(reconciler, fake, telemetry, lead)
+
+    return build
+
+
+async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
+    case = given(Plan())
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.cluster.writes == []
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="ok") == 1
+
+
+async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirming_pass(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE, ROUTE, STATUS), events=(Event("Started", "now"),), requeue_after=7.0))
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.cluster.writes == [("Apply", "Service"), ("Apply", "HTTPRoute"), ("ApplyStatus", "ModelDeployment")]
+    assert [event.reason for event in case.cluster.events] == ["Started"]
+    assert case.reconciler.store.get("Service", "team", "digits") is not None
+    assert case.sample("sluice_api_writes_total", kind="HTTPRoute", verb="apply") == 1
+
+
+async def test_a_status_write_alone_needs_no_confirmation(given: Given) -> None:
+    case = given(Plan(writes=(STATUS,), requeue_after=7.0))
+    assert await case.reconciler.reconcile(KEY) == Done(7.0)
+
+
+async def test_a_write_that_changes_nothing_ends_the_passes(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)))
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+
+
+async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> None:
+    passes = [
+        Plan(writes=(Apply({**STATUS.manifest, "spec": {"model": {"format": "onnx", "uri": "s3://b/p"}}, "n": n}),))
+        for n in range(30)
+    ]
+    case = given(*passes)
+    pauses = []
+    for _ in passes:
+        result = await case.reconciler.reconcile(KEY)
+        assert isinstance(result, Done)
+        assert result.after is not None
+        pauses.append(result.after)
+    assert pauses[:QUIET_PASSES] == [CONFIRM_SECONDS] * QUIET_PASSES
+    assert pauses[-1] == 10.0
+    assert pauses == sorted(pauses)
+
+
+async def test_a_deleted_object_leaves_the_store_at_once(given: Given) -> None:
+    case = given(Plan(writes=(Delete(Ref("v1", "Service", "digits", "team")),)))
+    case.reconciler.store.put(make_object("Service", "digits", owner="digits"))
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.reconciler.store.get("Service", "team", "digits") is None
+
+
+@pytest.mark.parametrize(
+    "model",
+    [make_model("other"), {**make_model(), "metadata": {**make_model()["metadata"], "deletionTimestamp": "now"}}],
+)
+async def test_what_is_gone_or_going_is_left_alone(given: Given, model: dict[str, Any]) -> None:
+    case = given(Plan(writes=(SERVICE,)), model=model)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.cluster.writes == []
+
+
+async def test_without_the_lease_nothing_is_written(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)))
+    case.lead["left"] = -1.0
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.cluster.writes == []
+
+
+async def test_a_lease_lost_between_two_writes_stops_the_second(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE, ROUTE), events=(Event("Started", "now"),)))
+
+    def lose() -> None:
+        case.lead["left"] = 0.0
+
+    case.cluster.before_write = lose
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert case.cluster.writes == [("Apply", "Service")]
+    assert case.cluster.events == []
+
+
+def failing(error: errors.ApiError, kind: str = "HTTPRoute") -> Callable[[Write], errors.ApiError | None]:
+    def refuse(write: Write) -> errors.ApiError | None:
+        return error if not isinstance(write, Delete) and write.manifest["kind"] == kind else None
+
+    return refuse
+
+
+@pytest.mark.parametrize("error", [errors.Conflict("409"), errors.Unavailable("503")])
+async def test_what_passes_is_tried_again_without_a_word_in_the_status(given: Given, error: errors.ApiError) -> None:
+    case = given(Plan(writes=(SERVICE, ROUTE, STATUS)), refuse=failing(error))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert case.cluster.writes == [("Apply", "Service")]
+    assert case.sample("sluice_api_errors_total", kind="HTTPRoute", error=type(error).__name__) == 1
+
+
+@pytest.mark.parametrize("error", [errors.Denied("403: httproutes"), errors.Refused("422: spec.rules")])
+async def test_what_does_not_pass_becomes_a_condition(given: Given, error: errors.ApiError) -> None:
+    case = given(Plan(writes=(SERVICE, ROUTE, STATUS)), refuse=failing(error))
+    result = await case.reconciler.reconcile(KEY)
+    assert isinstance(result, Done)
+    assert result.after is not None
+    assert 0 < result.after <= FAILED_SECONDS
+    assert case.cluster.writes == [("Apply", "Service"), ("ApplyStatus", "ModelDeployment")]
+    assert str(error) in said(case.cluster.stored[("ModelDeployment", "team", "digits")])
+    await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == 1
+
+
+def said(model: Object) -> str:
+    return " ".join(
+        condition["message"] for condition in model["status"]["conditions"] if condition["status"] == "True"
+    )
+
+
+async def test_a_status_that_cannot_be_written_either_is_only_logged(
+    given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = given(Plan(writes=(ROUTE,)), refuse=lambda _: errors.Denied("403: all"))
+    assert isinstance(await case.reconciler.reconcile(KEY), Done)
+    assert "cannot report it in the status either" in caplog.text
+
+
+async def test_a_model_that_vanishes_during_a_pass_is_not_made_a_fuss_of(
+    given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = given(Plan(writes=(SERVICE,)), refuse=lambda _: errors.Missing("404: the namespace goes"))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert case.cluster.events == []
+    assert len(caplog.records) == 1
+
+
+async def test_a_defect_is_logged_once_with_its_place_and_tried_again_later(
+    given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = given(ZeroDivisionError("weights"))
+    with caplog.at_level(logging.WARNING):
+        assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+        assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+    assert caplog.text.count("ZeroDivisionError: weights") == 1
+    assert caplog.text.count("Traceback") == 1
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="error") == 2
+
+
+async def test_a_spec_that_slipped_through_is_a_condition_with_the_field(given: Given) -> None:
+    model = make_model()
+    model["spec"]["replicas"] = "many"
+    case = given(ZeroDivisionError("must not be asked"), model=model)
+    assert isinstance(await case.reconciler.reconcile(KEY), Done)
+    assert "spec.replicas" in said(case.cluster.stored[("ModelDeployment", "team", "digits")])
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.cluster.writes == [("ApplyStatus", "ModelDeployment")]
+
+
+async def test_ends_and_verdicts_of_rollouts_are_counted(given: Given) -> None:
+    def status(**fields: str) -> ApplyStatus:
+        return ApplyStatus({"apiVersion": API_VERSION, "kind": "ModelRollout", "metadata": META, "status": fields})
+
+    plans = [Plan(writes=(status(verdict="Wait"),)), Plan(writes=(status(verdict="Advance", outcome="Promoted"),))]
+    case = given(*plans, plans[-1])
+    for _ in range(3):
+        await case.reconciler.reconcile(KEY)
+    assert case.sample("sluice_verdicts_total", verdict="Wait") == 1
+    assert case.sample("sluice_rollouts_total", outcome="Promoted") == 1
+
+
+def test_woken_is_false_only_for_nobody() -> None:
+    assert not Woken()
+    assert Woken(spread=True)
+    assert Woken(frozenset({KEY}))

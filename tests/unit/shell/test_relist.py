@@ -1,0 +1,109 @@
+"""Lists: what a watch missed is found, and a kind that cannot be read is named without harm to the others."""
+
+import asyncio
+
+import pytest
+
+from sluice import errors
+from sluice.adapters.kube import WATCHED
+from sluice.shell.relist import INTERVAL_SECONDS, Relister
+from sluice.shell.store import Key, Store, Woken
+from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
+
+
+def make_relister(
+    lists: FakeLists, store: Store, woken: list[Woken], *, interval_seconds: float = INTERVAL_SECONDS
+) -> Relister:
+    monotonic = asyncio.get_running_loop().time
+    return Relister(lists, store, wake=woken.append, monotonic=monotonic, interval_seconds=interval_seconds)
+
+
+async def test_a_deletion_that_no_event_told_of_is_found() -> None:
+    store, woken = make_store(), list[Woken]()
+    store.put(make_model())
+    store.put(make_object("Service", "digits-a", owner="digits"))
+    relister = make_relister(FakeLists({"ModelDeployment": [make_model()]}), store, woken)
+    await relister.refresh()
+    assert store.get("Service", "team", "digits-a") is None
+    assert store.keys() == (Key("team", "digits"),)
+    assert Woken(frozenset({Key("team", "digits")})) in woken
+    assert relister.problem is None
+    assert relister.complete.is_set()
+
+
+async def test_nothing_is_ready_before_every_kind_is_known() -> None:
+    lists = FakeLists({"Pod": errors.Unavailable("503")})
+    relister = make_relister(lists, make_store(), [])
+    assert relister.problem is not None
+    await relister.refresh()
+    assert relister.problem == "not listed yet: Pod"
+    assert not relister.complete.is_set()
+    lists.collections.clear()
+    await relister.refresh()
+    assert relister.problem is None
+
+
+async def test_a_forbidden_kind_is_named_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    store = make_store()
+    lists = FakeLists({"Pod": errors.Denied("403: pods"), "Service": [make_object("Service", "s", owner="digits")]})
+    relister = make_relister(lists, store, [])
+    await relister.refresh()
+    await relister.refresh()
+    store.put(make_model())
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert world.forbidden == ("pods",)
+    assert relister.usable == {resource.kind for resource in WATCHED} - {"Pod"}
+    assert relister.problem is None
+    assert caplog.text.count("grant get, list and watch") == 1
+
+
+async def test_the_gateway_api_may_be_absent_and_appear_later() -> None:
+    store, woken = make_store(), list[Woken]()
+    store.put(make_model())
+    lists = FakeLists({"ModelDeployment": [make_model()], "HTTPRoute": errors.Missing("404")})
+    relister = make_relister(lists, store, woken)
+    await relister.refresh()
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert not world.gateway_api
+    assert relister.problem is None
+    relister.changed.clear()
+    woken.clear()
+    del lists.collections["HTTPRoute"]
+    await relister.refresh()
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert world.gateway_api
+    assert relister.changed.is_set()
+    assert Woken(spread=True) in woken
+
+
+async def test_an_absent_crd_of_our_own_is_a_problem() -> None:
+    relister = make_relister(FakeLists({"ModelRollout": errors.Missing("404")}), make_store(), [])
+    await relister.refresh()
+    assert relister.problem == "the cluster does not serve ModelRollout; install the CRDs"
+
+
+async def test_every_kind_is_listed_again_after_the_interval() -> None:
+    lists = FakeLists()
+    task = asyncio.create_task(make_relister(lists, make_store(), [], interval_seconds=0.02).run())
+    await eventually(lambda: all(lists.asked.count(resource.kind) >= 3 for resource in WATCHED))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_many_requests_of_a_watch_are_one_list() -> None:
+    lists = FakeLists()
+    relister = make_relister(lists, make_store(), [])
+    task = asyncio.create_task(relister.run())
+    await eventually(relister.complete.is_set)
+    for _ in range(100):
+        relister.request("Pod")
+    relister.request("Unknown")
+    await eventually(lambda: lists.asked.count("Pod") == 2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert lists.asked.count("Pod") == 2

@@ -1,0 +1,182 @@
+"""The store: newest version wins, in whatever order news arrives; deletions are never lost; only interested keys wake."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.core.snapshot import Object
+from sluice.shell.store import NOBODY, Identity, Key, Store, Woken
+from tests.unit.shell.builders import make_model, make_object, make_store
+
+DIGITS = Key("team", "digits")
+
+
+def woken(*names: str) -> Woken:
+    return Woken(frozenset(Key("team", name) for name in names))
+
+
+def names(objects: tuple[Object, ...]) -> list[str]:
+    return [item["metadata"]["name"] for item in objects]
+
+
+def test_the_echo_of_an_own_write_wakes_nobody() -> None:
+    store = make_store()
+    assert store.put(make_model(version=5)) == woken("digits")
+    assert store.put(make_model(version=5)) == NOBODY
+
+
+def test_a_late_event_does_not_bring_back_an_old_version() -> None:
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", version=7, spec={"port": 2}))
+    assert store.put(make_object("Service", "digits-a", owner="digits", version=6, spec={"port": 1})) == NOBODY
+    kept = store.get("Service", "team", "digits-a")
+    assert kept is not None
+    assert kept["spec"] == {"port": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        ({"spec": {"replicas": 2}}, woken("digits")),
+        ({"status": {"readyReplicas": 1}}, woken("digits")),
+        ({"status": {"conditions": [{"type": "Available", "status": "True", "lastUpdateTime": "t2"}]}}, NOBODY),
+        ({"status": {"unavailableReplicas": 1}}, NOBODY),
+    ],
+)
+def test_only_what_a_decision_sees_wakes(change: dict[str, Any], want: Woken) -> None:
+    before: dict[str, Any] = {
+        "spec": {"replicas": 1},
+        "status": {"conditions": [{"type": "Available", "status": "True", "lastUpdateTime": "t1"}]},
+    }
+    after = {**before, **change}
+    if "conditions" not in after["status"]:
+        after["status"] = {**after["status"], **before["status"]}
+    store = make_store()
+    store.put(make_object("Deployment", "digits-a", owner="digits", version=1, **before))
+    assert store.put(make_object("Deployment", "digits-a", owner="digits", version=2, **after)) == want
+
+
+def test_a_count_of_attached_routes_wakes_nobody_and_a_condition_wakes_everybody() -> None:
+    def gateway(version: int, attached: int, programmed: str) -> dict[str, Any]:
+        status = {
+            "listeners": [{"name": "http", "attachedRoutes": attached}],
+            "conditions": [{"type": "Programmed", "status": programmed}],
+        }
+        return make_object("Gateway", "models", version=version, status=status)
+
+    store = make_store()
+    store.put(gateway(1, 1, "True"))
+    assert store.put(gateway(2, 2, "True")) == NOBODY
+    assert store.put(gateway(3, 2, "False")) == Woken(spread=True)
+
+
+def test_a_world_has_what_is_labelled_and_shared_and_nothing_else() -> None:
+    store = make_store()
+    for item in (
+        make_model(),
+        make_model("other"),
+        make_object("Service", "digits-a", owner="digits"),
+        make_object("Pod", "p", owner="other"),
+        make_object("Service", "foreign", owner="digits", namespace="elsewhere"),
+        make_object("ServingRuntime", "triton", namespace=""),
+        make_object("RolloutPolicy", "default", namespace=""),
+        make_object("Gateway", "models"),
+    ):
+        store.put(item)
+    world = store.world(DIGITS, 12.0)
+    assert world is not None
+    assert world.now == 12.0
+    assert names(world.owned) == ["digits-a"]
+    assert (names(world.runtimes), names(world.policies), names(world.gateways)) == (
+        ["triton"],
+        ["default"],
+        ["models"],
+    )
+    assert world.rivals == ()
+    assert store.world(Key("team", "absent"), 12.0) is None
+
+
+def test_models_with_the_same_host_name_know_and_wake_each_other() -> None:
+    store = make_store()
+    store.put(make_model("a", hostnames=["x.test"]))
+    assert store.put(make_model("b", hostnames=["x.test", "y.test"])) == woken("a", "b")
+    world = store.world(Key("team", "a"), 0.0)
+    assert world is not None
+    assert names(world.rivals) == ["b"]
+    assert store.put(make_model("b", hostnames=["y.test"], version=2)) == woken("a", "b")
+    world = store.world(Key("team", "a"), 0.0)
+    assert world is not None
+    assert world.rivals == ()
+
+
+def test_the_default_host_name_has_rivals_too() -> None:
+    store = make_store()
+    store.put(make_model("a"))
+    assert store.put(make_model("b", hostnames=["a.team.models.test"])) == woken("a", "b")
+
+
+def test_the_deletion_of_a_predecessor_does_not_remove_its_successor() -> None:
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", uid="new", version=9))
+    assert store.drop(make_object("Service", "digits-a", owner="digits", uid="old", version=8)) == NOBODY
+    assert store.drop(make_object("Service", "digits-a", owner="digits", uid="new", version=10)) == woken("digits")
+    assert store.get("Service", "team", "digits-a") is None
+
+
+def test_a_list_finds_deletions_but_not_in_what_is_newer_than_itself() -> None:
+    store = make_store()
+    store.put(make_object("Service", "kept", owner="digits", version=3))
+    store.put(make_object("Service", "gone", owner="digits", version=4))
+    store.put(make_object("Service", "reborn", owner="other", uid="old", version=4))
+    store.put(make_object("Service", "newer", owner="digits", version=51))
+    listed = {Identity("Service", "team", "kept"): "Service-kept", Identity("Service", "team", "reborn"): "new"}
+    assert store.replace("Service", listed, "50") == woken("digits", "other")
+    assert [store.get("Service", "team", name) is not None for name in ("kept", "gone", "reborn", "newer")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_kind_that_is_gone_takes_all_its_objects() -> None:
+    store = make_store()
+    store.put(make_object("HTTPRoute", "digits", owner="digits", version=99))
+    assert store.replace("HTTPRoute", {}, None) == woken("digits")
+    assert store.count("HTTPRoute") == 0
+
+
+Change = tuple[str, int, int]
+"""(what, slot, version)"""
+CHANGES = st.lists(st.tuples(st.sampled_from(["put", "drop"]), st.integers(0, 2), st.integers(1, 9)), max_size=30)
+
+
+def replayed(store: Store, changes: list[Change]) -> dict[str, Object]:
+    for what, slot, version in changes:
+        item = make_object("Service", f"s{slot}", owner=f"m{version % 2}", version=version)
+        store.drop(item) if what == "drop" else store.put(item)
+    return {name: kept for name in ("s0", "s1", "s2") if (kept := store.get("Service", "team", name)) is not None}
+
+
+@given(CHANGES)
+def test_replaying_events_again_ends_in_the_same_state(changes: list[Change]) -> None:
+    puts = [change for change in changes if change[0] == "put"]
+    once, store = replayed(make_store(), puts), make_store()
+    replayed(store, puts)
+    assert replayed(store, puts) == once
+
+
+@given(CHANGES)
+def test_the_index_by_owner_never_differs_from_the_objects(changes: list[Change]) -> None:
+    store = make_store()
+    for name in ("m0", "m1"):
+        store.put(make_model(name))
+    kept = replayed(store, changes)
+    indexed = []
+    for owner in ("m0", "m1"):
+        world = store.world(Key("team", owner), 0.0)
+        assert world is not None
+        indexed += names(world.owned)
+    assert sorted(indexed) == sorted(kept)

@@ -1,0 +1,50 @@
+"""Probes, metrics and log, as a kubelet, a Prometheus and a log collector see them."""
+
+import json
+import logging
+import socket
+
+import httpx
+import pytest
+
+from sluice.shell import telemetry
+from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("separate", [True, False])
+async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
+    problems: dict[str, str | None] = {"live": None, "ready": "not listed yet: Pod"}
+    measures = Telemetry()
+    measures.gauge("sluice_leader", "1 on the replica that writes.", lambda: 1.0)
+    probes = free_port()
+    metrics = free_port() if separate else probes
+    health = Health(live=lambda: problems["live"], ready=lambda: problems["ready"])
+    runners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=metrics)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answers = [await client.get(f"http://127.0.0.1:{probes}/{path}") for path in ("healthz", "readyz")]
+        scraped = await client.get(f"http://127.0.0.1:{metrics}/metrics")
+    for runner in runners:
+        await runner.cleanup()
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok"), (503, "not listed yet: Pod")]
+    assert "sluice_leader 1.0" in scraped.text
+    assert "process_resident_memory_bytes" in scraped.text
+
+
+def test_a_log_line_is_one_json_object_with_the_fields_of_the_call() -> None:
+    try:
+        raise ValueError("line one\nline two")
+    except ValueError as error:
+        record = logging.LogRecord("sluice", logging.WARNING, "f", 1, "lost %s", ("x",), (type(error), error, None))
+    record.model = "team/digits"
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    entry = json.loads(line)
+    assert (entry["level"], entry["message"], entry["model"]) == ("warning", "lost x", "team/digits")
+    assert "ValueError: line one" in entry["traceback"]
+    assert entry["time"].endswith("Z")

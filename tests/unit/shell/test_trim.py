@@ -1,0 +1,58 @@
+"""Trimming: what decisions read stays, what nobody reads goes."""
+
+from typing import Any
+
+from sluice.shell.trim import LAST_APPLIED, trimmed
+from tests.unit.shell.builders import make_object
+
+
+def test_metadata_loses_what_only_the_server_and_kubectl_use() -> None:
+    raw = make_object("ModelDeployment", "digits", spec={"a": 1}, status={"b": 2})
+    raw["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "mine": "1"}, "generation": 3}
+    kept = trimmed(raw)
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"mine": "1"}
+    assert kept["metadata"]["generation"] == 3
+    assert (kept["spec"], kept["status"]) == ({"a": 1}, {"b": 2})
+
+
+def test_a_pod_keeps_what_tells_its_state() -> None:
+    container: dict[str, Any] = {"name": "server", "image": "i", "env": [{"name": "X", "value": "1"}], "resources": {}}
+    state = {
+        "name": "server",
+        "image": "i@sha256",
+        "ready": False,
+        "restartCount": 2,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1}},
+        "containerID": "containerd://1",
+    }
+    pod = make_object(
+        "Pod",
+        "p",
+        owner="digits",
+        spec={"containers": [container], "nodeName": "n", "volumes": [{}]},
+        status={
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "containerStatuses": [state],
+            "conditions": [{"type": "Ready"}],
+        },
+    )
+    kept = trimmed(pod)
+    assert kept["spec"] == {"initContainers": [], "containers": [{"name": "server", "image": "i"}]}
+    assert kept["status"]["containerStatuses"] == [{key: state[key] for key in state if key != "containerID"}]
+    assert kept["status"]["phase"] == "Running"
+    assert kept["status"]["conditions"] == [{"type": "Ready"}]
+    assert "podIP" not in kept["status"]
+
+
+def test_the_original_is_not_changed_and_equal_strings_are_shared() -> None:
+    def service(name: str) -> dict[str, Any]:
+        return make_object("Service", name, spec={"clusterIP" + "": "10.0.0." + "1"}, status={"loadBalancer": {}})
+
+    raw = service("a")
+    one, other = trimmed(raw), trimmed(service("b"))
+    assert raw["status"] == {"loadBalancer": {}}
+    assert one["status"] == {}
+    assert one["spec"]["clusterIP"] is other["spec"]["clusterIP"]

@@ -1,0 +1,124 @@
+"""The watches: what an event does, how kopf is configured, and that it is started again with what can be watched."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+from kubernetes.aio.client import Configuration
+
+from sluice import errors
+from sluice.adapters.kube import BY_KIND, WATCHED, Resource
+from sluice.shell import watch
+from sluice.shell.relist import Relister
+from sluice.shell.store import NOBODY, Key, Woken
+from sluice.shell.telemetry import Telemetry
+from sluice.shell.watch import Forgetful, Inlet, NoDiff, Watcher
+from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
+
+OURS = Woken(frozenset({Key("team", "digits")}))
+
+
+async def test_an_event_changes_the_store_and_wakes_its_model() -> None:
+    store, woken, measures = make_store(), list[Woken](), Telemetry()
+    relister = Relister(FakeLists(), store, wake=woken.append, monotonic=asyncio.get_running_loop().time)
+    inlet = Inlet(store, relister, measures, woken.append)
+    pod = make_object("Pod", "p", owner="digits", version=3)
+    inlet.deliver("ADDED", pod)
+    inlet.deliver("MODIFIED", pod)
+    inlet.deliver("DELETED", make_object("Pod", "p", owner="digits", version=4))
+    assert woken == [OURS, NOBODY, OURS]
+    assert store.count("Pod") == 0
+    assert measures.registry.get_sample_value("sluice_watch_events_total", {"kind": "Pod"}) == 3
+
+
+async def test_what_a_restarted_watch_lists_asks_for_a_list_of_our_own() -> None:
+    store, lists = make_store(), FakeLists()
+    relister = Relister(lists, store, wake=lambda _: None, monotonic=asyncio.get_running_loop().time)
+    task = asyncio.create_task(relister.run())
+    await eventually(relister.complete.is_set)
+    Inlet(store, relister, Telemetry(), lambda _: None).deliver(None, make_model())
+    await eventually(lambda: lists.asked.count("ModelDeployment") == 2)
+    assert lists.asked.count("Pod") == 1
+    task.cancel()
+
+
+def test_kopf_only_watches() -> None:
+    settings = watch.settings_of(WATCHED)
+    assert not settings.posting.enabled
+    assert settings.scanning.disabled
+    assert isinstance(settings.persistence.diffbase_storage, NoDiff)
+    for timeout in ("server_timeout", "client_timeout", "connect_timeout", "inactivity_timeout"):
+        assert getattr(settings.watching, timeout) > 0
+    registry = watch.registry_of(WATCHED, lambda: asyncio.sleep(0, Configuration()), lambda *_: None)
+    assert len(registry._watching.get_all_handlers()) == len(WATCHED)
+    for others in (registry._changing, registry._spawning, registry._indexing):
+        assert others.get_all_handlers() == []
+
+
+async def test_kopf_keeps_nothing_of_an_object() -> None:
+    memories = Forgetful()
+    await memories.recall(make_object("Pod", "p"), noticed_by_listing=True, memobase=None)
+    assert list(memories.iter_all_memories()) == []
+
+
+@pytest.mark.parametrize(("token", "scheme"), [("bearer abc", "bearer"), ("Bearer abc", "Bearer"), ("abc", "Bearer")])
+def test_kopf_uses_our_credentials(token: str, scheme: str) -> None:
+    configuration = Configuration()
+    configuration.host = "https://10.0.0.1"
+    configuration.ssl_ca_cert = "/ca.crt"
+    configuration.api_key["BearerToken"] = token
+    connection = watch.connection_of(configuration)
+    assert (connection.server, connection.ca_path) == ("https://10.0.0.1", "/ca.crt")
+    assert (connection.scheme, connection.token) == (scheme, "abc")
+
+
+class FakeThread:
+    """Stands for kopf; ends when it is told to, by itself or by the watcher."""
+
+    started: ClassVar[list["FakeThread"]] = []
+
+    def __init__(self, resources: tuple[Resource, ...], *rest: Any) -> None:
+        self.kinds = {resource.kind for resource in resources}
+        self.ended: Callable[[], None] = rest[-1]
+        self.stop_flag = threading.Event()
+
+    def start(self) -> None:
+        self.started.append(self)
+
+    def is_alive(self) -> bool:
+        return not self.stop_flag.is_set()
+
+    def join(self, _: float) -> None:
+        assert self.stop_flag.is_set()
+
+
+async def test_kopf_is_started_again_when_it_ends_and_when_other_kinds_can_be_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = FakeThread.started = []
+    monkeypatch.setattr(watch, "KopfThread", FakeThread)
+    monkeypatch.setattr(watch, "FIRST_RESTART_SECONDS", 0.01)
+    lists, store = FakeLists({"Pod": errors.Denied("403")}), make_store()
+    monotonic = asyncio.get_running_loop().time
+    relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
+    await relister.refresh()
+    inlet = Inlet(store, relister, Telemetry(), lambda _: None)
+    watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
+    assert watcher.problem is not None
+    task = asyncio.create_task(watcher.run())
+    await eventually(lambda: len(started) == 1)
+    assert watcher.problem is None
+    assert started[0].kinds == set(BY_KIND) - {"Pod", "Lease", "Event"}
+    started[0].ended()
+    await eventually(lambda: len(started) == 2)
+    lists.collections.clear()
+    await relister.refresh()
+    await eventually(lambda: len(started) == 3)
+    assert "Pod" in started[2].kinds
+    assert [thread.is_alive() for thread in started] == [False, False, True]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not started[2].is_alive()
