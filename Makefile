@@ -8,9 +8,10 @@ CLUSTER ?= auto
 SCENARIO ?= default
 KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
+export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit simulation integration e2e bench bench-judge crds lab-up lab-down lab-status images clean
+.PHONY: help setup demo test test-full lint unit integration e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -19,7 +19,7 @@ from sluice.core.situation import Situation
 from sluice.core.snapshot import Object, Revision
 
 API_VERSIONS: Final = {"Deployment": "apps/v1", "Service": "v1", "ControllerRevision": "apps/v1"}
-SWAP_SETTLE_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +93,18 @@ def _retired(situation: Situation) -> Iterator[Revision]:
 def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Target | None:
     """Weights to write; None while there is nothing to send requests to, or no way to."""
     snapshot = situation.snapshot
-    if situation.stable is None or not snapshot.gateway_api or snapshot.hostname_taken is not None:
+    if situation.stable is None or not snapshot.gateway_api:
+        return None
+    if snapshot.hostname_taken is not None and snapshot.route is None:
         return None
     shares = weights.wanted_shares(stable=situation.stable, candidate=candidate_of(situation), rollout=situation.active)
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
-    target = weights.target(route=snapshot.route, shares=shares, leaving=frozenset(drained | unknown))
-    if _settle_left(situation) > 0 and not target.intermediate and snapshot.route is not None:
+    if snapshot.route is not None and _settle_left(situation) > 0:
         return weights.Target(snapshot.route.weights, intermediate=True)
-    return target
+    return weights.target(route=snapshot.route, shares=shares, leaving=frozenset(drained | unknown))
 
 
 def _observed_shares(situation: Situation) -> Mapping[str, int]:
@@ -116,14 +117,24 @@ def _route_writes(situation: Situation, target: weights.Target | None) -> Iterat
         return
     snapshot = situation.snapshot
     manifest = route.desired_route(snapshot.deployment, snapshot.config, target.weights)
+    manifest["spec"] |= _kept_address(situation)
     if target.intermediate:
-        until = _settle_until(situation) or snapshot.now + SWAP_SETTLE_SECONDS
+        until = _settle_until(situation) if _settle_left(situation) > 0 else None
+        until = until or snapshot.now + SETTLE_SECONDS
         manifest["metadata"]["annotations"] = {ANNOTATION_SETTLE_UNTIL: f"{until:.0f}"}
     yield from _apply_if_needed(situation, manifest)
 
 
+def _kept_address(situation: Situation) -> Mapping[str, Any]:
+    """What stays of the route's address because the one that is asked for cannot be had: stable serves on, weights move."""
+    snapshot = situation.snapshot
+    spec = snapshot.objects.get(("HTTPRoute", snapshot.name), {}).get("spec", {})
+    kept = {"parentRefs": not snapshot.gateway_exists, "hostnames": snapshot.hostname_taken is not None}
+    return {part: spec[part] for part, stays in kept.items() if stays and part in spec}
+
+
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
-"""Epoch seconds until which a route in the middle of a swap is left as it is."""
+"""Epoch seconds until which a route in an intermediate state is left as it is."""
 
 
 def _settle_until(situation: Situation) -> float | None:
@@ -133,12 +144,12 @@ def _settle_until(situation: Situation) -> float | None:
 
 
 def _settle_left(situation: Situation) -> float:
-    """Seconds that a swap still has to settle; counts only once the gateway has accepted it."""
+    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it."""
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
         return 0.0
     if not observed.programmed:
-        return SWAP_SETTLE_SECONDS
+        return SETTLE_SECONDS
     return max(0.0, until - situation.snapshot.now)
 
 
@@ -251,5 +262,5 @@ def _look_again(situation: Situation, retired: tuple[Revision, ...], target: wei
     if left > 0:
         waits.append(left)
     elif target is not None and target.intermediate:
-        waits.append(SWAP_SETTLE_SECONDS)
+        waits.append(SETTLE_SECONDS)
     return min(waits) if waits else None

@@ -85,7 +85,8 @@ def decide(snapshot: Snapshot, answers: Answers) -> Plan:
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
         status = report.status(done.situation, done.refusal, done.judgement, kids.shares)
         writes += _status_writes(snapshot.deployment, status)
-        events += report.events(snapshot.deployment.status, status)
+        told = {event.reason for event in events}
+        events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
     return Plan(
         writes=tuple(writes),
         events=tuple(events),

@@ -27,6 +27,9 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     "UnsupportedModel": "check that spec.model.format and the files at spec.model.uri belong together",
     "VolumeTooSmall": "the node needs more ephemeral storage for this model",
 }
+LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
+    "ModelNotLoadable": "check that the file at spec.model.uri is whole, and what spec.model.format says",
+}
 SCHEDULING_REMEDIES: Final = (
     ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
@@ -35,6 +38,7 @@ SCHEDULING_REMEDIES: Final = (
 )
 
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
+_LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
 _REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
 
@@ -174,6 +178,16 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
     return None
 
 
+def model_not_loadable(pod: Object, _now: float) -> Problem | None:
+    """The server ended because the model is none, and said so."""
+    for status in _statuses(pod, "containerStatuses"):
+        said = _LOADING.search(_last_end(status).get("message") or "")
+        if said:
+            reason, text = said.groups()
+            return Problem(reason, f"{_quoted(text)}; {LOADING_REMEDIES[reason]}")
+    return None
+
+
 def crash_looping(pod: Object, _now: float) -> Problem | None:
     """It ended and was started again, or waits for that; whichever of the two is seen now."""
     for status in _statuses(pod, "containerStatuses"):
@@ -209,6 +223,7 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
     container_not_created,
     out_of_memory,
     download_failed,
+    model_not_loadable,
     crash_looping,
     model_not_ready,
 )

@@ -79,13 +79,11 @@ def facts(situation: Situation, refusal: Refusal | Blocked | None, judgement: Ju
 
 
 def events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
-    """One event for every condition that turned bad, or changed its reason while bad, with the remedy."""
-    known = {(c.status, c.reason) for c in before.conditions}
+    """One event for every reason that a condition has turned bad for, with the remedy."""
+    known = {condition.reason for condition in before.conditions if _is_bad(condition)}
     for condition in after.conditions:
-        if not _is_bad(condition) or condition.reason in QUIET_REASONS:
-            continue
-        if (condition.status, condition.reason) not in known:
-            known.add((condition.status, condition.reason))
+        if _is_bad(condition) and condition.reason not in QUIET_REASONS | known:
+            known.add(condition.reason)
             yield Event(condition.reason, f"{condition.type}: {condition.message}", warning=True)
 
 

@@ -98,6 +98,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
          "restarts": 4},
         "CrashLoopBackOff", "container triton ended with exit code 1 (4 restarts): failed to load model; see",
     ),
+    "the file is no model": (
+        {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(1, "ModelNotLoadable: no protobuf")}}},
+        "ModelNotLoadable", "no protobuf; check that the file at spec.model.uri",
+    ),
     "server out of memory": (
         {"server": {**waiting("CrashLoopBackOff"), "lastState": {"terminated": ended(137, reason="OOMKilled")}}},
         "OOMKilled", "container triton needs more memory than its limit; raise spec.resources.limits.memory",

@@ -1,9 +1,11 @@
 """Weights on the route, in permille: what is wanted, and the way there that loses no request.
 
-A complete swap in one write (0/1000 to 1000/0) makes some gateways answer errors, and some name their series by the
-position of a backend. So every backend keeps its position, and a swap goes through a state in which both have weight:
+A gateway may learn of a route before it knows the endpoints of a backend that is new in it, a complete swap in one
+write (0/1000 to 1000/0) makes some gateways answer errors, and some name their series by the position of a backend. So
+every backend keeps its position, and there are two states to settle in:
 
-    1000/0  ──>  999/1 … wait until the gateway has settled …  ──>  0/1000  ──>  drained  ──>  the old one is removed
+    a new backend   1000     ──>  1000/0  … settle …  ──>  950/50
+    a swap          1000/0   ──>  999/1   … settle …  ──>  0/1000  ──>  drained  ──>  the old one is removed
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ class Target:
 
     weights: Weights
     intermediate: bool
-    """A swap is on its way: settle, then look again."""
+    """The gateway must settle in this state before the wanted one."""
 
 
 def wanted_shares(*, stable: Revision, candidate: Revision | None, rollout: ModelRollout | None) -> Mapping[str, int]:
@@ -55,12 +57,25 @@ def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset
     order = [name for name, _ in observed if name in shares or name not in leaving]
     order += [name for name in shares if name not in order]
     final = tuple((name, shares.get(name, 0)) for name in order)
-    if not _complete_swap(observed, final):
-        return Target(final, intermediate=False)
-    giving = [name for name, weight in observed if weight > 0]
-    taking = next(name for name, weight in final if weight > 0)
-    shared = dict.fromkeys(giving, 1) | {taking: WHOLE - len(giving)}
-    return Target(tuple((name, shared.get(name, 0)) for name in order), intermediate=True)
+    if _with_new_backend(observed, final):
+        before = dict(observed)
+        return Target(tuple((name, before.get(name, 0)) for name in order), intermediate=True)
+    if _complete_swap(observed, final):
+        giving = [name for name, weight in observed if weight > 0]
+        taking = next(name for name, weight in final if weight > 0)
+        shared = dict.fromkeys(giving, 1) | {taking: WHOLE - len(giving)}
+        return Target(tuple((name, shared.get(name, 0)) for name in order), intermediate=True)
+    return Target(final, intermediate=False)
+
+
+def _with_new_backend(observed: Weights, final: Weights) -> bool:
+    """Whether a backend that the gateway does not know yet would get requests, while it can still serve without it.
+
+    Where somebody else has changed the weights so that they no longer sum to the whole, putting them back comes first.
+    """
+    known = {name for name, _ in observed}
+    kept = sum(weight for name, weight in observed if name in dict(final))
+    return kept == WHOLE and any(weight > 0 and name not in known for name, weight in final)
 
 
 def _complete_swap(observed: Weights, final: Weights) -> bool:

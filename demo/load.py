@@ -1,0 +1,200 @@
+"""The load client: real images through the gateway at a fixed rate, every request counted.
+
+It is an open loop: a request is sent when it is due, however slow the answers are, so that a slow version cannot lower
+its own load. Latency counts from when the request was due. Connections are kept alive, nothing is sent twice.
+
+    python -m demo.load --url http://127.0.0.1:8080 --host digits.default.example.com --model digits --seconds 60
+
+As a library, for tests:
+
+    with LoadClient(Target(url, host, model), rate=100) as client:
+        ...
+        client.counts().total.lost
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TextIO
+
+import aiohttp
+import prometheus_client
+
+from demo import counting, digits
+from demo.counting import Book, Counts, Exporter, Fate
+
+REVISION_HEADER: Final = "x-model-revision"
+DEFAULT_RATE: Final = 100.0
+REQUEST_TIMEOUT_SECONDS: Final = 10.0
+STOP_TIMEOUT_SECONDS: Final = REQUEST_TIMEOUT_SECONDS + 5
+# Shorter than any gateway's idle limit, so that a request never meets a connection that the other side just closes.
+KEEP_ALIVE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go: the gateway's address, the Host header that its route matches, and the served model's name."""
+
+    url: str
+    host: str
+    model: str
+
+    @property
+    def infer_url(self) -> str:
+        return f"{self.url.rstrip('/')}/v2/models/{self.model}/infer"
+
+
+class LoadClient:
+    """Sends in a thread of its own between `start()` and `stop()`.
+
+    metrics_port: where Prometheus finds the counters, on all addresses; None: nowhere, 0: any free port.
+    log: file that gets one JSON line a second and revision; None: none.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        rate: float = DEFAULT_RATE,
+        metrics_port: int | None = None,
+        log: Path | None = None,
+        seed: int = digits.SEED,
+    ) -> None:
+        if rate <= 0:
+            raise ValueError(f"rate: {rate} requests/s is not positive")
+        self._target = target
+        self._rate = rate
+        self._log = log
+        self._random = random.Random(seed)
+        self._book = Book()
+        self._exporter = Exporter()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load-client", daemon=True)
+        self._metrics_port = metrics_port
+        self.metrics_port = 0  # the real one, once started
+        self.worst_delay_seconds = 0.0  # how late the client itself was with a request: its machine is too busy
+
+        _, held_out = digits.split()
+        self._requests = tuple(zip(digits.infer_bodies(held_out), held_out.labels.tolist(), strict=True))
+
+    def start(self) -> Self:
+        if self._metrics_port is not None:
+            server, _ = prometheus_client.start_http_server(self._metrics_port, registry=self._exporter.registry)
+            self._metrics_server = server
+            self.metrics_port = server.server_port
+        self._thread.start()
+        return self
+
+    def stop(self) -> Counts:
+        """End after the requests under way are answered; the counts are final."""
+        self._stopping.set()
+        self._thread.join(STOP_TIMEOUT_SECONDS + 5)
+        if self.metrics_port:
+            self._metrics_server.shutdown()
+            self._metrics_server.server_close()
+            self.metrics_port = 0
+        return self.counts()
+
+    def counts(self) -> Counts:
+        return self._book.counts()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        asyncio.run(self._send_all())
+
+    async def _send_all(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        headers = {"Host": self._target.host, "Content-Type": "application/json"}
+        with self._open_log() as log:
+            async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
+                writer = asyncio.create_task(self._write_seconds(log))
+                await self._send_on_time(session)
+                writer.cancel()
+            self._write(log, before=time.time() + 1)
+
+    async def _send_on_time(self, session: aiohttp.ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        under_way: set[asyncio.Task[None]] = set()
+        number = 0
+        while not self._stopping.is_set():
+            due = began + number / self._rate
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self.worst_delay_seconds = max(self.worst_delay_seconds, loop.time() - due)
+            task = asyncio.create_task(self._send(session, due))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            number += 1
+        if under_way:
+            await asyncio.wait(under_way, timeout=STOP_TIMEOUT_SECONDS)
+
+    async def _send(self, session: aiohttp.ClientSession, due: float) -> None:
+        body, label = self._random.choice(self._requests)
+        revision, problem = counting.UNKNOWN_REVISION, ""
+        try:
+            async with session.post(self._target.infer_url, data=body) as response:
+                answer = await response.read()
+                revision = response.headers.get(REVISION_HEADER, counting.UNKNOWN_REVISION)
+                fate = counting.fate(response.status, answer, label)
+                if fate in (Fate.FAILED, Fate.LOST):
+                    problem = str(response.status)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            fate, problem = Fate.LOST, type(error).__name__
+        millis = (asyncio.get_running_loop().time() - due) * 1000
+        self._book.add(revision, fate, millis, problem)
+        self._exporter.add(revision, fate, millis)
+
+    def _open_log(self) -> contextlib.AbstractContextManager[TextIO | None]:
+        if self._log is None:
+            return contextlib.nullcontext()
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        return self._log.open("a")
+
+    async def _write_seconds(self, log: TextIO | None) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._write(log, before=time.time())
+
+    def _write(self, log: TextIO | None, *, before: float) -> None:
+        rows = self._book.take_seconds(before)
+        if log is not None:
+            log.writelines(json.dumps(row) + "\n" for row in rows)
+            log.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m demo.load", description="Send digits through the gateway.")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the gateway")
+    parser.add_argument("--host", required=True, help="Host header that the route matches")
+    parser.add_argument("--model", default="digits")
+    parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="requests a second")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--metrics-port", type=int, help="where Prometheus finds the counters; 0: any free port")
+    parser.add_argument("--log", type=Path, help="file for one JSON line a second and revision")
+    options = parser.parse_args()
+    target = Target(options.url, options.host, options.model)
+    client = LoadClient(target, rate=options.rate, metrics_port=options.metrics_port, log=options.log)
+    with client:
+        time.sleep(options.seconds)
+    final = client.counts()
+    rows = {revision or "(none)": tally.as_json() for revision, tally in final.by_revision.items()}
+    print(json.dumps({"revisions": rows, "worstDelaySeconds": client.worst_delay_seconds}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""The whole story on a real cluster: serve v1, then release one model after another under real traffic.
+
+    python -m demo [--cluster auto|lab|kind|current] [--scenario default|all] [--keep]
+
+Exit status 0 only if every release ended as expected and no request was lost.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from demo import cluster as clusters
+from demo import picture, release, setup, summary, watch
+from demo.cluster import Cluster, Kind
+from demo.load import LoadClient
+from demo.program import DemoError, Tools
+from demo.progress import CONSOLE, Narrator, live_view, say, step
+from demo.release import Observation, Plan, Result
+
+FOLDER: Final = clusters.ROOT / "build" / "demo"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # so that a killed demo cleans up as well
+    try:
+        return 0 if _tell(Kind(options.cluster), options.scenario, keep=options.keep) else 1
+    except DemoError as error:
+        CONSOLE.print(f"demo: {error}", style="red", markup=False)
+    except KeyboardInterrupt:
+        CONSOLE.print("demo: interrupted", style="red")
+    return 1
+
+
+def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
+    kind = clusters.chosen(wanted)
+    for name in ("requests.jsonl", "observations.json", "summary.json", "rollout.png"):
+        (FOLDER / name).unlink(missing_ok=True)
+    with step("train and export the five models"):
+        paths = setup.prepared_models()
+    with clusters.running(kind, keep=keep) as cluster:
+        try:
+            _prepare(cluster, paths)
+            return _release_all(cluster, release.SCENARIOS[scenario])
+        finally:
+            if keep:
+                say(
+                    f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits"
+                )
+            elif not cluster.started_here:
+                with step("take the demo out of the cluster"):
+                    setup.remove(cluster.tools)
+
+
+def _prepare(cluster: Cluster, paths: dict[str, Path]) -> None:
+    say(f"cluster: {cluster.kind.value}, gateway {cluster.gateway}")
+    with step("build the images"):
+        built = clusters.build_images(cluster)
+    with step("helm install sluice"):
+        setup.install_sluice(cluster, built)
+    with step("upload the models to the object store"):
+        setup.upload_models(cluster, paths)
+    with step("kubectl apply -f manifests/examples/digits.yaml, and wait"):
+        setup.serve_first_version(cluster)
+    setup.show_prediction(cluster, FOLDER)
+
+
+def _release_all(cluster: Cluster, plans: Sequence[Plan]) -> bool:
+    requests = FOLDER / "requests.jsonl"
+    client = LoadClient(setup.target(cluster), metrics_port=0, log=requests)
+    results: list[Result] = []
+    observations: list[Observation] = []
+    with client:
+        with step("send 100 requests/s and let Prometheus read the client's counters"):
+            setup.connect_feedback(cluster, client, setup.NAMESPACE)
+            setup.require_calm_machine(client)
+        for plan in plans:
+            seen: list[Observation] = []
+            results.append(_release(cluster.tools, client, plan, seen))
+            observations += seen
+            if not results[-1].outcome:
+                say(f"[red]{plan.model}: no outcome within {watch.DEADLINE_SECONDS:.0f} s[/red]; the story ends here")
+                break
+    counts = client.counts()
+    summary.write(results, counts, FOLDER / "summary.json")
+    picture.save_observations(observations, FOLDER / "observations.json")
+    if observations:
+        picture.draw(observations, requests, FOLDER / "rollout.png")
+    summary.show(CONSOLE, results, counts)
+    say(f"written: {FOLDER / 'summary.json'} and {FOLDER / 'rollout.png'}")
+    return summary.succeeded(results, counts)
+
+
+def _release(tools: Tools, client: LoadClient, plan: Plan, observations: list[Observation]) -> Result:
+    """Patch one line, follow the release to its outcome, and sum it up."""
+    say(f"[bold]release {plan.model}[/bold]: {plan.story}; expected: {plan.expected}")
+    before = client.counts()
+    since = watch.Baseline(time.time(), before.by_revision)
+    began = time.monotonic()
+    patch = json.dumps({"spec": {"model": {"uri": plan.uri}}})
+    arguments = ("modeldeployments.sluice.dev", setup.NAME, f"--namespace={setup.NAMESPACE}", "--type=merge")
+    tools.kubectl("patch", *arguments, f"--patch={patch}")
+    narrator = Narrator()
+    with live_view(tools, setup.NAME, setup.NAMESPACE) as drawn:
+        for seen in watch.follow(tools, client, plan, name=setup.NAME, namespace=setup.NAMESPACE, since=since):
+            observations.append(seen)
+            if not drawn:
+                narrator.see(seen)
+    after = client.counts().total
+    verdict = release.verdict_moment(observations)
+    return Result(
+        model=plan.model,
+        story=plan.story,
+        expected=plan.expected,
+        expected_decision=plan.decided_by,
+        outcome=observations[-1].outcome if observations else "",
+        seconds=time.monotonic() - began,
+        candidate_requests=verdict.candidate_requests if verdict else 0,
+        harmed_requests=verdict.harmed_requests if verdict else 0,
+        lost_requests=after.lost - before.total.lost,
+        model_failures=after.failed - before.total.failed,
+        decided_by=release.deciding_objective(observations),
+    )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Release models under real traffic.")
+    parser.add_argument("--cluster", choices=[kind.value for kind in Kind], default=Kind.AUTO.value)
+    parser.add_argument("--scenario", choices=list(release.SCENARIOS), default="default")
+    parser.add_argument("--keep", action="store_true", help="leave cluster and model running")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

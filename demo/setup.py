@@ -1,0 +1,193 @@
+"""What must stand before the first release: Sluice, the models in the object store, the first version, feedback."""
+
+import base64
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import boto3
+import yaml
+from botocore.exceptions import ClientError
+
+from demo import cluster as clusters
+from demo import digits, models
+from demo.cluster import Cluster
+from demo.load import LoadClient, Target
+from demo.program import DemoError, Tools
+from demo.progress import CONSOLE, ascii_image, say
+
+NAME: Final = "digits"
+NAMESPACE: Final = "default"
+RELEASE: Final = "sluice"
+OPERATOR_NAMESPACE: Final = "sluice-system"
+BUCKET: Final = "models"
+CREDENTIALS_SECRET: Final = "models-s3"
+EXAMPLES: Final = clusters.ROOT / "manifests" / "examples"
+RELAY: Final = EXAMPLES / "feedback-relay.yaml"
+STORE_SECRET: Final = ("storage", "object-store")
+STORE_IN_CLUSTER: Final = "http://object-store.storage:7070"
+REGION: Final = "us-east-1"
+
+WARM_UP_SECONDS: Final = 5.0
+MEASURE_SECONDS: Final = 15.0
+SLOW_MILLIS: Final = 50
+TOLERATED_SLOW_SHARE: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    key: str
+    secret: str
+
+
+def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
+    """CRDs, operator, default policy and the triton runtime by the chart, with the images that were built here."""
+    tools = cluster.tools
+    tools.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={clusters.ROOT / 'crds'}")
+    repository, _, tag = clusters.IMAGES["operator"].tag.rpartition(":")
+    values = {
+        "image.repository": repository,
+        "image.tag": tag,
+        r"podAnnotations.sluice\.dev/build": built["operator"],  # the tag stays, so this is what restarts the Pod
+        "config.gatewayUrl": cluster.gateway,
+        "config.storageInitializer.image": clusters.IMAGES["storage-initializer"].tag,
+        "runtimes.triton.image": clusters.IMAGES["triton"].tag,
+        "runtimes.triton.layout": "TritonPythonOnnx",
+    }
+    settings = [f"--set-string={key}={value}" for key, value in values.items()]
+    chart = str(clusters.ROOT / "charts" / "sluice")
+    where = [f"--namespace={OPERATOR_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s"]
+    tools.helm("upgrade", "--install", RELEASE, chart, *where, *settings)
+
+
+def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
+    """Put the models where users put theirs, and give the cluster the key to fetch them."""
+    credentials = _store_credentials(cluster.tools)
+    store = boto3.client(
+        "s3",
+        endpoint_url=cluster.object_store,
+        aws_access_key_id=credentials.key,
+        aws_secret_access_key=credentials.secret,
+        region_name=REGION,
+    )
+    try:
+        store.create_bucket(Bucket=BUCKET)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            raise
+    for name, path in paths.items():
+        store.upload_file(str(path), BUCKET, f"{NAME}/{name.removeprefix('v')}/model.onnx")
+    cluster.tools.apply(_credentials_secret(credentials))
+
+
+def _store_credentials(tools: Tools) -> Credentials:
+    namespace, name = STORE_SECRET
+    data = tools.get("secret", name, f"--namespace={namespace}")["data"]
+    return Credentials(
+        *(base64.b64decode(data[key]).decode() for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    )
+
+
+def _credentials_secret(credentials: Credentials) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": CREDENTIALS_SECRET, "namespace": NAMESPACE},
+            "stringData": {
+                "AWS_ACCESS_KEY_ID": credentials.key,
+                "AWS_SECRET_ACCESS_KEY": credentials.secret,
+                "AWS_ENDPOINT_URL": STORE_IN_CLUSTER,
+                "AWS_DEFAULT_REGION": REGION,
+            },
+        }
+    )
+
+
+def serve_first_version(cluster: Cluster) -> None:
+    tools = cluster.tools
+    forget_model(tools)
+    for manifest in ("digits-policy.yaml", "digits.yaml"):
+        tools.kubectl("apply", f"--filename={EXAMPLES / manifest}", f"--namespace={NAMESPACE}")
+    tools.plugin("wait", NAME, f"--namespace={NAMESPACE}", "--timeout=3m")
+
+
+def forget_model(tools: Tools) -> None:
+    """Delete what an earlier run of the demo left, and wait until it is gone."""
+    tools.kubectl(
+        "delete",
+        "modeldeployments.sluice.dev",
+        NAME,
+        f"--namespace={NAMESPACE}",
+        "--ignore-not-found",
+        "--timeout=120s",
+    )
+
+
+def show_prediction(cluster: Cluster, folder: Path) -> None:
+    """One image that the model never saw, sent through the gateway by the plugin."""
+    _, held_out = digits.split()
+    body = folder / "request.json"
+    body.parent.mkdir(parents=True, exist_ok=True)
+    body.write_bytes(digits.infer_bodies(held_out)[0])
+    answer = cluster.tools.plugin(
+        "predict", NAME, f"--namespace={NAMESPACE}", "-f", str(body), f"--gateway={cluster.gateway}"
+    )
+    CONSOLE.print(ascii_image(held_out.images[0]), markup=False)
+    CONSOLE.print(f"This is a {held_out.labels[0]}. The model says: {' '.join(answer.split())}", markup=False)
+
+
+def target(cluster: Cluster) -> Target:
+    url = cluster.tools.get("modeldeployments.sluice.dev", NAME, f"--namespace={NAMESPACE}")["status"]["url"]
+    host = url.partition("://")[2].split("/")[0].split(":")[0]
+    return Target(cluster.gateway, host, NAME)
+
+
+def connect_feedback(cluster: Cluster, client: LoadClient, namespace: str) -> None:
+    """Bring the client's counters to Prometheus, through a Pod that it finds by annotation."""
+    relay = yaml.safe_load(RELAY.read_text())
+    container = relay["spec"]["containers"][0]
+    container["image"] = clusters.IMAGES["storage-initializer"].tag
+    container["env"][0]["value"] = f"http://{cluster.own_address}:{client.metrics_port}/metrics"
+    cluster.tools.kubectl("delete", "pod", relay["metadata"]["name"], f"--namespace={namespace}", "--ignore-not-found")
+    relay["metadata"]["namespace"] = namespace
+    cluster.tools.apply(yaml.safe_dump(relay))
+    cluster.tools.kubectl(
+        "wait", f"pod/{relay['metadata']['name']}", f"--namespace={namespace}", "--for=condition=Ready", "--timeout=60s"
+    )
+
+
+def require_calm_machine(client: LoadClient) -> None:
+    """Measure the first version: where it is slow itself, latency cannot be judged. Raises DemoError then."""
+    time.sleep(WARM_UP_SECONDS)
+    before = client.counts().total
+    time.sleep(MEASURE_SECONDS)
+    after = client.counts().total
+    requests = after.requests - before.requests
+    slow = after.slower_than(SLOW_MILLIS) - before.slower_than(SLOW_MILLIS)
+    lost = after.lost - before.lost
+    say(f"v1: {requests} requests, {slow} over {SLOW_MILLIS} ms, {lost} lost, p95 {after.percentile_millis(95)} ms")
+    if not requests or lost:
+        raise DemoError(f"v1 does not serve: {lost} of {requests} requests lost ({dict(after.problems)})")
+    if slow > TOLERATED_SLOW_SHARE * requests:
+        raise DemoError(
+            f"this machine is too busy to judge latency: {100 * slow / requests:.1f} % of v1's answers took over "
+            f"{SLOW_MILLIS} ms, and more than {100 * TOLERATED_SLOW_SHARE:.0f} % blurs every verdict; "
+            "end other work on it and start the demo again"
+        )
+
+
+def remove(tools: Tools) -> None:
+    """Take the demo and Sluice out of a cluster that goes on living."""
+    forget_model(tools)
+    pod = yaml.safe_load(RELAY.read_text())["metadata"]["name"]
+    tools.kubectl(
+        "delete", f"pod/{pod}", f"secret/{CREDENTIALS_SECRET}", f"--namespace={NAMESPACE}", "--ignore-not-found"
+    )
+    tools.kubectl("delete", "rolloutpolicies.sluice.dev", "digits-demo", "--ignore-not-found")
+    tools.helm("uninstall", RELEASE, f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=120s")
+
+
+def prepared_models() -> dict[str, Path]:
+    return models.ensure(clusters.ROOT / models.FOLDER)

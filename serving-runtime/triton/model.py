@@ -1,0 +1,108 @@
+"""Triton Python-backend model that runs `model.onnx` beside this file with ONNX Runtime.
+
+It serves ONNX files on Triton builds that carry the Python backend only. Inputs and outputs are read from the graph, so
+that no configuration has to be written by hand. An exception of ONNX Runtime is not caught: Triton answers HTTP 500,
+which is what a defect of the model is. (A TritonError with INVALID_ARG would be a 400: the client's fault.)
+
+Environment: SLUICE_ONNX_THREADS, threads of one inference, default 1.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as pb_utils
+
+MODEL_FILE = "model.onnx"
+TERMINATION_LOG = Path("/dev/termination-log")
+
+TRITON_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+
+
+def open_session():
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("SLUICE_ONNX_THREADS", "1"))
+    options.inter_op_num_threads = 1
+    path = Path(__file__).with_name(MODEL_FILE)
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        tell_kubelet(f"ModelNotLoadable: ONNX Runtime cannot load {MODEL_FILE}: {error}")
+        raise
+
+
+def tell_kubelet(line):
+    """Leave one line as the container's termination message: Triton's own log ends with tables, not with the reason."""
+    with contextlib.suppress(OSError):
+        TERMINATION_LOG.write_text(" ".join(line.split())[:4096])
+
+
+def described(value):
+    """Triton's description of one ONNX input or output. Named or unknown dimensions become -1 (any size)."""
+    if value.type not in TRITON_TYPES:
+        raise ValueError(
+            f"{MODEL_FILE}: {value.name!r} has type {value.type}, which Triton cannot transport; "
+            "export with tensors only (skl2onnx: options={'zipmap': False})"
+        )
+    # Triton wants at least one dimension; a scalar is transported as [1].
+    dims = [size if isinstance(size, int) else -1 for size in value.shape] or [1]
+    return {"name": value.name, "data_type": TRITON_TYPES[value.type], "dims": dims}
+
+
+def from_triton(tensor):
+    """Triton's strings are bytes, those of ONNX Runtime are str."""
+    array = tensor.as_numpy()
+    if array.dtype != np.object_:
+        return array
+    return np.array([text.decode() for text in array.ravel()], dtype=np.object_).reshape(array.shape)
+
+
+def to_triton(name, array):
+    array = np.atleast_1d(np.asarray(array))
+    if array.dtype == np.object_:
+        array = np.array([text.encode() for text in array.ravel()], dtype=np.object_).reshape(array.shape)
+    return pb_utils.Tensor(name, array)
+
+
+class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        session = open_session()
+        # No batching by the server: one bad input would fail everybody's answer in its batch.
+        config.set_max_batch_size(0)
+        for value in session.get_inputs():
+            config.add_input(described(value))
+        for value in session.get_outputs():
+            config.add_output(described(value))
+        return config
+
+    def initialize(self, _args):
+        self.session = open_session()
+        self.scalars = {value.name for value in self.session.get_inputs() if not value.shape}
+
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        feed = {tensor.name(): from_triton(tensor) for tensor in request.inputs()}
+        for name in self.scalars & feed.keys():
+            feed[name] = feed[name].reshape(())
+        names = list(request.requested_output_names())
+        values = self.session.run(names, feed)
+        return pb_utils.InferenceResponse([to_triton(name, value) for name, value in zip(names, values, strict=True)])

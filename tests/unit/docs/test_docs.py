@@ -1,0 +1,169 @@
+"""The documentation names only what exists: files, headings, make targets, reasons, commands, metrics."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sluice.cli.app import app
+from sluice.core import podproblems, report
+from sluice.core.conditions import CONDITIONS
+from sluice.shell.telemetry import Telemetry
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+BUILT: Final = {"build", "dist", "node_modules"}
+PAGES: Final = sorted(
+    page
+    for page in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in BUILT for part in page.relative_to(ROOT).parts)
+)
+RUNBOOKS: Final = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+SOURCE: Final = "\n".join(path.read_text() for path in sorted((ROOT / "operator" / "sluice").rglob("*.py")))
+
+LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+CODE: Final = re.compile(r"`([^`\n]+)`")
+TOP: Final = ("operator", "tests", "docs", "lab", "demo", "charts", "manifests", "crds", "serving-runtime", ".ci")
+SLUICE: Final = ("core", "stats", "shell", "api", "adapters", "views", "cli")
+REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
+DECIDERS: Final = {"Decision", "Blocked", "Problem", "Fact", "_stalled", "_advance"}
+USED_NORMALS: Final = {"Scheduled"}
+"""Normal reasons of `CONDITIONS` that no more telling one replaces."""
+MACHINE_PATH: Final = re.compile(r"(?<![\w.}~-])/(?:work|root|home|tmp|Users)/")
+
+
+def title(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings as a link writes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def code_of(page: Path) -> Iterator[str]:
+    """Code spans, and the lines of code blocks."""
+    text = page.read_text()
+    for block in FENCE.findall(text):
+        yield from block.splitlines()[1:-1]
+    yield from CODE.findall(FENCE.sub("", text))
+
+
+def reasons_in_core() -> set[str]:
+    """What the core passes as a reason: literals, and the sets that name reasons of others."""
+    found = set(podproblems.DOWNLOAD_REMEDIES) | podproblems.NOT_PULLED | podproblems.NOT_CREATED | report.STALLING
+    for path in (ROOT / "operator" / "sluice" / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            found |= set(_literals(node))
+    return found | USED_NORMALS
+
+
+def _literals(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in DECIDERS:
+        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+        given = node.value.elts[:1]
+    else:
+        return
+    for part in given:
+        for leaf in ast.walk(part):
+            if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and REASON.fullmatch(leaf.value):
+                yield leaf.value
+
+
+def test_operator_is_no_package() -> None:
+    """The repository is on the path: with an `__init__.py` the folder would shadow the standard library's `operator`."""
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_there_are_pages() -> None:
+    assert {"README.md", "docs/architecture.md", "docs/runbooks/README.md"} <= set(map(title, PAGES))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(FENCE.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{title(page)}: {link} leads nowhere"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{title(page)}: {link}: there is no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_named_files_exist(page: Path) -> None:
+    for code in code_of(page):
+        for word in re.findall(r"[\w.-]+(?:/[\w.-]+)+/?", code):
+            first = word.split("/")[0]
+            if first in TOP and not code.startswith(("s3:", "http")):
+                assert (ROOT / word).exists(), f"{title(page)}: {word} does not exist"
+            elif first in SLUICE and word.endswith((".py", "/")):
+                assert (ROOT / "operator" / "sluice" / word).exists(), (
+                    f"{title(page)}: {word} is not in operator/sluice"
+                )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {name for code in code_of(page) for name in re.findall(r"(?:^|&& )make ([a-z][a-z0-9-]*)", code)}
+    assert named <= targets, f"{title(page)}: the Makefile has no target {', '.join(sorted(named - targets))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_plugin_commands_exist(page: Path) -> None:
+    commands = {command.name for command in app.registered_commands}
+    named = {word for code in code_of(page) for word in re.findall(r"kubectl sluice ([a-z]+)\b", code)}
+    assert named <= commands, f"{title(page)}: kubectl sluice has no command {', '.join(sorted(named - commands))}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_named_tests_exist(page: Path) -> None:
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for name in set(re.findall(r"`(test_\w+)`", page.read_text())):
+        assert f"def {name}(" in tests, f"{title(page)}: there is no test {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_no_path_of_a_machine(page: Path) -> None:
+    assert not MACHINE_PATH.search(page.read_text()), f"{title(page)} names a path of the machine it was written on"
+
+
+@pytest.mark.parametrize("page", RUNBOOKS, ids=title)
+def test_runbooks_name_reasons_of_the_code(page: Path) -> None:
+    words = {word for word in CODE.findall(FENCE.sub("", page.read_text())) if REASON.fullmatch(word)}
+    unknown = {word for word in words if not re.search(rf"\b{word}\b", SOURCE)}
+    assert words, f"{title(page)} names no reason"
+    assert not unknown, f"{title(page)}: not in operator/sluice: {', '.join(sorted(unknown))}"
+
+
+def test_every_reason_has_its_row_in_the_index_of_runbooks() -> None:
+    index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \|", index, re.MULTILINE)
+    named = {reason for row in rows for reason in CODE.findall(row)}
+    missing = reasons_in_core() - named
+    assert not missing, f"docs/runbooks/README.md: add rows for {', '.join(sorted(missing))}"
+
+
+def test_every_condition_is_explained() -> None:
+    index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
+    for declaration in CONDITIONS:
+        assert f"| `{declaration.type}` |" in index, f"docs/runbooks/README.md: explain {declaration.type}"
+
+
+def test_metrics_are_those_of_the_operator() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    named = set(re.findall(r"^\| `(sluice_\w+)`", page, re.MULTILINE))
+    own = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name
+        for metric in Telemetry().registry.collect()
+        if metric.name.startswith("sluice_")
+    }
+    gauges = set(re.findall(r'"(sluice_\w+)"', (ROOT / "operator" / "sluice" / "shell" / "app.py").read_text()))
+    assert named == own | gauges

@@ -1,0 +1,161 @@
+"""The downloader as its image runs it, against a real S3-compatible store on this machine.
+
+The packages are those of requirements.txt, staged as for the image. Skipped where the store's binary is not built.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+ROOT = Path(__file__).parents[3]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sluice"
+KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+OBJECTS = {
+    "digits/1/model.onnx": b"one",
+    "digits/10/model.onnx": b"ten",
+    "notes/readme.txt": b"no model",
+    "both/a.onnx": b"a",
+    "both/b.onnx": b"b",
+    "empty/nothing": b"",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: int
+    message: str  # what the kubelet would read
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Downloader:
+    site: Path
+    endpoint: str
+    folder: Path
+    environment: dict[str, str] = field(default_factory=lambda: dict(KEYS))
+
+    def run(self, uri: str, layout: str = "TritonPythonOnnx", **changes: str) -> Outcome:
+        log, models = self.folder / "termination-log", self.folder / "models"
+        log.write_text("")
+        command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
+        command += ["--destination", str(models), "--termination-log", str(log)]
+        environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.endpoint}
+        environment |= {"AWS_EC2_METADATA_DISABLED": "true"} | self.environment | changes
+        status = subprocess.run(command, env=environment, timeout=120, check=False).returncode
+        files = {str(path.relative_to(models)): path.read_bytes() for path in models.rglob("*") if path.is_file()}
+        return Outcome(status, log.read_text(), files)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not shutil.which("uv"):
+        pytest.skip("uv is not on the PATH")
+    stage = tmp_path_factory.mktemp("stage")
+    script = ROOT / "serving-runtime" / "stage.sh"
+    subprocess.run(
+        [script, "storage-initializer"], env=os.environ | {"SLUICE_STAGE": str(stage)}, check=True, timeout=300
+    )
+    return stage / "storage-initializer" / "site"
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    gateways = sorted(CACHE.glob("tools/versitygw-*/versitygw"))
+    if not gateways:
+        pytest.skip("versitygw is not built (python3 -m lab build)")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
+    command = [gateways[-1], "--port", f"127.0.0.1:{port}", "posix", tmp_path_factory.mktemp("store")]
+    store = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _fill(address)
+        yield address
+    finally:
+        store.terminate()
+        store.wait(10)
+
+
+def _fill(address: str) -> None:
+    """Put the objects; botocore's own retries wait until the store answers."""
+    settings = Config(retries={"max_attempts": 12, "mode": "standard"}, connect_timeout=2)
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=address,
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        region_name=KEYS["AWS_DEFAULT_REGION"],
+        config=settings,
+    )
+    try:
+        client.create_bucket(Bucket="models")
+    except BotoCoreError as error:
+        pytest.fail(f"the store did not start: {error}")
+    for key, body in OBJECTS.items():
+        client.put_object(Bucket="models", Key=key, Body=body)
+
+
+@pytest.fixture
+def downloader(site: Path, endpoint: str, tmp_path: Path) -> Downloader:
+    return Downloader(site, endpoint, tmp_path)
+
+
+def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(downloader: Downloader) -> None:
+    outcome = downloader.run("s3://models/digits/1")
+    assert (outcome.status, outcome.message) == (0, "")
+    assert set(outcome.files) == {"digits/config.pbtxt", "digits/1/model.onnx", "digits/1/model.py"}
+    assert outcome.files["digits/1/model.onnx"] == b"one"
+    server_code = ROOT / "serving-runtime" / "triton" / "model.py"
+    assert outcome.files["digits/1/model.py"] == server_code.read_bytes()
+
+
+def test_one_object_is_fetched_by_its_key(downloader: Downloader) -> None:
+    outcome = downloader.run("s3://models/both/b.onnx", "TritonRepository")
+    assert outcome.files["digits/1/model.onnx"] == b"b"
+    assert set(outcome.files) == {"digits/config.pbtxt", "digits/1/model.onnx"}
+
+
+def test_what_an_earlier_attempt_left_is_gone(downloader: Downloader) -> None:
+    downloader.run("s3://models/digits/1")
+    assert downloader.run("s3://models/notes", "Plain").files == {"readme.txt": b"no model"}
+
+
+FAILURES = {
+    "object": ("s3://models/digits/7", {}, "ObjectNotFound: s3://models/digits/7 does not exist"),
+    "only empty objects": ("s3://models/empty", {}, "ObjectNotFound: "),
+    "bucket": ("s3://nowhere/digits", {}, "ObjectNotFound: s3://nowhere/digits does not exist"),
+    "wrong secret": ("s3://models/digits/1", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "AccessDenied: "),
+    "unknown user": ("s3://models/digits/1", {"AWS_ACCESS_KEY_ID": "nobody"}, "AccessDenied: "),
+    "no keys": ("s3://models/digits/1", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "AccessDenied: "),
+    "store away": (
+        "s3://models/digits/1",
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        "StoreUnreachable: no connection to",
+    ),
+    "bad endpoint": ("s3://models/digits/1", {"AWS_ENDPOINT_URL": "store"}, "StoreUnreachable: "),
+    "no onnx": ("s3://models/notes", {}, "UnsupportedModel: no .onnx file among readme.txt"),
+    "two onnx": ("s3://models/both", {}, "UnsupportedModel: 2 .onnx files"),
+    "scheme": ("ftp://models/digits", {}, "UnsupportedModel: spec.model.uri 'ftp://models/digits'"),
+}
+
+
+@pytest.mark.parametrize(("uri", "changes", "message"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_one_line_with_its_reason_for_the_kubelet(
+    downloader: Downloader, uri: str, changes: dict[str, str], message: str
+) -> None:
+    outcome = downloader.run(uri, **changes)
+    assert outcome.status == 1
+    assert outcome.message.startswith(message)
+    assert "\n" not in outcome.message

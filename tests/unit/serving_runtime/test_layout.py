@@ -1,0 +1,89 @@
+"""The downloader's layouts: file names in, moves out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sluice_storage import layout
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.layout import Layout
+
+TRITON_LAYOUTS = (Layout.TRITON_REPOSITORY, Layout.TRITON_PYTHON_ONNX)
+
+MOVES = {
+    "one file": (["model.onnx"], [("model.onnx", "digits/1/model.onnx")]),
+    "another name": (["net.onnx"], [("net.onnx", "digits/1/model.onnx")]),
+    "weights in files of their own": (
+        ["net.onnx", "net.onnx.data"],
+        [("net.onnx", "digits/1/model.onnx"), ("net.onnx.data", "digits/1/net.onnx.data")],
+    ),
+    "in a folder, beside other things": (
+        ["README.md", "export/net.onnx", "export/weights/a.bin"],
+        [("export/net.onnx", "digits/1/model.onnx"), ("export/weights/a.bin", "digits/1/weights/a.bin")],
+    ),
+    "a ready model folder": (
+        ["1/model.onnx", "config.pbtxt"],
+        [("1/model.onnx", "digits/1/model.onnx"), ("config.pbtxt", "digits/config.pbtxt")],
+    ),
+    "a ready model folder without configuration": (["3/model.onnx"], [("3/model.onnx", "digits/3/model.onnx")]),
+    "a ready repository of two models": (
+        ["digits/1/model.onnx", "digits/config.pbtxt", "scale/config.pbtxt"],
+        [(name, name) for name in ("digits/1/model.onnx", "digits/config.pbtxt", "scale/config.pbtxt")],
+    ),
+}
+
+
+@pytest.mark.parametrize("wanted", TRITON_LAYOUTS, ids=lambda wanted: wanted.value)
+@pytest.mark.parametrize(("files", "moves"), MOVES.values(), ids=MOVES.keys())
+def test_files_are_moved_to_where_triton_looks(files: list[str], moves: list[tuple[str, str]], wanted: Layout) -> None:
+    assert list(layout.arranged(files, wanted, "digits").moves) == moves
+
+
+def test_plain_onnx_gets_a_configuration_for_the_backend_of_its_layout() -> None:
+    plans = {wanted: layout.arranged(["a.onnx"], wanted, "digits") for wanted in TRITON_LAYOUTS}
+    texts = {wanted: dict(plan.texts)["digits/config.pbtxt"] for wanted, plan in plans.items()}
+    assert 'backend: "onnxruntime"' in texts[Layout.TRITON_REPOSITORY]
+    assert 'backend: "python"' in texts[Layout.TRITON_PYTHON_ONNX]
+    assert not [text for text in texts.values() if "dynamic_batching" in text or "max_batch_size: 0" not in text]
+    assert plans[Layout.TRITON_PYTHON_ONNX].server_code == "digits/1/model.py"
+    assert plans[Layout.TRITON_REPOSITORY].server_code == ""
+
+
+def test_a_ready_repository_is_taken_as_it_is() -> None:
+    plan = layout.arranged(["config.pbtxt", "1/model.py"], Layout.TRITON_PYTHON_ONNX, "digits")
+    assert (plan.texts, plan.server_code) == ((), "")
+
+
+REFUSED = {
+    "no onnx": (["model.pkl"], "digits", "no .onnx file among model.pkl"),
+    "two": (["a.onnx", "b.onnx"], "digits", "2 .onnx files: a.onnx, b.onnx"),
+    "many files": ([f"{i}.bin" for i in range(9)], "digits", "and 4 more"),
+    "a repository of other models": (["iris/1/model.onnx"], "digits", "no model 'digits', only iris"),
+    "a name that leaves the folder": (["a.onnx"], "../x", "cannot be a folder name"),
+}
+
+
+@pytest.mark.parametrize(("files", "name", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_fits_no_layout_is_refused_with_its_files(files: list[str], name: str, message: str) -> None:
+    with pytest.raises(DownloadError) as caught:
+        layout.arranged(files, Layout.TRITON_REPOSITORY, name)
+    assert caught.value.reason is Reason.UNSUPPORTED_MODEL
+    assert message in str(caught.value)
+
+
+PARTS = st.text("ab1.", min_size=1, max_size=4).filter(lambda part: part not in {".", ".."})
+PATHS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+
+
+@given(files=st.lists(PATHS, min_size=1, max_size=6, unique=True), wanted=st.sampled_from(list(Layout)))
+def test_no_two_files_go_to_one_place_and_triton_files_stay_below_a_model_folder(
+    files: list[str], wanted: Layout
+) -> None:
+    try:
+        plan = layout.arranged([*files, "net.onnx"], wanted, "digits")
+    except DownloadError:
+        return
+    targets = [target for _, target in plan.moves] + [target for target, _ in plan.texts]
+    assert len(set(targets)) == len(targets)
+    assert {source for source, _ in plan.moves} <= {*files, "net.onnx"}
+    if wanted is Layout.TRITON_REPOSITORY and plan.texts:
+        assert all(target.startswith("digits/") for target in targets)
