@@ -20,9 +20,12 @@ async def fetch_metadata(gateway: str, *, host: str, model: str, timeout_seconds
     address = urlsplit(gateway)
     try:
         async with tritonclient.http.aio.InferenceServerClient(
-            address.netloc + address.path, conn_timeout=timeout_seconds, ssl=address.scheme == "https",
+            address.netloc + address.path,
+            conn_timeout=timeout_seconds,
+            ssl=address.scheme == "https",
         ) as server:
-            raw = await server.get_model_metadata(model, headers={"Host": host})
+            # The client leaves compressed answers compressed, and gateways compress on their own.
+            raw = await server.get_model_metadata(model, headers={"Host": host, "Accept-Encoding": "identity"})
         return _parsed(raw)
     except InferenceServerException as error:
         raise MetadataUnavailable(f"{gateway} answered {error.status()} for the metadata of {model}") from error

@@ -16,7 +16,7 @@ from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.desired import route, workload
 from sluice.core.plan import Event
 from sluice.core.rollout.lifecycle import Refusal
-from sluice.core.situation import Blocked, Situation, find_runtime
+from sluice.core.situation import Blocked, Situation
 from sluice.core.snapshot import Revision, Snapshot
 
 STALLING = frozenset(
@@ -211,10 +211,15 @@ def _runtime_current(situation: Situation) -> Fact:
     stable = situation.stable
     if stable is None:
         return Fact(None, "NoStableVersion", "")
-    runtime = find_runtime(situation.snapshot)
-    if isinstance(runtime, Blocked):
-        return Fact(False, runtime.reason, f"{runtime.message}; {stable.name} keeps running from its pinned template")
-    if runtime.metadata.name == stable.runtime and workload.runtime_hash(runtime) != stable.runtime_hash:
+    runtime = next((r for r in situation.snapshot.runtimes if r.metadata.name == stable.runtime), None)
+    if runtime is None:
+        return Fact(
+            False,
+            "RuntimeNotFound",
+            f"ServingRuntime {stable.runtime} is gone; {stable.name} keeps running from its pinned template; "
+            "create it again, or name another one in spec.runtime.name",
+        )
+    if workload.runtime_hash(runtime) != stable.runtime_hash:
         return Fact(
             False,
             "NewerRuntime",

@@ -88,7 +88,7 @@ def abort_requested(moment: Moment) -> Decision | None:
 
 def fuse_blown(moment: Moment) -> Decision | None:
     problem = moment.candidate.problem
-    why = f": {problem.reason}: {problem.message}" if problem else ""
+    why = f": {problem.message}" if problem else ""
     restarts = max((pod.restarts for pod in moment.candidate.pods), default=0)
     if restarts >= FUSE_RESTARTS:
         return Decision(

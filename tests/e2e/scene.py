@@ -1,0 +1,191 @@
+"""One namespace of the cluster as a test sees it: deploy, release, steer, look, and tell what was there when it failed."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from demo import setup
+from demo.cluster import Cluster
+from demo.load import LoadClient, Target
+from demo.program import DemoError, Tools
+
+Object = dict[str, Any]
+Found = TypeVar("Found")
+
+POLL_SECONDS: Final = 1.0
+POLICY: Final = "e2e"
+DEPLOYMENTS: Final = "modeldeployments.sluice.dev"
+ROLLOUTS: Final = "modelrollouts.sluice.dev"
+OPERATOR: Final = "deployment/sluice"
+LOG_LINES: Final = 40
+
+
+def wait_until(look: Callable[[], Found | None], what: str, *, seconds: float) -> Found:
+    """The first true answer of `look`. Fails with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(POLL_SECONDS)
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+
+
+def uri(version: str) -> str:
+    """Where the fixtures put a model."""
+    return f"s3://{setup.BUCKET}/{setup.NAME}/{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A namespace with the credentials Secret in it."""
+
+    cluster: Cluster
+    namespace: str
+
+    @property
+    def tools(self) -> Tools:
+        return self.cluster.tools
+
+    @property
+    def where(self) -> str:
+        return f"--namespace={self.namespace}"
+
+    def apply(self, *objects: Object) -> None:
+        """Into this namespace, unless an object names another one."""
+        homed = ({**one, "metadata": {"namespace": self.namespace, **one["metadata"]}} for one in objects)
+        self.tools.apply(yaml.safe_dump_all(list(homed)))
+
+    def deploy(self, name: str, version: str, **spec: Any) -> None:
+        """A ModelDeployment of the version; `spec` is merged over the usual one, key by key."""
+        self.apply(manifest(name, version, **spec))
+
+    def deployment(self, name: str) -> Object:
+        return self.tools.get(DEPLOYMENTS, name, self.where)
+
+    def rollout(self, name: str) -> Object:
+        return self.tools.get(ROLLOUTS, name, self.where)
+
+    def rollouts(self, model: str) -> list[Object]:
+        """Those of one ModelDeployment, oldest first."""
+        items: list[Object] = self.tools.get(ROLLOUTS, self.where)["items"]
+        return sorted(
+            (i for i in items if i["spec"]["modelDeployment"] == model), key=lambda i: int(i["spec"]["sequence"])
+        )
+
+    def condition(self, name: str, type_: str) -> Object:
+        """The condition, or an empty object."""
+        conditions = self.deployment(name).get("status", {}).get("conditions", [])
+        return next((entry for entry in conditions if entry["type"] == type_), {})
+
+    def wait_ready(self, name: str, seconds: float = 60) -> None:
+        wait_until(lambda: self.condition(name, "Ready").get("status") == "True", f"{name} is Ready", seconds=seconds)
+
+    def patch(self, name: str, spec: Object) -> None:
+        patch = json.dumps({"spec": spec})
+        self.tools.kubectl("patch", DEPLOYMENTS, name, self.where, "--type=merge", f"--patch={patch}")
+
+    def ask_for(self, name: str, version: str, steps: Sequence[int] = ()) -> None:
+        """The one-line change of a release; with `steps` by weights of its own instead of the policy's."""
+        canary = {"steps": [{"weight": weight} for weight in steps]} if steps else None
+        self.patch(name, {"model": {"uri": uri(version)}, "rollout": {"canary": canary}})
+
+    def release(self, name: str, version: str, steps: Sequence[int] = ()) -> str:
+        """Ask for a version; returns the ModelRollout that began for it."""
+        return self.begun(name, lambda: self.ask_for(name, version, steps), version)
+
+    def begun(self, name: str, act: Callable[[], object], version: str) -> str:
+        """The new ModelRollout to the version that an act leads to."""
+        last = max((one["spec"]["sequence"] for one in self.rollouts(name)), default=0)
+        act()
+
+        def newest() -> str | None:
+            new = [one for one in self.rollouts(name) if one["spec"]["sequence"] > last]
+            return next((str(one["metadata"]["name"]) for one in new if one["spec"]["to"]["uri"] == uri(version)), None)
+
+        return wait_until(newest, f"a rollout of {name} to {version} begins", seconds=30)
+
+    def wait_status(self, rollout: str, test: Callable[[Object], bool], what: str, *, seconds: float) -> Object:
+        """The rollout's status once the test holds."""
+        return wait_until(
+            lambda: status if test(status := self.rollout(rollout).get("status", {})) else None,
+            f"{rollout}: {what}",
+            seconds=seconds,
+        )
+
+    def wait_outcome(self, rollout: str, seconds: float = 180) -> Object:
+        return self.wait_status(rollout, lambda status: bool(status.get("outcome")), "ends", seconds=seconds)
+
+    def wait_weight(self, rollout: str, at_least: int = 1, seconds: float = 90) -> Object:
+        return self.wait_status(
+            rollout, lambda status: status.get("weight", 0) >= at_least, f"weight {at_least} or more", seconds=seconds
+        )
+
+    def plugin(self, action: str, name: str, *arguments: str) -> str:
+        return self.tools.plugin(action, name, self.where, *arguments)
+
+    def events(self, name: str) -> list[Object]:
+        """Events about one ModelDeployment."""
+        items: list[Object] = self.tools.get("events", self.where, f"--field-selector=involvedObject.name={name}")[
+            "items"
+        ]
+        return [event for event in items if event["involvedObject"]["kind"] == "ModelDeployment"]
+
+    def target(self, name: str) -> Target:
+        """How requests reach the model."""
+        url = self.deployment(name)["status"]["url"]
+        return Target(self.cluster.gateway, url.removeprefix("http://"), name)
+
+    def serving(self, name: str, client: LoadClient) -> LoadClient:
+        """Let Prometheus read the client's counters, beside this model."""
+        setup.connect_feedback(self.cluster, client, self.namespace)
+        return client
+
+    def dump(self) -> str:
+        """All that helps to understand a failure."""
+        return "\n".join(f"--- kubectl {' '.join(command)}\n{self._said(command)}" for command in self._looks())
+
+    def _looks(self) -> tuple[tuple[str, ...], ...]:
+        operator = f"--namespace={setup.OPERATOR_NAMESPACE}"
+        return (
+            ("get", "pods,httproutes,services", self.where, "--output=wide"),
+            ("get", "events", self.where, "--sort-by=.lastTimestamp"),
+            ("get", f"{DEPLOYMENTS},{ROLLOUTS}", self.where, "--output=yaml"),
+            ("get", "pods", operator, "--output=wide"),
+            ("logs", OPERATOR, operator, f"--tail={LOG_LINES}"),
+        )
+
+    def _said(self, command: tuple[str, ...]) -> str:
+        try:
+            return self.tools.kubectl(*command)
+        except DemoError as error:
+            return str(error)
+
+
+def manifest(name: str, version: str, **spec: Any) -> Object:
+    """A ModelDeployment as the tests deploy it: small, fast to drain, judged by the tests' policy."""
+    usual: Object = {
+        "model": {
+            "name": name,
+            "format": "onnx",
+            "uri": uri(version),
+            "credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET},
+        },
+        "drainSeconds": 5,
+        "rollout": {"policyRef": {"name": POLICY}},
+    }
+    return {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": _merged(usual, spec),
+    }
+
+
+def _merged(under: Object, over: Object) -> Object:
+    both = {key: _merged(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
+    return {key: value for key, value in {**under, **over, **both}.items() if value is not None}
