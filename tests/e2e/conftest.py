@@ -97,6 +97,16 @@ def connect(scene: Scene) -> Iterator[Callable[..., LoadClient]]:
         client.stop()
 
 
+@pytest.fixture
+def no_request_is_lost(traffic: LoadClient) -> Iterator[None]:
+    """Over the whole test each request of the module's `traffic` is answered by a model, well or badly."""
+    before = traffic.counts().total
+    yield
+    after = traffic.counts().total
+    assert after.requests > before.requests
+    assert after.lost == before.lost, f"lost requests: {dict(after.problems)}"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     """A failure shows what the cluster was like."""

@@ -121,7 +121,7 @@ def test_an_objective_without_series_is_not_proven(broken: Scene) -> None:
 
 
 def test_a_runtime_may_go_while_it_is_used(broken: Scene) -> None:
-    broken.deploy("orphan", "1", runtime={"name": SHORT_LIVED})
+    broken.deploy("orphan", "1", resources=SMALL, runtime={"name": SHORT_LIVED})
     broken.wait_ready("orphan")
     broken.tools.kubectl("delete", "servingruntimes.sluice.dev", SHORT_LIVED)
     told = wait_until(
@@ -141,7 +141,7 @@ def test_a_policy_may_go_while_it_is_used(broken: Scene) -> None:
     """The running release goes on by the rules that it began with; the next one has none to begin with."""
     policy = {**FAST_POLICY, "metadata": {"name": SHORT_LIVED}}
     broken.tools.apply(yaml.safe_dump(policy))
-    broken.deploy("lawless", "1", rollout={"policyRef": {"name": SHORT_LIVED}})
+    broken.deploy("lawless", "1", resources=SMALL, rollout={"policyRef": {"name": SHORT_LIVED}})
     broken.wait_ready("lawless")
     rollout = broken.release("lawless", "2")
     broken.tools.kubectl("delete", "rolloutpolicies.sluice.dev", SHORT_LIVED)
@@ -198,7 +198,7 @@ def closed_gateway(scene: Scene) -> Iterator[None]:
 
 
 def test_a_route_that_is_not_accepted_is_told(scene: Scene, closed_gateway: None) -> None:
-    scene.deploy("unrouted", "1")
+    scene.deploy("unrouted", "1", resources=SMALL)
     told = wait_until(
         lambda: (
             found
@@ -233,7 +233,7 @@ def less_permission(scene: Scene) -> Iterator[None]:
 
 @pytest.mark.slow
 def test_a_missing_permission_is_told(scene: Scene, less_permission: None) -> None:
-    scene.deploy("forbidden", "1")
+    scene.deploy("forbidden", "1", resources=SMALL)
     told = wait_until(
         lambda: found if (found := scene.condition("forbidden", "Stalled")).get("status") == "True" else None,
         "Stalled",

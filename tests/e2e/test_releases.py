@@ -5,7 +5,7 @@ One ModelDeployment and one load client for all tests; each test leaves a stable
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ CAREFUL = (5, 100)
 PAUSE_SECONDS = 30.0
 """Longer than the proof of a good version takes at the first step."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +36,7 @@ def traffic(scene: Scene, connect: Callable[..., LoadClient]) -> LoadClient:
 
 
 @pytest.fixture(autouse=True)
-def no_request_is_lost(traffic: LoadClient) -> Iterator[None]:
-    """Over the whole test: each request was answered by a model, well or badly."""
-    before = traffic.counts().total
-    yield
-    after = traffic.counts().total
-    assert after.requests > before.requests
-    assert after.lost == before.lost, f"lost requests: {dict(after.problems)}"
-
-
-@pytest.fixture(autouse=True)
-def begins_at_rest(scene: Scene, no_request_is_lost: None) -> None:
+def begins_at_rest(scene: Scene, traffic: LoadClient) -> None:
     """Each test begins with one version that serves and nothing under way, whatever the one before did."""
     newest = scene.rollouts(NAME)[-1]
     stable = scene.deployment(NAME)["status"]["stable"]["revision"]

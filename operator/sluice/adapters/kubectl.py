@@ -42,36 +42,65 @@ class Kubectl:
         """The namespace of the kubeconfig context."""
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        raw = await self._object(f"get modeldeployment {namespace}/{name}", self._custom.get_namespaced_custom_object(
-            GROUP, VERSION, namespace, ModelDeployment.plural, name, _request_timeout=REQUEST_SECONDS))
+        raw = await self._object(
+            f"get modeldeployment {namespace}/{name}",
+            self._custom.get_namespaced_custom_object(
+                GROUP, VERSION, namespace, ModelDeployment.plural, name, _request_timeout=REQUEST_SECONDS
+            ),
+        )
         return ModelDeployment.model_validate(raw)
 
     async def fetch_deployment_names(self, namespace: str) -> list[str]:
-        raw = await self._object(f"list modeldeployments in {namespace}", self._custom.list_namespaced_custom_object(
-            GROUP, VERSION, namespace, ModelDeployment.plural, _request_timeout=REQUEST_SECONDS))
+        raw = await self._object(
+            f"list modeldeployments in {namespace}",
+            self._custom.list_namespaced_custom_object(
+                GROUP, VERSION, namespace, ModelDeployment.plural, _request_timeout=REQUEST_SECONDS
+            ),
+        )
         return [item["metadata"]["name"] for item in raw["items"]]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         """The ModelRollouts of a ModelDeployment, in no particular order."""
-        raw = await self._object(f"list modelrollouts in {namespace}", self._custom.list_namespaced_custom_object(
-            GROUP, VERSION, namespace, ModelRollout.plural, label_selector=f"{naming.LABEL_OWNER}={deployment}",
-            _request_timeout=REQUEST_SECONDS))
+        raw = await self._object(
+            f"list modelrollouts in {namespace}",
+            self._custom.list_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                namespace,
+                ModelRollout.plural,
+                label_selector=f"{naming.LABEL_OWNER}={deployment}",
+                _request_timeout=REQUEST_SECONDS,
+            ),
+        )
         return [ModelRollout.model_validate(item) for item in raw["items"]]
 
     async def patch_intent(self, rollout: ModelRollout, intent: Mapping[str, Any]) -> None:
         """Writes `spec.intent`; `Conflict` when the rollout has changed since it was read."""
         meta = rollout.metadata
         body = {"metadata": {"resourceVersion": meta.resource_version}, "spec": {"intent": dict(intent)}}
-        await self._asked(f"patch modelrollout {meta.namespace}/{meta.name}",
-                          self._custom.patch_namespaced_custom_object(
-                              GROUP, VERSION, meta.namespace, ModelRollout.plural, meta.name, body,
-                              field_manager="kubectl-sluice", _content_type="application/merge-patch+json",
-                              _request_timeout=REQUEST_SECONDS))
+        await self._asked(
+            f"patch modelrollout {meta.namespace}/{meta.name}",
+            self._custom.patch_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                meta.namespace,
+                ModelRollout.plural,
+                meta.name,
+                body,
+                field_manager="kubectl-sluice",
+                _content_type="application/merge-patch+json",
+                _request_timeout=REQUEST_SECONDS,
+            ),
+        )
 
     async def fetch_user(self) -> str:
         """The name under which the API server knows us."""
-        review = await self._asked("create selfsubjectreview", self._authentication.create_self_subject_review(
-            client.V1SelfSubjectReview(), _request_timeout=REQUEST_SECONDS))
+        review = await self._asked(
+            "create selfsubjectreview",
+            self._authentication.create_self_subject_review(
+                client.V1SelfSubjectReview(), _request_timeout=REQUEST_SECONDS
+            ),
+        )
         user = review.status.user_info if review.status else None
         if user is None or not user.username:
             raise errors.Denied("the API server does not say who you are; log in again")
@@ -80,8 +109,12 @@ class Kubectl:
     async def fetch_operator_config(self) -> Mapping[str, Any] | None:
         """The operator's configuration, wherever it is installed; None where there is none or we may not read it."""
         try:
-            found = await self._asked("list configmaps", self._core.list_config_map_for_all_namespaces(
-                label_selector=CONFIG_SELECTOR, _request_timeout=REQUEST_SECONDS))
+            found = await self._asked(
+                "list configmaps",
+                self._core.list_config_map_for_all_namespaces(
+                    label_selector=CONFIG_SELECTOR, _request_timeout=REQUEST_SECONDS
+                ),
+            )
         except errors.Denied:
             return None
         texts = [item.data[CONFIG_KEY] for item in found.items if item.data and CONFIG_KEY in item.data]
@@ -92,9 +125,16 @@ class Kubectl:
         """The raw Gateway; None where it does not exist or we may not read it."""
         try:
             return await self._object(
-                f"get gateway {ref.namespace}/{ref.name}", self._custom.get_namespaced_custom_object(
-                    "gateway.networking.k8s.io", "v1", ref.namespace, "gateways", ref.name,
-                    _request_timeout=REQUEST_SECONDS))
+                f"get gateway {ref.namespace}/{ref.name}",
+                self._custom.get_namespaced_custom_object(
+                    "gateway.networking.k8s.io",
+                    "v1",
+                    ref.namespace,
+                    "gateways",
+                    ref.name,
+                    _request_timeout=REQUEST_SECONDS,
+                ),
+            )
         except (errors.Denied, errors.Missing):
             return None
 
@@ -110,7 +150,8 @@ class Kubectl:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.Unavailable(
                 f"no answer from the API server {self._server} ({str(error) or type(error).__name__}); check that the "
-                "cluster runs, and the context: kubectl config current-context") from error
+                "cluster runs, and the context: kubectl config current-context"
+            ) from error
 
 
 @contextlib.asynccontextmanager
@@ -129,12 +170,14 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
         return "default"
     try:
         loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig) if kubeconfig else None, context=context, client_configuration=settings)
+            config_file=str(kubeconfig) if kubeconfig else None, context=context, client_configuration=settings
+        )
         return str(loader.current_context["context"].get("namespace") or "default")
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise errors.Unavailable(
             f"no cluster to talk to: {error}; set KUBECONFIG, or give --kubeconfig and --context "
-            "(kubectl config get-contexts lists them)") from error
+            "(kubectl config get-contexts lists them)"
+        ) from error
 
 
 def _translated(what: str, error: client.ApiException) -> errors.ApiError:
@@ -142,16 +185,21 @@ def _translated(what: str, error: client.ApiException) -> errors.ApiError:
     said = status.get("message") or error.reason
     match error.status:
         case 401:
-            return errors.Denied(f"cannot {what}: the API server does not accept the credentials of this context; "
-                                 "log in again")
+            return errors.Denied(
+                f"cannot {what}: the API server does not accept the credentials of this context; log in again"
+            )
         case 403:
-            return errors.Denied(f"no permission to {what}: {said}; ask for the ClusterRole sluice-view "
-                                 "(to steer releases: sluice-releaser)")
+            return errors.Denied(
+                f"no permission to {what}: {said}; ask for the ClusterRole sluice-view "
+                "(to steer releases: sluice-releaser)"
+            )
         case 404 if status.get("details", {}).get("name"):
             return NotFound(f"cannot {what}: {said}")
         case 404:
-            return errors.Missing(f"cannot {what}: this cluster does not know {GROUP}/{VERSION}; install Sluice: "
-                                  "helm install sluice charts/sluice")
+            return errors.Missing(
+                f"cannot {what}: this cluster does not know {GROUP}/{VERSION}; install Sluice: "
+                "helm install sluice charts/sluice"
+            )
         case 409:
             return errors.Conflict(f"cannot {what}: it has changed in the meantime; try again")
         case 400 | 422:

@@ -1,0 +1,78 @@
+"""Measure on the lab, print, and write to docs/benchmarks.md: `python -m tests.benchmarks [BENCHMARK] [options]`.
+
+    scale     many ModelDeployments on fake nodes: time, API requests, processor time, memory
+    harm      bad releases: requests harmed until the candidate gets none
+    same      the same model again: false roll-backs
+    gateway   which changes of a route's weights lose requests
+    images    sizes of the images
+
+Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
+Exit status 1 if a figure was missed.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from demo.cluster import Cluster
+from demo.program import DemoError
+from demo.progress import say
+from lab.processes import LabError
+from tests.benchmarks import gateway, harm, images, report, same, scale, surroundings
+from tests.benchmarks.report import Section
+
+BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
+    "images": lambda cluster, given: images.measure(cluster),
+    "gateway": lambda cluster, given: gateway.measure(cluster, gateway.Options(given.cycles, given.gateway_rate)),
+    "scale": lambda cluster, given: scale.measure(cluster, scale.Options(given.objects, given.nodes)),
+    "harm": lambda cluster, given: harm.measure(
+        cluster, harm.Options(given.runs, tuple(given.rates), tuple(given.models), given.add)
+    ),
+    "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    missed = False
+    try:
+        with surroundings.lab(install=given.install, keep=given.keep) as cluster:
+            for name in given.benchmark or BENCHMARKS:
+                say(f"[bold]{name}[/bold]")
+                section = BENCHMARKS[name](cluster, given)
+                report.publish(section)
+                missed |= any(figure.reached is False for figure in section.figures)
+    except (DemoError, LabError, AssertionError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    return int(missed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("benchmark", nargs="*", choices=[*BENCHMARKS, []], help="default: all")
+    parser.add_argument("--no-install", dest="install", action="store_false", help="measure the Sluice that runs there")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running, if it was started for this")
+    parser.add_argument(
+        "--add", action="store_true", help="harm, same: keep the releases that earlier commands measured"
+    )
+    group = parser.add_argument_group("scale")
+    group.add_argument("--objects", type=int, default=1000, help="ModelDeployments (default: 1000)")
+    group.add_argument("--nodes", type=int, default=10, help="fake nodes (default: 10)")
+    group = parser.add_argument_group("harm")
+    group.add_argument("--runs", type=int, default=3, help="releases of each model at each rate (default: 3)")
+    group.add_argument("--rates", type=int, nargs="+", default=list(harm.RATES), help="requests/s (default: 20 100)")
+    group.add_argument("--models", nargs="+", choices=harm.MODELS, default=list(harm.MODELS), help="default: all")
+    group = parser.add_argument_group("same")
+    group.add_argument("--same-runs", type=int, default=10, help="releases (default: 10)")
+    group.add_argument("--same-rate", type=int, default=100, help="requests/s (default: 100)")
+    group = parser.add_argument_group("gateway")
+    group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")
+    group.add_argument("--gateway-rate", type=int, default=200, help="requests/s (default: 200)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

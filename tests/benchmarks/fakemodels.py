@@ -1,0 +1,106 @@
+"""Many ModelDeployments whose pods are played by kwok, and watching them become Ready."""
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO, Final
+
+from demo.program import DemoError, Tools
+from lab import kwok
+from tests.e2e.scene import DEPLOYMENTS, Object, Scene, wait_until
+
+READY: Final = '{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}'
+GATEWAY: Final = "--namespace=projectcontour"
+COLLECTION: Final = "/apis/sluice.dev/v1alpha1/namespaces/{namespace}/modeldeployments"
+
+
+def manifest(number: int) -> Object:
+    """A ModelDeployment for fake nodes. Its pods are not scraped: nothing answers there."""
+    return {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": f"model-{number:04}"},
+        "spec": {
+            "model": {"format": "onnx", "uri": f"s3://models/fake/{number}"},
+            "nodeSelector": {kwok.LABEL: "true"},
+            "tolerations": [{"key": kwok.TAINT, "operator": "Exists", "effect": "NoSchedule"}],
+            "podAnnotations": {"prometheus.io/scrape": "false"},
+        },
+    }
+
+
+def create(scene: Scene, numbers: range) -> None:
+    """All in one kubectl, one request each."""
+    items = [manifest(number) for number in numbers]
+    scene.tools.kubectl(
+        "create", scene.where, "--filename=-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    )
+
+
+def delete_all(scene: Scene, seconds: float = 600) -> None:
+    """In one request; returns when their children are gone as well."""
+    scene.tools.kubectl("delete", "--raw", COLLECTION.format(namespace=scene.namespace))
+    wait_until(lambda: not _left(scene), "all ModelDeployments and their pods are gone", seconds=seconds)
+
+
+def _left(scene: Scene) -> str:
+    return scene.tools.kubectl("get", f"{DEPLOYMENTS},deployments.apps,pods", scene.where, "--output=name")
+
+
+class ReadyWatch:
+    """Names of the namespace's ModelDeployments and when (monotonic seconds) each was first seen Ready."""
+
+    def __init__(self) -> None:
+        self.ready: dict[str, float] = {}
+
+    def wait(self, count: int, seconds: float) -> None:
+        wait_until(lambda: len(self.ready) >= count, f"{count} Ready, {len(self.ready)} seen", seconds=seconds)
+
+    def read(self, lines: IO[str]) -> None:
+        for line in lines:
+            name, _, status = line.strip().partition(" ")
+            if status == "True":
+                self.ready.setdefault(name, time.monotonic())
+
+
+@contextlib.contextmanager
+def watched(scene: Scene) -> Iterator[ReadyWatch]:
+    """One watch request for the whole time."""
+    tools = scene.tools
+    command = [tools.kubectl_path, "get", DEPLOYMENTS, scene.where, "--watch", f"--output=jsonpath={READY}"]
+    watch = ReadyWatch()
+    with subprocess.Popen(command, env=tools.full_environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reader = threading.Thread(target=watch.read, args=(process.stdout,), name="ready-watch", daemon=True)
+        reader.start()
+        try:
+            yield watch
+        finally:
+            process.terminate()
+            reader.join(10)
+
+
+@contextlib.contextmanager
+def fake_nodes(count: int) -> Iterator[None]:
+    kwok.ensure(count)
+    try:
+        yield
+    finally:
+        kwok.ensure(0)
+
+
+@contextlib.contextmanager
+def gateway_not_scraped(tools: Tools) -> Iterator[None]:
+    """No release runs here, and 1,000 models make Envoy's metrics so long that reading them would slow down the rest."""
+    pods = tools.kubectl("get", "pods", GATEWAY, "--selector=app=envoy", "--output=name").split()
+    for pod in pods:
+        tools.kubectl("annotate", pod, GATEWAY, "prometheus.io/scrape=false", "--overwrite")
+    try:
+        yield
+    finally:
+        for pod in pods:
+            with contextlib.suppress(DemoError):  # replaced meanwhile: the new one has the right annotation
+                tools.kubectl("annotate", pod, GATEWAY, "prometheus.io/scrape=true", "--overwrite")
