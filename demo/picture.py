@@ -38,6 +38,15 @@ def load_observations(path: Path = OBSERVATIONS) -> list[Observation]:
     return [_observation(row) for row in json.loads(path.read_text())]
 
 
+MODEL_COLOURS: Final = {
+    "first version": "tab:blue",
+    "v2": "tab:green",
+    "v3": "tab:orange",
+    "v4": "tab:red",
+    "v5": "tab:purple",
+}
+
+
 def _observation(row: dict[str, Any]) -> Observation:
     return Observation(**(row | {"objectives": tuple(_objective(entry) for entry in row["objectives"])}))
 
@@ -50,7 +59,7 @@ def draw(observations: Sequence[Observation], requests: Path = REQUESTS, picture
     """Draw into a PNG file and return its path."""
     rows = [json.loads(line) for line in requests.read_text().splitlines()]
     origin = observations[0].time
-    figure, (weight, rates, harm, evidence) = plt.subplots(4, 1, figsize=(12, 11), sharex=True, layout="constrained")
+    figure, (weight, rates, harm, evidence) = plt.subplots(4, 1, figsize=(14, 11), sharex=True, layout="constrained")
     _draw_weight(weight, observations, origin)
     _draw_rates(rates, rows, _names(observations), origin)
     _draw_harm(harm, rows, _names(observations), origin)
@@ -76,21 +85,29 @@ def _by_release(observations: Sequence[Observation]) -> dict[str, list[Observati
 
 
 def _draw_weight(axes: Axes, observations: Sequence[Observation], origin: float) -> None:
-    for model, seen in _by_release(observations).items():
+    for number, (model, seen) in enumerate(_by_release(observations).items()):
         times, weights = [entry.time - origin for entry in seen], [entry.weight for entry in seen]
-        lines = axes.step(times, weights, where="post", linewidth=2)
-        axes.annotate(f"{model}: {seen[-1].outcome or 'running'}", (times[0], 104), color=lines[0].get_color())
+        axes.step(times, weights, where="post", linewidth=2, color=_colour(model))
+        place = (times[0], 106 + 14 * (number % 2))  # short releases stand close together
+        axes.annotate(f"{model}: {seen[-1].outcome or 'running'}", place, color=_colour(model), annotation_clip=False)
     axes.set_ylabel("candidate's weight, %")
-    axes.set_ylim(-3, 118)
+    axes.set_ylim(-3, 134)
+    axes.set_yticks(range(0, 101, 20))
+
+
+def _colour(model: str) -> str:
+    """The same in every panel."""
+    return MODEL_COLOURS.get(model, "tab:gray")
 
 
 def _draw_rates(axes: Axes, rows: Sequence[dict[str, Any]], names: dict[str, str], origin: float) -> None:
     for revision, series in _per_revision(rows, ("requests",)).items():
         times, values = _smoothed(series)
         label = names.get(revision, "first version") if revision else "no revision"
-        axes.plot([moment - origin for moment in times], [requests for (requests,) in values], label=label)
+        shifted, counts = [moment - origin for moment in times], [requests for (requests,) in values]
+        axes.plot(shifted, counts, label=label, color=_colour(label))
     axes.set_ylabel("answers a second")
-    axes.legend(loc="upper right", ncols=6)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _draw_harm(axes: Axes, rows: Sequence[dict[str, Any]], names: dict[str, str], origin: float) -> None:
@@ -100,8 +117,8 @@ def _draw_harm(axes: Axes, rows: Sequence[dict[str, Any]], names: dict[str, str]
         label = names.get(revision, "first version") if revision else "no revision"
         bad = [100 * (wrong + failed) / total if total else math.nan for total, wrong, failed, _ in values]
         slow = [100 * late / total if total else math.nan for total, _, _, late in values]
-        line = axes.plot(shifted, bad, label=label)[0]
-        axes.plot(shifted, slow, color=line.get_color(), linestyle=":", linewidth=1)
+        axes.plot(shifted, bad, color=_colour(label))
+        axes.plot(shifted, slow, color=_colour(label), linestyle=":", linewidth=1.5)
     axes.set_ylabel("wrong or failed, %\n(dotted: over 50 ms)")
     axes.set_ylim(-3, 103)
 
@@ -121,7 +138,7 @@ def _draw_evidence(axes: Axes, observations: Sequence[Observation], origin: floa
         for level in levels:
             axes.axhline(level, color=colour, linewidth=0.8, alpha=0.5)
     axes.set_ylabel("evidence, log10\n(lines: thresholds)")
-    axes.legend(loc="upper left", ncols=3, fontsize="small")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
 def _evidence_series(

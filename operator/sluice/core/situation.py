@@ -82,7 +82,7 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
             return Blocked(
                 "RuntimeNotFound",
                 f"spec.runtime.name: there is no ServingRuntime {spec.runtime.name!r}; "
-                f"available: {_names(r.metadata.name for r in snapshot.runtimes)}",
+                f"available: {_names(r.metadata.name for r in snapshot.runtimes)}; name one of these, or create it",
             )
         if all(f.name != spec.model.format for f in named.spec.formats):
             return Blocked(
@@ -104,7 +104,8 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
         return Blocked(
             "FormatNotSupported",
             f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; available "
-            f"formats: {_names(f.name for r in snapshot.runtimes for f in r.spec.formats)}",
+            f"formats: {_names(f.name for r in snapshot.runtimes for f in r.spec.formats)}; use one of these, or install "
+            "a ServingRuntime for it",
         )
     return ranked[0][2]
 
