@@ -73,6 +73,8 @@ def _start() -> None:
             f"--config={stages}",
             f"--manage-nodes-with-label-selector={LABEL}=true",
             f"--cidr={network.FAKE_POD_RANGE}",
+            # Without leases, which these stages count on, the nodes are NotReady after a minute, and their Pods with them.
+            "--node-lease-duration-seconds=40",
             "--v=WARN",
         ],
     )
