@@ -20,6 +20,8 @@ from sluice.core.snapshot import Object, Revision
 
 API_VERSIONS: Final = {"Deployment": "apps/v1", "Service": "v1", "ControllerRevision": "apps/v1"}
 SETTLE_SECONDS: Final = 2.0
+ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
+"""Epoch seconds until which a route in an intermediate state is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +133,6 @@ def _kept_address(situation: Situation) -> Mapping[str, Any]:
     spec = snapshot.objects.get(("HTTPRoute", snapshot.name), {}).get("spec", {})
     kept = {"parentRefs": not snapshot.gateway_exists, "hostnames": snapshot.hostname_taken is not None}
     return {part: spec[part] for part, stays in kept.items() if stays and part in spec}
-
-
-ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
-"""Epoch seconds until which a route in an intermediate state is left as it is."""
 
 
 def _settle_until(situation: Situation) -> float | None:

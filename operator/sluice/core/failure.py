@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -14,7 +15,17 @@ from sluice.core.plan import ApplyStatus, Event, Plan
 from sluice.core.snapshot import Object, Snapshot, World
 from sluice.errors import ApiError, Denied, Missing, Refused
 
-RETRY_SECONDS = 60.0
+RETRY_SECONDS: Final = 60.0
+REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
+    (
+        Denied,
+        "Forbidden",
+        "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
+    ),
+    (Refused, "Refused", "correct the field in the ModelDeployment or its ServingRuntime"),
+    (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
+)
+"""What a person must do about a write that fails, by the kind of failure."""
 
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
@@ -25,30 +36,9 @@ def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     """A write that no repetition cures by itself; None for what passes, such as a conflict."""
-    if isinstance(error, Denied):
-        return _stalled(
-            _subject(world.deployment),
-            "Forbidden",
-            f"{error}; the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
-            world.now,
-            retry=True,
-        )
-    if isinstance(error, Refused):
-        return _stalled(
-            _subject(world.deployment),
-            "Refused",
-            f"{error}; correct the field in the ModelDeployment or its ServingRuntime",
-            world.now,
-            retry=True,
-        )
-    if isinstance(error, Missing):
-        return _stalled(
-            _subject(world.deployment),
-            "Missing",
-            f"{error}; is the kind installed, and does the namespace exist?",
-            world.now,
-            retry=True,
-        )
+    for kind, reason, remedy in REMEDIES:
+        if isinstance(error, kind):
+            return _stalled(_subject(world.deployment), reason, f"{error}; {remedy}", world.now, retry=True)
     return None
 
 
