@@ -39,13 +39,15 @@ def runtime_hash(runtime: ServingRuntime) -> str:
 def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, number: int) -> Revision:
     """Renders the pod template and pins it; `number` counts the revisions of the ModelDeployment from 1.
 
-    The hash covers the template with a placeholder in the place of the revision's name.
+    The hash covers the template with a placeholder in the place of the revision's name; and the namespace, so that the
+    counters of two models with the same name and spec in two namespaces never mix under one revision.
     Raises `placeholders.UnknownPlaceholder`.
     """
     inputs = input_hash(deployment)
     unnamed = podtemplate.render_template(deployment, runtime, config)
     name = naming.revision_name(
-        deployment.metadata.name, naming.stable_hash({"inputHash": inputs, "template": unnamed})
+        deployment.metadata.name,
+        naming.stable_hash({"inputHash": inputs, "template": unnamed, "namespace": deployment.metadata.namespace}),
     )
     return Revision(
         name=name,
