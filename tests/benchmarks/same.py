@@ -13,6 +13,7 @@ from tests.benchmarks.releases import FOLDER, Recorded, Trial
 from tests.benchmarks.report import Figure, Section, Table
 
 KEY: Final = "same"
+ENOUGH_RUNS: Final = 10
 METHOD: Final = """\
 v1 is released over v1, under a new URI each time, by the demo's policy: 5 → 25 → 50 → 100 %, then 30 s of bake. The versions do not differ, so that a
 roll-back is a false one; the policy allows it with probability 1 %."""
@@ -37,6 +38,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
 def section(recorded: Recorded, machine: Sequence[str]) -> Section:
     trials = recorded.trials
     rolled_back = sum(trial.outcome == "RolledBack" for trial in trials)
+    enough = len(trials) >= ENOUGH_RUNS or rolled_back > 0 or None  # fewer cannot show that the figure is reached
     lost = sum(trial.lost_requests for trial in trials)
     seconds = [trial.seconds for trial in trials if trial.outcome == "Promoted"]
     spread = f"{statistics.median(seconds):.0f}, {max(seconds):.0f}" if seconds else "-"
@@ -56,7 +58,7 @@ def section(recorded: Recorded, machine: Sequence[str]) -> Section:
         title="The same model again: false roll-backs",
         method=METHOD,
         figures=(
-            Figure("releases rolled back", f"{rolled_back} of {len(trials)}", "0 of 10", rolled_back == 0),
+            Figure("releases rolled back", f"{rolled_back} of {len(trials)}", "0 of 10", enough and rolled_back == 0),
             Figure("requests lost", str(lost), "0", lost == 0),
             Figure(
                 "seconds from the patch to the end of the bake, median and maximum",
