@@ -63,14 +63,9 @@ def revision_writes(situation: Situation, revision: Revision) -> Iterator[Write]
         yield Apply(workload.desired_controller_revision(revision, situation.snapshot.deployment))
 
 
-def candidate_of(situation: Situation) -> Revision | None:
-    """The revision that is being released."""
-    return situation.revision(situation.active.spec.target.revision) if situation.active is not None else None
-
-
 def _running_writes(situation: Situation) -> Iterator[Write]:
     deployment = situation.snapshot.deployment
-    candidate = candidate_of(situation)
+    candidate = situation.candidate
     if situation.stable is not None:
         yield from _serve(situation, situation.stable, deployment.spec.replicas)
     if candidate is not None and situation.active is not None and candidate != situation.stable:
@@ -85,7 +80,7 @@ def _serve(situation: Situation, revision: Revision, replicas: int) -> Iterator[
 
 def _retired(situation: Situation) -> Iterator[Revision]:
     """Revisions that neither serve nor are being released, but still have a Deployment or a Service."""
-    keep = {r.name for r in (situation.stable, candidate_of(situation)) if r is not None}
+    keep = {r.name for r in (situation.stable, situation.candidate) if r is not None}
     for revision in situation.snapshot.revisions:
         exists = any((kind, revision.name) in situation.snapshot.objects for kind in ("Deployment", "Service"))
         if revision.name not in keep and exists:
@@ -99,7 +94,7 @@ def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weight
         return None
     if snapshot.hostname_taken is not None and snapshot.route is None:
         return None
-    shares = weights.wanted_shares(stable=situation.stable, candidate=candidate_of(situation), rollout=situation.active)
+    shares = weights.wanted_shares(stable=situation.stable, candidate=situation.candidate, rollout=situation.active)
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()

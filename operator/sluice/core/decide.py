@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api.base import API_VERSION
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from sluice.api.base import ApiModel
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
 from sluice.core import children, differ, failure, report, timestamps
 from sluice.core.analysis import judge
 from sluice.core.analysis.model import Answers, Judgement, Question
-from sluice.core.plan import Apply, ApplyStatus, Event, Plan, Write
+from sluice.core.plan import Apply, Event, Plan, Write, status_write
 from sluice.core.rollout import canary, lifecycle, trial
 from sluice.core.rollout.gates import FUSE_SECONDS, Moment
 from sluice.core.situation import Blocked, Situation, interpret
@@ -132,7 +132,7 @@ def _begun(situation: Situation, requested: Revision, attempt: int) -> Progress:
 
 def _moved(situation: Situation, judgement: Judgement | None, refusal: Blocked | None = None) -> Progress:
     active = situation.active
-    candidate = situation.revision(active.spec.target.revision) if active is not None else None
+    candidate = situation.candidate
     if active is None or candidate is None:
         return Progress(situation, refusal=refusal)
     snapshot = situation.snapshot
@@ -173,33 +173,13 @@ def _release_writes(done: Progress) -> Iterator[Write]:
             yield from children.revision_writes(situation, target)
         yield Apply(lifecycle.manifest(done.begun, situation))
     for rollout, status in done.statuses:
-        yield from _rollout_status_writes(rollout, status)
+        yield from _status_writes(rollout, status)
 
 
-def _rollout_status_writes(rollout: ModelRollout, status: ModelRolloutStatus) -> Iterator[Write]:
-    if differ.status_equal(status.to_wire(), rollout.status.to_wire()):
-        return
-    yield ApplyStatus(
-        {
-            "apiVersion": API_VERSION,
-            "kind": ModelRollout.kind,
-            "metadata": {"name": rollout.metadata.name, "namespace": rollout.metadata.namespace},
-            "status": status.to_wire(),
-        }
-    )
-
-
-def _status_writes(deployment: ModelDeployment, status: ModelDeploymentStatus) -> Iterator[Write]:
-    if differ.status_equal(status.to_wire(), deployment.status.to_wire()):
-        return
-    yield ApplyStatus(
-        {
-            "apiVersion": API_VERSION,
-            "kind": ModelDeployment.kind,
-            "metadata": {"name": deployment.metadata.name, "namespace": deployment.metadata.namespace},
-            "status": status.to_wire(),
-        }
-    )
+def _status_writes(written: ModelRollout | ModelDeployment, status: ApiModel) -> Iterator[Write]:
+    """The status, unless the object has it already."""
+    if not differ.status_equal(status.to_wire(), written.status.to_wire()):
+        yield status_write(written.kind, written.metadata.name, written.metadata.namespace, status)
 
 
 def _events(done: Progress) -> Iterator[Event]:

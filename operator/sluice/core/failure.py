@@ -6,12 +6,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
 from sluice.core import conditions, differ, timestamps
 from sluice.core.observe import InvalidSpec
-from sluice.core.plan import ApplyStatus, Event, Plan
+from sluice.core.plan import Event, Plan, status_write
 from sluice.core.snapshot import Object, Snapshot, World
 from sluice.errors import ApiError, Denied, Missing, Refused
 
@@ -79,14 +78,8 @@ def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry:
     requeue = RETRY_SECONDS if retry else None
     if differ.status_equal(after.to_wire(), before.to_wire()):
         return Plan(requeue_after=requeue, because=message)
-    manifest = {
-        "apiVersion": API_VERSION,
-        "kind": ModelDeployment.kind,
-        "metadata": {"name": subject.name, "namespace": subject.namespace},
-        "status": after.to_wire(),
-    }
     return Plan(
-        writes=(ApplyStatus(manifest),),
+        writes=(status_write(ModelDeployment.kind, subject.name, subject.namespace, after),),
         events=(Event(reason, message, warning=True),),
         requeue_after=requeue,
         because=message,

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from sluice.api.base import API_VERSION, ApiModel
+
 
 @dataclass(frozen=True, slots=True)
 class Ref:
@@ -39,6 +41,18 @@ class Delete:
 
 
 Write: TypeAlias = Apply | ApplyStatus | Delete
+
+
+def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> ApplyStatus:
+    """Writes the whole status of one of our own kinds."""
+    return ApplyStatus(
+        {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "status": status.to_wire(),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

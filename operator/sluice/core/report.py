@@ -55,7 +55,7 @@ def status(
         observed_generation=generation,
         url=_url(snapshot),
         stable=_revision_status(situation.stable, shares),
-        candidate=_revision_status(_candidate(situation), shares),
+        candidate=_revision_status(situation.candidate, shares),
         rollout=_summary(situation.active),
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
@@ -112,7 +112,7 @@ QUIET_REASONS = frozenset(
 def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
     snapshot, stable = situation.snapshot, situation.stable
     if stable is None:
-        candidate = _candidate(situation)
+        candidate = situation.candidate
         problem = candidate.problem if candidate is not None else None
         if problem is not None:
             return Fact(False, problem.reason, problem.message)
@@ -151,7 +151,7 @@ def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
 
 
 def _current(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
-    candidate = _candidate(situation)
+    candidate = situation.candidate
     if candidate is not None:
         problem = candidate.problem
         if problem is not None:
@@ -200,7 +200,7 @@ def _routes_programmed(snapshot: Snapshot) -> Fact:
 
 def _capacity_available(situation: Situation) -> Fact:
     """Whether the pods found room; a refused pod counts as well, such as by a ResourceQuota."""
-    served = [r for r in (situation.stable, _candidate(situation)) if r is not None]
+    served = [r for r in (situation.stable, situation.candidate) if r is not None]
     problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
     if problems:
         return Fact(False, problems[0].reason, problems[0].message)
@@ -240,10 +240,6 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
     if since is not None and situation.snapshot.now - timestamps.seconds(since) < patience:
         return Fact(None, "MetricsLate", judgement.blind)
     return Fact(False, "MetricsUnavailable", judgement.blind)
-
-
-def _candidate(situation: Situation) -> Revision | None:
-    return situation.revision(situation.active.spec.target.revision) if situation.active is not None else None
 
 
 def _revision_status(revision: Revision | None, shares: Mapping[str, int]) -> RevisionStatus | None:

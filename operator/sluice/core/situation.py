@@ -38,6 +38,11 @@ class Situation:
     policy: RolloutPolicySpec | Blocked
     policy_name: str
 
+    @property
+    def candidate(self) -> Revision | None:
+        """The revision that is being released."""
+        return self.revision(self.active.spec.target.revision) if self.active is not None else None
+
     def revision(self, name: str) -> Revision | None:
         """A revision of the snapshot, or the requested one that is not stored yet."""
         if isinstance(self.requested, Revision) and self.requested.name == name:

@@ -55,7 +55,6 @@ class Trial:
     """The current step from 1; when it differs from the one in `state`, advance evidence starts anew."""
     weight: int
     """The candidate's share in percent."""
-    next_weight: int
     baking: bool
     scrape_interval_seconds: float
     idle_seconds: float

@@ -18,6 +18,7 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.desired import common
+from sluice.core.rollout import canary
 from sluice.core.situation import Blocked, Situation
 from sluice.core.snapshot import Revision
 
@@ -60,7 +61,7 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
             "weight": 100 if outcome is Outcome.PROMOTED else 0,
             "requests_needed": None,
             "estimated_completion_time": None,
-            "timeline": [*active.status.timeline, entry][-50:],
+            "timeline": [*active.status.timeline, entry][-canary.TIMELINE_LIMIT :],
         }
     )
 

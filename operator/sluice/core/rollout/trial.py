@@ -12,7 +12,7 @@ def running_trial(situation: Situation) -> Trial | None:
     active, stable, snapshot = situation.active, situation.stable, situation.snapshot
     if active is None or stable is None or active.status.step < 1:
         return None
-    candidate = situation.revision(active.spec.target.revision)
+    candidate = situation.candidate
     if candidate is None:
         return None
     spec, status, route = active.spec, active.status, snapshot.route
@@ -27,7 +27,6 @@ def running_trial(situation: Situation) -> Trial | None:
         beta=fraction(spec.false_advance_probability),
         step=len(status.steps),
         weight=status.weight,
-        next_weight=spec.steps[min(status.step, len(spec.steps) - 1)].weight,
         baking=status.weight >= 100,
         scrape_interval_seconds=spec.scrape_interval_seconds,
         idle_seconds=spec.idle_seconds,

@@ -46,7 +46,6 @@ def make_trial(**changes: object) -> Trial:
         beta=0.05,
         step=1,
         weight=5,
-        next_weight=25,
         baking=False,
         scrape_interval_seconds=SCRAPE_SECONDS,
         idle_seconds=3600,
