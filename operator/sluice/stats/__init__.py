@@ -14,7 +14,10 @@ Reading order:
 - `eprocess`    F2: evidence carried from scrape to scrape, and its JSON state
 - `combine`     several processes into one verdict: minimum, mean, the roll-back budget
 - `dispersion`  F5: how much burstier than Poisson this traffic is
-- `planning`    how many requests a proof still needs
+- `planning`    how many requests a proof needs, and how small a first step has to be
+- `split`       whether the traffic goes where the route says
+- `pods`        whether the candidate is bad, or one of its pods
+- `confidence`  A/B/n: how much arms differ, valid at every look
 - `intervals`   confidence intervals for reports, and the limit of the bake
 - `special`     quantiles of the gamma and beta distributions
 

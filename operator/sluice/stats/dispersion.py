@@ -45,13 +45,17 @@ class Halves:
         return (self.events_a - (self.events_a + self.events_b) * share) ** 2
 
 
-def estimate(history: Sequence[Halves], *, initial: float) -> float:
-    """phi >= 1 from the stable version's history, oldest first, one entry a scrape.
+def estimate(*histories: Sequence[Halves], initial: float) -> float:
+    """phi >= 1 from the first of the stable version's histories that can tell; each oldest first, one entry a scrape.
 
-    initial: the policy's `initialDispersion`, returned (at least 1) where no block length has 20 blocks to learn from.
+    The last hour first, then a longer one with fewer samples: at 5 requests/s and 0.5 % errors an hour has too few
+    bursts to learn from. initial: the policy's `initialDispersion`, returned (at least 1) where none has 20 blocks.
     """
-    means = [mean for length in BLOCK_LENGTHS if (mean := _mean_dispersion(_blocks(history, length))) is not None]
-    return max(1.0, *means) if means else max(1.0, initial)
+    for history in histories:
+        means = [mean for length in BLOCK_LENGTHS if (mean := _mean_dispersion(_blocks(history, length))) is not None]
+        if means:
+            return max(1.0, *means)
+    return max(1.0, initial)
 
 
 def alternate_scrapes(history: Sequence[tuple[float, float]]) -> tuple[Halves, ...]:

@@ -16,11 +16,9 @@ The late starts are the e-detector idea of Shin, Ramdas & Rinaldo (arXiv 2203.03
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Final, TypeGuard
+from typing import TypeGuard
 
 from sluice.stats import evidence, logspace
-
-STATE_DIGITS: Final = 12
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,11 +41,7 @@ class EProcess:
             return self
         scrapes = self.scrapes + 1
         log_stake = -math.log(scrapes * (scrapes + 1))
-        log_wealths = tuple(
-            _storable(log_e + logspace.log_add(log_wealth, log_stake))
-            for log_e, log_wealth in zip(log_increments, self.log_wealths, strict=True)
-        )
-        return EProcess(self.test, scrapes, log_wealths)
+        return EProcess(self.test, scrapes, logspace.grown(self.log_wealths, log_stake, log_increments))
 
     @property
     def log_evidence(self) -> float:
@@ -77,12 +71,9 @@ def restore(test: evidence.SequentialTest, state: Mapping[str, object]) -> EProc
             f"state.a: {len(log_wealths)} log-wealths for a grid of {len(test.alternatives)} alternatives;"
             " the state belongs to another test, start the process anew"
         )
+    if set(map(type, log_wealths)) == {float} and all(map(math.isfinite, log_wealths)):  # the usual case, at full speed
+        return EProcess(test, scrapes, tuple(log_wealths))
     return EProcess(test, scrapes, tuple(_log_wealth(index, value) for index, value in enumerate(log_wealths)))
-
-
-def _storable(value: float) -> float:
-    """Rounded as the state is written, so that a process that was stored and restored continues with the same bits."""
-    return float(f"{value:.{STATE_DIGITS}g}")
 
 
 def _is_count(value: object) -> TypeGuard[int]:

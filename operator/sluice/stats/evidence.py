@@ -9,6 +9,7 @@ arms, Howard & Ramdas (arXiv 1906.09712) for the absolute ones.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Final, Protocol
 
@@ -18,7 +19,10 @@ UP_POINTS: Final = 24
 DOWN_POINTS: Final = 12
 LARGEST_RATIO: Final = 50.0
 BAD_POINTS: Final = 12
+LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
+_GRIDS: Final = 256
+"""Tests are the same ones at every scrape; their grids are kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,10 +35,18 @@ class Counts:
     stable_events: float
 
     def __post_init__(self) -> None:
-        for name in ("candidate_requests", "candidate_events", "stable_requests", "stable_events"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"counts.{name}: {value} is not a finite number >= 0; pass reset-aware differences")
+        if (
+            0 <= self.candidate_requests < math.inf
+            and 0 <= self.candidate_events < math.inf
+            and 0 <= self.stable_requests < math.inf
+            and 0 <= self.stable_events < math.inf
+        ):
+            return
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
+                problem = "is not a finite number >= 0; pass reset-aware differences"
+                raise ValueError(f"counts.{field.name}: {value} {problem}")
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -88,14 +100,13 @@ class RelativeTest:
         share = counts.candidate_share
         if counts.events == 0 or not 0 < share < 1:
             return None
-        at_null = math.log1p(share * (self.null_ratio - 1))
+        ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
+        null_ratio, at_null = self.null_ratio, math.log1p(share * (self.null_ratio - 1))
         return tuple(
-            (
-                counts.candidate_events * math.log(ratio / self.null_ratio)
-                - counts.events * (math.log1p(share * (ratio - 1)) - at_null)
-            )
-            / dispersion
-            for ratio in self.alternatives
+            [
+                ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
+                for ratio in self.alternatives
+            ]
         )
 
 
@@ -116,7 +127,7 @@ class AbsoluteTest:
         """None without a candidate request, and for a limit that leaves no alternative."""
         if counts.candidate_requests == 0 or not self.alternatives:
             return None
-        return tuple(self._log_e(rate, counts) / dispersion for rate in self.alternatives)
+        return tuple([self._log_e(rate, counts) / dispersion for rate in self.alternatives])
 
     def _log_e(self, rate: float, counts: Counts) -> float:
         expected = counts.candidate_requests * (rate - self.limit)
@@ -125,6 +136,7 @@ class AbsoluteTest:
         return counts.candidate_events * math.log(rate / self.limit) - expected if rate > 0 else logspace.LOG_ZERO
 
 
+@functools.lru_cache(maxsize=_GRIDS)
 def relative_up(null_ratio: float, *, points: int = UP_POINTS) -> RelativeTest:
     """F1 against "p_C <= null_ratio p_S": `points` log-uniform ratios from 1.1 null_ratio to 50 (or 10 times the first)."""
     _require_positive("null_ratio", null_ratio)
@@ -133,12 +145,50 @@ def relative_up(null_ratio: float, *, points: int = UP_POINTS) -> RelativeTest:
     return RelativeTest(null_ratio, _log_uniform(lowest, highest, points))
 
 
+@functools.lru_cache(maxsize=_GRIDS)
 def relative_down(null_ratio: float, *, points: int = DOWN_POINTS) -> RelativeTest:
     """F1 against "p_C >= null_ratio p_S": `points` log-uniform ratios from 0.1 to 0.95 times null_ratio."""
     _require_positive("null_ratio", null_ratio)
     return RelativeTest(null_ratio, _log_uniform(0.1 * null_ratio, 0.95 * null_ratio, points))
 
 
+@functools.lru_cache(maxsize=_GRIDS)
+def higher_worse(tolerance: float) -> RelativeTest:
+    """`goal: Higher`, roll-back: F1 against "p_C >= (1 - tolerance) p_S", where events are the *good* outcomes.
+
+    12 log-uniform ratios from 0.1 to 0.95 times the null. 0 <= tolerance < 1. Needs power where good outcomes are rare
+    (conversions): then nearly every request is a failure, and counting failures would show next to nothing.
+    """
+    return relative_down(1 - tolerance)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def higher_close(tolerance: float) -> RelativeTest:
+    """`goal: Higher`, advance: F1 against "p_C <= (1 - 2 tolerance) p_S", where events are the *good* outcomes.
+
+    12 ratios above the null, their logarithmic distances from it log-uniform: from half of that of an equal candidate
+    (ratio 1) to at least a factor of 4, so that small and large tolerances have alternatives where they are needed.
+    0 < tolerance < 0.5, otherwise nothing could be worse than the null.
+    """
+    if not 0 < tolerance < LARGEST_HIGHER_TOLERANCE:
+        raise ValueError(f"tolerance: {tolerance} is not between 0 and 0.5 (both excluded); goal Higher needs that")
+    null_ratio = 1 - 2 * tolerance
+    equal = -math.log(null_ratio)
+    distances = _log_uniform(equal / 2, max(2 * equal, math.log(4)), DOWN_POINTS)
+    return RelativeTest(null_ratio, tuple(null_ratio * math.exp(distance) for distance in distances))
+
+
+def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> float:
+    """ln of the mean of e over the grid, for counts that are looked at once: totals, without the starting times of F2.
+
+    0 (no evidence) where the counts hold no information. An e-value for these counts, not a process: looking again at
+    grown totals gives another value, which must not be multiplied with this one.
+    """
+    log_increments = test.log_increments(counts, dispersion)
+    return logspace.log_mean(log_increments) if log_increments else 0.0
+
+
+@functools.lru_cache(maxsize=_GRIDS)
 def absolute_bad(limit: float) -> AbsoluteTest:
     """F3 against "p_C <= limit": 12 log-uniform rates from 1.25 limit to 1.
 
@@ -150,6 +200,7 @@ def absolute_bad(limit: float) -> AbsoluteTest:
     return AbsoluteTest(limit, _log_uniform(min(1.25 * limit, math.sqrt(limit)), 1.0, BAD_POINTS))
 
 
+@functools.lru_cache(maxsize=_GRIDS)
 def absolute_good(limit: float) -> AbsoluteTest:
     """F4 against "p_C >= limit": the rates 0, 0.1, 0.25, 0.5 and 0.75 times limit."""
     _require_positive("limit", limit)

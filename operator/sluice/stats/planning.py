@@ -7,6 +7,7 @@ nats), is the number of requests.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from sluice.stats import combine, evidence
@@ -89,3 +90,82 @@ def eta_seconds(requests: float, candidate_requests_per_second: float) -> float 
     if requests <= 0:
         return 0.0
     return requests / candidate_requests_per_second if candidate_requests_per_second > 0 else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Expectation:
+    """What one required objective has to prove, and what the stable version's history says of it."""
+
+    rate: float
+    """Expected share of events, `smoothed_rate` of the stable version; > 0."""
+    dispersion: float
+    """phi >= 1."""
+    limit: float | None = None
+    """p* of F4; None without an absolute term."""
+    null_ratio: float | None = None
+    """r1 of F1: 1 + 2 delta, or 1 - 2 delta for `goal: Higher`; None without a relative term."""
+
+    def forecast(self, candidate_share: float, *, false_advance_probability: float) -> Forecast | None:
+        """The forecast at a share 0..1; None where nothing can be proven there."""
+        return forecast(
+            self.rate,
+            false_advance_probability=false_advance_probability,
+            dispersion=self.dispersion,
+            limit=self.limit,
+            null_ratio=self.null_ratio,
+            candidate_share=candidate_share,
+        )
+
+
+def step_requests(
+    expectations: Sequence[Expectation], candidate_share: float, *, false_advance_probability: float
+) -> float | None:
+    """Candidate requests that a step at this share (0..1) needs: those of its slowest proof.
+
+    0 without an objective; None where one of them can't be proven at all, so that the step would wait for ever.
+    """
+    forecasts = [e.forecast(candidate_share, false_advance_probability=false_advance_probability) for e in expectations]
+    known = [found.requests for found in forecasts if found is not None]
+    return max(known, default=0.0) if len(known) == len(forecasts) else None
+
+
+def smallest_deciding_permille(
+    expectations: Sequence[Expectation],
+    *,
+    requests_per_second: float,
+    seconds: float,
+    false_advance_probability: float,
+) -> int | None:
+    """The smallest weight, 1..999 permille, whose step is decided within so many seconds; None where none is.
+
+    requests_per_second: of the whole route. Say it in the event where the policy's first weight is smaller than this.
+    """
+    return next(
+        (
+            permille
+            for permille in range(1, 1000)
+            if _decides(expectations, permille / 1000, requests_per_second, seconds, false_advance_probability)
+        ),
+        None,
+    )
+
+
+def _decides(expectations: Sequence[Expectation], share: float, rate: float, seconds: float, beta: float) -> bool:
+    needed = step_requests(expectations, share, false_advance_probability=beta)
+    return needed is not None and needed <= rate * share * seconds
+
+
+def lead_permille(
+    *, requests_per_second: float, scrape_seconds: float, maximum_requests_at_risk: float, first_permille: int
+) -> int | None:
+    """Weight of a smaller step before the first, so that one scrape shows at most half of the allowed requests to users.
+
+    Half, because the interval in which the weight changes is no evidence: two scrapes pass before anything is known.
+    None where the first weight (1..1000 permille) is small enough already. At least 1, the smallest weight on the wire:
+    beyond 1000 maximum_requests_at_risk / (2 scrape_seconds) requests per second even that exceeds the allowance.
+    """
+    exposed_per_scrape = requests_per_second * scrape_seconds
+    allowed = maximum_requests_at_risk / 2
+    if exposed_per_scrape * first_permille / 1000 <= allowed:
+        return None
+    return max(1, math.floor(1000 * allowed / exposed_per_scrape))

@@ -1,38 +1,80 @@
-"""The published figures of the judge: `python -m tests.benchmarks.judge [--rollouts N] [--seed S] [only these ...]`.
+"""Error rates and delays of the judge, beside the figures to reach.
 
-Prints one line a figure, with the figure that it has to reach; exit status 1 if one is missed.
+Prints one line a figure, and writes docs/benchmarks-judge.md where all were measured in full. Exit status 1 if one is
+missed.
 """
 
 import argparse
+import shlex
 import sys
 import time
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
-from tests.benchmarks.judge import scenarios, vectorised
+from tests.benchmarks.judge import comparison, page, topics, vectorised
+from tests.benchmarks.judge.figures import Figure
+from tests.benchmarks.judge.topics import Topic
+
+MOST_DIFFERENCE: Final = 1e-6
+"""A state is rounded to 1e-9 at each scrape."""
+FULL_ROLLOUTS: Final = 1000
+QUICK_ROLLOUTS: Final = 100
 
 
 def main() -> int:
+    options = _options()
+    rollouts = options.rollouts or (QUICK_ROLLOUTS if options.quick else FULL_ROLLOUTS)
+    difference = vectorised.largest_difference(np.random.default_rng(options.seed))
+    print(f"numpy form against sluice.stats: largest difference {difference:.0e} nats")
+    measured = {
+        topic.title: _measure(topic, options.only, rollouts, options.seed)
+        for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
+    }
+    if not options.only:
+        columns, rows = comparison.compare(rollouts, options.seed)
+        for row in (columns, *rows):
+            print(" | ".join(row))
+        if not options.quick:
+            command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
+            run = page.Run(command, rollouts, options.seed, difference, time.process_time())
+            page.write(run, _sections(measured, columns, rows))
+    missed = any(figure.reached is False for found in measured.values() for figure in found.values())
+    return int(missed or difference > MOST_DIFFERENCE)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.judge", description=__doc__)
     parser.add_argument("only", nargs="*", help="parts of the names of the figures to measure; default: all")
-    parser.add_argument("--rollouts", type=int, default=1000, help="simulated rollouts a figure (default: 1000)")
+    parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; the page stays as it is")
+    parser.add_argument("--rollouts", type=int, help="simulated rollouts a figure (default: 1000)")
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    difference = vectorised.largest_difference(np.random.default_rng(options.seed))
-    print(f"numpy form against sluice.stats: largest difference {difference:.1e} nats")
-    missed = difference > 1e-8
-    for name, measure in scenarios.FIGURES.items():
-        if options.only and not any(part in name for part in options.only):
+    return parser.parse_args()
+
+
+def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dict[str, Figure]:
+    found = {}
+    for name, measure in topic.figures:
+        if only and not any(part in name for part in only):
             continue
         started = time.perf_counter()
-        figure = measure(options.rollouts, options.seed)
-        missed |= not figure.reached
-        mark = "ok  " if figure.reached else "MISS"
-        print(
-            f"{mark} {name:<58} {figure.text:<48} to reach: {figure.target:<28} {time.perf_counter() - started:5.1f} s"
-        )
+        found[name] = figure = measure(rollouts, seed)
+        seconds = time.perf_counter() - started
+        print(f"{figure.mark.strip('*'):4} {name:<66} {figure.measured:<58} target: {figure.target} ({seconds:.0f} s)")
         sys.stdout.flush()
-    return int(missed)
+    return found
+
+
+def _sections(
+    measured: dict[str, dict[str, Figure]], columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[page.Section, ...]:
+    rates, delays, cost, demo = (
+        page.figure_section(topic.title, topic.text, measured[topic.title])
+        for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
+    )
+    beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows)
+    return rates, delays, beside, cost, demo
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from sluice.stats import combine, evidence
-from tests.benchmarks.judge import vectorised
-from tests.benchmarks.judge.vectorised import Array, Batch, Processes
+from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows
 
-Rows = npt.NDArray[np.bool_]
 LATENCY_POINTS: Final = 8
 
 
@@ -32,6 +29,8 @@ class Objective:
     hard: tuple[Watched, ...]
     advance: tuple[Watched, ...]
     rollback_is_mean: bool = False
+    decisive: int = 0
+    """The column whose history shows the dispersion."""
 
 
 def failure_ratio(
@@ -52,37 +51,42 @@ def failure_ratio(
     return Objective(name, tuple(rollback), hard, tuple(advance))
 
 
-def latency(
-    name: str, *, boundaries: int, decisive: int, limit: float, hard: bool = False, tolerance: float | None = None
-) -> Objective:
+def success_ratio(name: str, *, tolerance: float) -> Objective:
+    """`goal: Higher`: the counted events are the good outcomes."""
+    worse, close = Watched(evidence.higher_worse(tolerance)), Watched(evidence.higher_close(tolerance))
+    return Objective(name, (worse,), (), (close,))
+
+
+def latency(name: str, *, boundaries: int, decisive: int, limit: float, tolerance: float | None = None) -> Objective:
     """Events "slower than boundary b"; b* is the column `decisive`, where at most the share `limit` may be slower."""
     bad, good = Watched(evidence.absolute_bad(limit), decisive), Watched(evidence.absolute_good(limit), decisive)
     if tolerance is None:
-        return Objective(name, (bad,), (), (good,))
+        return Objective(name, (bad,), (), (good,), decisive=decisive)
     up = evidence.relative_up(1 + tolerance, points=LATENCY_POINTS)
     return Objective(
         name,
         tuple(Watched(up, column) for column in range(boundaries)),
-        (bad, Watched(evidence.relative_up(1.0), decisive)) if hard else (),
+        (),
         (Watched(evidence.relative_down(1 + 2 * tolerance), decisive), good),
         rollback_is_mean=True,
+        decisive=decisive,
     )
 
 
 class Judge:
-    """The processes of one objective over many rollouts."""
+    """The processes of one objective over many rollouts. phi: the dispersion of each."""
 
-    def __init__(self, objective: Objective, rollouts: int) -> None:
-        self._objective = objective
-        self._none = np.zeros(rollouts)
+    def __init__(self, objective: Objective, phi: Array) -> None:
+        self._objective, self._phi = objective, phi
+        self._none = np.zeros(len(phi))
         self._rollback, self._hard, self._advance = (
-            [(watched.column, Processes(watched.test, rollouts)) for watched in group]
+            [(watched.column, Processes(watched.test, len(phi))) for watched in group]
             for group in (objective.rollback, objective.hard, objective.advance)
         )
 
-    def observe(self, columns: Sequence[Batch], dispersion: float, rows: Rows) -> None:
+    def observe(self, columns: Sequence[Batch], rows: Rows) -> None:
         for column, processes in self._rollback + self._hard + self._advance:
-            processes.observe(columns[column], dispersion, rows)
+            processes.observe(columns[column], self._phi, rows)
 
     def restart_advance(self, rows: Rows) -> None:
         for _, processes in self._advance:
@@ -90,9 +94,9 @@ class Judge:
 
     def log_against(self) -> Array:
         """ln(0.8 E_rollback + 0.1 E_hard + 0.1): before the bake, E_bake is 1."""
-        rollback = [processes.log_evidence() for _, processes in self._rollback]
-        hard = [processes.log_evidence() for _, processes in self._hard] or [self._none]
-        worse = vectorised.log_mean(rollback) if self._objective.rollback_is_mean else np.min(rollback, axis=0)
+        rollback = [processes.log_evidence for _, processes in self._rollback]
+        hard = [processes.log_evidence for _, processes in self._hard] or [self._none]
+        worse = _log_mean(rollback) if self._objective.rollback_is_mean else np.min(rollback, axis=0)
         terms = (
             np.log(combine.ROLLBACK_SHARE) + worse,
             np.log(combine.HARD_SHARE) + np.min(hard, axis=0),
@@ -103,4 +107,10 @@ class Judge:
 
     def log_for(self) -> Array:
         """ln E_advance."""
-        return vectorised.log_mean([processes.log_evidence() for _, processes in self._advance])
+        return _log_mean([processes.log_evidence for _, processes in self._advance])
+
+
+def _log_mean(terms: Sequence[Array]) -> Array:
+    """ln(mean of e^term) over the list, entry by entry."""
+    total: Array = np.logaddexp.reduce(terms) - np.log(len(terms))
+    return total

@@ -1,22 +1,30 @@
 """Whole canary rollouts on simulated traffic, many at once.
 
 A scrape: Poisson requests, each to the candidate with the probability of the weight, each an event with the arm's rate.
-The interval after a change of weight is discarded, as the judge does; its requests still reach the candidate.
+The interval after a change of weight is discarded, as the judge does; its requests still reach the candidate. The first
+weight comes at a random moment between two scrapes, the others right after the scrape that decided.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tests.benchmarks.judge.objectives import Judge, Objective
-from tests.benchmarks.judge.vectorised import Array, Batch
+from tests.benchmarks.judge.vectorised import Array, Batch, Rows, measured_dispersion
 
 Counts = npt.NDArray[np.int64]
 Rates = Callable[[float], Sequence[float]]
 """Seconds since the start -> the chance of an event in each column (a latency objective: above each boundary)."""
+
+MINUTE: Final = 60.0
+SHOCK_CHANCE: Final = 0.02
+HISTORIES: Final = ((3600, 5), (86_400, 300))
+"""(seconds, seconds a sample) of the stable version's history: the last hour in full, the last day thinned."""
+INITIAL_DISPERSION: Final = 1.0
 
 
 def constant(*rates: float) -> Rates:
@@ -32,7 +40,7 @@ class World:
     """Traffic, and for each objective the rates of the stable version and of the candidate.
 
     shock: each scrape multiplies all rates by `shock` with a chance of 2 %, for both arms alike.
-    burst: failures come in batches of that size; dispersion: what the judge takes it for.
+    burst: events come in batches of that size; the judge measures its dispersion on the stable version's history.
     """
 
     requests_per_second: float
@@ -40,19 +48,36 @@ class World:
     candidate: Sequence[Rates]
     scrape_seconds: float = 5.0
     burst: int = 1
-    dispersion: float = 1.0
     shock: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
+class Plan:
+    """Weights (0..1), and what leads from one to the next.
+
+    step_seconds: None, the proofs do; infinite, nothing does, the first weight stays; else the clock does.
+    """
+
+    weights: tuple[float, ...]
+    seconds: float
+    step_seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Per rollout: seconds until each event (infinite where it did not happen) and requests to the candidate."""
+    """Per rollout: seconds from the first weight until each event (infinite where it did not happen), and counts."""
 
     rolled_back_seconds: Array
     promoted_seconds: Array
     proven_seconds: Array
-    """rollouts x steps: since the start of the rollout."""
+    """rollouts x steps."""
     candidate_requests: Array
+    """Until the end, or the roll-back."""
+    first_interval_seconds: Array
+    """How long after the first weight the first scrape came; the other times count from a whole interval before it."""
+    minutes: Counts
+    """rollouts x minutes x (candidate requests, events, stable requests, events) of the first objective; where the clock
+    leads, also after a roll-back, so that other rules can be asked what they would have done."""
 
     @property
     def rolled_back_share(self) -> float:
@@ -62,56 +87,110 @@ class Outcome:
 def simulate(
     world: World,
     objectives: Sequence[Objective],
-    weights: Sequence[float],
+    plan: Plan,
     *,
-    seconds: float,
     rollouts: int,
     seed: int,
     alpha: float = 0.01,
     beta: float = 0.05,
-    stay: bool = False,
 ) -> Outcome:
-    """Up to `seconds` or the last proof; `stay` remains at the first weight and only notes its proof."""
+    """Until the plan's end, or the last proof or roll-back."""
     generator = np.random.default_rng(seed)
-    judges = [Judge(objective, rollouts) for objective in objectives]
-    share, rows = np.array(weights), np.arange(rollouts)
-    step, fresh = np.zeros(rollouts, dtype=int), np.ones(rollouts, dtype=bool)
-    running, requests = np.ones(rollouts, dtype=bool), np.zeros(rollouts)
-    rolled_back, promoted = np.full(rollouts, math.inf), np.full(rollouts, math.inf)
-    proven_seconds = np.full((rollouts, len(weights)), math.inf)
-    for scrape in range(1, round(seconds / world.scrape_seconds) + 1):
+    judges = [
+        Judge(objective, _dispersion(generator, world, rates, objective, rollouts))
+        for objective, rates in zip(objectives, world.stable, strict=True)
+    ]
+    first_interval = generator.uniform(0.0, world.scrape_seconds, rollouts)
+    run = _Run(plan, first_interval)
+    for scrape in range(1, round(plan.seconds / world.scrape_seconds) + 1):
         now = scrape * world.scrape_seconds
-        counted, fresh = running & ~fresh, np.zeros(rollouts, dtype=bool)
-        total = generator.poisson(world.requests_per_second * world.scrape_seconds, rollouts)
-        to_candidate = generator.binomial(total, share[step])
-        requests[running] += to_candidate[running]
-        for judge, columns in zip(judges, _scrape(generator, world, to_candidate, total, now), strict=True):
-            judge.observe(columns, world.dispersion, counted)
+        lasted = first_interval if scrape == 1 else world.scrape_seconds
+        total = generator.poisson(world.requests_per_second * lasted, rollouts)
+        to_candidate = generator.binomial(total, run.shares)
+        counts = _scrape(generator, world, to_candidate, total, now)
+        counted = run.expose(counts[0][0], now)
+        for judge, columns in zip(judges, counts, strict=True):
+            judge.observe(columns, counted)
         against = np.logaddexp.reduce([judge.log_against() for judge in judges]) - math.log(len(judges))
-        convicted = counted & (against >= -math.log(alpha))
-        rolled_back[convicted] = now
-        running &= ~convicted
+        run.convict(counted & (against >= -math.log(alpha)), now)
         weakest = np.min([judge.log_for() for judge in judges], axis=0)
-        proven = counted & running & (weakest >= -math.log(beta))
-        proven_seconds[rows[proven], step[proven]] = np.minimum(proven_seconds[rows[proven], step[proven]], now)
-        if stay:
-            continue
-        done = proven & (step == len(weights) - 1)
-        promoted[done] = now
-        running &= ~done
-        fresh = proven & ~done
-        step[fresh] += 1
+        moved = run.move(counted & (weakest >= -math.log(beta)), now)
         for judge in judges:
-            judge.restart_advance(fresh)
-        if not running.any():
+            judge.restart_advance(moved)
+        if run.over:
             break
-    return Outcome(rolled_back, promoted, proven_seconds, requests)
+    return run.outcome
+
+
+class _Run:
+    """Where each rollout is."""
+
+    def __init__(self, plan: Plan, first_interval: Array) -> None:
+        rollouts, steps = len(first_interval), len(plan.weights)
+        self._plan, self._rows = plan, np.arange(rollouts)
+        self._step, self._fresh = np.zeros(rollouts, dtype=int), np.ones(rollouts, dtype=bool)
+        self._running = np.ones(rollouts, dtype=bool)
+        minutes = np.zeros((rollouts, math.ceil(plan.seconds / MINUTE), 4), dtype=np.int64)
+        never = np.full(rollouts, math.inf)
+        proven = np.full((rollouts, steps), math.inf)
+        self.outcome = Outcome(never.copy(), never.copy(), proven, np.zeros(rollouts), first_interval, minutes)
+
+    @property
+    def shares(self) -> Array:
+        """The candidate's share of requests in each rollout."""
+        return np.array(self._plan.weights)[self._step]
+
+    @property
+    def over(self) -> bool:
+        return self._plan.step_seconds in (None, math.inf) and not self._running.any()
+
+    def expose(self, errors: Batch, now: float) -> Rows:
+        """Adds the requests up; which rollouts may take the scrape as evidence."""
+        self.outcome.candidate_requests[self._running] += errors.candidate_requests[self._running]
+        columns = (errors.candidate_requests, errors.candidate_events, errors.stable_requests, errors.stable_events)
+        self.outcome.minutes[:, math.ceil(now / MINUTE) - 1] += np.stack(columns, axis=1)
+        counted, self._fresh = self._running & ~self._fresh, np.zeros_like(self._fresh)
+        return counted
+
+    def convict(self, convicted: Rows, now: float) -> None:
+        self.outcome.rolled_back_seconds[convicted] = now
+        self._running &= ~convicted
+
+    def move(self, proven: Rows, now: float) -> Rows:
+        """Notes the proofs; which rollouts enter another step."""
+        rows = proven & self._running
+        seconds = self.outcome.proven_seconds
+        seconds[self._rows[rows], self._step[rows]] = np.minimum(seconds[self._rows[rows], self._step[rows]], now)
+        last = self._step == len(self._plan.weights) - 1
+        if self._plan.step_seconds is None:
+            self.outcome.promoted_seconds[rows & last] = now
+            self._running &= ~(rows & last)
+            self._fresh = rows & ~last
+        else:
+            self._fresh = np.full_like(rows, now % self._plan.step_seconds == 0) & ~last
+        self._step[self._fresh] += 1
+        return self._fresh
+
+
+def _dispersion(
+    generator: np.random.Generator, world: World, rates: Rates, objective: Objective, rollouts: int
+) -> Array:
+    """1 where there are no bursts; otherwise phi, measured by each rollout's judge on its own history."""
+    if world.burst == 1:
+        return np.ones(rollouts)
+    halves = []
+    for seconds, each in HISTORIES:
+        requests = np.full(rollouts * (seconds // each), round(world.requests_per_second * each))
+        events = _events(generator, requests, rates(0.0), world.burst, np.ones(requests.shape))[objective.decisive]
+        history = events.reshape(rollouts, -1) * 1.0
+        halves.append((history[:, ::2], history[:, 1::2]))
+    return measured_dispersion(halves, initial=INITIAL_DISPERSION)
 
 
 def _scrape(
     generator: np.random.Generator, world: World, to_candidate: Counts, total: Counts, now: float
 ) -> list[list[Batch]]:
-    shock = np.where(generator.random(total.shape) < 0.02, world.shock, 1.0)
+    shock = np.where(generator.random(total.shape) < SHOCK_CHANCE, world.shock, 1.0)
     return [
         [
             Batch(to_candidate, x_c, total - to_candidate, x_s)
@@ -128,13 +207,15 @@ def _scrape(
 def _events(
     generator: np.random.Generator, requests: Counts, rates: Sequence[float], burst: int, shock: Array
 ) -> list[Counts]:
-    """Counts of events; the falling rates of boundaries (slower than 10 ms, than 25 ms, ...) are nested events."""
-    if burst > 1:
-        return [np.minimum(requests, burst * generator.poisson(requests * rate * shock / burst)) for rate in rates]
-    counts, left, above = [], requests, np.ones(requests.shape)
+    """Counts of events; the falling rates of boundaries (slower than 10 ms, than 25 ms, ...) are nested events.
+
+    A burst is a whole batch of requests that are equally slow.
+    """
+    counts, above = [], np.ones(requests.shape)
+    left = requests if burst == 1 else generator.poisson(requests / burst)
     for rate in rates:
         chance = np.minimum(rate * shock, 1.0)
         left = generator.binomial(left, np.divide(chance, above, out=np.zeros_like(above), where=above > 0))
-        counts.append(left)
+        counts.append(np.minimum(requests, burst * left))
         above = chance
     return counts

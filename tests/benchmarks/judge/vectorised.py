@@ -5,14 +5,16 @@ figures of the code that ships.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from sluice.stats import eprocess, evidence
+from sluice.stats import confidence, dispersion, eprocess, evidence
 
 Array = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.floating] | npt.NDArray[np.integer]
+Rows = npt.NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,65 +26,136 @@ class Batch:
     stable_requests: Numbers
     stable_events: Numbers
 
+    def take(self, rows: npt.NDArray[np.intp]) -> "Batch":
+        return Batch(
+            self.candidate_requests[rows],
+            self.candidate_events[rows],
+            self.stable_requests[rows],
+            self.stable_events[rows],
+        )
+
 
 class Processes:
-    """One e-process of the same test for each rollout."""
+    """One e-process of the same test for each rollout; `log_evidence` has an entry for each."""
 
     def __init__(self, test: evidence.SequentialTest, rollouts: int) -> None:
         self._test = test
         self._log_wealths = np.full((rollouts, len(test.alternatives)), -np.inf)
         self._scrapes = np.zeros(rollouts)
+        self.log_evidence: Array = np.zeros(rollouts)
 
-    def observe(self, batch: Batch, dispersion: float, rows: npt.NDArray[np.bool_]) -> None:
-        """Count the scrape in those rows."""
-        log_e, informative = log_increments(self._test, batch)
-        rows = rows & informative
-        self._scrapes[rows] += 1
-        k = self._scrapes[rows, None]
-        self._log_wealths[rows] = log_e[rows] / dispersion + np.logaddexp(self._log_wealths[rows], -np.log(k * (k + 1)))
+    def observe(self, batch: Batch, phi: Array, rows: Rows) -> None:
+        """Count the scrape in those rows. phi: the dispersion of each."""
+        chosen = np.flatnonzero(rows & _informative(self._test, batch))
+        self._scrapes[chosen] += 1
+        k = self._scrapes[chosen, None]
+        log_e = log_increments(self._test, batch.take(chosen)) / phi[chosen, None]
+        self._log_wealths[chosen] = log_e + np.logaddexp(self._log_wealths[chosen], -np.log(k * (k + 1)))
+        self.log_evidence[chosen] = np.logaddexp(_log_mean(self._log_wealths[chosen]), -np.log(k[:, 0] + 1))
 
-    def restart(self, rows: npt.NDArray[np.bool_]) -> None:
+    def restart(self, rows: Rows) -> None:
         self._log_wealths[rows] = -np.inf
         self._scrapes[rows] = 0
-
-    def log_evidence(self) -> Array:
-        evidences: Array = np.logaddexp(log_mean(list(self._log_wealths.T)), -np.log(self._scrapes + 1))
-        return evidences
+        self.log_evidence[rows] = 0
 
 
-def log_increments(test: evidence.SequentialTest, batch: Batch) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """ln e before dispersion (rollouts x alternatives), and which rollouts got information from this scrape."""
+class Sequences:
+    """One confidence sequence for each test."""
+
+    def __init__(self, tests: int) -> None:
+        self._log_likelihoods = np.zeros((tests, confidence.POINTS))
+
+    def observe(self, batch: Batch) -> None:
+        """Both arms have users in every row."""
+        log_ratios = np.array(confidence.LOG_RATIOS)
+        share = (batch.candidate_requests / (batch.candidate_requests + batch.stable_requests))[:, None]
+        events = (batch.candidate_events + batch.stable_events)[:, None]
+        gained = batch.candidate_events[:, None] * log_ratios - events * np.log1p(share * np.expm1(log_ratios))
+        self._log_likelihoods += gained
+
+    def log_evidence_of_difference(self) -> Array:
+        """The larger of ln E_up(1) and ln E_down(1)."""
+        gains = self._log_likelihoods - self._log_likelihoods[:, confidence.EQUAL, None]
+        larger: Array = np.maximum(_log_mean(gains[:, confidence.EQUAL + 1 :]), _log_mean(gains[:, : confidence.EQUAL]))
+        return larger
+
+
+def log_increments(test: evidence.SequentialTest, batch: Batch) -> Array:
+    """ln e before dispersion, rollouts x alternatives."""
     grid = np.array(test.alternatives)
     n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
     if isinstance(test, evidence.AbsoluteTest):
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = np.where(x > 0, x * np.log(grid / test.limit), 0.0)
-        return gain - n * (grid - test.limit), n[:, 0] > 0
+        absolute: Array = gain - n * (grid - test.limit)
+        return absolute
     assert isinstance(test, evidence.RelativeTest)
-    events, requests = x + batch.stable_events[:, None], n + batch.stable_requests[:, None]
-    share = np.divide(n, requests, out=np.zeros_like(n), where=requests > 0)
+    share = n / (n + batch.stable_requests[:, None])
     odds = (share * grid + 1 - share) / (share * test.null_ratio + 1 - share)
-    log_e = x * np.log(grid / test.null_ratio) - events * np.log(odds)
-    return log_e, ((events > 0) & (share > 0) & (share < 1))[:, 0]
+    relative: Array = x * np.log(grid / test.null_ratio) - (x + batch.stable_events[:, None]) * np.log(odds)
+    return relative
 
 
-def log_mean(terms: list[Array]) -> Array:
-    """ln(mean of e^term) over the list, entry by entry."""
-    total: Array = np.logaddexp.reduce(terms) - np.log(len(terms))
-    return total
+def measured_dispersion(histories: Sequence[tuple[Array, Array]], *, initial: float) -> Array:
+    """F5 of each row. A history: events (rollouts x scrapes) of two halves with equally many requests."""
+    found = np.full(len(histories[0][0]), -np.inf)
+    for events_a, events_b in histories:
+        found = np.where(np.isfinite(found), found, _longest_dispersion(events_a, events_b))
+    dispersed: Array = np.where(np.isfinite(found), np.maximum(1.0, found), max(1.0, initial))
+    return dispersed
 
 
 def largest_difference(generator: np.random.Generator, *, scrapes: int = 150, rollouts: int = 3) -> float:
-    """Between this module and `sluice.stats`, in log-evidence, over random rollouts of every test."""
-    return max(
-        _difference(test, generator, scrapes, rollouts)
-        for test in (
-            evidence.relative_up(1.25),
-            evidence.relative_down(1.5),
-            evidence.absolute_bad(0.005),
-            evidence.absolute_good(0.005),
-        )
+    """Between this module and `sluice.stats`, in nats of evidence and in dispersion, over random rollouts."""
+    tests = (
+        evidence.relative_up(1.25),
+        evidence.relative_down(1.5),
+        evidence.absolute_bad(0.005),
+        evidence.absolute_good(0.005),
+        evidence.higher_worse(0.1),
+        evidence.higher_close(0.1),
     )
+    processes = (_difference(test, generator, scrapes, rollouts) for test in tests)
+    return max(*processes, _sequence_difference(generator, scrapes), _dispersion_difference(generator))
+
+
+def _informative(test: evidence.SequentialTest, batch: Batch) -> Rows:
+    if isinstance(test, evidence.AbsoluteTest):
+        return np.asarray(batch.candidate_requests > 0)
+    both = (batch.candidate_requests > 0) & (batch.stable_requests > 0)
+    return np.asarray(both & (batch.candidate_events + batch.stable_events > 0))
+
+
+def _log_mean(log_values: Array) -> Array:
+    """ln of the mean of e^value in each row."""
+    highest = np.maximum(log_values.max(axis=1, initial=-np.inf), -1e300)
+    mean: Array = highest + np.log(np.exp(log_values - highest[:, None]).mean(axis=1))
+    return mean
+
+
+def _blocks(events: Array, length: int) -> Array:
+    whole = events.shape[1] // length * length
+    blocks: Array = events[:, :whole].reshape(len(events), -1, length).sum(axis=2)
+    return blocks
+
+
+def _longest_dispersion(events_a: Array, events_b: Array) -> Array:
+    """The largest over the block lengths; minus infinity where none can tell."""
+    lengths = [length for length in dispersion.BLOCK_LENGTHS if events_a.shape[1] >= length]
+    largest: Array = np.max(
+        [_mean_dispersion(_blocks(events_a, length), _blocks(events_b, length)) for length in lengths], axis=0
+    )
+    return largest
+
+
+def _mean_dispersion(events_a: Array, events_b: Array) -> Array:
+    """Minus infinity for rows with too few telling blocks."""
+    variance = (events_a + events_b) / 4
+    telling = variance >= dispersion.MINIMUM_VARIANCE
+    ratios = np.divide(((events_a - events_b) / 2) ** 2, variance, out=np.zeros_like(variance), where=telling)
+    blocks = telling.sum(axis=1)
+    mean: Array = np.where(blocks >= dispersion.MINIMUM_BLOCKS, ratios.sum(axis=1) / np.maximum(blocks, 1), -np.inf)
+    return mean
 
 
 def _difference(test: evidence.SequentialTest, generator: np.random.Generator, scrapes: int, rollouts: int) -> float:
@@ -90,11 +163,36 @@ def _difference(test: evidence.SequentialTest, generator: np.random.Generator, s
     for _ in range(scrapes):
         requests = generator.poisson((30, 200), (rollouts, 2))
         events = generator.binomial(requests, (0.006, 0.004))
-        fast.observe(
-            Batch(requests[:, 0], events[:, 0], requests[:, 1], events[:, 1]), 1.3, np.ones(rollouts, dtype=bool)
-        )
+        everyone = np.ones(rollouts, dtype=bool)
+        fast.observe(Batch(requests[:, 0], events[:, 0], requests[:, 1], events[:, 1]), 1.3 * everyone, everyone)
         real = [
-            process.observe(evidence.Counts(int(n[0]), int(x[0]), int(n[1]), int(x[1])), dispersion=1.3)
-            for process, n, x in zip(real, requests, events, strict=True)
+            process.observe(_counts(n, x), dispersion=1.3) for process, n, x in zip(real, requests, events, strict=True)
         ]
-    return float(np.max(np.abs(fast.log_evidence() - [process.log_evidence for process in real])))
+    return float(np.max(np.abs(fast.log_evidence - [process.log_evidence for process in real])))
+
+
+def _sequence_difference(generator: np.random.Generator, scrapes: int) -> float:
+    fast, real = Sequences(1), confidence.start()
+    for _ in range(scrapes):
+        requests = generator.poisson((300, 200))
+        events = generator.binomial(requests, (0.06, 0.04))
+        fast.observe(Batch(requests[:1], events[:1], requests[1:], events[1:]))
+        real = real.observe(_counts(requests, events), dispersion=1.0)
+    sides = (real.log_evidence_above()[confidence.EQUAL], real.log_evidence_below()[confidence.EQUAL - 1])
+    return abs(float(fast.log_evidence_of_difference()[0]) - max(sides))
+
+
+def _dispersion_difference(generator: np.random.Generator) -> float:
+    """Rows where an hour is enough, and rows where the day has to tell."""
+    means = np.array((0.02, 0.05, 0.3))[:, None]
+    hour, day = (5.0 * generator.poisson(means * share, (2, 3, 720)) for share in (1, 20))
+    real = [dispersion.estimate(*(_halves(history[:, row]) for history in (hour, day)), initial=1) for row in range(3)]
+    return float(np.max(np.abs(measured_dispersion([tuple(hour), tuple(day)], initial=1) - real)))
+
+
+def _halves(events: Array) -> list[dispersion.Halves]:
+    return [dispersion.Halves(100, float(a), 100, float(b)) for a, b in events.T]
+
+
+def _counts(requests: Numbers, events: Numbers) -> evidence.Counts:
+    return evidence.Counts(int(requests[0]), int(events[0]), int(requests[1]), int(events[1]))

@@ -1,13 +1,21 @@
+import functools
+import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats as reference
 
-from sluice.stats import combine
+from sluice.stats import combine, eprocess, evidence
 from sluice.stats.combine import ObjectiveEvidence
+from sluice.stats.evidence import Counts, SequentialTest
 
 LOGS = st.floats(-50, 50)
+WORSE, NOTABLE = evidence.relative_up(1.25), evidence.absolute_bad(0.1)
+OVER, OVER_AND_WORSE = evidence.absolute_bad(0.2), evidence.relative_up(1.0)
+CLOSE, NEGLIGIBLE = evidence.relative_down(1.5), evidence.absolute_good(0.1)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +75,76 @@ def test_threshold() -> None:
 def test_impossible_probabilities_are_refused(probability: float) -> None:
     with pytest.raises(ValueError, match="probability"):
         combine.log_threshold(probability)
+
+
+Log = Callable[[SequentialTest], float]
+
+
+def expected_evidence(rates: tuple[float, float], combined: Callable[[Log], float]) -> float:
+    """E[e^combined] after two scrapes, by enumeration of everything that can happen in them; (p_C, p_S) are the rates."""
+    arms = ((3, 2), (2, 3))
+    total = 0.0
+    for outcome in itertools.product(*(range(n + 1) for n in itertools.chain(*arms))):
+        chance, scrapes = 1.0, []
+        for (n_c, n_s), (x_c, x_s) in zip(arms, (outcome[:2], outcome[2:]), strict=True):
+            chance *= reference.binom.pmf(x_c, n_c, rates[0]) * reference.binom.pmf(x_s, n_s, rates[1])
+            scrapes.append(Counts(n_c, x_c, n_s, x_s))
+        total += chance * math.exp(combined(functools.partial(log_evidence, scrapes)))
+    return total
+
+
+def log_evidence(scrapes: list[Counts], test: SequentialTest) -> float:
+    process = eprocess.start(test)
+    for counts in scrapes:
+        process = process.observe(counts, dispersion=1.0)
+    return process.log_evidence
+
+
+def rollback(log: Log) -> float:
+    return combine.min_union(log(WORSE), log(NOTABLE))
+
+
+def hard(log: Log) -> float:
+    return combine.min_union(log(OVER), log(OVER_AND_WORSE))
+
+
+def budget(log: Log) -> float:
+    """Two objectives, all their terms, one of them twice as important."""
+    objectives = (ObjectiveEvidence(rollback(log), hard(log)), ObjectiveEvidence(log(WORSE), 0.0, log(OVER), weight=2))
+    return combine.rollback_log_evidence(objectives)
+
+
+def advance(log: Log) -> float:
+    return combine.mean_intersection(log(CLOSE), log(NEGLIGIBLE))
+
+
+@pytest.mark.parametrize(
+    ("rates", "combined"),
+    [
+        pytest.param((0.5, 0.4), rollback, id="worse by just the tolerance, far from negligible"),
+        pytest.param((0.1, 0.01), rollback, id="ten times worse, just negligible"),
+        pytest.param((0.1, 0.08), rollback, id="at both edges"),
+        pytest.param((0.2, 0.01), hard, id="twenty times worse, at the limit"),
+        pytest.param((0.6, 0.6), hard, id="far over the limit, equal"),
+        pytest.param((0.2, 0.2), budget, id="all ways to be bad: equal, at the limit"),
+        pytest.param((0.1, 0.3), budget, id="all ways to be bad: better"),
+        pytest.param((0.3, 0.2), advance, id="at r1, not negligible"),
+        pytest.param((0.15, 0.1), advance, id="at r1, nearly negligible"),
+        pytest.param((0.1, 0.06), advance, id="beyond r1, just not negligible"),
+        pytest.param((1.0, 0.1), advance, id="everything fails"),
+    ],
+)
+def test_combined_evidence_is_not_expected_to_grow_under_its_null(
+    rates: tuple[float, float], combined: Callable[[Log], float]
+) -> None:
+    assert expected_evidence(rates, combined) <= 1 + 1e-8
+
+
+@pytest.mark.parametrize(
+    ("rates", "combined"),
+    [((0.9, 0.05), rollback), ((0.9, 0.05), hard), ((0.9, 0.05), budget), ((0.0, 0.6), advance)],
+)
+def test_combined_evidence_grows_where_its_null_is_false(
+    rates: tuple[float, float], combined: Callable[[Log], float]
+) -> None:
+    assert expected_evidence(rates, combined) > 1.2

@@ -54,3 +54,15 @@ def test_alternate_scrapes_become_halves() -> None:
         Halves(10, 1, 20, 2),
         Halves(30, 3, 40, 4),
     )
+
+
+def test_the_first_history_that_can_tell_is_believed() -> None:
+    """An hour with three bursts says nothing, the day does; initial is for a version without any history."""
+    quiet = [Halves(100, 0, 100, 0)] * 40
+    hour = [*quiet, *[Halves(100, 5, 100, 0)] * 3]
+    day = [Halves(900, 5, 900, 0)] * 30
+    busy = [Halves(900, 7, 900, 1)] * 30
+    assert dispersion.estimate(hour, day, initial=1) == pytest.approx(5)
+    assert dispersion.estimate(busy, day, initial=1) == pytest.approx(4.5)
+    assert dispersion.estimate(hour, quiet, initial=2) == 2
+    assert dispersion.estimate(initial=2) == 2

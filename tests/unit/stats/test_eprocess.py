@@ -18,6 +18,8 @@ TESTS = (
     evidence.relative_down(1.5),
     evidence.absolute_bad(0.02),
     evidence.absolute_good(0.02),
+    evidence.higher_worse(0.1),
+    evidence.higher_close(0.1),
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sluice.stats import combine, eprocess, evidence
+from sluice.stats import combine, eprocess, evidence, intervals
 from sluice.stats.evidence import Counts
 
 ROLLOUTS = 200
@@ -40,6 +40,16 @@ def reached(tests: tuple[evidence.SequentialTest, ...], scrapes: Iterator[Counts
         processes = [process.observe(counts, dispersion=dispersion) for process in processes]
         against = combine.ObjectiveEvidence(combine.min_union(*(process.log_evidence for process in processes)))
         if combine.rollback_log_evidence([against]) >= combine.log_threshold(ALPHA):
+            return True
+    return False
+
+
+def ever_reaches(test: evidence.SequentialTest, scrapes: Iterator[Counts], dispersion: float) -> bool:
+    """Whether the evidence of one test alone ever gets to 1/alpha."""
+    process = eprocess.start(test)
+    for counts in scrapes:
+        process = process.observe(counts, dispersion=dispersion)
+        if process.log_evidence >= combine.log_threshold(ALPHA):
             return True
     return False
 
@@ -83,6 +93,44 @@ def test_false_advances_stay_within_beta_at_the_edge() -> None:
             if proof >= combine.log_threshold(BETA):
                 false += 1
                 break
+    assert false <= ALLOWED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("burst", [1, 5])
+@pytest.mark.parametrize(
+    ("test", "rates"),
+    [
+        pytest.param(evidence.higher_worse(0.1), (0.045, 0.05), id="roll-back: just as good as tolerated"),
+        pytest.param(evidence.higher_close(0.1), (0.04, 0.05), id="advance: just too bad"),
+        pytest.param(evidence.relative_up(1.0), (0.05, 0.05), id="hard limit: equal"),
+        pytest.param(evidence.relative_down(1.5), (0.075, 0.05), id="advance: r1"),
+        pytest.param(evidence.absolute_good(0.05), (0.05, 0.01), id="advance: at the limit"),
+        pytest.param(evidence.absolute_bad(0.05), (0.05, 0.01), id="roll-back: at the limit"),
+    ],
+)
+def test_each_test_keeps_its_level_at_the_edge(
+    test: evidence.SequentialTest, rates: tuple[float, float], burst: int
+) -> None:
+    generator = np.random.default_rng(15)
+    false = sum(
+        ever_reaches(test, traffic(generator, rates, burst=burst, shocks=False), float(burst)) for _ in range(ROLLOUTS)
+    )
+    assert false <= ALLOWED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("burst", [1, 5])
+def test_the_bake_keeps_its_level_for_a_candidate_at_the_tolerance(burst: int) -> None:
+    """The limit comes from what stable showed; then the candidate gets everything, at 1.25 times the stable rate."""
+    generator = np.random.default_rng(16)
+    false = 0
+    for _ in range(ROLLOUTS):
+        stable = sum(traffic(generator, (0.0, 0.005), burst=burst), Counts(0, 0, 0, 0))
+        limit = intervals.bake_limit(stable.stable_events, stable.stable_requests, null_ratio=1.25, dispersion=burst)
+        assert limit is not None
+        baked = traffic(generator, (0.00625, 0.0), burst=burst)
+        false += ever_reaches(evidence.absolute_bad(limit), baked, float(burst))
     assert false <= ALLOWED
 
 

@@ -45,6 +45,35 @@ def test_relative_evidence_expects_at_most_1_under_its_null(null_ratio: float, a
             assert max(worse) <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("tolerance", [0.02, 0.1, 0.25, 0.45])
+@pytest.mark.parametrize("arms", ARMS)
+def test_evidence_on_good_outcomes_expects_at_most_1_under_its_null(tolerance: float, arms: tuple[int, int]) -> None:
+    """goal Higher: "not worse" is a rate of at least (1 - tolerance) of stable's, "too bad" one of at most (1 - 2 tolerance)."""
+    for stable_rate, factor in itertools.product(RATES, (0.0, 0.5, 1.0)):
+        edge = (1 - tolerance) * stable_rate
+        not_worse = (edge + (1 - edge) * (1 - factor), stable_rate)
+        assert max(expected_e_values(evidence.higher_worse(tolerance), arms, not_worse)) <= 1 + 1e-12
+        too_bad = ((1 - 2 * tolerance) * stable_rate * factor, stable_rate)
+        assert max(expected_e_values(evidence.higher_close(tolerance), arms, too_bad)) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("test", [evidence.relative_up(1.25), evidence.relative_down(1.5), evidence.higher_worse(0.1)])
+@pytest.mark.parametrize("together", [0.0, 0.5, 1.0])
+def test_mirrored_pairs_may_fail_together(test: evidence.RelativeTest, together: float) -> None:
+    """A mirrored request that fails on both sides makes the arms dependent; the evidence stays within its bound."""
+    stable_rate = 0.2
+    rate = test.null_ratio * stable_rate
+    both = together * min(rate, stable_rate)
+    one_pair = {(1, 1): both, (1, 0): rate - both, (0, 1): stable_rate - both, (0, 0): 1 - rate - stable_rate + both}
+    sums = [0.0] * len(test.alternatives)
+    for outcomes in itertools.product(one_pair.items(), repeat=3):
+        x_c, x_s = (sum(outcome[side] for outcome, _ in outcomes) for side in (0, 1))
+        log_e = test.log_increments(Counts(3, x_c, 3, x_s), 1.0) or (0.0,) * len(sums)
+        chance = math.prod(probability for _, probability in outcomes)
+        sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
+    assert max(sums) <= 1 + 1e-12
+
+
 @pytest.mark.parametrize("limit", [0.005, 0.1, 0.5, 0.9])
 @pytest.mark.parametrize("requests", [0, 1, 2, 7])
 def test_absolute_evidence_expects_at_most_1_under_its_null(limit: float, requests: int) -> None:
@@ -79,6 +108,8 @@ def test_bursts_without_dispersion_would_be_false_evidence() -> None:
         (evidence.relative_down(1.5), (0.0, 0.6)),
         (evidence.absolute_bad(0.1), (0.9, 0.1)),
         (evidence.absolute_good(0.5), (0.0, 0.1)),
+        (evidence.higher_worse(0.1), (0.05, 0.9)),
+        (evidence.higher_close(0.4), (0.9, 0.5)),
     ],
 )
 def test_evidence_grows_where_the_null_is_false(test: evidence.SequentialTest, rates: tuple[float, float]) -> None:
@@ -124,12 +155,28 @@ def test_never_is_refuted_by_the_first_event() -> None:
         (evidence.absolute_bad(0.02), 12, 0.025, 1),
         (evidence.absolute_bad(0.9), 12, 0.9**0.5, 1),
         (evidence.absolute_good(0.02), 5, 0, 0.015),
+        (evidence.higher_worse(0.1), 12, 0.09, 0.855),
+        (evidence.higher_close(0.1), 12, 0.8**0.5, 3.2),
+        (evidence.higher_close(0.45), 12, 0.1**0.5, 10),
     ],
 )
 def test_grids(test: evidence.SequentialTest, points: int, lowest: float, highest: float) -> None:
     assert len(test.alternatives) == points
     assert list(test.alternatives) == sorted(set(test.alternatives))
     assert (test.alternatives[0], test.alternatives[-1]) == pytest.approx((lowest, highest))
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.5, 0.9, -0.1, math.nan])
+def test_a_tolerance_that_leaves_no_worse_ratio_is_refused(tolerance: float) -> None:
+    with pytest.raises(ValueError, match="tolerance"):
+        evidence.higher_close(tolerance)
+
+
+def test_one_shot_evidence_is_the_mean_over_the_grid() -> None:
+    test = evidence.AbsoluteTest(0.1, (0.2, 0.5))
+    want = math.log(((0.2 / 0.1) ** 3 * math.exp(-1.0) + (0.5 / 0.1) ** 3 * math.exp(-4.0)) / 2)
+    assert evidence.one_shot(test, Counts(10, 3, 0, 0), dispersion=1.0) == pytest.approx(want)
+    assert evidence.one_shot(test, Counts(0, 0, 0, 0), dispersion=1.0) == 0.0
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -37,3 +38,18 @@ def test_log_mean_counts_zeros() -> None:
 def test_log_mean_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         logspace.log_mean(())
+
+
+def test_a_wealth_grows_by_what_is_added_and_by_its_factor() -> None:
+    logs, factors = (-math.inf, -3.0, 0.5, 2000.0), (0.25, -math.inf, -0.75, 123.456)
+    want = [logspace.storable(logspace.log_add(log, -1.0) + f) for log, f in zip(logs, factors, strict=True)]
+    assert logspace.grown(logs, -1.0, factors) == tuple(want)
+    assert want[:2] == [-0.75, -math.inf]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.23456789012345, 999.999999999999, 1e3, -123456.789012345, 5e9, -math.inf])
+def test_what_is_stored_comes_back_with_all_its_bits(value: float) -> None:
+    stored = logspace.storable(value)
+    assert stored == pytest.approx(value, rel=1e-11, abs=1e-9)
+    assert stored == -math.inf or json.loads(json.dumps(stored)) == stored
+    assert len(repr(stored)) <= 15

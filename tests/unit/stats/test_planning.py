@@ -4,6 +4,7 @@ import pytest
 
 from sluice.stats import eprocess, evidence, planning
 from sluice.stats.evidence import Counts
+from sluice.stats.planning import Expectation
 
 
 def forecast(rate: float, **changes: float | None) -> planning.Forecast | None:
@@ -86,3 +87,98 @@ def test_smoothed_rate_is_never_0_or_1() -> None:
 @pytest.mark.parametrize(("requests", "rate", "want"), [(0, 0, 0), (100, 0, None), (100, 5, 20), (-1, 3, 0)])
 def test_eta(requests: float, rate: float, want: float | None) -> None:
     assert planning.eta_seconds(requests, rate) == want
+
+
+ERRORS = Expectation(0.001, 1.0, limit=0.005, null_ratio=1.5)
+BURSTY = Expectation(0.001, 3.0, limit=0.005, null_ratio=1.5)
+HOPELESS = Expectation(0.006, 1.0, limit=0.005)
+RELATIVE = Expectation(0.05, 1.0, null_ratio=1.5)
+
+
+def test_goal_higher_is_planned_from_the_information_in_good_outcomes() -> None:
+    """A conversion rate of 5 %, tolerance 10 %: the null ratio lies below 1, and the formula is the same."""
+    refuted = 0.5 * 0.8 / (0.5 * 0.8 + 0.5)
+    divergence = 0.5 * math.log(0.5 / refuted) + 0.5 * math.log(0.5 / (1 - refuted))
+    assert planning.relative_information(0.05, 0.8, 0.5) == pytest.approx(0.05 * divergence / 0.5)
+
+
+@pytest.mark.parametrize(
+    ("expectations", "want"),
+    [
+        ((), 0.0),
+        ((ERRORS,), 1.0),
+        ((ERRORS, BURSTY), 3.0),
+        ((ERRORS, HOPELESS), None),
+    ],
+)
+def test_a_step_needs_what_its_slowest_proof_needs(expectations: tuple[Expectation, ...], want: float | None) -> None:
+    """In units of what the calm objective needs."""
+    alone = forecast(0.001)
+    assert alone is not None
+    needed = planning.step_requests(expectations, 0.25, false_advance_probability=0.05)
+    assert needed == (None if want is None else pytest.approx(want * alone.requests))
+
+
+@pytest.mark.parametrize("expectations", [(ERRORS,), (BURSTY,), (RELATIVE,), (ERRORS, RELATIVE)])
+@pytest.mark.parametrize("requests_per_second", [2.0, 50.0, 2000.0])
+def test_the_smallest_deciding_weight_decides_and_the_next_smaller_does_not(
+    expectations: tuple[Expectation, ...], requests_per_second: float
+) -> None:
+    seconds = 6 * 3600.0
+    found = planning.smallest_deciding_permille(
+        expectations, requests_per_second=requests_per_second, seconds=seconds, false_advance_probability=0.05
+    )
+    assert found is not None
+
+    def needed_seconds(permille: int) -> float:
+        share = permille / 1000
+        needed = planning.step_requests(expectations, share, false_advance_probability=0.05)
+        assert needed is not None
+        return needed / (requests_per_second * share)
+
+    assert needed_seconds(found) <= seconds
+    assert found == 1 or needed_seconds(found - 1) > seconds
+
+
+@pytest.mark.parametrize(
+    ("expectations", "requests_per_second"), [((ERRORS,), 0.001), ((HOPELESS,), 1e6), ((ERRORS,), 0)]
+)
+def test_no_weight_decides_without_traffic_or_without_a_possible_proof(
+    expectations: tuple[Expectation, ...], requests_per_second: float
+) -> None:
+    assert (
+        planning.smallest_deciding_permille(
+            expectations, requests_per_second=requests_per_second, seconds=3600, false_advance_probability=0.05
+        )
+        is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests_per_second", "first_permille", "want"),
+    [
+        (0, 50, None),
+        (50, 50, None),
+        (120, 50, None),
+        (121, 50, 49),
+        (200, 50, 30),
+        (1000, 50, 6),
+        (5900, 50, 1),
+        (10_000, 50, 1),
+        (100, 1000, 60),
+        (10_000, 1, 1),
+    ],
+)
+def test_the_lead_step_shows_half_of_the_allowance_in_one_scrape(
+    requests_per_second: float, first_permille: int, want: int | None
+) -> None:
+    """60 requests at risk and scrapes every 5 s; the smallest weight on the wire is 1 permille."""
+    lead = planning.lead_permille(
+        requests_per_second=requests_per_second,
+        scrape_seconds=5,
+        maximum_requests_at_risk=60,
+        first_permille=first_permille,
+    )
+    assert lead == want
+    if lead is not None and lead > 1:
+        assert requests_per_second * 5 * lead / 1000 <= 30

@@ -1,0 +1,64 @@
+"""What the figures are measured on: the policies, and how stable version and candidate behave."""
+
+import math
+from typing import Final
+
+from tests.benchmarks.judge.objectives import failure_ratio, latency, success_ratio
+from tests.benchmarks.judge.simulation import Plan, Rates, World, changing, constant
+
+HOUR: Final = 3600.0
+STEPS: Final = (0.05, 0.25, 0.5)
+RELEASE: Final = Plan(STEPS, HOUR)
+BY_CLOCK: Final = Plan(STEPS, HOUR, HOUR / len(STEPS))
+
+BASE: Final = 0.005
+"""Share of errors of the stable version."""
+HEALTHY_LATENCY: Final = (0.6, 0.3, 0.12, 0.05, 0.02, 0.008, 0.002, 0.0005)
+ERRORS: Final = failure_ratio("errors", maximum=0.02, ignore_below=0.005, tolerance=0.25)
+STRICT_ERRORS: Final = failure_ratio("errors", maximum=0.02, ignore_below=0.002, tolerance=0.25)
+CONVERSIONS: Final = success_ratio("conversions", tolerance=0.1)
+DEFAULT_POLICY: Final = (
+    ERRORS,
+    failure_ratio("rejections", ignore_below=0.01, tolerance=0.5),
+    latency("latency", boundaries=len(HEALTHY_LATENCY), decisive=5, limit=0.05, tolerance=0.25),
+)
+
+DEMO_LATENCY: Final = (0.3, 0.05, 0.005, 0.001)
+DEMO_POLICY: Final = (
+    failure_ratio("errors", ignore_below=0.01, tolerance=0.25),
+    failure_ratio("accuracy", maximum=0.1),
+    latency("latency", boundaries=len(DEMO_LATENCY), decisive=2, limit=0.05),
+)
+
+
+def stay(weight: float, seconds: float = HOUR) -> Plan:
+    """One weight (0..1) all along, whatever is proven."""
+    return Plan((weight,), seconds, math.inf)
+
+
+def default_world(
+    requests_per_second: float,
+    *,
+    factor: float = 1.0,
+    base: float = BASE,
+    onset_seconds: float = 0.0,
+    burst: int = 1,
+    shock: float = 1.0,
+) -> World:
+    """For the default policy; the candidate has `factor` times the errors of the stable version from the onset on."""
+    stable = (constant(base), constant(0.005), constant(*HEALTHY_LATENCY))
+    broken = changing(constant(base), constant(min(1.0, base * factor)), at_seconds=onset_seconds)
+    return World(requests_per_second, stable, (broken, *stable[1:]), burst=burst, shock=shock)
+
+
+def errors_world(requests_per_second: float, *, stable: float, candidate: float) -> World:
+    """For one objective."""
+    return World(requests_per_second, (constant(stable),), (constant(candidate),))
+
+
+def demo_world(
+    *, errors: float, wrong: float, slow: tuple[float, ...] = DEMO_LATENCY, requests_per_second: float = 100
+) -> World:
+    """The stable version of the demo: no error, 5 % wrong answers."""
+    stable: tuple[Rates, ...] = (constant(0.0), constant(0.05), constant(*DEMO_LATENCY))
+    return World(requests_per_second, stable, (constant(errors), constant(wrong), constant(*slow)))
