@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lab import addons, apiserver, images, kwok, lifecycle, processes
+from lab import addons, apiserver, devices, gateways, images, kwok, lifecycle, metricsserver, processes
 
 DESCRIPTION = "A real one-node Kubernetes on this machine, without Docker: for the demo and the end-to-end tests."
 
@@ -53,6 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     fake = command("kwok", "add fake nodes and the kwok process that plays their kubelets")
     fake.add_argument("--nodes", type=int, default=10, help="how many fake nodes there shall be (0 ends kwok)")
 
+    gpus = command("gpus", "pretend devices: a device plugin of ours at the real kubelet")
+    gpus.add_argument("--count", type=int, default=4, help="how many devices the node offers (0 ends the plugin)")
+    gpus.add_argument("--resource", default=devices.RESOURCE, help="extended resource that they are offered as")
+
+    metrics = command("metrics", "start or end the resource metrics API, for autoscaling on CPU")
+    metrics.add_argument("action", choices=("up", "down"))
+
+    gateway = command("gateway", "start or end another gateway beside Contour; built the first time")
+    gateway.add_argument("name", choices=tuple(gateways.GATEWAYS))
+    gateway.add_argument("action", choices=("up", "down"))
+
     server = command("apiserver", "an API server without a node, on free ports of 127.0.0.1; no root needed")
     server.add_argument("action", choices=("up", "down"))
     server.add_argument("--dir", type=Path, required=True, help="folder for its state")
@@ -83,6 +94,21 @@ def _addons(options: argparse.Namespace) -> None:
     addons.wait_until_ready(options.kubeconfig, timeout_seconds=options.timeout)
 
 
+def _gateway(options: argparse.Namespace) -> None:
+    if options.action == "down":
+        gateways.down(options.name)
+    else:
+        started = gateways.up(options.name)
+        print(f"{started.address}  Gateway {started.namespace}/{started.gateway}")
+
+
+def _metrics(options: argparse.Namespace) -> None:
+    if options.action == "down":
+        metricsserver.down()
+    else:
+        metricsserver.up()
+
+
 def _apiserver(options: argparse.Namespace) -> None:
     directory = options.dir.resolve()
     if options.action == "down":
@@ -106,6 +132,9 @@ _HANDLERS = {
     "image": _image,
     "addons": _addons,
     "kwok": lambda options: kwok.ensure(options.nodes),
+    "gpus": lambda options: devices.ensure(options.count, options.resource),
+    "metrics": _metrics,
+    "gateway": _gateway,
     "apiserver": _apiserver,
 }
 

@@ -67,9 +67,14 @@ def ensure() -> None:
     _build_unless_same(images.PYTHON_BASE, PYTHON_CONTAINERFILE, context=None)
     _ensure_program(containerd.PAUSE_IMAGE, PAUSE_CONTAINERFILE, Path("/bin/busybox"))
     for image in PROGRAM_IMAGES:
-        source = hostpackages.ensure_envoy() if image.program == "envoy" else gotools.program(image.program)
-        text = f'FROM {image.base}\nCOPY program {image.path}\nENTRYPOINT ["{image.path}"]\n'
-        _ensure_program(image.local, text, source)
+        ensure_program_image(image)
+
+
+def ensure_program_image(image: ProgramImage) -> None:
+    """Build it unless nothing changed; its program has to be built."""
+    source = hostpackages.ensure_envoy() if image.program == "envoy" else gotools.program(image.program)
+    text = f'FROM {image.base}\nCOPY program {image.path}\nENTRYPOINT ["{image.path}"]\n'
+    _ensure_program(image.local, text, source)
 
 
 def tags_on_node() -> tuple[str, ...]:

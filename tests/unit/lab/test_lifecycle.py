@@ -70,7 +70,10 @@ def test_only_our_host_port_rules_are_undone() -> None:
 def test_the_guard_names_every_host_port() -> None:
     dropped = re.search(r"tcp dport \{ (.*) \} drop", network.guard_rules())
     assert dropped
-    assert [int(port) for port in dropped.group(1).split(", ")] == list(network.HOST_PORTS.values())
+    assert [int(port) for port in dropped.group(1).split(", ")] == [
+        *network.HOST_PORTS.values(),
+        *network.GATEWAY_PORTS.values(),
+    ]
 
 
 def test_a_port_that_somebody_listens_on_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
