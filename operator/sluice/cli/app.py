@@ -1,14 +1,39 @@
 """`kubectl sluice`: the command line."""
 
 import sys
-from typing import Annotated
+from typing import Final
 
 import typer
 from typer.exceptions import TyperException
 
 from sluice.api.v1alpha1.modelrollout import Action
-from sluice.cli import console, durations, exits, history, predict, status, steer, wait
-from sluice.cli.options import Context, Gateway, Kubeconfig, Name, Namespace, Output, OutputOption, Target
+from sluice.cli import (
+    completion,
+    doctor,
+    exits,
+    explain,
+    history,
+    plan,
+    predict,
+    record,
+    replay,
+    status,
+    steer,
+    tree,
+    wait,
+)
+from sluice.cli.options import register
+from sluice.views.steering import COMMANDS
+
+STEERING: Final = {
+    Action.PROMOTE: "Go to 100 % without further proof; in the bake: end it now.",
+    Action.SKIP_STEP: "Go to the next step without further proof.",
+    Action.ABORT: "Give all traffic back to the stable version and end the release.",
+    Action.PAUSE: "Stay at this step; evidence against the candidate still rolls back.",
+    Action.RESUME: "Go on after a pause, or from a step that waits for a person.",
+    Action.RETRY: "Release a version again that was rolled back or aborted, from the step that failed.",
+    Action.ROLL_BACK: "Go back to a version that served before; at once, where it served lately.",
+}
 
 app = typer.Typer(
     name="kubectl sluice",
@@ -19,102 +44,56 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Note = Annotated[str | None, typer.Option("--note", help="Why; kept in the release's audit trail.")]
+register(
+    app,
+    "status",
+    status.show,
+    "What serves, what is being released, the evidence so far, and what it waits for.",
+    forever=True,
+)
+register(
+    app,
+    "explain",
+    explain.show,
+    "Why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
+)
+register(app, "history", history.show, "Past releases with their outcome, or the audit trail of one.")
+register(
+    app,
+    "wait",
+    wait.wait,
+    "Wait until the requested version is promoted (exit 0), rolled back or aborted (2), or time is up (3).",
+)
+register(
+    app,
+    "predict",
+    predict.predict,
+    "Send one request through the gateway; shows the answer, who answered and how fast.",
+)
+register(
+    app,
+    "plan",
+    plan.show,
+    "Before anything is applied: what would be released, in which steps, how many requests, time and devices it needs.",
+)
+register(app, "replay", replay.show, "Run the judge over recorded counters: the verdict after every scrape.")
+register(
+    app,
+    "record",
+    record.show,
+    "Write the counters of a release, or of two versions, from Prometheus' history, for replay.",
+)
+for action, purpose in STEERING.items():
+    register(app, COMMANDS[action], steer.command(action), purpose)
 
-
-def _seconds(text: str) -> int:
-    try:
-        return durations.parse_seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-@app.command("status")
-def status_command(
-    name: Name,
-    namespace: Namespace = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until Ctrl-C.")] = False,
-    gateway: Gateway = None,
-    output: OutputOption = Output.TEXT,
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-) -> int:
-    """What serves, what is being released, the evidence so far, and what it waits for."""
-    target = Target(name, namespace, context, kubeconfig)
-    code = console.run(status.show(target, watch=watch, output=output, gateway=gateway))
-    return exits.OK if watch and code == exits.INTERRUPTED else code
-
-
-@app.command("history")
-def history_command(
-    name: Name,
-    rollout: Annotated[
-        str | None,
-        typer.Argument(metavar="[RELEASE]", help="One release: shows who did what, when and why.", show_default=False),
-    ] = None,
-    namespace: Namespace = None,
-    output: OutputOption = Output.TEXT,
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-) -> int:
-    """Past releases with their outcome, or the audit trail of one."""
-    return console.run(history.show(Target(name, namespace, context, kubeconfig), rollout=rollout, output=output))
-
-
-@app.command("wait")
-def wait_command(
-    name: Name,
-    namespace: Namespace = None,
-    timeout: Annotated[
-        int, typer.Option("--timeout", parser=_seconds, metavar="DURATION", help="30s, 5m, 1h, 1h30m.")
-    ] = "1h",  # type: ignore[assignment]
-    output: OutputOption = Output.TEXT,
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-) -> int:
-    """Wait until the requested version is promoted (exit 0), rolled back or aborted (2), or time is up (3)."""
-    return console.run(wait.wait(Target(name, namespace, context, kubeconfig), timeout_seconds=timeout, output=output))
-
-
-@app.command("predict")
-def predict_command(
-    name: Name,
-    file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="FILE", help="V2 request body; - reads standard input.")
-    ] = None,
-    sample: Annotated[
-        bool, typer.Option("--sample", help="Print a request body made from the model's metadata instead.")
-    ] = False,
-    namespace: Namespace = None,
-    gateway: Gateway = None,
-    output: OutputOption = Output.TEXT,
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-) -> int:
-    """Send one request through the gateway; shows the answer, who answered and how fast."""
-    target = Target(name, namespace, context, kubeconfig)
-    return console.run(predict.predict(target, file=file, sample=sample, gateway=gateway, output=output))
-
-
-def _steering_command(action: Action, purpose: str) -> None:
-    def command(
-        name: Name,
-        note: Note = None,
-        namespace: Namespace = None,
-        output: OutputOption = Output.TEXT,
-        context: Context = None,
-        kubeconfig: Kubeconfig = None,
-    ) -> int:
-        return console.run(steer.ask(Target(name, namespace, context, kubeconfig), action, note=note, output=output))
-
-    app.command(str(action).lower(), help=purpose)(command)
-
-
-_steering_command(Action.PROMOTE, "Go to 100 % without further proof; in the bake: end it now.")
-_steering_command(Action.ABORT, "Give all traffic back to the stable version and end the release.")
-_steering_command(Action.PAUSE, "Stay at this weight; evidence against the candidate still rolls back.")
-_steering_command(Action.RESUME, "Go on after a pause.")
-_steering_command(Action.RETRY, "Release a version again that was rolled back or aborted.")
+register(app, "tree", tree.show, "The objects of a model, as a tree with the state of each.")
+register(
+    app,
+    "doctor",
+    doctor.show,
+    "Check operator, gateway, Prometheus, policies and permissions, and say what to do where something is wrong.",
+)
+register(app, "completion", completion.show, "Print a script that completes kubectl-sluice in a shell.")
 
 
 def main() -> None:

@@ -15,8 +15,9 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
-from sluice.cli.options import Target
-from sluice.views import example, release
+from sluice.cli.options import Connection, Target
+from sluice.views import example, release, revisions
+from sluice.views.revisions import KnownRevision
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class Release:
     @property
     def newest(self) -> ModelRollout | None:
         return self.rollouts[0] if self.rollouts else None
+
+    def rollout(self, name: str) -> ModelRollout:
+        """The release of a name; a `Failure` with those that there are."""
+        found = next((one for one in self.rollouts if one.metadata.name == name), None)
+        if found is None:
+            known = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
+            raise Failure(f"there is no release {name!r} of {self.deployment.metadata.name}; there are: {known}")
+        return found
 
 
 class Session:
@@ -54,6 +63,14 @@ class Session:
             raise Failure(_unreadable(f"a ModelRollout of {self.namespace}/{self.name}", error)) from error
         return Release(deployment, release.newest_first(rollouts))
 
+    async def fetch_known_revisions(self, release: Release) -> tuple[KnownRevision, ...]:
+        """The revisions that can serve again, newest first."""
+        try:
+            kept = await self.cluster.fetch_revisions(self.namespace, self.name)
+        except errors.Denied:
+            return revisions.from_rollouts(release.rollouts, release.deployment)
+        return revisions.from_revisions(kept, release.deployment)
+
     async def fetch_address(self, deployment: ModelDeployment, gateway: str | None) -> example.Address:
         """Where this model answers, as seen from here."""
         host = example.host_of(deployment.status.url or "") or next(iter(deployment.spec.routing.hostnames), "")
@@ -65,7 +82,7 @@ class Session:
         return example.Address(gateway=url, host=host, model=deployment.spec.model.name or self.name)
 
     async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
-        config = _config(await self.cluster.fetch_operator_config())
+        config = await fetch_config(self.cluster)
         if config.gateway_url:
             return config.gateway_url
         ref = deployment.spec.routing.gateway_ref or config.gateway
@@ -91,8 +108,14 @@ class Session:
 
 
 @contextlib.asynccontextmanager
+async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
+    async with kubectl.connect(kubeconfig=connection.kubeconfig, context=connection.context) as cluster:
+        yield cluster
+
+
+@contextlib.asynccontextmanager
 async def session(target: Target) -> AsyncIterator[Session]:
-    async with kubectl.connect(kubeconfig=target.kubeconfig, context=target.context) as cluster:
+    async with connected(target) as cluster:
         yield Session(cluster, target)
 
 
@@ -108,10 +131,10 @@ def gateway_url(gateway: Mapping[str, Any]) -> str | None:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def _config(raw: Mapping[str, Any] | None) -> OperatorConfig:
-    """The operator's configuration; what cannot be read counts as the defaults, as we only look for an address."""
+async def fetch_config(cluster: kubectl.Kubectl) -> OperatorConfig:
+    """The operator's configuration; what cannot be read counts as the defaults."""
     try:
-        return OperatorConfig.model_validate(raw or {})
+        return OperatorConfig.model_validate(await cluster.fetch_operator_config() or {})
     except ValidationError:
         return OperatorConfig()
 

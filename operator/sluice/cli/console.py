@@ -1,11 +1,13 @@
 """Where text goes: answers to standard output, remarks to standard error; colours only on a terminal."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
-from rich.console import Console
+import yaml
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from sluice import errors
@@ -34,9 +36,47 @@ def say(message: str) -> None:
     stderr().print(Text(message))
 
 
+def show(output: str, document: Any, text: RenderableType | str) -> None:
+    """The answer of a command, as it was asked for: a document for programs, or text for people."""
+    match output:
+        case "json":
+            print_json(document)
+        case "yaml":
+            print_yaml(document)
+        case _ if isinstance(text, str):
+            stdout().print(text, soft_wrap=True)
+        case _:
+            stdout().print(text)
+
+
+def show_next(output: str, document: Any) -> None:
+    """One of a stream of documents, as it was asked for; JSON in one line each."""
+    if output == "yaml":
+        print("---")
+        print_yaml(document)
+    else:
+        print(json.dumps(document, ensure_ascii=False), flush=True)
+
+
+def print_yaml(value: Any) -> None:
+    """One YAML document on standard output."""
+    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=PIPE_COLUMNS), end="", flush=True)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Says on a terminal what is being waited for, as long as it lasts."""
+    console = stderr()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(Text(f"{what} …", "dim")):
+        yield
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:

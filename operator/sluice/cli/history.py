@@ -2,35 +2,26 @@
 
 import time
 
-from sluice.cli import cluster, console, exits, render
-from sluice.cli.console import Failure
-from sluice.cli.options import Output, Target
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.cli import cluster, console, exits, tables
+from sluice.cli.options import Output, Release, Target
 from sluice.views.history import history_line, timeline
 from sluice.views.wire import to_wire
 
 
-async def show(target: Target, *, rollout: str | None, output: Output) -> int:
+async def show(target: Target, output: Output, *, rollout: Release = None) -> int:
+    """All releases in a line each, or the audit trail of one."""
     async with cluster.session(target) as session:
         release = await session.fetch()
     if rollout is not None:
-        return _one(release, rollout, output)
+        return _one(release.rollout(rollout), output)
     lines = tuple(history_line(one, now=time.time()) for one in release.rollouts)
-    if output is Output.JSON:
-        console.print_json(to_wire(lines))
-    elif lines:
-        console.stdout().print(render.history(lines))
-    else:
-        console.say(f"{target.name} has had no release yet")
+    text = tables.history(lines) if lines else f"{target.name} has had no release yet"
+    console.show(output, to_wire(lines), text)
     return exits.OK
 
 
-def _one(release: cluster.Release, name: str, output: Output) -> int:
-    found = next((one for one in release.rollouts if one.metadata.name == name), None)
-    if found is None:
-        known = ", ".join(one.metadata.name for one in release.rollouts[:5]) or "none"
-        raise Failure(f"there is no release {name!r} of {release.deployment.metadata.name}; there are: {known}")
-    if output is Output.JSON:
-        console.print_json(to_wire(timeline(found)))
-    else:
-        console.stdout().print(render.timeline(timeline(found)))
+def _one(rollout: ModelRollout, output: Output) -> int:
+    moments = timeline(rollout)
+    console.show(output, to_wire(moments), tables.timeline(moments))
     return exits.OK

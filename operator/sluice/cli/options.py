@@ -1,19 +1,37 @@
-"""Arguments and options that the commands share."""
+"""Arguments and options that the commands share, and the one place that adds them to a command.
 
+A command is a coroutine function with its own options only. Its first parameter says what it is about, `target` (a
+ModelDeployment), `connection` (a cluster) or neither; `output`, where it has one, is how it prints:
+
+    async def show(target: Target, output: Output, *, watch: Watch = False) -> int
+      └─ register(app, "status", show, "…") ──> kubectl sluice status NAME [-w] [-n] [-o] [--context] [--kubeconfig]
+"""
+
+import inspect
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+
+from sluice.cli import console, durations, exits
+
+Command: TypeAlias = Callable[..., Coroutine[Any, Any, int]]
 
 
 class Output(StrEnum):
     TEXT = "text"
     JSON = "json"
+    YAML = "yaml"
 
 
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ModelDeployment.", show_default=False)]
+Release: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="RELEASE", help="One release (a ModelRollout); history names them.", show_default=False),
+]
 Namespace: TypeAlias = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Its namespace.", show_default="that of the kubeconfig context")
 ]
@@ -30,7 +48,9 @@ Kubeconfig: TypeAlias = Annotated[
         show_default="$KUBECONFIG or ~/.kube/config",
     ),
 ]
-OutputOption: TypeAlias = Annotated[Output, typer.Option("--output", "-o", help="text for people, json for programs.")]
+OutputOption: TypeAlias = Annotated[
+    Output, typer.Option("--output", "-o", help="text for people, json and yaml for programs.")
+]
 Gateway: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -41,13 +61,77 @@ Gateway: TypeAlias = Annotated[
         show_default="the operator's gatewayUrl, or the Gateway's own address",
     ),
 ]
+Prometheus: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--prometheus",
+        envvar="SLUICE_PROMETHEUS",
+        metavar="URL",
+        help="Address at which Prometheus is reached from here.",
+        show_default="the operator's prometheusUrl",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Which object of which cluster a command is about."""
+class Connection:
+    """Which cluster a command talks to."""
 
-    name: str
     namespace: str | None
     context: str | None
     kubeconfig: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Connection):
+    """Which ModelDeployment of which cluster a command is about."""
+
+    name: str
+
+
+def _shared(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+NAME: Final = _shared("name", Name)
+CONNECTION: Final = (
+    _shared("namespace", Namespace, None),
+    _shared("context", Context, None),
+    _shared("kubeconfig", Kubeconfig, None),
+)
+OUTPUT: Final = _shared("output", OutputOption, Output.TEXT)
+
+
+def register(app: typer.Typer, name: str, command: Command, purpose: str, *, forever: bool = False) -> None:
+    """Adds a command under a name, with the options that all commands of its sort have.
+
+    forever: it runs until Ctrl-C where it is told to follow, which then is no failure.
+    """
+    own = dict(inspect.signature(command).parameters)
+    about = next((each for each in ("target", "connection") if own.pop(each, None) is not None), "")
+    prints = own.pop("output", None) is not None
+
+    def run(**given: Any) -> int:
+        connection = {each.name: given.pop(each.name) for each in CONNECTION if about}
+        if about == "target":
+            given["target"] = Target(name=given.pop("name"), **connection)
+        elif about == "connection":
+            given["connection"] = Connection(**connection)
+        code = console.run(command(**given))
+        return exits.OK if forever and code == exits.INTERRUPTED and given.get("watch") else code
+
+    mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
+    first, *others = CONNECTION if about else (None,)
+    shared = [each for each in (first, OUTPUT if prints else None, *others) if each is not None]
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*((NAME,) if about == "target" else ()), *mine, *shared]
+    )
+    app.command(name, help=purpose)(run)
+
+
+def seconds(text: str) -> int:
+    """A duration on the command line."""
+    try:
+        return durations.parse_seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error

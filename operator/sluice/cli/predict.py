@@ -3,18 +3,29 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
 
 from sluice.adapters import http, triton
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
-from sluice.cli.options import Output, Target
+from sluice.cli.options import Gateway, Output, Target
 from sluice.views import example
 
 TIMEOUT_SECONDS: Final = 60.0
+File: TypeAlias = Annotated[
+    str | None, typer.Option("--file", "-f", metavar="FILE", help="V2 request body; - reads standard input.")
+]
+Sample: TypeAlias = Annotated[
+    bool, typer.Option("--sample", help="Print a request body made from the model's metadata instead.")
+]
 
 
-async def predict(target: Target, *, file: str | None, sample: bool, gateway: str | None, output: Output) -> int:
+async def predict(
+    target: Target, output: Output, *, file: File = None, sample: Sample = False, gateway: Gateway = None
+) -> int:
+    """Sends one request, or prints one to send."""
     body = None if sample else read_body(file)
     async with cluster.session(target) as session:
         release = await session.fetch()
@@ -57,15 +68,14 @@ async def _print_sample(address: example.Address) -> int:
 def _print_answer(answer: http.HttpAnswer, output: Output) -> int:
     content = _json_or_text(answer.text)
     succeeded = 200 <= answer.status < 300
-    if output is Output.JSON:
-        console.print_json(
-            {
-                "status": answer.status,
-                "revision": answer.revision,
-                "milliseconds": round(answer.seconds * 1000, 1),
-                "answer": content,
-            }
-        )
+    if output is not Output.TEXT:
+        document = {
+            "status": answer.status,
+            "revision": answer.revision,
+            "milliseconds": round(answer.seconds * 1000, 1),
+            "answer": content,
+        }
+        console.show(output, document, "")
         return exits.OK if succeeded else exits.FAILED
     if not succeeded:
         by = f"revision {answer.revision}" if answer.revision else "the gateway itself"

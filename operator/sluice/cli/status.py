@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
+import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -11,7 +12,7 @@ from rich.text import Text
 from sluice import errors
 from sluice.adapters import triton
 from sluice.cli import cluster, console, exits, render
-from sluice.cli.options import Output, Target
+from sluice.cli.options import Gateway, Output, Target
 from sluice.views import example
 from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
@@ -21,8 +22,10 @@ REFRESH_SECONDS: Final = 1.0
 METADATA_SECONDS: Final = 2.0
 """The example request is a courtesy; nobody should wait for it."""
 
+Watch: TypeAlias = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until Ctrl-C.")]
 
-async def show(target: Target, *, watch: bool, output: Output, gateway: str | None) -> int:
+
+async def show(target: Target, output: Output, *, watch: Watch = False, gateway: Gateway = None) -> int:
     async with cluster.session(target) as session:
         if not watch:
             return await _once(session, output, gateway)
@@ -36,12 +39,9 @@ async def _once(session: cluster.Session, output: Output, gateway: str | None) -
     release = await session.fetch()
     view = _view(release)
     command, remark = await _example(session, release, gateway)
-    if output is Output.JSON:
-        console.print_json(_document(view, command))
-        return exits.OK
-    out = console.stdout()
-    out.print(render.release(view))
-    out.print(render.request(command, remark), soft_wrap=True)
+    console.show(output, _document(view, command), render.release(view))
+    if output is Output.TEXT:
+        console.stdout().print(render.request(command, remark), soft_wrap=True)
     return exits.OK
 
 
@@ -69,12 +69,12 @@ async def _lines(session: cluster.Session, output: Output) -> int:
             release.deployment.metadata.resource_version,
             *(rollout.metadata.resource_version for rollout in release.rollouts),
         )
-        if output is Output.JSON and versions != last:
-            last = versions
-            console.print_json(_document(_view(release), ""))
-        elif output is Output.TEXT and line != last:
+        if output is Output.TEXT and line != last:
             last = line
             print(time.strftime("%H:%M:%S"), line, flush=True)
+        elif output is not Output.TEXT and versions != last:
+            last = versions
+            console.show_next(output, _document(_view(release), ""))
         await asyncio.sleep(REFRESH_SECONDS)
 
 

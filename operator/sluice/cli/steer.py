@@ -1,65 +1,133 @@
-"""`promote`, `abort`, `pause`, `resume`, `retry`: a person's wish, written to the newest release."""
+"""`promote`, `skip`, `abort`, `pause`, `resume`, `retry`, `rollback`: a person's wish, written to the newest release."""
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
 
 from sluice import errors
 from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
-from sluice.cli.options import Output, Target
-from sluice.views.steering import refusal
+from sluice.cli.options import Command, Output, Target
+from sluice.views import revisions, steering
+from sluice.views.revisions import Divergence
+from sluice.views.wire import to_wire
 
 ANSWER_SECONDS: Final = 30.0
 """So long we wait for the operator to take notice."""
 POLL_SECONDS: Final = 1.0
 ATTEMPTS: Final = 5
 """The operator writes at every scrape, so that our read may be outdated when we write."""
+UNHEARD: Final = ("ignored", "refused")
+"""How the operator's answer begins where it did not do what was asked."""
+
+Note: TypeAlias = Annotated[str | None, typer.Option("--note", help="Why; kept in the release's audit trail.")]
+To: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="REVISION",
+        help="The revision to go back to, as x-model-revision and history name it.",
+        show_default="the one that served before",
+    ),
+]
 
 
-async def ask(target: Target, action: Action, *, note: str | None, output: Output) -> int:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for."""
+
+    action: Action
+    user: str
+    note: str | None
+    to_revision: str | None = None
+
+    def intent(self, request_time: str) -> dict[str, Any]:
+        """As it is written; absent fields are removed from an older intent."""
+        return {
+            "action": str(self.action),
+            "requestedBy": self.user,
+            "requestTime": request_time,
+            "note": self.note,
+            "toRevision": self.to_revision,
+        }
+
+
+def command(action: Action) -> Command:
+    """The command by which an action is asked for."""
+
+    async def steer(target: Target, output: Output, *, note: Note = None) -> int:
+        return await ask(target, output, action, note=note, to=None)
+
+    async def rollback(target: Target, output: Output, *, to: To = None, note: Note = None) -> int:
+        return await ask(target, output, action, note=note, to=to)
+
+    return rollback if action is Action.ROLL_BACK else steer
+
+
+async def ask(target: Target, output: Output, action: Action, *, note: str | None, to: str | None) -> int:
+    """Writes the wish and waits until the operator says what it made of it."""
     async with cluster.session(target) as session:
-        user = await session.cluster.fetch_user()
-        rollout, request_time = await _write(session, action, user=user, note=note)
-        result = await _result(session, rollout.metadata.name, request_time)
+        wish = Wish(action, await session.cluster.fetch_user(), note, to)
+        diverged = await _checked_way_back(session, to) if action is Action.ROLL_BACK else None
+        rollout, request_time = await write(session, wish)
+        with console.progress("the operator takes notice"):
+            result = await _result(session, rollout.metadata.name, request_time)
     if result is None:
         raise Failure(
             f"{action} is written to {rollout.metadata.name}, but the operator has not taken notice within "
-            f"{ANSWER_SECONDS:.0f} s; check that it runs (kubectl get deployments -A | grep sluice)"
+            f"{ANSWER_SECONDS:.0f} s; check that it runs: kubectl sluice doctor"
         )
-    if output is Output.JSON:
-        console.print_json(
-            {
-                "rollout": rollout.metadata.name,
-                "action": str(action),
-                "requestedBy": user,
-                "requestTime": request_time,
-                "result": result,
-            }
-        )
-    else:
-        console.stdout().print(f"{rollout.metadata.name}: {result}", soft_wrap=True)
-    return exits.FAILED if result.startswith("ignored") else exits.OK
+    heard = not result.startswith(UNHEARD)
+    document = {
+        "rollout": rollout.metadata.name,
+        "action": str(action),
+        "requestedBy": wish.user,
+        "requestTime": request_time,
+        "result": result,
+    }
+    if diverged is not None and heard:
+        document["divergence"] = to_wire(diverged)
+    console.show(output, document, f"{rollout.metadata.name}: {result}")
+    if diverged is not None and heard and output is Output.TEXT:
+        console.say(diverged.message)
+    return exits.OK if heard else exits.FAILED
 
 
-async def _write(session: cluster.Session, action: Action, *, user: str, note: str | None) -> tuple[ModelRollout, str]:
-    """Writes the wish, on the state that it was checked against."""
+async def write(session: cluster.Session, wish: Wish) -> tuple[ModelRollout, str]:
+    """Writes the wish, on the state that it was checked against; returns the release and when it was asked."""
     for _ in range(ATTEMPTS):
         newest = (await session.fetch()).newest
-        reason = refusal(action, newest)
+        reason = steering.refusal(wish.action, newest)
         if reason or newest is None:
-            raise Failure(f"{action} is not possible: {reason}")
+            raise Failure(f"{wish.action} is not possible: {reason}")
         previous = newest.spec.intent.request_time if newest.spec.intent is not None else None
         request_time = next_request_time(datetime.fromtimestamp(time.time(), UTC), previous)
-        intent: dict[str, Any] = {"action": str(action), "requestedBy": user, "requestTime": request_time, "note": note}
         try:
-            await session.cluster.patch_intent(newest, intent)
+            await session.cluster.patch_intent(newest, wish.intent(request_time))
         except errors.Conflict:
             continue
         return newest, request_time
-    raise Failure(f"{session.name} kept changing while {action} was written; try again")
+    raise Failure(f"{session.name} kept changing while {wish.action} was written; try again")
+
+
+async def _checked_way_back(session: cluster.Session, to: str | None) -> Divergence | None:
+    """Refuses a revision that is not there; how the manifest differs from the one that is."""
+    release = await session.fetch()
+    known = await session.fetch_known_revisions(release)
+    running = release.newest is not None and release.newest.status.outcome is None
+    before = revisions.served_before(release.rollouts, release.deployment)
+    refused = steering.rollback_refusal(to, known, before=before, running=running)
+    if refused:
+        raise Failure(f"Rollback is not possible: {refused}")
+    source = release.newest.spec.source if running and release.newest is not None else None
+    name = to or (source.revision if source is not None else before)
+    serving = next((each for each in known if each.name == name), None)
+    return revisions.divergence(release.deployment, serving) if serving is not None else None
 
 
 async def _result(session: cluster.Session, rollout: str, request_time: str) -> str | None:

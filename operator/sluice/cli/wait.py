@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+import typer
 
 from sluice import errors
 from sluice.cli import cluster, console, exits
-from sluice.cli.options import Output, Target
+from sluice.cli.options import Output, Target, seconds
 from sluice.views import words
 from sluice.views.progress import Progress, State, progress
 
@@ -14,9 +16,13 @@ POLL_SECONDS: Final = 1.0
 LOG_SECONDS: Final = 10.0
 """At least so long between two remarks in a log; a terminal gets every change."""
 CODES: Final = {State.CURRENT: exits.OK, State.NOT_RELEASED: exits.NOT_RELEASED, State.STALLED: exits.FAILED}
+Timeout: TypeAlias = Annotated[
+    int, typer.Option("--timeout", parser=seconds, metavar="DURATION", help="30s, 5m, 1h, 1h30m.", show_default="1h")
+]
 
 
-async def wait(target: Target, *, timeout_seconds: int, output: Output) -> int:
+async def wait(target: Target, output: Output, *, patience: Timeout = 3600) -> int:
+    """Looks until the release has ended one way or the other."""
     started = time.monotonic()
     remarks = Remarks(every_change=console.stderr().is_terminal)
     async with cluster.session(target) as session:
@@ -25,10 +31,10 @@ async def wait(target: Target, *, timeout_seconds: int, output: Output) -> int:
             elapsed = time.monotonic() - started
             if now.state in CODES:
                 return _end(now, CODES[now.state], elapsed, output)
-            if elapsed >= timeout_seconds:
+            if elapsed >= patience:
                 return _end(now, exits.TIMED_OUT, elapsed, output)
             remarks.offer(now.line)
-            await asyncio.sleep(min(POLL_SECONDS, max(timeout_seconds - elapsed, 0.0)))
+            await asyncio.sleep(min(POLL_SECONDS, max(patience - elapsed, 0.0)))
 
 
 async def _look(session: cluster.Session) -> Progress:
@@ -43,12 +49,8 @@ async def _look(session: cluster.Session) -> Progress:
 def _end(progress: Progress, code: int, elapsed_seconds: float, output: Output) -> int:
     state = "timedOut" if code == exits.TIMED_OUT else progress.state.value
     late = f"no decision within {words.span(elapsed_seconds)}: " if code == exits.TIMED_OUT else ""
-    if output is Output.JSON:
-        console.print_json(
-            {"state": state, "message": progress.line, "seconds": round(elapsed_seconds, 1), "exitCode": code}
-        )
-    else:
-        console.stdout().print(late + progress.line, soft_wrap=True)
+    document = {"state": state, "message": progress.line, "seconds": round(elapsed_seconds, 1), "exitCode": code}
+    console.show(output, document, late + progress.line)
     return code
 
 

@@ -11,6 +11,9 @@ BAD_WHEN_TRUE: Final = frozenset({"Stalled", "Reconciling"})
 QUIET: Final = frozenset({"Reconciling"})
 """Work in progress is not a problem; the release itself says what it waits for."""
 
+AT_REST: Final = frozenset({"NothingToMeasure", "NothingToRun"})
+"""Reasons of conditions that are Unknown because nobody has to know."""
+
 REMEDIES: Final = {
     "RolledBack": "kubectl sluice retry {name}",
     "Aborted": "kubectl sluice retry {name}",
@@ -52,7 +55,7 @@ def unwanted(conditions: Sequence[Condition], *, name: str, releasing: bool) -> 
 def _as_wanted(condition: Condition) -> bool:
     """Unknown without a word is no problem either: nobody had to look yet."""
     if condition.status is ConditionStatus.UNKNOWN:
-        return not condition.message
+        return not condition.message or condition.reason in AT_REST
     return (condition.status is ConditionStatus.TRUE) != (condition.type in BAD_WHEN_TRUE)
 
 

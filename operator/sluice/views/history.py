@@ -11,6 +11,8 @@ class HistoryLine:
     """One release in one line."""
 
     name: str
+    way: str
+    """How it was released: the strategy, `first version` or `rollback`."""
     uri: str
     version: str
     outcome: str
@@ -43,6 +45,7 @@ def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
     end = words.seconds_of(status.end_time) if status.end_time else now
     return HistoryLine(
         name=rollout.metadata.name,
+        way=way_of(rollout),
         uri=rollout.spec.target.uri,
         version=rollout.spec.target.model_version or "",
         outcome=str(status.outcome) if status.outcome is not None else "running",
@@ -53,6 +56,13 @@ def history_line(rollout: ModelRollout, *, now: float) -> HistoryLine:
         age_seconds=max(now - (end if status.end_time else words.seconds_of(start)), 0.0),
         candidate_requests=sum(step.candidate_requests for step in status.steps),
     )
+
+
+def way_of(rollout: ModelRollout) -> str:
+    """How it is released: by which strategy, or why by none."""
+    if rollout.spec.source is None:
+        return "first version"
+    return "rollback" if rollout.spec.rollback else str(rollout.spec.strategy)
 
 
 def timeline(rollout: ModelRollout) -> tuple[Moment, ...]:

@@ -1,7 +1,9 @@
 """Objectives with their counts and their evidence on the way to both thresholds."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sluice.api.v1alpha1.common import Goal, Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
 from sluice.views import words
 
@@ -11,9 +13,9 @@ class ArmView:
     """What was counted on one side."""
 
     requests: int
-    failures: int
+    counted: int
     ratio: str
-    """failures / requests in percent, or a dash without requests."""
+    """counted / requests in percent, or a dash without requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class EvidenceView:
         return min(max(self.log10 / self.threshold_log10, 0.0), 1.0)
 
     @property
+    def shown(self) -> str:
+        """With two decimals, and without a sign before nothing."""
+        return f"{round(self.log10, 2) + 0.0:.2f}"
+
+    @property
     def enough(self) -> bool:
         return self.log10 >= self.threshold_log10
 
@@ -41,7 +48,7 @@ class ObjectiveView:
 
     name: str
     counts: str
-    """What is counted: `failures`, or `slower than 50 ms`."""
+    """What is counted: `failures`, `successes`, or `slower than 50 ms`."""
     required: bool
     stable: ArmView
     candidate: ArmView
@@ -76,11 +83,16 @@ class ObjectiveView:
         return f"needs {words.count(self.requests_needed)} more"
 
 
-def objective_view(status: ObjectiveStatus) -> ObjectiveView:
-    """The view of one objective."""
+def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objective]) -> tuple[ObjectiveView, ...]:
+    """The views of what was found, by the objectives of the release."""
+    higher = {rule.name for rule in rules if rule.failure_ratio is not None and rule.failure_ratio.goal is Goal.HIGHER}
+    return tuple(_objective_view(status, "successes" if status.name in higher else "failures") for status in statuses)
+
+
+def _objective_view(status: ObjectiveStatus, counts: str) -> ObjectiveView:
     return ObjectiveView(
         name=status.name,
-        counts=f"slower than {status.boundary_millis} ms" if status.boundary_millis else "failures",
+        counts=f"slower than {status.boundary_millis} ms" if status.boundary_millis else counts,
         required=status.required,
         stable=_arm(status.stable),
         candidate=_arm(status.candidate),

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.views.release import newest_first, release_view
 
-NOT_RELEASED = ("RolledBack", "Aborted")
+NOT_RELEASED: Final = ("RolledBack", "Aborted", "RolledBackByPerson")
+SERVES_ANOTHER: Final = ("WinnerPromoted",)
+"""An A/B test has done what was asked although spec.model names another version."""
 
 
 class State(Enum):
@@ -50,6 +53,8 @@ def _ended(deployment: ModelDeployment, current: Condition, ready: Condition | N
     if current.status is ConditionStatus.TRUE and ready is not None and ready.status is ConditionStatus.TRUE:
         stable = deployment.status.stable
         return Progress(State.CURRENT, f"{stable.revision if stable else 'the requested version'} serves")
+    if current.status is ConditionStatus.FALSE and current.reason in SERVES_ANOTHER:
+        return Progress(State.CURRENT, f"{current.reason}: {current.message}")
     if current.status is ConditionStatus.FALSE and current.reason in NOT_RELEASED:
         return Progress(State.NOT_RELEASED, f"{current.reason}: {current.message}")
     return None

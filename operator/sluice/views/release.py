@@ -1,16 +1,19 @@
 """One ModelDeployment and its newest release, as a person wants to see them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
+from sluice.core.rollout import steps
 from sluice.views import words
+from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
-from sluice.views.history import HistoryLine, history_line
-from sluice.views.objectives import ObjectiveView, objective_view
+from sluice.views.history import HistoryLine, history_line, way_of
+from sluice.views.objectives import ObjectiveView, objective_views
+from sluice.views.steps import StepState, StepView, step_views
 
 RECENT: Final = 5
 """Ended releases that are listed."""
@@ -21,11 +24,12 @@ class RevisionView:
     """One revision that serves or may come to serve."""
 
     role: str
-    """`stable` or `candidate`."""
+    """`stable`, `candidate`, or the name of an A/B test's arm."""
     revision: str
     uri: str
     version: str
-    weight_percent: int
+    weight: str
+    """Its share of the requests: `0.5 %`."""
     ready: int
     replicas: int
 
@@ -35,6 +39,8 @@ class RolloutView:
     """The newest release."""
 
     name: str
+    way: str
+    """How it is released: the strategy, `first version` or `rollback`."""
     running: bool
     outcome: str
     """How it ended, or empty."""
@@ -43,8 +49,11 @@ class RolloutView:
     message: str
     step: int
     """From 1; 0 before any weight."""
-    step_weights: tuple[int, ...]
-    weight_percent: int
+    steps: tuple[StepView, ...]
+    lead_permille: int | None
+    """The weight of a smaller first step, so that no more requests are at risk than may be."""
+    permille: int
+    """The candidate's weight as the route has it."""
     paused: bool
     baking_seconds_left: float | None
     age_seconds: float
@@ -57,6 +66,12 @@ class RolloutView:
     asked: str
     """A person's wish that is not handled yet, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
+    ab_test: ABTestView | None
+
+    @property
+    def current_step(self) -> StepView | None:
+        """The step that it is in; None before the first, and once it has ended."""
+        return next((step for step in self.steps if step.state is StepState.CURRENT), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +96,8 @@ class ReleaseView:
 
 
 def newest_first(rollouts: Sequence[ModelRollout]) -> tuple[ModelRollout, ...]:
-    """By creation; of two in the same second the one that still runs, then the later attempt, is the newer."""
-    return tuple(
-        sorted(
-            rollouts,
-            key=lambda r: (r.metadata.creation_timestamp, r.status.outcome is None, r.spec.attempt, r.metadata.name),
-            reverse=True,
-        )
-    )
+    """By sequence: the time of creation has only whole seconds."""
+    return tuple(sorted(rollouts, key=lambda r: (r.spec.sequence, r.metadata.name), reverse=True))
 
 
 def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> ReleaseView:
@@ -131,22 +140,65 @@ def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
 
 
 def _release_headline(rollout: RolloutView) -> str:
+    paused = ", paused" if rollout.paused else ""
     if rollout.baking_seconds_left is not None:
-        return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more"
+        return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
         return "the candidate is starting"
-    paused = ", paused" if rollout.paused else ""
-    return f"releasing: step {rollout.step} of {len(rollout.step_weights)}, {rollout.weight_percent} %{paused}"
+    if rollout.ab_test is not None and rollout.ab_test.winner is None:
+        running = sum(not arm.ended for arm in rollout.ab_test.arms)
+        return f"A/B test of {words.plural(running, 'arm')} on {rollout.ab_test.metric}{paused}"
+    current = rollout.current_step
+    gets = f", {current.gets}" if current is not None else ""
+    return f"releasing: step {rollout.step} of {len(rollout.steps)}{gets}{paused}"
 
 
 def _revisions(deployment: ModelDeployment, ordered: Sequence[ModelRollout]) -> tuple[RevisionView, ...]:
-    uris = {end.revision: end.uri for r in reversed(ordered) for end in (r.spec.source, r.spec.target) if end}
-    arms = (("stable", deployment.status.stable), ("candidate", deployment.status.candidate))
-    return tuple(_revision(role, arm, uris.get(arm.revision, "")) for role, arm in arms if arm is not None)
+    uris = {end.revision: end.uri for r in reversed(ordered) for end in _ends(r)}
+    status = deployment.status
+    exact = _exact_weights(ordered[0]) if ordered and ordered[0].status.outcome is None else {}
+    arms = [
+        ("stable", status.stable),
+        ("candidate", status.candidate),
+        *((_arm_name(a, ordered), a) for a in status.arms),
+    ]
+    return tuple(_revision(role, arm, uris.get(arm.revision, ""), exact) for role, arm in arms if arm is not None)
 
 
-def _revision(role: str, arm: RevisionStatus, uri: str) -> RevisionView:
-    return RevisionView(role, arm.revision, uri, arm.model_version or "", arm.weight, arm.ready_replicas, arm.replicas)
+def _ends(rollout: ModelRollout) -> tuple[ReleaseEnd, ...]:
+    """Every version that a release is about."""
+    arms = [arm.end for arm in rollout.spec.ab_test.arms] if rollout.spec.ab_test is not None else []
+    return tuple(end for end in (rollout.spec.source, rollout.spec.target, *arms) if end is not None)
+
+
+def _arm_name(arm: RevisionStatus, ordered: Sequence[ModelRollout]) -> str:
+    rules = ordered[0].spec.ab_test if ordered else None
+    names = {each.end.revision: each.name for each in rules.arms} if rules is not None else {}
+    return f"arm {names[arm.revision]}" if arm.revision in names else "arm"
+
+
+def _exact_weights(running: ModelRollout) -> dict[str, int]:
+    """Weights in permille by revision, where a release splits the traffic in two."""
+    source, target = running.spec.source, running.spec.target
+    if source is None or running.spec.ab_test is not None:
+        return {}
+    return {source.revision: steps.WHOLE - running.status.permille, target.revision: running.status.permille}
+
+
+def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int]) -> RevisionView:
+    """The status has whole percent only; the exact weight stands for it, unless the route is still on its way."""
+    permille = exact.get(arm.revision, arm.weight * 10)
+    if abs(permille - arm.weight * 10) >= 10:
+        permille = arm.weight * 10
+    return RevisionView(
+        role=role,
+        revision=arm.revision,
+        uri=uri,
+        version=arm.model_version or "",
+        weight=steps.percent(permille),
+        ready=arm.ready_replicas,
+        replicas=arm.replicas,
+    )
 
 
 def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
@@ -154,49 +206,34 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
     running = status.outcome is None
     began = words.seconds_of(status.start_time or rollout.metadata.creation_timestamp)
     ended = words.seconds_of(status.end_time) if status.end_time else now
-    eta = status.estimated_completion_time
-    eta_seconds = max(words.seconds_of(eta) - now, 0.0) if eta and running else None
+    objectives = objective_views(status.objectives, rollout.spec.objectives)
     return RolloutView(
         name=rollout.metadata.name,
+        way=way_of(rollout),
         running=running,
         outcome=str(status.outcome or ""),
         verdict=str(status.verdict or ""),
         reason=status.reason,
         message=status.message,
         step=status.step,
-        step_weights=tuple(step.weight for step in rollout.spec.steps),
-        weight_percent=status.weight,
+        steps=step_views(rollout, now=now),
+        lead_permille=status.lead_permille,
+        permille=status.permille,
         paused=status.paused,
-        baking_seconds_left=max(words.seconds_of(status.bake_end_time) - now, 0.0)
-        if running and status.bake_end_time
-        else None,
+        baking_seconds_left=_left(status.bake_end_time, now) if running else None,
         age_seconds=max(ended - began, 0.0),
         requests_needed=status.requests_needed if running else None,
-        eta_seconds=eta_seconds,
-        waits_for=_waits_for(rollout, eta_seconds) if running else "",
+        eta_seconds=_left(status.estimated_completion_time, now) if running else None,
+        waits_for=status.message or status.reason if running else "",
         asked=_asked(rollout),
-        objectives=tuple(objective_view(o) for o in status.objectives),
+        objectives=objectives if running else tuple(replace(o, requests_needed=None) for o in objectives),
+        ab_test=ab_test_view(rollout),
     )
 
 
-def _waits_for(rollout: ModelRollout, eta_seconds: float | None) -> str:
-    """The operator's words, with the requests and the time that they mean.
-
-    Figures only speak of proof; a wait for a pod, a route or a person has none.
-    """
-    status = rollout.status
-    needed = status.requests_needed
-    figures = []
-    if status.verdict is Verdict.WAIT and not status.paused and needed:
-        figures.append(f"{words.plural(needed, 'candidate request')} more")
-        figures.append(_when(eta_seconds))
-    return "; ".join(part for part in (status.message or status.reason, ", ".join(figures)) if part)
-
-
-def _when(eta_seconds: float | None) -> str:
-    if eta_seconds is None:
-        return "no time can be told: no requests come"
-    return f"about {words.span(eta_seconds)} at the observed rate" if eta_seconds >= 1 else "due now"
+def _left(moment: str | None, now: float) -> float | None:
+    """Seconds until then, 0 once it has passed; None where it is not known."""
+    return max(words.seconds_of(moment) - now, 0.0) if moment else None
 
 
 def _asked(rollout: ModelRollout) -> str:

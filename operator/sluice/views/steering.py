@@ -1,8 +1,25 @@
 """Which wishes of a person make sense now."""
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout, Outcome
+from collections.abc import Sequence
+from typing import Final
 
-RETRYABLE = (Outcome.ROLLED_BACK, Outcome.ABORTED)
+from sluice.api.v1alpha1.modelrollout import Action, ModelRollout, Outcome
+from sluice.core.rollout import steps
+from sluice.views.revisions import KnownRevision
+
+RETRYABLE: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
+COMMANDS: Final = {
+    Action.PROMOTE: "promote",
+    Action.SKIP_STEP: "skip",
+    Action.ABORT: "abort",
+    Action.PAUSE: "pause",
+    Action.RESUME: "resume",
+    Action.RETRY: "retry",
+    Action.ROLL_BACK: "rollback",
+}
+"""The command by which each is asked for."""
+NEEDS_ANOTHER: Final = (Action.PROMOTE, Action.SKIP_STEP, Action.ABORT, Action.ROLL_BACK)
+"""What makes no sense for the first version, beside which there is no other."""
 
 
 def refusal(action: Action, rollout: ModelRollout | None) -> str:
@@ -17,7 +34,26 @@ def refusal(action: Action, rollout: ModelRollout | None) -> str:
         )
     if action is Action.RETRY:
         return _retry_refusal(rollout)
+    if action is Action.ROLL_BACK and rollout.status.outcome is not None:
+        return ""
     return _running_refusal(action, rollout)
+
+
+def rollback_refusal(to: str | None, known: Sequence[KnownRevision], *, before: str | None, running: bool) -> str:
+    """Why there is no way back to a revision, with those that there are; empty when there is one.
+
+    to: the wanted one, None for the one that served before. before: that one, where it is known.
+    """
+    others = ", ".join(each.words for each in known if not each.serves) or "none"
+    if to is None:
+        possible = running or before in {each.name for each in known}
+        return "" if possible else f"it is not known which version served before; name one with --to: {others}"
+    found = next((each for each in known if each.name == to), None)
+    if found is None:
+        return f"there is no revision {to!r}; known, newest first: {others}"
+    if found.serves and not running:
+        return f"{to} serves already; others, newest first: {others}"
+    return ""
 
 
 def _retry_refusal(rollout: ModelRollout) -> str:
@@ -30,17 +66,27 @@ def _retry_refusal(rollout: ModelRollout) -> str:
 
 
 def _running_refusal(action: Action, rollout: ModelRollout) -> str:
-    name, outcome = rollout.metadata.name, rollout.status.outcome
-    if outcome is not None:
+    name, status = rollout.metadata.name, rollout.status
+    if status.outcome is not None:
         instead = "; to try it again: kubectl sluice retry " + rollout.spec.model_deployment
-        return f"no release is running: {name} ended {outcome}" + (instead if outcome in RETRYABLE else "")
-    if rollout.spec.source is None and action in (Action.PROMOTE, Action.ABORT):
+        return f"no release is running: {name} ended {status.outcome}" + (
+            instead if status.outcome in RETRYABLE else ""
+        )
+    if rollout.spec.source is None and action in NEEDS_ANOTHER:
         return (
             f"{name} is the first version: it serves as soon as it is ready, and there is no older version to go "
             "back to; delete the ModelDeployment to take it away"
         )
-    if action is Action.PAUSE and rollout.status.paused:
+    if action is Action.SKIP_STEP and status.permille >= steps.WHOLE:
+        return f"{name} has all the traffic already; to end the bake: kubectl sluice promote {rollout.spec.model_deployment}"
+    if action is Action.PAUSE and status.paused:
         return f"{name} is paused already"
-    if action is Action.RESUME and not rollout.status.paused:
+    if action is Action.RESUME and not status.paused and not _waits_for_person(rollout):
         return f"{name} is not paused"
     return ""
+
+
+def _waits_for_person(rollout: ModelRollout) -> bool:
+    """Whether the current step goes on only when a person says so."""
+    step = steps.current(rollout)
+    return step is not None and step.pause and rollout.status.resumed_step != rollout.status.step

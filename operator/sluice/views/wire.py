@@ -1,6 +1,7 @@
-"""View models as JSON: camelCase, for `--output json`."""
+"""View models as plain documents: camelCase, for `--output json` and `yaml`."""
 
 import dataclasses
+import enum
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -14,4 +15,4 @@ def to_wire(view: Any) -> Any:
         return [to_wire(item) for item in view]
     if isinstance(view, dict):
         return {key: to_wire(value) for key, value in view.items()}
-    return view
+    return view.value if isinstance(view, enum.Enum) else view

@@ -1,5 +1,6 @@
 """Numbers and moments in words, the same in every table."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 
@@ -36,3 +37,8 @@ def percentage(part: int, whole: int) -> str:
 def plural(number: int, noun: str) -> str:
     """`1 request`, `1,234 requests`."""
     return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def listed(parts: Sequence[str], joint: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`; empty for nothing."""
+    return f" {joint} ".join(part for part in (", ".join(parts[:-1]), *parts[-1:]) if part)

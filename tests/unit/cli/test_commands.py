@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import typer
 
 from sluice import errors
 from sluice.adapters import kubectl
 from sluice.api.v1alpha1.modelrollout import Action
 from sluice.cli import app, cluster, console, durations, exits, predict, steer
 from sluice.cli.options import Target
+from sluice.cli.steer import Wish
 from tests.unit.views.builders import make_deployment, make_rollout
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, UTC)
@@ -86,7 +88,7 @@ class FakeKubectl:
         return list(self.names)
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> Any:
-        return [make_rollout(), make_rollout(attempt=2)]
+        return [make_rollout(), make_rollout(attempt=2, sequence=2)]
 
     async def patch_intent(self, rollout: Any, intent: dict[str, Any]) -> None:
         if self.conflicts > 0:
@@ -102,12 +104,14 @@ class FakeKubectl:
 
 
 def make_session(fake: FakeKubectl, name: str = "digits") -> cluster.Session:
-    return cluster.Session(cast("kubectl.Kubectl", fake), Target(name, None, None, None))
+    return cluster.Session(
+        cast("kubectl.Kubectl", fake), Target(name=name, namespace=None, context=None, kubeconfig=None)
+    )
 
 
 async def test_a_wish_goes_to_the_newest_release_even_after_conflicts() -> None:
     fake = FakeKubectl(conflicts=2)
-    await steer._write(make_session(fake), Action.PAUSE, user="alice", note=None)
+    await steer.write(make_session(fake), Wish(Action.PAUSE, "alice", None))
     [(name, intent)] = fake.written
     assert name == "digits-2222222222-2"
     assert (intent["action"], intent["requestedBy"], intent["note"]) == ("Pause", "alice", None)
@@ -115,13 +119,13 @@ async def test_a_wish_goes_to_the_newest_release_even_after_conflicts() -> None:
 
 async def test_endless_conflicts_end() -> None:
     with pytest.raises(console.Failure, match="kept changing"):
-        await steer._write(make_session(FakeKubectl(conflicts=99)), Action.PAUSE, user="alice", note=None)
+        await steer.write(make_session(FakeKubectl(conflicts=99)), Wish(Action.PAUSE, "alice", None))
 
 
 async def test_a_wish_without_sense_is_not_written() -> None:
     fake = FakeKubectl()
     with pytest.raises(console.Failure, match=r"Resume is not possible: .* is not paused"):
-        await steer._write(make_session(fake), Action.RESUME, user="alice", note=None)
+        await steer.write(make_session(fake), Wish(Action.RESUME, "alice", None))
     assert not fake.written
 
 
@@ -161,6 +165,13 @@ async def test_no_address(given: str | None, want: str) -> None:
         (["status"], exits.USAGE, "NAME"),
         (["predict", "digits"], exits.FAILED, "-f body.json"),
         (["status", "digits"], exits.FAILED, "no cluster to talk to"),
+        (["rollback", "digits", "--to", "x"], exits.FAILED, "no cluster to talk to"),
+        (["plan"], exits.USAGE, "--file"),
+        (["plan", "-f", "/nowhere.yaml"], exits.FAILED, "/nowhere.yaml: cannot be read"),
+        (["replay", "/nowhere.jsonl"], exits.USAGE, "--policy"),
+        (["record", "digits", "--since", "soon"], exits.USAGE, "'soon' is no duration"),
+        (["record", "digits", "--aa", "--against", "x"], exits.FAILED, "exclude each other"),
+        (["completion", "csh"], exits.USAGE, "csh"),
     ],
 )
 def test_exit_codes(
@@ -191,3 +202,20 @@ def test_body_must_be_json(tmp_path: Path) -> None:
         predict.read_body(str(body))
     body.write_text(json.dumps({"inputs": []}))
     assert predict.read_body(str(body)) == b'{"inputs": []}'
+
+
+COMMANDS: Any = typer.main.get_command(app.app)
+
+
+@pytest.mark.parametrize("name", COMMANDS.commands)
+def test_every_command_is_documented_with_its_options(name: str) -> None:
+    text = Path("docs/cli.md").read_text()
+    assert f"`{name} " in text or f"sluice {name} " in text
+    for parameter in COMMANDS.commands[name].params:
+        if parameter.param_type_name == "option" and parameter.name not in ("help", "file", "watch"):
+            assert any(option in text for option in parameter.opts)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS.commands) - {"completion", "record"}))
+def test_everything_can_be_printed_for_programs(name: str) -> None:
+    assert "output" in {parameter.name for parameter in COMMANDS.commands[name].params}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from sluice.cli import render
+from sluice.cli import render, tables
 from sluice.views.history import timeline
 from sluice.views.release import release_view
 from tests.unit.views import builders
@@ -33,7 +33,8 @@ def test_a_running_release() -> None:
     text = status(builders.RELEASING, **builders.RUNNING)
     for part in (
         "releasing: step 2 of 4, 25 %",
-        "5 → [25] → 50 → 100 %",
+        "release digits-2222222222-1 (Canary)",
+        "5 % → [25 %] → 50 % → 100 %",
         "Wait  GatheringEvidence",
         "12 of 4,021",
         "0.47%",
@@ -63,7 +64,7 @@ def test_a_promoted_release_is_short() -> None:
 def test_brackets_in_messages_are_text() -> None:
     conditions = [condition("Ready", "False", "Odd", "spec.rollout[0]: [bold]no[/bold]")]
     assert "spec.rollout[0]: [bold]no[/bold]" in status(conditions)
-    assert "proven [all]" in printed(render.timeline(timeline(make_rollout(**builders.RUNNING))))
+    assert "proven [all]" in printed(tables.timeline(timeline(make_rollout(**builders.RUNNING))))
 
 
 @pytest.mark.parametrize(("log10", "full"), [("-1", 0), ("1.0", 5), ("1.99", 9), ("2.0", 10)])

@@ -58,14 +58,18 @@ def make_deployment(
 def make_rollout(
     *,
     created: str = "2026-03-01T12:00:00Z",
+    sequence: int = 1,
     attempt: int = 1,
     first: bool = False,
     intent: dict[str, Any] | None = None,
     target: str = CANDIDATE,
+    rules: dict[str, Any] | None = None,
     **status: Any,
 ) -> ModelRollout:
+    """A release with the default rules; `rules` replaces fields of its spec."""
     spec: dict[str, Any] = {
         "modelDeployment": "digits",
+        "sequence": sequence,
         "attempt": attempt,
         "to": {"revision": target, "inputHash": "h2", "uri": "s3://models/digits/2", "modelVersion": "two"},
         "steps": [{"weight": weight} for weight in (5, 25, 50, 100)],
@@ -83,6 +87,7 @@ def make_rollout(
         spec["from"] = {"revision": STABLE, "inputHash": "h1", "uri": "s3://models/digits/1"}
     if intent is not None:
         spec["intent"] = intent
+    spec |= rules or {}
     return ModelRollout.model_validate(
         {
             "metadata": {
@@ -139,19 +144,20 @@ RUNNING: dict[str, Any] = {
     "reason": "GatheringEvidence",
     "message": "errors: 0.47 % of 212 requests, not proven",
     "step": 2,
+    "permille": 250,
     "weight": 25,
     "requestsNeeded": 340,
     "estimatedCompletionTime": "2026-03-01T12:02:14Z",
     "objectives": [ERRORS, LATENCY],
     "steps": [
         {
-            "weight": 5,
+            "permille": 50,
             "startTime": "2026-03-01T12:00:05Z",
             "endTime": "2026-03-01T12:01:00Z",
             "candidateRequests": 120,
             "stableRequests": 2300,
         },
-        {"weight": 25, "startTime": "2026-03-01T12:01:00Z", "candidateRequests": 92, "stableRequests": 1721},
+        {"permille": 250, "startTime": "2026-03-01T12:01:00Z", "candidateRequests": 92, "stableRequests": 1721},
     ],
     "timeline": [
         {"time": "2026-03-01T12:00:05Z", "what": "Weight5", "why": "the candidate is ready"},
@@ -166,5 +172,5 @@ BAD: dict[str, Any] = {
     "endTime": "2026-03-01T12:01:00Z",
     "step": 1,
     "objectives": [ERRORS, ACCURACY],
-    "steps": [{"weight": 5, "startTime": "2026-03-01T12:00:05Z", "candidateRequests": 83, "stableRequests": 1700}],
+    "steps": [{"permille": 50, "startTime": "2026-03-01T12:00:05Z", "candidateRequests": 83, "stableRequests": 1700}],
 }

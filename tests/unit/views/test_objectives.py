@@ -4,9 +4,15 @@ from typing import Any
 
 import pytest
 
+from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
-from sluice.views.objectives import EvidenceView, objective_view
+from sluice.views.objectives import EvidenceView, ObjectiveView, objective_views
 from tests.unit.views import builders
+
+
+def objective_view(status: ObjectiveStatus) -> ObjectiveView:
+    [view] = objective_views([status], [])
+    return view
 
 
 @pytest.mark.parametrize(
@@ -37,3 +43,15 @@ def test_a_ratio_that_is_not_given_comes_from_the_counts() -> None:
 def test_evidence(log10: float, fraction: float, enough: bool) -> None:
     evidence = EvidenceView(log10, 2.0)
     assert (evidence.fraction, evidence.enough) == (fraction, enough)
+
+
+@pytest.mark.parametrize(("log10", "want"), [(-0.001, "0.00"), (-0.5, "-0.50"), (1.239, "1.24")])
+def test_evidence_in_digits(log10: float, want: str) -> None:
+    assert EvidenceView(log10, 2.0).shown == want
+
+
+def test_where_more_is_better_successes_are_counted() -> None:
+    ratio = {"source": "Query", "goal": "Higher", "total": "t", "successes": "s", "relativeTolerance": "10%"}
+    rule = Objective.model_validate({"name": "clicks", "failureRatio": ratio})
+    [view] = objective_views([ObjectiveStatus(name="clicks")], [rule])
+    assert view.counts == "successes"

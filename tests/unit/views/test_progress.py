@@ -29,6 +29,13 @@ def outdated(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ({"conditions": builders.ROLLED_BACK}, builders.BAD, State.NOT_RELEASED),
         ({"conditions": builders.ROLLED_BACK}, {"attempt": 2}, State.WAITING),  # a retry runs
         ({"conditions": [condition("Current", "False", "Aborted")]}, {"outcome": "Aborted"}, State.NOT_RELEASED),
+        (
+            {"conditions": [condition("Current", "False", "RolledBackByPerson")]},
+            {"outcome": "Promoted"},
+            State.NOT_RELEASED,
+        ),
+        ({"conditions": [condition("Current", "False", "WinnerPromoted")]}, {"outcome": "Promoted"}, State.CURRENT),
+        ({"conditions": [condition("Current", "False", "Frozen")]}, {"outcome": "Promoted"}, State.WAITING),
         ({"conditions": [condition("Current", "True"), condition("Ready", "False")]}, None, State.WAITING),
         ({"conditions": STALLED}, None, State.STALLED),
         ({"conditions": builders.RELEASING}, builders.RUNNING, State.WAITING),
@@ -42,4 +49,4 @@ def test_state(deployment: dict[str, Any], status: dict[str, Any] | None, want: 
 def test_the_line_says_what_is_waited_for() -> None:
     line = progress(make_deployment(conditions=builders.RELEASING), [make_rollout(**builders.RUNNING)], now=T0).line
     assert line.startswith("releasing: step 2 of 4, 25 % - ")
-    assert "340 candidate requests more, about 2m14s" in line
+    assert line.endswith("errors: 0.47 % of 212 requests, not proven")

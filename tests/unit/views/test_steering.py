@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Action
+from sluice.views import steering
+from sluice.views.revisions import KnownRevision
 from sluice.views.steering import refusal
 from tests.unit.views.builders import make_rollout
 
 ASKED = {"action": "Pause", "requestedBy": "bob", "requestTime": "2026-03-01T12:00:30.000Z"}
+PAUSE_AT_FIRST = {"steps": [{"weight": 5, "pause": True}, {"weight": 100}]}
 HANDLED = {"requestTime": "2026-03-01T12:00:30.000Z", "result": "paused"}
 
 
@@ -21,6 +24,15 @@ HANDLED = {"requestTime": "2026-03-01T12:00:30.000Z", "result": "paused"}
         (Action.PAUSE, {"paused": True}, "is paused already"),
         (Action.RESUME, {"paused": True}, ""),
         (Action.RESUME, {}, "is not paused"),
+        (Action.RESUME, {"rules": PAUSE_AT_FIRST, "step": 1, "permille": 50}, ""),
+        (Action.RESUME, {"rules": PAUSE_AT_FIRST, "step": 1, "permille": 50, "resumedStep": 1}, "is not paused"),
+        (Action.SKIP_STEP, {"step": 2, "permille": 250}, ""),
+        (Action.SKIP_STEP, {"step": 4, "permille": 1000}, "kubectl sluice promote digits"),
+        (Action.SKIP_STEP, {"first": True}, "is the first version"),
+        (Action.SKIP_STEP, {"outcome": "Promoted"}, "no release is running"),
+        (Action.ROLL_BACK, {}, ""),
+        (Action.ROLL_BACK, {"first": True}, "is the first version"),
+        (Action.ROLL_BACK, {"outcome": "Promoted"}, ""),
         (Action.RETRY, {}, "is still running"),
         (Action.RETRY, {"outcome": "RolledBack"}, ""),
         (Action.RETRY, {"outcome": "Aborted"}, ""),
@@ -42,3 +54,29 @@ def test_refusal(action: Action, given: dict[str, Any], want: str) -> None:
 
 def test_without_a_release_there_is_nothing_to_steer() -> None:
     assert "no release yet" in refusal(Action.PROMOTE, None)
+
+
+OLD = KnownRevision("digits-0", "s3://models/digits/0", "zero", serves=False)
+SERVING = KnownRevision("digits-1", "s3://models/digits/1", "", serves=True)
+
+
+@pytest.mark.parametrize(
+    ("to", "before", "running", "want"),
+    [
+        ("digits-0", None, False, ""),
+        (None, "digits-0", False, ""),
+        (None, None, False, "name one with --to: digits-0 (s3://models/digits/0, version zero)"),
+        (None, None, True, ""),
+        ("digits-1", None, True, ""),
+        ("digits-1", None, False, "digits-1 serves already; others, newest first: digits-0"),
+        ("digits-9", None, False, "there is no revision 'digits-9'; known, newest first: digits-0"),
+    ],
+)
+def test_the_way_back(to: str | None, before: str | None, running: bool, want: str) -> None:
+    said = steering.rollback_refusal(to, (SERVING, OLD), before=before, running=running)
+    assert want in said
+    assert bool(said) is bool(want)
+
+
+def test_every_action_has_a_command() -> None:
+    assert set(steering.COMMANDS) == set(Action)

@@ -3,7 +3,7 @@
 import pytest
 
 from sluice.views import words
-from sluice.views.objectives import objective_view
+from sluice.views.objectives import objective_views
 from sluice.views.wire import to_wire
 from tests.unit.views import builders
 
@@ -22,7 +22,13 @@ def test_percentage(part: int, whole: int, want: str) -> None:
 
 
 def test_wire_is_camel_case_all_the_way_down() -> None:
-    [rollout] = [builders.make_rollout(**builders.RUNNING)]
-    wire = to_wire(objective_view(rollout.status.objectives[0]))
+    wire = to_wire(objective_views(builders.make_rollout(**builders.RUNNING).status.objectives, []))[0]
     assert wire["rollBack"] == {"log10": 0.41, "thresholdLog10": 2.0}
     assert wire["requestsNeeded"] == 340
+
+
+@pytest.mark.parametrize(
+    ("parts", "want"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
+)
+def test_listed(parts: list[str], want: str) -> None:
+    assert words.listed(parts) == want

@@ -1,0 +1,235 @@
+"""`kubectl sluice doctor`: is everything there that a release needs, and what to do where it is not."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeAlias
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from sluice import errors
+from sluice.adapters import kube, kubectl, triton
+from sluice.adapters import prometheus as metrics
+from sluice.adapters.gateways import PRESETS
+from sluice.adapters.kube import Resource
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
+from sluice.cli import cluster, console, exits
+from sluice.cli.options import Connection, Gateway, Output, Prometheus, Target
+from sluice.core import situation
+from sluice.core.analysis.model import Answer, Question
+from sluice.views import checks, conditions
+from sluice.views.checks import Check, State
+from sluice.views.wire import to_wire
+
+WINDOW_SECONDS: Final = 900
+"""So far back the gateway's samples are looked at."""
+METADATA_SECONDS: Final = 5.0
+STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.SKIPPED: "dim"}
+
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A ModelDeployment to look at as well.", show_default=False),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is looked at, and how it is reached from here."""
+
+    cluster: kubectl.Kubectl
+    config: OperatorConfig
+    prometheus_url: str
+    deployment: ModelDeployment | None
+
+
+async def show(
+    connection: Connection,
+    output: Output,
+    *,
+    name: Model = None,
+    prometheus: Prometheus = None,
+    gateway: Gateway = None,
+) -> int:
+    """All checks in order; exit status 1 if one has failed."""
+    async with cluster.connected(connection) as api:
+        session = None
+        if name is not None:
+            target = Target(
+                name=name,
+                namespace=connection.namespace,
+                context=connection.context,
+                kubeconfig=connection.kubeconfig,
+            )
+            session = cluster.Session(api, target)
+        deployment = (await session.fetch()).deployment if session is not None else None
+        config = await cluster.fetch_config(api)
+        patient = Patient(api, config, prometheus or config.prometheus_url, deployment)
+        with console.progress("looking at the cluster"):
+            found = await examine(patient)
+            if session is not None and deployment is not None:
+                found += (await _reached(session, deployment, gateway), *_conditions(deployment))
+    console.show(output, to_wire(found), text(found))
+    return exits.FAILED if any(check.state is State.FAILED for check in found) else exits.OK
+
+
+async def examine(patient: Patient) -> tuple[Check, ...]:
+    """What every release needs."""
+    found: list[Check] = []
+    for examination in (
+        _configuration,
+        _operator,
+        _gateway,
+        _preset,
+        _metrics,
+        _rules,
+        _own_permissions,
+        _operator_permissions,
+    ):
+        try:
+            found += await examination(patient)
+        except errors.Denied as error:
+            name = examination.__name__.strip("_").replace("_", " ")
+            found.append(Check(name, State.SKIPPED, str(error)))
+    return tuple(found)
+
+
+async def _configuration(patient: Patient) -> tuple[Check, ...]:
+    return (checks.configured(await patient.cluster.fetch_operator_config(), patient.config),)
+
+
+async def _operator(patient: Patient) -> tuple[Check, ...]:
+    deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    return (checks.operator_running(deployments),)
+
+
+async def _gateway(patient: Patient) -> tuple[Check, ...]:
+    spec_ref = patient.deployment.spec.routing.gateway_ref if patient.deployment is not None else None
+    try:
+        gateways = await patient.cluster.fetch_all(kube.BY_KIND["Gateway"])
+    except errors.Missing:
+        gateways = None
+    return (checks.gateway_serves(gateways, spec_ref or patient.config.gateway),)
+
+
+async def _preset(patient: Patient) -> tuple[Check, ...]:
+    return (checks.preset_known(patient.config.gateway_preset, PRESETS),)
+
+
+async def _metrics(patient: Patient) -> tuple[Check, ...]:
+    preset = PRESETS.get(patient.config.gateway_preset)
+    if preset is None:
+        return (Check("prometheus", State.SKIPPED, "without a preset it is not known what to look for"),)
+    question = Question("freshness", preset.freshness, WINDOW_SECONDS)
+    source = metrics.PrometheusMetrics(patient.prometheus_url)
+    try:
+        answer: Answer = (await source.answer([question]))["freshness"]
+    finally:
+        source.close()
+    now = time.time()
+    policies = await _policies(patient)
+    return (checks.gateway_sampled(answer, preset, now=now), checks.scraped_as_said(answer, policies))
+
+
+async def _rules(patient: Patient) -> tuple[Check, ...]:
+    ref = patient.deployment.spec.rollout.policy_ref if patient.deployment is not None else None
+    runtimes = await patient.cluster.fetch_all(kube.BY_KIND["ServingRuntime"])
+    return (
+        checks.policy_exists(await _policies(patient), ref.name if ref is not None else situation.DEFAULT_POLICY),
+        checks.runtimes_exist(runtimes),
+    )
+
+
+async def _policies(patient: Patient) -> Mapping[str, RolloutPolicySpec]:
+    found = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
+    return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in found}
+
+
+async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
+    rollouts, namespace = kube.BY_KIND[ModelRollout.kind], _namespace(patient)
+    reads = [("list", kube.BY_KIND[ModelDeployment.kind]), ("list", rollouts)]
+    user = await patient.cluster.fetch_user()
+    view = "ask for the ClusterRole sluice-view"
+    steer = "ask for the ClusterRole sluice-releaser, which may steer releases"
+    return (
+        checks.allowed("reading", user, await _missing(patient, reads, namespace), view, needed=True),
+        checks.allowed(
+            "steering", user, await _missing(patient, [("patch", rollouts)], namespace), steer, needed=False
+        ),
+    )
+
+
+async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
+    """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
+    deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
+    wanted = [(verb, kind) for kind in kube.WATCHED for verb in ("list", "watch")]
+    found = []
+    for deployment in deployments:
+        namespace = deployment["metadata"]["namespace"]
+        account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
+        who = f"system:serviceaccount:{namespace}:{account}"
+        missing = await _missing(patient, wanted, "", subject=who)
+        remedy = "install the chart's ClusterRole: helm upgrade sluice charts/sluice"
+        found.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
+    return tuple(found)
+
+
+async def _missing(
+    patient: Patient, wanted: list[tuple[str, Resource]], namespace: str, *, subject: str = ""
+) -> list[str]:
+    return [
+        f"{verb} {kind.full_name}"
+        for verb, kind in wanted
+        if not await patient.cluster.may(verb, kind, namespace=namespace if kind.namespaced else "", subject=subject)
+    ]
+
+
+def _namespace(patient: Patient) -> str:
+    return patient.deployment.metadata.namespace if patient.deployment is not None else patient.cluster.namespace
+
+
+async def _reached(session: cluster.Session, deployment: ModelDeployment, gateway: str | None) -> Check:
+    """Whether the model answers through the gateway, seen from here."""
+    name = "address"
+    try:
+        address = await session.fetch_address(deployment, gateway)
+        metadata = await triton.fetch_metadata(
+            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
+        )
+    except console.Failure as error:
+        return Check(name, State.SKIPPED, str(error))
+    except triton.MetadataUnavailable as error:
+        remedy = (
+            f"see kubectl sluice status {session.name}; from outside of the cluster give the address with --gateway"
+        )
+        return Check(name, State.WARNING, str(error), remedy)
+    return Check(name, State.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
+
+
+def _conditions(deployment: ModelDeployment) -> list[Check]:
+    """Each condition that is not as wanted is a finding of its own."""
+    unwanted = conditions.unwanted(deployment.status.conditions, name=deployment.metadata.name, releasing=False)
+    return [
+        Check(
+            f"condition {each.type}",
+            State.FAILED if each.severe else State.WARNING,
+            f"{each.reason}: {each.message}",
+            each.remedy,
+        )
+        for each in unwanted
+    ]
+
+
+def text(found: tuple[Check, ...]) -> RenderableType:
+    """One line for each check, and the remedy under it."""
+    lines: list[RenderableType] = []
+    for check in found:
+        line = Text.assemble((f"{check.state:<8}", STYLES[check.state]), (f"{check.name}: ", "bold"), check.finding)
+        if check.remedy:
+            line.append(f"\n          → {check.remedy}", "dim")
+        lines.append(line)
+    return Group(*lines)

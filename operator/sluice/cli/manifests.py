@@ -1,0 +1,50 @@
+"""Manifests that people have in files."""
+
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from sluice.api.base import API_VERSION, ApiModel
+from sluice.cli.console import Failure
+
+Kind = TypeVar("Kind", bound=ApiModel)
+
+
+def read_text(file: str) -> str:
+    """A file, or standard input for `-`; a `Failure` where it cannot be read."""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def read_manifest(file: str, kind: str) -> dict[str, Any]:
+    """The one object of a kind in a YAML or JSON file, which may hold others as well."""
+    try:
+        documents = [each for each in yaml.safe_load_all(read_text(file)) if each is not None]
+    except yaml.YAMLError as error:
+        raise Failure(f"{file}: this is no YAML: {' '.join(str(error).split())}") from error
+    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
+    if len(found) != 1:
+        there = ", ".join(str(each.get("kind")) for each in documents if isinstance(each, dict)) or "nothing"
+        raise Failure(f"{file}: must hold one {kind}, but holds {there if not found else f'{len(found)} of them'}")
+    [manifest] = found
+    if manifest.get("apiVersion") != API_VERSION:
+        raise Failure(f"{file}: apiVersion {manifest.get('apiVersion')!r} is not known; write {API_VERSION}")
+    if not isinstance(manifest.get("spec"), dict):
+        raise Failure(f"{file}: spec is missing")
+    return manifest
+
+
+def parsed(model: type[Kind], value: Any, *, file: str, path: str) -> Kind:
+    """A value as the model; a `Failure` that names the field, unknown ones included."""
+    try:
+        return model.model_validate(value, extra="forbid")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join((path, *(str(part) for part in first["loc"])))
+        said = "is not known" if first["type"] == "extra_forbidden" else first["msg"]
+        raise Failure(f"{file}: {where}: {said}") from error

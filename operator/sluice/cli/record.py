@@ -1,0 +1,186 @@
+"""`kubectl sluice record`: the counters of a release, or of two versions, as a file that `replay` reads."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from sluice import errors
+from sluice.adapters import prometheus
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.cli import cluster, console, exits, world
+from sluice.cli.console import Failure
+from sluice.cli.options import Prometheus, Target, seconds
+from sluice.core import naming
+from sluice.core.analysis import record
+from sluice.core.analysis.model import Arm, GatewayPreset, Trial
+from sluice.core.rollout import steps
+from sluice.views import words
+
+HISTORY_SECONDS: Final = 3600
+"""Of the time before the release: what the stable version's own variation is learnt from."""
+EVER: Final = 0.0
+
+Since: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--since",
+        parser=seconds,
+        metavar="DURATION",
+        help="How far to look back: 30m, 6h, 7d.",
+        show_default="an hour before the release began",
+    ),
+]
+Against: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="REVISION",
+        help="Compare the stable version with this revision.",
+        show_default="the two versions of the newest release",
+    ),
+]
+Itself: TypeAlias = Annotated[
+    bool, typer.Option("--aa", help="Compare the stable version with itself: any alarm on this is a false one.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is to be recorded."""
+
+    stable: str
+    candidate: str
+    weights: tuple[tuple[float, int], ...]
+    """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
+    seconds: int
+
+
+async def show(
+    target: Target,
+    *,
+    since: Since = None,
+    against: Against = None,
+    aa: Itself = False,
+    prometheus: Prometheus = None,
+) -> int:
+    """Prints one JSON object a line, for each scrape and objective."""
+    if aa and against is not None:
+        raise Failure("--aa and --against exclude each other: give one of them")
+    async with cluster.session(target) as session:
+        release = await session.fetch()
+        config = await cluster.fetch_config(session.cluster)
+        grpc = await _fetch_grpc(session)
+    now = time.time()
+    wanted = recording(release, since=since, against=against, aa=aa, now=now)
+    assert release.newest is not None
+    trial = _trial(release.newest, wanted, world.preset_of(config), now, grpc)
+    url = prometheus or config.prometheus_url
+    with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
+        lines = await _fetch(trial, wanted, url)
+    for line in lines:
+        print(line)
+    console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} beside {wanted.stable}")
+    return exits.OK
+
+
+def recording(release: cluster.Release, *, since: int | None, against: str | None, aa: bool, now: float) -> Recording:
+    """What the options ask for; a `Failure` where there is no such comparison."""
+    newest, name = release.newest, release.deployment.metadata.name
+    if newest is None:
+        raise Failure(f"{name} has had no release yet, so that nothing is known to record")
+    if not aa and against is None:
+        return _of_release(newest, since, now)
+    status = release.deployment.status.stable
+    if status is None:
+        raise Failure(f"{name} has no stable version yet; see: kubectl sluice status {name}")
+    if aa:
+        return Recording(status.revision, status.revision, (), since or HISTORY_SECONDS)
+    assert against is not None
+    rollouts = [r for r in reversed(release.rollouts) if against in _revisions(r)]
+    if not rollouts:
+        known = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
+        raise Failure(f"--against: no release speaks of {against!r}; known: {known}")
+    weights = tuple(change for rollout in rollouts for change in weight_changes(rollout, against))
+    oldest = min(_began(r) for r in rollouts)
+    return Recording(status.revision, against, ((EVER, 0), *weights), since or _back_to(oldest, now))
+
+
+def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
+    """When the weight of one of a release's two versions became what, in permille."""
+    status, candidate = rollout.status, rollout.spec.target.revision == revision
+    for step in status.steps:
+        yield words.seconds_of(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
+    if status.end_time is not None:
+        kept = (status.outcome is Outcome.PROMOTED) == candidate
+        yield words.seconds_of(status.end_time), steps.WHOLE if kept else 0
+
+
+def _of_release(rollout: ModelRollout, since: int | None, now: float) -> Recording:
+    source, target = rollout.spec.source, rollout.spec.target
+    if source is None:
+        raise Failure(
+            f"{rollout.metadata.name} is the first version: there is nothing beside it; --aa compares it with itself"
+        )
+    weights = ((EVER, 0), *weight_changes(rollout, target.revision))
+    return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now))
+
+
+def _began(rollout: ModelRollout) -> float:
+    return words.seconds_of(rollout.status.start_time or rollout.metadata.creation_timestamp)
+
+
+def _back_to(moment: float, now: float) -> int:
+    return round(now - moment) + HISTORY_SECONDS
+
+
+def _revisions(rollout: ModelRollout) -> tuple[str, ...]:
+    return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
+
+
+def _trial(rollout: ModelRollout, wanted: Recording, preset: GatewayPreset, now: float, grpc: frozenset[str]) -> Trial:
+    """grpc: the revisions that speak gRPC as well."""
+    return record.trial_of(
+        namespace=rollout.metadata.namespace,
+        name=rollout.spec.model_deployment,
+        stable=_arm(wanted.stable, 0, grpc),
+        candidate=_arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
+        objectives=rollout.spec.objectives,
+        preset=preset,
+        now=now,
+        scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
+    )
+
+
+async def _fetch_grpc(session: cluster.Session) -> frozenset[str]:
+    """The revisions that speak gRPC; none where they may not be read."""
+    with contextlib.suppress(errors.Denied):
+        kept = await session.cluster.fetch_revisions(session.namespace, session.name)
+        return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
+    return frozenset()
+
+
+def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
+    """A candidate is the second backend of its route, for gateways that name series by position."""
+    return Arm(
+        revision=revision,
+        service=naming.service_name(revision),
+        port=naming.SERVICE_PORT,
+        grpc_port=naming.GRPC_SERVICE_PORT if revision in grpc else None,
+        position=position,
+    )
+
+
+async def _fetch(trial: Trial, wanted: Recording, url: str) -> list[str]:
+    metrics = prometheus.PrometheusMetrics(url)
+    try:
+        answers = await metrics.answer(record.questions(trial, seconds=wanted.seconds))
+    finally:
+        metrics.close()
+    try:
+        return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights))
+    except record.NothingRecorded as error:
+        raise Failure(f"{error} (--prometheus gives another address)") from error

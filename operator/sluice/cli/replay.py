@@ -1,0 +1,73 @@
+"""`kubectl sluice replay`: the judge over recorded counters, without a cluster."""
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from sluice.api.base import fraction
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
+from sluice.cli import console, exits, manifests
+from sluice.cli.console import Failure
+from sluice.cli.options import Output
+from sluice.core.analysis import replay
+from sluice.core.analysis.replay import Scrape
+
+Counts: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="COUNTS.jsonl",
+        help="Cumulative counters, one JSON object a line (kubectl sluice record writes them); - reads standard input.",
+        show_default=False,
+    ),
+]
+PolicyFile: TypeAlias = Annotated[
+    str, typer.Option("--policy", metavar="POLICY.yaml", help="Manifest of a RolloutPolicy.", show_default=False)
+]
+COLUMNS: Final = "{time:>12}  {weight:>7}  {verdict:<8}  {reason:<18}"
+
+
+async def show(output: Output, *, counts: Counts, policy: PolicyFile) -> int:
+    """Prints the verdict after every scrape; with -o json one object a line."""
+    rules = read_policy(policy)
+    try:
+        scrapes = replay.replay(replay.parse(manifests.read_text(counts).splitlines()), rules)
+        if output is Output.TEXT:
+            print_table(scrapes, rules)
+        else:
+            for scrape in scrapes:
+                console.show_next(output, scrape.to_wire())
+    except replay.Unreadable as error:
+        raise Failure(f"{counts}: {error}") from error
+    return exits.OK
+
+
+def read_policy(file: str) -> RolloutPolicySpec:
+    """The rules of the one RolloutPolicy in a file."""
+    manifest = manifests.read_manifest(file, RolloutPolicy.kind)
+    return manifests.parsed(RolloutPolicySpec, manifest["spec"], file=file, path="spec")
+
+
+def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
+    """One line for each scrape, and at the end since when the last verdict stands, and why."""
+    back, on = (-math.log10(fraction(p)) for p in (rules.false_rollback_probability, rules.false_advance_probability))
+    print(f"evidence as log10: is worse (rolled back at {back:.2f}) / is good enough (a step is passed at {on:.2f})")
+    print(COLUMNS.format(time="time", weight="weight", verdict="verdict", reason="reason") + "  evidence")
+    last: Scrape | None = None
+    since = 0.0
+    for scrape in scrapes:
+        since = scrape.time if last is None or last.verdict is not scrape.verdict else since
+        last = scrape
+        print(_line(scrape))
+    if last is None:
+        raise Failure("there is no line of counters to judge")
+    print(f"\n{last.verdict} since {since:g} s: {last.message}", flush=True)
+
+
+def _line(scrape: Scrape) -> str:
+    evidence = "  ".join(f"{name} {e.rollback:.2f} / {e.advance:.2f}" for name, e in scrape.evidence.items())
+    facts = COLUMNS.format(
+        time=f"{scrape.time:g}", weight=f"{scrape.weight:g} %", verdict=scrape.verdict, reason=scrape.reason
+    )
+    return f"{facts}  {evidence}"

@@ -1,0 +1,33 @@
+"""`kubectl sluice tree`: the objects of one model and the state of each."""
+
+import rich.tree
+from rich.text import Text
+
+from sluice.cli import cluster, console, exits, world
+from sluice.cli.options import Output, Target
+from sluice.core import situation
+from sluice.views import tree
+from sluice.views.tree import Node
+from sluice.views.wire import to_wire
+
+
+async def show(target: Target, output: Output) -> int:
+    """Revisions with what runs of them, routes and releases."""
+    async with cluster.session(target) as session:
+        snapshot = await world.fetch_snapshot(session)
+    root = tree.tree(situation.interpret(snapshot))
+    console.show(output, to_wire(root), drawn(root))
+    return exits.OK
+
+
+def drawn(node: Node) -> rich.tree.Tree:
+    """The tree for a terminal."""
+    branch = rich.tree.Tree(_label(node), guide_style="dim", highlight=False)
+    for child in node.children:
+        branch.add(drawn(child))
+    return branch
+
+
+def _label(node: Node) -> Text:
+    style = "dim" if node.healthy else "red"
+    return Text.assemble((f"{node.kind} ", "dim"), node.name, (f"  {node.state}" if node.state else "", style))

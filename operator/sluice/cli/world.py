@@ -1,0 +1,101 @@
+"""Reads what the operator sees of one ModelDeployment, so that its own pure decision can be asked from here."""
+
+import asyncio
+import time
+from typing import Final
+
+from sluice import errors
+from sluice.adapters import kube, kubectl
+from sluice.adapters.gateways import PRESETS
+from sluice.adapters.kube import Resource
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.cli import cluster
+from sluice.cli.console import Failure
+from sluice.core import devices, observe
+from sluice.core.analysis.model import GatewayPreset
+from sluice.core.devices import Devices, DevicesQuestion
+from sluice.core.snapshot import Object, Snapshot, World
+
+OWNED: Final = (*(resource for resource in kube.WATCHED if resource.selector), kube.BY_KIND["ModelRollout"])
+"""Kinds of which a ModelDeployment has its own objects."""
+DISPENSABLE: Final = frozenset({"Pod", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Gateway", "ModelDeployment"})
+"""Kinds without which one can still tell what would happen: what we may not see of them counts as absent."""
+NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
+QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")
+
+
+def preset_of(config: OperatorConfig) -> GatewayPreset:
+    """The gateway that the operator is configured for; a `Failure` where this plugin does not know it."""
+    if config.gateway_preset not in PRESETS:
+        raise Failure(
+            f"this plugin does not know the gateway preset {config.gateway_preset!r}; it knows {', '.join(PRESETS)}: "
+            "is it as new as the operator?"
+        )
+    return PRESETS[config.gateway_preset]
+
+
+async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: OperatorConfig) -> World:
+    """Everything that a decision on this ModelDeployment sees; the deployment need not exist yet."""
+    metadata = deployment["metadata"]
+    selector = kubectl.owned_by(metadata["name"])
+    listed = await asyncio.gather(*(_listed(api, kind, metadata["namespace"], selector) for kind in OWNED))
+    owned = {kind.kind: found for kind, found in zip(OWNED, listed, strict=True)}
+    runtimes, policies, gateways, everybody = await asyncio.gather(
+        api.fetch_all(kube.BY_KIND["ServingRuntime"]),
+        api.fetch_all(kube.BY_KIND["RolloutPolicy"]),
+        _listed(api, kube.BY_KIND["Gateway"]),
+        _listed(api, kube.BY_KIND["ModelDeployment"]),
+    )
+    own = (metadata["namespace"], metadata["name"])
+    return World(
+        now=time.time(),
+        deployment=deployment,
+        owned=tuple(object_ for found in listed for object_ in found or ()),
+        runtimes=runtimes,
+        policies=policies,
+        gateways=gateways or (),
+        rivals=tuple(d for d in everybody or () if (d["metadata"]["namespace"], d["metadata"]["name"]) != own),
+        config=config,
+        preset=preset_of(config),
+        gateway_api=owned["HTTPRoute"] is not None,
+        grpc_api=owned["GRPCRoute"] is not None,
+    )
+
+
+async def fetch_snapshot(session: cluster.Session) -> Snapshot:
+    """What the operator sees of a ModelDeployment that exists."""
+    name = (await session.fetch()).deployment.metadata.name  # with a message where there is none
+    raw = await session.cluster.fetch(kube.BY_KIND[ModelDeployment.kind], session.namespace, name)
+    config = await cluster.fetch_config(session.cluster)
+    found = observe.observe(await fetch_world(session.cluster, raw, config))
+    if isinstance(found, observe.InvalidSpec):
+        raise Failure(f"ModelDeployment {session.namespace}/{name}: {found.path}: {found.message}")
+    return found
+
+
+async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devices:
+    """The free devices, or why they cannot be counted from here."""
+    try:
+        nodes, pods, quotas = await asyncio.gather(
+            api.fetch_all(NODES),
+            api.fetch_all(kube.BY_KIND["Pod"]),
+            api.fetch_all(QUOTAS, namespace=question.namespace),
+        )
+    except errors.Denied as error:
+        return Devices(unknown=str(error))
+    return devices.count(question, nodes, pods, quotas)
+
+
+async def _listed(
+    api: kubectl.Kubectl, kind: Resource, namespace: str = "", selector: str = ""
+) -> tuple[Object, ...] | None:
+    """None where the kind is not served at all. `Denied` where it is not shown to us, and would be missed."""
+    try:
+        return await api.fetch_all(kind, namespace=namespace, selector=selector)
+    except errors.Denied:
+        if kind.kind not in DISPENSABLE:
+            raise
+        return ()
+    except errors.Missing:
+        return None

@@ -1,0 +1,101 @@
+"""A cluster that answers like the adapter `kubectl.Kubectl`, from raw objects in memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sluice import errors
+from sluice.adapters import kubectl
+from sluice.adapters.kube import Resource
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core import naming
+from sluice.core.desired import workload
+from sluice.core.snapshot import Revision
+
+Raw = dict[str, Any]
+
+
+@dataclass
+class FakeCluster:
+    """`objects` as the API server would send them."""
+
+    objects: list[Raw]
+    denied: frozenset[str] = frozenset()
+    """Kinds that we may not list."""
+    forbidden: frozenset[str] = frozenset()
+    """`verb plural` that nobody may do."""
+    config: Raw | None = None
+    refuses: str = ""
+    """Why the API server refuses a manifest."""
+    namespace: str = "default"
+    asked_for: list[tuple[str, str]] = field(default_factory=list)
+    """(verb, subject) of each question for permissions."""
+
+    @property
+    def typed(self) -> kubectl.Kubectl:
+        return cast("kubectl.Kubectl", self)
+
+    async def fetch(self, kind: Resource, namespace: str, name: str) -> Raw:
+        for raw in await self.fetch_all(kind, namespace=namespace):
+            if raw["metadata"]["name"] == name:
+                return raw
+        raise kubectl.NotFound(f"cannot get {kind.full_name} {namespace}/{name}")
+
+    async def fetch_all(self, kind: Resource, *, namespace: str = "", selector: str = "") -> tuple[Raw, ...]:
+        if kind.kind in self.denied:
+            raise errors.Denied(f"no permission to list {kind.full_name}")
+        label, _, value = selector.partition("=")
+        return tuple(
+            raw
+            for raw in self.objects
+            if raw["kind"] == kind.kind
+            and (not namespace or not kind.namespaced or raw["metadata"].get("namespace") == namespace)
+            and (not label or raw["metadata"].get("labels", {}).get(label) == value)
+        )
+
+    async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
+        return ModelDeployment.model_validate(await self._one("ModelDeployment", namespace, name))
+
+    async def fetch_deployment_names(self, namespace: str) -> list[str]:
+        return [raw["metadata"]["name"] for raw in self._of("ModelDeployment", namespace)]
+
+    async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
+        owned = self._of("ModelRollout", namespace)
+        return [ModelRollout.model_validate(raw) for raw in owned if raw["spec"]["modelDeployment"] == deployment]
+
+    async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
+        if "ControllerRevision" in self.denied:
+            raise errors.Denied("no permission to list controllerrevisions.apps")
+        owned = [
+            workload.read_controller_revision(raw)
+            for raw in self._of("ControllerRevision", namespace)
+            if raw["metadata"]["labels"][naming.LABEL_OWNER] == deployment
+        ]
+        return tuple(sorted(owned, key=lambda revision: revision.number, reverse=True))
+
+    async def fetch_operator_config(self) -> Raw | None:
+        return self.config
+
+    async def fetch_user(self) -> str:
+        return "alice"
+
+    async def may(self, verb: str, kind: Resource, *, namespace: str = "", subject: str = "") -> bool:
+        self.asked_for.append((verb, subject))
+        return f"{verb} {kind.plural}" not in self.forbidden
+
+    async def dry_run(self, manifest: Raw, *, existing: Raw | None) -> Raw:
+        if "dry-run" in self.denied:
+            raise errors.Denied("no permission to update modeldeployments")
+        if self.refuses:
+            raise errors.Refused(self.refuses)
+        return manifest
+
+    def _of(self, kind: str, namespace: str) -> Iterable[Raw]:
+        return [raw for raw in self.objects if raw["kind"] == kind and raw["metadata"].get("namespace") == namespace]
+
+    async def _one(self, kind: str, namespace: str, name: str) -> Raw:
+        found = [raw for raw in self._of(kind, namespace) if raw["metadata"]["name"] == name]
+        if not found:
+            raise kubectl.NotFound(f"there is no {kind} {namespace}/{name}")
+        return found[0]

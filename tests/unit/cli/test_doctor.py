@@ -1,0 +1,63 @@
+"""`doctor` on a cluster in memory."""
+
+from typing import Any
+
+import pytest
+
+from sluice.api.config import OperatorConfig
+from sluice.cli import doctor
+from sluice.cli.doctor import Patient
+from sluice.views.checks import State
+from tests.simulation import scenarios
+from tests.unit.cli.fakes import FakeCluster
+
+NOWHERE = "http://127.0.0.1:9"
+OPERATOR = {
+    "kind": "Deployment",
+    "metadata": {"name": "sluice", "namespace": "sluice-system", "labels": {"app.kubernetes.io/name": "sluice"}},
+    "spec": {"template": {"spec": {"serviceAccountName": "sluice"}}},
+    "status": {"readyReplicas": 1},
+}
+
+
+def fake(**settings: Any) -> FakeCluster:
+    return FakeCluster([OPERATOR, *scenarios.make_cluster().shared.values()], **settings)
+
+
+async def examined(cluster: FakeCluster) -> dict[str, tuple[State, str]]:
+    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None))
+    return {check.name: (check.state, f"{check.finding} {check.remedy}") for check in found}
+
+
+async def test_everything_is_looked_at() -> None:
+    found = await examined(fake())
+    assert {name: state for name, (state, _) in found.items()} == {
+        "configuration": State.SKIPPED,
+        "operator": State.OK,
+        "gateway": State.OK,
+        "preset": State.OK,
+        "prometheus": State.FAILED,
+        "scrape interval": State.SKIPPED,
+        "policy": State.OK,
+        "runtimes": State.OK,
+        "reading": State.OK,
+        "steering": State.OK,
+        "operator's permissions": State.OK,
+    }
+    assert NOWHERE in found["prometheus"][1]
+
+
+async def test_permissions_of_the_operator_are_asked_for_its_service_account() -> None:
+    cluster = fake(forbidden=frozenset({"watch pods", "patch modelrollouts"}))
+    found = await examined(cluster)
+    assert found["operator's permissions"][0] is State.FAILED
+    assert "system:serviceaccount:sluice-system:sluice may not watch pods" in found["operator's permissions"][1]
+    assert found["steering"][0] is State.WARNING
+    assert ("watch", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Gateway", "RolloutPolicy"])
+async def test_what_may_not_be_seen_is_skipped(kind: str) -> None:
+    found = await examined(fake(denied=frozenset({kind})))
+    assert State.SKIPPED in {state for state, _ in found.values()}
+    assert any("no permission" in said for _, said in found.values())

@@ -1,0 +1,111 @@
+"""`replay` from files to lines."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sluice.cli import console, exits, replay
+from sluice.cli.options import Output
+
+POLICY: dict[str, Any] = {
+    "apiVersion": "sluice.dev/v1alpha1",
+    "kind": "RolloutPolicy",
+    "metadata": {"name": "default"},
+    "spec": {
+        "objectives": [
+            {
+                "name": "errors",
+                "failureRatio": {"events": "ServerErrors", "ignoreBelow": "0.5%", "relativeTolerance": "25%"},
+            }
+        ]
+    },
+}
+
+
+def counts(*failures: int) -> str:
+    """Every 15 s 950 requests of stable and 50 of the candidate, which has had so many failures."""
+    return "\n".join(
+        json.dumps(
+            {
+                "time": 15.0 * number,
+                "objective": "errors",
+                "weight": 5,
+                "stable": {"requests": 950 * number, "failures": number},
+                "candidate": {"requests": 50 * number, "failures": failed},
+            }
+        )
+        for number, failed in enumerate(failures)
+    )
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> str:
+    file = tmp_path / "policy.yaml"
+    file.write_text(yaml.safe_dump(POLICY))
+    return str(file)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> str:
+    file = tmp_path / "counts.jsonl"
+    file.write_text(counts(0, 10, 20, 30) + "\n\n")
+    return str(file)
+
+
+async def test_json_is_one_object_a_scrape(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await replay.show(Output.JSON, counts=bad, policy=policy) == exits.OK
+    scrapes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [scrape["time"] for scrape in scrapes] == [0.0, 15.0, 30.0, 45.0]
+    assert scrapes[-1].keys() == {"time", "verdict", "reason", "evidence"}
+    assert scrapes[-1]["verdict"] == "RollBack"
+    assert scrapes[-1]["evidence"]["errors"].keys() == {"rollback", "advance"}
+    assert scrapes[-1]["evidence"]["errors"]["rollback"] > 2
+
+
+async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await replay.show(Output.TEXT, counts=bad, policy=policy)
+    printed = capsys.readouterr().out.splitlines()
+    assert "rolled back at 2.00" in printed[0]
+    assert "passed at 1.30" in printed[0]
+    assert [line.split()[3] for line in printed[2:6]] == ["Wait", "RollBack", "RollBack", "RollBack"]
+    assert printed[-1].startswith("RollBack since 15 s: errors: candidate 10 of 50 failed")
+
+
+async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await replay.show(Output.YAML, counts=bad, policy=policy)
+    documents = list(yaml.safe_load_all(capsys.readouterr().out))
+    assert [found["verdict"] for found in documents] == ["Wait", "RollBack", "RollBack", "RollBack"]
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        ("{", "line 1: not JSON"),
+        ('{"time": "x"}', "line 1: stable: must have exactly one of"),
+        (counts(0).replace("errors", "latency"), "'latency' is not in the policy, which has errors"),
+        ("", "there is no line of counters"),
+    ],
+)
+async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str, tmp_path: Path) -> None:
+    file = tmp_path / "counts.jsonl"
+    file.write_text(content)
+    with pytest.raises(console.Failure, match=want):
+        await replay.show(Output.TEXT, counts=str(file), policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("change", "want"),
+    [
+        ({"falseRollbackProbabilty": "1%"}, r"spec\.falseRollbackProbabilty: is not known"),
+        ({"bakeSeconds": "long"}, r"spec\.bakeSeconds: "),
+        ({"objectives": [{"name": "X!"}]}, r"spec\.objectives\.0\.name: "),
+    ],
+)
+def test_policies_are_checked(change: dict[str, Any], want: str, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(yaml.safe_dump(POLICY | {"spec": POLICY["spec"] | change}))
+    with pytest.raises(console.Failure, match=want):
+        replay.read_policy(str(file))

@@ -1,0 +1,123 @@
+"""From a person's command to the wish in the newest release, and what is said of the answer."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.cli import cluster, console, exits, steer
+from sluice.cli.options import Output, Target
+from tests.simulation import scenarios
+from tests.simulation.cluster import Cluster
+from tests.unit.cli.fakes import FakeCluster
+
+TARGET = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+
+
+@dataclass
+class Answering(FakeCluster):
+    """A cluster whose operator answers every wish at once."""
+
+    result: str = "done"
+    wishes: list[dict[str, Any]] = field(default_factory=list)
+
+    async def patch_intent(self, rollout: ModelRollout, intent: dict[str, Any]) -> None:
+        self.wishes.append({key: value for key, value in intent.items() if value is not None})
+        raw = next(
+            r for r in self.objects if r["kind"] == "ModelRollout" and r["metadata"]["name"] == rollout.metadata.name
+        )
+        raw["status"]["observedIntent"] = {"requestTime": intent["requestTime"], "result": self.result}
+
+
+@pytest.fixture(scope="module")
+def world() -> Cluster:
+    """The second version serves, the first one is known."""
+    made = scenarios.serving_cluster(policy_changes={"bakeSeconds": 5, "steps": [{"weight": 50}, {"weight": 100}]})
+    made.user_applies(scenarios.manifest(scenarios.V2))
+    made.run(300, until=lambda: made.newest().status.outcome is not None)
+    return made
+
+
+@pytest.fixture
+def promoted(world: Cluster) -> Answering:
+    return Answering(deepcopy([*world.objects.values(), *world.shared.values()]))
+
+
+@pytest.fixture
+def first() -> Answering:
+    world = scenarios.serving_cluster()
+    return Answering([*world.objects.values(), *world.shared.values()])
+
+
+def connect(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.asynccontextmanager
+    async def session(target: Target) -> AsyncIterator[cluster.Session]:
+        yield cluster.Session(fake.typed, target)
+
+    monkeypatch.setattr(cluster, "session", session)
+
+
+async def ask(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, action: Action, **options: Any) -> int:
+    connect(fake, monkeypatch)
+    return await steer.ask(TARGET, Output.JSON, action, **{"note": None, "to": None} | options)
+
+
+async def test_rollback_goes_to_the_version_before_and_shows_the_divergence(
+    promoted: Answering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await ask(promoted, monkeypatch, Action.ROLL_BACK, note="complaints") == exits.OK
+    [wish] = promoted.wishes
+    assert (wish["action"], wish["note"], "toRevision" in wish) == ("Rollback", "complaints", False)
+    said = json.loads(capsys.readouterr().out)
+    assert said["divergence"]["serves"] == scenarios.V1
+    assert said["divergence"]["asked"] == scenarios.V2
+
+
+async def test_rollback_names_the_revision(promoted: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = await promoted.fetch_revisions("default", "digits")
+    oldest = known[-1].name
+    await ask(promoted, monkeypatch, Action.ROLL_BACK, to=oldest)
+    assert promoted.wishes[0]["toRevision"] == oldest
+
+
+@pytest.mark.parametrize("denied", [frozenset(), frozenset({"ControllerRevision"})])
+async def test_an_unknown_revision_is_refused_with_those_that_are_known(
+    promoted: Answering, monkeypatch: pytest.MonkeyPatch, denied: frozenset[str]
+) -> None:
+    promoted.denied = denied
+    with pytest.raises(console.Failure, match=r"there is no revision 'x'; known, newest first: .*s3://models/digits/1"):
+        await ask(promoted, monkeypatch, Action.ROLL_BACK, to="x")
+    assert not promoted.wishes
+
+
+async def test_there_is_nothing_before_the_first_version(first: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(console.Failure, match="not known which version served before"):
+        await ask(first, monkeypatch, Action.ROLL_BACK)
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [("a new attempt has begun", exits.OK), ("ignored: too late", exits.FAILED), ("refused: frozen", exits.FAILED)],
+)
+async def test_the_answer_decides_the_exit_code(
+    promoted: Answering,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    result: str,
+    code: int,
+) -> None:
+    promoted.result = result
+    assert await ask(promoted, monkeypatch, Action.ROLL_BACK) == code
+    said = json.loads(capsys.readouterr().out)
+    assert said["result"] == result
+    assert ("divergence" in said) is (code == exits.OK)
+
+
+async def test_a_promoted_release_cannot_be_skipped(promoted: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(console.Failure, match=r"SkipStep is not possible: no release is running"):
+        await ask(promoted, monkeypatch, Action.SKIP_STEP)

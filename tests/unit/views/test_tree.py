@@ -1,0 +1,54 @@
+"""The objects of a model as a tree."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sluice.core.situation import interpret
+from sluice.core.snapshot import Snapshot
+from sluice.views.tree import Node, tree
+from tests.simulation import scenarios
+from tests.simulation.cluster import Cluster
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Cluster:
+    running = scenarios.serving_cluster()
+    running.user_applies(scenarios.manifest(scenarios.V2))
+    running.run(20)
+    return running
+
+
+def lines(node: Node, depth: int = 0) -> Iterator[str]:
+    yield f"{'  ' * depth}{node.kind} {node.state}"
+    for child in node.children:
+        yield from lines(child, depth + 1)
+
+
+def seen(cluster: Cluster) -> Node:
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    return tree(interpret(snapshot))
+
+
+def test_revisions_with_what_runs_of_them_routes_and_releases(cluster: Cluster) -> None:
+    shown = list(lines(seen(cluster)))
+    assert shown[0] == "ModelDeployment s3://models/digits/2"
+    for line in (
+        "  Revision candidate, 5 %, s3://models/digits/2, by triton",
+        "  Revision stable, 95 %, s3://models/digits/1, by triton",
+        "    Deployment 1 of 1 pod ready",
+        "    Service 1 ready endpoint",
+        "  HTTPRoute digits.default.models.local: programmed",
+        "  ModelRollout Promoted: FirstVersion",
+    ):
+        assert line in shown
+
+
+def test_what_is_not_ready_is_not_healthy(cluster: Cluster) -> None:
+    [candidate, stable] = [node for node in seen(cluster).children if node.kind == "Revision"]
+    cluster.crash(candidate.name)
+    states = {n.kind: (n.state, n.healthy) for n in seen(cluster).children[0].children}
+    assert states["Deployment"] == ("0 of 1 pod ready", False)
+    assert states["Service"] == ("0 ready endpoints", True)
+    assert stable.children[0].healthy
