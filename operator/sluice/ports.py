@@ -1,9 +1,11 @@
-"""What the shell passes in: the four ways in which a decision reaches the world, or learns of it."""
+"""What the shell passes in: the ways in which a decision reaches the world, or learns of it."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from sluice.core.analysis.model import Answers, Question
+from sluice.core.devices import Devices, DevicesQuestion
+from sluice.core.notify import Delivery, Notice
 from sluice.core.plan import Event, Ref, Write
 from sluice.core.snapshot import Object
 
@@ -26,6 +28,22 @@ class Metrics(Protocol):
 
     async def answer(self, questions: Sequence[Question]) -> Answers:
         """Answers every question; a failure becomes a `Failed` answer, never an exception."""
+        ...
+
+
+class Accelerators(Protocol):
+    """Counts free devices."""
+
+    async def devices(self, question: DevicesQuestion) -> Devices | None:
+        """`unknown` without permission; None while the API server does not answer: nothing is created unseen."""
+        ...
+
+
+class Notifier(Protocol):
+    """Tells people and systems outside of the cluster."""
+
+    async def send(self, notice: Notice) -> Delivery:
+        """One attempt, within seconds; a failure is a value, never an exception, and never names the URL."""
         ...
 
 

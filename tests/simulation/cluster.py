@@ -15,6 +15,7 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core import decide, failure, naming, timestamps
 from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
+from sluice.core.inquiry import Replies
 from sluice.core.observe import InvalidSpec, observe
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Write
 from sluice.core.snapshot import Snapshot, World
@@ -57,12 +58,20 @@ class Cluster:
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
+    """Users' requests by revision; copies, previews and testers' are not users'."""
     lost: int = 0
+    preview_per_second: float = 0.0
+    """Requests that people send to the preview host name."""
+    preset: str = "contour"
+    mirrored: dict[str, int] = field(default_factory=dict)
+    """Copies of requests by revision."""
+    previewed: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         self.samples: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]] = {}
+        self.ready: dict[str, int] = {}
         self._uid = 0
         self._pending: dict[tuple[str, str], float] = {}
 
@@ -84,8 +93,9 @@ class Cluster:
             case Delete(ref):
                 self.objects.pop((ref.kind, ref.name), None)
                 if ref.kind == "Deployment":
-                    for key in [k for k in self.objects if k[0] in ("Pod", "EndpointSlice") and k[1] == ref.name]:
-                        self.objects.pop(key)
+                    self.ready.pop(ref.name, None)
+                if ref.kind == "Service":
+                    self.objects.pop(("EndpointSlice", ref.name), None)
 
     def _store(self, manifest: Mapping[str, Any]) -> None:
         key = _key(manifest)
@@ -111,10 +121,11 @@ class Cluster:
         """A user's own write."""
         self._store(manifest)
 
-    def asks(self, action: str, by: str = "alice") -> None:
+    def asks(self, action: str, by: str = "alice", **more: str) -> None:
         """Writes spec.intent of the newest ModelRollout, as the CLI does."""
         newest = self.newest_rollout_object()
-        newest["spec"]["intent"] = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now)}
+        asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
+        newest["spec"]["intent"] = asked
 
     # --- kubelet, endpoints and gateway ---------------------------------------------------------------------------
 
@@ -142,27 +153,39 @@ class Cluster:
                 due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds)
                 if self.now >= due:
                     status["readyReplicas"] = replicas
-                    self._set_endpoints(name, replicas)
+                    status["replicas"] = replicas
+                    self.ready[name] = replicas
+                    self._pending.pop((name, str(replicas)))
+        for service in self._of_kind("Service"):
+            self._set_endpoints(service)
 
-    def _set_endpoints(self, revision: str, count: int) -> None:
-        owner = self.objects["Deployment", revision]["metadata"]["labels"][naming.LABEL_OWNER]
-        labels = {**naming.owned_labels(owner, revision), "kubernetes.io/service-name": revision}
-        self.objects["EndpointSlice", revision] = {
+    def _set_endpoints(self, service: Mapping[str, Any]) -> None:
+        name, revision = service["metadata"]["name"], service["spec"]["selector"][naming.LABEL_REVISION]
+        count = self.ready.get(revision, 0)
+        self.objects["EndpointSlice", name] = {
             "kind": "EndpointSlice",
-            "metadata": {"name": revision, "namespace": "default", "labels": labels},
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "labels": {**service["metadata"]["labels"], "kubernetes.io/service-name": name},
+            },
             "endpoints": [{"addresses": [f"10.0.0.{i}"], "conditions": {"ready": True}} for i in range(count)],
         }
 
     def crash(self, revision: str) -> None:
         """All pods of a revision vanish and do not come back."""
-        self._set_endpoints(revision, 0)
-        self._pending[revision, str(self.objects["Deployment", revision]["spec"]["replicas"])] = float("inf")
+        replicas = self.objects["Deployment", revision]["spec"]["replicas"]
+        self.ready[revision] = 0
+        self._pending[revision, str(replicas)] = float("inf")
         self.objects["Deployment", revision]["status"]["readyReplicas"] = 0
+        self._run_pods()
 
     def _program_route(self) -> None:
-        for route in self._of_kind("HTTPRoute"):
-            generation = route["metadata"]["generation"]
-            due = self._pending.setdefault(("route", str(generation)), self.now + self.programmed_seconds)
+        for route in (*self._of_kind("HTTPRoute"), *self._of_kind("GRPCRoute")):
+            metadata = route["metadata"]
+            generation = metadata["generation"]
+            named = f"{route['kind']}/{metadata['name']}"
+            due = self._pending.setdefault((named, str(generation)), self.now + self.programmed_seconds)
             if self.now < due:
                 continue
             conditions = [
@@ -173,19 +196,32 @@ class Cluster:
 
     def _send_requests(self, seconds: float) -> None:
         for route in self._of_kind("HTTPRoute"):
-            backends = [(b["name"], b["weight"]) for b in route["spec"]["rules"][0]["backendRefs"]]
-            total = sum(weight for _, weight in backends)
-            for name, weight in backends:
-                mean = self.requests_per_second * seconds * weight / total if total else 0.0
-                for _ in range(int(mean) + (self.random.random() < mean % 1)):
-                    self._answer(name)
+            rule = route["spec"]["rules"][0]
+            preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
+            rate = self.preview_per_second if preview else self.requests_per_second
+            total = sum(b.get("weight", 1) for b in rule["backendRefs"])
+            for backend in rule["backendRefs"]:
+                mean = rate * seconds * backend.get("weight", 1) / total if total else 0.0
+                for _ in range(self._drawn(mean)):
+                    self._answer(backend["name"], self.previewed if preview else self.sent, counts=not preview)
+                    self._copy(rule)
 
-    def _answer(self, revision: str) -> None:
-        self.sent[revision] = self.sent.get(revision, 0) + 1
+    def _drawn(self, mean: float) -> int:
+        return int(mean) + (self.random.random() < mean % 1)
+
+    def _copy(self, rule: Mapping[str, Any]) -> None:
+        for filter_ in rule.get("filters", ()):
+            mirror = filter_.get("requestMirror")
+            if mirror and self.random.random() < mirror.get("percent", 100) / 100:
+                self._answer(mirror["backendRef"]["name"], self.mirrored, counts=False)
+
+    def _answer(self, service: str, tally: dict[str, int], *, counts: bool = True) -> None:
+        revision = self.objects["Service", service]["spec"]["selector"][naming.LABEL_REVISION]
+        tally[revision] = tally.get(revision, 0) + 1
         model = self.behaviour(revision)
-        cluster = ("envoy_cluster_name", f"default_{revision}_{naming.SERVICE_PORT}")
-        if not self._has_endpoint(revision):
-            self.lost += 1
+        cluster = ("envoy_cluster_name", f"default_{service}_{naming.SERVICE_PORT}")
+        if not self._has_endpoint(service):
+            self.lost += counts
             code = "503"
         else:
             code = "500" if self.random.random() < model.error else "200"
@@ -195,11 +231,12 @@ class Cluster:
             if millis <= le:
                 self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
         self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
-        correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
-        self._count("feedback_total", ("revision", revision), ("correct", correct), job="users")
+        if counts:
+            correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
+            self._count("feedback_total", ("revision", revision), ("correct", correct), job="users")
 
-    def _has_endpoint(self, revision: str) -> bool:
-        slice_ = self.objects.get(("EndpointSlice", revision))
+    def _has_endpoint(self, service: str) -> bool:
+        slice_ = self.objects.get(("EndpointSlice", service))
         return bool(slice_ and slice_["endpoints"])
 
     # --- Prometheus -----------------------------------------------------------------------------------------------
@@ -221,18 +258,19 @@ class Cluster:
         return {q.key: Answered(tuple(self._select(q))) for q in questions}
 
     def _select(self, question: Question) -> Iterator[Series]:
-        found = re.fullmatch(r"\s*(\w+)\s*(?:\{(.*)\})?\s*", question.selector)
+        found = re.fullmatch(r"\s*(\w*)\s*(?:\{(.*)\})?\s*", question.selector)
         assert found, question.selector
         matchers = re.findall(r'(\w+)\s*(=~|=)\s*"([^"]*)"', found[2] or "")
         for (name, labels), points in self.samples.items():
             have = dict(labels)
-            if name == found[1] and all(
-                re.fullmatch(value, have.get(label, "")) if op == "=~" else have.get(label, "") == value
+            known = {"__name__": name, **have}
+            if found[1] in ("", name) and all(
+                re.fullmatch(value, known.get(label, "")) if op == "=~" else known.get(label, "") == value
                 for label, op, value in matchers
             ):
                 inside = tuple(p for p in points if self.now - question.window_seconds < p[0] <= self.now)
                 if inside:
-                    yield Series(have, inside)
+                    yield Series(known if not found[1] else have, _thinned(inside, question.step_seconds))
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -254,7 +292,7 @@ class Cluster:
             gateways=shared["Gateway"],
             rivals=rivals,
             config=OperatorConfig(),
-            preset=PRESETS["contour"],
+            preset=PRESETS[self.preset],
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
@@ -266,7 +304,8 @@ class Cluster:
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
-        return decide.decide(snapshot, self.answer(decide.questions(snapshot)))
+        inquiry = decide.questions(snapshot)
+        return decide.decide(snapshot, Replies(metrics=self.answer(inquiry.metrics)))
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
         """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
@@ -323,6 +362,13 @@ class Cluster:
 
     def _of_kind(self, kind: str) -> list[dict[str, Any]]:
         return [o for (k, _), o in self.objects.items() if k == kind]
+
+
+def _thinned(points: tuple[tuple[float, float], ...], step: int | None) -> tuple[tuple[float, float], ...]:
+    """The last sample of every step."""
+    if step is None:
+        return points
+    return tuple({time // step: (time, value) for time, value in points}.values())
 
 
 def deepcopy_world(world: World) -> World:

@@ -1,12 +1,14 @@
 """The laws hold whatever users, pods and Prometheus do, in any order."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.plan import Apply
-from tests.simulation import scenarios
+from tests.simulation import scenarios, test_strategies
 from tests.simulation.cluster import Cluster, OperatorKilled
 from tests.simulation.laws import Laws
 from tests.simulation.scenarios import DEAD, FAILING, V1, V2, WRONG
@@ -15,9 +17,22 @@ URIS = (V1, V2, WRONG, FAILING, DEAD)
 
 uri_changes = st.tuples(st.just("uri"), st.sampled_from(URIS))
 scalings = st.tuples(st.just("replicas"), st.integers(1, 4))
-intents = st.tuples(st.just("intent"), st.sampled_from(["Promote", "Abort", "Pause", "Resume", "Retry"]))
+strategies = st.tuples(st.just("strategy"), st.sampled_from(sorted(test_strategies.STRATEGIES)))
+intents = st.tuples(
+    st.just("intent"), st.sampled_from(["Promote", "SkipStep", "Abort", "Pause", "Resume", "Retry", "Rollback"])
+)
 troubles = st.tuples(st.just("trouble"), st.sampled_from(["prometheus", "crash", "kill", "foreign"]))
-steps = st.tuples(st.one_of(uri_changes, uri_changes, scalings, intents, troubles), st.integers(1, 60))
+steps = st.tuples(st.one_of(uri_changes, uri_changes, scalings, strategies, intents, troubles), st.integers(1, 60))
+
+EXPLANATIONS = (
+    "proven",
+    "is ready",
+    "pods are ready now",
+    "promoted",
+    "skipped by",
+    "nothing spoke against it",
+    "no request",
+)
 
 
 class World:
@@ -27,6 +42,7 @@ class World:
         self.cluster = scenarios.serving_cluster(warm_seconds=15, requests_per_second=40)
         self.laws = Laws(self.cluster)
         self.uri, self.replicas = V1, 1
+        self.rollout: dict[str, Any] = {}
 
     def do(self, kind: str, value: object) -> None:
         cluster = self.cluster
@@ -35,6 +51,8 @@ class World:
                 self.uri = uri
             case "replicas", int(replicas):
                 self.replicas = replicas
+            case "strategy", str(name):
+                self.rollout = test_strategies.STRATEGIES[name]
             case "intent", str(action):
                 cluster.asks(action)
             case "trouble", "prometheus":
@@ -46,8 +64,8 @@ class World:
                 cluster.kill_after = 2
             case "trouble", "foreign":
                 cluster.objects["HTTPRoute", "digits"]["spec"]["rules"][0]["backendRefs"][0]["weight"] = 7
-        if kind in ("uri", "replicas"):
-            cluster.user_applies(scenarios.manifest(self.uri, replicas=self.replicas))
+        if kind in ("uri", "replicas", "strategy"):
+            cluster.user_applies(scenarios.manifest(self.uri, replicas=self.replicas, rollout=self.rollout))
 
     def run(self, seconds: float) -> None:
         end = self.cluster.now + seconds
@@ -69,7 +87,7 @@ def every_advance_is_explained(cluster: Cluster) -> None:
             continue
         for entry in rollout.status.timeline:
             if entry.what.startswith("Weight") and entry.what != "Weight0":
-                assert any(text in entry.why for text in ("proven", "is ready", "promoted", "no request")), entry
+                assert any(text in entry.why for text in EXPLANATIONS), entry
 
 
 @settings(

@@ -34,7 +34,7 @@ def test_good_version_is_promoted_step_by_step_and_the_old_one_removed() -> None
     seconds = release(cluster, V2)
     rollout = cluster.newest()
     assert rollout.status.outcome is Outcome.PROMOTED
-    assert [step.weight for step in rollout.status.steps] == [5, 25, 50, 100]
+    assert [step.permille for step in rollout.status.steps] == [50, 250, 500, 1000]
     assert seconds <= 300
     cluster.run(90, check=Laws(cluster).check)
     assert cluster.weights() == {rollout.spec.target.revision: 1000}

@@ -1,5 +1,6 @@
-"""Plain HTTP to a model through the gateway."""
+"""Plain HTTP: to a model through the gateway, and to who is notified."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -40,3 +41,50 @@ async def post_json(url: str, *, host: str, body: bytes, timeout_seconds: float)
     return HttpAnswer(
         response.status_code, response.headers.get(REVISION_HEADER, ""), response.text, time.perf_counter() - started
     )
+
+
+class Unanswered(Exception):
+    """No answer. The message never contains the URL or what the library says of it: it may be a credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a receiver says to a message."""
+
+    status: int
+    retry_after: str
+    """The header Retry-After, or empty."""
+
+
+class Poster:
+    """Posts messages to addresses that are credentials; keeps its connections. Redirects are not followed."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._client = httpx.AsyncClient(timeout=timeout_seconds)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def post(self, url: str, *, body: bytes, content_type: str) -> Receipt:
+        """Posts the body; the answer's own body is not read. Raises `Unanswered`."""
+        headers = {"Content-Type": content_type}
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
+                self._client.stream("POST", url, content=body, headers=headers) as response,
+            ):
+                return Receipt(response.status_code, response.headers.get("Retry-After", ""))
+        except (TimeoutError, httpx.TimeoutException):
+            raise Unanswered(f"no answer within {self._timeout_seconds:g} s") from None
+        except httpx.HTTPError as error:
+            raise Unanswered(f"no connection ({type(error).__name__})") from None
+
+
+def is_url(text: str) -> bool:
+    """Whether something can be posted there at all."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)

@@ -68,7 +68,9 @@ WATCHED: Final = (
     Resource("v1", "Pod", "pods", selector=LABEL_OWNER),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
+    Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
+    Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
 )
 """What the operator lists and watches. Labels of a Service are mirrored to its EndpointSlices by Kubernetes."""

@@ -2,28 +2,32 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final
+from urllib.parse import urlencode
 
 import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
 from sluice import errors
+from sluice.adapters import kube
+from sluice.adapters.kube import Resource
 from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core import naming
+from sluice.core.desired import workload
+from sluice.core.snapshot import Object, Revision
 
 REQUEST_SECONDS: Final = 10.0
 """After this long a request to the API server is given up."""
-CONFIG_SELECTOR: Final = "app.kubernetes.io/name=sluice"
-"""Finds the operator's ConfigMap, whatever the Helm release and its namespace are called."""
+FIELD_MANAGER: Final = "kubectl-sluice"
+SELECTOR: Final = "app.kubernetes.io/name=sluice"
+"""Finds the operator's own objects, whatever the Helm release and its namespace are called."""
+CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
 CONFIG_KEY: Final = "config.yaml"
-
-Result = TypeVar("Result")
-Raw: TypeAlias = dict[str, Any]
 
 
 class NotFound(errors.Missing):
@@ -34,124 +38,170 @@ class Kubectl:
     """One connection; every method raises an error of `sluice.errors` with a message for a person."""
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
-        self._custom = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
-        self._authentication = client.AuthenticationV1Api(api)
+        self._api: Any = api  # the client has no types
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        raw = await self._object(
-            f"get modeldeployment {namespace}/{name}",
-            self._custom.get_namespaced_custom_object(
-                GROUP, VERSION, namespace, ModelDeployment.plural, name, _request_timeout=REQUEST_SECONDS
-            ),
-        )
-        return ModelDeployment.model_validate(raw)
+        return ModelDeployment.model_validate(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
 
     async def fetch_deployment_names(self, namespace: str) -> list[str]:
-        raw = await self._object(
-            f"list modeldeployments in {namespace}",
-            self._custom.list_namespaced_custom_object(
-                GROUP, VERSION, namespace, ModelDeployment.plural, _request_timeout=REQUEST_SECONDS
-            ),
-        )
-        return [item["metadata"]["name"] for item in raw["items"]]
+        found = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+        return [str(item["metadata"]["name"]) for item in found]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         """The ModelRollouts of a ModelDeployment, in no particular order."""
-        raw = await self._object(
-            f"list modelrollouts in {namespace}",
-            self._custom.list_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                namespace,
-                ModelRollout.plural,
-                label_selector=f"{naming.LABEL_OWNER}={deployment}",
-                _request_timeout=REQUEST_SECONDS,
-            ),
+        found = await self.fetch_all(
+            kube.BY_KIND[ModelRollout.kind], namespace=namespace, selector=owned_by(deployment)
         )
-        return [ModelRollout.model_validate(item) for item in raw["items"]]
+        return [ModelRollout.model_validate(item) for item in found]
 
-    async def patch_intent(self, rollout: ModelRollout, intent: Mapping[str, Any]) -> None:
+    async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
+        """The revisions of a ModelDeployment that are kept, newest first."""
+        kind = kube.BY_KIND["ControllerRevision"]
+        found = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
+        return tuple(sorted(_readable(found), key=lambda revision: revision.number, reverse=True))
+
+    async def fetch(self, kind: Resource, namespace: str, name: str) -> Object:
+        """One object; `NotFound` where there is none of this name."""
+        what = f"get {kind.full_name} {namespace}/{name}" if kind.namespaced else f"get {kind.full_name} {name}"
+        return await self._request("GET", kind.path(namespace, name), what=what)
+
+    async def fetch_all(self, kind: Resource, *, namespace: str = "", selector: str = "") -> tuple[Object, ...]:
+        """All objects of a kind, of one namespace or of all, each with its apiVersion and kind."""
+        where = f" in {namespace}" if namespace and kind.namespaced else ""
+        answer = await self._request(
+            "GET", kind.path(namespace), query={"labelSelector": selector}, what=f"list {kind.full_name}{where}"
+        )
+        names = {"apiVersion": kind.api_version, "kind": kind.kind}
+        return tuple({**names, **item} for item in answer.get("items") or ())
+
+    async def patch_intent(self, rollout: ModelRollout, intent: Object) -> None:
         """Writes `spec.intent`; `Conflict` when the rollout has changed since it was read."""
         meta = rollout.metadata
-        body = {"metadata": {"resourceVersion": meta.resource_version}, "spec": {"intent": dict(intent)}}
-        await self._asked(
-            f"patch modelrollout {meta.namespace}/{meta.name}",
-            self._custom.patch_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                meta.namespace,
-                ModelRollout.plural,
-                meta.name,
-                body,
-                field_manager="kubectl-sluice",
-                _content_type="application/merge-patch+json",
-                _request_timeout=REQUEST_SECONDS,
-            ),
+        await self._request(
+            "PATCH",
+            kube.BY_KIND[ModelRollout.kind].path(meta.namespace, meta.name),
+            query={"fieldManager": FIELD_MANAGER},
+            body={"metadata": {"resourceVersion": meta.resource_version}, "spec": {"intent": dict(intent)}},
+            content_type="application/merge-patch+json",
+            what=f"patch modelrollout {meta.namespace}/{meta.name}",
+        )
+
+    async def dry_run(self, manifest: Object, *, existing: Object | None) -> Object:
+        """The ModelDeployment as the API server would store it, with its defaults; `Refused` where it is not valid."""
+        kind = kube.BY_KIND[ModelDeployment.kind]
+        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        version = (existing or {}).get("metadata", {}).get("resourceVersion")
+        body = manifest if existing is None else _with_version(manifest, version)
+        return await self._request(
+            "POST" if existing is None else "PUT",
+            kind.path(namespace, "" if existing is None else name),
+            query={"dryRun": "All", "fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+            body=body,
+            what=f"{'create' if existing is None else 'update'} modeldeployment {namespace}/{name}",
         )
 
     async def fetch_user(self) -> str:
         """The name under which the API server knows us."""
-        review = await self._asked(
-            "create selfsubjectreview",
-            self._authentication.create_self_subject_review(
-                client.V1SelfSubjectReview(), _request_timeout=REQUEST_SECONDS
-            ),
-        )
-        user = review.status.user_info if review.status else None
-        if user is None or not user.username:
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+        answer = await self._request("POST", path, body=review, what="create selfsubjectreview")
+        user = (answer.get("status") or {}).get("userInfo", {}).get("username")
+        if not user:
             raise errors.Denied("the API server does not say who you are; log in again")
-        return str(user.username)
+        return str(user)
 
-    async def fetch_operator_config(self) -> Mapping[str, Any] | None:
+    async def may(self, verb: str, kind: Resource, *, namespace: str = "", subject: str = "") -> bool:
+        """Whether we, or the user or service account `subject`, may do it; `Denied` where that may not be asked."""
+        attributes = {"verb": verb, "group": kind.group, "resource": kind.plural, "namespace": namespace}
+        spec: dict[str, Any] = {"resourceAttributes": attributes}
+        review = "SubjectAccessReview" if subject else "SelfSubjectAccessReview"
+        if subject:
+            spec |= {"user": subject, "groups": _groups(subject)}
+        answer = await self._request(
+            "POST",
+            f"/apis/authorization.k8s.io/v1/{review.lower()}s",
+            body={"apiVersion": "authorization.k8s.io/v1", "kind": review, "spec": spec},
+            what=f"create {review.lower()}",
+        )
+        return bool((answer.get("status") or {}).get("allowed"))
+
+    async def fetch_operator_config(self) -> Object | None:
         """The operator's configuration, wherever it is installed; None where there is none or we may not read it."""
         try:
-            found = await self._asked(
-                "list configmaps",
-                self._core.list_config_map_for_all_namespaces(
-                    label_selector=CONFIG_SELECTOR, _request_timeout=REQUEST_SECONDS
-                ),
-            )
+            found = await self.fetch_all(CONFIG_MAPS, selector=SELECTOR)
         except errors.Denied:
             return None
-        texts = [item.data[CONFIG_KEY] for item in found.items if item.data and CONFIG_KEY in item.data]
+        texts = [item["data"][CONFIG_KEY] for item in found if CONFIG_KEY in (item.get("data") or {})]
         loaded = yaml.safe_load(texts[0]) if texts else None
         return loaded if isinstance(loaded, Mapping) else None
 
-    async def fetch_gateway(self, ref: GatewayRef) -> Mapping[str, Any] | None:
+    async def fetch_gateway(self, ref: GatewayRef) -> Object | None:
         """The raw Gateway; None where it does not exist or we may not read it."""
         try:
-            return await self._object(
-                f"get gateway {ref.namespace}/{ref.name}",
-                self._custom.get_namespaced_custom_object(
-                    "gateway.networking.k8s.io",
-                    "v1",
-                    ref.namespace,
-                    "gateways",
-                    ref.name,
-                    _request_timeout=REQUEST_SECONDS,
-                ),
-            )
+            return await self.fetch(kube.BY_KIND["Gateway"], ref.namespace, ref.name)
         except (errors.Denied, errors.Missing):
             return None
 
-    async def _object(self, what: str, request: Awaitable[object]) -> Raw:
-        """The client gives custom objects no type; the API server answers with JSON objects only."""
-        return cast("Raw", await self._asked(what, request))
-
-    async def _asked(self, what: str, request: Awaitable[Result]) -> Result:
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        encoded = urlencode({key: value for key, value in (query or {}).items() if value})
+        headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
-            return await request
-        except client.ApiException as error:
-            raise _translated(what, error) from error
+            status, content = await self._answer(method, f"{path}?{encoded}" if encoded else path, headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.Unavailable(
                 f"no answer from the API server {self._server} ({str(error) or type(error).__name__}); check that the "
                 "cluster runs, and the context: kubectl config current-context"
             ) from error
+        if status >= 400:
+            raise _translated(what, status, content)
+        return content
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], body: Object | None) -> tuple[int, Object]:
+        # Only this call adds the credentials, and renews them where they have become old.
+        _, url, given, data, _ = await self._api.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        answer = await self._api.call_api(
+            method, url, header_params=given, body=data, _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        )
+        return answer.status, kube.parsed_body(await answer.read())
+
+
+def owned_by(deployment: str) -> str:
+    """The label selector of everything that belongs to a ModelDeployment."""
+    return f"{naming.LABEL_OWNER}={deployment}"
+
+
+def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
+    """Those that the operator wrote."""
+    for each in controller_revisions:
+        with contextlib.suppress(ValueError):
+            yield workload.read_controller_revision(each)
+
+
+def _groups(subject: str) -> list[str]:
+    """The groups that Kubernetes puts a user or a service account (`system:serviceaccount:NAMESPACE:NAME`) into."""
+    everybody = ["system:authenticated"]
+    if not subject.startswith("system:serviceaccount:"):
+        return everybody
+    return [*everybody, "system:serviceaccounts", f"system:serviceaccounts:{subject.split(':')[2]}"]
+
+
+def _with_version(manifest: Object, version: str | None) -> Object:
+    """The manifest as a replacement of the very object that was read."""
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
 @contextlib.asynccontextmanager
@@ -180,10 +230,9 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
         ) from error
 
 
-def _translated(what: str, error: client.ApiException) -> errors.ApiError:
-    status = _status(error)
-    said = status.get("message") or error.reason
-    match error.status:
+def _translated(what: str, status: int, body: Object) -> errors.ApiError:
+    said = body.get("message") or body.get("reason") or "without a reason"
+    match status:
         case 401:
             return errors.Denied(
                 f"cannot {what}: the API server does not accept the credentials of this context; log in again"
@@ -193,11 +242,11 @@ def _translated(what: str, error: client.ApiException) -> errors.ApiError:
                 f"no permission to {what}: {said}; ask for the ClusterRole sluice-view "
                 "(to steer releases: sluice-releaser)"
             )
-        case 404 if status.get("details", {}).get("name"):
+        case 404 if (body.get("details") or {}).get("name"):
             return NotFound(f"cannot {what}: {said}")
         case 404:
             return errors.Missing(
-                f"cannot {what}: this cluster does not know {GROUP}/{VERSION}; install Sluice: "
+                f"cannot {what}: this cluster does not serve it; for {GROUP}/{VERSION} install Sluice: "
                 "helm install sluice charts/sluice"
             )
         case 409:
@@ -205,13 +254,4 @@ def _translated(what: str, error: client.ApiException) -> errors.ApiError:
         case 400 | 422:
             return errors.Refused(f"cannot {what}: {said}")
         case _:
-            return errors.Unavailable(f"cannot {what}: the API server answered {error.status} {said}; try again later")
-
-
-def _status(error: client.ApiException) -> Mapping[str, Any]:
-    """The `Status` object in the answer; empty where the body is none, as for a path that is not served."""
-    try:
-        body = yaml.safe_load(error.body or "")
-    except yaml.YAMLError:
-        return {}
-    return body if isinstance(body, dict) else {}
+            return errors.Unavailable(f"cannot {what}: the API server answered {status} {said}; try again later")

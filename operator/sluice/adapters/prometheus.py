@@ -1,4 +1,5 @@
-"""Reads raw samples from Prometheus: `selector[window]` at one moment for all questions of a look.
+"""Reads raw samples from Prometheus: `selector[window]` at one moment for all questions of a look; thinned out by a
+subquery where the window is long.
 
 prometheus-api-client blocks, hence a small thread pool. It retries for ten seconds by default, which would let a dead
 Prometheus hold every thread; here a question fails at once, and the judge asks again at its next look.
@@ -66,7 +67,7 @@ class PrometheusMetrics:
         connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
             found = self._client.custom_query(
-                f"{question.selector}[{question.window_seconds}s]",
+                f"{question.selector}[{_range(question)}]",
                 params={"time": f"{moment:.3f}"},
                 timeout=connect_and_read,
             )
@@ -88,6 +89,12 @@ def without_credentials(url: str) -> str:
     """The URL without user and password, for messages."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _range(question: Question) -> str:
+    """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps."""
+    window = f"{question.window_seconds}s"
+    return window if question.step_seconds is None else f"{window}:{question.step_seconds}s"
 
 
 def _series(item: Mapping[str, Any]) -> Series:

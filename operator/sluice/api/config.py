@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel
+from sluice.api.base import ApiModel, Name, OpaqueObject
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, Resources
 
 
@@ -22,6 +22,21 @@ class StorageInitializer(ApiModel):
     """Compute resources of the init container."""
 
 
+class AcceleratorProfile(ApiModel):
+    """A kind of accelerator under a name that users can ask for."""
+
+    name: Name
+    """Its name in `spec.accelerator.profile`."""
+    resource: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9.-]+/[-A-Za-z0-9_.]+$")]
+    """The resource that the device plugin offers, such as nvidia.com/gpu or nvidia.com/mig-1g.10gb."""
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels of the nodes that have it."""
+    tolerations: list[OpaqueObject] = Field(default_factory=list)
+    """Taints of these nodes to tolerate (Kubernetes Toleration)."""
+    runtime_class_name: str | None = None
+    """The RuntimeClass of the pods, where the device needs one."""
+
+
 class OperatorConfig(ApiModel):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
@@ -37,6 +52,8 @@ class OperatorConfig(ApiModel):
     """Base address of the Prometheus that scrapes the gateway."""
     storage_initializer: StorageInitializer = StorageInitializer()
     """The downloader of models."""
+    accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
+    """The accelerators that users can ask for by name."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10
     """Finished ModelRollouts that are kept for each ModelDeployment."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -11,17 +11,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import differ
-from sluice.core.desired import budget, route, service, workload
+from sluice.core import differ, naming
+from sluice.core.desired import autoscaler, budget, common, route, service, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
-from sluice.core.rollout import capacity, weights
+from sluice.core.rollout import paths, weights
+from sluice.core.rollout.capacity import Capacity
 from sluice.core.situation import Situation
-from sluice.core.snapshot import Object, Revision
+from sluice.core.snapshot import Object, Pod, Revision
 
-API_VERSIONS: Final = {"Deployment": "apps/v1", "Service": "v1", "ControllerRevision": "apps/v1"}
+API_VERSIONS: Final = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "ControllerRevision": "apps/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+}
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
 """Epoch seconds until which a route in an intermediate state is left as it is."""
+ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
+"""Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +46,26 @@ class Children:
     """Permille by revision, as the route has them after the writes."""
 
 
-def desired(situation: Situation, *, created: bool) -> Children:
+def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children:
     """Writes for workloads, services, route, budget and history, in this order, deletions last."""
     retired = tuple(_retired(situation))
     target = _route_target(situation, retired)
     route_writes = tuple(_route_writes(situation, target))
     writes = (
-        *_running_writes(situation),
+        *_running_writes(situation, needs),
+        *_replaced_pod(situation),
         *_draining_writes(situation, retired, unchanged=not route_writes),
         *_budget_writes(situation),
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
+        *_unreferred_services(situation, unchanged=not route_writes),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
         writes=writes,
         events=tuple(_drift_events(situation, route_writes)),
         look_again_after=_look_again(situation, retired, target),
-        shares=dict(target.weights) if target is not None else _observed_shares(situation),
+        shares=weights.added(target.weights) if target is not None else _observed_shares(situation),
     )
 
 
@@ -63,26 +75,72 @@ def revision_writes(situation: Situation, revision: Revision) -> Iterator[Write]
         yield Apply(workload.desired_controller_revision(revision, situation.snapshot.deployment))
 
 
-def _running_writes(situation: Situation) -> Iterator[Write]:
-    deployment = situation.snapshot.deployment
-    candidate = situation.candidate
+def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
     if situation.stable is not None:
-        yield from _serve(situation, situation.stable, deployment.spec.replicas)
-    if candidate is not None and situation.active is not None and candidate != situation.stable:
-        yield from _serve(situation, candidate, capacity.candidate_replicas(situation.active, deployment.spec.replicas))
+        yield from _serve(situation, situation.stable, needs.stable_replicas, pinned=needs.ramps)
+    for candidate in situation.candidates:
+        if candidate != situation.stable:
+            yield from _serve(situation, candidate, needs.replicas_of(candidate.name), pinned=needs.ramps)
+    for revision, suffix in paths.services(situation):
+        yield from _apply_if_needed(
+            situation, service.desired_service(revision, situation.snapshot.deployment, suffix=suffix)
+        )
 
 
-def _serve(situation: Situation, revision: Revision, replicas: int) -> Iterator[Write]:
+def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
+    """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
-    yield from _apply_if_needed(situation, workload.desired_deployment(revision, replicas, deployment))
+    scaling = deployment.spec.autoscaling
+    if scaling is None:
+        yield from _apply_if_needed(situation, workload.desired_deployment(revision, replicas, deployment))
+        yield from _delete(situation, "HorizontalPodAutoscaler", revision.name)
+    else:
+        yield from _apply_scaled(situation, revision, replicas)
+        yield from _apply_if_needed(
+            situation, autoscaler.desired_autoscaler(revision, deployment, minimum=replicas, pinned=pinned)
+        )
     yield from _apply_if_needed(situation, service.desired_service(revision, deployment))
+
+
+def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Iterator[Write]:
+    """A Deployment whose replicas are the autoscaler's: whatever it has is what is wanted.
+
+    The number is sent all the same, since a field that its writer leaves out falls back to 1. The annotation is the hash
+    of the manifest without it, so that a change of replicas is no reason to write.
+    """
+    deployment = situation.snapshot.deployment
+    observed = situation.snapshot.objects.get(("Deployment", revision.name))
+    # An autoscaler never takes a Deployment up from 0, nor below its own least, which is the same number.
+    replicas = 0 if minimum == 0 else max(revision.replicas, minimum)
+    manifest = workload.desired_deployment(revision, replicas, deployment)
+    hashed = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
+    stamped = {**manifest, "metadata": differ.stamped(hashed)["metadata"]}
+    if differ.needs_apply(stamped, observed):
+        yield Apply(stamped)
+
+
+def _replaced_pod(situation: Situation) -> Iterator[Write]:
+    """Deletes the one pod that spoils its version; the Deployment makes a new one."""
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or active.status.replaced_pod is None:
+        return
+    for pod in candidate.pods:
+        if pod.name == active.status.replaced_pod and not pod.terminating:
+            yield Delete(Ref("v1", "Pod", pod.name, situation.snapshot.namespace, _uid(situation, pod)))
+
+
+def _uid(situation: Situation, pod: Pod) -> str:
+    return str(situation.snapshot.objects.get(("Pod", pod.name), {}).get("metadata", {}).get("uid", ""))
 
 
 def _retired(situation: Situation) -> Iterator[Revision]:
     """Revisions that neither serve nor are being released, but still have a Deployment or a Service."""
-    keep = {r.name for r in (situation.stable, situation.candidate) if r is not None}
+    keep = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
     for revision in situation.snapshot.revisions:
-        exists = any((kind, revision.name) in situation.snapshot.objects for kind in ("Deployment", "Service"))
+        exists = any(
+            (kind, revision.name) in situation.snapshot.objects
+            for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")
+        )
         if revision.name not in keep and exists:
             yield revision
 
@@ -94,38 +152,63 @@ def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weight
         return None
     if snapshot.hostname_taken is not None and snapshot.route is None:
         return None
-    shares = weights.wanted_shares(stable=situation.stable, candidate=situation.candidate, rollout=situation.active)
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
     if snapshot.route is not None and _settle_left(situation) > 0:
         return weights.Target(snapshot.route.weights, intermediate=True)
-    return weights.target(route=snapshot.route, shares=shares, leaving=frozenset(drained | unknown))
+    return weights.target(
+        route=snapshot.route,
+        shares=paths.shares(situation),
+        leaving=frozenset(drained | unknown),
+        positional=snapshot.preset.positional,
+    )
 
 
 def _observed_shares(situation: Situation) -> Mapping[str, int]:
     route_ = situation.snapshot.route
-    return dict(route_.weights) if route_ is not None else {}
+    return weights.added(route_.weights) if route_ is not None else {}
 
 
 def _route_writes(situation: Situation, target: weights.Target | None) -> Iterator[Write]:
+    """All routes in one plan; one that is not wanted any more goes."""
     if target is None:
         return
     snapshot = situation.snapshot
-    manifest = route.desired_route(snapshot.deployment, snapshot.config, target.weights)
-    manifest["spec"] |= _kept_address(situation)
-    if target.intermediate:
+    wanted = route.desired_routes(
+        snapshot.deployment,
+        snapshot.config,
+        paths.wanted(situation, target.weights),
+        grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
+        test=situation.active.spec.ab_test if situation.active is not None else None,
+    )
+    for manifest in wanted:
+        manifest["spec"] |= _kept_address(situation, manifest)
+        manifest["metadata"]["annotations"] = _route_annotations(situation, manifest, target)
+        yield from _apply_if_needed(situation, manifest)
+    kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+    for kind, name in snapshot.objects:
+        if kind in ("HTTPRoute", "GRPCRoute") and (kind, name) not in kept:
+            yield from _delete(situation, kind, name)
+
+
+def _route_annotations(situation: Situation, manifest: Object, target: weights.Target) -> dict[str, str]:
+    snapshot, active = situation.snapshot, situation.active
+    annotations = {}
+    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == ("HTTPRoute", snapshot.name):
         until = _settle_until(situation) if _settle_left(situation) > 0 else None
-        until = until or snapshot.now + SETTLE_SECONDS
-        manifest["metadata"]["annotations"] = {ANNOTATION_SETTLE_UNTIL: f"{until:.0f}"}
-    yield from _apply_if_needed(situation, manifest)
+        until = until or snapshot.now + _settle_seconds(situation)
+        annotations[ANNOTATION_SETTLE_UNTIL] = f"{until:.0f}"
+    if active is not None and active.status.split_mismatch_since is not None:
+        annotations[ANNOTATION_REPAIRED] = active.status.split_mismatch_since
+    return annotations
 
 
-def _kept_address(situation: Situation) -> Mapping[str, Any]:
-    """What stays of the route's address because the one that is asked for cannot be had: stable serves on, weights move."""
+def _kept_address(situation: Situation, manifest: Object) -> Mapping[str, Any]:
+    """What stays of a route's address because the one that is asked for cannot be had: stable serves on, weights move."""
     snapshot = situation.snapshot
-    spec = snapshot.objects.get(("HTTPRoute", snapshot.name), {}).get("spec", {})
+    spec = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]), {}).get("spec", {})
     kept = {"parentRefs": not snapshot.gateway_exists, "hostnames": snapshot.hostname_taken is not None}
     return {part: spec[part] for part, stays in kept.items() if stays and part in spec}
 
@@ -136,13 +219,18 @@ def _settle_until(situation: Situation) -> float | None:
     return float(value) if value is not None and value.isdigit() else None
 
 
+def _settle_seconds(situation: Situation) -> float:
+    """How long an intermediate state lasts at least: until the gateway surely has it."""
+    return max(SETTLE_SECONDS, situation.snapshot.preset.settle_seconds)
+
+
 def _settle_left(situation: Situation) -> float:
     """Seconds that an intermediate state must still last; counts only once the gateway has accepted it."""
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
         return 0.0
     if not observed.programmed:
-        return SETTLE_SECONDS
+        return _settle_seconds(situation)
     return max(0.0, until - situation.snapshot.now)
 
 
@@ -168,10 +256,25 @@ def _removals(situation: Situation, retired: tuple[Revision, ...], *, unchanged:
     observed = situation.snapshot.route
     if observed is not None and not (observed.programmed and unchanged):
         return
+    referred = paths.referred(observed.paths) if observed is not None else frozenset()
     for revision in retired:
-        if observed is None or all(name != revision.name for name, _ in observed.weights):
-            for kind in ("Deployment", "Service"):
+        if revision.name not in referred:
+            for kind in ("HorizontalPodAutoscaler", "Deployment", "Service"):
                 yield from _delete(situation, kind, revision.name)
+
+
+def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
+    """Deletes the Services of mirrored, preview and header requests that no route leads to any more."""
+    observed = situation.snapshot.route
+    if observed is not None and not (observed.programmed and unchanged):
+        return
+    needed = {naming.service_name(revision.name, suffix) for revision, suffix in paths.services(situation)}
+    needed |= paths.referred(observed.paths) if observed is not None else frozenset()
+    for revision in situation.snapshot.revisions:
+        for suffix in common.SUFFIXES:
+            name = naming.service_name(revision.name, suffix)
+            if name not in needed:
+                yield from _delete(situation, "Service", name)
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:
@@ -201,7 +304,7 @@ def _history_deletions(situation: Situation) -> Iterator[Write]:
         end.revision
         for r in snapshot.rollouts
         if r.metadata.name in kept
-        for end in (r.spec.source, r.spec.target)
+        for end in (r.spec.source, r.spec.target, *(arm.end for arm in (r.spec.ab_test.arms if r.spec.ab_test else ())))
         if end is not None
     }
     running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
@@ -230,13 +333,16 @@ def _apply_if_needed(situation: Situation, manifest: Mapping[str, Any]) -> Itera
 
 
 def _drift_events(situation: Situation, route_writes: tuple[Write, ...]) -> Iterator[Event]:
-    """Says so when somebody else changed our route, and it is put back."""
+    """Says so when somebody else changed a route of ours, and it is put back."""
     for write in route_writes:
-        observed = situation.snapshot.objects.get(("HTTPRoute", situation.snapshot.name))
-        if isinstance(write, Apply) and observed is not None and _changed_by_others(write.manifest, observed):
+        if not isinstance(write, Apply):
+            continue
+        kind, name = write.manifest["kind"], write.manifest["metadata"]["name"]
+        observed = situation.snapshot.objects.get((kind, name))
+        if observed is not None and _changed_by_others(write.manifest, observed):
             yield Event(
                 "DriftCorrected",
-                f"HTTPRoute {situation.snapshot.name} was changed by somebody else; put back. "
+                f"{kind} {name} was changed by somebody else; put back. "
                 "To change weights use kubectl sluice, or spec.rollout",
                 warning=True,
             )
@@ -255,5 +361,5 @@ def _look_again(situation: Situation, retired: tuple[Revision, ...], target: wei
     if left > 0:
         waits.append(left)
     elif target is not None and target.intermediate:
-        waits.append(SETTLE_SECONDS)
+        waits.append(_settle_seconds(situation))
     return min(waits) if waits else None

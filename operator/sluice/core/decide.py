@@ -9,25 +9,37 @@ The order of the writes is the order of safety: the record of a release comes be
 explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.base import ApiModel
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
-from sluice.core import children, differ, failure, report, timestamps
-from sluice.core.analysis import judge
-from sluice.core.analysis.model import Answers, Judgement, Question
+from sluice.api.v1alpha1.modelrollout import (
+    ModelRollout,
+    ModelRolloutSpec,
+    ModelRolloutStatus,
+    TimelineEntry,
+    Verdict,
+)
+from sluice.core import children, conditions, differ, failure, inquiry, notify, report, timestamps
+from sluice.core.inquiry import Findings, Inquiry, Replies
+from sluice.core.notify import Notice
 from sluice.core.plan import Apply, Event, Plan, Write, status_write
-from sluice.core.rollout import canary, lifecycle, trial
+from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths
+from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_SECONDS, Moment
-from sluice.core.situation import Blocked, Situation, interpret
-from sluice.core.snapshot import Revision, Snapshot
+from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.situation import Blocked, Situation, interpret, testing
+from sluice.core.snapshot import Snapshot
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
 
+UNJUDGED_LOOK_SECONDS: Final = 5.0
+"""A release that nothing is compared in yet is looked at this often."""
 FIRST_VERSION_LOOK_SECONDS: Final = 30.0
 """A first version that does not come up is looked at this often: some problems show by time alone."""
 
@@ -42,10 +54,17 @@ CALM: Final = frozenset(
         "Resume",
         "Promote",
         "Retry",
+        "SkipStep",
         "BakingWithoutTraffic",
+        "PausedAtStep",
+        "Frozen",
+        "Preview",
+        "ArmsReady",
+        "ArmIsBetter",
+        "Inconclusive",
     }
 )
-"""What happens in a release that needs no warning; entered weights are calm as well."""
+"""What happens in a release that needs no warning; entered weights and mirrors are calm as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,103 +77,184 @@ class Progress:
     begun: ModelRollout | None = None
     refusal: lifecycle.Refusal | Blocked | None = None
     """Why what is asked for is not being released."""
-    judgement: Judgement | None = None
+    attempt: Attempt | None = None
+    """What `begun` releases."""
+    frozen: Frozen | None = None
+    """The freeze window that is open."""
     news: tuple[TimelineEntry, ...] = ()
+    plan: str = ""
+    """What the steps are expected to need, in words, when that has just become known."""
     again: bool = False
     """Another pass must follow at once."""
 
 
-def questions(snapshot: Snapshot) -> tuple[Question, ...]:
+def questions(snapshot: Snapshot) -> Inquiry:
     """What must be known to decide; empty at rest."""
-    running = trial.running_trial(interpret(snapshot))
-    return judge.questions(running) if running is not None else ()
+    return inquiry.ask(interpret(snapshot))
 
 
-def decide(snapshot: Snapshot, answers: Answers) -> Plan:
+def decide(snapshot: Snapshot, replies: Replies) -> Plan:
     """The plan for one ModelDeployment; empty when everything is as it should be."""
     unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
     if unseen:
         return failure.forbidden_plan(snapshot, unseen)
     situation = interpret(snapshot)
-    running = trial.running_trial(situation)
-    judgement = judge.judge(running, answers) if running is not None else None
-    done = progress(situation, judgement)
-    kids = children.desired(done.situation, created=done.begun is not None)
+    findings = inquiry.read(situation, replies)
+    done = progress(situation, findings)
+    needs = capacity.plan(done.situation, findings.devices)
+    kids = children.desired(done.situation, needs, created=done.begun is not None)
     writes = [*_release_writes(done), *kids.writes]
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
-        status = report.status(done.situation, done.refusal, done.judgement, kids.shares)
+        status = report.status(done.situation, done.refusal, findings.seen, needs, kids.shares)
         writes += _status_writes(snapshot.deployment, status)
         told = {event.reason for event in events}
         events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
     return Plan(
         writes=tuple(writes),
         events=tuple(events),
-        requeue_after=_requeue_after(done, kids, snapshot.now),
+        notices=_notices(done, events),
+        requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
 
 
-def progress(situation: Situation, judgement: Judgement | None) -> Progress:
+def _notices(done: Progress, events: Sequence[Event]) -> tuple[Notice, ...]:
+    situation = done.situation
+    if isinstance(situation.policy, Blocked):
+        return ()
+    return notify.notices(
+        situation.policy.notifications,
+        situation.snapshot.deployment,
+        rollout=done.begun or situation.active or (situation.latest if done.statuses else None),
+        events=events,
+        now=situation.snapshot.now,
+    )
+
+
+def progress(situation: Situation, findings: Findings) -> Progress:
     """Ends, moves or begins a release; at most one of these in a pass."""
+    active = situation.active
+    if active is not None and lifecycle.way_back_asked(situation):
+        return _ended(situation, active, lifecycle.left_for_older(situation, active))
     if isinstance(situation.requested, Blocked):
-        return _moved(situation, judgement, refusal=situation.requested)
-    ended = lifecycle.superseded(situation, judgement)
-    if ended is not None and situation.active is not None:
-        after = _with_status(situation, situation.active, ended)
-        return Progress(
-            after,
-            statuses=((situation.active, ended),),
-            judgement=judgement,
-            news=tuple(ended.timeline[-1:]),
-            again=True,
-        )
-    if situation.active is not None:
-        return _moved(situation, judgement)
+        return _moved(situation, findings, refusal=situation.requested)
+    ended = lifecycle.superseded(situation, findings.judgement)
+    if ended is not None and active is not None:
+        return _ended(situation, active, ended)
+    if active is not None:
+        return _moved(situation, findings)
     attempt = lifecycle.next_attempt(situation)
-    if isinstance(attempt, int):
-        return _begun(situation, situation.requested, attempt)
+    closed = _frozen(situation)
+    if isinstance(attempt, Attempt):
+        return _begun(situation, attempt)
     noted = lifecycle.after_the_end(situation)
     statuses = ((situation.latest, noted),) if noted is not None and situation.latest is not None else ()
-    return Progress(situation, statuses=statuses, refusal=attempt)
+    waits = closed if attempt is not None and attempt.reason == "Frozen" else None
+    return Progress(situation, statuses=statuses, refusal=attempt, frozen=waits)
 
 
-def _begun(situation: Situation, requested: Revision, attempt: int) -> Progress:
-    rollout = lifecycle.begin(situation, requested, attempt)
+def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatus) -> Progress:
+    return Progress(
+        _with_status(situation, active, status),
+        statuses=((active, status),),
+        news=tuple(status.timeline[-1:]),
+        again=True,
+    )
+
+
+def _begun(situation: Situation, attempt: Attempt) -> Progress:
+    rollout = lifecycle.begin(situation, attempt)
     if isinstance(rollout, Blocked):
         return Progress(situation, refusal=rollout)
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
     latest = situation.latest
     if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
         statuses = ((latest, lifecycle.retried(latest, intent)),)
-    return Progress(replace(situation, active=rollout), begun=rollout, statuses=statuses)
+    return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses)
 
 
-def _moved(situation: Situation, judgement: Judgement | None, refusal: Blocked | None = None) -> Progress:
-    active = situation.active
-    candidate = situation.candidate
+def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = None) -> Progress:
+    active, candidate = situation.active, situation.candidate
+    if active is not None and testing(active):
+        return _compared(situation, active, findings, refusal)
     if active is None or candidate is None:
         return Progress(situation, refusal=refusal)
+    planned = _planned(active, findings)
+    situation = _with_status(situation, active, planned.status)
     snapshot = situation.snapshot
-    moved = canary.move(
+    closed = _frozen(situation)
+    moved = engine.move(
         Moment(
             now=snapshot.now,
-            rollout=active,
+            rollout=planned,
             stable=situation.stable,
             candidate=candidate,
             route=snapshot.route,
             route_message=report.route_blocked(snapshot),
-            replicas=snapshot.deployment.spec.replicas,
-            judgement=judgement,
+            paths=paths.wanted(situation, snapshot.route.weights) if snapshot.route is not None else None,
+            replicas=capacity.whole(situation),
+            capacity=capacity.plan(situation, findings.devices),
+            frozen=closed,
+            judgement=findings.judgement,
             intent=lifecycle.pending_intent(active),
         )
     )
     after = _with_status(situation, active, moved.rollout.status)
+    plan = findings.forecast.message if findings.forecast is not None and planned != active else ""
     if active.spec.source is None and moved.decision.reason == "CandidateNotReady" and not moved.news:
         return Progress(after, refusal=refusal)
     return Progress(
-        after, statuses=((active, moved.rollout.status),), judgement=judgement, news=moved.news, refusal=refusal
+        after,
+        statuses=((active, moved.rollout.status),),
+        news=moved.news,
+        plan=plan,
+        frozen=closed if moved.decision.reason == "Frozen" else None,
+        refusal=refusal,
     )
+
+
+def _compared(situation: Situation, active: ModelRollout, findings: Findings, refusal: Blocked | None) -> Progress:
+    """One pass over an A/B test."""
+    snapshot, rules = situation.snapshot, active.spec.ab_test
+    assert rules is not None
+    closed = _frozen(situation)
+    moved = abtest.move(
+        Comparison(
+            now=snapshot.now,
+            rollout=active,
+            rules=rules,
+            stable=situation.stable,
+            revisions={revision.name: revision for revision in situation.candidates},
+            route=snapshot.route,
+            route_message=report.route_blocked(snapshot),
+            replicas=capacity.whole(situation),
+            waits_for=capacity.plan(situation, findings.devices).wait,
+            frozen=closed,
+            judgements=findings.arms,
+            intent=lifecycle.pending_intent(active),
+        )
+    )
+    return Progress(
+        _with_status(situation, active, moved.rollout.status),
+        statuses=((active, moved.rollout.status),),
+        news=moved.news,
+        frozen=closed if moved.decision.reason == "Frozen" else None,
+        refusal=refusal,
+        again=moved.rollout.status.winner is not None,
+    )
+
+
+def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
+    if findings.forecast is None or findings.forecast.rate <= 0:
+        return active
+    return active.model_copy(update={"status": engine.planned(active.status, findings.forecast)})
+
+
+def _frozen(situation: Situation) -> Frozen | None:
+    """A window that cannot be read closes nothing here; it is reported where a release would begin."""
+    closed = lifecycle.frozen(situation)
+    return closed if isinstance(closed, Frozen) else None
 
 
 def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
@@ -162,15 +262,14 @@ def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRollo
     updated = rollout.model_copy(update={"status": status})
     rollouts = tuple(updated if r.metadata.name == rollout.metadata.name else r for r in situation.snapshot.rollouts)
     again = interpret(replace(situation.snapshot, rollouts=rollouts))
-    return replace(again, requested=situation.requested)
+    return replace(again, requested=situation.requested, arms=situation.arms)
 
 
 def _release_writes(done: Progress) -> Iterator[Write]:
     situation = done.situation
-    if done.begun is not None:
-        target = situation.requested
-        if isinstance(target, Revision):
-            yield from children.revision_writes(situation, target)
+    if done.begun is not None and done.attempt is not None:
+        for revision in (done.attempt.target, *done.attempt.arms):
+            yield from children.revision_writes(situation, revision)
         yield Apply(lifecycle.manifest(done.begun, situation))
     for rollout, status in done.statuses:
         yield from _status_writes(rollout, status)
@@ -187,16 +286,24 @@ def _events(done: Progress) -> Iterator[Event]:
         spec = done.begun.spec
         yield Event(
             "RolloutStarted",
-            f"{spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
-            f"({spec.target.uri}), attempt {spec.attempt}",
+            f"{spec.strategy}: {spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
+            f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}",
         )
+    if done.plan:
+        yield Event("RolloutPlanned", conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
     for entry in done.news:
         if entry.what != "MetricsUnavailable":  # its event comes with the condition, after blind_seconds
-            calm = entry.what in CALM or entry.what.startswith("Weight")
+            calm = entry.what in CALM or entry.what.startswith(("Weight", "Mirror"))
             yield Event(entry.what, entry.why, warning=not calm)
 
 
-def _requeue_after(done: Progress, kids: children.Children, now: float) -> float | None:
+def _downtime(spec: ModelRolloutSpec) -> str:
+    if spec.capacity is not CapacityMode.RECREATE:
+        return ""
+    return "; capacity Recreate: nothing answers from the moment the old version stops until the new one is ready"
+
+
+def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:
     waits = [kids.look_again_after] if kids.look_again_after is not None else []
     active = done.situation.active
     if done.again or done.begun is not None:
@@ -204,8 +311,11 @@ def _requeue_after(done: Progress, kids: children.Children, now: float) -> float
     if active is not None and active.spec.source is None:
         waits.append(FIRST_VERSION_LOOK_SECONDS)
     elif active is not None:
-        waits.append(done.judgement.next_look_seconds if done.judgement is not None else 5.0)
+        judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
+        waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
         waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
+    if done.frozen is not None:
+        waits.append(max(1.0, done.frozen.until - now))
     return min(waits) if waits else None
 
 

@@ -15,6 +15,8 @@ REVISION_HEADER: Final = "x-model-revision"
 MODEL_PATH: Final = "/models"
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
+GRPC_SERVICE_PORT: Final = 81
+"""Its port for gRPC, where the server speaks it."""
 
 
 def stable_hash(value: Any, length: int = 10) -> str:
@@ -34,6 +36,11 @@ def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
 def revision_name(name: str, hash_: str) -> str:
     """Name of a revision and of its Deployment and Service."""
     return f"{name}-{hash_}"
+
+
+def service_name(revision: str, suffix: str = "") -> str:
+    """Name of a revision's Service; with a suffix that of requests which are counted apart."""
+    return f"{revision}-{suffix}" if suffix else revision
 
 
 def rollout_name(revision: str, attempt: int) -> str:

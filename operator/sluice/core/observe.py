@@ -11,13 +11,12 @@ from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core import naming, podproblems, timestamps
+from sluice.core import naming, observedroutes, podproblems, rawobjects, timestamps
 from sluice.core.desired import route as desired_route
 from sluice.core.desired import workload
-from sluice.core.snapshot import Object, Pod, Revision, Route, Snapshot, World
+from sluice.core.snapshot import Object, Pod, Revision, Snapshot, World
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
-ROUTE_CONDITIONS: Final = ("Accepted", "ResolvedRefs")
 OVER: Final = {"Succeeded", "Failed"}
 
 Kind = TypeVar("Kind", bound=ApiModel)
@@ -44,6 +43,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     owned = tuple(object_ for object_ in world.owned if _belongs_to(object_, deployment))
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
+    revisions = tuple(observed_revisions(owned, world.now))
     return Snapshot(
         now=world.now,
         config=world.config,
@@ -51,16 +51,21 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         deployment=deployment,
         runtimes=_parsed_all(ServingRuntime, world.runtimes),
         policies=_parsed_all(RolloutPolicy, world.policies),
-        revisions=tuple(observed_revisions(owned, world.now)),
-        rollouts=tuple(sorted(_parsed_all(ModelRollout, _of_kind(owned, ModelRollout.kind)), key=_rollout_order)),
-        route=observed_route(owned, deployment.metadata.name, gateway),
+        revisions=revisions,
+        rollouts=tuple(
+            sorted(_parsed_all(ModelRollout, rawobjects.of_kind(owned, ModelRollout.kind)), key=_rollout_order)
+        ),
+        route=observedroutes.observed_route(
+            owned, revisions, deployment.metadata.name, gateway, grpc_api=world.grpc_api
+        ),
         gateway_exists=gateway_exists,
         gateway_message=gateway_message,
         gateway_api=world.gateway_api,
+        grpc_api=world.grpc_api,
         hostnames=desired_route.hostnames_of(deployment, world.config),
         hostname_taken=hostname_taken(deployment, world),
         forbidden=world.forbidden,
-        objects={(object_.get("kind", ""), _name(object_)): object_ for object_ in owned},
+        objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
     )
 
 
@@ -80,10 +85,10 @@ def unreadable(world: World) -> tuple[str, ...]:
     candidates: list[tuple[type[ApiModel], str, Iterable[Object]]] = [
         (ServingRuntime, ServingRuntime.kind, world.runtimes),
         (RolloutPolicy, RolloutPolicy.kind, world.policies),
-        (ModelRollout, ModelRollout.kind, _of_kind(world.owned, ModelRollout.kind)),
+        (ModelRollout, ModelRollout.kind, rawobjects.of_kind(world.owned, ModelRollout.kind)),
     ]
     return tuple(
-        f"{kind} {_name(raw)}: {problem}"
+        f"{kind} {rawobjects.name(raw)}: {problem}"
         for model, kind, objects in candidates
         for raw in objects
         if isinstance(problem := _parsed(model, raw), str)
@@ -92,7 +97,7 @@ def unreadable(world: World) -> tuple[str, ...]:
 
 def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
     """The revisions by number, each with what runs of it."""
-    deployments = {_name(object_): object_ for object_ in _of_kind(owned, "Deployment")}
+    deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
     pinned = sorted(_pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
     for revision in pinned:
         deployment = deployments.get(revision.name, {})
@@ -107,7 +112,7 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
 
 
 def _pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
-    for controller_revision in _of_kind(owned, "ControllerRevision"):
+    for controller_revision in rawobjects.of_kind(owned, "ControllerRevision"):
         try:
             yield workload.read_controller_revision(controller_revision)
         except ValueError:
@@ -119,8 +124,8 @@ def ready_endpoints(owned: Iterable[Object], service: str) -> int:
     return len(
         {
             _endpoint_identity(endpoint)
-            for slice_ in _of_kind(owned, "EndpointSlice")
-            if _labels(slice_).get(SERVICE_NAME_LABEL) == service
+            for slice_ in rawobjects.of_kind(owned, "EndpointSlice")
+            if rawobjects.labels(slice_).get(SERVICE_NAME_LABEL) == service
             for endpoint in slice_.get("endpoints") or ()
             if _takes_requests(endpoint.get("conditions") or {})
         }
@@ -141,8 +146,12 @@ def _endpoint_identity(endpoint: Object) -> str:
 def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[Pod, ...]:
     """A revision's pods, oldest first; those that are over count only while there is no other."""
     pods = sorted(
-        (pod for pod in _of_kind(owned, "Pod") if _labels(pod).get(naming.LABEL_REVISION) == revision),
-        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", _name(pod)),
+        (
+            pod
+            for pod in rawobjects.of_kind(owned, "Pod")
+            if rawobjects.labels(pod).get(naming.LABEL_REVISION) == revision
+        ),
+        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", rawobjects.name(pod)),
     )
     alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in OVER]
     return tuple(_observed_pod(pod, now) for pod in alive or pods)
@@ -158,7 +167,7 @@ def _refused_pods(deployment: Object) -> Iterator[Pod]:
 def _observed_pod(pod: Object, now: float) -> Pod:
     terminating = pod["metadata"].get("deletionTimestamp") is not None
     return Pod(
-        name=_name(pod),
+        name=rawobjects.name(pod),
         ready=podproblems.condition(pod, "Ready").get("status") == "True",
         restarts=int(podproblems.server_status(pod).get("restartCount", 0)),
         terminating=terminating,
@@ -166,83 +175,27 @@ def _observed_pod(pod: Object, now: float) -> Pod:
     )
 
 
-def observed_route(owned: Iterable[Object], name: str, gateway: GatewayRef) -> Route | None:
-    """The HTTPRoute, and whether the Gateway uses it as it is now."""
-    raw = next((object_ for object_ in _of_kind(owned, "HTTPRoute") if _name(object_) == name), None)
-    if raw is None:
-        return None
-    generation = int(raw["metadata"].get("generation", 0))
-    message = _route_problem(raw, gateway, generation)
-    backends = [backend for rule in raw["spec"].get("rules") or () for backend in rule.get("backendRefs") or ()]
-    return Route(
-        weights=tuple((backend["name"], int(backend.get("weight", 1))) for backend in backends),
-        generation=generation,
-        programmed=not message,
-        message=message,
-        answered=any(_known(conditions, ROUTE_CONDITIONS, generation) for conditions in _answers(raw, gateway)),
-    )
-
-
-def _route_problem(route: Object, gateway: GatewayRef, generation: int) -> str:
-    """Why the Gateway does not use the route, or empty."""
-    where = f"Gateway {gateway.namespace}/{gateway.name}"
-    answers = _answers(route, gateway)
-    if not answers:
-        return f"{where} has not answered yet; is its controller running?"
-    # Two controllers may both report on one Gateway; one that takes the route is enough.
-    problems = [_unmet(conditions, ROUTE_CONDITIONS, generation, where) for conditions in answers]
-    return "" if "" in problems else problems[0]
-
-
-def _answers(route: Object, gateway: GatewayRef) -> list[Sequence[Object]]:
-    """What controllers report about the route on this Gateway."""
-    namespace = route["metadata"].get("namespace", "")
-    return [
-        parent.get("conditions") or ()
-        for parent in route.get("status", {}).get("parents") or ()
-        if parent["parentRef"].get("name") == gateway.name
-        and parent["parentRef"].get("namespace", namespace) == gateway.namespace
-    ]
-
-
-def _known(conditions: Sequence[Object], types: Sequence[str], generation: int) -> bool:
-    """Whether all of the conditions speak of this generation."""
-    current = {c.get("type") for c in conditions if int(c.get("observedGeneration", generation)) >= generation}
-    return current.issuperset(types)
-
-
 def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[bool, str]:
     """(exists, why it does not serve or empty)."""
     where = f"Gateway {gateway.namespace}/{gateway.name}"
     wanted = (gateway.namespace, gateway.name)
-    raw = next((object_ for object_ in gateways if (_namespace(object_), _name(object_)) == wanted), None)
+    raw = next(
+        (object_ for object_ in gateways if (rawobjects.namespace(object_), rawobjects.name(object_)) == wanted), None
+    )
     if raw is None:
         return False, f"{where} does not exist; create it, or name another one in spec.routing.gatewayRef"
     conditions = raw.get("status", {}).get("conditions") or ()
-    return True, _unmet(conditions, ("Programmed",), int(raw["metadata"].get("generation", 0)), where)
-
-
-def _unmet(conditions: Iterable[Object], types: Sequence[str], generation: int, where: str) -> str:
-    """The first of the conditions that is not True at this generation, in words; empty when all are."""
-    by_type = {condition.get("type"): condition for condition in conditions}
-    for type_ in types:
-        condition = by_type.get(type_)
-        if condition is None or int(condition.get("observedGeneration", generation)) < generation:
-            return f"{where}: {type_} is not known yet; is its controller running?"
-        if condition.get("status") != "True":
-            said = (condition.get("status"), condition.get("reason"), condition.get("message"))
-            return f"{where}: {type_} is {': '.join(text for text in said if text)}"
-    return ""
+    return True, rawobjects.unmet_condition(conditions, ("Programmed",), rawobjects.generation(raw), where)
 
 
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
     """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
-    ours = set(desired_route.hostnames_of(deployment, world.config))
+    ours = desired_route.addresses_of(deployment, world.config)
     rivals = (rival for raw in world.rivals if isinstance(rival := parsed_deployment(raw), ModelDeployment))
     older = [
         rival
         for rival in rivals
-        if _seniority(rival) < _seniority(deployment) and ours & set(desired_route.hostnames_of(rival, world.config))
+        if _seniority(rival) < _seniority(deployment) and ours & desired_route.addresses_of(rival, world.config)
     ]
     first = min(older, key=_seniority, default=None)
     return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
@@ -290,20 +243,3 @@ def _parsed(model: type[Kind], raw: Object) -> Kind | str:
 def _path(location: Sequence[Any]) -> str:
     """`spec.containers[0].name` of pydantic's `("spec", "containers", 0, "name")`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
-
-
-def _of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
-    return (object_ for object_ in objects if object_.get("kind") == kind)
-
-
-def _name(object_: Object) -> str:
-    return str(object_.get("metadata", {}).get("name", ""))
-
-
-def _namespace(object_: Object) -> str:
-    return str(object_.get("metadata", {}).get("namespace", ""))
-
-
-def _labels(object_: Object) -> Object:
-    labels: Object = object_.get("metadata", {}).get("labels") or {}
-    return labels

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sluice.api.base import API_VERSION, ApiModel
+from sluice.core.notify import Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Plan:
     writes: tuple[Write, ...] = ()
     events: tuple[Event, ...] = ()
     """Sent after the writes have succeeded."""
+    notices: tuple[Notice, ...] = ()
+    """What people outside of the cluster are told, likewise."""
     requeue_after: float | None = None
     """Seconds until the next look without a new event; None at rest."""
     because: str = ""

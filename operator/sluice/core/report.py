@@ -9,18 +9,30 @@ from sluice.api.v1alpha1.modeldeployment import (
     RevisionStatus,
     RolloutSummary,
 )
-from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import conditions, timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.desired import route, workload
 from sluice.core.plan import Event
+from sluice.core.rollout import capacity, steps
+from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import Blocked, Situation
 from sluice.core.snapshot import Revision, Snapshot
 
 STALLING = frozenset(
-    {"UnsupportedScheme", "FormatNotSupported", "RuntimeNotFound", "RuntimeInvalid", "PolicyNotFound", "HostnameTaken"}
+    {
+        "UnsupportedScheme",
+        "FormatNotSupported",
+        "RuntimeNotFound",
+        "RuntimeInvalid",
+        "AcceleratorProfileNotFound",
+        "PolicyNotFound",
+        "PolicyInvalid",
+        "HostnameTaken",
+        "MirrorNotSupported",
+    }
 )
 """Reasons that no waiting cures: the user, or the platform team, must change something."""
 
@@ -38,6 +50,7 @@ def status(
     situation: Situation,
     refusal: Refusal | Blocked | None,
     judgement: Judgement | None,
+    needs: Capacity,
     shares: Mapping[str, int],
 ) -> ModelDeploymentStatus:
     """The whole status; equal to the stored one when nothing changed.
@@ -46,6 +59,7 @@ def status(
         situation: after this pass has moved the release.
         refusal: why what is asked for is not being released, if so.
         judgement: of the running release.
+        needs: the pods that each side should have, and why some are not created.
         shares: permille by revision, as the route has them after this pass.
     """
     snapshot = situation.snapshot
@@ -54,25 +68,31 @@ def status(
     return ModelDeploymentStatus(
         observed_generation=generation,
         url=_url(snapshot),
-        stable=_revision_status(situation.stable, shares),
-        candidate=_revision_status(situation.candidate, shares),
+        stable=_revision_status(situation.stable, shares) if situation.stable else None,
+        candidate=_revision_status(situation.candidate, shares) if situation.candidate else None,
+        arms=[_revision_status(arm, shares) for arm in situation.candidates] if situation.candidate is None else [],
         rollout=_summary(situation.active),
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
-            facts(situation, refusal, judgement), observed=observed.conditions, generation=generation, now=snapshot.now
+            facts(situation, refusal, judgement, needs),
+            observed=observed.conditions,
+            generation=generation,
+            now=snapshot.now,
         ),
     )
 
 
-def facts(situation: Situation, refusal: Refusal | Blocked | None, judgement: Judgement | None) -> Facts:
+def facts(
+    situation: Situation, refusal: Refusal | Blocked | None, judgement: Judgement | None, needs: Capacity
+) -> Facts:
     """What the conditions say, each with reason and message."""
     return Facts(
         ready=_ready(situation, refusal),
         reconciling=_reconciling(situation),
         stalled=_stalled(situation, refusal),
         current=_current(situation, refusal),
-        routes_programmed=_routes_programmed(situation.snapshot),
-        capacity_available=_capacity_available(situation),
+        routes_programmed=_routes_programmed(situation),
+        capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),
     )
@@ -104,6 +124,10 @@ QUIET_REASONS = frozenset(
         "PodsNotReady",
         "CandidateNotReady",
         "WaitingForGateway",
+        "RolledBackByPerson",
+        "WinnerPromoted",
+        "Frozen",
+        "RestoringStable",
     }
 )
 """Passing states, and outcomes that have an event of their own."""
@@ -124,7 +148,7 @@ def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
         if problem is not None:
             return Fact(False, problem.reason, problem.message)
         return Fact(False, "PodsNotReady", f"no pod of {stable.name} is ready")
-    routed = _routes_programmed(snapshot)
+    routed = _routes_programmed(situation, splits=False)
     if not routed.status:
         return routed
     return Fact(True, "Serving", f"{stable.name} serves at {_url(snapshot)}")
@@ -135,10 +159,18 @@ def _reconciling(situation: Situation) -> Fact:
         status = situation.active.status
         return Fact(True, "RolloutRunning", f"{situation.active.metadata.name}: {status.reason or 'Starting'}")
     stable = situation.stable
-    wanted = situation.snapshot.deployment.spec.replicas
+    wanted = capacity.at_rest(situation)
     if stable is not None and stable.ready_replicas < wanted:
-        return Fact(True, "Progressing", f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
+        reason = "RestoringStable" if _restoring(situation) else "Progressing"
+        return Fact(True, reason, f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
     return Fact(False, "Reconciled", "")
+
+
+def _restoring(situation: Situation) -> bool:
+    """Whether stable gave pods to a version that is leaving, and has not got them all back."""
+    latest, stable = situation.latest, situation.stable
+    gave = latest is not None and latest.status.outcome not in (None, Outcome.PROMOTED)
+    return gave and stable is not None and stable.replicas < capacity.at_rest(situation)
 
 
 def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
@@ -187,7 +219,9 @@ def _route_problem(snapshot: Snapshot) -> tuple[str, str]:
     return "", ""
 
 
-def _routes_programmed(snapshot: Snapshot) -> Fact:
+def _routes_programmed(situation: Situation, *, splits: bool = True) -> Fact:
+    """Whether the gateway has the routes; with `splits` also whether requests are seen to split as they say."""
+    snapshot, active = situation.snapshot, situation.active
     reason, message = _route_problem(snapshot)
     if reason:
         return Fact(False, reason, message)
@@ -195,12 +229,18 @@ def _routes_programmed(snapshot: Snapshot) -> Fact:
         return Fact(False, "WaitingForGateway", snapshot.gateway_message or NO_ANSWER)
     if not snapshot.route.programmed:
         return Fact(False, "RouteNotAccepted", snapshot.route.message)
+    if splits and active is not None and active.status.reason == "SplitMismatch":
+        return Fact(False, "SplitMismatch", active.status.message)
     return Fact(True, "Programmed", "")
 
 
-def _capacity_available(situation: Situation) -> Fact:
+def _capacity_available(situation: Situation, needs: Capacity) -> Fact:
     """Whether the pods found room; a refused pod counts as well, such as by a ResourceQuota."""
-    served = [r for r in (situation.stable, situation.candidate) if r is not None]
+    if needs.wait:
+        return Fact(False, "CapacityUnavailable", needs.wait)
+    if situation.active is None and _restoring(situation):
+        return Fact(False, "RestoringStable", "the stable version gets its pods back as those of the other version end")
+    served = [r for r in (situation.stable, *situation.candidates) if r is not None]
     problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
     if problems:
         return Fact(False, problems[0].reason, problems[0].message)
@@ -242,13 +282,11 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
     return Fact(False, "MetricsUnavailable", judgement.blind)
 
 
-def _revision_status(revision: Revision | None, shares: Mapping[str, int]) -> RevisionStatus | None:
-    if revision is None:
-        return None
+def _revision_status(revision: Revision, shares: Mapping[str, int]) -> RevisionStatus:
     return RevisionStatus(
         revision=revision.name,
         model_version=revision.model_version,
-        weight=round(shares.get(revision.name, 0) / 10),
+        weight=steps.rounded_percent(shares.get(revision.name, 0)),
         ready_replicas=revision.ready_replicas,
         replicas=revision.replicas,
     )
@@ -265,7 +303,7 @@ def _summary(active: ModelRollout | None) -> RolloutSummary | None:
         reason=status.reason,
         message=status.message,
         step=status.step,
-        steps=len(active.spec.steps),
+        steps=len(steps.steps(active)),
         requests_needed=status.requests_needed,
         estimated_completion_time=status.estimated_completion_time,
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.modeldeployment import SUPPORTED_SCHEMES
+from sluice.api.v1alpha1.common import Strategy
+from sluice.api.v1alpha1.modeldeployment import SUPPORTED_SCHEMES, Arm, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.desired import placeholders, workload
+from sluice.core.desired import placeholders, podtemplate, workload
 from sluice.core.snapshot import Revision, Snapshot
 
 DEFAULT_POLICY: Final = "default"
@@ -37,17 +38,46 @@ class Situation:
     """The newest release, running or not."""
     policy: RolloutPolicySpec | Blocked
     policy_name: str
+    arms: tuple[Revision | Blocked, ...] = ()
+    """The versions that the spec wants to compare with the stable one, in the order of the spec."""
 
     @property
     def candidate(self) -> Revision | None:
-        """The revision that is being released."""
-        return self.revision(self.active.spec.target.revision) if self.active is not None else None
+        """The one revision that is being released; None while an A/B test compares several."""
+        if self.active is None or testing(self.active):
+            return None
+        return self.revision(promoted_revision(self.active))
+
+    @property
+    def candidates(self) -> tuple[Revision, ...]:
+        """All revisions that get some traffic beside the stable one, or are about to."""
+        if self.active is None:
+            return ()
+        names = running_arms(self.active) if testing(self.active) else (promoted_revision(self.active),)
+        return tuple(found for name in names if (found := self.revision(name)) is not None)
 
     def revision(self, name: str) -> Revision | None:
-        """A revision of the snapshot, or the requested one that is not stored yet."""
-        if isinstance(self.requested, Revision) and self.requested.name == name:
-            return self.requested
-        return self.snapshot.revision(name)
+        """A revision of the snapshot, or a requested one that is not stored yet."""
+        asked = (self.requested, *self.arms)
+        fresh = next((r for r in asked if isinstance(r, Revision) and r.name == name), None)
+        return self.snapshot.revision(name) or fresh
+
+
+def testing(rollout: ModelRollout) -> bool:
+    """Whether it is an A/B test that has no winner to promote yet."""
+    return rollout.spec.ab_test is not None and rollout.status.winner is None
+
+
+def promoted_revision(rollout: ModelRollout) -> str:
+    """The revision that is stable once the rollout is promoted."""
+    return rollout.status.winner or rollout.spec.target.revision
+
+
+def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
+    """The revisions of an A/B test's arms that were not taken out."""
+    rules = rollout.spec.ab_test
+    ended = {arm.revision for arm in rollout.status.arms if arm.ended}
+    return tuple(arm.end.revision for arm in rules.arms if arm.end.revision not in ended) if rules else ()
 
 
 def interpret(snapshot: Snapshot) -> Situation:
@@ -60,20 +90,37 @@ def interpret(snapshot: Snapshot) -> Situation:
     promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
     policy_ref = snapshot.deployment.spec.rollout.policy_ref
     policy_name = policy_ref.name if policy_ref else DEFAULT_POLICY
+    numbered = max((r.number for r in snapshot.revisions), default=0) + 1
     return Situation(
         snapshot=snapshot,
-        requested=_requested(snapshot),
+        requested=_requested(snapshot, snapshot.deployment, numbered),
         stable=_stable(snapshot, promoted),
         active=latest if latest is not None and latest.status.outcome is None else None,
         latest=latest,
         policy=_policy(snapshot, policy_name),
         policy_name=policy_name,
+        arms=tuple(
+            _requested(snapshot, arm_deployment(snapshot.deployment, arm), numbered + index)
+            for index, arm in enumerate(wanted_arms(snapshot.deployment), start=1)
+        ),
     )
+
+
+def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
+    """The arms of the A/B test that the spec asks for."""
+    rollout = deployment.spec.rollout
+    return tuple(rollout.ab_test.arms) if rollout.strategy is Strategy.AB_TEST and rollout.ab_test else ()
+
+
+def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
+    """The ModelDeployment as it would be if the arm were its model."""
+    model = deployment.spec.model.model_copy(update={"uri": arm.model.uri, "version": arm.model.version})
+    return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 
 def _stable(snapshot: Snapshot, promoted: list[ModelRollout]) -> Revision | None:
     if promoted:
-        return snapshot.revision(promoted[-1].spec.target.revision)
+        return snapshot.revision(promoted_revision(promoted[-1]))
     told = snapshot.deployment.status.stable
     return snapshot.revision(told.revision) if told is not None else None
 
@@ -115,12 +162,13 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
     return ranked[0][2]
 
 
-def _requested(snapshot: Snapshot) -> Revision | Blocked:
-    wanted = workload.input_hash(snapshot.deployment)
+def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> Revision | Blocked:
+    """The revision of a ModelDeployment as it is, or as it would be for an arm."""
+    wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
-    scheme = snapshot.deployment.spec.model.uri.partition("://")[0]
+    scheme = deployment.spec.model.uri.partition("://")[0]
     if scheme not in SUPPORTED_SCHEMES:
         return Blocked(
             "UnsupportedScheme",
@@ -129,11 +177,12 @@ def _requested(snapshot: Snapshot) -> Revision | Blocked:
     runtime = find_runtime(snapshot)
     if isinstance(runtime, Blocked):
         return runtime
-    number = max((r.number for r in snapshot.revisions), default=0) + 1
     try:
-        return workload.new_revision(snapshot.deployment, runtime, snapshot.config, number)
+        return workload.new_revision(deployment, runtime, snapshot.config, number)
     except placeholders.UnknownPlaceholder as error:
         return Blocked("RuntimeInvalid", str(error))
+    except podtemplate.UnknownProfile as error:
+        return Blocked("AcceleratorProfileNotFound", str(error))
 
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:

@@ -28,7 +28,7 @@ class World:
     deployment: Object
     owned: tuple[Object, ...]
     """Every object in the namespace labelled sluice.dev/model-deployment=<name>: ControllerRevision, Deployment,
-    Service, EndpointSlice, HTTPRoute, PodDisruptionBudget, ModelRollout and Pod."""
+    Service, EndpointSlice, HTTPRoute, GRPCRoute, HorizontalPodAutoscaler, PodDisruptionBudget, ModelRollout and Pod."""
     runtimes: tuple[Object, ...]
     policies: tuple[Object, ...]
     gateways: tuple[Object, ...]
@@ -39,6 +39,8 @@ class World:
     preset: GatewayPreset
     gateway_api: bool = True
     """Whether the cluster serves gateway.networking.k8s.io/v1."""
+    grpc_api: bool = True
+    """Whether it serves GRPCRoute, too."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
 
@@ -85,6 +87,8 @@ class Revision:
     """Name of the ServingRuntime that it was rendered from."""
     runtime_hash: str
     """Hash of that ServingRuntime's spec when it was rendered."""
+    grpc_port: int | None = None
+    """The container port that answers gRPC; None where the server speaks none."""
     replicas: int = 0
     """Replicas that its Deployment asks for; 0 where there is none."""
     ready_replicas: int = 0
@@ -101,22 +105,50 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """The HTTPRoute as observed."""
+class Paths:
+    """Who gets which requests: what the routes of a model say, wanted or observed.
+
+    main rule     ──weights──>  revisions, by share               ──copies──>  mirror: <revision>-mirror
+    header rule   ──────────>  header: <revision>-header
+    arm rules     ──────────>  each arm's own revision, for users who are known already
+    preview host  ──────────>  preview: <revision>-pre
+    """
 
     weights: tuple[tuple[str, int], ...]
-    """(revision, weight in permille) in the order of the backendRefs."""
+    """(revision, weight in permille) in the order of the main rule's backendRefs."""
+    mirror: tuple[str, int] | None = None
+    """(revision, percent) that gets copies of the main rule's requests."""
+    header: str | None = None
+    """The revision that the candidate header reaches."""
+    preview: str | None = None
+    """The revision under the preview host name."""
+    arms: tuple[str, ...] = ()
+    """In an A/B test: the revisions that keep their users, the stable one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The model's routes as observed: HTTPRoute, GRPCRoute and the preview's together."""
+
+    paths: Paths
+    """As the HTTPRoutes have them."""
     generation: int
+    """Of all routes together: changes when any of them does."""
     programmed: bool
-    """Accepted and ResolvedRefs are True at this generation, for our Gateway."""
+    """Accepted and ResolvedRefs are True at this generation of every route, for our Gateway, and their weights agree."""
     message: str = ""
     """What the gateway says when it is not programmed."""
     answered: bool = True
     """Whether the gateway has said anything about this generation yet."""
 
+    @property
+    def weights(self) -> tuple[tuple[str, int], ...]:
+        """The main rule's (revision, permille)."""
+        return self.paths.weights
+
     def weight(self, revision: str) -> int:
         """The revision's weight in permille; 0 where it is absent."""
-        return dict(self.weights).get(revision, 0)
+        return sum(permille for name, permille in self.weights if name == revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +173,7 @@ class Snapshot:
     hostnames: tuple[str, ...]
     hostname_taken: str | None
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
+    grpc_api: bool = True
     forbidden: tuple[str, ...] = ()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""

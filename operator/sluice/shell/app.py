@@ -12,10 +12,13 @@ from typing import Any, Final
 from sluice import errors
 from sluice.adapters import kube
 from sluice.adapters.clock import SystemClock
+from sluice.adapters.devices import FreeDevices
+from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.ports import Clock, Cluster
+from sluice.ports import Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
 from sluice.shell.leader import Elector, Timing
+from sluice.shell.notifications import Notifications
 from sluice.shell.options import Options
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
@@ -53,16 +56,18 @@ async def serve(given: Options) -> int:
     """Builds the operator on the real adapters and runs it."""
     clock = SystemClock()
     cluster = kube.Kube(await kube.load_configuration(given.kubeconfig), clock=clock, identity=given.identity)
+    notifier = HttpNotifier(cluster, namespace=given.namespace)
     try:
-        return await Operator(given, cluster, cluster, clock).run()
+        return await Operator(given, cluster, cluster, notifier, clock).run()
     finally:
+        await notifier.close()
         await cluster.close()
 
 
 class Operator:
     """All parts of one replica."""
 
-    def __init__(self, given: Options, api: kube.Kube, cluster: Cluster, clock: Clock) -> None:
+    def __init__(self, given: Options, api: kube.Kube, cluster: Cluster, notifier: Notifier, clock: Clock) -> None:
         """api: lists and leases. cluster: writes; the same object, but for tests that come between."""
         self._given = given
         self._clock = clock
@@ -77,10 +82,13 @@ class Operator:
             timing=Timing(given.lease_seconds),
             clock=clock,
         )
+        self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
             metrics=PrometheusMetrics(given.config.prometheus_url),
+            accelerators=FreeDevices(api),
+            notify=self.notifications.submit,
             clock=clock,
             lead=Lead(may_write=self.may_write, seconds_left=lambda: self.elector.seconds_left),
             telemetry=self.telemetry,
@@ -119,8 +127,9 @@ class Operator:
         queue, watcher = asyncio.create_task(self._work()), asyncio.create_task(self._watch())
         elector = asyncio.create_task(self.elector.run(self._take_over))
         relister = asyncio.create_task(self._list())
+        notifications = asyncio.create_task(self.notifications.run())
         stopping = asyncio.create_task(stop.wait())
-        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister]
+        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications]
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         failed = [part for part in parts if part.done()]
         for part in failed:
@@ -131,6 +140,7 @@ class Operator:
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self.elector.release()
+        await _cancelled(notifications)  # after the lease: a receiver that hangs must not delay the next leader
         for runner in runners:
             await runner.cleanup()
         LOG.info("stopped")

@@ -5,15 +5,17 @@ store ──> World ──> Snapshot ──> questions ──> answers ──> P
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sluice import errors
 from sluice.core import decide, failure, observe
+from sluice.core.inquiry import Inquiry, Replies
+from sluice.core.notify import Notice
 from sluice.core.plan import ApplyStatus, Delete, Event, Plan, Ref, Write
 from sluice.core.snapshot import Object, World
-from sluice.ports import Clock, Cluster, Metrics
+from sluice.ports import Accelerators, Clock, Cluster, Metrics
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
@@ -55,6 +57,9 @@ class Reconciler:
     store: Store
     cluster: Cluster
     metrics: Metrics
+    accelerators: Accelerators
+    notify: Callable[[Sequence[Notice]], None]
+    """Takes over what people are to be told; returns at once."""
     clock: Clock
     lead: Lead
     telemetry: Telemetry
@@ -94,12 +99,19 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return await self._carry_out(key, world, failure.invalid_spec_plan(world, seen))
-        questions = decide.questions(seen)
-        answers = await self.metrics.answer(questions) if questions else {}
+        replies = await self._replies(decide.questions(seen))
         try:
-            return await self._carry_out(key, world, decide.decide(seen, answers))
+            return await self._carry_out(key, world, decide.decide(seen, replies))
         except (errors.Refused, errors.Denied, errors.Missing) as error:
             return await self._report_failure(key, error)
+
+    async def _replies(self, inquiry: Inquiry) -> Replies:
+        """What Prometheus and the cluster say; nothing is asked at rest."""
+        metrics, devices = inquiry.metrics, inquiry.devices
+        return Replies(
+            metrics=await self.metrics.answer(metrics) if metrics else {},
+            devices=await self.accelerators.devices(devices) if devices is not None else None,
+        )
 
     async def _carry_out(self, key: Key, world: World, plan: Plan) -> Result:
         changed = False
@@ -109,6 +121,7 @@ class Reconciler:
             LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
         for event in plan.events:
             await self._emit(world.deployment, event)
+        self.notify(plan.notices)
         return Done(self._next_look(key, plan, changed))
 
     async def _write(self, write: Write) -> bool:

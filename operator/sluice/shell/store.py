@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import GatewayPreset
+from sluice.core.desired import route
 from sluice.core.naming import LABEL_OWNER
 from sluice.core.snapshot import Object, World
 from sluice.shell import trim
@@ -140,6 +141,7 @@ class Store:
             config=self._config,
             preset=self._preset,
             gateway_api="HTTPRoute" not in self.access.absent,
+            grpc_api="GRPCRoute" not in self.access.absent,
             forbidden=tuple(sorted(self.access.forbidden)),
         )
 
@@ -198,11 +200,11 @@ class Store:
         return set().union(*sharing) - {key}
 
     def _hostnames(self, deployment: Object) -> tuple[str, ...]:
-        """As `core.desired.route.hostnames_of`, for an object that may not parse."""
+        """What `core.desired.route.addresses_of` is made from, for an object that may not parse."""
         routing = (deployment.get("spec") or {}).get("routing") or {}
         metadata = deployment["metadata"]
         default = f"{metadata['name']}.{metadata.get('namespace', '')}.{self._config.domain}"
-        return tuple(routing.get("hostnames") or (default,))
+        return tuple(route.bare_hostname(host) for host in routing.get("hostnames") or (default,))
 
 
 def identity_of(raw: Object) -> Identity:

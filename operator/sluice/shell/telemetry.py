@@ -18,7 +18,8 @@ from sluice.core.snapshot import Object
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-NOISY_LOGGERS: Final = ("kopf", "aiohttp", "asyncio", "urllib3", "prometheus_api_client")
+NOISY_LOGGERS: Final = ("kopf", "aiohttp", "asyncio", "urllib3", "prometheus_api_client", "httpx", "httpcore")
+"""httpx would log every URL, and the URL of who is notified is a credential."""
 
 
 class Telemetry:
@@ -48,6 +49,12 @@ class Telemetry:
         )
         self.watch_events = Counter(
             "sluice_watch_events", "Watch events received, by kind.", ["kind"], registry=self.registry
+        )
+        self.notifications = Counter(
+            "sluice_notifications",
+            "Notices to the endpoints of a policy, by what became of them.",
+            ["notification", "outcome"],
+            registry=self.registry,
         )
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:

@@ -97,6 +97,7 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
+    "HorizontalPodAutoscaler": _without_status,
     "PodDisruptionBudget": _without_status,
     "Service": _without_status,
 }

@@ -38,15 +38,19 @@ WATCHED = [
     ("", "pods"),
     ("discovery.k8s.io", "endpointslices"),
     (GATEWAY, "httproutes"),
+    (GATEWAY, "grpcroutes"),
     (GATEWAY, "gateways"),
     ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
 ]
 CHILDREN = [
     ("apps", "deployments"),
     ("apps", "controllerrevisions"),
     ("", "services"),
     (GATEWAY, "httproutes"),
+    (GATEWAY, "grpcroutes"),
     ("policy", "poddisruptionbudgets"),
+    ("autoscaling", "horizontalpodautoscalers"),
     (SLUICE, "modelrollouts"),
 ]
 MAY = (
@@ -57,6 +61,9 @@ MAY = (
         ("patch", SLUICE, "modelrollouts/status"),
         ("update", SLUICE, "modeldeployments/finalizers"),
         ("create", "", "events"),
+        ("delete", "", "pods"),
+        ("list", "", "nodes"),
+        ("list", "", "resourcequotas"),
     ]
 )
 MAY_NOT = [
@@ -67,10 +74,12 @@ MAY_NOT = [
         for verb in ("create", "patch", "delete")
         for kind in ("servingruntimes", "rolloutpolicies")
     ),
-    *((verb, "", "pods") for verb in ("create", "delete", "patch")),
+    *((verb, "", "pods") for verb in ("create", "patch")),
     ("create", "", "pods/exec"),
     ("patch", GATEWAY, "gateways"),
     ("list", "", "namespaces"),
+    *((verb, "", "nodes") for verb in ("watch", "patch", "delete")),
+    ("patch", "", "nodes/status"),
     ("patch", "", "namespaces"),
     ("list", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),

@@ -7,6 +7,7 @@ import pytest
 
 from sluice.core import differ, naming
 from sluice.core.desired import budget, route, service, workload
+from sluice.core.snapshot import Paths
 from tests.integration.kube import Kube, Object
 from tests.unit.core import builders
 
@@ -23,10 +24,12 @@ DEPLOYMENT: Final = builders.make_model_deployment(
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
         "imagePullSecrets": [{"name": "registry"}],
         "podAnnotations": {"team": "vision"},
+        "routing": {"candidateHeader": {}},
     },
 )
 RUNTIME: Final = builders.make_runtime(
     metrics={"port": 8002},
+    grpc_port=8001,
     containers=[
         builders.make_container(
             startupProbe={
@@ -43,17 +46,27 @@ REVISION: Final = builders.make_revision(deployment=DEPLOYMENT, runtime=RUNTIME)
 OTHER: Final = builders.make_revision(
     deployment=builders.make_model_deployment(namespace=NAMESPACE, uri="s3://models/digits/2")
 )
+
+
+def routes(*weights: tuple[str, int], **paths: Any) -> tuple[Object, ...]:
+    return route.desired_routes(DEPLOYMENT, builders.CONFIG, Paths(weights, **paths), grpc=frozenset({REVISION.name}))
+
+
 CHILDREN: Final[dict[str, Object]] = {
     "ControllerRevision": workload.desired_controller_revision(REVISION, DEPLOYMENT),
     "Deployment": workload.desired_deployment(REVISION, 2, DEPLOYMENT, drain_until=builders.NOW),
     "Service": service.desired_service(REVISION, DEPLOYMENT),
-    "HTTPRoute": route.desired_route(DEPLOYMENT, builders.CONFIG, [(REVISION.name, 1000), (OTHER.name, 0)]),
+    **{
+        manifest["kind"]: manifest
+        for manifest in routes((REVISION.name, 1000), (OTHER.name, 0), mirror=(REVISION.name, 20), header=OTHER.name)
+    },
     "PodDisruptionBudget": budget.desired_budget(DEPLOYMENT),
 }
 CHANGES: Final[dict[str, Object]] = {
     "Deployment": {"spec": {"replicas": 7, "template": {"spec": {"terminationGracePeriodSeconds": 99}}}},
     "Service": {"spec": {"selector": {naming.LABEL_REVISION: "another"}}},
     "HTTPRoute": {"spec": {"hostnames": ["elsewhere.example.com"]}},
+    "GRPCRoute": {"spec": {"hostnames": ["elsewhere.example.com"]}},
     "PodDisruptionBudget": {"spec": {"maxUnavailable": 3}},
 }
 
@@ -113,7 +126,7 @@ def test_what_is_no_longer_wanted_goes(cluster: Kube) -> None:
 
 def test_a_backend_leaves_the_route(cluster: Kube) -> None:
     applied(cluster, differ.stamped(CHILDREN["HTTPRoute"]))
-    wanted = differ.stamped(route.desired_route(DEPLOYMENT, builders.CONFIG, [(REVISION.name, 1000)]))
+    wanted = differ.stamped(routes((REVISION.name, 1000))[0])
     assert differ.needs_apply(wanted, cluster.get(wanted))
     observed = applied(cluster, wanted)
     assert [backend["name"] for backend in observed["spec"]["rules"][0]["backendRefs"]] == [REVISION.name]

@@ -31,7 +31,7 @@ class Node:
         services = {item["metadata"]["name"]: item for item in self.objects("v1", "Service")}
         for name, service in services.items():
             self._publish(name, service)
-        for route in self.objects(ROUTE, "HTTPRoute"):
+        for route in (*self.objects(ROUTE, "HTTPRoute"), *self.objects(ROUTE, "GRPCRoute")):
             self._program(route)
 
     def _run(self, deployment: dict[str, Any]) -> None:

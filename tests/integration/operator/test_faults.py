@@ -17,6 +17,7 @@ from lab.apiserver import ApiServer
 from sluice import errors
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.clock import SystemClock
+from sluice.adapters.devices import FreeDevices
 from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig
 from sluice.core.plan import Apply, Event, Ref, Write
@@ -80,6 +81,8 @@ class Life:
             store=self.store,
             cluster=cluster,
             metrics=NoMetrics(),
+            accelerators=FreeDevices(api),
+            notify=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),
             telemetry=Telemetry(),

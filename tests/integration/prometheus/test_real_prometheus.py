@@ -14,6 +14,9 @@ import pytest
 
 from lab import paths
 from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.analysis import forecast, record, replay
 from sluice.core.analysis.judge import judge, questions
 from sluice.core.analysis.model import Answered, Failed, Judgement, Question
 from tests.unit.core.analysis import gateway
@@ -60,6 +63,15 @@ class Exporter:
                     inside = ",".join(f'{label}="{text}"' for label, text in labels.items())
                     lines.append(f"{dict(key)['__name__']}{{{inside}}} {value}")
         return "\n".join(lines) + "\n"
+
+    def grpc(self, revision: str, *, status: int, times: int) -> None:
+        with self.lock:
+            name = f"envoy_cluster_grpc_{status}"
+            self.gateway.count("a", name, times, envoy_cluster_name=f"shop_{revision}_81")
+            self.gateway.count("a", "envoy_cluster_grpc_0", 0, envoy_cluster_name=f"shop_{gateway.STABLE}_81")
+            for le in gateway.LES:
+                labels = {"envoy_cluster_name": f"shop_{revision}_81", "le": le}
+                self.gateway.count("a", "envoy_cluster_upstream_rq_time_bucket", times, **labels)
 
     def request(self, revision: str, *, code: str, times: int) -> None:
         with self.lock:
@@ -133,6 +145,39 @@ async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, e
     assert seen[-1].rollback_log > seen[-1].rollback_threshold_log
     assert seen[-1].candidate_requests <= 60
     assert boundary == "50"
+
+
+async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:
+    """The thinned day is a subquery, gRPC series are found by their name's pattern, and what is recorded is replayed."""
+    metrics = PrometheusMetrics(prometheus_url)
+    trial = gateway.make_trial(
+        now=time.time(), objectives=(gateway.ERRORS, gateway.LATENCY), scrape_interval_seconds=1.0, steps=(50, 1000)
+    )
+    arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
+    trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + WAIT_SECONDS
+    policy = RolloutPolicySpec(objectives=list(trial.objectives), scrape_interval_seconds=1)
+    found: list[replay.Scrape] = []
+    try:
+        while time.monotonic() < deadline and not (found and found[-1].verdict is Verdict.ROLL_BACK):
+            exporter.request(gateway.STABLE, code="200", times=95)
+            exporter.request(gateway.CANDIDATE, code="503", times=2)
+            exporter.grpc(gateway.CANDIDATE, status=14, times=3)
+            await asyncio.sleep(1)
+            trial = dataclasses.replace(trial, now=time.time())
+            asked = record.questions(trial, seconds=60)
+            answers = await metrics.answer(asked)
+            if all(isinstance(answer, Answered) and answer.series for answer in answers.values()):
+                lines = record.recorded(trial, answers, seconds=60)
+                found = list(replay.replay(replay.parse(lines), policy))
+        trial = dataclasses.replace(trial, now=time.time())
+        told = forecast.forecast(trial, await metrics.answer(forecast.forecast_questions(trial)))
+    finally:
+        metrics.close()
+
+    assert found, "Prometheus never had a sample of every series"
+    assert found[-1].verdict is Verdict.ROLL_BACK
+    assert told.rate == pytest.approx(95, rel=0.5)
+    assert "requests/s; 5 % needs about" in told.message
 
 
 async def test_refused_query_is_a_failure_that_names_it(prometheus_url: str) -> None:

@@ -79,13 +79,14 @@ async def ask(
 
 async def test_raw_samples_of_one_moment(stub: Stub) -> None:
     moments = iter([7.25])
-    other = Question("other", "x", 3600)
-    answers = await ask(f"http://{stub.address}/", UP, other, now=lambda: next(moments))
+    other, thinned = Question("other", "x", 3600), Question("day/other", "x", 86_400, step_seconds=300)
+    answers = await ask(f"http://{stub.address}/", UP, other, thinned, now=lambda: next(moments))
 
-    assert answers == [Answered((Series({"__name__": "up", "job": "envoy"}, ((1.5, 1.0), (4.5, 2e6))),))] * 2
+    assert answers == [Answered((Series({"__name__": "up", "job": "envoy"}, ((1.5, 1.0), (4.5, 2e6))),))] * 3
     assert sorted((q["query"][0], q["time"][0]) for q in stub.queries) == [
         ('up{job="envoy"}[20s]', "7.250"),
         ("x[3600s]", "7.250"),
+        ("x[86400s:300s]", "7.250"),
     ]
 
 

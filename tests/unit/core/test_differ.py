@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.core import differ
 from sluice.core.desired import budget, route, service, workload
+from sluice.core.snapshot import Paths
 from tests.unit.core import builders
 
 DEPLOYMENT = builders.make_model_deployment(model={"credentialsSecretRef": {"name": "models-s3"}})
@@ -19,7 +20,12 @@ MANIFESTS = {
         workload.desired_controller_revision(REVISION, DEPLOYMENT),
         workload.desired_deployment(REVISION, 2, DEPLOYMENT, drain_until=builders.NOW),
         service.desired_service(REVISION, DEPLOYMENT),
-        route.desired_route(DEPLOYMENT, builders.CONFIG, [(REVISION.name, 1000), ("digits-b", 0)]),
+        *route.desired_routes(
+            DEPLOYMENT,
+            builders.CONFIG,
+            Paths(((REVISION.name, 1000), ("digits-b", 0)), mirror=("digits-b", 100)),
+            grpc=frozenset({REVISION.name}),
+        ),
         budget.desired_budget(DEPLOYMENT),
     )
 }

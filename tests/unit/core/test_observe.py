@@ -7,13 +7,15 @@ import pytest
 from sluice.core import observe
 from sluice.core.desired import budget, route, service, workload
 from sluice.core.observe import InvalidSpec
-from sluice.core.snapshot import Problem, Revision, Snapshot, World
+from sluice.core.snapshot import Paths, Problem, Revision, Snapshot, World
 from tests.unit.core import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 STABLE = builders.make_revision(number=1)
 CANDIDATE = builders.make_revision(uri="s3://models/digits/2", number=2)
-HTTP_ROUTE = route.desired_route(DEPLOYMENT, builders.CONFIG, [(STABLE.name, 950), (CANDIDATE.name, 50)])
+(HTTP_ROUTE,) = route.desired_routes(
+    DEPLOYMENT, builders.CONFIG, Paths(((STABLE.name, 950), (CANDIDATE.name, 50))), grpc=frozenset()
+)
 
 
 def snapshot_of(world: World) -> Snapshot:
@@ -106,6 +108,21 @@ def test_a_dual_stack_pod_counts_once() -> None:
     assert observe.ready_endpoints(slices, STABLE.name) == 2
 
 
+def test_endpoints_of_a_service_beside_the_main_one_do_not_count() -> None:
+    apart = builders.make_endpoint_slice(STABLE, ready=3)
+    apart["metadata"]["labels"]["kubernetes.io/service-name"] = f"{STABLE.name}-mirror"
+    owned = [pinned(STABLE), builders.make_endpoint_slice(STABLE, ready=1), apart]
+    (revision,) = snapshot_of(builders.make_world(owned=owned)).revisions
+    assert revision.ready_endpoints == 1
+
+
+def test_the_grpc_port_is_the_pinned_one() -> None:
+    speaking = builders.make_revision(runtime=builders.make_runtime(grpc_port=8001))
+    owned = [pinned(speaking), HTTP_ROUTE]
+    (revision,) = snapshot_of(builders.make_world(owned=owned, runtimes=[])).revisions
+    assert revision.grpc_port == 8001
+
+
 def test_pods_that_are_over_hide_behind_living_ones() -> None:
     over = builders.make_pod(STABLE, index=0, ready=False, status={"phase": "Failed", "reason": "Evicted"})
     alive = builders.make_pod(STABLE, index=1)
@@ -188,6 +205,9 @@ def rival(*, name: str, namespace: str, age: float, hostnames: list[str] | None 
         ([rival(name="a", namespace="x", age=-10)], None),
         ([rival(name="a", namespace="x", age=10, hostnames=["other.example.com"])], None),
         ([rival(name="a", namespace="x", age=10), rival(name="b", namespace="x", age=20)], "x/b"),
+        ([rival(name="a", namespace="x", age=10, hostnames=["preview-digits.ml.models.local"])], "x/a"),
+        ([rival(name="a", namespace="x", age=10, hostnames=["grpc-preview-digits.ml.models.local"])], "x/a"),
+        ([rival(name="a", namespace="x", age=10, hostnames=["preview-grpc-digits.ml.models.local"])], None),
         ([rival(name="z", namespace="aa", age=0)], "aa/z"),
         ([rival(name="a", namespace="zz", age=0)], None),
         ([rival(name="a", namespace="ml", age=0)], "ml/a"),

@@ -10,6 +10,7 @@ from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import Answers, Failed, Question
+from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.naming import LABEL_OWNER
 from sluice.core.plan import Delete, Event, Ref, Write
 from sluice.core.snapshot import Object
@@ -107,6 +108,13 @@ class NoMetrics:
 
     async def answer(self, questions: Sequence[Question]) -> Answers:
         return {question.key: Failed("away") for question in questions}
+
+
+class NoAccelerators:
+    """A cluster whose devices nobody may count."""
+
+    async def devices(self, question: DevicesQuestion) -> Devices | None:
+        return Devices(unknown="not allowed")
 
 
 @dataclass

@@ -10,14 +10,24 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core import decide
+from sluice.core.inquiry import Inquiry
 from sluice.core.naming import LABEL_OWNER
+from sluice.core.notify import Notice
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Ref, Write
 from sluice.core.snapshot import Object
 from sluice.shell.reconcile import CONFIRM_SECONDS, FAILED_SECONDS, QUIET_PASSES, UNEXPECTED_SECONDS, Lead, Reconciler
 from sluice.shell.store import Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
-from tests.unit.shell.builders import FakeClock, FakeCluster, NoMetrics, make_model, make_object, make_store
+from tests.unit.shell.builders import (
+    FakeClock,
+    FakeCluster,
+    NoAccelerators,
+    NoMetrics,
+    make_model,
+    make_object,
+    make_store,
+)
 
 KEY = Key("team", "digits")
 META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}}
@@ -54,8 +64,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
                 raise plan
             return plan
 
-        monkeypatch.setattr(decide, "questions", lambda _: ())
+        monkeypatch.setattr(decide, "questions", lambda _: Inquiry())
         monkeypatch.setattr(decide, "decide", decided)
+        told: list[Notice] = []
         store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
         known = model or make_model()
         store.put(known)
@@ -64,6 +75,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
             store=store,
             cluster=fake,
             metrics=NoMetrics(),
+            accelerators=NoAccelerators(),
+            notify=told.extend,
             clock=FakeClock(),
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
             telemetry=telemetry,

@@ -79,6 +79,20 @@ async def test_the_gateway_api_may_be_absent_and_appear_later() -> None:
     assert Woken(spread=True) in woken
 
 
+async def test_grpc_routes_may_be_absent_alone() -> None:
+    store = make_store()
+    store.put(make_model())
+    relister = make_relister(
+        FakeLists({"GRPCRoute": errors.Missing("404"), "ModelDeployment": [make_model()]}), store, []
+    )
+    await relister.refresh()
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert (world.gateway_api, world.grpc_api) == (True, False)
+    assert relister.usable == {resource.kind for resource in WATCHED} - {"GRPCRoute"}
+    assert relister.problem is None
+
+
 async def test_an_absent_crd_of_our_own_is_a_problem() -> None:
     relister = make_relister(FakeLists({"ModelRollout": errors.Missing("404")}), make_store(), [])
     await relister.refresh()

@@ -111,6 +111,12 @@ def test_models_with_the_same_host_name_know_and_wake_each_other() -> None:
     assert world.rivals == ()
 
 
+def test_the_host_name_of_a_preview_has_rivals_too() -> None:
+    store = make_store()
+    store.put(make_model("a", hostnames=["x.test"]))
+    assert store.put(make_model("b", hostnames=["preview-x.test"])) == woken("a", "b")
+
+
 def test_the_default_host_name_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a"))

@@ -1,9 +1,15 @@
-"""How each supported gateway names its series: one preset, one file."""
+"""How each supported gateway names its series: one preset, one file. What was tried on which: docs/gateways.md."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from sluice.adapters.gateways.contour import CONTOUR
+from sluice.adapters.gateways.envoy_gateway import ENVOY_GATEWAY
+from sluice.adapters.gateways.istio import ISTIO
+from sluice.adapters.gateways.nginx_gateway_fabric import NGINX_GATEWAY_FABRIC
+from sluice.adapters.gateways.traefik import TRAEFIK
 from sluice.core.analysis.model import GatewayPreset
 
-PRESETS: Final[Mapping[str, GatewayPreset]] = {preset.name: preset for preset in (CONTOUR,)}
+PRESETS: Final[Mapping[str, GatewayPreset]] = {
+    preset.name: preset for preset in (CONTOUR, ENVOY_GATEWAY, ISTIO, NGINX_GATEWAY_FABRIC, TRAEFIK)
+}

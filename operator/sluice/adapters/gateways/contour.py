@@ -15,4 +15,9 @@ CONTOUR: Final = GatewayPreset(
     freshness="envoy_server_live",
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
+    # `percent` passes the schema and is then ignored: every request is copied.
+    mirror_percent=False,
+    # Contour puts Envoy's gRPC statistics on every listener: one counter for each grpc-status, named by it.
+    grpc_requests='{__name__=~"envoy_cluster_grpc_[0-9]+",envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"}',
+    grpc_latency_bucket='envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"}',
 )

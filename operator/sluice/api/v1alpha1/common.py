@@ -11,6 +11,26 @@ from sluice.api.cel import Cel
 
 class Strategy(StrEnum):
     CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
+    AB_TEST = "ABTest"
+    SHADOW = "Shadow"
+    RECREATE = "Recreate"
+
+
+class CapacityMode(StrEnum):
+    """Where the pods of a candidate come from."""
+
+    AUTO = "Auto"
+    SURGE = "Surge"
+    SHRINK_STABLE = "ShrinkStable"
+    RECREATE = "Recreate"
+
+
+class Goal(StrEnum):
+    """Whether fewer or more of the counted events are better."""
+
+    LOWER = "Lower"
+    HIGHER = "Higher"
 
 
 class OnDeadline(StrEnum):
@@ -50,10 +70,26 @@ class FailureRatio(ApiModel):
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "self.source == 'Query' ? (has(self.total) && has(self.failures) && !has(self.events)) : "
-            "(!has(self.total) && !has(self.failures) && has(self.events))",
-            message="source Query needs total and failures (and no events); source Gateway needs events "
-            "(and neither total nor failures)",
+            "self.source == 'Query' ? (has(self.total) && !has(self.events)) : "
+            "(!has(self.total) && !has(self.failures) && !has(self.successes) && has(self.events))",
+            message="source Query needs total and failures or successes (and no events); source Gateway needs events "
+            "(and none of total, failures and successes)",
+        ),
+        Cel(
+            "self.source == 'Gateway' ? self.goal == 'Lower' : "
+            "(self.goal == 'Higher' ? has(self.successes) && !has(self.failures) : "
+            "has(self.failures) && !has(self.successes))",
+            message="goal Lower counts failures; goal Higher counts successes and needs source Query",
+        ),
+        Cel(
+            "self.goal == 'Lower' || (has(self.relativeTolerance) && !has(self.maximum) && !has(self.ignoreBelow))",
+            message="goal Higher is judged relative to the stable version: give relativeTolerance, and neither maximum "
+            "nor ignoreBelow",
+        ),
+        Cel(
+            "self.goal == 'Lower' || !has(self.relativeTolerance) "
+            "|| double(self.relativeTolerance.replace('%', '')) < 50.0",
+            message="relativeTolerance must be below 50% with goal Higher: twice as much less would be nothing at all",
         ),
         Cel(
             "has(self.maximum) || has(self.ignoreBelow) || has(self.relativeTolerance)",
@@ -69,12 +105,17 @@ class FailureRatio(ApiModel):
     source: Source = Source.GATEWAY
     """Where the counters come from: the gateway's own series (Gateway) or your series selectors (Query)."""
     events: Events | None = None
-    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made) or ClientErrors (4xx)."""
+    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made, or the grpc-status of a server's
+    failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake)."""
+    goal: Goal = Goal.LOWER
+    """Lower: `failures` should be few. Higher: `successes` (clicks, purchases, correct answers) should be many."""
     total: Selector | None = None
     """Selector of the raw counter of all requests; `{{revision}}`, `{{namespace}}` and `{{name}}` are filled in, such as
     `feedback_total{revision="{{revision}}"}`."""
     failures: Selector | None = None
     """Selector of the raw counter of failures; must count a part of what `total` counts."""
+    successes: Selector | None = None
+    """Selector of the raw counter of successes, with goal Higher; must count a part of what `total` counts."""
     maximum: PositivePercent | None = None
     """The highest acceptable failure ratio."""
     ignore_below: PositivePercent | None = None
@@ -118,7 +159,7 @@ class Objective(ApiModel):
             message="give exactly one of failureRatio and latency",
         ),
         Cel(
-            "!has(self.failureRatio) || !self.required "
+            "!has(self.failureRatio) || !self.required || self.failureRatio.goal == 'Higher' "
             "|| has(self.failureRatio.maximum) || has(self.failureRatio.ignoreBelow)",
             message="a required failureRatio needs maximum or ignoreBelow: with relativeTolerance alone "
             "nothing can be proven when no failure happens; add one of them or say required: false",
@@ -140,6 +181,10 @@ class CanaryStep(ApiModel):
 
     weight: Annotated[int, Field(ge=1, le=100)]
     """The candidate's share of the traffic in percent; 100 begins the bake."""
+    pause: bool = False
+    """Whether a person must let it go on from here: `kubectl sluice resume`."""
+    minimum_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
+    """The step lasts at least this long, whatever has been proven."""
 
 
 Steps = Annotated[

@@ -1,12 +1,13 @@
 """ModelDeployment: which model version should serve."""
 
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Quantity, Time
 from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import Conditions, Objectives, OnDeadline, Steps, Strategy
+from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
 
 SUPPORTED_SCHEMES: Final = ("s3",)
 
@@ -86,6 +87,52 @@ class Resources(ApiModel):
     """What it may use at most, such as memory: 2Gi."""
 
 
+class Accelerator(ApiModel):
+    """Devices for every pod."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel("has(self.profile) != has(self.resource)", message="give exactly one of profile and resource"),
+    )
+
+    profile: Name | None = None
+    """A profile of the operator's configuration: resource, nodes, tolerations and runtime class."""
+    resource: Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9.-]+/[-A-Za-z0-9_.]+$")] | None = None
+    """The resource itself, such as nvidia.com/gpu or nvidia.com/mig-1g.10gb."""
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    """Devices for each pod."""
+
+
+class ScalingMetric(StrEnum):
+    CPU = "CPU"
+    MEMORY = "Memory"
+
+
+class ScalingTarget(ApiModel):
+    """What the HorizontalPodAutoscaler holds."""
+
+    metric: ScalingMetric = ScalingMetric.CPU
+    """The resource whose use is measured."""
+    utilization_percent: Annotated[int, Field(ge=1, le=500)] = 70
+    """Mean use over the pods, in percent of their requests."""
+
+
+class Autoscaling(ApiModel):
+    """Replicas by load, with a HorizontalPodAutoscaler for each serving revision."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.minimumReplicas <= self.maximumReplicas", message="minimumReplicas must not be above maximumReplicas"
+        ),
+    )
+
+    minimum_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """The fewest pods."""
+    maximum_replicas: Annotated[int, Field(ge=1, le=1000)]
+    """The most pods."""
+    target: ScalingTarget = ScalingTarget()
+    """The use that is aimed at."""
+
+
 class GatewayRef(ApiModel):
     """A reference to a Gateway."""
 
@@ -93,6 +140,18 @@ class GatewayRef(ApiModel):
     """The Gateway's name."""
     namespace: Name
     """The Gateway's namespace."""
+
+
+HeaderName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
+
+
+class CandidateHeader(ApiModel):
+    """A request header by which testers reach the candidate on purpose."""
+
+    name: HeaderName = "x-sluice-candidate"
+    """The header."""
+    value: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[ -~]+$")] = "always"
+    """Its exact value."""
 
 
 class Routing(ApiModel):
@@ -107,6 +166,8 @@ class Routing(ApiModel):
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
     """After this long the gateway answers 504."""
+    candidate_header: CandidateHeader | None = None
+    """Requests with this header go to the candidate while a release runs; they are counted apart."""
 
 
 class Canary(ApiModel):
@@ -116,8 +177,126 @@ class Canary(ApiModel):
     """Increasing weights that end with 100."""
 
 
+class BlueGreen(ApiModel):
+    """Settings of the BlueGreen strategy: a full second set, one flip, and an instant way back."""
+
+    preview_seconds: Annotated[int, Field(ge=0, le=604_800)] = 300
+    """How long the new version is at least reachable under its preview host name before the flip."""
+    automatic_promotion: bool = True
+    """Whether the flip comes by itself; otherwise a person says so: `kubectl sluice resume`."""
+
+
+class Shadow(ApiModel):
+    """Mirrored traffic, whose answers no user sees; before Canary and BlueGreen it is the first stage."""
+
+    percent: Annotated[int, Field(ge=1, le=100)] = 100
+    """The share of requests that is mirrored; less than 100 only where the gateway can."""
+    minimum_requests: Annotated[int, Field(ge=0, le=10_000_000)] = 500
+    """Mirrored requests that must at least be seen."""
+
+
+class Arm(ApiModel):
+    """One version beside the stable one in an A/B test."""
+
+    name: Name
+    """Its name in status and reports."""
+    weight: Annotated[int, Field(ge=1, le=99)]
+    """Its share of the users in percent; the stable version has the rest."""
+    model: "ArmModel"
+    """What differs from spec.model."""
+
+
+class ArmModel(ApiModel):
+    """The fields of spec.model that an arm replaces."""
+
+    uri: Uri
+    """Where the arm's model is."""
+    version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """A label for people."""
+
+
+class AssignmentType(StrEnum):
+    COOKIE = "Cookie"
+    HEADER = "Header"
+
+
+class Assignment(ApiModel):
+    """How a user keeps his arm."""
+
+    type: AssignmentType = AssignmentType.COOKIE
+    """Cookie: the gateway's first choice is kept in a cookie. Header: the arm follows from the last two letters or digits
+    of a header that identifies the user."""
+    name: HeaderName = "sluice-arm"
+    """The cookie or the header."""
+
+
+class OnWinner(StrEnum):
+    REPORT = "Report"
+    PROMOTE = "Promote"
+
+
+class ABTest(ApiModel):
+    """Settings of the ABTest strategy: spec.model is the control."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.arms.map(arm, arm.weight).sum() < 100",
+            message="the weights of all arms must leave a share for the stable version",
+            field_path=".arms",
+        ),
+    )
+
+    arms: Annotated[
+        list[Arm],
+        Field(
+            min_length=1,
+            max_length=5,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """The versions to compare with the stable one."""
+    assignment: Assignment = Assignment()
+    """How a user keeps his arm."""
+    metric: Name
+    """The objective that decides; a failureRatio with source Query that counts users."""
+    maximum_seconds: Annotated[int, Field(ge=60, le=7_776_000)] = 1_209_600
+    """The test ends after this long, with or without a winner."""
+    on_winner: OnWinner = OnWinner.REPORT
+    """Report: say who won and serve on as before. Promote: release the winner."""
+
+
 class Rollout(ApiModel):
     """How a change is released; what is left out comes from the RolloutPolicy."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "(has(self.strategy) && self.strategy == 'ABTest') == has(self.abTest)",
+            message="strategy ABTest and abTest go together",
+            field_path=".abTest",
+        ),
+        Cel(
+            "!has(self.blueGreen) || (has(self.strategy) && self.strategy == 'BlueGreen')",
+            message="blueGreen needs strategy BlueGreen",
+            field_path=".blueGreen",
+        ),
+        Cel(
+            "!has(self.canary) || !has(self.strategy) || self.strategy == 'Canary'",
+            message="canary needs strategy Canary",
+            field_path=".canary",
+        ),
+        Cel(
+            "!has(self.shadow) || !has(self.strategy) || self.strategy in ['Shadow', 'Canary', 'BlueGreen']",
+            message="shadow needs strategy Shadow, or is the first stage of Canary or BlueGreen",
+            field_path=".shadow",
+        ),
+        Cel(
+            "!has(self.capacity) || self.capacity != 'ShrinkStable' "
+            "|| ((!has(self.strategy) || self.strategy == 'Canary') && !has(self.shadow))",
+            message="capacity ShrinkStable needs strategy Canary without shadow: previews, mirrored requests and arms need "
+            "pods beside all of the stable version's",
+            field_path=".capacity",
+        ),
+    )
 
     policy_ref: LocalObjectRef | None = None
     """The RolloutPolicy; default: the one named default."""
@@ -125,6 +304,16 @@ class Rollout(ApiModel):
     """The way of releasing."""
     canary: Canary | None = None
     """Settings of the Canary strategy."""
+    blue_green: BlueGreen | None = None
+    """Settings of the BlueGreen strategy."""
+    shadow: Shadow | None = None
+    """Settings of the Shadow strategy, or of the first stage of Canary and BlueGreen."""
+    ab_test: Annotated[ABTest | None, Field(alias="abTest")] = None
+    """Settings of the ABTest strategy."""
+    capacity: CapacityMode = CapacityMode.AUTO
+    """Where the candidate's pods come from. Surge: beside stable. ShrinkStable: one pod at a time from stable, where its
+    share of the traffic allows. Recreate: stable goes first, with downtime. Auto: Surge where there is room, otherwise
+    ShrinkStable."""
     objectives: Objectives | None = None
     """Objectives that replace the policy's."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
@@ -144,6 +333,10 @@ class ModelDeploymentSpec(ApiModel):
     """Choice and overrides of the model server."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many pods serve the stable version."""
+    autoscaling: Autoscaling | None = None
+    """Replicas by load; `replicas` then only says how many there are at first."""
+    accelerator: Accelerator | None = None
+    """Devices for every pod."""
     resources: Resources | None = None
     """Compute resources of the model server."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
@@ -223,6 +416,8 @@ class ModelDeploymentStatus(ApiModel):
     """The model's address."""
     stable: RevisionStatus | None = None
     candidate: RevisionStatus | None = None
+    arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=list)
+    """The versions beside stable in an A/B test."""
     rollout: RolloutSummary | None = None
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
     conditions: Conditions = Field(default_factory=list)

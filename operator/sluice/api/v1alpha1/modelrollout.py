@@ -5,8 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, Probability, Time
-from sluice.api.v1alpha1.common import Objectives, OnDeadline, Steps, Strategy
+from sluice.api.base import ApiModel, Name, ObjectMeta, Probability, Time
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1.common import CapacityMode, Objectives, OnDeadline, Strategy
+from sluice.api.v1alpha1.modeldeployment import Assignment, OnWinner
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 
 
@@ -14,10 +16,12 @@ class Action(StrEnum):
     """What a person may ask of a rollout."""
 
     PROMOTE = "Promote"
+    SKIP_STEP = "SkipStep"
     ABORT = "Abort"
     PAUSE = "Pause"
     RESUME = "Resume"
     RETRY = "Retry"
+    ROLL_BACK = "Rollback"
 
 
 class Outcome(StrEnum):
@@ -27,6 +31,8 @@ class Outcome(StrEnum):
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"
+    INCONCLUSIVE = "Inconclusive"
+    """An A/B test that ended without a separation, or whose winner was to be reported only."""
 
 
 class Verdict(StrEnum):
@@ -41,8 +47,14 @@ class Verdict(StrEnum):
 class Intent(ApiModel):
     """What a person asks for; the only part of the spec that changes."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel("!has(self.toRevision) || self.action == 'Rollback'", message="toRevision needs action Rollback"),
+    )
+
     action: Action
-    """What to do: Promote, Abort, Pause, Resume or Retry."""
+    """What to do: Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback."""
+    to_revision: Annotated[str, Field(max_length=63)] | None = None
+    """With Rollback: the revision to go back to; default the one that served before."""
     requested_by: Annotated[str, Field(max_length=256)]
     """The user who asks; the admission policy compares it with the authenticated user."""
     request_time: Time
@@ -62,6 +74,54 @@ class ReleaseEnd(ApiModel):
     """Where the model is."""
     model_version: Annotated[str, Field(max_length=63)] | None = None
     """The label model.version, where given."""
+
+
+class RolloutStep(ApiModel):
+    """One step: how much of the traffic the candidate sees, and what must hold before the next."""
+
+    weight: Annotated[int, Field(ge=0, le=100)] = 0
+    """The candidate's share of the users' requests in percent; 100 begins the bake."""
+    mirror_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """The share of requests that it gets a copy of; no user sees the answers."""
+    preview: bool = False
+    """Whether it is reachable under its preview host name."""
+    pause: bool = False
+    """Whether a person must let the release go on."""
+    minimum_seconds: int = 0
+    """The step lasts at least this long."""
+    minimum_requests: int = 0
+    """The candidate must have answered at least so many requests in it."""
+
+    @property
+    def permille(self) -> int:
+        """The weight as the route has it."""
+        return self.weight * 10
+
+
+class RolloutArm(ApiModel):
+    """One arm of an A/B test."""
+
+    name: Name
+    """Its name in the test."""
+    weight: int
+    """Its share of the users in percent."""
+    end: ReleaseEnd = Field(alias="to")
+    """Its version."""
+
+
+class ABTestRules(ApiModel):
+    """The rules of an A/B test, as they were when it began."""
+
+    arms: Annotated[list[RolloutArm], Field(min_length=1, max_length=5)]
+    """The versions beside the stable one."""
+    assignment: Assignment
+    """How a user keeps his arm."""
+    metric: Name
+    """The objective that decides."""
+    maximum_seconds: int
+    """The test ends after this long."""
+    on_winner: OnWinner
+    """What follows when an arm is proven better."""
 
 
 class ModelRolloutSpec(ApiModel):
@@ -85,8 +145,23 @@ class ModelRolloutSpec(ApiModel):
     """The RolloutPolicy that the rules came from."""
     base_replicas: Annotated[int, Field(ge=1)] = 1
     """Replicas of the stable version when the rollout began."""
-    steps: Steps
-    """Increasing weights that end with 100."""
+    steps: Annotated[list[RolloutStep], Field(max_length=24)]
+    """What the candidate sees, step by step; the last one has weight 100. Empty in an A/B test."""
+    ab_test: Annotated[ABTestRules | None, Field(alias="abTest")] = None
+    """The rules of an A/B test."""
+    capacity: CapacityMode = CapacityMode.AUTO
+    """Where the candidate's pods come from."""
+    maximum_requests_at_risk: int = 0
+    """Where one scrape at the first weight would expose more than half of it, a smaller step is put before; 0: never."""
+    requested_input_hash: Annotated[str, Field(max_length=63)] | None = None
+    """What the ModelDeployment asked for when it began, where that is not the version that is released: a roll-back by
+    a person, or an A/B test."""
+    rollback: bool = False
+    """Whether a person asked for a version that served before."""
+    analysed: bool = True
+    """False on the way back to a version that served recently: no evidence is waited for."""
+    start_step: Annotated[int, Field(ge=1)] = 1
+    """The step to begin with; a retry begins with the one that failed."""
     objectives: Objectives
     """What must stay good."""
     false_rollback_probability: Probability
@@ -121,7 +196,10 @@ class ObservedIntent(ApiModel):
 class StepRecord(ApiModel):
     """One step that was entered."""
 
-    weight: int
+    permille: int
+    """The candidate's weight as the route has it."""
+    mirror_percent: int = 0
+    preview: bool = False
     start_time: Time
     end_time: Time | None = None
     candidate_requests: int = 0
@@ -164,6 +242,39 @@ class ObjectiveStatus(ApiModel):
     message: str = ""
 
 
+class PlannedStep(ApiModel):
+    """What a step is expected to need, from what the stable version showed before the release."""
+
+    permille: int
+    requests_needed: int | None = None
+    """Candidate requests; absent where the step cannot be decided by evidence."""
+    seconds: int | None = None
+    """At the stable version's rate; absent where it had no traffic."""
+
+
+class ArmStatus(ApiModel):
+    """How one arm of an A/B test does."""
+
+    name: str
+    revision: str
+    ended: bool = False
+    """Taken out of the test; its users went back to the stable version."""
+    reason: str = ""
+    message: str = ""
+    ratio: str | None = None
+    """Its metric over the stable version's."""
+    ratio_low: str | None = None
+    """Confidence sequence: holds at every moment at once."""
+    ratio_high: str | None = None
+    verdict: str = ""
+    """Better, Worse, or empty while nothing separates it from the stable version."""
+    unready_since: Time | None = None
+    ready_time: Time | None = None
+    objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
+    state: Annotated[str, Field(max_length=32_768)] | None = None
+    """The judge's compact accumulators (JSON); not for people."""
+
+
 class TimelineEntry(ApiModel):
     """One thing that happened."""
 
@@ -184,8 +295,16 @@ class ModelRolloutStatus(ApiModel):
     end_time: Time | None = None
     step: int = 0
     """Index of the current step from 1; 0 before any weight."""
+    permille: int = 0
+    """The candidate's weight that is wanted now, as the route has it."""
     weight: int = 0
-    """The candidate's weight that is wanted now, in percent."""
+    """The same in percent, rounded up, for people."""
+    lead_permille: int | None = None
+    """The weight of a smaller step before the first, from maximumRequestsAtRisk."""
+    plan: Annotated[list[PlannedStep], Field(max_length=25)] = Field(default_factory=list)
+    """What every step is expected to need, from before the release began."""
+    resumed_step: int = 0
+    """The step with pause: true that a person has let go on."""
     paused: bool = False
     ready_time: Time | None = None
     """When the candidate first had a ready endpoint."""
@@ -199,6 +318,14 @@ class ModelRolloutStatus(ApiModel):
     """Since when nothing can be measured."""
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
+    replaced_pod: str | None = None
+    """The one pod that was replaced instead of rolling back."""
+    split_mismatch_since: Time | None = None
+    """Since when the requests have not been split as the route says; the route was written once more then."""
+    winner: str | None = None
+    """The revision of the arm that is promoted."""
+    arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=list)
+    """The arms of an A/B test."""
     withdrawn: bool = False
     """Whether the user asked for another version after this one had failed; asking for it again is a new try."""
     requests_needed: int | None = None

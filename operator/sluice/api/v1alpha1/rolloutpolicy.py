@@ -1,10 +1,12 @@
 """RolloutPolicy: what "good" means here, and how sure one must be."""
 
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, ObjectMeta, Probability
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time
+from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Objective, Objectives, OnDeadline, Steps
 
 
@@ -17,6 +19,81 @@ class InitialDispersion(ApiModel):
     """For latencies, which cluster more."""
 
 
+class Day(StrEnum):
+    MONDAY = "Mon"
+    TUESDAY = "Tue"
+    WEDNESDAY = "Wed"
+    THURSDAY = "Thu"
+    FRIDAY = "Fri"
+    SATURDAY = "Sat"
+    SUNDAY = "Sun"
+
+
+class FreezeWindow(ApiModel):
+    """A time in which no release begins and none goes a step further; roll-backs are always allowed."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "(has(self.startTime) && has(self.durationMinutes) && !has(self.from) && !has(self.until)) || "
+            "(has(self.from) && has(self.until) && !has(self.startTime) && !has(self.durationMinutes) "
+            "&& !has(self.days))",
+            message="give startTime and durationMinutes (with days, to limit it), or from and until",
+        ),
+        Cel(
+            "!has(self.from) || !has(self.until) || timestamp(self.from) < timestamp(self.until)",
+            message="from must be before until",
+        ),
+    )
+
+    name: Name
+    """Its name in messages."""
+    days: Annotated[list[Day], Field(max_length=7, json_schema_extra={"x-kubernetes-list-type": "set"})] | None = None
+    """The days on which it begins; default every day."""
+    start_time: Annotated[str, Field(max_length=5, pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] | None = None
+    """When it begins, as HH:MM."""
+    duration_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
+    """How long it lasts; may reach into the following days."""
+    time_zone: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "UTC"
+    """The time zone of `startTime`, such as Europe/Berlin."""
+    start: Time | None = Field(default=None, alias="from")
+    """The first moment of a single window."""
+    until: Time | None = None
+    """The first moment after it."""
+
+
+class NotificationFormat(StrEnum):
+    CLOUD_EVENTS = "CloudEvents"
+    SLACK = "Slack"
+
+
+class SecretKeyRef(ApiModel):
+    """A key of a Secret in the operator's own namespace."""
+
+    name: ObjectName
+    """The Secret."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = "url"
+    """The key that holds the URL."""
+
+
+class Notification(ApiModel):
+    """An HTTP endpoint that learns of releases; it never delays a decision."""
+
+    name: Name
+    """Its name in logs and metrics."""
+    format: NotificationFormat = NotificationFormat.CLOUD_EVENTS
+    """CloudEvents (structured JSON), or the body that Slack's incoming webhooks take."""
+    url_secret_ref: SecretKeyRef
+    """The Secret in the operator's namespace with the URL, which is a credential for most receivers."""
+    events: (
+        Annotated[
+            list[Annotated[str, Field(max_length=64)]],
+            Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        ]
+        | None
+    ) = None
+    """The reasons of the events to send, such as Promoted and RolledBack; default all."""
+
+
 class RolloutPolicySpec(ApiModel):
     """Error budgets, steps and objectives of releases."""
 
@@ -26,6 +103,9 @@ class RolloutPolicySpec(ApiModel):
     """The chance, at each step, that a version at the edge of what is tolerated advances."""
     steps: Steps = Field(default=[CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
+    maximum_requests_at_risk: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    """How many candidate requests may be lost before the first evidence is seen: where one scrape at the first weight
+    would expose more than half of it, a smaller step is put before. 0: no such step."""
     objectives: Objectives = Field(
         default=[
             Objective(
@@ -51,6 +131,22 @@ class RolloutPolicySpec(ApiModel):
     """How long the old version stays warm and the objectives armed after 100 %."""
     initial_dispersion: InitialDispersion = InitialDispersion()
     """Assumed overdispersion without history."""
+    freeze_windows: Annotated[
+        list[FreezeWindow],
+        Field(
+            max_length=32,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Times in which no release begins or goes a step further."""
+    notifications: Annotated[
+        list[Notification],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Who is told of releases."""
 
 
 class RolloutPolicy(ApiModel):

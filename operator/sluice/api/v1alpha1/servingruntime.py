@@ -18,6 +18,7 @@ class ModelLayout(StrEnum):
 
 class Protocol(StrEnum):
     V2 = "V2"
+    GRPC_V2 = "GRPCV2"
 
 
 class RuntimeFormat(ApiModel):
@@ -78,6 +79,8 @@ class ServingRuntimeSpec(ApiModel):
     """How the downloader lays the files out below {{model.path}}."""
     port: Annotated[int, Field(ge=1, le=65_535)]
     """The container port that answers HTTP requests."""
+    grpc_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The container port that answers gRPC requests (HTTP/2 without TLS); none: the server speaks no gRPC."""
     containers: Annotated[
         list[Container],
         Field(
@@ -86,7 +89,8 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}} and {{revision}} are filled in;
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}} and
+    {{accelerator.count}} are filled in;
     other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     drain: Drain = Drain()
     """How the server is stopped."""

@@ -1,31 +1,35 @@
 """Ticks into the accumulators of one objective: counts, e-processes, dispersion."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from sluice.api.v1alpha1.common import Events, Objective
-from sluice.core.analysis import objectives, questions, series
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.analysis import columns, objectives, pods, separation, series
 from sluice.core.analysis.objectives import Role, Rules
 from sluice.core.analysis.state import NO_COUNTS, ObjectiveState
-from sluice.stats import dispersion, eprocess, evidence, intervals
-
-_CODE_CLASS = {Events.SERVER_ERRORS: "5", Events.CLIENT_ERRORS: "4"}
+from sluice.stats import combine, dispersion, eprocess, evidence, intervals
 
 
-def feed_of(objective: Objective) -> str:
-    """The feed that an objective counts in."""
-    if objective.latency is not None:
-        return questions.LATENCY
-    return questions.REQUESTS if questions.query_ratio(objective) is None else questions.query_feed(objective.name)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Phase:
+    """What an objective may learn from the ticks of this look."""
+
+    baking: bool = False
+    """Only the bake's own test goes on; the rest keeps its evidence."""
+    judged: bool = True
+    """False: only counted, as what cannot be judged on copies."""
+    metric: bool = False
+    """It separates the arms of an A/B test, whose guards are the other objectives."""
 
 
 def counts(objective: Objective, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
     """Requests and events of both arms. boundary: the latency boundary whose excess is an event."""
-    by_arm: list[float] = []
-    for arm in (questions.CANDIDATE, questions.STABLE):
-        columns = {column: amount for (side, column), amount in increments.items() if side == arm}
-        by_arm.extend(_requests_and_events(objective, columns, boundary))
-    return evidence.Counts(*by_arm)
+    return columns.counts(
+        objective,
+        columns.of_arm(increments, columns.CANDIDATE),
+        columns.of_arm(increments, columns.STABLE),
+        boundary,
+    )
 
 
 def rules(objective: Objective, state: ObjectiveState) -> Rules:
@@ -41,47 +45,72 @@ def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProces
     found = {}
     for term in tests.terms:
         stored = state.processes.get(term.key)
-        if stored is None:
-            continue
-        try:
-            found[term.key] = eprocess.restore(term.test, stored)
-        except ValueError:
-            found[term.key] = eprocess.start(term.test)
+        if stored is not None:
+            found[term.key] = state.running.get(term.key) or _restored(term.test, stored)
     return found
 
 
-def observe(
-    objective: Objective, state: ObjectiveState, ticks: Sequence[series.Tick], *, baking: bool
-) -> ObjectiveState:
-    """The accumulators after more ticks. In the bake only the bake's own test goes on; the rest keeps its evidence."""
-    if not ticks or awaits_boundary(objective, state):
-        return state
+def _restored(test: evidence.SequentialTest, stored: Mapping[str, object]) -> eprocess.EProcess:
+    try:
+        return eprocess.restore(test, stored)
+    except ValueError:
+        return eprocess.start(test)
+
+
+def evidence_of(objective: Objective, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
+    """Log-evidence against the candidate, and for it in this step."""
     tests = rules(objective, state)
     running = processes(tests, state)
+    against = combine.ObjectiveEvidence(
+        rollback=objectives.role_log(tests, running, Role.ROLLBACK),
+        hard=objectives.role_log(tests, running, Role.HARD),
+        bake=objectives.role_log(tests, running, Role.BAKE),
+    )
+    return against, objectives.role_log(tests, running, Role.ADVANCE)
+
+
+def observe(objective: Objective, state: ObjectiveState, ticks: Sequence[series.Tick], phase: Phase) -> ObjectiveState:
+    """The accumulators after more ticks."""
+    if not ticks or awaits_boundary(objective, state):
+        return state
     total, step, start, end = state.total, state.step, state.step_start, state.step_end
+    shown = []
     for tick in ticks:
         total += counts(objective, tick.seen, state.boundary)
-        if tick.evidence is None:
+        if tick.evidence is None or not phase.judged:
             continue
-        seen = counts(objective, tick.evidence, state.boundary)
-        step += seen
+        shown.append(tick.evidence)
+        step += counts(objective, tick.evidence, state.boundary)
         start, end = tick.time if start is None else start, tick.time
-        for term in tests.terms:
-            if (term.role is Role.BAKE) is not baking:
-                continue
-            counted = seen if term.boundary is None else counts(objective, tick.evidence, term.boundary)
-            process = running.get(term.key) or eprocess.start(term.test)
-            after = process.observe(counted, dispersion=state.dispersion)
+    counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
+    if phase.metric:
+        each = [counts(objective, increments, state.boundary) for increments in shown]
+        sequence = separation.observed(state.sequence, each, dispersion=state.dispersion)
+        return dataclasses.replace(counted, sequence=sequence)
+    counted = pods.observed(objective, counted, [tick.seen for tick in ticks])
+    return _with_evidence(objective, counted, shown, baking=phase.baking)
+
+
+def _with_evidence(
+    objective: Objective, state: ObjectiveState, shown: Iterable[Mapping[series.Column, float]], *, baking: bool
+) -> ObjectiveState:
+    """Every e-process one scrape further for each of the increments."""
+    tests = rules(objective, state)
+    terms = [term for term in tests.terms if (term.role is Role.BAKE) is baking]
+    running = processes(tests, state)
+    moved: dict[str, eprocess.EProcess] = {}
+    for increments in shown:
+        candidate = columns.of_arm(increments, columns.CANDIDATE)
+        stable = columns.of_arm(increments, columns.STABLE)
+        judged = columns.counts(objective, candidate, stable, state.boundary)
+        for term in terms:
+            seen = judged if term.boundary is None else columns.counts(objective, candidate, stable, term.boundary)
+            process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
+            after = process.observe(seen, dispersion=state.dispersion)
             if after is not process:
-                running[term.key] = after
-    return dataclasses.replace(
-        state,
-        total=total,
-        step=step,
-        step_start=start,
-        step_end=end,
-        processes={**state.processes, **{key: process.to_state() for key, process in running.items()}},
-    )
+                moved[term.key] = after
+    kept = {key: state.processes[key] for key in running} | {key: process.to_state() for key, process in moved.items()}
+    return dataclasses.replace(state, processes=kept, running={**running, **moved})
 
 
 def awaits_boundary(objective: Objective, state: ObjectiveState) -> bool:
@@ -98,7 +127,7 @@ def with_boundary(
     totals: dict[str, float] = {}
     for track in samples.tracks:
         arm, column = track.column
-        if track.points and (arm == questions.STABLE or objective.latency.maximum_millis is not None):
+        if track.points and (arm == columns.STABLE or objective.latency.maximum_millis is not None):
             totals[column] = totals.get(column, 0.0) + track.points[-1][1]
     boundary = objectives.judged_boundary(objective.latency, totals)
     if boundary is None:
@@ -108,46 +137,43 @@ def with_boundary(
 
 
 def with_dispersion(
-    objective: Objective, state: ObjectiveState, history: Sequence[series.Tick], *, initial_percent: int
+    objective: Objective, state: ObjectiveState, *histories: Sequence[series.Tick], initial_percent: int
 ) -> ObjectiveState:
-    """phi from the stable version's history, frozen for the rollout."""
+    """phi from the first of the stable version's histories that can tell it, frozen for the rollout."""
     initial = initial_percent / 100
     if awaits_boundary(objective, state):
         return dataclasses.replace(state, dispersion=initial)
-    stable = [counts(objective, tick.seen, state.boundary) for tick in history]
-    halves = dispersion.alternate_scrapes([(c.stable_requests, c.stable_events) for c in stable])
-    return dataclasses.replace(state, dispersion=dispersion.estimate(halves, initial=initial))
+    halves = [_halves(objective, state, history) for history in histories]
+    return dataclasses.replace(state, dispersion=dispersion.estimate(*halves, initial=initial))
+
+
+def _halves(
+    objective: Objective, state: ObjectiveState, history: Sequence[series.Tick]
+) -> tuple[dispersion.Halves, ...]:
+    """By pod where these are told apart, otherwise alternate scrapes."""
+    stable = [columns.of_arm(tick.seen, columns.STABLE) for tick in history]
+    return pods.halves(objective, stable) or dispersion.alternate_scrapes(
+        [columns.requests_and_events(objective, amounts, state.boundary) for amounts in stable]
+    )
 
 
 def at_new_step(objective: Objective, state: ObjectiveState) -> ObjectiveState:
     """Advance evidence starts anew: a fault that needs load must be looked for again."""
     advance = {term.key for term in rules(objective, state).terms if term.role is Role.ADVANCE}
     kept = {key: stored for key, stored in state.processes.items() if key not in advance}
-    return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept)
+    return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept, running={})
 
 
 def at_bake(objective: Objective, state: ObjectiveState) -> ObjectiveState:
     """The bake's limit from what the stable version showed during the rollout."""
+    total = state.total
+    return with_bake_limit(objective, state, events=total.stable_events, requests=total.stable_requests)
+
+
+def with_bake_limit(objective: Objective, state: ObjectiveState, *, events: float, requests: float) -> ObjectiveState:
+    """The bake's limit from so many events of so many requests of the stable version."""
     tests = objectives.rules_of(objective, state.boundaries)
     limit = intervals.bake_limit(
-        state.total.stable_events,
-        state.total.stable_requests,
-        null_ratio=tests.null_ratio,
-        floors=tests.floors,
-        dispersion=state.dispersion,
+        events, requests, null_ratio=tests.null_ratio, floors=tests.floors, dispersion=state.dispersion
     )
     return dataclasses.replace(state, bake_limit=limit)
-
-
-def _requests_and_events(
-    objective: Objective, columns: Mapping[str, float], boundary: str | None
-) -> tuple[float, float]:
-    if objective.latency is not None:
-        requests = columns.get(questions.SLOWEST, 0.0)
-        return requests, max(0.0, requests - columns.get(boundary or questions.SLOWEST, 0.0))
-    ratio = objective.failure_ratio
-    if ratio is None or ratio.events is None:
-        return columns.get(questions.TOTAL, 0.0), columns.get(questions.FAILURES, 0.0)
-    code_class = _CODE_CLASS[ratio.events]
-    events = sum(amount for code, amount in columns.items() if code.startswith(code_class))
-    return sum(columns.values()), events

@@ -2,7 +2,8 @@
 
     questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
 
-What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here.
+What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
+was replaced, the judge goes on with `without_pod(state, pod)`.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
-from sluice.core.analysis import accumulate, report, series
+from sluice.core.analysis import accumulate, columns, history, objectives, pods, report, routecheck, series
 from sluice.core.analysis import questions as ask
 from sluice.core.analysis import state as memory
 from sluice.core.analysis.model import Answers, Failed, Judgement, Question, Trial
@@ -21,10 +22,15 @@ _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
 
 
+without_pod = pods.without_pod
+
+
 def questions(trial: Trial) -> tuple[Question, ...]:
     """The raw samples that `judge` needs to go on from the trial's state."""
     known = memory.load(trial.state)
-    return ask.wanted(trial, known.feeds if known is not None else {})
+    if known is None or not known.feeds:
+        return (*ask.wanted(trial, {}), *history.day_questions(trial))
+    return ask.wanted(trial, known.feeds)
 
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
@@ -33,17 +39,24 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     away = _unanswered(trial, before, answers)
     if away:
         return _frozen(trial, before, away, None)
-    samples = _samples(trial, answers)
+    samples = _samples(trial, before, answers)
     newest = samples[ask.REQUESTS].newest
     if (
         newest is None
         or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
     ):
         return _frozen(trial, before, report.gateway_not_sampled(trial, newest), newest)
-    after = _first_look(trial, before, samples) if not before.feeds else _next_look(trial, before, samples)
-    notes = {o.name: note for o in trial.objectives if (note := report.query_note(trial, o, samples))}
-    text = trial.state if after == before and trial.state else memory.dump(after)
+    after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
+    if ask.grpc_unseen(trial) and not after.stable_ever:
+        return _frozen(trial, before, report.grpc_not_counted(trial), None)
+    notes = {o.name: note for o in trial.objectives if (note := report.note(trial, o, samples))}
+    text = trial.state if after == before and trial.state else _stored(after)
     return report.judgement(trial, after, text, notes)
+
+
+def _stored(state: State) -> str:
+    text = memory.dump(state)
+    return text if len(text) <= memory.LARGEST else memory.dump(pods.forgotten(state))
 
 
 def _unseen(trial: Trial) -> State:
@@ -75,64 +88,60 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
     )
 
 
-def _samples(trial: Trial, answers: Answers) -> dict[str, series.Samples]:
+def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
     """What each feed shows; without those whose selectors match too many series."""
     found = {feed: ask.gateway_samples(trial, answers, feed) for feed in ask.gateway_feeds(trial)}
     for objective in trial.objectives:
         ratio = ask.query_ratio(objective)
         if ratio is not None:
-            shown = ask.query_samples(trial, answers, objective, ratio)
+            shown = ask.query_samples(trial, answers, objective, ratio, gone=before.gone)
             if len(shown.tracks) <= ask.most_series(trial):
                 found[ask.query_feed(objective.name)] = shown
     return found
 
 
-def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
+def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
     ticks, feeds = _consume(trial, before, samples)
-    objectives = {}
-    for objective in trial.objectives:
-        feed = accumulate.feed_of(objective)
-        new = accumulate.with_boundary(
-            objective, ObjectiveState(), samples.get(feed, _NOTHING), latencies=_latencies(trial)
-        )
-        initial = trial.initial_dispersion.failures if objective.latency is None else trial.initial_dispersion.latency
-        new = accumulate.with_dispersion(objective, new, ticks.get(feed, ()), initial_percent=initial)
-        objectives[objective.name] = accumulate.at_bake(objective, new) if trial.baking else new
+    hour = {feed: (ticks[feed], shown) for feed, shown in samples.items()}
+    day = history.day(trial, answers)
+    judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
+    if trial.baking:  # nothing was compared before: there was no room for both
+        judged = {o.name: history.with_bake_limit(o, judged[o.name], hour) for o in trial.objectives}
     stable_ever = any(
-        track.column[0] == ask.STABLE and any(value > 0 for _, value in track.points)
+        track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
         for track in samples[ask.REQUESTS].tracks
     )
-    history = ticks[ask.REQUESTS]
-    unknown_before = history[0].time if stable_ever and history else trial.now
+    traffic = ticks[ask.REQUESTS]
+    unknown_before = traffic[0].time if stable_ever and traffic else trial.now
     return State(
         since=before.since,
         step=trial.step,
         route_generation=trial.route_generation,
         fence=_fence(trial, None),
         baking=trial.baking,
-        active=_last_active(history, unknown_before),
+        active=_last_active(traffic, unknown_before),
         stable_ever=stable_ever,
         feeds=feeds,
-        objectives=objectives,
+        objectives=judged,
     )
 
 
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
     turned = _turned(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
-    objectives = {}
+    judged = {}
     for objective in trial.objectives:
-        feed = accumulate.feed_of(objective)
+        feed = ask.feed_of(objective)
         known = accumulate.with_boundary(
             objective,
             turned.objectives.get(objective.name, ObjectiveState()),
             samples.get(feed, _NOTHING),
             latencies=_latencies(trial),
         )
-        objectives[objective.name] = accumulate.observe(objective, known, ticks.get(feed, ()), baking=trial.baking)
-    new = Tally(_amount(ticks[ask.REQUESTS], ask.CANDIDATE), _amount(ticks[ask.REQUESTS], ask.STABLE))
-    return dataclasses.replace(
+        judged[objective.name] = accumulate.observe(objective, known, ticks.get(feed, ()), _phase(trial, objective))
+    new = Tally(_amount(ticks[ask.REQUESTS], columns.CANDIDATE), _amount(ticks[ask.REQUESTS], columns.STABLE))
+    looked = dataclasses.replace(
         turned,
         active=_last_active(ticks[ask.REQUESTS], turned.active),
         stable_ever=turned.stable_ever or new.stable > 0,
@@ -140,7 +149,16 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, ticks[ask.REQUESTS])),
         feeds=feeds,
-        objectives=objectives,
+        objectives=judged,
+    )
+    return routecheck.observed(trial, looked, ticks)
+
+
+def _phase(trial: Trial, objective: Objective) -> accumulate.Phase:
+    return accumulate.Phase(
+        baking=trial.baking,
+        judged=not trial.mirrored or objectives.shown_by_copies(objective),
+        metric=objective.name == trial.metric,
     )
 
 
@@ -152,6 +170,8 @@ def _turned(trial: Trial, before: State) -> State:
         after = dataclasses.replace(
             after, step_requests=Tally(), scrapes=0, objectives=_each(trial, after, accumulate.at_new_step)
         )
+    if changed:
+        after = routecheck.at_changed_route(trial, after)
     if trial.baking and not before.baking:
         after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
     return dataclasses.replace(
@@ -199,7 +219,7 @@ def _amount(ticks: Sequence[series.Tick], arm: str) -> float:
 
 
 def _informative(tick: series.Tick) -> bool:
-    return any(side == ask.CANDIDATE for side, _ in tick.evidence or ())
+    return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
 
 
 def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:

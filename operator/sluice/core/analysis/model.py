@@ -11,7 +11,12 @@ from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 
 @dataclass(frozen=True, slots=True)
 class GatewayPreset:
-    """How a gateway names its series for a backend Service: selectors with `{namespace}`, `{service}`, `{port}`."""
+    """What a gateway can do, and how it names its series for a backend.
+
+    Selectors have placeholders: `{namespace}`, `{service}` and `{port}` (or `{grpcPort}`) of the backend Service;
+    `{route}`, the name of the HTTPRoute or GRPCRoute; `{rule}` and `{backend}`, the positions, from 0, of the rule in
+    it and of the backendRef in the rule.
+    """
 
     name: str
     requests: str
@@ -26,6 +31,27 @@ class GatewayPreset:
     """An always-present series of the scraped gateway target, to tell "no requests" from "no samples"."""
     settle_seconds: float
     """How long the gateway takes to use a route after it says Programmed."""
+    positional: bool = False
+    """Series are named by `{rule}` and `{backend}`: whoever changes positions makes another version's series of one."""
+    request_mirror: bool = True
+    """Whether it knows the filter RequestMirror."""
+    mirror_percent: bool = False
+    """Whether it keeps to RequestMirror's `percent`; where it does not, it mirrors every request."""
+    mirror_requests: str = ""
+    """`requests` of a mirror, where `{backend}` counts the RequestMirror filters of the rule from 0. Empty: as
+    `requests`, with the mirror's own Service."""
+    mirror_latency_bucket: str = ""
+    """`latency_bucket` of a mirror, likewise."""
+    grpc_requests: str | None = None
+    """Counter by grpc-status of a GRPCRoute's backend; None where the gateway has none."""
+    grpc_status_label: str = "__name__"
+    """The label of `grpc_requests` that carries the status."""
+    grpc_status_pattern: str = r"(\d+)$"
+    """Regular expression to search in that label; its first group is the status as a number."""
+    grpc_latency_bucket: str | None = None
+    """`latency_bucket` of a GRPCRoute's backend; None where the gateway has none."""
+    tested: bool = True
+    """Whether Sluice's conformance table was run on this gateway; False: by its documentation alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +60,18 @@ class Arm:
 
     revision: str
     service: str
+    """The Service whose counters are this arm's: the revision's own, or that of mirrored or preview traffic."""
     port: int
+    grpc_port: int | None = None
+    """Port of the Service for gRPC; None where the server speaks none."""
+    position: int = 0
+    """Index of its backend in the route's main rule, for gateways that name series by position."""
+    route: str = ""
+    """The route whose rules lead to it; empty: the model's own, named as the model is."""
+    own_rule: int | None = None
+    """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
+    mirrored: bool = False
+    """Whether it only gets copies of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +90,12 @@ class Trial:
     """False advance probability of a step."""
     step: int
     """The current step from 1; when it differs from the one in `state`, advance evidence starts anew."""
-    weight: int
-    """The candidate's share in percent."""
+    permille: int
+    """The candidate's share of the users' requests, as the route has it; 0 while it only sees mirrored or preview
+    requests."""
+    share_checked: bool
+    """Whether the requests (with `metric`: the users) must split as `permille` says; False where cookies, headers or
+    mirrors steer them."""
     baking: bool
     scrape_interval_seconds: float
     idle_seconds: float
@@ -65,6 +106,61 @@ class Trial:
     preset: GatewayPreset
     state: str | None
     """ModelRollout.status.state."""
+    metric: str | None = None
+    """In an A/B test: the objective that separates the arms, whose unit is a user."""
+    arms: int = 1
+    """How many arms share the error budget of the test."""
+    stable_permille: int | None = None
+    """In an A/B test: the stable version's share; None: all that the candidate does not get."""
+    mirrored: bool = False
+    """Only server failures and latency are judged on copies."""
+    steps: tuple[int, ...] = ()
+    """Permille of all steps, for planning."""
+    deadline_seconds: float = 0.0
+    """How long the whole release may take, for planning."""
+    maximum_requests_at_risk: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """What a step is expected to need."""
+
+    permille: int
+    requests_needed: int | None
+    """Candidate requests; None where evidence cannot decide it."""
+    seconds: float | None
+    """At the stable version's rate; None where it has no traffic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is known before the first weight, from the stable version's last 24 hours."""
+
+    rate: float
+    """Requests per second of the stable version."""
+    steps: tuple[PlannedStep, ...]
+    """The lead step first, where there is one."""
+    lead_permille: int | None
+    """A smaller first weight, so that one scrape risks no more than it may."""
+    smallest_permille: int | None
+    """The smallest first weight that can decide before the deadline, where the first one cannot."""
+    message: str
+    """In words for a person: requests and time of each step, and what to change where it cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Separation:
+    """What an arm's business metric says, against the stable version."""
+
+    verdict: str
+    """Better, Worse, or empty while the confidence sequence contains 1."""
+    ratio: float | None
+    low: float | None
+    """Confidence sequence of the ratio of the two rates; None while it has no end on this side."""
+    high: float | None
+    users: int
+    """Users counted on the arm."""
+    stable_users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +171,8 @@ class Question:
     """Names the answer in `Answers`."""
     selector: str
     window_seconds: int
+    step_seconds: int | None = None
+    """Thinned out to one sample in so many seconds, for long windows; None: every sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +237,9 @@ class Judgement:
     step_stable_requests: int
     next_look_seconds: float
     """When a new sample is due."""
+    split_mismatch: str = ""
+    """How the requests are split against how they should be, when the evidence says that these differ; or empty."""
+    bad_pod: str = ""
+    """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
+    separation: Separation | None = None
+    """In an A/B test."""

@@ -1,11 +1,12 @@
 """What an objective has to prove, and what proves it wrong: its tests, and how they are combined.
 
-rollback   worse than stable *and* not negligible          kept over all steps
+rollback   worse than stable *and* not negligible          kept over all steps     (goal Higher: fewer successes)
 hard       over the maximum *and* worse than stable        kept over all steps
 advance    close to stable *or* negligible                 anew at each step
 bake       over a fixed limit, when stable gets nothing    at weight 100
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import FailureRatio, Latency, Objective
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective
 from sluice.stats import combine, eprocess, evidence
 
 DEFAULT_TOLERANCE: Final = 0.25
@@ -62,10 +63,15 @@ class Rules:
     """r0; None without a relative term."""
     floors: tuple[float, ...] = ()
     """Limits that the bake's limit does not fall below."""
+    bakes: bool = True
+    """Whether it can be watched when the stable version gets nothing."""
 
 
+@functools.lru_cache(maxsize=256)
 def failure_rules(ratio: FailureRatio) -> Rules:
-    """Tests of a share of failures."""
+    """Tests of a share of failures, or with goal Higher of successes."""
+    if ratio.goal is Goal.HIGHER:
+        return _higher_rules(_share(ratio.relative_tolerance) or DEFAULT_TOLERANCE)
     maximum, negligible, tolerance = (_share(p) for p in (ratio.maximum, ratio.ignore_below, ratio.relative_tolerance))
     floors = tuple(limit for limit in (maximum, negligible) if limit is not None)
     if tolerance is None and negligible is None:
@@ -84,7 +90,8 @@ def failure_rules(ratio: FailureRatio) -> Rules:
     return Rules(tuple(terms), False, negligible, advance_ratio, null_ratio, floors)
 
 
-def latency_rules(latency: Latency, boundaries: Sequence[str]) -> Rules:
+@functools.lru_cache(maxsize=256)
+def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     """Tests of response times. boundaries: those that the roll-back looks at, see `watched_boundaries`."""
     slow = None if latency.percentile is None else 1 - latency.percentile / 100
     if latency.relative_tolerance is None:
@@ -101,13 +108,22 @@ def latency_rules(latency: Latency, boundaries: Sequence[str]) -> Rules:
     return Rules(tuple(terms), True, limit, advance_ratio, null_ratio, (slow,) if slow is not None else ())
 
 
-def rules_of(objective: Objective, boundaries: Sequence[str]) -> Rules:
+def rules_of(objective: Objective, boundaries: tuple[str, ...]) -> Rules:
     """The tests of an objective; boundaries matter to latencies only."""
     if objective.failure_ratio is not None:
-        return failure_rules(objective.failure_ratio)
+        return failure_rules(objective.failure_ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
     if objective.latency is not None:
-        return latency_rules(objective.latency, boundaries)
+        return latency_rules(objective.latency, boundaries)  # pyright: ignore[reportArgumentType]
     return Rules(())
+
+
+def shown_by_copies(objective: Objective) -> bool:
+    """Whether mirrored requests can be judged on it.
+
+    Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
+    """
+    ratio = objective.failure_ratio
+    return objective.latency is not None or (ratio is not None and ratio.events is Events.SERVER_ERRORS)
 
 
 def bake_term(limit: float) -> Term:
@@ -163,6 +179,15 @@ def _absolute_rules(limit: float) -> Rules:
         Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
     )
     return Rules(terms, advance_limit=limit, floors=(limit,))
+
+
+def _higher_rules(tolerance: float) -> Rules:
+    """Good outcomes are counted: where they are rare, counting the others would show next to nothing."""
+    terms = (
+        Term("worse", Role.ROLLBACK, evidence.higher_worse(tolerance)),
+        Term("close", Role.ADVANCE, evidence.higher_close(tolerance)),
+    )
+    return Rules(terms, advance_ratio=1 - 2 * tolerance, bakes=False)
 
 
 def _hard_terms(maximum: float) -> tuple[Term, ...]:

@@ -4,25 +4,21 @@
 extrapolate between samples; evidence needs the counts.
 """
 
+import functools
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.common import FailureRatio, Objective, Source
+from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
 from sluice.core import naming
-from sluice.core.analysis import series
+from sluice.core.analysis import columns, selectors, series
+from sluice.core.analysis.columns import CANDIDATE, EVENTS, STABLE, TOTAL
 from sluice.core.analysis.model import Answered, Answers, Arm, Question, Series, Trial
 
-STABLE: Final = "S"
-CANDIDATE: Final = "C"
-TOTAL: Final = "total"
-FAILURES: Final = "failures"
 REQUESTS: Final = "requests"
 LATENCY: Final = "latency"
 FRESHNESS: Final = "freshness"
-SLOWEST: Final = "inf"
-"""The column of the bucket that holds every request."""
 
 VISIBLE_SECONDS: Final = 0.5
 """Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
@@ -33,7 +29,25 @@ MARGIN_SCRAPES: Final = 3
 MOST_QUERY_SERIES: Final = 512
 """Of all Query objectives together: the state remembers their targets."""
 
-_MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|=)\s*"((?:[^"\\]|\\.)*)"')
+
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """One question about the gateway's series, and how their columns are named."""
+
+    key: str
+    feed: str
+    selector: str
+    sides: tuple[str, ...]
+    """The arms whose series it finds."""
+    label: str
+    pattern: str = ""
+    """Of a grpc-status in the label; empty for codes of HTTP and for buckets."""
+
+    def column(self, trial: Trial, labels: Mapping[str, str]) -> str:
+        text = labels.get(self.label, "")
+        if self.feed == LATENCY:
+            return columns.boundary_millis(text, trial.preset.latency_unit_millis)
+        return columns.grpc_status(text, self.pattern) if self.pattern else text
 
 
 def query_feed(objective: str) -> str:
@@ -47,9 +61,23 @@ def query_ratio(objective: Objective) -> FailureRatio | None:
     return ratio if ratio is not None and ratio.source is Source.QUERY else None
 
 
+def feed_of(objective: Objective) -> str:
+    """The feed that an objective counts in."""
+    if objective.latency is not None:
+        return LATENCY
+    return REQUESTS if query_ratio(objective) is None else query_feed(objective.name)
+
+
 def gateway_feeds(trial: Trial) -> tuple[str, ...]:
     """The feeds that the gateway's series fill."""
-    return (REQUESTS, LATENCY) if any(o.latency is not None for o in trial.objectives) else (REQUESTS,)
+    timed = any(o.latency is not None for o in trial.objectives) and not histogram_missing(trial)
+    return (REQUESTS, LATENCY) if timed else (REQUESTS,)
+
+
+def histogram_missing(trial: Trial) -> bool:
+    """Whether the gateway shows no response times of one of the arms."""
+    preset = trial.preset
+    return not (preset.mirror_latency_bucket if _mirror_apart(trial) else preset.latency_bucket)
 
 
 def feeds(trial: Trial) -> tuple[str, ...]:
@@ -72,50 +100,62 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
 
 def wanted(trial: Trial, consumed: Mapping[str, series.Feed]) -> tuple[Question, ...]:
     """The questions of this look. No feed consumed yet: the first look."""
-    windows = {feed: window_seconds(trial, consumed.get(feed), first=not consumed) for feed in feeds(trial)}
-    asked = [Question(REQUESTS, _both_arms(trial, trial.preset.requests), windows[REQUESTS])]
-    if LATENCY in windows:
-        asked.append(Question(LATENCY, _both_arms(trial, trial.preset.latency_bucket), windows[LATENCY]))
-    gateway = max(windows[REQUESTS], windows.get(LATENCY, 0))
-    asked.append(Question(FRESHNESS, _both_arms(trial, trial.preset.freshness), gateway))
+    return asked(trial, {feed: window_seconds(trial, consumed.get(feed), first=not consumed) for feed in feeds(trial)})
+
+
+def asked(trial: Trial, windows: Mapping[str, int]) -> tuple[Question, ...]:
+    """The questions that fill every feed over its window, seconds."""
+    arms = _sides(trial)
+    found = [
+        Question(
+            source.key,
+            selectors.filled(trial, source.selector, [arms[side] for side in source.sides]),
+            windows[source.feed],
+        )
+        for source in _gateway_sources(trial)
+    ]
+    freshness = selectors.filled(trial, trial.preset.freshness, tuple(arms.values()))
+    found.append(Question(FRESHNESS, freshness, max(windows[REQUESTS], windows.get(LATENCY, 0))))
     for objective in trial.objectives:
         ratio = query_ratio(objective)
         if ratio is not None:
             feed = query_feed(objective.name)
-            asked.extend(
+            found.extend(
                 Question(_query_key(feed, arm, column), selector, windows[feed])
                 for (arm, column), selector in _query_selectors(trial, ratio).items()
             )
-    return tuple(asked)
+    return tuple(found)
 
 
 def gateway_samples(trial: Trial, answers: Answers, feed: str) -> series.Samples:
-    """Requests by code, or by `le`, of both arms."""
-    by_code = feed == REQUESTS
-    selector = trial.preset.requests if by_code else trial.preset.latency_bucket
-    label = trial.preset.code_label if by_code else "le"
-    arms = {arm: _matchers(trial, selector, side) for arm, side in _sides(trial).items()}
+    """Requests by code and grpc-status, or by `le`, of both arms."""
     tracks = []
-    for found in _series(answers, feed):
-        arm = next((arm for arm, matchers in arms.items() if _belongs(found.labels, matchers)), None)
-        column = found.labels.get(label, "")
-        if not by_code:
-            column = boundary_millis(column, trial.preset.latency_unit_millis)
-        if arm is not None and column:
-            tracks.append(series.Track((arm, column), target(found.labels), found.points))
+    for source in _gateway_sources(trial):
+        if source.feed != feed:
+            continue
+        arms = {side: selectors.matchers(trial, source.selector, _sides(trial)[side]) for side in source.sides}
+        for found in _series(answers, source.key):
+            side = next((side for side, matchers in arms.items() if selectors.belongs(found.labels, matchers)), None)
+            column = source.column(trial, found.labels)
+            if side is not None and column:
+                tracks.append(series.Track((side, column), target(found.labels), found.points))
     witnesses = (
         (target(found.labels), tuple(time for time, _ in found.points)) for found in _series(answers, FRESHNESS)
     )
     return series.samples_of(tracks, witnesses)
 
 
-def query_samples(trial: Trial, answers: Answers, objective: Objective, ratio: FailureRatio) -> series.Samples:
-    """Total and failures of both arms."""
+def query_samples(
+    trial: Trial, answers: Answers, objective: Objective, ratio: FailureRatio, *, gone: tuple[str, ...] = ()
+) -> series.Samples:
+    """Total and events of both arms, by pod where the series are. gone: pods that were replaced, and count no more."""
     feed = query_feed(objective.name)
+    arms = _sides(trial)
     tracks = [
-        series.Track((arm, column), target(found.labels), found.points)
-        for arm, column in _query_selectors(trial, ratio)
-        for found in _series(answers, _query_key(feed, arm, column))
+        series.Track((side, columns.of_pod(column, pod)), target(found.labels), found.points)
+        for side, column in _query_selectors(trial, ratio)
+        for found in _series(answers, _query_key(feed, side, column))
+        if (pod := _pod(found.labels, arms[side])) not in gone
     ]
     return series.samples_of(tracks, ())
 
@@ -130,55 +170,59 @@ def query_selector(trial: Trial, ratio: FailureRatio, arm: str, column: str) -> 
     return _query_selectors(trial, ratio)[arm, column]
 
 
-def boundary_millis(le: str, unit_millis: float) -> str:
-    """An `le` in milliseconds and in one spelling: "5" and "5.0" are the same. Empty where it is no number."""
-    try:
-        return f"{float(le) * unit_millis:g}"
-    except ValueError:
-        return ""
+def grpc_unseen(trial: Trial) -> bool:
+    """Whether the server speaks gRPC, which this gateway counts in no series that we know."""
+    return trial.candidate.grpc_port is not None and trial.preset.grpc_requests is None
 
 
 def target(labels: Mapping[str, str]) -> str:
-    """A short name of the scraped target: its job and instance."""
-    return naming.stable_hash([labels.get("job", ""), labels.get("instance", "")], 8)
+    """A short name of the scraped target: its instance, or its job where it has none."""
+    instance = labels.get("instance", "")
+    return _hashed("" if instance else labels.get("job", ""), instance)
+
+
+@functools.lru_cache(maxsize=4096)
+def _hashed(job: str, instance: str) -> str:
+    return naming.stable_hash([job, instance], 8)
 
 
 def _sides(trial: Trial) -> dict[str, Arm]:
     return {STABLE: trial.stable, CANDIDATE: trial.candidate}
 
 
-def _both_arms(trial: Trial, selector: str) -> str:
-    sides = (trial.stable, trial.candidate)
-    services = sorted({side.service for side in sides})
-    ports = sorted({str(side.port) for side in sides})
-    return _fill(selector, trial.namespace, _any_of(services), _any_of(ports))
+def _gateway_sources(trial: Trial) -> Iterator[_Gateway]:
+    """The questions of each feed; those of a mirror apart where the gateway counts it elsewhere."""
+    preset = trial.preset
+    mirror_apart = _mirror_apart(trial)
+    both = (STABLE,) if mirror_apart else (STABLE, CANDIDATE)
+    grpc = all(arm.grpc_port is not None for arm in _sides(trial).values()) and not mirror_apart
+    yield _Gateway(REQUESTS, REQUESTS, preset.requests, both, preset.code_label)
+    if mirror_apart:
+        yield _Gateway(f"{REQUESTS}/mirror", REQUESTS, preset.mirror_requests, (CANDIDATE,), preset.code_label)
+    if grpc and preset.grpc_requests is not None:
+        label, pattern = preset.grpc_status_label, preset.grpc_status_pattern
+        yield _Gateway(f"{REQUESTS}/grpc", REQUESTS, preset.grpc_requests, both, label, pattern)
+    if LATENCY not in gateway_feeds(trial):
+        return
+    yield _Gateway(LATENCY, LATENCY, preset.latency_bucket, both, "le")
+    if mirror_apart:
+        yield _Gateway(f"{LATENCY}/mirror", LATENCY, preset.mirror_latency_bucket, (CANDIDATE,), "le")
+    if grpc and preset.grpc_latency_bucket is not None:
+        yield _Gateway(f"{LATENCY}/grpc", LATENCY, preset.grpc_latency_bucket, both, "le")
 
 
-def _any_of(values: Iterable[str]) -> str:
-    alternatives = tuple(values)
-    return alternatives[0] if len(alternatives) == 1 else f"({'|'.join(alternatives)})"
-
-
-def _fill(selector: str, namespace: str, service: str, port: str) -> str:
-    return selector.replace("{namespace}", namespace).replace("{service}", service).replace("{port}", port)
-
-
-def _matchers(trial: Trial, selector: str, arm: Arm) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    filled = _fill(selector, trial.namespace, arm.service, str(arm.port))
-    return tuple((label, re.compile(value)) for label, _, value in _MATCHER.findall(filled))
-
-
-def _belongs(labels: Mapping[str, str], matchers: Iterable[tuple[str, re.Pattern[str]]]) -> bool:
-    return all(pattern.fullmatch(labels.get(label, "")) for label, pattern in matchers)
+def _mirror_apart(trial: Trial) -> bool:
+    return trial.candidate.mirrored and bool(trial.preset.mirror_requests)
 
 
 def _query_selectors(trial: Trial, ratio: FailureRatio) -> dict[tuple[str, str], str]:
+    events = ratio.successes if ratio.goal is Goal.HIGHER else ratio.failures
     return {
         (arm, column): selector.replace("{{revision}}", side.revision)
         .replace("{{namespace}}", trial.namespace)
         .replace("{{name}}", trial.name)
         for arm, side in _sides(trial).items()
-        for column, selector in ((TOTAL, ratio.total or ""), (FAILURES, ratio.failures or ""))
+        for column, selector in ((TOTAL, ratio.total or ""), (EVENTS, events or ""))
     }
 
 
@@ -186,6 +230,29 @@ def _query_key(feed: str, arm: str, column: str) -> str:
     return f"{feed}/{arm}/{column}"
 
 
+def _pod(labels: Mapping[str, str], arm: Arm) -> str:
+    """The pod of this arm that counted; empty where somebody else did, such as a service that collects feedback."""
+    pod = labels.get("pod", "")
+    return pod if pod.startswith(f"{arm.revision}-") else ""
+
+
 def _series(answers: Answers, key: str) -> tuple[Series, ...]:
-    answer = answers[key]
-    return answer.series if isinstance(answer, Answered) else ()
+    answer = answers.get(key)
+    return _once(answer.series) if isinstance(answer, Answered) else ()
+
+
+def _once(found: tuple[Series, ...]) -> tuple[Series, ...]:
+    """Each instance as one job of one Prometheus shows it: what is scraped twice must not be evidence twice."""
+    chosen: dict[str, tuple[str, ...]] = {}
+    for one in found:
+        instance = one.labels.get("instance", "")
+        chosen[instance] = min(_observer(one.labels), chosen.get(instance, _observer(one.labels)))
+    return tuple(
+        one
+        for one in found
+        if not (instance := one.labels.get("instance", "")) or _observer(one.labels) == chosen[instance]
+    )
+
+
+def _observer(labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(labels.get(name, "") for name in ("job", "prometheus", "prometheus_replica"))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.analysis import accumulate, objectives, series
+from sluice.core.analysis import accumulate, columns, objectives, pods, routecheck, separation, series, words
 from sluice.core.analysis import questions as ask
-from sluice.core.analysis.model import Judgement, Trial
+from sluice.core.analysis.model import Judgement, Separation, Trial
 from sluice.core.analysis.objectives import Role, Rules
 from sluice.core.analysis.state import ObjectiveState, State
 from sluice.stats import combine, intervals, planning
@@ -18,7 +18,6 @@ IDLE_SECONDS_WITHOUT_TRAFFIC: Final = 60.0
 """Where the stable version never had a request, so little of silence is enough."""
 SHORTEST_LOOK_SECONDS: Final = 0.5
 _Number = TypeVar("_Number", int, float)
-_LN10: Final = math.log(10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +38,21 @@ class _Finding:
 def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -> Judgement:
     """The judgement that a state stands for. notes: what keeps an objective from being seen, by its name."""
     findings = tuple(_finding(trial, state, objective, notes.get(objective.name, "")) for objective in trial.objectives)
-    rollback_log = combine.rollback_log_evidence([finding.evidence for finding in findings])
-    threshold = combine.log_threshold(trial.alpha)
-    waiting = [finding for finding in findings if finding.objective.required and not finding.proven]
+    guards = tuple(finding for finding in findings if finding.objective.name != trial.metric)
+    rollback_log = combine.rollback_log_evidence([finding.evidence for finding in guards])
+    threshold = combine.log_threshold(trial.alpha / trial.arms)
+    waiting = [finding for finding in guards if required(trial, finding.objective) and not finding.proven]
     silent = waiting if not trial.baking else [finding for finding in findings if finding.message]
     needed = [finding.requests_needed for finding in waiting]
     etas = [finding.eta_seconds for finding in waiting]
     feed = state.feeds.get(ask.REQUESTS)
     return Judgement(
         state=text,
-        objectives=tuple(_status(trial, finding) for finding in findings),
+        objectives=tuple(_status(trial, finding, guards=len(guards)) for finding in findings),
         rollback_log=rollback_log,
         rollback_threshold_log=threshold,
-        bake_log=_bake_log(findings),
-        decisive=_decisive(findings, rollback_log, threshold),
+        bake_log=_bake_log(guards),
+        decisive=_decisive(guards, rollback_log, threshold),
         all_proven=not waiting,
         missing="; ".join(finding.message for finding in silent),
         scrapes=state.scrapes,
@@ -66,6 +66,23 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         step_candidate_requests=round(state.step_requests.candidate),
         step_stable_requests=round(state.step_requests.stable),
         next_look_seconds=_next_look_seconds(trial, feed),
+        split_mismatch=routecheck.mismatch(trial, state),
+        bad_pod=_bad_pod(trial, guards) if rollback_log >= threshold and not trial.baking else "",
+        separation=_separation(trial, findings),
+    )
+
+
+def required(trial: Trial, objective: Objective) -> bool:
+    """Whether a step needs its proof; copies of requests cannot prove everything."""
+    return objective.required and (not trial.mirrored or objectives.shown_by_copies(objective))
+
+
+def grpc_not_counted(trial: Trial) -> str:
+    """Why a server that gets no HTTP requests cannot be judged, and what to do."""
+    return (
+        f"no HTTP request of {trial.stable.revision} was ever counted, and the gateway ({trial.preset.name}) counts gRPC "
+        "requests in no series that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or promote "
+        "by hand"
     )
 
 
@@ -80,13 +97,20 @@ def gateway_not_sampled(trial: Trial, newest: float | None) -> str:
     )
 
 
-def query_note(trial: Trial, objective: Objective, samples: Mapping[str, series.Samples]) -> str:
-    """What keeps an objective with source Query from being seen, and what to do; empty if nothing does."""
+def note(trial: Trial, objective: Objective, samples: Mapping[str, series.Samples]) -> str:
+    """What keeps an objective from being seen, and what to do; empty if nothing does."""
+    if objective.latency is not None and ask.histogram_missing(trial):
+        return (
+            f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own by source Query, "
+            "or remove the objective"
+        )
     ratio = ask.query_ratio(objective)
-    if ratio is None:
-        return ""
+    return _query_note(trial, objective, ratio, samples) if ratio is not None else ""
+
+
+def _query_note(trial: Trial, objective: Objective, ratio: FailureRatio, samples: Mapping[str, series.Samples]) -> str:
     shown = samples.get(ask.query_feed(objective.name))
-    selector = ask.query_selector(trial, ratio, ask.CANDIDATE, ask.TOTAL)
+    selector = ask.query_selector(trial, ratio, columns.CANDIDATE, columns.TOTAL)
     if shown is None:
         return f"more than {ask.most_series(trial)} series match {selector} and its like; narrow total and failures"
     if shown.newest is None:
@@ -100,8 +124,7 @@ def query_note(trial: Trial, objective: Objective, samples: Mapping[str, series.
 def _finding(trial: Trial, state: State, objective: Objective, note: str) -> _Finding:
     known = state.objectives.get(objective.name, ObjectiveState())
     tests = accumulate.rules(objective, known)
-    running = accumulate.processes(tests, known)
-    advance_log = objectives.role_log(tests, running, Role.ADVANCE)
+    against, advance_log = accumulate.evidence_of(objective, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
     forecast = _forecast(trial, tests, known)
@@ -114,11 +137,7 @@ def _finding(trial: Trial, state: State, objective: Objective, note: str) -> _Fi
     return _Finding(
         objective,
         known,
-        combine.ObjectiveEvidence(
-            rollback=objectives.role_log(tests, running, Role.ROLLBACK),
-            hard=objectives.role_log(tests, running, Role.HARD),
-            bake=objectives.role_log(tests, running, Role.BAKE),
-        ),
+        against,
         advance_log,
         proven,
         needed,
@@ -142,7 +161,7 @@ def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.For
         dispersion=known.dispersion,
         limit=tests.advance_limit,
         null_ratio=tests.advance_ratio,
-        candidate_share=known.step.candidate_share or trial.weight / 100,
+        candidate_share=known.step.candidate_share or trial.permille / 1000,
     )
 
 
@@ -168,44 +187,60 @@ def _message(
     if note:
         return f"{name}: {note}"
     if trial.baking:
-        return (
-            ""
-            if known.bake_limit is not None
-            else (
-                f"{name}: not watched in the bake, since the stable version had fewer than "
-                f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
-            )
-        )
-    if proven:
+        return _bake_message(objective, known)
+    if proven or name == trial.metric:
         return ""
+    if trial.mirrored and not objectives.shown_by_copies(objective):
+        return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(objective, known):
         return f"{name}: waits for requests of the stable version, to choose the boundary to judge"
     if needed is None:
         share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
-        return f"{name}: can't be proven while the stable version itself is at {percentage(share)}"
+        return f"{name}: can't be proven while the stable version itself is at {words.percentage(share)}"
     eta = planning.eta_seconds(needed, rate)
-    when = "none counted yet in this step" if eta is None else f"about {duration(eta)} at {rate:.1f}/s"
+    when = "none counted yet in this step" if eta is None else f"about {words.duration(eta)} at {rate:.1f}/s"
     return f"{name}: {needed} more candidate requests ({when})"
 
 
-def _status(trial: Trial, finding: _Finding) -> ObjectiveStatus:
+def _bake_message(objective: Objective, known: ObjectiveState) -> str:
+    if known.bake_limit is not None:
+        return ""
+    if not objectives.rules_of(objective, known.boundaries).bakes:
+        return f"{objective.name}: not watched in the bake, since successes are only compared with the stable version's"
+    return (
+        f"{objective.name}: not watched in the bake, since the stable version had fewer than "
+        f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
+    )
+
+
+def _bad_pod(trial: Trial, guards: tuple[_Finding, ...]) -> str:
+    judged = [(finding.objective, finding.state, finding.evidence) for finding in guards]
+    return pods.bad_pod(judged, alpha=trial.alpha / trial.arms)
+
+
+def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | None:
+    metric = next((finding for finding in findings if finding.objective.name == trial.metric), None)
+    return None if metric is None else separation.found(trial, metric.objective, metric.state)
+
+
+def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
     seen = finding.state.total
     ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
-    omega = 1 / len(trial.objectives)
+    # What this objective needs to roll back on its own: its share of the budget is one of many.
+    alone = combine.log_threshold(trial.alpha / trial.arms) + math.log(max(1, guards))
     return ObjectiveStatus(
         name=finding.objective.name,
-        required=finding.objective.required,
+        required=required(trial, finding.objective),
         boundary_millis=finding.state.boundary,
         stable=_arm(seen.stable_events, seen.stable_requests),
         candidate=_arm(seen.candidate_events, seen.candidate_requests),
-        ratio=_number(ratio.estimate) if ratio is not None else None,
-        ratio_low=_number(ratio.lower) if ratio is not None else None,
-        ratio_high=_number(ratio.upper) if ratio is not None else None,
-        rollback_log10=log10_text(finding.evidence.log_total),
-        # What this objective needs to roll back on its own: its share of the budget is one of many.
-        rollback_threshold_log10=log10_text(combine.log_threshold(trial.alpha) - math.log(omega)),
-        advance_log10=log10_text(finding.advance_log),
-        advance_threshold_log10=log10_text(combine.log_threshold(trial.beta)),
+        ratio=words.number(ratio.estimate) if ratio is not None else None,
+        ratio_low=words.number(ratio.lower) if ratio is not None else None,
+        ratio_high=words.number(ratio.upper) if ratio is not None else None,
+        rollback_log10=words.log10_text(finding.evidence.log_total),
+        rollback_threshold_log10=words.log10_text(alone),
+        advance_log10=words.log10_text(finding.advance_log),
+        advance_threshold_log10=words.log10_text(combine.log_threshold(trial.beta)),
         proven=finding.proven,
         requests_needed=finding.requests_needed,
         message=finding.message,
@@ -213,7 +248,7 @@ def _status(trial: Trial, finding: _Finding) -> ObjectiveStatus:
 
 
 def _arm(events: float, requests: float) -> ArmCounts:
-    share = percentage(events / requests) if requests > 0 else None
+    share = words.percentage(events / requests) if requests > 0 else None
     return ArmCounts(requests=round(requests), failures=round(events), ratio=share)
 
 
@@ -222,17 +257,24 @@ def _decisive(findings: tuple[_Finding, ...], rollback_log: float, threshold: fl
         return ""
     most = max(findings, key=lambda finding: finding.evidence.log_total)
     seen = most.state.total
-    verb = "failed" if most.objective.latency is None else f"slower than {most.state.boundary or '?'} ms"
     return (
-        f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, verb)}, "
+        f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, _event(most))}, "
         f"stable {_of(seen.stable_events, seen.stable_requests, '')}; "
-        f"evidence 10^{log10_text(rollback_log)} against 10^{log10_text(threshold)}"
+        f"evidence 10^{words.log10_text(rollback_log)} against 10^{words.log10_text(threshold)}"
     )
 
 
+def _event(finding: _Finding) -> str:
+    """What the counted requests did."""
+    ratio = finding.objective.failure_ratio
+    if ratio is None:
+        return f"slower than {finding.state.boundary or '?'} ms"
+    return "succeeded" if ratio.goal is Goal.HIGHER else "failed"
+
+
 def _of(events: float, requests: float, verb: str) -> str:
-    words = f"{events:.0f} of {requests:.0f} {verb}".rstrip()
-    return f"{words} ({percentage(events / requests)})" if requests > 0 else words
+    text = f"{events:.0f} of {requests:.0f} {verb}".rstrip()
+    return f"{text} ({words.percentage(events / requests)})" if requests > 0 else text
 
 
 def _bake_log(findings: tuple[_Finding, ...]) -> float:
@@ -259,25 +301,3 @@ def _largest(values: list[_Number | None]) -> _Number | None:
     """The largest; None for none at all, and where one is unknown."""
     known = [value for value in values if value is not None]
     return max(known) if known and len(known) == len(values) else None
-
-
-def percentage(share: float) -> str:
-    """A share as a percentage with digits that mean something."""
-    percent = 100 * share
-    return f"{percent:.1f}%" if percent >= 1 or percent == 0 else f"{percent:.2g}%"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def log10_text(natural_log: float) -> str:
-    """A natural logarithm as log10 with one decimal; at most 999 digits either way."""
-    return f"{max(-999.0, min(999.0, natural_log / _LN10)):.1f}"
-
-
-def _number(value: float) -> str | None:
-    return f"{value:.3g}" if math.isfinite(value) else None

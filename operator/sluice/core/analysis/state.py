@@ -4,15 +4,18 @@ Counts and log-wealths, how far each feed was consumed, the fence, and what was 
 else is in the next answers. Floats are written with `repr`, so that a stored and restored judge continues bit for bit.
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluice.core.analysis import series
-from sluice.stats import evidence
+from sluice.stats import eprocess, evidence
 
 FORMAT: Final = 1
+LARGEST: Final = 31_000
+"""Characters; the API server refuses 32,768."""
 NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
 
 
@@ -49,6 +52,12 @@ class ObjectiveState:
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`EProcess.to_state` by term."""
+    pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    sequence: Mapping[str, object] | None = None
+    """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
+    running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
+    """`processes` as this look has them, so that they are not restored twice; never stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,12 @@ class State:
     feeds: Mapping[str, series.Feed] = field(default_factory=dict)
     """Empty until the first look that was answered."""
     objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
+    split: Mapping[str, object] | None = None
+    """`EProcess.to_state` of the check whether requests go where the route says."""
+    split_requests: Tally = Tally()
+    """What that check has seen in this step."""
+    gone: tuple[str, ...] = ()
+    """Pods that were replaced; their series count no more."""
 
 
 def dump(state: State) -> str:
@@ -91,10 +106,14 @@ def dump(state: State) -> str:
         "k": state.scrapes,
         "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
         "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
+        "split": state.split,
+        "nsplit": [state.split_requests.candidate, state.split_requests.stable],
+        "gone": list(state.gone),
     }
     return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
+@functools.lru_cache(maxsize=16)
 def load(text: str | None) -> State | None:
     """The state that was dumped; None where there is none, or none that this version can read: then start anew."""
     if not text:
@@ -116,6 +135,9 @@ def load(text: str | None) -> State | None:
             scrapes=int(wire["k"]),
             feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
             objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
+            split=wire.get("split"),
+            split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
+            gone=tuple(wire.get("gone", ())),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
@@ -132,6 +154,8 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "to": objective.step_end,
         "p": objective.bake_limit,
         "e": dict(objective.processes),
+        **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
+        **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
 
 
@@ -146,6 +170,8 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         step_end=wire["to"],
         bake_limit=wire["p"],
         processes=wire["e"],
+        pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
+        sequence=wire.get("cs"),
     )
 
 

@@ -1,10 +1,17 @@
 """What all children have in common: names, labels and the owner, so that garbage collection finds them."""
 
-from typing import Any
+from typing import Any, Final
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core import naming
+
+MIRROR: Final = "mirror"
+PREVIEW: Final = "pre"
+HEADER: Final = "header"
+SUFFIXES: Final = (MIRROR, PREVIEW, HEADER)
+"""Requests that are counted apart go through a Service of their own, `<revision>-<suffix>`, in front of the same pods.
+Not longer than six letters: with the longest name of a model that makes a Service's name of 63."""
 
 
 def owner_reference(deployment: ModelDeployment) -> dict[str, Any]:

@@ -5,10 +5,10 @@
 The template is rendered once, when the revision is made, and pinned in its ControllerRevision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import AcceleratorProfile, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
@@ -45,13 +45,26 @@ SERVER_MOUNTS: Final = (
 SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
+class UnknownProfile(ValueError):
+    """A ModelDeployment names an accelerator that the operator's configuration does not have."""
+
+    def __init__(self, profile: str, known: Iterable[str]) -> None:
+        names = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"spec.accelerator.profile: there is no accelerator profile {profile!r}; available: {names}; use one of "
+            "these, add it to acceleratorProfiles of the operator's configuration, or name a resource instead"
+        )
+
+
 def render_template(
     deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, revision: str = UNNAMED
 ) -> dict[str, Any]:
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
-    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist.
+    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist, and
+    `UnknownProfile`.
     """
+    accelerator = _accelerator(deployment.spec, config)
     labels = naming.owned_labels(deployment.metadata.name, revision)
     return {
         "metadata": {
@@ -60,7 +73,7 @@ def render_template(
         },
         "spec": {
             "initContainers": [_downloader(deployment, runtime.spec, config)],
-            "containers": _servers(deployment, runtime.spec, revision),
+            "containers": _servers(deployment, runtime.spec, revision, accelerator),
             "volumes": [dict(volume) for volume in VOLUMES],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
             "securityContext": {
@@ -73,7 +86,7 @@ def render_template(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
-            **_placement(deployment.spec),
+            **_placement(deployment.spec, accelerator),
         },
     }
 
@@ -81,6 +94,19 @@ def render_template(
 def served_name(deployment: ModelDeployment) -> str:
     """The name under which the server offers the model."""
     return deployment.spec.model.name or deployment.metadata.name
+
+
+def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
+    """What the pods need for their devices; a bare resource needs nothing else."""
+    if spec.accelerator is None:
+        return None
+    if spec.accelerator.resource is not None:
+        return AcceleratorProfile(name="resource", resource=spec.accelerator.resource)
+    profiles = {profile.name: profile for profile in config.accelerator_profiles}
+    wanted = spec.accelerator.profile or ""
+    if wanted not in profiles:
+        raise UnknownProfile(wanted, profiles)
+    return profiles[wanted]
 
 
 def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
@@ -146,11 +172,33 @@ def _credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _servers(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> list[dict[str, Any]]:
-    values = {"model.name": served_name(deployment), "model.path": naming.MODEL_PATH, "revision": revision}
+def _servers(
+    deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str, accelerator: AcceleratorProfile | None
+) -> list[dict[str, Any]]:
+    wanted = deployment.spec.accelerator
+    values = {
+        "model.name": served_name(deployment),
+        "model.path": naming.MODEL_PATH,
+        "revision": revision,
+        "accelerator.count": str(wanted.count if wanted is not None else 0),
+    }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     first, *others = [_hardened(container, runtime) for container in containers]
-    return [_overridden(first, deployment.spec), *others]
+    server = _overridden(first, deployment.spec)
+    if accelerator is not None and wanted is not None:
+        server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
+    return [server, *others]
+
+
+def _with_devices(resources: Mapping[str, Any], resource: str, count: int) -> dict[str, Any]:
+    """Devices as a limit, which is their request as well; Kubernetes refuses two different numbers."""
+    number = {resource: str(count)}
+    requests = resources.get("requests") or {}
+    return {
+        **resources,
+        "limits": {**(resources.get("limits") or {}), **number},
+        **({"requests": {**requests, **number}} if resource in requests else {}),
+    }
 
 
 def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict[str, Any]:
@@ -201,10 +249,12 @@ def _spread(topology_key: str, revision: str) -> dict[str, Any]:
     }
 
 
-def _placement(spec: ModelDeploymentSpec) -> dict[str, Any]:
-    fields = {
-        "nodeSelector": spec.node_selector,
-        "tolerations": spec.tolerations,
+def _placement(spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
+    """The user's fields, beside what the accelerator needs; of two values for a label the user's wins."""
+    fields: dict[str, Any] = {
+        "nodeSelector": {**(accelerator.node_selector if accelerator else {}), **(spec.node_selector or {})},
+        "tolerations": [*(accelerator.tolerations if accelerator else ()), *(spec.tolerations or ())],
+        "runtimeClassName": accelerator.runtime_class_name if accelerator else None,
         "affinity": spec.affinity,
         "imagePullSecrets": [ref.to_wire() for ref in spec.image_pull_secrets or ()],
         "serviceAccountName": spec.service_account_name,

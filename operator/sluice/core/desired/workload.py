@@ -15,7 +15,7 @@ from sluice.core import naming, timestamps
 from sluice.core.desired import common, podtemplate
 from sluice.core.snapshot import Object, Revision
 
-NOT_IN_A_POD: Final = {"replicas", "routing", "rollout"}
+NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
 
 PROGRESS_DEADLINE_SECONDS: Final = 600
@@ -59,6 +59,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         port=runtime.spec.port,
         runtime=runtime.metadata.name,
         runtime_hash=runtime_hash(runtime),
+        grpc_port=runtime.spec.grpc_port,
     )
 
 
@@ -74,6 +75,8 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
     }
     if revision.model_version is not None:
         data["modelVersion"] = revision.model_version
+    if revision.grpc_port is not None:
+        data["grpcPort"] = revision.grpc_port
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -98,18 +101,20 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             port=int(data["port"]),
             runtime=data["runtime"],
             runtime_hash=data["runtimeHash"],
+            grpc_port=int(data["grpcPort"]) if "grpcPort" in data else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"ControllerRevision {name}: not written by this operator: {error!r}") from error
 
 
 def desired_deployment(
-    revision: Revision, replicas: int, deployment: ModelDeployment, drain_until: float | None = None
+    revision: Revision, replicas: int | None, deployment: ModelDeployment, drain_until: float | None = None
 ) -> dict[str, Any]:
     """The Deployment that runs a revision.
 
-    The pods come from the pinned template alone, so that an upgrade of the operator restarts nothing. `drain_until`
-    (seconds since the epoch, rounded up) marks when the requests of a revision without weight have ended.
+    The pods come from the pinned template alone, so that an upgrade of the operator restarts nothing. `replicas` is None
+    where an autoscaler has the say. `drain_until` (seconds since the epoch, rounded up) marks when the requests of a
+    revision without weight have ended.
     """
     metadata = common.child_metadata(deployment, revision.name, revision.name)
     if drain_until is not None:
@@ -119,7 +124,7 @@ def desired_deployment(
         "kind": "Deployment",
         "metadata": metadata,
         "spec": {
-            "replicas": replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             "selector": {"matchLabels": {naming.LABEL_REVISION: revision.name}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,

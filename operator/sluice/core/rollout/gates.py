@@ -11,8 +11,11 @@ from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Action, Intent, ModelRollout, Outcome, Verdict
 from sluice.core import timestamps
 from sluice.core.analysis.model import Judgement
-from sluice.core.rollout import capacity
-from sluice.core.snapshot import Revision, Route
+from sluice.core.rollout import capacity, recreate, steps
+from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout.freeze import Frozen
+from sluice.core.rollout.steps import Step
+from sluice.core.snapshot import Paths, Revision, Route
 
 FUSE_SECONDS: Final = 60.0
 """A candidate that was ready and has had no ready pod for this long is taken out."""
@@ -36,27 +39,52 @@ class Moment:
     route: Route | None
     route_message: str
     """Why no route can be programmed at all, or empty."""
+    paths: Paths | None
+    """Who should get which requests now; None where there is no route to write."""
     replicas: int
-    """Replicas that the user asks for."""
+    """Replicas of the stable version that stand for the whole traffic."""
+    capacity: Capacity
+    frozen: Frozen | None
+    """The freeze window that is open."""
     judgement: Judgement | None
-    """None before the first weight, and for the first version."""
+    """None before the first step, and where nothing is compared."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
 
     @property
+    def steps(self) -> tuple[Step, ...]:
+        return steps.steps(self.rollout)
+
+    @property
     def last_step(self) -> int:
-        return len(self.rollout.spec.steps)
+        return len(self.steps)
+
+    @property
+    def current(self) -> Step | None:
+        """The step that was entered last."""
+        return steps.current(self.rollout)
 
     @property
     def baking(self) -> bool:
-        return self.rollout.status.step >= self.last_step and self.rollout.status.weight >= 100
+        return self.rollout.status.step >= self.last_step and self.rollout.status.permille >= steps.WHOLE
 
-    def ready_for(self, weight: int) -> bool:
-        """Whether enough endpoints are ready for the weight."""
-        return self.candidate.ready_endpoints >= capacity.pods_for(weight, self.replicas)
+    def ready_for(self, step: Step) -> bool:
+        """Whether enough endpoints are ready for what the step exposes."""
+        return self.candidate.ready_endpoints >= capacity.pods_for(step.load_permille, self.replicas)
 
-    def weight_of(self, step: int) -> int:
-        return self.rollout.spec.steps[step - 1].weight
+    def may_enter(self, step: Step) -> bool:
+        """Whether its pods are ready; while stable gives one pod after the other, its weight follows those that are."""
+        return self.ready_for(step) or (self.capacity.ramps and self.candidate.ready_endpoints > 0)
+
+    def step_at(self, index: int) -> Step:
+        """The step of a number, counted from 1."""
+        return self.steps[index - 1]
+
+    @property
+    def seconds_in_step(self) -> float:
+        """Since the current step took effect."""
+        records = self.rollout.status.steps
+        return self.now - timestamps.seconds(records[-1].start_time) if records else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +104,7 @@ Gate: TypeAlias = Callable[[Moment], Decision | None]
 
 
 def abort_requested(moment: Moment) -> Decision | None:
-    if moment.intent is None or moment.intent.action is not Action.ABORT:
+    if moment.intent is None or moment.intent.action not in (Action.ABORT, Action.ROLL_BACK):
         return None
     return Decision(
         Verdict.ROLL_BACK,
@@ -98,14 +126,27 @@ def fuse_blown(moment: Moment) -> Decision | None:
             outcome=Outcome.ROLLED_BACK,
         )
     since = moment.rollout.status.unready_since
-    if since is not None and moment.now - timestamps.seconds(since) >= FUSE_SECONDS:
+    patience = FUSE_SECONDS if moment.rollout.status.ready_time is not None else recreate.START_SECONDS
+    if since is not None and moment.now - timestamps.seconds(since) >= patience:
         return Decision(
             Verdict.ROLL_BACK,
             problem.reason if problem else "CandidateDown",
-            f"the candidate has had no ready pod for {FUSE_SECONDS:.0f} s{why}",
+            f"the candidate has had no ready pod for {patience:.0f} s{why}",
             outcome=Outcome.ROLLED_BACK,
         )
     return None
+
+
+def one_pod_is_bad(moment: Moment) -> Decision | None:
+    """A single broken pod, or node, is no reason to give a version up: it is replaced, once."""
+    judged = moment.judgement
+    if judged is None or not judged.bad_pod or moment.rollout.status.replaced_pod is not None:
+        return None
+    return Decision(
+        Verdict.WAIT,
+        "ReplacingPod",
+        f"without the pod {judged.bad_pod} nothing speaks against the candidate; it is replaced, once",
+    )
 
 
 def evidence_says_roll_back(moment: Moment) -> Decision | None:
@@ -136,6 +177,13 @@ def paused_by_person(moment: Moment) -> Decision | None:
     )
 
 
+def frozen(moment: Moment) -> Decision | None:
+    """Nothing goes forward in a freeze window, not even on request; a way back does."""
+    if moment.frozen is None or moment.rollout.spec.rollback:
+        return None
+    return Decision(Verdict.WAIT, "Frozen", moment.frozen.message)
+
+
 def promote_requested(moment: Moment) -> Decision | None:
     if moment.intent is None or moment.intent.action is not Action.PROMOTE:
         return None
@@ -145,20 +193,44 @@ def promote_requested(moment: Moment) -> Decision | None:
     return Decision(Verdict.ADVANCE, "PromotedByPerson", by, step=moment.last_step)
 
 
+def skip_requested(moment: Moment) -> Decision | None:
+    if moment.intent is None or moment.intent.action is not Action.SKIP_STEP or moment.baking:
+        return None
+    step = min(moment.rollout.status.step + 1, moment.last_step)
+    by = f"skipped by {moment.intent.requested_by}{_note(moment.intent)}"
+    return Decision(Verdict.ADVANCE, "SkippedByPerson", f"{by}; {_gets(moment.step_at(step))}", step=step)
+
+
 def metrics_blind(moment: Moment) -> Decision | None:
     if moment.judgement is None or not moment.judgement.blind:
         return None
     return Decision(Verdict.BLIND, "MetricsUnavailable", moment.judgement.blind)
 
 
-def candidate_not_ready(moment: Moment) -> Decision | None:
-    wanted = moment.weight_of(max(moment.rollout.status.step, 1))
-    if moment.ready_for(wanted):
+def capacity_missing(moment: Moment) -> Decision | None:
+    """Pods that would only be Pending are not created."""
+    wanted = moment.step_at(max(moment.rollout.status.step, 1))
+    if not moment.capacity.wait or moment.ready_for(wanted):
         return None
-    needed = capacity.pods_for(wanted, moment.replicas)
+    return Decision(Verdict.WAIT, "CapacityUnavailable", moment.capacity.wait)
+
+
+def candidate_not_ready(moment: Moment) -> Decision | None:
+    wanted = moment.step_at(max(moment.rollout.status.step, 1))
+    first = moment.rollout.status.step == 0
+    if moment.ready_for(wanted) or (first and moment.may_enter(wanted)):
+        return None
+    needed = capacity.pods_for(wanted.load_permille, moment.replicas)
     problem = moment.candidate.problem
     if problem is not None:
         return Decision(Verdict.WAIT, problem.reason, problem.message)
+    if moment.capacity.ramps and moment.candidate.ready_endpoints > 0:
+        return Decision(
+            Verdict.WAIT,
+            "ShrinkingStable",
+            f"stable gives one pod after the other: {moment.candidate.ready_endpoints} of {needed} pods of "
+            f"{moment.candidate.name} are ready",
+        )
     return Decision(
         Verdict.WAIT,
         "CandidateNotReady",
@@ -177,25 +249,49 @@ def candidate_ready(moment: Moment) -> Decision | None:
         )
     if moment.route_message:
         return Decision(Verdict.WAIT, "RouteNotProgrammed", moment.route_message)
-    return Decision(
-        Verdict.ADVANCE,
-        "CandidateReady",
-        f"{moment.candidate.name} is ready; it gets {moment.weight_of(1)} % of the requests",
-        step=1,
-    )
+    first = min(moment.rollout.spec.start_step, moment.last_step)
+    step = moment.step_at(first)
+    if not moment.may_enter(step):
+        return _scaling(moment, step, f"{moment.candidate.name} is ready")
+    return Decision(Verdict.ADVANCE, "CandidateReady", f"{moment.candidate.name} is ready; {_gets(step)}", step=first)
+
+
+def step_not_begun(moment: Moment) -> Decision | None:
+    """A step that was decided on before its pods were there begins now; all evidence so far is of the one before."""
+    step = moment.current
+    if step is None or step.begun(moment.rollout.status.steps):
+        return None
+    return Decision(Verdict.WAIT, "RouteChanging", f"its pods are ready; {_gets(step)}")
 
 
 def route_not_programmed(moment: Moment) -> Decision | None:
-    route, weight = moment.route, moment.rollout.status.weight
-    if route is None or moment.route_message:
+    route, wanted = moment.route, moment.paths
+    if route is None or wanted is None or moment.route_message:
         return Decision(Verdict.WAIT, "RouteNotProgrammed", moment.route_message or "the route does not exist yet")
     if not route.answered:
         return Decision(Verdict.WAIT, "RouteChanging", route.message)
     if not route.programmed:
         return Decision(Verdict.WAIT, "RouteNotProgrammed", route.message)
-    if route.weight(moment.candidate.name) != weight * 10:
-        return Decision(Verdict.WAIT, "RouteChanging", f"the route is on its way to {weight} %")
+    if route.weight(moment.candidate.name) != moment.rollout.status.permille:
+        return Decision(
+            Verdict.WAIT, "RouteChanging", f"the route is on its way to {steps.percent(moment.rollout.status.permille)}"
+        )
+    if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview):
+        return Decision(Verdict.WAIT, "RouteChanging", "the routes of mirrored and preview requests are on their way")
     return None
+
+
+def split_mismatch(moment: Moment) -> Decision | None:
+    """The gateway does something else than the route says; it is written once more, and then held."""
+    judged = moment.judgement
+    if judged is None or not judged.split_mismatch:
+        return None
+    remedy = (
+        "look for other routes with the same host name, and at the gateway's log"
+        if moment.rollout.status.split_mismatch_since is not None
+        else "the route is written once more"
+    )
+    return Decision(Verdict.WAIT, "SplitMismatch", f"{judged.split_mismatch}; {remedy}")
 
 
 def bake_over(moment: Moment) -> Decision | None:
@@ -214,6 +310,14 @@ def bake_over(moment: Moment) -> Decision | None:
         "the bake is over without evidence against the new version",
         outcome=Outcome.PROMOTED,
     )
+
+
+def preview_over(moment: Moment) -> Decision | None:
+    """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
+    if moment.current is None or not moment.current.preview:
+        return None
+    seen = moment.judgement.step_candidate_requests if moment.judgement else 0
+    return _advance(moment, "PreviewOver", f"nothing spoke against it in {seen} preview requests")
 
 
 def evidence_says_advance(moment: Moment) -> Decision | None:
@@ -253,21 +357,28 @@ def waiting(moment: Moment) -> Decision:
 GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     abort_requested,
     fuse_blown,
+    one_pod_is_bad,
     evidence_says_roll_back,
     stable_lost,
     paused_by_person,  # a pause stops Advance only
+    frozen,
     promote_requested,
+    skip_requested,
     metrics_blind,
+    capacity_missing,
     candidate_not_ready,
     candidate_ready,
+    step_not_begun,
     route_not_programmed,
+    split_mismatch,
     bake_over,
+    preview_over,
     evidence_says_advance,
     idle,
     deadline_passed,
 )
 
-FIRST_VERSION_GATES: Final[tuple[Gate, ...]] = (candidate_not_ready, candidate_ready)
+FIRST_VERSION_GATES: Final[tuple[Gate, ...]] = (capacity_missing, candidate_not_ready, candidate_ready)
 """There is nothing to compare the first version with, and nothing to go back to."""
 
 
@@ -278,18 +389,49 @@ def decide(moment: Moment) -> Decision:
 
 
 def _advance(moment: Moment, reason: str, message: str) -> Decision | None:
-    step = moment.rollout.status.step + 1
-    if step > moment.last_step:
+    """The next step, unless this one must last longer or waits for a person, or pods are missing for the next."""
+    index = moment.rollout.status.step + 1
+    if index > moment.last_step:
         return None
-    weight = moment.weight_of(step)
-    if not moment.ready_for(weight):
+    held = _held(moment, message) if moment.current is not None else None
+    if held is not None:
+        return held
+    following = moment.step_at(index)
+    if not moment.may_enter(following):
+        return _scaling(moment, following, message)
+    return Decision(Verdict.ADVANCE, reason, f"{message}; {_gets(following)}", step=index)
+
+
+def _held(moment: Moment, message: str) -> Decision | None:
+    """What the step itself asks for beside evidence."""
+    step = moment.step_at(moment.rollout.status.step)
+    left = step.minimum_seconds - moment.seconds_in_step
+    if left > 0:
+        return Decision(Verdict.WAIT, "MinimumTime", f"{message}; the step lasts {left:.0f} s more")
+    seen = moment.judgement.step_candidate_requests if moment.judgement else 0
+    if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
+        return Decision(Verdict.WAIT, "MinimumRequests", f"{message}; {seen} of {step.minimum_requests} requests seen")
+    if step.pause and moment.rollout.status.resumed_step < moment.rollout.status.step:
         return Decision(
             Verdict.WAIT,
-            "ScalingCandidate",
-            f"{message}; {moment.candidate.ready_endpoints} of "
-            f"{capacity.pods_for(weight, moment.replicas)} pods for {weight} % are ready",
+            "PausedAtStep",
+            f"{message}; this step waits for a person: kubectl sluice resume {moment.rollout.spec.model_deployment}",
         )
-    return Decision(Verdict.ADVANCE, reason, f"{message}; it gets {weight} % of the requests", step=step)
+    return None
+
+
+def _scaling(moment: Moment, step: Step, message: str) -> Decision:
+    return Decision(
+        Verdict.WAIT,
+        "ScalingCandidate",
+        f"{message}; {moment.candidate.ready_endpoints} of "
+        f"{capacity.pods_for(step.load_permille, moment.replicas)} pods for {step.words} are ready"
+        + (f"; {moment.capacity.wait}" if moment.capacity.wait else ""),
+    )
+
+
+def _gets(step: Step) -> str:
+    return f"it gets {step.words}"
 
 
 def _deadline_over(moment: Moment) -> bool:

@@ -1,10 +1,13 @@
-"""Beginning, superseding and trying again: which release should be running at all."""
+"""Beginning, superseding, trying again and going back: which release should be running at all."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
+from sluice.api.v1alpha1.common import CapacityMode, Strategy
+from sluice.api.v1alpha1.modeldeployment import BlueGreen, Rollout, Shadow
 from sluice.api.v1alpha1.modelrollout import (
+    ABTestRules,
     Action,
     Intent,
     ModelRollout,
@@ -13,16 +16,22 @@ from sluice.api.v1alpha1.modelrollout import (
     ObservedIntent,
     Outcome,
     ReleaseEnd,
+    RolloutArm,
+    RolloutStep,
     TimelineEntry,
 )
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.desired import common
-from sluice.core.rollout import canary
-from sluice.core.situation import Blocked, Situation
+from sluice.core.rollout import bluegreen, canary, capacity, engine, freeze, recreate, shadow, steps
+from sluice.core.rollout.freeze import Frozen
+from sluice.core.situation import Blocked, Situation, promoted_revision, wanted_arms
 from sluice.core.snapshot import Revision
 
-FAILED = (Outcome.ROLLED_BACK, Outcome.ABORTED)
+FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
+RECENT_SECONDS: Final = 7 * 86_400.0
+"""A version that served within this time is gone back to without analysis."""
 
 
 def pending_intent(rollout: ModelRollout) -> Intent | None:
@@ -33,6 +42,11 @@ def pending_intent(rollout: ModelRollout) -> Intent | None:
     return intent
 
 
+def asked_for(rollout: ModelRollout) -> str:
+    """Hash of what the ModelDeployment asked for when the release began."""
+    return rollout.spec.requested_input_hash or rollout.spec.target.input_hash
+
+
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
     """The end of the running release when the user asks for something else in the middle of it.
 
@@ -40,17 +54,24 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     version is immediate either way, since it is still warm.
     """
     active, requested = situation.active, situation.requested
-    if active is None or isinstance(requested, Blocked) or requested.name == active.spec.target.revision:
+    if active is None or isinstance(requested, Blocked):
+        return None
+    if requested.input_hash == asked_for(active) and not _other_arms(situation, active):
         return None
     old = active.spec.source
-    now = timestamps.rfc3339(situation.snapshot.now)
     going_back = old is None or requested.name == old.revision
-    if active.status.weight >= 100 and not going_back and _bake_is_clean(judgement):
+    new = promoted_revision(active)
+    if active.status.permille >= steps.WHOLE and not going_back and _bake_is_clean(judgement):
         outcome, reason = Outcome.PROMOTED, "SupersededInBake"
-        why = f"{requested.name} was asked for in the bake, with no evidence against {active.spec.target.revision}"
+        why = f"{requested.name} was asked for in the bake, with no evidence against {new}"
     else:
         outcome, reason = Outcome.SUPERSEDED, "Superseded"
         why = f"{requested.name} was asked for instead"
+    return _closed(situation, active, outcome, reason, why)
+
+
+def _closed(situation: Situation, active: ModelRollout, outcome: Outcome, reason: str, why: str) -> ModelRolloutStatus:
+    now = timestamps.rfc3339(situation.snapshot.now)
     entry = TimelineEntry(time=now, what=reason, why=why)
     return active.status.model_copy(
         update={
@@ -58,12 +79,21 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
             "reason": reason,
             "message": why,
             "end_time": now,
-            "weight": 100 if outcome is Outcome.PROMOTED else 0,
+            **engine.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
             "requests_needed": None,
             "estimated_completion_time": None,
-            "timeline": [*active.status.timeline, entry][-canary.TIMELINE_LIMIT :],
+            "timeline": engine.noted(active.status.timeline, [entry]),
         }
     )
+
+
+def _other_arms(situation: Situation, active: ModelRollout) -> bool:
+    """Whether the running A/B test is not the one that the spec asks for (any more)."""
+    rules = active.spec.ab_test
+    if rules is None or active.status.winner is not None:
+        return False
+    asked = {arm.name for arm in situation.arms if isinstance(arm, Revision)}
+    return asked != {arm.end.revision for arm in rules.arms}
 
 
 def _bake_is_clean(judgement: Judgement | None) -> bool:
@@ -78,25 +108,50 @@ class Refusal:
     message: str
 
 
-def next_attempt(situation: Situation) -> int | Refusal | None:
-    """The number of the attempt that should begin now; None when nothing is to be released.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A release that should begin now."""
 
-    A version that failed is not tried again until the user asks for another one in between, or says retry.
+    target: Revision
+    number: int
+    """Counts the attempts to release the same revision, or to make the same test."""
+    start_step: int = 1
+    arms: tuple[Revision, ...] = ()
+    """Of an A/B test, in which the target is the control."""
+    rollback: bool = False
+    """Whether a person asked for a version that served before."""
+    analysed: bool = True
+    """False where that version served so recently that nothing need be proven."""
+
+
+def next_attempt(situation: Situation) -> Attempt | Refusal | None:
+    """The release that should begin now; None when nothing is to be released.
+
+    A version that failed is not tried again until the user asks for another one in between, or says retry. A version
+    that a person went back to, or that won a test, stays until the user asks for something new.
     """
-    requested, latest = situation.requested, situation.latest
-    if isinstance(requested, Blocked) or situation.active is not None:
+    latest = situation.latest
+    if situation.active is not None:
+        return None
+    back = way_back(situation)
+    if back is not None:
+        return back
+    requested = situation.requested
+    if isinstance(requested, Blocked):
         return None
     if situation.stable is not None and requested.name == situation.stable.name:
-        return None
-    attempts = [r.spec.attempt for r in situation.snapshot.rollouts if r.spec.target.revision == requested.name]
-    following = max(attempts, default=0) + 1
-    if latest is None or latest.spec.target.input_hash != requested.input_hash:
-        return following
+        return _test(situation, requested)
+    following = Attempt(requested, _number(situation, requested.name))
+    if latest is None or asked_for(latest) != requested.input_hash:
+        return _unless_frozen(situation, following)
+    if latest.status.outcome is Outcome.PROMOTED:
+        return _diverted(situation, latest, requested)
     if latest.status.outcome not in FAILED or latest.status.withdrawn:
-        return following
+        return _unless_frozen(situation, following)
     intent = pending_intent(latest)
     if intent is not None and intent.action is Action.RETRY:
-        return following
+        again = Attempt(requested, following.number, start_step=_failed_step(latest))
+        return _unless_frozen(situation, again)
     return Refusal(
         str(latest.status.outcome),
         f"{requested.name} was not released ({latest.status.reason}: "
@@ -105,23 +160,165 @@ def next_attempt(situation: Situation) -> int | Refusal | None:
     )
 
 
-def begin(situation: Situation, requested: Revision, attempt: int) -> ModelRollout | Blocked:
+def way_back(situation: Situation) -> Attempt | None:
+    """The version that a person asked to go back to; None where nobody did, or it is not known (see `after_the_end`)."""
+    latest = situation.latest
+    intent = pending_intent(latest) if latest is not None else None
+    if latest is None or situation.active is not None or intent is None or intent.action is not Action.ROLL_BACK:
+        return None
+    name = intent.to_revision or _before(situation)
+    target = situation.snapshot.revision(name) if name is not None else None
+    if target is None or situation.stable is None or target.name == situation.stable.name:
+        return None
+    return Attempt(target, _number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name))
+
+
+def way_back_asked(situation: Situation) -> bool:
+    """Whether a person wants, in the middle of a release, a version that is older than the stable one."""
+    active = situation.active
+    intent = pending_intent(active) if active is not None else None
+    if active is None or intent is None or intent.action is not Action.ROLL_BACK or active.spec.source is None:
+        return False
+    return intent.to_revision not in (None, active.spec.source.revision) and (
+        situation.snapshot.revision(intent.to_revision or "") is not None
+    )
+
+
+def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutStatus:
+    """The end of a release for an older version; the wish stays unhandled for the way back, which follows."""
+    intent = pending_intent(active)
+    by = f"{intent.requested_by} asked to go back to {intent.to_revision}" if intent is not None else ""
+    return _closed(situation, active, Outcome.ABORTED, "Aborted", by)
+
+
+def _before(situation: Situation) -> str | None:
+    """The revision that served before the stable one."""
+    stable = situation.stable.name if situation.stable is not None else None
+    for rollout in reversed(situation.snapshot.rollouts):
+        if rollout.status.outcome is Outcome.PROMOTED and promoted_revision(rollout) == stable:
+            return rollout.spec.source.revision if rollout.spec.source is not None else None
+    return None
+
+
+def _recent(situation: Situation, revision: str) -> bool:
+    """Whether it was stable within `RECENT_SECONDS`."""
+    ends = [
+        rollout.status.end_time
+        for rollout in situation.snapshot.rollouts
+        if rollout.status.outcome is Outcome.PROMOTED
+        and rollout.spec.source is not None
+        and rollout.spec.source.revision == revision
+    ]
+    return any(end and situation.snapshot.now - timestamps.seconds(end) < RECENT_SECONDS for end in ends)
+
+
+def _number(situation: Situation, target: str) -> int:
+    attempts = [r.spec.attempt for r in situation.snapshot.rollouts if r.spec.target.revision == target]
+    return max(attempts, default=0) + 1
+
+
+def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal | None:
+    closed = frozen(situation)
+    if closed is None or situation.stable is None:
+        return attempt
+    if isinstance(closed, Blocked):
+        return Refusal(closed.reason, closed.message)
+    return Refusal("Frozen", closed.message)
+
+
+def frozen(situation: Situation) -> Frozen | Blocked | None:
+    """The freeze window that is open now."""
+    if isinstance(situation.policy, Blocked):
+        return None
+    try:
+        return freeze.frozen(situation.policy.freeze_windows, situation.snapshot.now)
+    except freeze.InvalidWindow as error:
+        return Blocked("PolicyInvalid", str(error))
+
+
+def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -> Refusal:
+    """What serves is not what the spec names, because somebody, or a test, decided so."""
+    serving = situation.stable.name if situation.stable is not None else promoted_revision(latest)
+    if latest.status.winner is not None:
+        return Refusal(
+            "WinnerPromoted", f"{serving} won the A/B test and serves; set spec.model to {_uri(situation, serving)}"
+        )
+    return Refusal(
+        "RolledBackByPerson",
+        f"{serving} serves because a person went back to it; spec.model still names {requested.uri}: set it to "
+        f"{_uri(situation, serving)}, or change it to a version that is better",
+    )
+
+
+def _uri(situation: Situation, name: str) -> str:
+    revision = situation.snapshot.revision(name)
+    return revision.uri if revision is not None else name
+
+
+def _failed_step(latest: ModelRollout) -> int:
+    """The step of the spec that a failed attempt was in; a lead step counts as the one that it was put before."""
+    index = latest.status.step
+    every = steps.steps(latest)
+    if latest.status.lead_permille is not None and any(step.permille > 0 for step in every[: index - 1]):
+        index -= 1
+    return max(1, min(index, len(latest.spec.steps)))
+
+
+def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
+    """The A/B test that the spec asks for, unless it was made already."""
+    arms = tuple(arm for arm in situation.arms if isinstance(arm, Revision))
+    if not arms or any(arm == situation.stable for arm in arms):
+        return None
+    names = {arm.name for arm in arms}
+    made = [r for r in situation.snapshot.rollouts if r.spec.ab_test is not None and _arms_of(r) == names]
+    last = made[-1] if made else None
+    if last is not None and asked_for(last) == control.input_hash:
+        intent = pending_intent(last)
+        if not (last == situation.latest and intent is not None and intent.action is Action.RETRY):
+            return None
+    return _unless_frozen(situation, Attempt(control, _number(situation, control.name), arms=arms))
+
+
+def _arms_of(rollout: ModelRollout) -> set[str]:
+    return {arm.end.revision for arm in rollout.spec.ab_test.arms} if rollout.spec.ab_test is not None else set()
+
+
+def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     """The ModelRollout of a new attempt, with the rules as they are now."""
     policy = situation.policy
     if isinstance(policy, Blocked):
         return policy
     snapshot = situation.snapshot
     wishes = snapshot.deployment.spec.rollout
-    ends: dict[str, Any] = {"from": _end(situation.stable) if situation.stable else None, "to": _end(requested)}
+    blocked = next((arm for arm in situation.arms if isinstance(arm, Blocked)), None)
+    if attempt.arms and blocked is not None:
+        return blocked
+    settings = wishes.shadow
+    refused = shadow.mirror_refused(settings, snapshot.preset) if settings is not None else ""
+    if refused and situation.stable is not None and attempt.analysed:
+        return Blocked("MirrorNotSupported", refused)
+    requested = situation.requested
+    ends: dict[str, Any] = {
+        "from": _end(situation.stable) if situation.stable else None,
+        "to": _end(attempt.target),
+        "abTest": _test_rules(situation, attempt) if attempt.arms else None,
+    }
+    bake_seconds = policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds
     spec = ModelRolloutSpec(
         **ends,
         model_deployment=snapshot.name,
         sequence=max((r.spec.sequence for r in snapshot.rollouts), default=0) + 1,
-        attempt=attempt,
+        attempt=attempt.number,
+        requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
+        rollback=attempt.rollback,
+        analysed=attempt.analysed,
+        start_step=attempt.start_step,
         strategy=wishes.strategy,
         policy=situation.policy_name,
-        base_replicas=snapshot.deployment.spec.replicas,
-        steps=wishes.canary.steps if wishes.canary is not None else policy.steps,
+        base_replicas=capacity.whole(situation),
+        steps=_steps(wishes, policy, attempt),
+        capacity=CapacityMode.RECREATE if wishes.strategy is Strategy.RECREATE else wishes.capacity,
+        maximum_requests_at_risk=policy.maximum_requests_at_risk,
         objectives=wishes.objectives if wishes.objectives is not None else policy.objectives,
         false_rollback_probability=policy.false_rollback_probability,
         false_advance_probability=policy.false_advance_probability,
@@ -130,11 +327,46 @@ def begin(situation: Situation, requested: Revision, attempt: int) -> ModelRollo
         idle_seconds=policy.idle_seconds,
         progress_deadline_seconds=wishes.progress_deadline_seconds or policy.progress_deadline_seconds,
         on_deadline=wishes.on_deadline or policy.on_deadline,
-        bake_seconds=policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds,
+        bake_seconds=bake_seconds if attempt.analysed else 0,
         initial_dispersion=policy.initial_dispersion,
     )
-    name = naming.rollout_name(requested.name, attempt)
+    name = naming.rollout_name(attempt.target.name, attempt.number)
     return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
+
+
+def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
+    """The strategy's own, behind the mirrored stage where there is one."""
+    if attempt.arms or not attempt.analysed:
+        return [RolloutStep(weight=100)]
+    match wishes.strategy:
+        case Strategy.BLUE_GREEN:
+            own = bluegreen.steps(wishes.blue_green or BlueGreen())
+        case Strategy.SHADOW:
+            return shadow.steps(wishes.shadow or Shadow())
+        case Strategy.RECREATE:
+            return recreate.steps()
+        case Strategy.CANARY | Strategy.AB_TEST:
+            own = canary.steps(wishes.canary.steps if wishes.canary is not None else policy.steps)
+        case _ as unreachable:
+            assert_never(unreachable)
+    return [shadow.stage(wishes.shadow), *own] if wishes.shadow is not None else own
+
+
+def _test_rules(situation: Situation, attempt: Attempt) -> ABTestRules:
+    deployment = situation.snapshot.deployment
+    settings = deployment.spec.rollout.ab_test
+    assert settings is not None
+    wanted = zip(wanted_arms(deployment), attempt.arms, strict=True)
+    return ABTestRules(
+        arms=[
+            RolloutArm.model_validate({"name": arm.name, "weight": arm.weight, "to": _end(revision)})
+            for arm, revision in wanted
+        ],
+        assignment=settings.assignment,
+        metric=settings.metric,
+        maximum_seconds=settings.maximum_seconds,
+        on_winner=settings.on_winner,
+    )
 
 
 def manifest(rollout: ModelRollout, situation: Situation) -> dict[str, Any]:
@@ -156,9 +388,9 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
         return None
     update: dict[str, object] = {}
     intent = pending_intent(latest)
-    if intent is not None:
+    if intent is not None and (intent.action is not Action.RETRY or frozen(situation) is None):
         update["observed_intent"] = ObservedIntent(
-            request_time=intent.request_time, result=f"ignored: the rollout has ended ({latest.status.outcome})"
+            request_time=intent.request_time, result=_answer(situation, latest, intent)
         )
     requested = situation.requested
     failed = latest.status.outcome in FAILED and not latest.status.withdrawn
@@ -167,8 +399,19 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
     return latest.status.model_copy(update=update) if update else None
 
 
+def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
+    """Why a wish on an ended release does nothing."""
+    if intent.action is not Action.ROLL_BACK:
+        return f"ignored: the rollout has ended ({latest.status.outcome})"
+    name = intent.to_revision or _before(situation)
+    if situation.stable is not None and name == situation.stable.name:
+        return f"ignored: {name} serves already"
+    known = ", ".join(r.name for r in situation.snapshot.revisions if r != situation.stable) or "none"
+    return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]
+
+
 def retried(rollout: ModelRollout, intent: Intent) -> ModelRolloutStatus:
-    """The old attempt's status once its retry has begun."""
+    """The old attempt's status once the new one that a person asked for has begun."""
     return rollout.status.model_copy(
         update={"observed_intent": ObservedIntent(request_time=intent.request_time, result="a new attempt has begun")}
     )

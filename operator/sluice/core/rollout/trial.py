@@ -1,44 +1,161 @@
 """What the judge must know of the running release."""
 
+from dataclasses import replace
+
 from sluice.api.base import fraction
-from sluice.core import naming
+from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
+from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Arm, Trial
-from sluice.core.situation import Situation
-from sluice.core.snapshot import Revision
+from sluice.core.desired import assignment, common
+from sluice.core.rollout import steps
+from sluice.core.situation import Situation, testing
+from sluice.core.snapshot import Revision, Route
 
 
 def running_trial(situation: Situation) -> Trial | None:
-    """The trial of a release that has had its first weight; None where nothing is compared."""
-    active, stable, snapshot = situation.active, situation.stable, situation.snapshot
-    if active is None or stable is None or active.status.step < 1:
+    """The trial of a release that has entered its first step; None where nothing is compared."""
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or not active.spec.analysed or active.status.step < 1:
         return None
-    candidate = situation.candidate
-    if candidate is None:
+    step = steps.current(active)
+    base = _trial(situation, active)
+    if base is None or step is None:
         return None
-    spec, status, route = active.spec, active.status, snapshot.route
+    suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
+    route = situation.snapshot.route
+    return replace(
+        base,
+        candidate=_arm(candidate, route, suffix),
+        step=len(active.status.steps),
+        permille=active.status.permille,
+        share_checked=0 < active.status.permille < steps.WHOLE,
+        baking=active.status.permille >= steps.WHOLE,
+        mirrored=bool(step.mirror_percent),
+        route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
+    )
+
+
+def forecast_trial(situation: Situation) -> Trial | None:
+    """The trial as it is going to be, before the first step; None once the plan is known."""
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or not active.spec.analysed or active.status.step > 0:
+        return None
+    if active.status.plan:
+        return None
+    base = _trial(situation, active)
+    if base is None:
+        return None
+    own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
+    return replace(base, candidate=_arm(candidate, situation.snapshot.route, ""), steps=own)
+
+
+def arm_trials(situation: Situation) -> dict[str, Trial]:
+    """In an A/B test: each running arm against the stable version, by revision."""
+    active = situation.active
+    if active is None or not testing(active) or active.status.step < 1 or active.spec.ab_test is None:
+        return {}
+    base = _trial(situation, active)
+    if base is None:
+        return {}
+    route = situation.snapshot.route
+    told = {arm.revision: arm for arm in active.status.arms}
+    weights = {arm.end.revision: arm.weight * 10 for arm in active.spec.ab_test.arms}
+    rules = _own_rules(active.spec.ab_test, route)
+    return {
+        arm.name: replace(
+            base,
+            stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
+            candidate=replace(_arm(arm, route, ""), own_rule=rules.get(arm.name)),
+            permille=weights[arm.name],
+            stable_permille=steps.WHOLE - sum(weights.values()),
+            share_checked=True,
+            route_programmed=route is not None and route.programmed and route.weight(arm.name) == weights[arm.name],
+            state=told[arm.name].state if arm.name in told else None,
+            metric=active.spec.ab_test.metric,
+            arms=len(active.spec.ab_test.arms),
+        )
+        for arm in situation.candidates
+    }
+
+
+def _own_rules(test: ABTestRules, route: Route | None) -> dict[str, int]:
+    """The index of each revision's rule for the users that it has already."""
+    arms = route.paths.arms if route is not None else ()
+    if len(arms) < 2:
+        return {}
+    return {revision: index for index, (revision, _) in enumerate(assignment.homes(test, arms), start=1)}
+
+
+def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
+    """What is the same for every candidate."""
+    stable, snapshot, spec = situation.stable, situation.snapshot, active.spec
+    if stable is None or spec.source is None:
+        return None
+    route = snapshot.route
+    repaired = active.status.split_mismatch_since is not None
+    own = _arm(stable, route, "")
     return Trial(
         now=snapshot.now,
         namespace=snapshot.namespace,
         name=snapshot.name,
-        stable=_arm(stable),
-        candidate=_arm(candidate),
+        stable=own,
+        candidate=own,
         objectives=tuple(spec.objectives),
         alpha=fraction(spec.false_rollback_probability),
         beta=fraction(spec.false_advance_probability),
-        step=len(status.steps),
-        weight=status.weight,
-        baking=status.weight >= 100,
+        step=active.status.step,
+        permille=0,
+        share_checked=False,
+        baking=False,
         scrape_interval_seconds=spec.scrape_interval_seconds,
         idle_seconds=spec.idle_seconds,
         initial_dispersion=spec.initial_dispersion,
-        route_generation=route.generation if route is not None else 0,
-        route_programmed=(
-            route is not None and route.programmed and route.weight(candidate.name) == status.weight * 10
-        ),
+        # Writing the route once more after a mismatch discards an interval, too.
+        route_generation=(2 * route.generation + repaired) if route is not None else 0,
+        route_programmed=False,
         preset=snapshot.preset,
-        state=status.state,
+        state=active.status.state,
+        steps=tuple(step.permille for step in steps.steps(active)),
+        deadline_seconds=_deadline_seconds(active),
+        maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 else 0,
     )
 
 
-def _arm(revision: Revision) -> Arm:
-    return Arm(revision=revision.name, service=revision.name, port=naming.SERVICE_PORT)
+def _deadline_seconds(active: ModelRollout) -> float:
+    end = active.status.deadline_time
+    start = active.status.start_time
+    if end is None or start is None:
+        return float(active.spec.progress_deadline_seconds)
+    return timestamps.seconds(end) - timestamps.seconds(start)
+
+
+def _as_wanted(route: Route, active: ModelRollout, candidate: Revision) -> bool:
+    """Whether the route exposes what the current step says."""
+    step = steps.current(active)
+    if step is None or route.weight(candidate.name) != active.status.permille:
+        return False
+    mirrored = route.paths.mirror[0] == candidate.name if route.paths.mirror else False
+    return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview
+
+
+def _arm(revision: Revision, route: Route | None, suffix: str) -> Arm:
+    return Arm(
+        revision=revision.name,
+        service=naming.service_name(revision.name, suffix),
+        port=naming.SERVICE_PORT,
+        grpc_port=naming.GRPC_SERVICE_PORT if revision.grpc_port is not None else None,
+        # Copies, previews and testers' requests have a rule, or a filter, of their own.
+        position=0 if suffix else _position(revision, route),
+        route=naming.service_name(revision.name, suffix) if suffix == common.PREVIEW else "",
+        mirrored=suffix == common.MIRROR,
+    )
+
+
+def _position(revision: Revision, route: Route | None) -> int:
+    """Its place among the backends; a second one without weight only keeps a position taken."""
+    places = [
+        (permille, -index)
+        for index, (name, permille) in enumerate(route.weights if route is not None else ())
+        if name == revision.name
+    ]
+    return -max(places)[1] if places else 0

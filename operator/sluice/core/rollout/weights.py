@@ -1,21 +1,26 @@
-"""Weights on the route, in permille: what is wanted, and the way there that loses no request.
+"""Weights on the route, in permille: the way from what is observed to what is wanted that loses no request.
 
 A gateway may learn of a route before it knows the endpoints of a backend that is new in it, a complete swap in one
 write (0/1000 to 1000/0) makes some gateways answer errors, and some name their series by the position of a backend. So
-every backend keeps its position, and there are two states to settle in:
+each write does one thing: it moves weights, or lets backends in, or lets them out.
 
-    a new backend   1000     ──>  1000/0  … settle …  ──>  950/50
-    a swap          1000/0   ──>  999/1   … settle …  ──>  0/1000  ──>  drained  ──>  the old one is removed
+    a new backend    a:1000        ──>  a:1000 b:0   … settle …  ──>  a:950 b:50
+    a swap           a:0   b:1000  ──>  a:999  b:1   … settle …  ──>  a:1000 b:0  ──>  drained  ──>  a:1000
+
+Where positions have a meaning (`positional`), nobody moves up: in the place of one that left, the stable version stands
+a second time, without weight, until a new one takes the place over.
+
+    b promoted       a:0   b:1000  ──>  drained  ──>  b:0 b:1000  ──>  c:0 b:1000  … settle …  ──>  c:50 b:950
 """
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.snapshot import Revision, Route
+from sluice.core.rollout.steps import WHOLE
+from sluice.core.snapshot import Route
 
-WHOLE: Final = 1000
 Weights: TypeAlias = tuple[tuple[str, int], ...]
 """(revision, permille) in the order of the backendRefs; sums to WHOLE."""
 
@@ -29,56 +34,79 @@ class Target:
     """The gateway must settle in this state before the wanted one."""
 
 
-def wanted_shares(*, stable: Revision, candidate: Revision | None, rollout: ModelRollout | None) -> Mapping[str, int]:
-    """The share of each side, without regard to the way there.
-
-    An empty candidate gets nothing while stable has endpoints; an empty stable version changes nothing: traffic never
-    fails over to an unproven one.
-    """
-    if candidate is None or rollout is None or rollout.spec.source is None:
-        return {stable.name: WHOLE}
-    share = rollout.status.weight * (WHOLE // 100)
-    if candidate.ready_endpoints == 0 and stable.ready_endpoints > 0:
-        share = 0
-    if share == 0 and rollout.status.step == 0:
-        return {stable.name: WHOLE}
-    return {stable.name: WHOLE - share, candidate.name: share}
-
-
-def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset[str]) -> Target:
+def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset[str], positional: bool) -> Target:
     """The weights to write, given the route as it is.
 
     Args:
         route: as observed; None when it does not exist yet.
-        shares: wanted permille by revision, summing to WHOLE.
-        leaving: revisions whose drain is over, to be removed from the route.
+        shares: wanted permille by revision, summing to WHOLE; the stable version first.
+        leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
+        positional: whether backends keep their positions.
     """
     observed = route.weights if route is not None else ()
-    order = [name for name, _ in observed if name in shares or name not in leaving]
-    order += [name for name in shares if name not in order]
-    final = tuple((name, shares.get(name, 0)) for name in order)
-    if _with_new_backend(observed, final):
-        before = dict(observed)
-        return Target(tuple((name, before.get(name, 0)) for name in order), intermediate=True)
-    if _complete_swap(observed, final):
-        giving = [name for name, weight in observed if weight > 0]
-        taking = next(name for name, weight in final if weight > 0)
-        shared = dict.fromkeys(giving, 1) | {taking: WHOLE - len(giving)}
-        return Target(tuple((name, shared.get(name, 0)) for name in order), intermediate=True)
-    return Target(final, intermediate=False)
+    before = added(observed)
+    # A backend that cannot be resolved spoils the whole route: it goes at once, whatever weight somebody gave it.
+    broken = route is not None and route.answered and not route.programmed
+    gone = {name for name in leaving if name not in shares and (broken or not before.get(name))}
+    serving = [name for name in {**shares, **before} if before.get(name) and name not in gone]
+    if not serving:
+        return Target(tuple(shares.items()), intermediate=False)
+    kept = _without(observed, gone if broken else set(), holder=serving[0], positional=positional)
+    goal = _among_known(kept, shares, serving[0])
+    moved = _placed(kept, goal)
+    if moved != observed:
+        swap = not any(goal[name] for name in serving)
+        return Target(_placed(kept, _shared(goal, serving)), intermediate=True) if swap else Target(moved, False)
+    arriving = [name for name in shares if name not in before]
+    if arriving:
+        return Target(_entered(kept, arriving, positional=positional), any(shares[name] for name in arriving))
+    return Target(_without(kept, gone, holder=serving[0], positional=positional), intermediate=False)
 
 
-def _with_new_backend(observed: Weights, final: Weights) -> bool:
-    """Whether a backend that the gateway does not know yet would get requests, while it can still serve without it.
-
-    Where somebody else has changed the weights so that they no longer sum to the whole, putting them back comes first.
-    """
-    known = {name for name, _ in observed}
-    kept = sum(weight for name, weight in observed if name in dict(final))
-    return kept == WHOLE and any(weight > 0 and name not in known for name, weight in final)
+def added(weights: Weights) -> dict[str, int]:
+    """Permille by revision; one that stands twice counts once."""
+    total: dict[str, int] = {}
+    for name, permille in weights:
+        total[name] = total.get(name, 0) + permille
+    return total
 
 
-def _complete_swap(observed: Weights, final: Weights) -> bool:
-    before = {name for name, weight in observed if weight > 0}
-    after = {name for name, weight in final if weight > 0}
-    return bool(before) and before.isdisjoint(after)
+def _without(weights: Weights, gone: Set[str], *, holder: str, positional: bool) -> Weights:
+    """Those that stay. `holder`, which serves, holds the places of those that went, except behind the last that stays."""
+    if not positional:
+        return tuple((name, permille) for name, permille in added(weights).items() if name not in gone)
+    held = tuple((holder, 0) if name in gone else (name, permille) for name, permille in weights)
+    return held[: max(_places(held).values()) + 1]
+
+
+def _places(weights: Weights) -> dict[str, int]:
+    """Where each revision stands: of several places, the one with the most weight."""
+    best = {name: max(permille for other, permille in weights if other == name) for name, _ in weights}
+    return {name: weights.index((name, permille)) for name, permille in best.items()}
+
+
+def _placed(weights: Weights, goal: Mapping[str, int]) -> Weights:
+    """Everybody stays in place, with the weights of `goal`."""
+    places = _places(weights)
+    return tuple((name, goal[name] if places[name] == index else 0) for index, (name, _) in enumerate(weights))
+
+
+def _among_known(kept: Weights, shares: Mapping[str, int], first: str) -> Mapping[str, int]:
+    """What is wanted of the backends that are in the route; `first` has the shares of the others until these are."""
+    wanted = {name: shares.get(name, 0) for name, _ in kept}
+    return wanted | {first: wanted[first] + WHOLE - sum(wanted.values())}
+
+
+def _shared(goal: Mapping[str, int], giving: list[str]) -> Mapping[str, int]:
+    """Half-way through a swap: those that give their traffic up keep a trace of it."""
+    largest = max(goal, key=lambda name: goal[name])
+    return {**goal, **dict.fromkeys(giving, 1), largest: goal[largest] - len(giving)}
+
+
+def _entered(kept: Weights, arriving: list[str], *, positional: bool) -> Weights:
+    """With the new backends, still without weight: in places that were only held, then behind the others."""
+    places = _places(kept)
+    held = [index for index, (name, _) in enumerate(kept) if positional and places[name] != index]
+    free = itertools.chain(held, itertools.count(len(kept)))
+    entered = dict(enumerate(kept)) | {next(free): (name, 0) for name in arriving}
+    return tuple(entered.values())

@@ -45,7 +45,8 @@ def make_trial(**changes: object) -> Trial:
         alpha=0.01,
         beta=0.05,
         step=1,
-        weight=5,
+        permille=50,
+        share_checked=True,
         baking=False,
         scrape_interval_seconds=SCRAPE_SECONDS,
         idle_seconds=3600,
@@ -119,8 +120,20 @@ class Prometheus:
                 for label, op, value in matchers
             )
             points = tuple(p for p in samples if now - question.window_seconds < p[0] <= now)
-            if labels["__name__"] == name and fits and points:
+            if question.step_seconds is not None:
+                points = thinned(points, question.step_seconds, now)
+            if name in ("", labels["__name__"]) and fits and points:
                 yield Series(labels, points)
+
+
+def thinned(points: tuple[tuple[float, float], ...], step: int, now: float) -> tuple[tuple[float, float], ...]:
+    """The newest sample before each step, as a subquery shows it: at the step's own time, for five minutes."""
+    if not points:
+        return ()
+    first = int(points[0][0] // step + 1) * step
+    moments = range(first, int(now) + 1, step)
+    shown = ((m, [p for p in points if m - 300 < p[0] <= m]) for m in moments)
+    return tuple((float(m), inside[-1][1]) for m, inside in shown if inside)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +196,7 @@ def run_step(
         traffic(prometheus, dice, requests=rate, weight=0.0, stable=stable, candidate=candidate)
         if (second + phase) % SCRAPE_SECONDS == 0:
             prometheus.scrape(START + second)
-    trial, result = look(make_trial(objectives=objectives, weight=weight), prometheus)
+    trial, result = look(make_trial(objectives=objectives, permille=weight * 10), prometheus)
     for second in range(1, seconds):
         traffic(prometheus, dice, requests=rate, weight=weight / 100, stable=stable, candidate=candidate)
         if (second + phase) % SCRAPE_SECONDS:

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from sluice.api.v1alpha1.common import FailureRatio, Latency, Objective
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
 from sluice.core.analysis.judge import judge, questions
-from sluice.core.analysis.model import Answered, Judgement, Trial
+from sluice.core.analysis.model import Answered, Arm, Judgement, Trial
 from tests.unit.core.analysis.gateway import (
     ACCURACY,
     CANDIDATE,
@@ -97,7 +97,7 @@ def test_no_evidence_while_the_route_is_not_programmed() -> None:
 def test_new_step_starts_advance_evidence_anew_and_keeps_the_rest() -> None:
     prometheus, trial = begun()
     trial, before = run(prometheus, trial, begin=5, end=300, candidate=20, bad=1, stable=80)
-    trial, after = run(prometheus, trial, begin=305, end=305, step=2, route_generation=8, weight=25)
+    trial, after = run(prometheus, trial, begin=305, end=305, step=2, route_generation=8, permille=250)
 
     assert before.rollback_log > 1
     assert after.rollback_log == before.rollback_log
@@ -161,7 +161,7 @@ def test_failures_of_both_arms_do_not_accuse_the_candidate_and_prove_that_it_is_
 def test_bake_has_its_own_evidence() -> None:
     prometheus, trial = begun(objectives=(ERRORS,))
     trial, _ = run(prometheus, trial, begin=5, end=60)
-    bake = {"baking": True, "step": 4, "route_generation": 9, "weight": 100}
+    bake = {"baking": True, "step": 4, "route_generation": 9, "permille": 1000}
     trial, healthy = run(prometheus, trial, begin=65, end=100, stable=0, candidate=100, **bake)
     trial, failing = run(prometheus, trial, begin=105, end=115, stable=0, candidate=100, bad=20, **bake)
 
@@ -181,6 +181,16 @@ def test_bake_is_off_and_says_so_without_stable_requests() -> None:
 
     assert result.bake_log == 0
     assert "not watched in the bake" in result.missing
+
+
+@pytest.mark.parametrize(("bad", "accused"), [(0, False), (30, True)])
+def test_release_that_begins_with_the_bake_is_held_to_what_stable_showed_before(bad: int, *, accused: bool) -> None:
+    """As Recreate does: the stable version is gone when the first look is taken."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=1000, baking=True, share_checked=False)
+    trial, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad)
+
+    assert result.missing == ""
+    assert (result.rollback_log >= result.rollback_threshold_log) is accused
 
 
 # ---- idle ---------------------------------------------------------------------------------------------------------
@@ -319,6 +329,188 @@ def test_query_that_matches_too_many_series_is_refused() -> None:
     assert not result.all_proven
 
 
+# ---- gRPC, goal Higher, copies -------------------------------------------------------------------------------------
+
+GRPC = dataclasses.replace(
+    make_trial().preset,
+    grpc_status_label="__name__",
+    grpc_requests='{__name__=~"envoy_cluster_grpc_[0-9]+",envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"}',
+)
+
+
+def with_grpc(trial: Trial, **changes: object) -> Trial:
+    arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
+    return dataclasses.replace(trial, **arms, **changes)  # type: ignore[arg-type]
+
+
+def test_grpc_statuses_count_beside_http_codes() -> None:
+    prometheus = Prometheus()
+    trial = with_grpc(make_trial(now=START + 0.6, objectives=(ERRORS,)), preset=GRPC)
+    prometheus.scrape(START)
+    trial, _ = look(trial, prometheus)
+    for second in range(5, 26, 5):
+        prometheus.request(STABLE, times=50)
+        prometheus.request(CANDIDATE, times=10)
+        for revision, ok, unavailable, cancelled in ((STABLE, 50, 0, 5), (CANDIDATE, 0, 10, 5)):
+            cluster = f"shop_{revision}_81"
+            for status, times in ((0, ok), (14, unavailable), (1, cancelled)):
+                prometheus.count("a", f"envoy_cluster_grpc_{status}", times, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert (result.objectives[0].candidate.requests, result.objectives[0].candidate.failures) == (125, 50)
+    assert (result.objectives[0].stable.requests, result.objectives[0].stable.failures) == (525, 0)
+    assert result.rollback_log > result.rollback_threshold_log
+
+
+def test_server_that_only_gets_uncounted_grpc_requests_is_blindness() -> None:
+    prometheus = Prometheus()
+    trial = with_grpc(make_trial(objectives=(ERRORS,)), preset=dataclasses.replace(GRPC, grpc_requests=None))
+    for second in range(0, 100, 5):
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    prometheus.request(STABLE, times=50)
+    prometheus.scrape(START + 100)
+    _, seen = look(dataclasses.replace(trial, now=START + 100.6), prometheus)
+
+    assert "the gateway (contour) counts gRPC requests in no series" in result.blind
+    assert (result.idle, result.all_proven) == (False, False)
+    assert result.blind_for_seconds == pytest.approx(95)
+    assert seen.blind == ""
+
+
+CLICKS = Objective(
+    name="clicks",
+    failure_ratio=FailureRatio(
+        source=Source.QUERY,
+        goal=Goal.HIGHER,
+        total='feedback_total{revision="{{revision}}"}',
+        successes='feedback_total{revision="{{revision}}",correct="true"}',
+        relative_tolerance="20%",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("clicked", "verdict"),
+    [
+        pytest.param(10, "proven", id="as many"),
+        pytest.param(14, "proven", id="more"),
+        pytest.param(2, "worse", id="fewer"),
+        pytest.param(8, "", id="at the tolerance"),
+    ],
+)
+def test_goal_higher(clicked: int, verdict: str) -> None:
+    prometheus = Prometheus()
+    trial, _ = look(make_trial(objectives=(CLICKS,), permille=500), prometheus)
+    for second in range(0, 121, 5):
+        for revision, right in ((STABLE, 10), (CANDIDATE, clicked)):
+            prometheus.request(revision, times=right, wrong=False)
+            prometheus.request(revision, times=100 - right, wrong=True)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert result.all_proven is (verdict == "proven")
+    assert (result.rollback_log >= result.rollback_threshold_log) is (verdict == "worse")
+    assert f"of {result.objectives[0].candidate.requests} succeeded" in result.decisive
+
+
+def test_goal_higher_has_no_bake_and_says_so() -> None:
+    prometheus, trial = begun(objectives=(CLICKS,))
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    _, result = run(prometheus, trial, begin=65, end=90, stable=0, candidate=100, baking=True, route_generation=9)
+
+    assert result.bake_log == 0
+    assert "clicks: not watched in the bake" in result.missing
+
+
+def test_copies_prove_server_failures_and_latency_only() -> None:
+    rejections = Objective(name="rejections", failure_ratio=FailureRatio(events=Events.CLIENT_ERRORS, maximum="1%"))
+    prometheus, trial = begun(
+        objectives=(ERRORS, LATENCY, ACCURACY, rejections), permille=0, share_checked=False, mirrored=True
+    )
+    trial = dataclasses.replace(trial, candidate=Arm(CANDIDATE, f"{CANDIDATE}-mirror", 80, mirrored=True))
+    for second in range(5, 101, 5):
+        prometheus.request(STABLE, times=100, wrong=False)
+        prometheus.request(f"{CANDIDATE}-mirror", times=90)
+        prometheus.request(f"{CANDIDATE}-mirror", times=10, code="400")
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert [(status.required, status.proven) for status in result.objectives] == [
+        (True, True),
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+    assert result.all_proven
+    assert result.rollback_log < 0
+    assert "rejections: not judged on copies of requests" in result.objectives[3].message
+    assert (result.split_mismatch, result.candidate_requests, result.scrapes) == ("", 2000, 19)
+
+
+def test_mirror_that_fails_is_found() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False, mirrored=True)
+    _, result = run(prometheus, trial, begin=5, end=20, stable=100, candidate=100, bad=20)
+
+    assert result.rollback_log > result.rollback_threshold_log
+
+
+# ---- clocks and gaps -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.4, 2.5, 4.9])
+def test_arms_that_are_scraped_at_different_moments_lose_nothing(skew: float) -> None:
+    """The candidate's own counter is sampled `skew` seconds after the stable version's."""
+    prometheus = Prometheus()
+    for pod in ("s", "c"):
+        prometheus.count(pod, "feedback_total", 0, revision=STABLE if pod == "s" else CANDIDATE, correct="true")
+        prometheus.scrape(START, [pod])
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ACCURACY,)), prometheus)
+    for second in range(5, 61, 5):
+        for pod, revision, delay in (("s", STABLE, 0.0), ("c", CANDIDATE, skew)):
+            prometheus.count(pod, "feedback_total", 18, revision=revision, correct="true")
+            prometheus.count(pod, "feedback_total", 2, revision=revision, correct="false")
+            prometheus.scrape(START + second + delay, [pod])
+        prometheus.scrape(START + second)
+        trial, _ = look(dataclasses.replace(trial, now=START + second + 5.5), prometheus)
+    _, result = look(dataclasses.replace(trial, now=START + 66), prometheus)
+
+    candidate, stable = result.objectives[0].candidate, result.objectives[0].stable
+    assert {stable.requests, candidate.requests} <= {220, 240}, "at most a last sample waits for the next tick"
+    assert [arm.failures for arm in (stable, candidate)] == [arm.requests / 10 for arm in (stable, candidate)]
+
+
+@pytest.mark.parametrize(
+    ("event", "requests"),
+    [
+        pytest.param("gap", 240, id="three scrapes are missed: one difference spans them"),
+        pytest.param("reset", 240, id="the gateway restarts: its counters begin at 0"),
+        pytest.param("vanished", 200, id="the candidate's series vanish and come back as they were"),
+    ],
+)
+def test_disturbed_counters(event: str, requests: int) -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for index in range(1, 13):
+        if event == "reset" and index == 5:
+            prometheus.restart("a")
+        prometheus.request(STABLE, times=80)
+        vanished = event == "vanished" and index in (5, 6)
+        prometheus.request(CANDIDATE, times=0 if vanished else 20)
+        if event == "gap" and index in (5, 6, 7):
+            continue
+        hidden = {k: v for k, v in prometheus.counters["a"].items() if vanished and CANDIDATE in str(k)}
+        prometheus.counters["a"] = {k: v for k, v in prometheus.counters["a"].items() if k not in hidden}
+        prometheus.scrape(START + 5 * index)
+        prometheus.counters["a"] |= hidden
+        trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
+
+    assert result.blind == ""
+    assert (result.candidate_requests, result.stable_requests) == (requests, 960)
+    assert result.objectives[0].candidate.failures == 0
+
+
 # ---- state --------------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +527,31 @@ def test_largest_policy_fits_the_state() -> None:
     trial, _ = run(prometheus, trial, begin=5, end=200, bad=1, stable_bad=1)
 
     assert len(trial.state or "") < 32_768
+
+
+def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
+    ratio = FailureRatio(
+        source=Source.QUERY,
+        total='feedback_total{revision="{{revision}}"}',
+        failures='feedback_total{revision="{{revision}}",correct="false"}',
+        maximum="10%",
+        ignore_below="1%",
+        relative_tolerance="25%",
+    )
+    objectives = tuple(Objective(name=f"objective-number-{n}", failure_ratio=ratio) for n in range(16))
+    pods = [(revision, f"{revision}-7f9c8d6b5-{n:05d}") for revision in (STABLE, CANDIDATE) for n in range(5)]
+    prometheus, trial, sizes = Prometheus(), make_trial(objectives=objectives), []
+    prometheus.scrape(START - 5)
+    for second in range(0, 121, 5):
+        for revision, pod in pods:
+            for correct, times in (("true", 977), ("false", 3)):
+                prometheus.count(pod, "feedback_total", times, revision=revision, correct=correct, pod=pod)
+        prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)])
+        trial, _ = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+        sizes.append((len(trial.state or ""), '"pods"' in (trial.state or "")))
+
+    assert max(size for size, _ in sizes) < 32_768
+    assert {told for _, told in sizes} == {True, False}
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", '{"v":2}', '{"v":1}', "null"])

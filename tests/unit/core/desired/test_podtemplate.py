@@ -90,8 +90,8 @@ def test_placeholders_are_filled_in_at_every_depth() -> None:
     [
         ({"args": ["ok", "{{model.uri}}"]}, "spec.containers[0].args[1]", "model.uri"),
         ({"env": [{"name": "A", "value": "x{{}}y"}]}, "spec.containers[0].env[0].value", ""),
-        ({"readinessProbe": {"httpGet": {"path": "/{{accelerator.count}}"}}},
-         "spec.containers[0].readinessProbe.httpGet.path", "accelerator.count"),
+        ({"readinessProbe": {"httpGet": {"path": "/{{accelerator.memory}}"}}},
+         "spec.containers[0].readinessProbe.httpGet.path", "accelerator.memory"),
     ],
 )  # fmt: skip
 def test_an_unknown_placeholder_is_refused_with_its_place(
@@ -101,7 +101,7 @@ def test_an_unknown_placeholder_is_refused_with_its_place(
     with pytest.raises(placeholders.UnknownPlaceholder) as refused:
         render(runtime=runtime)
     assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
-    assert "{{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
+    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
 
 
 def test_the_users_strings_are_taken_literally() -> None:
@@ -204,3 +204,70 @@ def test_pods_are_spread_but_never_held_back() -> None:
     constraints = render()["spec"]["topologySpreadConstraints"]
     assert {constraint["whenUnsatisfiable"] for constraint in constraints} == {"ScheduleAnyway"}
     assert all(c["labelSelector"]["matchLabels"] == {"sluice.dev/revision": REVISION} for c in constraints)
+
+
+L4 = {
+    "name": "nvidia-l4",
+    "resource": "nvidia.com/gpu",
+    "nodeSelector": {"gpu": "l4", "pool": "shared"},
+    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+    "runtimeClassName": "nvidia",
+}
+
+
+def render_accelerated(accelerator: dict[str, Any], runtime: Any = None, **spec: Any) -> dict[str, Any]:
+    config = OperatorConfig.model_validate(
+        {"acceleratorProfiles": [L4, {"name": "mig", "resource": "nvidia.com/mig-1"}]}
+    )
+    model = builders.make_model_deployment(spec={"accelerator": accelerator, **spec})
+    return podtemplate.render_template(model, runtime or builders.make_runtime(), config, REVISION)
+
+
+def test_a_profile_says_what_the_pods_need_for_their_devices() -> None:
+    spec = render_accelerated({"profile": "nvidia-l4", "count": 2})["spec"]
+    assert spec["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": "2"}}
+    assert spec["nodeSelector"] == L4["nodeSelector"]
+    assert spec["tolerations"] == L4["tolerations"]
+    assert spec["runtimeClassName"] == "nvidia"
+    assert "nvidia.com/gpu" not in str(spec["initContainers"])
+
+
+def test_a_bare_resource_needs_nothing_else() -> None:
+    spec = render_accelerated({"resource": "nvidia.com/mig-1g.10gb"})["spec"]
+    assert spec["containers"][0]["resources"] == {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
+    assert not {"nodeSelector", "tolerations", "runtimeClassName"} & spec.keys()
+
+
+def test_devices_come_beside_the_users_fields() -> None:
+    spec = render_accelerated(
+        {"profile": "nvidia-l4"},
+        resources={"requests": {"cpu": "1", "nvidia.com/gpu": "4"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": "4"}},
+        nodeSelector={"pool": "mine", "zone": "a"},
+        tolerations=[{"key": "batch", "operator": "Exists"}],
+    )["spec"]
+    assert spec["containers"][0]["resources"] == {
+        "requests": {"cpu": "1", "nvidia.com/gpu": "1"},
+        "limits": {"memory": "8Gi", "nvidia.com/gpu": "1"},
+    }
+    assert spec["nodeSelector"] == {"gpu": "l4", "pool": "mine", "zone": "a"}
+    assert [toleration["key"] for toleration in spec["tolerations"]] == ["nvidia.com/gpu", "batch"]
+
+
+@pytest.mark.parametrize(("accelerator", "count"), [(None, "0"), ({"resource": "nvidia.com/gpu", "count": 4}, "4")])
+def test_the_server_may_be_told_how_many_devices_it_has(accelerator: dict[str, Any] | None, count: str) -> None:
+    runtime = builders.make_runtime(
+        containers=[builders.make_container(args=["--tensor-parallel={{accelerator.count}}"])]
+    )
+    spec = {"accelerator": accelerator} if accelerator else {}
+    assert server(runtime=runtime, spec=spec)["args"] == [f"--tensor-parallel={count}"]
+
+
+@pytest.mark.parametrize(("profiles", "known"), [([L4], "nvidia-l4"), ([], "none")])
+def test_an_unknown_profile_is_refused_with_those_that_there_are(profiles: list[Any], known: str) -> None:
+    config = OperatorConfig.model_validate({"acceleratorProfiles": profiles})
+    model = builders.make_model_deployment(spec={"accelerator": {"profile": "tpu"}})
+    with pytest.raises(podtemplate.UnknownProfile) as refused:
+        podtemplate.render_template(model, builders.make_runtime(), config, REVISION)
+    assert str(refused.value).startswith(
+        f"spec.accelerator.profile: there is no accelerator profile 'tpu'; available: {known}; "
+    )

@@ -119,6 +119,16 @@ def test_a_controller_revision_gives_the_revision_back(version: str | None) -> N
     ]
 
 
+def test_a_grpc_port_is_pinned_and_changes_no_name() -> None:
+    without = builders.make_revision()
+    speaking = builders.make_revision(runtime=builders.make_runtime(grpc_port=8001))
+    assert speaking.name == without.name
+    assert "grpcPort" not in workload.desired_controller_revision(without, BASE)["data"]
+    pinned = workload.desired_controller_revision(speaking, BASE)
+    assert pinned["data"]["grpcPort"] == 8001
+    assert workload.read_controller_revision(pinned) == speaking
+
+
 @pytest.mark.parametrize("data", [None, {}, {"inputHash": "x"}, "text"], ids=str)
 def test_a_foreign_controller_revision_is_refused_by_name(data: object) -> None:
     with pytest.raises(ValueError, match="ControllerRevision digits-1"):
@@ -139,6 +149,13 @@ def test_a_deployment_never_has_fewer_pods_than_asked_for() -> None:
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     selector = deployment["spec"]["selector"]["matchLabels"].items()
     assert selector <= revision.template["metadata"]["labels"].items()
+
+
+def test_an_autoscaler_has_the_say_over_replicas() -> None:
+    revision = builders.make_revision()
+    assert "replicas" not in workload.desired_deployment(revision, None, BASE)["spec"]
+    scaled = builders.make_model_deployment(spec={"autoscaling": {"maximumReplicas": 4}})
+    assert workload.input_hash(scaled) == workload.input_hash(BASE)
 
 
 def test_a_drain_is_marked_with_its_end_rounded_up() -> None:

@@ -1,0 +1,33 @@
+"""Istio's gateways: Istio's standard metrics, scraped from port 15020 of the gateway's Pods. Not run: by its
+documentation (https://istio.io/latest/docs/reference/config/metrics/)."""
+
+from typing import Final
+
+from sluice.core.analysis.model import GatewayPreset
+
+# `reporter="source"`: as the gateway saw it, not the sidecar of the model server, which may not exist and which does
+# not see what the gateway answers itself. The port is no label; HTTP and gRPC are told apart by their protocol.
+_SERVICE: Final = (
+    'reporter="source",destination_service_namespace="{namespace}",destination_service_name=~"{service}",'
+    'request_protocol="{protocol}"'
+)
+_HTTP: Final = _SERVICE.replace("{protocol}", "http")
+_GRPC: Final = _SERVICE.replace("{protocol}", "grpc")
+
+ISTIO: Final = GatewayPreset(
+    name="istio",
+    requests=f"istio_requests_total{{{_HTTP}}}",
+    code_label="response_code",
+    latency_bucket=f"istio_request_duration_milliseconds_bucket{{{_HTTP}}}",
+    latency_unit_millis=1.0,
+    freshness='istio_build{component="proxy"}',
+    settle_seconds=2.0,
+    # It copies requests, by percent as well; but these metrics are written where the request is answered, so the
+    # gateway counts no copy, and there would be nothing to judge.
+    request_mirror=False,
+    grpc_requests=f"istio_requests_total{{{_GRPC}}}",
+    grpc_status_label="grpc_response_status",
+    grpc_status_pattern=r"^(\d+)$",
+    grpc_latency_bucket=f"istio_request_duration_milliseconds_bucket{{{_GRPC}}}",
+    tested=False,
+)

@@ -1,0 +1,31 @@
+"""Traefik's provider for the Gateway API, with `--metrics.prometheus.addServicesLabels` (the default)."""
+
+from typing import Final
+
+from sluice.core.analysis.model import GatewayPreset
+
+# `<kind>-<namespace>-<route>-gw-…-<rule>-<hash>-svc-<namespace>-<Service>-<position>@kubernetesgateway`: the Service is
+# in the name, so the position does not matter.
+_SERVICE: Final = 'service=~"{kind}-{namespace}-{route}-gw-.+-svc-{namespace}-{service}-[0-9]+@kubernetesgateway"'
+_HTTP: Final = _SERVICE.replace("{kind}", "httproute")
+_GRPC: Final = _SERVICE.replace("{kind}", "grpcroute")
+
+TRAEFIK: Final = GatewayPreset(
+    name="traefik",
+    # Counted around each server of a Service: that a server cannot be reached (502) is counted, that a Service has none
+    # (503) is not. Sluice gives no weight to a revision without a ready endpoint.
+    requests=f"traefik_service_requests_total{{{_HTTP}}}",
+    code_label="code",
+    # Its default buckets are 0.1, 0.3, 1.2 and 5 s: set `--metrics.prometheus.buckets` to what the model's latency is.
+    latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_HTTP}}}",
+    latency_unit_millis=1000.0,
+    freshness="traefik_config_last_reload_success",
+    # It gathers changes for up to two seconds (`providers.providersThrottleDuration`) before it takes them.
+    settle_seconds=3.0,
+    request_mirror=False,
+    # Of gRPC, the label `code` is the grpc-status.
+    grpc_requests=f"traefik_service_requests_total{{{_GRPC}}}",
+    grpc_status_label="code",
+    grpc_status_pattern=r"^(\d+)$",
+    grpc_latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_GRPC}}}",
+)

@@ -1,0 +1,54 @@
+"""The HorizontalPodAutoscaler of a serving revision. While there is one, a Deployment's replicas are not ours.
+
+A release only says how few pods there may be; how many there are is a matter of load:
+
+    at rest  minReplicas = spec.autoscaling.minimumReplicas        in a release  minReplicas = what the step needs
+"""
+
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modeldeployment import Autoscaling, ModelDeployment, ScalingMetric
+from sluice.core.desired import common
+from sluice.core.snapshot import Revision
+
+RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
+
+
+def desired_autoscaler(
+    revision: Revision, deployment: ModelDeployment, *, minimum: int, pinned: bool = False
+) -> dict[str, Any]:
+    """The autoscaler of a revision's Deployment, with the same name.
+
+    Args:
+        revision: whose pods are scaled.
+        deployment: must have `spec.autoscaling`.
+        minimum: pods that it needs now; fewer than `minimumReplicas` for a candidate with a small share.
+        pinned: whether it may have no more either, as while devices are handed from one version to the other.
+    """
+    settings = deployment.spec.autoscaling
+    if settings is None:
+        raise ValueError(f"ModelDeployment {deployment.metadata.name}: spec.autoscaling is not set")
+    least = max(1, min(minimum, settings.maximum_replicas))  # a Deployment with 0 replicas is not scaled at all
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": common.child_metadata(deployment, revision.name, revision.name),
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision.name},
+            "minReplicas": least,
+            "maxReplicas": least if pinned else settings.maximum_replicas,
+            "metrics": [_metric(revision, settings)],
+        },
+    }
+
+
+def _metric(revision: Revision, settings: Autoscaling) -> dict[str, Any]:
+    """The model server's use alone: a sidecar without requests would make the mean of the pod unknown."""
+    return {
+        "type": "ContainerResource",
+        "containerResource": {
+            "name": RESOURCES[settings.target.metric],
+            "container": revision.template["spec"]["containers"][0]["name"],
+            "target": {"type": "Utilization", "averageUtilization": settings.target.utilization_percent},
+        },
+    }

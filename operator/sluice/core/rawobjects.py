@@ -1,0 +1,39 @@
+"""Raw Kubernetes objects: what is read of any kind of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from sluice.core.snapshot import Object
+
+
+def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
+    return (object_ for object_ in objects if object_.get("kind") == kind)
+
+
+def name(object_: Object) -> str:
+    return str(object_.get("metadata", {}).get("name", ""))
+
+
+def namespace(object_: Object) -> str:
+    return str(object_.get("metadata", {}).get("namespace", ""))
+
+
+def labels(object_: Object) -> Object:
+    found: Object = object_.get("metadata", {}).get("labels") or {}
+    return found
+
+
+def generation(object_: Object) -> int:
+    return int(object_["metadata"].get("generation", 0))
+
+
+def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generation: int, where: str) -> str:
+    """The first of the conditions that is not True at this generation, in words; empty when all are."""
+    by_type = {condition.get("type"): condition for condition in conditions}
+    for type_ in types:
+        condition = by_type.get(type_)
+        if condition is None or int(condition.get("observedGeneration", generation)) < generation:
+            return f"{where}: {type_} is not known yet; is its controller running?"
+        if condition.get("status") != "True":
+            said = (condition.get("status"), condition.get("reason"), condition.get("message"))
+            return f"{where}: {type_} is {': '.join(text for text in said if text)}"
+    return ""

@@ -1,0 +1,293 @@
+"""Moves one running release: clocks, evidence, the gates' decision, and the record of it.
+
+evidence (samples) ──> gates ──> status: step, weight, outcome ──> route      (the status is written first)
+
+The same engine goes through the steps of every strategy but the A/B test, which has no order of steps (`abtest`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sluice.api.v1alpha1.modelrollout import (
+    Action,
+    ModelRollout,
+    ModelRolloutStatus,
+    ObservedIntent,
+    PlannedStep,
+    StepRecord,
+    TimelineEntry,
+    Verdict,
+)
+from sluice.core import timestamps
+from sluice.core.analysis import judge
+from sluice.core.analysis.model import Forecast, Judgement
+from sluice.core.rollout import capacity, gates, steps
+from sluice.core.rollout.gates import Decision, Moment
+from sluice.core.rollout.steps import Step
+
+TIMELINE_LIMIT: Final = 50
+QUIET_REASONS: Final = frozenset(
+    {
+        "GatheringEvidence",
+        "RouteChanging",
+        "CandidateNotReady",
+        "ScalingCandidate",
+        "ShrinkingStable",
+        "MinimumTime",
+        "MinimumRequests",
+    }
+)
+"""Reasons that come with every step and would only fill the timeline."""
+HOLDING: Final = frozenset({"Paused", "Frozen"})
+"""While these hold, a step that was decided on before does not take effect either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A release after one pass."""
+
+    rollout: ModelRollout
+    """With the new status."""
+    decision: Decision
+    news: tuple[TimelineEntry, ...]
+    """What was added to the timeline in this pass."""
+
+
+def move(moment: Moment) -> Moved:
+    """One pass over a running release; the same moment gives the same result."""
+    before = moment.rollout.status
+    status = _with_clocks(before, moment)
+    status = with_figures(status, moment.judgement, moment.now)
+    status, moment = _with_intent(status, moment)
+    moment = _with_status(moment, status)
+    decision = gates.decide(moment)
+    status = _with_decision(status, decision, moment)
+    news = _news(before, status, decision, moment)
+    status = status.model_copy(update={"timeline": noted(before.timeline, news)})
+    return Moved(moment.rollout.model_copy(update={"status": status}), decision, news)
+
+
+def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:
+    """The status with what the steps are expected to need, and the lead step; before the first step only."""
+    return status.model_copy(
+        update={
+            "lead_permille": forecast.lead_permille,
+            "plan": [
+                PlannedStep(
+                    permille=step.permille,
+                    requests_needed=step.requests_needed,
+                    seconds=None if step.seconds is None else round(step.seconds),
+                )
+                for step in forecast.steps
+            ],
+        }
+    )
+
+
+def _with_status(moment: Moment, status: ModelRolloutStatus) -> Moment:
+    return replace(moment, rollout=moment.rollout.model_copy(update={"status": status}))
+
+
+def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStatus:
+    now = timestamps.rfc3339(moment.now)
+    spec = moment.rollout.spec
+    update: dict[str, object] = {}
+    if status.start_time is None:
+        created = timestamps.seconds(moment.rollout.metadata.creation_timestamp or now)
+        update["start_time"] = timestamps.rfc3339(created)
+        update["deadline_time"] = timestamps.rfc3339(created + spec.progress_deadline_seconds)
+    ready = moment.candidate.ready_endpoints > 0
+    if ready:
+        update["ready_time"] = status.ready_time or now
+        update["unready_since"] = None
+    elif status.ready_time is not None or _nothing_serves(moment):
+        update["unready_since"] = status.unready_since or now
+    blind = moment.judgement is not None and bool(moment.judgement.blind)
+    if blind:
+        update["blind_since"] = status.blind_since or now
+    elif status.blind_since is not None:
+        update |= resumed(status, moment.now - timestamps.seconds(status.blind_since))
+    return status.model_copy(update=update)
+
+
+def _nothing_serves(moment: Moment) -> bool:
+    """Whether the stable version was taken down to make room, so that every second counts."""
+    return moment.stable is not None and moment.stable.replicas == 0 and moment.stable.ready_endpoints == 0
+
+
+def resumed(status: ModelRolloutStatus, blind_seconds: float) -> dict[str, object]:
+    """Clocks that stood still while nothing could be measured go on where they stood."""
+    later = {
+        name: timestamps.rfc3339(timestamps.seconds(value) + blind_seconds)
+        for name in ("deadline_time", "bake_end_time")
+        if (value := getattr(status, name)) is not None
+    }
+    return {"blind_since": None, **later}
+
+
+def with_figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -> ModelRolloutStatus:
+    """Takes over the judge's figures; without a new sample nothing changes, so nothing is written."""
+    if judged is None or judged.state == status.state:
+        return status
+    records = list(status.steps)
+    if records:
+        records[-1] = records[-1].model_copy(
+            update={
+                "candidate_requests": judged.step_candidate_requests,
+                "stable_requests": judged.step_stable_requests,
+            }
+        )
+    eta = None if judged.eta_seconds is None else timestamps.rfc3339(now + judged.eta_seconds)
+    return status.model_copy(
+        update={
+            "state": judged.state,
+            "objectives": list(judged.objectives),
+            "steps": records,
+            "requests_needed": judged.requests_needed,
+            "estimated_completion_time": eta,
+        }
+    )
+
+
+def _with_intent(status: ModelRolloutStatus, moment: Moment) -> tuple[ModelRolloutStatus, Moment]:
+    """Handles a person's wish; Pause and Resume at once, Abort and Promote through their gates."""
+    intent = moment.intent
+    if intent is None:
+        return status, moment
+    update: dict[str, object] = {}
+    match intent.action:
+        case Action.PAUSE:
+            update["paused"], result = True, "paused"
+        case Action.RESUME:
+            change, result = _resume(status, moment)
+            update |= change
+        case Action.RETRY:
+            result = "ignored: the rollout is still running"
+        case _ if moment.rollout.spec.source is None:
+            result = "ignored: the first version has no older one to go back to, and serves as soon as it is ready"
+            moment = replace(moment, intent=None)
+        case Action.ROLL_BACK if intent.to_revision not in (None, moment.rollout.spec.source.revision):
+            result = f"refused: there is no revision {intent.to_revision}; kubectl sluice history shows those there are"
+            moment = replace(moment, intent=None)
+        case Action.ABORT | Action.ROLL_BACK:
+            result = "aborted"
+        case Action.PROMOTE | Action.SKIP_STEP if moment.frozen is not None:
+            result = f"refused: {moment.frozen.message}"
+            moment = replace(moment, intent=None)
+        case Action.SKIP_STEP if moment.baking:
+            result = "ignored: there is no step after the bake; end it with: kubectl sluice promote"
+            moment = replace(moment, intent=None)
+        case Action.SKIP_STEP:
+            update["paused"], result = False, "skipped; weights still wait for ready pods"
+        case Action.PROMOTE:
+            update["paused"], result = False, "promoted; weights still wait for ready pods"
+    update["observed_intent"] = ObservedIntent(request_time=intent.request_time, result=result)
+    return status.model_copy(update=update), moment
+
+
+def _resume(status: ModelRolloutStatus, moment: Moment) -> tuple[dict[str, object], str]:
+    """A pause by a person is lifted first; without one, the step that waits for a person goes on."""
+    if status.paused:
+        return {"paused": False}, "resumed"
+    if moment.current is not None and moment.current.pause:
+        return {"resumed_step": status.step}, "the step goes on"
+    return {}, "ignored: nothing is paused"
+
+
+def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Moment) -> ModelRolloutStatus:
+    now = timestamps.rfc3339(moment.now)
+    update: dict[str, object] = {
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "message": decision.message[:1000],
+    }
+    if decision.outcome is not None:
+        promoted = decision.verdict is Verdict.ADVANCE
+        update |= {
+            "outcome": decision.outcome,
+            "end_time": now,
+            **exposed(steps.WHOLE if promoted else 0),
+            "requests_needed": None,
+            "estimated_completion_time": None,
+            "steps": _ended(status.steps, now),
+        }
+        return status.model_copy(update=update)
+    if decision.reason == "ReplacingPod" and moment.judgement is not None:
+        pod = moment.judgement.bad_pod
+        update |= {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
+    if decision.reason == "SplitMismatch":
+        update["split_mismatch_since"] = status.split_mismatch_since or now
+    index = decision.step if decision.step is not None else status.step
+    held = decision.reason in HOLDING
+    if index != status.step:
+        update |= {"step": index, "idle_advance": status.idle_advance or decision.reason == "Idle"}
+    if index > 0 and not held and _takes_effect(status, moment.step_at(index), moment):
+        update |= _entered(status, moment.step_at(index), moment)
+    elif index > 0 and not held and moment.capacity.ramps:
+        ready = capacity.permille_for(moment.candidate.ready_endpoints, moment.replicas)
+        update |= exposed(max(status.permille, min(ready, moment.step_at(index).permille)))
+    return status.model_copy(update=update)
+
+
+def _takes_effect(status: ModelRolloutStatus, step: Step, moment: Moment) -> bool:
+    """Whether a step that was decided on is not recorded as begun yet, and its pods are ready."""
+    return not step.begun(status.steps) and moment.ready_for(step)
+
+
+def _entered(status: ModelRolloutStatus, step: Step, moment: Moment) -> dict[str, object]:
+    now = timestamps.rfc3339(moment.now)
+    record = StepRecord(
+        permille=step.permille, mirror_percent=step.mirror_percent, preview=step.preview, start_time=now
+    )
+    update: dict[str, object] = {**exposed(step.permille), "steps": [*_ended(status.steps, now), record]}
+    if step.permille >= steps.WHOLE:
+        update["bake_end_time"] = timestamps.rfc3339(moment.now + moment.rollout.spec.bake_seconds)
+    return update
+
+
+def noted(timeline: Sequence[TimelineEntry], news: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+    """The timeline with what has just happened; the oldest entries make room."""
+    return [*timeline, *news][-TIMELINE_LIMIT:]
+
+
+def exposed(permille: int) -> dict[str, object]:
+    """The fields of the status that say what the candidate gets."""
+    return {"permille": permille, "weight": steps.rounded_percent(permille)}
+
+
+def _ended(steps: list[StepRecord], now: str) -> list[StepRecord]:
+    if not steps or steps[-1].end_time is not None:
+        return list(steps)
+    return [*steps[:-1], steps[-1].model_copy(update={"end_time": now})]
+
+
+def _news(
+    before: ModelRolloutStatus, after: ModelRolloutStatus, decision: Decision, moment: Moment
+) -> tuple[TimelineEntry, ...]:
+    now = timestamps.rfc3339(moment.now)
+    actor = moment.intent.requested_by if moment.intent is not None else "sluice"
+    entries = []
+    if moment.intent is not None and after.observed_intent is not None:
+        entries.append(
+            TimelineEntry(time=now, actor=actor, what=str(moment.intent.action), why=after.observed_intent.result)
+        )
+    if after.outcome is not None:
+        entries.append(TimelineEntry(time=now, actor=actor, what=str(after.outcome), why=decision.message[:1000]))
+    elif len(after.steps) > len(before.steps):
+        entries.append(TimelineEntry(time=now, actor=actor, what=_step_name(after), why=_entry_reason(decision)))
+    elif decision.reason != before.reason and decision.reason not in QUIET_REASONS:
+        entries.append(TimelineEntry(time=now, what=decision.reason, why=decision.message[:1000]))
+    return tuple(entries)
+
+
+def _step_name(status: ModelRolloutStatus) -> str:
+    record = status.steps[-1]
+    if record.mirror_percent:
+        return f"Mirror{record.mirror_percent}"
+    return "Preview" if record.preview else f"Weight{record.permille / 10:g}"
+
+
+def _entry_reason(decision: Decision) -> str:
+    why = decision.message if decision.step is not None else "decided before; its pods are ready now"
+    return why[:1000]

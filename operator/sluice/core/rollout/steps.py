@@ -1,0 +1,91 @@
+"""What the candidate is shown, step by step.
+
+A strategy is a function that makes such a list (`canary`, `bluegreen`, `shadow`, `recreate`); the engine goes through
+it. Weights are permille here, as the route has them, since a lead step may be smaller than one percent:
+
+    lead (from maximumRequestsAtRisk)    5 ‰ ──> 50 ‰ ──> 250 ‰ ──> 1000 ‰: the bake begins
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout, RolloutStep, StepRecord
+
+WHOLE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as the engine sees it."""
+
+    permille: int
+    """The candidate's share of the users' requests; 1000 begins the bake."""
+    mirror_percent: int = 0
+    preview: bool = False
+    pause: bool = False
+    minimum_seconds: int = 0
+    minimum_requests: int = 0
+
+    @property
+    def load_permille(self) -> int:
+        """The share of all requests that its pods must be able to carry; a preview stands for the whole that follows."""
+        return WHOLE if self.preview else max(self.permille, self.mirror_percent * 10)
+
+    def begun(self, records: Sequence[StepRecord]) -> bool:
+        """Whether it is the step that was entered last."""
+        last = records[-1] if records else None
+        mine = (self.permille, self.mirror_percent, self.preview)
+        return last is not None and (last.permille, last.mirror_percent, last.preview) == mine
+
+    @property
+    def words(self) -> str:
+        """What the candidate gets in this step, for messages."""
+        if self.mirror_percent:
+            return f"a copy of {self.mirror_percent} % of the requests"
+        if self.preview:
+            return "the requests to its preview host name"
+        return f"{percent(self.permille)} of the requests"
+
+
+def steps(rollout: ModelRollout) -> tuple[Step, ...]:
+    """All steps, the lead step included once it is known."""
+    planned = [_step(step) for step in rollout.spec.steps]
+    lead = rollout.status.lead_permille
+    if lead is not None:
+        first = next(index for index, step in enumerate(planned) if step.permille > 0)
+        planned.insert(first, Step(lead))
+    return tuple(planned)
+
+
+def current(rollout: ModelRollout) -> Step | None:
+    """The step that was entered last; None before the first."""
+    index = rollout.status.step
+    return steps(rollout)[index - 1] if index > 0 and rollout.spec.steps else None
+
+
+def upcoming(rollout: ModelRollout) -> Step:
+    """The step after the current one, or the last one."""
+    every = steps(rollout)
+    return every[min(rollout.status.step, len(every) - 1)]
+
+
+def percent(permille: int) -> str:
+    """`5 %`, `0.5 %`."""
+    return f"{permille / 10:g} %"
+
+
+def rounded_percent(permille: int) -> int:
+    """Whole percent, rounded up, so that a candidate with any traffic never shows 0."""
+    return -(-permille // 10)
+
+
+def _step(step: RolloutStep) -> Step:
+    return Step(
+        permille=step.permille,
+        mirror_percent=step.mirror_percent,
+        preview=step.preview,
+        pause=step.pause,
+        minimum_seconds=step.minimum_seconds,
+        minimum_requests=step.minimum_requests,
+    )

@@ -1,0 +1,145 @@
+"""A/B tests with a virtual clock: who gets which share, what ends an arm, and what a winner leads to."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modelrollout import Outcome
+from tests.simulation import scenarios
+from tests.simulation.cluster import Cluster
+from tests.simulation.laws import Laws
+from tests.simulation.scenarios import FAILING, OBJECTIVES, V1, V2
+
+THIRD: Final = "s3://models/digits/7"
+CONVERSION: Final[dict[str, Any]] = {
+    "name": "conversion",
+    "required": False,
+    "failureRatio": {
+        "source": "Query",
+        "goal": "Higher",
+        "total": 'feedback_total{revision="{{revision}}"}',
+        "successes": 'feedback_total{revision="{{revision}}",correct="true"}',
+        "relativeTolerance": "10%",
+    },
+}
+
+
+def rollout(*arms: tuple[str, str, int], on_winner: str = "Report", seconds: int = 86_400) -> dict[str, Any]:
+    return {
+        "strategy": "ABTest",
+        "objectives": [*OBJECTIVES[:2], CONVERSION],
+        "bakeSeconds": 30,
+        "abTest": {
+            "arms": [{"name": name, "weight": weight, "model": {"uri": uri}} for name, uri, weight in arms],
+            "metric": "conversion",
+            "maximumSeconds": seconds,
+            "onWinner": on_winner,
+        },
+    }
+
+
+def comparing_cluster(wanted: dict[str, Any], **behaviours: float) -> Cluster:
+    """A cluster whose stable version convinces 40 % of its users; `behaviours`: share of unconvinced ones by version."""
+    cluster = scenarios.make_cluster(V1, spec={"rollout": {"bakeSeconds": 30}})
+    shares = {V1: 0.6, V2: behaviours.get("v2", 0.6), THIRD: behaviours.get("v3", 0.6)}
+    for uri, wrong in shares.items():
+        cluster.behaviours[uri] = replace(cluster.behaviours[V2], wrong=wrong)
+    cluster.run(60)
+    cluster.user_applies(scenarios.manifest(V1, rollout=wanted))
+    return cluster
+
+
+def until_ended(cluster: Cluster, seconds: float = 900) -> None:
+    cluster.run(
+        seconds,
+        check=Laws(cluster).check,
+        until=lambda: len(cluster.rollouts()) > 1 and cluster.newest().status.outcome is not None,
+    )
+
+
+def test_users_are_split_and_a_better_arm_is_reported() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 30)), v2=0.4)
+    stable = cluster.newest().spec.target.revision
+    cluster.run(12, check=Laws(cluster).check)
+    arm = cluster.newest().status.arms[0]
+    assert cluster.weights() == {stable: 700, arm.revision: 300}
+    assert cluster.status()["arms"][0]["weight"] == 30
+    until_ended(cluster)
+    ended = cluster.newest().status
+    assert (ended.outcome, ended.reason) == (Outcome.INCONCLUSIVE, "ArmIsBetter")
+    assert ended.arms[0].verdict == "Better"
+    low = ended.arms[0].ratio_low
+    assert low is not None
+    assert float(low) > 1
+    cluster.run(120, check=Laws(cluster).check)
+    assert cluster.weights() == {stable: 1000}
+    assert cluster.condition("Current")["status"] == "True"
+    assert len(cluster.rollouts()) == 2, "a test that was made is not made again by itself"
+    assert cluster.lost == 0
+
+
+def test_a_winner_is_promoted_through_the_bake() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 30), on_winner="Promote"), v2=0.4)
+    until_ended(cluster)
+    winner = cluster.newest().status.winner
+    assert winner is not None
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    cluster.run(120, check=Laws(cluster).check)
+    assert cluster.weights() == {winner: 1000}
+    assert cluster.condition("Current")["reason"] == "WinnerPromoted"
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(5)
+    assert cluster.condition("Current")["status"] == "True"
+    assert len(cluster.rollouts()) == 2
+    assert cluster.lost == 0
+
+
+def test_a_guard_objective_ends_one_arm_and_the_other_goes_on() -> None:
+    cluster = comparing_cluster(rollout(("bad", FAILING, 20), ("c", THIRD, 20)), v3=0.4)
+    cluster.run(200, check=Laws(cluster).check, until=lambda: any(arm.ended for arm in cluster.newest().status.arms))
+    bad, other = cluster.newest().status.arms
+    assert (bad.ended, bad.reason, other.ended) == (True, "WorseThanStable", False)
+    cluster.run(2)
+    assert cluster.weights()[bad.revision] == 0
+    assert cluster.weights()[other.revision] == 200
+    assert any(event.reason == "ArmEnded" for event in cluster.events)
+    until_ended(cluster)
+    assert cluster.newest().status.reason == "ArmIsBetter"
+    assert cluster.lost == 0
+
+
+def test_a_test_whose_arms_all_fail_ends_with_the_stable_version() -> None:
+    cluster = comparing_cluster(rollout(("bad", FAILING, 20)))
+    stable = cluster.newest().spec.target.revision
+    until_ended(cluster)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (Outcome.ROLLED_BACK, "EveryArmEnded")
+    cluster.run(120, check=Laws(cluster).check)
+    assert cluster.weights() == {stable: 1000}
+    assert len([kind for kind, _ in cluster.objects if kind == "Deployment"]) == 1
+
+
+def test_equal_arms_end_without_separation_after_the_longest_time() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 50), seconds=120))
+    until_ended(cluster)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (Outcome.INCONCLUSIVE, "NoSeparation")
+
+
+def test_another_model_ends_the_test() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 50)))
+    cluster.run(20, check=Laws(cluster).check)
+    cluster.user_applies(scenarios.manifest(V1 + "-again", rollout=rollout(("b", V2, 50))))
+    cluster.run(3, check=Laws(cluster).check)
+    assert cluster.rollouts()[1].status.outcome is Outcome.SUPERSEDED
+    assert cluster.newest().spec.ab_test is None
+    assert cluster.lost == 0
+
+
+def test_people_end_a_test_or_wait_with_it() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 50)), v2=0.3)
+    cluster.run(10)
+    cluster.asks("Pause")
+    cluster.run(200, check=Laws(cluster).check)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (None, "Paused")
+    cluster.asks("Abort")
+    cluster.run(5)
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    assert cluster.lost == 0

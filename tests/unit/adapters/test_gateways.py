@@ -1,0 +1,162 @@
+"""The presets: what they ask for, and that each series is given to the arm that it is of."""
+
+import dataclasses
+import re
+
+import pytest
+
+from sluice.adapters import gateways
+from sluice.core.analysis import columns, selectors
+from sluice.core.analysis.model import Arm, GatewayPreset
+from tests.unit.core.analysis.gateway import make_trial
+
+STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
+CANDIDATE = Arm("digits-bbb", "digits-bbb", 80, grpc_port=81, position=1)
+MIRROR = Arm("digits-bbb", "digits-bbb-mirror", 80, position=0, mirrored=True)
+PLACEHOLDERS = {"namespace", "service", "port", "grpcPort", "route", "rule", "backend"}
+SELECTORS = (
+    "requests",
+    "latency_bucket",
+    "mirror_requests",
+    "mirror_latency_bucket",
+    "grpc_requests",
+    "grpc_latency_bucket",
+)
+
+every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=list(gateways.PRESETS))
+
+
+def texts(preset: GatewayPreset) -> dict[str, str]:
+    """The selectors that the preset has, by field."""
+    return {field: text for field in (*SELECTORS, "freshness") if (text := getattr(preset, field))}
+
+
+def name_of(selector: str) -> str:
+    """The metric's name, or the pattern of it."""
+    written = re.match(r"[a-zA-Z_:][a-zA-Z0-9_:]*", selector)
+    return written[0] if written else re.findall(r'__name__=~"([^"]+)"', selector)[0]
+
+
+@every_preset
+def test_selectors_render_without_anything_left_open(preset: GatewayPreset) -> None:
+    trial = make_trial(preset=preset, stable=STABLE, candidate=CANDIDATE)
+    for field, text in texts(preset).items():
+        assert set(re.findall(r"\{(\w+)\}", text)) <= PLACEHOLDERS, field
+        filled = selectors.filled(trial, text, (STABLE, CANDIDATE))
+        assert not re.search(r"\{\w+\}", filled), field
+        braces = re.fullmatch(r'[\w:]*(\{(\w+=~?"[^"]*",?)+\})?', filled)
+        assert braces, f"{field}: {filled}"
+
+
+@every_preset
+def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) -> None:
+    trial = make_trial(preset=preset, stable=STABLE, candidate=CANDIDATE)
+    for field in ("requests", "latency_bucket", "grpc_requests", "grpc_latency_bucket"):
+        text = getattr(preset, field)
+        if not text:
+            continue
+        both = selectors.filled(trial, text, (STABLE, CANDIDATE))
+        patterns = dict(re.findall(r'(\w+)=~"([^"]*)"', both))
+        for arm in (STABLE, CANDIDATE):
+            alone = dict(re.findall(r'(\w+)=~"([^"]*)"', selectors.filled(trial, text, (arm,))))
+            sample = {label: re.sub(r"\.\+|\[0-9\]\+", "7", pattern) for label, pattern in alone.items()}
+            assert all(re.fullmatch(patterns[label], value) for label, value in sample.items()), field
+
+
+SERIES = (
+    ("contour", "requests", STABLE, {"envoy_cluster_name": "shop_digits-aaa_80"}),
+    ("contour", "requests", CANDIDATE, {"envoy_cluster_name": "shop_digits-bbb_80"}),
+    ("contour", "requests", MIRROR, {"envoy_cluster_name": "shop_digits-bbb-mirror_80"}),
+    (
+        "contour",
+        "grpc_requests",
+        STABLE,
+        {"__name__": "envoy_cluster_grpc_14", "envoy_cluster_name": "shop_digits-aaa_81"},
+    ),
+    ("envoy-gateway", "requests", STABLE, {"envoy_cluster_name": "httproute/shop/digits/rule/0/backend/0"}),
+    ("envoy-gateway", "requests", CANDIDATE, {"envoy_cluster_name": "httproute/shop/digits/rule/0/backend/1"}),
+    ("envoy-gateway", "mirror_requests", MIRROR, {"envoy_cluster_name": "httproute/shop/digits/rule/0-mirror-0"}),
+    (
+        "envoy-gateway",
+        "grpc_requests",
+        CANDIDATE,
+        {"__name__": "envoy_cluster_grpc_0", "envoy_cluster_name": "grpcroute/shop/digits/rule/0/backend/1"},
+    ),
+    (
+        "traefik",
+        "requests",
+        CANDIDATE,
+        {
+            "service": "httproute-shop-digits-gw-traefik-models-traefik-ep-models-0-1c0f7a9b7e5d3a2f4c6b-svc-shop-digits-bbb-1"
+            "@kubernetesgateway"
+        },
+    ),
+    (
+        "istio",
+        "requests",
+        STABLE,
+        {
+            "reporter": "source",
+            "destination_service_namespace": "shop",
+            "destination_service_name": "digits-aaa",
+            "request_protocol": "http",
+        },
+    ),
+    ("nginx-gateway-fabric", "requests", STABLE, {"nginx_upstream_name": "shop_digits-aaa_80"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("preset", "field", "arm", "labels"), SERIES, ids=[f"{s[0]}-{s[1]}-{s[2].service}" for s in SERIES]
+)
+def test_a_series_is_given_to_its_arm_alone(preset: str, field: str, arm: Arm, labels: dict[str, str]) -> None:
+    trial = make_trial(preset=gateways.PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
+    text = getattr(gateways.PRESETS[preset], field)
+    mirrored = gateways.PRESETS[preset].mirror_requests == text
+    others = [other for other in (STABLE, CANDIDATE, MIRROR) if other != arm and not (mirrored or other.mirrored)]
+    assert selectors.belongs(labels, selectors.matchers(trial, text, arm))
+    assert not any(selectors.belongs(labels, selectors.matchers(trial, text, other)) for other in others)
+
+
+@pytest.mark.parametrize("name", [name for name, preset in gateways.PRESETS.items() if preset.positional])
+def test_where_positions_count_each_arm_is_found_where_it_stands(name: str) -> None:
+    """After two promotions the stable version stands in the second place, and the candidate has the first."""
+    preset = gateways.PRESETS[name]
+    turned = dataclasses.replace(STABLE, position=1), dataclasses.replace(CANDIDATE, position=0)
+    trial = make_trial(preset=preset, stable=turned[0], candidate=turned[1])
+    first = {"envoy_cluster_name": "httproute/shop/digits/rule/0/backend/0"}
+    assert selectors.belongs(first, selectors.matchers(trial, preset.requests, turned[1]))
+    assert not selectors.belongs(first, selectors.matchers(trial, preset.requests, turned[0]))
+
+
+STATUSES = (
+    ("contour", {"__name__": "envoy_cluster_grpc_14"}, "grpc-14"),
+    ("envoy-gateway", {"__name__": "envoy_cluster_grpc_0"}, "grpc-0"),
+    ("traefik", {"__name__": "traefik_service_requests_total", "code": "13"}, "grpc-13"),
+    ("istio", {"__name__": "istio_requests_total", "grpc_response_status": "2"}, "grpc-2"),
+    ("istio", {"__name__": "istio_requests_total", "grpc_response_status": ""}, ""),
+)
+
+
+@pytest.mark.parametrize(("preset", "labels", "want"), STATUSES)
+def test_grpc_statuses_are_read(preset: str, labels: dict[str, str], want: str) -> None:
+    told = gateways.PRESETS[preset]
+    assert columns.grpc_status(labels.get(told.grpc_status_label, ""), told.grpc_status_pattern) == want
+
+
+@every_preset
+def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) -> None:
+    assert gateways.PRESETS[preset.name] is preset
+    assert preset.settle_seconds > 0
+    assert preset.positional == ("{backend}" in preset.requests)
+    assert preset.request_mirror or not (preset.mirror_percent or preset.mirror_requests)
+    assert bool(preset.mirror_requests) == bool(preset.mirror_latency_bucket)
+    assert (preset.grpc_requests is None) == (preset.grpc_latency_bucket is None)
+    assert name_of(preset.requests) != name_of(preset.latency_bucket or preset.freshness)
+
+
+def test_percentages_of_mirrors_are_promised_only_where_they_are_kept() -> None:
+    kept = {name for name, preset in gateways.PRESETS.items() if preset.mirror_percent}
+    mirrors = {name for name, preset in gateways.PRESETS.items() if preset.request_mirror}
+    assert kept == {"envoy-gateway", "nginx-gateway-fabric"}
+    assert mirrors - kept == {"contour"}

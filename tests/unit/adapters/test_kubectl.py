@@ -1,0 +1,169 @@
+"""What a person's connection asks of the API server, and how its answers are put in words."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from sluice import errors
+from sluice.adapters import kube, kubectl
+from tests.unit.views.builders import make_rollout
+
+
+@dataclass
+class Server:
+    """Answers every request in the same way, and remembers the last one."""
+
+    status: int = 200
+    answer: Any = field(default_factory=dict)
+    asked: str = ""
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        text = await request.text()
+        self.asked, self.query = f"{request.method} {request.path}", dict(request.query)
+        self.body = json.loads(text) if text else None
+        return web.json_response(self.answer, status=self.status)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, kubectl.Kubectl]]:
+    server = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    configuration = client.Configuration()
+    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with client.ApiClient(configuration) as api:
+        yield server, kubectl.Kubectl(api, "default")
+    await runner.cleanup()
+
+
+Served = tuple[Server, kubectl.Kubectl]
+PODS, NODES = kube.BY_KIND["Pod"], kube.Resource("v1", "Node", "nodes", namespaced=False)
+
+
+async def test_lists_name_apiversion_and_kind_of_each_object(served: Served) -> None:
+    server, cluster = served
+    server.answer = {"items": [{"metadata": {"name": "a"}}]}
+    assert await cluster.fetch_all(PODS, namespace="team", selector="a=b") == (
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}},
+    )
+    assert (server.asked, server.query) == ("GET /api/v1/namespaces/team/pods", {"labelSelector": "a=b"})
+    await cluster.fetch_all(NODES, namespace="team")
+    assert server.asked == "GET /api/v1/nodes"
+
+
+async def test_a_wish_is_bound_to_the_version_that_was_read(served: Served) -> None:
+    server, cluster = served
+    await cluster.patch_intent(make_rollout(), {"action": "Pause", "note": None})
+    assert server.asked == "PATCH /apis/sluice.dev/v1alpha1/namespaces/default/modelrollouts/digits-2222222222-1"
+    assert server.body == {
+        "metadata": {"resourceVersion": "7"},
+        "spec": {"intent": {"action": "Pause", "note": None}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("existing", "asked", "version"),
+    [
+        (None, "POST /apis/sluice.dev/v1alpha1/namespaces/team/modeldeployments", None),
+        (
+            {"metadata": {"resourceVersion": "9"}},
+            "PUT /apis/sluice.dev/v1alpha1/namespaces/team/modeldeployments/digits",
+            "9",
+        ),
+    ],
+)
+async def test_a_dry_run_changes_nothing(served: Served, existing: Any, asked: str, version: str | None) -> None:
+    server, cluster = served
+    manifest = {"metadata": {"name": "digits", "namespace": "team"}, "spec": {}}
+    await cluster.dry_run(manifest, existing=existing)
+    assert server.asked == asked
+    assert (server.query["dryRun"], server.query["fieldValidation"]) == ("All", "Strict")
+    assert server.body["metadata"].get("resourceVersion") == version
+
+
+@pytest.mark.parametrize(
+    ("subject", "review", "spec"),
+    [
+        ("", "selfsubjectaccessreviews", {}),
+        (
+            "system:serviceaccount:ops:sluice",
+            "subjectaccessreviews",
+            {
+                "user": "system:serviceaccount:ops:sluice",
+                "groups": ["system:authenticated", "system:serviceaccounts", "system:serviceaccounts:ops"],
+            },
+        ),
+    ],
+)
+async def test_permissions(served: Served, subject: str, review: str, spec: dict[str, Any]) -> None:
+    server, cluster = served
+    server.answer = {"status": {"allowed": True}}
+    assert await cluster.may("list", PODS, namespace="team", subject=subject)
+    assert server.asked == f"POST /apis/authorization.k8s.io/v1/{review}"
+    attributes = {"verb": "list", "group": "", "resource": "pods", "namespace": "team"}
+    assert server.body["spec"] == {"resourceAttributes": attributes} | spec
+    server.answer = {"status": {"allowed": False}}
+    assert not await cluster.may("list", PODS, namespace="team", subject=subject)
+
+
+async def test_the_user_is_who_the_api_server_says(served: Served) -> None:
+    server, cluster = served
+    server.answer = {"status": {"userInfo": {"username": "alice"}}}
+    assert await cluster.fetch_user() == "alice"
+    server.answer = {"status": {}}
+    with pytest.raises(errors.Denied, match="does not say who you are"):
+        await cluster.fetch_user()
+
+
+@pytest.mark.parametrize(
+    ("data", "want"),
+    [
+        ([{"data": {"config.yaml": "domain: models.example.com"}}], {"domain": "models.example.com"}),
+        ([{"data": {"other": "x"}}, {}], None),
+        ([], None),
+    ],
+)
+async def test_the_operators_configuration(served: Served, data: list[Any], want: Any) -> None:
+    server, cluster = served
+    server.answer = {"items": data}
+    assert await cluster.fetch_operator_config() == want
+    assert server.query == {"labelSelector": "app.kubernetes.io/name=sluice"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "said"),
+    [
+        (401, {}, errors.Denied, "log in again"),
+        (403, {"message": "no"}, errors.Denied, "ask for the ClusterRole sluice-view"),
+        (404, {"message": "not found", "details": {"name": "a"}}, kubectl.NotFound, "cannot get pods default/a"),
+        (404, {}, errors.Missing, "helm install sluice"),
+        (409, {}, errors.Conflict, "changed in the meantime"),
+        (422, {"message": "spec.x: bad"}, errors.Refused, "spec.x: bad"),
+        (503, {"message": "busy"}, errors.Unavailable, "answered 503 busy; try again later"),
+    ],
+)
+async def test_answers_in_words(
+    served: Served, status: int, body: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    server, cluster = served
+    server.status, server.answer = status, body
+    with pytest.raises(error, match=said):
+        await cluster.fetch(PODS, "default", "a")
+
+
+async def test_nobody_answers() -> None:
+    configuration = client.Configuration()
+    configuration.host = "http://127.0.0.1:9"
+    async with client.ApiClient(configuration) as api:
+        with pytest.raises(errors.Unavailable, match=r"no answer from the API server http://127\.0\.0\.1:9"):
+            await kubectl.Kubectl(api, "default").fetch_deployment_names("default")
