@@ -132,7 +132,10 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
         source.close()
     now = time.time()
     policies = await _policies(patient)
-    return (checks.gateway_sampled(answer, preset, now=now), checks.scraped_as_said(answer, policies))
+    return (
+        checks.gateway_sampled(answer, preset, url=patient.prometheus_url, now=now),
+        checks.scraped_as_said(answer, policies),
+    )
 
 
 async def _rules(patient: Patient) -> tuple[Check, ...]:

@@ -18,7 +18,7 @@ from sluice.core import naming
 from sluice.core.analysis import record
 from sluice.core.analysis.model import Arm, GatewayPreset, Trial
 from sluice.core.rollout import steps
-from sluice.views import words
+from sluice.views import checks, words
 
 HISTORY_SECONDS: Final = 3600
 """Of the time before the release: what the stable version's own variation is learnt from."""
@@ -183,4 +183,4 @@ async def _fetch(trial: Trial, wanted: Recording, url: str) -> list[str]:
     try:
         return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights))
     except record.NothingRecorded as error:
-        raise Failure(f"{error} (--prometheus gives another address)") from error
+        raise Failure(f"{error}; {checks.reached(url)}") from error

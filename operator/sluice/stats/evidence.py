@@ -21,6 +21,8 @@ LARGEST_RATIO: Final = 50.0
 BAD_POINTS: Final = 12
 LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
+LARGEST_PROOF: Final = 1.0
+"""ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256
 """Tests are the same ones at every scrape; their grids are kept."""
 
@@ -89,11 +91,13 @@ class RelativeTest:
 
     Given X, each event falls on the candidate with a probability that depends on r = p_C/p_S alone, so the stable rate
     need not be known and may change at any time, and rho may differ from scrape to scrape. Alternatives above
-    `null_ratio` test "p_C <= r0 p_S", those below it "p_C >= r0 p_S".
+    `null_ratio` test "p_C <= r0 p_S", those below it "p_C >= r0 p_S". With `largest` an e of one scrape is cut off
+    there, after dispersion; that leaves E[e] <= 1.
     """
 
     null_ratio: float
     alternatives: tuple[float, ...]
+    largest: float = math.inf
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
         """None without an event, and where one arm got no request: there every e is exactly 1."""
@@ -102,12 +106,11 @@ class RelativeTest:
             return None
         ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
         null_ratio, at_null = self.null_ratio, math.log1p(share * (self.null_ratio - 1))
-        return tuple(
-            [
-                ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
-                for ratio in self.alternatives
-            ]
-        )
+        gains = [
+            ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
+            for ratio in self.alternatives
+        ]
+        return tuple(gains if self.largest == math.inf else [min(gain, self.largest) for gain in gains])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -153,6 +156,16 @@ def relative_down(null_ratio: float, *, points: int = DOWN_POINTS) -> RelativeTe
 
 
 @functools.lru_cache(maxsize=_GRIDS)
+def relative_close(null_ratio: float) -> RelativeTest:
+    """The advance's F1 against "p_C >= null_ratio p_S": as `relative_down`, where no single scrape decides.
+
+    While the stable version is the one that fails, every candidate is better than it. With at most `LARGEST_PROOF` a
+    scrape, half a dozen scrapes must agree at each step.
+    """
+    return RelativeTest(null_ratio, relative_down(null_ratio).alternatives, LARGEST_PROOF)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
 def higher_worse(tolerance: float) -> RelativeTest:
     """`goal: Higher`, roll-back: F1 against "p_C >= (1 - tolerance) p_S", where events are the *good* outcomes.
 
@@ -168,14 +181,15 @@ def higher_close(tolerance: float) -> RelativeTest:
 
     12 ratios above the null, their logarithmic distances from it log-uniform: from half of that of an equal candidate
     (ratio 1) to at least a factor of 4, so that small and large tolerances have alternatives where they are needed.
-    0 < tolerance < 0.5, otherwise nothing could be worse than the null.
+    0 < tolerance < 0.5, otherwise nothing could be worse than the null. No single scrape decides, as in
+    `relative_close`.
     """
     if not 0 < tolerance < LARGEST_HIGHER_TOLERANCE:
         raise ValueError(f"tolerance: {tolerance} is not between 0 and 0.5 (both excluded); goal Higher needs that")
     null_ratio = 1 - 2 * tolerance
     equal = -math.log(null_ratio)
     distances = _log_uniform(equal / 2, max(2 * equal, math.log(4)), DOWN_POINTS)
-    return RelativeTest(null_ratio, tuple(null_ratio * math.exp(distance) for distance in distances))
+    return RelativeTest(null_ratio, tuple(null_ratio * math.exp(distance) for distance in distances), LARGEST_PROOF)
 
 
 def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> float:

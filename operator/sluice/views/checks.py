@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import GatewayRef
@@ -91,16 +92,11 @@ def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
     return Check("preset", State.OK, f"{name}: weights, mirrors and series were tested")
 
 
-def gateway_sampled(answer: Answer, preset: GatewayPreset, *, now: float) -> Check:
-    """Whether Prometheus answers and has fresh samples of the gateway."""
+def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: float) -> Check:
+    """Whether Prometheus answers at `url` and has fresh samples of the gateway."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(
-            name,
-            State.FAILED,
-            answer.message,
-            "correct config.prometheusUrl in the chart; from outside of the cluster give an address with --prometheus",
-        )
+        return Check(name, State.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}")
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
     targets = "look in Prometheus under Status > Targets whether the gateway's metrics port is scraped"
     if newest is None:
@@ -108,6 +104,20 @@ def gateway_sampled(answer: Answer, preset: GatewayPreset, *, now: float) -> Che
     if now - newest > STALE_SECONDS:
         return Check(name, State.FAILED, f"the newest sample of the gateway is {words.span(now - newest)} old", targets)
     return Check(name, State.OK, f"it answers; the newest sample of the gateway is {words.span(now - newest)} old")
+
+
+def reached(url: str) -> str:
+    """How an address that only pods can resolve, such as `http://prometheus.monitoring:9090`, is reached from here."""
+    parts = urlsplit(url)
+    service, _, rest = (parts.hostname or "").partition(".")
+    namespace, _, domain = rest.partition(".")
+    if not namespace or domain.split(".")[0] not in ("", "svc"):
+        return "from outside of the cluster give an address with --prometheus"
+    port = parts.port or 80
+    return (
+        f"from outside of the cluster run kubectl port-forward -n {namespace} service/{service} 9090:{port} "
+        "and give --prometheus http://127.0.0.1:9090"
+    )
 
 
 def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -> Check:

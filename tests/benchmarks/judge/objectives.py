@@ -43,7 +43,7 @@ def failure_ratio(
             name, (Watched(evidence.absolute_bad(maximum)),), (), (Watched(evidence.absolute_good(maximum)),)
         )
     rollback = [Watched(evidence.relative_up(1 + tolerance))]
-    advance = [Watched(evidence.relative_down(1 + 2 * tolerance))]
+    advance = [Watched(evidence.relative_close(1 + 2 * tolerance))]
     if ignore_below is not None:
         rollback.append(Watched(evidence.absolute_bad(ignore_below)))
         advance.append(Watched(evidence.absolute_good(ignore_below)))
@@ -67,7 +67,7 @@ def latency(name: str, *, boundaries: int, decisive: int, limit: float, toleranc
         name,
         tuple(Watched(up, column) for column in range(boundaries)),
         (),
-        (Watched(evidence.relative_down(1 + 2 * tolerance), decisive), good),
+        (Watched(evidence.relative_close(1 + 2 * tolerance), decisive), good),
         rollback_is_mean=True,
         decisive=decisive,
     )

@@ -49,7 +49,7 @@ class Processes:
         chosen = np.flatnonzero(rows & _informative(self._test, batch))
         self._scrapes[chosen] += 1
         k = self._scrapes[chosen, None]
-        log_e = log_increments(self._test, batch.take(chosen)) / phi[chosen, None]
+        log_e = log_increments(self._test, batch.take(chosen), phi[chosen, None])
         self._log_wealths[chosen] = log_e + np.logaddexp(self._log_wealths[chosen], -np.log(k * (k + 1)))
         self.log_evidence[chosen] = np.logaddexp(_log_mean(self._log_wealths[chosen]), -np.log(k[:, 0] + 1))
 
@@ -80,20 +80,21 @@ class Sequences:
         return larger
 
 
-def log_increments(test: evidence.SequentialTest, batch: Batch) -> Array:
-    """ln e before dispersion, rollouts x alternatives."""
+def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array) -> Array:
+    """ln e, rollouts x alternatives. phi: the dispersion of each rollout, in a column."""
     grid = np.array(test.alternatives)
     n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
     if isinstance(test, evidence.AbsoluteTest):
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = np.where(x > 0, x * np.log(grid / test.limit), 0.0)
         absolute: Array = gain - n * (grid - test.limit)
-        return absolute
+        return absolute / phi
     assert isinstance(test, evidence.RelativeTest)
     share = n / (n + batch.stable_requests[:, None])
     odds = (share * grid + 1 - share) / (share * test.null_ratio + 1 - share)
     relative: Array = x * np.log(grid / test.null_ratio) - (x + batch.stable_events[:, None]) * np.log(odds)
-    return relative
+    capped: Array = np.minimum(relative / phi, test.largest)
+    return capped
 
 
 def measured_dispersion(histories: Sequence[tuple[Array, Array]], *, initial: float) -> Array:
@@ -109,7 +110,7 @@ def largest_difference(generator: np.random.Generator, *, scrapes: int = 150, ro
     """Between this module and `sluice.stats`, in nats of evidence and in dispersion, over random rollouts."""
     tests = (
         evidence.relative_up(1.25),
-        evidence.relative_down(1.5),
+        evidence.relative_close(1.5),
         evidence.absolute_bad(0.005),
         evidence.absolute_good(0.005),
         evidence.higher_worse(0.1),
@@ -160,8 +161,8 @@ def _mean_dispersion(events_a: Array, events_b: Array) -> Array:
 
 def _difference(test: evidence.SequentialTest, generator: np.random.Generator, scrapes: int, rollouts: int) -> float:
     fast, real = Processes(test, rollouts), [eprocess.start(test)] * rollouts
-    for _ in range(scrapes):
-        requests = generator.poisson((30, 200), (rollouts, 2))
+    for scrape in range(scrapes):
+        requests = generator.poisson((3000, 20000) if scrape % 10 == 0 else (30, 200), (rollouts, 2))
         events = generator.binomial(requests, (0.006, 0.004))
         everyone = np.ones(rollouts, dtype=bool)
         fast.observe(Batch(requests[:, 0], events[:, 0], requests[:, 1], events[:, 1]), 1.3 * everyone, everyone)

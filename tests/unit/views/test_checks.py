@@ -13,6 +13,7 @@ from sluice.views import checks
 from sluice.views.checks import Check, State
 
 REF = GatewayRef(name="models", namespace="gateway")
+INSIDE = "http://prometheus.monitoring:9090"
 NOW = 1000.0
 
 
@@ -51,10 +52,18 @@ def runtime(*formats: str) -> dict[str, Any]:
         (checks.gateway_serves([gateway("True")], REF), State.OK, "gateway/models is programmed"),
         (checks.preset_known("nope", PRESETS), State.FAILED, "contour"),
         (checks.preset_known("contour", PRESETS), State.OK, "were tested"),
-        (checks.gateway_sampled(Failed("refused"), PRESETS["contour"], now=NOW), State.FAILED, "--prometheus"),
-        (checks.gateway_sampled(Answered(()), PRESETS["contour"], now=NOW), State.FAILED, "Status > Targets"),
-        (checks.gateway_sampled(samples(100), PRESETS["contour"], now=NOW), State.FAILED, "15m00s old"),
-        (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], now=NOW), State.OK, "10s old"),
+        (
+            checks.gateway_sampled(Failed("refused"), PRESETS["contour"], url=INSIDE, now=NOW),
+            State.FAILED,
+            "port-forward -n monitoring service/prometheus 9090:9090 and give --prometheus http://127.0.0.1:9090",
+        ),
+        (
+            checks.gateway_sampled(Answered(()), PRESETS["contour"], url=INSIDE, now=NOW),
+            State.FAILED,
+            "Status > Targets",
+        ),
+        (checks.gateway_sampled(samples(100), PRESETS["contour"], url=INSIDE, now=NOW), State.FAILED, "15m00s old"),
+        (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], url=INSIDE, now=NOW), State.OK, "10s old"),
         (checks.scraped_as_said(samples(1), policies(5)), State.SKIPPED, "too few samples"),
         (checks.scraped_as_said(Failed("away"), policies(5)), State.SKIPPED, "too few samples"),
         (checks.scraped_as_said(samples(1, 6, 11), policies(5)), State.OK, "every 5 s"),
@@ -72,3 +81,12 @@ def test_checks(check: Check, state: State, said: str) -> None:
     assert check.state is state
     assert said in f"{check.finding} {check.remedy}"
     assert bool(check.remedy) is (state in (State.WARNING, State.FAILED))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "https://prometheus.example.com", "http://prometheus:9090"])
+def test_only_an_address_of_a_service_is_forwarded(url: str) -> None:
+    assert checks.reached(url) == "from outside of the cluster give an address with --prometheus"
+
+
+def test_a_service_is_forwarded_from_its_own_port() -> None:
+    assert "-n shop service/metrics 9090:80 " in checks.reached("http://metrics.shop.svc.cluster.local")

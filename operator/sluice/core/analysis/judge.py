@@ -139,7 +139,9 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
             samples.get(feed, _NOTHING),
             latencies=_latencies(trial),
         )
-        judged[objective.name] = accumulate.observe(objective, known, ticks.get(feed, ()), _phase(trial, objective))
+        judged[objective.name] = accumulate.observe(
+            objective, known, _compared(trial, turned, ticks.get(feed, ())), _phase(trial, objective)
+        )
     new = Tally(_amount(ticks[ask.REQUESTS], columns.CANDIDATE), _amount(ticks[ask.REQUESTS], columns.STABLE))
     looked = dataclasses.replace(
         turned,
@@ -180,7 +182,28 @@ def _turned(trial: Trial, before: State) -> State:
         route_generation=trial.route_generation,
         fence=_fence(trial, None if changed else before.fence),
         baking=trial.baking,
+        stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
     )
+
+
+def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
+    """The ticks; without the stable version's counts while it had no pod, and an interval longer.
+
+    Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
+    itself still counts.
+    """
+    if state.stable_away is None:
+        return tuple(ticks)
+    back = state.stable_away + 2 * trial.scrape_interval_seconds
+    return tuple(tick if tick.time > back else _without_stable(tick) for tick in ticks)
+
+
+def _without_stable(tick: series.Tick) -> series.Tick:
+    seen, evidence = (
+        {column: amount for column, amount in increments.items() if column[0] != columns.STABLE}
+        for increments in (tick.seen, tick.evidence or {})
+    )
+    return dataclasses.replace(tick, seen=seen, evidence=None if tick.evidence is None else evidence)
 
 
 def _fence(trial: Trial, standing: float | None) -> float | None:

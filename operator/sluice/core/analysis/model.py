@@ -119,6 +119,8 @@ class Trial:
     deadline_seconds: float = 0.0
     """How long the whole release may take, for planning."""
     maximum_requests_at_risk: int = 0
+    stable_ready: bool = True
+    """Whether any pod of the stable version is ready: while none is, everything is better than it."""
 
 
 @dataclass(frozen=True, slots=True)

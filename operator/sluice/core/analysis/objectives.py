@@ -80,7 +80,7 @@ def failure_rules(ratio: FailureRatio) -> Rules:
     null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
     terms = [
         Term("worse", Role.ROLLBACK, evidence.relative_up(null_ratio)),
-        Term("close", Role.ADVANCE, evidence.relative_down(advance_ratio)),
+        Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)),
     ]
     if negligible is not None:
         terms.append(Term("notable", Role.ROLLBACK, evidence.absolute_bad(negligible)))
@@ -101,7 +101,7 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
     limit = slow or SLOW_SHARE
     terms = [Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary) for boundary in boundaries]
-    terms.append(Term("close", Role.ADVANCE, evidence.relative_down(advance_ratio)))
+    terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
     terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
     if slow is not None:
         terms.extend(_hard_terms(slow))

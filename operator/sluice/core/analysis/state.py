@@ -88,6 +88,8 @@ class State:
     """What that check has seen in this step."""
     gone: tuple[str, ...] = ()
     """Pods that were replaced; their series count no more."""
+    stable_away: float | None = None
+    """When no pod of the stable version was ready, the last time that it was so."""
 
 
 def dump(state: State) -> str:
@@ -109,6 +111,7 @@ def dump(state: State) -> str:
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
         "gone": list(state.gone),
+        "away": state.stable_away,
     }
     return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
@@ -138,6 +141,7 @@ def load(text: str | None) -> State | None:
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
             gone=tuple(wire.get("gone", ())),
+            stable_away=wire.get("away"),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -118,6 +118,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         steps=tuple(step.permille for step in steps.steps(active)),
         deadline_seconds=_deadline_seconds(active),
         maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 else 0,
+        stable_ready=stable.ready_endpoints > 0,
     )
 
 

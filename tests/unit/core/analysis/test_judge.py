@@ -155,6 +155,32 @@ def test_failures_of_both_arms_do_not_accuse_the_candidate_and_prove_that_it_is_
     assert (result.missing, result.requests_needed) == ("", None)
 
 
+# ---- an outage of stable ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scrapes", "proven"), [(4, False), (10, True)])
+def test_no_moment_in_which_stable_fails_proves_a_candidate(scrapes: int, *, proven: bool) -> None:
+    """Every candidate is better than a stable version that only fails; it takes half a minute to believe that."""
+    prometheus, trial = begun(objectives=(ERRORS,))
+    _, result = run(prometheus, trial, begin=5, end=5 + 5 * scrapes, candidate=50, bad=5, stable=50, stable_bad=50)
+
+    assert result.all_proven is proven
+
+
+@pytest.mark.parametrize(("bad", "proven"), [(5, False), (0, True)])
+def test_a_stable_version_without_pods_is_nothing_to_compare_with(bad: int, *, proven: bool) -> None:
+    """A candidate that is good by itself is the way out; another one stays where it is."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=500)
+    away = {"stable_ready": False}
+    trial, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=bad, stable=50, stable_bad=50, **away)
+    assert result.all_proven is proven
+    assert result.objectives[0].stable.failures == 0, "the gateway's answers, not the version's"
+    assert result.split_mismatch == ""
+    trial, _ = run(prometheus, trial, begin=305, end=310, candidate=50, stable=50, stable_bad=50, stable_ready=True)
+    _, result = run(prometheus, trial, begin=315, end=320, candidate=50, stable=50, stable_bad=1)
+    assert result.objectives[0].stable.failures == 2, "from one interval after it is back"
+
+
 # ---- bake ---------------------------------------------------------------------------------------------------------
 
 

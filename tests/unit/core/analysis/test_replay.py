@@ -72,7 +72,7 @@ def test_evidence_is_that_of_the_tests_themselves() -> None:
     """F1 and F3 for the roll-back, F1 and F4 for the advance, computed here from the same increments."""
     found = list(replay.replay(recorded(8, bad=1), policy()))
     tests: list[evidence.SequentialTest] = [evidence.relative_up(1.25), evidence.absolute_bad(0.005)]
-    tests += [evidence.relative_down(1.5), evidence.absolute_good(0.005)]
+    tests += [evidence.relative_close(1.5), evidence.absolute_good(0.005)]
     running = [eprocess.start(test) for test in tests]
     seen = evidence.Counts(50, 1, 950, 5)
     for scrape in found[1:]:
