@@ -13,7 +13,6 @@ from sluice.stats import evidence, special
 
 REPORT_CONFIDENCE: Final = 0.95
 BAKE_CONFIDENCE: Final = 0.999
-MINIMUM_BAKE_REQUESTS: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,17 +72,16 @@ def bake_limit(
 ) -> float | None:
     """p* of the bake's F3: the largest of `floors` (maximum, ignoreBelow, 1 - percentile/100) and null_ratio U_S.
 
-    None, and the bake is judged by its fuses alone, if the stable version answered fewer than 100 requests during the
-    rollout, or if the objective names no limit at all.
+    stable_*: what was counted on the stable version; the fewer requests, the higher the limit. None, and the bake is
+    judged by its fuses alone, if that leaves no share that is too large, or if the objective names no limit at all.
     """
-    if stable_requests < MINIMUM_BAKE_REQUESTS:
-        return None
-    relative = (
-        ()
-        if null_ratio is None
-        else (null_ratio * rate_upper_bound(stable_events, stable_requests, dispersion=dispersion),)
-    )
-    return max(floors + relative, default=None)
+    limits = floors
+    if null_ratio is not None:
+        if stable_requests <= 0:
+            return None
+        limits = (*floors, null_ratio * rate_upper_bound(stable_events, stable_requests, dispersion=dispersion))
+    limit = max(limits, default=1.0)
+    return limit if limit < 1 else None
 
 
 def _log_odds_range(successes: float, failures: float, confidence: float) -> tuple[float, float]:

@@ -83,7 +83,10 @@ def test_rate_upper_bound_is_missed_once_in_a_thousand(rate: float) -> None:
 @pytest.mark.parametrize(
     ("stable", "null_ratio", "floors", "want"),
     [
-        ((0, 99), 1.25, (0.01,), None),
+        ((0, 0), 1.25, (0.01,), None),
+        ((0, 8), 1.25, (0.01,), None),
+        ((0, 50), 1.25, (0.01,), 1.25 * 6.907755 / 50),
+        ((0, 0), None, (0.01,), 0.01),
         ((0, 5000), 1.25, (0.01,), 0.01),
         ((0, 5000), 1.25, (), 1.25 * 6.907755 / 5000),
         ((50, 5000), 1.25, (0.01, 0.002), 1.25 * intervals.rate_upper_bound(50, 5000)),

@@ -2,12 +2,16 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.core.analysis import columns, objectives, pods, separation, series
 from sluice.core.analysis.objectives import Role, Rules
 from sluice.core.analysis.state import NO_COUNTS, ObjectiveState
 from sluice.stats import combine, dispersion, eprocess, evidence, intervals
+
+FEW_REQUESTS: Final = 1000
+"""Of the stable version during a release: with fewer, those of the hour before it count as well for the bake's limit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,13 +169,10 @@ def at_new_step(objective: Objective, state: ObjectiveState) -> ObjectiveState:
 
 
 def at_bake(objective: Objective, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed during the rollout."""
-    total = state.total
-    return with_bake_limit(objective, state, events=total.stable_events, requests=total.stable_requests)
-
-
-def with_bake_limit(objective: Objective, state: ObjectiveState, *, events: float, requests: float) -> ObjectiveState:
-    """The bake's limit from so many events of so many requests of the stable version."""
+    """The bake's limit from what the stable version showed during the release; where that is little, also before it."""
+    requests, events = state.total.stable_requests, state.total.stable_events
+    if requests < FEW_REQUESTS:
+        requests, events = requests + state.before[0], events + state.before[1]
     tests = objectives.rules_of(objective, state.boundaries)
     limit = intervals.bake_limit(
         events, requests, null_ratio=tests.null_ratio, floors=tests.floors, dispersion=state.dispersion

@@ -68,20 +68,16 @@ def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
 
 
 def learnt(trial: Trial, objective: Objective, hour: Shown, day: Shown) -> ObjectiveState:
-    """Boundaries and dispersion; frozen for the release."""
+    """Boundaries, dispersion and what was counted in the last hour; frozen for the release."""
     feed = ask.feed_of(objective)
     latencies = sum(other.latency is not None for other in trial.objectives)
     samples = hour[feed][1] if feed in hour else series.Samples((), {})
     known = accumulate.with_boundary(objective, ObjectiveState(), samples, latencies=latencies)
     initial = trial.initial_dispersion.failures if objective.latency is None else trial.initial_dispersion.latency
     histories = [increments(history, feed) for history in (hour, day)]
-    return accumulate.with_dispersion(objective, known, *histories, initial_percent=initial)
-
-
-def with_bake_limit(objective: Objective, known: ObjectiveState, hour: Shown) -> ObjectiveState:
-    """The limit of a bake that no comparison came before, from the stable version's last hour."""
     before = counted(objective, known, hour)
-    return accumulate.with_bake_limit(objective, known, events=before.events, requests=before.requests)
+    known = dataclasses.replace(known, before=(before.requests, before.events))
+    return accumulate.with_dispersion(objective, known, *histories, initial_percent=initial)
 
 
 def counted(objective: Objective, known: ObjectiveState, history: Shown) -> Seen:

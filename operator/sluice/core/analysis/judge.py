@@ -107,7 +107,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     day = history.day(trial, answers)
     judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
     if trial.baking:  # nothing was compared before: there was no room for both
-        judged = {o.name: history.with_bake_limit(o, judged[o.name], hour) for o in trial.objectives}
+        judged = {o.name: accumulate.at_bake(o, judged[o.name]) for o in trial.objectives}
     stable_ever = any(
         track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
         for track in samples[ask.REQUESTS].tracks

@@ -207,10 +207,7 @@ def _bake_message(objective: Objective, known: ObjectiveState) -> str:
         return ""
     if not objectives.rules_of(objective, known.boundaries).bakes:
         return f"{objective.name}: not watched in the bake, since successes are only compared with the stable version's"
-    return (
-        f"{objective.name}: not watched in the bake, since the stable version had fewer than "
-        f"{intervals.MINIMUM_BAKE_REQUESTS} requests during the rollout"
-    )
+    return f"{objective.name}: not watched in the bake, since the stable version had too few requests to compare with"
 
 
 def _bad_pod(trial: Trial, guards: tuple[_Finding, ...]) -> str:

@@ -48,6 +48,8 @@ class ObjectiveState:
     """Time of the first tick with evidence since the step began."""
     step_end: float | None = None
     """Time of the last one."""
+    before: tuple[float, float] = (0.0, 0.0)
+    """(requests, events) of the stable version in the hour before the release."""
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -156,6 +158,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "ns": _counts(objective.step),
         "from": objective.step_start,
         "to": objective.step_end,
+        "h": list(objective.before),
         "p": objective.bake_limit,
         "e": dict(objective.processes),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
@@ -172,6 +175,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         step=evidence.Counts(*wire["ns"]),
         step_start=wire["from"],
         step_end=wire["to"],
+        before=tuple(wire.get("h", (0.0, 0.0))),
         bake_limit=wire["p"],
         processes=wire["e"],
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},

@@ -198,15 +198,28 @@ def test_bake_has_its_own_evidence() -> None:
     assert healthy.rollback_log < 0
 
 
+BAKE = {"baking": True, "route_generation": 9, "permille": 1000, "share_checked": False}
+
+
 def test_bake_is_off_and_says_so_without_stable_requests() -> None:
-    prometheus, trial = begun(objectives=(ERRORS,))
-    trial, _ = run(prometheus, trial, begin=5, end=10, stable=45)
-    _, result = run(
-        prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=50, baking=True, route_generation=9
-    )
+    prometheus = Prometheus()
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ERRORS,)), prometheus)
+    trial, _ = run(prometheus, trial, begin=5, end=10, stable=1, candidate=0)
+    _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=50, **BAKE)
 
     assert result.bake_log == 0
     assert "not watched in the bake" in result.missing
+
+
+@pytest.mark.parametrize(("bad", "accused"), [(0, False), (100, True)])
+def test_flip_after_a_moment_is_held_to_what_stable_showed_before(bad: int, *, accused: bool) -> None:
+    """Blue-green after a short preview: stable had next to no request since the release began."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False)
+    _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad, **BAKE)
+
+    assert result.missing == ""
+    assert (result.rollback_log >= result.rollback_threshold_log) is accused
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(0, False), (30, True)])
