@@ -15,7 +15,7 @@ from tests.e2e import badmodels
 from tests.e2e.scene import POLICY, Scene
 
 KEEP: Final = bool(os.environ.get("KEEP"))
-GOOD: Final = ("v2b", "v2c", "v2d")
+GOOD: Final = ("v2b", "v2c", "v2d", "v2e")
 """v2 under other addresses: further good versions to release."""
 
 FAST_POLICY: Final[dict[str, Any]] = {
@@ -24,6 +24,7 @@ FAST_POLICY: Final[dict[str, Any]] = {
     "metadata": {"name": POLICY},
     "spec": {
         "steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}],
+        "maximumRequestsAtRisk": 0,
         "scrapeIntervalSeconds": 5,
         "blindSeconds": 15,
         "bakeSeconds": 10,

@@ -92,8 +92,8 @@ def test_a_release_goes_on_after_its_operator_was_killed(scene: Scene) -> None:
     assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
     assert leader(scene) not in ("", before)
     assert len(scene.rollouts(NAME)) == len({r["metadata"]["name"] for r in scene.rollouts(NAME)})
-    weights = [step["weight"] for step in scene.rollout(rollout)["status"]["steps"]]
-    assert weights == [20, 50, 100], "no step was taken twice"
+    weights = [step["permille"] for step in scene.rollout(rollout)["status"]["steps"]]
+    assert weights == [200, 500, 1000], "no step was taken twice"
 
 
 @pytest.mark.slow

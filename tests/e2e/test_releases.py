@@ -93,7 +93,7 @@ def test_a_better_version_is_promoted(scene: Scene, traffic: LoadClient) -> None
     rollout = scene.release(NAME, GOOD)
     status = scene.wait_outcome(rollout)
     assert (status["outcome"], status["reason"]) == ("Promoted", "Promoted")
-    assert [step["weight"] for step in status["steps"]] == [20, 50, 100]
+    assert [step["permille"] for step in status["steps"]] == [200, 500, 1000]
     assert stable_uri(scene).endswith(f"/{GOOD}")
     revision = scene.rollout(rollout)["spec"]["to"]["revision"]
     before = traffic.counts()

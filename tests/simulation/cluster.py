@@ -344,6 +344,10 @@ class Cluster:
         parsed = [ModelRollout.model_validate(o) for o in self._of_kind("ModelRollout")]
         return sorted(parsed, key=lambda r: r.spec.sequence)
 
+    def rollouts_of(self, name: str) -> list[ModelRollout]:
+        """Where there are several models: those of one."""
+        return [rollout for rollout in self.rollouts() if rollout.spec.model_deployment == name]
+
     def newest(self) -> ModelRollout:
         return self.rollouts()[-1]
 

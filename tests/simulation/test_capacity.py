@@ -56,7 +56,9 @@ class DeviceCluster(Cluster):
 
     def _scale(self, revision: str, replicas: int) -> None:
         alive = [p for p in self._pods_of(revision) if not p["metadata"].get("deletionTimestamp")]
-        for pod in sorted(alive, key=lambda p: bool(p["spec"].get("nodeName")))[: max(0, len(alive) - replicas)]:
+        # Like the ReplicaSet controller: first what has no node, then what is not ready.
+        order = sorted(alive, key=lambda p: (bool(p["spec"].get("nodeName")), p["status"].get("phase") == "Running"))
+        for pod in order[: max(0, len(alive) - replicas)]:
             pod["metadata"]["deletionTimestamp"] = timestamps.rfc3339(self.now)
             pod["ends"] = self.now + (ENDING_SECONDS if pod["spec"].get("nodeName") else 0)
         for _ in range(replicas - len(alive)):

@@ -3,6 +3,7 @@
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.plan import Plan
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster, OperatorKilled
 from tests.simulation.laws import Laws
@@ -41,6 +42,20 @@ def test_good_version_is_promoted_step_by_step_and_the_old_one_removed() -> None
     assert ("Deployment", old) not in cluster.objects
     assert ("ControllerRevision", old) in cluster.objects
     assert cluster.lost == 0
+
+
+def test_a_release_that_loses_nothing_stays_ready() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2))
+    laws, ready = Laws(cluster), set[str]()
+
+    def check(plan: Plan) -> None:
+        laws.check(plan)
+        ready.add(cluster.condition("Ready")["status"])
+
+    cluster.run(300, check=check)
+    assert [rollout.status.outcome for rollout in cluster.rollouts()] == [Outcome.PROMOTED] * 2
+    assert ready == {"True"}
 
 
 @pytest.mark.parametrize(

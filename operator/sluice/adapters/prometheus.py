@@ -8,7 +8,7 @@ Prometheus hold every thread; here a question fails at once, and the judge asks 
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -71,7 +71,7 @@ class PrometheusMetrics:
                 params={"time": f"{moment:.3f}"},
                 timeout=connect_and_read,
             )
-            return Answered(tuple(_series(item) for item in found))
+            return Answered(_distinct(map(_series, found)))
         except requests.Timeout:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
         except requests.ConnectionError as error:
@@ -100,6 +100,15 @@ def _range(question: Question) -> str:
 def _series(item: Mapping[str, Any]) -> Series:
     values = ((float(when), float(value)) for when, value in item["values"])
     return Series(dict(item["metric"]), tuple((when, value) for when, value in values if math.isfinite(value)))
+
+
+def _distinct(found: Iterable[Series]) -> tuple[Series, ...]:
+    """Each set of labels once, whatever a proxy has merged; what shows only NaN is as good as absent."""
+    seen: dict[frozenset[tuple[str, str]], Series] = {}
+    for one in found:
+        if one.points:
+            seen.setdefault(frozenset(one.labels.items()), one)
+    return tuple(seen.values())
 
 
 def _cause(error: BaseException) -> str:

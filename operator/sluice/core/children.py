@@ -17,7 +17,7 @@ from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, weights
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.situation import Situation
-from sluice.core.snapshot import Object, Pod, Revision
+from sluice.core.snapshot import Object, Pod, Revision, Route
 
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
@@ -30,6 +30,8 @@ API_VERSIONS: Final = {
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
 """Epoch seconds until which a route in an intermediate state is left as it is."""
+ANNOTATION_SETTLING: Final = "sluice.dev/settling"
+"""The weights of that state, permille in the order of the backends."""
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
 """Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
 
@@ -157,7 +159,7 @@ def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weight
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
     if snapshot.route is not None and _settle_left(situation) > 0:
-        return weights.Target(snapshot.route.weights, intermediate=True)
+        return weights.Target(_settling(situation, snapshot.route), intermediate=True)
     return weights.target(
         route=snapshot.route,
         shares=paths.shares(situation),
@@ -200,6 +202,7 @@ def _route_annotations(situation: Situation, manifest: Object, target: weights.T
         until = _settle_until(situation) if _settle_left(situation) > 0 else None
         until = until or snapshot.now + _settle_seconds(situation)
         annotations[ANNOTATION_SETTLE_UNTIL] = f"{until:.0f}"
+        annotations[ANNOTATION_SETTLING] = ",".join(str(permille) for _, permille in target.weights)
     if active is not None and active.status.split_mismatch_since is not None:
         annotations[ANNOTATION_REPAIRED] = active.status.split_mismatch_since
     return annotations
@@ -217,6 +220,15 @@ def _settle_until(situation: Situation) -> float | None:
     observed = situation.snapshot.objects.get(("HTTPRoute", situation.snapshot.name), {})
     value = observed.get("metadata", {}).get("annotations", {}).get(ANNOTATION_SETTLE_UNTIL)
     return float(value) if value is not None and value.isdigit() else None
+
+
+def _settling(situation: Situation, observed: Route) -> weights.Weights:
+    """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
+    annotations = situation.snapshot.objects["HTTPRoute", situation.snapshot.name]["metadata"]["annotations"]
+    noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
+    if len(noted) != len(observed.weights) or not all(permille.isdigit() for permille in noted):
+        return observed.weights
+    return tuple((name, int(permille)) for (name, _), permille in zip(observed.weights, noted, strict=True))
 
 
 def _settle_seconds(situation: Situation) -> float:

@@ -139,7 +139,7 @@ def progress(situation: Situation, findings: Findings) -> Progress:
         return _ended(situation, active, lifecycle.left_for_older(situation, active))
     if isinstance(situation.requested, Blocked):
         return _moved(situation, findings, refusal=situation.requested)
-    ended = lifecycle.superseded(situation, findings.judgement)
+    ended = lifecycle.superseded(situation, findings.judgement) or lifecycle.revision_lost(situation)
     if ended is not None and active is not None:
         return _ended(situation, active, ended)
     if active is not None:

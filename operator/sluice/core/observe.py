@@ -24,7 +24,7 @@ Kind = TypeVar("Kind", bound=ApiModel)
 
 @dataclass(frozen=True, slots=True)
 class InvalidSpec:
-    """The ModelDeployment itself cannot be understood; only a change by its author helps."""
+    """The ModelDeployment, or what was recorded of its releases, cannot be understood; nothing may be decided."""
 
     path: str
     """The field, such as `spec.model.uri`."""
@@ -35,12 +35,19 @@ class InvalidSpec:
 def observe(world: World) -> Snapshot | InvalidSpec:
     """Everything that a decision may see.
 
-    A runtime, policy, rollout or revision that does not parse counts as absent: `unreadable` names them.
+    A runtime, policy or revision that does not parse counts as absent. A rollout never does: an older one would then
+    define what is stable.
     """
     deployment = parsed_deployment(world.deployment)
     if isinstance(deployment, InvalidSpec):
         return deployment
     owned = tuple(object_ for object_ in world.owned if _belongs_to(object_, deployment))
+    rollouts: list[ModelRollout] = []
+    for raw in rawobjects.of_kind(owned, ModelRollout.kind):
+        rollout = parsed_rollout(raw)
+        if isinstance(rollout, InvalidSpec):
+            return rollout
+        rollouts.append(rollout)
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
     revisions = tuple(observed_revisions(owned, world.now))
@@ -52,9 +59,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         runtimes=_parsed_all(ServingRuntime, world.runtimes),
         policies=_parsed_all(RolloutPolicy, world.policies),
         revisions=revisions,
-        rollouts=tuple(
-            sorted(_parsed_all(ModelRollout, rawobjects.of_kind(owned, ModelRollout.kind)), key=_rollout_order)
-        ),
+        rollouts=tuple(sorted(rollouts, key=_rollout_order)),
         route=observedroutes.observed_route(
             owned, revisions, deployment.metadata.name, gateway, grpc_api=world.grpc_api
         ),
@@ -80,19 +85,24 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     return InvalidSpec(_path(first["loc"]), first["msg"])
 
 
-def unreadable(world: World) -> tuple[str, ...]:
-    """`Kind name: field: what is wrong` of each object that counts as absent because it does not parse."""
-    candidates: list[tuple[type[ApiModel], str, Iterable[Object]]] = [
-        (ServingRuntime, ServingRuntime.kind, world.runtimes),
-        (RolloutPolicy, RolloutPolicy.kind, world.policies),
-        (ModelRollout, ModelRollout.kind, rawobjects.of_kind(world.owned, ModelRollout.kind)),
-    ]
-    return tuple(
-        f"{kind} {rawobjects.name(raw)}: {problem}"
-        for model, kind, objects in candidates
-        for raw in objects
-        if isinstance(problem := _parsed(model, raw), str)
-    )
+def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
+    """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
+
+    The outcome is not left out: a release that has ended would go on.
+    """
+    status = dict(raw.get("status") or {})
+    if "permille" not in status and "weight" in status:
+        status["permille"] = int(status["weight"]) * 10  # written before weights were permille
+    while True:
+        try:
+            return ModelRollout.model_validate({**raw, "status": status})
+        except ValidationError as error:
+            detail = error.errors()[0]
+        part, field = (*detail["loc"], "", "")[:2]
+        if part != "status" or field == "outcome" or field not in status:
+            path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {_path(detail['loc'])}"
+            return InvalidSpec(path, f"{detail['msg']}; the operator is older than this object, or somebody changed it")
+        del status[field]
 
 
 def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
@@ -228,16 +238,14 @@ def _drain_until(deployment: Object) -> float | None:
 
 
 def _parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
-    return tuple(parsed for raw in objects if not isinstance(parsed := _parsed(model, raw), str))
+    return tuple(parsed for raw in objects if (parsed := _parsed(model, raw)) is not None)
 
 
-def _parsed(model: type[Kind], raw: Object) -> Kind | str:
-    """The object, or `field: what is wrong`."""
+def _parsed(model: type[Kind], raw: Object) -> Kind | None:
     try:
         return model.model_validate(raw)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        return f"{_path(detail['loc'])}: {detail['msg']}"
+    except ValidationError:
+        return None
 
 
 def _path(location: Sequence[Any]) -> str:

@@ -42,6 +42,7 @@ def observed_route(
             )
             for route in routes
         ),
+        used=any(_taken(conditions) for conditions in _answers(main, gateway)),
     )
 
 
@@ -119,3 +120,8 @@ def _known(conditions: Sequence[Object], types: Sequence[str], generation: int) 
     """Whether all of the conditions speak of this generation."""
     current = {c.get("type") for c in conditions if int(c.get("observedGeneration", generation)) >= generation}
     return current.issuperset(types)
+
+
+def _taken(conditions: Sequence[Object]) -> bool:
+    """Whether the conditions hold, of whatever generation they speak."""
+    return {c.get("type") for c in conditions if c.get("status") == "True"}.issuperset(ROUTE_CONDITIONS)

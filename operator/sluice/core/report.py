@@ -19,7 +19,7 @@ from sluice.core.rollout import capacity, steps
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import Blocked, Situation
-from sluice.core.snapshot import Revision, Snapshot
+from sluice.core.snapshot import Revision, Route, Snapshot
 
 STALLING = frozenset(
     {
@@ -149,9 +149,14 @@ def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
             return Fact(False, problem.reason, problem.message)
         return Fact(False, "PodsNotReady", f"no pod of {stable.name} is ready")
     routed = _routes_programmed(situation, splits=False)
-    if not routed.status:
+    if not routed.status and not (routed.reason == "WaitingForGateway" and _still_routed(snapshot.route)):
         return routed
     return Fact(True, "Serving", f"{stable.name} serves at {_url(snapshot)}")
+
+
+def _still_routed(route: Route | None) -> bool:
+    """Whether requests arrive by what the route said before a change that the gateway has not answered for yet."""
+    return route is not None and route.used
 
 
 def _reconciling(situation: Situation) -> Fact:

@@ -140,6 +140,8 @@ class Route:
     """What the gateway says when it is not programmed."""
     answered: bool = True
     """Whether the gateway has said anything about this generation yet."""
+    used: bool = True
+    """Whether it has taken the HTTPRoute, as it is now or as it was before the last write."""
 
     @property
     def weights(self) -> tuple[tuple[str, int], ...]:

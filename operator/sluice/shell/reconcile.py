@@ -29,6 +29,10 @@ CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
 """This many passes in a row may write; a plan that never comes to rest is then slowed down."""
+WRITING_PASSES: Final = 30
+"""This many passes may change a model's objects in a short time, far more than any release needs."""
+WRITING_SECONDS: Final = 2.0
+"""Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
 
 
 class LeaseLost(Exception):
@@ -51,6 +55,22 @@ class Memory:
 
 
 @dataclass(slots=True)
+class Allowance:
+    """Passes that may still change objects at once; it grows back with time."""
+
+    moment: float
+    left: float = float(WRITING_PASSES)
+    complained: bool = False
+
+    def wait_seconds(self, now: float) -> float:
+        """Until the next one; 0 when it may begin."""
+        self.left = min(float(WRITING_PASSES), self.left + (now - self.moment) / WRITING_SECONDS)
+        self.moment = now
+        self.complained = self.complained and self.left < WRITING_PASSES
+        return max(0.0, (1.0 - self.left) * WRITING_SECONDS)
+
+
+@dataclass(slots=True)
 class Reconciler:
     """Makes the world what the decision says."""
 
@@ -64,6 +84,7 @@ class Reconciler:
     lead: Lead
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
+    allowances: dict[Key, Allowance] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Result:
         """One pass; never raises but for cancellation."""
@@ -93,6 +114,7 @@ class Reconciler:
         world = self.store.world(key, self.clock.now())
         if world is None or not self.lead.may_write():
             self.memories.pop(key, None)
+            self.allowances.pop(key, None)
             return Done()
         if "deletionTimestamp" in world.deployment["metadata"]:
             return Done()
@@ -114,6 +136,9 @@ class Reconciler:
         )
 
     async def _carry_out(self, key: Key, world: World, plan: Plan) -> Result:
+        pause = self._pause(key, plan)
+        if pause > 0:
+            return Done(pause)
         changed = False
         for write in plan.writes:
             changed = await self._write(write) or changed
@@ -123,6 +148,23 @@ class Reconciler:
             await self._emit(world.deployment, event)
         self.notify(plan.notices)
         return Done(self._next_look(key, plan, changed))
+
+    def _pause(self, key: Key, plan: Plan) -> float:
+        """How long a plan that changes objects has to wait, since so many did; 0: not at all."""
+        if all(isinstance(write, ApplyStatus) for write in plan.writes):
+            return 0.0
+        now = self.clock.monotonic()
+        allowance = self.allowances.setdefault(key, Allowance(now))
+        pause = allowance.wait_seconds(now)
+        if pause == 0:
+            allowance.left -= 1.0
+        elif not allowance.complained:
+            allowance.complained = True
+            LOG.warning(
+                "somebody else changes the same objects all the time; they are put back more slowly now",
+                extra={"model": str(key)},
+            )
+        return pause
 
     async def _write(self, write: Write) -> bool:
         """Performs a write and stores the answer; True when something else than a status changed."""

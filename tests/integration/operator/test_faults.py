@@ -70,6 +70,20 @@ class MortalCluster:
         await self.api.emit(about, event)
 
 
+class StormyCluster(MortalCluster):
+    """Answers two of three writes with a conflict, and never dies."""
+
+    def __init__(self, api: kube_adapter.Kube) -> None:
+        super().__init__(api, 10_000, after=False)
+        self.attempts = 0
+
+    async def write(self, write: Write) -> Object | None:
+        self.attempts += 1
+        if self.attempts % 3:
+            raise errors.Conflict("the object has been modified; please apply your changes to the latest version")
+        return await super().write(write)
+
+
 class Life:
     """One run of an operator, from its start to its end."""
 
@@ -188,6 +202,27 @@ def test_two_that_write_at_once_end_in_the_same_state(connected: Connected, new_
             if all(resting) and {"Ready", "Current"} <= true_conditions(node.kube.get(model)):
                 break
         assert ending(node) == want
+
+    connected(play)
+
+
+def test_a_storm_of_conflicts_ends_in_the_same_state(connected: Connected, new_node: NewNode) -> None:
+    """Every pass is broken off at its first or second write, and goes on from what the last one has reached."""
+
+    async def play(api: kube_adapter.Kube) -> None:
+        writes, want = await served(api, new_node(), lives=10_000)
+        node = new_node()
+        model = make_model(node.namespace)
+        node.kube.apply(model, manager="user").raise_for_status()
+        cluster = StormyCluster(api)
+        life = Life(api, cluster)
+        for _ in range(3 * PASSES):
+            await life.look(node)
+            node.play()
+            if {"Ready", "Current"} <= true_conditions(node.kube.get(model)) and await rests(life, cluster, node):
+                break
+        assert ending(node) == want
+        assert cluster.attempts <= 4 * writes, "what was written is not written again"
 
     connected(play)
 

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
+from lab import processes
 from lab.apiserver import ApiServer
+from sluice.shell.reconcile import WRITING_PASSES, WRITING_SECONDS
 from tests.integration.kube import Kube, true_conditions, wait_until
 from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import ROUTE, Node
 from tests.integration.operator.process import LEASE_SECONDS, OperatorProcess, running
 
 REST_SECONDS = 20.0
+FIGHT_SECONDS = 10.0
+RIVALS_WEIGHT = 7
 
 
 @pytest.fixture
@@ -60,6 +64,26 @@ def test_what_others_change_in_our_objects_is_put_back(operator: OperatorProcess
     wait_until(lambda: serves(node, model) and node.kube.get(route)["spec"] == route["spec"])
 
 
+def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProcess, node: Node) -> None:
+    """Unbounded, both would write fifty times a second here."""
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    ours = node.objects(ROUTE, "HTTPRoute")[0]["spec"]
+    before, changes = operator.metric("sluice_api_writes_total"), 0
+    fights_until = time.monotonic() + FIGHT_SECONDS
+    while time.monotonic() < fights_until:
+        route = node.objects(ROUTE, "HTTPRoute")[0]
+        rules = route["spec"]["rules"]
+        if rules[0]["backendRefs"][0]["weight"] != RIVALS_WEIGHT:
+            rules[0]["backendRefs"][0]["weight"] = RIVALS_WEIGHT
+            node.kube.patch(route, {"spec": {"rules": rules}}).raise_for_status()
+            changes += 1
+    written = operator.metric("sluice_api_writes_total") - before
+    assert changes >= 10, "there was a fight"
+    assert written <= WRITING_PASSES + FIGHT_SECONDS / WRITING_SECONDS + 5
+    wait_until(lambda: serves(node, model) and node.objects(ROUTE, "HTTPRoute")[0]["spec"] == ours)
+
+
 def test_a_deleted_child_is_made_again(operator: OperatorProcess, node: Node) -> None:
     model = apply(node)
     wait_until(lambda: serves(node, model))
@@ -104,3 +128,24 @@ def test_a_restart_of_the_api_server_is_survived(api_server: ApiServer, operator
         lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
     )
     assert operator.process.poll() is None
+
+
+def test_an_outage_of_the_api_server_stops_all_writes_and_ends_by_itself(
+    api_server: ApiServer, operator: OperatorProcess, node: Node
+) -> None:
+    """Longer than the lease, shorter than what only a restart could cure."""
+    model = apply(node)
+    wait_until(lambda: serves(node, model))
+    before = operator.metric("sluice_api_writes_total")
+    processes.ProcessFolder(api_server.directory).stop("kube-apiserver", grace_seconds=1)
+    try:
+        wait_until(lambda: operator.metric("sluice_leader") == 0, seconds=LEASE_SECONDS + 5)
+        wait_until(lambda: operator.probe("readyz") != 200)
+        assert operator.probe("healthz") == 200
+        assert operator.metric("sluice_api_writes_total") == before
+    finally:
+        api_server.restart()
+    wait_until(lambda: operator.metric("sluice_leader") == 1)
+    node.kube.patch(model, {"spec": {"replicas": 2}}).raise_for_status()
+    wait_until(lambda: node.objects("apps/v1", "Deployment")[0]["spec"]["replicas"] == 2, seconds=60)
+    wait_until(lambda: operator.probe("readyz") == 200)

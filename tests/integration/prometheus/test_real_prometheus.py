@@ -2,118 +2,20 @@
 
 import asyncio
 import dataclasses
-import socket
-import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from lab import paths
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.analysis import forecast, record, replay
 from sluice.core.analysis.judge import judge, questions
 from sluice.core.analysis.model import Answered, Failed, Judgement, Question
+from tests.integration.prometheus.exporter import Exporter
 from tests.unit.core.analysis import gateway
 
 WAIT_SECONDS = 40.0
-
-
-def prometheus_binary() -> Path | None:
-    """The one that the lab built."""
-    return next(iter(sorted((paths.cache() / "tools").glob("prometheus-*/prometheus"))), None)
-
-
-pytestmark = pytest.mark.skipif(prometheus_binary() is None, reason="no Prometheus: the lab builds it (make lab-up)")
-
-
-class Exporter:
-    """Serves the counters of a synthetic gateway in Prometheus' text format."""
-
-    def __init__(self) -> None:
-        self.gateway = gateway.Prometheus()
-        self.lock = threading.Lock()
-        exporter = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = exporter.text().encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def text(self) -> str:
-        with self.lock:
-            lines = ["envoy_server_live 1"]
-            for counters in self.gateway.counters.values():
-                for key, value in counters.items():
-                    labels = {k: v for k, v in key if k not in ("__name__", "job", "instance")}
-                    inside = ",".join(f'{label}="{text}"' for label, text in labels.items())
-                    lines.append(f"{dict(key)['__name__']}{{{inside}}} {value}")
-        return "\n".join(lines) + "\n"
-
-    def grpc(self, revision: str, *, status: int, times: int) -> None:
-        with self.lock:
-            name = f"envoy_cluster_grpc_{status}"
-            self.gateway.count("a", name, times, envoy_cluster_name=f"shop_{revision}_81")
-            self.gateway.count("a", "envoy_cluster_grpc_0", 0, envoy_cluster_name=f"shop_{gateway.STABLE}_81")
-            for le in gateway.LES:
-                labels = {"envoy_cluster_name": f"shop_{revision}_81", "le": le}
-                self.gateway.count("a", "envoy_cluster_upstream_rq_time_bucket", times, **labels)
-
-    def request(self, revision: str, *, code: str, times: int) -> None:
-        with self.lock:
-            self.gateway.request(revision, code=code, times=times, wrong=None)
-
-
-@pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    exporter = Exporter()
-    thread = threading.Thread(target=exporter.server.serve_forever, kwargs={"poll_interval": 0.1})
-    thread.start()
-    yield exporter
-    exporter.server.shutdown()
-    thread.join()
-    exporter.server.server_close()
-
-
-@pytest.fixture
-def prometheus_url(tmp_path: Path, exporter: Exporter) -> Iterator[str]:
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-        "scrape_configs:\n"
-        f"- {{job_name: gateway, static_configs: [{{targets: ['127.0.0.1:{exporter.server.server_port}']}}]}}\n"
-    )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            str(prometheus_binary()),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=error",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
 
 
 async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:

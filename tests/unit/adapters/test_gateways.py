@@ -8,11 +8,15 @@ import pytest
 from sluice.adapters import gateways
 from sluice.core.analysis import columns, selectors
 from sluice.core.analysis.model import Arm, GatewayPreset
+from sluice.core.desired import route
+from sluice.core.snapshot import Paths
+from tests.unit.core import builders
 from tests.unit.core.analysis.gateway import make_trial
 
 STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
 CANDIDATE = Arm("digits-bbb", "digits-bbb", 80, grpc_port=81, position=1)
 MIRROR = Arm("digits-bbb", "digits-bbb-mirror", 80, position=0, mirrored=True)
+GRPC_ROUTE = f"digits{route.GRPC.name_suffix}"
 PLACEHOLDERS = {"namespace", "service", "port", "grpcPort", "route", "rule", "backend"}
 SELECTORS = (
     "requests",
@@ -59,8 +63,19 @@ def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) 
         patterns = dict(re.findall(r'(\w+)=~"([^"]*)"', both))
         for arm in (STABLE, CANDIDATE):
             alone = dict(re.findall(r'(\w+)=~"([^"]*)"', selectors.filled(trial, text, (arm,))))
-            sample = {label: re.sub(r"\.\+|\[0-9\]\+", "7", pattern) for label, pattern in alone.items()}
+            sample = {label: sample_of(pattern) for label, pattern in alone.items()}
             assert all(re.fullmatch(patterns[label], value) for label, value in sample.items()), field
+
+
+def sample_of(pattern: str) -> str:
+    """A text that the pattern matches."""
+    return re.sub(r"\.\+|\[0-9\]\+", "7", pattern)
+
+
+def envoy_series(cluster: str, statistic: str) -> dict[str, str]:
+    """As Envoy writes it: the label has the name up to its first dot, and the metric the rest."""
+    name, _, rest = f"{cluster}.{statistic}".partition(".")
+    return {"__name__": f"envoy_cluster_{re.sub('[^0-9A-Za-z]', '_', rest)}", "envoy_cluster_name": name}
 
 
 SERIES = (
@@ -80,7 +95,15 @@ SERIES = (
         "envoy-gateway",
         "grpc_requests",
         CANDIDATE,
-        {"__name__": "envoy_cluster_grpc_0", "envoy_cluster_name": "grpcroute/shop/digits/rule/0/backend/1"},
+        envoy_series(
+            f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/1", "grpc.inference.GRPCInferenceService.ModelInfer.0"
+        ),
+    ),
+    (
+        "envoy-gateway",
+        "grpc_latency_bucket",
+        STABLE,
+        envoy_series(f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/0", "upstream_rq_time_bucket"),
     ),
     (
         "traefik",
@@ -89,6 +112,15 @@ SERIES = (
         {
             "service": "httproute-shop-digits-gw-traefik-models-traefik-ep-models-0-1c0f7a9b7e5d3a2f4c6b-svc-shop-digits-bbb-1"
             "@kubernetesgateway"
+        },
+    ),
+    (
+        "traefik",
+        "grpc_requests",
+        STABLE,
+        {
+            "service": f"grpcroute-shop-{GRPC_ROUTE.replace('.', '-')}-gw-traefik-models-traefik-ep-models-0-1c0f7a9b7e5d3a2f4c6b"
+            "-svc-shop-digits-aaa-0@kubernetesgateway"
         },
     ),
     (
@@ -129,9 +161,36 @@ def test_where_positions_count_each_arm_is_found_where_it_stands(name: str) -> N
     assert not selectors.belongs(first, selectors.matchers(trial, preset.requests, turned[0]))
 
 
+def grpc_backends(paths: Paths, speaking: set[str]) -> list[tuple[str, int]]:
+    """(revision, weight) by position in the model's GRPCRoute."""
+    deployment = builders.make_model_deployment()
+    routes = route.desired_routes(deployment, builders.CONFIG, paths, grpc=frozenset(speaking))
+    (main,) = (each for each in routes if each["metadata"]["name"] == GRPC_ROUTE)
+    return [(backend["name"], backend["weight"]) for backend in main["spec"]["rules"][0]["backendRefs"]]
+
+
+@pytest.mark.parametrize(
+    ("weights", "speaking"),
+    [
+        ((("a", 600), ("b", 200), ("c", 200)), {"a", "c"}),
+        ((("b", 0), ("a", 950), ("c", 50)), {"a", "c"}),
+        ((("a", 900), ("c", 100)), {"c"}),
+    ],
+    ids=["an arm", "a former version that drains", "the stable version"],
+)
+def test_a_revision_without_grpc_moves_nobody_s_series(
+    weights: tuple[tuple[str, int], ...], speaking: set[str]
+) -> None:
+    """Calls are counted at the places that revisions have in the HTTPRoute, so these are their places here, too."""
+    found = grpc_backends(Paths(weights), speaking)
+    served = {(index, name, permille) for index, (name, permille) in enumerate(found) if permille}
+    assert served == {(i, name, n) for i, (name, n) in enumerate(weights) if n and name in speaking}
+    assert {name for name, _ in found} <= speaking
+
+
 STATUSES = (
     ("contour", {"__name__": "envoy_cluster_grpc_14"}, "grpc-14"),
-    ("envoy-gateway", {"__name__": "envoy_cluster_grpc_0"}, "grpc-0"),
+    ("envoy-gateway", {"__name__": "envoy_cluster_grpc_rule_0_backend_1_grpc_a_Service_Method2_14"}, "grpc-14"),
     ("traefik", {"__name__": "traefik_service_requests_total", "code": "13"}, "grpc-13"),
     ("istio", {"__name__": "istio_requests_total", "grpc_response_status": "2"}, "grpc-2"),
     ("istio", {"__name__": "istio_requests_total", "grpc_response_status": ""}, ""),

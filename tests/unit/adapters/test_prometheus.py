@@ -109,6 +109,14 @@ async def test_wrong_answers_are_failures(stub: Stub, status: int, body: str, wa
     assert len(stub.queries) == 1, "retries would hold the thread"
 
 
+async def test_series_that_are_merged_twice_or_have_no_number_are_left_out(stub: Stub) -> None:
+    up = {"metric": {"__name__": "up"}, "values": [[1.5, "1"]]}
+    nothing = {"metric": {"__name__": "up", "job": "b"}, "values": [[1.5, "NaN"]]}
+    stub.body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [up, nothing, up]}})
+
+    assert await ask(f"http://{stub.address}", UP) == [Answered((Series({"__name__": "up"}, ((1.5, 1.0),)),))]
+
+
 async def test_empty_answer_is_an_answer(stub: Stub) -> None:
     stub.body = '{"status":"success","data":{"resultType":"matrix","result":[]}}'
 

@@ -250,25 +250,43 @@ def test_a_status_of_another_version_is_dropped() -> None:
     assert invalid.path == "spec.model"
 
 
-def test_what_does_not_parse_counts_as_absent_and_is_named() -> None:
+def test_a_runtime_or_policy_that_does_not_parse_counts_as_absent() -> None:
     broken_runtime = {"kind": "ServingRuntime", "metadata": {"name": "old"}, "spec": {"formats": []}}
     broken_policy = {"kind": "RolloutPolicy", "metadata": {"name": "odd"}, "spec": {"bakeSeconds": "soon"}}
-    broken_rollout = {"kind": "ModelRollout", "metadata": {"name": "r"}, "spec": {}}
-    rollout = builders.make_rollout(target=CANDIDATE)
-    world = builders.make_world(
-        owned=[broken_rollout, rollout],
-        runtimes=[broken_runtime, builders.make_runtime()],
-        policies=[broken_policy],
-    )
+    world = builders.make_world(runtimes=[broken_runtime, builders.make_runtime()], policies=[broken_policy])
     snapshot = snapshot_of(world)
     assert [runtime.metadata.name for runtime in snapshot.runtimes] == ["triton"]
     assert snapshot.policies == ()
-    assert snapshot.rollouts == (rollout,)
-    assert [text.split(":")[0] for text in observe.unreadable(world)] == [
-        "ServingRuntime old",
-        "RolloutPolicy odd",
-        "ModelRollout r",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "path"),
+    [
+        ({"spec": {}}, "ModelRollout r: spec.modelDeployment"),
+        ({"status": {"outcome": "Unheard"}}, "ModelRollout r: status.outcome"),
+    ],
+)
+def test_a_rollout_that_cannot_be_read_stops_every_decision(broken: dict[str, Any], path: str) -> None:
+    raw = {**builders.manifest(builders.make_rollout(target=CANDIDATE)), "metadata": {"name": "r"}, **broken}
+    invalid = observe.observe(builders.make_world(owned=[builders.make_rollout(target=STABLE), raw]))
+    assert isinstance(invalid, InvalidSpec)
+    assert invalid.path == path
+
+
+def test_a_rollout_of_the_previous_version_keeps_its_weight_and_loses_what_cannot_be_read() -> None:
+    """Its steps had a percentage, which the new CRD prunes, and its objectives may have had other fields."""
+    status = {
+        "step": 2,
+        "weight": 25,
+        "steps": [{"startTime": "2026-11-25T10:00:00Z", "permille": "none"}],
+        "objectives": [{"required": "perhaps"}],
+        "readyTime": "2026-11-25T10:00:00Z",
+    }
+    raw = {**builders.manifest(builders.make_rollout(target=CANDIDATE)), "status": status}
+    (rollout,) = snapshot_of(builders.make_world(owned=[raw])).rollouts
+    assert (rollout.status.step, rollout.status.permille, rollout.status.weight) == (2, 250, 25)
+    assert (rollout.status.steps, rollout.status.objectives) == ([], [])
+    assert rollout.status.ready_time == "2026-11-25T10:00:00Z"
 
 
 def test_rollouts_come_by_sequence_even_within_one_second() -> None:

@@ -115,6 +115,13 @@ def test_every_route_must_be_answered_at_its_generation(late: int) -> None:
     found = observed(routes)
     assert (found.programmed, found.answered) == (False, False)
     assert "not known yet" in found.message
+    assert found.used, "requests go where they went before the write"
+
+
+def test_a_route_that_no_gateway_has_taken_is_not_used() -> None:
+    new = make_routes(Paths(BOTH))
+    new[0] = builders.make_route_status(new[0], accepted=False)
+    assert not observed(new).used
 
 
 def without(routes: list[Raw], kind: str) -> list[Raw]:

@@ -15,7 +15,16 @@ from sluice.core.naming import LABEL_OWNER
 from sluice.core.notify import Notice
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Ref, Write
 from sluice.core.snapshot import Object
-from sluice.shell.reconcile import CONFIRM_SECONDS, FAILED_SECONDS, QUIET_PASSES, UNEXPECTED_SECONDS, Lead, Reconciler
+from sluice.shell.reconcile import (
+    CONFIRM_SECONDS,
+    FAILED_SECONDS,
+    QUIET_PASSES,
+    UNEXPECTED_SECONDS,
+    WRITING_PASSES,
+    WRITING_SECONDS,
+    Lead,
+    Reconciler,
+)
 from sluice.shell.store import Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
@@ -130,6 +139,26 @@ async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> N
     assert pauses == sorted(pauses)
 
 
+async def test_who_fights_over_a_field_is_answered_ever_more_slowly_but_for_ever(
+    given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else writes right after every pass of ours, and wakes us at once, for a minute and a half."""
+    case = given(Plan(writes=(SERVICE, STATUS)))
+    clock = case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    for _ in range(1800):
+        case.cluster.stored.pop(("Service", "team", "digits"), None)
+        result = await case.reconciler.reconcile(KEY)
+        assert isinstance(result, Done)
+        clock.seconds += 0.05
+    written = case.cluster.writes.count(("Apply", "Service"))
+    assert written == pytest.approx(WRITING_PASSES + 90 / WRITING_SECONDS, abs=1)
+    assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == written, "the order of writes is one piece"
+    assert caplog.text.count("somebody else changes the same objects") == 1
+    clock.seconds += WRITING_PASSES * WRITING_SECONDS
+    assert await case.reconciler.reconcile(KEY) != Done(WRITING_SECONDS), "at rest the allowance grows back"
+
+
 async def test_a_deleted_object_leaves_the_store_at_once(given: Given) -> None:
     case = given(Plan(writes=(Delete(Ref("v1", "Service", "digits", "team")),)))
     case.reconciler.store.put(make_object("Service", "digits", owner="digits"))
@@ -240,8 +269,10 @@ async def test_a_spec_that_slipped_through_is_a_condition_with_the_field(given: 
 
 
 async def test_ends_and_verdicts_of_rollouts_are_counted(given: Given) -> None:
+    nobodys = {"name": "digits", "namespace": "team"}
+
     def status(**fields: str) -> ApplyStatus:
-        return ApplyStatus({"apiVersion": API_VERSION, "kind": "ModelRollout", "metadata": META, "status": fields})
+        return ApplyStatus({"apiVersion": API_VERSION, "kind": "ModelRollout", "metadata": nobodys, "status": fields})
 
     plans = [Plan(writes=(status(verdict="Wait"),)), Plan(writes=(status(verdict="Advance", outcome="Promoted"),))]
     case = given(*plans, plans[-1])

@@ -6,7 +6,10 @@ from sluice.core.analysis.model import GatewayPreset
 
 _BACKEND: Final = 'envoy_cluster_name=~"httproute/{namespace}/{route}/rule/{rule}/backend/{backend}"'
 _MIRROR: Final = 'envoy_cluster_name=~"httproute/{namespace}/{route}/rule/{rule}-mirror-{backend}"'
-_GRPC_BACKEND: Final = 'envoy_cluster_name=~"grpcroute/{namespace}/{route}/rule/{rule}/backend/{backend}"'
+# The GRPCRoute is named as the HTTPRoute is, with `.grpc` behind it, and Envoy ends a cluster's name at the first dot:
+# what follows is in the metric's name, before that of the method called.
+_GRPC_ROUTE: Final = 'envoy_cluster_name=~"grpcroute/{namespace}/{route}"'
+_GRPC_PREFIX: Final = "envoy_cluster_grpc_rule_{rule}_backend_{backend}"
 
 ENVOY_GATEWAY: Final = GatewayPreset(
     name="envoy-gateway",
@@ -23,6 +26,6 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     mirror_requests=f"envoy_cluster_upstream_rq{{{_MIRROR}}}",
     mirror_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_MIRROR}}}",
     # It puts Envoy's gRPC statistics on a listener as soon as a GRPCRoute is attached, unless an EnvoyProxy forbids it.
-    grpc_requests=f'{{__name__=~"envoy_cluster_grpc_[0-9]+",{_GRPC_BACKEND}}}',
-    grpc_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_GRPC_BACKEND}}}",
+    grpc_requests=f'{{__name__=~"{_GRPC_PREFIX}_grpc_.+_[0-9]+",{_GRPC_ROUTE}}}',
+    grpc_latency_bucket=f'{{__name__=~"{_GRPC_PREFIX}_upstream_rq_time_bucket",{_GRPC_ROUTE}}}',
 )

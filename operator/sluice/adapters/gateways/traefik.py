@@ -8,7 +8,8 @@ from sluice.core.analysis.model import GatewayPreset
 # in the name, so the position does not matter.
 _SERVICE: Final = 'service=~"{kind}-{namespace}-{route}-gw-.+-svc-{namespace}-{service}-[0-9]+@kubernetesgateway"'
 _HTTP: Final = _SERVICE.replace("{kind}", "httproute")
-_GRPC: Final = _SERVICE.replace("{kind}", "grpcroute")
+# The GRPCRoute's name ends in `.grpc`; Traefik makes a hyphen of whatever is no letter or digit.
+_GRPC: Final = _SERVICE.replace("{kind}", "grpcroute").replace("{route}", "{route}-grpc")
 
 TRAEFIK: Final = GatewayPreset(
     name="traefik",

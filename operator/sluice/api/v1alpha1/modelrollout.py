@@ -196,7 +196,7 @@ class ObservedIntent(ApiModel):
 class StepRecord(ApiModel):
     """One step that was entered."""
 
-    permille: int
+    permille: int = 0
     """The candidate's weight as the route has it."""
     mirror_percent: int = 0
     preview: bool = False
@@ -330,7 +330,7 @@ class ModelRolloutStatus(ApiModel):
     """Whether the user asked for another version after this one had failed; asking for it again is a new try."""
     requests_needed: int | None = None
     estimated_completion_time: Time | None = None
-    steps: Annotated[list[StepRecord], Field(max_length=20)] = Field(default_factory=list)
+    steps: Annotated[list[StepRecord], Field(max_length=40)] = Field(default_factory=list)
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
     timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=list)
     observed_intent: ObservedIntent | None = None

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
+from sluice.core import timestamps
 from sluice.core.analysis import accumulate, columns, objectives, pods, routecheck, separation, series, words
 from sluice.core.analysis import questions as ask
 from sluice.core.analysis.model import Judgement, Separation, Trial
@@ -92,7 +93,7 @@ def gateway_not_sampled(trial: Trial, newest: float | None) -> str:
     if newest is None:
         return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
     return (
-        f"the last sample of the gateway ({trial.preset.freshness}) is {trial.now - newest:.0f} s old, "
+        f"the last sample of the gateway ({trial.preset.freshness}) is of {timestamps.rfc3339(newest)}, "
         f"at a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
     )
 

@@ -78,10 +78,11 @@ def desired_routes(
     grpc: frozenset[str],
     test: ABTestRules | None = None,
 ) -> tuple[dict[str, Any], ...]:
-    """All routes that the model needs now.
+    """All routes that the model needs now, in the order in which they are to be written.
 
     The order of backends is kept as given: some gateways name their series by position, so it must not change by
-    accident.
+    accident. Copies begin with the HTTPRoute and end with the GRPCRoute: Envoy Gateway 1.9 finds the Service for a
+    GRPCRoute's copies only while an HTTPRoute names it as well, and answers the calls themselves with errors otherwise.
 
     Args:
         deployment: the model.
@@ -90,9 +91,10 @@ def desired_routes(
         grpc: the revisions whose server speaks gRPC; the others get no gRPC request, whatever their share of HTTP is.
         test: the rules of the A/B test that `paths.arms` are of.
     """
+    in_order = ((HTTP, paths), (GRPC, spoken_by(grpc, paths)))
     return tuple(
         _route(protocol, deployment, config, name=f"{name}{protocol.name_suffix}", preview=preview, route_rules=rules_)
-        for protocol, spoken in ((HTTP, paths), (GRPC, spoken_by(grpc, paths)))
+        for protocol, spoken in (in_order if paths.mirror is not None else reversed(in_order))
         for name, preview, rules_ in _named_rules(protocol, deployment, spoken, test)
     )
 
@@ -117,12 +119,23 @@ def spoken_by(revisions: frozenset[str], paths: Paths) -> Paths:
     """The paths without those revisions that do not speak a protocol; arms are compared only where all of them do."""
     return replace(
         paths,
-        weights=tuple((name, permille) for name, permille in paths.weights if name in revisions),
+        weights=_spoken_weights(revisions, paths.weights),
         mirror=paths.mirror if paths.mirror is not None and paths.mirror[0] in revisions else None,
         header=paths.header if paths.header in revisions else None,
         preview=paths.preview if paths.preview in revisions else None,
         arms=paths.arms if revisions.issuperset(paths.arms) else (),
     )
+
+
+def _spoken_weights(revisions: frozenset[str], weights: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+    """Each revision stands where it stands among all of them, since some gateways name their series by position: one that
+    speaks, a second time and without weight, holds the place of one in front of it that does not."""
+    speaking = [index for index, (name, _) in enumerate(weights) if name in revisions]
+    if not speaking:
+        return ()
+    holder, _ = weights[speaking[0]]
+    held = tuple((name, permille) if name in revisions else (holder, 0) for name, permille in weights)
+    return held[: speaking[-1] + 1]
 
 
 def _route(

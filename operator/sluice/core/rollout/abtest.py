@@ -131,6 +131,16 @@ def metrics_blind(seen: Comparison) -> Decision | None:
 
 
 def arms_not_ready(seen: Comparison) -> Decision | None:
+    """Every arm waits for all of them, so that they see the same users' same days."""
+    return _pods_missing(seen) if seen.rollout.status.step == 0 else None
+
+
+def arm_short_of_pods(seen: Comparison) -> Decision | None:
+    """What an arm showed holds, whatever becomes of its pods; without any it is taken out."""
+    return _pods_missing(seen)
+
+
+def _pods_missing(seen: Comparison) -> Decision | None:
     for arm, _ in seen.arms:
         revision = seen.revisions[arm.end.revision]
         if revision.ready_endpoints >= seen.needed(arm):
@@ -194,8 +204,11 @@ def arm_is_better(seen: Comparison) -> Decision | None:
 
 
 def time_is_up(seen: Comparison) -> Decision | None:
+    """Whatever a test waits for; a winner that can be trusted is left to `arm_is_better`."""
     deadline = seen.rollout.status.deadline_time
     if deadline is None or seen.now < timestamps.seconds(deadline):
+        return None
+    if seen.winner is not None and split_mismatch(seen) is None:
         return None
     results = "; ".join(_result(status) for _, status in seen.arms)
     return Decision(
@@ -220,12 +233,13 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     paused_by_person,
     frozen,
     metrics_blind,
+    time_is_up,
     arms_not_ready,
     arms_ready,
-    route_not_programmed,
     split_mismatch,
     arm_is_better,
-    time_is_up,
+    arm_short_of_pods,
+    route_not_programmed,
 )
 
 
@@ -262,9 +276,12 @@ def _with_arms(status: ModelRolloutStatus, seen: Comparison) -> ModelRolloutStat
 
 def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     """The arm with the clocks and figures of this pass; taken out where something speaks against it."""
-    revision = seen.revisions.get(arm.revision)
-    if arm.ended or revision is None:
+    if arm.ended:
         return arm
+    revision = seen.revisions.get(arm.revision)
+    if revision is None:
+        gone = {"ended": True, "reason": "RevisionLost", "message": f"the ControllerRevision {arm.revision} is gone"}
+        return arm.model_copy(update=gone)
     now = timestamps.rfc3339(seen.now)
     update: dict[str, object] = {}
     if revision.ready_endpoints > 0:

@@ -153,6 +153,11 @@ class _Scene:
         return min(self.active.status.permille, route.weight(self.candidate.name))
 
     @property
+    def begun(self) -> bool:
+        """Whether the first step was decided on."""
+        return self.active.status.step > 0
+
+    @property
     def programmed(self) -> bool:
         """Whether the gateway does what the route says."""
         route = self.situation.snapshot.route
@@ -245,12 +250,17 @@ def _limited(scene: _Scene, stable: Revision) -> Capacity:
 
 
 def _beside(scene: _Scene, stable: Revision) -> Capacity:
-    """Previews and mirrored requests need pods while stable still has all users: all of them, or none yet."""
+    """Previews and mirrored requests need pods while stable still has all users: all of them, or none yet.
+
+    What has not begun gives back what it got: two releases that hold a part each would wait for each other for ever.
+    """
     kept = _kept(scene, stable)
     if scene.room(stable=kept) >= scene.due:
         return Capacity(kept, min(scene.ahead, max(scene.due, scene.room(stable=kept))), "", CapacityMode.SURGE)
-    held = max(scene.placed, pods_for(scene.exposed, scene.replicas) if scene.exposed else 0)
-    return Capacity(kept, min(held, scene.due), scene.missing(pods=scene.due - scene.placed), CapacityMode.SURGE)
+    held = max(scene.placed if scene.begun else 0, pods_for(scene.exposed, scene.replicas) if scene.exposed else 0)
+    return Capacity(
+        kept, min(held, scene.due), scene.missing(pods=scene.due - min(held, scene.placed)), CapacityMode.SURGE
+    )
 
 
 def _shrunk(scene: _Scene, stable: Revision) -> Capacity:
@@ -307,7 +317,7 @@ def _recreated(scene: _Scene, stable: Revision) -> Capacity:
 
 
 def _arms_beside(scene: _Scene, active: ModelRollout) -> Capacity:
-    """Every arm has pods for its share beside all of stable: all of them, or none yet."""
+    """Every arm has pods for its share beside all of stable: all of them, or none yet (see `_beside`)."""
     rules = active.spec.ab_test
     weights = {arm.end.revision: arm.weight * 10 for arm in rules.arms} if rules is not None else {}
     arms = _candidates(scene.situation)
@@ -319,7 +329,10 @@ def _arms_beside(scene: _Scene, active: ModelRollout) -> Capacity:
     lacking = sum(needs.values()) - sum(placed.values())
     if lacking <= scene.free(stable=scene.replicas):
         return Capacity(scene.replicas, most, "", CapacityMode.SURGE, needs)
-    held = {arm.name: max(placed[arm.name], min(arm.ready_endpoints, needs[arm.name])) for arm in arms}
+    held = {
+        arm.name: max(placed[arm.name], min(arm.ready_endpoints, needs[arm.name])) if scene.begun else 0 for arm in arms
+    }
+    lacking = sum(needs.values()) - sum(min(number, placed[name]) for name, number in held.items())
     return Capacity(scene.replicas, 0, scene.missing(pods=lacking), CapacityMode.SURGE, held)
 
 

@@ -101,7 +101,7 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
     if ready:
         update["ready_time"] = status.ready_time or now
         update["unready_since"] = None
-    elif status.ready_time is not None or _nothing_serves(moment):
+    elif status.ready_time is not None or moment.stable_is_down:
         update["unready_since"] = status.unready_since or now
     blind = moment.judgement is not None and bool(moment.judgement.blind)
     if blind:
@@ -109,11 +109,6 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
     elif status.blind_since is not None:
         update |= resumed(status, moment.now - timestamps.seconds(status.blind_since))
     return status.model_copy(update=update)
-
-
-def _nothing_serves(moment: Moment) -> bool:
-    """Whether the stable version was taken down to make room, so that every second counts."""
-    return moment.stable is not None and moment.stable.replicas == 0 and moment.stable.ready_endpoints == 0
 
 
 def resumed(status: ModelRolloutStatus, blind_seconds: float) -> dict[str, object]:
@@ -175,6 +170,10 @@ def _with_intent(status: ModelRolloutStatus, moment: Moment) -> tuple[ModelRollo
         case Action.PROMOTE | Action.SKIP_STEP if moment.frozen is not None:
             result = f"refused: {moment.frozen.message}"
             moment = replace(moment, intent=None)
+        case Action.PROMOTE if moment.baking and not moment.ready_for(moment.step_at(moment.last_step)):
+            needed = moment.pods_needed(moment.step_at(moment.last_step))
+            result = f"refused: {moment.candidate.ready_endpoints} of {needed} pods are ready for all requests"
+            moment = replace(moment, intent=None)
         case Action.SKIP_STEP if moment.baking:
             result = "ignored: there is no step after the bake; end it with: kubectl sluice promote"
             moment = replace(moment, intent=None)
@@ -216,6 +215,8 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
     if decision.reason == "ReplacingPod" and moment.judgement is not None:
         pod = moment.judgement.bad_pod
         update |= {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
+    if decision.reason == "Baking":
+        update["bake_end_time"] = moment.bake_end
     if decision.reason == "SplitMismatch":
         update["split_mismatch_since"] = status.split_mismatch_since or now
     index = decision.step if decision.step is not None else status.step
@@ -240,10 +241,7 @@ def _entered(status: ModelRolloutStatus, step: Step, moment: Moment) -> dict[str
     record = StepRecord(
         permille=step.permille, mirror_percent=step.mirror_percent, preview=step.preview, start_time=now
     )
-    update: dict[str, object] = {**exposed(step.permille), "steps": [*_ended(status.steps, now), record]}
-    if step.permille >= steps.WHOLE:
-        update["bake_end_time"] = timestamps.rfc3339(moment.now + moment.rollout.spec.bake_seconds)
-    return update
+    return {**exposed(step.permille), "steps": [*_ended(status.steps, now), record]}
 
 
 def noted(timeline: Sequence[TimelineEntry], news: Sequence[TimelineEntry]) -> list[TimelineEntry]:

@@ -68,9 +68,29 @@ class Moment:
     def baking(self) -> bool:
         return self.rollout.status.step >= self.last_step and self.rollout.status.permille >= steps.WHOLE
 
+    @property
+    def bake_end(self) -> str:
+        """When the bake is over; counted from now where it has not begun."""
+        begins = timestamps.rfc3339(self.now + self.rollout.spec.bake_seconds)
+        return self.rollout.status.bake_end_time or begins
+
+    @property
+    def stable_is_down(self) -> bool:
+        """Whether the stable version was taken down to make room."""
+        return self.stable is not None and self.stable.replicas == 0 and self.stable.ready_endpoints == 0
+
+    @property
+    def nothing_serves(self) -> bool:
+        """Whether users wait for the candidate's pods: nothing may make that last longer."""
+        return self.stable_is_down and self.rollout.status.permille < steps.WHOLE
+
+    def pods_needed(self, step: Step) -> int:
+        """Ready endpoints for what the step exposes; a single one is better than none at all."""
+        return 1 if self.nothing_serves else capacity.pods_for(step.load_permille, self.replicas)
+
     def ready_for(self, step: Step) -> bool:
         """Whether enough endpoints are ready for what the step exposes."""
-        return self.candidate.ready_endpoints >= capacity.pods_for(step.load_permille, self.replicas)
+        return self.candidate.ready_endpoints >= self.pods_needed(step)
 
     def may_enter(self, step: Step) -> bool:
         """Whether its pods are ready; while stable gives one pod after the other, its weight follows those that are."""
@@ -81,10 +101,10 @@ class Moment:
         return self.steps[index - 1]
 
     @property
-    def seconds_in_step(self) -> float:
-        """Since the current step took effect."""
+    def step_began(self) -> float:
+        """When the current step took effect."""
         records = self.rollout.status.steps
-        return self.now - timestamps.seconds(records[-1].start_time) if records else 0.0
+        return timestamps.seconds(records[-1].start_time) if records else self.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +190,7 @@ def stable_lost(moment: Moment) -> Decision | None:
 
 
 def paused_by_person(moment: Moment) -> Decision | None:
-    if not moment.rollout.status.paused:
+    if not moment.rollout.status.paused or moment.nothing_serves:
         return None
     return Decision(
         Verdict.WAIT, "Paused", f"paused; resume with: kubectl sluice resume {moment.rollout.spec.model_deployment}"
@@ -178,8 +198,8 @@ def paused_by_person(moment: Moment) -> Decision | None:
 
 
 def frozen(moment: Moment) -> Decision | None:
-    """Nothing goes forward in a freeze window, not even on request; a way back does."""
-    if moment.frozen is None or moment.rollout.spec.rollback:
+    """Nothing goes forward in a freeze window, not even on request; a way back does, and what ends a downtime."""
+    if moment.frozen is None or moment.rollout.spec.rollback or moment.nothing_serves:
         return None
     return Decision(Verdict.WAIT, "Frozen", moment.frozen.message)
 
@@ -196,7 +216,7 @@ def promote_requested(moment: Moment) -> Decision | None:
 def skip_requested(moment: Moment) -> Decision | None:
     if moment.intent is None or moment.intent.action is not Action.SKIP_STEP or moment.baking:
         return None
-    step = min(moment.rollout.status.step + 1, moment.last_step)
+    step = min(max(moment.rollout.status.step + 1, moment.rollout.spec.start_step), moment.last_step)
     by = f"skipped by {moment.intent.requested_by}{_note(moment.intent)}"
     return Decision(Verdict.ADVANCE, "SkippedByPerson", f"{by}; {_gets(moment.step_at(step))}", step=step)
 
@@ -205,6 +225,17 @@ def metrics_blind(moment: Moment) -> Decision | None:
     if moment.judgement is None or not moment.judgement.blind:
         return None
     return Decision(Verdict.BLIND, "MetricsUnavailable", moment.judgement.blind)
+
+
+def deadline_ends_waiting(moment: Moment) -> Decision | None:
+    """A deadline that rolls back ends what never got its pods or its route, too; a bake that has its pods goes on."""
+    if moment.rollout.spec.on_deadline is not OnDeadline.ROLL_BACK or not _deadline_over(moment):
+        return None
+    step = moment.current or moment.step_at(min(moment.rollout.spec.start_step, moment.last_step))
+    if not moment.ready_for(step):
+        return _too_late(moment, _pods_ready(moment, step))
+    stuck = None if moment.baking else route_not_programmed(moment) or split_mismatch(moment)
+    return None if stuck is None else _too_late(moment, stuck.message)
 
 
 def capacity_missing(moment: Moment) -> Decision | None:
@@ -220,7 +251,6 @@ def candidate_not_ready(moment: Moment) -> Decision | None:
     first = moment.rollout.status.step == 0
     if moment.ready_for(wanted) or (first and moment.may_enter(wanted)):
         return None
-    needed = capacity.pods_for(wanted.load_permille, moment.replicas)
     problem = moment.candidate.problem
     if problem is not None:
         return Decision(Verdict.WAIT, problem.reason, problem.message)
@@ -228,15 +258,9 @@ def candidate_not_ready(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT,
             "ShrinkingStable",
-            f"stable gives one pod after the other: {moment.candidate.ready_endpoints} of {needed} pods of "
-            f"{moment.candidate.name} are ready",
+            f"stable gives one pod after the other: {_pods_ready(moment, wanted)}",
         )
-    return Decision(
-        Verdict.WAIT,
-        "CandidateNotReady",
-        f"{moment.candidate.ready_endpoints} of {needed} pods of "
-        f"{moment.candidate.name} are ready and in the EndpointSlice",
-    )
+    return Decision(Verdict.WAIT, "CandidateNotReady", f"{_pods_ready(moment, wanted)} and in the EndpointSlice")
 
 
 def candidate_ready(moment: Moment) -> Decision | None:
@@ -276,9 +300,15 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT, "RouteChanging", f"the route is on its way to {steps.percent(moment.rollout.status.permille)}"
         )
-    if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview):
+    if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview) or _service_missing(moment, wanted):
         return Decision(Verdict.WAIT, "RouteChanging", "the routes of mirrored and preview requests are on their way")
     return None
+
+
+def _service_missing(moment: Moment, wanted: Paths) -> bool:
+    """Whether copies or previews are due, but their Service has no endpoint yet."""
+    step = moment.current
+    return step is not None and (bool(step.mirror_percent), step.preview) != (bool(wanted.mirror), bool(wanted.preview))
 
 
 def split_mismatch(moment: Moment) -> Decision | None:
@@ -295,13 +325,13 @@ def split_mismatch(moment: Moment) -> Decision | None:
 
 
 def bake_over(moment: Moment) -> Decision | None:
+    """The bake begins once the gateway is seen to send everything: before, there is nothing to watch."""
     if not moment.baking:
         return None
-    end = moment.rollout.status.bake_end_time
     judged = moment.judgement
     seen = judged.step_candidate_requests if judged else 0
-    if end is None or moment.now < timestamps.seconds(end):
-        return Decision(Verdict.WAIT, "Baking", f"at 100 %; the old version stays warm until {end}")
+    if moment.now < timestamps.seconds(moment.bake_end):
+        return Decision(Verdict.WAIT, "Baking", f"at 100 %; the old version stays warm until {moment.bake_end}")
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not _deadline_over(moment):
         return Decision(Verdict.WAIT, "BakingWithoutTraffic", f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %")
     return Decision(
@@ -336,7 +366,7 @@ def idle(moment: Moment) -> Decision | None:
 def deadline_passed(moment: Moment) -> Decision | None:
     if not _deadline_over(moment):
         return None
-    after = f"no decision after {moment.rollout.spec.progress_deadline_seconds} s"
+    after = _after(moment)
     match moment.rollout.spec.on_deadline:
         case OnDeadline.HOLD:
             return Decision(
@@ -345,7 +375,7 @@ def deadline_passed(moment: Moment) -> Decision | None:
         case OnDeadline.PROMOTE:
             return Decision(Verdict.ADVANCE, "DeadlineExceeded", f"{after}: promoted", step=moment.last_step)
         case OnDeadline.ROLL_BACK:
-            return Decision(Verdict.ROLL_BACK, "DeadlineExceeded", f"{after}: rolled back", outcome=Outcome.ROLLED_BACK)
+            return _too_late(moment, _missing(moment))
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -365,6 +395,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     promote_requested,
     skip_requested,
     metrics_blind,
+    deadline_ends_waiting,
     capacity_missing,
     candidate_not_ready,
     candidate_ready,
@@ -405,9 +436,9 @@ def _advance(moment: Moment, reason: str, message: str) -> Decision | None:
 def _held(moment: Moment, message: str) -> Decision | None:
     """What the step itself asks for beside evidence."""
     step = moment.step_at(moment.rollout.status.step)
-    left = step.minimum_seconds - moment.seconds_in_step
-    if left > 0:
-        return Decision(Verdict.WAIT, "MinimumTime", f"{message}; the step lasts {left:.0f} s more")
+    if moment.now < moment.step_began + step.minimum_seconds:
+        until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
+        return Decision(Verdict.WAIT, "MinimumTime", f"{message}; the step lasts until {until}")
     seen = moment.judgement.step_candidate_requests if moment.judgement else 0
     if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
         return Decision(Verdict.WAIT, "MinimumRequests", f"{message}; {seen} of {step.minimum_requests} requests seen")
@@ -424,8 +455,7 @@ def _scaling(moment: Moment, step: Step, message: str) -> Decision:
     return Decision(
         Verdict.WAIT,
         "ScalingCandidate",
-        f"{message}; {moment.candidate.ready_endpoints} of "
-        f"{capacity.pods_for(step.load_permille, moment.replicas)} pods for {step.words} are ready"
+        f"{message}; {moment.candidate.ready_endpoints} of {moment.pods_needed(step)} pods for {step.words} are ready"
         + (f"; {moment.capacity.wait}" if moment.capacity.wait else ""),
     )
 
@@ -437,6 +467,20 @@ def _gets(step: Step) -> str:
 def _deadline_over(moment: Moment) -> bool:
     deadline = moment.rollout.status.deadline_time
     return deadline is not None and moment.now >= timestamps.seconds(deadline)
+
+
+def _too_late(moment: Moment, missing: str) -> Decision:
+    message = f"{_after(moment)}: rolled back" + (f"; {missing}" if missing else "")
+    return Decision(Verdict.ROLL_BACK, "DeadlineExceeded", message, outcome=Outcome.ROLLED_BACK)
+
+
+def _after(moment: Moment) -> str:
+    return f"no decision after {moment.rollout.spec.progress_deadline_seconds} s"
+
+
+def _pods_ready(moment: Moment, step: Step) -> str:
+    needed = moment.pods_needed(step)
+    return f"{moment.candidate.ready_endpoints} of {needed} pods of {moment.candidate.name} are ready"
 
 
 def _missing(moment: Moment) -> str:

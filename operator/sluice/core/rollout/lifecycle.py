@@ -26,7 +26,7 @@ from sluice.core.analysis.model import Judgement
 from sluice.core.desired import common
 from sluice.core.rollout import bluegreen, canary, capacity, engine, freeze, recreate, shadow, steps
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.situation import Blocked, Situation, promoted_revision, wanted_arms
+from sluice.core.situation import Blocked, Situation, promoted_revision, testing, wanted_arms
 from sluice.core.snapshot import Revision
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
@@ -50,18 +50,19 @@ def asked_for(rollout: ModelRollout) -> str:
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
     """The end of the running release when the user asks for something else in the middle of it.
 
-    In the bake a version without evidence against it becomes stable first (E_bake < 1/√α); going back to the old
-    version is immediate either way, since it is still warm.
+    In the bake a version that is ready and without evidence against it becomes stable first (E_bake < 1/√α); going back
+    to the old version is immediate either way, since it is still warm.
     """
     active, requested = situation.active, situation.requested
     if active is None or isinstance(requested, Blocked):
         return None
     if requested.input_hash == asked_for(active) and not _other_arms(situation, active):
         return None
-    old = active.spec.source
+    old, new = active.spec.source, promoted_revision(active)
+    if requested.name == new and not testing(active):  # somebody wrote down what a person, or a test, has chosen
+        return None
     going_back = old is None or requested.name == old.revision
-    new = promoted_revision(active)
-    if active.status.permille >= steps.WHOLE and not going_back and _bake_is_clean(judgement):
+    if active.status.permille >= steps.WHOLE and not going_back and _may_stay(situation, active, judgement):
         outcome, reason = Outcome.PROMOTED, "SupersededInBake"
         why = f"{requested.name} was asked for in the bake, with no evidence against {new}"
     else:
@@ -96,8 +97,27 @@ def _other_arms(situation: Situation, active: ModelRollout) -> bool:
     return asked != {arm.end.revision for arm in rules.arms}
 
 
-def _bake_is_clean(judgement: Judgement | None) -> bool:
+def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement | None) -> bool:
+    """Whether a version in its bake can carry all requests, and nothing speaks against it."""
+    candidate = situation.candidate
+    needed = capacity.pods_for(steps.WHOLE, capacity.whole(situation))
+    if candidate is None or candidate.ready_endpoints < needed:
+        return False
+    if not active.spec.analysed:
+        return True
     return judgement is not None and judgement.bake_log < judgement.rollback_threshold_log / 2
+
+
+def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
+    """The end of a release whose ControllerRevision is gone; what is asked for then begins anew."""
+    active = situation.active
+    if active is None or testing(active):
+        return None
+    name = promoted_revision(active)
+    if situation.snapshot.revision(name) is not None:
+        return None
+    why = f"the ControllerRevision {name} is gone, and with it what is being released"
+    return _closed(situation, active, Outcome.SUPERSEDED, "RevisionLost", why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +165,8 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     if latest is None or asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
     if latest.status.outcome is Outcome.PROMOTED:
-        return _diverted(situation, latest, requested)
+        lost = situation.stable is None and requested.name == promoted_revision(latest)
+        return following if lost else _diverted(situation, latest, requested)  # lost: it is pinned again, as the first
     if latest.status.outcome not in FAILED or latest.status.withdrawn:
         return _unless_frozen(situation, following)
     intent = pending_intent(latest)
@@ -238,7 +259,13 @@ def frozen(situation: Situation) -> Frozen | Blocked | None:
 
 def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -> Refusal:
     """What serves is not what the spec names, because somebody, or a test, decided so."""
-    serving = situation.stable.name if situation.stable is not None else promoted_revision(latest)
+    serving = promoted_revision(latest)
+    if situation.stable is None:
+        return Refusal(
+            "StableVersionLost",
+            f"the ControllerRevision {serving} of the stable version is gone; restore it from a backup, or change "
+            "spec.model to a version that is known to be good",
+        )
     if latest.status.winner is not None:
         return Refusal(
             "WinnerPromoted", f"{serving} won the A/B test and serves; set spec.model to {_uri(situation, serving)}"
@@ -270,7 +297,13 @@ def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
     if not arms or any(arm == situation.stable for arm in arms):
         return None
     names = {arm.name for arm in arms}
-    made = [r for r in situation.snapshot.rollouts if r.spec.ab_test is not None and _arms_of(r) == names]
+    made = [
+        rollout
+        for rollout in situation.snapshot.rollouts
+        if rollout.spec.ab_test is not None
+        and _arms_of(rollout) == names
+        and rollout.status.outcome is not Outcome.SUPERSEDED
+    ]
     last = made[-1] if made else None
     if last is not None and asked_for(last) == control.input_hash:
         intent = pending_intent(last)
@@ -304,6 +337,9 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         "abTest": _test_rules(situation, attempt) if attempt.arms else None,
     }
     bake_seconds = policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds
+    planned = _steps(wishes, policy, attempt)
+    # A retry by other steps has no step that failed.
+    same_steps = situation.latest is not None and situation.latest.spec.steps == planned
     spec = ModelRolloutSpec(
         **ends,
         model_deployment=snapshot.name,
@@ -312,12 +348,12 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
         rollback=attempt.rollback,
         analysed=attempt.analysed,
-        start_step=attempt.start_step,
+        start_step=attempt.start_step if same_steps else 1,
         strategy=wishes.strategy,
         policy=situation.policy_name,
         base_replicas=capacity.whole(situation),
-        steps=_steps(wishes, policy, attempt),
-        capacity=CapacityMode.RECREATE if wishes.strategy is Strategy.RECREATE else wishes.capacity,
+        steps=planned,
+        capacity=_capacity(wishes, attempt),
         maximum_requests_at_risk=policy.maximum_requests_at_risk,
         objectives=wishes.objectives if wishes.objectives is not None else policy.objectives,
         false_rollback_probability=policy.false_rollback_probability,
@@ -336,7 +372,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
 
 def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
     """The strategy's own, behind the mirrored stage where there is one."""
-    if attempt.arms or not attempt.analysed:
+    if attempt.arms or not attempt.analysed or wishes.capacity is CapacityMode.RECREATE:
         return [RolloutStep(weight=100)]
     match wishes.strategy:
         case Strategy.BLUE_GREEN:
@@ -350,6 +386,13 @@ def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list
         case _ as unreachable:
             assert_never(unreachable)
     return [shadow.stage(wishes.shadow), *own] if wishes.shadow is not None else own
+
+
+def _capacity(wishes: Rollout, attempt: Attempt) -> CapacityMode:
+    """Recreate leaves nothing to compare arms with."""
+    if wishes.strategy is Strategy.RECREATE:
+        return CapacityMode.RECREATE
+    return CapacityMode.AUTO if attempt.arms and wishes.capacity is CapacityMode.RECREATE else wishes.capacity
 
 
 def _test_rules(situation: Situation, attempt: Attempt) -> ABTestRules:

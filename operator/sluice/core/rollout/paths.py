@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import naming
+from sluice.core import naming, observe
 from sluice.core.desired.common import HEADER, MIRROR, PREVIEW
 from sluice.core.rollout import steps
 from sluice.core.rollout.steps import WHOLE
@@ -53,12 +53,22 @@ def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
     if candidate is None or candidate.ready_endpoints == 0 or step is None:
         return Paths(weights)
     header = situation.snapshot.deployment.spec.routing.candidate_header
+    begun = step.begun(active.status.steps)  # before, its pods cannot carry it
+    mirrored = step.mirror_percent > 0 and begun and _answers(situation, candidate, MIRROR)
+    tested = header is not None and not _only(candidate, weights) and _answers(situation, candidate, HEADER)
+    previewed = step.preview and begun and _answers(situation, candidate, PREVIEW)
     return Paths(
         weights,
-        mirror=(candidate.name, step.mirror_percent) if step.mirror_percent else None,
-        header=candidate.name if header is not None and not _only(candidate, weights) else None,
-        preview=candidate.name if step.preview else None,
+        mirror=(candidate.name, step.mirror_percent) if mirrored else None,
+        header=candidate.name if tested else None,
+        preview=candidate.name if previewed else None,
     )
+
+
+def _answers(situation: Situation, revision: Revision, suffix: str) -> bool:
+    """Whether the Service has endpoints of its own already: pods that are still warm are ready before it is."""
+    service = naming.service_name(revision.name, suffix)
+    return observe.ready_endpoints(situation.snapshot.objects.values(), service) > 0
 
 
 def _only(revision: Revision, weights: tuple[tuple[str, int], ...]) -> bool:

@@ -11,18 +11,29 @@ Where positions have a meaning (`positional`), nobody moves up: in the place of 
 a second time, without weight, until a new one takes the place over.
 
     b promoted       a:0   b:1000  ──>  drained  ──>  b:0 b:1000  ──>  c:0 b:1000  … settle …  ──>  c:50 b:950
+
+Such a gateway makes a place only for a backend with weight, and for some milliseconds its proxy has the rules of before
+with the places of after, or the other way round: requests for a missing one fail. So a share begins and ends with a
+trace of one in a thousand. Between weights above 0 nothing is made or taken away.
+
+    a share begins   c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:50   b:950
+    a share ends     c:50  b:950   ──>  c:1   b:999   … settle …  ──>  c:0    b:1000
+    a swap           c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:999  b:1    … settle …  ──>  c:1000 b:0
 """
 
 import itertools
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.snapshot import Route
 
 Weights: TypeAlias = tuple[tuple[str, int], ...]
 """(revision, permille) in the order of the backendRefs; sums to WHOLE."""
+
+TRACE: Final = 1
+"""Permille: of no account if it is lost, and enough for the gateway to know the backend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,8 @@ def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset
     goal = _among_known(kept, shares, serving[0])
     moved = _placed(kept, goal)
     if moved != observed:
-        swap = not any(goal[name] for name in serving)
-        return Target(_placed(kept, _shared(goal, serving)), intermediate=True) if swap else Target(moved, False)
+        between = _between(before, goal, positional=positional)
+        return Target(moved, False) if between is None else Target(_placed(kept, between), intermediate=True)
     arriving = [name for name in shares if name not in before]
     if arriving:
         return Target(_entered(kept, arriving, positional=positional), any(shares[name] for name in arriving))
@@ -97,10 +108,24 @@ def _among_known(kept: Weights, shares: Mapping[str, int], first: str) -> Mappin
     return wanted | {first: wanted[first] + WHOLE - sum(wanted.values())}
 
 
-def _shared(goal: Mapping[str, int], giving: list[str]) -> Mapping[str, int]:
-    """Half-way through a swap: those that give their traffic up keep a trace of it."""
-    largest = max(goal, key=lambda name: goal[name])
-    return {**goal, **dict.fromkeys(giving, 1), largest: goal[largest] - len(giving)}
+def _between(before: Mapping[str, int], goal: Mapping[str, int], *, positional: bool) -> Mapping[str, int] | None:
+    """What has to settle on the way to `goal`; None where nothing has to."""
+    had = {name: before.get(name, 0) for name in goal}
+    if not positional:
+        swap = not any(had[name] and goal[name] for name in goal)
+        return _traced(goal, [name for name in goal if had[name]]) if swap else None
+    rising = [name for name in goal if goal[name] > TRACE and not had[name]]
+    # Weights that are not ours, and do not sum to the whole, are put back without ceremony.
+    if rising and sum(had.values()) == WHOLE:
+        return _traced(had, rising)
+    falling = [name for name in goal if had[name] > TRACE and not goal[name]]
+    return _traced(goal, falling) if falling else None
+
+
+def _traced(permille: Mapping[str, int], names: list[str]) -> Mapping[str, int]:
+    """With a trace for each of `names`, which have nothing; who has the most gives it."""
+    largest = max(permille, key=lambda name: permille[name])
+    return {**permille, **dict.fromkeys(names, TRACE), largest: permille[largest] - TRACE * len(names)}
 
 
 def _entered(kept: Weights, arriving: list[str], *, positional: bool) -> Weights:

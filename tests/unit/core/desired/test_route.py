@@ -115,6 +115,16 @@ def test_grpc_has_the_same_paths_under_host_names_of_its_own() -> None:
     assert spec["rules"][0]["filters"][0]["requestMirror"]["backendRef"] == {"name": f"{B}-mirror", "port": 81}
 
 
+@pytest.mark.parametrize(
+    ("mirror", "want"), [((B, 100), ["HTTPRoute", "GRPCRoute"]), (None, ["GRPCRoute", "HTTPRoute"])]
+)
+def test_copies_begin_with_the_one_route_and_end_with_the_other(
+    mirror: tuple[str, int] | None, want: list[str]
+) -> None:
+    routes = make_routes(Paths(((A, 1000),), mirror=mirror), grpc=frozenset({A, B}))
+    assert [kind for kind, _ in routes] == want
+
+
 def test_no_host_name_is_used_twice() -> None:
     routes = make_routes(Paths(BOTH, preview=B), grpc=frozenset({A, B}))
     hosts = [host for spec in routes.values() for host in spec["hostnames"]]
@@ -141,7 +151,7 @@ def test_every_host_name_is_among_the_addresses() -> None:
     ("paths", "grpc", "want"),
     [
         (Paths(BOTH), {A}, [(A, 950)]),
-        (Paths(BOTH), {B}, [(B, 50)]),
+        (Paths(BOTH), {B}, [(B, 0), (B, 50)]),
         (Paths(((A, 1000), (B, 0))), {B}, None),
         (Paths(BOTH), set(), None),
         (Paths(BOTH, mirror=(B, 100), header=B, preview=B, arms=(A, B)), {A}, [(A, 950)]),

@@ -10,8 +10,8 @@ from sluice.core.rollout import steps, weights
 from sluice.core.rollout.weights import Target, Weights
 from sluice.core.snapshot import Paths, Route
 
-MOST_WRITES = 6
-"""A swap to a new version that leaves one behind: in, half-way, all of it, out, and twice more to be at rest."""
+MOST_WRITES = 8
+"""A swap to a new version that leaves one behind, all of them by way of traces."""
 
 
 def route(observed: Weights, *, programmed: bool = True, answered: bool = True) -> Route:
@@ -85,7 +85,35 @@ def test_the_next_write(observed: Weights | None, shares: dict[str, int], leavin
             HELD, {"b": 950, "c": 50}, "", Target((("c", 0), ("b", 1000)), True), id="until a new one takes it"
         ),
         pytest.param(
-            (("c", 0), ("b", 1000)), {"b": 950, "c": 50}, "", Target((("c", 50), ("b", 950)), False), id="and its share"
+            (("c", 0), ("b", 1000)), {"b": 950, "c": 50}, "", Target((("c", 1), ("b", 999)), True), id="then a trace"
+        ),
+        pytest.param(
+            (("c", 1), ("b", 999)), {"b": 950, "c": 50}, "", Target((("c", 50), ("b", 950)), False), id="and its share"
+        ),
+        pytest.param(TWO, {"a": 1000}, "", Target((("a", 999), ("b", 1)), True), id="an abort leaves a trace"),
+        pytest.param(
+            (("a", 999), ("b", 1)), {"a": 1000}, "", Target((("a", 1000), ("b", 0)), False), id="and then nothing"
+        ),
+        pytest.param(
+            (("a", 1000), ("b", 0)), {"b": 1000}, "", Target((("a", 999), ("b", 1)), True), id="a swap begins"
+        ),
+        pytest.param(
+            (("a", 999), ("b", 1)), {"b": 1000}, "", Target((("a", 1), ("b", 999)), True), id="goes through both"
+        ),
+        pytest.param((("a", 1), ("b", 999)), {"b": 1000}, "", Target(PROMOTED, False), id="and is done"),
+        pytest.param(
+            (("a", 900), ("b", 100), ("c", 0)),
+            {"a": 900, "c": 100},
+            "",
+            Target((("a", 899), ("b", 100), ("c", 1)), True),
+            id="in before down, where both are there",
+        ),
+        pytest.param(
+            (("a", 900), ("b", 900), ("c", 0)),
+            {"a": 900, "c": 100},
+            "",
+            Target((("a", 899), ("b", 1), ("c", 100)), True),
+            id="foreign weights give no trace",
         ),
         pytest.param(
             PROMOTED,
@@ -223,6 +251,17 @@ def test_a_place_is_never_handed_from_one_version_to_another(
             assert all(permille == 0 for _, permille in observed[len(write.weights) :])
             assert all(permille == 0 for _, permille in write.weights[len(observed) :])
             observed = write.weights
+
+
+@given(whole_routes(), wanted_shares(), leavers)
+def test_where_positions_count_a_share_begins_and_ends_with_a_trace(
+    observed: Weights, shares: dict[str, int], leaving: frozenset[str]
+) -> None:
+    for write in way(observed, shares, leaving, positional=True):
+        before, after = weights.added(observed), weights.added(write.weights)
+        assert all(had or has <= 1 for had, has in ((before.get(name, 0), after[name]) for name in after))
+        assert all(had <= 1 or has for had, has in ((before[name], after.get(name, 0)) for name in before))
+        observed = write.weights
 
 
 @given(whole_routes(), wanted_shares(), leavers)

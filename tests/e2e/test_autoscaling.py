@@ -1,0 +1,108 @@
+"""Releases of models whose replicas are a HorizontalPodAutoscaler's: the two never fight."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from demo.load import LoadClient
+from lab import metricsserver
+from tests.e2e.scene import Object, Scene, wait_until
+
+HPA = "horizontalpodautoscalers"
+REQUEST = "20m"
+
+pytestmark = [pytest.mark.timeout(400)]
+
+
+def scaled(minimum: int, maximum: int) -> dict[str, Any]:
+    return {
+        "autoscaling": {
+            "minimumReplicas": minimum,
+            "maximumReplicas": maximum,
+            "target": {"metric": "CPU", "utilizationPercent": 50},
+        },
+        "resources": {"requests": {"cpu": REQUEST, "memory": "64Mi"}},
+    }
+
+
+def stable_of(scene: Scene, name: str) -> str:
+    return str(scene.deployment(name)["status"]["stable"]["revision"])
+
+
+def replicas_of(scene: Scene, revision: str) -> int:
+    return int(scene.tools.get("deployment", revision, scene.where)["spec"]["replicas"])
+
+
+def bounds_of(scene: Scene, revision: str) -> tuple[int, int]:
+    spec = scene.tools.get(HPA, revision, scene.where)["spec"]
+    return spec["minReplicas"], spec["maxReplicas"]
+
+
+def watched(scene: Scene, rollout: str, look: Callable[[], None]) -> Object:
+    """The status of the ended release; `look` is called all the while."""
+
+    def ended() -> Object | None:
+        look()
+        status: Object = scene.rollout(rollout)["status"]
+        return status if status.get("outcome") else None
+
+    return wait_until(ended, f"{rollout} ends", seconds=240)
+
+
+def test_a_release_moves_the_minimum_alone(scene: Scene, connect: Callable[..., LoadClient]) -> None:
+    """Without any measured use: an autoscaler holds its minimum all the same."""
+    scene.deploy("bounded", "2", **scaled(2, 3))
+    scene.wait_ready("bounded")
+    old = stable_of(scene, "bounded")
+    wait_until(lambda: replicas_of(scene, old) == 2, "the autoscaler raised it to its minimum", seconds=60)
+    client = scene.serving("bounded", connect("bounded"))
+    wait_until(lambda: client.counts().total.right > 200, "it answers", seconds=30)
+    rollout = scene.release("bounded", "2b", steps=(50, 100))
+    new = scene.rollout(rollout)["spec"]["to"]["revision"]
+    stable: list[int] = []
+    minima: list[int] = []
+
+    def look() -> None:
+        if scene.rollout(rollout)["status"].get("outcome") is None:
+            stable.append(replicas_of(scene, old))
+            minima.append(bounds_of(scene, new)[0])
+
+    wait_until(lambda: scene.tools.get(HPA, scene.where)["items"][1:], "the candidate has an autoscaler", seconds=30)
+    assert watched(scene, rollout, look)["outcome"] == "Promoted"
+    assert set(stable) == {2}, "stable stayed whole until the end"
+    assert minima == sorted(minima), "the candidate's minimum only grew"
+    assert minima[-1] == 2
+    wait_until(lambda: bounds_of(scene, new) == (2, 3), "at rest the bounds are the user's", seconds=30)
+    wait_until(lambda: len(scene.tools.get(HPA, scene.where)["items"]) == 1, "the old autoscaler is gone", seconds=90)
+    assert client.stop().total.lost == 0
+
+
+@pytest.fixture
+def metrics() -> Iterator[None]:
+    """The kubelet's figures for autoscalers."""
+    metricsserver.up()
+    yield
+    metricsserver.down()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("metrics")
+def test_load_scales_in_the_middle_of_a_release(scene: Scene, connect: Callable[..., LoadClient]) -> None:
+    scene.deploy("loaded", "2", **scaled(1, 3))
+    scene.wait_ready("loaded")
+    old = stable_of(scene, "loaded")
+    client = scene.serving("loaded", connect("loaded"))
+    rollout = scene.release("loaded", "2b", steps=(50, 100))
+    scene.plugin("pause", "loaded")
+    wait_until(lambda: replicas_of(scene, old) > 1, "load scaled the stable version", seconds=180)
+    scene.plugin("resume", "loaded")
+    stable: list[int] = []
+
+    def look() -> None:
+        if scene.rollout(rollout)["status"].get("outcome") is None:
+            stable.append(replicas_of(scene, old))
+
+    assert watched(scene, rollout, look)["outcome"] == "Promoted"
+    assert stable == sorted(stable), "the release took no pod away"
+    assert client.stop().total.lost == 0

@@ -1,0 +1,151 @@
+"""What a Prometheus can get wrong, between a real one and the judge: no verdict comes from it, and no request is missed."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.core.analysis.judge import judge, questions
+from sluice.core.analysis.model import Judgement, Trial
+from tests.integration.prometheus.exporter import Exporter
+from tests.integration.prometheus.faulty import Fault, FaultyPrometheus
+from tests.unit.core.analysis import gateway
+
+WAIT_SECONDS = 40.0
+ANSWER_SECONDS = 1.0
+"""As long as the operator here waits for an answer."""
+STABLE_EACH, CANDIDATE_EACH = 95, 5
+FAULTY_LOOKS = 4
+
+
+@dataclass(slots=True)
+class Release:
+    """A release in its first step, looked at as the operator does, with requests in between."""
+
+    exporter: Exporter
+    metrics: PrometheusMetrics
+    trial: Trial
+    looks: list[Judgement] = field(default_factory=list)
+
+    async def look(self) -> Judgement:
+        self.trial = dataclasses.replace(self.trial, now=time.time())
+        result = judge(self.trial, await self.metrics.answer(questions(self.trial)))
+        self.trial = dataclasses.replace(self.trial, state=result.state)
+        self.looks.append(result)
+        return result
+
+    async def second(self) -> Judgement:
+        """A second's requests, and a look."""
+        self.exporter.request(gateway.STABLE, code="200", times=STABLE_EACH, wrong=False)
+        self.exporter.request(gateway.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
+        await asyncio.sleep(1)
+        return await self.look()
+
+    async def until(self, seen: int) -> Judgement:
+        """Looks, without requests, until the judge has seen so many of the candidate's."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            found = await self.look()
+            if found.candidate_requests >= seen:
+                return found
+            await asyncio.sleep(1)
+        raise AssertionError(
+            f"not {seen} requests within {WAIT_SECONDS:.0f} s, but {self.looks[-1].candidate_requests}"
+        )
+
+    async def warmed_up(self) -> int:
+        """After the judge has counted a few seconds' requests; returns how many of the candidate's."""
+        for _ in range(int(WAIT_SECONDS)):
+            found = await self.second()
+            if not found.blind and found.candidate_requests >= 2 * CANDIDATE_EACH:
+                return (await self.settled()).candidate_requests
+        raise AssertionError("Prometheus never showed a sample of the gateway")
+
+    async def settled(self) -> Judgement:
+        """After everything that was sent is scraped and visible."""
+        await asyncio.sleep(2.5)
+        return await self.look()
+
+
+@pytest.fixture
+async def proxy(prometheus_url: str) -> AsyncIterator[FaultyPrometheus]:
+    with FaultyPrometheus.running(prometheus_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def release(proxy: FaultyPrometheus, exporter: Exporter) -> AsyncIterator[Release]:
+    metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=ANSWER_SECONDS)
+    trial = gateway.make_trial(now=time.time(), scrape_interval_seconds=1.0)
+    yield Release(exporter, metrics, trial)
+    metrics.close()
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.NAN, *(pytest.param(each, marks=pytest.mark.slow) for each in (Fault.SLOW, Fault.EMPTY))]
+)
+async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
+    release: Release, proxy: FaultyPrometheus, fault: Fault
+) -> None:
+    counted = await release.warmed_up()
+    state = release.trial.state
+    proxy.misbehave(fault)
+    for _ in range(FAULTY_LOOKS):
+        began = time.monotonic()
+        found = await release.second()
+        assert time.monotonic() - began < 1 + ANSWER_SECONDS + 1, "a look does not wait for what does not come"
+        assert found.blind
+        assert release.trial.state == state
+    assert proxy.questions > 0
+    proxy.misbehave(Fault.NONE)
+    found = await release.until(counted + FAULTY_LOOKS * CANDIDATE_EACH)
+    assert found.candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+
+
+@pytest.mark.parametrize("fault", [Fault.TWICE, pytest.param(Fault.RESET, marks=pytest.mark.slow)])
+async def test_distorted_answers_are_counted_to_the_request(
+    release: Release, proxy: FaultyPrometheus, fault: Fault
+) -> None:
+    counted = await release.warmed_up()
+    proxy.misbehave(fault, now=time.time())
+    for _ in range(FAULTY_LOOKS):
+        assert not (await release.second()).blind
+    assert (await release.settled()).candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+
+
+async def test_a_gateway_that_restarts_is_counted_to_the_request(release: Release, exporter: Exporter) -> None:
+    counted = await release.warmed_up()
+    exporter.restart()
+    for _ in range(FAULTY_LOOKS):
+        await release.second()
+    assert (await release.settled()).candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [("gateway", "everything")])
+async def test_what_two_jobs_scrape_counts_once(release: Release, exporter: Exporter) -> None:
+    counted = await release.warmed_up()
+    for _ in range(FAULTY_LOOKS):
+        await release.second()
+    assert (await release.settled()).candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+
+
+@pytest.mark.slow
+async def test_a_counter_of_nan_proves_nothing_and_blinds_no_other_objective(
+    release: Release, exporter: Exporter
+) -> None:
+    counted = await release.warmed_up()
+    exporter.broken = frozenset({"feedback_total"})
+    before = {one.name: one for one in release.looks[-1].objectives}
+    for _ in range(FAULTY_LOOKS):
+        assert not (await release.second()).blind
+    found = await release.settled()
+    assert found.candidate_requests == counted + FAULTY_LOOKS * CANDIDATE_EACH
+    after = {one.name: one for one in found.objectives}
+    assert after["accuracy"].candidate == before["accuracy"].candidate
+    assert after["errors"].candidate != before["errors"].candidate
+    assert found.rollback_log < found.rollback_threshold_log
