@@ -31,7 +31,7 @@ def test_server_keeps_every_part_of_the_schema(kube: Kube, model: Any) -> None:
         ("modeldeployment.spec.model.uri", "s3://bucket/path to one file or a folder. Changing it is a release."),
         ("modeldeployment.spec.rollout.canary.steps", "Increasing weights that end with 100."),
         ("modeldeployment.spec.resources.requests", "What is set aside for the container"),
-        ("modelrollout.spec.intent.action", "Promote, Abort, Pause, Resume or Retry"),
+        ("modelrollout.spec.intent.action", "Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback"),
         ("rolloutpolicy.spec.objectives.failureRatio.ignoreBelow", "Ratios below this are negligible"),
         ("servingruntimes.sluice.dev.spec.containers", "other placeholders are refused"),
     ],

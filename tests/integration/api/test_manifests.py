@@ -72,7 +72,7 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     rendered = {each["metadata"]["name"] for each in documents(text)}
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
-        "blue-sluice-metrics", "blue-sluice-intent", "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
+        "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
     }  # fmt: skip
 
 

@@ -50,7 +50,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "spec.routing.hostnames[1]",
         "Duplicate value",
     ),
-    ("strategy", deployment({"rollout": {"strategy": "BlueGreen"}}), "spec.rollout.strategy", "Unsupported value"),
+    ("strategy", deployment({"rollout": {"strategy": "Rainbow"}}), "spec.rollout.strategy", "Unsupported value"),
     (
         "steps fall",
         deployment({"rollout": {"canary": {"steps": weights(50, 25, 100)}}}),
@@ -175,7 +175,7 @@ def test_accepted(kube: Kube, given: Object) -> None:
 @pytest.mark.parametrize(
     ("given", "unknown"),
     [
-        pytest.param(deployment({"autoscaling": {}}), "spec.autoscaling", id="a field of the future"),
+        pytest.param(deployment({"warmup": {}}), "spec.warmup", id="a field of the future"),
         pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
     ],
 )
@@ -191,7 +191,7 @@ def test_defaults_are_seen_by_whoever_reads_the_object(kube: Kube) -> None:
         "replicas": 1,
         "drainSeconds": 30,
         "routing": {"timeoutSeconds": 30},
-        "rollout": {"strategy": "Canary"},
+        "rollout": {"strategy": "Canary", "capacity": "Auto"},
     }
 
 
