@@ -324,7 +324,9 @@ def test_a_freeze_window_stops_steps_but_not_the_way_back() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("after", [4, 15, 40])
+@pytest.mark.parametrize(
+    "after", [pytest.param(4, marks=pytest.mark.slow), 15, pytest.param(40, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("then", [V1, V1 + "-again", "again"])
 def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
     """A→B→A, A→B→C and A→B→B′: the last one asked for serves in the end, and no user's request is lost."""
