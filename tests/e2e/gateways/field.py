@@ -109,11 +109,6 @@ class Field:
         self.speaking = frozenset(revisions)
         self.write(self.paths)
 
-    def refused(self, paths: Paths) -> str:
-        """What the gateway says to a route that it does not take; fails when it takes it."""
-        self._apply_routes(paths)
-        return wait_until(self._complaint, "the route is refused", seconds=PROGRAMMED_SECONDS)
-
     def go(self, shares: Mapping[str, int], *, leaving: frozenset[str] = frozenset(), **further: Any) -> None:
         """The way of `weights.target` to the wanted shares, settling in between as the operator does."""
         while True:
@@ -146,11 +141,13 @@ class Field:
         return self._counted(arm, apart or self.preset.requests, self.preset.code_label, str)
 
     def counted_calls(self, arm: Arm) -> dict[str, int]:
-        """The same of gRPC calls, by `grpc-<status>`."""
-        pattern = self.preset.grpc_status_pattern
+        """The same of gRPC calls, by `grpc-<status>`; nothing where the preset knows no counters of them."""
+        selector, pattern = self.preset.grpc_requests, self.preset.grpc_status_pattern
+        if selector is None:
+            return {}
         return self._counted(
             arm,
-            self.preset.grpc_requests or "",
+            selector,
             self.preset.grpc_status_label,
             lambda label: columns.grpc_status(label, pattern),
         )
@@ -219,18 +216,6 @@ class Field:
         return all(
             {"Accepted", "ResolvedRefs"} <= {condition["type"] for condition in found if condition["status"] == "True"}
             for found in self._conditions()
-        )
-
-    def _complaint(self) -> str:
-        needed = ("Accepted", "ResolvedRefs")
-        return next(
-            (
-                condition["message"]
-                for found in self._conditions()
-                for condition in found
-                if condition["type"] in needed and condition["status"] == "False"
-            ),
-            "",
         )
 
 

@@ -115,15 +115,6 @@ SERIES = (
         },
     ),
     (
-        "traefik",
-        "grpc_requests",
-        STABLE,
-        {
-            "service": f"grpcroute-shop-{GRPC_ROUTE.replace('.', '-')}-gw-traefik-models-traefik-ep-models-0-1c0f7a9b7e5d3a2f4c6b"
-            "-svc-shop-digits-aaa-0@kubernetesgateway"
-        },
-    ),
-    (
         "istio",
         "requests",
         STABLE,
@@ -191,7 +182,6 @@ def test_a_revision_without_grpc_moves_nobody_s_series(
 STATUSES = (
     ("contour", {"__name__": "envoy_cluster_grpc_14"}, "grpc-14"),
     ("envoy-gateway", {"__name__": "envoy_cluster_grpc_rule_0_backend_1_grpc_a_Service_Method2_14"}, "grpc-14"),
-    ("traefik", {"__name__": "traefik_service_requests_total", "code": "13"}, "grpc-13"),
     ("istio", {"__name__": "istio_requests_total", "grpc_response_status": "2"}, "grpc-2"),
     ("istio", {"__name__": "istio_requests_total", "grpc_response_status": ""}, ""),
 )

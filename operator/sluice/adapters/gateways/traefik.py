@@ -4,29 +4,25 @@ from typing import Final
 
 from sluice.core.analysis.model import GatewayPreset
 
-# `<kind>-<namespace>-<route>-gw-…-<rule>-<hash>-svc-<namespace>-<Service>-<position>@kubernetesgateway`: the Service is
-# in the name, so the position does not matter.
-_SERVICE: Final = 'service=~"{kind}-{namespace}-{route}-gw-.+-svc-{namespace}-{service}-[0-9]+@kubernetesgateway"'
-_HTTP: Final = _SERVICE.replace("{kind}", "httproute")
-# The GRPCRoute's name ends in `.grpc`; Traefik makes a hyphen of whatever is no letter or digit.
-_GRPC: Final = _SERVICE.replace("{kind}", "grpcroute").replace("{route}", "{route}-grpc")
+# `httproute-<namespace>-<route>-gw-…-<rule>-<hash>-svc-<namespace>-<Service>-<position>@kubernetesgateway`: the Service
+# is in the name, so the position does not matter.
+_SERVICE: Final = 'service=~"httproute-{namespace}-{route}-gw-.+-svc-{namespace}-{service}-[0-9]+@kubernetesgateway"'
 
 TRAEFIK: Final = GatewayPreset(
     name="traefik",
     # Counted around each server of a Service: that a server cannot be reached (502) is counted, that a Service has none
     # (503) is not. Sluice gives no weight to a revision without a ready endpoint.
-    requests=f"traefik_service_requests_total{{{_HTTP}}}",
+    requests=f"traefik_service_requests_total{{{_SERVICE}}}",
     code_label="code",
     # Its default buckets are 0.1, 0.3, 1.2 and 5 s: set `--metrics.prometheus.buckets` to what the model's latency is.
-    latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_HTTP}}}",
+    latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_SERVICE}}}",
     latency_unit_millis=1000.0,
     freshness="traefik_config_last_reload_success",
     # It gathers changes for up to two seconds (`providers.providersThrottleDuration`) before it takes them.
     settle_seconds=3.0,
+    # It accepts a route with copies, and answers every request with 500.
     request_mirror=False,
-    # Of gRPC, the label `code` is the grpc-status.
-    grpc_requests=f"traefik_service_requests_total{{{_GRPC}}}",
-    grpc_status_label="code",
-    grpc_status_pattern=r"^(\d+)$",
-    grpc_latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_GRPC}}}",
+    # It looks for the grpc-status among the headers, and not among the trailers, where a call with an answer has it: all
+    # good calls are counted as UNKNOWN.
+    grpc_requests=None,
 )
