@@ -45,7 +45,6 @@ FALTERING, CHANGING = "e2e-faltering", "e2e-changing"
 LAB = processes.ProcessFolder(paths.STATE)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +166,6 @@ def test_a_deployment_scaled_down_by_hand_comes_back(scene: Scene, traffic: Load
         wait_until(lambda: ready_replicas(scene, stable) == 2, "both pods are ready", seconds=60)
 
 
-@slow
 @pytest.mark.parametrize("harm", ["scale", "delete"])
 @pytest.mark.parametrize(
     ("arm", "seconds", "share"), [("stable", A_START, 1.0), ("candidate", A_MOMENT, CANDIDATES_SHARE)]
@@ -206,7 +204,6 @@ def test_a_deployment_that_loses_all_pods_by_hand_comes_back(
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
 
 
-@slow
 def test_a_rival_that_always_writes_other_weights_decides_nothing(scene: Scene, traffic: LoadClient) -> None:
     with none_lost(traffic):
         rollout = begin(scene, good_version(scene))
@@ -239,7 +236,6 @@ def no_contour(scene: Scene) -> Iterator[Callable[[int], None]]:
     scale(1)
 
 
-@slow
 def test_a_release_waits_for_a_gateway_controller_that_is_away(
     scene: Scene, traffic: LoadClient, no_contour: Callable[[int], None]
 ) -> None:
@@ -273,7 +269,6 @@ def lab_only(scene: Scene) -> None:
         pytest.skip("only the lab's own processes may be stopped")
 
 
-@slow
 def test_an_api_server_that_is_away_for_two_minutes(scene: Scene, traffic: LoadClient, lab_only: None) -> None:
     with none_lost(traffic):
         rollout = begin(scene, good_version(scene))
@@ -296,7 +291,6 @@ def operator_restarts(scene: Scene) -> int:
     return sum(one["restartCount"] for pod in pods for one in pod["status"]["containerStatuses"])
 
 
-@slow
 def test_a_node_that_is_not_ready_for_a_while(scene: Scene, traffic: LoadClient, lab_only: None) -> None:
     """The only node: Kubernetes takes every endpoint away, so nothing answers, and neither version is to blame."""
     rollout = begin(scene, good_version(scene), rollout=HELD)
@@ -339,7 +333,6 @@ def faltering(scene: Scene) -> Iterator[None]:
     scene.tools.kubectl("delete", "servingruntimes.sluice.dev", FALTERING, "--ignore-not-found")
 
 
-@slow
 def test_a_candidate_that_becomes_unready_is_taken_out(scene: Scene, traffic: LoadClient, faltering: None) -> None:
     stable = stable_revision(scene)
     with at_most_lost(traffic, A_MOMENT, CANDIDATES_SHARE):
@@ -354,7 +347,6 @@ def test_a_candidate_that_becomes_unready_is_taken_out(scene: Scene, traffic: Lo
     assert scene.condition(NAME, "Ready")["status"] == "True"
 
 
-@slow
 def test_a_fix_for_a_bad_stable_version_is_not_blocked(scene: Scene, connect: Callable[..., LoadClient]) -> None:
     """Stable fails in every tenth request, five times of what is negligible by the policy."""
     name = "patient"
@@ -382,7 +374,6 @@ def changing_policy(scene: Scene) -> Iterator[Callable[[Object], None]]:
     scene.tools.kubectl("delete", "rolloutpolicies.sluice.dev", CHANGING, "--ignore-not-found")
 
 
-@slow
 def test_a_policy_changed_in_the_middle_leaves_the_release_its_own_rules(
     scene: Scene, traffic: LoadClient, changing_policy: Callable[[Object], None]
 ) -> None:
@@ -425,7 +416,6 @@ def prometheus(faulty: FaultyPrometheus) -> Iterator[FaultyPrometheus]:
     faulty.misbehave(Fault.NONE)
 
 
-@slow
 @pytest.mark.parametrize("fault", [Fault.SLOW, Fault.NAN, Fault.EMPTY], ids=lambda fault: fault.value)
 def test_a_prometheus_of_no_use_moves_nothing(
     scene: Scene, traffic: LoadClient, prometheus: FaultyPrometheus, fault: Fault
@@ -451,7 +441,6 @@ def test_a_prometheus_of_no_use_moves_nothing(
             assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
 
 
-@slow
 @pytest.mark.parametrize("fault", [Fault.TWICE, Fault.RESET], ids=lambda fault: fault.value)
 @pytest.mark.parametrize(("bad", "outcome"), [(False, "Promoted"), (True, "RolledBack")], ids=["good", "wrong"])
 def test_distorted_counters_change_no_verdict(
