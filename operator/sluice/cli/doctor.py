@@ -11,17 +11,16 @@ from rich.text import Text
 
 from sluice import errors
 from sluice.adapters import kube, kubectl, triton
-from sluice.adapters import prometheus as metrics
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
-from sluice.cli import cluster, console, exits
+from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Gateway, Output, Prometheus, Target
 from sluice.core import situation
-from sluice.core.analysis.model import Answer, Question
+from sluice.core.analysis.model import Question
 from sluice.views import checks, conditions
 from sluice.views.checks import Check, State
 from sluice.views.wire import to_wire
@@ -125,11 +124,7 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
     if preset is None:
         return (Check("prometheus", State.SKIPPED, "without a preset it is not known what to look for"),)
     question = Question("freshness", preset.freshness, WINDOW_SECONDS)
-    source = metrics.PrometheusMetrics(patient.prometheus_url)
-    try:
-        answer: Answer = (await source.answer([question]))["freshness"]
-    finally:
-        source.close()
+    answer = (await world.fetch_answers(patient.prometheus_url, [question]))["freshness"]
     now = time.time()
     policies = await _policies(patient)
     return (

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, prometheus
+from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
@@ -83,11 +83,7 @@ async def _validated(api: kubectl.Kubectl, manifest: dict[str, Any], existing: O
 
 
 async def _replies(api: kubectl.Kubectl, asked: Inquiry, prometheus_url: str) -> Replies:
-    metrics = prometheus.PrometheusMetrics(prometheus_url)
-    try:
-        answers = await metrics.answer(asked.metrics) if asked.metrics else {}
-    finally:
-        metrics.close()
+    answers = await world.fetch_answers(prometheus_url, asked.metrics)
     devices = await world.fetch_devices(api, asked.devices) if asked.devices is not None else None
     return Replies(metrics=answers, devices=devices)
 

@@ -9,7 +9,6 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from sluice import errors
-from sluice.adapters import prometheus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
@@ -175,11 +174,7 @@ def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
 
 
 async def _fetch(trial: Trial, wanted: Recording, url: str) -> list[str]:
-    metrics = prometheus.PrometheusMetrics(url)
-    try:
-        answers = await metrics.answer(record.questions(trial, seconds=wanted.seconds))
-    finally:
-        metrics.close()
+    answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds))
     try:
         return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights))
     except record.NothingRecorded as error:

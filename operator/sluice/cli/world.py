@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kube, kubectl, prometheus
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig
@@ -13,7 +14,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster
 from sluice.cli.console import Failure
 from sluice.core import devices, observe
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.analysis.model import Answers, GatewayPreset, Question
 from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.snapshot import Object, Snapshot, World
 
@@ -85,6 +86,17 @@ async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devi
     except errors.Denied as error:
         return Devices(unknown=str(error))
     return devices.count(question, nodes, pods, quotas)
+
+
+async def fetch_answers(url: str, questions: Sequence[Question]) -> Answers:
+    """What Prometheus says to the questions; without any it is not asked."""
+    if not questions:
+        return {}
+    metrics = prometheus.PrometheusMetrics(url)
+    try:
+        return await metrics.answer(questions)
+    finally:
+        metrics.close()
 
 
 async def _listed(

@@ -29,7 +29,7 @@ REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
     """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
-    message = f"{invalid.path}: {invalid.message}; correct the manifest and apply it again"
+    message = f"{invalid.path}: {invalid.message}; {invalid.remedy}"
     return _stalled(_subject(world.deployment), "InvalidSpec", message, world.now, retry=False)
 
 

@@ -30,6 +30,8 @@ class InvalidSpec:
     """The field, such as `spec.model.uri`."""
     message: str
     """What is wrong with it."""
+    remedy: str = "correct the manifest and apply it again"
+    """What a person must do about it."""
 
 
 def observe(world: World) -> Snapshot | InvalidSpec:
@@ -101,7 +103,9 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
         part, field = (*detail["loc"], "", "")[:2]
         if part != "status" or field == "outcome" or field not in status:
             path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {_path(detail['loc'])}"
-            return InvalidSpec(path, f"{detail['msg']}; the operator is older than this object, or somebody changed it")
+            return InvalidSpec(
+                path, detail["msg"], "upgrade the operator if this object is of a newer one, otherwise restore it"
+            )
         del status[field]
 
 

@@ -233,7 +233,7 @@ def _extra_pods(begun: ModelRollout, mode: CapacityMode, replicas: int) -> int:
     if mode is CapacityMode.SHRINK_STABLE:
         return capacity.EXTRA
     if begun.spec.ab_test is not None:
-        return sum(capacity.pods_for(arm.weight * 10, replicas) for arm in begun.spec.ab_test.arms)
+        return sum(capacity.pods_for(permille, replicas) for permille in begun.spec.ab_test.shares.values())
     return max(capacity.pods_for(step.load_permille, replicas) for step in steps.steps(begun))
 
 

@@ -108,6 +108,11 @@ class RolloutArm(ApiModel):
     end: ReleaseEnd = Field(alias="to")
     """Its version."""
 
+    @property
+    def permille(self) -> int:
+        """The weight as the route has it."""
+        return self.weight * 10
+
 
 class ABTestRules(ApiModel):
     """The rules of an A/B test, as they were when it began."""
@@ -122,6 +127,11 @@ class ABTestRules(ApiModel):
     """The test ends after this long."""
     on_winner: OnWinner
     """What follows when an arm is proven better."""
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Permille by revision; stable has the rest."""
+        return {arm.end.revision: arm.permille for arm in self.arms}
 
 
 class ModelRolloutSpec(ApiModel):

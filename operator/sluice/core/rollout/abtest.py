@@ -75,7 +75,7 @@ class Comparison:
 
     def needed(self, arm: RolloutArm) -> int:
         """Pods that an arm needs for its share."""
-        return capacity.pods_for(arm.weight * 10, self.replicas)
+        return capacity.pods_for(arm.permille, self.replicas)
 
 
 def move(seen: Comparison) -> Moved:
@@ -173,7 +173,7 @@ def route_not_programmed(seen: Comparison) -> Decision | None:
     if not route.answered or not route.programmed:
         reason = "RouteNotProgrammed" if route.answered else "RouteChanging"
         return Decision(Verdict.WAIT, reason, route.message)
-    wanted = {arm.end.revision: arm.weight * 10 for arm, _ in seen.arms}
+    wanted = {arm.end.revision: arm.permille for arm, _ in seen.arms}
     if any(route.weight(name) != permille for name, permille in wanted.items()):
         return Decision(Verdict.WAIT, "RouteChanging", "the route is on its way to the arms' shares")
     return None
@@ -385,7 +385,7 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, seen: Compari
 
 def _promoted(status: ModelRolloutStatus, winner: ArmStatus, seen: Comparison) -> dict[str, object]:
     """From here on it is a release like any other, whose one step is everything: the bake."""
-    permille = next(arm.weight * 10 for arm in seen.rules.arms if arm.end.revision == winner.revision)
+    permille = seen.rules.shares[winner.revision]
     now = timestamps.rfc3339(seen.now)
     return {
         "winner": winner.revision,

@@ -108,7 +108,7 @@ def plan(situation: Situation, devices: Devices | None) -> Capacity:
     active = situation.active
     if active is None:
         return Capacity(_restored(situation), 0, "", CapacityMode.SURGE)
-    scene = _Scene(situation, active, whole(situation), devices)
+    scene = _Scene(situation, active, whole(situation), devices, question(situation))
     if situation.stable is None or active.spec.source is None:
         missing = scene.missing(pods=scene.ahead - scene.placed) if scene.room(stable=0) < scene.ahead else ""
         return Capacity(scene.replicas, scene.ahead, missing, CapacityMode.SURGE)
@@ -129,6 +129,7 @@ class _Scene:
     active: ModelRollout
     replicas: int
     devices: Devices | None
+    asked: DevicesQuestion | None
 
     @property
     def candidate(self) -> Revision | None:
@@ -176,12 +177,12 @@ class _Scene:
     @property
     def unseen(self) -> bool:
         """Whether devices should be counted, and nobody has; nothing is created or given away until then."""
-        return self.devices is None and question(self.situation) is not None
+        return self.devices is None and self.asked is not None
 
     @property
     def limited(self) -> bool:
         """Whether the candidate gets no pods but those that find devices."""
-        return not self.blind and question(self.situation) is not None
+        return not self.blind and self.asked is not None
 
     @property
     def unlimited(self) -> bool:
@@ -202,7 +203,7 @@ class _Scene:
     @property
     def fits_beside(self) -> bool:
         """Whether there are devices for all of stable, those that it gave away included, and for the candidate."""
-        asked, own = question(self.situation), self.situation.stable
+        asked, own = self.asked, self.situation.stable
         if self.devices is None or asked is None:
             return False
         lacking = max(0, self.replicas - self.placed_of(own)) if own is not None and self.shared else 0
@@ -214,7 +215,7 @@ class _Scene:
 
     def free(self, *, stable: int) -> int:
         """Further pods that find devices once stable has `stable` pods; its own come first."""
-        asked = question(self.situation)
+        asked = self.asked
         if self.devices is None or asked is None:
             return 0
         own = self.situation.stable
@@ -229,7 +230,7 @@ class _Scene:
 
     def missing(self, *, pods: int) -> str:
         """The sentence for so many pods that find no devices; empty where nothing was counted."""
-        asked = question(self.situation)
+        asked = self.asked
         if self.devices is None or asked is None or self.blind:
             return ""
         return accelerators.missing(asked, self.devices, pods, _profile(self.situation, asked.resource))
@@ -319,7 +320,7 @@ def _recreated(scene: _Scene, stable: Revision) -> Capacity:
 def _arms_beside(scene: _Scene, active: ModelRollout) -> Capacity:
     """Every arm has pods for its share beside all of stable: all of them, or none yet (see `_beside`)."""
     rules = active.spec.ab_test
-    weights = {arm.end.revision: arm.weight * 10 for arm in rules.arms} if rules is not None else {}
+    weights = rules.shares if rules is not None else {}
     arms = _candidates(scene.situation)
     needs = {arm.name: pods_for(weights[arm.name], scene.replicas) for arm in arms}
     most = max(needs.values(), default=0)
@@ -368,7 +369,7 @@ def _candidates(situation: Situation) -> tuple[Revision, ...]:
 def _complete(situation: Situation, active: ModelRollout) -> bool:
     """Whether every candidate has the ready pods that it needs."""
     replicas, rules = whole(situation), active.spec.ab_test
-    weights = {arm.end.revision: arm.weight * 10 for arm in rules.arms} if rules is not None and testing(active) else {}
+    weights = rules.shares if rules is not None and testing(active) else {}
     return all(
         revision.ready_endpoints
         >= (pods_for(weights[revision.name], replicas) if weights else _ahead(active, replicas))

@@ -101,6 +101,11 @@ class Moment:
         return self.steps[index - 1]
 
     @property
+    def requests_in_step(self) -> int:
+        """Requests that the candidate has had since the current step began."""
+        return self.judgement.step_candidate_requests if self.judgement is not None else 0
+
+    @property
     def step_began(self) -> float:
         """When the current step took effect."""
         records = self.rollout.status.steps
@@ -328,8 +333,7 @@ def bake_over(moment: Moment) -> Decision | None:
     """The bake begins once the gateway is seen to send everything: before, there is nothing to watch."""
     if not moment.baking:
         return None
-    judged = moment.judgement
-    seen = judged.step_candidate_requests if judged else 0
+    seen = moment.requests_in_step
     if moment.now < timestamps.seconds(moment.bake_end):
         return Decision(Verdict.WAIT, "Baking", f"at 100 %; the old version stays warm until {moment.bake_end}")
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not _deadline_over(moment):
@@ -346,8 +350,7 @@ def preview_over(moment: Moment) -> Decision | None:
     """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
     if moment.current is None or not moment.current.preview:
         return None
-    seen = moment.judgement.step_candidate_requests if moment.judgement else 0
-    return _advance(moment, "PreviewOver", f"nothing spoke against it in {seen} preview requests")
+    return _advance(moment, "PreviewOver", f"nothing spoke against it in {moment.requests_in_step} preview requests")
 
 
 def evidence_says_advance(moment: Moment) -> Decision | None:
@@ -439,7 +442,7 @@ def _held(moment: Moment, message: str) -> Decision | None:
     if moment.now < moment.step_began + step.minimum_seconds:
         until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
         return Decision(Verdict.WAIT, "MinimumTime", f"{message}; the step lasts until {until}")
-    seen = moment.judgement.step_candidate_requests if moment.judgement else 0
+    seen = moment.requests_in_step
     if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
         return Decision(Verdict.WAIT, "MinimumRequests", f"{message}; {seen} of {step.minimum_requests} requests seen")
     if step.pause and moment.rollout.status.resumed_step < moment.rollout.status.step:

@@ -34,7 +34,7 @@ def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revis
     """What the release grants each candidate that has a share of the users' requests."""
     if testing(active):
         rules = active.spec.ab_test
-        weights = {arm.end.revision: arm.weight * 10 for arm in rules.arms} if rules else {}
+        weights = rules.shares if rules else {}
         yield from ((arm, weights[arm.name]) for arm in situation.candidates if active.status.step > 0)
     elif situation.candidate is not None and active.status.permille > 0:
         yield situation.candidate, active.status.permille

@@ -59,7 +59,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
         return {}
     route = situation.snapshot.route
     told = {arm.revision: arm for arm in active.status.arms}
-    weights = {arm.end.revision: arm.weight * 10 for arm in active.spec.ab_test.arms}
+    weights = active.spec.ab_test.shares
     rules = _own_rules(active.spec.ab_test, route)
     return {
         arm.name: replace(
