@@ -46,6 +46,7 @@ HEADER: Final = ("x-sluice-candidate", "always")
 TIMEOUT_SECONDS: Final = 1
 PROGRAMMED_SECONDS: Final = 30
 LOOK_SECONDS: Final = 0.1
+QUIET_SECONDS: Final = 1.0
 READY_SECONDS: Final = 60
 SCRAPED_SECONDS: Final = 30
 GRPC_FITS: Final = images.PYTHON_BASE.endswith(f":{sys.version_info.major}.{sys.version_info.minor}")
@@ -134,6 +135,14 @@ class Field:
         pod = self.cluster.tools.get("pod", revision, self.where)
         with urllib.request.urlopen(f"http://{pod['status']['podIP']}:{backend.PORT}/count", timeout=5) as response:
             return int(json.load(response).get(path, 0))
+
+    def served_in_the_end(self, revision: str) -> int:
+        """The same, once nothing more arrives: a copy may still be on its way when its original is answered."""
+        seen, before = self.served(revision), -1
+        while seen != before:
+            time.sleep(QUIET_SECONDS)
+            seen, before = self.served(revision), seen
+        return seen
 
     def counted(self, arm: Arm) -> dict[str, int]:
         """What Prometheus has of an arm, by code, with the preset's selector."""
