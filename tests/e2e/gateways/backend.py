@@ -42,5 +42,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    # With the default of 5 the kernel drops the sixth connection of a burst, which is tried again a second later.
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
-    http.server.ThreadingHTTPServer(("", PORT), Handler).serve_forever()
+    Server(("", PORT), Handler).serve_forever()

@@ -46,7 +46,8 @@ HEADER: Final = ("x-sluice-candidate", "always")
 TIMEOUT_SECONDS: Final = 1
 PROGRAMMED_SECONDS: Final = 30
 LOOK_SECONDS: Final = 0.1
-QUIET_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 2.0
+"""Longer than a dropped connection takes to be tried again."""
 READY_SECONDS: Final = 60
 SCRAPED_SECONDS: Final = 30
 GRPC_FITS: Final = images.PYTHON_BASE.endswith(f":{sys.version_info.major}.{sys.version_info.minor}")
