@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
@@ -85,6 +85,11 @@ class Session:
         config = await fetch_config(self.cluster)
         if config.gateway_url:
             return config.gateway_url
+        if config.routing is Routing.SERVICE:
+            raise Failure(
+                f"{self.name} answers inside of the cluster only; from outside run kubectl port-forward -n "
+                f"{self.namespace} service/{self.name} 8000:80 and give --gateway http://127.0.0.1:8000"
+            )
         ref = deployment.spec.routing.gateway_ref or config.gateway
         url = gateway_url(await self.cluster.fetch_gateway(ref) or {})
         if url is None:

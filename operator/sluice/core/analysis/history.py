@@ -92,12 +92,10 @@ def counted(objective: Objective, known: ObjectiveState, history: Shown) -> Seen
     )
 
 
-def traffic(history: Shown) -> Seen:
-    """The stable version's requests through the gateway."""
-    ticks = increments(history, ask.REQUESTS)
-    return _summed(
-        ticks, [(columns.requests(columns.of_arm(tick.seen, columns.STABLE), kind=None), 0.0) for tick in ticks]
-    )
+def traffic(trial: Trial, history: Shown) -> Seen:
+    """The stable version's requests."""
+    ticks = increments(history, ask.traffic_feed(trial))
+    return _summed(ticks, [(ask.traffic(trial, tick.seen, columns.STABLE), 0.0) for tick in ticks])
 
 
 def _ticks(

@@ -39,13 +39,16 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     away = _unanswered(trial, before, answers)
     if away:
         return _frozen(trial, before, away, None)
+    traffic = ask.traffic_feed(trial)
+    if not traffic:
+        return _frozen(trial, before, report.NOBODY_COUNTS, None)
     samples = _samples(trial, before, answers)
-    newest = samples[ask.REQUESTS].newest
+    newest = samples.get(traffic, _NOTHING).newest
     if (
         newest is None
         or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
     ):
-        return _frozen(trial, before, report.gateway_not_sampled(trial, newest), newest)
+        return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
     after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
@@ -75,7 +78,7 @@ def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
 
 
 def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
-    feed = before.feeds.get(ask.REQUESTS)
+    feed = before.feeds.get(ask.traffic_feed(trial))
     seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
     text = trial.state if trial.state and before.feeds else memory.dump(before)
     frozen = report.judgement(trial, before, text, {})
@@ -110,9 +113,9 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         judged = {o.name: accumulate.at_bake(o, judged[o.name]) for o in trial.objectives}
     stable_ever = any(
         track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
-        for track in samples[ask.REQUESTS].tracks
+        for track in samples[ask.traffic_feed(trial)].tracks
     )
-    traffic = ticks[ask.REQUESTS]
+    traffic = ticks[ask.traffic_feed(trial)]
     unknown_before = traffic[0].time if stable_ever and traffic else trial.now
     return State(
         since=before.since,
@@ -142,14 +145,15 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         judged[objective.name] = accumulate.observe(
             objective, known, _compared(trial, turned, ticks.get(feed, ())), _phase(trial, objective)
         )
-    new = Tally(_amount(ticks[ask.REQUESTS], columns.CANDIDATE), _amount(ticks[ask.REQUESTS], columns.STABLE))
+    traffic = ticks[ask.traffic_feed(trial)]
+    new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=_last_active(ticks[ask.REQUESTS], turned.active),
+        active=_last_active(traffic, turned.active),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
-        scrapes=turned.scrapes + sum(map(_informative, ticks[ask.REQUESTS])),
+        scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
         objectives=judged,
     )
@@ -237,8 +241,8 @@ def _consume(
     return ticks, feeds
 
 
-def _amount(ticks: Sequence[series.Tick], arm: str) -> float:
-    return math.fsum(amount for tick in ticks for (side, _), amount in tick.seen.items() if side == arm)
+def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
+    return math.fsum(ask.traffic(trial, tick.seen, arm) for tick in ticks)
 
 
 def _informative(tick: series.Tick) -> bool:

@@ -20,7 +20,7 @@ class GatewayPreset:
 
     name: str
     requests: str
-    """Counter by response code, answers that the gateway made itself included."""
+    """Counter by response code, answers that the gateway made itself included. Empty: nobody counts on the way."""
     code_label: str
     """The label of `requests` that carries the HTTP code."""
     latency_bucket: str
@@ -95,7 +95,7 @@ class Trial:
     requests."""
     share_checked: bool
     """Whether the requests (with `metric`: the users) must split as `permille` says; False where cookies, headers or
-    mirrors steer them."""
+    mirrors steer them, and where pods make the shares."""
     baking: bool
     scrape_interval_seconds: float
     idle_seconds: float

@@ -225,8 +225,9 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
         update |= {"step": index, "idle_advance": status.idle_advance or decision.reason == "Idle"}
     if index > 0 and not held and _takes_effect(status, moment.step_at(index), moment):
         update |= _entered(status, moment.step_at(index), moment)
-    elif index > 0 and not held and moment.capacity.ramps:
-        ready = capacity.permille_for(moment.candidate.ready_endpoints, moment.replicas)
+    elif index > 0 and not held and moment.ramps:
+        pods = moment.candidate.ready_endpoints
+        ready = capacity.permille_for(pods, moment.replicas, by_service=moment.by_service)
         update |= exposed(max(status.permille, min(ready, moment.step_at(index).permille)))
     return status.model_copy(update=update)
 

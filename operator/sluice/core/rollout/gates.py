@@ -50,6 +50,8 @@ class Moment:
     """None before the first step, and where nothing is compared."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
+    by_service: bool = False
+    """Whether pods are what makes the shares."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -86,15 +88,22 @@ class Moment:
 
     def pods_needed(self, step: Step) -> int:
         """Ready endpoints for what the step exposes; a single one is better than none at all."""
-        return 1 if self.nothing_serves else capacity.pods_for(step.load_permille, self.replicas)
+        if self.nothing_serves:
+            return 1
+        return capacity.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
 
     def ready_for(self, step: Step) -> bool:
         """Whether enough endpoints are ready for what the step exposes."""
         return self.candidate.ready_endpoints >= self.pods_needed(step)
 
     def may_enter(self, step: Step) -> bool:
-        """Whether its pods are ready; while stable gives one pod after the other, its weight follows those that are."""
-        return self.ready_for(step) or (self.capacity.ramps and self.candidate.ready_endpoints > 0)
+        """Whether its pods are ready, or it is entered before and the weight follows those that are."""
+        return self.ready_for(step) or (self.ramps and self.candidate.ready_endpoints > 0)
+
+    @property
+    def ramps(self) -> bool:
+        """Whether the weight grows with the pods: while stable gives one after the other, and where they make the share."""
+        return self.capacity.ramps or self.by_service
 
     def step_at(self, index: int) -> Step:
         """The step of a number, counted from 1."""

@@ -28,7 +28,7 @@ def running_trial(situation: Situation) -> Trial | None:
         candidate=_arm(candidate, route, suffix),
         step=len(active.status.steps),
         permille=active.status.permille,
-        share_checked=0 < active.status.permille < steps.WHOLE,
+        share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
@@ -117,7 +117,10 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         state=active.status.state,
         steps=tuple(step.permille for step in steps.steps(active)),
         deadline_seconds=_deadline_seconds(active),
-        maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 else 0,
+        # No share is smaller than a pod's.
+        maximum_requests_at_risk=spec.maximum_requests_at_risk
+        if spec.start_step == 1 and not snapshot.by_service
+        else 0,
         stable_ready=stable.ready_endpoints > 0,
     )
 
