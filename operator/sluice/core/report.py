@@ -28,6 +28,7 @@ STALLING = frozenset(
         "RuntimeNotFound",
         "RuntimeInvalid",
         "AcceleratorProfileNotFound",
+        "WarmUpNotPossible",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",
