@@ -103,7 +103,7 @@ def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.
 def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
     ticks, feeds = _consume(trial, before, samples)
-    hour = {feed: (ticks[feed], shown) for feed, shown in samples.items()}
+    hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
     judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
     if trial.baking:  # nothing was compared before: there was no room for both
@@ -192,6 +192,8 @@ def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple
     Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
     itself still counts.
     """
+    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
+        return tuple(map(_without_stable, ticks))
     if state.stable_away is None:
         return tuple(ticks)
     back = state.stable_away + 2 * trial.scrape_interval_seconds

@@ -49,7 +49,7 @@ class ObjectiveState:
     step_end: float | None = None
     """Time of the last one."""
     before: tuple[float, float] = (0.0, 0.0)
-    """(requests, events) of the stable version in the hour before the release."""
+    """(requests, events) of the stable version in the hour, or the day, before the release."""
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

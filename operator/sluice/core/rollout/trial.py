@@ -1,13 +1,15 @@
 """What the judge must know of the running release."""
 
+import math
 from dataclasses import replace
 
 from sluice.api.base import fraction
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Arm, Trial
 from sluice.core.desired import assignment, common
-from sluice.core.rollout import steps
+from sluice.core.rollout import recreate, steps
 from sluice.core.situation import Situation, testing
 from sluice.core.snapshot import Revision, Route
 
@@ -119,6 +121,26 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         deadline_seconds=_deadline_seconds(active),
         maximum_requests_at_risk=spec.maximum_requests_at_risk if spec.start_step == 1 else 0,
         stable_ready=stable.ready_endpoints > 0,
+        downtimes=_downtimes(situation, stable),
+    )
+
+
+def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:
+    """When releases without room for two versions had taken it down, until its pods surely were back."""
+    made = [
+        rollout.status
+        for rollout in situation.snapshot.rollouts
+        if rollout.spec.capacity is CapacityMode.RECREATE
+        and rollout.spec.source is not None
+        and rollout.spec.source.revision == stable.name
+    ]
+    return tuple(
+        (
+            timestamps.seconds(status.start_time),
+            math.inf if status.end_time is None else timestamps.seconds(status.end_time) + recreate.START_SECONDS,
+        )
+        for status in made
+        if status.start_time is not None
     )
 
 
