@@ -179,6 +179,44 @@ def test_stable_on_a_lost_node_sends_nobody_to_an_unproven_version() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
+def until_baking(cluster: Cluster) -> None:
+    cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.reason == "Baking")
+    assert cluster.newest().status.reason == "Baking"
+
+
+def in_first_step(cluster: Cluster) -> None:
+    assert cluster.newest().status.permille == 50
+
+
+@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+def test_a_node_lost_with_all_pods_of_both_versions_is_no_fault_of_the_candidate(moment: Fault) -> None:
+    cluster = begin(V2, policy_changes={"bakeSeconds": 300})
+    moment(cluster)
+    stable, candidate = arms(cluster)
+    weights = cluster.weights()
+    unready(cluster, candidate, stable)
+    run(cluster, 150)
+    assert (cluster.newest().status.outcome, cluster.weights()) == (None, weights)
+    ready_again(cluster)
+    run(cluster, 1200)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
+
+
+@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+def test_a_candidate_that_stays_away_when_stable_is_back_is_taken_out(moment: Fault) -> None:
+    cluster = begin(V2, policy_changes={"bakeSeconds": 300})
+    moment(cluster)
+    stable, candidate = arms(cluster)
+    unready(cluster, candidate, stable)
+    run(cluster, 90)
+    cluster._pending.pop((stable, "1"))
+    run(cluster, 50)
+    assert cluster.newest().status.outcome is None
+    run(cluster, 20)
+    status = cluster.newest().status
+    assert (status.outcome, status.reason) == (Outcome.ROLLED_BACK, "CandidateDown")
+
+
 @pytest.mark.parametrize("away", [5, 60])
 def test_a_moment_without_stable_proves_no_bad_candidate(away: int) -> None:
     """Whatever the candidate does, it is better than nothing; that must not carry it to 100 %."""
@@ -232,6 +270,17 @@ def test_a_deployment_scaled_or_deleted_by_hand_comes_back(harm: Callable[[Clust
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     share = 0.95 if arm == "stable" else 0.05
     assert cluster.lost <= cluster.requests_per_second * share * (POD_SECONDS + 1)
+
+
+def test_a_candidate_that_loads_for_long_has_its_time_whatever_somebody_does_to_stable() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.behaviours[V2] = Behaviour(ready=False)
+    cluster.user_applies(scenarios.manifest(V2))
+    run(cluster, 10)
+    stable, _ = arms(cluster)
+    delete(cluster, stable)
+    run(cluster, 700)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (None, "CandidateNotReady")
 
 
 def rival(cluster: Cluster) -> None:

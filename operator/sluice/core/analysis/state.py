@@ -92,6 +92,8 @@ class State:
     """Pods that were replaced; their series count no more."""
     stable_away: float | None = None
     """When no pod of the stable version was ready, the last time that it was so."""
+    outage: float | None = None
+    """When no pod of either version was ready, the last time that it was so."""
 
 
 def dump(state: State) -> str:
@@ -114,6 +116,7 @@ def dump(state: State) -> str:
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
         "gone": list(state.gone),
         "away": state.stable_away,
+        "out": state.outage,
     }
     return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
@@ -144,6 +147,7 @@ def load(text: str | None) -> State | None:
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
             gone=tuple(wire.get("gone", ())),
             stable_away=wire.get("away"),
+            outage=wire.get("out"),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -9,14 +9,14 @@ from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Arm, Trial
 from sluice.core.desired import assignment, common
-from sluice.core.rollout import recreate, steps
+from sluice.core.rollout import gates, recreate, steps
 from sluice.core.situation import Situation, testing
 from sluice.core.snapshot import Revision, Route
 
 
 def running_trial(situation: Situation) -> Trial | None:
     """The trial of a release that has entered its first step; None where nothing is compared."""
-    active, candidate = situation.active, situation.candidate
+    stable, active, candidate = situation.stable, situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step < 1:
         return None
     step = steps.current(active)
@@ -32,6 +32,7 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE,
         baking=active.status.permille >= steps.WHOLE,
+        outage=gates.outage(stable) and candidate.ready_endpoints == 0,
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
@@ -75,6 +76,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
             state=told[arm.name].state if arm.name in told else None,
             metric=active.spec.ab_test.metric,
             arms=len(active.spec.ab_test.arms),
+            outage=gates.outage(situation.stable) and arm.ready_endpoints == 0,
         )
         for arm in situation.candidates
     }
