@@ -152,7 +152,8 @@ class Cluster:
             replicas = deployment["spec"]["replicas"]
             status = deployment.setdefault("status", {})
             if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
-                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds)
+                starts = replicas > status.get("readyReplicas", 0)
+                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds * starts)
                 if self.now >= due:
                     status["readyReplicas"] = replicas
                     status["replicas"] = replicas

@@ -37,6 +37,7 @@ ANNOTATION_SETTLING: Final = "sluice.dev/settling"
 """The weights of that state, permille in the order of the backends."""
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
 """Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
+_REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights use kubectl sluice, or spec.rollout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     retired = tuple(_retired(situation))
     target = _route_target(situation, retired)
     route_writes = tuple(_route_writes(situation, target))
+    running_writes = tuple(_running_writes(situation, needs))
     writes = (
-        *_running_writes(situation, needs),
+        *running_writes,
         *_replaced_pod(situation),
         *_draining_writes(situation, retired, unchanged=not route_writes),
         *_budget_writes(situation),
@@ -68,7 +70,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     )
     return Children(
         writes=writes,
-        events=tuple(_drift_events(situation, route_writes)),
+        events=tuple(_drift_events(situation, (*running_writes, *route_writes))),
         look_again_after=_look_again(situation, retired, target),
         shares=weights.added(target.weights) if target is not None else _observed_shares(situation),
     )
@@ -362,26 +364,40 @@ def _apply_if_needed(situation: Situation, manifest: Mapping[str, Any]) -> Itera
         yield Apply(stamped)
 
 
-def _drift_events(situation: Situation, route_writes: tuple[Write, ...]) -> Iterator[Event]:
-    """Says so when somebody else changed a route of ours, and it is put back."""
-    for write in route_writes:
+def _drift_events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
+    """Says so when somebody else changed or deleted an object of ours, and it is put back."""
+    for write in writes:
         if not isinstance(write, Apply):
             continue
         kind, name = write.manifest["kind"], write.manifest["metadata"]["name"]
         observed = situation.snapshot.objects.get((kind, name))
-        if observed is not None and _changed_by_others(write.manifest, observed):
-            yield Event(
-                "DriftCorrected",
-                f"{kind} {name} was changed by somebody else; put back. "
-                "To change weights use kubectl sluice, or spec.rollout",
-                warning=True,
-            )
+        remedy = _REMEDIES.get(kind, "To change it change the ModelDeployment")
+        if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
+            message = f"{kind} {name} was deleted by somebody else; made again. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
+        elif observed is not None and _changed_by_others(situation, write.manifest, observed):
+            message = f"{kind} {name} was changed by somebody else; put back. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
 
 
-def _changed_by_others(manifest: Mapping[str, Any], observed: Object) -> bool:
+def _was_there(situation: Situation) -> frozenset[str]:
+    """Revisions that have once had ready pods since they serve, or are being released."""
+    stable, active = situation.stable, situation.active
+    known = [] if active is None else [(arm.revision, arm.ready_time) for arm in active.status.arms]
+    if active is not None and situation.candidate is not None:
+        known.append((situation.candidate.name, active.status.ready_time))
+    served = [] if stable is None else [stable.name]
+    return frozenset([*served, *(name for name, ready_time in known if ready_time is not None)])
+
+
+def _changed_by_others(situation: Situation, manifest: Mapping[str, Any], observed: Object) -> bool:
     """We applied this very manifest, and yet the object says something else."""
+    if situation.snapshot.deployment.spec.autoscaling is not None and manifest["kind"] == "Deployment":
+        # The number of an autoscaled one is not in the hash: where it differs, it may be we who want another.
+        manifest = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     applied = observed["metadata"].get("annotations", {}).get(differ.ANNOTATION_APPLIED)
-    return bool(applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED])
+    same = applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED]
+    return bool(same and differ.needs_apply(manifest, observed))
 
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:

@@ -101,8 +101,9 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
     if ready:
         update["ready_time"] = status.ready_time or now
         update["unready_since"] = None
-    elif status.ready_time is not None or moment.stable_is_down:
-        update["unready_since"] = status.unready_since or now
+    else:
+        awaited = (status.ready_time is not None or moment.stable_is_down) and not gates.outage(moment.stable)
+        update["unready_since"] = (status.unready_since or now) if awaited else None
     blind = moment.judgement is not None and bool(moment.judgement.blind)
     if blind:
         update["blind_since"] = status.blind_since or now
