@@ -265,7 +265,7 @@ def text(view: ProfileView) -> RenderableType:
     )
     parts: list[RenderableType] = [title, Text(), table(view), Text(), Text(view.sentence, "bold")]
     if view.gateway_millis is not None:
-        parts.append(Text(f"The gateway adds {profileplot.figure(view.gateway_millis)} ms to a single request."))
+        parts.append(Text(f"The gateway adds {profileplot.known(view.gateway_millis)} ms to a single request."))
     parts += [Text(f"→ {one.sentence}") for one in view.advice]
     for one in view.advice:
         parts += [Text(f"  config.pbtxt: {line}", "dim") for line in one.server_config]

@@ -26,6 +26,8 @@ from sluice.views import words
 
 POLL_SECONDS: Final = 1.0
 GONE_SECONDS: Final = 60.0
+AWAY_SECONDS: Final = 60.0
+"""So long the API server may be away: the pod goes on without it."""
 PATIENCE_SECONDS: Final = 120.0
 """So long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
 PODS: Final = kube.BY_KIND["Pod"]
@@ -181,10 +183,19 @@ async def _is_gone(api: kubectl.Kubectl, namespace: str, name: str) -> bool:
 
 async def _watch_there(api: kubectl.Kubectl, order: Order, name: str, threads: int | None, say: Say) -> Report:
     """Reads the log of the generator in the pod until it has measured all, or cannot."""
-    waiting = _Patience()
+    waiting, answered = _Patience(), time.monotonic()
     while True:
-        seen = await api.fetch(PODS, order.namespace, name)
-        report = _read(order, threads, (await api.fetch_log(order.namespace, name, pod.GENERATOR)).splitlines())
+        try:
+            seen = await api.fetch(PODS, order.namespace, name)
+            log = await api.fetch_log(order.namespace, name, pod.GENERATOR)
+        except errors.Unavailable as error:
+            if time.monotonic() - answered > AWAY_SECONDS:
+                raise
+            say(str(error))
+            await asyncio.sleep(POLL_SECONDS)
+            continue
+        answered = time.monotonic()
+        report = _read(order, threads, log.splitlines())
         if report.ended or report.reason:
             return report
         if (over := pod.ended(seen)) is not None:

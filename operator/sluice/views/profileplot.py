@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.core.profile.model import figure
 from sluice.views.profile import ProfileView, Row
 
 WIDTH, HEIGHT = 760, 460
@@ -86,30 +87,23 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.setting,
         str(row.concurrency),
-        figure(row.requests_per_second),
-        *(figure(each) for each in (row.p50_millis, row.p95_millis, row.p99_millis)),
-        figure(row.queue_millis),
-        figure(row.compute_millis),
-        figure(_other(row)),
+        *(figure(each) for each in (row.requests_per_second, row.p50_millis, row.p95_millis, row.p99_millis)),
+        *(known(each) for each in (row.queue_millis, row.compute_millis, _other(row))),
         "-" if row.mean_batch is None else f"{row.mean_batch:.1f}",
         "-" if row.cores is None else f"{row.cores:.1f}",
     )
 
 
-def figure(value: float | None) -> str:
-    """Three digits; a dash for what is not known."""
-    if value is None:
-        return "-"
-    if value >= 100 or value == 0:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+def known(value: float | None) -> str:
+    """A figure, or a dash for what is not known."""
+    return "-" if value is None else figure(value)
 
 
 def _other(row: Row) -> float | None:
     """All beside queue and model: bodies in and out of the server, and what lies around it."""
     parts = (row.input_millis, row.output_millis, row.outside_millis)
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
+    told = [part for part in parts if part is not None]
+    return sum(told) if len(told) == len(parts) else None
 
 
 def _axes(across: Scale, up: Scale) -> list[str]:

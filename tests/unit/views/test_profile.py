@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_else() -> None:
     ("value", "want"), [(None, "-"), (0, "0"), (0.123, "0.12"), (9.876, "9.88"), (12.34, "12.3"), (1234.5, "1234")]
 )
 def test_figures(value: float | None, want: str) -> None:
-    assert profileplot.figure(value) == want
+    assert profileplot.known(value) == want
 
 
 @given(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sluice.core.profile import pod
 from sluice.core.profile.bottleneck import Bottleneck
-from sluice.core.profile.model import Batching, Measurements, Point, Setting, knee
+from sluice.core.profile.model import Batching, Measurements, Point, Setting, figure, knee
 
 WORTH: Final = 0.10
 """Gains below this share are within what two runs of the same differ by."""
@@ -32,6 +32,9 @@ NEXT: Final[Mapping[Bottleneck, str]] = {
     Bottleneck.INSTANCES: "Try --instances 1,2 and --threads 1,2, and --batching; otherwise more replicas.",
     Bottleneck.UNKNOWN: "Try --threads 1,2; otherwise more replicas.",
 }
+
+DOUBTFUL: Final = (Bottleneck.GENERATOR, Bottleneck.NODE, Bottleneck.NOT_REACHED)
+"""Where the measurement itself wants to be done again, whatever it recommends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def advise(
     setting = best[0] if best is not None else found.base[0].setting
     advices = [_setting_advice(found, best, environment)] if len(found.settings) > 1 else []
     advices.append(_replicas(knee(found.of(setting)), rate))
-    return tuple(advices) if best is not None else (*advices, Advice(NEXT[kind]))
+    return tuple(advices) if best is not None and kind not in DOUBTFUL else (*advices, Advice(NEXT[kind]))
 
 
 def compared(found: Measurements, setting: Setting) -> tuple[Point, Point] | None:
@@ -113,8 +116,8 @@ def _setting_advice(
     )
     return Advice(
         sentence=(
-            f"Set {setting.words}: {after.rate:.3g} instead of {before.rate:.3g} requests/s (+{percent:.0f} %) with "
-            f"{after.concurrency} at once, p95 {after.p95_millis:.3g} instead of {before.p95_millis:.3g} ms{batch}."
+            f"Set {setting.words}: {figure(after.rate)} instead of {figure(before.rate)} requests/s (+{percent:.0f} %) with "
+            f"{after.concurrency} at once, p95 {figure(after.p95_millis)} instead of {figure(before.p95_millis)} ms{batch}."
         ),
         gain_percent=percent,
         fields=_thread_fields(setting, environment),
@@ -130,14 +133,14 @@ def _nothing_better(found: Measurements) -> str:
     setting, pair = max(pairs, key=lambda one: gain(one[1]))
     return (
         f"Keep the settings: the best other one ({setting.words}) brings {100 * gain(pair):+.0f} % requests/s with "
-        f"{pair[1].concurrency} at once, p95 {pair[1].p95_millis:.3g} instead of {pair[0].p95_millis:.3g} ms; a change is "
+        f"{pair[1].concurrency} at once, p95 {figure(pair[1].p95_millis)} instead of {figure(pair[0].p95_millis)} ms; a change is "
         f"worth it from {100 * WORTH:.0f} % on, with a p95 that is no worse."
     )
 
 
 def _replicas(best: Point, rate: float | None) -> Advice:
     """Pods add up: they share nothing but the gateway. That is computed, not measured."""
-    one = f"One pod ({best.setting.words}) answers {best.rate:.3g} requests/s with p95 {best.p95_millis:.3g} ms"
+    one = f"One pod ({best.setting.words}) answers {figure(best.rate)} requests/s with p95 {figure(best.p95_millis)} ms"
     if rate is None or not best.rate:
         return Advice(
             f"{one} at {best.concurrency} at once; plan with {100 * HEADROOM:.0f} % of that (--rate N counts)."

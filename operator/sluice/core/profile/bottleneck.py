@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from sluice.core.profile.model import Measurements, Point, knee
+from sluice.core.profile.model import Measurements, Point, figure, knee
 
 FAILING: Final = 0.01
 """A share of failures above which times say little: a failure may be faster, or slower, than an answer."""
@@ -72,7 +72,7 @@ def generator_is_full(found: Measurements) -> str | None:
         return None
     return (
         f"The load generator itself is the limit: it keeps {point.generator_cores:.1f} processors busy at "
-        f"{point.rate:.3g} requests/s, so the server can do at least that."
+        f"{figure(point.rate)} requests/s, so the server can do at least that."
     )
 
 
@@ -140,7 +140,7 @@ def limit_is_not_reached(found: Measurements) -> str | None:
     *earlier, last = found.base
     if not earlier:
         return (
-            f"Not known: one point of load ({_at(last)}, {last.rate:.3g} requests/s) shows no limit; give --concurrency "
+            f"Not known: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; give --concurrency "
             "more values."
         )
     before = earlier[-1]
@@ -175,7 +175,7 @@ def nothing_else(found: Measurements) -> str | None:
     )
     blind = "" if point.split is not None else "; this server does not tell where the time goes"
     return (
-        f"More than {point.concurrency} at once bring no more than {point.rate:.3g} requests/s{used}: the server takes "
+        f"More than {point.concurrency} at once bring no more than {figure(point.rate)} requests/s{used}: the server takes "
         f"requests one after the other, or waits for something else{blind}."
     )
 
@@ -205,4 +205,4 @@ def _at(point: Point) -> str:
 
 
 def _ms(millis: float) -> str:
-    return f"{millis:.3g} ms" if millis < 1000 else f"{millis:.0f} ms"
+    return f"{figure(millis)} ms"

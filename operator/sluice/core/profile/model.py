@@ -52,6 +52,13 @@ class Setting:
 AS_IT_SERVES: Final = Setting()
 
 
+def figure(value: float) -> str:
+    """About three digits: `0.12`, `9.88`, `12.3`, `1234`."""
+    if value >= 100 or value == 0:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
 def delay_words(micros: int) -> str:
     """`0`, `100us`, `2ms`."""
     if micros and micros % 1000 == 0:

@@ -32,7 +32,7 @@ def test_a_setting_is_recommended_with_its_measured_gain() -> None:
     first, second = advised(found)
     assert first.gain_percent == pytest.approx(50)
     assert first.sentence == (
-        "Set batching 1ms: 150 instead of 100 requests/s (+50 %) with 8 at once, p95 70 instead of 100 ms (batches of 4.2 "
+        "Set batching 1ms: 150 instead of 100 requests/s (+50 %) with 8 at once, p95 70.0 instead of 100 ms (batches of 4.2 "
         "on average)."
     )
     assert first.server_config == ("max_batch_size: 8", "dynamic_batching { max_queue_delay_microseconds: 1000 }")
@@ -109,6 +109,11 @@ def test_replicas_leave_room(rate: float, replicas: int) -> None:
 def test_nothing_else_is_recommended_while_requests_fail() -> None:
     [only] = advised(measured((SHORT, 200, 50)), Bottleneck.FAILURES, rate=1000)
     assert only.fields == {}
+
+
+def test_what_was_measured_in_doubt_wants_to_be_measured_again() -> None:
+    *_, last = advised(measured((SHORT, 200, 50)), Bottleneck.NODE)
+    assert last.sentence == advice.NEXT[Bottleneck.NODE]
 
 
 @pytest.mark.parametrize(("largest", "want"), [(None, 2), (1, 2), (2, 2), (3, 4), (16, 16), (17, 32)])

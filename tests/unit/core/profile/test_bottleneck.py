@@ -31,27 +31,27 @@ CASES = {
     "the load is the limit": (
         make_measurements(make_point(1, 900), make_point(8, 2500, generator_cores=0.98)),
         Bottleneck.GENERATOR,
-        "1.0 processors busy at 2.5e+03 requests/s",
+        "1.0 processors busy at 2500 requests/s",
     ),
     "the way through the gateway": (
         flat(through=Through(direct_millis=10, through_millis=30)),
         Bottleneck.GATEWAY,
-        "of the 30 ms that a single request takes through it, 20 ms",
+        "of the 30.0 ms that a single request takes through it, 20.0 ms",
     ),
     "bodies": (
         make_measurements(make_point(1, 100, split=Split(0.1, 2.0, 3.0, 0.5)), make_point(8, 101)),
         Bottleneck.SERIALISATION,
-        "6.9 ms of 10 ms are HTTP and reading and writing of bodies (271 bytes a request), and 3 ms the model",
+        "6.90 ms of 10.0 ms are HTTP and reading and writing of bodies (271 bytes a request), and 3.00 ms the model",
     ),
     "a batch that nobody joins": (
         make_measurements(make_point(1, 50, split=Split(15.0, 0.1, 4.0, 0.1)), make_point(8, 51)),
         Bottleneck.BATCH_WINDOW,
-        "even a single request waits 15 ms of 20 ms",
+        "even a single request waits 15.0 ms of 20.0 ms",
     ),
     "processors": (
         make_measurements(make_point(1, 100), make_point(4, 190, split=QUEUED, cores=BUSY), make_point(8, 191)),
         Bottleneck.CPU,
-        "with 4 at once the server keeps 1.9 of 2 processors busy, and requests wait 60 ms of 21.1 ms",
+        "with 4 at once the server keeps 1.9 of 2 processors busy, and requests wait 60.0 ms of 21.1 ms",
     ),
     "others on the node": (
         make_measurements(make_point(1, 100, node_busy_cores=3.9), make_point(4, 101)),
@@ -67,7 +67,7 @@ CASES = {
     "one instance": (
         flat(),
         Bottleneck.INSTANCES,
-        "waits 60 ms for its turn and is computed in 10.2 ms, and the server uses 0.9 of its 2 processors",
+        "waits 60.0 ms for its turn and is computed in 10.2 ms, and the server uses 0.9 of its 2 processors",
     ),
     "a server that tells nothing": (
         make_measurements(make_point(1, 100, split=None), make_point(8, 105, split=None, cores=None)),
