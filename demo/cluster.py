@@ -68,6 +68,10 @@ IMAGES: Final = {
 }
 
 
+FURTHER_IMAGES: Final = {"optimizer": _server_image("optimizer")}
+"""Built where they are needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """A cluster with gateway, Prometheus and object store, and how to reach them from this machine."""
@@ -111,6 +115,12 @@ def end(cluster: Cluster) -> None:
 def build_images(cluster: Cluster) -> dict[str, str]:
     """Build this repository's images, bring them to the cluster's nodes, and return name -> digest of what was built."""
     return {name: _build(cluster, image) for name, image in IMAGES.items()}
+
+
+def build_further(cluster: Cluster, name: str) -> str:
+    """Build one more image and bring it to the cluster's nodes; its tag."""
+    _build(cluster, FURTHER_IMAGES[name])
+    return FURTHER_IMAGES[name].tag
 
 
 def _build(cluster: Cluster, image: Image) -> str:

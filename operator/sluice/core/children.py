@@ -13,7 +13,7 @@ from typing import Any, Final
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming
-from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, workload
+from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, weights
 from sluice.core.rollout.capacity import Capacity
@@ -23,6 +23,7 @@ from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
     "Service": "v1",
+    "Job": "batch/v1",
     "ControllerRevision": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
@@ -66,6 +67,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
+        *_variant_jobs(situation),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
@@ -307,6 +309,19 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
             name = naming.service_name(revision.name, suffix)
             if name not in needed:
                 yield from _delete(situation, "Service", name)
+
+
+def _variant_jobs(situation: Situation) -> Iterator[Write]:
+    """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
+    snapshot = situation.snapshot
+    jobs = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
+    wanted = {job["metadata"]["name"] for job in jobs}
+    for job in jobs:
+        if ("Job", job["metadata"]["name"]) not in snapshot.objects:
+            yield Apply(differ.stamped(job))
+    for kind, name in snapshot.objects:
+        if kind == "Job" and name not in wanted:
+            yield from _delete(situation, kind, name)
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:

@@ -67,7 +67,7 @@ def creation_problem(deployment: Object) -> Problem | None:
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    text = _quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
+    text = quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
     remedy = next((advice for word, advice in CREATION_REMEDIES if word in text), "see what it says")
     return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
 
@@ -92,7 +92,7 @@ def pod_rejected(pod: Object, _now: float) -> Problem | None:
         return None
     return Problem(
         _camel(status.get("reason")) or "PodFailed",
-        f"pod {_name(pod)}: {_quoted(status.get('message') or 'failed')}; check the node's free resources",
+        f"pod {_name(pod)}: {quoted(status.get('message') or 'failed')}; check the node's free resources",
     )
 
 
@@ -100,7 +100,7 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    text = _quoted(scheduled.get("message"))
+    text = quoted(scheduled.get("message"))
     remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
     return Problem("Unschedulable", f"no node for pod {_name(pod)}: {text}; {remedy}")
 
@@ -134,7 +134,7 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
         if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
             return Problem(
                 "CredentialsNotFound",
-                f"{_quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                f"{quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
                 "or correct spec.model.credentialsSecretRef",
             )
     return None
@@ -172,7 +172,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
         known = list(_DOWNLOAD.finditer(text))
         if known:
             reason, text = known[-1].groups()
-            return Problem(reason, _with_remedy(_quoted(text), DOWNLOAD_REMEDIES[reason]))
+            return Problem(reason, _with_remedy(quoted(text), DOWNLOAD_REMEDIES[reason]))
         return Problem(
             "ModelDownloadFailed",
             f"the model could not be downloaded (exit code {end.get('exitCode')}){_because(text)}; "
@@ -187,7 +187,7 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
-            return Problem(reason, f"{_quoted(text)}; {LOADING_REMEDIES[reason]}")
+            return Problem(reason, f"{quoted(text)}; {LOADING_REMEDIES[reason]}")
     return None
 
 
@@ -197,7 +197,7 @@ def not_warm(pod: Object, _now: float) -> Problem | None:
         said = _WARM_UP.search(_last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
         if said:
             reason, text = said.groups()
-            return Problem(reason, _quoted(text))
+            return Problem(reason, quoted(text))
     return None
 
 
@@ -243,6 +243,20 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
 )
 
 
+JOB_CHECKS: Final[tuple[Check, ...]] = (
+    pod_rejected,
+    unschedulable,
+    image_not_pulled,
+    container_not_created,
+    out_of_memory,
+)
+
+
+def job_problem(pod: Object, now: float) -> Problem | None:
+    """What keeps the pod of a Job from its work."""
+    return next((found for check in JOB_CHECKS if (found := check(pod, now)) is not None), None)
+
+
 def _statuses(pod: Object, field: str) -> Iterator[Object]:
     yield from pod.get("status", {}).get(field) or ()
 
@@ -275,7 +289,7 @@ def _name(pod: Object) -> str:
     return str(pod.get("metadata", {}).get("name", ""))
 
 
-def _quoted(text: Any) -> str:
+def quoted(text: Any) -> str:
     """One line of bounded length; the end of a log says more than its beginning."""
     line = " ".join(str(text or "").split()).rstrip(".; ")
     return line if len(line) <= DETAIL_LIMIT else f"…{line[-DETAIL_LIMIT:]}"
@@ -287,7 +301,7 @@ def _with_remedy(text: str, remedy: str) -> str:
 
 
 def _because(text: Any) -> str:
-    detail = _quoted(text)
+    detail = quoted(text)
     return f": {detail}" if detail else ""
 
 

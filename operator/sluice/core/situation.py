@@ -9,6 +9,7 @@ from sluice.api.v1alpha1.modeldeployment import SUPPORTED_SCHEMES, Arm, ModelDep
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core import variants
 from sluice.core.desired import placeholders, podtemplate, workload
 from sluice.core.snapshot import Revision, Snapshot
 
@@ -114,7 +115,9 @@ def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
 
 def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
     """The ModelDeployment as it would be if the arm were its model."""
-    model = deployment.spec.model.model_copy(update={"uri": arm.model.uri, "version": arm.model.version})
+    model = deployment.spec.model.model_copy(
+        update={"uri": arm.model.uri, "version": arm.model.version, "variant": None}
+    )
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 
@@ -164,6 +167,8 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
 
 def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> Revision | Blocked:
     """The revision of a ModelDeployment as it is, or as it would be for an arm."""
+    made = variants.state_of(snapshot, deployment)
+    deployment = variants.chosen(deployment)
     wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
@@ -174,6 +179,8 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
             "UnsupportedScheme",
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {_names(SUPPORTED_SCHEMES)}",
         )
+    if made is not None and made.state in variants.NOT_THERE:
+        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
     runtime = find_runtime(snapshot)
     if isinstance(runtime, Blocked):
         return runtime

@@ -57,6 +57,8 @@ class ModelSpec(ApiModel):
     """Where the model is: s3://bucket/path to one file or a folder. Changing it is a release."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
+    variant: Name | None = None
+    """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."""
 
@@ -131,6 +133,37 @@ class Autoscaling(ApiModel):
     """The most pods."""
     target: ScalingTarget = ScalingTarget()
     """The use that is aimed at."""
+
+
+class Quantization(StrEnum):
+    INT8_DYNAMIC = "Int8Dynamic"
+    INT8_STATIC = "Int8Static"
+
+
+class Optimize(ApiModel):
+    """How a variant is made from the model."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.quantization != 'Int8Static' || has(self.calibrationUri)",
+            message="Int8Static needs calibrationUri",
+        ),
+    )
+
+    quantization: Quantization
+    """Int8Dynamic: weights as integers, activations scaled at run time. Int8Static: both, scaled by a calibration set."""
+    calibration_uri: Uri | None = None
+    """An .npz file with one array for each input of the model, whose first axes count the rows. The variant is compared
+    with the model on these rows; without it on random ones."""
+
+
+class Variant(ApiModel):
+    """A faster form of the model, made by a Job and stored beside it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    """Its name in model.variant."""
+    optimize: Optimize
+    """How it is made."""
 
 
 class ConfigMapKey(ApiModel):
@@ -348,8 +381,29 @@ class Rollout(ApiModel):
 class ModelDeploymentSpec(ApiModel):
     """What should serve, and how it may change."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.model.variant) || (has(self.variants) && self.variants.exists(v, v.name == self.model.variant))",
+            message="model.variant must be the name of one of spec.variants",
+            field_path=".model.variant",
+        ),
+        Cel(
+            "!has(self.variants) || size(self.variants) == 0 || (self.model.format == 'onnx' && self.model.uri.startsWith('s3://'))",
+            message="variants are made of onnx models, and stored beside them in s3",
+            field_path=".variants",
+        ),
+    )
+
     model: ModelSpec
     """The model to serve."""
+    variants: Annotated[
+        list[Variant],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Faster forms of the model to make; format onnx, in a store that can be written to (s3)."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -404,6 +458,33 @@ class RevisionStatus(ApiModel):
     replicas: int = 0
 
 
+class VariantState(StrEnum):
+    PENDING = "Pending"
+    READY = "Ready"
+    FAILED = "Failed"
+
+
+class VariantStatus(ApiModel):
+    """One variant, and what it is worth."""
+
+    name: str
+    uri: str = ""
+    """Where it is stored."""
+    state: VariantState = VariantState.PENDING
+    message: str = ""
+    """Why it is not there."""
+    size_bytes: int | None = None
+    original_size_bytes: int | None = None
+    agreement: str | None = None
+    """Share of the rows on which it answers as the model does, such as 99.2%."""
+    rows: int | None = None
+    calibrated: bool | None = None
+    """Whether these rows are the user's; otherwise they were drawn at random."""
+    latency_millis: str | None = None
+    """Median of single rows on one thread, where the Job ran."""
+    original_latency_millis: str | None = None
+
+
 class RolloutSummary(ApiModel):
     """The running release in short; the whole is in the ModelRollout."""
 
@@ -441,6 +522,8 @@ class ModelDeploymentStatus(ApiModel):
     candidate: RevisionStatus | None = None
     arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=list)
     """The versions beside stable in an A/B test."""
+    variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
+    """Of spec.variants."""
     rollout: RolloutSummary | None = None
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
     conditions: Conditions = Field(default_factory=list)

@@ -20,6 +20,14 @@ UNNAMED: Final = "{{revision}}"
 USER_ID: Final = 65532
 """The user `nonroot` of the usual minimal images."""
 
+POD_SECURITY: Final = {
+    "runAsNonRoot": True,
+    "runAsUser": USER_ID,
+    "runAsGroup": USER_ID,
+    "fsGroup": USER_ID,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
@@ -96,13 +104,7 @@ def render_template(
             ],
             "volumes": [*(dict(volume) for volume in VOLUMES), *_payload_volume(deployment.spec)],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": dict(POD_SECURITY),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
@@ -156,14 +158,14 @@ def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config
         "name": STORAGE_INITIALIZER,
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
-        "args": [_literal(part) for pair in arguments.items() for part in pair],
-        "env": _credentials(deployment.spec),
+        "args": [literal(part) for pair in arguments.items() for part in pair],
+        "env": credentials(deployment.spec),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
         ],
-        "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
+        "securityContext": {**restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -200,14 +202,14 @@ def _warm_up(
             "image": initializer.image,
             "imagePullPolicy": initializer.image_pull_policy,
             "command": ["python3", "-m", "sluice_warmup"],
-            "args": [_literal(part) for pair in arguments.items() for part in pair],
+            "args": [literal(part) for pair in arguments.items() for part in pair],
             "readinessProbe": {"httpGet": {"path": "/", "port": WARM_UP_PORT}, "periodSeconds": 1},
             "resources": {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}},
             "volumeMounts": [
                 {"name": volume["name"], "mountPath": PAYLOAD_PATH, "readOnly": True}
                 for volume in _payload_volume(deployment.spec)
             ],
-            "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
+            "securityContext": {**restricted(), "readOnlyRootFilesystem": True},
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     ]
@@ -221,17 +223,17 @@ def _payload_volume(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
     return [{"name": "payload", "configMap": {"name": ref.config_map, "optional": True}}]
 
 
-def _restricted() -> dict[str, Any]:
+def restricted() -> dict[str, Any]:
     """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def _literal(argument: str) -> str:
+def literal(argument: str) -> str:
     """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
     return argument.replace("$", "$$")
 
 
-def _credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
+def credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
     """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
     if spec.model.credentials_secret_ref is None:
         return []
@@ -280,7 +282,7 @@ def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict
     hardened = {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
-        "securityContext": {**_restricted(), **container.get("securityContext", {})},
+        "securityContext": {**restricted(), **container.get("securityContext", {})},
         "volumeMounts": [
             *container.get("volumeMounts", ()),
             *(dict(mount) for mount in SERVER_MOUNTS if mount["mountPath"] not in own_paths),

@@ -15,7 +15,7 @@ from sluice.core import naming, timestamps
 from sluice.core.desired import common, podtemplate
 from sluice.core.snapshot import Object, Revision
 
-NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout"}
+NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
 
 PROGRESS_DEADLINE_SECONDS: Final = 600
