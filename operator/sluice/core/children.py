@@ -259,13 +259,26 @@ def _settle_seconds(situation: Situation) -> float:
 
 
 def _settle_left(situation: Situation) -> float:
-    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it."""
+    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
+
+    A way back waits for no acceptance: the gateway may have taken the state over and never say so.
+    """
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
         return 0.0
     if not observed.programmed:
-        return _settle_seconds(situation)
+        return 0.0 if _overtaken(situation, observed) else _settle_seconds(situation)
     return max(0.0, until - situation.snapshot.now)
+
+
+def _overtaken(situation: Situation, observed: Route) -> bool:
+    """Whether a version has more in the intermediate state than it is to have now, and not only a trace."""
+    wanted, stable = paths.shares(situation), situation.stable
+    return any(
+        permille > wanted.get(name, 0) + weights.TRACE
+        for name, permille in weights.added(_settling(situation, observed)).items()
+        if stable is not None and name != stable.name
+    )
 
 
 def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unchanged: bool) -> Iterator[Write]:
