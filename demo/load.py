@@ -54,6 +54,7 @@ class Target:
 class LoadClient:
     """Sends in a thread of its own between `start()` and `stop()`.
 
+    connect_anew: a connection for each request: without a gateway, a connection stays with its Pod.
     metrics_port: where Prometheus finds the counters, on all addresses; None: nowhere, 0: any free port.
     log: file that gets one JSON line a second and revision; None: none.
     """
@@ -63,6 +64,7 @@ class LoadClient:
         target: Target,
         *,
         rate: float = DEFAULT_RATE,
+        connect_anew: bool = False,
         metrics_port: int | None = None,
         log: Path | None = None,
         seed: int = digits.SEED,
@@ -71,6 +73,7 @@ class LoadClient:
             raise ValueError(f"rate: {rate} requests/s is not positive")
         self._target = target
         self._rate = rate
+        self._connect_anew = connect_anew
         self._log = log
         self._random = random.Random(seed)
         self._book = Book()
@@ -117,7 +120,8 @@ class LoadClient:
         asyncio.run(self._send_all())
 
     async def _send_all(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        kept = {"force_close": True} if self._connect_anew else {"keepalive_timeout": KEEP_ALIVE_SECONDS}
+        connector = aiohttp.TCPConnector(limit=0, **kept)
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
         headers = {"Host": self._target.host, "Content-Type": "application/json"}
         with self._open_log() as log:

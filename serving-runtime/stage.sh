@@ -28,7 +28,7 @@ storage-initializer)
     data=$out/site/botocore/data
     find "$data" -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin \
         -exec rm -rf {} +
-    cp -r "$here/storage-initializer/sluice_storage" "$out/site/"
+    cp -r "$here/storage-initializer/sluice_storage" "$here/storage-initializer/sluice_warmup" "$out/site/"
     cp "$here/triton/model.py" "$out/site/sluice_storage/triton_model.py"
     ;;
 *)

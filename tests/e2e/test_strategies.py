@@ -300,6 +300,8 @@ def test_superseded_in_the_middle(scene: Scene, traffic: LoadClient, strategy: s
     assert scene.wait_outcome(first, seconds=30)["outcome"] in ("Superseded", "Promoted")
     wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "Current", seconds=180)
     assert scene.deployment(NAME)["spec"]["model"]["uri"] == uri(stable_version(scene))
+    if strategy == "recreate":  # on its way back the old version has to start again first
+        wait_until(lambda: answering(scene.target(NAME)) == {stable_revision(scene)}, "it answers", seconds=60)
     answers_alone(traffic, stable_revision(scene))
     after = traffic.counts().total
     print(f"\nlost {after.lost - counted.lost} of {after.requests - counted.requests}")

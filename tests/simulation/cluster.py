@@ -10,8 +10,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice.adapters.gateways import PRESETS
-from sluice.api.config import OperatorConfig
+from sluice.adapters import gateways
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core import decide, failure, naming, timestamps
 from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
@@ -63,6 +63,8 @@ class Cluster:
     preview_per_second: float = 0.0
     """Requests that people send to the preview host name."""
     preset: str = "contour"
+    routing: Routing = Routing.GATEWAY
+    """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
@@ -150,7 +152,8 @@ class Cluster:
             replicas = deployment["spec"]["replicas"]
             status = deployment.setdefault("status", {})
             if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
-                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds)
+                starts = replicas > status.get("readyReplicas", 0)
+                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds * starts)
                 if self.now >= due:
                     status["readyReplicas"] = replicas
                     status["replicas"] = replicas
@@ -160,8 +163,8 @@ class Cluster:
             self._set_endpoints(service)
 
     def _set_endpoints(self, service: Mapping[str, Any]) -> None:
-        name, revision = service["metadata"]["name"], service["spec"]["selector"][naming.LABEL_REVISION]
-        count = self.ready.get(revision, 0)
+        name = service["metadata"]["name"]
+        pods = [f"{revision}-{i}" for revision in self._selected(service) for i in range(self.ready.get(revision, 0))]
         self.objects["EndpointSlice", name] = {
             "kind": "EndpointSlice",
             "metadata": {
@@ -169,8 +172,19 @@ class Cluster:
                 "namespace": "default",
                 "labels": {**service["metadata"]["labels"], "kubernetes.io/service-name": name},
             },
-            "endpoints": [{"addresses": [f"10.0.0.{i}"], "conditions": {"ready": True}} for i in range(count)],
+            "endpoints": [{"addresses": [pod], "conditions": {"ready": True}} for pod in pods],
         }
+
+    def _selected(self, service: Mapping[str, Any]) -> list[str]:
+        """The revisions whose pods the Service leads to."""
+        selector = service["spec"]["selector"]
+        if naming.LABEL_REVISION in selector:
+            return [selector[naming.LABEL_REVISION]]
+        return [
+            name
+            for (kind, name), deployment in self.objects.items()
+            if kind == "Deployment" and selector.items() <= deployment["metadata"]["labels"].items()
+        ]
 
     def crash(self, revision: str) -> None:
         """All pods of a revision vanish and do not come back."""
@@ -195,6 +209,8 @@ class Cluster:
             route["status"] = {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": conditions}]}
 
     def _send_requests(self, seconds: float) -> None:
+        if self.routing is Routing.SERVICE:
+            self._send_to_pods(seconds)
         for route in self._of_kind("HTTPRoute"):
             rule = route["spec"]["rules"][0]
             preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
@@ -205,6 +221,22 @@ class Cluster:
                 for _ in range(self._drawn(mean)):
                     self._answer(backend["name"], self.previewed if preview else self.sent, counts=not preview)
                     self._copy(rule)
+
+    def _send_to_pods(self, seconds: float) -> None:
+        for service in self._of_kind("Service"):
+            name = service["metadata"]["name"]
+            if name != service["metadata"]["labels"][naming.LABEL_OWNER]:
+                continue
+            behind = self.objects.get(("EndpointSlice", name), {}).get("endpoints", [])
+            pods = [endpoint["addresses"][0] for endpoint in behind]
+            for _ in range(self._drawn(self.requests_per_second * seconds)):
+                if not pods:
+                    self.lost += 1
+                    continue
+                revision = self.random.choice(pods).rpartition("-")[0]
+                self.sent[revision] = self.sent.get(revision, 0) + 1
+                failed = self.random.random() < self.behaviour(revision).error
+                self._count("served_total", ("revision", revision), ("failed", str(failed).lower()), job="servers")
 
     def _drawn(self, mean: float) -> int:
         return int(mean) + (self.random.random() < mean % 1)
@@ -272,6 +304,10 @@ class Cluster:
                 if inside:
                     yield Series(known if not found[1] else have, _thinned(inside, question.step_seconds))
 
+    @property
+    def config(self) -> OperatorConfig:
+        return OperatorConfig(gateway_preset=self.preset, routing=self.routing)
+
     # --- the operator ---------------------------------------------------------------------------------------------
 
     def world(self, name: str) -> World:
@@ -291,8 +327,8 @@ class Cluster:
             policies=shared["RolloutPolicy"],
             gateways=shared["Gateway"],
             rivals=rivals,
-            config=OperatorConfig(),
-            preset=PRESETS[self.preset],
+            config=self.config,
+            preset=gateways.preset_of(self.config),
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:

@@ -17,7 +17,7 @@ from sluice.adapters.kube import Resource
 from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import naming
+from sluice.core import naming, observe
 from sluice.core.desired import workload
 from sluice.core.snapshot import Object, Revision
 
@@ -44,18 +44,28 @@ class Kubectl:
         """The namespace of the kubeconfig context."""
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        return ModelDeployment.model_validate(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
+        raw = await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name)
+        found = observe.parsed_deployment(raw)
+        if isinstance(found, observe.InvalidSpec):
+            raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
+        return found
 
     async def fetch_deployment_names(self, namespace: str) -> list[str]:
         found = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
         return [str(item["metadata"]["name"]) for item in found]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
-        """The ModelRollouts of a ModelDeployment, in no particular order."""
-        found = await self.fetch_all(
-            kube.BY_KIND[ModelRollout.kind], namespace=namespace, selector=owned_by(deployment)
-        )
-        return [ModelRollout.model_validate(item) for item in found]
+        """The ModelRollouts of a ModelDeployment, newest first.
+
+        One that another version wrote may be left out, except the newest: the one before would be taken for it.
+        """
+        kind = kube.BY_KIND[ModelRollout.kind]
+        found = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
+        newest_first = sorted(found, key=lambda raw: int(raw["spec"].get("sequence", 0)), reverse=True)
+        rollouts = [observe.parsed_rollout(raw) for raw in newest_first]
+        if rollouts and isinstance(newest := rollouts[0], observe.InvalidSpec):
+            raise _unreadable(newest.path, newest)
+        return [rollout for rollout in rollouts if isinstance(rollout, ModelRollout)]
 
     async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
         """The revisions of a ModelDeployment that are kept, newest first."""
@@ -189,6 +199,10 @@ def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
     for each in controller_revisions:
         with contextlib.suppress(ValueError):
             yield workload.read_controller_revision(each)
+
+
+def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.Unreadable:
+    return errors.Unreadable(f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?")
 
 
 def _groups(subject: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The operator's own configuration: `/etc/sluice/config.yaml`, written by the chart from `values.config`."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -37,9 +38,20 @@ class AcceleratorProfile(ApiModel):
     """The RuntimeClass of the pods, where the device needs one."""
 
 
+class Routing(StrEnum):
+    """Who shares requests among the versions of a model."""
+
+    GATEWAY = "Gateway"
+    """A Gateway, by the weights of its routes."""
+    SERVICE = "Service"
+    """One Service over the ready pods of both versions: shares are ratios of pods, and so approximate."""
+
+
 class OperatorConfig(ApiModel):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
+    routing: Routing = Routing.GATEWAY
+    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
     gateway: GatewayRef = GatewayRef(name="models", namespace="gateway")
     """The Gateway of a ModelDeployment that names none."""
     gateway_preset: Annotated[str, Field(min_length=1)] = "contour"

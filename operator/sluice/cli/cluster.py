@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
@@ -55,12 +55,7 @@ class Session:
             deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
         except kubectl.NotFound:
             raise Failure(await self._not_found()) from None
-        except ValidationError as error:
-            raise Failure(_unreadable(f"ModelDeployment {self.namespace}/{self.name}", error)) from error
-        try:
-            rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
-        except ValidationError as error:
-            raise Failure(_unreadable(f"a ModelRollout of {self.namespace}/{self.name}", error)) from error
+        rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
         return Release(deployment, release.newest_first(rollouts))
 
     async def fetch_known_revisions(self, release: Release) -> tuple[KnownRevision, ...]:
@@ -85,6 +80,11 @@ class Session:
         config = await fetch_config(self.cluster)
         if config.gateway_url:
             return config.gateway_url
+        if config.routing is Routing.SERVICE:
+            raise Failure(
+                f"{self.name} answers inside of the cluster only; from outside run kubectl port-forward -n "
+                f"{self.namespace} service/{self.name} 8000:80 and give --gateway http://127.0.0.1:8000"
+            )
         ref = deployment.spec.routing.gateway_ref or config.gateway
         url = gateway_url(await self.cluster.fetch_gateway(ref) or {})
         if url is None:
@@ -137,9 +137,3 @@ async def fetch_config(cluster: kubectl.Kubectl) -> OperatorConfig:
         return OperatorConfig.model_validate(await cluster.fetch_operator_config() or {})
     except ValidationError:
         return OperatorConfig()
-
-
-def _unreadable(what: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return f"{what} cannot be read: {path}: {first['msg']}; is this kubectl-sluice as new as the CRDs in the cluster?"

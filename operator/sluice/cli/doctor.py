@@ -13,7 +13,7 @@ from sluice import errors
 from sluice.adapters import kube, kubectl, triton
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Resource
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
@@ -71,7 +71,7 @@ async def show(
         with console.progress("looking at the cluster"):
             found = await examine(patient)
             if session is not None and deployment is not None:
-                found += (await _reached(session, deployment, gateway), *_conditions(deployment))
+                found += (await _reached(session, deployment, gateway), *of_conditions(deployment))
     console.show(output, to_wire(found), text(found))
     return exits.FAILED if any(check.state is State.FAILED for check in found) else exits.OK
 
@@ -107,6 +107,8 @@ async def _operator(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _gateway(patient: Patient) -> tuple[Check, ...]:
+    if patient.config.routing is Routing.SERVICE:
+        return (checks.WITHOUT_GATEWAY,)
     spec_ref = patient.deployment.spec.routing.gateway_ref if patient.deployment is not None else None
     try:
         gateways = await patient.cluster.fetch_all(kube.BY_KIND["Gateway"])
@@ -116,10 +118,16 @@ async def _gateway(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _preset(patient: Patient) -> tuple[Check, ...]:
+    if patient.config.routing is Routing.SERVICE:
+        return ()
     return (checks.preset_known(patient.config.gateway_preset, PRESETS),)
 
 
 async def _metrics(patient: Patient) -> tuple[Check, ...]:
+    if patient.config.routing is Routing.SERVICE:
+        question = Question("up", "up", WINDOW_SECONDS)
+        answers = await world.fetch_answers(patient.prometheus_url, [question])
+        return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
     preset = PRESETS.get(patient.config.gateway_preset)
     if preset is None:
         return (Check("prometheus", State.SKIPPED, "without a preset it is not known what to look for"),)
@@ -208,9 +216,13 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     return Check(name, State.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
 
 
-def _conditions(deployment: ModelDeployment) -> list[Check]:
+def of_conditions(deployment: ModelDeployment) -> list[Check]:
     """Each condition that is not as wanted is a finding of its own."""
-    unwanted = conditions.unwanted(deployment.status.conditions, name=deployment.metadata.name, releasing=False)
+    unwanted = conditions.unwanted(
+        deployment.status.conditions,
+        name=deployment.metadata.name,
+        releasing=deployment.status.rollout is not None,
+    )
     return [
         Check(
             f"condition {each.type}",

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, prometheus
-from sluice.adapters.gateways import PRESETS
+from sluice.adapters import gateways, kube, kubectl, prometheus
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -28,12 +27,13 @@ QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")
 
 def preset_of(config: OperatorConfig) -> GatewayPreset:
     """The gateway that the operator is configured for; a `Failure` where this plugin does not know it."""
-    if config.gateway_preset not in PRESETS:
+    try:
+        return gateways.preset_of(config)
+    except KeyError as error:
         raise Failure(
-            f"this plugin does not know the gateway preset {config.gateway_preset!r}; it knows {', '.join(PRESETS)}: "
+            f"this plugin does not know the gateway preset {error}; it knows {', '.join(gateways.PRESETS)}: "
             "is it as new as the operator?"
-        )
-    return PRESETS[config.gateway_preset]
+        ) from error
 
 
 async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: OperatorConfig) -> World:

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming
-from sluice.core.desired import autoscaler, budget, common, route, service, workload
+from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, weights
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.situation import Situation
-from sluice.core.snapshot import Object, Pod, Revision, Route
+from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
 
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
@@ -27,6 +28,8 @@ API_VERSIONS: Final = {
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
+MAIN_ADDRESS: Final = {Routing.GATEWAY: "HTTPRoute", Routing.SERVICE: "Service"}
+"""Kind of the object that carries the weights; it has the model's name."""
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
 """Epoch seconds until which a route in an intermediate state is left as it is."""
@@ -34,6 +37,7 @@ ANNOTATION_SETTLING: Final = "sluice.dev/settling"
 """The weights of that state, permille in the order of the backends."""
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
 """Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
+_REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights use kubectl sluice, or spec.rollout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,9 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     retired = tuple(_retired(situation))
     target = _route_target(situation, retired)
     route_writes = tuple(_route_writes(situation, target))
+    running_writes = tuple(_running_writes(situation, needs))
     writes = (
-        *_running_writes(situation, needs),
+        *running_writes,
         *_replaced_pod(situation),
         *_draining_writes(situation, retired, unchanged=not route_writes),
         *_budget_writes(situation),
@@ -65,7 +70,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     )
     return Children(
         writes=writes,
-        events=tuple(_drift_events(situation, route_writes)),
+        events=tuple(_drift_events(situation, (*running_writes, *route_writes))),
         look_again_after=_look_again(situation, retired, target),
         shares=weights.added(target.weights) if target is not None else _observed_shares(situation),
     )
@@ -150,7 +155,7 @@ def _retired(situation: Situation) -> Iterator[Revision]:
 def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Target | None:
     """Weights to write; None while there is nothing to send requests to, or no way to."""
     snapshot = situation.snapshot
-    if situation.stable is None or not snapshot.gateway_api:
+    if situation.stable is None or not (snapshot.gateway_api or snapshot.by_service):
         return None
     if snapshot.hostname_taken is not None and snapshot.route is None:
         return None
@@ -165,6 +170,7 @@ def _route_target(situation: Situation, retired: tuple[Revision, ...]) -> weight
         shares=paths.shares(situation),
         leaving=frozenset(drained | unknown),
         positional=snapshot.preset.positional,
+        swaps_at_once=snapshot.by_service,
     )
 
 
@@ -174,31 +180,45 @@ def _observed_shares(situation: Situation) -> Mapping[str, int]:
 
 
 def _route_writes(situation: Situation, target: weights.Target | None) -> Iterator[Write]:
-    """All routes in one plan; one that is not wanted any more goes."""
+    """All routes, or the shared Service, in one plan; what is not wanted any more goes."""
     if target is None:
         return
     snapshot = situation.snapshot
-    wanted = route.desired_routes(
-        snapshot.deployment,
-        snapshot.config,
-        paths.wanted(situation, target.weights),
-        grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
-        test=situation.active.spec.ab_test if situation.active is not None else None,
-    )
+    wanted = _addresses(situation, paths.wanted(situation, target.weights))
     for manifest in wanted:
         manifest["spec"] |= _kept_address(situation, manifest)
-        manifest["metadata"]["annotations"] = _route_annotations(situation, manifest, target)
+        manifest["metadata"].setdefault("annotations", {}).update(_route_annotations(situation, manifest, target))
         yield from _apply_if_needed(situation, manifest)
     kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
     for kind, name in snapshot.objects:
-        if kind in ("HTTPRoute", "GRPCRoute") and (kind, name) not in kept:
+        is_address = kind in ("HTTPRoute", "GRPCRoute") or (kind, name) == ("Service", snapshot.name)
+        if is_address and (kind, name) not in kept:
             yield from _delete(situation, kind, name)
+
+
+def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...]:
+    """What users reach the model by."""
+    snapshot = situation.snapshot
+    if snapshot.by_service:
+        return (sharedservice.desired_shared_service(snapshot.deployment, wanted, snapshot.revisions),)
+    return route.desired_routes(
+        snapshot.deployment,
+        snapshot.config,
+        wanted,
+        grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
+        test=situation.active.spec.ab_test if situation.active is not None else None,
+    )
+
+
+def _main_address(situation: Situation) -> tuple[str, str]:
+    """(kind, name) of the object that carries the weights."""
+    return MAIN_ADDRESS[situation.snapshot.config.routing], situation.snapshot.name
 
 
 def _route_annotations(situation: Situation, manifest: Object, target: weights.Target) -> dict[str, str]:
     snapshot, active = situation.snapshot, situation.active
     annotations = {}
-    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == ("HTTPRoute", snapshot.name):
+    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == _main_address(situation):
         until = _settle_until(situation) if _settle_left(situation) > 0 else None
         until = until or snapshot.now + _settle_seconds(situation)
         annotations[ANNOTATION_SETTLE_UNTIL] = f"{until:.0f}"
@@ -217,14 +237,14 @@ def _kept_address(situation: Situation, manifest: Object) -> Mapping[str, Any]:
 
 
 def _settle_until(situation: Situation) -> float | None:
-    observed = situation.snapshot.objects.get(("HTTPRoute", situation.snapshot.name), {})
+    observed = situation.snapshot.objects.get(_main_address(situation), {})
     value = observed.get("metadata", {}).get("annotations", {}).get(ANNOTATION_SETTLE_UNTIL)
     return float(value) if value is not None and value.isdigit() else None
 
 
 def _settling(situation: Situation, observed: Route) -> weights.Weights:
     """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
-    annotations = situation.snapshot.objects["HTTPRoute", situation.snapshot.name]["metadata"]["annotations"]
+    annotations = situation.snapshot.objects[_main_address(situation)]["metadata"]["annotations"]
     noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
     if len(noted) != len(observed.weights) or not all(permille.isdigit() for permille in noted):
         return observed.weights
@@ -344,26 +364,40 @@ def _apply_if_needed(situation: Situation, manifest: Mapping[str, Any]) -> Itera
         yield Apply(stamped)
 
 
-def _drift_events(situation: Situation, route_writes: tuple[Write, ...]) -> Iterator[Event]:
-    """Says so when somebody else changed a route of ours, and it is put back."""
-    for write in route_writes:
+def _drift_events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
+    """Says so when somebody else changed or deleted an object of ours, and it is put back."""
+    for write in writes:
         if not isinstance(write, Apply):
             continue
         kind, name = write.manifest["kind"], write.manifest["metadata"]["name"]
         observed = situation.snapshot.objects.get((kind, name))
-        if observed is not None and _changed_by_others(write.manifest, observed):
-            yield Event(
-                "DriftCorrected",
-                f"{kind} {name} was changed by somebody else; put back. "
-                "To change weights use kubectl sluice, or spec.rollout",
-                warning=True,
-            )
+        remedy = _REMEDIES.get(kind, "To change it change the ModelDeployment")
+        if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
+            message = f"{kind} {name} was deleted by somebody else; made again. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
+        elif observed is not None and _changed_by_others(situation, write.manifest, observed):
+            message = f"{kind} {name} was changed by somebody else; put back. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
 
 
-def _changed_by_others(manifest: Mapping[str, Any], observed: Object) -> bool:
+def _was_there(situation: Situation) -> frozenset[str]:
+    """Revisions that have once had ready pods since they serve, or are being released."""
+    stable, active = situation.stable, situation.active
+    known = [] if active is None else [(arm.revision, arm.ready_time) for arm in active.status.arms]
+    if active is not None and situation.candidate is not None:
+        known.append((situation.candidate.name, active.status.ready_time))
+    served = [] if stable is None else [stable.name]
+    return frozenset([*served, *(name for name, ready_time in known if ready_time is not None)])
+
+
+def _changed_by_others(situation: Situation, manifest: Mapping[str, Any], observed: Object) -> bool:
     """We applied this very manifest, and yet the object says something else."""
+    if situation.snapshot.deployment.spec.autoscaling is not None and manifest["kind"] == "Deployment":
+        # The number of an autoscaled one is not in the hash: where it differs, it may be we who want another.
+        manifest = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     applied = observed["metadata"].get("annotations", {}).get(differ.ANNOTATION_APPLIED)
-    return bool(applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED])
+    same = applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED]
+    return bool(same and differ.needs_apply(manifest, observed))
 
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:

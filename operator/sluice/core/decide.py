@@ -191,13 +191,14 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             stable=situation.stable,
             candidate=candidate,
             route=snapshot.route,
-            route_message=report.route_blocked(snapshot),
+            route_message=report.route_blocked(snapshot) or capacity.crowded(situation),
             paths=paths.wanted(situation, snapshot.route.weights) if snapshot.route is not None else None,
             replicas=capacity.whole(situation),
             capacity=capacity.plan(situation, findings.devices),
             frozen=closed,
             judgement=findings.judgement,
             intent=lifecycle.pending_intent(active),
+            by_service=snapshot.by_service,
         )
     )
     after = _with_status(situation, active, moved.rollout.status)

@@ -7,16 +7,16 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from sluice.api.base import ApiModel
+from sluice.api.config import Routing
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core import naming, observedroutes, podproblems, rawobjects, timestamps
+from sluice.core import endpoints, naming, observedroutes, observedservice, podproblems, rawobjects, timestamps
 from sluice.core.desired import route as desired_route
-from sluice.core.desired import workload
+from sluice.core.desired import sharedservice, workload
 from sluice.core.snapshot import Object, Pod, Revision, Snapshot, World
 
-SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 OVER: Final = {"Succeeded", "Failed"}
 
 Kind = TypeVar("Kind", bound=ApiModel)
@@ -53,6 +53,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
     revisions = tuple(observed_revisions(owned, world.now))
+    by_service = world.config.routing is Routing.SERVICE
     return Snapshot(
         now=world.now,
         config=world.config,
@@ -62,15 +63,19 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         policies=_parsed_all(RolloutPolicy, world.policies),
         revisions=revisions,
         rollouts=tuple(sorted(rollouts, key=_rollout_order)),
-        route=observedroutes.observed_route(
+        route=observedservice.observed_route(owned, revisions, deployment.metadata.name)
+        if by_service
+        else observedroutes.observed_route(
             owned, revisions, deployment.metadata.name, gateway, grpc_api=world.grpc_api
         ),
         gateway_exists=gateway_exists,
         gateway_message=gateway_message,
         gateway_api=world.gateway_api,
         grpc_api=world.grpc_api,
-        hostnames=desired_route.hostnames_of(deployment, world.config),
-        hostname_taken=hostname_taken(deployment, world),
+        hostnames=(sharedservice.hostname(deployment),)
+        if by_service
+        else desired_route.hostnames_of(deployment, world.config),
+        hostname_taken=None if by_service else hostname_taken(deployment, world),
         forbidden=world.forbidden,
         objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
     )
@@ -119,7 +124,7 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
             revision,
             replicas=int(deployment.get("spec", {}).get("replicas", 1)) if deployment else 0,
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
-            ready_endpoints=ready_endpoints(owned, revision.name),
+            ready_endpoints=len(endpoints.ready(owned, revision.name)),
             pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
             drain_until=_drain_until(deployment),
         )
@@ -131,30 +136,6 @@ def _pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
             yield workload.read_controller_revision(controller_revision)
         except ValueError:
             continue
-
-
-def ready_endpoints(owned: Iterable[Object], service: str) -> int:
-    """Pods behind a Service that take requests: ready and not terminating, each counted once over all slices."""
-    return len(
-        {
-            _endpoint_identity(endpoint)
-            for slice_ in rawobjects.of_kind(owned, "EndpointSlice")
-            if rawobjects.labels(slice_).get(SERVICE_NAME_LABEL) == service
-            for endpoint in slice_.get("endpoints") or ()
-            if _takes_requests(endpoint.get("conditions") or {})
-        }
-    )
-
-
-def _takes_requests(conditions: Object) -> bool:
-    """An unknown `ready` means ready, by the definition of the API."""
-    return conditions.get("ready") is not False and not conditions.get("terminating")
-
-
-def _endpoint_identity(endpoint: Object) -> str:
-    """The pod, since a dual-stack Service has a slice for each address family."""
-    target = endpoint.get("targetRef") or {}
-    return str(target.get("uid") or target.get("name") or endpoint.get("addresses"))
 
 
 def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[Pod, ...]:

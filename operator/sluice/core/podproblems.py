@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from sluice.core import timestamps
-from sluice.core.desired.podtemplate import STORAGE_INITIALIZER
+from sluice.core.desired.podtemplate import STORAGE_INITIALIZER, WARM_UP
 from sluice.core.snapshot import Object, Problem
 
 MODEL_LOAD_SECONDS: Final = 60
@@ -37,6 +37,9 @@ SCHEDULING_REMEDIES: Final = (
     ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
 )
 
+WARM_UP_REASONS: Final = ("WarmUpFailed", "WarmUpTooSlow")
+
+_WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
@@ -188,6 +191,16 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
     return None
 
 
+def not_warm(pod: Object, _now: float) -> Problem | None:
+    """The first requests were refused, or are still too slow."""
+    for status in _statuses(pod, "containerStatuses"):
+        said = _WARM_UP.search(_last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
+        if said:
+            reason, text = said.groups()
+            return Problem(reason, _quoted(text))
+    return None
+
+
 def crash_looping(pod: Object, _now: float) -> Problem | None:
     """It ended and was started again, or waits for that; whichever of the two is seen now."""
     for status in _statuses(pod, "containerStatuses"):
@@ -224,6 +237,7 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
     out_of_memory,
     download_failed,
     model_not_loadable,
+    not_warm,
     crash_looping,
     model_not_ready,
 )

@@ -22,6 +22,11 @@ def labels(object_: Object) -> Object:
     return found
 
 
+def annotations(object_: Object) -> Object:
+    found: Object = object_.get("metadata", {}).get("annotations") or {}
+    return found
+
+
 def generation(object_: Object) -> int:
     return int(object_["metadata"].get("generation", 0))
 

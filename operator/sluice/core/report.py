@@ -28,10 +28,12 @@ STALLING = frozenset(
         "RuntimeNotFound",
         "RuntimeInvalid",
         "AcceleratorProfileNotFound",
+        "WarmUpNotPossible",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",
         "MirrorNotSupported",
+        "GatewayNeeded",
     }
 )
 """Reasons that no waiting cures: the user, or the platform team, must change something."""
@@ -203,11 +205,13 @@ def _current(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
 
 def _route_problem(snapshot: Snapshot) -> tuple[str, str]:
     gateway = route.gateway_of(snapshot.deployment, snapshot.config)
+    if snapshot.by_service:
+        return "", ""
     if not snapshot.gateway_api:
         return (
             "GatewayAPIMissing",
-            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API "
-            "CRDs and a gateway, see docs/first-hour.md",
+            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API CRDs and a gateway, see "
+            "docs/first-hour.md, or set the operator's config.routing to Service, see docs/without-a-gateway.md",
         )
     if snapshot.hostname_taken is not None:
         return (
@@ -230,6 +234,8 @@ def _routes_programmed(situation: Situation, *, splits: bool = True) -> Fact:
     reason, message = _route_problem(snapshot)
     if reason:
         return Fact(False, reason, message)
+    if snapshot.by_service:
+        return _shared_by_service(situation)
     if snapshot.route is None or not snapshot.route.answered:
         return Fact(False, "WaitingForGateway", snapshot.gateway_message or NO_ANSWER)
     if not snapshot.route.programmed:
@@ -237,6 +243,26 @@ def _routes_programmed(situation: Situation, *, splits: bool = True) -> Fact:
     if splits and active is not None and active.status.reason == "SplitMismatch":
         return Fact(False, "SplitMismatch", active.status.message)
     return Fact(True, "Programmed", "")
+
+
+def _shared_by_service(situation: Situation) -> Fact:
+    """How near the pods come to the shares that are wanted."""
+    route_, candidate = situation.snapshot.route, situation.candidate
+    if route_ is None:
+        return Fact(False, "WaitingForService", "the model's Service is written as soon as a version serves")
+    if not route_.programmed:
+        return Fact(False, "WaitingForService", route_.message)
+    wanted = route_.weight(candidate.name) if candidate is not None else 0
+    if candidate is None or situation.stable is None or not 0 < wanted < steps.WHOLE:
+        return Fact(True, "Approximate", "one version has all requests; in a release, shares are ratios of ready pods")
+    ready, everybody = candidate.ready_endpoints, candidate.ready_endpoints + situation.stable.ready_endpoints
+    share = steps.percent(round(steps.WHOLE * ready / max(1, everybody)))
+    return Fact(
+        True,
+        "Approximate",
+        f"{candidate.name} has {ready} of {everybody} ready pods, and so about {share} of the connections; "
+        f"{steps.percent(wanted)} is wanted",
+    )
 
 
 def _capacity_available(situation: Situation, needs: Capacity) -> Fact:

@@ -183,6 +183,8 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
         return Blocked("RuntimeInvalid", str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked("AcceleratorProfileNotFound", str(error))
+    except podtemplate.WarmupNotPossible as error:
+        return Blocked("WarmUpNotPossible", str(error))
 
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:

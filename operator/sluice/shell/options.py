@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sluice.adapters.gateways import PRESETS
+from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import GatewayPreset
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
@@ -46,15 +46,17 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
     """Reads command line, environment and file; raises `InvalidOptions`."""
     given = _parser(environment).parse_args(arguments)
     config, warnings = load_config(given.config)
-    if config.gateway_preset not in PRESETS:
+    try:
+        preset = gateways.preset_of(config)
+    except KeyError as error:
         raise InvalidOptions(
-            f"{given.config}: gatewayPreset: there is no preset {config.gateway_preset!r}; use one of {', '.join(PRESETS)}"
-        )
+            f"{given.config}: gatewayPreset: there is no preset {error}; use one of {', '.join(gateways.PRESETS)}"
+        ) from error
     if not given.namespace:
         raise InvalidOptions("--namespace: the namespace of the lease is not known; give it, or set POD_NAMESPACE")
     return Options(
         config=config,
-        preset=PRESETS[config.gateway_preset],
+        preset=preset,
         warnings=warnings,
         namespace=given.namespace,
         identity=given.identity,

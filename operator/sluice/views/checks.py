@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modeldeployment import GatewayRef
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core import observe, rawobjects
@@ -43,7 +43,9 @@ class Check:
 def configured(raw: Object | None, config: OperatorConfig) -> Check:
     """Whether the operator's configuration could be read from here. config: what is assumed."""
     ref = config.gateway
-    found = f"Gateway {ref.namespace}/{ref.name}, preset {config.gateway_preset}, Prometheus {config.prometheus_url}"
+    by_gateway = f"Gateway {ref.namespace}/{ref.name}, preset {config.gateway_preset}"
+    sharing = "routing by Service" if config.routing is Routing.SERVICE else by_gateway
+    found = f"{sharing}, Prometheus {config.prometheus_url}"
     if raw is None:
         return Check(
             "configuration", State.SKIPPED, f"none can be read from here, so the defaults are assumed: {found}"
@@ -90,6 +92,21 @@ def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
         remedy = "try a release with traffic before you rely on it, or use a tested gateway"
         return Check("preset", State.WARNING, f"{name} is known by its documentation alone", remedy)
     return Check("preset", State.OK, f"{name}: weights, mirrors and series were tested")
+
+
+WITHOUT_GATEWAY = Check(
+    "gateway", State.OK, "not used: routing is Service, so that shares are ratios of pods (docs/without-a-gateway.md)"
+)
+
+
+def prometheus_answers(answer: Answer, *, url: str) -> Check:
+    """Whether Prometheus answers at `url`, and scrapes anything. answer: of the series `up`."""
+    name = "prometheus"
+    if isinstance(answer, Failed):
+        return Check(name, State.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}")
+    if not answer.series:
+        return Check(name, State.FAILED, "it answers, but scrapes nothing", "look in Prometheus under Status > Targets")
+    return Check(name, State.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
 
 
 def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: float) -> Check:

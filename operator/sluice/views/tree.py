@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core import naming, observe, rawobjects
+from sluice.core import endpoints, naming, rawobjects
 from sluice.core.rollout import steps
 from sluice.core.situation import Situation
 from sluice.core.snapshot import Object, Pod, Revision, Snapshot
@@ -96,8 +96,8 @@ def _object(raw: Object, snapshot: Snapshot) -> Node:
             wanted, ready = int(spec.get("replicas", 1)), int(status.get("readyReplicas", 0))
             healthy, state = ready >= wanted, f"{ready} of {words.plural(wanted, 'pod')} ready"
         case "Service":
-            endpoints = observe.ready_endpoints(tuple(snapshot.objects.values()), name)
-            state = words.plural(endpoints, "ready endpoint")
+            behind = len(endpoints.ready(snapshot.objects.values(), name))
+            state = words.plural(behind, "ready endpoint")
         case "HorizontalPodAutoscaler":
             state = f"{spec.get('minReplicas', 1)} to {spec.get('maxReplicas')} pods"
         case "PodDisruptionBudget":

@@ -61,6 +61,40 @@ async def test_lists_name_apiversion_and_kind_of_each_object(served: Served) -> 
     assert server.asked == "GET /api/v1/nodes"
 
 
+def raw_rollout(sequence: int, **changes: Any) -> dict[str, Any]:
+    raw = make_rollout(sequence=sequence, attempt=sequence).to_wire()
+    return {**raw, "metadata": {**raw["metadata"], "name": f"r{sequence}"}, **changes}
+
+
+async def test_a_release_of_another_version_hides_no_other(served: Served) -> None:
+    """What cannot be read of a status is left out, and a release of which nothing can; nobody steers it any more."""
+    server, cluster = served
+    older = raw_rollout(1, spec={"modelDeployment": "digits", "sequence": 1})
+    odd = raw_rollout(2, status={"outcome": "Promoted", "reason": "Promoted", "steps": "three"})
+    server.answer = {"items": [raw_rollout(3), older, odd]}
+    found = await cluster.fetch_rollouts("default", "digits")
+    assert [rollout.metadata.name for rollout in found] == ["r3", "r2"]
+    assert (str(found[1].status.outcome), found[1].status.steps) == ("Promoted", [])
+
+
+async def test_a_newest_release_that_cannot_be_read_is_named(served: Served) -> None:
+    """The one before it must not be taken for it."""
+    server, cluster = served
+    server.answer = {"items": [raw_rollout(3, spec={"sequence": 3}), raw_rollout(2)]}
+    with pytest.raises(errors.Unreadable, match=r"ModelRollout r3: spec\.modelDeployment: .*kubectl-sluice"):
+        await cluster.fetch_rollouts("default", "digits")
+
+
+async def test_a_model_is_read_without_what_another_version_says_of_its_state(served: Served) -> None:
+    server, cluster = served
+    spec = {"model": {"format": "onnx", "uri": "s3://models/digits/2"}}
+    server.answer = {"metadata": {"name": "digits"}, "spec": spec, "status": {"stable": 7}}
+    assert (await cluster.fetch_deployment("default", "digits")).spec.model.uri == "s3://models/digits/2"
+    server.answer = {"metadata": {"name": "digits"}, "spec": {}}
+    with pytest.raises(errors.Unreadable, match=r"ModelDeployment digits: spec\.model: .*kubectl-sluice"):
+        await cluster.fetch_deployment("default", "digits")
+
+
 async def test_a_wish_is_bound_to_the_version_that_was_read(served: Served) -> None:
     server, cluster = served
     await cluster.patch_intent(make_rollout(), {"action": "Pause", "note": None})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core import observe
+from sluice.core import endpoints, observe
 from sluice.core.desired import budget, route, service, workload
 from sluice.core.observe import InvalidSpec
 from sluice.core.snapshot import Paths, Problem, Revision, Snapshot, World
@@ -80,7 +80,7 @@ def endpoint(name: str, **conditions: bool | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "want"),
+    ("found", "want"),
     [
         ([], 0),
         (None, 0),
@@ -94,10 +94,10 @@ def endpoint(name: str, **conditions: bool | None) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_endpoints_that_take_requests_are_counted_once(endpoints: list[Any] | None, want: int) -> None:
-    slice_ = {**builders.make_endpoint_slice(STABLE), "endpoints": endpoints}
-    assert observe.ready_endpoints([slice_], STABLE.name) == want
-    assert observe.ready_endpoints([slice_], CANDIDATE.name) == 0
+def test_endpoints_that_take_requests_are_counted_once(found: list[Any] | None, want: int) -> None:
+    slice_ = {**builders.make_endpoint_slice(STABLE), "endpoints": found}
+    assert len(endpoints.ready([slice_], STABLE.name)) == want
+    assert not endpoints.ready([slice_], CANDIDATE.name)
 
 
 def test_a_dual_stack_pod_counts_once() -> None:
@@ -105,7 +105,7 @@ def test_a_dual_stack_pod_counts_once() -> None:
         builders.make_endpoint_slice(STABLE, ready=2),
         {**builders.make_endpoint_slice(STABLE, ready=2), "addressType": "IPv6"},
     ]
-    assert observe.ready_endpoints(slices, STABLE.name) == 2
+    assert len(endpoints.ready(slices, STABLE.name)) == 2
 
 
 def test_endpoints_of_a_service_beside_the_main_one_do_not_count() -> None:

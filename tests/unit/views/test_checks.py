@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.adapters.gateways import PRESETS
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modeldeployment import GatewayRef
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.analysis.model import Answer, Answered, Failed, Series
@@ -43,6 +43,7 @@ def runtime(*formats: str) -> dict[str, Any]:
     [
         (checks.configured(None, OperatorConfig()), State.SKIPPED, "the defaults are assumed"),
         (checks.configured({}, OperatorConfig()), State.OK, "Gateway gateway/models, preset contour"),
+        (checks.configured({}, OperatorConfig(routing=Routing.SERVICE)), State.OK, "routing by Service, Prometheus"),
         (checks.operator_running([]), State.FAILED, "helm install sluice"),
         (checks.operator_running([deployment(0)]), State.FAILED, "kubectl logs -n sluice-system deployment/sluice"),
         (checks.operator_running([deployment(2)]), State.OK, "2 replicas of sluice-system/sluice ready"),
@@ -64,6 +65,10 @@ def runtime(*formats: str) -> dict[str, Any]:
         ),
         (checks.gateway_sampled(samples(100), PRESETS["contour"], url=INSIDE, now=NOW), State.FAILED, "15m00s old"),
         (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], url=INSIDE, now=NOW), State.OK, "10s old"),
+        (checks.prometheus_answers(Failed("refused"), url=INSIDE), State.FAILED, "9090:9090"),
+        (checks.prometheus_answers(Answered(()), url=INSIDE), State.FAILED, "scrapes nothing"),
+        (checks.prometheus_answers(samples(1), url=INSIDE), State.OK, "scrapes 1 target"),
+        (checks.WITHOUT_GATEWAY, State.OK, "docs/without-a-gateway.md"),
         (checks.scraped_as_said(samples(1), policies(5)), State.SKIPPED, "too few samples"),
         (checks.scraped_as_said(Failed("away"), policies(5)), State.SKIPPED, "too few samples"),
         (checks.scraped_as_said(samples(1, 6, 11), policies(5)), State.OK, "every 5 s"),

@@ -7,9 +7,16 @@ from sluice.adapters.gateways.contour import CONTOUR
 from sluice.adapters.gateways.envoy_gateway import ENVOY_GATEWAY
 from sluice.adapters.gateways.istio import ISTIO
 from sluice.adapters.gateways.nginx_gateway_fabric import NGINX_GATEWAY_FABRIC
+from sluice.adapters.gateways.none import NONE
 from sluice.adapters.gateways.traefik import TRAEFIK
+from sluice.api.config import OperatorConfig, Routing
 from sluice.core.analysis.model import GatewayPreset
 
 PRESETS: Final[Mapping[str, GatewayPreset]] = {
     preset.name: preset for preset in (CONTOUR, ENVOY_GATEWAY, ISTIO, NGINX_GATEWAY_FABRIC, TRAEFIK)
 }
+
+
+def preset_of(config: OperatorConfig) -> GatewayPreset:
+    """What is known of the gateway that the operator is configured for; raises KeyError where nothing is."""
+    return NONE if config.routing is Routing.SERVICE else PRESETS[config.gateway_preset]

@@ -133,6 +133,27 @@ class Autoscaling(ApiModel):
     """The use that is aimed at."""
 
 
+class ConfigMapKey(ApiModel):
+    """One entry of a ConfigMap in the same namespace."""
+
+    config_map: ObjectName
+    """The ConfigMap."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """The entry in its data or binaryData."""
+
+
+class Warmup(ApiModel):
+    """Real requests to each new pod before it is Ready, sent from within the pod."""
+
+    requests: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """How many at least, one after the other."""
+    payload_ref: ConfigMapKey | None = None
+    """The body of the requests; default: zeros in the shape that the model's metadata tell."""
+    maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
+    """How fast the model must have become, by the median of the last half of the requests; until then there are more, and
+    after a minute the pod says so and stays unready."""
+
+
 class GatewayRef(ApiModel):
     """A reference to a Gateway."""
 
@@ -339,6 +360,8 @@ class ModelDeploymentSpec(ApiModel):
     """Devices for every pod."""
     resources: Resources | None = None
     """Compute resources of the model server."""
+    warmup: Warmup | None = None
+    """Requests to each new pod before users' come; default: none."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
     """How long in-flight requests may take to end when a pod goes away."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None

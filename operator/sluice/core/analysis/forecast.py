@@ -47,7 +47,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
     hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.scrape_interval_seconds)
     day = history.day(trial, answers)
-    traffic = max(history.traffic(day), history.traffic(hour), key=lambda seen: seen.seconds)
+    traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
     if traffic.rate == 0:
         return _unknown(trial, "no forecast: the stable version had no request that Prometheus knows of")
     needs = [

@@ -39,13 +39,16 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     away = _unanswered(trial, before, answers)
     if away:
         return _frozen(trial, before, away, None)
+    traffic = ask.traffic_feed(trial)
+    if not traffic:
+        return _frozen(trial, before, report.NOBODY_COUNTS, None)
     samples = _samples(trial, before, answers)
-    newest = samples[ask.REQUESTS].newest
+    newest = samples.get(traffic, _NOTHING).newest
     if (
         newest is None
         or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
     ):
-        return _frozen(trial, before, report.gateway_not_sampled(trial, newest), newest)
+        return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
     after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
@@ -75,7 +78,7 @@ def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
 
 
 def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
-    feed = before.feeds.get(ask.REQUESTS)
+    feed = before.feeds.get(ask.traffic_feed(trial))
     seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
     text = trial.state if trial.state and before.feeds else memory.dump(before)
     frozen = report.judgement(trial, before, text, {})
@@ -103,16 +106,16 @@ def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.
 def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
     ticks, feeds = _consume(trial, before, samples)
-    hour = {feed: (ticks[feed], shown) for feed, shown in samples.items()}
+    hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
     judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
     if trial.baking:  # nothing was compared before: there was no room for both
         judged = {o.name: accumulate.at_bake(o, judged[o.name]) for o in trial.objectives}
     stable_ever = any(
         track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
-        for track in samples[ask.REQUESTS].tracks
+        for track in samples[ask.traffic_feed(trial)].tracks
     )
-    traffic = ticks[ask.REQUESTS]
+    traffic = ticks[ask.traffic_feed(trial)]
     unknown_before = traffic[0].time if stable_ever and traffic else trial.now
     return State(
         since=before.since,
@@ -142,14 +145,15 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         judged[objective.name] = accumulate.observe(
             objective, known, _compared(trial, turned, ticks.get(feed, ())), _phase(trial, objective)
         )
-    new = Tally(_amount(ticks[ask.REQUESTS], columns.CANDIDATE), _amount(ticks[ask.REQUESTS], columns.STABLE))
+    traffic = ticks[ask.traffic_feed(trial)]
+    new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=_last_active(ticks[ask.REQUESTS], turned.active),
+        active=_last_active(traffic, turned.active),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
-        scrapes=turned.scrapes + sum(map(_informative, ticks[ask.REQUESTS])),
+        scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
         objectives=judged,
     )
@@ -183,6 +187,7 @@ def _turned(trial: Trial, before: State) -> State:
         fence=_fence(trial, None if changed else before.fence),
         baking=trial.baking,
         stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
+        outage=trial.now if trial.outage else before.outage,
     )
 
 
@@ -190,12 +195,20 @@ def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple
     """The ticks; without the stable version's counts while it had no pod, and an interval longer.
 
     Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
-    itself still counts.
+    itself still counts, unless nobody had a pod.
     """
+    longer = 2 * trial.scrape_interval_seconds
+    if state.outage is not None:
+        ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
+    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
+        return tuple(map(_without_stable, ticks))
     if state.stable_away is None:
         return tuple(ticks)
-    back = state.stable_away + 2 * trial.scrape_interval_seconds
-    return tuple(tick if tick.time > back else _without_stable(tick) for tick in ticks)
+    return tuple(tick if tick.time > state.stable_away + longer else _without_stable(tick) for tick in ticks)
+
+
+def _no_evidence(tick: series.Tick) -> series.Tick:
+    return dataclasses.replace(tick, evidence=None)
 
 
 def _without_stable(tick: series.Tick) -> series.Tick:
@@ -237,8 +250,8 @@ def _consume(
     return ticks, feeds
 
 
-def _amount(ticks: Sequence[series.Tick], arm: str) -> float:
-    return math.fsum(amount for tick in ticks for (side, _), amount in tick.seen.items() if side == arm)
+def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
+    return math.fsum(ask.traffic(trial, tick.seen, arm) for tick in ticks)
 
 
 def _informative(tick: series.Tick) -> bool:

@@ -20,7 +20,7 @@ class GatewayPreset:
 
     name: str
     requests: str
-    """Counter by response code, answers that the gateway made itself included."""
+    """Counter by response code, answers that the gateway made itself included. Empty: nobody counts on the way."""
     code_label: str
     """The label of `requests` that carries the HTTP code."""
     latency_bucket: str
@@ -95,7 +95,7 @@ class Trial:
     requests."""
     share_checked: bool
     """Whether the requests (with `metric`: the users) must split as `permille` says; False where cookies, headers or
-    mirrors steer them."""
+    mirrors steer them, and where pods make the shares."""
     baking: bool
     scrape_interval_seconds: float
     idle_seconds: float
@@ -121,6 +121,11 @@ class Trial:
     maximum_requests_at_risk: int = 0
     stable_ready: bool = True
     """Whether any pod of the stable version is ready: while none is, everything is better than it."""
+    outage: bool = False
+    """Whether neither version has a ready pod, though both should: then nothing that is counted is evidence."""
+    downtimes: tuple[tuple[float, float], ...] = ()
+    """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
+    counted of it then says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,9 @@ def feed_of(objective: Objective) -> str:
 
 
 def gateway_feeds(trial: Trial) -> tuple[str, ...]:
-    """The feeds that the gateway's series fill."""
+    """The feeds that the gateway's series fill; none where there is no gateway."""
+    if not counted_on_the_way(trial):
+        return ()
     timed = any(o.latency is not None for o in trial.objectives) and not histogram_missing(trial)
     return (REQUESTS, LATENCY) if timed else (REQUESTS,)
 
@@ -81,8 +83,26 @@ def histogram_missing(trial: Trial) -> bool:
 
 
 def feeds(trial: Trial) -> tuple[str, ...]:
-    """What is consumed side by side. The gateway's requests always: they tell whether there is traffic at all."""
+    """What is consumed side by side."""
     return (*gateway_feeds(trial), *(query_feed(o.name) for o in trial.objectives if query_ratio(o) is not None))
+
+
+def traffic_feed(trial: Trial) -> str:
+    """The feed that tells whether there is traffic at all: the gateway's requests, or else the first Query's total.
+
+    Empty where nobody counts requests.
+    """
+    return next(iter(feeds(trial)), "")
+
+
+def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -> float:
+    """An arm's requests among the increments of the traffic feed."""
+    return columns.requests(columns.of_arm(increments, arm), kind=None if counted_on_the_way(trial) else TOTAL)
+
+
+def counted_on_the_way(trial: Trial) -> bool:
+    """Whether a gateway counts every request."""
+    return bool(trial.preset.requests)
 
 
 def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> int:
@@ -113,9 +133,11 @@ def asked(trial: Trial, windows: Mapping[str, int]) -> tuple[Question, ...]:
             windows[source.feed],
         )
         for source in _gateway_sources(trial)
+        if source.feed in windows
     ]
-    freshness = selectors.filled(trial, trial.preset.freshness, tuple(arms.values()))
-    found.append(Question(FRESHNESS, freshness, max(windows[REQUESTS], windows.get(LATENCY, 0))))
+    if counted_on_the_way(trial):
+        freshness = selectors.filled(trial, trial.preset.freshness, tuple(arms.values()))
+        found.append(Question(FRESHNESS, freshness, max(windows[REQUESTS], windows.get(LATENCY, 0))))
     for objective in trial.objectives:
         ratio = query_ratio(objective)
         if ratio is not None:
@@ -172,7 +194,8 @@ def query_selector(trial: Trial, ratio: FailureRatio, arm: str, column: str) -> 
 
 def grpc_unseen(trial: Trial) -> bool:
     """Whether the server speaks gRPC, which this gateway counts in no series that we know."""
-    return trial.candidate.grpc_port is not None and trial.preset.grpc_requests is None
+    unseen = trial.candidate.grpc_port is not None and trial.preset.grpc_requests is None
+    return unseen and counted_on_the_way(trial)
 
 
 def target(labels: Mapping[str, str]) -> str:

@@ -27,7 +27,8 @@ __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
 _FILE: Final = "file"
-_NO_GATEWAY: Final = GatewayPreset("recorded", "", "", "", 1.0, "", 0.0)
+_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", 0.0)
+"""The file stands for the gateway: its lines are all requests."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -252,7 +253,7 @@ def _trial(policy: RolloutPolicySpec, course: _Course, time: float) -> Trial:
         initial_dispersion=policy.initial_dispersion,
         route_generation=0,
         route_programmed=True,
-        preset=_NO_GATEWAY,
+        preset=_RECORDED,
         state=None,
     )
 

@@ -18,6 +18,10 @@ from sluice.stats import combine, intervals, planning
 IDLE_SECONDS_WITHOUT_TRAFFIC: Final = 60.0
 """Where the stable version never had a request, so little of silence is enough."""
 SHORTEST_LOOK_SECONDS: Final = 0.5
+NOBODY_COUNTS: Final = (
+    "without a gateway nobody counts requests on the way, and no objective has source Query; judge the model server's own "
+    "counters by one that has, or promote by hand"
+)
 _Number = TypeVar("_Number", int, float)
 
 
@@ -46,7 +50,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
     silent = waiting if not trial.baking else [finding for finding in findings if finding.message]
     needed = [finding.requests_needed for finding in waiting]
     etas = [finding.eta_seconds for finding in waiting]
-    feed = state.feeds.get(ask.REQUESTS)
+    feed = state.feeds.get(ask.traffic_feed(trial))
     return Judgement(
         state=text,
         objectives=tuple(_status(trial, finding, guards=len(guards)) for finding in findings),
@@ -87,8 +91,11 @@ def grpc_not_counted(trial: Trial) -> str:
     )
 
 
-def gateway_not_sampled(trial: Trial, newest: float | None) -> str:
+def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: float | None) -> str:
     """Why nothing can be seen although Prometheus answers, and what to do."""
+    if not ask.counted_on_the_way(trial):
+        objective = next(o for o in trial.objectives if ask.query_ratio(o) is not None)
+        return f"{objective.name}: {note(trial, objective, samples)}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
     if newest is None:
         return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
@@ -100,6 +107,8 @@ def gateway_not_sampled(trial: Trial, newest: float | None) -> str:
 
 def note(trial: Trial, objective: Objective, samples: Mapping[str, series.Samples]) -> str:
     """What keeps an objective from being seen, and what to do; empty if nothing does."""
+    if not ask.counted_on_the_way(trial) and ask.query_ratio(objective) is None:
+        return "there is no gateway that counts; judge the model server's own counters by source Query"
     if objective.latency is not None and ask.histogram_missing(trial):
         return (
             f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own by source Query, "
@@ -255,9 +264,12 @@ def _decisive(findings: tuple[_Finding, ...], rollback_log: float, threshold: fl
         return ""
     most = max(findings, key=lambda finding: finding.evidence.log_total)
     seen = most.state.total
+    requests, events = seen.stable_requests, seen.stable_events
+    if most.state.bake_limit is not None:
+        requests, events = accumulate.shown_by_stable(most.state)
     return (
         f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, _event(most))}, "
-        f"stable {_of(seen.stable_events, seen.stable_requests, '')}; "
+        f"stable {_of(events, requests, '')}; "
         f"evidence 10^{words.log10_text(rollback_log)} against 10^{words.log10_text(threshold)}"
     )
 
@@ -281,7 +293,7 @@ def _bake_log(findings: tuple[_Finding, ...]) -> float:
 
 
 def _idle(trial: Trial, state: State, feed: series.Feed | None) -> bool:
-    if feed is None or not feed.pace or state.active is None:
+    if feed is None or not feed.pace or state.active is None or not ask.counted_on_the_way(trial):
         return False
     enough = trial.idle_seconds if state.stable_ever else min(trial.idle_seconds, IDLE_SECONDS_WITHOUT_TRAFFIC)
     return feed.tick - state.active >= enough

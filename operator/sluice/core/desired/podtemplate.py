@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
 from sluice.core.desired import placeholders
 
@@ -24,6 +24,12 @@ EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
+WARM_UP: Final = "warm-up"
+WARM_UP_PORT: Final = 18_099
+"""Where the kubelet asks the warm-up container whether the server is warm."""
+WARMED_PROTOCOLS: Final = (Protocol.V2,)
+"""The protocols in which the warm-up container can send requests."""
+PAYLOAD_PATH: Final = "/payload"
 SECRET_KEYS: Final = (
     # (variable and key of the Secret, whether it may be missing)
     ("AWS_ACCESS_KEY_ID", False),
@@ -56,13 +62,24 @@ class UnknownProfile(ValueError):
         )
 
 
+class WarmupNotPossible(ValueError):
+    """A ModelDeployment asks for a warm-up in protocols that have none."""
+
+    def __init__(self, runtime: ServingRuntime) -> None:
+        speaks = ", ".join(runtime.spec.protocols)
+        super().__init__(
+            f"spec.warmup: ServingRuntime {runtime.metadata.name!r} speaks {speaks}; warm-up requests can be sent in "
+            f"{', '.join(WARMED_PROTOCOLS)}; remove spec.warmup, or use another runtime"
+        )
+
+
 def render_template(
     deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, revision: str = UNNAMED
 ) -> dict[str, Any]:
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
-    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist, and
-    `UnknownProfile`.
+    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
+    `UnknownProfile` and `WarmupNotPossible`.
     """
     accelerator = _accelerator(deployment.spec, config)
     labels = naming.owned_labels(deployment.metadata.name, revision)
@@ -73,8 +90,11 @@ def render_template(
         },
         "spec": {
             "initContainers": [_downloader(deployment, runtime.spec, config)],
-            "containers": _servers(deployment, runtime.spec, revision, accelerator),
-            "volumes": [dict(volume) for volume in VOLUMES],
+            "containers": [
+                *(servers := _servers(deployment, runtime.spec, revision, accelerator)),
+                *_warm_up(deployment, runtime, config, servers[0]),
+            ],
+            "volumes": [*(dict(volume) for volume in VOLUMES), *_payload_volume(deployment.spec)],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
             "securityContext": {
                 "runAsNonRoot": True,
@@ -146,6 +166,59 @@ def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config
         "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _warm_up(
+    deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, server: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The container that sends the first requests, and is ready when they are answered fast enough.
+
+    A pod is Ready only when all of its containers are. The last one, since the first is the server.
+    """
+    wishes = deployment.spec.warmup
+    if wishes is None:
+        return []
+    protocol = next((known for known in runtime.spec.protocols if known in WARMED_PROTOCOLS), None)
+    if protocol is None:
+        raise WarmupNotPossible(runtime)
+    arguments = {
+        "--protocol": protocol.value,
+        "--port": str(runtime.spec.port),
+        "--model": served_name(deployment),
+        "--ready-path": str(server.get("readinessProbe", {}).get("httpGet", {}).get("path", "")),
+        "--ready-port": str(WARM_UP_PORT),
+        "--requests": str(wishes.requests),
+    }
+    if wishes.maximum_latency_millis is not None:
+        arguments["--maximum-latency-millis"] = str(wishes.maximum_latency_millis)
+    if wishes.payload_ref is not None:
+        arguments["--payload"] = f"{PAYLOAD_PATH}/{wishes.payload_ref.key}"
+    initializer = config.storage_initializer
+    return [
+        {
+            "name": WARM_UP,
+            "image": initializer.image,
+            "imagePullPolicy": initializer.image_pull_policy,
+            "command": ["python3", "-m", "sluice_warmup"],
+            "args": [_literal(part) for pair in arguments.items() for part in pair],
+            "readinessProbe": {"httpGet": {"path": "/", "port": WARM_UP_PORT}, "periodSeconds": 1},
+            "resources": {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}},
+            "volumeMounts": [
+                {"name": volume["name"], "mountPath": PAYLOAD_PATH, "readOnly": True}
+                for volume in _payload_volume(deployment.spec)
+            ],
+            "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
+    ]
+
+
+def _payload_volume(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
+    """Optional, so that a ConfigMap that is missing is told by the warm-up instead of by a pod that hangs."""
+    ref = spec.warmup.payload_ref if spec.warmup is not None else None
+    if ref is None:
+        return []
+    return [{"name": "payload", "configMap": {"name": ref.config_map, "optional": True}}]
 
 
 def _restricted() -> dict[str, Any]:

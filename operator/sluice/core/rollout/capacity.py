@@ -50,14 +50,21 @@ class Capacity:
         return self.arms.get(candidate, self.candidate_replicas)
 
 
-def pods_for(permille: int, replicas: int) -> int:
-    """Ready pods that a candidate needs before it may have this share: ⌈share·replicas⌉, at least one."""
+def pods_for(permille: int, replicas: int, *, by_service: bool = False) -> int:
+    """Ready pods that a candidate needs before it may have this share: ⌈share·replicas⌉, at least one.
+
+    by_service: pods are what makes the share. Beside all of stable, share/(1-share)·replicas, rounded, give it; never
+    more than replicas, which is a half.
+    """
+    if by_service and permille < steps.WHOLE:
+        beside = (2 * permille * replicas + steps.WHOLE - permille) // (2 * (steps.WHOLE - permille))
+        return min(replicas, max(1, beside))
     return max(1, -(-permille * replicas // steps.WHOLE))
 
 
-def permille_for(pods: int, replicas: int) -> int:
-    """The largest share that so many ready pods may have: ⌊pods/replicas⌋ in permille."""
-    return min(steps.WHOLE, pods * steps.WHOLE // replicas)
+def permille_for(pods: int, replicas: int, *, by_service: bool = False) -> int:
+    """The largest share that so many ready pods may have: ⌊pods/replicas⌋ in permille. by_service: that they have."""
+    return min(steps.WHOLE, pods * steps.WHOLE // (replicas + (pods if by_service else 0)))
 
 
 def pods_left(permille: int, replicas: int) -> int:
@@ -118,6 +125,8 @@ def plan(situation: Situation, devices: Devices | None) -> Capacity:
         return _arms_beside(scene, active)
     if active.spec.capacity is CapacityMode.SURGE or (scene.unlimited and not _shrinks(active)):
         return Capacity(scene.replicas, scene.ahead, "", CapacityMode.SURGE)
+    if situation.snapshot.by_service:
+        return _beside(scene, situation.stable)
     return _limited(scene, situation.stable)
 
 
@@ -138,12 +147,16 @@ class _Scene:
     @property
     def due(self) -> int:
         """Candidate pods for the step that is decided on."""
-        return pods_for(_due(self.active).load_permille, self.replicas)
+        by_service = self.situation.snapshot.by_service
+        return pods_for(_due(self.active).load_permille, self.replicas, by_service=by_service)
 
     @property
     def ahead(self) -> int:
-        """Candidate pods for the step after it as well, so that an advance need not wait for pods."""
-        return _ahead(self.active, self.replicas)
+        """Candidate pods for the step after it as well, so that an advance need not wait for pods.
+
+        Not where more pods are a larger share.
+        """
+        return _ahead(self.active, self.replicas, by_service=self.situation.snapshot.by_service)
 
     @property
     def exposed(self) -> int:
@@ -361,6 +374,15 @@ def _leaving(situation: Situation) -> int:
     return sum(existing(r) for r in situation.snapshot.revisions if r.name not in staying)
 
 
+def crowded(situation: Situation) -> str:
+    """Why a Service cannot share requests between two versions yet, or empty: it cannot leave out the pods of a third."""
+    staying = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
+    others = [r.name for r in situation.snapshot.revisions if r.name not in staying and existing(r) > 0]
+    if not situation.snapshot.by_service or not others:
+        return ""
+    return f"the pods of {', '.join(others)} must end first: a Service cannot leave them out"
+
+
 def _candidates(situation: Situation) -> tuple[Revision, ...]:
     stable = situation.stable.name if situation.stable is not None else None
     return tuple(revision for revision in situation.candidates if revision.name != stable)
@@ -372,7 +394,11 @@ def _complete(situation: Situation, active: ModelRollout) -> bool:
     weights = rules.shares if rules is not None and testing(active) else {}
     return all(
         revision.ready_endpoints
-        >= (pods_for(weights[revision.name], replicas) if weights else _ahead(active, replicas))
+        >= (
+            pods_for(weights[revision.name], replicas)
+            if weights
+            else _ahead(active, replicas, by_service=situation.snapshot.by_service)
+        )
         for revision in _candidates(situation)
     )
 
@@ -383,9 +409,11 @@ def _due(active: ModelRollout) -> steps.Step:
     return every[min(active.status.step or active.spec.start_step, len(every)) - 1]
 
 
-def _ahead(active: ModelRollout, replicas: int) -> int:
+def _ahead(active: ModelRollout, replicas: int, *, by_service: bool) -> int:
     if active.spec.source is None:
         return replicas
+    if by_service:
+        return pods_for(_due(active).load_permille, replicas, by_service=True)
     following = _due(active) if active.status.step == 0 else steps.upcoming(active)
     load = max(_due(active).load_permille, following.load_permille, active.status.permille)
     return pods_for(load, replicas)

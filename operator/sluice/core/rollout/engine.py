@@ -101,8 +101,9 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
     if ready:
         update["ready_time"] = status.ready_time or now
         update["unready_since"] = None
-    elif status.ready_time is not None or moment.stable_is_down:
-        update["unready_since"] = status.unready_since or now
+    else:
+        awaited = (status.ready_time is not None or moment.stable_is_down) and not gates.outage(moment.stable)
+        update["unready_since"] = (status.unready_since or now) if awaited else None
     blind = moment.judgement is not None and bool(moment.judgement.blind)
     if blind:
         update["blind_since"] = status.blind_since or now
@@ -225,8 +226,9 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
         update |= {"step": index, "idle_advance": status.idle_advance or decision.reason == "Idle"}
     if index > 0 and not held and _takes_effect(status, moment.step_at(index), moment):
         update |= _entered(status, moment.step_at(index), moment)
-    elif index > 0 and not held and moment.capacity.ramps:
-        ready = capacity.permille_for(moment.candidate.ready_endpoints, moment.replicas)
+    elif index > 0 and not held and moment.ramps:
+        pods = moment.candidate.ready_endpoints
+        ready = capacity.permille_for(pods, moment.replicas, by_service=moment.by_service)
         update |= exposed(max(status.permille, min(ready, moment.step_at(index).permille)))
     return status.model_copy(update=update)
 

@@ -18,7 +18,7 @@ from sluice.core.rollout.steps import Step
 from sluice.core.snapshot import Paths, Revision, Route
 
 FUSE_SECONDS: Final = 60.0
-"""A candidate that was ready and has had no ready pod for this long is taken out."""
+"""A candidate that was ready and has had no ready pod for this long, while stable has one, is taken out."""
 FUSE_RESTARTS: Final = 3
 """So is one whose server restarted this often."""
 MINIMUM_SCRAPES: Final = 2
@@ -50,6 +50,8 @@ class Moment:
     """None before the first step, and where nothing is compared."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
+    by_service: bool = False
+    """Whether pods are what makes the shares."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -86,15 +88,22 @@ class Moment:
 
     def pods_needed(self, step: Step) -> int:
         """Ready endpoints for what the step exposes; a single one is better than none at all."""
-        return 1 if self.nothing_serves else capacity.pods_for(step.load_permille, self.replicas)
+        if self.nothing_serves:
+            return 1
+        return capacity.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
 
     def ready_for(self, step: Step) -> bool:
         """Whether enough endpoints are ready for what the step exposes."""
         return self.candidate.ready_endpoints >= self.pods_needed(step)
 
     def may_enter(self, step: Step) -> bool:
-        """Whether its pods are ready; while stable gives one pod after the other, its weight follows those that are."""
-        return self.ready_for(step) or (self.capacity.ramps and self.candidate.ready_endpoints > 0)
+        """Whether its pods are ready, or it is entered before and the weight follows those that are."""
+        return self.ready_for(step) or (self.ramps and self.candidate.ready_endpoints > 0)
+
+    @property
+    def ramps(self) -> bool:
+        """Whether the weight grows with the pods: while stable gives one after the other, and where they make the share."""
+        return self.capacity.ramps or self.by_service
 
     def step_at(self, index: int) -> Step:
         """The step of a number, counted from 1."""
@@ -126,6 +135,16 @@ class Decision:
 
 
 Gate: TypeAlias = Callable[[Moment], Decision | None]
+
+
+def outage(stable: Revision | None) -> bool:
+    """Whether the stable version has no ready pod although it should have.
+
+    Whatever took both versions down (a lost node, a network, a volume) says nothing about the new one, and to go back
+    would help nobody: the fuse's clock begins when stable is back. Where stable was taken down to make room there is
+    nothing to be compared with, and the clock runs. Restarts count in any case: they are the candidate's own.
+    """
+    return stable is not None and stable.replicas > 0 and stable.ready_endpoints == 0
 
 
 def abort_requested(moment: Moment) -> Decision | None:

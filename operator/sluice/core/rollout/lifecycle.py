@@ -24,7 +24,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.desired import common
-from sluice.core.rollout import bluegreen, canary, capacity, engine, freeze, recreate, shadow, steps
+from sluice.core.rollout import bluegreen, canary, capacity, engine, freeze, recreate, shadow, sharing, steps
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation import Blocked, Situation, promoted_revision, testing, wanted_arms
 from sluice.core.snapshot import Revision
@@ -327,8 +327,12 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     if attempt.arms and blocked is not None:
         return blocked
     settings = wishes.shadow
+    compared = situation.stable is not None and attempt.analysed
+    needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
+    if needs_gateway:
+        return Blocked("GatewayNeeded", needs_gateway)
     refused = shadow.mirror_refused(settings, snapshot.preset) if settings is not None else ""
-    if refused and situation.stable is not None and attempt.analysed:
+    if refused and compared:
         return Blocked("MirrorNotSupported", refused)
     requested = situation.requested
     ends: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import naming, observe
+from sluice.core import endpoints, naming
 from sluice.core.desired.common import HEADER, MIRROR, PREVIEW
 from sluice.core.rollout import steps
 from sluice.core.rollout.steps import WHOLE
@@ -68,7 +68,7 @@ def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
 def _answers(situation: Situation, revision: Revision, suffix: str) -> bool:
     """Whether the Service has endpoints of its own already: pods that are still warm are ready before it is."""
     service = naming.service_name(revision.name, suffix)
-    return observe.ready_endpoints(situation.snapshot.objects.values(), service) > 0
+    return bool(endpoints.ready(situation.snapshot.objects.values(), service))
 
 
 def _only(revision: Revision, weights: tuple[tuple[str, int], ...]) -> bool:

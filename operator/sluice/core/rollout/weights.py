@@ -45,7 +45,14 @@ class Target:
     """The gateway must settle in this state before the wanted one."""
 
 
-def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset[str], positional: bool) -> Target:
+def target(
+    *,
+    route: Route | None,
+    shares: Mapping[str, int],
+    leaving: frozenset[str],
+    positional: bool,
+    swaps_at_once: bool = False,
+) -> Target:
     """The weights to write, given the route as it is.
 
     Args:
@@ -53,6 +60,7 @@ def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset
         shares: wanted permille by revision, summing to WHOLE; the stable version first.
         leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
         positional: whether backends keep their positions.
+        swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
     """
     observed = route.weights if route is not None else ()
     before = added(observed)
@@ -66,7 +74,7 @@ def target(*, route: Route | None, shares: Mapping[str, int], leaving: frozenset
     goal = _among_known(kept, shares, serving[0])
     moved = _placed(kept, goal)
     if moved != observed:
-        between = _between(before, goal, positional=positional)
+        between = None if swaps_at_once else _between(before, goal, positional=positional)
         return Target(moved, False) if between is None else Target(_placed(kept, between), intermediate=True)
     arriving = [name for name in shares if name not in before]
     if arriving:

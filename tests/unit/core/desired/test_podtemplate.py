@@ -271,3 +271,54 @@ def test_an_unknown_profile_is_refused_with_those_that_there_are(profiles: list[
     assert str(refused.value).startswith(
         f"spec.accelerator.profile: there is no accelerator profile 'tpu'; available: {known}; "
     )
+
+
+def warm_up(**wishes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pod, and its last container."""
+    runtime = builders.make_runtime(
+        containers=[
+            {"name": "triton", "image": "t", "readinessProbe": {"httpGet": {"path": "/v2/{{model.name}}", "port": 1}}}
+        ]
+    )
+    pod: dict[str, Any] = render(runtime, spec={"warmup": wishes})["spec"]
+    return pod, pod["containers"][-1]
+
+
+def test_no_warm_up_unless_it_is_asked_for() -> None:
+    assert [container["name"] for container in render()["spec"]["containers"]] == ["triton"]
+
+
+def test_the_warm_up_stands_beside_the_server_and_its_readiness_is_the_pods() -> None:
+    pod, container = warm_up(requests=50, maximumLatencyMillis=200)
+    assert [each["name"] for each in pod["containers"]] == ["triton", "warm-up"], "the server stays the first"
+    assert container["image"] == builders.CONFIG.storage_initializer.image
+    assert container["args"] == [
+        "--protocol", "V2",
+        "--port", "8000",
+        "--model", "digits",
+        "--ready-path", "/v2/digits",
+        "--ready-port", "18099",
+        "--requests", "50",
+        "--maximum-latency-millis", "200",
+    ]  # fmt: skip
+    assert container["readinessProbe"]["httpGet"]["port"] == 18099
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
+    pod, container = warm_up(payloadRef={"configMap": "digits-payload", "key": "infer.json"})
+    assert {"name": "payload", "configMap": {"name": "digits-payload", "optional": True}} in pod["volumes"]
+    assert container["volumeMounts"] == [{"name": "payload", "mountPath": "/payload", "readOnly": True}]
+    assert container["args"][-2:] == ["--payload", "/payload/infer.json"]
+
+
+def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
+    with pytest.raises(
+        podtemplate.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"
+    ):
+        render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})

@@ -31,6 +31,21 @@ def test_a_share_by_ready_pods_needs_no_more_pods_than_these(pods: int, replicas
     assert capacity.pods_for(share, replicas) <= max(1, min(pods, replicas))
 
 
+@pytest.mark.parametrize(
+    ("permille", "replicas", "pods"),
+    [(50, 1, 1), (50, 20, 1), (200, 4, 1), (250, 20, 7), (333, 2, 1), (500, 4, 4), (900, 4, 4), (1000, 4, 4)],
+)
+def test_pods_that_make_a_share_behind_one_service(permille: int, replicas: int, pods: int) -> None:
+    assert capacity.pods_for(permille, replicas, by_service=True) == pods
+
+
+@given(st.integers(1, 499), st.integers(1, 1000))
+def test_no_other_number_of_pods_is_nearer_to_the_share(permille: int, replicas: int) -> None:
+    pods = capacity.pods_for(permille, replicas, by_service=True)
+    wanted = permille * replicas / (1000 - permille)
+    assert abs(pods - wanted) <= 0.5 or (pods == 1 and wanted < 1)
+
+
 @given(st.integers(1, 1000), st.data())
 def test_the_share_of_whole_pods_frees_as_many_of_stable(replicas: int, data: st.DataObject) -> None:
     pods = data.draw(st.integers(0, replicas - 1))

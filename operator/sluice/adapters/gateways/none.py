@@ -1,0 +1,17 @@
+"""No gateway at all (`routing: Service`): nobody on the way counts requests."""
+
+from typing import Final
+
+from sluice.core.analysis.model import GatewayPreset
+
+NONE: Final = GatewayPreset(
+    name="none",
+    requests="",
+    code_label="",
+    latency_bucket="",
+    latency_unit_millis=1.0,
+    freshness="",
+    # kube-proxy follows a change of the EndpointSlices within a second.
+    settle_seconds=1.0,
+    request_mirror=False,
+)
