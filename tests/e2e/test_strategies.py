@@ -101,12 +101,12 @@ def exposures(status: Object) -> list[str | int]:
 
 
 def answering(target: Target, count: int = 1, **headers: str) -> set[str]:
-    """Who answers so many predictions: revisions, or the HTTP status of an answer that none gave."""
+    """Who answers so many predictions: revisions, or the HTTP status of a failure: the gateway signs its own 503, too."""
     _, held_out = digits.split()
     body = digits.infer_bodies(held_out)[0]
     with httpx.Client(headers={"Host": target.host, **headers}, timeout=10) as client:
         answers = [client.post(target.infer_url, content=body) for _ in range(count)]
-    return {str(answer.headers.get(REVISION_HEADER, answer.status_code)) for answer in answers}
+    return {answer.headers[REVISION_HEADER] if answer.is_success else str(answer.status_code) for answer in answers}
 
 
 def answers_alone(traffic: LoadClient, revision: str) -> None:
