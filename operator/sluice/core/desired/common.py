@@ -1,4 +1,4 @@
-"""What all children have in common: names, labels and the owner, so that garbage collection finds them."""
+"""What children have in common: names, labels, the owner (so that garbage collection finds them), and what pods keep to."""
 
 from typing import Any, Final
 
@@ -37,3 +37,13 @@ def child_metadata(deployment: ModelDeployment, name: str, revision: str | None 
         "labels": naming.owned_labels(deployment.metadata.name, revision),
         "ownerReferences": [owner_reference(deployment)],
     }
+
+
+def served_name(deployment: ModelDeployment) -> str:
+    """The name under which the server offers the model."""
+    return deployment.spec.model.name or deployment.metadata.name
+
+
+def restricted() -> dict[str, Any]:
+    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

@@ -12,7 +12,7 @@ from sluice.api.config import AcceleratorProfile, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
-from sluice.core.desired import placeholders
+from sluice.core.desired import common, downloader, placeholders
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -23,14 +23,6 @@ USER_ID: Final = 65532
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
-STORAGE_INITIALIZER: Final = "storage-initializer"
-SECRET_KEYS: Final = (
-    # (variable and key of the Secret, whether it may be missing)
-    ("AWS_ACCESS_KEY_ID", False),
-    ("AWS_SECRET_ACCESS_KEY", False),
-    ("AWS_ENDPOINT_URL", True),
-    ("AWS_DEFAULT_REGION", True),
-)
 VOLUMES: Final = (
     {"name": "models", "emptyDir": {}},
     {"name": "tmp", "emptyDir": {}},
@@ -72,7 +64,7 @@ def render_template(
             "annotations": _annotations(deployment.spec, runtime.spec),
         },
         "spec": {
-            "initContainers": [_downloader(deployment, runtime.spec, config)],
+            "initContainers": [downloader.container(deployment, runtime.spec, config)],
             "containers": _servers(deployment, runtime.spec, revision, accelerator),
             "volumes": [dict(volume) for volume in VOLUMES],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
@@ -89,11 +81,6 @@ def render_template(
             **_placement(deployment.spec, accelerator),
         },
     }
-
-
-def served_name(deployment: ModelDeployment) -> str:
-    """The name under which the server offers the model."""
-    return deployment.spec.model.name or deployment.metadata.name
 
 
 def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
@@ -124,60 +111,12 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
     return {**scrape, **(spec.pod_annotations or {})}
 
 
-def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
-    arguments = {
-        "--uri": deployment.spec.model.uri,
-        "--layout": runtime.model_layout.value,
-        "--model-name": served_name(deployment),
-        "--destination": naming.MODEL_PATH,
-    }
-    initializer = config.storage_initializer
-    return {
-        "name": STORAGE_INITIALIZER,
-        "image": initializer.image,
-        "imagePullPolicy": initializer.image_pull_policy,
-        "args": [_literal(part) for pair in arguments.items() for part in pair],
-        "env": _credentials(deployment.spec),
-        "resources": initializer.resources.to_wire(),
-        "volumeMounts": [
-            {"name": "models", "mountPath": naming.MODEL_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
-        "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-
-
-def _restricted() -> dict[str, Any]:
-    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
-    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
-
-def _literal(argument: str) -> str:
-    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
-    return argument.replace("$", "$$")
-
-
-def _credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
-    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
-    if spec.model.credentials_secret_ref is None:
-        return []
-    secret = spec.model.credentials_secret_ref.name
-    return [
-        {
-            "name": key,
-            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
-        }
-        for key, optional in SECRET_KEYS
-    ]
-
-
 def _servers(
     deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str, accelerator: AcceleratorProfile | None
 ) -> list[dict[str, Any]]:
     wanted = deployment.spec.accelerator
     values = {
-        "model.name": served_name(deployment),
+        "model.name": common.served_name(deployment),
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
@@ -207,7 +146,7 @@ def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict
     hardened = {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
-        "securityContext": {**_restricted(), **container.get("securityContext", {})},
+        "securityContext": {**common.restricted(), **container.get("securityContext", {})},
         "volumeMounts": [
             *container.get("volumeMounts", ()),
             *(dict(mount) for mount in SERVER_MOUNTS if mount["mountPath"] not in own_paths),

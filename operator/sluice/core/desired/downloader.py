@@ -1,0 +1,61 @@
+"""The init container that fetches the model and lays it out for its server."""
+
+from typing import Any, Final
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1 import sources
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
+from sluice.core import naming
+from sluice.core.desired import common
+
+STORAGE_INITIALIZER: Final = "storage-initializer"
+
+
+def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    model, initializer = deployment.spec.model, config.storage_initializer
+    return {
+        "name": STORAGE_INITIALIZER,
+        "image": initializer.image,
+        "imagePullPolicy": initializer.image_pull_policy,
+        "args": [_literal(argument) for argument in _arguments(deployment, runtime)],
+        "env": _credentials(model),
+        "resources": initializer.resources.to_wire(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": naming.MODEL_PATH},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
+    model = deployment.spec.model
+    arguments = {
+        "--uri": model.uri,
+        "--layout": runtime.model_layout.value,
+        "--model-name": common.served_name(deployment),
+        "--destination": naming.MODEL_PATH,
+        **({"--sha256": model.sha256} if model.sha256 else {}),
+    }
+    return [part for pair in arguments.items() for part in pair]
+
+
+def _literal(argument: str) -> str:
+    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
+    return argument.replace("$", "$$")
+
+
+def _credentials(model: ModelSpec) -> list[dict[str, Any]]:
+    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
+    if model.credentials_secret_ref is None:
+        return []
+    secret = model.credentials_secret_ref.name
+    return [
+        {
+            "name": key,
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
+        }
+        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri), ())
+    ]
