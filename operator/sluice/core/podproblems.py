@@ -34,6 +34,7 @@ LOADING_REMEDIES: Final = {  # by what the server's termination message begins w
     "ModelNotLoadable": "check that the file at spec.model.uri is whole, and what spec.model.format says",
 }
 SCHEDULING_REMEDIES: Final = (
+    ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
     ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         layout=layout.Layout(options.layout),
         model_name=options.model_name,
         destination=options.destination,
+        mount=options.mount,
     )
     try:
         deliver(order)
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--destination", type=Path, default=Path("/models"), help="an empty volume; what is in it is deleted"
     )
+    parser.add_argument("--mount", type=Path, default=Path("/mnt/model"), help="where a claim is mounted, for pvc://")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

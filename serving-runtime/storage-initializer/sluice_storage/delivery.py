@@ -8,11 +8,12 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, checksum, failures, layout, sources
+from sluice_storage import archive, checksum, failures, layout, mounted, sources
 from sluice_storage.console import megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source, Version
@@ -31,10 +32,30 @@ class Order:
     layout: layout.Layout
     model_name: str
     destination: Path
+    mount: Path
 
 
 def deliver(order: Order) -> None:
     """Fetches the model and lays its files out in the destination, where nothing else is left."""
+    if sources.mounted(order.uri):
+        _link(order)
+    else:
+        _download(order)
+    say(f"laid out as {order.layout.value} in {order.destination}")
+
+
+def _link(order: Order) -> None:
+    say(f"linking {order.uri}")
+    folder, files = mounted.folder_of(order.uri, order.mount)
+    if order.sha256:
+        checksum.verify([folder / file for file in files], order.sha256, order.uri)
+    order.destination.mkdir(parents=True, exist_ok=True)
+    for entry in order.destination.iterdir():
+        _remove(entry)
+    _carry_out(layout.arranged(files, order.layout, order.model_name), folder, order.destination, os.symlink)
+
+
+def _download(order: Order) -> None:
     began = time.monotonic()
     source = sources.named(order.uri)
     if order.sha256 and sources.unpacks(order.uri):
@@ -50,10 +71,9 @@ def deliver(order: Order) -> None:
     files = _files(staging)
     size = sum((staging / file).stat().st_size for file in files)
     say(f"fetched {len(files)} files, {megabytes(size)}, in {time.monotonic() - began:.1f} s")
-    _carry_out(layout.arranged(files, order.layout, order.model_name), staging, order.destination)
+    _carry_out(layout.arranged(files, order.layout, order.model_name), staging, order.destination, os.rename)
     _remove(staging)
     _remove(order.destination / STAGED_VERSION)
-    say(f"laid out as {order.layout.value} in {order.destination}")
 
 
 def _staging(order: Order, source: Source, version: Version) -> Path:
@@ -108,9 +128,11 @@ def _free(folder: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def _carry_out(arrangement: layout.Arrangement, staging: Path, destination: Path) -> None:
+def _carry_out(
+    arrangement: layout.Arrangement, folder: Path, destination: Path, place: Callable[[Path, Path], None]
+) -> None:
     for source, target in arrangement.moves:
-        (staging / source).rename(_prepared(destination / target))
+        place(folder / source, _prepared(destination / target))
         say(f"  {target}")
     for target, text in arrangement.texts:
         _prepared(destination / target).write_text(text)

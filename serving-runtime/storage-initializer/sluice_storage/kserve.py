@@ -60,8 +60,14 @@ class S3:
 
     def _listed(self) -> list[dict[str, Any]]:
         import boto3
+        from botocore.config import Config
 
-        pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._path)
+        patience = Config(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3})
+        pages = (
+            boto3.client("s3", config=patience)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=self._bucket, Prefix=self._path)
+        )
         return [entry for page in pages for entry in page.get("Contents", ())]
 
     def _explained(self, error: Exception) -> DownloadError:

@@ -10,6 +10,7 @@ FORMS: Final = {
     "s3": "s3://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
 
@@ -25,6 +26,11 @@ def named(uri: str) -> Source:
             raise DownloadError(
                 Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r}: the scheme is not supported; use one of {allowed()}"
             )
+
+
+def mounted(uri: str) -> bool:
+    """Whether the model is mounted, so that there is nothing to fetch."""
+    return uri.startswith("pvc://")
 
 
 def unpacks(uri: str) -> bool:

@@ -30,6 +30,8 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("no file", deployment({"model": {"uri": "https://host/"}}), "spec.model.uri", "does not name a host and a path"),
     ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs into a Secret"),
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
+    ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
+    ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
     ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
@@ -142,6 +144,8 @@ SOURCES = (
     "s3://models/digits/1",
     "https://models.example.com/m.onnx?signature=a%2Fb@c",
     "http://files/m.onnx",
+    "pvc://models",
+    "pvc://models/digits/..1/",
     "http://files.storage.svc:8080/digits/m.tgz",
     "http://files.storage.svc.cluster.local/m.onnx",
 )

@@ -96,6 +96,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         unscheduled("0/1 nodes are available: 1 Insufficient cpu."),
         "Unschedulable", "1 Insufficient cpu; lower spec.resources.requests",
     ),
+    "no claim": (
+        unscheduled('0/1 nodes are available: persistentvolumeclaim "models" not found.'),
+        "Unschedulable", "create the PersistentVolumeClaim",
+    ),
     "taint": (unscheduled("0/1 nodes: 1 node(s) had untolerated taint {gpu: }."), "Unschedulable", "spec.tolerations"),
     "node selector": (
         unscheduled("1 node(s) didn't match Pod's node affinity/selector."), "Unschedulable", "spec.nodeSelector",

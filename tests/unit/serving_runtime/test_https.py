@@ -6,44 +6,17 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sluice_storage import __main__ as program
 from sluice_storage import https, transfer
 
 from tests.unit.serving_runtime import webserver
+from tests.unit.serving_runtime.program import Downloader
 from tests.unit.serving_runtime.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 PATH = "/models/model.onnx"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    message: str
-    files: dict[str, bytes]
-    log: str
-
-
-class Downloader:
-    """Runs the program in this process; the volume stays as an earlier run left it."""
-
-    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.volume = folder / "models"
-        self._termination_log = folder / "termination-log"
-        self._capture = capture
-
-    def run(self, uri: str, *more: str, layout: str = "Plain") -> Outcome:
-        self._termination_log.write_text("")
-        arguments = ["--uri", uri, "--layout", layout, "--model-name", "digits", "--destination", str(self.volume)]
-        status = program.main([*arguments, "--termination-log", str(self._termination_log), *more])
-        found = {str(p.relative_to(self.volume)): p.read_bytes() for p in self.volume.rglob("*") if p.is_file()}
-        shown = {name: body for name, body in found.items() if not name.startswith(".download")}
-        out, _ = self._capture.readouterr()
-        return Outcome(status, self._termination_log.read_text(), shown, out)
 
 
 @pytest.fixture
@@ -53,11 +26,6 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
     with webserver.running() as server:
         server.pages[PATH] = Page(MODEL)
         yield server
-
-
-@pytest.fixture
-def downloader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Downloader:
-    return Downloader(tmp_path, capsys)
 
 
 def test_a_file_is_fetched_and_laid_out(web: WebServer, downloader: Downloader) -> None:

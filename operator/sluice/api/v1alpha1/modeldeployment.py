@@ -42,8 +42,8 @@ class ModelSpec(ApiModel):
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
     uri: Uri
-    """Where the model is: s3://bucket/path to one file or a folder, https://host/path to one file or archive. Changing it
-    is a release."""
+    """Where the model is: s3://bucket/path to one file or a folder, https://host/path to one file or archive,
+    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another one is not served."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None

@@ -10,6 +10,7 @@ FORMS: Final = {
     "s3": "s3://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
 
@@ -36,6 +37,11 @@ Uri = Annotated[
         "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
         "http:// is for Services of the cluster, elsewhere use https://",
     ),
+    _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim"),
+    Cel(
+        "!self.startsWith('pvc://') || !self.matches('/[.][.](/|$)')",
+        message="leads out of the claim; use pvc://claim/path",
+    ),
 ]
 """Where a model is."""
 
@@ -58,3 +64,9 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
 
 def scheme(uri: str) -> str:
     return uri.partition("://")[0]
+
+
+def claim_and_path(uri: str) -> tuple[str, str]:
+    """The PersistentVolumeClaim of a pvc:// URI, and the path in it, empty for all of it."""
+    claim, _, path = uri.removeprefix("pvc://").partition("/")
+    return claim, path.strip("/")

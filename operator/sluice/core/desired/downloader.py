@@ -10,6 +10,7 @@ from sluice.core import naming
 from sluice.core.desired import common
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
+MODEL_VOLUME: Final = "source"
 
 
 def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
@@ -24,10 +25,35 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
+            *_mounted_model(model),
         ],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def volumes(model: ModelSpec) -> list[dict[str, Any]]:
+    """What the pod needs for its model's source, beside the volume that every model lies in."""
+    if sources.scheme(model.uri) != "pvc":
+        return []
+    claim, _ = sources.claim_and_path(model.uri)
+    return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
+    """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
+    mounts = _mounted_model(model)
+    if sources.scheme(model.uri) == "pvc":
+        _, path = sources.claim_and_path(model.uri)
+        return [
+            {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
+            for mount in mounts
+        ]
+    return mounts
+
+
+def _mounted_model(model: ModelSpec) -> list[dict[str, Any]]:
+    return [{"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model)]
 
 
 def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
@@ -37,6 +63,7 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
+        **({"--mount": naming.MOUNT_PATH} if volumes(model) else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
     }
     return [part for pair in arguments.items() for part in pair]

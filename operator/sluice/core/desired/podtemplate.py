@@ -66,7 +66,7 @@ def render_template(
         "spec": {
             "initContainers": [downloader.container(deployment, runtime.spec, config)],
             "containers": _servers(deployment, runtime.spec, revision, accelerator),
-            "volumes": [dict(volume) for volume in VOLUMES],
+            "volumes": [*(dict(volume) for volume in VOLUMES), *downloader.volumes(deployment.spec.model)],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
             "securityContext": {
                 "runAsNonRoot": True,
@@ -122,7 +122,8 @@ def _servers(
         "accelerator.count": str(wanted.count if wanted is not None else 0),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
-    first, *others = [_hardened(container, runtime) for container in containers]
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model)]
+    first, *others = [_hardened(container, runtime, mounts) for container in containers]
     server = _overridden(first, deployment.spec)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
@@ -140,7 +141,9 @@ def _with_devices(resources: Mapping[str, Any], resource: str, count: int) -> di
     }
 
 
-def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict[str, Any]:
+def _hardened(
+    container: Mapping[str, Any], runtime: ServingRuntimeSpec, mounts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """The runtime's container with our defaults; what the runtime says itself wins."""
     own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
     hardened = {
@@ -149,7 +152,7 @@ def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict
         "securityContext": {**common.restricted(), **container.get("securityContext", {})},
         "volumeMounts": [
             *container.get("volumeMounts", ()),
-            *(dict(mount) for mount in SERVER_MOUNTS if mount["mountPath"] not in own_paths),
+            *(dict(mount) for mount in mounts if mount["mountPath"] not in own_paths),
         ],
     }
     if runtime.drain.pre_stop_seconds > 0:

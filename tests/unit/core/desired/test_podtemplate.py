@@ -80,6 +80,17 @@ def test_credentials_are_passed_key_by_key(uri: str) -> None:
     assert all(reference["key"] == name for name, reference in references.items())
 
 
+def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model() -> None:
+    spec = render(uri="pvc://models/digits/1/")["spec"]
+    assert spec["volumes"][-1] == {"name": "source", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
+    whole = {"name": "source", "mountPath": "/mnt/model", "readOnly": True}
+    part = {"name": "source", "mountPath": "/mnt/model/digits/1", "subPath": "digits/1", "readOnly": True}
+    assert spec["initContainers"][0]["volumeMounts"][-1] == whole
+    assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
+    assert spec["containers"][0]["volumeMounts"][-1] == part
+    assert render(uri="pvc://models")["spec"]["containers"][0]["volumeMounts"][-1] == whole
+
+
 def test_the_checksum_reaches_the_downloader() -> None:
     assert downloader(model={"sha256": "0a" * 32})["args"][-2:] == ["--sha256", "0a" * 32]
 
