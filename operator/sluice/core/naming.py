@@ -13,6 +13,8 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ANNOTATION_DRAIN_UNTIL: Final = f"{GROUP}/drain-until"
 REVISION_HEADER: Final = "x-model-revision"
 MODEL_PATH: Final = "/models"
+MOUNT_PATH: Final = "/mnt/model"
+"""Where a model that need not be fetched is mounted, in the downloader and in the server."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from sluice.core import timestamps
-from sluice.core.desired.podtemplate import STORAGE_INITIALIZER, WARM_UP
+from sluice.core.desired.downloader import STORAGE_INITIALIZER
+from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Object, Problem
 
 MODEL_LOAD_SECONDS: Final = 60
@@ -23,14 +24,18 @@ NOT_CREATED: Final = {"CreateContainerConfigError", "CreateContainerError", "Run
 DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     "ObjectNotFound": "check spec.model.uri",
     "AccessDenied": "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
-    "StoreUnreachable": "check AWS_ENDPOINT_URL in the Secret of spec.model.credentialsSecretRef, and the network",
+    "StoreUnreachable": "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the Secret of "
+    "spec.model.credentialsSecretRef, and the network",
     "UnsupportedModel": "check that spec.model.format and the files at spec.model.uri belong together",
     "VolumeTooSmall": "the node needs more ephemeral storage for this model",
+    "ChecksumMismatch": "correct spec.model.sha256, or put the right file at spec.model.uri",
+    "DownloadInterrupted": "it is tried again and continues; check the server and the network",
 }
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
     "ModelNotLoadable": "check that the file at spec.model.uri is whole, and what spec.model.format says",
 }
 SCHEDULING_REMEDIES: Final = (
+    ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
     ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
@@ -134,10 +139,19 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
         if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
             return Problem(
                 "CredentialsNotFound",
-                f"{quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                f"{quoted(message)}; create the Secret with {_required_keys(pod)}, "
                 "or correct spec.model.credentialsSecretRef",
             )
     return None
+
+
+def _required_keys(pod: Object) -> str:
+    """The keys of its Secret that the downloader cannot do without."""
+    containers = pod.get("spec", {}).get("initContainers") or ()
+    references = [
+        (entry.get("valueFrom") or {}).get("secretKeyRef") or {} for one in containers for entry in one.get("env") or ()
+    ]
+    return " and ".join(r["key"] for r in references if r and not r.get("optional")) or "the keys of its source"
 
 
 def container_not_created(pod: Object, _now: float) -> Problem | None:

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Strategy
-from sluice.api.v1alpha1.modeldeployment import SUPPORTED_SCHEMES, Arm, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import Arm, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core import variants
-from sluice.core.desired import placeholders, podtemplate, workload
+from sluice.core.desired import placeholders, podtemplate, warmup, workload
 from sluice.core.snapshot import Revision, Snapshot
 
 DEFAULT_POLICY: Final = "default"
@@ -115,9 +116,8 @@ def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
 
 def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
     """The ModelDeployment as it would be if the arm were its model."""
-    model = deployment.spec.model.model_copy(
-        update={"uri": arm.model.uri, "version": arm.model.version, "variant": None}
-    )
+    changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version, "variant": None}
+    model = deployment.spec.model.model_copy(update=changed)
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 
@@ -173,11 +173,11 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
-    scheme = deployment.spec.model.uri.partition("://")[0]
-    if scheme not in SUPPORTED_SCHEMES:
+    scheme = sources.scheme(deployment.spec.model.uri)
+    if scheme not in sources.SUPPORTED_SCHEMES:
         return Blocked(
             "UnsupportedScheme",
-            f"spec.model.uri: scheme {scheme!r} is not supported; use one of {_names(SUPPORTED_SCHEMES)}",
+            f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
         )
     if made is not None and made.state in variants.NOT_THERE:
         return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
@@ -190,7 +190,7 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
         return Blocked("RuntimeInvalid", str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked("AcceleratorProfileNotFound", str(error))
-    except podtemplate.WarmupNotPossible as error:
+    except warmup.WarmupNotPossible as error:
         return Blocked("WarmUpNotPossible", str(error))
 
 

@@ -25,7 +25,7 @@ def chosen(deployment: ModelDeployment) -> ModelDeployment:
     variant = next((each for each in deployment.spec.variants if each.name == model.variant), None)
     if variant is None:
         return deployment
-    model = model.model_copy(update={"uri": uri_of(model.uri, variant), "variant": None})
+    model = model.model_copy(update={"uri": uri_of(model.uri, variant), "sha256": None, "variant": None})
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 

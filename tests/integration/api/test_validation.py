@@ -29,7 +29,13 @@ def weights(*values: int) -> list[Object]:
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("no model", deployment({"model": None}), "spec.model", "Required value"),
     ("no uri", deployment({"model": {"uri": None}}), "spec.model.uri", "Required value"),
-    ("scheme", deployment({"model": {"uri": "gs://m/1"}}), "spec.model.uri", "scheme is not supported; use s3://bucket/path"),
+    ("scheme", deployment({"model": {"uri": "ftp://m/1"}}), "spec.model.uri", "scheme is not supported; use one of s3://bucket"),
+    ("no file", deployment({"model": {"uri": "https://host/"}}), "spec.model.uri", "does not name a host and a path"),
+    ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs into a Secret"),
+    ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
+    ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
+    ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
+    ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no such variant", deployment({"model": {"variant": "int4"}, "variants": [VARIANT]}), "spec.model.variant", "one of spec.variants"),
@@ -142,12 +148,23 @@ def test_refused_with_field_and_reason(kube: Kube, given: Object, field: str, re
     assert any(where == field and reason in message for where, message in found), found
 
 
+SOURCES = (
+    "s3://models/digits/1",
+    "https://models.example.com/m.onnx?signature=a%2Fb@c",
+    "http://files/m.onnx",
+    "pvc://models",
+    "pvc://models/digits/..1/",
+    "http://files.storage.svc:8080/digits/m.tgz",
+    "http://files.storage.svc.cluster.local/m.onnx",
+)
+
 ACCEPTED: list[tuple[str, Object]] = [
     ("smallest deployment", deployment()),
     ("smallest policy", {**policy(), "spec": {}}),
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),
     ("longest name", deployment(name="x" * 45)),
+    *((uri, deployment({"model": {"uri": uri}})) for uri in SOURCES),
     ("one step", policy({"steps": weights(100)})),
     ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
     ("query", query()),

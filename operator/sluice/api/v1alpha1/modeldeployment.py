@@ -1,26 +1,14 @@
 """ModelDeployment: which model version should serve."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Quantity, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
-
-SUPPORTED_SCHEMES: Final = ("s3",)
-
-Uri = Annotated[
-    str,
-    Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
-    Cel("self.startsWith('s3://')", message="scheme is not supported; use s3://bucket/path"),
-    Cel(
-        "!self.startsWith('s3://') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]')",
-        message="does not name a bucket and a path; use s3://bucket/path",
-    ),
-]
-"""Where a model is."""
+from sluice.api.v1alpha1.sources import Sha256, Uri
 
 EnvVar = Annotated[
     OpaqueObject,
@@ -54,13 +42,17 @@ class ModelSpec(ApiModel):
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
     uri: Uri
-    """Where the model is: s3://bucket/path to one file or a folder. Changing it is a release."""
+    """Where the model is: s3://bucket/path to one file or a folder, https://host/path to one file or archive,
+    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release."""
+    sha256: Sha256 | None = None
+    """The checksum of the one file that uri names; a file with another one is not served."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     variant: Name | None = None
     """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     credentials_secret_ref: LocalObjectRef | None = None
-    """A Secret with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and AWS_DEFAULT_REGION."""
+    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
+    AWS_DEFAULT_REGION. https: HTTP_AUTHORIZATION, the header's value."""
 
 
 class RuntimeSpec(ApiModel):
@@ -147,6 +139,11 @@ class Optimize(ApiModel):
         Cel(
             "self.quantization != 'Int8Static' || has(self.calibrationUri)",
             message="Int8Static needs calibrationUri",
+        ),
+        Cel(
+            "!has(self.calibrationUri) || self.calibrationUri.startsWith('s3://')",
+            message="calibrationUri must be in s3, as the model",
+            field_path=".calibrationUri",
         ),
     )
 
@@ -265,6 +262,8 @@ class ArmModel(ApiModel):
 
     uri: Uri
     """Where the arm's model is."""
+    sha256: Sha256 | None = None
+    """The checksum of the one file that uri names."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Variant
 from sluice.core import naming, variants
-from sluice.core.desired import common, podtemplate
+from sluice.core.desired import common, downloader
 
 CONTAINER: Final = "optimizer"
 TRIES: Final = 2
@@ -31,7 +31,7 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
-                    "securityContext": dict(podtemplate.POD_SECURITY),
+                    "securityContext": common.pod_security(),
                     "containers": [_container(deployment, variant, config)],
                     "volumes": [{"name": "tmp", "emptyDir": {}}],
                     **{name: value for name, value in placement.items() if value},
@@ -53,10 +53,10 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         "name": CONTAINER,
         "image": config.optimizer.image,
         "imagePullPolicy": config.optimizer.image_pull_policy,
-        "args": [podtemplate.literal(part) for pair in arguments.items() for part in pair],
-        "env": podtemplate.credentials(deployment.spec),
+        "args": [common.literal(part) for pair in arguments.items() for part in pair],
+        "env": downloader.credentials(deployment.spec.model),
         "resources": config.optimizer.resources.to_wire(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-        "securityContext": {**podtemplate.restricted(), "readOnlyRootFilesystem": True},
+        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

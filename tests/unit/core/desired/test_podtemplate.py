@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.desired import placeholders, podtemplate
+from sluice.core.desired import placeholders, podtemplate, warmup
 from tests.unit.core import builders
 
 REVISION = "digits-0123456789"
@@ -59,17 +59,40 @@ def test_the_kubelet_does_not_expand_variables_in_a_uri() -> None:
     assert downloader(uri="s3://models/$(AWS_SECRET_ACCESS_KEY)")["args"][1] == "s3://models/$$(AWS_SECRET_ACCESS_KEY)"
 
 
-def test_credentials_are_passed_key_by_key() -> None:
-    env = downloader(model={"credentialsSecretRef": {"name": "models-s3"}})["env"]
-    optional = {entry["name"]: entry["valueFrom"]["secretKeyRef"].get("optional", False) for entry in env}
-    assert optional == {
+CREDENTIALS = {
+    "s3://models/digits/1": {
         "AWS_ACCESS_KEY_ID": False,
         "AWS_SECRET_ACCESS_KEY": False,
         "AWS_ENDPOINT_URL": True,
         "AWS_DEFAULT_REGION": True,
-    }
-    assert all(entry["valueFrom"]["secretKeyRef"]["name"] == "models-s3" for entry in env)
-    assert all(entry["valueFrom"]["secretKeyRef"]["key"] == entry["name"] for entry in env)
+    },
+    "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},
+    "http://files.ml.svc/model.onnx": {"HTTP_AUTHORIZATION": False},
+}
+
+
+@pytest.mark.parametrize("uri", CREDENTIALS)
+def test_credentials_are_passed_key_by_key(uri: str) -> None:
+    env = downloader(uri=uri, model={"credentialsSecretRef": {"name": "models-key"}})["env"]
+    references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env}
+    assert {name: reference.get("optional", False) for name, reference in references.items()} == CREDENTIALS[uri]
+    assert all(reference["name"] == "models-key" for reference in references.values())
+    assert all(reference["key"] == name for name, reference in references.items())
+
+
+def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model() -> None:
+    spec = render(uri="pvc://models/digits/1/")["spec"]
+    assert spec["volumes"][-1] == {"name": "source", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
+    whole = {"name": "source", "mountPath": "/mnt/model", "readOnly": True}
+    part = {"name": "source", "mountPath": "/mnt/model/digits/1", "subPath": "digits/1", "readOnly": True}
+    assert spec["initContainers"][0]["volumeMounts"][-1] == whole
+    assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
+    assert spec["containers"][0]["volumeMounts"][-1] == part
+    assert render(uri="pvc://models")["spec"]["containers"][0]["volumeMounts"][-1] == whole
+
+
+def test_the_checksum_reaches_the_downloader() -> None:
+    assert downloader(model={"sha256": "0a" * 32})["args"][-2:] == ["--sha256", "0a" * 32]
 
 
 def test_the_model_server_never_sees_the_credentials() -> None:
@@ -318,7 +341,5 @@ def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
 
 
 def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
-    with pytest.raises(
-        podtemplate.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"
-    ):
+    with pytest.raises(warmup.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"):
         render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})
