@@ -168,8 +168,9 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
-    scheme = deployment.spec.model.uri.partition("://")[0]
-    if scheme not in SUPPORTED_SCHEMES:
+    uri = deployment.spec.model.uri
+    scheme = uri.partition("://")[0] if uri is not None else None
+    if scheme is not None and scheme not in SUPPORTED_SCHEMES:
         return Blocked(
             "UnsupportedScheme",
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {_names(SUPPORTED_SCHEMES)}",

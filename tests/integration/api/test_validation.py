@@ -26,6 +26,10 @@ def weights(*values: int) -> list[Object]:
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("no model", deployment({"model": None}), "spec.model", "Required value"),
     ("no uri", deployment({"model": {"uri": None}}), "spec.model.uri", "Required value"),
+    ("no image of a custom model", deployment({"model": {"format": "custom"}}), "spec.runtime.image", "Required value"),
+    ("a port of no image", deployment({"runtime": {"port": 5000}}), "spec.runtime.image", "Required value"),
+    ("a path of no image", deployment({"runtime": {"readinessPath": "/ready"}}), "spec.runtime.image", "Required value"),
+    ("a relative path", deployment({"runtime": {"image": "a", "readinessPath": "ready"}}), "spec.runtime.readinessPath", "should match"),
     ("scheme", deployment({"model": {"uri": "gs://m/1"}}), "spec.model.uri", "scheme is not supported; use s3://bucket/path"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
@@ -136,6 +140,10 @@ def test_refused_with_field_and_reason(kube: Kube, given: Object, field: str, re
 
 ACCEPTED: list[tuple[str, Object]] = [
     ("smallest deployment", deployment()),
+    (
+        "image that carries its model",
+        deployment({"model": {"format": "custom", "uri": None}, "runtime": {"image": "a/b:1", "port": 80}}),
+    ),
     ("smallest policy", {**policy(), "spec": {}}),
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),

@@ -11,6 +11,9 @@ from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnD
 
 SUPPORTED_SCHEMES: Final = ("s3",)
 
+IMAGE_SCHEME: Final = "image://"
+"""Names a version that its server's image carries; nobody writes it in a spec."""
+
 Uri = Annotated[
     str,
     Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
@@ -53,8 +56,9 @@ class ModelSpec(ApiModel):
     """Served model name; default metadata.name. The same for every revision, so that clients never change."""
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
-    uri: Uri
-    """Where the model is: s3://bucket/path to one file or a folder. Changing it is a release."""
+    uri: Uri | None = None
+    """Where the model is: s3://bucket/path to one file or a folder. Changing it is a release. None: the image of
+    spec.runtime.image carries the model, and changing that is a release."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     credentials_secret_ref: LocalObjectRef | None = None
@@ -64,8 +68,23 @@ class ModelSpec(ApiModel):
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.image) || !(has(self.port) || has(self.readinessPath))",
+            message="port and readinessPath belong to an image of your own: set image",
+            field_path=".image",
+            reason="FieldValueRequired",
+        ),
+    )
+
     name: ObjectName | None = None
     """The ServingRuntime; default: the one with the highest priority for the format."""
+    image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s{}]+$")] | None = None
+    """An image in place of the ServingRuntime's; format custom needs one."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The HTTP port of that image, in place of the ServingRuntime's."""
+    readiness_path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
+    """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -327,6 +346,21 @@ class Rollout(ApiModel):
 class ModelDeploymentSpec(ApiModel):
     """What should serve, and how it may change."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
+            message="say where the model is, or name the image that carries it in spec.runtime.image",
+            field_path=".model.uri",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
+            message="format custom runs an image of your own: name it",
+            field_path=".runtime.image",
+            reason="FieldValueRequired",
+        ),
+    )
+
     model: ModelSpec
     """The model to serve."""
     runtime: RuntimeSpec | None = None
@@ -366,6 +400,13 @@ class ModelDeploymentSpec(ApiModel):
     """How requests reach the model."""
     rollout: Rollout = Rollout()
     """How a change is released."""
+
+    @property
+    def model_uri(self) -> str:
+        """What names the version: where the model is, or the image that carries it."""
+        if self.model.uri is not None:
+            return self.model.uri
+        return f"{IMAGE_SCHEME}{self.runtime.image if self.runtime is not None else ''}"
 
 
 class RevisionStatus(ApiModel):

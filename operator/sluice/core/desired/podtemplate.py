@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec, RuntimeSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
 from sluice.core.desired import placeholders
@@ -72,7 +72,7 @@ def render_template(
             "annotations": _annotations(deployment.spec, runtime.spec),
         },
         "spec": {
-            "initContainers": [_downloader(deployment, runtime.spec, config)],
+            **_fetching(deployment, runtime.spec, config),
             "containers": _servers(deployment, runtime.spec, revision, accelerator),
             "volumes": [dict(volume) for volume in VOLUMES],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
@@ -96,6 +96,18 @@ def served_name(deployment: ModelDeployment) -> str:
     return deployment.spec.model.name or deployment.metadata.name
 
 
+def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
+    return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
+
+
+def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    """The init container that fetches the model; nothing where the server's image carries it."""
+    if deployment.spec.model.uri is None:
+        return {}
+    return {"initContainers": [_downloader(deployment, runtime, config)]}
+
+
 def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
     """What the pods need for their devices; a bare resource needs nothing else."""
     if spec.accelerator is None:
@@ -116,9 +128,10 @@ def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> in
 def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, str]:
     scrape = {}
     if runtime.metrics is not None:
+        own_port = runtime.metrics.port == runtime.port
         scrape = {
             "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(runtime.metrics.port),
+            "prometheus.io/port": str(served_port(spec, runtime) if own_port else runtime.metrics.port),
             "prometheus.io/path": runtime.metrics.path,
         }
     return {**scrape, **(spec.pod_annotations or {})}
@@ -126,7 +139,7 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
 
 def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
     arguments = {
-        "--uri": deployment.spec.model.uri,
+        "--uri": deployment.spec.model_uri,
         "--layout": runtime.model_layout.value,
         "--model-name": served_name(deployment),
         "--destination": naming.MODEL_PATH,
@@ -181,10 +194,11 @@ def _servers(
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
+        "port": str(served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     first, *others = [_hardened(container, runtime) for container in containers]
-    server = _overridden(first, deployment.spec)
+    server = _overridden(first, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
@@ -220,9 +234,11 @@ def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict
     return hardened
 
 
-def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[str, Any]:
+def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
     """The model server's container with what the user asks for; the user's strings are taken literally."""
     overridden = dict(container)
+    if spec.runtime is not None and spec.runtime.image is not None:
+        overridden |= _of_own_image(container, spec.runtime, runtime.port)
     if spec.runtime is not None and spec.runtime.args:
         overridden["args"] = [*container.get("args", ()), *spec.runtime.args]
     if spec.runtime is not None and spec.runtime.env:
@@ -230,6 +246,32 @@ def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[st
     if spec.resources is not None:
         overridden["resources"] = {key: value for key, value in spec.resources.to_wire().items() if value}
     return overridden
+
+
+def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> dict[str, Any]:
+    """The fields that follow from the user's own image: where it listens, and the path that knows whether it is ready."""
+    fields: dict[str, Any] = {"image": own.image}
+    wanted = own.port or port
+    fields["ports"] = [
+        {**entry, "containerPort": wanted} if entry.get("containerPort") == port else entry
+        for entry in container.get("ports", ())
+    ]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        path = own.readiness_path if name != "livenessProbe" else None
+        if name in container:
+            fields[name] = _redirected(container[name], path, port, wanted)
+    return fields
+
+
+def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: int) -> dict[str, Any]:
+    """A probe of the server's HTTP port that asks another port, and another path where one is given."""
+    redirected = dict(probe)
+    for way in ("httpGet", "tcpSocket"):
+        target = probe.get(way)
+        if target is not None and target.get("port") == port:
+            new_path = {"path": path} if path is not None and way == "httpGet" else {}
+            redirected[way] = {**target, **new_path, "port": wanted}
+    return redirected
 
 
 def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
