@@ -173,8 +173,9 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
-    scheme = sources.scheme(deployment.spec.model.uri)
-    if scheme not in sources.SUPPORTED_SCHEMES:
+    uri = deployment.spec.model.uri
+    scheme = sources.scheme(uri) if uri is not None else None
+    if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
         return Blocked(
             "UnsupportedScheme",
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",

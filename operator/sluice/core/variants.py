@@ -25,7 +25,9 @@ def chosen(deployment: ModelDeployment) -> ModelDeployment:
     variant = next((each for each in deployment.spec.variants if each.name == model.variant), None)
     if variant is None:
         return deployment
-    model = model.model_copy(update={"uri": uri_of(model.uri, variant), "sha256": None, "variant": None})
+    model = model.model_copy(
+        update={"uri": uri_of(deployment.spec.model_uri, variant), "sha256": None, "variant": None}
+    )
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 
@@ -37,7 +39,7 @@ def uri_of(uri: str, variant: Variant) -> str:
 
 def job_name(deployment: ModelDeployment, variant: Variant) -> str:
     """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
-    target = uri_of(deployment.spec.model.uri, variant)
+    target = uri_of(deployment.spec.model_uri, variant)
     return f"{deployment.metadata.name}-v{naming.stable_hash(target)}"
 
 
@@ -55,7 +57,7 @@ def state_of(snapshot: Snapshot, deployment: ModelDeployment) -> VariantStatus |
 
 def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str], VariantStatus]) -> VariantStatus:
     deployment = snapshot.deployment
-    name, uri = job_name(deployment, variant), uri_of(deployment.spec.model.uri, variant)
+    name, uri = job_name(deployment, variant), uri_of(deployment.spec.model_uri, variant)
     job = snapshot.objects.get(("Job", name), {})
     state = next(_ends(job), VariantState.PENDING)
     pods = [pod for pod in rawobjects.of_kind(snapshot.objects.values(), "Pod") if _made_by(pod, name)]

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from sluice_storage import failures, fetch
+from sluice_storage import failures, layout
+from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError, Reason
 
 from sluice_optimize import compare, quantize
@@ -72,14 +73,14 @@ def made_before(target: str) -> dict[str, Any] | None:
 
 
 def _fetched_model(uri: str, folder: Path) -> Path:
-    folder.mkdir()
-    files = fetch.fetch(uri, folder)
-    models = [file for file in files if file.endswith(".onnx")]
+    wanted = Order(uri=uri, sha256="", layout=layout.Layout.PLAIN, model_name="model", destination=folder, mount=folder)
+    deliver(wanted)
+    models = sorted(folder.rglob("*.onnx"))
     if len(models) != 1:
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL, f"{uri} has {len(models)} .onnx files; a variant is made from exactly one"
         )
-    return folder / models[0]
+    return models[0]
 
 
 def _rows(uri: str, folder: Path, model: Path) -> Any:

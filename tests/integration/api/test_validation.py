@@ -36,6 +36,10 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
     ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
     ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
+    ("no image of a custom model", deployment({"model": {"format": "custom"}}), "spec.runtime.image", "Required value"),
+    ("a port of no image", deployment({"runtime": {"port": 5000}}), "spec.runtime.image", "Required value"),
+    ("a path of no image", deployment({"runtime": {"readinessPath": "/ready"}}), "spec.runtime.image", "Required value"),
+    ("a relative path", deployment({"runtime": {"image": "a", "readinessPath": "ready"}}), "spec.runtime.readinessPath", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no such variant", deployment({"model": {"variant": "int4"}, "variants": [VARIANT]}), "spec.model.variant", "one of spec.variants"),
@@ -160,6 +164,10 @@ SOURCES = (
 
 ACCEPTED: list[tuple[str, Object]] = [
     ("smallest deployment", deployment()),
+    (
+        "image that carries its model",
+        deployment({"model": {"format": "custom", "uri": None}, "runtime": {"image": "a/b:1", "port": 80}}),
+    ),
     ("smallest policy", {**policy(), "spec": {}}),
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),

@@ -1,7 +1,7 @@
 """ModelDeployment: which model version should serve."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -9,6 +9,9 @@ from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
 from sluice.api.v1alpha1.sources import Sha256, Uri
+
+IMAGE_SCHEME: Final = "image://"
+"""Names a version that its server's image carries; nobody writes it in a spec."""
 
 EnvVar = Annotated[
     OpaqueObject,
@@ -41,9 +44,10 @@ class ModelSpec(ApiModel):
     """Served model name; default metadata.name. The same for every revision, so that clients never change."""
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
-    uri: Uri
+    uri: Uri | None = None
     """Where the model is: s3://bucket/path to one file or a folder, https://host/path to one file or archive,
-    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release."""
+    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
+    spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another one is not served."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
@@ -58,8 +62,23 @@ class ModelSpec(ApiModel):
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.image) || !(has(self.port) || has(self.readinessPath))",
+            message="port and readinessPath belong to an image of your own: set image",
+            field_path=".image",
+            reason="FieldValueRequired",
+        ),
+    )
+
     name: ObjectName | None = None
     """The ServingRuntime; default: the one with the highest priority for the format."""
+    image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s{}]+$")] | None = None
+    """An image in place of the ServingRuntime's; format custom needs one."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The HTTP port of that image, in place of the ServingRuntime's."""
+    readiness_path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
+    """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -387,9 +406,21 @@ class ModelDeploymentSpec(ApiModel):
             field_path=".model.variant",
         ),
         Cel(
-            "!has(self.variants) || size(self.variants) == 0 || (self.model.format == 'onnx' && self.model.uri.startsWith('s3://'))",
+            "!has(self.variants) || size(self.variants) == 0 || (self.model.format == 'onnx' && has(self.model.uri) && self.model.uri.startsWith('s3://'))",
             message="variants are made of onnx models, and stored beside them in s3",
             field_path=".variants",
+        ),
+        Cel(
+            "has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
+            message="say where the model is, or name the image that carries it in spec.runtime.image",
+            field_path=".model.uri",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
+            message="format custom runs an image of your own: name it",
+            field_path=".runtime.image",
+            reason="FieldValueRequired",
         ),
     )
 
@@ -442,6 +473,13 @@ class ModelDeploymentSpec(ApiModel):
     """How requests reach the model."""
     rollout: Rollout = Rollout()
     """How a change is released."""
+
+    @property
+    def model_uri(self) -> str:
+        """What names the version: where the model is, or the image that carries it."""
+        if self.model.uri is not None:
+            return self.model.uri
+        return f"{IMAGE_SCHEME}{self.runtime.image if self.runtime is not None else ''}"
 
 
 class RevisionStatus(ApiModel):

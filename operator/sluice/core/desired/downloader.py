@@ -34,17 +34,17 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
 
 def volumes(model: ModelSpec) -> list[dict[str, Any]]:
     """What the pod needs for its model's source, beside the volume that every model lies in."""
-    if sources.scheme(model.uri) != "pvc":
+    if sources.scheme(model.uri or "") != "pvc":
         return []
-    claim, _ = sources.claim_and_path(model.uri)
+    claim, _ = sources.claim_and_path(model.uri or "")
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
 def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
     """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
     mounts = _mounted_model(model)
-    if sources.scheme(model.uri) == "pvc":
-        _, path = sources.claim_and_path(model.uri)
+    if sources.scheme(model.uri or "") == "pvc":
+        _, path = sources.claim_and_path(model.uri or "")
         return [
             {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
             for mount in mounts
@@ -59,7 +59,7 @@ def _mounted_model(model: ModelSpec) -> list[dict[str, Any]]:
 def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
     model = deployment.spec.model
     arguments = {
-        "--uri": model.uri,
+        "--uri": model.uri or "",
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
@@ -79,5 +79,5 @@ def credentials(model: ModelSpec) -> list[dict[str, Any]]:
             "name": key,
             "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
         }
-        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri), ())
+        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri or ""), ())
     ]

@@ -42,10 +42,10 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
 
 
 def _container(deployment: ModelDeployment, variant: Variant, config: OperatorConfig) -> dict[str, Any]:
-    model, optimize = deployment.spec.model, variant.optimize
+    optimize = variant.optimize
     arguments = {
-        "--uri": model.uri,
-        "--target": variants.uri_of(model.uri, variant),
+        "--uri": deployment.spec.model_uri,
+        "--target": variants.uri_of(deployment.spec.model_uri, variant),
         "--quantization": optimize.quantization.value,
         **({"--calibration-uri": optimize.calibration_uri} if optimize.calibration_uri is not None else {}),
     }

@@ -124,7 +124,7 @@ def test_an_unknown_placeholder_is_refused_with_its_place(
     with pytest.raises(placeholders.UnknownPlaceholder) as refused:
         render(runtime=runtime)
     assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
-    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
+    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{port}}, {{revision}}" in str(refused.value)
 
 
 def test_the_users_strings_are_taken_literally() -> None:
@@ -227,6 +227,47 @@ def test_pods_are_spread_but_never_held_back() -> None:
     constraints = render()["spec"]["topologySpreadConstraints"]
     assert {constraint["whenUnsatisfiable"] for constraint in constraints} == {"ScheduleAnyway"}
     assert all(c["labelSelector"]["matchLabels"] == {"sluice.dev/revision": REVISION} for c in constraints)
+
+
+def own_image(uri: str | None = "s3://models/digits/1", **runtime: Any) -> dict[str, Any]:
+    """The pod of a model on an image of the user's own."""
+    container = builders.make_container(
+        env=[{"name": "PORT", "value": "{{port}}"}],
+        ports=[{"name": "http", "containerPort": 8000}, {"name": "other", "containerPort": 9000}],
+        startupProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        readinessProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        livenessProbe={"tcpSocket": {"port": 8000}},
+    )
+    server = builders.make_runtime(formats=["custom"], containers=[container], metrics={"port": 8000})
+    model = builders.make_model_deployment(
+        model={"format": "custom", "uri": uri},
+        spec={"runtime": {"image": "registry.example.com/team/digits:3", **runtime}},
+    )
+    return podtemplate.render_template(model, server, builders.CONFIG, REVISION)
+
+
+def test_an_image_of_the_users_own_listens_where_it_likes_and_is_asked_there() -> None:
+    pod = own_image(port=5000, readinessPath="/health/model")
+    container = pod["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com/team/digits:3"
+    assert [port["containerPort"] for port in container["ports"]] == [5000, 9000]
+    assert container["env"] == [{"name": "PORT", "value": "5000"}]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health/model", "port": 5000}
+    assert container["livenessProbe"]["tcpSocket"] == {"port": 5000}
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "5000"
+
+
+def test_an_image_of_the_users_own_is_otherwise_the_runtimes() -> None:
+    container = own_image()["spec"]["containers"][0]
+    assert container["ports"][0]["containerPort"] == 8000
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8000}
+    assert container["env"] == [{"name": "PORT", "value": "8000"}]
+
+
+def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
+    assert "initContainers" in own_image()["spec"]
+    assert "initContainers" not in own_image(uri=None)["spec"]
 
 
 L4 = {
