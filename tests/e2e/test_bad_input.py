@@ -162,7 +162,7 @@ def test_a_policy_may_go_while_it_is_used(broken: Scene) -> None:
 
 
 REFUSED = (
-    ("scheme", {"model": {"uri": "ftp://models/digits/1"}}, ("spec.model.uri", "use s3://bucket/path")),
+    ("scheme", {"model": {"uri": "ftp://models/digits/1"}}, ("spec.model.uri", "use one of s3://bucket/path")),
     ("newline", {"model": {"uri": "s3://models/a\nb"}}, ("spec.model.uri",)),
     ("placeholder", {"model": {"uri": "s3://models/{{model.path}}"}}, ("spec.model.uri",)),
     ("shell", {"model": {"name": "$(reboot)"}}, ("spec.model.name",)),

@@ -312,7 +312,9 @@ class Cluster:
 
     def world(self, name: str) -> World:
         owned = tuple(
-            o for o in self.objects.values() if o["metadata"].get("labels", {}).get(naming.LABEL_OWNER) == name
+            o
+            for o in self.objects.values()
+            if naming.owner_name(o["metadata"].get("labels", {}).get(naming.LABEL_OWNER, "")) == name
         )
         shared = {
             kind: tuple(o for (k, _), o in self.shared.items() if k == kind)

@@ -1,5 +1,6 @@
 """Faults around a release, in a world with a virtual clock: what is counted wrongly, and what breaks or is broken by hand."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +134,37 @@ def test_a_prometheus_without_series_is_blindness() -> None:
     assert (told["status"], told["reason"]) == ("False", "MetricsUnavailable")
     run(cluster, 900)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
+
+
+# --- The gateway ------------------------------------------------------------------------------------------------------
+
+FLIP: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 10}}
+
+
+@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+def test_a_way_back_does_not_wait_for_a_gateway_that_never_answers(preset: str) -> None:
+    """In the middle of the flip green has nearly everybody, and the gateway says no more whether it knows."""
+    cluster = begin(V2, seconds=5, spec={"rollout": FLIP}, preset=preset)
+    blue, green = arms(cluster)
+    laws = Laws(cluster)
+    cluster.run(60, check=laws.check, until=lambda: cluster.weights().get(green) == 999)
+    assert cluster.weights() == {blue: 1, green: 999}
+    cluster.programmed_seconds = math.inf
+    cluster.run(20, check=laws.check)
+    assert cluster.weights() == {blue: 1, green: 999}, "what the gateway may not know yet stays"
+    cluster.asks("Abort")
+    cluster.run(3, check=laws.check)
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    trace = 1 if preset == "envoy-gateway" else 0
+    assert cluster.weights() == {blue: 1000 - trace, green: trace}
+    writes = len(cluster.writes)
+    cluster.run(60, check=laws.check)
+    assert len(cluster.writes) == writes, "the rest waits for the gateway"
+    cluster.programmed_seconds = 1.0
+    cluster._pending.clear()
+    cluster.run(60, check=laws.check)
+    assert cluster.weights() == {blue: 1000}
+    assert cluster.lost == 0
 
 
 # --- Nodes and pods ---------------------------------------------------------------------------------------------------

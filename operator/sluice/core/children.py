@@ -13,7 +13,7 @@ from typing import Any, Final
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming
-from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, workload
+from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, weights
 from sluice.core.rollout.capacity import Capacity
@@ -23,6 +23,7 @@ from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
     "Service": "v1",
+    "Job": "batch/v1",
     "ControllerRevision": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
@@ -66,6 +67,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
+        *_variant_jobs(situation),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
@@ -257,13 +259,26 @@ def _settle_seconds(situation: Situation) -> float:
 
 
 def _settle_left(situation: Situation) -> float:
-    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it."""
+    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
+
+    A way back waits for no acceptance: the gateway may have taken the state over and never say so.
+    """
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
         return 0.0
     if not observed.programmed:
-        return _settle_seconds(situation)
+        return 0.0 if _overtaken(situation, observed) else _settle_seconds(situation)
     return max(0.0, until - situation.snapshot.now)
+
+
+def _overtaken(situation: Situation, observed: Route) -> bool:
+    """Whether a version has more in the intermediate state than it is to have now, and not only a trace."""
+    wanted, stable = paths.shares(situation), situation.stable
+    return any(
+        permille > wanted.get(name, 0) + weights.TRACE
+        for name, permille in weights.added(_settling(situation, observed)).items()
+        if stable is not None and name != stable.name
+    )
 
 
 def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unchanged: bool) -> Iterator[Write]:
@@ -307,6 +322,19 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
             name = naming.service_name(revision.name, suffix)
             if name not in needed:
                 yield from _delete(situation, "Service", name)
+
+
+def _variant_jobs(situation: Situation) -> Iterator[Write]:
+    """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
+    snapshot = situation.snapshot
+    jobs = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
+    wanted = {job["metadata"]["name"] for job in jobs}
+    for job in jobs:
+        if ("Job", job["metadata"]["name"]) not in snapshot.objects:
+            yield Apply(differ.stamped(job))
+    for kind, name in snapshot.objects:
+        if kind == "Job" and name not in wanted:
+            yield from _delete(situation, kind, name)
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:

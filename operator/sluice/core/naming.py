@@ -13,6 +13,8 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ANNOTATION_DRAIN_UNTIL: Final = f"{GROUP}/drain-until"
 REVISION_HEADER: Final = "x-model-revision"
 MODEL_PATH: Final = "/models"
+MOUNT_PATH: Final = "/mnt/model"
+"""Where a model that need not be fetched is mounted, in the downloader and in the server."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81
@@ -31,6 +33,19 @@ def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
     if revision is not None:
         labels[LABEL_REVISION] = revision
     return labels
+
+
+def aside_labels(name: str, what: str) -> dict[str, str]:
+    """Labels of a model's pods that serve nobody: they are watched with its children, and no selector of these fits them.
+
+    No name of a ModelDeployment has a dot in it.
+    """
+    return {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: f"{name}.{what}"}
+
+
+def owner_name(label: str) -> str:
+    """The ModelDeployment's name in a label's value, whether the object serves or stands aside."""
+    return label.partition(".")[0]
 
 
 def revision_name(name: str, hash_: str) -> str:

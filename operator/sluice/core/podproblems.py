@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 from sluice.core import timestamps
-from sluice.core.desired.podtemplate import STORAGE_INITIALIZER, WARM_UP
+from sluice.core.desired.downloader import STORAGE_INITIALIZER
+from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Object, Problem
 
 MODEL_LOAD_SECONDS: Final = 60
@@ -23,14 +24,18 @@ NOT_CREATED: Final = {"CreateContainerConfigError", "CreateContainerError", "Run
 DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     "ObjectNotFound": "check spec.model.uri",
     "AccessDenied": "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
-    "StoreUnreachable": "check AWS_ENDPOINT_URL in the Secret of spec.model.credentialsSecretRef, and the network",
+    "StoreUnreachable": "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the Secret of "
+    "spec.model.credentialsSecretRef, and the network",
     "UnsupportedModel": "check that spec.model.format and the files at spec.model.uri belong together",
     "VolumeTooSmall": "the node needs more ephemeral storage for this model",
+    "ChecksumMismatch": "correct spec.model.sha256, or put the right file at spec.model.uri",
+    "DownloadInterrupted": "it is tried again and continues; check the server and the network",
 }
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
     "ModelNotLoadable": "check that the file at spec.model.uri is whole, and what spec.model.format says",
 }
 SCHEDULING_REMEDIES: Final = (
+    ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
     ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
@@ -67,7 +72,7 @@ def creation_problem(deployment: Object) -> Problem | None:
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    text = _quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
+    text = quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
     remedy = next((advice for word, advice in CREATION_REMEDIES if word in text), "see what it says")
     return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
 
@@ -92,7 +97,7 @@ def pod_rejected(pod: Object, _now: float) -> Problem | None:
         return None
     return Problem(
         _camel(status.get("reason")) or "PodFailed",
-        f"pod {_name(pod)}: {_quoted(status.get('message') or 'failed')}; check the node's free resources",
+        f"pod {_name(pod)}: {quoted(status.get('message') or 'failed')}; check the node's free resources",
     )
 
 
@@ -100,7 +105,7 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    text = _quoted(scheduled.get("message"))
+    text = quoted(scheduled.get("message"))
     remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
     return Problem("Unschedulable", f"no node for pod {_name(pod)}: {text}; {remedy}")
 
@@ -134,10 +139,19 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
         if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
             return Problem(
                 "CredentialsNotFound",
-                f"{_quoted(message)}; create the Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                f"{quoted(message)}; create the Secret with {_required_keys(pod)}, "
                 "or correct spec.model.credentialsSecretRef",
             )
     return None
+
+
+def _required_keys(pod: Object) -> str:
+    """The keys of its Secret that the downloader cannot do without."""
+    containers = pod.get("spec", {}).get("initContainers") or ()
+    references = [
+        (entry.get("valueFrom") or {}).get("secretKeyRef") or {} for one in containers for entry in one.get("env") or ()
+    ]
+    return " and ".join(r["key"] for r in references if r and not r.get("optional")) or "the keys of its source"
 
 
 def container_not_created(pod: Object, _now: float) -> Problem | None:
@@ -172,7 +186,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
         known = list(_DOWNLOAD.finditer(text))
         if known:
             reason, text = known[-1].groups()
-            return Problem(reason, _with_remedy(_quoted(text), DOWNLOAD_REMEDIES[reason]))
+            return Problem(reason, _with_remedy(quoted(text), DOWNLOAD_REMEDIES[reason]))
         return Problem(
             "ModelDownloadFailed",
             f"the model could not be downloaded (exit code {end.get('exitCode')}){_because(text)}; "
@@ -187,7 +201,7 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
-            return Problem(reason, f"{_quoted(text)}; {LOADING_REMEDIES[reason]}")
+            return Problem(reason, f"{quoted(text)}; {LOADING_REMEDIES[reason]}")
     return None
 
 
@@ -197,7 +211,7 @@ def not_warm(pod: Object, _now: float) -> Problem | None:
         said = _WARM_UP.search(_last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
         if said:
             reason, text = said.groups()
-            return Problem(reason, _quoted(text))
+            return Problem(reason, quoted(text))
     return None
 
 
@@ -243,6 +257,20 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
 )
 
 
+JOB_CHECKS: Final[tuple[Check, ...]] = (
+    pod_rejected,
+    unschedulable,
+    image_not_pulled,
+    container_not_created,
+    out_of_memory,
+)
+
+
+def job_problem(pod: Object, now: float) -> Problem | None:
+    """What keeps the pod of a Job from its work."""
+    return next((found for check in JOB_CHECKS if (found := check(pod, now)) is not None), None)
+
+
 def _statuses(pod: Object, field: str) -> Iterator[Object]:
     yield from pod.get("status", {}).get(field) or ()
 
@@ -275,7 +303,7 @@ def _name(pod: Object) -> str:
     return str(pod.get("metadata", {}).get("name", ""))
 
 
-def _quoted(text: Any) -> str:
+def quoted(text: Any) -> str:
     """One line of bounded length; the end of a log says more than its beginning."""
     line = " ".join(str(text or "").split()).rstrip(".; ")
     return line if len(line) <= DETAIL_LIMIT else f"…{line[-DETAIL_LIMIT:]}"
@@ -287,7 +315,7 @@ def _with_remedy(text: str, remedy: str) -> str:
 
 
 def _because(text: Any) -> str:
-    detail = _quoted(text)
+    detail = quoted(text)
     return f": {detail}" if detail else ""
 
 

@@ -4,6 +4,7 @@ The line becomes the container's termination message, where the operator reads i
 """
 
 import enum
+import errno
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,8 @@ class Reason(enum.Enum):
     STORE_UNREACHABLE = "StoreUnreachable"
     UNSUPPORTED_MODEL = "UnsupportedModel"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    DOWNLOAD_INTERRUPTED = "DownloadInterrupted"
     DOWNLOAD_FAILED = "DownloadFailed"
 
 
@@ -51,7 +54,7 @@ _UNREACHABLE_ERRORS: Final = frozenset(
         "SSLError",
     }
 )
-_NO_SPACE_ON_DEVICE: Final = 28
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 # What kserve-storage says itself, without a cause, and how it quotes errors of its worker processes.
 _TEXTS: Final = (
@@ -85,10 +88,24 @@ def explained(error: BaseException, *, uri: str, endpoint: str) -> DownloadError
                 f"no connection to {store} for {uri} ({error}); check AWS_ENDPOINT_URL in the secret, and the network"
             )
         case Reason.VOLUME_TOO_SMALL:
-            text = f"no space left while fetching {uri}; raise the pod's ephemeral storage"
+            return no_space(uri)
         case _:
             text = f"{uri}: {type(error).__name__}: {error}"
     return DownloadError(reason, text)
+
+
+def of_the_volume(error: OSError, uri: str) -> DownloadError:
+    """What went wrong while files were written."""
+    if error.errno in _NO_SPACE:
+        return no_space(uri)
+    return DownloadError(Reason.DOWNLOAD_FAILED, f"{uri}: {type(error).__name__}: {error}")
+
+
+def no_space(uri: str, detail: str = "") -> DownloadError:
+    return DownloadError(
+        Reason.VOLUME_TOO_SMALL,
+        f"no space left for {uri}{detail}; give the nodes more ephemeral storage, or raise the pod's limit of it",
+    )
 
 
 def _reason(error: BaseException) -> Reason:
@@ -102,7 +119,7 @@ def _reason(error: BaseException) -> Reason:
 
 def _reason_of_type(error: BaseException) -> Reason | None:
     """By class name, because what raises (botocore) is imported only where a download runs."""
-    if isinstance(error, OSError) and error.errno == _NO_SPACE_ON_DEVICE:
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return Reason.VOLUME_TOO_SMALL
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & _CREDENTIAL_ERRORS:

@@ -15,6 +15,9 @@ SELECTOR = 'feedback_total{revision="{{revision}}"}'
 FAILED = 'feedback_total{revision="{{revision}}",correct="false"}'
 
 
+VARIANT = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
+
+
 def query(total: str = SELECTOR, failures: str = FAILED, **more: str) -> Object:
     return objective(failureRatio={"source": "Query", "total": total, "failures": failures, "maximum": "10%"} | more)
 
@@ -26,9 +29,23 @@ def weights(*values: int) -> list[Object]:
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("no model", deployment({"model": None}), "spec.model", "Required value"),
     ("no uri", deployment({"model": {"uri": None}}), "spec.model.uri", "Required value"),
-    ("scheme", deployment({"model": {"uri": "gs://m/1"}}), "spec.model.uri", "scheme is not supported; use s3://bucket/path"),
+    ("scheme", deployment({"model": {"uri": "ftp://m/1"}}), "spec.model.uri", "scheme is not supported; use one of s3://bucket"),
+    ("no file", deployment({"model": {"uri": "https://host/"}}), "spec.model.uri", "does not name a host and a path"),
+    ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs into a Secret"),
+    ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
+    ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
+    ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
+    ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
+    ("no image of a custom model", deployment({"model": {"format": "custom"}}), "spec.runtime.image", "Required value"),
+    ("a port of no image", deployment({"runtime": {"port": 5000}}), "spec.runtime.image", "Required value"),
+    ("a path of no image", deployment({"runtime": {"readinessPath": "/ready"}}), "spec.runtime.image", "Required value"),
+    ("a relative path", deployment({"runtime": {"image": "a", "readinessPath": "ready"}}), "spec.runtime.readinessPath", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
+    ("no such variant", deployment({"model": {"variant": "int4"}, "variants": [VARIANT]}), "spec.model.variant", "one of spec.variants"),
+    ("static without data", deployment({"variants": [{"name": "s", "optimize": {"quantization": "Int8Static"}}]}),
+     "spec.variants[0].optimize", "needs calibrationUri"),
+    ("a variant of another format", deployment({"model": {"format": "triton"}, "variants": [VARIANT]}), "spec.variants", "onnx"),
     ("not a uri", deployment({"model": {"uri": "models/digits"}}), "spec.model.uri", "should match"),
     ("placeholder", deployment({"model": {"uri": "s3://m/{{revision}}"}}), "spec.model.uri", "should match"),
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
@@ -102,6 +119,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ),
     ("gateway without events", objective(failureRatio={"maximum": "1%"}), f"{OBJECTIVES}.failureRatio", "needs events"),
     ("query with events", query(events="ServerErrors"), f"{OBJECTIVES}.failureRatio", "source Query needs total and failures"),
+    ("a selector without a name", query(total='{revision="{{revision}}"}'), f"{OBJECTIVES}.failureRatio.total", "of several"),
     ("a function", query(total=f"rate({SELECTOR}[5m])"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
     ("a sum", query(total=f"{SELECTOR} + {SELECTOR}"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
     ("no revision", query(total='x{job="a"}'), f"{OBJECTIVES}.failureRatio.total", "must contain {{revision}}"),
@@ -134,15 +152,32 @@ def test_refused_with_field_and_reason(kube: Kube, given: Object, field: str, re
     assert any(where == field and reason in message for where, message in found), found
 
 
+SOURCES = (
+    "s3://models/digits/1",
+    "https://models.example.com/m.onnx?signature=a%2Fb@c",
+    "http://files/m.onnx",
+    "pvc://models",
+    "pvc://models/digits/..1/",
+    "http://files.storage.svc:8080/digits/m.tgz",
+    "http://files.storage.svc.cluster.local/m.onnx",
+)
+
 ACCEPTED: list[tuple[str, Object]] = [
     ("smallest deployment", deployment()),
+    (
+        "image that carries its model",
+        deployment({"model": {"format": "custom", "uri": None}, "runtime": {"image": "a/b:1", "port": 80}}),
+    ),
     ("smallest policy", {**policy(), "spec": {}}),
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),
     ("longest name", deployment(name="x" * 45)),
+    *((uri, deployment({"model": {"uri": uri}})) for uri in SOURCES),
     ("one step", policy({"steps": weights(100)})),
     ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
     ("query", query()),
+    ("a query of several counters", query(total='{__name__=~"good_total|bad_total",revision="{{revision}}"}')),
+    ("a variant", deployment({"model": {"variant": "int8"}, "variants": [VARIANT]})),
     ("query by namespace", query(total='x{revision="{{revision}}",namespace="{{namespace}}",model=~"{{name}}.*"}')),
     (
         "may roll back only",
@@ -175,7 +210,7 @@ def test_accepted(kube: Kube, given: Object) -> None:
 @pytest.mark.parametrize(
     ("given", "unknown"),
     [
-        pytest.param(deployment({"warmup": {}}), "spec.warmup", id="a field of the future"),
+        pytest.param(deployment({"validation": {}}), "spec.validation", id="a field of the future"),
         pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
     ],
 )

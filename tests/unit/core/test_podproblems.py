@@ -44,6 +44,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "store away": (failed_download("StoreUnreachable: http://s3:9000"), "StoreUnreachable", "AWS_ENDPOINT_URL"),
     "corrupt or unknown files": (failed_download("UnsupportedModel: no .onnx file"), "UnsupportedModel", "spec.model.format"),
     "volume full": (failed_download("VolumeTooSmall: 9 GB"), "VolumeTooSmall", "ephemeral storage"),
+    "wrong checksum": (
+        failed_download("ChecksumMismatch: https://h/m.onnx has sha256 1, not 2"), "ChecksumMismatch", "spec.model.sha256",
+    ),
+    "half a download": (
+        failed_download("DownloadInterrupted: https://h/m.onnx: the connection was lost after 5 MB"),
+        "DownloadInterrupted", "after 5 MB; it is tried again and continues",
+    ),
     "any other end of the downloader": (
         failed_download("Traceback: boom", code=2),
         "ModelDownloadFailed", "(exit code 2): Traceback: boom; see `kubectl logs",
@@ -59,7 +66,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "secret missing": (
         {"downloader": waiting("CreateContainerConfigError", 'secret "models-s3" not found')},
-        "CredentialsNotFound", 'secret "models-s3" not found; create the Secret',
+        "CredentialsNotFound", 'secret "models-s3" not found; create the Secret with the keys of its source, or',
     ),
     "key missing in the secret": (
         {"downloader": waiting("CreateContainerConfigError", "couldn't find key AWS_ACCESS_KEY_ID in Secret ml/models-s3")},
@@ -88,6 +95,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no room": (
         unscheduled("0/1 nodes are available: 1 Insufficient cpu."),
         "Unschedulable", "1 Insufficient cpu; lower spec.resources.requests",
+    ),
+    "no claim": (
+        unscheduled('0/1 nodes are available: persistentvolumeclaim "models" not found.'),
+        "Unschedulable", "create the PersistentVolumeClaim",
     ),
     "taint": (unscheduled("0/1 nodes: 1 node(s) had untolerated taint {gpu: }."), "Unschedulable", "spec.tolerations"),
     "node selector": (

@@ -17,8 +17,11 @@ class ModelLayout(StrEnum):
 
 
 class Protocol(StrEnum):
+    V1 = "V1"
     V2 = "V2"
     GRPC_V2 = "GRPCV2"
+    NATIVE = "Native"
+    """The server's or the model's own."""
 
 
 class RuntimeFormat(ApiModel):
@@ -89,9 +92,8 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}} and
-    {{accelerator.count}} are filled in;
-    other placeholders are refused. The readiness probe must speak of the model, not of the server."""
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}}
+    and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: Metrics | None = None

@@ -1,4 +1,4 @@
-"""What all children have in common: names, labels and the owner, so that garbage collection finds them."""
+"""What children have in common: names, labels, the owner (so that garbage collection finds them), and what pods keep to."""
 
 from typing import Any, Final
 
@@ -12,6 +12,10 @@ HEADER: Final = "header"
 SUFFIXES: Final = (MIRROR, PREVIEW, HEADER)
 """Requests that are counted apart go through a Service of their own, `<revision>-<suffix>`, in front of the same pods.
 Not longer than six letters: with the longest name of a model that makes a Service's name of 63."""
+
+
+USER_ID: Final = 65532
+"""The user `nonroot` of the usual minimal images."""
 
 
 def owner_reference(deployment: ModelDeployment) -> dict[str, Any]:
@@ -36,4 +40,30 @@ def child_metadata(deployment: ModelDeployment, name: str, revision: str | None 
         "namespace": deployment.metadata.namespace,
         "labels": naming.owned_labels(deployment.metadata.name, revision),
         "ownerReferences": [owner_reference(deployment)],
+    }
+
+
+def served_name(deployment: ModelDeployment) -> str:
+    """The name under which the server offers the model."""
+    return deployment.spec.model.name or deployment.metadata.name
+
+
+def literal(argument: str) -> str:
+    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
+    return argument.replace("$", "$$")
+
+
+def restricted() -> dict[str, Any]:
+    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod_security() -> dict[str, Any]:
+    """The same of a whole pod."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "fsGroup": USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
     }

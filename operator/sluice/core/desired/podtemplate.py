@@ -9,34 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec, RuntimeSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
-from sluice.core.desired import placeholders
+from sluice.core.desired import common, downloader, placeholders, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
 
-USER_ID: Final = 65532
-"""The user `nonroot` of the usual minimal images."""
-
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
-STORAGE_INITIALIZER: Final = "storage-initializer"
-WARM_UP: Final = "warm-up"
-WARM_UP_PORT: Final = 18_099
-"""Where the kubelet asks the warm-up container whether the server is warm."""
-WARMED_PROTOCOLS: Final = (Protocol.V2,)
-"""The protocols in which the warm-up container can send requests."""
-PAYLOAD_PATH: Final = "/payload"
-SECRET_KEYS: Final = (
-    # (variable and key of the Secret, whether it may be missing)
-    ("AWS_ACCESS_KEY_ID", False),
-    ("AWS_SECRET_ACCESS_KEY", False),
-    ("AWS_ENDPOINT_URL", True),
-    ("AWS_DEFAULT_REGION", True),
-)
 VOLUMES: Final = (
     {"name": "models", "emptyDir": {}},
     {"name": "tmp", "emptyDir": {}},
@@ -62,24 +45,13 @@ class UnknownProfile(ValueError):
         )
 
 
-class WarmupNotPossible(ValueError):
-    """A ModelDeployment asks for a warm-up in protocols that have none."""
-
-    def __init__(self, runtime: ServingRuntime) -> None:
-        speaks = ", ".join(runtime.spec.protocols)
-        super().__init__(
-            f"spec.warmup: ServingRuntime {runtime.metadata.name!r} speaks {speaks}; warm-up requests can be sent in "
-            f"{', '.join(WARMED_PROTOCOLS)}; remove spec.warmup, or use another runtime"
-        )
-
-
 def render_template(
     deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, revision: str = UNNAMED
 ) -> dict[str, Any]:
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
-    `UnknownProfile` and `WarmupNotPossible`.
+    `UnknownProfile` and `warmup.WarmupNotPossible`.
     """
     accelerator = _accelerator(deployment.spec, config)
     labels = naming.owned_labels(deployment.metadata.name, revision)
@@ -89,20 +61,18 @@ def render_template(
             "annotations": _annotations(deployment.spec, runtime.spec),
         },
         "spec": {
-            "initContainers": [_downloader(deployment, runtime.spec, config)],
+            **_fetching(deployment, runtime.spec, config),
             "containers": [
                 *(servers := _servers(deployment, runtime.spec, revision, accelerator)),
-                *_warm_up(deployment, runtime, config, servers[0]),
+                *warmup.containers(deployment, runtime, config, servers[0]),
             ],
-            "volumes": [*(dict(volume) for volume in VOLUMES), *_payload_volume(deployment.spec)],
+            "volumes": [
+                *(dict(volume) for volume in VOLUMES),
+                *downloader.volumes(deployment.spec.model),
+                *warmup.volumes(deployment.spec),
+            ],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": common.pod_security(),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
@@ -111,9 +81,16 @@ def render_template(
     }
 
 
-def served_name(deployment: ModelDeployment) -> str:
-    """The name under which the server offers the model."""
-    return deployment.spec.model.name or deployment.metadata.name
+def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
+    return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
+
+
+def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    """The init container that fetches the model; nothing where the server's image carries it."""
+    if deployment.spec.model.uri is None:
+        return {}
+    return {"initContainers": [downloader.container(deployment, runtime, config)]}
 
 
 def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
@@ -136,113 +113,13 @@ def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> in
 def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, str]:
     scrape = {}
     if runtime.metrics is not None:
+        own_port = runtime.metrics.port == runtime.port
         scrape = {
             "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(runtime.metrics.port),
+            "prometheus.io/port": str(served_port(spec, runtime) if own_port else runtime.metrics.port),
             "prometheus.io/path": runtime.metrics.path,
         }
     return {**scrape, **(spec.pod_annotations or {})}
-
-
-def _downloader(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
-    arguments = {
-        "--uri": deployment.spec.model.uri,
-        "--layout": runtime.model_layout.value,
-        "--model-name": served_name(deployment),
-        "--destination": naming.MODEL_PATH,
-    }
-    initializer = config.storage_initializer
-    return {
-        "name": STORAGE_INITIALIZER,
-        "image": initializer.image,
-        "imagePullPolicy": initializer.image_pull_policy,
-        "args": [_literal(part) for pair in arguments.items() for part in pair],
-        "env": _credentials(deployment.spec),
-        "resources": initializer.resources.to_wire(),
-        "volumeMounts": [
-            {"name": "models", "mountPath": naming.MODEL_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
-        "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-    }
-
-
-def _warm_up(
-    deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, server: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The container that sends the first requests, and is ready when they are answered fast enough.
-
-    A pod is Ready only when all of its containers are. The last one, since the first is the server.
-    """
-    wishes = deployment.spec.warmup
-    if wishes is None:
-        return []
-    protocol = next((known for known in runtime.spec.protocols if known in WARMED_PROTOCOLS), None)
-    if protocol is None:
-        raise WarmupNotPossible(runtime)
-    arguments = {
-        "--protocol": protocol.value,
-        "--port": str(runtime.spec.port),
-        "--model": served_name(deployment),
-        "--ready-path": str(server.get("readinessProbe", {}).get("httpGet", {}).get("path", "")),
-        "--ready-port": str(WARM_UP_PORT),
-        "--requests": str(wishes.requests),
-    }
-    if wishes.maximum_latency_millis is not None:
-        arguments["--maximum-latency-millis"] = str(wishes.maximum_latency_millis)
-    if wishes.payload_ref is not None:
-        arguments["--payload"] = f"{PAYLOAD_PATH}/{wishes.payload_ref.key}"
-    initializer = config.storage_initializer
-    return [
-        {
-            "name": WARM_UP,
-            "image": initializer.image,
-            "imagePullPolicy": initializer.image_pull_policy,
-            "command": ["python3", "-m", "sluice_warmup"],
-            "args": [_literal(part) for pair in arguments.items() for part in pair],
-            "readinessProbe": {"httpGet": {"path": "/", "port": WARM_UP_PORT}, "periodSeconds": 1},
-            "resources": {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}},
-            "volumeMounts": [
-                {"name": volume["name"], "mountPath": PAYLOAD_PATH, "readOnly": True}
-                for volume in _payload_volume(deployment.spec)
-            ],
-            "securityContext": {**_restricted(), "readOnlyRootFilesystem": True},
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-        }
-    ]
-
-
-def _payload_volume(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
-    """Optional, so that a ConfigMap that is missing is told by the warm-up instead of by a pod that hangs."""
-    ref = spec.warmup.payload_ref if spec.warmup is not None else None
-    if ref is None:
-        return []
-    return [{"name": "payload", "configMap": {"name": ref.config_map, "optional": True}}]
-
-
-def _restricted() -> dict[str, Any]:
-    """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
-    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
-
-def _literal(argument: str) -> str:
-    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
-    return argument.replace("$", "$$")
-
-
-def _credentials(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
-    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
-    if spec.model.credentials_secret_ref is None:
-        return []
-    secret = spec.model.credentials_secret_ref.name
-    return [
-        {
-            "name": key,
-            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
-        }
-        for key, optional in SECRET_KEYS
-    ]
 
 
 def _servers(
@@ -250,14 +127,16 @@ def _servers(
 ) -> list[dict[str, Any]]:
     wanted = deployment.spec.accelerator
     values = {
-        "model.name": served_name(deployment),
+        "model.name": common.served_name(deployment),
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
+        "port": str(served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
-    first, *others = [_hardened(container, runtime) for container in containers]
-    server = _overridden(first, deployment.spec)
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model)]
+    first, *others = [_hardened(container, runtime, mounts) for container in containers]
+    server = _overridden(first, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
@@ -274,16 +153,18 @@ def _with_devices(resources: Mapping[str, Any], resource: str, count: int) -> di
     }
 
 
-def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict[str, Any]:
+def _hardened(
+    container: Mapping[str, Any], runtime: ServingRuntimeSpec, mounts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """The runtime's container with our defaults; what the runtime says itself wins."""
     own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
     hardened = {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
-        "securityContext": {**_restricted(), **container.get("securityContext", {})},
+        "securityContext": {**common.restricted(), **container.get("securityContext", {})},
         "volumeMounts": [
             *container.get("volumeMounts", ()),
-            *(dict(mount) for mount in SERVER_MOUNTS if mount["mountPath"] not in own_paths),
+            *(dict(mount) for mount in mounts if mount["mountPath"] not in own_paths),
         ],
     }
     if runtime.drain.pre_stop_seconds > 0:
@@ -293,9 +174,11 @@ def _hardened(container: Mapping[str, Any], runtime: ServingRuntimeSpec) -> dict
     return hardened
 
 
-def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[str, Any]:
+def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
     """The model server's container with what the user asks for; the user's strings are taken literally."""
     overridden = dict(container)
+    if spec.runtime is not None and spec.runtime.image is not None:
+        overridden |= _of_own_image(container, spec.runtime, runtime.port)
     if spec.runtime is not None and spec.runtime.args:
         overridden["args"] = [*container.get("args", ()), *spec.runtime.args]
     if spec.runtime is not None and spec.runtime.env:
@@ -303,6 +186,32 @@ def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[st
     if spec.resources is not None:
         overridden["resources"] = {key: value for key, value in spec.resources.to_wire().items() if value}
     return overridden
+
+
+def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> dict[str, Any]:
+    """The fields that follow from the user's own image: where it listens, and the path that knows whether it is ready."""
+    fields: dict[str, Any] = {"image": own.image}
+    wanted = own.port or port
+    fields["ports"] = [
+        {**entry, "containerPort": wanted} if entry.get("containerPort") == port else entry
+        for entry in container.get("ports", ())
+    ]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        path = own.readiness_path if name != "livenessProbe" else None
+        if name in container:
+            fields[name] = _redirected(container[name], path, port, wanted)
+    return fields
+
+
+def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: int) -> dict[str, Any]:
+    """A probe of the server's HTTP port that asks another port, and another path where one is given."""
+    redirected = dict(probe)
+    for way in ("httpGet", "tcpSocket"):
+        target = probe.get(way)
+        if target is not None and target.get("port") == port:
+            new_path = {"path": path} if path is not None and way == "httpGet" else {}
+            redirected[way] = {**target, **new_path, "port": wanted}
+    return redirected
 
 
 def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

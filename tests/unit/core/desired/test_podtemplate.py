@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.desired import placeholders, podtemplate
+from sluice.core.desired import placeholders, podtemplate, warmup
 from tests.unit.core import builders
 
 REVISION = "digits-0123456789"
@@ -59,17 +59,40 @@ def test_the_kubelet_does_not_expand_variables_in_a_uri() -> None:
     assert downloader(uri="s3://models/$(AWS_SECRET_ACCESS_KEY)")["args"][1] == "s3://models/$$(AWS_SECRET_ACCESS_KEY)"
 
 
-def test_credentials_are_passed_key_by_key() -> None:
-    env = downloader(model={"credentialsSecretRef": {"name": "models-s3"}})["env"]
-    optional = {entry["name"]: entry["valueFrom"]["secretKeyRef"].get("optional", False) for entry in env}
-    assert optional == {
+CREDENTIALS = {
+    "s3://models/digits/1": {
         "AWS_ACCESS_KEY_ID": False,
         "AWS_SECRET_ACCESS_KEY": False,
         "AWS_ENDPOINT_URL": True,
         "AWS_DEFAULT_REGION": True,
-    }
-    assert all(entry["valueFrom"]["secretKeyRef"]["name"] == "models-s3" for entry in env)
-    assert all(entry["valueFrom"]["secretKeyRef"]["key"] == entry["name"] for entry in env)
+    },
+    "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},
+    "http://files.ml.svc/model.onnx": {"HTTP_AUTHORIZATION": False},
+}
+
+
+@pytest.mark.parametrize("uri", CREDENTIALS)
+def test_credentials_are_passed_key_by_key(uri: str) -> None:
+    env = downloader(uri=uri, model={"credentialsSecretRef": {"name": "models-key"}})["env"]
+    references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env}
+    assert {name: reference.get("optional", False) for name, reference in references.items()} == CREDENTIALS[uri]
+    assert all(reference["name"] == "models-key" for reference in references.values())
+    assert all(reference["key"] == name for name, reference in references.items())
+
+
+def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model() -> None:
+    spec = render(uri="pvc://models/digits/1/")["spec"]
+    assert spec["volumes"][-1] == {"name": "source", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
+    whole = {"name": "source", "mountPath": "/mnt/model", "readOnly": True}
+    part = {"name": "source", "mountPath": "/mnt/model/digits/1", "subPath": "digits/1", "readOnly": True}
+    assert spec["initContainers"][0]["volumeMounts"][-1] == whole
+    assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
+    assert spec["containers"][0]["volumeMounts"][-1] == part
+    assert render(uri="pvc://models")["spec"]["containers"][0]["volumeMounts"][-1] == whole
+
+
+def test_the_checksum_reaches_the_downloader() -> None:
+    assert downloader(model={"sha256": "0a" * 32})["args"][-2:] == ["--sha256", "0a" * 32]
 
 
 def test_the_model_server_never_sees_the_credentials() -> None:
@@ -101,7 +124,7 @@ def test_an_unknown_placeholder_is_refused_with_its_place(
     with pytest.raises(placeholders.UnknownPlaceholder) as refused:
         render(runtime=runtime)
     assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
-    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
+    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{port}}, {{revision}}" in str(refused.value)
 
 
 def test_the_users_strings_are_taken_literally() -> None:
@@ -204,6 +227,47 @@ def test_pods_are_spread_but_never_held_back() -> None:
     constraints = render()["spec"]["topologySpreadConstraints"]
     assert {constraint["whenUnsatisfiable"] for constraint in constraints} == {"ScheduleAnyway"}
     assert all(c["labelSelector"]["matchLabels"] == {"sluice.dev/revision": REVISION} for c in constraints)
+
+
+def own_image(uri: str | None = "s3://models/digits/1", **runtime: Any) -> dict[str, Any]:
+    """The pod of a model on an image of the user's own."""
+    container = builders.make_container(
+        env=[{"name": "PORT", "value": "{{port}}"}],
+        ports=[{"name": "http", "containerPort": 8000}, {"name": "other", "containerPort": 9000}],
+        startupProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        readinessProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        livenessProbe={"tcpSocket": {"port": 8000}},
+    )
+    server = builders.make_runtime(formats=["custom"], containers=[container], metrics={"port": 8000})
+    model = builders.make_model_deployment(
+        model={"format": "custom", "uri": uri},
+        spec={"runtime": {"image": "registry.example.com/team/digits:3", **runtime}},
+    )
+    return podtemplate.render_template(model, server, builders.CONFIG, REVISION)
+
+
+def test_an_image_of_the_users_own_listens_where_it_likes_and_is_asked_there() -> None:
+    pod = own_image(port=5000, readinessPath="/health/model")
+    container = pod["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com/team/digits:3"
+    assert [port["containerPort"] for port in container["ports"]] == [5000, 9000]
+    assert container["env"] == [{"name": "PORT", "value": "5000"}]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health/model", "port": 5000}
+    assert container["livenessProbe"]["tcpSocket"] == {"port": 5000}
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "5000"
+
+
+def test_an_image_of_the_users_own_is_otherwise_the_runtimes() -> None:
+    container = own_image()["spec"]["containers"][0]
+    assert container["ports"][0]["containerPort"] == 8000
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8000}
+    assert container["env"] == [{"name": "PORT", "value": "8000"}]
+
+
+def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
+    assert "initContainers" in own_image()["spec"]
+    assert "initContainers" not in own_image(uri=None)["spec"]
 
 
 L4 = {
@@ -318,7 +382,5 @@ def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
 
 
 def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
-    with pytest.raises(
-        podtemplate.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"
-    ):
+    with pytest.raises(warmup.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"):
         render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})

@@ -1,0 +1,72 @@
+"""Where models can be: the schemes of `spec.model.uri`, and what each must look like."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from sluice.api.cel import Cel
+
+FORMS: Final = {
+    "s3": "s3://bucket/path",
+    "https": "https://host/path",
+    "http": "http://name.namespace.svc/path",
+    "pvc": "pvc://claim/path",
+}
+"""How the URIs of each scheme look."""
+
+SUPPORTED_SCHEMES: Final = tuple(FORMS)
+ALLOWED: Final = ", ".join(FORMS.values())
+
+
+def _form(scheme: str, pattern: str, wrong: str) -> Cel:
+    """A rule for the URIs of one scheme; `pattern` is what follows `scheme://`."""
+    return Cel(
+        f"!self.startsWith('{scheme}://') || self.matches('^{scheme}://{pattern}')",
+        message=f"{wrong}; use {FORMS[scheme]}",
+    )
+
+
+Uri = Annotated[
+    str,
+    Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
+    Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
+    _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path"),
+    _form("https", "[^/?#@]+/.", "does not name a host and a path, or carries a password, which belongs into a Secret"),
+    _form(
+        "http",
+        "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
+        "http:// is for Services of the cluster, elsewhere use https://",
+    ),
+    _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim"),
+    Cel(
+        "!self.startsWith('pvc://') || !self.matches('/[.][.](/|$)')",
+        message="leads out of the claim; use pvc://claim/path",
+    ),
+]
+"""Where a model is."""
+
+Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 checksum, in small hexadecimal digits."""
+
+SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
+    # scheme: (key of the Secret and variable of the downloader, whether it may be missing)
+    "s3": (
+        ("AWS_ACCESS_KEY_ID", False),
+        ("AWS_SECRET_ACCESS_KEY", False),
+        ("AWS_ENDPOINT_URL", True),
+        ("AWS_DEFAULT_REGION", True),
+    ),
+    "https": (("HTTP_AUTHORIZATION", False),),
+    "http": (("HTTP_AUTHORIZATION", False),),
+}
+"""What the downloader reads from the Secret of `spec.model.credentialsSecretRef`."""
+
+
+def scheme(uri: str) -> str:
+    return uri.partition("://")[0]
+
+
+def claim_and_path(uri: str) -> tuple[str, str]:
+    """The PersistentVolumeClaim of a pvc:// URI, and the path in it, empty for all of it."""
+    claim, _, path = uri.removeprefix("pvc://").partition("/")
+    return claim, path.strip("/")

@@ -1,0 +1,83 @@
+"""The init container that fetches the model and lays it out for its server."""
+
+from typing import Any, Final
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1 import sources
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
+from sluice.core import naming
+from sluice.core.desired import common
+
+STORAGE_INITIALIZER: Final = "storage-initializer"
+MODEL_VOLUME: Final = "source"
+
+
+def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    model, initializer = deployment.spec.model, config.storage_initializer
+    return {
+        "name": STORAGE_INITIALIZER,
+        "image": initializer.image,
+        "imagePullPolicy": initializer.image_pull_policy,
+        "args": [common.literal(argument) for argument in _arguments(deployment, runtime)],
+        "env": credentials(model),
+        "resources": initializer.resources.to_wire(),
+        "volumeMounts": [
+            {"name": "models", "mountPath": naming.MODEL_PATH},
+            {"name": "tmp", "mountPath": "/tmp"},
+            *_mounted_model(model),
+        ],
+        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def volumes(model: ModelSpec) -> list[dict[str, Any]]:
+    """What the pod needs for its model's source, beside the volume that every model lies in."""
+    if sources.scheme(model.uri or "") != "pvc":
+        return []
+    claim, _ = sources.claim_and_path(model.uri or "")
+    return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
+    """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
+    mounts = _mounted_model(model)
+    if sources.scheme(model.uri or "") == "pvc":
+        _, path = sources.claim_and_path(model.uri or "")
+        return [
+            {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
+            for mount in mounts
+        ]
+    return mounts
+
+
+def _mounted_model(model: ModelSpec) -> list[dict[str, Any]]:
+    return [{"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model)]
+
+
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
+    model = deployment.spec.model
+    arguments = {
+        "--uri": model.uri or "",
+        "--layout": runtime.model_layout.value,
+        "--model-name": common.served_name(deployment),
+        "--destination": naming.MODEL_PATH,
+        **({"--mount": naming.MOUNT_PATH} if volumes(model) else {}),
+        **({"--sha256": model.sha256} if model.sha256 else {}),
+    }
+    return [part for pair in arguments.items() for part in pair]
+
+
+def credentials(model: ModelSpec) -> list[dict[str, Any]]:
+    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
+    if model.credentials_secret_ref is None:
+        return []
+    secret = model.credentials_secret_ref.name
+    return [
+        {
+            "name": key,
+            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
+        }
+        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri or ""), ())
+    ]

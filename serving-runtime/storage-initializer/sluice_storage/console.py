@@ -1,0 +1,60 @@
+"""The lines in the pod's log."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+INTERVAL_SECONDS: Final = 5.0
+_BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+@contextmanager
+def progress(folder: Path, total: int | None, interval_seconds: float = INTERVAL_SECONDS) -> Iterator[None]:
+    """Says every few seconds how much lies in `folder`, whoever writes there. total: bytes, None where nobody knows."""
+    over = threading.Event()
+    thread = threading.Thread(target=_report, args=(folder, total, interval_seconds, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def written(folder: Path) -> int:
+    """Bytes on the disk below `folder`; holes do not count, since libraries write the parts of a file in any order."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:  # renamed in between
+            continue
+        total += min(status.st_size, status.st_blocks * _BLOCK)
+    return total
+
+
+def _report(folder: Path, total: int | None, interval_seconds: float, over: threading.Event) -> None:
+    before, then = written(folder), time.monotonic()
+    while not over.wait(interval_seconds):
+        have, now = written(folder), time.monotonic()
+        rate = max(0.0, (have - before) / (now - then))
+        say(f"  {_share(have, total)}, {rate / 1e6:.1f} MB/s")
+        before, then = have, now
+
+
+def _share(have: int, total: int | None) -> str:
+    if not total:
+        return megabytes(have)
+    known = min(have, total)
+    return f"{100 * known // total} %, {known / 1e6:.1f} of {megabytes(total)}"

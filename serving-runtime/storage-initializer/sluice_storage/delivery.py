@@ -1,0 +1,154 @@
+"""From the store to the model's volume.
+
+<destination>/.download/         what is fetched; on the same volume, so that files never lie there twice
+<destination>/.download-version  which version that is: another attempt at the same one goes on with it
+<destination>/…                  the server's layout
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sluice_storage import archive, checksum, failures, layout, mounted, sources
+from sluice_storage.console import megabytes, progress, say, written
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.source import Source, Version
+
+STAGING: Final = ".download"
+STAGED_VERSION: Final = ".download-version"
+SERVER_CODE: Final = Path(__file__).with_name("triton_model.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to deliver, and where."""
+
+    uri: str
+    sha256: str  # of the one file; empty: not checked
+    layout: layout.Layout
+    model_name: str
+    destination: Path
+    mount: Path
+
+
+def deliver(order: Order) -> None:
+    """Fetches the model and lays its files out in the destination, where nothing else is left."""
+    if sources.mounted(order.uri):
+        _link(order)
+    else:
+        _download(order)
+    say(f"laid out as {order.layout.value} in {order.destination}")
+
+
+def _link(order: Order) -> None:
+    say(f"linking {order.uri}")
+    folder, files = mounted.folder_of(order.uri, order.mount)
+    if order.sha256:
+        checksum.verify([folder / file for file in files], order.sha256, order.uri)
+    order.destination.mkdir(parents=True, exist_ok=True)
+    for entry in order.destination.iterdir():
+        _remove(entry)
+    _carry_out(layout.arranged(files, order.layout, order.model_name), folder, order.destination, os.symlink)
+
+
+def _download(order: Order) -> None:
+    began = time.monotonic()
+    source = sources.named(order.uri)
+    if order.sha256 and sources.unpacks(order.uri):
+        raise DownloadError(
+            Reason.UNSUPPORTED_MODEL,
+            f"spec.model.sha256 of an archive is checked for https:// only, not for {order.uri}; leave it out, or store "
+            "the model's one file",
+        )
+    say(f"fetching {sources.shown(order.uri)}")
+    version = source.version()
+    staging = _staging(order, source, version)
+    _fetch(order, source, version, staging)
+    files = _files(staging)
+    size = sum((staging / file).stat().st_size for file in files)
+    say(f"fetched {len(files)} files, {megabytes(size)}, in {time.monotonic() - began:.1f} s")
+    _carry_out(layout.arranged(files, order.layout, order.model_name), staging, order.destination, os.rename)
+    _remove(staging)
+    _remove(order.destination / STAGED_VERSION)
+
+
+def _staging(order: Order, source: Source, version: Version) -> Path:
+    """The folder to fetch into: with what an earlier attempt at the same version left, otherwise empty."""
+    order.destination.mkdir(parents=True, exist_ok=True)
+    staging, mark = order.destination / STAGING, order.destination / STAGED_VERSION
+    wanted = f"{order.uri}\n{version.name}"
+    known = source.resumable and bool(version.name) and mark.is_file() and mark.read_text() == wanted
+    for entry in order.destination.iterdir():
+        if not (known and entry in (staging, mark)):
+            _remove(entry)
+    staging.mkdir(exist_ok=True)
+    mark.write_text(wanted)
+    if known:
+        say(f"  {megabytes(written(staging))} are here from an earlier attempt")
+    return staging
+
+
+def _fetch(order: Order, source: Source, version: Version, staging: Path) -> None:
+    missing = (version.size or 0) - written(staging)
+    free = _free(staging)
+    if missing > free:
+        raise failures.no_space(
+            sources.shown(order.uri), f": {megabytes(missing)} are missing, {megabytes(free)} are free"
+        )
+    with progress(staging, version.size):
+        source.fetch(staging)
+    if order.sha256:
+        _verify(order, staging)
+    archive.unpack(staging)
+
+
+def _verify(order: Order, staging: Path) -> None:
+    try:
+        checksum.verify([staging / file for file in _files(staging)], order.sha256, sources.shown(order.uri))
+    except DownloadError:
+        _remove(staging)  # the next attempt must not go on with it
+        raise
+    say("its sha256 is the expected one")
+
+
+def _files(folder: Path) -> list[str]:
+    """Relative paths, sorted. Never empty."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if not files:
+        raise DownloadError(Reason.OBJECT_NOT_FOUND, "there are no files at spec.model.uri; check it")
+    return files
+
+
+def _free(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
+
+def _carry_out(
+    arrangement: layout.Arrangement, folder: Path, destination: Path, place: Callable[[Path, Path], None]
+) -> None:
+    for source, target in arrangement.moves:
+        place(folder / source, _prepared(destination / target))
+        say(f"  {target}")
+    for target, text in arrangement.texts:
+        _prepared(destination / target).write_text(text)
+        say(f"  {target}")
+    if arrangement.server_code:
+        shutil.copyfile(SERVER_CODE, _prepared(destination / arrangement.server_code))
+        say(f"  {arrangement.server_code}")
+
+
+def _prepared(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

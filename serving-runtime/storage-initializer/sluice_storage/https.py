@@ -1,0 +1,63 @@
+"""One file from a web server: https:// anywhere, http:// inside the cluster."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from sluice_storage import transfer
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.source import Version
+
+AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
+ADVICE: Final = (
+    f"check the key {AUTHORIZATION} (such as Bearer TOKEN) of the secret that spec.model.credentialsSecretRef names"
+)
+UNNAMED: Final = "model"
+# Names of a cluster's own network: name, name.namespace.svc, name.namespace.svc.cluster.local.
+_INSIDE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+\.svc(\.[a-z0-9.-]+)?)?")
+
+
+class WebFile:
+    """A Source."""
+
+    resumable = True
+
+    def __init__(self, uri: str) -> None:
+        address = urlsplit(uri)
+        host = address.hostname or ""
+        shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"  # no password, no signature
+        if not host:
+            raise DownloadError(
+                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {shown!r} names no host; use https://host/path"
+            )
+        if address.scheme == "http" and not _INSIDE.fullmatch(host):
+            raise DownloadError(
+                Reason.UNSUPPORTED_MODEL,
+                f"spec.model.uri {shown!r}: http:// is for hosts inside the cluster, such as name.namespace.svc; use https://",
+            )
+        self._name = Path(unquote(address.path)).name or UNNAMED
+        self._remote = transfer.Remote(url=uri, shown=shown, advice=ADVICE, headers=_authorization())
+        self._session = transfer.new_session()
+        self._told: transfer.Told | None = None
+
+    def version(self) -> Version:
+        self._told = transfer.ask(self._session, self._remote)
+        if self._told.size == 0:
+            raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._remote.shown} is empty; check spec.model.uri")
+        return Version(self._told.version, self._told.size)
+
+    def fetch(self, folder: Path) -> str:
+        told = self._told or transfer.ask(self._session, self._remote)
+        target = folder / self._name
+        return told.version if target.exists() else transfer.fetch(self._session, self._remote, told, target).version
+
+
+def _authorization() -> dict[str, str]:
+    value = os.environ.get(AUTHORIZATION, "").strip()
+    if not value:
+        return {}
+    if not value.isprintable() or not value.isascii():
+        raise DownloadError(Reason.ACCESS_DENIED, f"{AUTHORIZATION} is not one line of plain text; {ADVICE}")
+    return {"Authorization": value}

@@ -1,0 +1,51 @@
+"""Which source a URI means."""
+
+from typing import Final
+
+from sluice_storage import archive, https, kserve
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.source import Source
+
+FORMS: Final = {
+    "s3": "s3://bucket/path",
+    "https": "https://host/path",
+    "http": "http://name.namespace.svc/path",
+    "pvc": "pvc://claim/path",
+}
+"""How the URIs of each scheme look."""
+
+
+def named(uri: str) -> Source:
+    """Raises DownloadError when the URI means nothing."""
+    match uri.partition("://")[0]:
+        case "s3":
+            return kserve.S3(uri)
+        case "https" | "http":
+            return https.WebFile(uri)
+        case _:
+            raise DownloadError(
+                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r}: the scheme is not supported; use one of {allowed()}"
+            )
+
+
+def mounted(uri: str) -> bool:
+    """Whether the model is mounted, so that there is nothing to fetch."""
+    return uri.startswith("pvc://")
+
+
+def unpacks(uri: str) -> bool:
+    """Whether the source unpacks archives itself, so that nobody sees their bytes."""
+    return uri.startswith("s3://") and uri.lower().endswith(archive.SUFFIXES)
+
+
+def allowed() -> str:
+    return ", ".join(FORMS.values())
+
+
+def shown(uri: str) -> str:
+    """The URI without what may be secret in it: a password, a signature."""
+    scheme, separator, rest = uri.partition("://")
+    if scheme not in ("http", "https"):
+        return uri
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"

@@ -1,0 +1,246 @@
+"""One file over HTTP: with redirects, and continued where the connection was lost.
+
+GET Range: bytes=0-0            --> size, validator (strong ETag, otherwise Last-Modified)
+GET                             --> bytes, cut off after n
+GET Range: bytes=n-, If-Range   --> 206: the rest    200: the file changed, or no ranges here: from the beginning
+"""
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin
+
+import requests
+import urllib3
+
+from sluice_storage.console import megabytes, say
+from sluice_storage.failures import DownloadError, Reason
+
+PART: Final = ".part"
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 30.0
+PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
+CHUNK_BYTES: Final = 1 << 20
+MAXIMUM_REDIRECTS: Final = 10
+
+_PASSING: Final = {408, 425, 429, 500, 502, 503, 504}
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file on a server."""
+
+    url: str
+    shown: str
+    """What messages call it: URLs may carry signatures."""
+    advice: str
+    """What to do when the server refuses."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the server says about the file."""
+
+    size: int | None
+    etag: str = ""
+    modified: str = ""
+
+    @property
+    def validator(self) -> str:
+        """For If-Range, which takes strong ETags only; empty: what was begun cannot be continued."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+    @property
+    def version(self) -> str:
+        return self.etag or (f"{self.modified} {self.size}" if self.modified else "")
+
+
+class Lost(Exception):
+    """It may work when it is tried again."""
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target = super().get_redirect_target(resp)
+        if target and resp.url.startswith("https://") and urljoin(resp.url, target).startswith("http://"):
+            raise DownloadError(
+                Reason.DOWNLOAD_FAILED,
+                f"{_without_query(resp.url)} redirects to an address without encryption; give an https:// address",
+            )
+        return target
+
+
+def new_session() -> requests.Session:
+    session = _Session()
+    session.max_redirects = MAXIMUM_REDIRECTS
+    return session
+
+
+def ask(session: requests.Session, remote: Remote) -> Told:
+    """What the server says about the file, by fetching its first byte: signed URLs are often not valid for HEAD."""
+    return _patiently(lambda: _asked(session, remote), lambda: 0, remote)
+
+
+def fetch(session: requests.Session, remote: Remote, told: Told, target: Path) -> Told:
+    """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got."""
+    part = target.with_name(target.name + PART)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if not told.validator:
+        part.unlink(missing_ok=True)
+    got = _patiently(lambda: _received(session, remote, told, part), lambda: _size(part), remote)
+    part.rename(target)
+    return got
+
+
+def _patiently(attempt: Callable[[], Told], gained: Callable[[], int], remote: Remote) -> Told:
+    """Tries until it works, or nothing more is gained several times in a row."""
+    furthest, pauses = gained(), list(PAUSES_SECONDS)
+    while True:
+        try:
+            return attempt()
+        except Lost as lost:
+            if gained() > furthest:
+                furthest, pauses = gained(), list(PAUSES_SECONDS)
+            if not pauses:
+                raise _given_up(remote, furthest, lost) from lost
+            say(f"  {remote.shown}: {lost}, at {megabytes(gained())}; trying again in {pauses[0]:.0f} s")
+            time.sleep(pauses.pop(0))
+
+
+def _given_up(remote: Remote, have: int, lost: Lost) -> DownloadError:
+    if have:
+        return DownloadError(
+            Reason.DOWNLOAD_INTERRUPTED,
+            f"{remote.shown}: {lost} after {megabytes(have)}, {len(PAUSES_SECONDS) + 1} times without progress; "
+            "the next attempt continues there; check the server and the network",
+        )
+    return DownloadError(
+        Reason.STORE_UNREACHABLE,
+        f"{remote.shown}: {lost}; check the address in spec.model.uri or its Secret, the server, and the network",
+    )
+
+
+def _asked(session: requests.Session, remote: Remote) -> Told:
+    with _answer(session, remote, {"Range": "bytes=0-0"}) as response:
+        return _told(response)
+
+
+def _received(session: requests.Session, remote: Remote, told: Told, part: Path) -> Told:
+    have = _size(part)
+    if have and have == told.size:
+        return told
+    wanted = {"Range": f"bytes={have}-", "If-Range": told.validator} if have and told.validator else {}
+    with _answer(session, remote, wanted) as response:
+        start = _start(response)
+        if response.status_code == 416 or start not in (0, have):
+            part.unlink(missing_ok=True)
+            raise Lost("the server has another part than the one asked for")
+        if have:
+            say(
+                f"  {remote.shown}: continued at {megabytes(start)}"
+                + ("" if start else ": the file changed, or no ranges")
+            )
+        got = _told(response)
+        _store(response, part, start)
+    if got.size is not None and _size(part) != got.size:
+        raise Lost("the connection ended early")
+    return got
+
+
+def _store(response: requests.Response, part: Path, start: int) -> None:
+    with part.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        file.truncate()
+        try:
+            for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                file.write(chunk)
+        except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+            raise Lost(f"the connection was lost ({_cause(error)})") from None
+
+
+@contextmanager
+def _answer(session: requests.Session, remote: Remote, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    try:
+        response = session.get(
+            remote.url,
+            headers={**remote.headers, "Accept-Encoding": "identity", **headers},
+            stream=True,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
+    except requests.exceptions.SSLError as error:
+        raise DownloadError(
+            Reason.STORE_UNREACHABLE,
+            f"{remote.shown}: its certificate is not accepted ({_cause(error)}); check the host",
+        ) from None
+    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        raise Lost(f"no connection ({_cause(error)})") from None
+    except requests.exceptions.RequestException as error:  # its text may quote the URL or a header
+        raise DownloadError(
+            Reason.DOWNLOAD_FAILED, f"{remote.shown}: {type(error).__name__}; check spec.model.uri and its Secret"
+        ) from None
+    with response:
+        refusal = _refusal(response, remote)
+        if refusal is not None:
+            raise refusal
+        yield response
+
+
+def _refusal(response: requests.Response, remote: Remote) -> Exception | None:
+    status = response.status_code
+    if status in (200, 206, 416):
+        return None
+    if status in (404, 410):
+        return DownloadError(Reason.OBJECT_NOT_FOUND, f"{remote.shown} does not exist; check spec.model.uri")
+    if status in (401, 403, 407):
+        return DownloadError(Reason.ACCESS_DENIED, f"{remote.shown} may not be read (HTTP {status}); {remote.advice}")
+    if status in _PASSING:
+        return Lost(f"the server answered HTTP {status}")
+    return DownloadError(
+        Reason.DOWNLOAD_FAILED, f"{remote.shown}: the server answered HTTP {status}; see the server's log"
+    )
+
+
+def _told(response: requests.Response) -> Told:
+    headers = response.headers
+    ranges = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+    length = ranges[2] if ranges else headers.get("Content-Length", "")
+    return Told(
+        size=int(length) if length.isdecimal() else None,
+        etag=headers.get("ETag", ""),
+        modified=headers.get("Last-Modified", ""),
+    )
+
+
+def _start(response: requests.Response) -> int:
+    """The first byte of the answer."""
+    ranges = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    return int(ranges[1]) if response.status_code == 206 and ranges and ranges[1] else 0
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost cause, without the URL that requests puts into its texts."""
+    link: BaseException | None = error
+    said = type(error).__name__
+    while link is not None:
+        if isinstance(link, OSError) and link.strerror:
+            said = link.strerror
+        elif isinstance(link, (socket.timeout, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout)):
+            said = "no answer in time"
+        inner = getattr(link, "reason", None) or (link.args[-1] if link.args else None)
+        link = inner if isinstance(inner, BaseException) else link.__cause__ or link.__context__
+    return said
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]

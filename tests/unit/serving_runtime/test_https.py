@@ -1,0 +1,230 @@
+"""Models from a web server: continued, checked, and explained, all through the program as the pod runs it."""
+
+import hashlib
+import io
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sluice_storage import https, transfer
+
+from tests.unit.serving_runtime import webserver
+from tests.unit.serving_runtime.program import Downloader
+from tests.unit.serving_runtime.webserver import Page, WebServer
+
+MODEL = bytes(range(256)) * 4000  # 1 MB
+PATH = "/models/model.onnx"
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.delenv(https.AUTHORIZATION, raising=False)
+    with webserver.running() as server:
+        server.pages[PATH] = Page(MODEL)
+        yield server
+
+
+def test_a_file_is_fetched_and_laid_out(web: WebServer, downloader: Downloader) -> None:
+    outcome = downloader.run(web.url(PATH), layout="TritonRepository")
+    assert (outcome.status, outcome.message) == (0, "")
+    assert outcome.files["digits/1/model.onnx"] == MODEL
+    assert set(outcome.files) == {"digits/1/model.onnx", "digits/config.pbtxt"}
+    assert sorted(path.name for path in downloader.volume.iterdir()) == ["digits"]
+
+
+def test_redirects_are_followed(web: WebServer, downloader: Downloader) -> None:
+    web.pages["/latest/model.onnx"] = Page(status=302, headers={"Location": PATH})
+    assert downloader.run(web.url("/latest/model.onnx")).files == {"model.onnx": MODEL}
+
+
+def test_a_lost_connection_is_continued_where_it_ended(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH].cuts = [300_000, 200_000]
+    outcome = downloader.run(web.url(PATH))
+    assert outcome.files == {"model.onnx": MODEL}
+    assert web.ranges() == ["bytes=0-0", "", "bytes=300000-", "bytes=500000-"]
+    assert "at 0.3 MB; trying again" in outcome.log
+    assert "continued at 0.5 MB" in outcome.log
+
+
+def test_the_next_attempt_of_the_pod_goes_on_with_half_a_download(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH].cuts = [600_000, 0, 0, 0]
+    first = downloader.run(web.url(PATH))
+    assert first.status == 1
+    assert re.match(
+        r"DownloadInterrupted: http://localhost:\d+/models/model.onnx: .* after 0.6 MB.*the next attempt", first.message
+    )
+    web.pages[PATH].cuts = []
+    web.asked.clear()
+    second = downloader.run(web.url(PATH))
+    assert second.files == {"model.onnx": MODEL}
+    assert web.ranges() == ["bytes=0-0", "bytes=600000-"]
+    assert "0.6 MB are here from an earlier attempt" in second.log
+
+
+def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH].cuts = [600_000, 0, 0, 0]
+    downloader.run(web.url(PATH))
+    web.pages[PATH] = Page(MODEL[::-1])
+    assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL[::-1]}
+
+
+def test_a_file_that_changes_on_the_way_is_fetched_whole(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH] = Page(MODEL, cuts=[600_000], after_cut=MODEL[::-1])
+    assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL[::-1]}
+    assert web.ranges()[-1] == "bytes=600000-"
+
+
+@pytest.mark.parametrize(
+    "page", [Page(MODEL, ranges=False), Page(MODEL, etag=False)], ids=["no ranges", "no validator"]
+)
+def test_without_ranges_or_validator_it_begins_again(page: Page, web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH] = page
+    page.cuts = [600_000]
+    assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL}
+
+
+def test_a_server_that_is_busy_is_asked_again(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH].refusals = [503, 429]
+    assert downloader.run(web.url(PATH)).status == 0
+
+
+def test_the_checksum_is_verified(web: WebServer, downloader: Downloader) -> None:
+    right = hashlib.sha256(MODEL).hexdigest()
+    assert downloader.run(web.url(PATH), "--sha256", right).files == {"model.onnx": MODEL}
+    wrong = downloader.run(web.url(PATH), "--sha256", "0" * 64)
+    assert (wrong.status, wrong.files) == (1, {})
+    assert wrong.message.startswith("ChecksumMismatch: ")
+    assert right in wrong.message
+    assert "0" * 64 in wrong.message
+    web.asked.clear()
+    downloader.run(web.url(PATH), "--sha256", "0" * 64)
+    assert web.ranges() == ["bytes=0-0", ""], "what was wrong must be fetched again, not kept"
+
+
+def test_the_token_goes_to_the_host_itself_only(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(https.AUTHORIZATION, "Bearer s3cret\n")
+    web.pages[PATH].authorization = "Bearer s3cret"
+    assert downloader.run(web.url(PATH)).status == 0
+    with webserver.running() as other:
+        other.pages["/model.onnx"] = Page(MODEL)
+        web.pages["/moved"] = Page(status=307, headers={"Location": f"http://127.0.0.1:{other.port}/model.onnx"})
+        assert downloader.run(web.url("/moved")).status == 0
+        assert {sent for _, _, sent in other.asked} == {""}
+
+
+def archive(kind: str) -> bytes:
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as zipped:
+            zipped.writestr("digits/config.pbtxt", "")
+            zipped.writestr("digits/1/model.onnx", MODEL)
+    else:
+        with tarfile.open(fileobj=stream, mode="w:gz" if kind == "tgz" else "w") as tar:
+            for name, body in (("digits/config.pbtxt", b""), ("digits/1/model.onnx", MODEL)):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(body)
+                tar.addfile(entry, io.BytesIO(body))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+def test_an_archive_is_checked_and_unpacked(kind: str, web: WebServer, downloader: Downloader) -> None:
+    body = archive(kind)
+    web.pages[f"/m.{kind}"] = Page(body)
+    outcome = downloader.run(
+        web.url(f"/m.{kind}"), "--sha256", hashlib.sha256(body).hexdigest(), layout="TritonRepository"
+    )
+    assert outcome.files == {"digits/config.pbtxt": b"", "digits/1/model.onnx": MODEL}
+
+
+def test_an_archive_cannot_write_outside(web: WebServer, downloader: Downloader) -> None:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("../../outside"))
+    web.pages["/m.tar"] = Page(stream.getvalue())
+    outcome = downloader.run(web.url("/m.tar"))
+    assert outcome.message.startswith("UnsupportedModel: m.tar cannot be unpacked")
+    assert not (downloader.volume.parent / "outside").exists()
+
+
+FAILURES = {
+    "absent": ("/nothing", Page(status=404), "ObjectNotFound: {url} does not exist; check"),
+    "gone": ("/nothing", Page(status=410), "ObjectNotFound: "),
+    "forbidden": (
+        "/nothing",
+        Page(status=403),
+        "AccessDenied: {url} may not be read (HTTP 403); check the key HTTP_AUTH",
+    ),
+    "no token": ("/nothing", Page(status=401), "AccessDenied: "),
+    "empty": ("/nothing", Page(b""), "ObjectNotFound: {url} is empty"),
+    "down": ("/nothing", Page(status=503), "StoreUnreachable: {url}: the server answered HTTP 503"),
+    "teapot": ("/nothing", Page(status=418), "DownloadFailed: {url}: the server answered HTTP 418"),
+    "loop": ("/nothing", Page(status=302, headers={"Location": "/nothing"}), "DownloadFailed: {url}: TooManyRedirects"),
+    "no onnx": (PATH.replace("onnx", "bin"), Page(MODEL), "UnsupportedModel: no .onnx file among model.bin"),
+    "no archive": ("/a.tgz", Page(MODEL), "UnsupportedModel: a.tgz cannot be unpacked"),
+}
+
+
+@pytest.mark.parametrize(("path", "page", "message"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_one_line_that_tells_no_secret(
+    path: str, page: Page, message: str, web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(https.AUTHORIZATION, "Bearer s3cret")
+    web.pages[path] = page
+    outcome = downloader.run(web.url(path) + "?signature=s3cret", layout="TritonRepository")
+    assert outcome.status == 1
+    assert outcome.message.startswith(message.format(url=web.url(path)))
+    assert "\n" not in outcome.message
+    assert "s3cret" not in outcome.message + outcome.log
+
+
+UNREACHABLE = {
+    "refused": ("http://localhost:1/m.onnx", "StoreUnreachable: http://localhost:1/m.onnx: no connection (Connection refused)"),
+    "no such host": ("https://no-such-host.invalid/m.onnx", "StoreUnreachable: https://no-such-host.invalid/m.onnx: no conn"),
+    "plain http outside": ("http://example.com/m.onnx", "UnsupportedModel: spec.model.uri 'http://example.com/m.onnx': http://"),
+    "no host": ("https:///m.onnx", "UnsupportedModel: spec.model.uri 'https:///m.onnx' names no host"),
+    "scheme": ("ftp://host/m.onnx", "UnsupportedModel: spec.model.uri 'ftp://host/m.onnx': the scheme is not supported"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("uri", "message"), UNREACHABLE.values(), ids=UNREACHABLE.keys())
+def test_what_cannot_be_reached(
+    uri: str, message: str, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
+    assert downloader.run(uri).message.startswith(message)
+
+
+def test_encryption_is_not_given_up_on_the_way() -> None:
+    answer = transfer.requests.Response()
+    answer.status_code, answer.url = 302, "https://host/a?signature=s3cret"
+    answer.headers["Location"] = "http://host/b"
+    with pytest.raises(transfer.DownloadError, match=r"https://host/a redirects to an address without encryption"):
+        transfer.new_session().get_redirect_target(answer)
+
+
+def test_too_little_room_is_said_before_anything_is_fetched(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice_storage.delivery._free", lambda folder: 1_000_000)
+    outcome = downloader.run(web.url(PATH))
+    assert outcome.message.startswith(
+        f"VolumeTooSmall: no space left for {web.url(PATH)}: 1.0 MB are missing, 1.0 MB are free"
+    )
+    assert web.ranges() == ["bytes=0-0"]
+
+
+def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sluice_storage import console
+
+    (tmp_path / "part").write_bytes(bytes(1) * 500_000)
+    with console.progress(tmp_path, 1_000_000, interval_seconds=0.01):
+        shown = ""
+        while "50 %, 0.5 of 1.0 MB, " not in shown:  # the test's time-out is the deadline
+            shown += capsys.readouterr().out

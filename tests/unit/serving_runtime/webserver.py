@@ -1,0 +1,110 @@
+"""A web server on this machine with ranges and ETags, and with what real ones do wrong."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Page:
+    """What a path answers."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    ranges: bool = True
+    etag: bool = True
+    cuts: list[int] = field(default_factory=list)
+    """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
+    after_cut: bytes = b""
+    """The file that is there once a connection was lost."""
+    refusals: list[int] = field(default_factory=list)
+    """Statuses of the first answers; used up as it goes."""
+    authorization: str = ""
+    """The header without which the answer is 401."""
+
+
+@dataclass
+class WebServer:
+    """`pages` may be changed at any time; `asked` lists the requests as (path, Range, Authorization)."""
+
+    port: int
+    pages: dict[str, Page] = field(default_factory=dict)
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def url(self, path: str) -> str:
+        return f"http://localhost:{self.port}{path}"
+
+    def ranges(self) -> list[str]:
+        return [range_ for _, range_, _ in self.asked]
+
+
+@contextmanager
+def running() -> Iterator[WebServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    web = WebServer(server.server_address[1])
+    server.web = web  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield web
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        web: WebServer = self.server.web  # type: ignore[attr-defined]
+        path = self.path.partition("?")[0]
+        wanted, sent = self.headers.get("Range", ""), self.headers.get("Authorization", "")
+        web.asked.append((path, wanted, sent))
+        page = web.pages.get(path, Page(status=404))
+        if page.refusals:
+            self._say(page.refusals.pop(0), {})
+        elif page.authorization and sent != page.authorization:
+            self._say(401, {})
+        elif page.status != 200:
+            self._say(page.status, page.headers)
+        else:
+            self._send(page, wanted)
+
+    def _send(self, page: Page, wanted: str) -> None:
+        etag = f'"{hashlib.md5(page.body).hexdigest()}"'
+        headers = {"ETag": etag, **page.headers} if page.etag else dict(page.headers)
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
+        unchanged = self.headers.get("If-Range", etag) == etag
+        if not (span and page.ranges and unchanged):
+            self._say(200, headers, page.body, page)
+            return
+        first, size = int(span[1]), len(page.body)
+        last = min(int(span[2] or size - 1), size - 1)
+        if first >= size:
+            self._say(416, {"Content-Range": f"bytes */{size}"})
+            return
+        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        self._say(206, headers, page.body[first : last + 1], page)
+
+    def _say(self, status: int, headers: dict[str, str], body: bytes = b"", page: Page | None = None) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if page is not None and page.cuts and len(body) > 1:  # not the answer to the question for one byte
+            self.wfile.write(body[: page.cuts.pop(0)])
+            self.close_connection = True
+            page.body = page.after_cut or page.body
+        else:
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
