@@ -35,7 +35,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
     ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
     ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
-    ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
+    ("sha256", deployment({"model": {"sha256": "A" * 64}}), "spec.model.sha256", "should match"),
     ("no image of a custom model", deployment({"model": {"format": "custom"}}), "spec.runtime.image", "Required value"),
     ("a port of no image", deployment({"runtime": {"port": 5000}}), "spec.runtime.image", "Required value"),
     ("a path of no image", deployment({"runtime": {"readinessPath": "/ready"}}), "spec.runtime.image", "Required value"),
