@@ -4,19 +4,18 @@ Exit status 0 when the model lies ready, 1 with a one-line reason on standard er
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import failures, layout, sources
+from sluice_storage import console, failures, layout, sources
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    console.show_logs_of_libraries()
     order = Order(
         uri=options.uri,
         sha256=options.sha256,

@@ -2,14 +2,16 @@
 
 from typing import Final
 
-from sluice_storage import archive, https, kserve
+from sluice_storage import archive, gs, hf, https, s3
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
+    "gs": "gs://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "hf": "hf://organisation/name[/path][@revision]",
     "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
@@ -19,7 +21,11 @@ def named(uri: str) -> Source:
     """Raises DownloadError when the URI means nothing."""
     match uri.partition("://")[0]:
         case "s3":
-            return kserve.S3(uri)
+            return s3.S3(uri)
+        case "gs":
+            return gs.GS(uri)
+        case "hf":
+            return hf.HF(uri)
         case "https" | "http":
             return https.WebFile(uri)
         case _:
@@ -35,7 +41,7 @@ def mounted(uri: str) -> bool:
 
 def unpacks(uri: str) -> bool:
     """Whether the source unpacks archives itself, so that nobody sees their bytes."""
-    return uri.startswith("s3://") and uri.lower().endswith(archive.SUFFIXES)
+    return uri.startswith(("s3://", "gs://")) and uri.lower().endswith(archive.SUFFIXES)
 
 
 def allowed() -> str:

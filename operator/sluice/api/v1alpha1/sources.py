@@ -8,8 +8,10 @@ from sluice.api.cel import Cel
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
+    "gs": "gs://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "hf": "hf://organisation/name[/path][@revision]",
     "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
@@ -31,11 +33,17 @@ Uri = Annotated[
     Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
     Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
     _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path"),
+    _form("gs", "[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/[^/]", "does not name a bucket and a path"),
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or carries a password, which belongs into a Secret"),
     _form(
         "http",
         "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
         "http:// is for Services of the cluster, elsewhere use https://",
+    ),
+    _form(
+        "hf",
+        "[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(/[^@]+)?(@[^@]+)?$",
+        "does not name a repository of a hub",
     ),
     _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim"),
     Cel(
@@ -56,6 +64,8 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
         ("AWS_ENDPOINT_URL", True),
         ("AWS_DEFAULT_REGION", True),
     ),
+    "gs": (("GOOGLE_APPLICATION_CREDENTIALS_JSON", True), ("STORAGE_EMULATOR_HOST", True)),
+    "hf": (("HF_TOKEN", True), ("HF_ENDPOINT", True)),
     "https": (("HTTP_AUTHORIZATION", False),),
     "http": (("HTTP_AUTHORIZATION", False),),
 }

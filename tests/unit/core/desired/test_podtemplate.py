@@ -66,6 +66,8 @@ CREDENTIALS = {
         "AWS_ENDPOINT_URL": True,
         "AWS_DEFAULT_REGION": True,
     },
+    "gs://models/digits/1": {"GOOGLE_APPLICATION_CREDENTIALS_JSON": True, "STORAGE_EMULATOR_HOST": True},
+    "hf://acme/digits": {"HF_TOKEN": True, "HF_ENDPOINT": True},
     "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},
     "http://files.ml.svc/model.onnx": {"HTTP_AUTHORIZATION": False},
 }
