@@ -21,6 +21,12 @@ class StorageInitializer(ApiModel):
         limits={"cpu": "1", "memory": "1Gi"},
     )
     """Compute resources of the init container."""
+    image_volumes: bool = False
+    """Whether models of oci:// are mounted as image volumes, which the nodes pull and share: Kubernetes 1.35, or 1.33 with
+    the feature gate ImageVolume, and a container runtime that has them (containerd 2.1, CRI-O 1.33). Otherwise the init
+    container pulls them."""
+    plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    """Registries (host:port) of the cluster that speak HTTP; for the init container only, nodes have their own settings."""
 
 
 class AcceleratorProfile(ApiModel):

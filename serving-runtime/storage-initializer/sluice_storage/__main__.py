@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model_name=options.model_name,
         destination=options.destination,
         mount=options.mount,
+        plain_http=options.plain_http,
     )
     try:
         deliver(order)
@@ -52,7 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--destination", type=Path, default=Path("/models"), help="an empty volume; what is in it is deleted"
     )
-    parser.add_argument("--mount", type=Path, default=Path("/mnt/model"), help="where a claim is mounted, for pvc://")
+    parser.add_argument(
+        "--mount", type=Path, help="where the claim or the image of the URI is mounted; nothing is fetched"
+    )
+    parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

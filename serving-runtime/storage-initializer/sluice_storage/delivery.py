@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, checksum, failures, layout, mounted, sources
+from sluice_storage import archive, checksum, failures, layout, sources
 from sluice_storage.console import megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source, Version
@@ -32,21 +32,24 @@ class Order:
     layout: layout.Layout
     model_name: str
     destination: Path
-    mount: Path
+    mount: Path | None
+    """Where a model is mounted that need not be fetched."""
+    plain_http: bool
+    """Whether the registry of oci:// speaks HTTP."""
 
 
 def deliver(order: Order) -> None:
     """Fetches the model and lays its files out in the destination, where nothing else is left."""
-    if sources.mounted(order.uri):
-        _link(order)
+    if order.mount is not None:
+        _link(order, order.mount)
     else:
         _download(order)
     say(f"laid out as {order.layout.value} in {order.destination}")
 
 
-def _link(order: Order) -> None:
+def _link(order: Order, mount: Path) -> None:
     say(f"linking {order.uri}")
-    folder, files = mounted.folder_of(order.uri, order.mount)
+    folder, files = sources.files_of_mounted(order.uri, mount)
     if order.sha256:
         checksum.verify([folder / file for file in files], order.sha256, order.uri)
     order.destination.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def _link(order: Order) -> None:
 
 def _download(order: Order) -> None:
     began = time.monotonic()
-    source = sources.named(order.uri)
+    source = sources.named(order.uri, plain_http=order.plain_http)
     if order.sha256 and sources.unpacks(order.uri):
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL,

@@ -19,30 +19,33 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "name": STORAGE_INITIALIZER,
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
-        "args": [_literal(argument) for argument in _arguments(deployment, runtime)],
-        "env": _credentials(model),
+        "args": [_literal(argument) for argument in _arguments(deployment, runtime, config)],
+        "env": [] if _is_image_volume(model, config) else _credentials(model),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
-            *_mounted_model(model),
+            *_mounted_model(model, config),
         ],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
-def volumes(model: ModelSpec) -> list[dict[str, Any]]:
+def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What the pod needs for its model's source, beside the volume that every model lies in."""
+    if _is_image_volume(model, config):
+        image = {"reference": sources.image(model.uri), "pullPolicy": "IfNotPresent"}
+        return [{"name": MODEL_VOLUME, "image": image}]
     if sources.scheme(model.uri) != "pvc":
         return []
     claim, _ = sources.claim_and_path(model.uri)
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
-def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
+def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
-    mounts = _mounted_model(model)
+    mounts = _mounted_model(model, config)
     if sources.scheme(model.uri) == "pvc":
         _, path = sources.claim_and_path(model.uri)
         return [
@@ -52,21 +55,37 @@ def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
     return mounts
 
 
-def _mounted_model(model: ModelSpec) -> list[dict[str, Any]]:
-    return [{"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model)]
+def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    """An image volume is pulled by the kubelet, with the pod's Secrets."""
+    if model.credentials_secret_ref is None or not _is_image_volume(model, config):
+        return []
+    return [model.credentials_secret_ref.to_wire()]
 
 
-def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
+def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
+    return config.storage_initializer.image_volumes and sources.scheme(model.uri) == "oci"
+
+
+def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    return [
+        {"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model, config)
+    ]
+
+
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[str]:
     model = deployment.spec.model
+    plain = sources.scheme(model.uri) == "oci" and (
+        sources.registry(model.uri) in config.storage_initializer.plain_http_registries
+    )
     arguments = {
         "--uri": model.uri,
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
-        **({"--mount": naming.MOUNT_PATH} if volumes(model) else {}),
+        **({"--mount": naming.MOUNT_PATH} if volumes(model, config) else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
     }
-    return [part for pair in arguments.items() for part in pair]
+    return [*(part for pair in arguments.items() for part in pair), *(["--plain-http"] if plain else [])]
 
 
 def _literal(argument: str) -> str:
@@ -81,7 +100,7 @@ def _credentials(model: ModelSpec) -> list[dict[str, Any]]:
     secret = model.credentials_secret_ref.name
     return [
         {
-            "name": key,
+            "name": sources.VARIABLES.get(key, key),
             "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
         }
         for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri), ())

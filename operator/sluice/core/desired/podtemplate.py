@@ -65,8 +65,10 @@ def render_template(
         },
         "spec": {
             "initContainers": [downloader.container(deployment, runtime.spec, config)],
-            "containers": _servers(deployment, runtime.spec, revision, accelerator),
-            "volumes": [*(dict(volume) for volume in VOLUMES), *downloader.volumes(deployment.spec.model)],
+            "containers": _servers(
+                deployment, runtime.spec, revision, accelerator, downloader.server_mounts(deployment.spec.model, config)
+            ),
+            "volumes": [*(dict(volume) for volume in VOLUMES), *downloader.volumes(deployment.spec.model, config)],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
             "securityContext": {
                 "runAsNonRoot": True,
@@ -78,7 +80,7 @@ def render_template(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
-            **_placement(deployment.spec, accelerator),
+            **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
 
@@ -112,7 +114,11 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
 
 
 def _servers(
-    deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str, accelerator: AcceleratorProfile | None
+    deployment: ModelDeployment,
+    runtime: ServingRuntimeSpec,
+    revision: str,
+    accelerator: AcceleratorProfile | None,
+    model_mounts: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     wanted = deployment.spec.accelerator
     values = {
@@ -122,7 +128,7 @@ def _servers(
         "accelerator.count": str(wanted.count if wanted is not None else 0),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
-    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model)]
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
     first, *others = [_hardened(container, runtime, mounts) for container in containers]
     server = _overridden(first, deployment.spec)
     if accelerator is not None and wanted is not None:
@@ -191,14 +197,16 @@ def _spread(topology_key: str, revision: str) -> dict[str, Any]:
     }
 
 
-def _placement(spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
+def _placement(
+    spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None, pull_secrets: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """The user's fields, beside what the accelerator needs; of two values for a label the user's wins."""
     fields: dict[str, Any] = {
         "nodeSelector": {**(accelerator.node_selector if accelerator else {}), **(spec.node_selector or {})},
         "tolerations": [*(accelerator.tolerations if accelerator else ()), *(spec.tolerations or ())],
         "runtimeClassName": accelerator.runtime_class_name if accelerator else None,
         "affinity": spec.affinity,
-        "imagePullSecrets": [ref.to_wire() for ref in spec.image_pull_secrets or ()],
+        "imagePullSecrets": [*(ref.to_wire() for ref in spec.image_pull_secrets or ()), *pull_secrets],
         "serviceAccountName": spec.service_account_name,
     }
     return {name: value for name, value in fields.items() if value}

@@ -68,6 +68,7 @@ CREDENTIALS = {
     },
     "gs://models/digits/1": {"GOOGLE_APPLICATION_CREDENTIALS_JSON": True, "STORAGE_EMULATOR_HOST": True},
     "hf://acme/digits": {"HF_TOKEN": True, "HF_ENDPOINT": True},
+    "oci://ghcr.io/acme/digits:3": {".dockerconfigjson": False},
     "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},
     "http://files.ml.svc/model.onnx": {"HTTP_AUTHORIZATION": False},
 }
@@ -77,9 +78,9 @@ CREDENTIALS = {
 def test_credentials_are_passed_key_by_key(uri: str) -> None:
     env = downloader(uri=uri, model={"credentialsSecretRef": {"name": "models-key"}})["env"]
     references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env}
-    assert {name: reference.get("optional", False) for name, reference in references.items()} == CREDENTIALS[uri]
+    assert {entry["key"]: entry.get("optional", False) for entry in references.values()} == CREDENTIALS[uri]
     assert all(reference["name"] == "models-key" for reference in references.values())
-    assert all(reference["key"] == name for name, reference in references.items())
+    assert all(reference["key"] in (name, ".dockerconfigjson") for name, reference in references.items())
 
 
 def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model() -> None:
@@ -91,6 +92,40 @@ def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model
     assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
     assert spec["containers"][0]["volumeMounts"][-1] == part
     assert render(uri="pvc://models")["spec"]["containers"][0]["volumeMounts"][-1] == whole
+
+
+DIGITS_IMAGE = "oci://registry.ml.svc:5000/digits:3"
+
+
+def test_an_image_is_pulled_by_the_downloader() -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"plainHttpRegistries": ["registry.ml.svc:5000"]}})
+    model = builders.make_model_deployment(uri=DIGITS_IMAGE, model={"credentialsSecretRef": {"name": "pull"}})
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    container = spec["initContainers"][0]
+    assert container["args"][-1] == "--plain-http"
+    assert [entry["name"] for entry in container["env"]] == ["DOCKER_CONFIG_JSON"]
+    assert "imagePullSecrets" not in spec
+    assert "--plain-http" not in downloader(uri=DIGITS_IMAGE)["args"]
+
+
+def test_an_image_volume_is_pulled_by_the_node_and_linked() -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"imageVolumes": True}})
+    model = builders.make_model_deployment(
+        uri=DIGITS_IMAGE,
+        model={"credentialsSecretRef": {"name": "pull"}},
+        spec={"imagePullSecrets": [{"name": "servers"}]},
+    )
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    image = {"reference": "registry.ml.svc:5000/digits:3", "pullPolicy": "IfNotPresent"}
+    assert spec["volumes"][-1] == {"name": "source", "image": image}
+    mount = {"name": "source", "mountPath": "/mnt/model", "readOnly": True}
+    assert spec["initContainers"][0]["volumeMounts"][-1] == mount
+    assert spec["containers"][0]["volumeMounts"][-1] == mount
+    assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
+    assert spec["initContainers"][0]["env"] == []
+    assert spec["imagePullSecrets"] == [{"name": "servers"}, {"name": "pull"}]
+    other = podtemplate.render_template(builders.make_model_deployment(), builders.make_runtime(), config, REVISION)
+    assert {volume["name"] for volume in other["spec"]["volumes"]} == {"models", "tmp", "shm"}
 
 
 def test_the_checksum_reaches_the_downloader() -> None:
