@@ -49,6 +49,10 @@ _REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
 CREATION_REMEDIES: Final = (
     ("exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas or spec.resources"),
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
+    (
+        "hostPath",
+        "allow hostPath volumes in the namespace, or take a claim for storageInitializer.cache of the configuration",
+    ),
     ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
     ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
 )

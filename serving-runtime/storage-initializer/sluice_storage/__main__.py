@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sluice_storage import console, failures, layout, sources
+from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         destination=options.destination,
         mount=options.mount,
         plain_http=options.plain_http,
+        cache=Cache(options.cache, options.cache_bytes) if options.cache else None,
     )
     try:
         deliver(order)
@@ -56,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--mount", type=Path, help="where the claim or the image of the URI is mounted; nothing is fetched"
     )
+    parser.add_argument("--cache", type=Path, help="where models are kept for the node's next pods")
+    parser.add_argument("--cache-bytes", type=int, default=50 << 30, help="what they may take together")
     parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

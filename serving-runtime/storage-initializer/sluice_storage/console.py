@@ -1,6 +1,7 @@
 """The lines in the pod's log."""
 
 import logging
+import os
 import re
 import threading
 import time
@@ -48,6 +49,12 @@ def progress(folder: Path, total: int | None, interval_seconds: float = INTERVAL
     finally:
         over.set()
         thread.join()
+
+
+def free(folder: Path) -> int:
+    """Bytes that can be written to the volume of `folder`."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def written(folder: Path) -> int:

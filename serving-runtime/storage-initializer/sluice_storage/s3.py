@@ -9,6 +9,7 @@ from sluice_storage import archive, failures, kserve
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.source import Version
 
+ENDPOINT: Final = "AWS_ENDPOINT_URL"
 # A URI that ends so names one object; any other names a folder.
 OBJECT_SUFFIXES: Final = (".onnx", *archive.SUFFIXES)
 
@@ -70,8 +71,8 @@ class S3:
 
     def _explained(self, error: Exception) -> DownloadError:
         store = Store(
-            os.environ.get("AWS_ENDPOINT_URL", ""),
+            os.environ.get(ENDPOINT, ""),
             keys="the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            endpoint_key="AWS_ENDPOINT_URL",
+            endpoint_key=ENDPOINT,
         )
         return failures.explained(error, uri=self._uri, store=store)

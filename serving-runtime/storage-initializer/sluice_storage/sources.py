@@ -1,5 +1,6 @@
 """Which source a URI means."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,11 @@ def named(uri: str, *, plain_http: bool = False) -> Source:
 def files_of_mounted(uri: str, mount: Path) -> tuple[Path, list[str]]:
     """The folder of a model that need not be fetched, and its files."""
     return mounted.image(uri, mount) if uri.startswith("oci://") else mounted.folder_of(uri, mount)
+
+
+def addresses() -> list[str]:
+    """What leads a URI to another store."""
+    return [os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)]
 
 
 def unpacks(uri: str) -> bool:

@@ -42,11 +42,19 @@ class StagedDownloader:
     folder: Path
     environment: dict[str, str]
 
-    def run(self, uri: str, layout: str = "TritonPythonOnnx", *, sha256: str = "", **changes: str) -> Outcome:
+    def run(
+        self,
+        uri: str,
+        layout: str = "TritonPythonOnnx",
+        *,
+        sha256: str = "",
+        more: tuple[str, ...] = (),
+        **changes: str,
+    ) -> Outcome:
         log, models = self.folder / "termination-log", self.folder / "models"
         log.write_text("")
         command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
-        command += ["--destination", str(models), "--termination-log", str(log), "--sha256", sha256]
+        command += ["--destination", str(models), "--termination-log", str(log), "--sha256", sha256, *more]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder)} | self.environment | changes
         done = subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
         print(done.stdout, done.stderr)

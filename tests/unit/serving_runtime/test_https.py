@@ -213,7 +213,7 @@ def test_encryption_is_not_given_up_on_the_way() -> None:
 def test_too_little_room_is_said_before_anything_is_fetched(
     web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice_storage.delivery._free", lambda folder: 1_000_000)
+    monkeypatch.setattr("sluice_storage.delivery.free", lambda folder: 1_000_000)
     outcome = downloader.run(web.url(PATH))
     assert outcome.message.startswith(
         f"VolumeTooSmall: no space left for {web.url(PATH)}: 1.0 MB are missing, 1.0 MB are free"

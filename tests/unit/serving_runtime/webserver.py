@@ -23,6 +23,8 @@ class Page:
     """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
     after_cut: bytes = b""
     """The file that is there once a connection was lost."""
+    held: threading.Event | None = None
+    """The file itself is sent when this is set."""
     refusals: list[int] = field(default_factory=list)
     """Statuses of the first answers; used up as it goes."""
     authorization: str = ""
@@ -83,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(page, wanted)
 
     def _send(self, page: Page, wanted: str) -> None:
+        if page.held is not None and wanted != "bytes=0-0":
+            page.held.wait(30)
         etag = f'"{hashlib.md5(page.body).hexdigest()}"'
         headers = {"ETag": etag, **page.headers} if page.etag else dict(page.headers)
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)

@@ -2,15 +2,17 @@
 
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import NodeCache, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
-from sluice.core import naming
+from sluice.core import differ, naming
 from sluice.core.desired import common
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
 MODEL_VOLUME: Final = "source"
+CACHE_VOLUME: Final = "cache"
+CACHE_PATH: Final = "/var/cache/sluice"
 
 
 def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
@@ -26,6 +28,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
             *_mounted_model(model, config),
+            *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
         ],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -34,6 +37,11 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
 
 def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What the pod needs for its model's source, beside the volume that every model lies in."""
+    cache = _cached(model, config)
+    if cache is not None and cache.host_path is not None:
+        return [{"name": CACHE_VOLUME, "hostPath": {"path": cache.host_path, "type": "DirectoryOrCreate"}}]
+    if cache is not None:
+        return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
     if _is_image_volume(model, config):
         image = {"reference": sources.image(model.uri), "pullPolicy": "IfNotPresent"}
         return [{"name": MODEL_VOLUME, "image": image}]
@@ -66,9 +74,17 @@ def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
     return config.storage_initializer.image_volumes and sources.scheme(model.uri) == "oci"
 
 
+def _cached(model: ModelSpec, config: OperatorConfig) -> NodeCache | None:
+    """The cache of a model that is fetched."""
+    fetched = sources.scheme(model.uri) != "pvc" and not _is_image_volume(model, config)
+    return config.storage_initializer.cache if fetched else None
+
+
 def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     return [
-        {"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model, config)
+        {"name": MODEL_VOLUME, "mountPath": naming.MOUNT_PATH, "readOnly": True}
+        for volume in volumes(model, config)
+        if volume["name"] == MODEL_VOLUME
     ]
 
 
@@ -77,15 +93,21 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config:
     plain = sources.scheme(model.uri) == "oci" and (
         sources.registry(model.uri) in config.storage_initializer.plain_http_registries
     )
+    cache = _cached(model, config)
     arguments = {
         "--uri": model.uri,
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
-        **({"--mount": naming.MOUNT_PATH} if volumes(model, config) else {}),
+        **({"--mount": naming.MOUNT_PATH} if _mounted_model(model, config) else {}),
+        **({"--cache": CACHE_PATH, "--cache-bytes": _bytes(cache.maximum_size)} if cache is not None else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
     }
     return [*(part for pair in arguments.items() for part in pair), *(["--plain-http"] if plain else [])]
+
+
+def _bytes(size: str) -> str:
+    return str(int(differ.quantity(size) or 0))
 
 
 def _literal(argument: str) -> str:

@@ -128,6 +128,38 @@ def test_an_image_volume_is_pulled_by_the_node_and_linked() -> None:
     assert {volume["name"] for volume in other["spec"]["volumes"]} == {"models", "tmp", "shm"}
 
 
+CACHES = {
+    "hostPath": (
+        {"hostPath": "/var/cache/models"},
+        {"hostPath": {"path": "/var/cache/models", "type": "DirectoryOrCreate"}},
+    ),
+    "claim": ({"persistentVolumeClaim": "models"}, {"persistentVolumeClaim": {"claimName": "models"}}),
+}
+
+
+@pytest.mark.parametrize(("given", "volume"), CACHES.values(), ids=CACHES)
+def test_the_nodes_cache_is_the_downloaders_alone(given: dict[str, str], volume: dict[str, Any]) -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"cache": {**given, "maximumSize": "2Gi"}}})
+
+    def spec(uri: str) -> dict[str, Any]:
+        model = builders.make_model_deployment(uri=uri)
+        return podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+
+    cached = spec("s3://models/digits/1")
+    assert cached["volumes"][-1] == {"name": "cache", **volume}
+    container = cached["initContainers"][0]
+    assert container["volumeMounts"][-1] == {"name": "cache", "mountPath": "/var/cache/sluice"}
+    assert container["args"][-4:] == ["--cache", "/var/cache/sluice", "--cache-bytes", str(2 << 30)]
+    assert "cache" not in str(cached["containers"])
+    assert "cache" not in str(spec("pvc://models/digits/1"))
+
+
+@pytest.mark.parametrize("cache", [{}, {"hostPath": "/a", "persistentVolumeClaim": "b"}, {"hostPath": "relative"}])
+def test_a_cache_has_one_place(cache: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"exactly one of hostPath and persistentVolumeClaim|should match pattern"):
+        OperatorConfig.model_validate({"storageInitializer": {"cache": cache}})
+
+
 def test_the_checksum_reaches_the_downloader() -> None:
     assert downloader(model={"sha256": "0a" * 32})["args"][-2:] == ["--sha256", "0a" * 32]
 
