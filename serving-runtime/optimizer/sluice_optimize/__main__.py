@@ -73,7 +73,7 @@ def made_before(target: str) -> dict[str, Any] | None:
 
 
 def _fetched_model(uri: str, folder: Path) -> Path:
-    wanted = Order(uri=uri, sha256="", layout=layout.Layout.PLAIN, model_name="model", destination=folder, mount=folder)
+    wanted = Order(uri=uri, sha256="", layout=layout.Layout.PLAIN, model_name="model", destination=folder)
     deliver(wanted)
     models = sorted(folder.rglob("*.onnx"))
     if len(models) != 1:
