@@ -201,3 +201,39 @@ async def test_nobody_answers() -> None:
     async with client.ApiClient(configuration) as api:
         with pytest.raises(errors.Unavailable, match=r"no answer from the API server http://127\.0\.0\.1:9"):
             await kubectl.Kubectl(api, "default").fetch_deployment_names("default")
+
+
+async def test_a_pod_is_made_and_removed_under_our_name(served: Served) -> None:
+    server, cluster = served
+    manifest = {"kind": "Pod", "metadata": {"name": "p", "namespace": "team"}}
+    await cluster.create(PODS, manifest)
+    assert (server.asked, server.query) == ("POST /api/v1/namespaces/team/pods", {"fieldManager": "kubectl-sluice"})
+    assert server.body == manifest
+    await cluster.delete(PODS, "team", "p")
+    assert server.asked == "DELETE /api/v1/namespaces/team/pods/p"
+
+
+async def test_what_is_gone_need_not_be_removed(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 404, {"message": "not found", "details": {"name": "p"}}
+    await cluster.delete(PODS, "team", "p")
+
+
+async def test_a_quota_is_no_lack_of_permission(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 403, {"message": "exceeded quota: small"}
+    with pytest.raises(errors.Denied, match=r"^cannot create pods team/p: exceeded quota: small$"):
+        await cluster.create(PODS, {"metadata": {"name": "p", "namespace": "team"}})
+
+
+async def test_a_log_is_text(served: Served) -> None:
+    server, cluster = served
+    server.answer = ["no", "object"]
+    assert await cluster.fetch_log("team", "p", "load") == '["no", "object"]'
+    assert (server.asked, server.query) == ("GET /api/v1/namespaces/team/pods/p/log", {"container": "load"})
+
+
+async def test_a_container_that_has_not_started_has_written_nothing(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 400, {"message": "container is waiting to start"}
+    assert await cluster.fetch_log("team", "p", "load") == ""
