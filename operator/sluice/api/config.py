@@ -1,12 +1,29 @@
 """The operator's own configuration: `/etc/sluice/config.yaml`, written by the chart from `values.config`."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sluice.api.base import ApiModel, Name, OpaqueObject
+from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Quantity
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, Resources
+
+
+class NodeCache(ApiModel):
+    """Where the init containers of a node keep models for its next pods; give one of the two places."""
+
+    host_path: Annotated[str, Field(pattern=r"^/[^:]+$", max_length=1024)] | None = None
+    """A folder of every node, writable for user 65532. Pods with it need a namespace that allows hostPath volumes."""
+    persistent_volume_claim: ObjectName | None = None
+    """A claim of this name in each model's namespace."""
+    maximum_size: Quantity = "50Gi"
+    """What all models in it may take together; those used least recently go first."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.host_path is None) == (self.persistent_volume_claim is None):
+            raise ValueError("give exactly one of hostPath and persistentVolumeClaim")
+        return self
 
 
 class StorageInitializer(ApiModel):
@@ -21,6 +38,14 @@ class StorageInitializer(ApiModel):
         limits={"cpu": "1", "memory": "1Gi"},
     )
     """Compute resources of the init container."""
+    image_volumes: bool = False
+    """Whether models of oci:// are mounted as image volumes, which the nodes pull and share: Kubernetes 1.35, or 1.33 with
+    the feature gate ImageVolume, and a container runtime that has them (containerd 2.1, CRI-O 1.33). Otherwise the init
+    container pulls them."""
+    plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    """Registries (host:port) of the cluster that speak HTTP; for the init container only, nodes have their own settings."""
+    cache: NodeCache | None = None
+    """Models that were fetched on a node before, for its next pods; none: every pod fetches its model."""
 
 
 class Optimizer(ApiModel):

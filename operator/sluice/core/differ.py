@@ -112,11 +112,11 @@ def _keyed(items: Sequence[Any], key: str) -> bool:
 
 
 def _same_quantity(first: Any, second: Any) -> bool:
-    one, other = _quantity(first), _quantity(second)
+    one, other = quantity(first), quantity(second)
     return bool(first == second) if one is None or other is None else one == other
 
 
-def _quantity(value: Any) -> Decimal | None:
+def quantity(value: Any) -> Decimal | None:
     match = _QUANTITY.match(str(value))
     return None if match is None else Decimal(match.group(1)) * _SUFFIXES[match.group(2)]
 

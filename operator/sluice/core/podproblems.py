@@ -53,6 +53,10 @@ _REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
 CREATION_REMEDIES: Final = (
     ("exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas or spec.resources"),
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
+    (
+        "hostPath",
+        "allow hostPath volumes in the namespace, or take a claim for storageInitializer.cache of the configuration",
+    ),
     ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
     ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
 )
@@ -117,10 +121,24 @@ def image_not_pulled(pod: Object, _now: float) -> Problem | None:
             continue
         reason = "ImagePullBackOff" if waiting["reason"] == "ErrImagePull" else waiting["reason"]
         detail = _BACK_OFF.sub("", waiting.get("message") or "")
+        model = next((image for image in _image_volumes(pod) if image in (waiting.get("message") or "")), None)
+        if model is not None:
+            return Problem(
+                reason,
+                f"the model's image {model} cannot be pulled{_because(detail)}; check spec.model.uri, the registry, and the "
+                "Secret of spec.model.credentialsSecretRef",
+            )
         return Problem(
             reason, f"image {_image(pod, status)} cannot be pulled{_because(detail)}; {_image_remedy(reason, status)}"
         )
     return None
+
+
+def _image_volumes(pod: Object) -> Iterator[str]:
+    for volume in pod.get("spec", {}).get("volumes") or ():
+        reference = (volume.get("image") or {}).get("reference")
+        if reference:
+            yield reference
 
 
 def _image_remedy(reason: str, status: Object) -> str:

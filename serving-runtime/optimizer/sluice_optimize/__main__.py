@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from sluice_storage import failures, layout
+from sluice_storage import layout, s3
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError, Reason
 
@@ -66,14 +66,14 @@ def made_before(target: str) -> dict[str, Any] | None:
     except ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
             return None
-        raise _failed(error, target) from error
+        raise s3.explained(error, target) from error
     except (BotoCoreError, ValueError) as error:
-        raise _failed(error, target) from error
+        raise s3.explained(error, target) from error
     return found
 
 
 def _fetched_model(uri: str, folder: Path) -> Path:
-    wanted = Order(uri=uri, sha256="", layout=layout.Layout.PLAIN, model_name="model", destination=folder, mount=folder)
+    wanted = Order(uri=uri, sha256="", layout=layout.Layout.PLAIN, model_name="model", destination=folder)
     deliver(wanted)
     models = sorted(folder.rglob("*.onnx"))
     if len(models) != 1:
@@ -90,7 +90,7 @@ def _rows(uri: str, folder: Path, model: Path) -> Any:
     try:
         boto3.client("s3").download_file(bucket, key, str(file))
     except (ClientError, BotoCoreError) as error:
-        raise _failed(error, uri) from error
+        raise s3.explained(error, uri) from error
     return quantize.read_rows(file, model)
 
 
@@ -102,11 +102,7 @@ def _store(target: str, files: dict[str, bytes]) -> None:
         for name, content in files.items():
             store.put_object(Bucket=bucket, Key=f"{prefix}/{name}", Body=content)
     except (ClientError, BotoCoreError) as error:
-        raise _failed(error, target) from error
-
-
-def _failed(error: Exception, uri: str) -> DownloadError:
-    return failures.explained(error, uri=uri, endpoint="")
+        raise s3.explained(error, target) from error
 
 
 def _place(uri: str) -> tuple[str, str]:

@@ -4,19 +4,19 @@ Exit status 0 when the model lies ready, 1 with a one-line reason on standard er
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import failures, layout, sources
+from sluice_storage import console, failures, layout, sources
+from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    console.show_logs_of_libraries()
     order = Order(
         uri=options.uri,
         sha256=options.sha256,
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model_name=options.model_name,
         destination=options.destination,
         mount=options.mount,
+        plain_http=options.plain_http,
+        cache=Cache(options.cache, options.cache_bytes) if options.cache else None,
     )
     try:
         deliver(order)
@@ -53,7 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--destination", type=Path, default=Path("/models"), help="an empty volume; what is in it is deleted"
     )
-    parser.add_argument("--mount", type=Path, default=Path("/mnt/model"), help="where a claim is mounted, for pvc://")
+    parser.add_argument(
+        "--mount", type=Path, help="where the claim or the image of the URI is mounted; nothing is fetched"
+    )
+    parser.add_argument("--cache", type=Path, help="where models are kept for the node's next pods")
+    parser.add_argument("--cache-bytes", type=int, default=50 << 30, help="what they may take together")
+    parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

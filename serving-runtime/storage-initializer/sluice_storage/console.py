@@ -1,5 +1,8 @@
 """The lines in the pod's log."""
 
+import logging
+import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -8,11 +11,27 @@ from pathlib import Path
 from typing import Final
 
 INTERVAL_SECONDS: Final = 5.0
+_QUERY: Final = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
 
 
 def say(text: str) -> None:
     print(text, flush=True)
+
+
+class _WithoutQueries(logging.Formatter):
+    """Addresses without what follows the question mark: signatures and keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _QUERY.sub(r"\1", super().format(record))
+
+
+def show_logs_of_libraries() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_WithoutQueries("%(asctime)s %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    for every_request in ("httpx", "httpx2"):
+        logging.getLogger(every_request).setLevel(logging.WARNING)
 
 
 def megabytes(size: int) -> str:
@@ -30,6 +49,12 @@ def progress(folder: Path, total: int | None, interval_seconds: float = INTERVAL
     finally:
         over.set()
         thread.join()
+
+
+def free(folder: Path) -> int:
+    """Bytes that can be written to the volume of `folder`."""
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
 
 
 def written(folder: Path) -> int:

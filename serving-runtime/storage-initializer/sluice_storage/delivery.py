@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, checksum, failures, layout, mounted, sources
-from sluice_storage.console import megabytes, progress, say, written
+from sluice_storage import archive, cache, checksum, failures, layout, sources
+from sluice_storage.cache import Cache, Entry
+from sluice_storage.console import free, megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source, Version
 
@@ -32,21 +33,26 @@ class Order:
     layout: layout.Layout
     model_name: str
     destination: Path
-    mount: Path
+    mount: Path | None = None
+    """Where a model is mounted that need not be fetched."""
+    plain_http: bool = False
+    """Whether the registry of oci:// speaks HTTP."""
+    cache: Cache | None = None
+    """Models that were fetched on this node before."""
 
 
 def deliver(order: Order) -> None:
     """Fetches the model and lays its files out in the destination, where nothing else is left."""
-    if sources.mounted(order.uri):
-        _link(order)
+    if order.mount is not None:
+        _link(order, order.mount)
     else:
         _download(order)
     say(f"laid out as {order.layout.value} in {order.destination}")
 
 
-def _link(order: Order) -> None:
+def _link(order: Order, mount: Path) -> None:
     say(f"linking {order.uri}")
-    folder, files = mounted.folder_of(order.uri, order.mount)
+    folder, files = sources.files_of_mounted(order.uri, mount)
     if order.sha256:
         checksum.verify([folder / file for file in files], order.sha256, order.uri)
     order.destination.mkdir(parents=True, exist_ok=True)
@@ -57,7 +63,7 @@ def _link(order: Order) -> None:
 
 def _download(order: Order) -> None:
     began = time.monotonic()
-    source = sources.named(order.uri)
+    source = sources.named(order.uri, plain_http=order.plain_http)
     if order.sha256 and sources.unpacks(order.uri):
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL,
@@ -67,7 +73,8 @@ def _download(order: Order) -> None:
     say(f"fetching {sources.shown(order.uri)}")
     version = source.version()
     staging = _staging(order, source, version)
-    _fetch(order, source, version, staging)
+    _obtain(order, source, version, staging)
+    archive.unpack(staging)
     files = _files(staging)
     size = sum((staging / file).stat().st_size for file in files)
     say(f"fetched {len(files)} files, {megabytes(size)}, in {time.monotonic() - began:.1f} s")
@@ -92,21 +99,55 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
     return staging
 
 
-def _fetch(order: Order, source: Source, version: Version, staging: Path) -> None:
+def _obtain(order: Order, source: Source, version: Version, staging: Path) -> None:
+    """From the node's cache, or from the store."""
+    if order.cache is None or not version.name:
+        _fetch(order, source, version, staging)
+        return
+    with order.cache.entry(cache.key(order.uri, version.name, *sources.addresses())) as entry:
+        if entry is not None and entry.exists and _copied(order, entry, staging):
+            return
+        got = _fetch(order, source, version, staging)
+        if entry is not None and got == version.name:
+            entry.keep(staging)
+
+
+def _copied(order: Order, entry: Entry, staging: Path) -> bool:
+    mark = order.destination / STAGED_VERSION
+    wanted = mark.read_text()
+    mark.unlink()  # half a copy is nothing to go on with
+    _remove(staging)
+    staging.mkdir()
+    if entry.copied_to(staging):
+        say("copied from the node's cache")
+        try:
+            _verify(order, staging)
+        except DownloadError:
+            entry.drop()
+            raise
+        return True
+    _remove(staging)
+    staging.mkdir()
+    mark.write_text(wanted)
+    return False
+
+
+def _fetch(order: Order, source: Source, version: Version, staging: Path) -> str:
     missing = (version.size or 0) - written(staging)
-    free = _free(staging)
-    if missing > free:
+    room = free(staging)
+    if missing > room:
         raise failures.no_space(
-            sources.shown(order.uri), f": {megabytes(missing)} are missing, {megabytes(free)} are free"
+            sources.shown(order.uri), f": {megabytes(missing)} are missing, {megabytes(room)} are free"
         )
     with progress(staging, version.size):
-        source.fetch(staging)
-    if order.sha256:
-        _verify(order, staging)
-    archive.unpack(staging)
+        got = source.fetch(staging)
+    _verify(order, staging)
+    return got
 
 
 def _verify(order: Order, staging: Path) -> None:
+    if not order.sha256:
+        return
     try:
         checksum.verify([staging / file for file in _files(staging)], order.sha256, sources.shown(order.uri))
     except DownloadError:
@@ -121,11 +162,6 @@ def _files(folder: Path) -> list[str]:
     if not files:
         raise DownloadError(Reason.OBJECT_NOT_FOUND, "there are no files at spec.model.uri; check it")
     return files
-
-
-def _free(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
 
 
 def _carry_out(

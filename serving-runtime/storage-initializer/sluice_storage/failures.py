@@ -6,6 +6,7 @@ The line becomes the container's termination message, where the operator reads i
 import enum
 import errno
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 
@@ -43,15 +44,35 @@ _DENIED_CODES: Final = frozenset(
         "XAdminUserNotFound",  # versitygw's InvalidAccessKeyId
     }
 )
-_CREDENTIAL_ERRORS: Final = frozenset({"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError"})
+_DENIED_ERRORS: Final = frozenset(
+    {
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "TokenRetrievalError",
+        "DefaultCredentialsError",
+        "Forbidden",
+        "GatedRepoError",  # also a RepositoryNotFoundError
+        "MalformedError",
+        "RefreshError",
+        "Unauthorized",
+    }
+)
+_NOT_FOUND_ERRORS: Final = frozenset(
+    {"NotFound", "EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
+)
 _UNREACHABLE_ERRORS: Final = frozenset(
     {
         "ConnectTimeoutError",
         "ConnectionClosedError",
+        "ConnectionError",
         "EndpointConnectionError",
         "ProxyConnectionError",
         "ReadTimeoutError",
+        "RetryError",
         "SSLError",
+        "ServerError",
+        "Timeout",
+        "TransportError",
     }
 )
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -67,26 +88,40 @@ _TEXTS: Final = (
     ("could not connect", Reason.STORE_UNREACHABLE),
     ("invalid endpoint", Reason.STORE_UNREACHABLE),
     ("connection was closed", Reason.STORE_UNREACHABLE),
+    ("check your connection", Reason.STORE_UNREACHABLE),
     ("timeout", Reason.STORE_UNREACHABLE),
 )
 
 
-def explained(error: BaseException, *, uri: str, endpoint: str) -> DownloadError:
-    """The failure of fetching `uri` from `endpoint` (empty: the provider's own) in our words."""
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What messages about a store say."""
+
+    endpoint: str
+    """Its address; empty: the provider's own."""
+    keys: str
+    """What of the Secret it takes, such as `the key HF_TOKEN`."""
+    endpoint_key: str
+    """Which key of the Secret names its address."""
+    hides: bool = False
+    """Whether it calls missing what may not be seen."""
+
+
+def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
+    """The failure of fetching `uri` in our words."""
     reason = _reason(error)
-    store = endpoint or "the provider's default endpoint"
+    place = store.endpoint or "the provider's default endpoint"
     match reason:
         case Reason.OBJECT_NOT_FOUND:
-            text = f"{uri} does not exist in {store}; check spec.model.uri (bucket, path, spelling)"
+            hidden = f", or may not be seen; check {store.keys} of the secret, and" if store.hides else "; check"
+            text = f"{uri} does not exist in {place}{hidden} spec.model.uri (spelling, path)"
         case Reason.ACCESS_DENIED:
             text = (
-                f"{store} refused the credentials for {uri}; check the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
-                "of the secret that spec.model.credentialsSecretRef names, and the user's right to list and read"
+                f"{place} refused the credentials for {uri}; check {store.keys} of the secret that "
+                "spec.model.credentialsSecretRef names, and the user's right to list and read"
             )
         case Reason.STORE_UNREACHABLE:
-            text = (
-                f"no connection to {store} for {uri} ({error}); check AWS_ENDPOINT_URL in the secret, and the network"
-            )
+            text = f"no connection to {place} for {uri} ({error}); check {store.endpoint_key} in the secret, and the network"
         case Reason.VOLUME_TOO_SMALL:
             return no_space(uri)
         case _:
@@ -122,14 +157,28 @@ def _reason_of_type(error: BaseException) -> Reason | None:
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         return Reason.VOLUME_TOO_SMALL
     names = {cls.__name__ for cls in type(error).__mro__}
-    if names & _CREDENTIAL_ERRORS:
-        return Reason.ACCESS_DENIED
+    if (
+        "LocalEntryNotFoundError" in names
+    ):  # the hub's client has no copy of its own either; why it needs one is the cause
+        return None
     if names & _UNREACHABLE_ERRORS:
         return Reason.STORE_UNREACHABLE
-    code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    if names & _DENIED_ERRORS:
+        return Reason.ACCESS_DENIED
+    if names & _NOT_FOUND_ERRORS:
+        return Reason.OBJECT_NOT_FOUND
+    code = _code(error)
     if code in _NOT_FOUND_CODES:
         return Reason.OBJECT_NOT_FOUND
     return Reason.ACCESS_DENIED if code in _DENIED_CODES else None
+
+
+def _code(error: BaseException) -> str:
+    """Of botocore's errors, whose response is a dictionary, or of an HTTP response."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", ""))
+    return str(getattr(response, "status_code", ""))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

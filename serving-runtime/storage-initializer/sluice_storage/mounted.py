@@ -14,6 +14,7 @@ from typing import Final
 
 from sluice_storage.failures import DownloadError, Reason
 
+IMAGE_FOLDER: Final = "models"
 HIDDEN: Final = frozenset({"lost+found"})
 
 
@@ -31,6 +32,17 @@ def folder_of(uri: str, mount: Path) -> tuple[Path, list[str]]:
     if place.is_file():
         return place.parent, readable(uri, place.parent, [place.name])
     return place, readable(uri, place, listed(place))
+
+
+def image(uri: str, mount: Path) -> tuple[Path, list[str]]:
+    """Where the model lies in a mounted image, and its files."""
+    place = model_folder(mount)
+    return place, readable(uri, place, listed(place))
+
+
+def model_folder(root: Path) -> Path:
+    """/models of an image, where it has that; otherwise all of it."""
+    return root / IMAGE_FOLDER if (root / IMAGE_FOLDER).is_dir() else root
 
 
 def listed(folder: Path) -> list[str]:

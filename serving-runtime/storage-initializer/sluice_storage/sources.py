@@ -1,41 +1,57 @@
 """Which source a URI means."""
 
+import os
+from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, https, kserve
+from sluice_storage import archive, gs, hf, https, mounted, oci, s3
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
+    "gs": "gs://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "hf": "hf://organisation/name[/path][@revision]",
+    "oci": "oci://registry/repository:tag",
     "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
 
 
-def named(uri: str) -> Source:
+def named(uri: str, *, plain_http: bool = False) -> Source:
     """Raises DownloadError when the URI means nothing."""
     match uri.partition("://")[0]:
         case "s3":
-            return kserve.S3(uri)
+            return s3.S3(uri)
+        case "gs":
+            return gs.GS(uri)
+        case "hf":
+            return hf.HF(uri)
         case "https" | "http":
             return https.WebFile(uri)
+        case "oci":
+            return oci.Image(uri, plain_http=plain_http)
         case _:
             raise DownloadError(
                 Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r}: the scheme is not supported; use one of {allowed()}"
             )
 
 
-def mounted(uri: str) -> bool:
-    """Whether the model is mounted, so that there is nothing to fetch."""
-    return uri.startswith("pvc://")
+def files_of_mounted(uri: str, mount: Path) -> tuple[Path, list[str]]:
+    """The folder of a model that need not be fetched, and its files."""
+    return mounted.image(uri, mount) if uri.startswith("oci://") else mounted.folder_of(uri, mount)
+
+
+def addresses() -> list[str]:
+    """What leads a URI to another store."""
+    return [os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)]
 
 
 def unpacks(uri: str) -> bool:
     """Whether the source unpacks archives itself, so that nobody sees their bytes."""
-    return uri.startswith("s3://") and uri.lower().endswith(archive.SUFFIXES)
+    return uri.startswith(("s3://", "gs://")) and uri.lower().endswith(archive.SUFFIXES)
 
 
 def allowed() -> str:

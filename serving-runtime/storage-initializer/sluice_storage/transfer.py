@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urljoin
 
 import requests
@@ -27,6 +27,9 @@ READ_SECONDS: Final = 30.0
 PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
 CHUNK_BYTES: Final = 1 << 20
 MAXIMUM_REDIRECTS: Final = 10
+DOCUMENT_BYTES: Final = 4 << 20
+
+T = TypeVar("T")
 
 _PASSING: Final = {408, 425, 429, 500, 502, 503, 504}
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
@@ -51,6 +54,17 @@ class Told:
     size: int | None
     etag: str = ""
     modified: str = ""
+    immutable: bool = False
+    """Whether the address names the content, so that no condition is needed."""
+
+    @property
+    def continues(self) -> bool:
+        return self.immutable or bool(self.validator)
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """Of a request for a part."""
+        return {} if self.immutable else {"If-Range": self.validator}
 
     @property
     def validator(self) -> str:
@@ -60,6 +74,15 @@ class Told:
     @property
     def version(self) -> str:
         return self.etag or (f"{self.modified} {self.size}" if self.modified else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A small document."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Lost(Exception):
@@ -92,14 +115,25 @@ def fetch(session: requests.Session, remote: Remote, told: Told, target: Path) -
     """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got."""
     part = target.with_name(target.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
-    if not told.validator:
+    if not told.continues:
         part.unlink(missing_ok=True)
     got = _patiently(lambda: _received(session, remote, told, part), lambda: _size(part), remote)
     part.rename(target)
     return got
 
 
-def _patiently(attempt: Callable[[], Told], gained: Callable[[], int], remote: Remote) -> Told:
+def read(session: requests.Session, remote: Remote, *, also: frozenset[int] = frozenset()) -> Page:
+    """A small document. also: statuses that are no failures here, beside those of success."""
+    return _patiently(lambda: _read(session, remote, also), lambda: 0, remote)
+
+
+def _read(session: requests.Session, remote: Remote, also: frozenset[int]) -> Page:
+    with _answer(session, remote, {}, also) as response:
+        body = response.raw.read(DOCUMENT_BYTES, decode_content=False)
+        return Page(response.status_code, response.headers, body)
+
+
+def _patiently(attempt: Callable[[], T], gained: Callable[[], int], remote: Remote) -> T:
     """Tries until it works, or nothing more is gained several times in a row."""
     furthest, pauses = gained(), list(PAUSES_SECONDS)
     while True:
@@ -136,7 +170,7 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path)
     have = _size(part)
     if have and have == told.size:
         return told
-    wanted = {"Range": f"bytes={have}-", "If-Range": told.validator} if have and told.validator else {}
+    wanted = {"Range": f"bytes={have}-", **told.condition} if have and told.continues else {}
     with _answer(session, remote, wanted) as response:
         start = _start(response)
         if response.status_code == 416 or start not in (0, have):
@@ -166,7 +200,9 @@ def _store(response: requests.Response, part: Path, start: int) -> None:
 
 
 @contextmanager
-def _answer(session: requests.Session, remote: Remote, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+def _answer(
+    session: requests.Session, remote: Remote, headers: Mapping[str, str], also: frozenset[int] = frozenset()
+) -> Iterator[requests.Response]:
     try:
         response = session.get(
             remote.url,
@@ -186,7 +222,7 @@ def _answer(session: requests.Session, remote: Remote, headers: Mapping[str, str
             Reason.DOWNLOAD_FAILED, f"{remote.shown}: {type(error).__name__}; check spec.model.uri and its Secret"
         ) from None
     with response:
-        refusal = _refusal(response, remote)
+        refusal = None if response.status_code in also else _refusal(response, remote)
         if refusal is not None:
             raise refusal
         yield response

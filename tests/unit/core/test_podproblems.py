@@ -131,6 +131,18 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
+def test_the_models_image_is_told_from_the_downloaders() -> None:
+    pod = builders.make_pod(
+        REVISION, ready=False, downloader=waiting("ErrImagePull", 'failed to pull "r:5000/digits:9": not found')
+    )
+    pod["spec"] = {**pod["spec"], "volumes": [{"name": "source", "image": {"reference": "r:5000/digits:9"}}]}
+    problem = podproblems.problem(pod, builders.NOW)
+    assert problem is not None
+    assert problem.reason == "ImagePullBackOff"
+    assert problem.message.startswith("the model's image r:5000/digits:9 cannot be pulled: failed")
+    assert "check spec.model.uri" in problem.message
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_problem_has_a_precise_reason_and_a_remedy(case: str) -> None:
     state, reason, text = CASES[case]

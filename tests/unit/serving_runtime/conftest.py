@@ -1,5 +1,8 @@
 """The downloader lives in its image's folder, which is no part of the installed package."""
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,3 +16,16 @@ from tests.unit.serving_runtime.program import Downloader
 @pytest.fixture
 def downloader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Downloader:
     return Downloader(tmp_path, capsys)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The downloader with its packages, as in the image."""
+    if not shutil.which("uv"):
+        pytest.skip("uv is not on the PATH")
+    stage = tmp_path_factory.mktemp("stage")
+    script = Path(__file__).parents[3] / "serving-runtime" / "stage.sh"
+    subprocess.run(
+        [script, "storage-initializer"], env=os.environ | {"SLUICE_STAGE": str(stage)}, check=True, timeout=300
+    )
+    return stage / "storage-initializer" / "site"

@@ -1,5 +1,7 @@
-"""Runs the downloader in this process; the volume stays as an earlier run left it."""
+"""Runs the downloader; its volume stays as an earlier run left it."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ class Outcome:
 
 
 class Downloader:
+    """In this process, where tests may change it."""
+
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.volume = folder / "models"
         self._termination_log = folder / "termination-log"
@@ -27,7 +31,36 @@ class Downloader:
         self._termination_log.write_text("")
         arguments = ["--uri", uri, "--layout", layout, "--model-name", "digits", "--destination", str(self.volume)]
         status = program.main([*arguments, "--termination-log", str(self._termination_log), *more])
-        found = {str(p.relative_to(self.volume)): p.read_bytes() for p in self.volume.rglob("*") if p.is_file()}
-        shown = {name: body for name, body in found.items() if not name.startswith(".download")}
-        out, _ = self._capture.readouterr()
-        return Outcome(status, self._termination_log.read_text(), shown, out)
+        return Outcome(status, self._termination_log.read_text(), laid_out(self.volume), self._capture.readouterr().out)
+
+
+@dataclass(frozen=True)
+class StagedDownloader:
+    """As its image runs it: a process of its own, with the packages of requirements.txt."""
+
+    site: Path
+    folder: Path
+    environment: dict[str, str]
+
+    def run(
+        self,
+        uri: str,
+        layout: str = "TritonPythonOnnx",
+        *,
+        sha256: str = "",
+        more: tuple[str, ...] = (),
+        **changes: str,
+    ) -> Outcome:
+        log, models = self.folder / "termination-log", self.folder / "models"
+        log.write_text("")
+        command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
+        command += ["--destination", str(models), "--termination-log", str(log), "--sha256", sha256, *more]
+        environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder)} | self.environment | changes
+        done = subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
+        print(done.stdout, done.stderr)
+        return Outcome(done.returncode, log.read_text(), laid_out(models), done.stdout + done.stderr)
+
+
+def laid_out(volume: Path) -> dict[str, bytes]:
+    files = {str(path.relative_to(volume)): path.read_bytes() for path in volume.rglob("*") if path.is_file()}
+    return {name: body for name, body in files.items() if not name.startswith(".download")}

@@ -3,13 +3,11 @@
 The packages are those of requirements.txt, staged as for the image. Skipped where the store's binary is not built.
 """
 
+import hashlib
 import os
-import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+
+from tests.unit.serving_runtime.program import StagedDownloader
 
 ROOT = Path(__file__).parents[3]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sluice"
@@ -29,44 +29,6 @@ OBJECTS = {
     "both/b.onnx": b"b",
     "empty/nothing": b"",
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    message: str  # what the kubelet would read
-    files: dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Downloader:
-    site: Path
-    endpoint: str
-    folder: Path
-    environment: dict[str, str] = field(default_factory=lambda: dict(KEYS))
-
-    def run(self, uri: str, layout: str = "TritonPythonOnnx", **changes: str) -> Outcome:
-        log, models = self.folder / "termination-log", self.folder / "models"
-        log.write_text("")
-        command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
-        command += ["--destination", str(models), "--termination-log", str(log)]
-        environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.endpoint}
-        environment |= {"AWS_EC2_METADATA_DISABLED": "true"} | self.environment | changes
-        status = subprocess.run(command, env=environment, timeout=120, check=False).returncode
-        files = {str(path.relative_to(models)): path.read_bytes() for path in models.rglob("*") if path.is_file()}
-        return Outcome(status, log.read_text(), files)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not shutil.which("uv"):
-        pytest.skip("uv is not on the PATH")
-    stage = tmp_path_factory.mktemp("stage")
-    script = ROOT / "serving-runtime" / "stage.sh"
-    subprocess.run(
-        [script, "storage-initializer"], env=os.environ | {"SLUICE_STAGE": str(stage)}, check=True, timeout=300
-    )
-    return stage / "storage-initializer" / "site"
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +74,11 @@ def _fill(address: str) -> None:
 
 
 @pytest.fixture
-def downloader(site: Path, endpoint: str, tmp_path: Path) -> Downloader:
-    return Downloader(site, endpoint, tmp_path)
+def downloader(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+    return StagedDownloader(site, tmp_path, {**KEYS, "AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"})
 
 
-def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(downloader: Downloader) -> None:
+def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(downloader: StagedDownloader) -> None:
     outcome = downloader.run("s3://models/digits/1")
     assert (outcome.status, outcome.message) == (0, "")
     assert set(outcome.files) == {"digits/config.pbtxt", "digits/1/model.onnx", "digits/1/model.py"}
@@ -125,15 +87,29 @@ def test_a_folder_is_fetched_without_the_one_whose_name_begins_alike(downloader:
     assert outcome.files["digits/1/model.py"] == server_code.read_bytes()
 
 
-def test_one_object_is_fetched_by_its_key(downloader: Downloader) -> None:
+def test_one_object_is_fetched_by_its_key(downloader: StagedDownloader) -> None:
     outcome = downloader.run("s3://models/both/b.onnx", "TritonRepository")
     assert outcome.files["digits/1/model.onnx"] == b"b"
     assert set(outcome.files) == {"digits/config.pbtxt", "digits/1/model.onnx"}
 
 
-def test_what_an_earlier_attempt_left_is_gone(downloader: Downloader) -> None:
+def test_what_an_earlier_attempt_left_is_gone(downloader: StagedDownloader) -> None:
     downloader.run("s3://models/digits/1")
     assert downloader.run("s3://models/notes", "Plain").files == {"readme.txt": b"no model"}
+
+
+TWO_FILES = "spec.model.sha256 is the checksum of one file, but s3://models/both gives 2"
+
+
+def test_the_checksum_is_verified(downloader: StagedDownloader) -> None:
+    right = hashlib.sha256(b"one").hexdigest()
+    assert downloader.run("s3://models/digits/1", sha256=right).status == 0
+    wrong = downloader.run("s3://models/digits/10", sha256=right)
+    assert wrong.message.startswith(
+        f"ChecksumMismatch: s3://models/digits/10 has sha256 {hashlib.sha256(b'ten').hexdigest()}"
+    )
+    assert TWO_FILES in downloader.run("s3://models/both", sha256=right).message
+    assert "of an archive" in downloader.run("s3://models/digits/1.tgz", sha256=right).message
 
 
 FAILURES = {
@@ -157,7 +133,7 @@ FAILURES = {
 
 @pytest.mark.parametrize(("uri", "changes", "message"), FAILURES.values(), ids=FAILURES.keys())
 def test_a_failure_is_one_line_with_its_reason_for_the_kubelet(
-    downloader: Downloader, uri: str, changes: dict[str, str], message: str
+    downloader: StagedDownloader, uri: str, changes: dict[str, str], message: str
 ) -> None:
     outcome = downloader.run(uri, **changes)
     assert outcome.status == 1

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import re
 import tarfile
 import zipfile
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sluice_storage import https, transfer
+from sluice_storage import console, https, transfer
 
 from tests.unit.serving_runtime import webserver
 from tests.unit.serving_runtime.program import Downloader
@@ -212,7 +213,7 @@ def test_encryption_is_not_given_up_on_the_way() -> None:
 def test_too_little_room_is_said_before_anything_is_fetched(
     web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice_storage.delivery._free", lambda folder: 1_000_000)
+    monkeypatch.setattr("sluice_storage.delivery.free", lambda folder: 1_000_000)
     outcome = downloader.run(web.url(PATH))
     assert outcome.message.startswith(
         f"VolumeTooSmall: no space left for {web.url(PATH)}: 1.0 MB are missing, 1.0 MB are free"
@@ -220,9 +221,13 @@ def test_too_little_room_is_said_before_anything_is_fetched(
     assert web.ranges() == ["bytes=0-0"]
 
 
-def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sluice_storage import console
+def test_logs_of_libraries_show_no_signatures(capsys: pytest.CaptureFixture[str]) -> None:
+    console.show_logs_of_libraries()
+    logging.getLogger("any").warning("GET %s failed", "https://cdn.example.com/a?X-Signature=s3cret&b")
+    assert capsys.readouterr().err.endswith("GET https://cdn.example.com/a failed\n")
 
+
+def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "part").write_bytes(bytes(1) * 500_000)
     with console.progress(tmp_path, 1_000_000, interval_seconds=0.01):
         shown = ""

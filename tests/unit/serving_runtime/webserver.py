@@ -23,10 +23,13 @@ class Page:
     """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
     after_cut: bytes = b""
     """The file that is there once a connection was lost."""
+    held: threading.Event | None = None
+    """The file itself is sent when this is set."""
     refusals: list[int] = field(default_factory=list)
     """Statuses of the first answers; used up as it goes."""
     authorization: str = ""
-    """The header without which the answer is 401."""
+    """The header without which the answer is 401, with these:"""
+    refusal: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +66,9 @@ def running() -> Iterator[WebServer]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         web: WebServer = self.server.web  # type: ignore[attr-defined]
         path = self.path.partition("?")[0]
@@ -72,13 +78,15 @@ class _Handler(BaseHTTPRequestHandler):
         if page.refusals:
             self._say(page.refusals.pop(0), {})
         elif page.authorization and sent != page.authorization:
-            self._say(401, {})
+            self._say(401, page.refusal)
         elif page.status != 200:
             self._say(page.status, page.headers)
         else:
             self._send(page, wanted)
 
     def _send(self, page: Page, wanted: str) -> None:
+        if page.held is not None and wanted != "bytes=0-0":
+            page.held.wait(30)
         etag = f'"{hashlib.md5(page.body).hexdigest()}"'
         headers = {"ETag": etag, **page.headers} if page.etag else dict(page.headers)
         span = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted)
@@ -99,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "HEAD":
+            return
         if page is not None and page.cuts and len(body) > 1:  # not the answer to the question for one byte
             self.wfile.write(body[: page.cuts.pop(0)])
             self.close_connection = True

@@ -38,6 +38,14 @@ class LocalObjectRef(ApiModel):
 class ModelSpec(ApiModel):
     """The model: a file or folder outside the server image."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.sha256) || !self.uri.startsWith('oci://')",
+            message="an image is pinned in its URI: oci://registry/repository@sha256:DIGEST",
+            field_path=".sha256",
+        ),
+    )
+
     name: (
         Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")] | None
     ) = None
@@ -45,18 +53,21 @@ class ModelSpec(ApiModel):
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
     uri: Uri | None = None
-    """Where the model is: s3://bucket/path to one file or a folder, https://host/path to one file or archive,
+    """Where the model is: s3://bucket/path or gs://bucket/path to one file or a folder, https://host/path to one file or
+    archive, hf://organisation/name[/path][@revision] to a repository, oci://registry/repository:tag to an image,
     pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
     spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
-    """The checksum of the one file that uri names; a file with another one is not served."""
+    """The checksum of the one file that uri names; a file with another one is not served. Not for oci://, whose URIs can
+    have a digest."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     variant: Name | None = None
     """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
-    AWS_DEFAULT_REGION. https: HTTP_AUTHORIZATION, the header's value."""
+    AWS_DEFAULT_REGION. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
+    STORAGE_EMULATOR_HOST. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
 
 
 class RuntimeSpec(ApiModel):

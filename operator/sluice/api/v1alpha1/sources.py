@@ -8,8 +8,11 @@ from sluice.api.cel import Cel
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
+    "gs": "gs://bucket/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
+    "hf": "hf://organisation/name[/path][@revision]",
+    "oci": "oci://registry/repository:tag",
     "pvc": "pvc://claim/path",
 }
 """How the URIs of each scheme look."""
@@ -31,11 +34,22 @@ Uri = Annotated[
     Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
     Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
     _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path"),
+    _form("gs", "[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/[^/]", "does not name a bucket and a path"),
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or carries a password, which belongs into a Secret"),
     _form(
         "http",
         "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
         "http:// is for Services of the cluster, elsewhere use https://",
+    ),
+    _form(
+        "hf",
+        "[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(/[^@]+)?(@[^@]+)?$",
+        "does not name a repository of a hub",
+    ),
+    _form(
+        "oci",
+        "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$",
+        "does not name an image by tag or by @sha256:DIGEST",
     ),
     _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim"),
     Cel(
@@ -48,22 +62,38 @@ Uri = Annotated[
 Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 checksum, in small hexadecimal digits."""
 
+VARIABLES: Final = {".dockerconfigjson": "DOCKER_CONFIG_JSON"}
+"""Variables of the downloader that are not named as the key of the Secret."""
+
 SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
-    # scheme: (key of the Secret and variable of the downloader, whether it may be missing)
+    # scheme: (key of the Secret, whether it may be missing)
     "s3": (
         ("AWS_ACCESS_KEY_ID", False),
         ("AWS_SECRET_ACCESS_KEY", False),
         ("AWS_ENDPOINT_URL", True),
         ("AWS_DEFAULT_REGION", True),
     ),
+    "gs": (("GOOGLE_APPLICATION_CREDENTIALS_JSON", True), ("STORAGE_EMULATOR_HOST", True)),
+    "hf": (("HF_TOKEN", True), ("HF_ENDPOINT", True)),
     "https": (("HTTP_AUTHORIZATION", False),),
     "http": (("HTTP_AUTHORIZATION", False),),
+    "oci": ((".dockerconfigjson", False),),
 }
 """What the downloader reads from the Secret of `spec.model.credentialsSecretRef`."""
 
 
 def scheme(uri: str) -> str:
     return uri.partition("://")[0]
+
+
+def image(uri: str) -> str:
+    """The image of an oci:// URI, as containers name theirs."""
+    return uri.removeprefix("oci://")
+
+
+def registry(uri: str) -> str:
+    """Host and port of an oci:// URI."""
+    return image(uri).partition("/")[0]
 
 
 def claim_and_path(uri: str) -> tuple[str, str]:

@@ -2,15 +2,17 @@
 
 from typing import Any, Final
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import NodeCache, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
-from sluice.core import naming
+from sluice.core import differ, naming
 from sluice.core.desired import common
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
 MODEL_VOLUME: Final = "source"
+CACHE_VOLUME: Final = "cache"
+CACHE_PATH: Final = "/var/cache/sluice"
 
 
 def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
@@ -19,31 +21,40 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "name": STORAGE_INITIALIZER,
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
-        "args": [common.literal(argument) for argument in _arguments(deployment, runtime)],
-        "env": credentials(model),
+        "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
+        "env": [] if _is_image_volume(model, config) else credentials(model),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
-            *_mounted_model(model),
+            *_mounted_model(model, config),
+            *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
         ],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
-def volumes(model: ModelSpec) -> list[dict[str, Any]]:
+def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What the pod needs for its model's source, beside the volume that every model lies in."""
-    if sources.scheme(model.uri or "") != "pvc":
+    cache = _cached(model, config)
+    if cache is not None and cache.host_path is not None:
+        return [{"name": CACHE_VOLUME, "hostPath": {"path": cache.host_path, "type": "DirectoryOrCreate"}}]
+    if cache is not None:
+        return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
+    if _is_image_volume(model, config):
+        image = {"reference": sources.image(model.uri or ""), "pullPolicy": "IfNotPresent"}
+        return [{"name": MODEL_VOLUME, "image": image}]
+    if _scheme(model) != "pvc":
         return []
     claim, _ = sources.claim_and_path(model.uri or "")
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
-def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
+def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
-    mounts = _mounted_model(model)
-    if sources.scheme(model.uri or "") == "pvc":
+    mounts = _mounted_model(model, config)
+    if _scheme(model) == "pvc":
         _, path = sources.claim_and_path(model.uri or "")
         return [
             {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
@@ -52,21 +63,56 @@ def server_mounts(model: ModelSpec) -> list[dict[str, Any]]:
     return mounts
 
 
-def _mounted_model(model: ModelSpec) -> list[dict[str, Any]]:
-    return [{"name": volume["name"], "mountPath": naming.MOUNT_PATH, "readOnly": True} for volume in volumes(model)]
+def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    """An image volume is pulled by the kubelet, with the pod's Secrets."""
+    if model.credentials_secret_ref is None or not _is_image_volume(model, config):
+        return []
+    return [model.credentials_secret_ref.to_wire()]
 
 
-def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec) -> list[str]:
+def _scheme(model: ModelSpec) -> str:
+    """Empty where the server's image carries the model."""
+    return sources.scheme(model.uri or "")
+
+
+def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
+    return config.storage_initializer.image_volumes and _scheme(model) == "oci"
+
+
+def _cached(model: ModelSpec, config: OperatorConfig) -> NodeCache | None:
+    """The cache of a model that is fetched."""
+    fetched = _scheme(model) != "pvc" and not _is_image_volume(model, config)
+    return config.storage_initializer.cache if fetched else None
+
+
+def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    return [
+        {"name": MODEL_VOLUME, "mountPath": naming.MOUNT_PATH, "readOnly": True}
+        for volume in volumes(model, config)
+        if volume["name"] == MODEL_VOLUME
+    ]
+
+
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[str]:
     model = deployment.spec.model
+    plain = _scheme(model) == "oci" and (
+        sources.registry(model.uri or "") in config.storage_initializer.plain_http_registries
+    )
+    cache = _cached(model, config)
     arguments = {
         "--uri": model.uri or "",
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
-        **({"--mount": naming.MOUNT_PATH} if volumes(model) else {}),
+        **({"--mount": naming.MOUNT_PATH} if _mounted_model(model, config) else {}),
+        **({"--cache": CACHE_PATH, "--cache-bytes": _bytes(cache.maximum_size)} if cache is not None else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
     }
-    return [part for pair in arguments.items() for part in pair]
+    return [*(part for pair in arguments.items() for part in pair), *(["--plain-http"] if plain else [])]
+
+
+def _bytes(size: str) -> str:
+    return str(int(differ.quantity(size) or 0))
 
 
 def credentials(model: ModelSpec) -> list[dict[str, Any]]:
@@ -76,8 +122,8 @@ def credentials(model: ModelSpec) -> list[dict[str, Any]]:
     secret = model.credentials_secret_ref.name
     return [
         {
-            "name": key,
+            "name": sources.VARIABLES.get(key, key),
             "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
         }
-        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri or ""), ())
+        for key, optional in sources.SECRET_KEYS.get(_scheme(model), ())
     ]

@@ -55,6 +55,7 @@ def render_template(
     """
     accelerator = _accelerator(deployment.spec, config)
     labels = naming.owned_labels(deployment.metadata.name, revision)
+    mounts = downloader.server_mounts(deployment.spec.model, config)
     return {
         "metadata": {
             "labels": {**labels, "app.kubernetes.io/name": deployment.metadata.name},
@@ -63,12 +64,12 @@ def render_template(
         "spec": {
             **_fetching(deployment, runtime.spec, config),
             "containers": [
-                *(servers := _servers(deployment, runtime.spec, revision, accelerator)),
+                *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
                 *warmup.containers(deployment, runtime, config, servers[0]),
             ],
             "volumes": [
                 *(dict(volume) for volume in VOLUMES),
-                *downloader.volumes(deployment.spec.model),
+                *downloader.volumes(deployment.spec.model, config),
                 *warmup.volumes(deployment.spec),
             ],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
@@ -76,7 +77,7 @@ def render_template(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
-            **_placement(deployment.spec, accelerator),
+            **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
 
@@ -123,7 +124,11 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
 
 
 def _servers(
-    deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str, accelerator: AcceleratorProfile | None
+    deployment: ModelDeployment,
+    runtime: ServingRuntimeSpec,
+    revision: str,
+    accelerator: AcceleratorProfile | None,
+    model_mounts: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
     wanted = deployment.spec.accelerator
     values = {
@@ -134,7 +139,7 @@ def _servers(
         "port": str(served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
-    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model)]
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
     first, *others = [_hardened(container, runtime, mounts) for container in containers]
     server = _overridden(first, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
@@ -231,14 +236,16 @@ def _spread(topology_key: str, revision: str) -> dict[str, Any]:
     }
 
 
-def _placement(spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
+def _placement(
+    spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None, pull_secrets: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """The user's fields, beside what the accelerator needs; of two values for a label the user's wins."""
     fields: dict[str, Any] = {
         "nodeSelector": {**(accelerator.node_selector if accelerator else {}), **(spec.node_selector or {})},
         "tolerations": [*(accelerator.tolerations if accelerator else ()), *(spec.tolerations or ())],
         "runtimeClassName": accelerator.runtime_class_name if accelerator else None,
         "affinity": spec.affinity,
-        "imagePullSecrets": [ref.to_wire() for ref in spec.image_pull_secrets or ()],
+        "imagePullSecrets": [*(ref.to_wire() for ref in spec.image_pull_secrets or ()), *pull_secrets],
         "serviceAccountName": spec.service_account_name,
     }
     return {name: value for name, value in fields.items() if value}

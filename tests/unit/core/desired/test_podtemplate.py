@@ -66,6 +66,9 @@ CREDENTIALS = {
         "AWS_ENDPOINT_URL": True,
         "AWS_DEFAULT_REGION": True,
     },
+    "gs://models/digits/1": {"GOOGLE_APPLICATION_CREDENTIALS_JSON": True, "STORAGE_EMULATOR_HOST": True},
+    "hf://acme/digits": {"HF_TOKEN": True, "HF_ENDPOINT": True},
+    "oci://ghcr.io/acme/digits:3": {".dockerconfigjson": False},
     "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},
     "http://files.ml.svc/model.onnx": {"HTTP_AUTHORIZATION": False},
 }
@@ -75,9 +78,9 @@ CREDENTIALS = {
 def test_credentials_are_passed_key_by_key(uri: str) -> None:
     env = downloader(uri=uri, model={"credentialsSecretRef": {"name": "models-key"}})["env"]
     references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env}
-    assert {name: reference.get("optional", False) for name, reference in references.items()} == CREDENTIALS[uri]
+    assert {entry["key"]: entry.get("optional", False) for entry in references.values()} == CREDENTIALS[uri]
     assert all(reference["name"] == "models-key" for reference in references.values())
-    assert all(reference["key"] == name for name, reference in references.items())
+    assert all(reference["key"] in (name, ".dockerconfigjson") for name, reference in references.items())
 
 
 def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model() -> None:
@@ -89,6 +92,72 @@ def test_a_claim_is_mounted_read_only_and_the_server_sees_no_more_than_its_model
     assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
     assert spec["containers"][0]["volumeMounts"][-1] == part
     assert render(uri="pvc://models")["spec"]["containers"][0]["volumeMounts"][-1] == whole
+
+
+DIGITS_IMAGE = "oci://registry.ml.svc:5000/digits:3"
+
+
+def test_an_image_is_pulled_by_the_downloader() -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"plainHttpRegistries": ["registry.ml.svc:5000"]}})
+    model = builders.make_model_deployment(uri=DIGITS_IMAGE, model={"credentialsSecretRef": {"name": "pull"}})
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    container = spec["initContainers"][0]
+    assert container["args"][-1] == "--plain-http"
+    assert [entry["name"] for entry in container["env"]] == ["DOCKER_CONFIG_JSON"]
+    assert "imagePullSecrets" not in spec
+    assert "--plain-http" not in downloader(uri=DIGITS_IMAGE)["args"]
+
+
+def test_an_image_volume_is_pulled_by_the_node_and_linked() -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"imageVolumes": True}})
+    model = builders.make_model_deployment(
+        uri=DIGITS_IMAGE,
+        model={"credentialsSecretRef": {"name": "pull"}},
+        spec={"imagePullSecrets": [{"name": "servers"}]},
+    )
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    image = {"reference": "registry.ml.svc:5000/digits:3", "pullPolicy": "IfNotPresent"}
+    assert spec["volumes"][-1] == {"name": "source", "image": image}
+    mount = {"name": "source", "mountPath": "/mnt/model", "readOnly": True}
+    assert spec["initContainers"][0]["volumeMounts"][-1] == mount
+    assert spec["containers"][0]["volumeMounts"][-1] == mount
+    assert spec["initContainers"][0]["args"][-2:] == ["--mount", "/mnt/model"]
+    assert spec["initContainers"][0]["env"] == []
+    assert spec["imagePullSecrets"] == [{"name": "servers"}, {"name": "pull"}]
+    other = podtemplate.render_template(builders.make_model_deployment(), builders.make_runtime(), config, REVISION)
+    assert {volume["name"] for volume in other["spec"]["volumes"]} == {"models", "tmp", "shm"}
+
+
+CACHES = {
+    "hostPath": (
+        {"hostPath": "/var/cache/models"},
+        {"hostPath": {"path": "/var/cache/models", "type": "DirectoryOrCreate"}},
+    ),
+    "claim": ({"persistentVolumeClaim": "models"}, {"persistentVolumeClaim": {"claimName": "models"}}),
+}
+
+
+@pytest.mark.parametrize(("given", "volume"), CACHES.values(), ids=CACHES)
+def test_the_nodes_cache_is_the_downloaders_alone(given: dict[str, str], volume: dict[str, Any]) -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {"cache": {**given, "maximumSize": "2Gi"}}})
+
+    def spec(uri: str) -> dict[str, Any]:
+        model = builders.make_model_deployment(uri=uri)
+        return podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+
+    cached = spec("s3://models/digits/1")
+    assert cached["volumes"][-1] == {"name": "cache", **volume}
+    container = cached["initContainers"][0]
+    assert container["volumeMounts"][-1] == {"name": "cache", "mountPath": "/var/cache/sluice"}
+    assert container["args"][-4:] == ["--cache", "/var/cache/sluice", "--cache-bytes", str(2 << 30)]
+    assert "cache" not in str(cached["containers"])
+    assert "cache" not in str(spec("pvc://models/digits/1"))
+
+
+@pytest.mark.parametrize("cache", [{}, {"hostPath": "/a", "persistentVolumeClaim": "b"}, {"hostPath": "relative"}])
+def test_a_cache_has_one_place(cache: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"exactly one of hostPath and persistentVolumeClaim|should match pattern"):
+        OperatorConfig.model_validate({"storageInitializer": {"cache": cache}})
 
 
 def test_the_checksum_reaches_the_downloader() -> None:

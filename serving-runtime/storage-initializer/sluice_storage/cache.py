@@ -1,0 +1,163 @@
+"""Models that were fetched on this node before: the second pod of a version copies them.
+
+    <folder>/<key>/…      what was fetched, complete; its time of change is that of its last use
+    <folder>/<key>.lock   held while one pod fetches or copies this version; others wait, and then find it here
+    <folder>/.lock        held while one pod adds a version and makes room for it
+    <folder>/.<key>.adding  half added; renamed when it is complete
+
+The key is made from the URI, the store's address and the version that the store tells: so a pod that may not read the model
+there does not get it here. Copies, not links: an entry can go at any time without harm to a running server, and no server
+sees the models of others. A cache that fails is passed by; it never keeps a model from starting.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sluice_storage.console import free, megabytes, say, written
+
+WAIT_SECONDS: Final = 1800.0
+"""For a pod that fetches the same version; then this one fetches it as well."""
+POLL_SECONDS: Final = 0.5
+ADDING: Final = ".adding"
+
+
+def key(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    folder: Path
+    limit: int
+    """Bytes that all entries may have together."""
+
+    @contextmanager
+    def entry(self, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator["Entry | None"]:
+        """The entry, locked against other pods; None where the cache cannot be used."""
+        try:
+            lock = _locked(self.folder / f"{name}.lock", wait_seconds, "fetches the same model")
+        except OSError as error:
+            say(f"going on without the cache: {error}")
+            yield None
+            return
+        try:
+            yield Entry(self, name)
+        finally:
+            os.close(lock)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A version's place in the cache, while its lock is held."""
+
+    cache: Cache
+    name: str
+
+    @property
+    def _place(self) -> Path:
+        return self.cache.folder / self.name
+
+    @property
+    def exists(self) -> bool:
+        return self._place.is_dir()
+
+    def copied_to(self, folder: Path) -> bool:
+        """Whether it could be read; then it lies in `folder`. Raises OSError when there is no room for it."""
+        if written(self._place) > free(folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            shutil.copytree(self._place, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            os.utime(self._place)
+        except OSError as error:  # shutil.Error is one
+            say(f"the cache's copy cannot be read ({error}); it is fetched again")
+            self.drop()
+            return False
+        return True
+
+    def keep(self, folder: Path) -> None:
+        """Adds the files of `folder`, if there is or can be made room for them."""
+        size = written(folder)
+        if size > self.cache.limit:
+            say(f"not cached: {megabytes(size)} are more than the cache may hold, {megabytes(self.cache.limit)}")
+            return
+        half = self.cache.folder / f".{self.name}{ADDING}"
+        try:
+            lock = _locked(self.cache.folder / ".lock", WAIT_SECONDS, "adds a model to the cache")
+        except OSError as error:
+            say(f"not cached: {error}")
+            return
+        try:
+            _make_room(self.cache, size)
+            shutil.copytree(folder, half, copy_function=_copy_durably)
+            half.rename(self._place)
+        except OSError as error:
+            say(f"not cached: {error}")
+            shutil.rmtree(half, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+    def drop(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+
+
+def _make_room(cache: Cache, size: int) -> None:
+    """Removes what was used least recently, until `size` more fits; what another pod copies now stays."""
+    for left in cache.folder.glob(f".*{ADDING}"):  # of pods that ended in between: we hold the lock
+        shutil.rmtree(left, ignore_errors=True)
+    entries = [path for path in cache.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    sizes = {path: written(path) for path in entries}
+    total = sum(sizes.values())
+    for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
+        if total + size <= cache.limit:
+            return
+        with suppress(OSError):
+            lock = _locked(cache.folder / f"{path.name}.lock", 0)
+            try:
+                shutil.rmtree(path)
+            finally:
+                os.close(lock)
+            total -= sizes[path]
+            say(f"removed the least recently used model from the cache: {path.name}, {megabytes(sizes[path])}")
+    if total + size > cache.limit:
+        raise OSError(errno.ENOSPC, "everything else in the cache is in use")
+
+
+def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
+    """A file descriptor that holds the lock until it is closed, or the process ends. TimeoutError is an OSError."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    deadline, said = time.monotonic() + wait_seconds, False
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(file)
+                raise TimeoutError(f"{path.name} is locked by another pod") from None
+        except OSError:
+            os.close(file)
+            raise
+        if not said:
+            say(f"waiting for another pod of this node, which {why}")
+            said = True
+        time.sleep(POLL_SECONDS)
+
+
+def _copy_durably(source: str, target: str) -> str:
+    """What was renamed to its final name must be whole, even after a power failure."""
+    shutil.copyfile(source, target)
+    file = os.open(target, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+    return target

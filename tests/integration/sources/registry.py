@@ -1,0 +1,114 @@
+"""The registry of the CNCF's distribution project, and how images get there."""
+
+import hashlib
+import io
+import json
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from lab import gotools
+
+START_SECONDS: Final = 30.0
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+INDEX: Final = "application/vnd.oci.image.index.v1+json"
+TAR: Final = "application/vnd.oci.image.layer.v1.tar"
+TAR_GZIP: Final = f"{TAR}+gzip"
+
+
+@dataclass(frozen=True)
+class Registry:
+    host: str
+    login: tuple[str, str] | None = None
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}/v2/{path}"
+
+    def blob(self, repository: str, body: bytes) -> dict[str, Any]:
+        """Upload, and describe."""
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        begun = requests.post(self.url(f"{repository}/blobs/uploads/"), auth=self.login, timeout=10)
+        begun.raise_for_status()
+        where = begun.headers["Location"]
+        done = requests.put(f"{where}&digest={digest}", data=body, auth=self.login, timeout=60)
+        done.raise_for_status()
+        return {"digest": digest, "size": len(body)}
+
+    def manifest(self, repository: str, tag: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps(content).encode()
+        headers = {"Content-Type": content["mediaType"]}
+        put = requests.put(
+            self.url(f"{repository}/manifests/{tag}"), data=body, headers=headers, auth=self.login, timeout=10
+        )
+        put.raise_for_status()
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        return {"mediaType": content["mediaType"], "digest": digest, "size": len(body)}
+
+    def push(self, repository: str, tag: str, *layers: tuple[str, bytes, str]) -> dict[str, Any]:
+        """An image of layers (media type, content, title of an artifact's file or empty); returns its description."""
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", **self.blob(repository, b"{}")}
+        described = [
+            {
+                "mediaType": kind,
+                **self.blob(repository, body),
+                **({"annotations": {"org.opencontainers.image.title": title}} if title else {}),
+            }
+            for kind, body, title in layers
+        ]
+        content = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": described}
+        return self.manifest(repository, tag, content)
+
+
+def layer(files: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as tar:  # type: ignore[call-overload]
+        for name, body in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(body)
+            tar.addfile(entry, io.BytesIO(body))
+    return stream.getvalue()
+
+
+@contextmanager
+def running(folder: Path, *, htpasswd: str = "", login: tuple[str, str] | None = None) -> Iterator[Registry]:
+    gotools.ensure("registry")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config: dict[str, Any] = {
+        "version": 0.1,
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    if htpasswd:
+        (folder / "htpasswd").write_text(htpasswd)
+        config["auth"] = {"htpasswd": {"realm": "models", "path": str(folder / "htpasswd")}}
+    (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
+    command = [gotools.program("registry"), "serve", folder / "config.yml"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/v2/")
+        yield Registry(f"127.0.0.1:{port}", login)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            requests.get(url, timeout=5).close()
+            return
+        except requests.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

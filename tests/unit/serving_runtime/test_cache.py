@@ -1,0 +1,174 @@
+"""The node's cache: what the second pod of a version does, and what goes when there is no room."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sluice_storage import transfer
+from sluice_storage.cache import ADDING, Cache
+
+from tests.unit.serving_runtime import webserver
+from tests.unit.serving_runtime.program import Downloader, Outcome, StagedDownloader
+from tests.unit.serving_runtime.webserver import Page, WebServer
+
+MODEL = bytes(range(256)) * 4000  # 1 MB
+PATH = "/model.onnx"
+SOURCE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", (0.0,))
+    with webserver.running() as server:
+        server.pages[PATH] = Page(MODEL)
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
+
+
+def fetch(downloader: Downloader, web: WebServer, folder: Path, *more: str, path: str = PATH) -> Outcome:
+    return downloader.run(web.url(path), "--cache", str(folder), "--cache-bytes", "2500000", *more)
+
+
+def whole_downloads(web: WebServer) -> int:
+    return sum(range_ != "bytes=0-0" for range_ in web.ranges())
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_dir()}
+
+
+def test_the_second_pod_downloads_nothing(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    first, second = fetch(downloader, web, folder), fetch(downloader, web, folder)
+    assert first.files == second.files == {"model.onnx": MODEL}
+    assert whole_downloads(web) == 1
+    assert "copied from the node's cache" in second.log
+    assert sorted(path.name for path in downloader.volume.iterdir()) == ["model.onnx"]
+
+
+def test_another_version_is_downloaded(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    fetch(downloader, web, folder)
+    web.pages[PATH] = Page(MODEL[::-1])
+    assert fetch(downloader, web, folder).files == {"model.onnx": MODEL[::-1]}
+
+
+def test_who_may_not_read_the_model_does_not_get_it_here(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    fetch(downloader, web, folder)
+    web.pages[PATH].authorization = "Bearer s3cret"
+    assert fetch(downloader, web, folder).message.startswith("AccessDenied: ")
+
+
+def test_a_file_that_nobody_can_tell_the_version_of_is_not_cached(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    web.pages[PATH].etag = False
+    fetch(downloader, web, folder)
+    assert entries(folder) == set()
+
+
+def test_another_store_of_the_same_uri_is_another_model(
+    web: WebServer, downloader: Downloader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(downloader, web, folder)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://other:7070")
+    fetch(downloader, web, folder)
+    assert whole_downloads(web) == 2
+
+
+def test_what_was_damaged_is_found_by_the_checksum_and_fetched_again(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    right = ("--sha256", hashlib.sha256(MODEL).hexdigest())
+    fetch(downloader, web, folder, *right)
+    next(folder.glob("*/model.onnx")).write_bytes(b"damaged")
+    assert fetch(downloader, web, folder, *right).message.startswith("ChecksumMismatch: ")
+    assert fetch(downloader, web, folder, *right).files == {"model.onnx": MODEL}
+
+
+def test_what_was_used_least_recently_goes_first(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    for number, path in enumerate(("/a.onnx", "/b.onnx")):
+        web.pages[path] = Page(MODEL[number:])
+        fetch(downloader, web, folder, path=path)
+    os.utime(next(folder.glob("*/a.onnx")).parent, (1, 1))
+    os.utime(next(folder.glob("*/b.onnx")).parent, (2, 2))
+    fetch(downloader, web, folder, path="/a.onnx")  # used again, now
+    web.pages["/c.onnx"] = Page(MODEL[2:])
+    third = fetch(downloader, web, folder, path="/c.onnx")
+    assert "removed the least recently used model from the cache" in third.log
+    assert sorted(path.name for path in folder.glob("*/*.onnx")) == ["a.onnx", "c.onnx"]
+
+
+def test_a_model_larger_than_the_cache_is_served_without_it(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    web.pages[PATH] = Page(MODEL * 3)
+    outcome = fetch(downloader, web, folder)
+    assert outcome.status == 0
+    assert "not cached: 3.1 MB are more than the cache may hold, 2.5 MB" in outcome.log
+    assert entries(folder) == set()
+
+
+def test_a_cache_that_cannot_be_written_is_passed_by(web: WebServer, downloader: Downloader, tmp_path: Path) -> None:
+    outcome = fetch(downloader, web, tmp_path / "absent")
+    assert outcome.files == {"model.onnx": MODEL}
+    assert "going on without the cache: " in outcome.log
+
+
+def test_what_is_copied_now_is_not_removed(folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.onnx").write_bytes(MODEL)
+    cache = Cache(folder, limit=1_500_000)
+    with cache.entry("one") as one:
+        assert one is not None
+        one.keep(model)
+        with cache.entry("two") as two:
+            assert two is not None
+            two.keep(model)
+            assert entries(folder) == {"one"}
+    with cache.entry("two") as two:
+        assert two is not None
+        two.keep(model)
+    assert entries(folder) == {"two"}
+
+
+def test_what_a_pod_left_half_added_is_removed(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    dead = folder / f".dead{ADDING}"
+    dead.mkdir()
+    (dead / "part").write_bytes(MODEL)
+    fetch(downloader, web, folder)
+    assert not dead.exists()
+    assert len(entries(folder)) == 1
+
+
+def test_a_lock_is_waited_for_so_long_and_no_longer(folder: Path) -> None:
+    cache = Cache(folder, limit=1)
+    with cache.entry("one") as one, cache.entry("one", wait_seconds=0) as other:
+        assert one is not None
+        assert other is None
+
+
+def test_two_pods_at_once_download_once(web: WebServer, folder: Path, tmp_path: Path) -> None:
+    """Two processes, as two pods of a node; the first one holds the model back until the second one waits."""
+    web.pages[PATH].held = threading.Event()
+    pods = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        pods.append(StagedDownloader(SOURCE, tmp_path / name, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}))
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(pod.run, web.url(PATH), "Plain", more=("--cache", str(folder))) for pod in pods]
+        while web.ranges().count("bytes=0-0") < 2:  # the test's time-out is the deadline
+            pass
+        web.pages[PATH].held.set()
+        outcomes = [run.result() for run in runs]
+    assert [outcome.files for outcome in outcomes] == [{"model.onnx": MODEL}] * 2
+    assert whole_downloads(web) == 1
+    assert sorted("copied from the node's cache" in outcome.log for outcome in outcomes) == [False, True]

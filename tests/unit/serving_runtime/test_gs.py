@@ -1,0 +1,157 @@
+"""Google Cloud Storage, against an emulator of its API that is a package; and the exchange of a service account's key."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.serving_runtime.program import StagedDownloader
+
+START_SECONDS = 30.0
+OBJECTS = {
+    "digits/1/model.onnx": b"one",
+    "digits/10/model.onnx": b"ten",
+    "large/model.onnx": bytes(range(256)) * 20_000,
+    "notes/readme.txt": b"no model",
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1", f"--port={port}"]
+    command += ["--in-memory", "--default-bucket=models"]
+    folder = tmp_path_factory.mktemp("emulator")
+    emulator = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_for(f"{address}/storage/v1/b/models")
+        for name, body in OBJECTS.items():
+            upload = f"{address}/upload/storage/v1/b/models/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
+            urllib.request.urlopen(urllib.request.Request(upload, data=body, method="POST"), timeout=10).close()
+        yield address
+    finally:
+        emulator.terminate()
+        emulator.wait(10)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def downloader(site: Path, endpoint: str, tmp_path: Path) -> StagedDownloader:
+    return StagedDownloader(site, tmp_path, {"STORAGE_EMULATOR_HOST": endpoint})
+
+
+@pytest.mark.parametrize("path", ["digits/1", "digits/1/", "digits/1/model.onnx"])
+def test_a_folder_or_an_object_is_fetched(path: str, downloader: StagedDownloader) -> None:
+    outcome = downloader.run(f"gs://models/{path}")
+    assert (outcome.status, outcome.message) == (0, "")
+    assert outcome.files["digits/1/model.onnx"] == b"one"
+
+
+def test_a_large_object_is_whole(downloader: StagedDownloader) -> None:
+    assert downloader.run("gs://models/large", "Plain").files == {"model.onnx": OBJECTS["large/model.onnx"]}
+
+
+FAILURES = {
+    "object": ("gs://models/digits/7", {}, "ObjectNotFound: gs://models/digits/7 does not exist; check spec.model.uri"),
+    "bucket": ("gs://nowhere/digits", {}, "ObjectNotFound: gs://nowhere/digits does not exist in http://127.0.0.1:"),
+    "no onnx": ("gs://models/notes", {}, "UnsupportedModel: no .onnx file among readme.txt"),
+    "no path": ("gs://models", {}, "UnsupportedModel: spec.model.uri 'gs://models' names no bucket and path"),
+    "store away": (
+        "gs://models/digits/1",
+        {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"},
+        "StoreUnreachable: no connection to http://127.0.0.1:1 for gs://models/digits/1",
+    ),
+    "no key": (
+        "gs://models/digits/1",
+        {"STORAGE_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS_JSON": "s3cret"},
+        "AccessDenied: the provider's default endpoint refused the credentials for gs://models/digits/1; check the key "
+        "GOOGLE_APPLICATION_CREDENTIALS_JSON of the secret",
+    ),
+}
+
+
+@pytest.mark.parametrize(("uri", "changes", "message"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failure_is_one_line_with_its_reason(
+    uri: str, changes: dict[str, str], message: str, downloader: StagedDownloader
+) -> None:
+    outcome = downloader.run(uri, **changes)
+    assert outcome.status == 1
+    assert outcome.message.startswith(message)
+    assert "\n" not in outcome.message
+    assert "s3cret" not in outcome.message + outcome.log
+
+
+@pytest.fixture
+def token_server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where Google's client exchanges a signed assertion for a token; this one refuses."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            answer = json.dumps({"error": "invalid_grant"}).encode()
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/token", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_the_key_of_a_service_account_signs_for_a_token(
+    site: Path, tmp_path: Path, token_server: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, asked = token_server
+    command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    key = {
+        "type": "service_account",
+        "project_id": "p",
+        "client_email": "models@p.example",
+        "private_key": private,
+        "private_key_id": "1",
+        "token_uri": url,
+    }
+    environment = {"GOOGLE_APPLICATION_CREDENTIALS_JSON": json.dumps(key), "PATH": os.environ["PATH"]}
+    outcome = StagedDownloader(site, tmp_path, environment).run("gs://models/digits/1")
+    assert outcome.message.startswith("AccessDenied: the provider's default endpoint refused the credentials")
+    assert asked[0]["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    assert asked[0]["assertion"][0].count(".") == 2
+    assert "PRIVATE KEY" not in outcome.log + outcome.message
+    assert not any("PRIVATE KEY" in path.read_text(errors="ignore") for path in tmp_path.rglob("*") if path.is_file())
