@@ -79,7 +79,12 @@ async def measure(api: kubectl.Kubectl, order: Order, threads: int | None, say: 
     await remove_leftovers(api, order, say)
     async with _running(api, order, _manifest(order, threads), say) as name:
         watch = _watch_here if order.here else _watch_there
-        report = await watch(api, order, name, threads, say)
+        try:
+            report = await watch(api, order, name, threads, say)
+        except errors.Missing as error:
+            raise Failure(
+                f"somebody has removed pod {name} while it was measured: another profile, or a person"
+            ) from error
     return _measured(order, report)
 
 

@@ -11,6 +11,8 @@ from sluice.views.profile import ProfileView, Row
 
 WIDTH, HEIGHT = 760, 460
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 44, 96
+KEYS, KEY_HEIGHT = 3, 18
+"""In a line below the picture, and how high that is."""
 COLOURS: Final = ("#2166ac", "#b2182b", "#1b7837", "#e08214", "#762a83", "#35978f", "#8c510a", "#4d4d4d")
 TICKS: Final = 5
 STEPS: Final = (1, 2, 2.5, 5, 10)
@@ -55,11 +57,12 @@ def svg(view: ProfileView) -> str:
     across = Scale(_upper(row.requests_per_second for row in view.rows), LEFT, WIDTH - RIGHT)
     up = Scale(_upper(row.p95_millis for row in view.rows), HEIGHT - BOTTOM, TOP)
     settings = tuple(dict.fromkeys(row.setting for row in view.rows))
+    height = HEIGHT + KEY_HEIGHT * max(0, math.ceil(len(settings) / KEYS) - 2)
     title = f"{view.name}: {view.revision} on {view.server}, {view.cores:g} processors"
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
         f"<title>{_text(title)}</title><style>{STYLE}</style>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text class="title" x="{LEFT}" y="24">{_text(title)}</text>',
         *_axes(across, up),
     ]
@@ -122,7 +125,8 @@ def _axes(across: Scale, up: Scale) -> list[str]:
     return [
         *parts,
         f'<path class="axis" fill="none" d="M{LEFT},{TOP}V{floor}H{WIDTH - RIGHT}"/>',
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{floor + 34}" text-anchor="middle">requests/s</text>',
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{floor + 34}" text-anchor="middle">'
+        "requests/s (beside each point: clients at once)</text>",
         f'<text transform="translate(16,{middle}) rotate(-90)" text-anchor="middle">p95, ms</text>',
     ]
 
@@ -140,9 +144,8 @@ def _line(rows: Sequence[Row], across: Scale, up: Scale, colour: str) -> list[st
 
 
 def _key(setting: str, number: int) -> list[str]:
-    columns = 4
-    x = LEFT + (number % columns) * (WIDTH - LEFT - RIGHT) / columns
-    y = HEIGHT - BOTTOM + 56 + 18 * (number // columns)
+    x = LEFT + (number % KEYS) * (WIDTH - LEFT - RIGHT) / KEYS
+    y = HEIGHT - BOTTOM + 56 + KEY_HEIGHT * (number // KEYS)
     colour = COLOURS[number % len(COLOURS)]
     return [
         f'<line x1="{x}" x2="{x + 18}" y1="{y - 4}" y2="{y - 4}" stroke="{colour}" stroke-width="3"/>',

@@ -78,7 +78,9 @@ class ProfilingCluster(FakeCluster):
 
     async def _generate(self, manifest: Raw) -> None:
         """As the kubelet starts the container: what it expands is expanded."""
-        [load] = [each for each in manifest["spec"]["containers"] if each["name"] == pod.GENERATOR]
+        load = next((each for each in manifest["spec"]["containers"] if each["name"] == pod.GENERATOR), None)
+        if load is None:
+            return
         environment = {each["name"]: each["value"].replace("$$", "$") for each in load["env"]}
         plan: dict[str, Any] = json.loads(environment[pod.PLAN])
         environment[pod.PLAN] = json.dumps({**plan, "processes": self.processes})

@@ -227,6 +227,13 @@ async def test_an_api_server_that_is_away_for_a_moment_ends_nothing(monkeypatch:
     assert (there.deleted, pods(there)) == ([NAME], [])
 
 
+async def test_a_pod_that_somebody_else_removes() -> None:
+    there = fake(log=BEGUN)
+    asyncio.get_running_loop().call_later(0.2, lambda: there.objects.remove(there.created[0]))
+    with pytest.raises(console.Failure, match="somebody has removed pod"):
+        await measured(there)
+
+
 async def test_a_pod_that_stays_is_told_with_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

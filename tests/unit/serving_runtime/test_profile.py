@@ -1,5 +1,6 @@
 """`kubectl sluice profile` with a real tritonserver: its statistics, its batching, and the pod that is made and removed."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 async def profiled_by(
-    server: Server, folder: Path, model: str, **changes: object
+    server: Server, folder: Path, model: str, *, here: bool = False, **changes: object
 ) -> tuple[ProfileView, ProfilingCluster]:
     deployment = make_model_deployment(name=model, namespace="default")
     revision = make_revision(deployment=deployment, runtime=make_runtime(port=server.port))
@@ -80,7 +81,7 @@ async def profiled_by(
         ),
         path=plan.infer_path(model),
         payload=None,
-        image=pod.image_of(revision.template),
+        image=None if here else pod.image_of(revision.template),
         kubectl_options=(),
     )
     target = Target(name=model, namespace=None, context=None, kubeconfig=None)
@@ -123,3 +124,21 @@ async def test_server_code_that_refuses_to_batch_is_told_and_the_rest_is_measure
     assert [each.setting for each in view.rows] == ["as it is", "2 instances", "as it is, again"]
     [why] = [note for note in view.notes if note.startswith("not measured: batching 2ms")]
     assert "max_batch_size" in why
+
+
+async def test_from_here_through_a_port_forward(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kubectl").write_text(
+        f'#!/bin/sh\necho "Forwarding from 127.0.0.1:{server.port} -> 8000"\nexec sleep 600\n'
+    )
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    view, there = await profiled_by(
+        server, tmp_path, SHIPPED, here=True, concurrency=(2,), settings=plan.settings((), ())
+    )
+    [only] = view.rows
+    assert only.queue_millis is not None
+    assert only.cores is None
+    assert profile.FROM_HERE in view.notes
+    assert not [raw for raw in there.objects if raw["kind"] == "Pod"]

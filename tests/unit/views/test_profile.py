@@ -86,6 +86,13 @@ def test_the_picture_has_a_line_for_each_setting_and_a_mark_for_each_point() -> 
     assert len(root.findall(f"{NAMESPACE}circle")) == 3
 
 
+def test_the_key_of_many_settings_is_within_the_picture() -> None:
+    points = [make_point(1, 100, setting=Setting(instances=count)) for count in range(1, 15)]
+    root = ElementTree.fromstring(profileplot.svg(view(make_measurements(make_point(), *points))))
+    places = {text.text: float(text.get("y", "nan")) for text in root.findall(f"{NAMESPACE}text") if text.get("y")}
+    assert places["14 instances"] < float(root.get("height", "nan"))
+
+
 def test_the_page_needs_nothing_else() -> None:
     page = profileplot.page(view(FOUND))
     assert "out of memory &lt;1&gt;" in page
