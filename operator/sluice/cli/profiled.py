@@ -55,10 +55,14 @@ class Order:
     """Of an inference request."""
     payload: bytes | None
     """None: made up from the model's metadata."""
-    here: bool
-    """Whether the load comes from this machine, through a port-forward."""
+    image: pod.Image | None
+    """Of the load; None: it comes from this machine, through a port-forward."""
     kubectl_options: tuple[str, ...]
     """Which cluster, as kubectl takes it."""
+
+    @property
+    def here(self) -> bool:
+        return self.image is None
 
     @property
     def namespace(self) -> str:
@@ -98,9 +102,9 @@ async def remove_leftovers(api: kubectl.Kubectl, order: Order, say: Say) -> None
 
 
 def _manifest(order: Order, threads: int | None) -> dict[str, Any]:
-    """Raises Failure where the generator cannot be part of the pod."""
+    """Raises Failure where the payload does not fit into it."""
     generator = None
-    if not order.here:
+    if order.image is not None:
         payload = loadgen.packed(order.payload) if order.payload is not None else ""
         if len(payload) > pod.LARGEST_PAYLOAD:
             raise Failure(
@@ -108,12 +112,8 @@ def _manifest(order: Order, threads: int | None) -> dict[str, Any]:
                 f"({pod.LARGEST_PAYLOAD:,}); send it from here: --from-here"
             )
         generator = pod.generator(
-            order.revision.template,
-            program=portforward.program(),
-            plan=_plan(order, order.revision.port, 0),
-            payload=payload,
+            order.image, program=portforward.program(), plan=_plan(order, order.revision.port, 0), payload=payload
         )
-        assert generator is not None, "a template without a downloader is profiled from here"
     return pod.profiled_pod(
         order.revision,
         order.deployment,

@@ -72,7 +72,7 @@ def profile_view(
         revision=about.revision,
         server=found.server or "a server that does not say what it is",
         cores=found.cores,
-        rows=tuple(_row(point) for setting in found.settings for point in found.of(setting)),
+        rows=_rows(found),
         bottleneck=finding.kind,
         sentence=finding.sentence,
         advice=advice.advise(found, finding.kind, rate=rate, environment=environment),
@@ -94,10 +94,15 @@ def recommended(view: ProfileView) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     return tuple(comments), {"spec": fields}
 
 
-def _row(point: Point) -> Row:
+def _rows(found: Measurements) -> tuple[Row, ...]:
+    rows = tuple(_row(point, setting.words) for setting in found.settings for point in found.of(setting))
+    return rows if found.again is None else (*rows, _row(found.again, f"{found.again.setting.words}, again"))
+
+
+def _row(point: Point, setting: str) -> Row:
     split = point.split
     return Row(
-        setting=point.setting.words,
+        setting=setting,
         concurrency=point.concurrency,
         requests_per_second=round(point.rate, 2),
         p50_millis=point.p50_millis,
@@ -114,6 +119,16 @@ def _row(point: Point) -> Row:
     )
 
 
+def _repeated(found: Measurements) -> str:
+    if found.again is None:
+        return ""
+    percent = 100 * min(advice.spread(found), 9.99)
+    return (
+        f"measured again at the end, {found.again.setting.words} differs by {percent:.0f} % from the beginning: smaller "
+        "gains are not counted"
+    )
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
@@ -125,6 +140,7 @@ def _notes(found: Measurements) -> tuple[str, ...]:
         note
         for note in (
             f"requests: {body}, {found.body_bytes:,} bytes",
+            _repeated(found),
             "" if told else "this server does not tell queue and compute time: there is the total only",
             *(f"not measured: {skipped.setting.words}: {skipped.problem}" for skipped in found.skipped),
             f"gateway not measured: {found.gateway_problem}" if found.gateway_problem else "",

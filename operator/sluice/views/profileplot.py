@@ -14,6 +14,8 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 20, 44, 96
 COLOURS: Final = ("#2166ac", "#b2182b", "#1b7837", "#e08214", "#762a83", "#35978f", "#8c510a", "#4d4d4d")
 TICKS: Final = 5
 STEPS: Final = (1, 2, 2.5, 5, 10)
+SMALLEST: Final = 0.001
+"""An axis is at least so long."""
 STYLE: Final = (
     "text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:15px;font-weight:600}.grid{stroke:#ddd}"
     ".axis{stroke:#666}.number{font-size:10px;fill:#666}"
@@ -150,7 +152,7 @@ def _key(setting: str, number: int) -> list[str]:
 
 def _upper(values: Iterable[float]) -> float:
     """A round number above all values."""
-    largest = max(values, default=0.0) or 1.0
+    largest = max(SMALLEST, *values)
     step = _step(largest / TICKS)
     return math.ceil(largest / step + 1e-9) * step
 

@@ -278,6 +278,8 @@ def test_points_of_a_server_that_tells_only_totals(server: Server) -> None:
     found = report.measurements
     assert found is not None
     assert [point.concurrency for point in found.points] == [1, 2]
+    assert found.again is not None
+    assert found.again.concurrency == 2
     for point in found.points:
         assert point.requests >= loadgen.ENOUGH
         assert point.split is None

@@ -1,9 +1,13 @@
 """`profile`: the pod's life, whatever happens, and what people read."""
 
 import asyncio
+import contextlib
 import io
+import json
 import os
 import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ from sluice.core.profile import plan, pod
 from sluice.core.profile.plan import Plan
 from sluice.views.profile import ProfileView
 from tests.unit.cli.profiling import ProfilingCluster
-from tests.unit.core.builders import make_model_deployment, make_revision
+from tests.unit.core.builders import make_model_deployment, make_revision, manifest
 from tests.unit.core.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
 DEPLOYMENT = make_model_deployment(namespace="default")
@@ -47,7 +51,7 @@ def order(**changes: Any) -> profiled.Order:
             "plan": Plan(plan.settings(plan.parse_batching("1ms"), ()), (1, 4), 1, 32, 600, None),
             "path": "/v2/models/digits/infer",
             "payload": None,
-            "here": False,
+            "image": pod.image_of(REVISION.template),
             "kubectl_options": (),
         }
         | changes
@@ -244,7 +248,7 @@ async def test_from_here_the_pod_has_no_generator(tmp_path: Path, monkeypatch: p
     there = fake()
     quickly = Plan(plan.settings((), ()), (1,), 1, 32, 1, None)
     with pytest.raises(console.Failure, match="the model was not ready within 1 s"):
-        await measured(there, here=True, plan=quickly)
+        await measured(there, image=None, plan=quickly)
     [made] = there.created
     assert pod.GENERATOR not in [each["name"] for each in made["spec"]["containers"]]
     assert (there.deleted, pods(there)) == ([NAME], [])
@@ -260,6 +264,22 @@ async def test_which_revision() -> None:
         await profile._revision(session, serving, "digits-0")
     with pytest.raises(console.Failure, match="has no stable version yet"):
         await profile._revision(session, DEPLOYMENT, None)
+
+
+@pytest.mark.parametrize(
+    ("template", "config", "want"),
+    [
+        (REVISION.template, None, pod.image_of(REVISION.template)),
+        ({"spec": {}}, {"storageInitializer": {"image": "i:1", "imagePullPolicy": "Never"}}, pod.Image("i:1", "Never")),
+        ({"spec": {}}, None, None),
+    ],
+    ids=["downloads", "image of the user's own", "and nothing is known"],
+)
+async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.Image | None) -> None:
+    session = cluster.Session(
+        fake(config=config).typed, Target(name="digits", namespace=None, context=None, kubeconfig=None)
+    )
+    assert await profile._image(session, replace(REVISION, template=template)) == want
 
 
 @pytest.mark.parametrize(
@@ -288,6 +308,40 @@ def test_options_that_make_no_sense(arguments: list[str], want: str) -> None:
 def test_files_are_checked_before_the_load(plot: str | None, write: str | None, want: str) -> None:
     with pytest.raises(console.Failure, match=want):
         profile._check_files(Path(plot) if plot else None, Path(write) if write else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "concurrency"),
+    [
+        ([], ["as is 0", "on 0", "on 100", "on 1000"], [1, 2, 4, 8, 16]),
+        (["--batching=", "--concurrency=2", "--instances=2,3"], ["as is 0"] * 3, [2]),
+    ],
+    ids=["by default", "as asked for"],
+)
+def test_the_whole_command(
+    arguments: list[str],
+    settings: list[str],
+    concurrency: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there = fake()
+    serving = make_model_deployment(
+        namespace="default", status={"stable": {"revision": REVISION.name, "weight": 100, "replicas": 1}}
+    )
+    there.objects.append(manifest(serving))
+
+    @contextlib.asynccontextmanager
+    async def session(target: Target) -> AsyncIterator[cluster.Session]:
+        yield cluster.Session(there.typed, target)
+
+    monkeypatch.setattr(cluster, "session", session)
+    assert app.app(["profile", "digits", *arguments, "--output=json"], standalone_mode=False) == 0
+    assert json.loads(capsys.readouterr().out)["bottleneck"]
+    [generator] = [each for each in there.created[0]["spec"]["containers"] if each["name"] == pod.GENERATOR]
+    asked = json.loads(next(each["value"] for each in generator["env"] if each["name"] == pod.PLAN))
+    assert [f"{each['batching']} {each['delayMicros']}" for each in asked["settings"]] == settings
+    assert (asked["concurrency"], asked["seconds"], asked["path"]) == (concurrency, 5, "/v2/models/digits/infer")
 
 
 async def test_the_files(tmp_path: Path) -> None:

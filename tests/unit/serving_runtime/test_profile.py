@@ -12,7 +12,7 @@ from demo import models
 from sluice.cli import cluster, profile, profiled
 from sluice.cli.options import Target
 from sluice.core.desired import workload
-from sluice.core.profile import plan
+from sluice.core.profile import plan, pod
 from sluice.core.profile.plan import Plan
 from sluice.views.profile import ProfileView, Row
 from tests.unit.cli.profiling import ProfilingCluster
@@ -80,7 +80,7 @@ async def profiled_by(
         ),
         path=plan.infer_path(model),
         payload=None,
-        here=False,
+        image=pod.image_of(revision.template),
         kubectl_options=(),
     )
     target = Target(name=model, namespace=None, context=None, kubeconfig=None)
@@ -95,8 +95,10 @@ async def test_a_profile_of_a_model_that_can_batch(server: Server, tmp_path: Pat
     view, there = await profiled_by(server, tmp_path, BATCHING)
     assert view.server == "triton 2.51.0"
     assert [(each.setting, each.concurrency) for each in view.rows] == [
-        (setting, clients) for setting in ("as it is", "batching 2ms", "2 instances") for clients in (1, 8)
+        *((setting, clients) for setting in ("as it is", "batching 2ms", "2 instances") for clients in (1, 8)),
+        ("as it is, again", 8),
     ]
+    assert row(view, "as it is, again", 8).mean_batch == 1, "as it was found"
     alone, together = row(view, "as it is", 1), row(view, "batching 2ms", 8)
     assert alone.mean_batch == 1
     assert together.mean_batch is not None
@@ -118,6 +120,6 @@ async def test_server_code_that_refuses_to_batch_is_told_and_the_rest_is_measure
     server: Server, tmp_path: Path
 ) -> None:
     view, _ = await profiled_by(server, tmp_path, SHIPPED, concurrency=(1,))
-    assert {each.setting for each in view.rows} == {"as it is", "2 instances"}
+    assert [each.setting for each in view.rows] == ["as it is", "2 instances", "as it is, again"]
     [why] = [note for note in view.notes if note.startswith("not measured: batching 2ms")]
     assert "max_batch_size" in why

@@ -1,6 +1,7 @@
 """A profile as people see it, and its picture."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -48,6 +49,14 @@ def test_what_could_not_be_measured_is_told() -> None:
         "requests: the payload, 271 bytes",
         "this server does not tell queue and compute time: there is the total only",
         "gateway not measured: refused",
+    )
+
+
+def test_what_serves_is_shown_again_with_what_it_differs_by() -> None:
+    repeated = view(replace(FOUND, again=make_point(8, 84, p95=100)))
+    assert (repeated.rows[-1].setting, repeated.rows[-1].concurrency) == ("as it is, again", 8)
+    assert "measured again at the end, as it is differs by 25 % from the beginning: smaller gains are not counted" in (
+        repeated.notes
     )
 
 

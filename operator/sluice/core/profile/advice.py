@@ -1,7 +1,8 @@
 """What would help, with the gain that was measured.
 
 Settings are compared where the server is asked most: at the highest number of clients that both were measured with. There
-more requests a second mean a shorter mean latency as well, since the number of clients is the same.
+more requests a second mean a shorter mean latency as well, since the number of clients is the same. What serves is measured
+there twice, first and last: a setting must beat the better of both, by more than they differ.
 """
 
 import math
@@ -14,7 +15,7 @@ from sluice.core.profile.bottleneck import Bottleneck
 from sluice.core.profile.model import Batching, Measurements, Point, Setting, figure, knee
 
 WORTH: Final = 0.10
-"""Gains below this share are within what two runs of the same differ by."""
+"""Gains below this share are not worth a change, on the quietest node."""
 ALIKE: Final = 0.95
 """Among settings that bring this share of the best one, the first is recommended: it was asked for first."""
 HEADROOM: Final = 0.7
@@ -33,7 +34,7 @@ NEXT: Final[Mapping[Bottleneck, str]] = {
     Bottleneck.UNKNOWN: "Try --threads 1,2; otherwise more replicas.",
 }
 
-DOUBTFUL: Final = (Bottleneck.GENERATOR, Bottleneck.NODE, Bottleneck.NOT_REACHED)
+DOUBTFUL: Final = (Bottleneck.GENERATOR, Bottleneck.NOT_REACHED)
 """Where the measurement itself wants to be done again, whatever it recommends."""
 
 
@@ -59,6 +60,11 @@ def advise(
     """
     if kind is Bottleneck.FAILURES:
         return (Advice(NEXT[kind]),)
+    if kind is Bottleneck.NODE:
+        return (
+            Advice(_best_other(found, "Nothing is recommended from a full node, whose load changes")),
+            Advice(NEXT[kind]),
+        )
     best = best_setting(found)
     setting = best[0] if best is not None else found.base[0].setting
     advices = [_setting_advice(found, best, environment)] if len(found.settings) > 1 else []
@@ -69,8 +75,20 @@ def advise(
 def compared(found: Measurements, setting: Setting) -> tuple[Point, Point] | None:
     """(as it serves, under the setting) with the same number of clients, the highest; None without a common one."""
     base = {point.concurrency: point for point in found.base}
+    again = found.again
+    if again is not None and again.concurrency in base and again.rate > base[again.concurrency].rate:
+        base[again.concurrency] = again
     others = [point for point in found.of(setting) if point.concurrency in base]
     return (base[others[-1].concurrency], others[-1]) if others else None
+
+
+def spread(found: Measurements) -> float:
+    """What two measurements of the same differ by, relatively; 0 where it was measured once."""
+    again = found.again
+    if again is None:
+        return 0.0
+    rates = [point.rate for point in (*found.base, again) if point.concurrency == again.concurrency]
+    return max(rates) / min(rates) - 1 if min(rates) else math.inf
 
 
 def gain(pair: tuple[Point, Point]) -> float:
@@ -81,12 +99,12 @@ def gain(pair: tuple[Point, Point]) -> float:
 
 def best_setting(found: Measurements) -> tuple[Setting, tuple[Point, Point]] | None:
     """The setting with the highest throughput, where it is worth a change and its p95 is no worse; None otherwise."""
-    better = []
+    better, enough = [], max(WORTH, spread(found))
     for setting in found.settings:
         pair = compared(found, setting)
         if pair is None or setting == found.base[0].setting:
             continue
-        if gain(pair) >= WORTH and pair[1].p95_millis <= pair[0].p95_millis and not pair[1].failures:
+        if gain(pair) >= enough and pair[1].p95_millis <= pair[0].p95_millis and not pair[1].failures:
             better.append((setting, pair))
     if not better:
         return None
@@ -126,15 +144,22 @@ def _setting_advice(
 
 
 def _nothing_better(found: Measurements) -> str:
+    threshold = 100 * max(WORTH, spread(found))
+    return _best_other(
+        found, f"Keep the settings; a change is worth it from {threshold:.0f} % on, with a p95 that is no worse"
+    )
+
+
+def _best_other(found: Measurements, opening: str) -> str:
+    """What came nearest to a recommendation, with its figures."""
     base = found.base[0].setting
     pairs = [(s, pair) for s in found.settings if s != base and (pair := compared(found, s)) is not None]
     if not pairs:
-        return "No other setting could be measured."
-    setting, pair = max(pairs, key=lambda one: gain(one[1]))
+        return f"{opening}: no other setting was measured."
+    setting, (before, after) = max(pairs, key=lambda one: gain(one[1]))
     return (
-        f"Keep the settings: the best other one ({setting.words}) brings {100 * gain(pair):+.0f} % requests/s with "
-        f"{pair[1].concurrency} at once, p95 {figure(pair[1].p95_millis)} instead of {figure(pair[0].p95_millis)} ms; a change is "
-        f"worth it from {100 * WORTH:.0f} % on, with a p95 that is no worse."
+        f"{opening}: the best other one was {setting.words}, {100 * gain((before, after)):+.0f} % requests/s with "
+        f"{after.concurrency} at once, p95 {figure(after.p95_millis)} instead of {figure(before.p95_millis)} ms."
     )
 
 

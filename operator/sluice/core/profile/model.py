@@ -162,6 +162,8 @@ class Measurements:
     """Whether the request was made up from the model's metadata."""
     points: tuple[Point, ...]
     skipped: tuple[Skipped, ...] = ()
+    again: Point | None = None
+    """The first setting at the end once more, with the most clients; None where nothing is compared."""
     through: Through | None = None
     gateway_problem: str = ""
 

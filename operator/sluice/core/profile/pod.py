@@ -9,6 +9,7 @@ revision. It never starts again, and ends by itself when the command that made i
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -85,22 +86,29 @@ def profiled_pod(
     }
 
 
-def has_downloader(template: Object) -> bool:
-    return any(each["name"] == STORAGE_INITIALIZER for each in _init_containers(template))
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image with Python in it."""
+
+    name: str
+    pull_policy: str
 
 
-def generator(template: Object, *, program: str, plan: str, payload: str) -> dict[str, Any] | None:
-    """The container of the load: the downloader's image, of which nothing but its Python is used.
-
-    program: source text; payload: packed, empty for none. None where the template has no downloader.
-    """
+def image_of(template: Object) -> Image | None:
+    """That of the downloader, which the nodes of this revision have already; None where nothing is downloaded."""
     downloader = next((c for c in _init_containers(template) if c["name"] == STORAGE_INITIALIZER), None)
-    if downloader is None:
-        return None
+    return Image(downloader["image"], downloader.get("imagePullPolicy", "IfNotPresent")) if downloader else None
+
+
+def generator(image: Image, *, program: str, plan: str, payload: str) -> dict[str, Any]:
+    """The container of the load.
+
+    image: nothing but its Python is used; program: source text; payload: packed, empty for none.
+    """
     return {
         "name": GENERATOR,
-        "image": downloader["image"],
-        "imagePullPolicy": downloader.get("imagePullPolicy", "IfNotPresent"),
+        "image": image.name,
+        "imagePullPolicy": image.pull_policy,
         "command": ["python3", "-I", "-c", _literal(program)],
         "env": [{"name": name, "value": _literal(value)} for name, value in variables(plan, payload).items()],
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},

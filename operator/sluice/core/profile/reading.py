@@ -76,6 +76,7 @@ def merged(runs: Iterable[Measurements]) -> Measurements:
         made_up=first.made_up,
         points=tuple(point for run in (first, *others) for point in run.points),
         skipped=tuple(skipped for run in (first, *others) for skipped in run.skipped),
+        again=first.again,
         through=first.through,
         gateway_problem=first.gateway_problem,
     )
@@ -97,12 +98,14 @@ def _has(*names: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda event: all(name in event for name in names)
 
 
+_POINT: Final = ("setting", "concurrency", "seconds", "requests", "failures", "latency", "server", "generatorCores")
 _KNOWN: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {
     "server": _has("name", "version", "nodeCores", "bodyBytes", "madeUp"),
     "gateway": _has(),
     "setting": _has("setting"),
     "skipped": _has("setting", "problem"),
-    "point": _has("setting", "concurrency", "seconds", "requests", "failures", "latency", "server", "generatorCores"),
+    "point": _has(*_POINT),
+    "again": _has(*_POINT),
     "failed": _has("reason", "problem"),
     "end": _has(),
 }
@@ -128,6 +131,7 @@ def _measurements(
         skipped=tuple(
             Skipped(_setting(event["setting"], threads), str(event["problem"])) for event in events.get("skipped", ())
         ),
+        again=_point(events["again"][-1], threads) if "again" in events else None,
         through=Through(float(gateway["direct"]), float(gateway["through"])) if "through" in gateway else None,
         gateway_problem=str(gateway.get("problem", "")),
     )

@@ -63,6 +63,14 @@ def test_a_setting_that_fails_requests_is_not_recommended() -> None:
     assert advice.best_setting(measured((SHORT, 200, 50), failures=1)) is None
 
 
+@pytest.mark.parametrize(("again", "want"), [(100, SHORT), (125, SHORT), (130, None), (60, None), (0, None)])
+def test_a_gain_must_be_more_than_two_measurements_of_the_same_differ_by(again: float, want: Setting | None) -> None:
+    """The setting brings 160; what serves brought 100 at first."""
+    points = (make_point(8, 100, p95=100), make_point(8, 160, setting=SHORT, p95=50))
+    best = advice.best_setting(make_measurements(*points, again=make_point(8, again, p95=100)))
+    assert (best[0] if best is not None else None) == want
+
+
 def test_settings_are_compared_with_the_same_number_of_clients() -> None:
     points = (
         make_point(8, 100),
@@ -78,7 +86,10 @@ def test_settings_are_compared_with_the_same_number_of_clients() -> None:
 
 def test_where_nothing_is_better_the_best_is_told() -> None:
     first, _, last = advised(measured((SHORT, 103, 95), (LONG, 90, 150)))
-    assert "Keep the settings: the best other one (batching 100us) brings +3 % requests/s" in first.sentence
+    assert first.sentence == (
+        "Keep the settings; a change is worth it from 10 % on, with a p95 that is no worse: the best other one was batching "
+        "100us, +3 % requests/s with 8 at once, p95 95.0 instead of 100 ms."
+    )
     assert last.sentence == advice.NEXT[Bottleneck.CPU]
 
 
@@ -112,8 +123,17 @@ def test_nothing_else_is_recommended_while_requests_fail() -> None:
 
 
 def test_what_was_measured_in_doubt_wants_to_be_measured_again() -> None:
-    *_, last = advised(measured((SHORT, 200, 50)), Bottleneck.NODE)
+    *others, last = advised(measured((SHORT, 200, 50)), Bottleneck.NOT_REACHED)
+    assert others[0].gain_percent == 100
+    assert last.sentence == advice.NEXT[Bottleneck.NOT_REACHED]
+
+
+def test_nothing_is_recommended_from_a_full_node() -> None:
+    first, last = advised(measured((SHORT, 200, 50)), Bottleneck.NODE, rate=1000)
+    assert "the best other one was batching 100us, +100 % requests/s" in first.sentence
     assert last.sentence == advice.NEXT[Bottleneck.NODE]
+    assert advice.fields_of((first, last)) == {}
+    assert (first.server_config, first.gain_percent) == ((), None)
 
 
 @pytest.mark.parametrize(("largest", "want"), [(None, 2), (1, 2), (2, 2), (3, 4), (16, 16), (17, 32)])

@@ -24,7 +24,9 @@ REVISION = make_revision(deployment=DEPLOYMENT, runtime=RUNTIME)
 
 
 def made(revision: Any = REVISION, threads: int | None = None, **changes: Any) -> dict[str, Any]:
-    generator = pod.generator(revision.template, program="print('$(HOME)')", plan='{"a": 1}', payload="x" * 150_000)
+    image = pod.image_of(revision.template)
+    assert image is not None
+    generator = pod.generator(image, program="print('$(HOME)')", plan='{"a": 1}', payload="x" * 150_000)
     return pod.profiled_pod(
         revision, DEPLOYMENT, **{"threads": threads, "generator": generator, "deadline_seconds": 900} | changes
     )
@@ -107,10 +109,8 @@ def test_threads_replace_the_variables_that_are_there() -> None:
     ]
 
 
-def test_without_a_downloader_the_load_is_not_in_the_pod() -> None:
-    template = {"spec": {"containers": [{"name": "server", "image": "i"}]}}
-    assert not pod.has_downloader(template)
-    assert pod.generator(template, program="", plan="", payload="") is None
+def test_without_an_image_the_load_is_not_in_the_pod() -> None:
+    assert pod.image_of({"spec": {"containers": [{"name": "server", "image": "i"}]}}) is None
     assert [each["name"] for each in made(generator=None)["spec"]["containers"]] == ["triton"]
 
 

@@ -18,6 +18,7 @@ WHOLE = lines(
     {"event": "setting", "setting": BATCHING},
     point_event(4, BATCHING, serverCores=None, server=None),
     {"event": "skipped", "setting": {**AS_IS, "instances": 2}, "problem": "no room"},
+    {**point_event(4, requests=50), "event": "again"},
     {"event": "end"},
 )
 
@@ -35,6 +36,8 @@ def test_a_whole_log() -> None:
     assert first.outside_millis == pytest.approx(25 - 2 - 16 - 0.3)
     assert (first.rate, first.mean_batch, first.largest_batch, first.server_cores) == (20.0, 2.5, 3, 1.5)
     assert (second.split, second.mean_batch, second.server_cores) == (None, None, None)
+    assert found.again is not None
+    assert (found.again.concurrency, found.again.rate) == (4, 25)
     assert found.through is not None
     assert found.through.gateway_millis == 1.5
     assert [(each.setting.instances, each.problem) for each in found.skipped] == [(2, "no room")]
