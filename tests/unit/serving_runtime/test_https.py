@@ -4,6 +4,8 @@ import hashlib
 import io
 import logging
 import re
+import ssl
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -200,6 +202,21 @@ def test_what_cannot_be_reached(
 ) -> None:
     monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
     assert downloader.run(uri).message.startswith(message)
+
+
+def test_a_certificate_of_nobody_is_refused(
+    tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with webserver.running(tls=context) as web:
+        url = f"https://localhost:{web.port}/model.onnx"
+        message = downloader.run(url).message
+    assert message.startswith(f"StoreUnreachable: {url}: its certificate is not accepted (")
 
 
 def test_encryption_is_not_given_up_on_the_way() -> None:
