@@ -146,6 +146,29 @@ def test_an_archive_is_checked_and_unpacked(kind: str, web: WebServer, downloade
     assert outcome.files == {"digits/config.pbtxt": b"", "digits/1/model.onnx": MODEL}
 
 
+def test_half_an_unpacked_archive_is_unpacked_again(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod ends while the archive is unpacked; its next attempt finds the archive and some of its files."""
+    body = archive("tar")
+    right = ("--sha256", hashlib.sha256(body).hexdigest())
+    web.pages["/m.tar"] = Page(body)
+    unpack = tarfile.TarFile.extractall
+
+    def die(tar: tarfile.TarFile, *arguments: object, **options: object) -> None:
+        unpack(tar, *arguments, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tarfile.TarFile, "extractall", die)
+        with pytest.raises(KeyboardInterrupt):
+            downloader.run(web.url("/m.tar"), *right)
+    web.asked.clear()
+    outcome = downloader.run(web.url("/m.tar"), *right)
+    assert outcome.files == {"digits/config.pbtxt": b"", "digits/1/model.onnx": MODEL}
+    assert web.ranges() == ["bytes=0-0"], "the archive itself was whole"
+
+
 def test_an_archive_cannot_write_outside(web: WebServer, downloader: Downloader) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
