@@ -66,7 +66,7 @@ IMAGES: Final = {
     "storage-initializer": _server_image("storage-initializer"),
     "triton": _server_image("triton"),
 }
-SERVER_IMAGES: Final = {name: _server_image(name) for name in ("fastapi",)}
+SERVER_IMAGES: Final = {name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml")}
 """The other model servers' images, which only tests build."""
 
 

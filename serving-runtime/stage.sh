@@ -27,6 +27,11 @@ done
 find "$site" -type d -name tests -prune -exec rm -rf {} +
 find "$site" -name '*.pyi' -delete
 
+# The packages' commands name this machine's Python; in the image it is the one on the PATH.
+for command in "$site"/bin/*; do
+    [ ! -f "$command" ] || sed -i '1s,^#!.*python.*$,#!/usr/bin/env python3,' "$command"
+done
+
 case $name in
 triton)
     server=$site/pytriton/tritonserver

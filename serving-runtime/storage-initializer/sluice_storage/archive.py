@@ -10,6 +10,8 @@ from sluice_storage.failures import DownloadError, Reason
 
 TARS: Final = (".tar", ".tgz", ".tar.gz")
 ZIPS: Final = (".zip",)
+WORK: Final = ".unpacking"
+"""Where files are until all are there; left behind when the pod ends in between."""
 SUFFIXES: Final = TARS + ZIPS
 
 
@@ -18,17 +20,21 @@ def unpack(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     if len(files) != 1 or not files[0].name.lower().endswith(SUFFIXES):
         return
-    archive = files[0]
+    archive, work = files[0], folder / WORK
     say(f"unpacking {archive.name}")
+    work.mkdir()
     try:
         if archive.name.lower().endswith(ZIPS):
             with zipfile.ZipFile(archive) as zipped:
-                zipped.extractall(folder)
+                zipped.extractall(work)
         else:
             with tarfile.open(archive) as tar:
-                tar.extractall(folder, filter="data")
+                tar.extractall(work, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL, f"{archive.name} cannot be unpacked ({error}); check the file, or give its sha256"
         ) from error
     archive.unlink()
+    for entry in list(work.iterdir()):
+        entry.rename(folder / entry.name)
+    work.rmdir()

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -60,12 +60,11 @@ def free(folder: Path) -> int:
 def written(folder: Path) -> int:
     """Bytes on the disk below `folder`; holes do not count, since libraries write the parts of a file in any order."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            status = path.lstat()
-        except FileNotFoundError:  # renamed in between
-            continue
-        total += min(status.st_size, status.st_blocks * _BLOCK)
+    for root, _, names in os.walk(folder):  # which passes over what vanishes in between
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = Path(root, name).lstat()
+                total += min(status.st_size, status.st_blocks * _BLOCK)
     return total
 
 

@@ -94,6 +94,7 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
             _remove(entry)
     staging.mkdir(exist_ok=True)
     mark.write_text(wanted)
+    _remove(staging / archive.WORK)
     if known:
         say(f"  {megabytes(written(staging))} are here from an earlier attempt")
     return staging

@@ -93,6 +93,8 @@ class Image:
     def fetch(self, folder: Path) -> str:
         version = self.version().name
         work = folder / WORK
+        for entry in [path for path in folder.iterdir() if path != work]:  # of an attempt that ended at its very end
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         work.mkdir(exist_ok=True)
         for layer in self._layers:
             self._fetch_layer(layer, work)
@@ -192,8 +194,12 @@ class Image:
                 f"{self._uri}: the registry wants a password sent without encryption; correct its realm",
             )
         url = _token_url(asked.get("realm", ""), asked.get("service", ""), f"repository:{self._repository}:pull")
-        answer = json.loads(transfer.read(self._session, transfer.Remote(url, self._uri, ADVICE, basic)).body)
-        return {"Authorization": f"Bearer {answer.get('token') or answer.get('access_token')}"}
+        page = transfer.read(self._session, transfer.Remote(url, self._uri, ADVICE, basic))
+        try:
+            answer = json.loads(page.body)
+            return {"Authorization": f"Bearer {answer.get('token') or answer['access_token']}"}
+        except (ValueError, KeyError, AttributeError):
+            raise DownloadError(Reason.ACCESS_DENIED, f"{self._uri}: the registry gave no token; {ADVICE}") from None
 
 
 def _token_url(realm: str, service: str, scope: str) -> str:
@@ -214,6 +220,7 @@ def _login(registry: str) -> str:
             f"https://{registry}/v1/",
             f"https://{registry}/v2/",
         )
+        names += ("https://index.docker.io/v1/",) if registry == "docker.io" else ()
         entry = next((logins[name] for name in names if name in logins), {})
         login = str(entry.get("auth") or "")
         if not login and "username" in entry:

@@ -267,7 +267,7 @@ def _size(path: Path) -> int:
 def _cause(error: BaseException) -> str:
     """The innermost cause, without the URL that requests puts into its texts."""
     link: BaseException | None = error
-    said = type(error).__name__
+    said = "closed by the other side"
     while link is not None:
         if isinstance(link, OSError) and link.strerror:
             said = link.strerror

@@ -67,13 +67,16 @@ class GrpcAsk:
     datatype: str
     output: str
     right: Callable[[Any], bool]
+    parameters: Mapping[str, str] = field(default_factory=dict)
     protocol: str = "GRPCV2"
 
     def problem(self, place: Place) -> str:
         tensor = tritonclient.grpc.InferInput(self.input, list(self.rows.shape), self.datatype)
         tensor.set_data_from_numpy(self.rows)
         with tritonclient.grpc.InferenceServerClient(place.grpc) as client:
-            answer = client.infer(self.model, [tensor], client_timeout=TIMEOUT_SECONDS).as_numpy(self.output)
+            answer = client.infer(
+                self.model, [tensor], client_timeout=TIMEOUT_SECONDS, parameters=dict(self.parameters)
+            ).as_numpy(self.output)
         return "" if self.right(answer) else f"wrong answer: {answer}"
 
 

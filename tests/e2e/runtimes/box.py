@@ -76,6 +76,7 @@ def mounted(image: Image) -> Files:
     root = Path(processes.run([*images.buildah(), "mount", container]).strip())
     for mount_point in ("models", "proc", "dev", "tmp"):
         (root / mount_point).mkdir(exist_ok=True)
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")  # the kubelet writes it in a Pod
     described = json.loads(processes.run([*images.buildah(), "inspect", container]))
     return Files(root, described["OCIv1"]["config"] | {"container": container})
 

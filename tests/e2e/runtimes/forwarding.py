@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import os
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 CLONE_NEWNET: Final = 0x40000000
-CONNECT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 30.0
 CHUNK: Final = 65_536
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -78,16 +78,17 @@ class Forward:
     def _carry(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError), self._namespace.connect(self._target) as server:
             server.settimeout(None)
-            others = {client: server, server: client}
-            while others:
-                ready, _, _ = select.select(list(others), [], [])
-                for source in ready:
-                    data = source.recv(CHUNK)
-                    if data:
-                        others_end = server if source is client else client
-                        others_end.sendall(data)
-                    elif source is server:
-                        return
-                    else:  # the client sends no more, but may still listen
-                        others.pop(client)
-                        server.shutdown(socket.SHUT_WR)
+            with selectors.DefaultSelector() as waiting:  # not select(), which fails beyond 1024 open files
+                waiting.register(client, selectors.EVENT_READ, server)
+                waiting.register(server, selectors.EVENT_READ, client)
+                while True:
+                    for key, _ in waiting.select():
+                        source = client if key.fileobj is client else server
+                        data = source.recv(CHUNK)
+                        if data:
+                            key.data.sendall(data)
+                        elif source is server:
+                            return
+                        else:  # the client sends no more, but may still listen
+                            waiting.unregister(client)
+                            server.shutdown(socket.SHUT_WR)

@@ -35,6 +35,11 @@ class LocalHost:
     def close(self) -> None:
         box.unmount(self._files)
 
+    @property
+    def root(self) -> Path:
+        """The image's files."""
+        return self._files.root
+
     def start(self) -> Box:
         """A server with the case's model."""
         return self._start(self._model)

@@ -108,18 +108,19 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(host: LocalHost, su
 
 def test_requests_at_a_steady_rate_and_those_in_flight_survive_the_end(host: LocalHost) -> None:
     """The gateway goes on sending for a while; then long requests are still under way when SIGTERM comes."""
+    ask, long_ask = host.case.asks[0], host.case.long_ask
+    if long_ask is None:
+        pytest.skip("the same server as with another format")
+    assert isinstance(ask, Ask)
     with host.start() as server:
         server.wait_ready(READY_SECONDS)
         place = host.place(server)
-        ask = host.case.asks[0]
-        assert isinstance(ask, Ask)
         began = time.monotonic()
-        assert host.case.long_ask.problem(place) == ""
+        assert long_ask.problem(place) == ""
         assert time.monotonic() - began > 1.0, "it would be over before the signal comes"
         long_problems: list[str] = []
         threads = [
-            threading.Thread(target=lambda: long_problems.append(host.case.long_ask.problem(place)))
-            for _ in range(LONG_ASKS)
+            threading.Thread(target=lambda: long_problems.append(long_ask.problem(place))) for _ in range(LONG_ASKS)
         ]
         load = Load(ask, place, rate=RATE)
 

@@ -22,6 +22,9 @@ MANIFESTS = sorted(
 )
 VARIANTS = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
+    "all model servers": [
+        *(part for name in ("bentoml", "kserve", "mlserver") for part in ("--set", f"runtimes.{name}.create=true")),
+    ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),

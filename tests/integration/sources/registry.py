@@ -78,25 +78,27 @@ def layer(files: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
 
 
 @contextmanager
-def running(folder: Path, *, htpasswd: str = "", login: tuple[str, str] | None = None) -> Iterator[Registry]:
+def running(
+    folder: Path, *, address: str = "127.0.0.1", htpasswd: str = "", login: tuple[str, str] | None = None
+) -> Iterator[Registry]:
     gotools.ensure("registry")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server((address, 0)) as probe:
         port = probe.getsockname()[1]
     config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "error"},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
+        "http": {"addr": f"{address}:{port}"},
     }
     if htpasswd:
         (folder / "htpasswd").write_text(htpasswd)
         config["auth"] = {"htpasswd": {"realm": "models", "path": str(folder / "htpasswd")}}
     (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
-    command = [gotools.program("registry"), "serve", folder / "config.yml"]
+    command = [str(gotools.program("registry")), "serve", str(folder / "config.yml")]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/v2/")
-        yield Registry(f"127.0.0.1:{port}", login)
+        _wait_for(f"http://{address}:{port}/v2/")
+        yield Registry(f"{address}:{port}", login)
     finally:
         process.terminate()
         process.wait(10)

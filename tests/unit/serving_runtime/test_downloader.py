@@ -98,6 +98,26 @@ def test_what_an_earlier_attempt_left_is_gone(downloader: StagedDownloader) -> N
     assert downloader.run("s3://models/notes", "Plain").files == {"readme.txt": b"no model"}
 
 
+def test_a_signed_address_is_a_web_file_whose_signature_nobody_sees(
+    downloader: StagedDownloader, endpoint: str
+) -> None:
+    """Signed for GET only, as stores do; a real store's ranges and ETags."""
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=endpoint.replace("127.0.0.1", "localhost"),
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+        region_name=KEYS["AWS_DEFAULT_REGION"],
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "models", "Key": "digits/10/model.onnx"})
+    outcome = downloader.run(url, "Plain", sha256=hashlib.sha256(b"ten").hexdigest())
+    assert (outcome.status, outcome.files) == (0, {"model.onnx": b"ten"})
+    refused = downloader.run(url.replace("Signature=", "Signature=0"), "Plain")
+    assert refused.message.startswith("AccessDenied: http://localhost:")
+    assert "Signature" not in outcome.log + refused.log + refused.message
+
+
 TWO_FILES = "spec.model.sha256 is the checksum of one file, but s3://models/both gives 2"
 
 

@@ -2,14 +2,9 @@
 
 import json
 import os
-import socket
 import subprocess
-import sys
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.serving_runtime import gcs
 from tests.unit.serving_runtime.program import StagedDownloader
 
-START_SECONDS = 30.0
 OBJECTS = {
     "digits/1/model.onnx": b"one",
     "digits/10/model.onnx": b"ten",
@@ -30,34 +25,8 @@ OBJECTS = {
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1", f"--port={port}"]
-    command += ["--in-memory", "--default-bucket=models"]
-    folder = tmp_path_factory.mktemp("emulator")
-    emulator = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_for(f"{address}/storage/v1/b/models")
-        for name, body in OBJECTS.items():
-            upload = f"{address}/upload/storage/v1/b/models/o?uploadType=media&name={urllib.parse.quote(name, safe='')}"
-            urllib.request.urlopen(urllib.request.Request(upload, data=body, method="POST"), timeout=10).close()
+    with gcs.running(tmp_path_factory.mktemp("emulator"), OBJECTS) as address:
         yield address
-    finally:
-        emulator.terminate()
-        emulator.wait(10)
-
-
-def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import hashlib
 import io
 import logging
 import re
+import ssl
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -144,6 +146,29 @@ def test_an_archive_is_checked_and_unpacked(kind: str, web: WebServer, downloade
     assert outcome.files == {"digits/config.pbtxt": b"", "digits/1/model.onnx": MODEL}
 
 
+def test_half_an_unpacked_archive_is_unpacked_again(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pod ends while the archive is unpacked; its next attempt finds the archive and some of its files."""
+    body = archive("tar")
+    right = ("--sha256", hashlib.sha256(body).hexdigest())
+    web.pages["/m.tar"] = Page(body)
+    unpack = tarfile.TarFile.extractall
+
+    def die(tar: tarfile.TarFile, *arguments: object, **options: object) -> None:
+        unpack(tar, *arguments, **options)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tarfile.TarFile, "extractall", die)
+        with pytest.raises(KeyboardInterrupt):
+            downloader.run(web.url("/m.tar"), *right)
+    web.asked.clear()
+    outcome = downloader.run(web.url("/m.tar"), *right)
+    assert outcome.files == {"digits/config.pbtxt": b"", "digits/1/model.onnx": MODEL}
+    assert web.ranges() == ["bytes=0-0"], "the archive itself was whole"
+
+
 def test_an_archive_cannot_write_outside(web: WebServer, downloader: Downloader) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
@@ -200,6 +225,21 @@ def test_what_cannot_be_reached(
 ) -> None:
     monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
     assert downloader.run(uri).message.startswith(message)
+
+
+def test_a_certificate_of_nobody_is_refused(
+    tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with webserver.running(tls=context) as web:
+        url = f"https://localhost:{web.port}/model.onnx"
+        message = downloader.run(url).message
+    assert message.startswith(f"StoreUnreachable: {url}: its certificate is not accepted (")
 
 
 def test_encryption_is_not_given_up_on_the_way() -> None:

@@ -15,6 +15,7 @@ from tests.unit.serving_runtime.program import Downloader
 from tests.unit.serving_runtime.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000
+FILES = {"model.onnx": MODEL, "more/weights": MODEL}
 LOGIN = base64.b64encode(b"reader:s3cret").decode()
 
 
@@ -25,9 +26,10 @@ def digest(body: bytes) -> str:
 def layer() -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
-        entry = tarfile.TarInfo("models/model.onnx")
-        entry.size = len(MODEL)
-        tar.addfile(entry, io.BytesIO(MODEL))
+        for name in ("models/model.onnx", "models/more/weights"):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(MODEL)
+            tar.addfile(entry, io.BytesIO(MODEL))
     return stream.getvalue()
 
 
@@ -56,7 +58,7 @@ def test_a_token_is_fetched_and_a_lost_layer_continued(registry: WebServer, down
     blob = next(page for path, page in registry.pages.items() if "blobs" in path)
     blob.cuts = [400_000]
     outcome = downloader.run(f"oci://localhost:{registry.port}/acme/digits:1", "--plain-http")
-    assert outcome.files == {"model.onnx": MODEL}
+    assert outcome.files == FILES
     assert registry.ranges()[-1] == "bytes=400000-"
     assert LOGIN not in outcome.log
 
@@ -67,8 +69,29 @@ def test_half_a_layer_stays_for_the_next_attempt(registry: WebServer, downloader
     blob.cuts = [400_000, 0, 0, 0]
     assert downloader.run(uri, "--plain-http").message.startswith(f"DownloadInterrupted: {uri}: ")
     blob.cuts = []
-    assert downloader.run(uri, "--plain-http").files == {"model.onnx": MODEL}
+    assert downloader.run(uri, "--plain-http").files == FILES
     assert registry.ranges()[-1] == "bytes=400000-"
+
+
+def test_an_attempt_that_ended_at_its_end_is_repeated(
+    registry: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = f"oci://localhost:{registry.port}/acme/digits:1"
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sluice_storage.archive.unpack", die)
+        with pytest.raises(KeyboardInterrupt):
+            downloader.run(uri, "--plain-http")
+    assert downloader.run(uri, "--plain-http").files == FILES
+
+
+def test_a_registry_that_gives_no_token_is_said(registry: WebServer, downloader: Downloader) -> None:
+    registry.pages["/token"].body = b"no JSON"
+    message = downloader.run(f"oci://localhost:{registry.port}/acme/digits:1", "--plain-http").message
+    assert message.startswith("AccessDenied: oci://localhost:")
 
 
 def test_a_wrong_password_is_said(registry: WebServer, downloader: Downloader) -> None:

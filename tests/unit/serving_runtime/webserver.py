@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ class Page:
     etag: bool = True
     cuts: list[int] = field(default_factory=list)
     """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
+    claimed: int = 0
+    """The size that the answers claim; 0: the true one."""
     after_cut: bytes = b""
     """The file that is there once a connection was lost."""
     held: threading.Event | None = None
@@ -37,19 +40,23 @@ class WebServer:
     """`pages` may be changed at any time; `asked` lists the requests as (path, Range, Authorization)."""
 
     port: int
+    host: str = "localhost"
     pages: dict[str, Page] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        return f"http://localhost:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def ranges(self) -> list[str]:
         return [range_ for _, range_, _ in self.asked]
 
 
 @contextmanager
-def running() -> Iterator[WebServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+def running(address: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    server = ThreadingHTTPServer((address, 0), _Handler)
+    if tls is not None:
+        # The handshake belongs to the request's own thread: the accepting one must not end with it.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     web = WebServer(server.server_address[1])
     server.web = web  # type: ignore[attr-defined]
@@ -99,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if first >= size:
             self._say(416, {"Content-Range": f"bytes */{size}"})
             return
-        headers["Content-Range"] = f"bytes {first}-{last}/{size}"
+        headers["Content-Range"] = f"bytes {first}-{last}/{page.claimed or size}"
         self._say(206, headers, page.body[first : last + 1], page)
 
     def _say(self, status: int, headers: dict[str, str], body: bytes = b"", page: Page | None = None) -> None:

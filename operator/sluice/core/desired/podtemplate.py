@@ -141,7 +141,7 @@ def _servers(
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
     first, *others = [_hardened(container, runtime, mounts) for container in containers]
-    server = _overridden(first, deployment.spec, runtime)
+    server = _overridden(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
@@ -177,6 +177,12 @@ def _hardened(
         pause = {"preStop": {"sleep": {"seconds": runtime.drain.pre_stop_seconds}}}
         hardened["lifecycle"] = {**pause, **container.get("lifecycle", {})}
     return hardened
+
+
+def _for_format(container: dict[str, Any], name: str, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with what it must know of the model's format."""
+    env = next((entry.env for entry in runtime.formats if entry.name == name), [])
+    return {**container, "env": _merged_by_name(container.get("env", ()), env)} if env else container
 
 
 def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:

@@ -334,6 +334,18 @@ def test_an_image_of_the_users_own_is_otherwise_the_runtimes() -> None:
     assert container["env"] == [{"name": "PORT", "value": "8000"}]
 
 
+def test_the_server_is_told_what_it_must_know_of_the_format() -> None:
+    runtime = builders.make_runtime(containers=[builders.make_container(env=[{"name": "A", "value": "1"}])])
+    formats = [{"name": name, "env": [{"name": "LIBRARY", "value": name}]} for name in ("onnx", "sklearn")]
+    spec = runtime.spec.model_validate({**runtime.spec.to_wire(), "formats": formats})
+    container = server(
+        runtime=runtime.model_copy(update={"spec": spec}),
+        model={"format": "sklearn"},
+        spec={"runtime": {"env": [{"name": "A", "value": "2"}]}},
+    )
+    assert container["env"] == [{"name": "A", "value": "2"}, {"name": "LIBRARY", "value": "sklearn"}]
+
+
 def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
     assert "initContainers" in own_image()["spec"]
     assert "initContainers" not in own_image(uri=None)["spec"]
