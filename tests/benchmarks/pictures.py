@@ -8,7 +8,9 @@ recorded stays in build/bench/pictures; `--redraw` draws that again.
 
 import argparse
 import calendar
+import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -98,6 +100,8 @@ class Recorded:
 
     labels: dict[str, str]
     """Of the revisions."""
+    begin: float
+    """When the manifest was applied."""
     samples: list[tuple[float, dict[str, int]]]
     """Answers so far by label."""
     steps: list[tuple[float, str]]
@@ -115,39 +119,56 @@ def record(scene: Scene, name: str, scenario: Scenario) -> Recorded:
     with client:
         setup.connect_feedback(scene.cluster, client, scene.namespace)
         wait_until(lambda: client.counts().total.right > 2 * RATE, f"{name} answers", seconds=60)
-        samples: list[tuple[float, dict[str, int]]] = []
-        _sample(client, samples, seconds=BEFORE)
         wanted = {"policyRef": {"name": surroundings.POLICY}, **scenario.rollout}
-        rollout = scene.begun(name, lambda: scene.deploy(name, scenario.version, rollout=wanted), scenario.version)
-        labels = _labels(scene.rollout(rollout)["spec"])
-        if isinstance(client, Users):
-            client.convert({revision: scenario.converts.get(label, 0.2) for revision, label in labels.items()})
-        status = _until_ended(scene, name, rollout, client, samples, scenario)
-        _sample(client, samples, seconds=AFTER)
+        with _sampled(client) as samples:
+            surroundings.pause(BEFORE)
+            begin = time.time()
+            rollout = scene.begun(name, lambda: scene.deploy(name, scenario.version, rollout=wanted), scenario.version)
+            labels = _labels(scene.rollout(rollout)["spec"])
+            if isinstance(client, Users):
+                client.convert({revision: scenario.converts.get(label, 0.2) for revision, label in labels.items()})
+            status = _until_ended(scene, name, rollout, scenario)
+            surroundings.pause(AFTER)
     steps = [(_unix(entry["time"]), entry["what"]) for entry in status["timeline"]]
     named = [(moment, _by_label(counts, labels)) for moment, counts in samples]
-    return Recorded(labels, named, steps, _unix(status["endTime"]), status["outcome"])
+    return Recorded(labels, begin, named, steps, _unix(status["endTime"]), status["outcome"])
 
 
-def _until_ended(scene: Scene, name: str, rollout: str, client: Any, samples: list[Any], scenario: Scenario) -> Object:
+def _until_ended(scene: Scene, name: str, rollout: str, scenario: Scenario) -> Object:
     """Follows the release to its end, and is the person where one is waited for."""
-    paused = 0
+    paused_since = None
     while True:
-        _sample(client, samples, seconds=1)
+        surroundings.pause(1)
         status: Object = scene.rollout(rollout).get("status", {})
         if status.get("outcome"):
             return status
-        paused = paused + 1 if status.get("reason") == "PausedAtStep" else 0
-        if paused > scenario.resume_after:
+        if status.get("reason") != "PausedAtStep":
+            paused_since = None
+        elif paused_since is None:
+            paused_since = time.monotonic()
+        elif time.monotonic() - paused_since > scenario.resume_after:
             scene.plugin("resume", name)
 
 
-def _sample(client: Any, samples: list[Any], *, seconds: int) -> None:
-    for _ in range(seconds):
-        surroundings.pause(1)
-        counts = client.counts()
-        answered = {revision: tally.requests - tally.lost for revision, tally in counts.by_revision.items() if revision}
-        samples.append((time.time(), {**answered, "": counts.total.lost}))
+@contextlib.contextmanager
+def _sampled(client: Any) -> Iterator[list[tuple[float, dict[str, int]]]]:
+    """What was answered, by revision, every second, whatever else goes on meanwhile."""
+    samples: list[tuple[float, dict[str, int]]] = []
+    ended = threading.Event()
+
+    def sample() -> None:
+        while not ended.wait(1):
+            counts = client.counts()
+            answers = {revision: tally.requests - tally.lost for revision, tally in counts.by_revision.items()}
+            samples.append((time.time(), {**answers, "": counts.total.lost}))
+
+    thread = threading.Thread(target=sample, name="samples")
+    thread.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _labels(spec: Object) -> dict[str, str]:
@@ -165,7 +186,7 @@ def _unix(text: str) -> float:
 
 def draw(recorded: Recorded, title: str, path: Path) -> None:
     """The share of the users' requests that each version answered, over time."""
-    origin = recorded.samples[BEFORE - 1][0]
+    origin = recorded.begin
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sluice", "font.size": 9})
     figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
     times, shares = _shares(recorded.samples)
