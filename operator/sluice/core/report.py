@@ -28,6 +28,7 @@ STALLING = frozenset(
         "RuntimeNotFound",
         "RuntimeInvalid",
         "AcceleratorProfileNotFound",
+        "BatchingNotSupported",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",
