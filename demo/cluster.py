@@ -66,7 +66,9 @@ IMAGES: Final = {
     "storage-initializer": _server_image("storage-initializer"),
     "triton": _server_image("triton"),
 }
-SERVER_IMAGES: Final = {name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml")}
+SERVER_IMAGES: Final = {
+    name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml", "torchserve")
+}
 """The other model servers' images, which only tests build."""
 
 

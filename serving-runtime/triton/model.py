@@ -8,6 +8,7 @@ Environment: SLUICE_ONNX_THREADS, threads of one inference, default 1.
 """
 
 import contextlib
+import json
 import os
 from pathlib import Path
 
@@ -53,15 +54,27 @@ def tell_kubelet(line):
         TERMINATION_LOG.write_text(" ".join(line.split())[:4096])
 
 
-def described(value):
-    """Triton's description of one ONNX input or output. Named or unknown dimensions become -1 (any size)."""
+def described(value, *, batched):
+    """Triton's description of one ONNX input or output. Named or unknown dimensions become -1 (any size).
+
+    batched: Triton adds the first dimension itself, so the model must take any number of rows.
+    """
     if value.type not in TRITON_TYPES:
         raise ValueError(
             f"{MODEL_FILE}: {value.name!r} has type {value.type}, which Triton cannot transport; "
             "export with tensors only (skl2onnx: options={'zipmap': False})"
         )
+    shape = value.shape
+    if batched:
+        if not shape or isinstance(shape[0], int):
+            tell_kubelet(
+                f"ModelNotLoadable: {value.name!r} of {MODEL_FILE} has shape {shape}, and batching needs a first dimension of "
+                "any size; export it so (dynamic_axes), or remove spec.runtime.batching"
+            )
+            raise ValueError(f"{value.name!r} has shape {shape} and cannot be batched")
+        shape = shape[1:]
     # Triton wants at least one dimension; a scalar is transported as [1].
-    dims = [size if isinstance(size, int) else -1 for size in value.shape] or [1]
+    dims = [size if isinstance(size, int) else -1 for size in shape] or [1]
     return {"name": value.name, "data_type": TRITON_TYPES[value.type], "dims": dims}
 
 
@@ -84,23 +97,51 @@ class TritonPythonModel:
     @staticmethod
     def auto_complete_config(config):
         session = open_session()
-        # No batching by the server: one bad input would fail everybody's answer in its batch.
-        config.set_max_batch_size(0)
+        batched = config.as_dict()["max_batch_size"] > 0
         for value in session.get_inputs():
-            config.add_input(described(value))
+            config.add_input(described(value, batched=batched))
         for value in session.get_outputs():
-            config.add_output(described(value))
+            config.add_output(described(value, batched=batched))
         return config
 
-    def initialize(self, _args):
+    def initialize(self, args):
+        self.batched = json.loads(args["model_config"])["max_batch_size"] > 0
         self.session = open_session()
         self.scalars = {value.name for value in self.session.get_inputs() if not value.shape}
 
     def execute(self, requests):
+        if self.batched and len(requests) > 1:
+            try:
+                return self.answer_together(requests)
+            except Exception:  # noqa: BLE001  one bad request must not fail its neighbours: each is tried alone
+                return [self.answer_alone(request) for request in requests]
         return [self.answer(request) for request in requests]
 
+    def answer_together(self, requests):
+        """One run over the rows of all requests, which need the same inputs and outputs."""
+        feeds = [self.feed(request) for request in requests]
+        wanted = [list(request.requested_output_names()) for request in requests]
+        names = sorted(set().union(*wanted))
+        joined = {name: np.concatenate([feed[name] for feed in feeds]) for name in feeds[0]}
+        values = dict(zip(names, self.session.run(names, joined), strict=True))
+        ends = np.cumsum([len(next(iter(feed.values()))) for feed in feeds])[:-1]
+        parts = {name: np.split(value, ends) for name, value in values.items()}
+        return [
+            pb_utils.InferenceResponse([to_triton(name, parts[name][index]) for name in outputs])
+            for index, outputs in enumerate(wanted)
+        ]
+
+    def answer_alone(self, request):
+        try:
+            return self.answer(request)
+        except Exception as error:  # noqa: BLE001  it becomes the answer
+            return pb_utils.InferenceResponse([], pb_utils.TritonError(str(error)))
+
+    def feed(self, request):
+        return {tensor.name(): from_triton(tensor) for tensor in request.inputs()}
+
     def answer(self, request):
-        feed = {tensor.name(): from_triton(tensor) for tensor in request.inputs()}
+        feed = self.feed(request)
         for name in self.scalars & feed.keys():
             feed[name] = feed[name].reshape(())
         names = list(request.requested_output_names())

@@ -30,6 +30,7 @@ STALLING = frozenset(
         "RuntimeInvalid",
         "AcceleratorProfileNotFound",
         "WarmUpNotPossible",
+        "BatchingNotSupported",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",

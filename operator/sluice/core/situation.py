@@ -189,6 +189,8 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
         return workload.new_revision(deployment, runtime, snapshot.config, number)
     except placeholders.UnknownPlaceholder as error:
         return Blocked("RuntimeInvalid", str(error))
+    except podtemplate.BatchingNotSupported as error:
+        return Blocked("BatchingNotSupported", str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked("AcceleratorProfileNotFound", str(error))
     except warmup.WarmupNotPossible as error:

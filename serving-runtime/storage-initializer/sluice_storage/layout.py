@@ -5,21 +5,31 @@
     TritonPythonOnnx  <destination>/<model>/config.pbtxt, 1/model.onnx, 1/model.py   (Triton's Python backend)
     MLServerModel     <destination>/model.<suffix>, or an MLflow model's folder as it is
     BentoStore        <destination>/bento.yaml and what belongs to it
+    TorchServeStore   <destination>/config.properties and <model>.mar, or <model>/ (a TorchScript file, packed on the way)
+    TensorFlowVersions  <destination>/models.config, monitoring.config and <model>/1/saved_model.pb
 
 A ready Triton repository, or one model's folder of it, is taken as it is in both Triton layouts.
+
+Environment: SLUICE_MAXIMUM_BATCH_SIZE and SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS, dynamic batching in the configurations that
+are written here; none without the first.
 """
 
 import enum
+import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from sluice_storage.failures import DownloadError, Reason
 
 VERSION: Final = "1"  # one revision serves one version; Triton's own version folders are not used for releases
-MODEL_FILE: Final = "model.onnx"
+TRITON_BACKENDS: Final = {".onnx": "onnxruntime", ".plan": "tensorrt"}
+"""Backends that complete a model's inputs and outputs from its file."""
+BATCH_SIZE: Final = "SLUICE_MAXIMUM_BATCH_SIZE"
+QUEUE_DELAY: Final = "SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS"
 CONFIG_FILE: Final = "config.pbtxt"
 SERVER_CODE: Final = "model.py"  # the Python-backend model that ships with the downloader
 SERVABLE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
@@ -31,6 +41,8 @@ class Layout(enum.Enum):
     TRITON_PYTHON_ONNX = "TritonPythonOnnx"
     MLSERVER_MODEL = "MLServerModel"
     BENTO_STORE = "BentoStore"
+    TORCHSERVE_STORE = "TorchServeStore"
+    TENSORFLOW_VERSIONS = "TensorFlowVersions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,23 @@ def arranged(files: Sequence[str], layout: Layout, model_name: str) -> Arrangeme
             return _mlserver_model(files)
         case Layout.BENTO_STORE:
             return _bento(files)
+        case Layout.TORCHSERVE_STORE:
+            return _torchserve_model(files, model_name)
+        case Layout.TENSORFLOW_VERSIONS:
+            return _saved_model(files, model_name)
         case _:
             return _triton_model(files, layout, model_name)
 
 
 def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
-    return _ready_repository(files, model_name) or _one_onnx(files, layout, model_name)
+    ready = _ready_repository(files, model_name)
+    if ready is None:
+        return _one_file(files, layout, model_name)
+    if BATCH_SIZE in os.environ:
+        raise _unsupported(
+            "spec.runtime.batching is set, and a ready Triton repository says itself how it batches; say it in its config.pbtxt"
+        )
+    return ready
 
 
 def _ready_repository(files: Sequence[str], model_name: str) -> Arrangement | None:
@@ -86,16 +109,19 @@ def _is_repository_file(path: PurePosixPath) -> bool:
     return len(path.parts) > 1 and _is_model_folder_file(PurePosixPath(*path.parts[1:]))
 
 
-def _one_onnx(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
-    model = _only_onnx_file(files)
+def _one_file(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
+    """A model that is one file, with the configuration of the backend that runs it."""
+    python = layout is Layout.TRITON_PYTHON_ONNX
+    suffixes = (".onnx",) if python else tuple(TRITON_BACKENDS)
+    model = _only_model(files, suffixes)
+    suffix = PurePosixPath(model).suffix
     folder = PurePosixPath(model).parent
     version = f"{model_name}/{VERSION}"
     # Files beside or below the model come along: weights of more than 2 GB lie in files of their own.
     neighbours = [file for file in files if file != model and PurePosixPath(file).is_relative_to(folder)]
-    moves = [(model, f"{version}/{MODEL_FILE}")]
+    moves = [(model, f"{version}/model{suffix}")]
     moves += [(file, f"{version}/{PurePosixPath(file).relative_to(folder)}") for file in neighbours]
-    python = layout is Layout.TRITON_PYTHON_ONNX
-    config = _configuration(model_name, "python" if python else "onnxruntime")
+    config = _configuration(model_name, "python" if python else TRITON_BACKENDS[suffix])
     return Arrangement(
         moves=tuple(moves),
         texts=((f"{model_name}/{CONFIG_FILE}", config),),
@@ -103,18 +129,28 @@ def _one_onnx(files: Sequence[str], layout: Layout, model_name: str) -> Arrangem
     )
 
 
-def _only_onnx_file(files: Sequence[str]) -> str:
-    models = sorted(file for file in files if file.endswith(".onnx"))
+def _only_model(files: Sequence[str], suffixes: tuple[str, ...]) -> str:
+    models = sorted(file for file in files if file.endswith(suffixes))
     if not models:
-        raise _unsupported(f"no .onnx file among {_listed(files)}; export the model to ONNX or set spec.model.format")
+        raise _unsupported(
+            f"no {' or '.join(suffixes)} file among {_listed(files)}; export the model, set spec.model.format, or bring a "
+            f"Triton repository (a folder with {CONFIG_FILE}): only that can say a TorchScript model's inputs"
+        )
     if len(models) > 1:
-        raise _unsupported(f"{len(models)} .onnx files: {_listed(models)}; let spec.model.uri name one of them")
+        raise _unsupported(
+            f"{len(models)} {' or '.join(suffixes)} files: {_listed(models)}; let spec.model.uri name one"
+        )
     return models[0]
 
 
 def _configuration(model_name: str, backend: str) -> str:
-    """Inputs and outputs are completed from the graph. No batching: one bad input would fail its whole batch."""
-    return f'name: "{model_name}"\nbackend: "{backend}"\nmax_batch_size: 0\ninstance_group [{{ count: 1, kind: KIND_AUTO }}]\n'
+    """Inputs and outputs are completed from the model. Batching is a choice of the user: each joined request waits."""
+    size, delay = os.environ.get(BATCH_SIZE, "0"), os.environ.get(QUEUE_DELAY, "0")
+    batching = f"dynamic_batching {{ max_queue_delay_microseconds: {int(delay)} }}\n" if int(size) else ""
+    return (
+        f'name: "{model_name}"\nbackend: "{backend}"\nmax_batch_size: {int(size)}\n{batching}'
+        "instance_group [{ count: 1, kind: KIND_AUTO }]\n"
+    )
 
 
 MLFLOW_FILE: Final = "MLmodel"
@@ -157,6 +193,83 @@ def _bento(files: Sequence[str]) -> Arrangement:
             "as `bentoml build` makes it"
         )
     return _folder_as_it_is(files, folders[0])
+
+
+ARCHIVE_SUFFIX: Final = ".mar"
+TORCHSCRIPT_SUFFIXES: Final = (".pt", ".pth", ".torchscript")
+HANDLER: Final = Path(__file__).with_name("torchserve_handler.py")  # ships with the downloader
+TORCHSERVE_CONFIG: Final = "config.properties"
+
+
+def _torchserve_model(files: Sequence[str], model_name: str) -> Arrangement:
+    """A model archive, or a TorchScript file as the folder that such an archive holds: TorchServe takes both."""
+    archives = [file for file in files if file.endswith(ARCHIVE_SUFFIX)]
+    scripts = [file for file in files if file.endswith(TORCHSCRIPT_SUFFIXES)]
+    if len(archives or scripts) != 1:
+        raise _unsupported(
+            f"{len(archives)} {ARCHIVE_SUFFIX} files and {len(scripts)} TorchScript files ({', '.join(TORCHSCRIPT_SUFFIXES)}) "
+            f"among {_listed(files)}; spec.model.uri must lead to one"
+        )
+    if archives:
+        archive = f"{model_name}{ARCHIVE_SUFFIX}"
+        return Arrangement(((archives[0], archive),), ((TORCHSERVE_CONFIG, _torchserve_config(model_name, archive)),))
+    manifest = {
+        "runtime": "python",
+        "model": {
+            "modelName": model_name,
+            "modelVersion": "1.0",
+            "serializedFile": "model.pt",
+            "handler": "handler.py",
+        },
+        "archiverVersion": "0.12.0",
+    }
+    return Arrangement(
+        moves=((scripts[0], f"{model_name}/model.pt"),),
+        texts=(
+            (f"{model_name}/MAR-INF/MANIFEST.json", json.dumps(manifest, indent=2) + "\n"),
+            (f"{model_name}/handler.py", HANDLER.read_text()),
+            (TORCHSERVE_CONFIG, _torchserve_config(model_name, model_name)),
+        ),
+    )
+
+
+def _torchserve_config(model_name: str, where: str) -> str:
+    """The management port stays inside the pod: whoever reaches it can load code."""
+    settings = {
+        "inference_address": "http://0.0.0.0:8080",
+        "management_address": "http://127.0.0.1:8081",
+        "metrics_address": "http://0.0.0.0:8082",
+        "disable_token_authorization": "true",
+        "metrics_mode": "prometheus",
+        "enable_metrics_api": "true",
+        "default_workers_per_model": "1",
+        "job_queue_size": "1000",  # requests that may wait; the default of 100 answers 503 in a short burst
+        "load_models": f"{model_name}={where}",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+SAVED_MODEL_FILE: Final = "saved_model.pb"
+MODEL_FOLDER: Final = "/models"  # where the server sees the destination: TensorFlow Serving wants absolute paths
+
+
+def _saved_model(files: Sequence[str], model_name: str) -> Arrangement:
+    """One SavedModel as version 1; the folder of a version number, as TensorFlow Serving has it, is taken as well."""
+    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == SAVED_MODEL_FILE]
+    if len(folders) != 1:
+        raise _unsupported(
+            f"{len(folders)} SavedModels (folders with {SAVED_MODEL_FILE}) among {_listed(files)}; spec.model.uri must lead "
+            "to one version of a model"
+        )
+    config = (
+        f'model_config_list {{\n  config {{\n    name: "{model_name}"\n'
+        f'    base_path: "{MODEL_FOLDER}/{model_name}"\n    model_platform: "tensorflow"\n  }}\n}}\n'
+    )
+    monitoring = 'prometheus_config {\n  enable: true\n  path: "/metrics"\n}\n'
+    return Arrangement(
+        moves=_folder_as_it_is(files, folders[0], f"{model_name}/{VERSION}/").moves,
+        texts=(("models.config", config), ("monitoring.config", monitoring)),
+    )
 
 
 def _folder_as_it_is(files: Sequence[str], folder: PurePosixPath, prefix: str = "") -> Arrangement:

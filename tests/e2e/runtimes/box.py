@@ -45,7 +45,7 @@ mount -t tmpfs -o mode=1777 tmpfs "$ROOT/dev/shm"
 touch "$ROOT/dev/termination-log"
 mount --bind "$MESSAGE" "$ROOT/dev/termination-log"
 [ "$READ_ONLY" = no ] || mount -o remount,bind,ro "$ROOT"
-exec chroot --userspec="$USER:$USER" --groups= "$ROOT" "$@"
+exec chroot --userspec="$USER:$USER" --groups= "$ROOT" env --chdir="$FOLDER" "$@"
 """
 
 
@@ -87,7 +87,9 @@ def unmount(files: Files) -> None:
 
 def run_python(files: Files, script: str, folder: Path) -> None:
     """Run a script with the image's Python and packages; /models is `folder`, writable. Raises with what it printed."""
-    command = ["python3", "-c", script]
+    file = folder / ".script.py"  # a file, because TorchScript reads the source of what it compiles
+    file.write_text(script)
+    command = ["python3", f"/models/{file.name}"]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin"} | files.environment
     folder.chmod(0o777)
     message = folder.with_name(f"{folder.name}.message")
@@ -95,6 +97,7 @@ def run_python(files: Files, script: str, folder: Path) -> None:
     done = subprocess.run(
         _boxed(files, folder, message, environment, command, writable=True), capture_output=True, text=True, check=False
     )
+    file.unlink()
     if done.returncode:
         raise RuntimeError(f"exit status {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
 
@@ -106,12 +109,19 @@ def _boxed(
     environment: Mapping[str, str],
     command: Sequence[str],
     *,
+    folder: str = "/",
     writable: bool = False,
 ) -> list[str]:
-    settings = {"ROOT": files.root, "MODELS": models, "MESSAGE": message, "USER": USER}
+    settings: dict[str, object] = {
+        "FOLDER": folder,
+        "ROOT": files.root,
+        "MODELS": models,
+        "MESSAGE": message,
+        "USER": USER,
+    }
     settings |= {"WRITABLE": "yes" if writable else "no", "READ_ONLY": "no" if writable else "yes"}
     namespaces = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--propagation=private"]
-    inside = ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command]
+    inside = ["-i", *(f"{name}={value}" for name, value in environment.items()), *command]
     given = [f"{name}={value}" for name, value in settings.items()]
     return ["env", *given, "unshare", *namespaces, "sh", "-c", SET_UP, "sh", *inside]
 
@@ -143,7 +153,16 @@ class Box:
         self.began = time.monotonic()
         with self._log.open("w") as log:
             self._unshare = subprocess.Popen(
-                _boxed(files, models, self._message, environment, [*command, *arguments]), stdout=log, stderr=log
+                _boxed(
+                    files,
+                    models,
+                    self._message,
+                    environment,
+                    [*command, *arguments],
+                    folder=self.container.get("workingDir") or files.config.get("WorkingDir") or "/",
+                ),
+                stdout=log,
+                stderr=log,
             )
         self.pid = self._wait_for_child()
         self._namespace = Namespace(self.pid)

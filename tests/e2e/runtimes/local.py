@@ -13,7 +13,7 @@ from tests.e2e.runtimes.table import MODEL, Case
 Object = dict[str, Any]
 
 READY_SECONDS: Final = 120.0
-DRAIN_SECONDS: Final = 10
+DRAIN_SECONDS: Final = 20
 
 
 class LocalHost:
@@ -71,7 +71,7 @@ class LocalHost:
 
     def _laid_out(self, source: Path) -> Path:
         target = self._new_folder("models")
-        rendered.lay_out(source, target, runtime=self.case.runtime, name=MODEL)
+        rendered.lay_out(source, target, self.template)
         return target
 
     def _new_folder(self, name: str) -> Path:

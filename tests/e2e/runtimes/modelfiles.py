@@ -1,6 +1,8 @@
 """Real models for the table, as a user keeps them in a bucket."""
 
+import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,48 @@ def write_bento(files: Files, folder: Path) -> None:
     shutil.copy(PREDICTORS / "bento_digits.py", source / "service.py")
     _write_arrays(source)
     box.run_python(files, BENTO, folder)
+
+
+TORCHSCRIPT = """
+import numpy, torch
+data = numpy.load("/models/digits.npz")
+
+class Nearest(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("images", torch.tensor(data["images"], dtype=torch.float32))
+        self.register_buffer("labels", torch.tensor(data["labels"]))
+        self.register_buffer("square", torch.eye(512))
+
+    def forward(self, rows):
+        nothing = torch.zeros(1)
+        if rows.size(0) >= 100:  # work for some seconds that does not change the answer
+            work = self.square
+            for _ in range(150):
+                work = work @ self.square
+            nothing = work.sum() * 0
+        distances = ((rows[:, None, :] - self.images[None]) ** 2).sum(dim=2)
+        return self.labels[(distances + nothing).argmin(dim=1)]
+
+torch.jit.script(Nearest()).save("/models/digits.pt")
+"""
+
+
+def write_torchscript(files: Files, folder: Path) -> None:
+    _write_arrays(folder)
+    box.run_python(files, TORCHSCRIPT, folder)
+    (folder / "digits.npz").unlink()
+
+
+def write_model_archive(files: Files, folder: Path) -> None:
+    """The same with a handler of the user's own, as `torch-model-archiver` packs it."""
+    write_torchscript(files, folder)
+    manifest = {"runtime": "python", "model": {"modelName": "net", "serializedFile": "digits.pt", "handler": "mine.py"}}
+    with zipfile.ZipFile(folder / "digits.mar", "w") as archive:
+        archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
+        archive.write(folder / "digits.pt", "digits.pt")
+        archive.write(PREDICTORS / "torchserve_handler.py", "mine.py")
+    (folder / "digits.pt").unlink()
 
 
 def _write_arrays(folder: Path) -> None:

@@ -2,10 +2,12 @@
 
 import functools
 import importlib
+import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import yaml
 
@@ -28,6 +30,7 @@ def runtimes() -> dict[str, ServingRuntime]:
     gotools.ensure("helm")
     names = [path.stem.removeprefix("runtime-") for path in (ROOT / "charts/sluice/templates").glob("runtime-*.yaml")]
     create = [f"--set=runtimes.{name}.create=true" for name in names]
+    create.append("--set=runtimes.triton.layout=TritonPythonOnnx")  # of the image that is built here
     text = processes.run(
         [gotools.program("helm"), "template", "sluice", str(ROOT / "charts" / "sluice"), *create],
     )
@@ -42,11 +45,15 @@ def pod(server: str, *, name: str, format_: str, spec: Object) -> Object:
     return podtemplate.render_template(deployment, runtimes()[server], OperatorConfig(), f"{name}-0123456789")
 
 
-def lay_out(source: Path, target: Path, *, runtime: str, name: str) -> None:
-    """The files of `source`, laid out in `target` as the downloader does it. Raises its DownloadError."""
+def lay_out(source: Path, target: Path, template: Object) -> None:
+    """The files of `source`, laid out in `target` as the pod's downloader does it. Raises its DownloadError."""
+    [downloader] = template["spec"]["initContainers"]
+    options = dict(zip(downloader["args"][::2], downloader["args"][1::2], strict=True))
+    environment = {entry["name"]: entry["value"] for entry in downloader["env"] if "value" in entry}
     layout = _downloader_module("layout")
     files = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
-    plan = layout.arranged(files, layout.Layout(runtimes()[runtime].spec.model_layout.value), name)
+    with mock.patch.dict(os.environ, environment):
+        plan = layout.arranged(files, layout.Layout(options["--layout"]), options["--model-name"])
     for old, new in plan.moves:
         shutil.copy(source / old, _prepared(target / new))
     for new, text in plan.texts:

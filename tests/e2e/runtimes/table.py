@@ -201,4 +201,60 @@ BENTOML: Final = Case(
     },
 )
 
-CASES: Final = (FASTAPI, *MLSERVER, KSERVE, BENTOML)
+
+def _torchserve(name: str, write: Callable[[Files, Path], None], ask: Ask, long_ask: Ask | None) -> Case:
+    return Case(
+        name=f"torchserve-{name}",
+        runtime="torchserve",
+        format="pytorch",
+        image=clusters.SERVER_IMAGES["torchserve"],
+        write=write,
+        asks=(ask,),
+        long_ask=long_ask,
+        series=(
+            f'ts_inference_requests_total{{model_name="{MODEL}"',
+            f'ts_inference_latency_microseconds{{model_name="{MODEL}"',
+        ),
+        broken={
+            "garbage": Broken({"model.pt": b"this is no model"}, "PytorchStreamReader failed"),
+            "none": Broken({"readme.md": b"x"}, "UnsupportedModel: 0 .mar files", by_downloader=True),
+        },
+    )
+
+
+def _torch(copies: int = 1) -> Ask:
+    body = {"instances": IMAGES * copies}
+    return Ask("Native", f"/predictions/{MODEL}", body, lambda answer: answer["predictions"] == LABELS * copies)
+
+
+TORCHSERVE: Final = (
+    _torchserve("torchscript", modelfiles.write_torchscript, _torch(), _torch(40)),
+    _torchserve(
+        "archive",
+        modelfiles.write_model_archive,
+        Ask("Native", f"/predictions/{MODEL}", IMAGES, lambda answer: answer == LABELS),
+        None,
+    ),
+)
+
+
+TRITON: Final = Case(
+    name="triton",
+    runtime="triton",
+    format="onnx",
+    image=clusters.IMAGES["triton"],
+    write=modelfiles.write_onnx,
+    asks=(_v2(_v2_labels()), _grpc("label", lambda labels: labels.tolist() == LABELS)),
+    long_ask=_v2(_v2_labels(3000), 3000),
+    series=(
+        f'nv_inference_request_success{{model="{MODEL}"',
+        f'nv_inference_request_failure{{model="{MODEL}"',
+        f'nv_inference_queue_duration_us{{model="{MODEL}"',
+    ),
+    broken={
+        "garbage": Broken({"model.onnx": b"this is no model"}, "ModelNotLoadable: ONNX Runtime cannot load model.onnx"),
+        "two": Broken({"a.onnx": b"a", "b.onnx": b"b"}, "UnsupportedModel: 2 .onnx files", by_downloader=True),
+    },
+)
+
+CASES: Final = (FASTAPI, TRITON, *MLSERVER, KSERVE, BENTOML, *TORCHSERVE)

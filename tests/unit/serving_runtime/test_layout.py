@@ -1,5 +1,7 @@
 """The downloader's layouts: file names in, moves out."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,31 @@ def test_plain_onnx_gets_a_configuration_for_the_backend_of_its_layout() -> None
     assert plans[Layout.TRITON_REPOSITORY].server_code == ""
 
 
+BATCHED = """name: "digits"
+backend: "onnxruntime"
+max_batch_size: 16
+dynamic_batching { max_queue_delay_microseconds: 200 }
+instance_group [{ count: 1, kind: KIND_AUTO }]
+"""
+UNBATCHED = """name: "digits"
+backend: "tensorrt"
+max_batch_size: 0
+instance_group [{ count: 1, kind: KIND_AUTO }]
+"""
+
+
+def test_batching_is_written_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = layout.arranged(["net.plan"], Layout.TRITON_REPOSITORY, "digits")
+    assert plan.moves == (("net.plan", "digits/1/model.plan"),)
+    assert dict(plan.texts)["digits/config.pbtxt"] == UNBATCHED
+    monkeypatch.setenv("SLUICE_MAXIMUM_BATCH_SIZE", "16")
+    monkeypatch.setenv("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "200")
+    written = dict(layout.arranged(["net.onnx"], Layout.TRITON_REPOSITORY, "digits").texts)
+    assert written["digits/config.pbtxt"] == BATCHED
+    with pytest.raises(DownloadError, match=r"say it in its config\.pbtxt"):
+        layout.arranged(["config.pbtxt", "1/model.pt"], Layout.TRITON_REPOSITORY, "digits")
+
+
 def test_a_ready_repository_is_taken_as_it_is() -> None:
     plan = layout.arranged(["config.pbtxt", "1/model.py"], Layout.TRITON_PYTHON_ONNX, "digits")
     assert (plan.texts, plan.server_code) == ((), "")
@@ -66,6 +93,22 @@ OTHERS = {
         [("run/digits/MLmodel", "MLmodel"), ("run/digits/model.pkl", "model.pkl")],
     ),
     "mlflow at the top": (Layout.MLSERVER_MODEL, ["MLmodel", "a/b"], [("MLmodel", "MLmodel"), ("a/b", "a/b")]),
+    "model archive": (Layout.TORCHSERVE_STORE, ["net.mar", "net.pt"], [("net.mar", "digits.mar")]),
+    "torchscript": (Layout.TORCHSERVE_STORE, ["a/net.pt", "README.md"], [("a/net.pt", "digits/model.pt")]),
+    "saved model": (
+        Layout.TENSORFLOW_VERSIONS,
+        ["saved_model.pb", "variables/variables.index", "assets/words.txt"],
+        [
+            ("saved_model.pb", "digits/1/saved_model.pb"),
+            ("variables/variables.index", "digits/1/variables/variables.index"),
+            ("assets/words.txt", "digits/1/assets/words.txt"),
+        ],
+    ),
+    "saved model of a numbered version": (
+        Layout.TENSORFLOW_VERSIONS,
+        ["digits/7/saved_model.pb", "digits/7/variables/a", "digits/notes"],
+        [("digits/7/saved_model.pb", "digits/1/saved_model.pb"), ("digits/7/variables/a", "digits/1/variables/a")],
+    ),
     "bento": (
         Layout.BENTO_STORE,
         ["digits/1/bento.yaml", "digits/1/src/service.py", "digits/latest"],
@@ -84,6 +127,10 @@ def test_files_are_moved_to_where_the_server_looks(
 REFUSED_BY_OTHERS = {
     "no model": (Layout.MLSERVER_MODEL, ["a.onnx"], "0 model files among a.onnx"),
     "two models": (Layout.MLSERVER_MODEL, ["a.pkl", "b.pkl"], "2 model files among a.pkl, b.pkl"),
+    "no torch model": (Layout.TORCHSERVE_STORE, ["a.onnx"], "0 .mar files and 0 TorchScript files"),
+    "two torchscripts": (Layout.TORCHSERVE_STORE, ["a.pt", "b.pt"], "0 .mar files and 2 TorchScript files"),
+    "no saved model": (Layout.TENSORFLOW_VERSIONS, ["model.h5"], "0 SavedModels"),
+    "two versions": (Layout.TENSORFLOW_VERSIONS, ["1/saved_model.pb", "2/saved_model.pb"], "2 SavedModels"),
     "no bento": (Layout.BENTO_STORE, ["service.py"], "0 Bentos"),
     "two bentos": (Layout.BENTO_STORE, ["a/bento.yaml", "b/bento.yaml"], "2 Bentos"),
 }
@@ -97,13 +144,51 @@ def test_what_does_not_fit_the_server_is_refused_with_its_files(wanted: Layout, 
     assert message in str(caught.value)
 
 
+def test_torchserve_is_told_what_to_load_and_keeps_its_management_to_itself() -> None:
+    packed = dict(layout.arranged(["net.pt"], Layout.TORCHSERVE_STORE, "digits").texts)
+    manifest = json.loads(packed["digits/MAR-INF/MANIFEST.json"])["model"]
+    assert {name: manifest[name] for name in ("modelName", "serializedFile", "handler")} == {
+        "modelName": "digits",
+        "serializedFile": "model.pt",
+        "handler": "handler.py",
+    }
+    assert "def handle(" in packed["digits/handler.py"]
+    assert "load_models=digits=digits\n" in packed["config.properties"]
+    assert "management_address=http://127.0.0.1:8081\n" in packed["config.properties"]
+    archived = dict(layout.arranged(["net.mar"], Layout.TORCHSERVE_STORE, "digits").texts)
+    assert "load_models=digits=digits.mar\n" in archived["config.properties"]
+
+
+def test_tensorflow_serving_is_told_where_its_model_and_metrics_are() -> None:
+    texts = dict(layout.arranged(["saved_model.pb"], Layout.TENSORFLOW_VERSIONS, "digits").texts)
+    assert (
+        texts["models.config"]
+        == """model_config_list {
+  config {
+    name: "digits"
+    base_path: "/models/digits"
+    model_platform: "tensorflow"
+  }
+}
+"""
+    )
+    assert (
+        texts["monitoring.config"]
+        == """prometheus_config {
+  enable: true
+  path: "/metrics"
+}
+"""
+    )
+
+
 def test_the_api_and_the_downloader_know_the_same_layouts() -> None:
     assert {wanted.value for wanted in Layout} == {str(wanted) for wanted in ModelLayout}
 
 
 REFUSED = {
-    "no onnx": (["model.pkl"], "digits", "no .onnx file among model.pkl"),
-    "two": (["a.onnx", "b.onnx"], "digits", "2 .onnx files: a.onnx, b.onnx"),
+    "no onnx": (["model.pkl"], "digits", "no .onnx or .plan file among model.pkl"),
+    "two": (["a.onnx", "b.onnx"], "digits", "2 .onnx or .plan files: a.onnx, b.onnx"),
     "many files": ([f"{i}.bin" for i in range(9)], "digits", "and 4 more"),
     "a repository of other models": (["iris/1/model.onnx"], "digits", "no model 'digits', only iris"),
     "a name that leaves the folder": (["a.onnx"], "../x", "cannot be a folder name"),

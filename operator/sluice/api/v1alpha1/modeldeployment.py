@@ -70,6 +70,15 @@ class ModelSpec(ApiModel):
     STORAGE_EMULATOR_HOST. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
 
 
+class Batching(ApiModel):
+    """Requests that the server joins, so that the model runs once for many: more throughput, for some latency."""
+
+    maximum_batch_size: Annotated[int, Field(ge=2, le=4096)]
+    """The most rows that run together."""
+    maximum_queue_delay_microseconds: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    """How long a request may wait for others; 0: only while the model is busy anyway."""
+
+
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
@@ -90,6 +99,8 @@ class RuntimeSpec(ApiModel):
     """The HTTP port of that image, in place of the ServingRuntime's."""
     readiness_path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
     """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
+    batching: Batching | None = None
+    """Dynamic batching, where the ServingRuntime says how its server does it."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[

@@ -17,12 +17,15 @@ class ModelLayout(StrEnum):
     TRITON_PYTHON_ONNX = "TritonPythonOnnx"
     MLSERVER_MODEL = "MLServerModel"
     BENTO_STORE = "BentoStore"
+    TORCHSERVE_STORE = "TorchServeStore"
+    TENSORFLOW_VERSIONS = "TensorFlowVersions"
 
 
 class Protocol(StrEnum):
     V1 = "V1"
     V2 = "V2"
     GRPC_V2 = "GRPCV2"
+    OPENAI = "OpenAI"
     NATIVE = "Native"
     """The server's or the model's own."""
 
@@ -44,11 +47,34 @@ class RuntimeFormat(ApiModel):
     """Environment variables of the first container for this format."""
 
 
+class OnSignal(StrEnum):
+    FINISHES = "Finishes"
+    CUTS = "Cuts"
+
+
 class Drain(ApiModel):
     """How the server is stopped without losing a request."""
 
     pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
     """Pause before the server is told to stop, in which the gateway learns that the pod is gone."""
+    on_signal: OnSignal = OnSignal.FINISHES
+    """What the server does with requests in flight when it is told to stop. Finishes: it answers them. Cuts: it does not,
+    and so is told only when drainSeconds of the ModelDeployment are over."""
+
+
+class BatchingTemplate(ApiModel):
+    """What a server is told where a ModelDeployment asks for batching."""
+
+    env: Annotated[
+        list[EnvVar],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Environment variables of the first container. In their values {{batching.maximumBatchSize}},
+    {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are filled in. None where the
+    downloader's layout writes it (the Triton layouts)."""
 
 
 class Metrics(ApiModel):
@@ -105,6 +131,8 @@ class ServingRuntimeSpec(ApiModel):
     ]
     """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}}
     and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
+    batching: BatchingTemplate | None = None
+    """How the server is told to batch; none: it cannot, or its model says so itself."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: Metrics | None = None

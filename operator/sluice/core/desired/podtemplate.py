@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec, RuntimeSpec
-from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import Batching, ModelDeployment, ModelDeploymentSpec, RuntimeSpec
+from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
 from sluice.core.desired import common, downloader, placeholders, warmup
 
@@ -31,7 +31,22 @@ SERVER_MOUNTS: Final = (
     {"name": "tmp", "mountPath": "/tmp"},
     {"name": "shm", "mountPath": "/dev/shm"},
 )
+DOWNLOADER_BATCHING: Final = (
+    # (variable that the layouts read, what it says)
+    ("SLUICE_MAXIMUM_BATCH_SIZE", "batching.maximumBatchSize"),
+    ("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "batching.maximumQueueDelayMicroseconds"),
+)
 SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+
+
+class BatchingNotSupported(ValueError):
+    """A ModelDeployment asks for batching on a runtime that does not say how."""
+
+    def __init__(self, runtime: str) -> None:
+        super().__init__(
+            f"spec.runtime.batching: ServingRuntime {runtime!r} does not say how its server batches; remove the field, or "
+            "let the runtime say so (spec.batching)"
+        )
 
 
 class UnknownProfile(ValueError):
@@ -51,9 +66,11 @@ def render_template(
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
-    `UnknownProfile` and `warmup.WarmupNotPossible`.
+    `UnknownProfile`, `BatchingNotSupported` and `warmup.WarmupNotPossible`.
     """
     accelerator = _accelerator(deployment.spec, config)
+    if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
+        raise BatchingNotSupported(runtime.metadata.name)
     labels = naming.owned_labels(deployment.metadata.name, revision)
     mounts = downloader.server_mounts(deployment.spec.model, config)
     return {
@@ -91,7 +108,26 @@ def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
     """The init container that fetches the model; nothing where the server's image carries it."""
     if deployment.spec.model.uri is None:
         return {}
-    return {"initContainers": [downloader.container(deployment, runtime, config)]}
+    container = downloader.container(deployment, runtime, config)
+    batching = _wanted_batching(deployment.spec)
+    if batching is not None:  # for layouts that write it into a configuration
+        values = _batching_values(batching)
+        env = [{"name": variable, "value": values[key]} for variable, key in DOWNLOADER_BATCHING]
+        container["env"] = [*container["env"], *env]
+    return {"initContainers": [container]}
+
+
+def _wanted_batching(spec: ModelDeploymentSpec) -> Batching | None:
+    return spec.runtime.batching if spec.runtime is not None else None
+
+
+def _batching_values(batching: Batching) -> dict[str, str]:
+    delay = batching.maximum_queue_delay_microseconds
+    return {
+        "batching.maximumBatchSize": str(batching.maximum_batch_size),
+        "batching.maximumQueueDelayMicroseconds": str(delay),
+        "batching.maximumQueueDelaySeconds": f"{delay / 1e6:.6f}",
+    }
 
 
 def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
@@ -140,8 +176,10 @@ def _servers(
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
-    first, *others = [_hardened(container, runtime, mounts) for container in containers]
-    server = _overridden(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
+    pause = _pause_seconds(deployment.spec, runtime)
+    first, *others = [_hardened(container, pause, mounts) for container in containers]
+    server = _batched(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
+    server = _overridden(server, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
@@ -158,9 +196,13 @@ def _with_devices(resources: Mapping[str, Any], resource: str, count: int) -> di
     }
 
 
-def _hardened(
-    container: Mapping[str, Any], runtime: ServingRuntimeSpec, mounts: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def _pause_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """From the pod's deletion to the signal: until nothing new comes, and where the signal cuts, until all is answered."""
+    drain = runtime.drain
+    return drain.pre_stop_seconds + (spec.drain_seconds if drain.on_signal is OnSignal.CUTS else 0)
+
+
+def _hardened(container: Mapping[str, Any], pause_seconds: int, mounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The runtime's container with our defaults; what the runtime says itself wins."""
     own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
     hardened = {
@@ -172,9 +214,9 @@ def _hardened(
             *(dict(mount) for mount in mounts if mount["mountPath"] not in own_paths),
         ],
     }
-    if runtime.drain.pre_stop_seconds > 0:
+    if pause_seconds > 0:
         # The gateway needs a moment to learn that the pod is gone, and servers refuse requests right after SIGTERM.
-        pause = {"preStop": {"sleep": {"seconds": runtime.drain.pre_stop_seconds}}}
+        pause = {"preStop": {"sleep": {"seconds": pause_seconds}}}
         hardened["lifecycle"] = {**pause, **container.get("lifecycle", {})}
     return hardened
 
@@ -183,6 +225,15 @@ def _for_format(container: dict[str, Any], name: str, runtime: ServingRuntimeSpe
     """The model server's container with what it must know of the model's format."""
     env = next((entry.env for entry in runtime.formats if entry.name == name), [])
     return {**container, "env": _merged_by_name(container.get("env", ()), env)} if env else container
+
+
+def _batched(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with how it shall batch, where that is asked for."""
+    wanted = _wanted_batching(spec)
+    if wanted is None or runtime.batching is None or not runtime.batching.env:
+        return container
+    env = placeholders.filled(runtime.batching.env, _batching_values(wanted), "spec.batching.env")
+    return {**container, "env": _merged_by_name(container.get("env", ()), env)}
 
 
 def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:

@@ -238,6 +238,13 @@ def test_a_pod_leaves_without_losing_a_request(pre_stop: int, drain: int, lifecy
     assert template["spec"]["terminationGracePeriodSeconds"] == grace
 
 
+def test_a_server_that_cuts_requests_is_told_to_stop_when_they_are_over() -> None:
+    runtime = builders.make_runtime(drain={"preStopSeconds": 5, "onSignal": "Cuts"})
+    pod = render(runtime=runtime, spec={"drainSeconds": 30})["spec"]
+    assert pod["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 35}}}
+    assert pod["terminationGracePeriodSeconds"] == 40
+
+
 def test_the_pod_keeps_to_the_restricted_standard() -> None:
     runtime = builders.make_runtime(containers=[builders.make_container(), {"name": "sidecar", "image": "x"}])
     spec = render(runtime=runtime)["spec"]
@@ -344,6 +351,31 @@ def test_the_server_is_told_what_it_must_know_of_the_format() -> None:
         spec={"runtime": {"env": [{"name": "A", "value": "2"}]}},
     )
     assert container["env"] == [{"name": "A", "value": "2"}, {"name": "LIBRARY", "value": "sklearn"}]
+
+
+BATCHING = {"batching": {"maximumBatchSize": 16, "maximumQueueDelayMicroseconds": 1500}}
+
+
+def test_batching_is_said_to_the_downloader_and_by_the_runtimes_template_to_the_server() -> None:
+    template = [
+        {"name": "SIZE", "value": "{{batching.maximumBatchSize}}"},
+        {"name": "WAIT", "value": "{{batching.maximumQueueDelaySeconds}}"},
+    ]
+    runtime = builders.make_runtime(batching={"env": template})
+    pod = render(runtime=runtime, spec={"runtime": BATCHING})["spec"]
+    assert pod["containers"][0]["env"] == [{"name": "SIZE", "value": "16"}, {"name": "WAIT", "value": "0.001500"}]
+    assert pod["initContainers"][0]["env"] == [
+        {"name": "SLUICE_MAXIMUM_BATCH_SIZE", "value": "16"},
+        {"name": "SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "value": "1500"},
+    ]
+    plain = render(runtime=runtime)["spec"]
+    assert "env" not in plain["containers"][0]
+    assert plain["initContainers"][0]["env"] == []
+
+
+def test_batching_is_refused_where_the_runtime_does_not_say_how() -> None:
+    with pytest.raises(podtemplate.BatchingNotSupported, match=r"spec.runtime.batching: ServingRuntime 'triton'"):
+        render(spec={"runtime": BATCHING})
 
 
 def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:

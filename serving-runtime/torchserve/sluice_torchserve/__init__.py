@@ -1,0 +1,1 @@
+"""What the TorchServe image adds to TorchServe."""

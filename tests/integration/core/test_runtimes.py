@@ -1,0 +1,101 @@
+"""The chart's ServingRuntimes as pods: what each server is told, and what holds for all of them."""
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.runtimes import rendered
+
+FORMATS = {
+    "triton": "onnx",
+    "fastapi": "custom",
+    "mlserver": "sklearn",
+    "kserve": "python",
+    "bentoml": "bento",
+    "torchserve": "pytorch",
+    "tensorflow-serving": "tensorflow",
+    "vllm": "huggingface",
+}
+
+
+def pod(runtime: str, **spec: Any) -> dict[str, Any]:
+    return rendered.pod(runtime, name="net", format_=FORMATS[runtime], spec=spec)["spec"]
+
+
+def server(runtime: str, **spec: Any) -> dict[str, Any]:
+    container: dict[str, Any] = pod(runtime, **spec)["containers"][0]
+    return container
+
+
+def test_every_runtime_is_in_this_table() -> None:
+    assert set(rendered.runtimes()) == set(FORMATS)
+
+
+@pytest.mark.parametrize("runtime", FORMATS)
+def test_every_server_is_restricted_and_asked_about_its_model(runtime: str) -> None:
+    container = server(runtime)
+    context = container["securityContext"]
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 600
+    asked = str(container["readinessProbe"])
+    assert "net" in asked or runtime in ("fastapi", "bentoml", "vllm"), "these have one model, and a path that means it"
+    assert container["livenessProbe"] != container["readinessProbe"] or runtime == "vllm"
+    assert container["resources"]["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("runtime", FORMATS)
+def test_every_server_has_time_to_go(runtime: str) -> None:
+    cuts = runtime in ("torchserve", "tensorflow-serving")
+    spec = pod(runtime, drainSeconds=30)
+    assert spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] == (35 if cuts else 5)
+    assert spec["terminationGracePeriodSeconds"] == 40
+
+
+def test_tensorflow_serving_reads_the_files_that_its_layout_writes() -> None:
+    container = server("tensorflow-serving")
+    assert container["command"] == ["/usr/bin/tensorflow_model_server"]
+    assert {
+        "--model_config_file=/models/models.config",
+        "--monitoring_config_file=/models/monitoring.config",
+        "--rest_api_port=8501",
+        "--port=8500",
+    } <= set(container["args"])
+    assert container["startupProbe"]["httpGet"] == {"path": "/v1/models/net", "port": 8501}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"http": 8501, "grpc": 8500}
+
+
+def test_vllm_serves_the_downloaded_model_on_all_its_devices_and_may_take_an_hour_to_start() -> None:
+    container = server("vllm", accelerator={"resource": "nvidia.com/gpu", "count": 2})
+    assert {"--model=/models", "--served-model-name=net", "--tensor-parallel-size=2"} <= set(container["args"])
+    assert {"name": "HF_HUB_OFFLINE", "value": "1"} in container["env"]
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "2"}
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 3600
+    assert container["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8000}
+    assert any(mount["mountPath"] == "/dev/shm" for mount in container["volumeMounts"])
+
+
+def test_torchserve_runs_java_itself_so_that_signals_arrive() -> None:
+    container = server("torchserve")
+    assert container["command"][0] == "java"
+    assert container["args"] == ["-f", "/models/config.properties", "-s", "/models", "-ncs"]
+    assert container["readinessProbe"]["exec"]["command"] == ["python3", "-m", "sluice_torchserve.ready", "net"]
+
+
+@pytest.mark.parametrize(
+    ("format_", "implementation"),
+    [
+        ("sklearn", "mlserver_sklearn.SKLearnModel"),
+        ("xgboost", "mlserver_xgboost.XGBoostModel"),
+        ("lightgbm", "mlserver_lightgbm.LightGBMModel"),
+        ("mlflow", "mlserver_mlflow.MLflowRuntime"),
+    ],
+)
+def test_mlserver_knows_the_library_of_the_format(format_: str, implementation: str) -> None:
+    batching = {"batching": {"maximumBatchSize": 8, "maximumQueueDelayMicroseconds": 5000}}
+    template = rendered.pod("mlserver", name="net", format_=format_, spec={"runtime": batching})
+    env = {entry["name"]: entry["value"] for entry in template["spec"]["containers"][0]["env"]}
+    assert env["MLSERVER_MODEL_IMPLEMENTATION"] == implementation
+    assert env["MLSERVER_PARALLEL_WORKERS"] == "0"
+    assert (env["MLSERVER_MODEL_MAX_BATCH_SIZE"], env["MLSERVER_MODEL_MAX_BATCH_TIME"]) == ("8", "0.005000")
