@@ -42,7 +42,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
     ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
     ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
-    ("sha256", deployment({"model": {"sha256": "ABC"}}), "spec.model.sha256", "should match"),
+    ("sha256", deployment({"model": {"sha256": "AB" * 32}}), "spec.model.sha256", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("not a uri", deployment({"model": {"uri": "models/digits"}}), "spec.model.uri", "should match"),

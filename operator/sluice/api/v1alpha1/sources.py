@@ -59,7 +59,7 @@ Uri = Annotated[
 ]
 """Where a model is."""
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 checksum, in small hexadecimal digits."""
 
 VARIABLES: Final = {".dockerconfigjson": "DOCKER_CONFIG_JSON"}
