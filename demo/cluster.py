@@ -66,6 +66,12 @@ IMAGES: Final = {
     "storage-initializer": _server_image("storage-initializer"),
     "triton": _server_image("triton"),
 }
+SERVER_IMAGES: Final = {name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml")}
+"""The other model servers' images, which only tests build."""
+
+
+FURTHER_IMAGES: Final = {"optimizer": _server_image("optimizer")}
+"""Built where they are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +119,21 @@ def build_images(cluster: Cluster) -> dict[str, str]:
     return {name: _build(cluster, image) for name, image in IMAGES.items()}
 
 
-def _build(cluster: Cluster, image: Image) -> str:
+def build_further(cluster: Cluster, name: str) -> str:
+    """Build one more image and bring it to the cluster's nodes; its tag."""
+    _build(cluster, FURTHER_IMAGES[name])
+    return FURTHER_IMAGES[name].tag
+
+
+def stage(image: Image) -> None:
+    """Prepare the image's build context, unless nothing changed."""
     if not _is_staged(image):
         run(*image.stage, environment=_with_own_programs())
         image.stamp.touch()
+
+
+def _build(cluster: Cluster, image: Image) -> str:
+    stage(image)
     if cluster.kind is Kind.LAB:
         return images.build(image.context, image.tag, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
     engine = "docker" if shutil.which("docker") else "podman"

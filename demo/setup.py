@@ -63,7 +63,7 @@ def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
 
 def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
     """Put the models where users put theirs, and give the cluster the key to fetch them."""
-    credentials = _store_credentials(cluster.tools)
+    credentials = store_credentials(cluster.tools)
     store = boto3.client(
         "s3",
         endpoint_url=cluster.object_store,
@@ -81,7 +81,7 @@ def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
     cluster.tools.apply(_credentials_secret(credentials))
 
 
-def _store_credentials(tools: Tools) -> Credentials:
+def store_credentials(tools: Tools) -> Credentials:
     namespace, name = STORE_SECRET
     data = tools.get("secret", name, f"--namespace={namespace}")["data"]
     return Credentials(

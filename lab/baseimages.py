@@ -63,11 +63,16 @@ PROGRAM_IMAGES: Final = (
 
 def ensure() -> None:
     """Build all of them that changed; their order matters, a base comes before what stands on it."""
-    _ensure_slim()
-    _build_unless_same(images.PYTHON_BASE, PYTHON_CONTAINERFILE, context=None)
+    ensure_python()
     _ensure_program(containerd.PAUSE_IMAGE, PAUSE_CONTAINERFILE, Path("/bin/busybox"))
     for image in PROGRAM_IMAGES:
         ensure_program_image(image)
+
+
+def ensure_python() -> None:
+    """Build the two bases of other images."""
+    _ensure_slim()
+    _build_unless_same(images.PYTHON_BASE, PYTHON_CONTAINERFILE, context=None)
 
 
 def ensure_program_image(image: ProgramImage) -> None:

@@ -32,7 +32,17 @@ ALWAYS_IGNORED: Final = (".git", ".venv", "**/__pycache__", "**/*.pyc", "**/.*_c
 def build(
     context: Path, tag: str, build_args: Mapping[str, str] | None = None, *, containerfile: Path | None = None
 ) -> str:
-    """Build `tag` from a context folder unless nothing changed, and bring it to the node if that runs.
+    """Build `tag` from a context folder unless nothing changed, and bring it to the node if that runs; see `make`."""
+    key = make(context, tag, build_args, containerfile=containerfile)
+    if containerd.is_running():
+        bring_to_node(tag)
+    return key
+
+
+def make(
+    context: Path, tag: str, build_args: Mapping[str, str] | None = None, *, containerfile: Path | None = None
+) -> str:
+    """Build `tag` from a context folder unless nothing changed.
 
     containerfile: default is `Containerfile` in the context. A public base named by `ARG BASE=` gives way to the one
     made here unless build_args name another. Returns the twelve-digit hash of the inputs.
@@ -46,8 +56,6 @@ def build(
     if not is_built(tag, key):
         with console.step(f"build image {tag}"):
             build_as(key, context, tag, arguments, containerfile=file)
-    if containerd.is_running():
-        bring_to_node(tag)
     return key
 
 
@@ -86,7 +94,7 @@ def bring_to_node(*tags: str) -> None:
             continue
         with console.step(f"import image {tag}"), tempfile.TemporaryDirectory(dir=folder()) as scratch:
             archive = Path(scratch) / "image.tar"
-            processes.run([*_buildah(), "push", "--quiet", tag, f"docker-archive:{archive}:{tag}"])
+            processes.run([*buildah(), "push", "--quiet", tag, f"docker-archive:{archive}:{tag}"])
             containerd.ctr("images", "import", str(archive))
         imported.parent.mkdir(parents=True, exist_ok=True)
         imported.write_text(key)
@@ -148,10 +156,11 @@ def _build(context: Path, containerfile: Path, tag: str, build_args: Mapping[str
         how = ("--isolation=chroot", "--network=host", "--layers", "--pull=missing", "--quiet")
         what = (f"--ignorefile={ignore.name}", f"--file={containerfile}", f"--tag={tag}")
         arguments = (f"--build-arg={name}={value}" for name, value in build_args.items())
-        processes.run([*_buildah(), "build", *how, *what, *arguments, str(context)], timeout_seconds=1800)
+        processes.run([*buildah(), "build", *how, *what, *arguments, str(context)], timeout_seconds=1800)
 
 
-def _buildah() -> list[str]:
+def buildah() -> list[str]:
+    """The program, with the storage that images are built into."""
     if shutil.which("buildah") is None:
         raise processes.LabError("buildah: not found; run `python3 -m lab setup` first")
     return [
@@ -177,7 +186,7 @@ def _require_bases(build_args: Mapping[str, str]) -> None:
 
 def _exists(tag: str) -> bool:
     try:
-        processes.run([*_buildah(), "images", "--quiet", tag])
+        processes.run([*buildah(), "images", "--quiet", tag])
     except processes.LabError:
         return False
     return True

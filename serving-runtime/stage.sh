@@ -1,39 +1,52 @@
 #!/bin/sh
-# Prepare the build context of one image: stage.sh triton | storage-initializer. Needs uv; writes build/serving-runtime/NAME/.
+# Prepare the build context of one image: stage.sh NAME, a folder beside this file. Needs uv; writes build/serving-runtime/NAME/.
 # Packages are installed here and copied, so that the base image needs neither pip nor a compiler. Then, for example:
 #   docker build -t sluice-triton -f serving-runtime/triton/Containerfile build/serving-runtime/triton
 set -eu
-name=${1:?usage: stage.sh triton|storage-initializer}
 here=$(cd "$(dirname "$0")" && pwd)
+name=${1:-}
+[ -n "$name" ] && [ -f "$here/$name/requirements.txt" ] || {
+    echo "usage: stage.sh NAME, one of: $(cd "$here" && echo */requirements.txt | sed 's,/requirements.txt,,g')" >&2
+    exit 2
+}
 out=${SLUICE_STAGE:-$here/../build/serving-runtime}/$name
+site=$out/site
 case $(uname -m) in arm64 | aarch64) cpu=aarch64 ;; *) cpu=x86_64 ;; esac
 
 rm -rf "$out"
-mkdir -p "$out/site"
-# glibc 2.36 and Python 3.11 are those of Debian 12, the base of both images.
+mkdir -p "$site"
+# glibc 2.36 and Python 3.11 are those of Debian 12, the base of all images.
 uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: \
     --python-version 3.11 --python-platform "$cpu-manylinux_2_36" \
-    --target "$out/site" --requirements "$here/$name/requirements.txt"
+    --target "$site" --requirements "$here/$name/requirements.txt"
+for package in "$here/$name"/sluice_*; do
+    [ ! -d "$package" ] || cp -r "$package" "$site/"
+done
+
+# What only developers of these packages need.
+find "$site" -type d -name tests -prune -exec rm -rf {} +
+find "$site" -name '*.pyi' -delete
+
+# The packages' commands name this machine's Python; in the image it is the one on the PATH.
+for command in "$site"/bin/*; do
+    [ ! -f "$command" ] || sed -i '1s,^#!.*python.*$,#!/usr/bin/env python3,' "$command"
+done
 
 case $name in
 triton)
-    server=$out/site/pytriton/tritonserver
+    server=$site/pytriton/tritonserver
     # The stub must lie beside the backend's library, whose RPATH finds the vendored libraries from there.
     mv "$server/python_backend_stubs/3.11/triton_python_backend_stub" "$server/backends/python/"
     # 44 MB that only other Python versions need.
-    rm -rf "$server/python_backend_stubs" "$out"/site/nvidia_pytriton.libs/libpython3-*
+    rm -rf "$server/python_backend_stubs" "$site"/nvidia_pytriton.libs/libpython3-*
     ;;
-storage-initializer)
+storage-initializer | optimizer)
     # botocore carries the descriptions of some 400 services, 25 MB: keep the store and what gets its credentials.
-    data=$out/site/botocore/data
+    data=$site/botocore/data
     find "$data" -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin \
         -exec rm -rf {} +
-    cp -r "$here/storage-initializer/sluice_storage" "$out/site/"
-    cp "$here/triton/model.py" "$out/site/sluice_storage/triton_model.py"
-    ;;
-*)
-    echo "unknown image $name: use triton or storage-initializer" >&2
-    exit 2
+    [ "$name" = optimizer ] || cp "$here/triton/model.py" "$site/sluice_storage/triton_model.py"
+    [ "$name" = storage-initializer ] || cp -r "$here/storage-initializer/sluice_storage" "$site/"
     ;;
 esac
-find "$out/site" -name __pycache__ -prune -exec rm -rf {} +
+find "$site" -name __pycache__ -prune -exec rm -rf {} +

@@ -25,5 +25,9 @@ class Missing(ApiError):
     """The kind or the namespace does not exist (404)."""
 
 
+class Unreadable(ApiError):
+    """An object of another version of its kind: the message names it and the field that is not understood."""
+
+
 class Unavailable(ApiError):
     """The API server did not answer or asked for patience (5xx, 429, time-out): try again later."""

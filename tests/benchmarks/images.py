@@ -21,7 +21,7 @@ METHOD: Final = "The layers' sizes after a push to an OCI layout. The lab's Pyth
 
 
 def measure(cluster: Cluster) -> Section:
-    sizes = {name: _compressed_megabytes(image.tag) for name, image in clusters.IMAGES.items()}
+    sizes = {name: compressed_megabytes(image.tag) for name, image in clusters.IMAGES.items()}
     return section(sizes, report.machine(cluster.tools))
 
 
@@ -45,7 +45,7 @@ def section(sizes: dict[str, float], machine: Sequence[str]) -> Section:
     )
 
 
-def _compressed_megabytes(tag: str) -> float:
+def compressed_megabytes(tag: str) -> float:
     with step(f"measure {tag}"), tempfile.TemporaryDirectory(dir=lab_images.folder()) as scratch:
         layout = Path(scratch) / "layout"
         store = (f"--root={lab_images.folder() / 'storage'}", "--storage-driver=overlay")  # where the lab builds

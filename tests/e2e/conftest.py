@@ -104,6 +104,7 @@ def no_request_is_lost(traffic: LoadClient) -> Iterator[None]:
     before = traffic.counts().total
     yield
     after = traffic.counts().total
+    print(f"\nlost {after.lost - before.lost} of {after.requests - before.requests}")
     assert after.requests > before.requests
     assert after.lost == before.lost, f"lost requests: {dict(after.problems)}"
 

@@ -61,6 +61,7 @@ def visitors(scene: Scene, shop: str) -> Iterator[Callable[..., Users]]:
     yield start
     for users in started:
         total = users.stop().total
+        print(f"\nlost {total.lost} of {total.requests}")
         assert total.requests > ENOUGH
         assert total.lost == 0, f"lost requests: {dict(total.problems)}"
 

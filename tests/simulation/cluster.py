@@ -152,7 +152,8 @@ class Cluster:
             replicas = deployment["spec"]["replicas"]
             status = deployment.setdefault("status", {})
             if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
-                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds)
+                starts = replicas > status.get("readyReplicas", 0)
+                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds * starts)
                 if self.now >= due:
                     status["readyReplicas"] = replicas
                     status["replicas"] = replicas
@@ -311,7 +312,9 @@ class Cluster:
 
     def world(self, name: str) -> World:
         owned = tuple(
-            o for o in self.objects.values() if o["metadata"].get("labels", {}).get(naming.LABEL_OWNER) == name
+            o
+            for o in self.objects.values()
+            if naming.owner_name(o["metadata"].get("labels", {}).get(naming.LABEL_OWNER, "")) == name
         )
         shared = {
             kind: tuple(o for (k, _), o in self.shared.items() if k == kind)

@@ -107,6 +107,20 @@ def test_a_guard_objective_ends_one_arm_and_the_other_goes_on() -> None:
     assert cluster.lost == 0
 
 
+def test_an_arm_without_pods_is_taken_out_once_stable_has_some() -> None:
+    cluster = comparing_cluster(rollout(("b", V2, 30)))
+    stable = cluster.newest().spec.target.revision
+    cluster.run(20, check=Laws(cluster).check)
+    arm = cluster.newest().status.arms[0].revision
+    cluster.crash(stable)
+    cluster.crash(arm)
+    cluster.run(100, check=Laws(cluster).check)
+    assert not cluster.newest().status.arms[0].ended, "whatever took both is no fault of the arm"
+    cluster._pending.pop((stable, "1"))
+    cluster.run(70, check=Laws(cluster).check)
+    assert cluster.newest().status.arms[0].reason == "CandidateDown"
+
+
 def test_a_test_whose_arms_all_fail_ends_with_the_stable_version() -> None:
     cluster = comparing_cluster(rollout(("bad", FAILING, 20)))
     stable = cluster.newest().spec.target.revision

@@ -1,5 +1,6 @@
 """Faults around a release, in a world with a virtual clock: what is counted wrongly, and what breaks or is broken by hand."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,37 @@ def test_a_prometheus_without_series_is_blindness() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
+# --- The gateway ------------------------------------------------------------------------------------------------------
+
+FLIP: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 10}}
+
+
+@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+def test_a_way_back_does_not_wait_for_a_gateway_that_never_answers(preset: str) -> None:
+    """In the middle of the flip green has nearly everybody, and the gateway says no more whether it knows."""
+    cluster = begin(V2, seconds=5, spec={"rollout": FLIP}, preset=preset)
+    blue, green = arms(cluster)
+    laws = Laws(cluster)
+    cluster.run(60, check=laws.check, until=lambda: cluster.weights().get(green) == 999)
+    assert cluster.weights() == {blue: 1, green: 999}
+    cluster.programmed_seconds = math.inf
+    cluster.run(20, check=laws.check)
+    assert cluster.weights() == {blue: 1, green: 999}, "what the gateway may not know yet stays"
+    cluster.asks("Abort")
+    cluster.run(3, check=laws.check)
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    trace = 1 if preset == "envoy-gateway" else 0
+    assert cluster.weights() == {blue: 1000 - trace, green: trace}
+    writes = len(cluster.writes)
+    cluster.run(60, check=laws.check)
+    assert len(cluster.writes) == writes, "the rest waits for the gateway"
+    cluster.programmed_seconds = 1.0
+    cluster._pending.clear()
+    cluster.run(60, check=laws.check)
+    assert cluster.weights() == {blue: 1000}
+    assert cluster.lost == 0
+
+
 # --- Nodes and pods ---------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +211,44 @@ def test_stable_on_a_lost_node_sends_nobody_to_an_unproven_version() -> None:
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 
 
+def until_baking(cluster: Cluster) -> None:
+    cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.reason == "Baking")
+    assert cluster.newest().status.reason == "Baking"
+
+
+def in_first_step(cluster: Cluster) -> None:
+    assert cluster.newest().status.permille == 50
+
+
+@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+def test_a_node_lost_with_all_pods_of_both_versions_is_no_fault_of_the_candidate(moment: Fault) -> None:
+    cluster = begin(V2, policy_changes={"bakeSeconds": 300})
+    moment(cluster)
+    stable, candidate = arms(cluster)
+    weights = cluster.weights()
+    unready(cluster, candidate, stable)
+    run(cluster, 150)
+    assert (cluster.newest().status.outcome, cluster.weights()) == (None, weights)
+    ready_again(cluster)
+    run(cluster, 1200)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
+
+
+@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+def test_a_candidate_that_stays_away_when_stable_is_back_is_taken_out(moment: Fault) -> None:
+    cluster = begin(V2, policy_changes={"bakeSeconds": 300})
+    moment(cluster)
+    stable, candidate = arms(cluster)
+    unready(cluster, candidate, stable)
+    run(cluster, 90)
+    cluster._pending.pop((stable, "1"))
+    run(cluster, 50)
+    assert cluster.newest().status.outcome is None
+    run(cluster, 20)
+    status = cluster.newest().status
+    assert (status.outcome, status.reason) == (Outcome.ROLLED_BACK, "CandidateDown")
+
+
 @pytest.mark.parametrize("away", [5, 60])
 def test_a_moment_without_stable_proves_no_bad_candidate(away: int) -> None:
     """Whatever the candidate does, it is better than nothing; that must not carry it to 100 %."""
@@ -219,19 +289,91 @@ def _end_pods(cluster: Cluster, revision: str) -> None:
     cluster._run_pods()
 
 
-@pytest.mark.parametrize("harm", [scale_to_zero, delete])
+def drifts(cluster: Cluster) -> list[str]:
+    """What was put back, as people are told."""
+    return [event.message.split(".")[0] for event in cluster.events if event.reason == "DriftCorrected"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [(scale_to_zero, "was changed by somebody else; put back"), (delete, "was deleted by somebody else; made again")],
+)
 @pytest.mark.parametrize("arm", ["stable", "candidate"])
-def test_a_deployment_scaled_or_deleted_by_hand_comes_back(harm: Callable[[Cluster, str], None], arm: str) -> None:
+def test_a_deployment_scaled_or_deleted_by_hand_comes_back(
+    harm: Callable[[Cluster, str], None], told: str, arm: str
+) -> None:
     cluster = begin(V2)
     stable, candidate = arms(cluster)
     revision = stable if arm == "stable" else candidate
+    assert drifts(cluster) == []
     harm(cluster, revision)
     cluster.reconcile(check=Laws(cluster).check)
     assert cluster.objects["Deployment", revision]["spec"]["replicas"] == 1
+    assert drifts(cluster) == [f"Deployment {revision} {told}"]
     run(cluster, 900)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     share = 0.95 if arm == "stable" else 0.05
     assert cluster.lost <= cluster.requests_per_second * share * (POD_SECONDS + 1)
+
+
+def test_a_candidate_that_loads_for_long_has_its_time_whatever_somebody_does_to_stable() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.behaviours[V2] = Behaviour(ready=False)
+    cluster.user_applies(scenarios.manifest(V2))
+    run(cluster, 10)
+    stable, _ = arms(cluster)
+    delete(cluster, stable)
+    run(cluster, 700)
+    assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (None, "CandidateNotReady")
+
+
+@pytest.mark.parametrize("arm", ["stable", "candidate"])
+def test_a_service_changed_or_deleted_by_hand_comes_back(arm: str) -> None:
+    cluster = begin(V2)
+    stable, candidate = arms(cluster)
+    revision = stable if arm == "stable" else candidate
+    whole = cluster.objects["Service", revision]["spec"]
+    cluster.objects["Service", revision]["spec"] = {**whole, "ports": []}
+    cluster.reconcile(check=Laws(cluster).check)
+    assert cluster.objects["Service", revision]["spec"] == whole
+    del cluster.objects["Service", revision]
+    cluster.reconcile(check=Laws(cluster).check)
+    assert cluster.objects["Service", revision]["spec"] == whole
+    assert drifts(cluster) == [
+        f"Service {revision} was changed by somebody else; put back",
+        f"Service {revision} was deleted by somebody else; made again",
+    ]
+
+
+def test_nothing_that_we_or_an_autoscaler_change_is_drift() -> None:
+    """Retries, ways back, replicas, an autoscaler that comes and works and goes: whatever is made, changed and removed."""
+    cluster = scenarios.serving_cluster()
+    first = cluster.newest().spec.target.revision
+    cluster.user_applies(scenarios.manifest(FAILING))
+    run(cluster, 300)
+    cluster.asks("Retry")
+    cluster.run(3)
+    run(cluster, 300)
+    scaled = {"replicas": 3, "autoscaling": {"minimumReplicas": 2, "maximumReplicas": 4}}
+    for spec in ({"replicas": 2}, scaled):
+        cluster.user_applies(scenarios.manifest(FAILING, **spec))
+        cluster.run(10, check=Laws(cluster).check)
+    cluster.user_applies(scenarios.manifest(V2, **scaled))
+    cluster.run(20)
+    stable, candidate = arms(cluster)
+    assert stable == first
+    for replicas in (4, 1, 2):
+        for revision in (stable, candidate):
+            cluster.objects["Deployment", revision]["spec"]["replicas"] = replicas
+        cluster.run(5)
+    run(cluster, 900)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    cluster.user_applies(scenarios.manifest(V2, replicas=2))
+    cluster.run(90)
+    cluster.asks("Rollback")
+    cluster.run(120)
+    assert max(cluster.weights(), key=cluster.weights().__getitem__) == first
+    assert drifts(cluster) == []
 
 
 def rival(cluster: Cluster) -> None:

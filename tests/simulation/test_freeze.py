@@ -1,5 +1,6 @@
 """Freeze windows around whole releases: what stands still in one, what does not, and what happens when it ends."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -87,6 +88,50 @@ def test_a_release_at_rest_in_a_window_writes_evidence_only() -> None:
     assert len(cluster.newest().status.timeline) == entries
     assert len(cluster.events) == events
     assert cluster.plan().writes == ()
+
+
+def pause(cluster: Cluster) -> None:
+    cluster.asks("Pause")
+    cluster.run(300, check=Laws(cluster).check)
+    assert cluster.newest().status.reason == "Paused"
+    cluster.asks("Resume")
+
+
+def freeze(cluster: Cluster) -> None:
+    open_window(cluster, seconds=300)
+    cluster.run(299, check=Laws(cluster).check)
+    assert cluster.newest().status.reason == "Frozen"
+
+
+def frozen_in_a_pause_without_metrics(cluster: Cluster) -> None:
+    """Everything at once, and each for a while by itself."""
+    cluster.asks("Pause")
+    cluster.run(60, check=Laws(cluster).check)
+    open_window(cluster, seconds=180)
+    cluster.run(60, check=Laws(cluster).check)
+    cluster.asks("Resume")
+    cluster.run(30, check=Laws(cluster).check)
+    cluster.prometheus_up = False
+    cluster.run(120, check=Laws(cluster).check)
+    assert cluster.newest().status.reason == "MetricsUnavailable"
+    cluster.prometheus_up = True
+    cluster.run(15, check=Laws(cluster).check)
+
+
+@pytest.mark.parametrize("hold", [pause, freeze, frozen_in_a_pause_without_metrics])
+@pytest.mark.parametrize(("on_deadline", "outcome"), [("Promote", Outcome.PROMOTED), ("RollBack", Outcome.ROLLED_BACK)])
+def test_the_deadline_waits_for_who_holds_the_release(
+    hold: Callable[[Cluster], None], on_deadline: str, outcome: Outcome
+) -> None:
+    """120 s without a decision, the time in which none could be made left out."""
+    cluster = scenarios.serving_cluster(requests_per_second=1)
+    cluster.user_applies(scenarios.manifest(V2, rollout={"progressDeadlineSeconds": 120, "onDeadline": on_deadline}))
+    cluster.run(60, check=Laws(cluster).check)
+    hold(cluster)
+    cluster.run(30, check=Laws(cluster).check)
+    assert (cluster.newest().status.outcome, cluster.newest().status.step) == (None, 1)
+    cluster.run(80, check=Laws(cluster).check)
+    assert cluster.newest().status.outcome is outcome
 
 
 def test_evidence_rolls_back_in_a_window() -> None:

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import scenarios, test_abtest, test_strategies
 from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled
 from tests.simulation.laws import Laws
-from tests.simulation.scenarios import DEAD, FAILING, V1, V2
+from tests.simulation.scenarios import FAILING, V1, V2
 
 AWAY_SECONDS: Final = 15
 """Until another replica has the lease."""
@@ -24,7 +24,7 @@ RELEASES: Final[dict[str, tuple[str, dict[str, Any], Outcome]]] = {
     "shadow-first-bad": (FAILING, {**CANARY, "shadow": {"minimumRequests": 100}}, Outcome.ROLLED_BACK),
     "shadow": (V2, test_strategies.SHADOW, Outcome.PROMOTED),
     "recreate": (V2, test_strategies.RECREATE, Outcome.PROMOTED),
-    "recreate-bad": (DEAD, test_strategies.RECREATE, Outcome.ROLLED_BACK),
+    "recreate-bad": (FAILING, test_strategies.RECREATE, Outcome.ROLLED_BACK),
     "abtest": (V1, test_abtest.rollout(("b", V2, 30)), Outcome.INCONCLUSIVE),
     "abtest-promoted": (V1, BETTER, Outcome.PROMOTED),
     "abtest-bad": (V1, test_abtest.rollout(("b", FAILING, 30)), Outcome.ROLLED_BACK),

@@ -180,16 +180,31 @@ def test_recreate_frees_the_room_first_and_says_so() -> None:
     only_one_left(cluster)
 
 
-def test_recreate_starts_the_old_version_again_when_the_new_one_fails() -> None:
-    cluster = serving(RECREATE)
+@pytest.mark.parametrize("uri", [DEAD, FAILING])
+@pytest.mark.parametrize("downtime", [3, 40])
+def test_recreate_starts_the_old_version_again_when_the_new_one_fails(uri: str, downtime: float) -> None:
+    """Also one that fails a tenth of the requests, which is less than failed in the downtime."""
+    cluster = serving(RECREATE, ready_seconds=downtime)
     old = cluster.newest().spec.target.revision
-    begin(cluster, DEAD, RECREATE)
+    begin(cluster, uri, RECREATE)
     until_end(cluster)
     cluster.run(120, check=Laws(cluster).check)
     assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
     assert cluster.weights() == {old: 1000}
     assert cluster.condition("Ready")["status"] == "True"
     only_one_left(cluster)
+
+
+def test_the_downtimes_of_a_failed_attempt_forgive_the_next_one_nothing() -> None:
+    cluster = serving(RECREATE, ready_seconds=40)
+    begin(cluster, DEAD, RECREATE)
+    until_end(cluster)
+    cluster.run(120)
+    begin(cluster, FAILING, RECREATE)
+    cluster.run(5)
+    until_end(cluster)
+    assert [str(rollout.status.outcome) for rollout in cluster.rollouts()] == ["Promoted", "RolledBack", "RolledBack"]
+    assert "stable 0 of " in cluster.newest().status.message
 
 
 def test_canary_pauses_at_its_step_and_lasts_its_minimum() -> None:

@@ -67,6 +67,7 @@ WATCHED: Final = (
     Resource("v1", "Service", "services", selector=LABEL_OWNER),
     Resource("v1", "Pod", "pods", selector=LABEL_OWNER),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
+    Resource("batch/v1", "Job", "jobs", selector=LABEL_OWNER),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
     Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),

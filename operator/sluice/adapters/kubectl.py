@@ -17,7 +17,7 @@ from sluice.adapters.kube import Resource
 from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import naming
+from sluice.core import naming, observe
 from sluice.core.desired import workload
 from sluice.core.snapshot import Object, Revision
 
@@ -28,6 +28,8 @@ SELECTOR: Final = "app.kubernetes.io/name=sluice"
 """Finds the operator's own objects, whatever the Helm release and its namespace are called."""
 CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
 CONFIG_KEY: Final = "config.yaml"
+PODS: Final = ("create pods", "delete pods", "get pods/log")
+"""What no role of Sluice gives: who asks for it says what to do."""
 
 
 class NotFound(errors.Missing):
@@ -44,18 +46,28 @@ class Kubectl:
         """The namespace of the kubeconfig context."""
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        return ModelDeployment.model_validate(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
+        raw = await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name)
+        found = observe.parsed_deployment(raw)
+        if isinstance(found, observe.InvalidSpec):
+            raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
+        return found
 
     async def fetch_deployment_names(self, namespace: str) -> list[str]:
         found = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
         return [str(item["metadata"]["name"]) for item in found]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
-        """The ModelRollouts of a ModelDeployment, in no particular order."""
-        found = await self.fetch_all(
-            kube.BY_KIND[ModelRollout.kind], namespace=namespace, selector=owned_by(deployment)
-        )
-        return [ModelRollout.model_validate(item) for item in found]
+        """The ModelRollouts of a ModelDeployment, newest first.
+
+        One that another version wrote may be left out, except the newest: the one before would be taken for it.
+        """
+        kind = kube.BY_KIND[ModelRollout.kind]
+        found = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
+        newest_first = sorted(found, key=lambda raw: int(raw["spec"].get("sequence", 0)), reverse=True)
+        rollouts = [observe.parsed_rollout(raw) for raw in newest_first]
+        if rollouts and isinstance(newest := rollouts[0], observe.InvalidSpec):
+            raise _unreadable(newest.path, newest)
+        return [rollout for rollout in rollouts if isinstance(rollout, ModelRollout)]
 
     async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
         """The revisions of a ModelDeployment that are kept, newest first."""
@@ -76,6 +88,32 @@ class Kubectl:
         )
         names = {"apiVersion": kind.api_version, "kind": kind.kind}
         return tuple({**names, **item} for item in answer.get("items") or ())
+
+    async def create(self, kind: Resource, manifest: Object) -> Object:
+        """A new object as it is stored; `Conflict` where there is one of this name."""
+        metadata = manifest["metadata"]
+        return await self._request(
+            "POST",
+            kind.path(metadata["namespace"]),
+            query={"fieldManager": FIELD_MANAGER},
+            body=manifest,
+            what=f"create {kind.full_name} {metadata['namespace']}/{metadata['name']}",
+        )
+
+    async def delete(self, kind: Resource, namespace: str, name: str) -> None:
+        """Begins to delete an object; none of this name is no error."""
+        with contextlib.suppress(errors.Missing):
+            await self._request(
+                "DELETE", kind.path(namespace, name), what=f"delete {kind.full_name} {namespace}/{name}"
+            )
+
+    async def fetch_log(self, namespace: str, pod: str, container: str) -> str:
+        """All that a container has written so far; empty while it has not started."""
+        path = kube.BY_KIND["Pod"].path(namespace, pod, "log")
+        try:
+            return await self._fetch_text(path, {"container": container}, what=f"get pods/log {namespace}/{pod}")
+        except errors.Refused:  # 400: waiting to start
+            return ""
 
     async def patch_intent(self, rollout: ModelRollout, intent: Object) -> None:
         """Writes `spec.intent`; `Conflict` when the rollout has changed since it was read."""
@@ -155,20 +193,31 @@ class Kubectl:
         body: Object | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        encoded = urlencode({key: value for key, value in (query or {}).items() if value})
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        status, content = await self._answer(method, _with_query(path, query or {}), headers, body)
+        parsed = kube.parsed_body(content)
+        if status >= 400:
+            raise _translated(what, status, parsed)
+        return parsed
+
+    async def _fetch_text(self, path: str, query: Mapping[str, str], *, what: str) -> str:
+        status, content = await self._answer("GET", _with_query(path, query), {"Accept": "*/*"}, None)
+        if status >= 400:
+            raise _translated(what, status, kube.parsed_body(content))
+        return content.decode(errors="replace")
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], body: Object | None) -> tuple[int, bytes]:
         try:
-            status, content = await self._answer(method, f"{path}?{encoded}" if encoded else path, headers, body)
+            return await self._exchange(method, path, headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise errors.Unavailable(
                 f"no answer from the API server {self._server} ({str(error) or type(error).__name__}); check that the "
                 "cluster runs, and the context: kubectl config current-context"
             ) from error
-        if status >= 400:
-            raise _translated(what, status, content)
-        return content
 
-    async def _answer(self, method: str, path: str, headers: dict[str, str], body: Object | None) -> tuple[int, Object]:
+    async def _exchange(
+        self, method: str, path: str, headers: dict[str, str], body: Object | None
+    ) -> tuple[int, bytes]:
         # Only this call adds the credentials, and renews them where they have become old.
         _, url, given, data, _ = await self._api.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -176,7 +225,7 @@ class Kubectl:
         answer = await self._api.call_api(
             method, url, header_params=given, body=data, _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
         )
-        return answer.status, kube.parsed_body(await answer.read())
+        return answer.status, await answer.read()
 
 
 def owned_by(deployment: str) -> str:
@@ -189,6 +238,15 @@ def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
     for each in controller_revisions:
         with contextlib.suppress(ValueError):
             yield workload.read_controller_revision(each)
+
+
+def _with_query(path: str, query: Mapping[str, str]) -> str:
+    encoded = urlencode({key: value for key, value in query.items() if value})
+    return f"{path}?{encoded}" if encoded else path
+
+
+def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.Unreadable:
+    return errors.Unreadable(f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?")
 
 
 def _groups(subject: str) -> list[str]:
@@ -237,6 +295,8 @@ def _translated(what: str, status: int, body: Object) -> errors.ApiError:
             return errors.Denied(
                 f"cannot {what}: the API server does not accept the credentials of this context; log in again"
             )
+        case 403 if what.startswith(PODS):  # a quota or an admission policy answers 403 as well
+            return errors.Denied(f"cannot {what}: {said}")
         case 403:
             return errors.Denied(
                 f"no permission to {what}: {said}; ask for the ClusterRole sluice-view "

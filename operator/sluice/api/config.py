@@ -48,6 +48,20 @@ class StorageInitializer(ApiModel):
     """Models that were fetched on a node before, for its next pods; none: every pod fetches its model."""
 
 
+class Optimizer(ApiModel):
+    """The Job that makes a variant of a model."""
+
+    image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/optimizer:0.1.0"
+    """Image with ONNX Runtime's quantizer."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls the image."""
+    resources: Resources = Resources(
+        requests={"cpu": "100m", "memory": "256Mi"},
+        limits={"cpu": "2", "memory": "4Gi"},
+    )
+    """Compute resources of the Job's container."""
+
+
 class AcceleratorProfile(ApiModel):
     """A kind of accelerator under a name that users can ask for."""
 
@@ -89,6 +103,8 @@ class OperatorConfig(ApiModel):
     """Base address of the Prometheus that scrapes the gateway."""
     storage_initializer: StorageInitializer = StorageInitializer()
     """The downloader of models."""
+    optimizer: Optimizer = Optimizer()
+    """The maker of variants."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10

@@ -15,6 +15,7 @@ from sluice.cli import (
     history,
     plan,
     predict,
+    profile,
     record,
     replay,
     status,
@@ -75,6 +76,12 @@ register(
     "plan",
     plan.show,
     "Before anything is applied: what would be released, in which steps, how many requests, time and devices it needs.",
+)
+register(
+    app,
+    "profile",
+    profile.show,
+    "Load on a pod of its own: what holds the model back, what would help and by how much. No serving pod is asked.",
 )
 register(app, "replay", replay.show, "Run the judge over recorded counters: the verdict after every scrape.")
 register(

@@ -55,12 +55,7 @@ class Session:
             deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
         except kubectl.NotFound:
             raise Failure(await self._not_found()) from None
-        except ValidationError as error:
-            raise Failure(_unreadable(f"ModelDeployment {self.namespace}/{self.name}", error)) from error
-        try:
-            rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
-        except ValidationError as error:
-            raise Failure(_unreadable(f"a ModelRollout of {self.namespace}/{self.name}", error)) from error
+        rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
         return Release(deployment, release.newest_first(rollouts))
 
     async def fetch_known_revisions(self, release: Release) -> tuple[KnownRevision, ...]:
@@ -142,9 +137,3 @@ async def fetch_config(cluster: kubectl.Kubectl) -> OperatorConfig:
         return OperatorConfig.model_validate(await cluster.fetch_operator_config() or {})
     except ValidationError:
         return OperatorConfig()
-
-
-def _unreadable(what: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return f"{what} cannot be read: {path}: {first['msg']}; is this kubectl-sluice as new as the CRDs in the cluster?"

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 import yaml
@@ -69,14 +69,14 @@ def print_json(value: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Says on a terminal what is being waited for, as long as it lasts."""
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Says on a terminal what is being waited for, as long as it lasts; yields how to say something newer."""
     console = stderr()
     if not console.is_terminal:
-        yield
+        yield lambda _newer: None
         return
-    with console.status(Text(f"{what} …", "dim")):
-        yield
+    with console.status(Text(f"{what} …", "dim")) as status:
+        yield lambda newer: status.update(Text(f"{newer} …", "dim"))
 
 
 def run(command: Coroutine[Any, Any, int]) -> int:

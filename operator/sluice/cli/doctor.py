@@ -71,7 +71,7 @@ async def show(
         with console.progress("looking at the cluster"):
             found = await examine(patient)
             if session is not None and deployment is not None:
-                found += (await _reached(session, deployment, gateway), *_conditions(deployment))
+                found += (await _reached(session, deployment, gateway), *of_conditions(deployment))
     console.show(output, to_wire(found), text(found))
     return exits.FAILED if any(check.state is State.FAILED for check in found) else exits.OK
 
@@ -216,9 +216,13 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     return Check(name, State.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
 
 
-def _conditions(deployment: ModelDeployment) -> list[Check]:
+def of_conditions(deployment: ModelDeployment) -> list[Check]:
     """Each condition that is not as wanted is a finding of its own."""
-    unwanted = conditions.unwanted(deployment.status.conditions, name=deployment.metadata.name, releasing=False)
+    unwanted = conditions.unwanted(
+        deployment.status.conditions,
+        name=deployment.metadata.name,
+        releasing=deployment.status.rollout is not None,
+    )
     return [
         Check(
             f"condition {each.type}",

@@ -9,7 +9,7 @@ from rich.text import Text
 from sluice.cli import tables
 from sluice.views import words
 from sluice.views.conditions import ConditionView
-from sluice.views.release import ReleaseView, RevisionView, RolloutView
+from sluice.views.release import ReleaseView, RevisionView, RolloutView, VariantView
 from sluice.views.steps import StepState
 
 
@@ -18,6 +18,7 @@ def release(view: ReleaseView) -> RenderableType:
     parts: list[RenderableType] = [_title(view)]
     if view.revisions:
         parts += [Text(), _revisions(view.revisions)]
+    parts += [Text(), *(_variant(each) for each in view.variants)] if view.variants else []
     if view.rollout is not None:
         parts += [Text(), *_rollout(view.rollout)]
     if view.conditions:
@@ -40,6 +41,11 @@ def condition(view: ConditionView) -> RenderableType:
     if view.remedy:
         text.append(f"\n  → {view.remedy}", "dim")
     return text
+
+
+def _variant(view: VariantView) -> RenderableType:
+    style = {"Ready": "green", "Failed": "bold red"}.get(view.state, "yellow")
+    return fact("variant", Text.assemble((view.name, "bold"), " ", (view.state, style), f"  {view.words}"))
 
 
 def fact(label: str, value: Text) -> RenderableType:

@@ -19,7 +19,9 @@ from sluice.core.snapshot import Object, Snapshot, World
 
 OWNED: Final = (*(resource for resource in kube.WATCHED if resource.selector), kube.BY_KIND["ModelRollout"])
 """Kinds of which a ModelDeployment has its own objects."""
-DISPENSABLE: Final = frozenset({"Pod", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Gateway", "ModelDeployment"})
+DISPENSABLE: Final = frozenset(
+    {"Pod", "PodDisruptionBudget", "Job", "HorizontalPodAutoscaler", "Gateway", "ModelDeployment"}
+)
 """Kinds without which one can still tell what would happen: what we may not see of them counts as absent."""
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
 QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming
-from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, workload
+from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, weights
 from sluice.core.rollout.capacity import Capacity
@@ -23,6 +23,7 @@ from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
     "Service": "v1",
+    "Job": "batch/v1",
     "ControllerRevision": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
@@ -37,6 +38,7 @@ ANNOTATION_SETTLING: Final = "sluice.dev/settling"
 """The weights of that state, permille in the order of the backends."""
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
 """Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
+_REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights use kubectl sluice, or spec.rollout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +58,21 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     retired = tuple(_retired(situation))
     target = _route_target(situation, retired)
     route_writes = tuple(_route_writes(situation, target))
+    running_writes = tuple(_running_writes(situation, needs))
     writes = (
-        *_running_writes(situation, needs),
+        *running_writes,
         *_replaced_pod(situation),
         *_draining_writes(situation, retired, unchanged=not route_writes),
         *_budget_writes(situation),
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
+        *_variant_jobs(situation),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
         writes=writes,
-        events=tuple(_drift_events(situation, route_writes)),
+        events=tuple(_drift_events(situation, (*running_writes, *route_writes))),
         look_again_after=_look_again(situation, retired, target),
         shares=weights.added(target.weights) if target is not None else _observed_shares(situation),
     )
@@ -255,13 +259,26 @@ def _settle_seconds(situation: Situation) -> float:
 
 
 def _settle_left(situation: Situation) -> float:
-    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it."""
+    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
+
+    A way back waits for no acceptance: the gateway may have taken the state over and never say so.
+    """
     until, observed = _settle_until(situation), situation.snapshot.route
     if until is None or observed is None:
         return 0.0
     if not observed.programmed:
-        return _settle_seconds(situation)
+        return 0.0 if _overtaken(situation, observed) else _settle_seconds(situation)
     return max(0.0, until - situation.snapshot.now)
+
+
+def _overtaken(situation: Situation, observed: Route) -> bool:
+    """Whether a version has more in the intermediate state than it is to have now, and not only a trace."""
+    wanted, stable = paths.shares(situation), situation.stable
+    return any(
+        permille > wanted.get(name, 0) + weights.TRACE
+        for name, permille in weights.added(_settling(situation, observed)).items()
+        if stable is not None and name != stable.name
+    )
 
 
 def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unchanged: bool) -> Iterator[Write]:
@@ -305,6 +322,19 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
             name = naming.service_name(revision.name, suffix)
             if name not in needed:
                 yield from _delete(situation, "Service", name)
+
+
+def _variant_jobs(situation: Situation) -> Iterator[Write]:
+    """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
+    snapshot = situation.snapshot
+    jobs = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
+    wanted = {job["metadata"]["name"] for job in jobs}
+    for job in jobs:
+        if ("Job", job["metadata"]["name"]) not in snapshot.objects:
+            yield Apply(differ.stamped(job))
+    for kind, name in snapshot.objects:
+        if kind == "Job" and name not in wanted:
+            yield from _delete(situation, kind, name)
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:
@@ -362,26 +392,40 @@ def _apply_if_needed(situation: Situation, manifest: Mapping[str, Any]) -> Itera
         yield Apply(stamped)
 
 
-def _drift_events(situation: Situation, route_writes: tuple[Write, ...]) -> Iterator[Event]:
-    """Says so when somebody else changed a route of ours, and it is put back."""
-    for write in route_writes:
+def _drift_events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
+    """Says so when somebody else changed or deleted an object of ours, and it is put back."""
+    for write in writes:
         if not isinstance(write, Apply):
             continue
         kind, name = write.manifest["kind"], write.manifest["metadata"]["name"]
         observed = situation.snapshot.objects.get((kind, name))
-        if observed is not None and _changed_by_others(write.manifest, observed):
-            yield Event(
-                "DriftCorrected",
-                f"{kind} {name} was changed by somebody else; put back. "
-                "To change weights use kubectl sluice, or spec.rollout",
-                warning=True,
-            )
+        remedy = _REMEDIES.get(kind, "To change it change the ModelDeployment")
+        if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
+            message = f"{kind} {name} was deleted by somebody else; made again. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
+        elif observed is not None and _changed_by_others(situation, write.manifest, observed):
+            message = f"{kind} {name} was changed by somebody else; put back. {remedy}"
+            yield Event("DriftCorrected", message, warning=True)
 
 
-def _changed_by_others(manifest: Mapping[str, Any], observed: Object) -> bool:
+def _was_there(situation: Situation) -> frozenset[str]:
+    """Revisions that have once had ready pods since they serve, or are being released."""
+    stable, active = situation.stable, situation.active
+    known = [] if active is None else [(arm.revision, arm.ready_time) for arm in active.status.arms]
+    if active is not None and situation.candidate is not None:
+        known.append((situation.candidate.name, active.status.ready_time))
+    served = [] if stable is None else [stable.name]
+    return frozenset([*served, *(name for name, ready_time in known if ready_time is not None)])
+
+
+def _changed_by_others(situation: Situation, manifest: Mapping[str, Any], observed: Object) -> bool:
     """We applied this very manifest, and yet the object says something else."""
+    if situation.snapshot.deployment.spec.autoscaling is not None and manifest["kind"] == "Deployment":
+        # The number of an autoscaled one is not in the hash: where it differs, it may be we who want another.
+        manifest = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     applied = observed["metadata"].get("annotations", {}).get(differ.ANNOTATION_APPLIED)
-    return bool(applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED])
+    same = applied == manifest["metadata"]["annotations"][differ.ANNOTATION_APPLIED]
+    return bool(same and differ.needs_apply(manifest, observed))
 
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:

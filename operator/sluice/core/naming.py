@@ -35,6 +35,19 @@ def owned_labels(name: str, revision: str | None = None) -> dict[str, str]:
     return labels
 
 
+def aside_labels(name: str, what: str) -> dict[str, str]:
+    """Labels of a model's pods that serve nobody: they are watched with its children, and no selector of these fits them.
+
+    No name of a ModelDeployment has a dot in it.
+    """
+    return {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: f"{name}.{what}"}
+
+
+def owner_name(label: str) -> str:
+    """The ModelDeployment's name in a label's value, whether the object serves or stands aside."""
+    return label.partition(".")[0]
+
+
 def revision_name(name: str, hash_: str) -> str:
     """Name of a revision and of its Deployment and Service."""
     return f"{name}-{hash_}"

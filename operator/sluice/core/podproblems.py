@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from sluice.core import timestamps
 from sluice.core.desired.downloader import STORAGE_INITIALIZER
+from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Object, Problem
 
 MODEL_LOAD_SECONDS: Final = 60
@@ -41,6 +42,9 @@ SCHEDULING_REMEDIES: Final = (
     ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
 )
 
+WARM_UP_REASONS: Final = ("WarmUpFailed", "WarmUpTooSlow")
+
+_WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
@@ -72,7 +76,7 @@ def creation_problem(deployment: Object) -> Problem | None:
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
-    text = _quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
+    text = quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
     remedy = next((advice for word, advice in CREATION_REMEDIES if word in text), "see what it says")
     return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
 
@@ -97,7 +101,7 @@ def pod_rejected(pod: Object, _now: float) -> Problem | None:
         return None
     return Problem(
         _camel(status.get("reason")) or "PodFailed",
-        f"pod {_name(pod)}: {_quoted(status.get('message') or 'failed')}; check the node's free resources",
+        f"pod {_name(pod)}: {quoted(status.get('message') or 'failed')}; check the node's free resources",
     )
 
 
@@ -105,7 +109,7 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
-    text = _quoted(scheduled.get("message"))
+    text = quoted(scheduled.get("message"))
     remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
     return Problem("Unschedulable", f"no node for pod {_name(pod)}: {text}; {remedy}")
 
@@ -153,7 +157,7 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
         if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
             return Problem(
                 "CredentialsNotFound",
-                f"{_quoted(message)}; create the Secret with {_required_keys(pod)}, "
+                f"{quoted(message)}; create the Secret with {_required_keys(pod)}, "
                 "or correct spec.model.credentialsSecretRef",
             )
     return None
@@ -200,7 +204,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
         known = list(_DOWNLOAD.finditer(text))
         if known:
             reason, text = known[-1].groups()
-            return Problem(reason, _with_remedy(_quoted(text), DOWNLOAD_REMEDIES[reason]))
+            return Problem(reason, _with_remedy(quoted(text), DOWNLOAD_REMEDIES[reason]))
         return Problem(
             "ModelDownloadFailed",
             f"the model could not be downloaded (exit code {end.get('exitCode')}){_because(text)}; "
@@ -215,7 +219,17 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
-            return Problem(reason, f"{_quoted(text)}; {LOADING_REMEDIES[reason]}")
+            return Problem(reason, f"{quoted(text)}; {LOADING_REMEDIES[reason]}")
+    return None
+
+
+def not_warm(pod: Object, _now: float) -> Problem | None:
+    """The first requests were refused, or are still too slow."""
+    for status in _statuses(pod, "containerStatuses"):
+        said = _WARM_UP.search(_last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
+        if said:
+            reason, text = said.groups()
+            return Problem(reason, quoted(text))
     return None
 
 
@@ -255,9 +269,24 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
     out_of_memory,
     download_failed,
     model_not_loadable,
+    not_warm,
     crash_looping,
     model_not_ready,
 )
+
+
+JOB_CHECKS: Final[tuple[Check, ...]] = (
+    pod_rejected,
+    unschedulable,
+    image_not_pulled,
+    container_not_created,
+    out_of_memory,
+)
+
+
+def job_problem(pod: Object, now: float) -> Problem | None:
+    """What keeps the pod of a Job from its work."""
+    return next((found for check in JOB_CHECKS if (found := check(pod, now)) is not None), None)
 
 
 def _statuses(pod: Object, field: str) -> Iterator[Object]:
@@ -292,7 +321,7 @@ def _name(pod: Object) -> str:
     return str(pod.get("metadata", {}).get("name", ""))
 
 
-def _quoted(text: Any) -> str:
+def quoted(text: Any) -> str:
     """One line of bounded length; the end of a log says more than its beginning."""
     line = " ".join(str(text or "").split()).rstrip(".; ")
     return line if len(line) <= DETAIL_LIMIT else f"…{line[-DETAIL_LIMIT:]}"
@@ -304,7 +333,7 @@ def _with_remedy(text: str, remedy: str) -> str:
 
 
 def _because(text: Any) -> str:
-    detail = _quoted(text)
+    detail = quoted(text)
     return f": {detail}" if detail else ""
 
 

@@ -8,9 +8,10 @@ from sluice.api.v1alpha1.modeldeployment import (
     ModelDeploymentStatus,
     RevisionStatus,
     RolloutSummary,
+    VariantState,
 )
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import conditions, timestamps
+from sluice.core import conditions, timestamps, variants
 from sluice.core.analysis.model import Judgement
 from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.desired import route, workload
@@ -28,6 +29,7 @@ STALLING = frozenset(
         "RuntimeNotFound",
         "RuntimeInvalid",
         "AcceleratorProfileNotFound",
+        "WarmUpNotPossible",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",
@@ -72,6 +74,7 @@ def status(
         stable=_revision_status(situation.stable, shares) if situation.stable else None,
         candidate=_revision_status(situation.candidate, shares) if situation.candidate else None,
         arms=[_revision_status(arm, shares) for arm in situation.candidates] if situation.candidate is None else [],
+        variants=variants.statuses(snapshot),
         rollout=_summary(situation.active),
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
@@ -100,12 +103,24 @@ def facts(
 
 
 def events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
-    """One event for every reason that a condition has turned bad for, with the remedy."""
+    """One event for every reason that a condition has turned bad for, with the remedy; and for variants that are made."""
+    yield from _variant_events(before, after)
     known = {condition.reason for condition in before.conditions if _is_bad(condition)}
     for condition in after.conditions:
         if _is_bad(condition) and condition.reason not in QUIET_REASONS | known:
             known.add(condition.reason)
             yield Event(condition.reason, f"{condition.type}: {condition.message}", warning=True)
+
+
+def _variant_events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
+    states = {(variant.name, variant.uri): variant.state for variant in before.variants}
+    for variant in after.variants:
+        if states.get((variant.name, variant.uri), VariantState.PENDING) is variant.state:
+            continue
+        if variant.state is VariantState.READY:
+            yield Event("VariantReady", f"{variant.name}: {variants.words(variant)}")
+        elif variant.state is VariantState.FAILED and not any(c.reason == "VariantFailed" for c in after.conditions):
+            yield Event("VariantFailed", f"{variant.name}: {variant.message}", warning=True)
 
 
 def _is_bad(condition: Condition) -> bool:
@@ -125,6 +140,8 @@ QUIET_REASONS = frozenset(
         "PodsNotReady",
         "CandidateNotReady",
         "WaitingForGateway",
+        "WaitingForService",
+        "VariantPending",
         "RolledBackByPerson",
         "WinnerPromoted",
         "Frozen",

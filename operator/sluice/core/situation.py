@@ -10,7 +10,8 @@ from sluice.api.v1alpha1.modeldeployment import Arm, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.desired import placeholders, podtemplate, workload
+from sluice.core import variants
+from sluice.core.desired import placeholders, podtemplate, warmup, workload
 from sluice.core.snapshot import Revision, Snapshot
 
 DEFAULT_POLICY: Final = "default"
@@ -115,7 +116,7 @@ def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
 
 def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
     """The ModelDeployment as it would be if the arm were its model."""
-    changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version}
+    changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version, "variant": None}
     model = deployment.spec.model.model_copy(update=changed)
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
@@ -166,16 +167,21 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
 
 def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> Revision | Blocked:
     """The revision of a ModelDeployment as it is, or as it would be for an arm."""
+    made = variants.state_of(snapshot, deployment)
+    deployment = variants.chosen(deployment)
     wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
-    scheme = sources.scheme(deployment.spec.model.uri)
-    if scheme not in sources.SUPPORTED_SCHEMES:
+    uri = deployment.spec.model.uri
+    scheme = sources.scheme(uri) if uri is not None else None
+    if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
         return Blocked(
             "UnsupportedScheme",
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
         )
+    if made is not None and made.state in variants.NOT_THERE:
+        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
     runtime = find_runtime(snapshot)
     if isinstance(runtime, Blocked):
         return runtime
@@ -185,6 +191,8 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
         return Blocked("RuntimeInvalid", str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked("AcceleratorProfileNotFound", str(error))
+    except warmup.WarmupNotPossible as error:
+        return Blocked("WarmUpNotPossible", str(error))
 
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:

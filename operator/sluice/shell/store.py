@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import GatewayPreset
 from sluice.core.desired import route
-from sluice.core.naming import LABEL_OWNER
+from sluice.core.naming import LABEL_OWNER, owner_name
 from sluice.core.snapshot import Object, World
 from sluice.shell import trim
 
@@ -217,7 +217,7 @@ def owner_of(raw: Object) -> Key | None:
     """The ModelDeployment that the object is labelled with."""
     metadata = raw["metadata"]
     owner = (metadata.get("labels") or {}).get(LABEL_OWNER)
-    return None if owner is None else Key(metadata.get("namespace") or "", owner)
+    return None if owner is None else Key(metadata.get("namespace") or "", owner_name(owner))
 
 
 def _is_newer(raw: Object, known: Object) -> bool:

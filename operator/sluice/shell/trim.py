@@ -88,6 +88,11 @@ def _gateway(gateway: Object) -> dict[str, Any]:
     return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": listeners}}
 
 
+def _job(job: Object) -> dict[str, Any]:
+    """Whether it has ended; its pod tells the rest."""
+    return {"spec": {}, "status": {"conditions": _conditions(job.get("status") or {})}}
+
+
 def _without_status(_: Object) -> dict[str, Any]:
     return {"status": {}}
 
@@ -97,6 +102,7 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
+    "Job": _job,
     "HorizontalPodAutoscaler": _without_status,
     "PodDisruptionBudget": _without_status,
     "Service": _without_status,

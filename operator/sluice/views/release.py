@@ -7,6 +7,7 @@ from typing import Final
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
+from sluice.core import variants
 from sluice.core.rollout import steps
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
@@ -75,6 +76,15 @@ class RolloutView:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantView:
+    """A variant of the model, and what it is worth, or why it is not there."""
+
+    name: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseView:
     """Everything that `status` shows."""
 
@@ -88,6 +98,7 @@ class ReleaseView:
     """Whether the operator has seen the latest change of the spec."""
     headline: str
     revisions: tuple[RevisionView, ...]
+    variants: tuple[VariantView, ...]
     rollout: RolloutView | None
     conditions: tuple[ConditionView, ...]
     """Those that are not as wanted."""
@@ -119,6 +130,7 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
         if seen
         else "the operator has not seen the latest change of the spec yet",
         revisions=_revisions(deployment, ordered),
+        variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
         rollout=rollout,
         conditions=unwanted(status.conditions, name=name, releasing=running),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],

@@ -65,7 +65,7 @@ def served_before(rollouts: Iterable[ModelRollout], deployment: ModelDeployment)
 
 def divergence(deployment: ModelDeployment, serving: KnownRevision) -> Divergence | None:
     """How the manifest differs from what serves; None where it names the same model."""
-    asked = deployment.spec.model.uri
+    asked = deployment.spec.model_uri
     if asked == serving.uri:
         return None
     return Divergence(

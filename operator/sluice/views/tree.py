@@ -44,7 +44,7 @@ def tree(situation: Situation) -> Node:
     return Node(
         "ModelDeployment",
         f"{snapshot.namespace}/{snapshot.name}",
-        snapshot.deployment.spec.model.uri,
+        snapshot.deployment.spec.model_uri,
         healthy=True,
         children=(*revisions, *_objects(shared, snapshot), *rollouts),
     )

@@ -33,11 +33,11 @@ class Order:
     layout: layout.Layout
     model_name: str
     destination: Path
-    mount: Path | None
+    mount: Path | None = None
     """Where a model is mounted that need not be fetched."""
-    plain_http: bool
+    plain_http: bool = False
     """Whether the registry of oci:// speaks HTTP."""
-    cache: Cache | None
+    cache: Cache | None = None
     """Models that were fetched on this node before."""
 
 

@@ -3,6 +3,8 @@
     Plain             <destination>/<files as they are in the store>
     TritonRepository  <destination>/<model>/config.pbtxt, 1/model.onnx      (Triton's onnxruntime backend)
     TritonPythonOnnx  <destination>/<model>/config.pbtxt, 1/model.onnx, 1/model.py   (Triton's Python backend)
+    MLServerModel     <destination>/model.<suffix>, or an MLflow model's folder as it is
+    BentoStore        <destination>/bento.yaml and what belongs to it
 
 A ready Triton repository, or one model's folder of it, is taken as it is in both Triton layouts.
 """
@@ -27,6 +29,8 @@ class Layout(enum.Enum):
     PLAIN = "Plain"
     TRITON_REPOSITORY = "TritonRepository"
     TRITON_PYTHON_ONNX = "TritonPythonOnnx"
+    MLSERVER_MODEL = "MLServerModel"
+    BENTO_STORE = "BentoStore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,18 @@ def arranged(files: Sequence[str], layout: Layout, model_name: str) -> Arrangeme
     """
     if not SERVABLE_NAME.fullmatch(model_name):
         raise _unsupported(f"model name {model_name!r} cannot be a folder name; use letters, digits, '-', '_' and '.'")
-    if layout is Layout.PLAIN:
-        return Arrangement(tuple((file, file) for file in files))
+    match layout:
+        case Layout.PLAIN:
+            return Arrangement(tuple((file, file) for file in files))
+        case Layout.MLSERVER_MODEL:
+            return _mlserver_model(files)
+        case Layout.BENTO_STORE:
+            return _bento(files)
+        case _:
+            return _triton_model(files, layout, model_name)
+
+
+def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
     return _ready_repository(files, model_name) or _one_onnx(files, layout, model_name)
 
 
@@ -101,6 +115,54 @@ def _only_onnx_file(files: Sequence[str]) -> str:
 def _configuration(model_name: str, backend: str) -> str:
     """Inputs and outputs are completed from the graph. No batching: one bad input would fail its whole batch."""
     return f'name: "{model_name}"\nbackend: "{backend}"\nmax_batch_size: 0\ninstance_group [{{ count: 1, kind: KIND_AUTO }}]\n'
+
+
+MLFLOW_FILE: Final = "MLmodel"
+MLSERVER_SUFFIXES: Final = {
+    # suffix of the user's file: the one that MLServer looks for
+    ".joblib": ".joblib",
+    ".pickle": ".pickle",
+    ".pkl": ".pkl",
+    ".bst": ".bst",
+    ".json": ".json",
+    ".ubj": ".ubj",
+    ".txt": ".bst",  # LightGBM's own text, which MLServer wants under this name
+}
+
+
+def _mlserver_model(files: Sequence[str]) -> Arrangement:
+    """MLServer finds a model by its name: `model`, with a suffix that its library knows."""
+    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == MLFLOW_FILE]
+    if folders:
+        return _folder_as_it_is(files, min(folders, key=lambda folder: len(folder.parts)))
+    models = sorted(file for file in files if PurePosixPath(file).suffix in MLSERVER_SUFFIXES)
+    if len(models) != 1:
+        suffixes = ", ".join(MLSERVER_SUFFIXES)
+        raise _unsupported(
+            f"{len(models)} model files among {_listed(files)}; spec.model.uri must lead to one file with a suffix of "
+            f"{suffixes}, or to an MLflow model (a folder with {MLFLOW_FILE})"
+        )
+    suffix = MLSERVER_SUFFIXES[PurePosixPath(models[0]).suffix]
+    return Arrangement(((models[0], f"model{suffix}"),))
+
+
+BENTO_FILE: Final = "bento.yaml"
+
+
+def _bento(files: Sequence[str]) -> Arrangement:
+    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == BENTO_FILE]
+    if len(folders) != 1:
+        raise _unsupported(
+            f"{len(folders)} Bentos (folders with {BENTO_FILE}) among {_listed(files)}; spec.model.uri must lead to one, "
+            "as `bentoml build` makes it"
+        )
+    return _folder_as_it_is(files, folders[0])
+
+
+def _folder_as_it_is(files: Sequence[str], folder: PurePosixPath, prefix: str = "") -> Arrangement:
+    """What lies in and below the folder, moved to `prefix` of the destination."""
+    inside = [file for file in files if PurePosixPath(file).is_relative_to(folder)]
+    return Arrangement(tuple((file, prefix + PurePosixPath(file).relative_to(folder).as_posix()) for file in inside))
 
 
 def _listed(files: Sequence[str], limit: int = 5) -> str:

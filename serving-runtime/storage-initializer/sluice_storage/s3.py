@@ -71,9 +71,14 @@ class S3:
         return [entry for page in pages for entry in page.get("Contents", ())]
 
     def _explained(self, error: Exception) -> DownloadError:
-        store = Store(
-            os.environ.get(ENDPOINT, ""),
-            keys="the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            endpoint_key=ENDPOINT,
-        )
-        return failures.explained(error, uri=self._uri, store=store)
+        return explained(error, self._uri)
+
+
+def explained(error: Exception, uri: str) -> DownloadError:
+    """What S3's client could not do, in our words."""
+    store = Store(
+        os.environ.get(ENDPOINT, ""),
+        keys="the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        endpoint_key=ENDPOINT,
+    )
+    return failures.explained(error, uri=uri, store=store)

@@ -22,9 +22,12 @@ MANIFESTS = sorted(
 )
 VARIANTS = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
+    "all model servers": [
+        *(part for name in ("bentoml", "kserve", "mlserver") for part in ("--set", f"runtimes.{name}.create=true")),
+    ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "bare": [
-        *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false"),
+        *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "monitoring.service=false"),
     ],
 }  # fmt: skip
@@ -68,6 +71,7 @@ def test_chart_is_valid(installed: Kube, variant: str) -> None:
 
 def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     options = ["--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false"]
+    options += ["--set", "runtimes.fastapi.create=false"]
     text = helm("template", "blue", "charts/sluice", "--namespace", NAMESPACE, *options)
     rendered = {each["metadata"]["name"] for each in documents(text)}
     assert rendered == {

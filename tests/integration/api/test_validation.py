@@ -15,6 +15,9 @@ SELECTOR = 'feedback_total{revision="{{revision}}"}'
 FAILED = 'feedback_total{revision="{{revision}}",correct="false"}'
 
 
+VARIANT = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
+
+
 def query(total: str = SELECTOR, failures: str = FAILED, **more: str) -> Object:
     return objective(failureRatio={"source": "Query", "total": total, "failures": failures, "maximum": "10%"} | more)
 
@@ -42,9 +45,17 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
     ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
     ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
-    ("sha256", deployment({"model": {"sha256": "AB" * 32}}), "spec.model.sha256", "should match"),
+    ("sha256", deployment({"model": {"sha256": "A" * 64}}), "spec.model.sha256", "should match"),
+    ("no image of a custom model", deployment({"model": {"format": "custom"}}), "spec.runtime.image", "Required value"),
+    ("a port of no image", deployment({"runtime": {"port": 5000}}), "spec.runtime.image", "Required value"),
+    ("a path of no image", deployment({"runtime": {"readinessPath": "/ready"}}), "spec.runtime.image", "Required value"),
+    ("a relative path", deployment({"runtime": {"image": "a", "readinessPath": "ready"}}), "spec.runtime.readinessPath", "should match"),
     ("no path", deployment({"model": {"uri": "s3://models"}}), "spec.model.uri", "does not name a bucket and a path"),
     ("no bucket", deployment({"model": {"uri": "s3:///digits/1"}}), "spec.model.uri", "does not name a bucket and a path"),
+    ("no such variant", deployment({"model": {"variant": "int4"}, "variants": [VARIANT]}), "spec.model.variant", "one of spec.variants"),
+    ("static without data", deployment({"variants": [{"name": "s", "optimize": {"quantization": "Int8Static"}}]}),
+     "spec.variants[0].optimize", "needs calibrationUri"),
+    ("a variant of another format", deployment({"model": {"format": "triton"}, "variants": [VARIANT]}), "spec.variants", "onnx"),
     ("not a uri", deployment({"model": {"uri": "models/digits"}}), "spec.model.uri", "should match"),
     ("placeholder", deployment({"model": {"uri": "s3://m/{{revision}}"}}), "spec.model.uri", "should match"),
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
@@ -118,6 +129,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ),
     ("gateway without events", objective(failureRatio={"maximum": "1%"}), f"{OBJECTIVES}.failureRatio", "needs events"),
     ("query with events", query(events="ServerErrors"), f"{OBJECTIVES}.failureRatio", "source Query needs total and failures"),
+    ("a selector without a name", query(total='{revision="{{revision}}"}'), f"{OBJECTIVES}.failureRatio.total", "of several"),
     ("a function", query(total=f"rate({SELECTOR}[5m])"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
     ("a sum", query(total=f"{SELECTOR} + {SELECTOR}"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
     ("no revision", query(total='x{job="a"}'), f"{OBJECTIVES}.failureRatio.total", "must contain {{revision}}"),
@@ -167,6 +179,10 @@ SOURCES = (
 
 ACCEPTED: list[tuple[str, Object]] = [
     ("smallest deployment", deployment()),
+    (
+        "image that carries its model",
+        deployment({"model": {"format": "custom", "uri": None}, "runtime": {"image": "a/b:1", "port": 80}}),
+    ),
     ("smallest policy", {**policy(), "spec": {}}),
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),
@@ -175,6 +191,8 @@ ACCEPTED: list[tuple[str, Object]] = [
     ("one step", policy({"steps": weights(100)})),
     ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
     ("query", query()),
+    ("a query of several counters", query(total='{__name__=~"good_total|bad_total",revision="{{revision}}"}')),
+    ("a variant", deployment({"model": {"variant": "int8"}, "variants": [VARIANT]})),
     ("query by namespace", query(total='x{revision="{{revision}}",namespace="{{namespace}}",model=~"{{name}}.*"}')),
     (
         "may roll back only",
@@ -207,7 +225,7 @@ def test_accepted(kube: Kube, given: Object) -> None:
 @pytest.mark.parametrize(
     ("given", "unknown"),
     [
-        pytest.param(deployment({"warmup": {}}), "spec.warmup", id="a field of the future"),
+        pytest.param(deployment({"validation": {}}), "spec.validation", id="a field of the future"),
         pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
     ],
 )

@@ -61,6 +61,40 @@ async def test_lists_name_apiversion_and_kind_of_each_object(served: Served) -> 
     assert server.asked == "GET /api/v1/nodes"
 
 
+def raw_rollout(sequence: int, **changes: Any) -> dict[str, Any]:
+    raw = make_rollout(sequence=sequence, attempt=sequence).to_wire()
+    return {**raw, "metadata": {**raw["metadata"], "name": f"r{sequence}"}, **changes}
+
+
+async def test_a_release_of_another_version_hides_no_other(served: Served) -> None:
+    """What cannot be read of a status is left out, and a release of which nothing can; nobody steers it any more."""
+    server, cluster = served
+    older = raw_rollout(1, spec={"modelDeployment": "digits", "sequence": 1})
+    odd = raw_rollout(2, status={"outcome": "Promoted", "reason": "Promoted", "steps": "three"})
+    server.answer = {"items": [raw_rollout(3), older, odd]}
+    found = await cluster.fetch_rollouts("default", "digits")
+    assert [rollout.metadata.name for rollout in found] == ["r3", "r2"]
+    assert (str(found[1].status.outcome), found[1].status.steps) == ("Promoted", [])
+
+
+async def test_a_newest_release_that_cannot_be_read_is_named(served: Served) -> None:
+    """The one before it must not be taken for it."""
+    server, cluster = served
+    server.answer = {"items": [raw_rollout(3, spec={"sequence": 3}), raw_rollout(2)]}
+    with pytest.raises(errors.Unreadable, match=r"ModelRollout r3: spec\.modelDeployment: .*kubectl-sluice"):
+        await cluster.fetch_rollouts("default", "digits")
+
+
+async def test_a_model_is_read_without_what_another_version_says_of_its_state(served: Served) -> None:
+    server, cluster = served
+    spec = {"model": {"format": "onnx", "uri": "s3://models/digits/2"}}
+    server.answer = {"metadata": {"name": "digits"}, "spec": spec, "status": {"stable": 7}}
+    assert (await cluster.fetch_deployment("default", "digits")).spec.model.uri == "s3://models/digits/2"
+    server.answer = {"metadata": {"name": "digits"}, "spec": {}}
+    with pytest.raises(errors.Unreadable, match=r"ModelDeployment digits: spec\.model: .*kubectl-sluice"):
+        await cluster.fetch_deployment("default", "digits")
+
+
 async def test_a_wish_is_bound_to_the_version_that_was_read(served: Served) -> None:
     server, cluster = served
     await cluster.patch_intent(make_rollout(), {"action": "Pause", "note": None})
@@ -167,3 +201,39 @@ async def test_nobody_answers() -> None:
     async with client.ApiClient(configuration) as api:
         with pytest.raises(errors.Unavailable, match=r"no answer from the API server http://127\.0\.0\.1:9"):
             await kubectl.Kubectl(api, "default").fetch_deployment_names("default")
+
+
+async def test_a_pod_is_made_and_removed_under_our_name(served: Served) -> None:
+    server, cluster = served
+    manifest = {"kind": "Pod", "metadata": {"name": "p", "namespace": "team"}}
+    await cluster.create(PODS, manifest)
+    assert (server.asked, server.query) == ("POST /api/v1/namespaces/team/pods", {"fieldManager": "kubectl-sluice"})
+    assert server.body == manifest
+    await cluster.delete(PODS, "team", "p")
+    assert server.asked == "DELETE /api/v1/namespaces/team/pods/p"
+
+
+async def test_what_is_gone_need_not_be_removed(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 404, {"message": "not found", "details": {"name": "p"}}
+    await cluster.delete(PODS, "team", "p")
+
+
+async def test_a_quota_is_no_lack_of_permission(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 403, {"message": "exceeded quota: small"}
+    with pytest.raises(errors.Denied, match=r"^cannot create pods team/p: exceeded quota: small$"):
+        await cluster.create(PODS, {"metadata": {"name": "p", "namespace": "team"}})
+
+
+async def test_a_log_is_text(served: Served) -> None:
+    server, cluster = served
+    server.answer = ["no", "object"]
+    assert await cluster.fetch_log("team", "p", "load") == '["no", "object"]'
+    assert (server.asked, server.query) == ("GET /api/v1/namespaces/team/pods/p/log", {"container": "load"})
+
+
+async def test_a_container_that_has_not_started_has_written_nothing(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 400, {"message": "container is waiting to start"}
+    assert await cluster.fetch_log("team", "p", "load") == ""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, Routing
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
 from sluice.views.checks import State
@@ -45,6 +46,27 @@ async def test_everything_is_looked_at() -> None:
         "operator's permissions": State.OK,
     }
     assert NOWHERE in found["prometheus"][1]
+
+
+async def test_without_a_gateway_none_is_looked_for() -> None:
+    found = await doctor.examine(Patient(fake().typed, OperatorConfig(routing=Routing.SERVICE), NOWHERE, None))
+    states = {check.name: check.state for check in found}
+    assert (states["gateway"], states["prometheus"]) == (State.OK, State.FAILED)
+    assert "preset" not in states
+
+
+def test_a_release_that_runs_is_no_finding() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(scenarios.V2))
+    cluster.run(10)
+    deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    assert deployment.status.rollout is not None
+    assert doctor.of_conditions(deployment) == []
+    del cluster.shared["RolloutPolicy", "default"]
+    cluster.user_applies(scenarios.manifest(scenarios.WRONG))
+    cluster.run(10)
+    broken = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
+    assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken)}
 
 
 async def test_permissions_of_the_operator_are_asked_for_its_service_account() -> None:

@@ -241,3 +241,23 @@ def test_pods_that_cannot_be_created_have_a_problem_too(message: str, want: str)
 )
 def test_a_deployment_that_creates_its_pods_has_none(deployment: dict[str, Any]) -> None:
     assert podproblems.creation_problem(deployment) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "text"),
+    [
+        ("WarmUpFailed: POST /infer answers 400: bad shape; check the payload", "WarmUpFailed", "bad shape; check"),
+        (
+            "WarmUpTooSlow: after 90 requests they take 300 ms; raise the limit",
+            "WarmUpTooSlow",
+            "300 ms; raise the limit",
+        ),
+    ],
+)
+def test_why_a_pod_is_not_warm_comes_before_its_restarts(line: str, reason: str, text: str) -> None:
+    said = {"terminated": ended(1, f"warm-up: waits until the model is ready\n{line}")}
+    pod = builders.make_pod(REVISION, ready=False)
+    pod["status"]["containerStatuses"].append({"name": "warm-up", "restartCount": 3, "lastState": said})
+    problem = podproblems.problem(pod, builders.NOW)
+    assert problem is not None
+    assert (problem.reason, text in problem.message) == (reason, True)

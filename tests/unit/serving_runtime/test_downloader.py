@@ -50,10 +50,10 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         store.wait(10)
 
 
-def _fill(address: str) -> None:
-    """Put the objects; botocore's own retries wait until the store answers."""
+def connected(address: str) -> Any:
+    """A client whose own retries wait until the store answers."""
     settings = Config(retries={"max_attempts": 12, "mode": "standard"}, connect_timeout=2)
-    client: Any = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=address,
         aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
@@ -61,6 +61,10 @@ def _fill(address: str) -> None:
         region_name=KEYS["AWS_DEFAULT_REGION"],
         config=settings,
     )
+
+
+def _fill(address: str) -> None:
+    client = connected(address)
     try:
         client.create_bucket(Bucket="models")
     except BotoCoreError as error:

@@ -7,6 +7,8 @@ from sluice_storage import layout
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.layout import Layout
 
+from sluice.api.v1alpha1.servingruntime import ModelLayout
+
 TRITON_LAYOUTS = (Layout.TRITON_REPOSITORY, Layout.TRITON_PYTHON_ONNX)
 
 MOVES = {
@@ -51,6 +53,52 @@ def test_plain_onnx_gets_a_configuration_for_the_backend_of_its_layout() -> None
 def test_a_ready_repository_is_taken_as_it_is() -> None:
     plan = layout.arranged(["config.pbtxt", "1/model.py"], Layout.TRITON_PYTHON_ONNX, "digits")
     assert (plan.texts, plan.server_code) == ((), "")
+
+
+OTHERS = {
+    "sklearn": (Layout.MLSERVER_MODEL, ["digits.joblib"], [("digits.joblib", "model.joblib")]),
+    "sklearn beside other things": (Layout.MLSERVER_MODEL, ["README.md", "a/b.pkl"], [("a/b.pkl", "model.pkl")]),
+    "xgboost": (Layout.MLSERVER_MODEL, ["digits.ubj"], [("digits.ubj", "model.ubj")]),
+    "lightgbm's own text": (Layout.MLSERVER_MODEL, ["digits.txt"], [("digits.txt", "model.bst")]),
+    "mlflow": (
+        Layout.MLSERVER_MODEL,
+        ["run/digits/MLmodel", "run/digits/model.pkl", "run/notes.txt"],
+        [("run/digits/MLmodel", "MLmodel"), ("run/digits/model.pkl", "model.pkl")],
+    ),
+    "mlflow at the top": (Layout.MLSERVER_MODEL, ["MLmodel", "a/b"], [("MLmodel", "MLmodel"), ("a/b", "a/b")]),
+    "bento": (
+        Layout.BENTO_STORE,
+        ["digits/1/bento.yaml", "digits/1/src/service.py", "digits/latest"],
+        [("digits/1/bento.yaml", "bento.yaml"), ("digits/1/src/service.py", "src/service.py")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("wanted", "files", "moves"), OTHERS.values(), ids=OTHERS.keys())
+def test_files_are_moved_to_where_the_server_looks(
+    wanted: Layout, files: list[str], moves: list[tuple[str, str]]
+) -> None:
+    assert list(layout.arranged(files, wanted, "digits").moves) == moves
+
+
+REFUSED_BY_OTHERS = {
+    "no model": (Layout.MLSERVER_MODEL, ["a.onnx"], "0 model files among a.onnx"),
+    "two models": (Layout.MLSERVER_MODEL, ["a.pkl", "b.pkl"], "2 model files among a.pkl, b.pkl"),
+    "no bento": (Layout.BENTO_STORE, ["service.py"], "0 Bentos"),
+    "two bentos": (Layout.BENTO_STORE, ["a/bento.yaml", "b/bento.yaml"], "2 Bentos"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "files", "message"), REFUSED_BY_OTHERS.values(), ids=REFUSED_BY_OTHERS.keys())
+def test_what_does_not_fit_the_server_is_refused_with_its_files(wanted: Layout, files: list[str], message: str) -> None:
+    with pytest.raises(DownloadError) as caught:
+        layout.arranged(files, wanted, "digits")
+    assert caught.value.reason is Reason.UNSUPPORTED_MODEL
+    assert message in str(caught.value)
+
+
+def test_the_api_and_the_downloader_know_the_same_layouts() -> None:
+    assert {wanted.value for wanted in Layout} == {str(wanted) for wanted in ModelLayout}
 
 
 REFUSED = {

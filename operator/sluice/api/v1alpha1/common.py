@@ -53,9 +53,11 @@ Selector = Annotated[
     str,
     Field(min_length=1, max_length=1024),
     Cel(
-        "self.matches('^[a-zA-Z_:][a-zA-Z0-9_:]*[{]([^{}]|[{][{](revision|namespace|name)[}][}])*[}]$')",
-        message='must be the selector of a raw counter, such as feedback_total{revision="{{revision}}"}: functions are '
-        "refused because evidence needs each series' own resets; placeholders are revision, namespace and name",
+        'self.matches(\'^([a-zA-Z_:][a-zA-Z0-9_:]*[{]|[{]__name__=~"[a-zA-Z0-9_:|()]+",)'
+        "([^{}]|[{][{](revision|namespace|name)[}][}])*[}]$')",
+        message='must be the selector of a raw counter, such as feedback_total{revision="{{revision}}"}, or of several, '
+        'which begins with {__name__=~"a|b",: functions are refused because evidence needs each series\' own resets; '
+        "placeholders are revision, namespace and name",
     ),
     Cel(
         "self.contains('{{revision}}')",

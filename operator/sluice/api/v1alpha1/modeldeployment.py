@@ -1,7 +1,7 @@
 """ModelDeployment: which model version should serve."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -9,6 +9,9 @@ from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
 from sluice.api.v1alpha1.sources import Sha256, Uri
+
+IMAGE_SCHEME: Final = "image://"
+"""Names a version that its server's image carries; nobody writes it in a spec."""
 
 EnvVar = Annotated[
     OpaqueObject,
@@ -49,15 +52,18 @@ class ModelSpec(ApiModel):
     """Served model name; default metadata.name. The same for every revision, so that clients never change."""
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
-    uri: Uri
+    uri: Uri | None = None
     """Where the model is: s3://bucket/path or gs://bucket/path to one file or a folder, https://host/path to one file or
     archive, hf://organisation/name[/path][@revision] to a repository, oci://registry/repository:tag to an image,
-    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release."""
+    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
+    spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another one is not served. Not for oci://, whose URIs can
     have a digest."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
+    variant: Name | None = None
+    """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
     AWS_DEFAULT_REGION. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
@@ -67,8 +73,23 @@ class ModelSpec(ApiModel):
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.image) || !(has(self.port) || has(self.readinessPath))",
+            message="port and readinessPath belong to an image of your own: set image",
+            field_path=".image",
+            reason="FieldValueRequired",
+        ),
+    )
+
     name: ObjectName | None = None
     """The ServingRuntime; default: the one with the highest priority for the format."""
+    image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s{}]+$")] | None = None
+    """An image in place of the ServingRuntime's; format custom needs one."""
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The HTTP port of that image, in place of the ServingRuntime's."""
+    readiness_path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
+    """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -134,6 +155,63 @@ class Autoscaling(ApiModel):
     """The most pods."""
     target: ScalingTarget = ScalingTarget()
     """The use that is aimed at."""
+
+
+class Quantization(StrEnum):
+    INT8_DYNAMIC = "Int8Dynamic"
+    INT8_STATIC = "Int8Static"
+
+
+class Optimize(ApiModel):
+    """How a variant is made from the model."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.quantization != 'Int8Static' || has(self.calibrationUri)",
+            message="Int8Static needs calibrationUri",
+        ),
+        Cel(
+            "!has(self.calibrationUri) || self.calibrationUri.startsWith('s3://')",
+            message="calibrationUri must be in s3, as the model",
+            field_path=".calibrationUri",
+        ),
+    )
+
+    quantization: Quantization
+    """Int8Dynamic: weights as integers, activations scaled at run time. Int8Static: both, scaled by a calibration set."""
+    calibration_uri: Uri | None = None
+    """An .npz file with one array for each input of the model, whose first axes count the rows. The variant is compared
+    with the model on these rows; without it on random ones."""
+
+
+class Variant(ApiModel):
+    """A faster form of the model, made by a Job and stored beside it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+    """Its name in model.variant."""
+    optimize: Optimize
+    """How it is made."""
+
+
+class ConfigMapKey(ApiModel):
+    """One entry of a ConfigMap in the same namespace."""
+
+    config_map: ObjectName
+    """The ConfigMap."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+    """The entry in its data or binaryData."""
+
+
+class Warmup(ApiModel):
+    """Real requests to each new pod before it is Ready, sent from within the pod."""
+
+    requests: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """How many at least, one after the other."""
+    payload_ref: ConfigMapKey | None = None
+    """The body of the requests; default: zeros in the shape that the model's metadata tell."""
+    maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
+    """How fast the model must have become, by the median of the last half of the requests; until then there are more, and
+    after a minute the pod says so and stays unready."""
 
 
 class GatewayRef(ApiModel):
@@ -332,8 +410,41 @@ class Rollout(ApiModel):
 class ModelDeploymentSpec(ApiModel):
     """What should serve, and how it may change."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.model.variant) || (has(self.variants) && self.variants.exists(v, v.name == self.model.variant))",
+            message="model.variant must be the name of one of spec.variants",
+            field_path=".model.variant",
+        ),
+        Cel(
+            "!has(self.variants) || size(self.variants) == 0 || (self.model.format == 'onnx' && has(self.model.uri) && self.model.uri.startsWith('s3://'))",
+            message="variants are made of onnx models, and stored beside them in s3",
+            field_path=".variants",
+        ),
+        Cel(
+            "has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
+            message="say where the model is, or name the image that carries it in spec.runtime.image",
+            field_path=".model.uri",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
+            message="format custom runs an image of your own: name it",
+            field_path=".runtime.image",
+            reason="FieldValueRequired",
+        ),
+    )
+
     model: ModelSpec
     """The model to serve."""
+    variants: Annotated[
+        list[Variant],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Faster forms of the model to make; format onnx, in a store that can be written to (s3)."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -344,6 +455,8 @@ class ModelDeploymentSpec(ApiModel):
     """Devices for every pod."""
     resources: Resources | None = None
     """Compute resources of the model server."""
+    warmup: Warmup | None = None
+    """Requests to each new pod before users' come; default: none."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
     """How long in-flight requests may take to end when a pod goes away."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
@@ -372,6 +485,13 @@ class ModelDeploymentSpec(ApiModel):
     rollout: Rollout = Rollout()
     """How a change is released."""
 
+    @property
+    def model_uri(self) -> str:
+        """What names the version: where the model is, or the image that carries it."""
+        if self.model.uri is not None:
+            return self.model.uri
+        return f"{IMAGE_SCHEME}{self.runtime.image if self.runtime is not None else ''}"
+
 
 class RevisionStatus(ApiModel):
     """One revision as it serves now."""
@@ -384,6 +504,33 @@ class RevisionStatus(ApiModel):
     """Its share of the traffic in percent."""
     ready_replicas: int = 0
     replicas: int = 0
+
+
+class VariantState(StrEnum):
+    PENDING = "Pending"
+    READY = "Ready"
+    FAILED = "Failed"
+
+
+class VariantStatus(ApiModel):
+    """One variant, and what it is worth."""
+
+    name: str
+    uri: str = ""
+    """Where it is stored."""
+    state: VariantState = VariantState.PENDING
+    message: str = ""
+    """Why it is not there."""
+    size_bytes: int | None = None
+    original_size_bytes: int | None = None
+    agreement: str | None = None
+    """Share of the rows on which it answers as the model does, such as 99.2%."""
+    rows: int | None = None
+    calibrated: bool | None = None
+    """Whether these rows are the user's; otherwise they were drawn at random."""
+    latency_millis: str | None = None
+    """Median of single rows on one thread, where the Job ran."""
+    original_latency_millis: str | None = None
 
 
 class RolloutSummary(ApiModel):
@@ -423,6 +570,8 @@ class ModelDeploymentStatus(ApiModel):
     candidate: RevisionStatus | None = None
     arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=list)
     """The versions beside stable in an A/B test."""
+    variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
+    """Of spec.variants."""
     rollout: RolloutSummary | None = None
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
     conditions: Conditions = Field(default_factory=list)

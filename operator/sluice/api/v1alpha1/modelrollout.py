@@ -321,11 +321,13 @@ class ModelRolloutStatus(ApiModel):
     unready_since: Time | None = None
     """Since when a candidate that was ready has had no ready endpoint."""
     deadline_time: Time | None = None
-    """When onDeadline applies; moves on while metrics are blind."""
+    """When onDeadline applies; moves on by the time in which metrics were blind, or a pause or freeze window held it."""
     bake_end_time: Time | None = None
     """When the bake is over; moves on while metrics are blind."""
     blind_since: Time | None = None
     """Since when nothing can be measured."""
+    held_since: Time | None = None
+    """Since when a pause by a person or a freeze window has held it."""
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
     replaced_pod: str | None = None

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
+from sluice.api.v1alpha1.modeldeployment import EnvVar
 
 
 class ModelLayout(StrEnum):
@@ -14,11 +15,16 @@ class ModelLayout(StrEnum):
     PLAIN = "Plain"
     TRITON_REPOSITORY = "TritonRepository"
     TRITON_PYTHON_ONNX = "TritonPythonOnnx"
+    MLSERVER_MODEL = "MLServerModel"
+    BENTO_STORE = "BentoStore"
 
 
 class Protocol(StrEnum):
+    V1 = "V1"
     V2 = "V2"
     GRPC_V2 = "GRPCV2"
+    NATIVE = "Native"
+    """The server's or the model's own."""
 
 
 class RuntimeFormat(ApiModel):
@@ -28,6 +34,14 @@ class RuntimeFormat(ApiModel):
     """The format, such as onnx."""
     priority: Annotated[int, Field(ge=0, le=1000)] = 1
     """Among the runtimes of a format the highest wins; 0 is chosen only by name."""
+    env: Annotated[
+        list[EnvVar],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Environment variables of the first container for this format."""
 
 
 class Drain(ApiModel):
@@ -89,9 +103,8 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}} and
-    {{accelerator.count}} are filled in;
-    other placeholders are refused. The readiness probe must speak of the model, not of the server."""
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}}
+    and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: Metrics | None = None

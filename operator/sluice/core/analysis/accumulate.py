@@ -11,7 +11,8 @@ from sluice.core.analysis.state import NO_COUNTS, ObjectiveState
 from sluice.stats import combine, dispersion, eprocess, evidence, intervals
 
 FEW_REQUESTS: Final = 1000
-"""Of the stable version during a release: with fewer, those of the hour before it count as well for the bake's limit."""
+"""Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
+with fewer in that hour those of the day."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -168,11 +169,17 @@ def at_new_step(objective: Objective, state: ObjectiveState) -> ObjectiveState:
     return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept, running={})
 
 
-def at_bake(objective: Objective, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed during the release; where that is little, also before it."""
+def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
+    """(requests, events) of the stable version during the release; where that is little, also before it."""
     requests, events = state.total.stable_requests, state.total.stable_events
-    if requests < FEW_REQUESTS:
-        requests, events = requests + state.before[0], events + state.before[1]
+    if requests >= FEW_REQUESTS:
+        return requests, events
+    return requests + state.before[0], events + state.before[1]
+
+
+def at_bake(objective: Objective, state: ObjectiveState) -> ObjectiveState:
+    """The bake's limit from what the stable version showed."""
+    requests, events = shown_by_stable(state)
     tests = objectives.rules_of(objective, state.boundaries)
     limit = intervals.bake_limit(
         events, requests, null_ratio=tests.null_ratio, floors=tests.floors, dispersion=state.dispersion

@@ -2,6 +2,8 @@
 
 last hour, in full   every scrape, for the dispersion of short bursts
 last day, thinned    one sample in five minutes, where an hour has too few events, and for the usual rate
+
+Without the downtimes that releases made (strategy Recreate): the gateway answers 503 in the stable version's name.
 """
 
 import dataclasses
@@ -68,7 +70,7 @@ def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
 
 
 def learnt(trial: Trial, objective: Objective, hour: Shown, day: Shown) -> ObjectiveState:
-    """Boundaries, dispersion and what was counted in the last hour; frozen for the release."""
+    """Boundaries, dispersion and what was counted in the last hour, or day; frozen for the release."""
     feed = ask.feed_of(objective)
     latencies = sum(other.latency is not None for other in trial.objectives)
     samples = hour[feed][1] if feed in hour else series.Samples((), {})
@@ -76,6 +78,8 @@ def learnt(trial: Trial, objective: Objective, hour: Shown, day: Shown) -> Objec
     initial = trial.initial_dispersion.failures if objective.latency is None else trial.initial_dispersion.latency
     histories = [increments(history, feed) for history in (hour, day)]
     before = counted(objective, known, hour)
+    if before.requests < accumulate.FEW_REQUESTS:
+        before = max(before, counted(objective, known, day), key=lambda seen: seen.requests)
     known = dataclasses.replace(known, before=(before.requests, before.events))
     return accumulate.with_dispersion(objective, known, *histories, initial_percent=initial)
 
@@ -98,6 +102,11 @@ def traffic(trial: Trial, history: Shown) -> Seen:
     return _summed(ticks, [(ask.traffic(trial, tick.seen, columns.STABLE), 0.0) for tick in ticks])
 
 
+def undisturbed(trial: Trial, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
+    """Without those of a downtime."""
+    return tuple(tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.downtimes))
+
+
 def _ticks(
     trial: Trial, samples: series.Samples, window_seconds: float, interval_seconds: float
 ) -> tuple[series.Tick, ...]:
@@ -109,7 +118,7 @@ def _ticks(
         fence=-math.inf,
         interval_seconds=interval_seconds,
     )
-    return ticks
+    return undisturbed(trial, ticks)
 
 
 def _summed(ticks: Sequence[series.Tick], counts: Sequence[tuple[float, float]]) -> Seen:

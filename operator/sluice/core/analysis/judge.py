@@ -106,7 +106,7 @@ def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.
 def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
     ticks, feeds = _consume(trial, before, samples)
-    hour = {feed: (ticks[feed], shown) for feed, shown in samples.items()}
+    hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
     judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
     if trial.baking:  # nothing was compared before: there was no room for both
@@ -187,6 +187,7 @@ def _turned(trial: Trial, before: State) -> State:
         fence=_fence(trial, None if changed else before.fence),
         baking=trial.baking,
         stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
+        outage=trial.now if trial.outage else before.outage,
     )
 
 
@@ -194,12 +195,20 @@ def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple
     """The ticks; without the stable version's counts while it had no pod, and an interval longer.
 
     Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
-    itself still counts.
+    itself still counts, unless nobody had a pod.
     """
+    longer = 2 * trial.scrape_interval_seconds
+    if state.outage is not None:
+        ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
+    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
+        return tuple(map(_without_stable, ticks))
     if state.stable_away is None:
         return tuple(ticks)
-    back = state.stable_away + 2 * trial.scrape_interval_seconds
-    return tuple(tick if tick.time > back else _without_stable(tick) for tick in ticks)
+    return tuple(tick if tick.time > state.stable_away + longer else _without_stable(tick) for tick in ticks)
+
+
+def _no_evidence(tick: series.Tick) -> series.Tick:
+    return dataclasses.replace(tick, evidence=None)
 
 
 def _without_stable(tick: series.Tick) -> series.Tick:

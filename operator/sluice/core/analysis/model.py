@@ -121,6 +121,11 @@ class Trial:
     maximum_requests_at_risk: int = 0
     stable_ready: bool = True
     """Whether any pod of the stable version is ready: while none is, everything is better than it."""
+    outage: bool = False
+    """Whether neither version has a ready pod, though both should: then nothing that is counted is evidence."""
+    downtimes: tuple[tuple[float, float], ...] = ()
+    """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
+    counted of it then says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)

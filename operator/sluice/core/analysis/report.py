@@ -264,9 +264,12 @@ def _decisive(findings: tuple[_Finding, ...], rollback_log: float, threshold: fl
         return ""
     most = max(findings, key=lambda finding: finding.evidence.log_total)
     seen = most.state.total
+    requests, events = seen.stable_requests, seen.stable_events
+    if most.state.bake_limit is not None:
+        requests, events = accumulate.shown_by_stable(most.state)
     return (
         f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, _event(most))}, "
-        f"stable {_of(seen.stable_events, seen.stable_requests, '')}; "
+        f"stable {_of(events, requests, '')}; "
         f"evidence 10^{words.log10_text(rollback_log)} against 10^{words.log10_text(threshold)}"
     )
 

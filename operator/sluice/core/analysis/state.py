@@ -49,7 +49,7 @@ class ObjectiveState:
     step_end: float | None = None
     """Time of the last one."""
     before: tuple[float, float] = (0.0, 0.0)
-    """(requests, events) of the stable version in the hour before the release."""
+    """(requests, events) of the stable version in the hour, or the day, before the release."""
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -92,6 +92,8 @@ class State:
     """Pods that were replaced; their series count no more."""
     stable_away: float | None = None
     """When no pod of the stable version was ready, the last time that it was so."""
+    outage: float | None = None
+    """When no pod of either version was ready, the last time that it was so."""
 
 
 def dump(state: State) -> str:
@@ -114,6 +116,7 @@ def dump(state: State) -> str:
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
         "gone": list(state.gone),
         "away": state.stable_away,
+        "out": state.outage,
     }
     return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
@@ -144,6 +147,7 @@ def load(text: str | None) -> State | None:
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
             gone=tuple(wire.get("gone", ())),
             stable_away=wire.get("away"),
+            outage=wire.get("out"),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

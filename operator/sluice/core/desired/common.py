@@ -14,6 +14,10 @@ SUFFIXES: Final = (MIRROR, PREVIEW, HEADER)
 Not longer than six letters: with the longest name of a model that makes a Service's name of 63."""
 
 
+USER_ID: Final = 65532
+"""The user `nonroot` of the usual minimal images."""
+
+
 def owner_reference(deployment: ModelDeployment) -> dict[str, Any]:
     """Makes the ModelDeployment the controller of a child.
 
@@ -44,6 +48,22 @@ def served_name(deployment: ModelDeployment) -> str:
     return deployment.spec.model.name or deployment.metadata.name
 
 
+def literal(argument: str) -> str:
+    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
+    return argument.replace("$", "$$")
+
+
 def restricted() -> dict[str, Any]:
     """What the `restricted` Pod Security Standard asks of a container, beside what the pod says."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod_security() -> dict[str, Any]:
+    """The same of a whole pod."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "fsGroup": USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }

@@ -21,8 +21,8 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "name": STORAGE_INITIALIZER,
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
-        "args": [_literal(argument) for argument in _arguments(deployment, runtime, config)],
-        "env": [] if _is_image_volume(model, config) else _credentials(model),
+        "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
+        "env": [] if _is_image_volume(model, config) else credentials(model),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
@@ -43,19 +43,19 @@ def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     if cache is not None:
         return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
     if _is_image_volume(model, config):
-        image = {"reference": sources.image(model.uri), "pullPolicy": "IfNotPresent"}
+        image = {"reference": sources.image(model.uri or ""), "pullPolicy": "IfNotPresent"}
         return [{"name": MODEL_VOLUME, "image": image}]
-    if sources.scheme(model.uri) != "pvc":
+    if _scheme(model) != "pvc":
         return []
-    claim, _ = sources.claim_and_path(model.uri)
+    claim, _ = sources.claim_and_path(model.uri or "")
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
 def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
     mounts = _mounted_model(model, config)
-    if sources.scheme(model.uri) == "pvc":
-        _, path = sources.claim_and_path(model.uri)
+    if _scheme(model) == "pvc":
+        _, path = sources.claim_and_path(model.uri or "")
         return [
             {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
             for mount in mounts
@@ -70,13 +70,18 @@ def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any
     return [model.credentials_secret_ref.to_wire()]
 
 
+def _scheme(model: ModelSpec) -> str:
+    """Empty where the server's image carries the model."""
+    return sources.scheme(model.uri or "")
+
+
 def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
-    return config.storage_initializer.image_volumes and sources.scheme(model.uri) == "oci"
+    return config.storage_initializer.image_volumes and _scheme(model) == "oci"
 
 
 def _cached(model: ModelSpec, config: OperatorConfig) -> NodeCache | None:
     """The cache of a model that is fetched."""
-    fetched = sources.scheme(model.uri) != "pvc" and not _is_image_volume(model, config)
+    fetched = _scheme(model) != "pvc" and not _is_image_volume(model, config)
     return config.storage_initializer.cache if fetched else None
 
 
@@ -90,12 +95,12 @@ def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, A
 
 def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[str]:
     model = deployment.spec.model
-    plain = sources.scheme(model.uri) == "oci" and (
-        sources.registry(model.uri) in config.storage_initializer.plain_http_registries
+    plain = _scheme(model) == "oci" and (
+        sources.registry(model.uri or "") in config.storage_initializer.plain_http_registries
     )
     cache = _cached(model, config)
     arguments = {
-        "--uri": model.uri,
+        "--uri": model.uri or "",
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
@@ -110,12 +115,7 @@ def _bytes(size: str) -> str:
     return str(int(differ.quantity(size) or 0))
 
 
-def _literal(argument: str) -> str:
-    """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
-    return argument.replace("$", "$$")
-
-
-def _credentials(model: ModelSpec) -> list[dict[str, Any]]:
+def credentials(model: ModelSpec) -> list[dict[str, Any]]:
     """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
     if model.credentials_secret_ref is None:
         return []
@@ -125,5 +125,5 @@ def _credentials(model: ModelSpec) -> list[dict[str, Any]]:
             "name": sources.VARIABLES.get(key, key),
             "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
         }
-        for key, optional in sources.SECRET_KEYS.get(sources.scheme(model.uri), ())
+        for key, optional in sources.SECRET_KEYS.get(_scheme(model), ())
     ]

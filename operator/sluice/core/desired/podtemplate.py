@@ -9,16 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec, RuntimeSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
-from sluice.core.desired import common, downloader, placeholders
+from sluice.core.desired import common, downloader, placeholders, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
-
-USER_ID: Final = 65532
-"""The user `nonroot` of the usual minimal images."""
 
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
@@ -53,36 +50,48 @@ def render_template(
 ) -> dict[str, Any]:
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
-    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist, and
-    `UnknownProfile`.
+    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
+    `UnknownProfile` and `warmup.WarmupNotPossible`.
     """
     accelerator = _accelerator(deployment.spec, config)
     labels = naming.owned_labels(deployment.metadata.name, revision)
+    mounts = downloader.server_mounts(deployment.spec.model, config)
     return {
         "metadata": {
             "labels": {**labels, "app.kubernetes.io/name": deployment.metadata.name},
             "annotations": _annotations(deployment.spec, runtime.spec),
         },
         "spec": {
-            "initContainers": [downloader.container(deployment, runtime.spec, config)],
-            "containers": _servers(
-                deployment, runtime.spec, revision, accelerator, downloader.server_mounts(deployment.spec.model, config)
-            ),
-            "volumes": [*(dict(volume) for volume in VOLUMES), *downloader.volumes(deployment.spec.model, config)],
+            **_fetching(deployment, runtime.spec, config),
+            "containers": [
+                *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
+                *warmup.containers(deployment, runtime, config, servers[0]),
+            ],
+            "volumes": [
+                *(dict(volume) for volume in VOLUMES),
+                *downloader.volumes(deployment.spec.model, config),
+                *warmup.volumes(deployment.spec),
+            ],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": common.pod_security(),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
             **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
+
+
+def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
+    return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
+
+
+def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    """The init container that fetches the model; nothing where the server's image carries it."""
+    if deployment.spec.model.uri is None:
+        return {}
+    return {"initContainers": [downloader.container(deployment, runtime, config)]}
 
 
 def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
@@ -105,9 +114,10 @@ def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> in
 def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, str]:
     scrape = {}
     if runtime.metrics is not None:
+        own_port = runtime.metrics.port == runtime.port
         scrape = {
             "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(runtime.metrics.port),
+            "prometheus.io/port": str(served_port(spec, runtime) if own_port else runtime.metrics.port),
             "prometheus.io/path": runtime.metrics.path,
         }
     return {**scrape, **(spec.pod_annotations or {})}
@@ -126,11 +136,12 @@ def _servers(
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
+        "port": str(served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
     first, *others = [_hardened(container, runtime, mounts) for container in containers]
-    server = _overridden(first, deployment.spec)
+    server = _overridden(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
@@ -168,9 +179,17 @@ def _hardened(
     return hardened
 
 
-def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[str, Any]:
+def _for_format(container: dict[str, Any], name: str, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with what it must know of the model's format."""
+    env = next((entry.env for entry in runtime.formats if entry.name == name), [])
+    return {**container, "env": _merged_by_name(container.get("env", ()), env)} if env else container
+
+
+def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
     """The model server's container with what the user asks for; the user's strings are taken literally."""
     overridden = dict(container)
+    if spec.runtime is not None and spec.runtime.image is not None:
+        overridden |= _of_own_image(container, spec.runtime, runtime.port)
     if spec.runtime is not None and spec.runtime.args:
         overridden["args"] = [*container.get("args", ()), *spec.runtime.args]
     if spec.runtime is not None and spec.runtime.env:
@@ -178,6 +197,32 @@ def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec) -> dict[st
     if spec.resources is not None:
         overridden["resources"] = {key: value for key, value in spec.resources.to_wire().items() if value}
     return overridden
+
+
+def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> dict[str, Any]:
+    """The fields that follow from the user's own image: where it listens, and the path that knows whether it is ready."""
+    fields: dict[str, Any] = {"image": own.image}
+    wanted = own.port or port
+    fields["ports"] = [
+        {**entry, "containerPort": wanted} if entry.get("containerPort") == port else entry
+        for entry in container.get("ports", ())
+    ]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        path = own.readiness_path if name != "livenessProbe" else None
+        if name in container:
+            fields[name] = _redirected(container[name], path, port, wanted)
+    return fields
+
+
+def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: int) -> dict[str, Any]:
+    """A probe of the server's HTTP port that asks another port, and another path where one is given."""
+    redirected = dict(probe)
+    for way in ("httpGet", "tcpSocket"):
+        target = probe.get(way)
+        if target is not None and target.get("port") == port:
+            new_path = {"path": path} if path is not None and way == "httpGet" else {}
+            redirected[way] = {**target, **new_path, "port": wanted}
+    return redirected
 
 
 def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from sluice.core import naming, timestamps
 from sluice.core.desired import common, podtemplate
 from sluice.core.snapshot import Object, Revision
 
-NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout"}
+NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
 
 PROGRESS_DEADLINE_SECONDS: Final = 600
@@ -53,10 +53,10 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         name=name,
         input_hash=inputs,
         number=number,
-        uri=deployment.spec.model.uri,
+        uri=deployment.spec.model_uri,
         model_version=deployment.spec.model.version,
         template=podtemplate.render_template(deployment, runtime, config, name),
-        port=runtime.spec.port,
+        port=podtemplate.served_port(deployment.spec, runtime.spec),
         runtime=runtime.metadata.name,
         runtime_hash=runtime_hash(runtime),
         grpc_port=runtime.spec.grpc_port,

@@ -28,7 +28,7 @@ from sluice.api.v1alpha1.modelrollout import (
 )
 from sluice.core import timestamps
 from sluice.core.analysis.model import Judgement
-from sluice.core.rollout import capacity, engine
+from sluice.core.rollout import capacity, engine, gates
 from sluice.core.rollout.engine import Moved
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS, Decision
@@ -287,7 +287,7 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     if revision.ready_endpoints > 0:
         update |= {"ready_time": arm.ready_time or now, "unready_since": None}
     elif arm.ready_time is not None:
-        update["unready_since"] = arm.unready_since or now
+        update["unready_since"] = None if gates.outage(seen.stable) else arm.unready_since or now
     judged = seen.judgements.get(arm.revision)
     if judged is not None and judged.state != arm.state:
         update |= {"state": judged.state, "objectives": list(judged.objectives), **_figures(judged)}

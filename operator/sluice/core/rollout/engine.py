@@ -61,6 +61,8 @@ def move(moment: Moment) -> Moved:
     status = with_figures(status, moment.judgement, moment.now)
     status, moment = _with_intent(status, moment)
     moment = _with_status(moment, status)
+    status = _with_hold(status, moment)
+    moment = _with_status(moment, status)
     decision = gates.decide(moment)
     status = _with_decision(status, decision, moment)
     news = _news(before, status, decision, moment)
@@ -101,8 +103,9 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
     if ready:
         update["ready_time"] = status.ready_time or now
         update["unready_since"] = None
-    elif status.ready_time is not None or moment.stable_is_down:
-        update["unready_since"] = status.unready_since or now
+    else:
+        awaited = (status.ready_time is not None or moment.stable_is_down) and not gates.outage(moment.stable)
+        update["unready_since"] = (status.unready_since or now) if awaited else None
     blind = moment.judgement is not None and bool(moment.judgement.blind)
     if blind:
         update["blind_since"] = status.blind_since or now
@@ -113,12 +116,29 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
 
 def resumed(status: ModelRolloutStatus, blind_seconds: float) -> dict[str, object]:
     """Clocks that stood still while nothing could be measured go on where they stood."""
-    later = {
-        name: timestamps.rfc3339(timestamps.seconds(value) + blind_seconds)
-        for name in ("deadline_time", "bake_end_time")
+    return {"blind_since": None, **_later(status, ("deadline_time", "bake_end_time"), blind_seconds)}
+
+
+def _later(status: ModelRolloutStatus, names: Sequence[str], seconds: float) -> dict[str, object]:
+    return {
+        name: timestamps.rfc3339(timestamps.seconds(value) + seconds)
+        for name in names
         if (value := getattr(status, name)) is not None
     }
-    return {"blind_since": None, **later}
+
+
+def _with_hold(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStatus:
+    """The deadline is for decisions, so it waits while a person or a freeze window keeps them from being made.
+
+    A bake goes on: its time is for watching. Blind time has moved the deadline already.
+    """
+    held = (gates.paused_by_person(moment) or gates.frozen(moment)) is not None and status.blind_since is None
+    if held:
+        return status.model_copy(update={"held_since": status.held_since or timestamps.rfc3339(moment.now)})
+    if status.held_since is None:
+        return status
+    seconds = moment.now - timestamps.seconds(status.held_since)
+    return status.model_copy(update={"held_since": None, **_later(status, ("deadline_time",), seconds)})
 
 
 def with_figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -> ModelRolloutStatus:

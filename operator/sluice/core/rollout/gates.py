@@ -18,7 +18,7 @@ from sluice.core.rollout.steps import Step
 from sluice.core.snapshot import Paths, Revision, Route
 
 FUSE_SECONDS: Final = 60.0
-"""A candidate that was ready and has had no ready pod for this long is taken out."""
+"""A candidate that was ready and has had no ready pod for this long, while stable has one, is taken out."""
 FUSE_RESTARTS: Final = 3
 """So is one whose server restarted this often."""
 MINIMUM_SCRAPES: Final = 2
@@ -135,6 +135,16 @@ class Decision:
 
 
 Gate: TypeAlias = Callable[[Moment], Decision | None]
+
+
+def outage(stable: Revision | None) -> bool:
+    """Whether the stable version has no ready pod although it should have.
+
+    Whatever took both versions down (a lost node, a network, a volume) says nothing about the new one, and to go back
+    would help nobody: the fuse's clock begins when stable is back. Where stable was taken down to make room there is
+    nothing to be compared with, and the clock runs. Restarts count in any case: they are the candidate's own.
+    """
+    return stable is not None and stable.replicas > 0 and stable.ready_endpoints == 0
 
 
 def abort_requested(moment: Moment) -> Decision | None:

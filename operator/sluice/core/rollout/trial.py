@@ -1,20 +1,22 @@
 """What the judge must know of the running release."""
 
+import math
 from dataclasses import replace
 
 from sluice.api.base import fraction
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Arm, Trial
 from sluice.core.desired import assignment, common
-from sluice.core.rollout import steps
+from sluice.core.rollout import gates, recreate, steps
 from sluice.core.situation import Situation, testing
 from sluice.core.snapshot import Revision, Route
 
 
 def running_trial(situation: Situation) -> Trial | None:
     """The trial of a release that has entered its first step; None where nothing is compared."""
-    active, candidate = situation.active, situation.candidate
+    stable, active, candidate = situation.stable, situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step < 1:
         return None
     step = steps.current(active)
@@ -30,6 +32,7 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
+        outage=gates.outage(stable) and candidate.ready_endpoints == 0,
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
@@ -73,6 +76,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
             state=told[arm.name].state if arm.name in told else None,
             metric=active.spec.ab_test.metric,
             arms=len(active.spec.ab_test.arms),
+            outage=gates.outage(situation.stable) and arm.ready_endpoints == 0,
         )
         for arm in situation.candidates
     }
@@ -122,6 +126,26 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         if spec.start_step == 1 and not snapshot.by_service
         else 0,
         stable_ready=stable.ready_endpoints > 0,
+        downtimes=_downtimes(situation, stable),
+    )
+
+
+def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:
+    """When releases without room for two versions had taken it down, until its pods surely were back."""
+    made = [
+        rollout.status
+        for rollout in situation.snapshot.rollouts
+        if rollout.spec.capacity is CapacityMode.RECREATE
+        and rollout.spec.source is not None
+        and rollout.spec.source.revision == stable.name
+    ]
+    return tuple(
+        (
+            timestamps.seconds(status.start_time),
+            math.inf if status.end_time is None else timestamps.seconds(status.end_time) + recreate.START_SECONDS,
+        )
+        for status in made
+        if status.start_time is not None
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -230,6 +231,43 @@ def test_release_that_begins_with_the_bake_is_held_to_what_stable_showed_before(
 
     assert result.missing == ""
     assert (result.rollback_log >= result.rollback_threshold_log) is accused
+
+
+@pytest.mark.parametrize("minutes_before", [2, 40])
+@pytest.mark.parametrize("down_seconds", [20, 300])
+def test_a_downtime_of_our_own_making_forgives_nothing(down_seconds: int, minutes_before: int) -> None:
+    """What the gateway answers for a version that the release took down is neither its failures nor its dispersion."""
+    prometheus, begin = Prometheus(), -down_seconds
+    for second in range(begin - 60 * minutes_before, 1, 5):
+        down = second > begin
+        prometheus.request(STABLE, times=100, wrong=None if down else False, code="503" if down else "200")
+        prometheus.scrape(START + second)
+    changes = {"permille": 1000, "baking": True, "share_checked": False, "stable_ready": False}
+    trial = make_trial(now=START + 0.6, objectives=(ERRORS,), downtimes=((START + begin, math.inf),), **changes)
+    trial, _ = look(trial, prometheus)
+    trial, result = run(prometheus, trial, begin=5, end=10, stable=50, stable_bad=50, candidate=50, bad=5)
+    _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=10)
+
+    assert result.missing == ""
+    assert result.rollback_log >= result.rollback_threshold_log
+    stable = "0 of 2400 (0.0%)" if minutes_before == 2 else "0 of 48000 (0.0%)"
+    assert f"stable {stable}" in result.decisive, "told is what it is compared with"
+
+
+def test_the_day_tells_where_the_hour_was_downtime() -> None:
+    prometheus = Prometheus()
+    for second in range(-7200, 1, 5):
+        down = second > -3000
+        prometheus.request(STABLE, times=100, code="503" if down else "200")
+        prometheus.scrape(START + second)
+    changes = {"permille": 1000, "baking": True, "share_checked": False, "stable_ready": False}
+    downtimes = ((START - 4000, START - 2000), (START - 2100, math.inf))
+    trial = make_trial(now=START + 0.6, objectives=(ERRORS,), downtimes=downtimes, **changes)
+    trial, _ = look(trial, prometheus)
+    _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=10)
+
+    assert result.missing == ""
+    assert result.rollback_log >= result.rollback_threshold_log
 
 
 # ---- idle ---------------------------------------------------------------------------------------------------------

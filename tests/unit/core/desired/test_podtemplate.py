@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.desired import placeholders, podtemplate
+from sluice.core.desired import placeholders, podtemplate, warmup
 from tests.unit.core import builders
 
 REVISION = "digits-0123456789"
@@ -193,7 +193,7 @@ def test_an_unknown_placeholder_is_refused_with_its_place(
     with pytest.raises(placeholders.UnknownPlaceholder) as refused:
         render(runtime=runtime)
     assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
-    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{revision}}" in str(refused.value)
+    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{port}}, {{revision}}" in str(refused.value)
 
 
 def test_the_users_strings_are_taken_literally() -> None:
@@ -298,6 +298,59 @@ def test_pods_are_spread_but_never_held_back() -> None:
     assert all(c["labelSelector"]["matchLabels"] == {"sluice.dev/revision": REVISION} for c in constraints)
 
 
+def own_image(uri: str | None = "s3://models/digits/1", **runtime: Any) -> dict[str, Any]:
+    """The pod of a model on an image of the user's own."""
+    container = builders.make_container(
+        env=[{"name": "PORT", "value": "{{port}}"}],
+        ports=[{"name": "http", "containerPort": 8000}, {"name": "other", "containerPort": 9000}],
+        startupProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        readinessProbe={"httpGet": {"path": "/ready", "port": 8000}},
+        livenessProbe={"tcpSocket": {"port": 8000}},
+    )
+    server = builders.make_runtime(formats=["custom"], containers=[container], metrics={"port": 8000})
+    model = builders.make_model_deployment(
+        model={"format": "custom", "uri": uri},
+        spec={"runtime": {"image": "registry.example.com/team/digits:3", **runtime}},
+    )
+    return podtemplate.render_template(model, server, builders.CONFIG, REVISION)
+
+
+def test_an_image_of_the_users_own_listens_where_it_likes_and_is_asked_there() -> None:
+    pod = own_image(port=5000, readinessPath="/health/model")
+    container = pod["spec"]["containers"][0]
+    assert container["image"] == "registry.example.com/team/digits:3"
+    assert [port["containerPort"] for port in container["ports"]] == [5000, 9000]
+    assert container["env"] == [{"name": "PORT", "value": "5000"}]
+    for probe in ("startupProbe", "readinessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health/model", "port": 5000}
+    assert container["livenessProbe"]["tcpSocket"] == {"port": 5000}
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "5000"
+
+
+def test_an_image_of_the_users_own_is_otherwise_the_runtimes() -> None:
+    container = own_image()["spec"]["containers"][0]
+    assert container["ports"][0]["containerPort"] == 8000
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8000}
+    assert container["env"] == [{"name": "PORT", "value": "8000"}]
+
+
+def test_the_server_is_told_what_it_must_know_of_the_format() -> None:
+    runtime = builders.make_runtime(containers=[builders.make_container(env=[{"name": "A", "value": "1"}])])
+    formats = [{"name": name, "env": [{"name": "LIBRARY", "value": name}]} for name in ("onnx", "sklearn")]
+    spec = runtime.spec.model_validate({**runtime.spec.to_wire(), "formats": formats})
+    container = server(
+        runtime=runtime.model_copy(update={"spec": spec}),
+        model={"format": "sklearn"},
+        spec={"runtime": {"env": [{"name": "A", "value": "2"}]}},
+    )
+    assert container["env"] == [{"name": "A", "value": "2"}, {"name": "LIBRARY", "value": "sklearn"}]
+
+
+def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
+    assert "initContainers" in own_image()["spec"]
+    assert "initContainers" not in own_image(uri=None)["spec"]
+
+
 L4 = {
     "name": "nvidia-l4",
     "resource": "nvidia.com/gpu",
@@ -363,3 +416,52 @@ def test_an_unknown_profile_is_refused_with_those_that_there_are(profiles: list[
     assert str(refused.value).startswith(
         f"spec.accelerator.profile: there is no accelerator profile 'tpu'; available: {known}; "
     )
+
+
+def warm_up(**wishes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pod, and its last container."""
+    runtime = builders.make_runtime(
+        containers=[
+            {"name": "triton", "image": "t", "readinessProbe": {"httpGet": {"path": "/v2/{{model.name}}", "port": 1}}}
+        ]
+    )
+    pod: dict[str, Any] = render(runtime, spec={"warmup": wishes})["spec"]
+    return pod, pod["containers"][-1]
+
+
+def test_no_warm_up_unless_it_is_asked_for() -> None:
+    assert [container["name"] for container in render()["spec"]["containers"]] == ["triton"]
+
+
+def test_the_warm_up_stands_beside_the_server_and_its_readiness_is_the_pods() -> None:
+    pod, container = warm_up(requests=50, maximumLatencyMillis=200)
+    assert [each["name"] for each in pod["containers"]] == ["triton", "warm-up"], "the server stays the first"
+    assert container["image"] == builders.CONFIG.storage_initializer.image
+    assert container["args"] == [
+        "--protocol", "V2",
+        "--port", "8000",
+        "--model", "digits",
+        "--ready-path", "/v2/digits",
+        "--ready-port", "18099",
+        "--requests", "50",
+        "--maximum-latency-millis", "200",
+    ]  # fmt: skip
+    assert container["readinessProbe"]["httpGet"]["port"] == 18099
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+    assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
+    pod, container = warm_up(payloadRef={"configMap": "digits-payload", "key": "infer.json"})
+    assert {"name": "payload", "configMap": {"name": "digits-payload", "optional": True}} in pod["volumes"]
+    assert container["volumeMounts"] == [{"name": "payload", "mountPath": "/payload", "readOnly": True}]
+    assert container["args"][-2:] == ["--payload", "/payload/infer.json"]
+
+
+def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
+    with pytest.raises(warmup.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"):
+        render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})

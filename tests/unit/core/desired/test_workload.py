@@ -45,6 +45,7 @@ def test_what_changes_no_pod_makes_no_revision(spec: dict[str, Any]) -> None:
         {"model": {"credentialsSecretRef": {"name": "models-s3"}}},
         {"spec": {"runtime": {"name": "triton"}}},
         {"spec": {"runtime": {"args": ["--log-verbose=1"]}}},
+        {"spec": {"runtime": {"image": "registry.example.com/digits:4"}}},
         {"spec": {"runtime": {"env": [{"name": "A", "value": "1"}]}}},
         {"spec": {"resources": {"limits": {"memory": "2Gi"}}}},
         {"spec": {"drainSeconds": 31}},
@@ -72,6 +73,16 @@ def test_hashes_do_not_depend_on_the_order_of_keys(order: list[str]) -> None:
     first = builders.make_revision(deployment=builders.make_model_deployment(spec=spec))
     sorted_spec = {"nodeSelector": dict.fromkeys(sorted(order), "x")}
     assert first.name == builders.make_revision(deployment=builders.make_model_deployment(spec=sorted_spec)).name
+
+
+def test_a_version_that_its_image_carries_is_named_after_the_image() -> None:
+    custom = builders.make_model_deployment(
+        model={"format": "custom", "uri": None},
+        spec={"runtime": {"image": "registry.example.com/digits:3", "port": 5000}},
+    )
+    revision = builders.make_revision(deployment=custom)
+    assert revision.uri == "image://registry.example.com/digits:3"
+    assert revision.port == 5000
 
 
 def test_a_revision_is_named_after_inputs_and_template() -> None:

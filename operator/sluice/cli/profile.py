@@ -1,0 +1,300 @@
+"""`kubectl sluice profile`: what holds a model back under load, and what would help."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+import typer
+import yaml
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sluice.adapters import loadgen
+from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.cli import cluster, console, exits, profiled, render, tables
+from sluice.cli.cluster import Session
+from sluice.cli.console import Failure
+from sluice.cli.options import Output, Target
+from sluice.core.profile import plan, pod, reading
+from sluice.core.profile.model import Measurements
+from sluice.core.profile.plan import Plan
+from sluice.core.snapshot import Revision
+from sluice.views import example, profile, profileplot, words
+from sluice.views.profile import About, ProfileView
+from sluice.views.wire import to_wire
+
+Parsed = TypeVar("Parsed")
+PLOTS: Final = {".html": profileplot.page, ".svg": profileplot.svg}
+"""What a picture can be written as, by the end of the file's name."""
+FROM_HERE: Final = "the load came from this machine through a port-forward: times include that way"
+UNSEEN: Final = "the server's processors cannot be seen from here"
+
+
+def _parsed(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
+    def parser(text: str) -> Parsed:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parser
+
+
+Which: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--revision", metavar="REVISION", help="The revision.", show_default="the stable one"),
+]
+Concurrency: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        "--concurrency",
+        parser=_parsed(plan.parse_concurrency),
+        metavar="LIST",
+        help="How many clients ask at once; one point of load each.",
+    ),
+]
+Seconds: TypeAlias = Annotated[int, typer.Option("--seconds", min=1, max=600, help="How long each point is measured.")]
+BatchingOption: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        "--batching",
+        parser=_parsed(plan.parse_batching),
+        metavar="LIST",
+        help="Triton: dynamic batching to compare with what serves: off, 0 (no delay), delays as 100us or 2ms; "
+        "empty for none.",
+    ),
+]
+MaximumBatch: TypeAlias = Annotated[
+    int, typer.Option("--maximum-batch", min=2, max=4096, help="Largest batch of a model that does not batch yet.")
+]
+Instances: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        "--instances",
+        parser=_parsed(plan.parse_counts),
+        metavar="LIST",
+        help="Triton: copies of the model in one pod to compare with what serves, as in 2,4.",
+        show_default="none",
+    ),
+]
+Threads: TypeAlias = Annotated[
+    Any,
+    typer.Option(
+        "--threads",
+        parser=_parsed(plan.parse_counts),
+        metavar="LIST",
+        help=f"Threads of one inference to compare with what serves, as in 2,4: one more pod for each, with "
+        f"{' and '.join(pod.THREAD_VARIABLES)}.",
+        show_default="none",
+    ),
+]
+Payload: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--payload",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Body of the requests.",
+        show_default="zeros, made up from the model's metadata",
+    ),
+]
+RequestPath: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="/v2/models/MODEL/infer"),
+]
+Ready: TypeAlias = Annotated[
+    int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long the model may take to load.")
+]
+# Without $SLUICE_GATEWAY, on purpose: this alone sends requests to the pods that serve.
+Through: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--gateway",
+        metavar="URL",
+        help=f"The gateway as it is reached from the pod: also sends {loadgen.GATEWAY_REQUESTS} requests through it, one at a time. "
+        "The pods that serve answer these.",
+        show_default="not measured",
+    ),
+]
+Rate: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--rate", min=0.001, metavar="N", help="Requests/s to be answered by all pods: counts replicas."),
+]
+FromHere: TypeAlias = Annotated[
+    bool, typer.Option("--from-here", help="Send the load from this machine, through kubectl port-forward.")
+]
+Plot: TypeAlias = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Write throughput against p95: .html (with all) or .svg.")
+]
+Write: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--write", metavar="FILE.yaml", help="Write the recommended fields, for kubectl patch --patch-file."),
+]
+
+
+async def show(
+    target: Target,
+    output: Output,
+    *,
+    revision: Which = None,
+    concurrency: Concurrency = "1,2,4,8,16",
+    seconds: Seconds = 5,
+    batching: BatchingOption = "0,100us,1ms",
+    maximum_batch: MaximumBatch = 32,
+    instances: Instances = None,
+    threads: Threads = None,
+    payload: Payload = None,
+    path: RequestPath = None,
+    ready: Ready = 600,
+    gateway: Through = None,
+    rate: Rate = None,
+    from_here: FromHere = False,
+    plot: Plot = None,
+    write: Write = None,
+) -> int:
+    """Measures one more pod of a revision, never one that serves, and removes it again."""
+    _check_files(plot, write)
+    async with cluster.session(target) as session:
+        deployment = (await session.fetch()).deployment
+        chosen = await _revision(session, deployment, revision)
+        order = profiled.Order(
+            deployment=deployment,
+            revision=chosen,
+            plan=Plan(
+                settings=plan.settings(batching, instances or ()),
+                concurrency=concurrency,
+                seconds=seconds,
+                maximum_batch=maximum_batch,
+                ready_seconds=ready,
+                gateway=(gateway, example.host_of(deployment.status.url or "")) if gateway is not None else None,
+            ),
+            path=path or plan.infer_path(deployment.spec.model.name or deployment.metadata.name),
+            payload=payload.read_bytes() if payload is not None else None,
+            image=None if from_here else await _image(session, chosen),
+            kubectl_options=_kubectl_options(target),
+        )
+        view = await profile_of(session, order, threads or (), rate)
+    _write_files(view, plot, write)
+    console.show(output, to_wire(view), text(view))
+    return exits.OK
+
+
+async def profile_of(
+    session: Session, order: profiled.Order, threads: tuple[int, ...], rate: float | None
+) -> ProfileView:
+    """Measures and judges; one pod for each number of threads."""
+    pods = 1 + len(threads)
+    if order.here:
+        console.say(FROM_HERE)
+    expected = words.span(pods * order.plan.expected_seconds)
+    console.say(
+        f"profiling {order.revision.name} in {words.plural(pods, 'pod')} of its own: about {expected}, after it has loaded"
+    )
+    runs: list[Measurements] = []
+    with console.progress("making the pod") as say:
+        for count in (None, *threads):
+            runs.append(await profiled.measure(session.cluster, order, count, say))
+    runtime = order.deployment.spec.runtime
+    return profile.profile_view(
+        About(order.name, order.namespace, order.revision.name, (FROM_HERE, UNSEEN) if order.here else ()),
+        reading.merged(runs),
+        rate=rate,
+        environment=runtime.env if runtime is not None else (),
+    )
+
+
+async def _revision(session: Session, deployment: ModelDeployment, wanted: str | None) -> Revision:
+    """The revision of a name, or the stable one; a `Failure` with those that there are."""
+    stable = deployment.status.stable
+    name = wanted or (stable.revision if stable is not None else None)
+    if name is None:
+        raise Failure(
+            f"{session.name} has no stable version yet; name one with --revision, or wait: kubectl sluice wait {session.name}"
+        )
+    kept = await session.cluster.fetch_revisions(session.namespace, session.name)
+    found = next((revision for revision in kept if revision.name == name), None)
+    if found is None:
+        known = words.listed([revision.name for revision in kept]) or "none"
+        raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {known}")
+    return found
+
+
+async def _image(session: Session, revision: Revision) -> pod.Image | None:
+    """Where the generator can run beside the server; None where no image with Python is known from here."""
+    found = pod.image_of(revision.template)
+    if found is not None or await session.cluster.fetch_operator_config() is None:
+        return found
+    initializer = (await cluster.fetch_config(session.cluster)).storage_initializer
+    return pod.Image(initializer.image, initializer.image_pull_policy)
+
+
+def _kubectl_options(target: Target) -> tuple[str, ...]:
+    return tuple(
+        f"--{name}={value}" for name, value in (("context", target.context), ("kubeconfig", target.kubeconfig)) if value
+    )
+
+
+def _check_files(plot: Path | None, write: Path | None) -> None:
+    """Before minutes of load, not after them."""
+    if plot is not None and plot.suffix not in PLOTS:
+        raise Failure(f"--plot {plot}: write it as .html (the picture with the table) or .svg (the picture alone)")
+    for option, file in (("--plot", plot), ("--write", write)):
+        if file is not None and not file.parent.is_dir():
+            raise Failure(f"{option} {file}: there is no folder {file.parent}")
+
+
+def _write_files(view: ProfileView, plot: Path | None, write: Path | None) -> None:
+    try:
+        if plot is not None:
+            plot.write_text(PLOTS[plot.suffix](view))
+            console.say(f"written: {plot}")
+        if write is not None:
+            write.write_text(patch(view))
+            console.say(
+                f"written: {write} (kubectl patch modeldeployment {view.name} --type=merge --patch-file={write})"
+            )
+    except OSError as error:
+        raise Failure(f"{error.filename}: cannot be written: {error.strerror}") from error
+
+
+def patch(view: ProfileView) -> str:
+    """The recommended fields as a file that kubectl patch takes, with the reasons as comments."""
+    comments, fields = profile.recommended(view)
+    named = {"apiVersion": API_VERSION, "kind": ModelDeployment.kind, "metadata": {"name": view.name}, **fields}
+    return "".join(f"# {line}\n" for line in comments) + yaml.safe_dump(named, sort_keys=False, allow_unicode=True)
+
+
+def text(view: ProfileView) -> RenderableType:
+    """The profile for a terminal."""
+    title = Text.assemble(
+        (view.name, "bold"), f" in {view.namespace}: {view.revision} on {view.server}, {view.cores:g} processors"
+    )
+    parts: list[RenderableType] = [title, Text(), table(view), Text(), Text(view.sentence, "bold")]
+    if view.gateway_millis is not None:
+        parts.append(Text(f"The gateway adds {profileplot.known(view.gateway_millis)} ms to a single request."))
+    parts += [Text(f"→ {one.sentence}") for one in view.advice]
+    for one in view.advice:
+        parts += [Text(f"  config.pbtxt: {line}", "dim") for line in one.server_config]
+    parts += [
+        Text(),
+        *(render.fact("note" if number == 0 else "", Text(note, "dim")) for number, note in enumerate(view.notes)),
+    ]
+    return Group(*parts)
+
+
+def table(view: ProfileView) -> Table:
+    """One row a point; a setting's name stands in its first row only."""
+    shown = tables.plain()
+    shown.padding = (0, 1, 0, 0)
+    shown.add_column(profileplot.HEADINGS[0], overflow="fold")
+    for heading in profileplot.HEADINGS[1:]:
+        shown.add_column(heading, justify="right")
+    last = ""
+    for row in view.rows:
+        setting, *cells = profileplot.cells(row)
+        shown.add_row(Text("" if setting == last else setting), *cells, style="red" if row.failures else "")
+        last = setting
+    return shown

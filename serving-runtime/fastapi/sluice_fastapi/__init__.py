@@ -1,0 +1,1 @@
+"""An example of an image of your own: FastAPI around an ONNX model."""

@@ -1,0 +1,29 @@
+"""`python -m sluice_fastapi`: serves until SIGTERM, and then ends what it is doing before it goes.
+
+Environment: PORT (default 8080), MODEL_PATH (default /models), MODEL_NAME (default model). The runtime sets all three.
+"""
+
+import os
+import sys
+
+import uvicorn
+
+from sluice_fastapi import app, model
+
+LONGEST_REQUEST_SECONDS = 60
+
+
+def main():
+    try:
+        loaded = model.load(os.environ.get("MODEL_PATH", "/models"))
+    except model.NotLoadable as error:
+        return str(error)
+    served = app.build(loaded, os.environ.get("MODEL_NAME", "model"))
+    # The port opens only now: whoever connects meets a server that has its model.
+    port = int(os.environ.get("PORT", "8080"))
+    uvicorn.run(served, host="0.0.0.0", port=port, access_log=False, timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Faster variants of a model: quantized, compared with the original, and stored beside it."""

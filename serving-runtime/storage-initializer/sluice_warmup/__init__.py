@@ -1,0 +1,1 @@
+"""Warm-up: real requests to a model server of the same pod, before the pod is Ready."""

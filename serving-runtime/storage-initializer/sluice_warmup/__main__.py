@@ -1,0 +1,218 @@
+"""`python -m sluice_warmup --protocol V2 --port 8000 --model NAME --ready-path … --requests 20`, beside a model server.
+
+    server not ready ── wait ──> ready ── requests ──> fast enough ──> this container is ready ── watches the server
+                                            │   │                                                      │
+                                    refused │   │ too slow for a minute              ended: cold again ┘
+                                            ▼   ▼
+                                 exit 1: WarmUpFailed, WarmUpTooSlow, where the operator reads it
+
+A pod is Ready only when all of its containers are, so no user's request meets a cold server, and the operator need not
+be there for it.
+"""
+
+import argparse
+import http.client
+import http.server
+import json
+import socket
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sluice_warmup import protocols
+
+HOST: Final = "127.0.0.1"
+WAIT_SECONDS: Final = 0.2
+WATCH_SECONDS: Final = 1.0
+TIMEOUT_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 60.0
+"""So long a server may take to become as fast as it must be."""
+QUOTED: Final = 300
+"""Characters of a server's answer that are repeated."""
+
+
+class WarmUpError(Exception):
+    """Why the pod does not become Ready. `str()` is the one line `Reason: what happened; what to do`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The model server, as it is reached within the pod."""
+
+    port: int
+    model: str
+    protocol: str
+    ready_path: str
+    """What its readiness probe asks for; empty: it is ready when it accepts a connection."""
+
+    def is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=2)
+        try:
+            if not self.ready_path:
+                connection.connect()
+                return True
+            connection.request("GET", self.ready_path)
+            return 200 <= connection.getresponse().status < 400
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def has_ended(self) -> bool:
+        """Whether nobody listens any more; a server that is only too busy to answer is still warm."""
+        try:
+            socket.create_connection((HOST, self.port), timeout=2).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def payload(self) -> bytes:
+        """A request made up from the model's metadata."""
+        path = protocols.METADATA_PATHS.get(self.protocol, "").format(model=self.model)
+        if not path:
+            raise WarmUpError(
+                f"WarmUpFailed: no request can be made up in protocol {self.protocol}; give one in spec.warmup.payloadRef"
+            )
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != http.HTTPStatus.OK:
+                raise protocols.NoPayload(f"GET {path} answers {answer.status}")
+            return protocols.body_of(json.loads(text))
+        except (OSError, http.client.HTTPException, ValueError, protocols.NoPayload) as error:
+            raise WarmUpError(
+                f"WarmUpFailed: no request can be made up: {error}; give one in spec.warmup.payloadRef"
+            ) from error
+        finally:
+            connection.close()
+
+
+def warm_up(server: Server, payload: bytes, requests: int, maximum_millis: float | None) -> list[float]:
+    """Sends at least so many requests one after the other; the latencies, ms. Raises WarmUpError."""
+    path = protocols.INFER_PATHS[server.protocol].format(model=server.model)
+    connection = http.client.HTTPConnection(HOST, server.port, timeout=TIMEOUT_SECONDS)
+    latencies: list[float] = []
+    began = time.monotonic()
+    try:
+        while len(latencies) < requests or (maximum_millis is not None and late(latencies, requests) > maximum_millis):
+            if len(latencies) >= requests and time.monotonic() - began > PATIENCE_SECONDS:
+                raise WarmUpError(
+                    f"WarmUpTooSlow: after {len(latencies)} requests they take {late(latencies, requests):.0f} ms, and "
+                    f"spec.warmup.maximumLatencyMillis allows {maximum_millis:g}; give the pod more CPU in "
+                    "spec.resources, or raise the limit"
+                )
+            latencies.append(_send(connection, path, payload))
+    finally:
+        connection.close()
+    return latencies
+
+
+def late(latencies: Sequence[float], requests: int) -> float:
+    """The median of the last half of a round, ms: what users would get now."""
+    return statistics.median(latencies[-max(1, requests // 2) :])
+
+
+def _send(connection: http.client.HTTPConnection, path: str, payload: bytes) -> float:
+    began = time.monotonic()
+    try:
+        connection.request("POST", path, payload, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise WarmUpError(
+            f"WarmUpFailed: POST {path}: {type(error).__name__}: {error}; see the log of the model server's container"
+        ) from error
+    if answer.status >= http.HTTPStatus.BAD_REQUEST:
+        said = " ".join(text.decode(errors="replace").split())[:QUOTED]
+        raise WarmUpError(
+            f"WarmUpFailed: POST {path} answers {answer.status}: {said}; check that the payload of "
+            "spec.warmup.payloadRef fits the model"
+        )
+    return (time.monotonic() - began) * 1000
+
+
+class Readiness:
+    """What this container's readiness probe is told."""
+
+    def __init__(self, port: int) -> None:
+        self.warm = False
+        readiness = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if readiness.warm else 503)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """A line for each probe would say nothing."""
+
+        self.server = http.server.HTTPServer(("", port), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def keep_warm(server: Server, readiness: Readiness, options: argparse.Namespace) -> None:
+    """Warms the server up each time that it becomes ready; ends with WarmUpError only."""
+    while True:
+        _say("waits until the model is ready")
+        while not server.is_ready():
+            time.sleep(WAIT_SECONDS)
+        payload = _given(options.payload) if options.payload else server.payload()
+        latencies = warm_up(server, payload, options.requests, options.maximum_latency_millis)
+        _say(
+            f"{len(latencies)} requests: the first took {latencies[0]:.1f} ms, the last half "
+            f"{late(latencies, options.requests):.1f} ms (median)"
+        )
+        readiness.warm = True
+        while not server.has_ended():
+            time.sleep(WATCH_SECONDS)
+        readiness.warm = False
+
+
+def _given(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WarmUpError(
+            "WarmUpFailed: the ConfigMap of spec.warmup.payloadRef, or its key, does not exist; create it"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    server = Server(options.port, options.model, options.protocol, options.ready_path)
+    try:
+        keep_warm(server, Readiness(options.ready_port), options)
+    except WarmUpError as error:
+        print(error, file=sys.stderr, flush=True)
+    return 1
+
+
+def _say(text: str) -> None:
+    print(f"warm-up: {text}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sluice_warmup", description="Warm a model server up before users come.")
+    parser.add_argument("--protocol", required=True, choices=sorted(protocols.INFER_PATHS))
+    parser.add_argument("--port", type=int, required=True, help="where the server answers inference requests")
+    parser.add_argument("--model", required=True, help="the served name")
+    parser.add_argument("--ready-path", default="", help="what the server's readiness probe asks for")
+    parser.add_argument("--requests", type=int, default=20, help="how many at least")
+    parser.add_argument("--maximum-latency-millis", type=float, help="how fast it must have become")
+    parser.add_argument("--payload", type=Path, help="file with the body; default: made up from the model's metadata")
+    parser.add_argument("--ready-port", type=int, required=True, help="where this container's readiness is asked for")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

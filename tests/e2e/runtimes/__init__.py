@@ -1,0 +1,1 @@
+"""Every model server against one list of checks."""

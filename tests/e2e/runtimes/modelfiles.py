@@ -1,0 +1,108 @@
+"""Real models for the table, as a user keeps them in a bucket."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from demo import digits, models
+from tests.e2e.runtimes import box
+from tests.e2e.runtimes.box import Files
+
+PREDICTORS = Path(__file__).with_name("predictors")
+WIDTH = 1024
+ROUNDS = 16
+
+
+def write_onnx(_: Files, folder: Path) -> None:
+    """The demo's v2 behind some work that does not change the answer: a millisecond or two for one image.
+
+    So a request of some thousand images is in flight for a second or more, and its body is still small.
+    """
+    model = onnx.load_model_from_string(models.ensure()["v2"].read_bytes())
+    graph = model.graph
+    name = graph.input[0].name
+    for node in graph.node:
+        node.input[:] = ["worked" if each == name else each for each in node.input]
+    square = np.linalg.qr(np.random.default_rng(0).normal(size=(WIDTH, WIDTH)))[0].astype(np.float32)
+    constants = {"wide": square[:64], "square": square, "nothing": np.zeros((WIDTH, 64), np.float32)}
+    graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in constants.items())
+    chain = [("MatMul", [name, "wide"], "round0")]
+    chain += [("MatMul", [f"round{i}", "square"], f"round{i + 1}") for i in range(ROUNDS)]
+    chain += [("MatMul", [f"round{ROUNDS}", "nothing"], "zeros"), ("Add", [name, "zeros"], "worked")]
+    work = [helper.make_node(operator, inputs, [output]) for operator, inputs, output in chain]
+    rest = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*work, *rest])
+    onnx.checker.check_model(model)
+    onnx.save_model(model, str(folder / "model.onnx"))
+
+
+def write_kserve(_: Files, folder: Path) -> None:
+    shutil.copy(PREDICTORS / "kserve_digits.py", folder / "model.py")
+    _write_arrays(folder)
+
+
+BENTO = """
+import bentoml, shutil
+import bentoml._internal.configuration as configuration
+configuration.get_uv_command = lambda: ["false"]  # it is there to lock packages, and this Bento names none
+from pathlib import Path
+source = Path("/models/source")
+bento = bentoml.bentos.build("service:Digits", name="digits", version="one", build_ctx=str(source), python={"lock_packages": False})
+shutil.copytree(bento.path, "/models/bento")
+shutil.rmtree(source)
+"""
+
+
+def write_bento(files: Files, folder: Path) -> None:
+    source = folder / "source"
+    source.mkdir()
+    source.chmod(0o777)
+    shutil.copy(PREDICTORS / "bento_digits.py", source / "service.py")
+    _write_arrays(source)
+    box.run_python(files, BENTO, folder)
+
+
+def _write_arrays(folder: Path) -> None:
+    """The demo's images and labels, all of them: their nearest neighbour is themselves."""
+    parts = digits.split()
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    np.savez(folder / "digits.npz", images=images, labels=labels)
+
+
+DIGITS = "from sklearn.datasets import load_digits; images, labels = load_digits(return_X_y=True)\n"
+SKLEARN = """
+import joblib
+from sklearn.neighbors import KNeighborsClassifier
+model = KNeighborsClassifier(1, algorithm="brute").fit(images, labels)
+"""
+XGBOOST = """
+import xgboost
+model = xgboost.XGBClassifier(n_estimators=400, max_depth=6, n_jobs=1).fit(images, labels)
+model.save_model("/models/digits.json")
+"""
+LIGHTGBM = """
+import lightgbm
+settings = {"objective": "multiclass", "num_class": 10, "verbose": -1, "num_threads": 1}
+lightgbm.train(settings, lightgbm.Dataset(images, labels), 100).save_model("/models/digits.txt")
+"""
+
+
+def write_sklearn(files: Files, folder: Path) -> None:
+    box.run_python(files, DIGITS + SKLEARN + 'joblib.dump(model, "/models/digits.joblib")', folder)
+
+
+def write_mlflow(files: Files, folder: Path) -> None:
+    save = 'import mlflow.sklearn; mlflow.sklearn.save_model(model, "/models/digits", pip_requirements=[])'
+    box.run_python(files, DIGITS + SKLEARN + save, folder)
+
+
+def write_xgboost(files: Files, folder: Path) -> None:
+    box.run_python(files, DIGITS + XGBOOST, folder)
+
+
+def write_lightgbm(files: Files, folder: Path) -> None:
+    box.run_python(files, DIGITS + LIGHTGBM, folder)

@@ -1,0 +1,73 @@
+"""The pod of a model on a chart's ServingRuntime, as the operator renders it, and the layout of its model's files."""
+
+import functools
+import importlib
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from demo.cluster import ROOT
+from lab import gotools, processes
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.desired import podtemplate
+
+Object = dict[str, Any]
+
+DOWNLOADER: Final = ROOT / "serving-runtime" / "storage-initializer"
+URI: Final = "s3://models/conformance"
+
+
+@functools.cache
+def runtimes() -> dict[str, ServingRuntime]:
+    """All ServingRuntimes of the chart by name, those included that are not created by default."""
+    gotools.ensure("helm")
+    names = [path.stem.removeprefix("runtime-") for path in (ROOT / "charts/sluice/templates").glob("runtime-*.yaml")]
+    create = [f"--set=runtimes.{name}.create=true" for name in names]
+    text = processes.run(
+        [gotools.program("helm"), "template", "sluice", str(ROOT / "charts" / "sluice"), *create],
+    )
+    found = (ServingRuntime.model_validate(d) for d in yaml.safe_load_all(text) if d and d["kind"] == "ServingRuntime")
+    return {runtime.metadata.name: runtime for runtime in found}
+
+
+def pod(server: str, *, name: str, format_: str, spec: Object) -> Object:
+    """The pod template of a ModelDeployment with this spec."""
+    document = {"metadata": {"name": name}, "spec": {"model": {"format": format_, "uri": URI}, **spec}}
+    deployment = ModelDeployment.model_validate(document)
+    return podtemplate.render_template(deployment, runtimes()[server], OperatorConfig(), f"{name}-0123456789")
+
+
+def lay_out(source: Path, target: Path, *, runtime: str, name: str) -> None:
+    """The files of `source`, laid out in `target` as the downloader does it. Raises its DownloadError."""
+    layout = _downloader_module("layout")
+    files = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+    plan = layout.arranged(files, layout.Layout(runtimes()[runtime].spec.model_layout.value), name)
+    for old, new in plan.moves:
+        shutil.copy(source / old, _prepared(target / new))
+    for new, text in plan.texts:
+        _prepared(target / new).write_text(text)
+    if plan.server_code:
+        shutil.copy(ROOT / "serving-runtime" / "triton" / "model.py", _prepared(target / plan.server_code))
+
+
+def download_error() -> type[Exception]:
+    """What the downloader raises where it refuses files."""
+    error: type[Exception] = _downloader_module("failures").DownloadError
+    return error
+
+
+def _downloader_module(name: str) -> Any:
+    """The downloader lives in its image's folder, which is no part of the installed package."""
+    if str(DOWNLOADER) not in sys.path:
+        sys.path.insert(0, str(DOWNLOADER))
+    return importlib.import_module(f"sluice_storage.{name}")
+
+
+def _prepared(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,204 @@
+"""The table: each model server, a real model for it, requests with right answers, and models that must never serve."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from demo import cluster as clusters
+from demo import digits
+from demo.cluster import Image
+from tests.e2e.runtimes import modelfiles
+from tests.e2e.runtimes.asking import Ask, GrpcAsk
+from tests.e2e.runtimes.box import Files
+
+Object = dict[str, Any]
+
+MODEL: Final = "digits"
+"""The served name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A model that must never be ready: its files, and what must be said about it (a regular expression)."""
+
+    files: Mapping[str, bytes]
+    said: str
+    by_downloader: bool = False
+    """Whether it is refused before a server starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One model server with one format."""
+
+    name: str
+    runtime: str
+    format: str
+    image: Image
+    write: Callable[[Files, Path], None]
+    """Writes the model's files as a user keeps them in a bucket."""
+    asks: tuple[Ask | GrpcAsk, ...]
+    long_ask: Ask | None
+    """A request that takes more than a second: what is in flight when the server is told to stop. None where the same
+    server is told to stop with another format."""
+    series: tuple[str, ...]
+    """Beginnings of lines that the server's metrics have after a request."""
+    broken: Mapping[str, Broken]
+    spec: Object = field(default_factory=dict)
+    """Further fields of the ModelDeployment."""
+    smoke: bool = False
+    """Whether it belongs to `make test`; the others are slow."""
+
+
+def _examples(count: int) -> tuple[list[list[float]], list[int]]:
+    held_out = digits.split()[1]
+    return held_out.images[:count].tolist(), held_out.labels[:count].tolist()
+
+
+IMAGES, LABELS = _examples(3)
+
+FASTAPI: Final = Case(
+    name="fastapi",
+    runtime="fastapi",
+    format="custom",
+    image=clusters.SERVER_IMAGES["fastapi"],
+    write=modelfiles.write_onnx,
+    asks=(Ask("Native", "/predict", {"instances": IMAGES}, lambda answer: answer["predictions"] == LABELS),),
+    long_ask=Ask(
+        "Native", "/predict", {"instances": IMAGES * 1200}, lambda answer: answer["predictions"] == LABELS * 1200
+    ),
+    series=(
+        f'predict_requests_total{{code="200",model="{MODEL}"}}',
+        f'predict_seconds_bucket{{le="0.01",model="{MODEL}"}}',
+    ),
+    broken={
+        "garbage": Broken({"model.onnx": b"this is no model"}, "ModelNotLoadable: ONNX Runtime cannot load model.onnx"),
+        "none": Broken({"readme.txt": b"later"}, "ModelNotLoadable: 0 .onnx files"),
+    },
+    spec={"runtime": {"image": clusters.SERVER_IMAGES["fastapi"].tag}},
+    smoke=True,
+)
+
+
+def _v2(right: Callable[[Any], bool], copies: int = 1, **parameters: str) -> Ask:
+    """A request of the Open Inference Protocol V2 with the images, `copies` times."""
+    pixels = [pixel for image in IMAGES * copies for pixel in image]
+    tensor = {"name": "image", "shape": [len(IMAGES) * copies, 64], "datatype": "FP32", "data": pixels}
+    body = {"inputs": [tensor], **({"parameters": parameters} if parameters else {})}
+    return Ask("V2", f"/v2/models/{MODEL}/infer", body, right)
+
+
+def _v2_labels(copies: int = 1) -> Callable[[Any], bool]:
+    return lambda answer: [round(label) for label in answer["outputs"][0]["data"]] == LABELS * copies
+
+
+def _v2_scores(answer: Any) -> bool:
+    output = answer["outputs"][0]
+    return bool(np.asarray(output["data"]).reshape(output["shape"]).argmax(axis=1).tolist() == LABELS)
+
+
+def _grpc(output: str, right: Callable[[Any], bool], **parameters: str) -> GrpcAsk:
+    return GrpcAsk(MODEL, "image", np.asarray(IMAGES, np.float32), "FP32", output, right, parameters)
+
+
+def _mlserver(format_: str, write: Callable[[Files, Path], None], garbage: str, **changes: Any) -> Case:
+    usual: Object = {
+        "asks": (_v2(_v2_labels()), _grpc("predict", lambda labels: labels.ravel().tolist() == LABELS)),
+        "long_ask": None,
+    }
+    return Case(
+        name=f"mlserver-{format_}",
+        runtime="mlserver",
+        format=format_,
+        image=clusters.SERVER_IMAGES["mlserver"],
+        write=write,
+        series=(
+            f'model_infer_request_success_total{{model="{MODEL}"',
+            f'model_infer_request_duration_count{{model="{MODEL}"',
+        ),
+        broken={
+            "garbage": Broken({garbage: b"this is no model"}, "Couldn't load model"),
+            "two": Broken({"a.pkl": b"a", "b.pkl": b"b"}, "UnsupportedModel: 2 model files", by_downloader=True),
+            "none": Broken({"readme.md": b"x"}, "UnsupportedModel: 0 model files", by_downloader=True),
+        },
+        **usual | changes,
+    )
+
+
+MLSERVER: Final = (
+    _mlserver("sklearn", modelfiles.write_sklearn, "model.joblib", long_ask=_v2(_v2_labels(3000), 3000)),
+    _mlserver("xgboost", modelfiles.write_xgboost, "model.json"),
+    _mlserver(
+        "lightgbm",
+        modelfiles.write_lightgbm,
+        "model.txt",
+        asks=(_v2(_v2_scores), _grpc("predict", lambda scores: scores.argmax(axis=1).tolist() == LABELS)),
+    ),
+    _mlserver(
+        "mlflow",
+        modelfiles.write_mlflow,
+        "MLmodel",
+        asks=(
+            _v2(_v2_labels(), content_type="np"),
+            _grpc("output-1", lambda labels: labels.ravel().tolist() == LABELS, content_type="np"),
+        ),
+    ),
+)
+
+
+def _v1(copies: int = 1) -> Ask:
+    body = {"instances": IMAGES * copies}
+    return Ask("V1", f"/v1/models/{MODEL}:predict", body, lambda answer: answer["predictions"] == LABELS * copies)
+
+
+KSERVE: Final = Case(
+    name="kserve",
+    runtime="kserve",
+    format="python",
+    image=clusters.SERVER_IMAGES["kserve"],
+    write=modelfiles.write_kserve,
+    asks=(_v1(), _v2(_v2_labels()), _grpc("label", lambda labels: labels.tolist() == LABELS)),
+    long_ask=_v1(50),
+    series=(
+        f'request_predict_seconds_count{{model_name="{MODEL}"}}',
+        f'request_postprocess_seconds_count{{model_name="{MODEL}"}}',
+    ),
+    broken={
+        "no code": Broken({"weights.npz": b"x"}, "ModelNotLoadable: /models has no model.py"),
+        "no class": Broken({"model.py": b"x = 1"}, "ModelNotLoadable: .* it has: none"),
+        "no import": Broken({"model.py": b"import nothing_of_this_name"}, "ModelNotLoadable: .* ModuleNotFoundError"),
+        "not ready": Broken(
+            {"model.py": b"import kserve\nclass A(kserve.Model):\n    def load(self):\n        pass\n"},
+            r"ModelNotLoadable: A.load\(\) did not set self.ready",
+        ),
+    },
+)
+
+
+def _bento(copies: int = 1) -> Ask:
+    return Ask("Native", "/predict", {"images": IMAGES * copies}, lambda answer: answer == LABELS * copies)
+
+
+BENTOML: Final = Case(
+    name="bentoml",
+    runtime="bentoml",
+    format="bento",
+    image=clusters.SERVER_IMAGES["bentoml"],
+    write=modelfiles.write_bento,
+    asks=(_bento(),),
+    long_ask=_bento(50),
+    series=(
+        'bentoml_service_request_total{endpoint="/predict",http_response_code="200"',
+        'bentoml_service_request_duration_seconds_bucket{endpoint="/predict"',
+        "bentoml_service_adaptive_batch_size_bucket{",
+    ),
+    broken={
+        "no Bento": Broken({"service.py": b"x = 1"}, "UnsupportedModel: 0 Bentos", by_downloader=True),
+        "garbage": Broken({"bento.yaml": b"this is no Bento"}, "Error|error"),
+    },
+)
+
+CASES: Final = (FASTAPI, *MLSERVER, KSERVE, BENTOML)

@@ -1,0 +1,125 @@
+"""`kubectl sluice profile` with a real tritonserver: its statistics, its batching, and the pod that is made and removed."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo import models
+from sluice.cli import cluster, profile, profiled
+from sluice.cli.options import Target
+from sluice.core.desired import workload
+from sluice.core.profile import plan, pod
+from sluice.core.profile.plan import Plan
+from sluice.views.profile import ProfileView, Row
+from tests.unit.cli.profiling import ProfilingCluster
+from tests.unit.core.builders import make_model_deployment, make_revision, make_runtime
+from tests.unit.serving_runtime import test_triton
+from tests.unit.serving_runtime.test_triton import Triton, python
+
+pytestmark = test_triton.pytestmark
+__all__ = ["python"]  # the fixture
+
+BATCHING_MODEL = Path(__file__).with_name("batching_model.py")
+SHIPPED, BATCHING = "shipped", "batching"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A tritonserver as the profiled pod starts it, with the small network under two kinds of server code."""
+
+    port: int
+    process: int
+
+
+@pytest.fixture(scope="module")
+def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    repository = tmp_path_factory.mktemp("repository")
+    for name in (SHIPPED, BATCHING):
+        test_triton.lay_out(repository, name, models.ensure()["v2"].read_bytes())
+    version = repository / BATCHING / "1"
+    (version / "model.py").rename(version / "shipped.py")
+    shutil.copy(BATCHING_MODEL, version / "model.py")
+    ports = test_triton.free_ports(3)
+    arguments, environment = test_triton.command(python, repository, ports)
+    arguments += ["--model-control-mode=explicit", "--load-model=*"]
+    with (repository.parent / "triton.log").open("w") as log:
+        process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
+    try:
+        test_triton._wait_until_ready(Triton(ports[0]), process, Path(log.name))
+        yield Server(ports[0], process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def profiled_by(
+    server: Server, folder: Path, model: str, **changes: object
+) -> tuple[ProfileView, ProfilingCluster]:
+    deployment = make_model_deployment(name=model, namespace="default")
+    revision = make_revision(deployment=deployment, runtime=make_runtime(port=server.port))
+    there = ProfilingCluster(
+        [workload.desired_controller_revision(revision, deployment)], processes=server.process, folder=folder
+    )
+    order = profiled.Order(
+        deployment=deployment,
+        revision=revision,
+        plan=Plan(
+            **{  # type: ignore[arg-type]
+                "settings": plan.settings(plan.parse_batching("off,2ms"), (2,)),
+                "concurrency": (1, 8),
+                "seconds": 1,
+                "maximum_batch": 8,
+                "ready_seconds": 30,
+                "gateway": None,
+            }
+            | changes
+        ),
+        path=plan.infer_path(model),
+        payload=None,
+        image=pod.image_of(revision.template),
+        kubectl_options=(),
+    )
+    target = Target(name=model, namespace=None, context=None, kubeconfig=None)
+    return await profile.profile_of(cluster.Session(there.typed, target), order, (), None), there
+
+
+def row(view: ProfileView, setting: str, concurrency: int) -> Row:
+    return next(each for each in view.rows if (each.setting, each.concurrency) == (setting, concurrency))
+
+
+async def test_a_profile_of_a_model_that_can_batch(server: Server, tmp_path: Path) -> None:
+    view, there = await profiled_by(server, tmp_path, BATCHING)
+    assert view.server == "triton 2.51.0"
+    assert [(each.setting, each.concurrency) for each in view.rows] == [
+        *((setting, clients) for setting in ("as it is", "batching 2ms", "2 instances") for clients in (1, 8)),
+        ("as it is, again", 8),
+    ]
+    assert row(view, "as it is, again", 8).mean_batch == 1, "as it was found"
+    alone, together = row(view, "as it is", 1), row(view, "batching 2ms", 8)
+    assert alone.mean_batch == 1
+    assert together.mean_batch is not None
+    assert together.mean_batch > 2
+    delayed = row(view, "batching 2ms", 1)
+    assert delayed.queue_millis is not None
+    assert delayed.queue_millis > 1, "a request that is alone waits for others"
+    for each in view.rows:
+        parts = (each.queue_millis, each.input_millis, each.compute_millis, each.output_millis, each.outside_millis)
+        assert all(part is not None and part >= 0 for part in parts)
+        assert each.failures == 0
+        assert each.cores is not None
+        assert each.cores > 0
+    assert "not measured: no batching: the same as it is" in view.notes
+    assert not [raw for raw in there.objects if raw["kind"] == "Pod"]
+
+
+async def test_server_code_that_refuses_to_batch_is_told_and_the_rest_is_measured(
+    server: Server, tmp_path: Path
+) -> None:
+    view, _ = await profiled_by(server, tmp_path, SHIPPED, concurrency=(1,))
+    assert [each.setting for each in view.rows] == ["as it is", "2 instances", "as it is, again"]
+    [why] = [note for note in view.notes if note.startswith("not measured: batching 2ms")]
+    assert "max_batch_size" in why

@@ -1,0 +1,218 @@
+"""The warm-up as its container runs it, beside a server on this machine that is slow at first."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
+METADATA = {
+    "inputs": [
+        {"name": "image", "datatype": "FP32", "shape": [-1, 3]},
+        {"name": "note", "datatype": "BYTES", "shape": [1]},
+        {"name": "flag", "datatype": "BOOL", "shape": [2]},
+    ]
+}
+MADE_UP = {
+    "inputs": [
+        {"name": "image", "datatype": "FP32", "shape": [1, 3], "data": [0, 0, 0]},
+        {"name": "note", "datatype": "BYTES", "shape": [1], "data": [""]},
+        {"name": "flag", "datatype": "BOOL", "shape": [2], "data": [False, False]},
+    ]
+}
+
+
+@dataclass
+class Model:
+    """A model server of the protocol V2."""
+
+    ready: bool = True
+    refuses: str = ""
+    """What it says to every request, instead of an answer."""
+    slow_requests: int = 0
+    """So many at first take SLOW_SECONDS."""
+    bodies: list[bytes] = field(default_factory=list)
+    SLOW_SECONDS = 0.05
+
+    def answer(self, path: str, body: bytes | None) -> tuple[int, str]:
+        if path.endswith("/ready"):
+            return (200 if self.ready else 400), ""
+        if body is None:
+            return 200, json.dumps(METADATA)
+        self.bodies.append(body)
+        if self.refuses:
+            return 400, self.refuses
+        if len(self.bodies) <= self.slow_requests:
+            time.sleep(self.SLOW_SECONDS)
+        return 200, "{}"
+
+
+@contextmanager
+def served(model: Model, port: int = 0) -> Iterator[int]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.say(None)
+
+        def do_POST(self) -> None:
+            self.say(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def say(self, body: bytes | None) -> None:
+            code, text = model.answer(self.path, body)
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    class Server(http.server.ThreadingHTTPServer):
+        allow_reuse_address = True
+
+    with Server(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@dataclass
+class WarmUp:
+    process: subprocess.Popen[str]
+    port: int
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=2) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def ended(self) -> str:
+        """The last line on standard error, when it has ended with status 1."""
+        _, error = self.process.communicate(timeout=30)
+        assert self.process.returncode == 1
+        return error.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def warm_up(free_port: Callable[[], int]) -> Iterator[Callable[..., WarmUp]]:
+    started: list[WarmUp] = []
+
+    def start(port: int, *more: str) -> WarmUp:
+        own = free_port()
+        arguments = ["--protocol=V2", f"--port={port}", "--model=digits", "--ready-path=/v2/models/digits/ready"]
+        command = [sys.executable, "-m", "sluice_warmup", *arguments, f"--ready-port={own}", *more]
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, env={"PYTHONPATH": str(PACKAGE)}, **pipes)  # type: ignore[call-overload]
+        started.append(WarmUp(process, own))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    def free() -> int:
+        with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+            return server.server_port
+
+    return free
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ready_after_as_many_requests_as_asked_for_made_up_from_the_metadata(warm_up: Callable[..., WarmUp]) -> None:
+    model = Model()
+    with served(model) as port:
+        eventually(warm_up(port, "--requests=7").is_ready)
+        assert len(model.bodies) == 7
+        assert json.loads(model.bodies[0]) == MADE_UP
+
+
+def test_no_request_before_the_model_is_ready(warm_up: Callable[..., WarmUp]) -> None:
+    model = Model(ready=False)
+    with served(model) as port:
+        one = warm_up(port)
+        time.sleep(1)
+        assert not one.is_ready()
+        assert not model.bodies
+        model.ready = True
+        eventually(one.is_ready)
+
+
+def test_the_users_payload(warm_up: Callable[..., WarmUp], tmp_path: Path) -> None:
+    model = Model()
+    payload = tmp_path / "infer.json"
+    payload.write_bytes(b"mine")
+    with served(model) as port:
+        eventually(warm_up(port, f"--payload={payload}", "--requests=2").is_ready)
+    assert model.bodies == [b"mine", b"mine"]
+
+
+def test_a_slow_model_gets_more_requests_until_it_is_fast(warm_up: Callable[..., WarmUp]) -> None:
+    model = Model(slow_requests=12)
+    with served(model) as port:
+        eventually(warm_up(port, "--requests=4", "--maximum-latency-millis=30").is_ready)
+    assert len(model.bodies) > 12
+
+
+def test_a_server_that_comes_back_is_cold_again(warm_up: Callable[..., WarmUp]) -> None:
+    model = Model()
+    with served(model) as port:
+        one = warm_up(port, "--requests=3")
+        eventually(one.is_ready)
+    eventually(lambda: not one.is_ready())
+    with served(model, port):
+        eventually(one.is_ready)
+        assert len(model.bodies) == 6
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "said"),
+    [
+        (
+            Model(refuses="unexpected shape"),
+            (),
+            "WarmUpFailed: POST /v2/models/digits/infer answers 400: unexpected shape;",
+        ),
+        (Model(), ("--payload=/nowhere",), "WarmUpFailed: the ConfigMap of spec.warmup.payloadRef, or its key,"),
+    ],
+)
+def test_why_it_is_not_warm_is_the_last_line(
+    warm_up: Callable[..., WarmUp], model: Model, more: tuple[str, ...], said: str
+) -> None:
+    with served(model) as port:
+        assert warm_up(port, *more).ended().startswith(said)
+
+
+def test_too_slow_is_told_with_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    from sluice_warmup import __main__ as warming
+
+    monkeypatch.setattr(warming, "PATIENCE_SECONDS", 0.2)
+    with served(Model(slow_requests=10_000)) as port:
+        server = warming.Server(port, "digits", "V2", "")
+        with pytest.raises(
+            warming.WarmUpError, match=r"^WarmUpTooSlow: after \d+ requests they take \d+ ms, .* allows 1;"
+        ):
+            warming.warm_up(server, b"{}", 2, 1.0)
