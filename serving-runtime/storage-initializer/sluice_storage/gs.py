@@ -21,6 +21,7 @@ class GS:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._version = ""
         self._bucket, _, path = uri.removeprefix("gs://").partition("/")
         self._path = path.strip("/")
         if not self._bucket or not self._path:
@@ -37,15 +38,15 @@ class GS:
         if not blobs:
             raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._uri} does not exist; check spec.model.uri")
         told = "\n".join(f"{blob.name} {blob.generation} {blob.crc32c} {blob.size}" for blob in blobs)
-        return Version(hashlib.sha256(told.encode()).hexdigest(), sum(blob.size or 0 for blob in blobs))
+        self._version = hashlib.sha256(told.encode()).hexdigest()
+        return Version(self._version, sum(blob.size or 0 for blob in blobs))
 
     def fetch(self, folder: Path) -> str:
-        version = self.version().name
         try:
             kserve.download(f"gs://{self._bucket}/{self._path}", folder)
         except Exception as error:  # the library raises RuntimeError, and what the client raises
             raise self._explained(error) from error
-        return version
+        return self._version
 
     def _listed(self) -> list[Any]:
         from google.auth.exceptions import DefaultCredentialsError

@@ -58,8 +58,6 @@ class HF:
         return Version(self._commit, None if None in sizes else sum(sizes))
 
     def fetch(self, folder: Path) -> str:
-        if not self._commit:
-            self.version()
         for left in folder.glob(f"{NOTES}/**/*.incomplete"):
             left.unlink()  # the client does not go on with what another process began
         try:

@@ -40,7 +40,7 @@ class WebFile:
         self._name = Path(unquote(address.path)).name or UNNAMED
         self._remote = transfer.Remote(url=uri, shown=shown, advice=ADVICE, headers=_authorization())
         self._session = transfer.new_session()
-        self._told: transfer.Told | None = None
+        self._told = transfer.Told(size=None)
 
     def version(self) -> Version:
         self._told = transfer.ask(self._session, self._remote)
@@ -49,9 +49,10 @@ class WebFile:
         return Version(self._told.version, self._told.size)
 
     def fetch(self, folder: Path) -> str:
-        told = self._told or transfer.ask(self._session, self._remote)
         target = folder / self._name
-        return told.version if target.exists() else transfer.fetch(self._session, self._remote, told, target).version
+        if target.exists():
+            return self._told.version
+        return transfer.fetch(self._session, self._remote, self._told, target).version
 
 
 def _authorization() -> dict[str, str]:

@@ -82,16 +82,17 @@ class Image:
         self._session = transfer.new_session()
         self._headers: dict[str, str] | None = None
         self._layers: Sequence[_Layer] = ()
+        self._digest = ""
 
     def version(self) -> Version:
         digest, manifest = self._manifest(self._reference)
         if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
             digest, manifest = self._manifest(self._for_this_machine(manifest))
         self._layers = tuple(self._layers_of(manifest))
+        self._digest = digest
         return Version(digest, sum(layer.size for layer in self._layers))
 
     def fetch(self, folder: Path) -> str:
-        version = self.version().name
         work = folder / WORK
         for entry in [path for path in folder.iterdir() if path != work]:  # of an attempt that ended at its very end
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -111,7 +112,7 @@ class Image:
         for entry in list(root.iterdir()):
             entry.rename(folder / entry.name)
         shutil.rmtree(work)
-        return version
+        return self._digest
 
     def _fetch_layer(self, layer: _Layer, work: Path) -> None:
         target = work / layer.file
@@ -213,15 +214,9 @@ def _login(registry: str) -> str:
         return ""
     try:
         logins = json.loads(text)["auths"]
-        names = (
-            registry,
-            f"https://{registry}",
-            f"https://{registry}/",
-            f"https://{registry}/v1/",
-            f"https://{registry}/v2/",
-        )
-        names += ("https://index.docker.io/v1/",) if registry == "docker.io" else ()
-        entry = next((logins[name] for name in names if name in logins), {})
+        places = (registry, *(f"https://{registry}{end}" for end in ("", "/", "/v1/", "/v2/")))
+        hub = ("https://index.docker.io/v1/",) if registry == "docker.io" else ()
+        entry: Mapping[str, Any] = next((logins[name] for name in (*places, *hub) if name in logins), {})
         login = str(entry.get("auth") or "")
         if not login and "username" in entry:
             login = base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()

@@ -29,6 +29,7 @@ class S3:
                 Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r} names no bucket and path; use s3://bucket/path"
             )
         self._uri = uri
+        self._version = ""
         self._bucket = bucket
         # As a bare prefix `models/1` would match `models/10` too.
         self._path = path if path.lower().endswith(OBJECT_SUFFIXES) else path.rstrip("/") + "/"
@@ -47,15 +48,15 @@ class S3:
                 Reason.OBJECT_NOT_FOUND, f"{self._uri} does not exist, or holds only empty files; check spec.model.uri"
             )
         told = "\n".join(f"{entry['Key']} {entry['ETag']} {entry['Size']}" for entry in found)
-        return Version(hashlib.sha256(told.encode()).hexdigest(), sum(entry["Size"] for entry in found))
+        self._version = hashlib.sha256(told.encode()).hexdigest()
+        return Version(self._version, sum(entry["Size"] for entry in found))
 
     def fetch(self, folder: Path) -> str:
-        version = self.version().name
         try:
             kserve.download(f"s3://{self._bucket}/{self._path}", folder)
         except Exception as error:  # the library raises bare Exception, RuntimeError and botocore's own
             raise self._explained(error) from error
-        return version
+        return self._version
 
     def _listed(self) -> list[dict[str, Any]]:
         import boto3

@@ -25,4 +25,4 @@ class Source(Protocol):
     def version(self) -> Version: ...
 
     def fetch(self, folder: Path) -> str:
-        """Downloads everything into `folder`, and returns the name of the version that it got."""
+        """Downloads everything into `folder`, after `version` was asked, and returns the name of what it got."""

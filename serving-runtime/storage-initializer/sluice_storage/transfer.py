@@ -129,7 +129,10 @@ def read(session: requests.Session, remote: Remote, *, also: frozenset[int] = fr
 
 def _read(session: requests.Session, remote: Remote, also: frozenset[int]) -> Page:
     with _answer(session, remote, {}, also) as response:
-        body = response.raw.read(DOCUMENT_BYTES, decode_content=False)
+        try:
+            body = response.raw.read(DOCUMENT_BYTES, decode_content=False)
+        except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
+            raise Lost(f"the connection was lost ({_cause(error)})") from None
         return Page(response.status_code, response.headers, body)
 
 
@@ -182,7 +185,12 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path)
                 + ("" if start else ": the file changed, or no ranges")
             )
         got = _told(response)
-        _store(response, part, start)
+        try:
+            _store(response, part, start)
+        except Lost:
+            if not told.immutable and got.validator != told.validator:
+                part.unlink()  # of another version, which must not be continued with this one's rest
+            raise
     if got.size is not None and _size(part) != got.size:
         raise Lost("the connection ended early")
     return got

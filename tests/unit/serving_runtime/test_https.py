@@ -76,9 +76,14 @@ def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Down
 
 
 def test_a_file_that_changes_on_the_way_is_fetched_whole(web: WebServer, downloader: Downloader) -> None:
-    web.pages[PATH] = Page(MODEL, cuts=[600_000], after_cut=MODEL[::-1])
+    web.pages[PATH] = Page(MODEL, cuts=[600_000], after_cuts=[MODEL[::-1]])
     assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL[::-1]}
     assert web.ranges()[-1] == "bytes=600000-"
+
+
+def test_a_file_that_changes_and_changes_back_is_no_mixture(web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH] = Page(MODEL, cuts=[600_000, 500_000], after_cuts=[MODEL[::-1], MODEL])
+    assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL}
 
 
 @pytest.mark.parametrize(

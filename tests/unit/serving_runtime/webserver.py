@@ -24,8 +24,8 @@ class Page:
     """After how many bytes the answers to GET, one after the other, lose their connection; used up as it goes."""
     claimed: int = 0
     """The size that the answers claim; 0: the true one."""
-    after_cut: bytes = b""
-    """The file that is there once a connection was lost."""
+    after_cuts: list[bytes] = field(default_factory=list)
+    """The files that are there once a connection was lost, one after the other; used up as it goes."""
     held: threading.Event | None = None
     """The file itself is sent when this is set."""
     refusals: list[int] = field(default_factory=list)
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         if page is not None and page.cuts and len(body) > 1:  # not the answer to the question for one byte
             self.wfile.write(body[: page.cuts.pop(0)])
             self.close_connection = True
-            page.body = page.after_cut or page.body
+            page.body = page.after_cuts.pop(0) if page.after_cuts else page.body
         else:
             self.wfile.write(body)
 
