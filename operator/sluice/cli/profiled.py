@@ -8,7 +8,7 @@ import contextlib
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ AWAY_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 120.0
 """So long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
 PODS: Final = kube.BY_KIND["Pod"]
+ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
 
@@ -75,24 +76,43 @@ class Order:
 
 async def measure(api: kubectl.Kubectl, order: Order, threads: int | None, say: Say) -> Measurements:
     """One pod from beginning to end. Raises `Failure` with what to do."""
-    end_as_on_ctrl_c()
-    await remove_leftovers(api, order, say)
-    async with _running(api, order, _manifest(order, threads), say) as name:
-        watch = _watch_here if order.here else _watch_there
-        try:
-            report = await watch(api, order, name, threads, say)
-        except errors.Missing as error:
-            raise Failure(
-                f"somebody has removed pod {name} while it was measured: another profile, or a person"
-            ) from error
+    with ending_as_on_ctrl_c():
+        await remove_leftovers(api, order, say)
+        async with _running(api, order, _manifest(order, threads), say) as name:
+            watch = _watch_here if order.here else _watch_there
+            try:
+                report = await watch(api, order, name, threads, say)
+            except errors.Missing as error:
+                raise Failure(
+                    f"somebody has removed pod {name} while it was measured: another profile, or a person"
+                ) from error
     return _measured(order, report)
 
 
-def end_as_on_ctrl_c() -> None:
-    """So that the pod is removed as well when the terminal is closed, or a pipeline is cancelled."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, signal.raise_signal, signal.SIGINT)
+@contextlib.contextmanager
+def ending_as_on_ctrl_c() -> Iterator[None]:
+    """So that the pod is removed as well when the terminal is closed, or a pipeline is cancelled.
+
+    Ctrl-C itself does not help there: what runs in the background of a shell ignores it.
+    """
+    loop, task, ended = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+
+    def end() -> None:
+        ended.set()
+        if task is not None:
+            task.cancel()
+
+    for number in ENDING:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if ended.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number in ENDING:
+            loop.remove_signal_handler(number)
 
 
 async def remove_leftovers(api: kubectl.Kubectl, order: Order, say: Say) -> None:

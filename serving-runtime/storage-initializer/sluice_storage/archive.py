@@ -1,5 +1,7 @@
 """Models that come as one .tar, .tar.gz, .tgz or .zip."""
 
+import copy
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -13,6 +15,27 @@ ZIPS: Final = (".zip",)
 WORK: Final = ".unpacking"
 """Where files are until all are there; left behind when the pod ends in between."""
 SUFFIXES: Final = TARS + ZIPS
+
+
+def extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """One file, folder or link of an archive; nothing that could land, or lead, outside. Raises TarError.
+
+    By hand where Python is older than 3.11.4, as in Debian 12: such a one knows no filters.
+    """
+    if hasattr(tarfile, "data_filter"):
+        tar.extract(member, folder, filter="data")
+        return
+    root, target = folder.resolve(), (folder / member.name.lstrip("/")).resolve()
+    led = (target.parent / member.linkname if member.issym() else root / member.linkname).resolve()
+    if not target.is_relative_to(root) or ((member.islnk() or member.issym()) and not led.is_relative_to(root)):
+        raise tarfile.TarError(f"{member.name!r} leads outside")
+    if not (member.isfile() or member.isdir() or member.islnk() or member.issym()):
+        raise tarfile.TarError(f"{member.name!r} is a device")
+    plain = copy.copy(member)
+    plain.name = member.name.lstrip("/")
+    plain.mode = (member.mode | 0o700 if member.isdir() else member.mode | 0o600) & 0o755
+    plain.uid, plain.gid = os.getuid(), os.getgid()
+    tar.extract(plain, folder, set_attrs=True)
 
 
 def unpack(folder: Path) -> None:
@@ -29,7 +52,8 @@ def unpack(folder: Path) -> None:
                 zipped.extractall(work)
         else:
             with tarfile.open(archive) as tar:
-                tar.extractall(work, filter="data")
+                for member in tar:
+                    extract(tar, member, work)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL, f"{archive.name} cannot be unpacked ({error}); check the file, or give its sha256"

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sluice_storage import checksum, mounted, transfer
+from sluice_storage import archive, checksum, mounted, transfer
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Version
 
@@ -239,7 +239,7 @@ def _unpack(layers: Sequence[Path], tree: Path, uri: str) -> None:
                     if PurePosixPath(name).name.startswith(WHITEOUT):
                         _whiten(tree, PurePosixPath(name))
                     else:
-                        tar.extract(member, tree, filter="data")
+                        archive.extract(tar, member, tree)
             layer.unlink()
     except (tarfile.TarError, EOFError) as error:
         raise DownloadError(Reason.UNSUPPORTED_MODEL, f"{uri}: a layer cannot be unpacked: {error}") from error
