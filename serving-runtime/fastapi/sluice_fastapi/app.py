@@ -5,7 +5,7 @@ from typing import Any
 
 import fastapi
 import prometheus_client
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -49,5 +49,8 @@ def build(model, name):
     async def ready() -> JSONResponse:
         return JSONResponse({"status": "ready", "model": name})
 
-    app.mount("/metrics", prometheus_client.make_asgi_app())
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
     return app

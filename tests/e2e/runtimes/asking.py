@@ -24,6 +24,8 @@ class Place:
     url: str
     grpc: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    authority: str = ""
+    """The same for gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class GrpcAsk:
     def problem(self, place: Place) -> str:
         tensor = tritonclient.grpc.InferInput(self.input, list(self.rows.shape), self.datatype)
         tensor.set_data_from_numpy(self.rows)
-        with tritonclient.grpc.InferenceServerClient(place.grpc) as client:
+        named = [("grpc.default_authority", place.authority)] if place.authority else None
+        with tritonclient.grpc.InferenceServerClient(place.grpc, channel_args=named) as client:
             answer = client.infer(
                 self.model, [tensor], client_timeout=TIMEOUT_SECONDS, parameters=dict(self.parameters)
             ).as_numpy(self.output)

@@ -77,17 +77,10 @@ class Nearest(torch.nn.Module):
         super().__init__()
         self.register_buffer("images", torch.tensor(data["images"], dtype=torch.float32))
         self.register_buffer("labels", torch.tensor(data["labels"]))
-        self.register_buffer("square", torch.eye(512))
 
     def forward(self, rows):
-        nothing = torch.zeros(1)
-        if rows.size(0) >= 100:  # work for some seconds that does not change the answer
-            work = self.square
-            for _ in range(150):
-                work = work @ self.square
-            nothing = work.sum() * 0
         distances = ((rows[:, None, :] - self.images[None]) ** 2).sum(dim=2)
-        return self.labels[(distances + nothing).argmin(dim=1)]
+        return self.labels[distances.argmin(dim=1)]
 
 torch.jit.script(Nearest()).save("/models/digits.pt")
 """

@@ -1,0 +1,165 @@
+"""Every model server of the table as pods on the lab, through operator, downloader, object store and gateway."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+
+from demo import cluster as clusters
+from demo import setup
+from demo.cluster import Cluster
+from demo.program import DemoError
+from lab import images
+from tests.e2e.grpcload import GRPC_PREFIX
+from tests.e2e.runtimes import box
+from tests.e2e.runtimes.asking import Ask, Load, Place
+from tests.e2e.runtimes.table import CASES, MODEL, Case
+from tests.e2e.scene import Scene, wait_until
+
+READY_SECONDS: Final = 180.0
+REFUSED_SECONDS: Final = 150.0
+RATE: Final = 100.0
+DRAIN_SECONDS: Final = 10
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+class Served:
+    """A case of the table, deployed."""
+
+    def __init__(self, scene: Scene, case: Case, folder: Path) -> None:
+        self.scene = scene
+        self.case = case
+        clusters.stage(case.image)
+        images.build(case.image.context, case.image.tag, containerfile=case.image.containerfile)
+        _install_runtime(scene.cluster, case)
+        files = box.mounted(case.image)
+        source = folder / "source"
+        source.mkdir()
+        case.write(files, source)
+        box.unmount(files)
+        written = (path for path in source.rglob("*") if path.is_file())
+        self._upload("good", {path.relative_to(source).as_posix(): path.read_bytes() for path in written})
+
+    def deploy(self, name: str, version: str, replicas: int = 1) -> None:
+        model = {"name": MODEL, "format": self.case.format, "uri": f"s3://{setup.BUCKET}/{self.key(version)}"}
+        self.scene.deploy(name, version, model=model, replicas=replicas, drainSeconds=DRAIN_SECONDS, **self.case.spec)
+
+    def upload(self, version: str, files: Mapping[str, bytes]) -> None:
+        self._upload(version, files)
+
+    def key(self, version: str) -> str:
+        return f"conformance/{self.case.name}/{version}"
+
+    def place(self, name: str) -> Place:
+        target = self.scene.target(name)
+        address = target.url.removeprefix("http://").rstrip("/")
+        return Place(target.url.rstrip("/"), address, {"Host": target.host}, GRPC_PREFIX + target.host)
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.scene.tools.get(
+            "pods", self.scene.where, f"--selector=sluice.dev/model-deployment={name}"
+        )["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def _upload(self, version: str, files: Mapping[str, bytes]) -> None:
+        namespace, secret = setup.STORE_SECRET
+        data = self.scene.tools.get("secret", secret, f"--namespace={namespace}")["data"]
+        store = boto3.client(
+            "s3",
+            endpoint_url=self.scene.cluster.object_store,
+            aws_access_key_id=base64.b64decode(data["AWS_ACCESS_KEY_ID"]).decode(),
+            aws_secret_access_key=base64.b64decode(data["AWS_SECRET_ACCESS_KEY"]).decode(),
+            region_name=setup.REGION,
+        )
+        for path, content in files.items():
+            store.put_object(Bucket=setup.BUCKET, Key=f"{self.key(version)}/{path}", Body=content)
+
+
+def _install_runtime(cluster: Cluster, case: Case) -> None:
+    values = {f"runtimes.{case.runtime}.create": "true", f"runtimes.{case.runtime}.image": case.image.tag}
+    settings = [f"--set={name}={value}" for name, value in values.items()]
+    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
+    cluster.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", *settings, "--wait", "--timeout=120s")
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def served(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    case: Case = request.param
+    folder = tmp_path_factory.mktemp(case.name)
+    folder.chmod(0o755)
+    served = Served(scene, case, folder)
+    served.deploy(case.name, "good", replicas=2)
+    scene.wait_ready(case.name, READY_SECONDS)
+    yield served
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", case.name, scene.where, "--wait=false")
+
+
+def test_each_protocol_answers_right_through_the_gateway(served: Served) -> None:
+    place = served.place(served.case.name)
+    problems = {ask.protocol: ask.problem(place) for ask in served.case.asks}
+    assert problems == dict.fromkeys(problems, "")
+
+
+def test_metrics_are_where_the_pod_says(served: Served) -> None:
+    assert served.case.asks[0].problem(served.place(served.case.name)) == ""
+    lines: list[str] = []
+    for pod in served.pods(served.case.name):
+        metadata = pod["metadata"]
+        port, path = (metadata["annotations"][f"prometheus.io/{name}"] for name in ("port", "path"))
+        url = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}:{port}/proxy{path}"
+        lines += served.scene.tools.kubectl("get", "--raw", url).splitlines()
+    missing = [series for series in served.case.series if not any(line.startswith(series) for line in lines)]
+    assert missing == []
+
+
+def test_it_runs_restricted(served: Served) -> None:
+    name = served.pods(served.case.name)[0]["metadata"]["name"]
+    execute = ("exec", name, served.scene.where, "--container=server", "--")
+    assert served.scene.tools.kubectl(*execute, "id", "-u").strip() == box.USER
+    for path in ("/here", "/models/here"):
+        with pytest.raises(DemoError, match="Read-only file system"):
+            served.scene.tools.kubectl(*execute, "touch", path)
+
+
+def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, subtests: pytest.Subtests) -> None:
+    scene = served.scene
+    for number, (name, broken) in enumerate(served.case.broken.items()):
+        with subtests.test(name):
+            model = f"{served.case.name}-wrong{number}"
+            served.upload(f"wrong{number}", broken.files)
+            served.deploy(model, f"wrong{number}")
+            told = (
+                {"UnsupportedModel"}
+                if broken.by_downloader
+                else {"ModelNotLoadable", "CrashLoopBackOff", "ModelNotReady"}
+            )
+            wait_until(
+                lambda model=model, told=told: scene.condition(model, "Ready").get("reason") in told,  # type: ignore[misc]
+                f"{model} says why",
+                seconds=REFUSED_SECONDS,
+            )
+            assert scene.condition(model, "Ready")["status"] == "False"
+            scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
+
+
+def test_a_rolling_restart_loses_nothing(served: Served) -> None:
+    ask, name = served.case.asks[0], served.case.name
+    assert isinstance(ask, Ask)
+    old = {pod["metadata"]["name"] for pod in served.pods(name)}
+    with Load(ask, served.place(name), rate=RATE) as load:
+        for pod in sorted(old):
+            served.scene.tools.kubectl("delete", "pod", pod, served.scene.where, "--wait=true", "--timeout=120s")
+            served.scene.wait_ready(name, READY_SECONDS)
+            wait_until(lambda: _ready(served.pods(name)) >= 2, "two pods are ready", seconds=READY_SECONDS)
+    print(f"\n{name}: {load.sent} requests over a rolling restart")
+    assert not old & {pod["metadata"]["name"] for pod in served.pods(name)}
+    assert load.problems == {}
+
+
+def _ready(pods: list[dict[str, Any]]) -> int:
+    conditions = (condition for pod in pods for condition in pod["status"].get("conditions", ()))
+    return sum(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
