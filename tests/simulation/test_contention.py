@@ -65,13 +65,18 @@ def _wakes(cluster: DeviceCluster, name: str) -> bool:
     return bool(cluster.rollouts_of(name)) and cluster.rollouts_of(name)[-1].status.step > 0
 
 
+MORE_CASES = ((1, 2), (1, 3), (2, 1), (2, 3), (3, 2), (3, 3))
+
+
 def ended(cluster: DeviceCluster) -> list[Outcome | None]:
     return [cluster.rollouts_of(name)[-1].status.outcome for name in MODELS]
 
 
-@pytest.mark.parametrize("free", [1, 2, 3])
-@pytest.mark.parametrize("replicas", [1, 2, 3])
-def test_two_canaries_end(free: int, replicas: int) -> None:
+@pytest.mark.parametrize(
+    ("replicas", "free"),
+    [(1, 1), (2, 2), (3, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE_CASES)],
+)
+def test_two_canaries_end(replicas: int, free: int) -> None:
     wanted = spec("Auto", replicas)
     cluster = serving(wanted, devices=2 * replicas + free)
     ask(cluster, V2, wanted)

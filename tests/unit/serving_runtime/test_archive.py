@@ -1,9 +1,7 @@
 """Archives: what is in them lands inside, with the filters of newer Pythons and without."""
 
 import io
-import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,13 @@ PACKAGE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
 
 
 @pytest.fixture(params=["with filters", "without"])
-def archive(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def archive(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(PACKAGE))
     from sluice_storage import archive
 
     if request.param == "without":
         monkeypatch.delattr(tarfile, "data_filter")
-    yield archive
-    for name in [name for name in sys.modules if name.partition(".")[0] == "sluice_storage"]:
-        del sys.modules[name]
+    return archive
 
 
 def entry(

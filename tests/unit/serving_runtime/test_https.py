@@ -158,14 +158,14 @@ def test_half_an_unpacked_archive_is_unpacked_again(
     body = archive("tar")
     right = ("--sha256", hashlib.sha256(body).hexdigest())
     web.pages["/m.tar"] = Page(body)
-    unpack = tarfile.TarFile.extractall
+    extract = tarfile.TarFile.extract
 
     def die(tar: tarfile.TarFile, *arguments: object, **options: object) -> None:
-        unpack(tar, *arguments, **options)  # type: ignore[arg-type]
+        extract(tar, *arguments, **options)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(tarfile.TarFile, "extractall", die)
+        patched.setattr(tarfile.TarFile, "extract", die)
         with pytest.raises(KeyboardInterrupt):
             downloader.run(web.url("/m.tar"), *right)
     web.asked.clear()
@@ -197,7 +197,7 @@ FAILURES = {
     "down": ("/nothing", Page(status=503), "StoreUnreachable: {url}: the server answered HTTP 503"),
     "teapot": ("/nothing", Page(status=418), "DownloadFailed: {url}: the server answered HTTP 418"),
     "loop": ("/nothing", Page(status=302, headers={"Location": "/nothing"}), "DownloadFailed: {url}: TooManyRedirects"),
-    "no onnx": (PATH.replace("onnx", "bin"), Page(MODEL), "UnsupportedModel: no .onnx file among model.bin"),
+    "no onnx": (PATH.replace("onnx", "bin"), Page(MODEL), "UnsupportedModel: no .onnx or .plan file among model.bin"),
     "no archive": ("/a.tgz", Page(MODEL), "UnsupportedModel: a.tgz cannot be unpacked"),
 }
 

@@ -1,7 +1,6 @@
 """`kubectl sluice profile` with a real tritonserver: its statistics, its batching, and the pod that is made and removed."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +24,16 @@ pytestmark = test_triton.pytestmark
 __all__ = ["python"]  # the fixture
 
 BATCHING_MODEL = Path(__file__).with_name("batching_model.py")
-SHIPPED, BATCHING = "shipped", "batching"
+SHIPPED, BATCHING, REFUSING = "shipped", "batching", "refusing"
+REFUSING_MODEL = """
+import shipped
+
+class TritonPythonModel(shipped.TritonPythonModel):
+    @staticmethod
+    def auto_complete_config(config):
+        config.set_max_batch_size(0)
+        return shipped.TritonPythonModel.auto_complete_config(config)
+"""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,12 @@ class Server:
 @pytest.fixture(scope="module")
 def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = tmp_path_factory.mktemp("repository")
-    for name in (SHIPPED, BATCHING):
+    for name in (SHIPPED, BATCHING, REFUSING):
         test_triton.lay_out(repository, name, models.ensure()["v2"].read_bytes())
-    version = repository / BATCHING / "1"
-    (version / "model.py").rename(version / "shipped.py")
-    shutil.copy(BATCHING_MODEL, version / "model.py")
+    for name, code in ((BATCHING, BATCHING_MODEL.read_text()), (REFUSING, REFUSING_MODEL)):
+        version = repository / name / "1"
+        (version / "model.py").rename(version / "shipped.py")
+        (version / "model.py").write_text(code)
     ports = test_triton.free_ports(3)
     arguments, environment = test_triton.command(python, repository, ports)
     arguments += ["--model-control-mode=explicit", "--load-model=*"]
@@ -120,7 +129,7 @@ async def test_a_profile_of_a_model_that_can_batch(server: Server, tmp_path: Pat
 async def test_server_code_that_refuses_to_batch_is_told_and_the_rest_is_measured(
     server: Server, tmp_path: Path
 ) -> None:
-    view, _ = await profiled_by(server, tmp_path, SHIPPED, concurrency=(1,))
+    view, _ = await profiled_by(server, tmp_path, REFUSING, concurrency=(1,))
     assert [each.setting for each in view.rows] == ["as it is", "2 instances", "as it is, again"]
     [why] = [note for note in view.notes if note.startswith("not measured: batching 2ms")]
     assert "max_batch_size" in why
