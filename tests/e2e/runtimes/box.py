@@ -172,7 +172,8 @@ class Box:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._unshare.kill()
+        if self.exit_code is None:  # its first process takes all others with it; killing `unshare` alone leaves them
+            os.kill(self.pid, signal.SIGKILL)
         self._unshare.wait()
         for forward in self._forwards.values():
             forward.close()
