@@ -42,7 +42,7 @@ class Case:
     """Writes the model's files as a user keeps them in a bucket."""
     asks: tuple[Ask | GrpcAsk, ...]
     long_ask: Ask | None
-    """A request that takes more than a second: what is in flight when the server is told to stop. None where the same
+    """A request that takes about a second: what is in flight when the server is told to stop. None where the same
     server is told to stop with another format."""
     series: tuple[str, ...]
     """Beginnings of lines that the server's metrics have after a request."""
