@@ -52,8 +52,9 @@ class Kubectl:
             raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
         return found
 
-    async def fetch_deployment_names(self, namespace: str) -> list[str]:
-        found = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+    async def fetch_names(self, kind: str, namespace: str) -> list[str]:
+        """Of all objects of a kind in a namespace."""
+        found = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
         return [str(item["metadata"]["name"]) for item in found]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:

@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from sluice.api.v1alpha1.modelrollout import Action
 from sluice.cli import (
+    batch,
     completion,
     doctor,
     exits,
@@ -82,6 +83,12 @@ register(
     "profile",
     profile.show,
     "Load on a pod of its own: what holds the model back, what would help and by how much. No serving pod is asked.",
+)
+register(
+    app,
+    "batch",
+    batch.show,
+    "How far a BatchInference is: rows, speed, time left, and how its earlier runs ended; -w has a progress bar.",
 )
 register(app, "replay", replay.show, "Run the judge over recorded counters: the verdict after every scrape.")
 register(

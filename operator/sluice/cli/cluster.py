@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sluice import errors
 from sluice.adapters import kubectl
 from sluice.api.config import OperatorConfig, Routing
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
@@ -55,7 +56,7 @@ class Session:
         try:
             deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
         except kubectl.NotFound:
-            raise Failure(await self._not_found()) from None
+            raise await not_found(self.cluster, ModelDeployment, self.namespace, self.name) from None
         rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
         return Release(deployment, release.newest_first(rollouts))
 
@@ -95,18 +96,6 @@ class Session:
             )
         return url
 
-    async def _not_found(self) -> str:
-        message = f"there is no ModelDeployment {self.name!r} in namespace {self.namespace!r}"
-        try:
-            names = await self.cluster.fetch_deployment_names(self.namespace)
-        except errors.ApiError:
-            return message
-        similar = difflib.get_close_matches(self.name, names, n=3, cutoff=0.5)
-        if similar:
-            return f"{message}; did you mean {' or '.join(similar)}?"
-        known = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
-        return f"{message}; {known} (kubectl get mdep -A shows all)"
-
 
 @contextlib.asynccontextmanager
 async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
@@ -118,6 +107,22 @@ async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
 async def session(target: Target) -> AsyncIterator[Session]:
     async with connected(target) as cluster:
         yield Session(cluster, target)
+
+
+async def not_found(
+    cluster: kubectl.Kubectl, kind: type[ModelDeployment | BatchInference], namespace: str, name: str
+) -> Failure:
+    """Says that there is no object of the name, with those that may have been meant."""
+    message = f"there is no {kind.kind} {name!r} in namespace {namespace!r}"
+    try:
+        names = await cluster.fetch_names(kind.kind, namespace)
+    except errors.ApiError:
+        return Failure(message)
+    similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if similar:
+        return Failure(f"{message}; did you mean {' or '.join(similar)}?")
+    known = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
+    return Failure(f"{message}; {known} (kubectl get {kind.short_names[0]} -A shows all)")
 
 
 def gateway_url(gateway: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kubectl
+from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import exits
 from sluice.cli.options import Output
 
@@ -92,12 +94,17 @@ Source: TypeAlias = Callable[[kubectl.Kubectl, str, str], Coroutine[Any, Any, It
 
 async def model_names(cluster: kubectl.Kubectl, namespace: str, _: str) -> Iterable[str]:
     """ModelDeployments."""
-    return await cluster.fetch_deployment_names(namespace)
+    return await cluster.fetch_names(ModelDeployment.kind, namespace)
 
 
 async def release_names(cluster: kubectl.Kubectl, namespace: str, model: str) -> Iterable[str]:
     """ModelRollouts of the model."""
     return [rollout.metadata.name for rollout in await cluster.fetch_rollouts(namespace, model)]
+
+
+async def batch_names(cluster: kubectl.Kubectl, namespace: str, _: str) -> Iterable[str]:
+    """BatchInferences of the namespace."""
+    return await cluster.fetch_names(BatchInference.kind, namespace)
 
 
 async def revision_names(cluster: kubectl.Kubectl, namespace: str, model: str) -> Iterable[str]:
@@ -107,6 +114,7 @@ async def revision_names(cluster: kubectl.Kubectl, namespace: str, model: str) -
 
 SOURCES: Final[Mapping[str, Source]] = {
     "name": model_names,
+    "batch": batch_names,
     "rollout": release_names,
     "to": revision_names,
     "against": revision_names,

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.plan import Apply, ApplyStatus, Delete, Write
 from sluice.core.snapshot import Object
@@ -37,6 +38,9 @@ class Telemetry:
         )
         self.rollouts = Counter(
             "sluice_rollouts", "Rollouts that ended, by outcome.", ["outcome"], registry=self.registry
+        )
+        self.batch_runs = Counter(
+            "sluice_batch_runs", "Runs of BatchInferences that ended, by outcome.", ["outcome"], registry=self.registry
         )
         self.verdicts = Counter(
             "sluice_verdicts", "Verdicts written to a ModelRollout.", ["verdict"], registry=self.registry
@@ -68,8 +72,11 @@ class Telemetry:
                 self.writes.labels(manifest["kind"], "apply").inc()
             case ApplyStatus(manifest):
                 self.writes.labels(manifest["kind"], "status").inc()
+                status, earlier = manifest.get("status") or {}, (before or {}).get("status") or {}
                 if manifest["kind"] == ModelRollout.kind:
-                    self._count_rollout(manifest.get("status") or {}, (before or {}).get("status") or {})
+                    self._count_rollout(status, earlier)
+                elif manifest["kind"] == BatchInference.kind:
+                    self._count_runs(status, earlier)
             case Delete(ref):
                 self.writes.labels(ref.kind, "delete").inc()
 
@@ -78,6 +85,18 @@ class Telemetry:
             self.verdicts.labels(verdict).inc()
         if (outcome := status.get("outcome")) and not before.get("outcome"):
             self.rollouts.labels(outcome).inc()
+
+
+    def _count_runs(self, status: Object, before: Object) -> None:
+        known = {run["name"] for run in _runs(before) if run.get("outcome")}
+        for run in _runs(status):
+            if (outcome := run.get("outcome")) and run["name"] not in known:
+                self.batch_runs.labels(outcome).inc()
+
+
+def _runs(status: Object) -> Iterator[Object]:
+    """All runs that the status of a BatchInference speaks of."""
+    yield from (run for run in (status.get("run"), *(status.get("history") or ())) if run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ async def test_nobody_answers() -> None:
     configuration.host = "http://127.0.0.1:9"
     async with client.ApiClient(configuration) as api:
         with pytest.raises(errors.Unavailable, match=r"no answer from the API server http://127\.0\.0\.1:9"):
-            await kubectl.Kubectl(api, "default").fetch_deployment_names("default")
+            await kubectl.Kubectl(api, "default").fetch_names("ModelDeployment", "default")
 
 
 async def test_a_pod_is_made_and_removed_under_our_name(served: Served) -> None:

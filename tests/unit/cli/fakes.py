@@ -57,8 +57,8 @@ class FakeCluster:
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
         return ModelDeployment.model_validate(await self._one("ModelDeployment", namespace, name))
 
-    async def fetch_deployment_names(self, namespace: str) -> list[str]:
-        return [raw["metadata"]["name"] for raw in self._of("ModelDeployment", namespace)]
+    async def fetch_names(self, kind: str, namespace: str) -> list[str]:
+        return [raw["metadata"]["name"] for raw in self._of(kind, namespace)]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         owned = self._of("ModelRollout", namespace)

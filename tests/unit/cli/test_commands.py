@@ -84,7 +84,7 @@ class FakeKubectl:
             raise kubectl.NotFound("no")
         return make_deployment(name=name)
 
-    async def fetch_deployment_names(self, namespace: str) -> list[str]:
+    async def fetch_names(self, kind: str, namespace: str) -> list[str]:
         return list(self.names)
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> Any:

@@ -1,0 +1,135 @@
+"""`kubectl sluice batch`: how far a BatchInference is, once or live with a progress bar."""
+
+import asyncio
+import time
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sluice import errors
+from sluice.adapters import kubectl
+from sluice.adapters.kube import BY_KIND
+from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
+from sluice.cli import cluster, console, exits, render, tables
+from sluice.cli.options import Connection, Output
+from sluice.views import batch as views
+from sluice.views import words
+from sluice.views.batch import BatchView, ProgressView, RunView
+from sluice.views.wire import to_wire
+
+REFRESH_SECONDS: Final = 1.0
+BAR_CELLS: Final = 40
+STYLES: Final = {"Complete": "bold green", "Failed": "bold red", "Running": "cyan"}
+CODES: Final = {str(BatchOutcome.COMPLETE): exits.OK, str(BatchOutcome.FAILED): exits.FAILED}
+
+BatchName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The BatchInference.", show_default=False)]
+Watch: TypeAlias = Annotated[
+    bool, typer.Option("--watch", "-w", help="Follow it until its run has ended; exit status 1 if it failed.")
+]
+
+
+async def show(connection: Connection, output: Output, *, batch: BatchName, watch: Watch = False) -> int:
+    async with cluster.connected(connection) as api:
+        namespace = connection.namespace or api.namespace
+        if not watch:
+            view = await _fetch(api, namespace, batch)
+            console.show(output, to_wire(view), drawn(view))
+            return exits.OK
+        out = console.stdout()
+        if output is Output.TEXT and out.is_terminal:
+            return await _live(api, namespace, batch, out)
+        return await _lines(api, namespace, batch, output)
+
+
+async def _live(api: kubectl.Kubectl, namespace: str, name: str, out: Console) -> int:
+    """Redraws in place until the run has ended; the last state stays on the screen."""
+    view = await _fetch(api, namespace, name)
+    with Live(drawn(view), console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        live.refresh()
+        while not view.ended:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                view = await _fetch(api, namespace, name)
+                live.update(drawn(view), refresh=True)
+            except errors.Unavailable as error:
+                live.update(Group(drawn(view), Text(f"\nnot up to date: {error}", "red")), refresh=True)
+    return CODES[view.state]
+
+
+async def _lines(api: kubectl.Kubectl, namespace: str, name: str, output: Output) -> int:
+    """One line, or one JSON document, for each change; for pipes and logs."""
+    last: Any = None
+    while True:
+        view = await _fetch(api, namespace, name)
+        news = views.line(view)
+        if news != last:
+            last = news
+            if output is Output.TEXT:
+                print(time.strftime("%H:%M:%S"), news, flush=True)
+            else:
+                console.show_next(output, to_wire(view))
+        if view.ended:
+            return CODES[view.state]
+        await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def _fetch(api: kubectl.Kubectl, namespace: str, name: str) -> BatchView:
+    try:
+        raw = await api.fetch(BY_KIND[BatchInference.kind], namespace, name)
+    except kubectl.NotFound:
+        raise await cluster.not_found(api, BatchInference, namespace, name) from None
+    return views.batch_view(BatchInference.model_validate(raw), now=time.time())
+
+
+def drawn(view: BatchView) -> RenderableType:
+    """Everything about one BatchInference, as it stands on a terminal."""
+    title = Text.assemble(
+        (view.name, "bold"), f" in {view.namespace}: ", (view.state, STYLES.get(view.state, "bold yellow"))
+    )
+    parts: list[RenderableType] = [title]
+    if view.headline:
+        parts.append(Text(view.headline, "red" if view.state == "Failed" else ""))
+    facts = {"model": view.model, "input": view.input, "output": view.output, "engine": view.engine}
+    parts += [Text(), *(render.fact(label, Text(value)) for label, value in facts.items())]
+    if view.run is not None and view.progress is not None:
+        parts += [Text(), *_progress(view, view.run, view.progress)]
+    if view.next_run:
+        parts.append(render.fact("next run", Text(view.next_run)))
+    if view.history:
+        parts += [Text(), _history(view.history)]
+    return Group(*parts)
+
+
+def _progress(view: BatchView, run: RunView, done: ProgressView) -> list[RenderableType]:
+    running = view.state == "Running"
+    bar = Table.grid(padding=(0, 1))
+    if done.percent is not None:
+        bar.add_row(ProgressBar(total=100, completed=done.percent, width=BAR_CELLS), f"{done.percent} %")
+    lasts = f"{run.name}, {'for' if running else 'took'} {words.span(run.duration_seconds)}"
+    facts = {
+        "run": lasts,
+        "rows": views.counts(done),
+        "pace": views.pace(done) if running else "",
+        "shards": done.shards,
+    }
+    return [bar, *(render.fact(label, Text(value)) for label, value in facts.items() if value)]
+
+
+def _history(runs: tuple[RunView, ...]) -> Table:
+    table = tables.plain()
+    table.add_column("outcome", no_wrap=True)
+    for heading in ("age", "took"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("earlier run", ratio=1, overflow="fold")
+    for run in runs:
+        what = Text.assemble(
+            f"{run.name}  {run.revision}  {run.output}", (f"\n{run.message}" if run.message else "", "dim")
+        )
+        age, took = words.span(run.age_seconds), words.span(run.duration_seconds)
+        table.add_row(Text(run.outcome, STYLES.get(run.outcome, "")), age, took, what)
+    return table
