@@ -29,12 +29,13 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
     pods = list(_pods(snapshot, run))
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
-    status = job.get("status") or {}
+    status, alive = job.get("status") or {}, any(_alive(pod) for pod in pods)
     succeeded = _indexes(status.get("completedIndexes"))
     return RunState(
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
-        end=_end(status, pods, snapshot.now),
+        # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
+        end=None if alive else _end(status, pods, snapshot.now),
         shards=ShardCounts(
             total=snapshot.batch.spec.engine.shard_count,
             running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),
@@ -44,7 +45,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
         finished=dict(_finished(pods)),
         asked=tuple(_asked(pods)),
         problem=next(_problems(pods, snapshot.now), None),
-        alive=any(_alive(pod) for pod in pods),
+        alive=alive,
     )
 
 
