@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.plan import Apply, ApplyStatus, Delete, Write
+from sluice.core.plan import Apply, ApplyStatus, Delete, Patch, Write
 from sluice.core.snapshot import Object
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -77,6 +77,8 @@ class Telemetry:
                     self._count_rollout(status, earlier)
                 elif manifest["kind"] == BatchInference.kind:
                     self._count_runs(status, earlier)
+            case Patch(ref, _):
+                self.writes.labels(ref.kind, "patch").inc()
             case Delete(ref):
                 self.writes.labels(ref.kind, "delete").inc()
 
@@ -85,7 +87,6 @@ class Telemetry:
             self.verdicts.labels(verdict).inc()
         if (outcome := status.get("outcome")) and not before.get("outcome"):
             self.rollouts.labels(outcome).inc()
-
 
     def _count_runs(self, status: Object, before: Object) -> None:
         known = {run["name"] for run in _runs(before) if run.get("outcome")}
