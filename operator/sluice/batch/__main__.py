@@ -42,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 def _run(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
-    progress.serve(told, given.progress_port)
-    source = storage.opened(given.source.uri, "INPUT_")
-    return Shard(given, source, told, _model(given)).run()
+    with progress.served(told, given.progress_port):
+        source = storage.opened(given.source.uri, "INPUT_")
+        return Shard(given, source, told, _model(given)).run()
 
 
 def _model(given: Options) -> model.Model:
