@@ -4,7 +4,7 @@ import base64
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import boto3
 import yaml
@@ -63,14 +63,7 @@ def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
 
 def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
     """Put the models where users put theirs, and give the cluster the key to fetch them."""
-    credentials = store_credentials(cluster.tools)
-    store = boto3.client(
-        "s3",
-        endpoint_url=cluster.object_store,
-        aws_access_key_id=credentials.key,
-        aws_secret_access_key=credentials.secret,
-        region_name=REGION,
-    )
+    store = object_store(cluster)
     try:
         store.create_bucket(Bucket=BUCKET)
     except ClientError as error:
@@ -78,7 +71,19 @@ def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
             raise
     for name, path in paths.items():
         store.upload_file(str(path), BUCKET, f"{NAME}/{name.removeprefix('v')}/model.onnx")
-    cluster.tools.apply(_credentials_secret(credentials))
+    cluster.tools.apply(_credentials_secret(store_credentials(cluster.tools)))
+
+
+def object_store(cluster: Cluster) -> Any:
+    """A client of the cluster's object store."""
+    credentials = store_credentials(cluster.tools)
+    return boto3.client(
+        "s3",
+        endpoint_url=cluster.object_store,
+        aws_access_key_id=credentials.key,
+        aws_secret_access_key=credentials.secret,
+        region_name=REGION,
+    )
 
 
 def store_credentials(tools: Tools) -> Credentials:

@@ -69,6 +69,13 @@ def make_room(cluster: Cluster) -> None:
     cluster.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", little, "--wait", "--timeout=120s")
 
 
+def use_further_image(lab: Cluster, name: str, value: str) -> None:
+    """Build one of the images that only some need, and name it in a value of the chart."""
+    image = f"--set-string={value}={clusters.build_further(lab, name)}"
+    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
+    lab.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", image, "--wait", "--timeout=120s")
+
+
 @pytest.fixture(scope="module")
 def scene(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Scene]:
     """A namespace of the module's own, with the key of the object store."""

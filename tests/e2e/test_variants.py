@@ -4,14 +4,13 @@ import io
 from collections.abc import Callable
 from typing import Any, Final
 
-import boto3
 import numpy as np
 import pytest
 
-from demo import cluster as clusters
 from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
+from tests.e2e.conftest import use_further_image
 from tests.e2e.scene import Scene, uri, wait_until
 
 NAME: Final = "small"
@@ -24,22 +23,11 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture(scope="module", autouse=True)
 def optimizer(lab: Cluster) -> None:
     """The image, and a calibration set of images that the model never saw."""
-    tag = clusters.build_further(lab, "optimizer")
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    image = f"--set-string=config.optimizer.image={tag}"
-    lab.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", image, "--wait", "--timeout=120s")
+    use_further_image(lab, "optimizer", "config.optimizer.image")
     _, held_out = digits.split()
     buffer = io.BytesIO()
     np.savez(buffer, image=held_out.images.astype(np.float32))
-    keys = setup.store_credentials(lab.tools)
-    store = boto3.client(
-        "s3",
-        endpoint_url=lab.object_store,
-        aws_access_key_id=keys.key,
-        aws_secret_access_key=keys.secret,
-        region_name=setup.REGION,
-    )
-    store.put_object(Bucket=setup.BUCKET, Key=ROWS, Body=buffer.getvalue())
+    setup.object_store(lab).put_object(Bucket=setup.BUCKET, Key=ROWS, Body=buffer.getvalue())
 
 
 def variant(scene: Scene) -> dict[str, Any]:
