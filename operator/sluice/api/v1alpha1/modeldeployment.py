@@ -425,6 +425,9 @@ class Rollout(ApiModel):
     """What happens at the deadline: Hold (the default), Promote or RollBack."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = None
     """How long the old version stays warm and the objectives armed after 100 %."""
+    validation: Validation | None = None
+    """A labelled data set that a candidate must answer well before it gets any request; not for the first version, nor for
+    one that a person goes back to."""
 
 
 MODEL_IS_SOMEWHERE: Final = Cel(

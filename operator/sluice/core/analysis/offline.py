@@ -77,9 +77,7 @@ def needs_stable(ratio: FailureRatio) -> bool:
     return objectives.failure_rules(ratio).null_ratio is not None  # pyright: ignore[reportArgumentType]  # frozen
 
 
-def conclude(
-    ratio: FailureRatio, candidate: Tally, stable: Tally | None, *, alpha: float, beta: float
-) -> Conclusion:
+def conclude(ratio: FailureRatio, candidate: Tally, stable: Tally | None, *, alpha: float, beta: float) -> Conclusion:
     """The verdict on all rows at once.
 
     Args:
