@@ -13,9 +13,19 @@ from typing import Any, Final
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming
-from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
+from sluice.core.desired import (
+    autoscaler,
+    budget,
+    common,
+    route,
+    service,
+    sharedservice,
+    validationjob,
+    variantjob,
+    workload,
+)
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
-from sluice.core.rollout import paths, weights
+from sluice.core.rollout import paths, validation, weights
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.situation import Situation
 from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
@@ -67,7 +77,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
-        *_variant_jobs(situation),
+        *_job_writes(situation),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
@@ -324,12 +334,17 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
                 yield from _delete(situation, "Service", name)
 
 
-def _variant_jobs(situation: Situation) -> Iterator[Write]:
-    """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
+def _job_writes(situation: Situation) -> Iterator[Write]:
+    """One for each variant, and for each version that is validated; a Job that exists is never written again, since its
+    pod cannot be changed."""
     snapshot = situation.snapshot
-    jobs = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
-    wanted = {job["metadata"]["name"] for job in jobs}
-    for job in jobs:
+    made = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
+    scorings = validation.scorings(situation)
+    for scoring in scorings:
+        if not scoring.score.complete and situation.active is not None:
+            made.append(validationjob.desired_job(situation.active, scoring, snapshot.deployment, snapshot.config))
+    wanted = {*(job["metadata"]["name"] for job in made), *(scoring.job for scoring in scorings)}
+    for job in made:
         if ("Job", job["metadata"]["name"]) not in snapshot.objects:
             yield Apply(differ.stamped(job))
     for kind, name in snapshot.objects:
