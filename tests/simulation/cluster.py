@@ -201,6 +201,7 @@ class Cluster:
                         "labels": {
                             **job["spec"]["template"]["metadata"]["labels"],
                             "batch.kubernetes.io/job-name": name,
+                            "batch.kubernetes.io/job-completion-index": str(shard),
                         },
                     },
                     "spec": {"containers": [{"name": "batch", "image": "batch"}]},

@@ -20,7 +20,6 @@ from sluice.core.desired import (
     route,
     service,
     sharedservice,
-    validationjob,
     variantjob,
     workload,
 )
@@ -340,9 +339,7 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
     snapshot = situation.snapshot
     made = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
     scorings = validation.scorings(situation)
-    for scoring in scorings:
-        if not scoring.score.complete and situation.active is not None:
-            made.append(validationjob.desired_job(situation.active, scoring, snapshot.deployment, snapshot.config))
+    made += [each.manifest for each in scorings if each.manifest is not None and not each.score.complete]
     wanted = {*(job["metadata"]["name"] for job in made), *(scoring.job for scoring in scorings)}
     for job in made:
         if ("Job", job["metadata"]["name"]) not in snapshot.objects:

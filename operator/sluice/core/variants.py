@@ -5,17 +5,18 @@ spec.variants ──> Job ──> store: <model>.<variant>-<hash>/        model.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Variant, VariantState, VariantStatus
-from sluice.core import jobs, naming, podproblems
+from sluice.core import naming, podproblems, rawobjects
 from sluice.core.snapshot import Object, Snapshot
 
 ASIDE: Final = "variants"
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 NOT_THERE: Final = {VariantState.PENDING: "VariantPending", VariantState.FAILED: "VariantFailed"}
 """Why a variant that model.variant names is not released."""
-ENDS: Final = {jobs.COMPLETE: VariantState.READY, jobs.FAILED: VariantState.FAILED}
+ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
 
 
 def chosen(deployment: ModelDeployment) -> ModelDeployment:
@@ -58,8 +59,8 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
     deployment = snapshot.deployment
     name, uri = job_name(deployment, variant), uri_of(deployment.spec.model_uri, variant)
     job = snapshot.objects.get(("Job", name), {})
-    state = ENDS.get(jobs.end_of(job).get("type", ""), VariantState.PENDING)
-    pods = jobs.pods_of(snapshot.objects.values(), name)
+    state = next(_ends(job), VariantState.PENDING)
+    pods = [pod for pod in rawobjects.of_kind(snapshot.objects.values(), "Pod") if _made_by(pod, name)]
     match state:
         case VariantState.READY:
             known = before.get((variant.name, uri))
@@ -68,19 +69,31 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
                 **{**told, **next(_reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
             )
         case VariantState.FAILED:
-            said = next(jobs.last_words(pods), "the Job failed; see kubectl logs job/" + name)
+            said = next(_last_words(pods), "the Job failed; see kubectl logs job/" + name)
             return VariantStatus(name=variant.name, uri=uri, state=state, message=said)
         case _:
             problem = next((found for pod in pods if (found := podproblems.job_problem(pod, snapshot.now))), None)
-            said = problem.message if problem is not None else next(jobs.last_words(pods), f"Job {name} is making it")
+            said = problem.message if problem is not None else next(_last_words(pods), f"Job {name} is making it")
             return VariantStatus(name=variant.name, uri=uri, message=said)
 
 
-def _reports(pods: Sequence[Object]) -> Iterator[dict[str, Any]]:
+def _ends(job: Object) -> Iterator[VariantState]:
+    for condition in job.get("status", {}).get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ENDS:
+            yield ENDS[condition["type"]]
+
+
+def _made_by(pod: Object, job: str) -> bool:
+    return bool(rawobjects.labels(pod).get(JOB_NAME_LABEL) == job)
+
+
+def _reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:
     """The figures, in the words of the status."""
-    for report in jobs.reports(pods):
+    for end in _ended(pods):
+        if end.get("exitCode") != 0:
+            continue
         try:
-            found = json.loads(report)
+            found = json.loads(end.get("message") or "")
             yield {
                 "size_bytes": int(found["sizeBytes"]),
                 "original_size_bytes": int(found["originalSizeBytes"]),
@@ -92,6 +105,20 @@ def _reports(pods: Sequence[Object]) -> Iterator[dict[str, Any]]:
             }
         except (ValueError, KeyError, TypeError):
             continue
+
+
+def _last_words(pods: Iterable[Object]) -> Iterator[str]:
+    for end in _ended(pods):
+        if end.get("exitCode") != 0 and end.get("message"):
+            yield podproblems.quoted(end["message"])
+
+
+def _ended(pods: Iterable[Object]) -> Iterator[Object]:
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses") or ():
+            end = (status.get("state") or {}).get("terminated")
+            if end:
+                yield end
 
 
 def words(variant: VariantStatus) -> str:

@@ -13,26 +13,28 @@ The stable version's answers stay as they were: its counts are taken from an ear
 rows.
 """
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, assert_never
-
-from pydantic import ValidationError
+from typing import Any, Final, assert_never
 
 from sluice.api.base import fraction
+from sluice.api.v1alpha1.batchinference import BatchOutcome
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Score, ShardScore, ValidationStatus, Verdict
-from sluice.api.v1alpha1.validation import ValidationBatch
-from sluice.core import jobs, naming, podproblems
+from sluice.api.v1alpha1.validation import Validation, ValidationBatch
+from sluice.core import naming
 from sluice.core.analysis import offline
 from sluice.core.analysis.offline import Tally
-from sluice.core.situation import Situation, validating
-from sluice.core.snapshot import Object, Revision
+from sluice.core.batch import jobs, revisions
+from sluice.core.batch.model import RunState
+from sluice.core.desired import batchjob, validationjob
+from sluice.core.situation import Blocked, Situation, validating
+from sluice.core.snapshot import Revision
 
-ASIDE: Final = "validation"
 SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+"""The Job's own reason when activeDeadlineSeconds are over."""
 
 
 class State(StrEnum):
@@ -63,12 +65,17 @@ class Finding:
 class Scoring:
     """One version, and what was counted of its answers by now."""
 
-    revision: Revision
+    who: str
+    """Its part in the release and its name, for messages."""
     job: str
     """Name of the Job that asks it."""
+    manifest: dict[str, Any] | None
+    """Of that Job."""
+    refused: str
+    """Why there can be no such Job, or empty."""
     score: Score
-    who: str
-    """Its part in the release, for messages."""
+    state: RunState
+    """Of the Job as it is."""
 
 
 def find(situation: Situation) -> Finding | None:
@@ -87,7 +94,7 @@ def find(situation: Situation) -> Finding | None:
     status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
     unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
     if unfinished is not None:
-        return Finding(status, *_progress(situation, rules.batch, unfinished))
+        return Finding(status, *_progress(situation, rules, unfinished))
     return _concluded(active, rules.batch, each, status)
 
 
@@ -97,11 +104,11 @@ def scorings(situation: Situation) -> tuple[Scoring, ...]:
     rules = active.spec.validation if active is not None else None
     if active is None or rules is None or candidate is None or not validating(active):
         return ()
-    first = _scoring(situation, active, rules.batch, candidate, "candidate")
+    first = _scoring(situation, active, rules, candidate, "candidate")
     compared = stable is not None and offline.needs_stable(rules.batch.objective.failure_ratio)
     if stable is None or not compared or not first.score.complete:
         return (first,)
-    return first, _scoring(situation, active, rules.batch, stable, "stable", rows=first.score.rows)
+    return first, _scoring(situation, active, rules, stable, "stable", rows=first.score.rows)
 
 
 def retried(status: ValidationStatus) -> ValidationStatus:
@@ -116,20 +123,47 @@ def data_hash(batch: ValidationBatch) -> str:
 
 
 def _scoring(
-    situation: Situation, active: ModelRollout, batch: ValidationBatch, revision: Revision, who: str, rows: int = 0
+    situation: Situation, active: ModelRollout, rules: Validation, revision: Revision, part: str, rows: int = 0
 ) -> Scoring:
     """rows: of the candidate, where the revision is the stable one, whose counts of as many rows are used again."""
     snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
-    job = f"{snapshot.name}-s{naming.stable_hash([active.metadata.name, revision.name, told.attempt])}"
+    name = f"{snapshot.name}-s{naming.stable_hash([active.metadata.name, revision.name, told.attempt])}"
+    state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
+    job = _job(situation, rules, revision, name)
+    return Scoring(
+        who=f"{part} {revision.name}",
+        job=name,
+        manifest=None if isinstance(job, str) else job,
+        refused=job if isinstance(job, str) else "",
+        score=_score(situation, told, rules.batch, revision, state, rows),
+        state=state,
+    )
+
+
+def _job(situation: Situation, rules: Validation, revision: Revision, name: str) -> dict[str, Any] | str:
+    """The Job, or why there can be none."""
+    snapshot = situation.snapshot
+    known = revisions.with_served(revision, snapshot.deployment, snapshot.runtimes)
+    if isinstance(known, Blocked):
+        return known.message
+    try:
+        return validationjob.desired_job(snapshot.deployment, known, rules, name, snapshot.config)
+    except batchjob.ProtocolNotSupported as error:
+        return str(error)
+
+
+def _score(
+    situation: Situation, told: ValidationStatus, batch: ValidationBatch, revision: Revision, state: RunState, rows: int
+) -> Score:
+    """As it was written down, or as an earlier release has it; with what pods have said since."""
     data = data_hash(batch)
     counted = (score for score in told.scores if score.revision == revision.name)
     kept = (score for score in _kept(situation, revision, data) if score.rows == rows)
     score = next(counted, None) or next(kept, None) or Score(revision=revision.name, data=data, shards=batch.shards)
-    if not score.complete:
-        found = {part.shard: part for part in _reports(snapshot.objects.values(), job) if part.shard < score.shards}
-        found |= {part.shard: part for part in score.finished}
-        score = score.model_copy(update={"finished": [found[shard] for shard in sorted(found)]})
-    return Scoring(revision, job, score, who)
+    if score.complete:
+        return score
+    found = {part.shard: part for part in (*_reported(state, score.shards), *score.finished)}
+    return score.model_copy(update={"finished": [found[shard] for shard in sorted(found)]})
 
 
 def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score]:
@@ -141,40 +175,28 @@ def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score
                     yield score
 
 
-def _reports(objects: Iterable[Object], job: str) -> Iterator[ShardScore]:
-    """What the pods of a Job said at their end, as the runner writes it."""
-    for report in jobs.reports(jobs.pods_of(objects, job)):
-        try:
-            part = ShardScore.model_validate(json.loads(report))
-        except (ValueError, ValidationError):
-            continue
-        if min(part.shard, part.failed, part.wrong) >= 0 and part.failed + part.wrong <= part.read:
-            yield part
+def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
+    """What shards said at their end; a report that counts no answers is none."""
+    for shard, told in state.finished.items():
+        if told.wrong is not None and shard < shards and 0 <= told.failed + told.wrong <= told.read:
+            yield ShardScore(shard=shard, read=told.read, failed=told.failed, wrong=told.wrong)
 
 
-def _progress(situation: Situation, batch: ValidationBatch, scoring: Scoring) -> tuple[State, str]:
-    snapshot = situation.snapshot
-    end = jobs.end_of(snapshot.objects.get(("Job", scoring.job), {}))
-    pods = jobs.pods_of(snapshot.objects.values(), scoring.job)
-    who = f"{scoring.who} {scoring.revision.name}"
-    again = f"then: kubectl sluice retry {snapshot.name}"
-    if end.get("type") == jobs.FAILED:
-        return State.ERROR, f"{who} could not be scored: {_why(situation, end, pods)}; correct it, {again}"
-    if end and not jobs.running(pods):
-        missing = sorted(set(range(scoring.score.shards)) - {part.shard for part in scoring.score.finished})
-        shown = ", ".join(map(str, missing))
-        return State.ERROR, f"{who}: the counts of shard {shown} are gone with its pod; score it {again[4:]}"
-    problem = next((found for pod in pods if (found := podproblems.job_problem(pod, snapshot.now))), None)
-    done = f"{len(scoring.score.finished)} of {scoring.score.shards} shards of {batch.input.uri} are scored"
-    return State.SCORING, f"{who}: {done} by Job {scoring.job}" + (f"; {problem.message}" if problem else "")
-
-
-def _why(situation: Situation, end: Object, pods: list[Object]) -> str:
-    active = situation.active
-    if end.get("reason") == "DeadlineExceeded" and active is not None and active.spec.validation is not None:
-        return f"it took longer than validation.deadlineSeconds, {active.spec.validation.deadline_seconds} s"
-    said = next(jobs.last_words(pods), "") or podproblems.quoted(end.get("message"))
-    return said or "its Job failed"
+def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tuple[State, str]:
+    again = f"then: kubectl sluice retry {situation.snapshot.name}"
+    state, score, end = scoring.state, scoring.score, scoring.state.end
+    if scoring.refused:
+        return State.ERROR, f"{scoring.who} could not be scored: {scoring.refused}"
+    if end is not None and end.reason == DEADLINE_EXCEEDED:
+        late = f"it took longer than validation.deadlineSeconds, {rules.deadline_seconds} s"
+        return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, {again}"
+    if end is not None and end.outcome is not BatchOutcome.COMPLETE:
+        return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, {again}"
+    if end is not None and not state.alive:
+        missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
+        return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; {again}"
+    done = f"{len(score.finished)} of {score.shards} shards of {rules.batch.input.uri} are scored by Job {scoring.job}"
+    return State.SCORING, f"{scoring.who}: {done}" + (f"; {state.problem.message}" if state.problem else "")
 
 
 def _concluded(
