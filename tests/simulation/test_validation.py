@@ -256,7 +256,7 @@ def test_counts_that_are_lost_with_their_pod_are_an_error() -> None:
     del cluster.objects["Pod", lost]
     cluster.run(10, check=NeverServed(cluster).check)
     assert cluster.newest().status.reason == "ValidationError"
-    assert "the counts of shard 1 are gone with its pod" in cluster.newest().status.message
+    assert "shard 1 left no counts of right and wrong answers" in cluster.newest().status.message
 
 
 def test_a_shard_that_was_counted_stays_counted_without_its_pod() -> None:

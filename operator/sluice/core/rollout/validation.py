@@ -183,18 +183,18 @@ def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
 
 
 def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tuple[State, str]:
-    again = f"then: kubectl sluice retry {situation.snapshot.name}"
+    retry = f"kubectl sluice retry {situation.snapshot.name}"
     state, score, end = scoring.state, scoring.score, scoring.state.end
     if scoring.refused:
         return State.ERROR, f"{scoring.who} could not be scored: {scoring.refused}"
     if end is not None and end.reason == DEADLINE_EXCEEDED:
         late = f"it took longer than validation.deadlineSeconds, {rules.deadline_seconds} s"
-        return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, {again}"
+        return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
-        return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, {again}"
+        return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}"
     if end is not None and not state.alive:
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
-        return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; {again}"
+        return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}"
     done = f"{len(score.finished)} of {score.shards} shards of {rules.batch.input.uri} are scored by Job {scoring.job}"
     return State.SCORING, f"{scoring.who}: {done}" + (f"; {state.problem.message}" if state.problem else "")
 
