@@ -399,3 +399,56 @@ def test_operator_killed_between_any_two_writes(name: str) -> None:
         assert test_kills.ending(cluster) == test_kills.ending(undisturbed), kill_after
         if outcome is Outcome.ROLLED_BACK:
             assert cluster.lost == 0
+
+
+def ended(cluster: Cluster, *, said: str = "", **condition: str) -> str:
+    """The candidate's Job ends so, its pod with these words; the release's message then."""
+    (job,) = [cluster.objects["Job", name] for name in names(cluster, "Job")]
+    for key in [key for key in cluster.objects if key[0] == "Pod"]:
+        (status,) = cluster.objects[key]["status"]["containerStatuses"]
+        status["state"]["terminated"]["message"] = said
+    job["status"] = {"conditions": [{"status": "True", **condition}]}
+    cluster.run(2, check=NeverServed(cluster).check)
+    assert cluster.newest().status.reason == "ValidationError"
+    return cluster.newest().status.message
+
+
+def test_a_job_that_takes_too_long_says_what_to_allow() -> None:
+    rollout = validated()
+    cluster = serving(rollout, job_seconds=1e6)
+    release(cluster, V2, rollout)
+    cluster.run(2)
+    assert "longer than validation.deadlineSeconds, 3600 s" in ended(cluster, type="Failed", reason="DeadlineExceeded")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "not JSON",
+        '{"shard": 0, "read": 2000, "written": 2000, "failed": 0}',  # a runner that compared nothing
+        '{"shard": 0, "read": 10, "written": 0, "failed": 4, "wrong": 7}',
+        '{"shard": 0, "read": 10, "written": 0, "failed": 4, "wrong": -1}',
+    ],
+)
+def test_a_report_without_counts_is_none(said: str) -> None:
+    rollout = validated()
+    cluster = serving(rollout)
+    release(cluster, V2, rollout)
+    cluster.run(2)
+    cluster.tick(3)
+    assert "shard 0 left no counts of right and wrong answers" in ended(cluster, said=said, type="Complete")
+
+
+def test_a_server_that_cannot_be_asked_is_an_error() -> None:
+    rollout = validated()
+    cluster = serving(rollout)
+    silent = deepcopy(cluster.shared["ServingRuntime", "triton"])
+    silent["spec"] |= {"protocols": ["Native"], "formats": [{"name": "pytorch", "priority": 1}]}
+    cluster.shared["ServingRuntime", "triton"] = silent
+    asked = scenarios.manifest(V2, rollout=rollout)
+    asked["spec"]["model"]["format"] = "pytorch"
+    cluster.user_applies(asked)
+    cluster.run(5, check=NeverServed(cluster).check)
+    assert cluster.newest().status.reason == "ValidationError"
+    assert "speaks neither V2 nor V1" in cluster.newest().status.message

@@ -178,8 +178,12 @@ def _kept(situation: Situation, revision: Revision, data: str) -> Iterator[Score
 def _reported(state: RunState, shards: int) -> Iterator[ShardScore]:
     """What shards said at their end; a report that counts no answers is none."""
     for shard, told in state.finished.items():
-        if told.wrong is not None and shard < shards and 0 <= told.failed + told.wrong <= told.read:
+        if shard < shards and told.wrong is not None and _possible(told.read, told.failed, told.wrong):
             yield ShardScore(shard=shard, read=told.read, failed=told.failed, wrong=told.wrong)
+
+
+def _possible(read: int, failed: int, wrong: int) -> bool:
+    return min(failed, wrong) >= 0 and failed + wrong <= read
 
 
 def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tuple[State, str]:
