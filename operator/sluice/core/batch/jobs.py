@@ -34,12 +34,13 @@ def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int,
     pods = list(_pods(objects, name))
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
-    status = job.get("status") or {}
+    status, alive = job.get("status") or {}, any(_alive(pod) for pod in pods)
     succeeded = _indexes(status.get("completedIndexes"))
     return RunState(
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
-        end=_end(status, pods, now),
+        # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
+        end=None if alive else _end(status, pods, now),
         shards=ShardCounts(
             total=shards,
             running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),
@@ -49,7 +50,7 @@ def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int,
         finished=dict(_finished(pods)),
         asked=tuple(_asked(pods)),
         problem=next(_problems(pods, now), None),
-        alive=any(_alive(pod) for pod in pods),
+        alive=alive,
     )
 
 

@@ -85,11 +85,9 @@ def find(situation: Situation) -> Finding | None:
     if active is None or rules is None or not validating(active):
         return None
     told = active.status.validation or ValidationStatus()
-    hidden = [resource for resource in SEEN_THROUGH if resource in situation.snapshot.forbidden]
+    hidden = " and ".join(_hidden(situation))
     if hidden:
-        return Finding(
-            told, State.ERROR, f"the operator may not list {' and '.join(hidden)}; see docs/runbooks/forbidden.md"
-        )
+        return Finding(told, State.ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md")
     each = scorings(situation)
     status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
     unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
@@ -102,13 +100,17 @@ def scorings(situation: Situation) -> tuple[Scoring, ...]:
     """The versions that are asked, in order; the second one joins when the first is through. Empty where none is due."""
     active, candidate, stable = situation.active, situation.candidate, situation.stable
     rules = active.spec.validation if active is not None else None
-    if active is None or rules is None or candidate is None or not validating(active):
+    if active is None or rules is None or candidate is None or not validating(active) or _hidden(situation):
         return ()
     first = _scoring(situation, active, rules, candidate, "candidate")
     compared = stable is not None and offline.needs_stable(rules.batch.objective.failure_ratio)
     if stable is None or not compared or not first.score.complete:
         return (first,)
     return first, _scoring(situation, active, rules, stable, "stable", rows=first.score.rows)
+
+
+def _hidden(situation: Situation) -> list[str]:
+    return [resource for resource in SEEN_THROUGH if resource in situation.snapshot.forbidden]
 
 
 def retried(status: ValidationStatus) -> ValidationStatus:
@@ -123,7 +125,12 @@ def data_hash(batch: ValidationBatch) -> str:
 
 
 def _scoring(
-    situation: Situation, active: ModelRollout, rules: Validation, revision: Revision, part: str, rows: int = 0
+    situation: Situation,
+    active: ModelRollout,
+    rules: Validation,
+    revision: Revision,
+    part: str,
+    rows: int | None = None,
 ) -> Scoring:
     """rows: of the candidate, where the revision is the stable one, whose counts of as many rows are used again."""
     snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
@@ -153,7 +160,12 @@ def _job(situation: Situation, rules: Validation, revision: Revision, name: str)
 
 
 def _score(
-    situation: Situation, told: ValidationStatus, batch: ValidationBatch, revision: Revision, state: RunState, rows: int
+    situation: Situation,
+    told: ValidationStatus,
+    batch: ValidationBatch,
+    revision: Revision,
+    state: RunState,
+    rows: int | None,
 ) -> Score:
     """As it was written down, or as an earlier release has it; with what pods have said since."""
     data = data_hash(batch)
@@ -196,7 +208,7 @@ def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tupl
         return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
         return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}"
-    if end is not None and not state.alive:
+    if end is not None:
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
         return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}"
     done = f"{len(score.finished)} of {score.shards} shards of {rules.batch.input.uri} are scored by Job {scoring.job}"
