@@ -215,6 +215,17 @@ def test_a_person_may_skip_it_and_that_is_noted() -> None:
     assert names(cluster, "Job") == []
 
 
+def test_promoting_leaves_it_out_and_says_so() -> None:
+    rollout = validated()
+    cluster = serving(rollout, job_seconds=1e6)
+    release(cluster, V2, rollout)
+    cluster.run(5)
+    cluster.asks("Promote", by="bob")
+    test_strategies.until_end(cluster)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    assert message_of(cluster, "PromotedByPerson") == "promoted without validation by bob"
+
+
 def test_a_job_that_fails_gives_no_traffic_and_runs_again_when_a_person_says_so() -> None:
     rollout = validated()
     cluster = serving(rollout)

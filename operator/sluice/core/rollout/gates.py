@@ -242,7 +242,8 @@ def frozen(moment: Moment) -> Decision | None:
 def promote_requested(moment: Moment) -> Decision | None:
     if moment.intent is None or moment.intent.action is not Action.PROMOTE:
         return None
-    by = f"promoted by {moment.intent.requested_by}{_note(moment.intent)}"
+    what = "promoted" if moment.validation is None else "promoted without validation"
+    by = f"{what} by {moment.intent.requested_by}{_note(moment.intent)}"
     if moment.baking:
         return Decision(Verdict.ADVANCE, "PromotedByPerson", f"{by}; the bake was cut short", outcome=Outcome.PROMOTED)
     return Decision(Verdict.ADVANCE, "PromotedByPerson", by, step=moment.last_step)
