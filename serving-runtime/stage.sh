@@ -48,5 +48,16 @@ storage-initializer | optimizer)
     [ "$name" = optimizer ] || cp "$here/triton/model.py" "$site/sluice_storage/triton_model.py"
     [ "$name" = storage-initializer ] || cp -r "$here/storage-initializer/sluice_storage" "$site/"
     ;;
+batch)
+    mkdir "$site/sluice"
+    cp -r "$here/../operator/sluice/batch" "$site/sluice/"
+    arrow=$site/pyarrow
+    # What only builds against Arrow need, and modules that the runner does not load. Arrow's other libraries name each other.
+    rm -rf "$arrow/include" "$arrow/includes" "$arrow/src" "$site/onnxruntime/transformers" "$site/onnxruntime/tools"
+    find "$arrow" \( -name '*.px[di]' -o -name '*.pyx' -o -name '_pyarrow_cpp_tests*' -o -name '*flight*' -o -name '*encryption*.so*' \) \
+        -delete
+    # The wheel has libarrow_python three times; programs load it by its soname.
+    find "$arrow" -name 'libarrow_python.so' -o -name 'libarrow_python.so.*.*' | xargs rm -f
+    ;;
 esac
 find "$site" -name __pycache__ -prune -exec rm -rf {} +
