@@ -3,6 +3,7 @@
 It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
 """
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,13 @@ class Cluster:
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
+    labelled_rows: int = 2000
+    """Rows of the data set that candidates are validated on; each shard of a Job has its part of them."""
+    job_seconds: float = 3.0
+    job_failures: dict[str, str] = field(default_factory=dict)
+    """Last words of the Jobs that cannot do their work, by model URI."""
+    scored: list[str] = field(default_factory=list)
+    """The revisions that Jobs have asked, in order."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -98,6 +106,9 @@ class Cluster:
                 self.objects.pop((ref.kind, ref.name), None)
                 if ref.kind == "Deployment":
                     self.ready.pop(ref.name, None)
+                if ref.kind == "Job":
+                    for key in [key for key in self.objects if key[0] == "Pod" and key[1].startswith(f"{ref.name}-")]:
+                        del self.objects[key]
                 if ref.kind == "Service":
                     self.objects.pop(("EndpointSlice", ref.name), None)
 
@@ -137,6 +148,7 @@ class Cluster:
         """Moves the world."""
         self.now += seconds
         self._run_pods()
+        self._run_jobs()
         self._program_route()
         self._send_requests(seconds)
         if self.now % self.scrape_seconds < seconds:
@@ -163,6 +175,44 @@ class Cluster:
                     self._pending.pop((name, str(replicas)))
         for service in self._of_kind("Service"):
             self._set_endpoints(service)
+
+    def _run_jobs(self) -> None:
+        """Jobs that ask a version for its answers to a labelled data set; the others are ended by their tests."""
+        for job in self._of_kind("Job"):
+            name = job["metadata"]["name"]
+            if naming.LABEL_REVISION not in job["metadata"]["labels"] or job.get("status"):
+                continue
+            if self.now < self._pending.setdefault(("Job", name), self.now + self.job_seconds):
+                continue
+            revision = job["metadata"]["labels"][naming.LABEL_REVISION]
+            uri = self.objects["ControllerRevision", revision]["data"]["uri"]
+            failure, shards = self.job_failures.get(uri), job["spec"]["completions"]
+            self.scored.append(revision)
+            for shard in range(shards):
+                rows = self.labelled_rows // shards
+                wrong = round(rows * self.behaviours.get(uri, Behaviour()).wrong)
+                report = {"shard": shard, "read": rows, "written": 0, "failed": 0, "wrong": wrong, "seconds": 1.5}
+                end = (
+                    {"exitCode": 42, "message": failure} if failure else {"exitCode": 0, "message": json.dumps(report)}
+                )
+                self.objects["Pod", f"{name}-{shard}-x"] = {
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": f"{name}-{shard}-x",
+                        "namespace": "default",
+                        "labels": {
+                            **job["spec"]["template"]["metadata"]["labels"],
+                            "batch.kubernetes.io/job-name": name,
+                            "batch.kubernetes.io/job-completion-index": str(shard),
+                        },
+                    },
+                    "spec": {"containers": [{"name": "batch", "image": "batch"}]},
+                    "status": {
+                        "phase": "Failed" if failure else "Succeeded",
+                        "containerStatuses": [{"name": "batch", "state": {"terminated": end}}],
+                    },
+                }
+            job["status"] = {"conditions": [{"type": "Failed" if failure else "Complete", "status": "True"}]}
 
     def _set_endpoints(self, service: Mapping[str, Any]) -> None:
         name = service["metadata"]["name"]

@@ -108,6 +108,7 @@ def text(view: PlanView) -> RenderableType:
 
 def _facts(view: PlanView) -> tuple[tuple[str, str], ...]:
     return (
+        ("validation", view.validation),
         ("in all", _total(view)),
         ("forecast", view.forecast if view.late else ""),
         ("bake", _bake(view)),

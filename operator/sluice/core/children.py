@@ -15,7 +15,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core import differ, naming, variants
 from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
-from sluice.core.rollout import paths, weights
+from sluice.core.rollout import paths, validation, weights
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.situation import Situation
 from sluice.core.snapshot import Object, Paths, Pod, Revision, Route
@@ -67,7 +67,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
-        *_variant_jobs(situation),
+        *_job_writes(situation),
         *(() if created else _history_deletions(situation)),
     )
     return Children(
@@ -324,14 +324,21 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
                 yield from _delete(situation, "Service", name)
 
 
-def _variant_jobs(situation: Situation) -> Iterator[Write]:
-    """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
+def _job_writes(situation: Situation) -> Iterator[Write]:
+    """One for each variant, and for each version that is validated; a Job that exists is never written again, since its
+    pod cannot be changed."""
     snapshot = situation.snapshot
-    wanted = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
-    for name, variant in wanted.items():
-        if ("Job", name) not in snapshot.objects:
+    objects = snapshot.objects
+    variant_jobs = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
+    for name, variant in variant_jobs.items():
+        if ("Job", name) not in objects:
             yield Apply(differ.stamped(variantjob.desired_job(snapshot.deployment, variant, snapshot.config)))
-    for kind, name in snapshot.objects:
+    scorings = {scoring.job: scoring for scoring in validation.scorings(situation)}
+    for name, scoring in scorings.items():
+        if ("Job", name) not in objects and scoring.manifest is not None and not scoring.score.complete:
+            yield Apply(differ.stamped(scoring.manifest))
+    wanted = {*variant_jobs, *scorings}
+    for kind, name in objects:
         if kind == "Job" and name not in wanted:
             yield from _delete(situation, kind, name)
 

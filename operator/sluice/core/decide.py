@@ -27,7 +27,7 @@ from sluice.core import children, conditions, differ, failure, inquiry, notify, 
 from sluice.core.inquiry import Findings, Inquiry, Replies
 from sluice.core.notify import Notice
 from sluice.core.plan import Apply, Event, Plan, Write, status_write
-from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths
+from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_SECONDS, Moment
@@ -62,6 +62,8 @@ CALM: Final = frozenset(
         "ArmsReady",
         "ArmIsBetter",
         "Inconclusive",
+        "Validating",
+        "Validated",
     }
 )
 """What happens in a release that needs no warning; entered weights and mirrors are calm as well."""
@@ -199,6 +201,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             judgement=findings.judgement,
             intent=lifecycle.pending_intent(active),
             by_service=snapshot.by_service,
+            validation=validation.find(situation),
         )
     )
     after = _with_status(situation, active, moved.rollout.status)

@@ -16,7 +16,7 @@ from sluice.core.analysis.model import Judgement
 from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.desired import route, workload
 from sluice.core.plan import Event
-from sluice.core.rollout import capacity, steps
+from sluice.core.rollout import capacity, steps, validation
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import Blocked, Situation
@@ -36,6 +36,7 @@ STALLING = frozenset(
         "HostnameTaken",
         "MirrorNotSupported",
         "GatewayNeeded",
+        *validation.STUCK,
     }
 )
 """Reasons that no waiting cures: the user, or the platform team, must change something."""
@@ -203,6 +204,8 @@ def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
     reason, message = _route_problem(situation.snapshot)
     if reason in STALLING:
         return Fact(True, reason, message)
+    if situation.active is not None and situation.active.status.reason in STALLING:
+        return Fact(True, situation.active.status.reason, situation.active.status.message)
     return Fact(False, "NotStalled", "")
 
 

@@ -53,8 +53,8 @@ class Situation:
 
     @property
     def candidates(self) -> tuple[Revision, ...]:
-        """All revisions that get some traffic beside the stable one, or are about to."""
-        if self.active is None:
+        """All revisions that get some traffic beside the stable one, or are about to; none of them before it is validated."""
+        if self.active is None or validating(self.active):
             return ()
         names = running_arms(self.active) if testing(self.active) else (promoted_revision(self.active),)
         return tuple(found for name in names if (found := self.revision(name)) is not None)
@@ -69,6 +69,13 @@ class Situation:
 def testing(rollout: ModelRollout) -> bool:
     """Whether it is an A/B test that has no winner to promote yet."""
     return rollout.spec.ab_test is not None and rollout.status.winner is None
+
+
+def validating(rollout: ModelRollout) -> bool:
+    """Whether its candidate may have no pods yet, because it has not passed its validation; a person may skip that."""
+    status = rollout.status
+    passed = status.validation is not None and status.validation.passed
+    return rollout.spec.validation is not None and not passed and status.step == 0 and status.outcome is None
 
 
 def promoted_revision(rollout: ModelRollout) -> str:

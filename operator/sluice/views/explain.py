@@ -99,8 +99,9 @@ def _verb(view: RolloutView) -> str:
 
 
 def _evidence(rollout: ModelRollout, view: RolloutView) -> list[str]:
-    spec = rollout.spec
-    sentences = [_objective(each) for each in view.objectives]
+    spec, validated = rollout.spec, rollout.status.validation
+    sentences = [f"Validation on {validated.message}."] if validated is not None and validated.message else []
+    sentences += [_objective(each) for each in view.objectives]
     if view.ab_test is not None:
         sentences += [_arm(arm, view.ab_test.metric) for arm in view.ab_test.arms]
     elif any(each.roll_back for each in view.objectives):

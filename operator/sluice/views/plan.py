@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ValidationStatus
 from sluice.core import decide, devices, timestamps
 from sluice.core.devices import Devices
 from sluice.core.inquiry import Findings
@@ -68,6 +68,8 @@ class PlanView:
     """Whether it is the stable version already."""
     way: str
     """How it would be released: the strategy, `first version` or `rollback`."""
+    validation: str
+    """What it must answer well before any request, or empty."""
     steps: tuple[StepView, ...]
     requests_per_second: float | None
     """Of the stable version; None where that is not known."""
@@ -93,7 +95,34 @@ def prospect(snapshot: Snapshot) -> Prospect:
         rollout, status = done.statuses[0]
         ended = f"{rollout.metadata.name} would end {status.outcome}: {status.message}"
         done = decide.progress(done.situation, Findings())
-    return Prospect(done.situation, done.begun, done.refusal, ended)
+    begun = _validated(done.begun)
+    return Prospect(replace(done.situation, active=begun or done.situation.active), begun, done.refusal, ended)
+
+
+def _validated(begun: ModelRollout | None) -> ModelRollout | None:
+    """As it goes on once it has passed: only then it needs pods and devices."""
+    if begun is None or begun.spec.validation is None:
+        return begun
+    passed = ValidationStatus(passed=True)
+    return begun.model_copy(update={"status": begun.status.model_copy(update={"validation": passed})})
+
+
+def _validation(begun: ModelRollout) -> str:
+    if begun.spec.validation is None:
+        return ""
+    batch = begun.spec.validation.batch
+    limits = batch.objective
+    allowed = [
+        f"at most {limits.maximum} wrong" if limits.maximum is not None else "",
+        f"no more than {limits.relative_tolerance} worse than stable's on the same rows"
+        if limits.relative_tolerance is not None
+        else "",
+        f"{limits.ignore_below} wrong is negligible" if limits.ignore_below is not None else "",
+    ]
+    return (
+        f"before any pod or request a Job compares its answers to {batch.input.uri} with column {batch.labels}: "
+        + "; ".join(part for part in allowed if part)
+    )
 
 
 def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | None) -> PlanView:
@@ -117,6 +146,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
         new_revision=asked is not None and snapshot.revision(asked.name) is None,
         serves=asked is not None and asked == found.situation.stable,
         way=way_of(begun) if begun is not None else "",
+        validation=_validation(begun) if begun is not None else "",
         steps=views,
         requests_per_second=(forecast.rate or None) if forecast is not None else None,
         requests=_total([view.planned_requests for view in views if _proves(view)]),

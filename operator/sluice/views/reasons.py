@@ -40,6 +40,36 @@ CHANGE: Final = (
 
 MEANINGS: Final = {
     "GatheringEvidence": PROOF,
+    "Validating": Meaning(
+        "Before it gets any request, or a pod, it answers the labelled data set of spec.rollout.validation.",
+        (
+            "It goes on by itself: worse is rolled back, good begins the first step.",
+            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
+            "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+        ),
+    ),
+    "Validated": Meaning(
+        "It answered the labelled data set well enough.", ("Its pods start, and the first step begins.",)
+    ),
+    "ValidationInconclusive": Meaning(
+        "The labelled data set can neither prove that it is worse than allowed nor that it is good enough, so nothing "
+        "happens by itself.",
+        (
+            "Add rows, or another data set, and score it again: kubectl sluice retry {name}",
+            "Decide by hand: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+        ),
+    ),
+    "ValidationError": Meaning(
+        "The labelled data set could not be scored, so nothing is known and nothing happens by itself.",
+        (
+            "Correct what it says and score it again: kubectl sluice retry {name}",
+            "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
+            "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
+        ),
+    ),
+    "ValidationFailed": Meaning(
+        "Its answers to the labelled data set are proven worse than allowed; it never had a request.", CHANGE
+    ),
     "MinimumTime": Meaning("The step has its proof and a minimum time that is not over.", ("It goes on by itself.",)),
     "MinimumRequests": Meaning(
         "The step has to see a minimum number of requests.",

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
 from sluice.core import variants
 from sluice.core.desired import common
-from sluice.core.rollout import steps
+from sluice.core.rollout import steps, validation
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
@@ -157,7 +157,8 @@ def _release_headline(rollout: RolloutView) -> str:
     if rollout.baking_seconds_left is not None:
         return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
-        return "the candidate is starting"
+        validates = rollout.reason in tuple(validation.State)
+        return "the candidate answers labelled data first" if validates else "the candidate is starting"
     if rollout.ab_test is not None and rollout.ab_test.winner is None:
         running = sum(not arm.ended for arm in rollout.ab_test.arms)
         return f"A/B test of {words.plural(running, 'arm')} on {rollout.ab_test.metric}{paused}"

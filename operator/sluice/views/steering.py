@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import Action, ModelRollout, Outcome
-from sluice.core.rollout import steps
+from sluice.core.rollout import steps, validation
 from sluice.views.revisions import KnownRevision
 
 RETRYABLE: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
@@ -58,6 +58,8 @@ def rollback_refusal(to: str | None, known: Sequence[KnownRevision], *, before: 
 
 def _retry_refusal(rollout: ModelRollout) -> str:
     outcome = rollout.status.outcome
+    if outcome is None and rollout.status.reason in validation.STUCK:
+        return ""
     if outcome is None:
         return f"{rollout.metadata.name} is still running; abort it first, or wait for its end"
     if outcome not in RETRYABLE:

@@ -26,7 +26,38 @@ def weights(*values: int) -> list[Object]:
     return [{"weight": value} for value in values]
 
 
+LABELLED = {
+    "input": {"uri": "s3://data/labelled", "format": "Parquet"},
+    "labels": "label",
+    "objective": {"maximum": "10%"},
+}
+VALIDATION = "spec.rollout.validation"
+
+
+def validation(change: Object, **rollout_fields: Any) -> Object:
+    return deployment({"rollout": {"validation": {"batch": merged(LABELLED, change)}, **rollout_fields}})
+
+
 REFUSED: list[tuple[str, Object, str, str]] = [
+    ("labels that nobody names", validation({"labels": None}), f"{VALIDATION}.batch.labels", "Required value"),
+    ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
+    ("told the answers", validation({"input": {"columns": ["image", "label"]}}), f"{VALIDATION}.batch.labels", "would be told the answers"),
+    ("no limit of wrong answers", validation({"objective": {"maximum": None}}), f"{VALIDATION}.batch.objective", "maximum and relativeTolerance"),
+    ("negligible alone", validation({"objective": {"ignoreBelow": "1%"}}), f"{VALIDATION}.batch.objective.ignoreBelow", "goes with relativeTolerance"),
+    (
+        "negligible above the maximum",
+        validation({"objective": {"ignoreBelow": "20%", "relativeTolerance": "25%"}}),
+        f"{VALIDATION}.batch.objective.ignoreBelow",
+        "must not be above maximum",
+    ),
+    ("nothing wrong at all", validation({"objective": {"maximum": "0%"}}), f"{VALIDATION}.batch.objective.maximum", "more than 0%"),
+    ("no shards", validation({"shards": 0}), f"{VALIDATION}.batch.shards", "greater than or equal to 1"),
+    (
+        "validation of a test",
+        validation({}, strategy="ABTest", abTest={"metric": "clicks", "arms": [{"name": "b", "weight": 10, "model": {"uri": "s3://m/2"}}]}),
+        VALIDATION,
+        "strategy ABTest has several",
+    ),
     ("no model", deployment({"model": None}), "spec.model", "Required value"),
     ("no uri", deployment({"model": {"uri": None}}), "spec.model.uri", "Required value"),
     ("scheme", deployment({"model": {"uri": "ftp://m/1"}}), "spec.model.uri", "scheme is not supported; use one of s3://bucket"),
@@ -178,6 +209,11 @@ SOURCES = (
 )
 
 ACCEPTED: list[tuple[str, Object]] = [
+    (
+        "validation",
+        validation({"shards": 4, "objective": {"ignoreBelow": "1%", "relativeTolerance": "25%"}}, strategy="Recreate"),
+    ),
+    ("validation by comparison alone", validation({"objective": {"maximum": None, "relativeTolerance": "25%"}})),
     ("smallest deployment", deployment()),
     (
         "image that carries its model",

@@ -63,6 +63,23 @@ def test_answers(status: dict[str, Any], want: str) -> None:
     assert want in said(status)
 
 
+def test_a_validation_that_decided_says_by_which_counts() -> None:
+    found = "s3://data/labelled: candidate 600 of 1000 rows wrong (60.0%)"
+    text = said(
+        {
+            "outcome": "RolledBack",
+            "reason": "ValidationFailed",
+            "message": found,
+            "endTime": "2026-03-01T12:01:00Z",
+            "validation": {"message": found},
+        },
+        conditions=builders.ROLLED_BACK,
+    )
+    assert f"Validation on {found}." in text
+    assert "it never had a request" in text
+    assert "kubectl sluice retry digits" in text
+
+
 def test_an_ab_test_tells_its_arms() -> None:
     told = {"name": "b", "revision": ARM["revision"], "ratio": "1.08", "ratioLow": "1.02", "verdict": "Better"}
     rollout = make_rollout(rules=RULES, arms=[told], step=1)

@@ -113,6 +113,21 @@ def test_devices(serving: Cluster, capacity: str, free: tuple[int, ...], extra: 
     assert said in view.accelerators.message
 
 
+def test_a_validation_is_told_and_hides_no_devices(serving: Cluster) -> None:
+    objective = {"maximum": "10%", "relativeTolerance": "25%"}
+    batch = {"input": {"uri": "s3://data/x", "format": "CSV"}, "labels": "digit", "objective": objective}
+    rollout = {"validation": {"batch": batch}}
+    asked = scenarios.manifest(scenarios.V2, replicas=2, rollout=rollout, **GPU)
+    view = planned(serving, asked, Devices(free_by_node=(4,)))
+    assert view.validation == (
+        "before any pod or request a Job compares its answers to s3://data/x with column digit: at most 10% wrong; "
+        "no more than 25% worse than stable's on the same rows"
+    )
+    assert view.accelerators is not None
+    assert view.accelerators.extra == 2
+    assert not planned(serving, scenarios.manifest(scenarios.V2)).validation
+
+
 def test_devices_that_may_not_be_counted(serving: Cluster) -> None:
     view = planned(serving, scenarios.manifest(scenarios.V2, **GPU), devices.Devices(unknown="no permission"))
     assert view.accelerators is not None

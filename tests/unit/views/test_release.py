@@ -20,6 +20,7 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
         (builders.RELEASING, builders.RUNNING, "releasing: step 2 of 4, 25 %"),
         (builders.RELEASING, builders.RUNNING | {"paused": True}, "releasing: step 2 of 4, 25 %, paused"),
         (builders.RELEASING, {"verdict": "Wait"}, "the candidate is starting"),
+        (builders.RELEASING, {"verdict": "Wait", "reason": "Validating"}, "the candidate answers labelled data first"),
         (
             builders.RELEASING,
             {"step": 4, "permille": 1000, "weight": 100, "bakeEndTime": "2026-03-01T12:00:40Z"},

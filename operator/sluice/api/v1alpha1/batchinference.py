@@ -7,17 +7,17 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, TimeZone
 from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import SHORT_NAME, Conditions
+from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef
+from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
 from sluice.api.v1alpha1.modeldeployment import (
     CUSTOM_HAS_AN_IMAGE,
     MODEL_IS_SOMEWHERE,
     Accelerator,
-    LocalObjectRef,
     ModelSpec,
     Resources,
     RuntimeSpec,
 )
-from sluice.api.v1alpha1.sources import DataUri, OutputUri
+from sluice.api.v1alpha1.sources import OutputUri
 
 STABLE: Final = "Stable"
 CANDIDATE: Final = "Candidate"
@@ -42,44 +42,6 @@ class ModelDeploymentRef(ApiModel):
     the status and the response header x-model-revision have it."""
 
 
-class DataFormat(StrEnum):
-    PARQUET = "Parquet"
-    CSV = "CSV"
-    JSON_LINES = "JSONLines"
-
-
-Columns = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^,]+$")]],
-    Field(min_length=1, max_length=1024),
-]
-"""Names of columns, in order; a name has no comma."""
-
-_NO_CREDENTIALS_FOR_CLAIMS: Final = Cel(
-    "!has(self.credentialsSecretRef) || !self.uri.startsWith('pvc://')",
-    message="a pvc:// needs no credentials: the pods mount it",
-    field_path=".credentialsSecretRef",
-    reason="FieldValueForbidden",
-)
-
-
-class Input(ApiModel):
-    """The data set to read."""
-
-    cel_rules: ClassVar[tuple[Cel, ...]] = (_NO_CREDENTIALS_FOR_CLAIMS,)
-
-    uri: DataUri
-    """One file, or a folder whose files are all read: s3://bucket/path, gs://bucket/path or pvc://claim/path."""
-    format: DataFormat
-    """Parquet, CSV (with a header line) or JSONLines (one object in each line)."""
-    columns: Columns | None = None
-    """The columns that feed the model, in order. With one model input: one list-typed column is the tensor, several scalar
-    columns are stacked to rows × columns. With several inputs: the columns are named as the inputs. Default: the columns
-    named as the inputs; otherwise, with one input, all numeric columns."""
-    credentials_secret_ref: LocalObjectRef | None = None
-    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
-    AWS_DEFAULT_REGION. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or STORAGE_EMULATOR_HOST."""
-
-
 class OutputMode(StrEnum):
     ERROR_IF_EXISTS = "ErrorIfExists"
     OVERWRITE = "Overwrite"
@@ -88,7 +50,7 @@ class OutputMode(StrEnum):
 class Output(ApiModel):
     """The data set to write."""
 
-    cel_rules: ClassVar[tuple[Cel, ...]] = (_NO_CREDENTIALS_FOR_CLAIMS,)
+    cel_rules: ClassVar[tuple[Cel, ...]] = (NO_CREDENTIALS_FOR_CLAIMS,)
 
     uri: OutputUri
     """A folder: s3://bucket/path, gs://bucket/path or pvc://claim/path. `{{run}}` in it is the name of the run."""

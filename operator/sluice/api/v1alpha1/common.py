@@ -1,12 +1,19 @@
-"""Parts that several kinds share: objectives, steps and conditions."""
+"""Parts that several kinds share: objectives, steps, conditions and references."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, PositivePercent, Time, TolerancePercent
+from sluice.api.base import ApiModel, Name, ObjectName, PositivePercent, Time, TolerancePercent
 from sluice.api.cel import Cel
+
+
+class LocalObjectRef(ApiModel):
+    """A reference to an object in the same namespace."""
+
+    name: ObjectName
+    """The object's name."""
 
 
 class Strategy(StrEnum):

@@ -7,8 +7,18 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Quantity, Time
 from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import SHORT_NAME, CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
+from sluice.api.v1alpha1.common import (
+    SHORT_NAME,
+    CapacityMode,
+    Conditions,
+    LocalObjectRef,
+    Objectives,
+    OnDeadline,
+    Steps,
+    Strategy,
+)
 from sluice.api.v1alpha1.sources import Sha256, Uri
+from sluice.api.v1alpha1.validation import Validation
 
 IMAGE_SCHEME: Final = "image://"
 """Names a version that its server's image carries; nobody writes it in a spec."""
@@ -26,13 +36,6 @@ EnvVar = Annotated[
     ),
 ]
 """A Kubernetes EnvVar."""
-
-
-class LocalObjectRef(ApiModel):
-    """A reference to an object in the same namespace."""
-
-    name: ObjectName
-    """The object's name."""
 
 
 class ModelSpec(ApiModel):
@@ -390,6 +393,12 @@ class Rollout(ApiModel):
             "pods beside all of the stable version's",
             field_path=".capacity",
         ),
+        Cel(
+            "!has(self.validation) || !has(self.strategy) || self.strategy != 'ABTest'",
+            message="validation is of one candidate, and strategy ABTest has several: score the arms' models with a "
+            "BatchInference each before the test",
+            field_path=".validation",
+        ),
     )
 
     policy_ref: LocalObjectRef | None = None
@@ -416,6 +425,9 @@ class Rollout(ApiModel):
     """What happens at the deadline: Hold (the default), Promote or RollBack."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = None
     """How long the old version stays warm and the objectives armed after 100 %."""
+    validation: Validation | None = None
+    """A labelled data set that a candidate must answer well before it gets any request; not for the first version, nor for
+    one that a person goes back to."""
 
 
 MODEL_IS_SOMEWHERE: Final = Cel(

@@ -10,6 +10,7 @@ from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, Objectives, OnDeadline, Strategy
 from sluice.api.v1alpha1.modeldeployment import Assignment, OnWinner
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.validation import Validation
 
 
 class Action(StrEnum):
@@ -192,6 +193,8 @@ class ModelRolloutSpec(ApiModel):
     """How long the old version stays warm and the objectives armed after 100 %."""
     initial_dispersion: InitialDispersion = InitialDispersion()
     """Assumed overdispersion without history."""
+    validation: Validation | None = None
+    """The labelled data set that the candidate must answer well before it gets any request."""
     intent: Intent | None = None
     """What a person asks for; the only field that may change."""
 
@@ -294,6 +297,54 @@ class TimelineEntry(ApiModel):
     why: Annotated[str, Field(max_length=1024)] = ""
 
 
+class ShardScore(ApiModel):
+    """What one part of a labelled data set came to."""
+
+    shard: int
+    read: int
+    failed: int
+    """Rows that have no answer."""
+    wrong: int
+    """Rows whose answer is not the label."""
+
+
+class Score(ApiModel):
+    """What a version made of a labelled data set."""
+
+    revision: str
+    data: str
+    """Hash of what says which rows and which labels."""
+    shards: int
+    """How many parts there are."""
+    finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=list)
+    """Those that were counted; each once, whatever becomes of its pod."""
+
+    @property
+    def complete(self) -> bool:
+        return len(self.finished) == self.shards
+
+    @property
+    def rows(self) -> int:
+        return sum(part.read for part in self.finished)
+
+    @property
+    def bad(self) -> int:
+        """Rows without the right answer."""
+        return sum(part.failed + part.wrong for part in self.finished)
+
+
+class ValidationStatus(ApiModel):
+    """How far the validation is."""
+
+    passed: bool = False
+    attempt: int = 1
+    """Counts the tries; a person may ask for another one."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """What the judge made of it."""
+    scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=list)
+    """The candidate's, and the stable version's where it is compared with it."""
+
+
 class ModelRolloutStatus(ApiModel):
     """Where the release stands, and how it came there."""
 
@@ -334,6 +385,8 @@ class ModelRolloutStatus(ApiModel):
     """The one pod that was replaced instead of rolling back."""
     split_mismatch_since: Time | None = None
     """Since when the requests have not been split as the route says; the route was written once more then."""
+    validation: ValidationStatus | None = None
+    """How the candidate answers the labelled data set."""
     winner: str | None = None
     """The revision of the arm that is promoted."""
     arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=list)

@@ -163,13 +163,16 @@ def judged_boundary(latency: Latency, totals: Mapping[str, float]) -> str | None
 
 
 def role_log(rules: Rules, processes: Mapping[str, eprocess.EProcess], role: Role) -> float:
-    """Combined log-evidence of the terms of a role; 0 where there is none."""
-    logs = [
-        processes[term.key].log_evidence if term.key in processes else 0.0 for term in rules.terms if term.role is role
-    ]
+    """Combined log-evidence of the processes of a role; 0 where there is none."""
+    return combined(rules, {key: process.log_evidence for key, process in processes.items()}, role)
+
+
+def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
+    """The log-evidence of a role from that of its terms; a term without any counts 0."""
+    own = [logs.get(term.key, 0.0) for term in rules.terms if term.role is role]
     if role is Role.ADVANCE or (role is Role.ROLLBACK and rules.any_boundary):
-        return combine.mean_intersection(*logs)
-    return combine.min_union(*logs)
+        return combine.mean_intersection(*own)
+    return combine.min_union(*own)
 
 
 def _absolute_rules(limit: float) -> Rules:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
@@ -25,8 +25,13 @@ _SAID: Final = re.compile(r"^([A-Z][A-Za-z]{1,62}): (.*)$", re.MULTILINE)
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
     """What the Job of a run and its pods say."""
-    job = snapshot.objects.get(("Job", run.name))
-    pods = list(_pods(snapshot, run))
+    return of_job(snapshot.objects, run.name, shards=snapshot.batch.spec.engine.shard_count, now=snapshot.now)
+
+
+def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int, now: float) -> RunState:
+    """What the Job of a name and its pods say. objects: by (kind, name)."""
+    job = objects.get(("Job", name))
+    pods = list(_pods(objects, name))
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
     status, alive = job.get("status") or {}, any(_alive(pod) for pod in pods)
@@ -35,16 +40,16 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
         # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
-        end=None if alive else _end(status, pods, snapshot.now),
+        end=None if alive else _end(status, pods, now),
         shards=ShardCounts(
-            total=snapshot.batch.spec.engine.shard_count,
+            total=shards,
             running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),
             succeeded=len(succeeded),
             failed=len(_indexes(status.get("failedIndexes"))),
         ),
         finished=dict(_finished(pods)),
         asked=tuple(_asked(pods)),
-        problem=next(_problems(pods, snapshot.now), None),
+        problem=next(_problems(pods, now), None),
         alive=alive,
     )
 
@@ -67,11 +72,11 @@ def read_progress(text: str) -> ShardProgress:
         raise ValueError(f"no progress of a shard: {error!r}") from error
 
 
-def _pods(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Object]:
+def _pods(objects: Mapping[tuple[str, str], Object], job: str) -> Iterator[Object]:
     """By name, so that the same pod speaks first each time."""
-    for kind, name in sorted(snapshot.objects):
-        if kind == "Pod" and rawobjects.labels(snapshot.objects[kind, name]).get(JOB_NAME_LABEL) == run.name:
-            yield snapshot.objects[kind, name]
+    for key in sorted(objects):
+        if key[0] == "Pod" and rawobjects.labels(objects[key]).get(JOB_NAME_LABEL) == job:
+            yield objects[key]
 
 
 def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
@@ -116,7 +121,8 @@ def _finished(pods: Iterable[Object]) -> Iterator[tuple[int, ShardResult]]:
             continue
         try:
             said = json.loads(end.get("message") or "")
-            yield index, ShardResult(int(said["read"]), int(said["written"]), int(said["failed"]))
+            wrong = int(said["wrong"]) if "wrong" in said else None
+            yield index, ShardResult(int(said["read"]), int(said["written"]), int(said["failed"]), wrong)
         except (ValueError, KeyError, TypeError):
             continue  # the Job counts the shard all the same; only its rows are unknown
 

@@ -16,6 +16,8 @@ class ShardResult:
     read: int
     written: int
     failed: int
+    wrong: int | None = None
+    """Answers that are not the label; None where there are no labels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,12 @@ modelDeploymentRef ──Stable, Candidate or a name──> the pinned Controlle
 model              ──rendered with today's ServingRuntime──> a revision of its own
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sluice.api.v1alpha1.batchinference import CANDIDATE, STABLE, BatchInference, BatchRun, ModelDeploymentRef
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core import situation
 from sluice.core.batch.snapshot import BatchSnapshot
 from sluice.core.desired import workload
@@ -68,13 +70,18 @@ def _pinned(snapshot: BatchSnapshot, model: ModelDeployment, name: str) -> Revis
             f"ModelDeployment {model.metadata.name} has no revision {name}; it has {known}; name one of these, "
             f"{STABLE} or {CANDIDATE} in spec.modelDeploymentRef.revision",
         )
+    return with_served(revision, model, snapshot.runtimes)
+
+
+def with_served(revision: Revision, model: ModelDeployment, runtimes: Sequence[ServingRuntime]) -> Revision | Blocked:
+    """The revision with what must be known to ask it, where the operator that pinned it did not note that."""
     if revision.served is not None:
         return revision
-    runtime = next((each for each in snapshot.runtimes if each.metadata.name == revision.runtime), None)
+    runtime = next((each for each in runtimes if each.metadata.name == revision.runtime), None)
     if runtime is None:
         return Blocked(
             "RuntimeNotFound",
-            f"ServingRuntime {revision.runtime}, which revision {name} was made with, is gone; create it again",
+            f"ServingRuntime {revision.runtime}, which revision {revision.name} was made with, is gone; create it again",
         )
     return replace(revision, served=workload.served_by(model, runtime))
 

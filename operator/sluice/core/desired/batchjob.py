@@ -6,12 +6,15 @@
 The pod is the revision's own, with the runner in place of whoever would send requests.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchInferenceSpec, BatchRun
+from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchRun, Engine, Output
+from sluice.api.v1alpha1.data import Input
+from sluice.api.v1alpha1.modeldeployment import Accelerator, Resources
 from sluice.core import naming
 from sluice.core.desired import common, downloader, podtemplate
 from sluice.core.desired.warmup import WARM_UP
@@ -49,26 +52,66 @@ def output_uri(batch: BatchInference, run_name: str) -> str:
     return batch.spec.output.uri.replace(RUN_PLACEHOLDER, run_name)
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the pods of a Job have to do, and what they may take."""
+
+    run: str
+    """Name of the run, and of its Job."""
+    input: Input
+    output: Output | None
+    """None: nothing is written, and the answers are compared with `labels`."""
+    labels: str
+    """The column with the right answers; empty where there is an output."""
+    batch_size: int
+    maximum_failed_rows_percent: str
+    engine: Engine
+    resources: Resources | None = None
+    accelerator: Accelerator | None = None
+    deadline_seconds: int | None = None
+    suspend: bool = False
+
+
 def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
     """The Job of a run. Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`."""
-    spec, engine = batch.spec, batch.spec.engine
-    deadline = spec.active_deadline_seconds
+    spec, labels = batch.spec, naming.batch_labels(batch.metadata.name)
+    task = Task(
+        run=run.name,
+        input=spec.input,
+        output=spec.output.model_copy(update={"uri": output_uri(batch, run.name)}),
+        labels="",
+        batch_size=spec.batch_size,
+        maximum_failed_rows_percent=spec.maximum_failed_rows_percent,
+        engine=spec.engine,
+        resources=spec.resources,
+        accelerator=spec.accelerator,
+        deadline_seconds=spec.active_deadline_seconds,
+        suspend=spec.suspend,
+    )
+    metadata = {
+        "name": run.name,
+        "namespace": batch.metadata.namespace,
+        "labels": labels,
+        "ownerReferences": [common.owner_reference(batch)],
+    }
+    return job(task, revision, config, metadata=metadata, labels=labels)
+
+
+def job(
+    task: Task, revision: Revision, config: OperatorConfig, *, metadata: Mapping[str, Any], labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """The Job of a task; `labels` are those of its pods. Raises as `desired_job`."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": run.name,
-            "namespace": batch.metadata.namespace,
-            "labels": naming.batch_labels(batch.metadata.name),
-            "ownerReferences": [common.owner_reference(batch)],
-        },
+        "metadata": dict(metadata),
         "spec": {
             "completionMode": "Indexed",
-            "completions": engine.shard_count,
-            "parallelism": engine.pods_at_once,
-            "backoffLimitPerIndex": engine.retries,
+            "completions": task.engine.shard_count,
+            "parallelism": task.engine.pods_at_once,
+            "backoffLimitPerIndex": task.engine.retries,
             "maxFailedIndexes": 0,
-            "suspend": spec.suspend,
+            "suspend": task.suspend,
             "podFailurePolicy": {
                 "rules": [
                     {
@@ -79,29 +122,29 @@ def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
-            **({"activeDeadlineSeconds": deadline} if deadline is not None else {}),
-            "template": _template(batch, run, revision, config),
+            **({"activeDeadlineSeconds": task.deadline_seconds} if task.deadline_seconds is not None else {}),
+            "template": _template(task, revision, config, labels),
         },
     }
 
 
-def _template(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
+def _template(task: Task, revision: Revision, config: OperatorConfig, labels: Mapping[str, str]) -> dict[str, Any]:
     """Without the revision's labels: no Service and no budget of a model may select the pod."""
     pinned = revision.template["spec"]
-    accelerator = podtemplate.accelerator_profile(batch.spec.accelerator, config)
+    accelerator = podtemplate.accelerator_profile(task.accelerator, config)
     server, *others = (c for c in pinned["containers"] if c["name"] != WARM_UP)
-    server = _with_resources(server, batch.spec, accelerator)
+    server = _with_resources(server, task, accelerator)
     served = revision.served
     assert served is not None
     alone = _runs_in_process(served, server)
     sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
-    runner = _runner(batch, run, revision, config, server if alone else None)
+    runner = _runner(task, revision, config, server if alone else None)
     init = [*pinned.get("initContainers", ()), *sidecars]
-    volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(batch)]
+    volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(task)]
     left_out = {"containers", "initContainers", "volumes", "topologySpreadConstraints"}
     return {
         "metadata": {
-            "labels": naming.batch_labels(batch.metadata.name),
+            "labels": dict(labels),
             "annotations": {
                 **revision.template["metadata"].get("annotations", {}),
                 "prometheus.io/scrape": "true",
@@ -131,27 +174,25 @@ def _devices(container: Mapping[str, Any]) -> list[str]:
     return [name for name in (container.get("resources") or {}).get("limits") or {} if "/" in name]
 
 
-def _with_resources(
-    server: Mapping[str, Any], spec: BatchInferenceSpec, accelerator: AcceleratorProfile | None
-) -> dict[str, Any]:
-    """The server with what the BatchInference asks for in place of the revision's own."""
+def _with_resources(server: Mapping[str, Any], task: Task, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
+    """The server with what the task asks for in place of the revision's own."""
     resources = dict(server.get("resources") or {})
-    if spec.resources is not None:
+    if task.resources is not None:
         devices = {name: resources["limits"][name] for name in _devices(server)}
-        resources = {name: value for name, value in spec.resources.to_wire().items() if value}
+        resources = {name: value for name, value in task.resources.to_wire().items() if value}
         if devices:
             resources["limits"] = {**resources.get("limits", {}), **devices}
-    if spec.accelerator is not None and accelerator is not None:
+    if task.accelerator is not None and accelerator is not None:
         plain = {
             kind: {name: amount for name, amount in amounts.items() if "/" not in name}
             for kind, amounts in resources.items()
         }
-        resources = podtemplate.with_devices(plain, accelerator.resource, spec.accelerator.count)
+        resources = podtemplate.with_devices(plain, accelerator.resource, task.accelerator.count)
     return {**server, "resources": resources}
 
 
 def _placement(pinned: Mapping[str, Any], accelerator: AcceleratorProfile | None) -> dict[str, Any]:
-    """Where the devices are that the BatchInference asks for."""
+    """Where the devices are that the task asks for."""
     if accelerator is None:
         return {}
     fields: dict[str, Any] = {
@@ -180,21 +221,20 @@ def _while_loading(readiness: Mapping[str, Any] | None) -> dict[str, Any] | None
     return {**readiness, "failureThreshold": max(1, tries), "successThreshold": 1}
 
 
-def _runner(
-    batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig, model: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def _runner(task: Task, revision: Revision, config: OperatorConfig, model: Mapping[str, Any] | None) -> dict[str, Any]:
     """The container that reads, asks and writes; `model`: the server whose model it runs itself."""
-    spec, runner = batch.spec, config.batch_runner
-    own = spec.resources.to_wire() if spec.resources is not None and model is not None else {}
+    runner = config.batch_runner
+    own = task.resources.to_wire() if task.resources is not None and model is not None else {}
     asked = _asked_model() if model is not None else _asked_server(revision)
     return {
         "name": CONTAINER,
         "image": runner.image,
         "imagePullPolicy": runner.image_pull_policy,
-        "args": [common.literal(argument) for argument in (*_arguments(batch, run), *asked)],
+        "args": [common.literal(argument) for argument in (*_arguments(task), *asked)],
         "env": [
-            *downloader.credentials(spec.input.uri, spec.input.credentials_secret_ref, "INPUT_"),
-            *downloader.credentials(spec.output.uri, spec.output.credentials_secret_ref, "OUTPUT_"),
+            variable
+            for name, data, _ in _data(task)
+            for variable in downloader.credentials(data.uri, data.credentials_secret_ref, f"{name.upper()}_")
         ],
         "ports": [{"name": "progress", "containerPort": PROGRESS_PORT}],
         "resources": {name: value for name, value in own.items() if value} or runner.resources.to_wire(),
@@ -202,27 +242,34 @@ def _runner(
             *(_model_mounts(model) if model is not None else ()),
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "scratch", "mountPath": SCRATCH},
-            *_data_mounts(batch),
+            *_data_mounts(task),
         ],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
-def _arguments(batch: BatchInference, run: BatchRun) -> list[str]:
-    spec = batch.spec
+def _arguments(task: Task) -> list[str]:
+    output = task.output
+    written = (
+        {
+            "--output": _local(OUTPUT, output.uri),
+            "--output-format": output.format.value,
+            "--mode": output.mode.value,
+            **({"--keep": ",".join(output.columns)} if output.columns else {}),
+        }
+        if output is not None
+        else {"--labels": task.labels}
+    )
     arguments = {
-        "--run": run.name,
-        "--shards": str(spec.engine.shard_count),
-        "--input": _local(INPUT, spec.input.uri),
-        "--input-format": spec.input.format.value,
-        **({"--columns": ",".join(spec.input.columns)} if spec.input.columns else {}),
-        "--output": _local(OUTPUT, output_uri(batch, run.name)),
-        "--output-format": spec.output.format.value,
-        "--mode": spec.output.mode.value,
-        **({"--keep": ",".join(spec.output.columns)} if spec.output.columns else {}),
-        "--batch-size": str(spec.batch_size),
-        "--maximum-failed-rows-percent": spec.maximum_failed_rows_percent.removesuffix("%"),
+        "--run": task.run,
+        "--shards": str(task.engine.shard_count),
+        "--input": _local(INPUT, task.input.uri),
+        "--input-format": task.input.format.value,
+        **({"--columns": ",".join(task.input.columns)} if task.input.columns else {}),
+        **written,
+        "--batch-size": str(task.batch_size),
+        "--maximum-failed-rows-percent": task.maximum_failed_rows_percent.removesuffix("%"),
         "--progress-port": str(PROGRESS_PORT),
         "--scratch": SCRATCH,
     }
@@ -247,25 +294,28 @@ def _model_mounts(server: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**mount, "readOnly": True} for mount in server.get("volumeMounts", ()) if mount["name"] in volumes]
 
 
-def _data_volumes(batch: BatchInference) -> list[dict[str, Any]]:
+def _data_volumes(task: Task) -> list[dict[str, Any]]:
     return [
-        {"name": name, "persistentVolumeClaim": {"claimName": sources.claim_and_path(uri)[0]} | read_only}
-        for name, uri, read_only in _data(batch)
-        if sources.scheme(uri) == "pvc"
+        {"name": name, "persistentVolumeClaim": {"claimName": sources.claim_and_path(data.uri)[0]} | read_only}
+        for name, data, read_only in _data(task)
+        if sources.scheme(data.uri) == "pvc"
     ]
 
 
-def _data_mounts(batch: BatchInference) -> list[dict[str, Any]]:
+def _data_mounts(task: Task) -> list[dict[str, Any]]:
     """The whole claim: a path that is missing must be told as such, and a mount of a part would create it."""
     return [
         {"name": name, "mountPath": f"{DATA}/{name}"} | read_only
-        for name, uri, read_only in _data(batch)
-        if sources.scheme(uri) == "pvc"
+        for name, data, read_only in _data(task)
+        if sources.scheme(data.uri) == "pvc"
     ]
 
 
-def _data(batch: BatchInference) -> tuple[tuple[str, str, dict[str, bool]], ...]:
-    return ((INPUT, batch.spec.input.uri, {"readOnly": True}), (OUTPUT, batch.spec.output.uri, {}))
+def _data(task: Task) -> Iterator[tuple[str, Input | Output, dict[str, bool]]]:
+    """Name, what it is, and how a volume of it is mounted."""
+    yield INPUT, task.input, {"readOnly": True}
+    if task.output is not None:
+        yield OUTPUT, task.output, {}
 
 
 def _local(name: str, uri: str) -> str:

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from sluice.api.config import NodeCache, OperatorConfig
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.modeldeployment import LocalObjectRef, ModelDeployment, ModelSpec
+from sluice.api.v1alpha1.common import LocalObjectRef
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core import differ, naming
 from sluice.core.desired import common

@@ -20,7 +20,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core import devices as accelerators
 from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.rollout import steps
-from sluice.core.situation import Situation, testing
+from sluice.core.situation import Situation, testing, validating
 from sluice.core.snapshot import Revision
 
 EXTRA: Final = 1
@@ -113,7 +113,7 @@ def question(situation: Situation) -> DevicesQuestion | None:
 def plan(situation: Situation, devices: Devices | None) -> Capacity:
     """The replicas of this pass; `devices` answers `question`, and is None where nothing was asked."""
     active = situation.active
-    if active is None:
+    if active is None or validating(active):
         return Capacity(_restored(situation), 0, "", CapacityMode.SURGE)
     scene = _Scene(situation, active, whole(situation), devices, question(situation))
     if situation.stable is None or active.spec.source is None:

@@ -22,9 +22,10 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core import timestamps
 from sluice.core.analysis import judge
 from sluice.core.analysis.model import Forecast, Judgement
-from sluice.core.rollout import capacity, gates, steps
+from sluice.core.rollout import capacity, gates, steps, validation
 from sluice.core.rollout.gates import Decision, Moment
 from sluice.core.rollout.steps import Step
+from sluice.core.rollout.validation import Finding, State
 
 TIMELINE_LIMIT: Final = 50
 QUIET_REASONS: Final = frozenset(
@@ -59,6 +60,7 @@ def move(moment: Moment) -> Moved:
     before = moment.rollout.status
     status = _with_clocks(before, moment)
     status = with_figures(status, moment.judgement, moment.now)
+    status = _with_scores(status, moment.validation)
     status, moment = _with_intent(status, moment)
     moment = _with_status(moment, status)
     status = _with_hold(status, moment)
@@ -99,7 +101,7 @@ def _with_clocks(status: ModelRolloutStatus, moment: Moment) -> ModelRolloutStat
         created = timestamps.seconds(moment.rollout.metadata.creation_timestamp or now)
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + spec.progress_deadline_seconds)
-    ready = moment.candidate.ready_endpoints > 0
+    ready = moment.candidate.ready_endpoints > 0 and moment.validation is None  # otherwise pods of an earlier attempt
     if ready:
         update["ready_time"] = status.ready_time or now
         update["unready_since"] = None
@@ -165,6 +167,11 @@ def with_figures(status: ModelRolloutStatus, judged: Judgement | None, now: floa
     )
 
 
+def _with_scores(status: ModelRolloutStatus, found: Finding | None) -> ModelRolloutStatus:
+    """Takes over what was counted; before the weight moves, so that no pod has to be asked again."""
+    return status if found is None else status.model_copy(update={"validation": found.status})
+
+
 def _with_intent(status: ModelRolloutStatus, moment: Moment) -> tuple[ModelRolloutStatus, Moment]:
     """Handles a person's wish; Pause and Resume at once, Abort and Promote through their gates."""
     intent = moment.intent
@@ -177,6 +184,9 @@ def _with_intent(status: ModelRolloutStatus, moment: Moment) -> tuple[ModelRollo
         case Action.RESUME:
             change, result = _resume(status, moment)
             update |= change
+        case Action.RETRY if moment.validation is not None and moment.validation.state in validation.STUCK:
+            update["validation"], result = validation.retried(moment.validation.status), "it is scored again"
+            moment = replace(moment, validation=replace(moment.validation, state=State.SCORING, message=result))
         case Action.RETRY:
             result = "ignored: the rollout is still running"
         case _ if moment.rollout.spec.source is None:
@@ -235,6 +245,8 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
     if decision.reason == "ReplacingPod" and moment.judgement is not None:
         pod = moment.judgement.bad_pod
         update |= {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
+    if decision.reason == State.PASSED and status.validation is not None:
+        update["validation"] = status.validation.model_copy(update={"passed": True})
     if decision.reason == "Baking":
         update["bake_end_time"] = moment.bake_end
     if decision.reason == "SplitMismatch":

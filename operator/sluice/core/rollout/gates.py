@@ -11,10 +11,11 @@ from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Action, Intent, ModelRollout, Outcome, Verdict
 from sluice.core import timestamps
 from sluice.core.analysis.model import Judgement
-from sluice.core.rollout import capacity, recreate, steps
+from sluice.core.rollout import capacity, recreate, steps, validation
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.steps import Step
+from sluice.core.rollout.validation import Finding
 from sluice.core.snapshot import Paths, Revision, Route
 
 FUSE_SECONDS: Final = 60.0
@@ -52,6 +53,8 @@ class Moment:
     """A person's wish that is not handled yet."""
     by_service: bool = False
     """Whether pods are what makes the shares."""
+    validation: Finding | None = None
+    """How far its validation is; None where there is none to wait for."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -200,6 +203,14 @@ def evidence_says_roll_back(moment: Moment) -> Decision | None:
     return Decision(Verdict.ROLL_BACK, "WorseThanStable", judged.decisive, outcome=Outcome.ROLLED_BACK)
 
 
+def worse_offline(moment: Moment) -> Decision | None:
+    """It never had a request, and never will."""
+    found = moment.validation
+    if found is None or found.state is not validation.State.FAILED:
+        return None
+    return Decision(Verdict.ROLL_BACK, found.state, found.message, outcome=Outcome.ROLLED_BACK)
+
+
 def stable_lost(moment: Moment) -> Decision | None:
     """Without its ControllerRevision the stable version cannot be compared with, and not be gone back to."""
     source = moment.rollout.spec.source
@@ -231,7 +242,8 @@ def frozen(moment: Moment) -> Decision | None:
 def promote_requested(moment: Moment) -> Decision | None:
     if moment.intent is None or moment.intent.action is not Action.PROMOTE:
         return None
-    by = f"promoted by {moment.intent.requested_by}{_note(moment.intent)}"
+    what = "promoted" if moment.validation is None else "promoted without validation"
+    by = f"{what} by {moment.intent.requested_by}{_note(moment.intent)}"
     if moment.baking:
         return Decision(Verdict.ADVANCE, "PromotedByPerson", f"{by}; the bake was cut short", outcome=Outcome.PROMOTED)
     return Decision(Verdict.ADVANCE, "PromotedByPerson", by, step=moment.last_step)
@@ -241,7 +253,8 @@ def skip_requested(moment: Moment) -> Decision | None:
     if moment.intent is None or moment.intent.action is not Action.SKIP_STEP or moment.baking:
         return None
     step = min(max(moment.rollout.status.step + 1, moment.rollout.spec.start_step), moment.last_step)
-    by = f"skipped by {moment.intent.requested_by}{_note(moment.intent)}"
+    what = "skipped" if moment.validation is None else "validation skipped"
+    by = f"{what} by {moment.intent.requested_by}{_note(moment.intent)}"
     return Decision(Verdict.ADVANCE, "SkippedByPerson", f"{by}; {_gets(moment.step_at(step))}", step=step)
 
 
@@ -255,11 +268,22 @@ def deadline_ends_waiting(moment: Moment) -> Decision | None:
     """A deadline that rolls back ends what never got its pods or its route, too; a bake that has its pods goes on."""
     if moment.rollout.spec.on_deadline is not OnDeadline.ROLL_BACK or not _deadline_over(moment):
         return None
+    if moment.validation is not None:
+        return _too_late(moment, moment.validation.message)
     step = moment.current or moment.step_at(min(moment.rollout.spec.start_step, moment.last_step))
     if not moment.ready_for(step):
         return _too_late(moment, _pods_ready(moment, step))
     stuck = None if moment.baking else route_not_programmed(moment) or split_mismatch(moment)
     return None if stuck is None else _too_late(moment, stuck.message)
+
+
+def not_validated(moment: Moment) -> Decision | None:
+    """Nothing of the candidate runs before it has passed."""
+    found = moment.validation
+    if found is None:
+        return None
+    passed = found.state is validation.State.PASSED
+    return Decision(Verdict.ADVANCE if passed else Verdict.WAIT, found.state, found.message)
 
 
 def capacity_missing(moment: Moment) -> Decision | None:
@@ -411,6 +435,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     fuse_blown,
     one_pod_is_bad,
     evidence_says_roll_back,
+    worse_offline,
     stable_lost,
     paused_by_person,  # a pause stops Advance only
     frozen,
@@ -418,6 +443,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     skip_requested,
     metrics_blind,
     deadline_ends_waiting,
+    not_validated,
     capacity_missing,
     candidate_not_ready,
     candidate_ready,

@@ -369,6 +369,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         on_deadline=wishes.on_deadline or policy.on_deadline,
         bake_seconds=bake_seconds if attempt.analysed else 0,
         initial_dispersion=policy.initial_dispersion,
+        validation=wishes.validation if situation.stable is not None and not attempt.rollback else None,
     )
     name = naming.rollout_name(attempt.target.name, attempt.number)
     return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)

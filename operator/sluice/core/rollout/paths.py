@@ -7,7 +7,7 @@ from sluice.core import endpoints, naming
 from sluice.core.desired.common import HEADER, MIRROR, PREVIEW
 from sluice.core.rollout import steps
 from sluice.core.rollout.steps import WHOLE
-from sluice.core.situation import Situation, testing
+from sluice.core.situation import Situation, testing, validating
 from sluice.core.snapshot import Paths, Revision
 
 
@@ -79,10 +79,10 @@ def _only(revision: Revision, weights: tuple[tuple[str, int], ...]) -> bool:
 def services(situation: Situation) -> Iterator[tuple[Revision, str]]:
     """(revision, suffix) of the Services that the running release needs at any of its steps.
 
-    They exist from its beginning on, so that their endpoints are known before the first request is sent to them.
+    They exist as long as its pods do, so that their endpoints are known before the first request is sent to them.
     """
     active, candidate = situation.active, situation.candidate
-    if active is None or candidate is None or active.spec.source is None:
+    if active is None or candidate is None or active.spec.source is None or validating(active):
         return
     every = steps.steps(active)
     if any(step.mirror_percent for step in every):

@@ -1,0 +1,52 @@
+"""Data sets that a model answers: where they are, and which columns feed it."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1.common import LocalObjectRef
+from sluice.api.v1alpha1.sources import DataUri
+
+
+class DataFormat(StrEnum):
+    PARQUET = "Parquet"
+    CSV = "CSV"
+    JSON_LINES = "JSONLines"
+
+
+Column = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^,]+$")]
+"""The name of a column; it has no comma."""
+
+Columns = Annotated[
+    list[Column],
+    Field(min_length=1, max_length=1024),
+]
+"""Names of columns, in order."""
+
+NO_CREDENTIALS_FOR_CLAIMS: Final = Cel(
+    "!has(self.credentialsSecretRef) || !self.uri.startsWith('pvc://')",
+    message="a pvc:// needs no credentials: the pods mount it",
+    field_path=".credentialsSecretRef",
+    reason="FieldValueForbidden",
+)
+
+
+class Input(ApiModel):
+    """The data set to read."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (NO_CREDENTIALS_FOR_CLAIMS,)
+
+    uri: DataUri
+    """One file, or a folder whose files are all read: s3://bucket/path, gs://bucket/path or pvc://claim/path."""
+    format: DataFormat
+    """Parquet, CSV (with a header line) or JSONLines (one object in each line)."""
+    columns: Columns | None = None
+    """The columns that feed the model, in order. With one model input: one list-typed column is the tensor, several scalar
+    columns are stacked to rows × columns. With several inputs: the columns are named as the inputs. Default: the columns
+    named as the inputs; otherwise, with one input, all numeric columns."""
+    credentials_secret_ref: LocalObjectRef | None = None
+    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
+    AWS_DEFAULT_REGION. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or STORAGE_EMULATOR_HOST."""

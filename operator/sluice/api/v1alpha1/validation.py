@@ -1,0 +1,82 @@
+"""Validation: what a candidate must answer well before it gets any request."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel, PositivePercent, TolerancePercent
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1.common import FailureRatio, Source
+from sluice.api.v1alpha1.data import Column, Input
+
+
+class ValidationObjective(ApiModel):
+    """How many answers may be wrong; the limits mean what they mean in a failureRatio."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.maximum) || has(self.relativeTolerance)",
+            message="give at least one of maximum and relativeTolerance",
+        ),
+        Cel(
+            "!has(self.ignoreBelow) || has(self.relativeTolerance)",
+            message="ignoreBelow goes with relativeTolerance; maximum alone is a limit of its own",
+            field_path=".ignoreBelow",
+        ),
+        Cel(
+            "!has(self.maximum) || !has(self.ignoreBelow) || "
+            "double(self.ignoreBelow.replace('%', '')) <= double(self.maximum.replace('%', ''))",
+            message="ignoreBelow must not be above maximum",
+            field_path=".ignoreBelow",
+        ),
+    )
+
+    maximum: PositivePercent | None = None
+    """The highest acceptable share of wrong answers. Beside relativeTolerance: only where stable's answers are better."""
+    ignore_below: PositivePercent | None = None
+    """Shares below this are negligible: they never roll back, and proof of them passes. For models that are nearly always
+    right, on which few rows can tell two versions apart."""
+    relative_tolerance: TolerancePercent | None = None
+    """How much worse than the stable version's, on the same rows, is still acceptable, relative to its share."""
+
+    @property
+    def failure_ratio(self) -> FailureRatio:
+        """The limits as the judge knows them."""
+        return FailureRatio(
+            source=Source.QUERY,
+            maximum=self.maximum,
+            ignore_below=self.ignore_below,
+            relative_tolerance=self.relative_tolerance,
+        )
+
+
+class ValidationBatch(ApiModel):
+    """A labelled data set, and what its answers must be."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.input.columns) || !(self.labels in self.input.columns)",
+            message="labels must not be one of input.columns: the model would be told the answers",
+            field_path=".labels",
+        ),
+    )
+
+    input: Input
+    """The data set to read."""
+    labels: Column
+    """The column with the right answers. It does not feed the model."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """How many rows the model gets at once."""
+    shards: Annotated[int, Field(ge=1, le=100)] = 1
+    """Into how many parts the data set is split, each for a pod of its own."""
+    objective: ValidationObjective
+    """How many answers may be wrong."""
+
+
+class Validation(ApiModel):
+    """What a candidate must pass before it gets any request, a copy of one, or a pod that could."""
+
+    batch: ValidationBatch
+    """The labelled data set."""
+    deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] = 3600
+    """A Job that takes longer is stopped; the release then waits for a person."""

@@ -1,0 +1,43 @@
+"""The Job that asks one version for its answers to a labelled data set, and counts the wrong ones."""
+
+from typing import Any, Final
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.batchinference import Engine
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.validation import Validation
+from sluice.core import naming
+from sluice.core.desired import batchjob, common
+from sluice.core.desired.batchjob import Task
+from sluice.core.snapshot import Revision
+
+ASIDE: Final = "validation"
+EVERY_ROW: Final = "100%"
+"""A row without an answer is counted as wrong, and never ends the Job."""
+
+
+def desired_job(
+    deployment: ModelDeployment, revision: Revision, validation: Validation, name: str, config: OperatorConfig
+) -> dict[str, Any]:
+    """The Job by this name, with the pods of a batch run. Raises `batchjob.ProtocolNotSupported`.
+
+    Its pods have no label of a revision, and that of the model with an addition: nobody sends them requests.
+    """
+    batch = validation.batch
+    task = Task(
+        run=name,
+        input=batch.input,
+        output=None,
+        labels=batch.labels,
+        batch_size=batch.batch_size,
+        maximum_failed_rows_percent=EVERY_ROW,
+        engine=Engine(shards=batch.shards),
+        deadline_seconds=validation.deadline_seconds,
+    )
+    return batchjob.job(
+        task,
+        revision,
+        config,
+        metadata=common.child_metadata(deployment, name, revision.name),
+        labels=naming.aside_labels(deployment.metadata.name, ASIDE),
+    )
