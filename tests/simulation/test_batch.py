@@ -102,6 +102,9 @@ def test_a_shard_that_fails_and_is_tried_again_is_counted_once() -> None:
     cluster.shard_fails(run, 0, "StoreUnreachable: no answer from s3://data")
     cluster.step()
     assert cluster.condition() == ("False", "Running")
+    assert cluster.message().endswith("tried again: shard 0: StoreUnreachable: no answer from s3://data")
+    cluster.run(30)
+    assert cluster.told("ShardRetried") == ["shard 0: StoreUnreachable: no answer from s3://data"]
     completes(cluster, run)
     assert cluster.status()["rows"]["read"] == 300
 
@@ -402,6 +405,17 @@ def test_suspend_holds_the_job_and_lets_it_go_on() -> None:
     assert cluster.status()["rows"]["read"] == 300
     patches = [write for write in cluster.writes if isinstance(write, Patch)]
     assert [patch.change["spec"]["suspend"] for patch in patches] == [True, False]
+
+
+def test_a_shard_that_had_failed_before_it_was_held_is_no_news_again_and_again() -> None:
+    cluster = make_cluster()
+    cluster.shard_fails(cluster.run_name(), 0, "StoreUnreachable: away")
+    cluster.user_applies(batch(suspend=True))
+    cluster.run(60)
+    assert cluster.told("ShardRetried") == []
+    cluster.user_applies(batch())
+    cluster.run(60)
+    assert len(cluster.told("ShardRetried")) == 1
 
 
 def test_what_is_suspended_from_the_start_begins_when_it_no_longer_is() -> None:
