@@ -372,6 +372,21 @@ def test_the_same_spec_for_a_second_time_is_a_run_of_its_own() -> None:
     assert cluster.run_name() != first
 
 
+def test_a_spec_that_is_taken_back_while_its_run_is_being_stopped_runs_anew() -> None:
+    cluster = make_cluster()
+    first = cluster.run_name()
+    cluster.grace = True
+    cluster.user_applies(batch(batchSize=512))
+    cluster.step()
+    cluster.user_applies(batch())
+    cluster.step()
+    assert cluster.condition() == ("False", "Replacing")
+    cluster.pods_end()
+    cluster.step()
+    assert cluster.run_name() != first
+    assert cluster.condition() == ("False", "Running")
+
+
 @pytest.mark.parametrize("change", [{"ttlSecondsAfterFinished": 600}, {"suspend": True}, {"activeDeadlineSeconds": 5}])
 def test_a_change_that_matters_to_no_row_is_no_other_run(change: dict[str, Any]) -> None:
     cluster = make_cluster()
