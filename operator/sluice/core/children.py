@@ -12,17 +12,8 @@ from typing import Any, Final
 
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import differ, naming
-from sluice.core.desired import (
-    autoscaler,
-    budget,
-    common,
-    route,
-    service,
-    sharedservice,
-    variantjob,
-    workload,
-)
+from sluice.core import differ, naming, variants
+from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, validation, weights
 from sluice.core.rollout.capacity import Capacity
@@ -334,18 +325,21 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
 
 
 def _job_writes(situation: Situation) -> Iterator[Write]:
-    """One for each variant, and for each version that is validated; a Job that exists is never written again, since its
-    pod cannot be changed."""
+    """One for each variant, and for each version that is validated.
+
+    A Job that exists is never written again, since its pod cannot be changed.
+    """
     snapshot = situation.snapshot
-    made = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
-    scorings = validation.scorings(situation)
-    made += [each.manifest for each in scorings if each.manifest is not None and not each.score.complete]
-    wanted = {*(job["metadata"]["name"] for job in made), *(scoring.job for scoring in scorings)}
-    for job in made:
-        if ("Job", job["metadata"]["name"]) not in snapshot.objects:
-            yield Apply(differ.stamped(job))
+    made = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
+    scored = {scoring.job: scoring for scoring in validation.scorings(situation)}
+    for name, variant in made.items():
+        if ("Job", name) not in snapshot.objects:
+            yield Apply(differ.stamped(variantjob.desired_job(snapshot.deployment, variant, snapshot.config)))
+    for name, scoring in scored.items():
+        if ("Job", name) not in snapshot.objects and scoring.manifest is not None and not scoring.score.complete:
+            yield Apply(differ.stamped(scoring.manifest))
     for kind, name in snapshot.objects:
-        if kind == "Job" and name not in wanted:
+        if kind == "Job" and name not in made and name not in scored:
             yield from _delete(situation, kind, name)
 
 

@@ -50,7 +50,7 @@ def containers(
                 {"name": volume["name"], "mountPath": PAYLOAD_PATH, "readOnly": True}
                 for volume in volumes(deployment.spec)
             ],
-            "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+            "securityContext": common.sealed(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     ]
@@ -72,9 +72,9 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Map
         raise WarmupNotPossible(runtime)
     arguments = {
         "--protocol": protocol.value,
-        "--port": str(runtime.spec.port),
+        "--port": str(common.served_port(deployment.spec, runtime.spec)),
         "--model": common.served_name(deployment),
-        "--ready-path": str(server.get("readinessProbe", {}).get("httpGet", {}).get("path", "")),
+        "--ready-path": common.ready_path(server),
         "--ready-port": str(PORT),
         "--requests": str(wishes.requests),
     }
