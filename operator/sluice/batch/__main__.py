@@ -13,13 +13,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pyarrow
 
 from sluice.batch import failures, model, options, progress, served, storage
 from sluice.batch.failures import BatchError, Reason
-from sluice.batch.options import Options
+from sluice.batch.options import Options, Server
 from sluice.batch.progress import Progress
 from sluice.batch.shard import Shard
 
@@ -42,15 +43,15 @@ def main(arguments: Sequence[str]) -> int:
 def _run(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
-    with progress.served(told, given.progress_port):
+    with progress.served(told, given.progress_port), _opened(given.model) as opened:
         source = storage.opened(given.source.uri, "INPUT_")
-        return Shard(given, source, told, _model(given)).run()
+        return Shard(given, source, told, opened).run()
 
 
-def _model(given: Options) -> model.Model:
-    if isinstance(given.model, Path):
-        return model.OnnxModel(model.found(given.model))
-    return served.ServedModel(given.model)
+def _opened(given: Path | Server) -> AbstractContextManager[model.Model]:
+    if isinstance(given, Path):
+        return nullcontext(model.OnnxModel(model.found(given)))
+    return served.connected(given)
 
 
 def _ended(log: Path, line: str, status: int) -> int:
