@@ -234,7 +234,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
 
 def model_not_loadable(pod: Object, _now: float) -> Problem | None:
     """The server ended because the model is none, and said so."""
-    for status in _all_statuses(pod):
+    for status in all_statuses(pod):
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
