@@ -127,7 +127,15 @@ def section(found: dict[str, Found], options: Options, machine: Sequence[str]) -
         )
         for layout, each in found.items()
     ]
-    columns = ("the image is", "plain loop, rows/s", "shard, rows/s", "ratio", "memory", "memory, 10 × the rows", "ratio of memory")
+    columns = (
+        "the image is",
+        "plain loop, rows/s",
+        "shard, rows/s",
+        "ratio",
+        "memory",
+        "memory, 10 × the rows",
+        "ratio of memory",
+    )
     return Section(
         key=KEY,
         title="Batch inference: one shard",

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import pytest
 
+from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core import decide, naming
 from sluice.core.inquiry import Replies
 from sluice.core.observe import observe
 from sluice.core.plan import Apply, Plan
 from sluice.core.snapshot import Snapshot
-from tests.simulation import scenarios, test_kills, test_strategies
+from tests.simulation import scenarios, test_by_service, test_kills, test_strategies
 from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled, deepcopy_world
 from tests.simulation.laws import Laws
 from tests.simulation.scenarios import V1, V2, WRONG
@@ -463,3 +464,38 @@ def test_a_server_that_cannot_be_asked_is_an_error() -> None:
     cluster.run(5, check=NeverServed(cluster).check)
     assert cluster.newest().status.reason == "ValidationError"
     assert "speaks neither V2 nor V1" in cluster.newest().status.message
+
+
+@pytest.mark.parametrize("capacity", ["Auto", "ShrinkStable", "Recreate"])
+def test_no_device_is_asked_for_before_it_has_passed(capacity: str) -> None:
+    rollout = {**validated(), "capacity": capacity}
+    devices = {"accelerator": {"resource": "nvidia.com/gpu"}}
+    cluster = scenarios.serving_cluster(spec={"rollout": rollout, **devices})
+    cluster.user_applies(scenarios.manifest(V2, rollout=rollout, **devices))
+    cluster.run(2, check=NeverServed(cluster).check)
+    assert cluster.newest().status.reason == "Validating"
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    assert decide.questions(snapshot).devices is None
+    cluster.run(
+        30, until=lambda: bool(cluster.newest().status.validation and cluster.newest().status.validation.passed)
+    )
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    assert decide.questions(snapshot).devices is not None
+
+
+def test_pods_that_share_requests_by_themselves_are_not_there_before() -> None:
+    """Without a gateway a pod that is ready gets requests, whatever its weight."""
+    rollout = {**test_by_service.STEPS, "validation": validated()["validation"]}
+    settings: dict[str, Any] = {"policy_changes": test_by_service.QUERY, "routing": Routing.SERVICE}
+    cluster = scenarios.serving_cluster(spec={"replicas": 4, "rollout": rollout}, **settings)
+    stable = cluster.newest().spec.target.revision
+    cluster.user_applies(scenarios.manifest(WRONG, replicas=4, rollout=rollout))
+    cluster.run(60)
+    assert cluster.newest().status.reason == "ValidationFailed"
+    assert cluster.sent.keys() == {stable}
+    cluster.user_applies(scenarios.manifest(V2, replicas=4, rollout=rollout))
+    cluster.run(900, until=lambda: cluster.newest().status.outcome is not None)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    assert cluster.lost == 0

@@ -325,21 +325,21 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
 
 
 def _job_writes(situation: Situation) -> Iterator[Write]:
-    """One for each variant, and for each version that is validated; a Job that exists is never written again, since its
-    pod cannot be changed."""
+    """One for each variant, and for each version that is validated.
+
+    A Job that exists is never written again, since its pod cannot be changed.
+    """
     snapshot = situation.snapshot
-    objects = snapshot.objects
-    variant_jobs = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
-    for name, variant in variant_jobs.items():
-        if ("Job", name) not in objects:
+    made = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
+    scored = {scoring.job: scoring for scoring in validation.scorings(situation)}
+    for name, variant in made.items():
+        if ("Job", name) not in snapshot.objects:
             yield Apply(differ.stamped(variantjob.desired_job(snapshot.deployment, variant, snapshot.config)))
-    scorings = {scoring.job: scoring for scoring in validation.scorings(situation)}
-    for name, scoring in scorings.items():
-        if ("Job", name) not in objects and scoring.manifest is not None and not scoring.score.complete:
+    for name, scoring in scored.items():
+        if ("Job", name) not in snapshot.objects and scoring.manifest is not None and not scoring.score.complete:
             yield Apply(differ.stamped(scoring.manifest))
-    wanted = {*variant_jobs, *scorings}
-    for kind, name in objects:
-        if kind == "Job" and name not in wanted:
+    for kind, name in snapshot.objects:
+        if kind == "Job" and name not in made and name not in scored:
             yield from _delete(situation, kind, name)
 
 

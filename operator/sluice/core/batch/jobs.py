@@ -39,7 +39,7 @@ def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int,
     return RunState(
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
-        setback=_setback(pods, succeeded, snapshot.now),
+        setback=_setback(pods, succeeded, now),
         # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
         end=None if alive else _end(status, pods, now),
         shards=ShardCounts(
