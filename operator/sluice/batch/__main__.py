@@ -1,0 +1,71 @@
+"""`python -m sluice.batch --run NAME --shards N --input s3://… --output s3://… --model /models`; `--help` lists all.
+
+Exit status 0 when the shard is done, 1 when another attempt may succeed, 42 when none can. The termination log has the
+shard's counts as JSON, or one line `Reason: message`.
+
+On SIGTERM the process ends at once, as a SIGKILL would end it: a stream that is closed on the way out would become an
+object with half of its rows. Every state that this leaves is one that the next attempt goes on from.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow
+
+from sluice.batch import failures, model, options, progress, served, storage
+from sluice.batch.failures import BatchError, Reason
+from sluice.batch.options import Options
+from sluice.batch.progress import Progress
+from sluice.batch.shard import Shard
+
+SIGTERM_STATUS = 128 + signal.SIGTERM
+
+
+def main(arguments: Sequence[str]) -> int:
+    log = options.termination_log(arguments)
+    try:
+        told = _run(options.parsed(arguments))
+    except BatchError as error:
+        return _ended(log, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
+        traceback.print_exc()
+        line = f"{Reason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
+        return _ended(log, line, failures.TRY_AGAIN)
+    return _ended(log, json.dumps(told), failures.DONE)
+
+
+def _run(given: Options) -> dict[str, object]:
+    pyarrow.set_cpu_count(model.available_cpus())
+    told = Progress(given.shard)
+    progress.serve(told, given.progress_port)
+    source = storage.opened(given.source.uri, "INPUT_")
+    return Shard(given, source, told, _model(given)).run()
+
+
+def _model(given: Options) -> model.Model:
+    if isinstance(given.model, Path):
+        return model.OnnxModel(model.found(given.model))
+    return served.ServedModel(given.model)
+
+
+def _ended(log: Path, line: str, status: int) -> int:
+    print(line, file=sys.stderr if status else sys.stdout, flush=True)
+    # The kubelet makes the file; elsewhere it may not exist, and then the line above is enough.
+    try:
+        log.write_text(line[: failures.LONGEST])
+    except OSError as unwritten:
+        print(f"{log}: {unwritten}", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGTERM_STATUS))
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,250 @@
+"""From columns of rows to the tensors of a model."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow
+from pyarrow import compute, types
+
+from sluice.batch import failures
+from sluice.batch.failures import BatchError, Reason
+from sluice.batch.isolate import isolated
+
+SHOWN: Final = 20
+"""Columns that a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input of a model. dtype: numpy's, `object` for text. shape: of one row; None where any size goes.
+
+    batch: the number of rows that the model insists on; None: any.
+    """
+
+    name: str
+    dtype: Any
+    shape: tuple[int | None, ...]
+    batch: int | None = None
+
+    @property
+    def width(self) -> int | None:
+        """Values of one row."""
+        known = [size for size in self.shape if size is not None]
+        return math.prod(known) if len(known) == len(self.shape) else None
+
+    @property
+    def arrow(self) -> Any:
+        """The type that columns are read as."""
+        if self.dtype == np.object_:
+            return pyarrow.string()
+        return pyarrow.float32() if self.dtype == np.float16 else pyarrow.from_numpy_dtype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """How one input is fed: one column of lists (listed), or scalar columns side by side. width: values of one row."""
+
+    input: str
+    columns: tuple[str, ...]
+    listed: bool
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What the model gets: arrays of [rows, …] by input; the rows as they were, without the failed ones; and why
+    these failed, by their numbers in the table that was given."""
+
+    arrays: Mapping[str, Any]
+    rows: Any
+    numbers: Any
+    failed: Mapping[int, str]
+
+
+def resolved(
+    inputs: Sequence[Tensor],
+    schema: Any,
+    requested: Sequence[str] | None,
+    first_length: Callable[[str], int],
+    ignored: str = "",
+) -> tuple[Feature, ...]:
+    """Which columns feed which input. Raises BatchError where that cannot be told, or does not fit.
+
+    first_length(column): how long the column's first list is, which says what any size means for this data set.
+    ignored: a column that must not be taken by itself, the one with the labels.
+    """
+    names = list(schema.names)
+    missing = [name for name in requested or () if name not in names]
+    if missing:
+        raise _bad(f"the data has no column {_shown(missing)}; it has {_shown(names)}")
+    by_input = _assigned(inputs, schema, requested, ignored)
+    return tuple(_feature(tensor, by_input[tensor.name], schema, first_length) for tensor in inputs)
+
+
+def _assigned(
+    inputs: Sequence[Tensor], schema: Any, requested: Sequence[str] | None, ignored: str
+) -> dict[str, tuple[str, ...]]:
+    wanted = [tensor.name for tensor in inputs]
+    if len(inputs) > 1 or requested is None:
+        found = set(schema.names if requested is None else requested)
+        if set(wanted) <= found and (requested is None or len(requested) == len(wanted)):
+            return {name: (name,) for name in wanted}
+        if len(inputs) > 1:
+            raise _bad(
+                f"the model has the inputs {_shown(wanted)}, each fed by the column of its name; spec.input.columns or the "
+                f"data has {_shown(sorted(found))}"
+            )
+    (name,) = wanted
+    if requested is not None:
+        return {name: tuple(requested)}
+    numeric = tuple(entry.name for entry in schema if _is_number(entry.type) and entry.name != ignored)
+    if not numeric:
+        raise _bad(
+            f"no column is named as the model's input {name!r}, and none has numbers; name the columns that feed it in "
+            f"spec.input.columns: the data has {_shown(schema.names)}"
+        )
+    return {name: numeric}
+
+
+def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: Callable[[str], int]) -> Feature:
+    listed = [name for name in names if _is_list(schema.field(name).type)]
+    for name in names:
+        _require_fit(tensor, name, _leaf(schema.field(name).type))
+    if listed and len(names) > 1:
+        raise _bad(f"column {listed[0]!r} has lists, so it must be the only one that feeds the input {tensor.name!r}")
+    if not listed and tensor.width not in (None, len(names)):
+        raise _bad(
+            f"the model's input {tensor.name!r} takes {tensor.width} values a row, and {len(names)} columns feed it: "
+            f"{_shown(names)}; name the right ones in spec.input.columns"
+        )
+    if tensor.width is None and sum(size is None for size in tensor.shape) > 1:
+        raise BatchError(
+            Reason.UNSUPPORTED_MODEL,
+            f"the input {tensor.name!r} has the shape {list(tensor.shape)} a row; export it with at most one open size",
+        )
+    if not listed:
+        return Feature(tensor.name, names, False, len(names))
+    return Feature(tensor.name, names, True, first_length(names[0]) if tensor.width is None else tensor.width)
+
+
+def _require_fit(tensor: Tensor, name: str, given: Any) -> None:
+    text = tensor.dtype == np.object_
+    fits = _is_text(given) if text else _is_number(given) or types.is_null(given)
+    if not fits:
+        takes = "text" if text else str(tensor.dtype)
+        raise _bad(f"column {name!r} is {given}, and the model's input {tensor.name!r} takes {takes}")
+
+
+def fed(table: Any, features: Sequence[Feature], inputs: Sequence[Tensor]) -> Fed:
+    """The tensors of the rows that can be fed; the other ones with the reason."""
+    failed: dict[int, str] = {}
+    for feature in features:
+        for name in feature.columns:
+            _note_unusable(table.column(name), name, feature, failed)
+    numbers = np.setdiff1d(np.arange(table.num_rows), np.fromiter(failed, np.int64, len(failed)), assume_unique=True)
+    rows = table.take(numbers) if failed else table
+
+    def arrays(start: int, stop: int) -> dict[str, Any]:
+        part = rows.slice(start, stop - start)
+        return {tensor.name: _array(part, f, tensor) for f, tensor in zip(features, inputs, strict=True)}
+
+    pieces, errors = isolated(0, rows.num_rows, arrays, (pyarrow.ArrowInvalid,))
+    if errors:
+        bad = np.array([index for index, _ in errors])
+        failed |= {int(numbers[index]): failures.one_line(str(error)) for index, error in errors}
+        rows, numbers = rows.take(np.delete(np.arange(rows.num_rows), bad)), np.delete(numbers, bad)
+    joined = {tensor.name: _joined([piece.result[tensor.name] for piece in pieces]) for tensor in inputs if pieces}
+    return Fed(joined, rows, numbers, failed)
+
+
+def _note_unusable(column: Any, name: str, feature: Feature, failed: dict[int, str]) -> None:
+    if column.null_count:
+        for row in np.flatnonzero(column.is_null().to_numpy()):
+            failed.setdefault(int(row), f"column {name!r} is null")
+    if not feature.listed:
+        return
+    flat, counts = _flattened(column.combine_chunks())
+    for row in np.flatnonzero(counts != feature.width):
+        failed.setdefault(int(row), f"column {name!r} has {counts[row]} values, not {feature.width}")
+    if flat.null_count:
+        nulls = np.flatnonzero(flat.is_null().to_numpy(zero_copy_only=False))
+        for row in np.unique(np.searchsorted(np.cumsum(counts), nulls, side="right")):
+            failed.setdefault(int(row), f"column {name!r} has a null in its list")
+
+
+def _flattened(lists: Any) -> tuple[Any, Any]:
+    """All values of nested lists, and how many of them each row has."""
+    counts = np.ones(len(lists), np.int64)
+    parents = np.arange(len(lists))
+    values = lists
+    while _is_list(values.type):
+        lengths = compute.call_function("list_value_length", [values]).fill_null(0).to_numpy(zero_copy_only=False)
+        parents = np.repeat(parents, lengths)
+        values = values.flatten()
+        counts = np.bincount(parents, minlength=len(lists))
+    return values, counts
+
+
+def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:
+    shape = [rows.num_rows, *(_open_size(tensor, feature.width) if size is None else size for size in tensor.shape)]
+    if feature.listed:
+        values = rows.column(feature.columns[0]).combine_chunks()
+        while _is_list(values.type):
+            values = values.flatten()
+        return np.ascontiguousarray(_numbers(values, tensor)).reshape(shape)
+    if len(feature.columns) == 1:
+        return np.ascontiguousarray(_numbers(rows.column(feature.columns[0]), tensor)).reshape(shape)
+    matrix = np.empty((rows.num_rows, feature.width), tensor.dtype)
+    for index, name in enumerate(feature.columns):
+        matrix[:, index] = _numbers(rows.column(name), tensor)
+    return matrix.reshape(shape)
+
+
+def _numbers(column: Any, tensor: Tensor) -> Any:
+    """Raises ArrowInvalid for what a whole-number input cannot take, such as 300 for uint8 and 1.5 for int64."""
+    if tensor.dtype == np.object_:
+        return column.to_numpy(zero_copy_only=False)
+    if column.type == tensor.arrow:
+        return column.to_numpy(zero_copy_only=False).astype(tensor.dtype, copy=False)
+    if types.is_decimal(column.type) or types.is_boolean(column.type):
+        column = column.cast(pyarrow.float64() if types.is_decimal(column.type) else pyarrow.uint8())
+    safe = not types.is_floating(tensor.arrow)
+    return column.cast(tensor.arrow, safe=safe).to_numpy(zero_copy_only=False).astype(tensor.dtype, copy=False)
+
+
+def _open_size(tensor: Tensor, width: int) -> int:
+    return width // math.prod(size for size in tensor.shape if size is not None)
+
+
+def _joined(arrays: list[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind))
+
+
+def _leaf(kind: Any) -> Any:
+    while _is_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(repr(name) for name in names[:SHOWN]) + more
+
+
+def _bad(text: str) -> BatchError:
+    return BatchError(Reason.BAD_COLUMNS, text)

@@ -1,0 +1,92 @@
+"""What can go wrong, as one line with a distinct reason in front: `Reason: what happened; what to do`.
+
+The line becomes the container's termination message, where the operator reads it.
+"""
+
+import enum
+import errno
+import re
+from typing import Final
+
+DONE: Final = 0
+TRY_AGAIN: Final = 1
+NEVER_AGAIN: Final = 42
+"""The exit code that fails the whole Job: no other attempt would end otherwise."""
+LONGEST: Final = 4096
+"""Characters that the kubelet keeps of a termination message."""
+
+
+class Reason(enum.Enum):
+    INVALID_OPTION = "InvalidOption"
+    OBJECT_NOT_FOUND = "ObjectNotFound"
+    ACCESS_DENIED = "AccessDenied"
+    EMPTY_INPUT = "EmptyInput"
+    CORRUPT_INPUT = "CorruptInput"
+    UNSUPPORTED_INPUT = "UnsupportedInput"
+    INPUT_CHANGED = "InputChanged"
+    BAD_COLUMNS = "BadColumns"
+    OUTPUT_EXISTS = "OutputExists"
+    UNSUPPORTED_MODEL = "UnsupportedModel"
+    TOO_MANY_FAILED_ROWS = "TooManyFailedRows"
+    STORE_UNREACHABLE = "StoreUnreachable"
+    SERVER_UNREACHABLE = "ServerUnreachable"
+    VOLUME_TOO_SMALL = "VolumeTooSmall"
+    PLAN_MISSING = "PlanMissing"
+    PLAN_REPLACED = "PlanReplaced"
+    BATCH_FAILED = "BatchFailed"
+
+
+PASSING: Final = frozenset(
+    {
+        Reason.STORE_UNREACHABLE,
+        Reason.SERVER_UNREACHABLE,
+        Reason.VOLUME_TOO_SMALL,  # another node may have more room
+        Reason.PLAN_MISSING,
+        Reason.PLAN_REPLACED,
+        Reason.BATCH_FAILED,
+    }
+)
+"""What another attempt may not meet again."""
+
+
+class BatchError(Exception):
+    """A failure with a reason that a person can act on. `str()` is the one line `Reason: text`."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason.value}: {one_line(text)}")
+
+    @property
+    def exit_code(self) -> int:
+        return TRY_AGAIN if self.reason in PASSING else NEVER_AGAIN
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DENIED: Final = re.compile(
+    "ACCESS_DENIED|SIGNATURE_DOES_NOT_MATCH|INVALID_ACCESS_KEY_ID|INVALID_CLIENT_TOKEN_ID|UNRECOGNIZED_CLIENT"
+    "|EXPIRED_TOKEN|ExpiredToken|InvalidToken|XAdminUserNotFound|PERMISSION_DENIED|UNAUTHENTICATED|HTTP status 40[13]"
+)
+_AWAY: Final = re.compile(
+    "NETWORK_CONNECTION|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE|curlCode"
+    "|HTTP status 5|UNAVAILABLE|DEADLINE_EXCEEDED|Retry policy exhausted"
+)
+_MISSING: Final = re.compile("NO_SUCH_BUCKET|NO_SUCH_KEY|NOT_FOUND|RESOURCE_NOT_FOUND")
+
+
+def reason_of(error: OSError) -> Reason | None:
+    """Why a store, or a volume, could not do what it was asked for; None where that cannot be told.
+
+    Arrow's file systems tell a kind of error by class or errno only where it is one of POSIX; otherwise by text.
+    """
+    text = str(error)
+    if error.errno in _NO_SPACE:
+        return Reason.VOLUME_TOO_SMALL
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS or _DENIED.search(text):
+        return Reason.ACCESS_DENIED
+    if isinstance(error, FileNotFoundError) or _MISSING.search(text):
+        return Reason.OBJECT_NOT_FOUND
+    return Reason.STORE_UNREACHABLE if _AWAY.search(text) else None

@@ -1,0 +1,111 @@
+"""A split's answers in a file on the scratch volume."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pyarrow
+from pyarrow import compute, csv, parquet, types
+
+from sluice.batch.options import Format
+
+GROUP_BYTES: Final = 16 << 20
+"""Of rows that become a row group."""
+
+
+class Sink(Protocol):
+    """Takes tables of one schema. Raises OSError where the volume is full."""
+
+    def write(self, rows: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def opened(kind: Format, path: Path, schema: Any) -> Sink:
+    match kind:
+        case Format.PARQUET:
+            return _Parquet(path, schema)
+        case Format.CSV:
+            return _Csv(path, schema)
+        case Format.JSON_LINES:
+            return _JsonLines(path)
+
+
+class _Parquet:
+    """Small tables are gathered, since each write makes a row group."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        self._writer = parquet.ParquetWriter(path, schema)
+        self._waiting: list[Any] = []
+        self._bytes = 0
+
+    def write(self, rows: Any) -> None:
+        self._waiting.append(rows)
+        self._bytes += rows.nbytes
+        if self._bytes >= GROUP_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pyarrow.concat_tables(self._waiting))
+        self._waiting, self._bytes = [], 0
+
+
+class _Csv:
+    """Lists are written as JSON."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        fields = [field.with_type(pyarrow.string()) if types.is_list(field.type) else field for field in schema]
+        self._writer = csv.CSVWriter(path, pyarrow.schema(fields))
+
+    def write(self, rows: Any) -> None:
+        columns = [_as_json(column) if types.is_list(column.type) else column for column in rows.columns]
+        self._writer.write(pyarrow.table(columns, rows.column_names))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _JsonLines:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def write(self, rows: Any) -> None:
+        self._file.write(json_lines(rows.to_pylist()))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """JSON has no NaN and no infinity: they become null. What has no type in JSON (times, decimals) becomes text."""
+    return b"".join(_line(row).encode() + b"\n" for row in rows)
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(row, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(row), default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _as_json(column: Any) -> Any:
+    kind = column.type.value_type
+    if (types.is_integer(kind) or types.is_floating(kind)) and not column.combine_chunks().flatten().null_count:
+        texts = compute.call_function("binary_join", [column.cast(pyarrow.list_(pyarrow.string())), ", "])
+        return compute.call_function("binary_join_element_wise", ["[", texts, "]", ""])
+    return pyarrow.array([json.dumps(value, default=str) for value in column.to_pylist()], pyarrow.string())
