@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sluice.core.analysis.model import Answers, Question
+from sluice.core.analysis import model as analysis
+from sluice.core.batch.model import Answers, Asked
 from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.notify import Delivery, Notice
 from sluice.core.plan import Event, Ref, Write
@@ -26,8 +27,16 @@ class Cluster(Protocol):
 class Metrics(Protocol):
     """Reads raw samples."""
 
-    async def answer(self, questions: Sequence[Question]) -> Answers:
+    async def answer(self, questions: Sequence[analysis.Question]) -> analysis.Answers:
         """Answers every question; a failure becomes a `Failed` answer, never an exception."""
+        ...
+
+
+class BatchProgress(Protocol):
+    """Asks running pods of batch inference how far they are."""
+
+    async def progress(self, asked: Sequence[Asked]) -> Answers:
+        """What they answered within seconds; a pod that did not is left out, never an exception."""
         ...
 
 

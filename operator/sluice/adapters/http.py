@@ -81,6 +81,41 @@ class Poster:
             raise Unanswered(f"no connection ({type(error).__name__})") from None
 
 
+class Reader:
+    """Reads small texts from addresses of the cluster; keeps its connections. Redirects are not followed."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def get(self, url: str, *, at_most_bytes: int) -> str:
+        """The body of a 200; raises `Unanswered` for anything else, and for a longer one."""
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
+                self._client.stream("GET", url) as response,
+            ):
+                if response.status_code != httpx.codes.OK:
+                    raise Unanswered(f"status {response.status_code}")
+                return await _bounded(response, at_most_bytes)
+        except (TimeoutError, httpx.TimeoutException):
+            raise Unanswered(f"no answer within {self._timeout_seconds:g} s") from None
+        except httpx.HTTPError as error:
+            raise Unanswered(f"no connection ({type(error).__name__})") from None
+
+
+async def _bounded(response: httpx.Response, at_most_bytes: int) -> str:
+    body = bytearray()
+    async for part in response.aiter_bytes():
+        body += part
+        if len(body) > at_most_bytes:
+            raise Unanswered(f"more than {at_most_bytes} bytes")
+    return body.decode(errors="replace")
+
+
 def is_url(text: str) -> bool:
     """Whether something can be posted there at all."""
     try:

@@ -14,8 +14,8 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sluice import errors
 from sluice.adapters import eventlog
 from sluice.api.base import API_VERSION
-from sluice.core.naming import FIELD_MANAGER, LABEL_OWNER
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
+from sluice.core.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.snapshot import Object
 from sluice.ports import Clock
 
@@ -26,6 +26,7 @@ PAGE_SIZE: Final = 100
 REASON_LIMIT: Final = 600
 
 APPLY: Final = "application/apply-patch+yaml"
+MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
 
@@ -57,17 +58,21 @@ class Resource:
         return "/".join(part for part in (f"{root}{middle}/{self.plural}", name, subresource) if part)
 
 
+OURS: Final = f"{LABEL_MANAGED_BY}=sluice"
+"""Children of every kind of owner: a kind is watched once, with one selector."""
+
 WATCHED: Final = (
     Resource(API_VERSION, "ModelDeployment", "modeldeployments"),
     Resource(API_VERSION, "ModelRollout", "modelrollouts"),
+    Resource(API_VERSION, "BatchInference", "batchinferences"),
     Resource(API_VERSION, "ServingRuntime", "servingruntimes", namespaced=False),
     Resource(API_VERSION, "RolloutPolicy", "rolloutpolicies", namespaced=False),
     Resource("apps/v1", "Deployment", "deployments", selector=LABEL_OWNER),
     Resource("apps/v1", "ControllerRevision", "controllerrevisions", selector=LABEL_OWNER),
     Resource("v1", "Service", "services", selector=LABEL_OWNER),
-    Resource("v1", "Pod", "pods", selector=LABEL_OWNER),
+    Resource("v1", "Pod", "pods", selector=OURS),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
-    Resource("batch/v1", "Job", "jobs", selector=LABEL_OWNER),
+    Resource("batch/v1", "Job", "jobs", selector=OURS),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
     Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
@@ -129,6 +134,8 @@ class Kube:
                 return await self._apply(manifest, subresource="")
             case ApplyStatus(manifest):
                 return await self._apply(manifest, subresource="status")
+            case Patch(ref, change):
+                return await self._patch(ref, change)
             case Delete(ref):
                 return await self._delete(ref)
 
@@ -171,6 +178,12 @@ class Kube:
         path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self.request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+
+    async def _patch(self, ref: Ref, change: Object) -> Object:
+        """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
+        body = {**change, "metadata": {"uid": ref.uid}} if ref.uid else change
+        path = BY_KIND[ref.kind].path(ref.namespace, ref.name)
+        return await self.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=MERGE)
 
     async def _delete(self, ref: Ref) -> Object | None:
         options: dict[str, Any] = {"propagationPolicy": "Background"}

@@ -62,6 +62,20 @@ class Optimizer(ApiModel):
     """Compute resources of the Job's container."""
 
 
+class BatchRunner(ApiModel):
+    """The container that takes the data of a BatchInference through the model."""
+
+    image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/batch:0.1.0"
+    """Image with the runner, Apache Arrow and ONNX Runtime."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls the image."""
+    resources: Resources = Resources(
+        requests={"cpu": "100m", "memory": "256Mi"},
+        limits={"cpu": "2", "memory": "2Gi"},
+    )
+    """Compute resources of the container; where it runs the model itself, spec.resources of a BatchInference wins."""
+
+
 class AcceleratorProfile(ApiModel):
     """A kind of accelerator under a name that users can ask for."""
 
@@ -105,6 +119,8 @@ class OperatorConfig(ApiModel):
     """The downloader of models."""
     optimizer: Optimizer = Optimizer()
     """The maker of variants."""
+    batch_runner: BatchRunner = BatchRunner()
+    """The runner of batch inference."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10

@@ -125,12 +125,18 @@ def _fact(declaration: Declaration, facts: Facts) -> Fact:
 def _condition(
     declaration: Declaration, fact: Fact, before: Condition | None, generation: int, now: float
 ) -> Condition:
+    reason = fact.reason or _fallback_reason(declaration, fact)
+    return condition(declaration.type, Fact(fact.status, reason, fact.message), before, generation, now)
+
+
+def condition(type_: str, fact: Fact, before: Condition | None, generation: int, now: float) -> Condition:
+    """One condition; its transition time stays while its status does."""
     status = _status(fact)
     unchanged = before is not None and before.status is status
     return Condition(
-        type=declaration.type.value,
+        type=str(type_),
         status=status,
-        reason=(fact.reason or _fallback_reason(declaration, fact))[:REASON_LIMIT],
+        reason=fact.reason[:REASON_LIMIT],
         message=shortened(fact.message, MESSAGE_LIMIT),
         last_transition_time=before.last_transition_time if unchanged and before else timestamps.rfc3339(now),
         observed_generation=generation,

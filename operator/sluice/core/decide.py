@@ -35,7 +35,7 @@ from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.situation import Blocked, Situation, interpret, testing
 from sluice.core.snapshot import Snapshot
 
-DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs"})
+DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
 
 UNJUDGED_LOOK_SECONDS: Final = 5.0

@@ -6,9 +6,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from sluice.core import conditions, differ, timestamps
+from sluice.core import conditions, differ
+from sluice.core.conditions import Fact
 from sluice.core.observe import InvalidSpec
 from sluice.core.plan import Event, Plan, status_write
 from sluice.core.snapshot import Object, Snapshot, World
@@ -21,7 +21,7 @@ REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
         "Forbidden",
         "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
     ),
-    (Refused, "Refused", "correct the field in the ModelDeployment or its ServingRuntime"),
+    (Refused, "Refused", "correct the field in the manifest or its ServingRuntime"),
     (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
 )
 """What a person must do about a write that fails, by the kind of failure."""
@@ -35,9 +35,17 @@ def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    remedy = remedy_of(error)
+    if remedy is None:
+        return None
+    return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
+
+
+def remedy_of(error: ApiError) -> tuple[str, str] | None:
+    """Reason and message of a write that no repetition cures by itself; None for what passes."""
     for kind, reason, remedy in REMEDIES:
         if isinstance(error, kind):
-            return _stalled(_subject(world.deployment), reason, f"{error}; {remedy}", world.now, retry=True)
+            return reason, f"{error}; {remedy}"
     return None
 
 
@@ -69,11 +77,14 @@ def _subject(raw: Object) -> _Subject:
 def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry: bool) -> Plan:
     before = subject.status
     wanted = {
-        conditions.Type.STALLED: (ConditionStatus.TRUE, reason, message),
-        conditions.Type.RECONCILING: (ConditionStatus.FALSE, "Stalled", message),
+        conditions.Type.STALLED: Fact(True, reason, message),
+        conditions.Type.RECONCILING: Fact(False, "Stalled", message),
     }
     kept = [c for c in before.conditions if c.type not in wanted]
-    changed = [_condition(before, str(type_), *said, subject.generation, now) for type_, said in wanted.items()]
+    known = {c.type: c for c in before.conditions}
+    changed = [
+        conditions.condition(type_, fact, known.get(type_), subject.generation, now) for type_, fact in wanted.items()
+    ]
     after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": subject.generation})
     requeue = RETRY_SECONDS if retry else None
     if differ.status_equal(after.to_wire(), before.to_wire()):
@@ -83,27 +94,6 @@ def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry:
         events=(Event(reason, message, warning=True),),
         requeue_after=requeue,
         because=message,
-    )
-
-
-def _condition(
-    before: ModelDeploymentStatus,
-    type_: str,
-    status: ConditionStatus,
-    reason: str,
-    message: str,
-    generation: int,
-    now: float,
-) -> Condition:
-    old = next((c for c in before.conditions if c.type == type_), None)
-    since = old.last_transition_time if old is not None and old.status is status else timestamps.rfc3339(now)
-    return Condition(
-        type=type_,
-        status=status,
-        reason=reason,
-        message=conditions.shortened(message, conditions.MESSAGE_LIMIT),
-        last_transition_time=since,
-        observed_generation=generation,
     )
 
 

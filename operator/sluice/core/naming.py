@@ -9,6 +9,7 @@ from sluice.api.base import GROUP
 FIELD_MANAGER: Final = "sluice"
 LABEL_OWNER: Final = f"{GROUP}/model-deployment"
 LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_BATCH: Final = f"{GROUP}/batch-inference"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 ANNOTATION_DRAIN_UNTIL: Final = f"{GROUP}/drain-until"
 REVISION_HEADER: Final = "x-model-revision"
@@ -43,6 +44,11 @@ def aside_labels(name: str, what: str) -> dict[str, str]:
     return {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: f"{name}.{what}"}
 
 
+def batch_labels(name: str) -> dict[str, str]:
+    """Labels of a BatchInference's children and of their pods."""
+    return {LABEL_MANAGED_BY: "sluice", LABEL_BATCH: name}
+
+
 def owner_name(label: str) -> str:
     """The ModelDeployment's name in a label's value, whether the object serves or stands aside."""
     return label.partition(".")[0]
@@ -56,6 +62,19 @@ def revision_name(name: str, hash_: str) -> str:
 def service_name(revision: str, suffix: str = "") -> str:
     """Name of a revision's Service; with a suffix that of requests which are counted apart."""
     return f"{revision}-{suffix}" if suffix else revision
+
+
+def single_run_name(name: str, uid: str, generation: int, input_hash: str) -> str:
+    """Name of the run that a change of a BatchInference's spec begins.
+
+    Another object of the name, or the same spec for a second time, is another run: it reads its data anew.
+    """
+    return f"{name}-{stable_hash([uid, generation, input_hash])}"
+
+
+def scheduled_run_name(name: str, moment: float) -> str:
+    """Name of the run of a moment of the schedule, seconds since the epoch."""
+    return f"{name}-{int(moment // 60)}"
 
 
 def rollout_name(revision: str, attempt: int) -> str:

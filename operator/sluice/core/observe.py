@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from sluice.api.base import ApiModel
 from sluice.api.config import Routing
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -18,6 +19,8 @@ from sluice.core.desired import sharedservice, workload
 from sluice.core.snapshot import Object, Pod, Revision, Snapshot, World
 
 OVER: Final = {"Succeeded", "Failed"}
+
+CORRECT_IT: Final = "correct the manifest and apply it again"
 
 Kind = TypeVar("Kind", bound=ApiModel)
 
@@ -30,7 +33,7 @@ class InvalidSpec:
     """The field, such as `spec.model.uri`."""
     message: str
     """What is wrong with it."""
-    remedy: str = "correct the manifest and apply it again"
+    remedy: str = CORRECT_IT
     """What a person must do about it."""
 
 
@@ -43,7 +46,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     deployment = parsed_deployment(world.deployment)
     if isinstance(deployment, InvalidSpec):
         return deployment
-    owned = tuple(object_ for object_ in world.owned if _belongs_to(object_, deployment))
+    owned = tuple(object_ for object_ in world.owned if belongs_to(object_, deployment))
     rollouts: list[ModelRollout] = []
     for raw in rawobjects.of_kind(owned, ModelRollout.kind):
         rollout = parsed_rollout(raw)
@@ -59,8 +62,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         config=world.config,
         preset=world.preset,
         deployment=deployment,
-        runtimes=_parsed_all(ServingRuntime, world.runtimes),
-        policies=_parsed_all(RolloutPolicy, world.policies),
+        runtimes=parsed_all(ServingRuntime, world.runtimes),
+        policies=parsed_all(RolloutPolicy, world.policies),
         revisions=revisions,
         rollouts=tuple(sorted(rollouts, key=_rollout_order)),
         route=observedservice.observed_route(owned, revisions, deployment.metadata.name)
@@ -92,6 +95,16 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     return InvalidSpec(_path(first["loc"]), first["msg"])
 
 
+def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
+    """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    try:
+        return BatchInference.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+    remedy = "upgrade the operator if a newer one wrote it" if first["loc"][:1] == ("status",) else CORRECT_IT
+    return InvalidSpec(_path(first["loc"]), first["msg"], remedy)
+
+
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
     """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
 
@@ -117,7 +130,7 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
 def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
     """The revisions by number, each with what runs of it."""
     deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
-    pinned = sorted(_pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
+    pinned = sorted(pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
     for revision in pinned:
         deployment = deployments.get(revision.name, {})
         yield replace(
@@ -130,7 +143,8 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
         )
 
 
-def _pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
+def pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
+    """What the ControllerRevisions pin, without what runs of it; those of others are left out."""
     for controller_revision in rawobjects.of_kind(owned, "ControllerRevision"):
         try:
             yield workload.read_controller_revision(controller_revision)
@@ -206,11 +220,11 @@ def _rollout_order(rollout: ModelRollout) -> tuple[int, str]:
     return rollout.spec.sequence, rollout.metadata.name
 
 
-def _belongs_to(object_: Object, deployment: ModelDeployment) -> bool:
-    """False for what an earlier ModelDeployment of the same name left to the garbage collector."""
+def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool:
+    """False for what an earlier owner of the same name left to the garbage collector."""
     owners = object_.get("metadata", {}).get("ownerReferences") or ()
-    uids = [owner.get("uid") for owner in owners if owner.get("kind") == ModelDeployment.kind]
-    return not uids or deployment.metadata.uid in uids
+    uids = [reference.get("uid") for reference in owners if reference.get("kind") == owner.kind]
+    return not uids or owner.metadata.uid in uids
 
 
 def _drain_until(deployment: Object) -> float | None:
@@ -222,7 +236,8 @@ def _drain_until(deployment: Object) -> float | None:
         return None
 
 
-def _parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
+def parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
+    """The objects of a kind that can be understood."""
     return tuple(parsed for raw in objects if (parsed := _parsed(model, raw)) is not None)
 
 

@@ -35,13 +35,21 @@ class ApplyStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge patch of an object that exists: for fields that may change where the others may not, as in a Job."""
+
+    ref: Ref
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Deletion in the background; an absent object is fine."""
 
     ref: Ref
 
 
-Write: TypeAlias = Apply | ApplyStatus | Delete
+Write: TypeAlias = Apply | ApplyStatus | Patch | Delete
 
 
 def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> ApplyStatus:
@@ -58,7 +66,7 @@ def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> Appl
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A Kubernetes event on the ModelDeployment."""
+    """A Kubernetes event on the object that was decided on."""
 
     reason: str
     message: str

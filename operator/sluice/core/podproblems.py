@@ -5,7 +5,7 @@ Reason and message must not alternate while the cause stays: the kubelet goes ba
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from sluice.core import timestamps
@@ -163,6 +163,20 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     return None
 
 
+def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
+    """The Secret of a batch's data, or one of its keys, is missing."""
+    for status in _statuses(pod, "containerStatuses"):
+        waiting = _state(status, "waiting")
+        message = waiting.get("message") or ""
+        if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
+            return Problem(
+                "CredentialsNotFound",
+                f"{quoted(message)}; create the Secret with the keys of its store, or correct "
+                "spec.input.credentialsSecretRef or spec.output.credentialsSecretRef",
+            )
+    return None
+
+
 def _required_keys(pod: Object) -> str:
     """The keys of its Secret that the downloader cannot do without."""
     containers = pod.get("spec", {}).get("initContainers") or ()
@@ -198,7 +212,7 @@ def out_of_memory(pod: Object, _now: float) -> Problem | None:
 def download_failed(pod: Object, _now: float) -> Problem | None:
     for status in _statuses(pod, "initContainerStatuses"):
         end = _last_end(status)
-        if not end or end.get("exitCode") == 0:
+        if status.get("name") != STORAGE_INITIALIZER or not end or end.get("exitCode") == 0:
             continue
         text = end.get("message") or ""
         known = list(_DOWNLOAD.finditer(text))
@@ -215,7 +229,7 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
 
 def model_not_loadable(pod: Object, _now: float) -> Problem | None:
     """The server ended because the model is none, and said so."""
-    for status in _statuses(pod, "containerStatuses"):
+    for status in _all_statuses(pod):
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
@@ -235,7 +249,17 @@ def not_warm(pod: Object, _now: float) -> Problem | None:
 
 def crash_looping(pod: Object, _now: float) -> Problem | None:
     """It ended and was started again, or waits for that; whichever of the two is seen now."""
-    for status in _statuses(pod, "containerStatuses"):
+    return _crashed(pod, _statuses(pod, "containerStatuses"))
+
+
+def sidecar_crashing(pod: Object, _now: float) -> Problem | None:
+    """The same of a server beside the container that does the work."""
+    statuses = _statuses(pod, "initContainerStatuses")
+    return _crashed(pod, (status for status in statuses if status.get("name") != STORAGE_INITIALIZER))
+
+
+def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:
+    for status in statuses:
         end = _last_end(status)
         if not end:
             continue
@@ -287,6 +311,30 @@ JOB_CHECKS: Final[tuple[Check, ...]] = (
 def job_problem(pod: Object, now: float) -> Problem | None:
     """What keeps the pod of a Job from its work."""
     return next((found for check in JOB_CHECKS if (found := check(pod, now)) is not None), None)
+
+
+BATCH_CHECKS: Final[tuple[Check, ...]] = (
+    unschedulable,
+    image_not_pulled,
+    data_credentials_not_found,
+    credentials_not_found,
+    container_not_created,
+    out_of_memory,
+    download_failed,
+    model_not_loadable,
+    sidecar_crashing,
+)
+END_CHECKS: Final[tuple[Check, ...]] = (out_of_memory, download_failed, pod_rejected)
+
+
+def batch_problem(pod: Object, now: float) -> Problem | None:
+    """What keeps the pod of a batch run, which has not ended, from its work."""
+    return next((found for check in BATCH_CHECKS if (found := check(pod, now)) is not None), None)
+
+
+def end_of_job_pod(pod: Object, now: float) -> Problem | None:
+    """Why the pod of a Job ended whose container said nothing itself."""
+    return next((found for check in END_CHECKS if (found := check(pod, now)) is not None), None)
 
 
 def _statuses(pod: Object, field: str) -> Iterator[Object]:

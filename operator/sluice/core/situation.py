@@ -1,12 +1,13 @@
 """Interprets a snapshot: what is asked for, what is stable, and which release is running."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Strategy
-from sluice.api.v1alpha1.modeldeployment import Arm, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import Arm, ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
@@ -128,16 +129,15 @@ def _stable(snapshot: Snapshot, promoted: list[ModelRollout]) -> Revision | None
     return snapshot.revision(told.revision) if told is not None else None
 
 
-def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
+def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) -> ServingRuntime | Blocked:
     """The ServingRuntime that the spec names, or the one with the highest priority for the format."""
-    spec = snapshot.deployment.spec
     if spec.runtime is not None and spec.runtime.name is not None:
-        named = next((r for r in snapshot.runtimes if r.metadata.name == spec.runtime.name), None)
+        named = next((r for r in runtimes if r.metadata.name == spec.runtime.name), None)
         if named is None:
             return Blocked(
                 "RuntimeNotFound",
                 f"spec.runtime.name: there is no ServingRuntime {spec.runtime.name!r}; "
-                f"available: {_names(r.metadata.name for r in snapshot.runtimes)}; name one of these, or create it",
+                f"available: {_names(r.metadata.name for r in runtimes)}; name one of these, or create it",
             )
         if all(f.name != spec.model.format for f in named.spec.formats):
             return Blocked(
@@ -149,7 +149,7 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
     ranked = sorted(
         (
             (f.priority, runtime.metadata.name, runtime)
-            for runtime in snapshot.runtimes
+            for runtime in runtimes
             for f in runtime.spec.formats
             if f.name == spec.model.format and f.priority > 0
         ),
@@ -159,7 +159,7 @@ def find_runtime(snapshot: Snapshot) -> ServingRuntime | Blocked:
         return Blocked(
             "FormatNotSupported",
             f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; available "
-            f"formats: {_names(f.name for r in snapshot.runtimes for f in r.spec.formats)}; use one of these, or install "
+            f"formats: {_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install "
             "a ServingRuntime for it",
         )
     return ranked[0][2]
@@ -173,6 +173,15 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
         return known[-1]
+    if made is not None and made.state in variants.NOT_THERE:
+        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
+    return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+
+
+def rendered(
+    deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], config: OperatorConfig, number: int
+) -> Revision | Blocked:
+    """A new revision of a ModelDeployment as it is, on today's runtime."""
     uri = deployment.spec.model.uri
     scheme = sources.scheme(uri) if uri is not None else None
     if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
@@ -180,13 +189,11 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
             "UnsupportedScheme",
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
         )
-    if made is not None and made.state in variants.NOT_THERE:
-        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
-    runtime = find_runtime(snapshot)
+    runtime = find_runtime(deployment.spec, runtimes)
     if isinstance(runtime, Blocked):
         return runtime
     try:
-        return workload.new_revision(deployment, runtime, snapshot.config, number)
+        return workload.new_revision(deployment, runtime, config, number)
     except placeholders.UnknownPlaceholder as error:
         return Blocked("RuntimeInvalid", str(error))
     except podtemplate.BatchingNotSupported as error:

@@ -69,6 +69,20 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What must be known of a revision to ask its server, or to run its model without one."""
+
+    format: str
+    """The model's format."""
+    name: str
+    """The name under which the server offers the model."""
+    protocol: str = ""
+    """The first protocol of JSON over HTTP that the server speaks, V2 or V1; empty where it speaks neither."""
+    own_image: bool = False
+    """Whether the server's image is the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """One revision and what runs of it."""
 
@@ -89,6 +103,8 @@ class Revision:
     """Hash of that ServingRuntime's spec when it was rendered."""
     grpc_port: int | None = None
     """The container port that answers gRPC; None where the server speaks none."""
+    served: Served | None = None
+    """None for a revision that an operator pinned who did not note it."""
     replicas: int = 0
     """Replicas that its Deployment asks for; 0 where there is none."""
     ready_replicas: int = 0

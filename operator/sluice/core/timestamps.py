@@ -1,6 +1,7 @@
 """Moments on the wire (RFC 3339) and in memory (seconds since the epoch)."""
 
-from datetime import UTC, datetime
+import zoneinfo
+from datetime import UTC, datetime, tzinfo
 
 
 def rfc3339(seconds: float) -> str:
@@ -14,3 +15,14 @@ def seconds(rfc3339: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"{rfc3339!r} names no time zone; RFC 3339 needs one, such as a final Z")
     return moment.timestamp()
+
+
+def time_zone(name: str, path: str) -> tzinfo:
+    """The zone of a name of the IANA database; ValueError that names the field at `path` when there is none."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:  # not found; not a zone; the name of a folder such as "Europe"
+        raise ValueError(
+            f'{path}.timeZone: "{name}" is no time zone; use a name of the IANA time zone database, '
+            "such as Europe/Berlin or UTC"
+        ) from error

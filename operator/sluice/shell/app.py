@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from sluice import errors
 from sluice.adapters import kube
+from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.ports import Clock, Cluster, Notifier
+from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.notifications import Notifications
@@ -57,9 +58,11 @@ async def serve(given: Options) -> int:
     clock = SystemClock()
     cluster = kube.Kube(await kube.load_configuration(given.kubeconfig), clock=clock, identity=given.identity)
     notifier = HttpNotifier(cluster, namespace=given.namespace)
+    progress = PodProgress()
     try:
-        return await Operator(given, cluster, cluster, notifier, clock).run()
+        return await Operator(given, cluster, cluster, notifier, progress, clock).run()
     finally:
+        await progress.close()
         await notifier.close()
         await cluster.close()
 
@@ -67,7 +70,15 @@ async def serve(given: Options) -> int:
 class Operator:
     """All parts of one replica."""
 
-    def __init__(self, given: Options, api: kube.Kube, cluster: Cluster, notifier: Notifier, clock: Clock) -> None:
+    def __init__(
+        self,
+        given: Options,
+        api: kube.Kube,
+        cluster: Cluster,
+        notifier: Notifier,
+        progress: BatchProgress,
+        clock: Clock,
+    ) -> None:
         """api: lists and leases. cluster: writes; the same object, but for tests that come between."""
         self._given = given
         self._clock = clock
@@ -88,6 +99,7 @@ class Operator:
             cluster=cluster,
             metrics=PrometheusMetrics(given.config.prometheus_url),
             accelerators=FreeDevices(api),
+            progress=progress,
             notify=self.notifications.submit,
             clock=clock,
             lead=Lead(may_write=self.may_write, seconds_left=lambda: self.elector.seconds_left),
@@ -184,7 +196,11 @@ class Operator:
 
     def _register_gauges(self) -> None:
         now, schedule, gauge = self._clock.monotonic, self.queue.schedule, self.telemetry.gauge
-        gauge("sluice_workqueue_depth", "ModelDeployments that wait to be looked at.", lambda: schedule.depth(now()))
+        gauge(
+            "sluice_workqueue_depth",
+            "ModelDeployments and BatchInferences that wait to be looked at.",
+            lambda: schedule.depth(now()),
+        )
         gauge(
             "sluice_workqueue_oldest_seconds",
             "For how long the first of them has waited.",

@@ -1,4 +1,4 @@
-"""One pass over a ModelDeployment: gather, ask, decide, apply. All decisions are in `core`; here is only the order.
+"""One pass over a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
 
 store ──> World ──> Snapshot ──> questions ──> answers ──> Plan ──> writes, in order ──> store
 """
@@ -11,12 +11,15 @@ from typing import Final, NamedTuple
 
 from sluice import errors
 from sluice.core import decide, failure, observe
+from sluice.core.batch import decide as batch_decide
+from sluice.core.batch import failure as batch_failure
+from sluice.core.batch import snapshot
 from sluice.core.inquiry import Inquiry, Replies
 from sluice.core.notify import Notice
-from sluice.core.plan import ApplyStatus, Delete, Event, Plan, Ref, Write
-from sluice.core.snapshot import Object, World
-from sluice.ports import Accelerators, Clock, Cluster, Metrics
-from sluice.shell.store import Key, Store
+from sluice.core.plan import ApplyStatus, Delete, Event, Patch, Plan, Ref, Write
+from sluice.core.snapshot import Object
+from sluice.ports import Accelerators, BatchProgress, Clock, Cluster, Metrics
+from sluice.shell.store import BATCH, Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 
@@ -78,6 +81,7 @@ class Reconciler:
     cluster: Cluster
     metrics: Metrics
     accelerators: Accelerators
+    progress: BatchProgress
     notify: Callable[[Sequence[Notice]], None]
     """Takes over what people are to be told; returns at once."""
     clock: Clock
@@ -111,21 +115,37 @@ class Reconciler:
             return "error", Retry(UNEXPECTED_SECONDS)
 
     async def _pass(self, key: Key) -> Result:
-        world = self.store.world(key, self.clock.now())
-        if world is None or not self.lead.may_write():
+        about = self.store.get(key.kind, key.namespace, key.name)
+        if about is None or not self.lead.may_write():
             self.memories.pop(key, None)
             self.allowances.pop(key, None)
             return Done()
-        if "deletionTimestamp" in world.deployment["metadata"]:
+        if "deletionTimestamp" in about["metadata"]:
             return Done()
-        seen = observe.observe(world)
-        if isinstance(seen, observe.InvalidSpec):
-            return await self._carry_out(key, world, failure.invalid_spec_plan(world, seen))
-        replies = await self._replies(decide.questions(seen))
+        plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         try:
-            return await self._carry_out(key, world, decide.decide(seen, replies))
+            return await self._carry_out(key, about, plan)
         except (errors.Refused, errors.Denied, errors.Missing) as error:
             return await self._report_failure(key, error)
+
+    async def _model_plan(self, key: Key) -> Plan:
+        world = self.store.world(key, self.clock.now())
+        if world is None:
+            return Plan()
+        seen = observe.observe(world)
+        if isinstance(seen, observe.InvalidSpec):
+            return failure.invalid_spec_plan(world, seen)
+        return decide.decide(seen, await self._replies(decide.questions(seen)))
+
+    async def _batch_plan(self, key: Key) -> Plan:
+        world = self.store.batch_world(key, self.clock.now())
+        if world is None:
+            return Plan()
+        seen = snapshot.observed(world)
+        if isinstance(seen, observe.InvalidSpec):
+            return batch_failure.invalid_spec_plan(world, seen)
+        asked = batch_decide.questions(seen)
+        return batch_decide.decide(seen, await self.progress.progress(asked) if asked else {})
 
     async def _replies(self, inquiry: Inquiry) -> Replies:
         """What Prometheus and the cluster say; nothing is asked at rest."""
@@ -135,7 +155,7 @@ class Reconciler:
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
 
-    async def _carry_out(self, key: Key, world: World, plan: Plan) -> Result:
+    async def _carry_out(self, key: Key, about: Object, plan: Plan) -> Result:
         pause = self._pause(key, plan)
         if pause > 0:
             return Done(pause)
@@ -145,7 +165,7 @@ class Reconciler:
         if plan.writes:
             LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
         for event in plan.events:
-            await self._emit(world.deployment, event)
+            await self._emit(about, event)
         self.notify(plan.notices)
         return Done(self._next_look(key, plan, changed))
 
@@ -203,9 +223,9 @@ class Reconciler:
         """Writes a condition that says what was refused; the reason is the user's or the administrator's to remove."""
         if self._is_news(key, error):
             LOG.warning("%s", error, extra={"model": str(key)})
-        world = self.store.world(key, self.clock.now())
-        plan = failure.write_failed_plan(world, error) if world is not None else None
-        if world is None or plan is None:
+        about = self.store.get(key.kind, key.namespace, key.name)
+        plan = self._failed_plan(key, error)
+        if about is None or plan is None:
             return Retry()
         try:
             for write in plan.writes:
@@ -215,16 +235,23 @@ class Reconciler:
         except errors.ApiError as second:
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
         for event in plan.events:
-            await self._emit(world.deployment, event)
+            await self._emit(about, event)
         return Done(plan.requeue_after or FAILED_SECONDS)
 
-    async def _emit(self, deployment: Object, event: Event) -> None:
-        metadata = deployment["metadata"]
-        about = Ref(
-            deployment["apiVersion"], deployment["kind"], metadata["name"], metadata["namespace"], metadata["uid"]
-        )
+    def _failed_plan(self, key: Key, error: errors.ApiError) -> Plan | None:
+        """None for what has gone meanwhile, and for what passes by itself."""
+        now = self.clock.now()
+        if key.kind == BATCH:
+            batch = self.store.batch_world(key, now)
+            return batch_failure.write_failed_plan(batch, error) if batch is not None else None
+        model = self.store.world(key, now)
+        return failure.write_failed_plan(model, error) if model is not None else None
+
+    async def _emit(self, about: Object, event: Event) -> None:
+        metadata = about["metadata"]
+        ref = Ref(about["apiVersion"], about["kind"], metadata["name"], metadata["namespace"], metadata["uid"])
         try:
-            await self.cluster.emit(about, event)
+            await self.cluster.emit(ref, event)
         except errors.Missing:
             return  # the namespace goes, and its events with it
         except errors.ApiError as error:
@@ -241,7 +268,7 @@ class Reconciler:
 
 def target_of(write: Write) -> tuple[str, str, str]:
     """Kind, namespace and name of what is written."""
-    if isinstance(write, Delete):
+    if isinstance(write, Delete | Patch):
         return write.ref.kind, write.ref.namespace, write.ref.name
     metadata = write.manifest["metadata"]
     return write.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
@@ -249,5 +276,5 @@ def target_of(write: Write) -> tuple[str, str, str]:
 
 def summary(writes: tuple[Write, ...]) -> list[str]:
     """`apply Deployment digits-1a2b3c`, for the log."""
-    verbs = {"Apply": "apply", "ApplyStatus": "status", "Delete": "delete"}
+    verbs = {"Apply": "apply", "ApplyStatus": "status", "Patch": "patch", "Delete": "delete"}
     return [f"{verbs[type(write).__name__]} {kind} {name}" for write in writes for kind, _, name in [target_of(write)]]

@@ -1,8 +1,9 @@
-"""What the operator knows of the cluster: the newest version of every object that matters, indexed by its model.
+"""What the operator knows of the cluster: the newest version of every object that matters, indexed by its owner.
 
     watch event, list or answer to a write ──> put / drop / replace ──> the keys that must look again
                                                      │
-                                                     └─> world(key): everything about one ModelDeployment
+                                                     ├─> world(key): everything about one ModelDeployment
+                                                     └─> batch_world(key): everything about one BatchInference
 
 An object is only ever replaced by a newer version of itself. So it does not matter in which order a watch event and the
 answer to our own write arrive, and the echo of an own write wakes nobody.
@@ -15,24 +16,29 @@ from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import GatewayPreset
+from sluice.core.batch.snapshot import BatchWorld
 from sluice.core.desired import route
-from sluice.core.naming import LABEL_OWNER, owner_name
+from sluice.core.naming import LABEL_BATCH, LABEL_OWNER, owner_name
 from sluice.core.snapshot import Object, World
 from sluice.shell import trim
 
 MODEL: Final = "ModelDeployment"
+BATCH: Final = "BatchInference"
+PINNED: Final = "ControllerRevision"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
-"""Kinds that any ModelDeployment may refer to."""
+"""Kinds that any of these may refer to."""
 
 
 class Key(NamedTuple):
-    """Names a ModelDeployment."""
+    """Names an object that is decided on."""
 
     namespace: str
     name: str
+    kind: str = MODEL
+    """ModelDeployment or BatchInference."""
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+        return f"{self.namespace}/{self.name}" if self.kind == MODEL else f"{self.kind} {self.namespace}/{self.name}"
 
 
 class Identity(NamedTuple):
@@ -82,6 +88,7 @@ class Store:
         self._objects: dict[str, dict[Identity, Object]] = defaultdict(dict)
         self._owned: dict[Key, dict[Identity, Object]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
+        self._by_model: dict[Key, set[Key]] = defaultdict(set)
 
     def put(self, raw: Object) -> Woken:
         """Stores a version of an object, unless a newer one is here already."""
@@ -125,7 +132,7 @@ class Store:
 
     def world(self, key: Key, now: float) -> World | None:
         """Everything about one ModelDeployment; None when there is none."""
-        deployment = self._objects[MODEL].get(Identity(MODEL, *key))
+        deployment = self._objects[MODEL].get(Identity(MODEL, key.namespace, key.name))
         if deployment is None:
             return None
         return World(
@@ -136,7 +143,8 @@ class Store:
             policies=_ordered(self._objects["RolloutPolicy"]),
             gateways=_ordered(self._objects["Gateway"]),
             rivals=tuple(
-                self._objects[MODEL][Identity(MODEL, *rival)] for rival in sorted(self._rivals(key, deployment))
+                self._objects[MODEL][Identity(MODEL, rival.namespace, rival.name)]
+                for rival in sorted(self._rivals(key, deployment))
             ),
             config=self._config,
             preset=self._preset,
@@ -145,9 +153,29 @@ class Store:
             forbidden=tuple(sorted(self.access.forbidden)),
         )
 
+    def batch_world(self, key: Key, now: float) -> BatchWorld | None:
+        """Everything about one BatchInference; None when there is none."""
+        batch = self._objects[BATCH].get(Identity(BATCH, key.namespace, key.name))
+        if batch is None:
+            return None
+        model = model_of(batch)
+        owned_by_model = self._owned.get(model, {}) if model is not None else {}
+        return BatchWorld(
+            now=now,
+            batch=batch,
+            owned=_ordered(self._owned.get(key, {})),
+            model=self.get(MODEL, model.namespace, model.name) if model is not None else None,
+            pinned=tuple(each for each in _ordered(owned_by_model) if each["kind"] == PINNED),
+            runtimes=_ordered(self._objects["ServingRuntime"]),
+            config=self._config,
+            forbidden=tuple(sorted(self.access.forbidden)),
+        )
+
     def keys(self) -> tuple[Key, ...]:
-        """All ModelDeployments."""
-        return tuple(Key(identity.namespace, identity.name) for identity in self._objects[MODEL])
+        """Everything that is decided on."""
+        return tuple(
+            Key(identity.namespace, identity.name, kind) for kind in (MODEL, BATCH) for identity in self._objects[kind]
+        )
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as it is stored."""
@@ -167,6 +195,9 @@ class Store:
         if identity.kind == MODEL:
             for host in self._hostnames(kept):
                 self._by_host[host].add(Key(identity.namespace, identity.name))
+        elif identity.kind == BATCH:
+            if (model := model_of(kept)) is not None:
+                self._by_model[model].add(Key(identity.namespace, identity.name, BATCH))
         elif (owner := owner_of(kept)) is not None:
             self._owned[owner][identity] = kept
 
@@ -175,6 +206,9 @@ class Store:
         if identity.kind == MODEL:
             for host in self._hostnames(known):
                 _discard(self._by_host, host, Key(identity.namespace, identity.name))
+        elif identity.kind == BATCH:
+            if (model := model_of(known)) is not None:
+                _discard(self._by_model, model, Key(identity.namespace, identity.name, BATCH))
         elif (owner := owner_of(known)) is not None:
             self._owned[owner].pop(identity, None)
             if not self._owned[owner]:
@@ -186,14 +220,20 @@ class Store:
             return Woken(spread=True)
         if versions[0]["kind"] == MODEL:
             return Woken(frozenset(self._around(versions)))
-        return Woken(frozenset(owner for version in versions if (owner := owner_of(version)) is not None))
+        if versions[0]["kind"] == BATCH:
+            return Woken(frozenset({_key(versions[0], BATCH)}))
+        owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
+        if versions[0]["kind"] == PINNED:
+            return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)))
+        return Woken(owners)
 
     def _around(self, versions: Iterable[Object]) -> Iterator[Key]:
-        """The model itself, and those that share a host name with it now or did before."""
+        """The model itself, those that share a host name with it now or did before, and who runs it over data."""
         for version in versions:
-            key = Key(version["metadata"].get("namespace", ""), version["metadata"]["name"])
+            key = _key(version, MODEL)
             yield key
             yield from self._rivals(key, version)
+            yield from self._by_model.get(key, ())
 
     def _rivals(self, key: Key, deployment: Object) -> set[Key]:
         sharing = (self._by_host.get(host, set()) for host in self._hostnames(deployment))
@@ -214,10 +254,24 @@ def identity_of(raw: Object) -> Identity:
 
 
 def owner_of(raw: Object) -> Key | None:
-    """The ModelDeployment that the object is labelled with."""
+    """The ModelDeployment or BatchInference that the object is labelled with."""
     metadata = raw["metadata"]
-    owner = (metadata.get("labels") or {}).get(LABEL_OWNER)
-    return None if owner is None else Key(metadata.get("namespace") or "", owner_name(owner))
+    labels = metadata.get("labels") or {}
+    namespace = metadata.get("namespace") or ""
+    if LABEL_BATCH in labels:
+        return Key(namespace, labels[LABEL_BATCH], BATCH)
+    owner = labels.get(LABEL_OWNER)
+    return None if owner is None else Key(namespace, owner_name(owner))
+
+
+def model_of(batch: Object) -> Key | None:
+    """The ModelDeployment that a BatchInference refers to, for an object that may not parse."""
+    name = ((batch.get("spec") or {}).get("modelDeploymentRef") or {}).get("name")
+    return Key(batch["metadata"].get("namespace") or "", str(name)) if name else None
+
+
+def _key(raw: Object, kind: str) -> Key:
+    return Key(raw["metadata"].get("namespace") or "", raw["metadata"]["name"], kind)
 
 
 def _is_newer(raw: Object, known: Object) -> bool:

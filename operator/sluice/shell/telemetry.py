@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.plan import Apply, ApplyStatus, Delete, Write
+from sluice.core.plan import Apply, ApplyStatus, Delete, Patch, Write
 from sluice.core.snapshot import Object
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -70,6 +70,8 @@ class Telemetry:
                 self.writes.labels(manifest["kind"], "status").inc()
                 if manifest["kind"] == ModelRollout.kind:
                     self._count_rollout(manifest.get("status") or {}, (before or {}).get("status") or {})
+            case Patch(ref, _):
+                self.writes.labels(ref.kind, "patch").inc()
             case Delete(ref):
                 self.writes.labels(ref.kind, "delete").inc()
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from sluice.core import naming, rawobjects
 from sluice.core.snapshot import Object
 
 Trim: TypeAlias = Callable[[Object], dict[str, Any]]
@@ -49,6 +50,7 @@ def _pod(pod: Object) -> dict[str, Any]:
         },
         "status": {
             **_only(status, "phase", "reason", "message"),
+            **(_only(status, "podIP") if naming.LABEL_BATCH in rawobjects.labels(pod) else {}),
             "conditions": _conditions(status),
             **{
                 field: [
@@ -89,8 +91,10 @@ def _gateway(gateway: Object) -> dict[str, Any]:
 
 
 def _job(job: Object) -> dict[str, Any]:
-    """Whether it has ended; its pod tells the rest."""
-    return {"spec": {}, "status": {"conditions": _conditions(job.get("status") or {})}}
+    """Whether it rests or has ended, and which of its indexes have; its pods tell the rest."""
+    spec, status = job.get("spec") or {}, job.get("status") or {}
+    ended = _only(status, "completedIndexes", "failedIndexes")
+    return {"spec": _only(spec, "suspend"), "status": {**ended, "conditions": _conditions(status)}}
 
 
 def _without_status(_: Object) -> dict[str, Any]:

@@ -235,9 +235,10 @@ class BatchInferenceSpec(ApiModel):
     schedule: Schedule | None = None
     """When runs begin; none: one run, at once, and another when the spec is changed."""
     resources: Resources | None = None
-    """Compute resources of the container that runs the model; default: the revision's, or the operator's configuration."""
+    """Compute resources of the container that runs the model; default: the revision's for a model server, those of the
+    operator's configuration where the runner runs the model itself (format onnx)."""
     accelerator: Accelerator | None = None
-    """Devices for every pod; default: the revision's."""
+    """Devices for every pod, and so a model server for every format; default: the revision's."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None
     """How long after its end a run's Job and pods are kept; status keeps the result. Default: until the BatchInference is
     deleted or history limits are reached."""
@@ -306,7 +307,7 @@ class CountedShards(ApiModel):
 
 
 class Pace(ApiModel):
-    """From where on the speed is measured: the first rows since the run began or was resumed."""
+    """From where on the speed is measured: when rows were first seen since the run began or was resumed."""
 
     since: Time
     rows: int = 0
@@ -325,10 +326,12 @@ class BatchInferenceStatus(ApiModel):
     shards: ShardCounts | None = None
     percent: int | None = None
     rows_per_second: str | None = None
-    """Rows read, on average since the run began or was resumed."""
+    """Rows read, on average since the first were seen; after the end, over the whole run."""
     estimated_completion_time: Time | None = None
     counted: CountedShards | None = None
     pace: Pace | None = None
+    progress_time: Time | None = None
+    """When running shards were last heard of; their rows are as of then."""
     last_schedule_time: Time | None = None
     """The last time of the schedule that was dealt with, by a run or by leaving it out."""
     next_schedule_time: Time | None = None

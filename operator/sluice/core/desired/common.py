@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core import naming
 
@@ -18,16 +19,16 @@ USER_ID: Final = 65532
 """The user `nonroot` of the usual minimal images."""
 
 
-def owner_reference(deployment: ModelDeployment) -> dict[str, Any]:
-    """Makes the ModelDeployment the controller of a child.
+def owner_reference(owner: ModelDeployment | BatchInference) -> dict[str, Any]:
+    """Makes the owner the controller of a child.
 
     `blockOwnerDeletion` stays false: setting it needs permission on finalizers, and nothing waits for it.
     """
     return {
         "apiVersion": API_VERSION,
-        "kind": ModelDeployment.kind,
-        "name": deployment.metadata.name,
-        "uid": deployment.metadata.uid,
+        "kind": owner.kind,
+        "name": owner.metadata.name,
+        "uid": owner.metadata.uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from sluice.api.config import NodeCache, OperatorConfig
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
+from sluice.api.v1alpha1.modeldeployment import LocalObjectRef, ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core import differ, naming
 from sluice.core.desired import common
@@ -22,7 +22,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
         "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
-        "env": [] if _is_image_volume(model, config) else credentials(model),
+        "env": [] if _is_image_volume(model, config) else credentials(model.uri or "", model.credentials_secret_ref),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
@@ -115,15 +115,17 @@ def _bytes(size: str) -> str:
     return str(int(differ.quantity(size) or 0))
 
 
-def credentials(model: ModelSpec) -> list[dict[str, Any]]:
-    """Each key by name, never `envFrom`: a Secret with more keys must not be able to set other variables."""
-    if model.credentials_secret_ref is None:
+def credentials(uri: str, secret: LocalObjectRef | None, prefix: str = "") -> list[dict[str, Any]]:
+    """Variables with the keys of a Secret for a source, each by name.
+
+    Never `envFrom`: a Secret with more keys must not be able to set other variables.
+    """
+    if secret is None:
         return []
-    secret = model.credentials_secret_ref.name
     return [
         {
-            "name": sources.VARIABLES.get(key, key),
-            "valueFrom": {"secretKeyRef": {"name": secret, "key": key} | ({"optional": True} if optional else {})},
+            "name": f"{prefix}{sources.VARIABLES.get(key, key)}",
+            "valueFrom": {"secretKeyRef": {"name": secret.name, "key": key} | ({"optional": True} if optional else {})},
         }
-        for key, optional in sources.SECRET_KEYS.get(_scheme(model), ())
+        for key, optional in sources.SECRET_KEYS.get(sources.scheme(uri), ())
     ]

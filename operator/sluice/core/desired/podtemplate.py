@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import Batching, ModelDeployment, ModelDeploymentSpec, RuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import Accelerator, Batching, ModelDeployment, ModelDeploymentSpec, RuntimeSpec
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
 from sluice.core.desired import common, downloader, placeholders, warmup
@@ -68,7 +68,7 @@ def render_template(
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
     `UnknownProfile`, `BatchingNotSupported` and `warmup.WarmupNotPossible`.
     """
-    accelerator = _accelerator(deployment.spec, config)
+    accelerator = accelerator_profile(deployment.spec.accelerator, config)
     if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
         raise BatchingNotSupported(runtime.metadata.name)
     labels = naming.owned_labels(deployment.metadata.name, revision)
@@ -130,14 +130,14 @@ def _batching_values(batching: Batching) -> dict[str, str]:
     }
 
 
-def _accelerator(spec: ModelDeploymentSpec, config: OperatorConfig) -> AcceleratorProfile | None:
-    """What the pods need for their devices; a bare resource needs nothing else."""
-    if spec.accelerator is None:
+def accelerator_profile(accelerator: Accelerator | None, config: OperatorConfig) -> AcceleratorProfile | None:
+    """What the pods need for their devices; a bare resource needs nothing else. Raises `UnknownProfile`."""
+    if accelerator is None:
         return None
-    if spec.accelerator.resource is not None:
-        return AcceleratorProfile(name="resource", resource=spec.accelerator.resource)
+    if accelerator.resource is not None:
+        return AcceleratorProfile(name="resource", resource=accelerator.resource)
     profiles = {profile.name: profile for profile in config.accelerator_profiles}
-    wanted = spec.accelerator.profile or ""
+    wanted = accelerator.profile or ""
     if wanted not in profiles:
         raise UnknownProfile(wanted, profiles)
     return profiles[wanted]
@@ -181,11 +181,11 @@ def _servers(
     server = _batched(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
     server = _overridden(server, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
-        server["resources"] = _with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
+        server["resources"] = with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
     return [server, *others]
 
 
-def _with_devices(resources: Mapping[str, Any], resource: str, count: int) -> dict[str, Any]:
+def with_devices(resources: Mapping[str, Any], resource: str, count: int) -> dict[str, Any]:
     """Devices as a limit, which is their request as well; Kubernetes refuses two different numbers."""
     number = {resource: str(count)}
     requests = resources.get("requests") or {}

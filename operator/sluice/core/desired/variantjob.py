@@ -54,7 +54,7 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         "image": config.optimizer.image,
         "imagePullPolicy": config.optimizer.image_pull_policy,
         "args": [common.literal(part) for pair in arguments.items() for part in pair],
-        "env": downloader.credentials(deployment.spec.model),
+        "env": downloader.credentials(deployment.spec.model_uri, deployment.spec.model.credentials_secret_ref),
         "resources": config.optimizer.resources.to_wire(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},

@@ -10,13 +10,16 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.core import naming, timestamps
 from sluice.core.desired import common, podtemplate
-from sluice.core.snapshot import Object, Revision
+from sluice.core.snapshot import Object, Revision, Served
 
 NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
+
+JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
+"""What a caller without a client library of the server's own can speak."""
 
 PROGRESS_DEADLINE_SECONDS: Final = 600
 
@@ -34,6 +37,17 @@ def input_hash(deployment: ModelDeployment) -> str:
 def runtime_hash(runtime: ServingRuntime) -> str:
     """Hash of a ServingRuntime's spec, to see whether a revision was rendered from an older one."""
     return naming.stable_hash(runtime.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def served_by(deployment: ModelDeployment, runtime: ServingRuntime) -> Served:
+    """How the server of a runtime offers the ModelDeployment's model."""
+    spec = deployment.spec
+    return Served(
+        format=spec.model.format,
+        name=common.served_name(deployment),
+        protocol=next((known.value for known in runtime.spec.protocols if known in JSON_PROTOCOLS), ""),
+        own_image=spec.runtime is not None and spec.runtime.image is not None,
+    )
 
 
 def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, number: int) -> Revision:
@@ -60,6 +74,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         runtime=runtime.metadata.name,
         runtime_hash=runtime_hash(runtime),
         grpc_port=runtime.spec.grpc_port,
+        served=served_by(deployment, runtime),
     )
 
 
@@ -77,6 +92,13 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
         data["modelVersion"] = revision.model_version
     if revision.grpc_port is not None:
         data["grpcPort"] = revision.grpc_port
+    if revision.served is not None:
+        data["served"] = {
+            "format": revision.served.format,
+            "name": revision.served.name,
+            "protocol": revision.served.protocol,
+            "ownImage": revision.served.own_image,
+        }
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -102,9 +124,14 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             runtime=data["runtime"],
             runtime_hash=data["runtimeHash"],
             grpc_port=int(data["grpcPort"]) if "grpcPort" in data else None,
+            served=_read_served(data["served"]) if "served" in data else None,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"ControllerRevision {name}: not written by this operator: {error!r}") from error
+
+
+def _read_served(data: Object) -> Served:
+    return Served(data["format"], data["name"], data["protocol"], bool(data["ownImage"]))
 
 
 def desired_deployment(

@@ -10,7 +10,6 @@ Where clocks are put forward over the start, it begins as much later by the cloc
 put back over it, it begins at the first of the two moments of that name.
 """
 
-import zoneinfo
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
@@ -88,12 +87,9 @@ def _days(window: FreezeWindow, today: date) -> Iterator[date]:
 
 def _zone(window: FreezeWindow, path: str) -> tzinfo:
     try:
-        return zoneinfo.ZoneInfo(window.time_zone)
-    except (KeyError, ValueError, OSError) as error:  # not found; not a zone; the name of a folder such as "Europe"
-        raise InvalidWindow(
-            f'{path}.timeZone: "{window.time_zone}" is no time zone; use a name of the IANA time zone database, '
-            "such as Europe/Berlin or UTC"
-        ) from error
+        return timestamps.time_zone(window.time_zone, path)
+    except ValueError as error:
+        raise InvalidWindow(str(error)) from error
 
 
 def _seconds(moment: str, path: str) -> float:

@@ -1,0 +1,60 @@
+"""What a BatchInference's status says when nothing could be decided, or a write was refused."""
+
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from sluice.api.base import ObjectMeta
+from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome
+from sluice.core import differ, failure
+from sluice.core.batch import report
+from sluice.core.batch.snapshot import BatchWorld
+from sluice.core.conditions import Fact
+from sluice.core.failure import RETRY_SECONDS
+from sluice.core.observe import InvalidSpec
+from sluice.core.plan import Plan, Write, status_write
+from sluice.core.situation import Blocked
+from sluice.errors import ApiError
+
+
+def invalid_spec_plan(world: BatchWorld, invalid: InvalidSpec) -> Plan:
+    """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
+    return _plan(world, Blocked("InvalidSpec", f"{invalid.path}: {invalid.message}; {invalid.remedy}"), None)
+
+
+def write_failed_plan(world: BatchWorld, error: ApiError) -> Plan | None:
+    """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    remedy = failure.remedy_of(error)
+    return None if remedy is None else _plan(world, Blocked(*remedy), RETRY_SECONDS)
+
+
+def blocked_plan(
+    metadata: ObjectMeta, before: BatchInferenceStatus, blocked: Blocked, now: float, requeue_after: float | None
+) -> Plan:
+    """Says why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
+    complete = before.run is not None and before.run.outcome is BatchOutcome.COMPLETE
+    said = {} if complete else {report.COMPLETE: Fact(False, blocked.reason, blocked.message)}
+    stated = report.stated(before.conditions, said, metadata.generation, now)
+    kept = [condition for condition in before.conditions if condition.type not in said]
+    after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})
+    return Plan(
+        writes=tuple(status_writes(metadata, before, after)),
+        events=tuple(report.events(before.conditions, stated, frozenset({blocked.reason}))),
+        requeue_after=requeue_after,
+        because=blocked.message,
+    )
+
+
+def status_writes(metadata: ObjectMeta, before: BatchInferenceStatus, after: BatchInferenceStatus) -> Iterator[Write]:
+    """The status, unless the object has it already."""
+    if not differ.status_equal(after.to_wire(), before.to_wire()):
+        yield status_write(BatchInference.kind, metadata.name, metadata.namespace, after)
+
+
+def _plan(world: BatchWorld, blocked: Blocked, requeue_after: float | None) -> Plan:
+    """A status that cannot be read is the record of runs, and stays as it is."""
+    try:
+        before = BatchInferenceStatus.model_validate(world.batch.get("status") or {})
+    except ValidationError:
+        return Plan(requeue_after=requeue_after, because=blocked.message)
+    return blocked_plan(ObjectMeta.model_validate(world.batch["metadata"]), before, blocked, world.now, requeue_after)

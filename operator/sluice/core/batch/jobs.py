@@ -1,0 +1,169 @@
+"""A run on engine Job, as its Job and pods tell: whether it ended and why, what its shards reported, whom to ask."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
+from sluice.core import conditions, podproblems, rawobjects, timestamps
+from sluice.core.batch import indexes
+from sluice.core.batch.model import Asked, End, RunState, ShardProgress, ShardResult
+from sluice.core.batch.snapshot import BatchSnapshot
+from sluice.core.desired import batchjob
+from sluice.core.snapshot import Object, Problem
+from sluice.core.variants import JOB_NAME_LABEL
+
+INDEX: Final = "batch.kubernetes.io/job-completion-index"
+OVER: Final = {"Succeeded", "Failed"}
+OUTCOMES: Final = {"Complete": BatchOutcome.COMPLETE, "Failed": BatchOutcome.FAILED}
+REASONS_SHOWN: Final = 3
+MESSAGE_LIMIT: Final = 1024
+
+_SAID: Final = re.compile(r"^([A-Z][A-Za-z]{1,62}): (.*)$", re.MULTILINE)
+
+
+def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
+    """What the Job of a run and its pods say."""
+    job = snapshot.objects.get(("Job", run.name))
+    pods = list(_pods(snapshot, run))
+    if job is None:
+        return RunState(alive=any(_alive(pod) for pod in pods))
+    status = job.get("status") or {}
+    succeeded = _indexes(status.get("completedIndexes"))
+    return RunState(
+        exists=True,
+        suspended=bool((job.get("spec") or {}).get("suspend")),
+        end=_end(status, pods, snapshot.now),
+        shards=ShardCounts(
+            total=snapshot.batch.spec.engine.shard_count,
+            running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),
+            succeeded=len(succeeded),
+            failed=len(_indexes(status.get("failedIndexes"))),
+        ),
+        finished=dict(_finished(pods)),
+        asked=tuple(_asked(pods)),
+        problem=next(_problems(pods, snapshot.now), None),
+        alive=any(_alive(pod) for pod in pods),
+    )
+
+
+def read_progress(text: str) -> ShardProgress:
+    """What a pod answers for its progress; ValueError when it is something else."""
+    try:
+        said = json.loads(text)
+        total = said["rowsTotal"]
+        return ShardProgress(
+            shard=int(said["shard"]),
+            splits=int(said["splits"]),
+            splits_done=int(said["splitsDone"]),
+            rows_total=None if total is None else int(total),
+            read=int(said["read"]),
+            written=int(said["written"]),
+            failed=int(said["failed"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no progress of a shard: {error!r}") from error
+
+
+def _pods(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Object]:
+    """By name, so that the same pod speaks first each time."""
+    for kind, name in sorted(snapshot.objects):
+        if kind == "Pod" and rawobjects.labels(snapshot.objects[kind, name]).get(JOB_NAME_LABEL) == run.name:
+            yield snapshot.objects[kind, name]
+
+
+def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
+    found = next(
+        (c for c in status.get("conditions") or () if c.get("type") in OUTCOMES and c.get("status") == "True"), None
+    )
+    if found is None:
+        return None
+    moment = found.get("lastTransitionTime")
+    outcome = OUTCOMES[found["type"]]
+    reason, message = _why(found, pods, now) if outcome is BatchOutcome.FAILED else ("", "")
+    return End(outcome, timestamps.seconds(moment) if moment else now, reason, message)
+
+
+def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[str, str]:
+    """The first reasons that its pods gave; where there are none, what the Job says."""
+    if condition.get("reason") == "DeadlineExceeded":
+        return "DeadlineExceeded", "it took longer than spec.activeDeadlineSeconds"
+    said = list(_last_words(pods, now))
+    if not said:
+        return condition.get("reason") or "JobFailed", podproblems.quoted(condition.get("message"))
+    texts = list(dict.fromkeys(f"shard {index}: {reason}: {text}" for index, reason, text in said))
+    return said[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), MESSAGE_LIMIT)
+
+
+def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, str, str]]:
+    """(shard, reason, text) of each pod that failed; what no repetition would cure comes first."""
+    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+    for pod in sorted(failed, key=lambda pod: _ended(pod).get("exitCode") != batchjob.BAD_INPUT):
+        end = _ended(pod)
+        known = list(_SAID.finditer(end.get("message") or ""))
+        if known:
+            yield _index(pod), known[-1][1], podproblems.quoted(known[-1][2])
+        elif (found := podproblems.end_of_job_pod(pod, now)) is not None:
+            yield _index(pod), found.reason, found.message
+        elif end:
+            text = podproblems.quoted(end.get("message")) or f"exit code {end.get('exitCode')}"
+            yield _index(pod), "ShardFailed", text
+
+
+def _finished(pods: Iterable[Object]) -> Iterator[tuple[int, ShardResult]]:
+    for pod in pods:
+        end, index = _ended(pod), _index(pod)
+        if end.get("exitCode") != 0 or index is None:
+            continue
+        try:
+            said = json.loads(end.get("message") or "")
+            yield index, ShardResult(int(said["read"]), int(said["written"]), int(said["failed"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # the Job counts the shard all the same; only its rows are unknown
+
+
+def _asked(pods: Iterable[Object]) -> Iterator[Asked]:
+    for pod in pods:
+        address = pod.get("status", {}).get("podIP")
+        if address and _running(pod) and (_status(pod).get("state") or {}).get("running") is not None:
+            host = f"[{address}]" if ":" in address else address
+            yield Asked(rawobjects.name(pod), f"http://{host}:{batchjob.PROGRESS_PORT}/progress")
+
+
+def _problems(pods: Iterable[Object], now: float) -> Iterator[Problem]:
+    for pod in pods:
+        if _alive(pod) and (found := podproblems.batch_problem(pod, now)) is not None:
+            yield found
+
+
+def _alive(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") not in OVER
+
+
+def _running(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") == "Running" and pod["metadata"].get("deletionTimestamp") is None
+
+
+def _index(pod: Object) -> int | None:
+    text = str(rawobjects.labels(pod).get(INDEX, ""))
+    return int(text) if text.isdecimal() else None
+
+
+def _indexes(text: str | None) -> frozenset[int]:
+    """A form that we do not know counts as none."""
+    try:
+        return indexes.parsed(text or "")
+    except ValueError:
+        return frozenset()
+
+
+def _status(pod: Object) -> Object:
+    statuses: Iterable[Object] = pod.get("status", {}).get("containerStatuses") or ()
+    return next((status for status in statuses if status.get("name") == batchjob.CONTAINER), {})
+
+
+def _ended(pod: Object) -> Object:
+    """How the container that takes the data through the model ended; empty while it has not."""
+    end: Object = (_status(pod).get("state") or {}).get("terminated") or {}
+    return end

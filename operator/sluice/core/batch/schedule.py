@@ -1,0 +1,53 @@
+"""When runs of a schedule begin: arithmetic on moments (seconds since the epoch), without a clock.
+
+    last            latest ≤ now              upcoming > now
+─────●───────·──────────●──────────── now ─────────●─────>
+  dealt with  missed,   due                    looked at then
+              not made up for
+"""
+
+from datetime import datetime, timedelta
+
+from cronsim import CronSim, CronSimError
+
+from sluice.api.v1alpha1.batchinference import Schedule
+from sluice.core import timestamps
+
+
+class InvalidSchedule(ValueError):
+    """The schedule names no moments; the message begins with the field."""
+
+
+def due(schedule: Schedule, last: float, now: float) -> float | None:
+    """The latest moment of the schedule after `last` that has come; None when there is none.
+
+    Raises `InvalidSchedule`.
+    """
+    latest = _next(schedule, _local(schedule, now) + timedelta(seconds=1), reverse=True)
+    return latest if latest is not None and latest > last else None
+
+
+def upcoming(schedule: Schedule, now: float) -> float | None:
+    """The first moment of the schedule after `now`; None when there is none. Raises `InvalidSchedule`."""
+    return _next(schedule, _local(schedule, now), reverse=False)
+
+
+def _local(schedule: Schedule, moment: float) -> datetime:
+    """Whole seconds: the library rounds down, and in reverse would leave out the moment itself."""
+    try:
+        zone = timestamps.time_zone(schedule.time_zone, "spec.schedule")
+    except ValueError as error:
+        raise InvalidSchedule(str(error)) from error
+    return datetime.fromtimestamp(moment // 1, zone)
+
+
+def _next(schedule: Schedule, start: datetime, *, reverse: bool) -> float | None:
+    try:
+        return next(CronSim(schedule.cron, start, reverse=reverse)).timestamp()
+    except StopIteration:
+        return None
+    except CronSimError as error:
+        raise InvalidSchedule(
+            f'spec.schedule.cron: "{schedule.cron}": {error}; use minute, hour, day of the month, month and day of the '
+            'week, such as "0 3 * * MON-FRI"'
+        ) from error

@@ -1,0 +1,274 @@
+"""The Indexed Job that takes a data set through a model, a pod for each shard.
+
+    storage-initializer --(writes)--> /models --(reads)--> batch              onnx: the model runs in the runner's process
+    storage-initializer --(writes)--> /models --(reads)--> server <--HTTP-- batch    otherwise, on loopback
+
+The pod is the revision's own, with the runner in place of whoever would send requests.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sluice.api.config import AcceleratorProfile, OperatorConfig
+from sluice.api.v1alpha1 import sources
+from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchInferenceSpec, BatchRun
+from sluice.core import naming
+from sluice.core.desired import common, downloader, podtemplate
+from sluice.core.desired.warmup import WARM_UP
+from sluice.core.snapshot import Revision, Served
+
+CONTAINER: Final = "batch"
+PROGRESS_PORT: Final = 8090
+BAD_INPUT: Final = 42
+"""Exit code of the runner for what no repetition cures."""
+IN_PROCESS: Final = frozenset({"onnx"})
+"""Formats that the runner's own library runs."""
+SCRATCH: Final = "/scratch"
+DATA: Final = "/data"
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+GRACE_SECONDS: Final = 30
+NOT_IN_A_SIDECAR: Final = {"lifecycle", "readinessProbe"}
+"""Nobody sends requests to it through a Service, and it ends after the runner."""
+
+
+class ProtocolNotSupported(ValueError):
+    """The revision's server speaks nothing that the runner does."""
+
+    def __init__(self, revision: Revision) -> None:
+        super().__init__(
+            f"ServingRuntime {revision.runtime} of revision {revision.name} speaks neither V2 nor V1 over HTTP; batch "
+            "inference needs one of them, or a model of format onnx"
+        )
+
+
+def output_uri(batch: BatchInference, run_name: str) -> str:
+    """Where a run writes."""
+    return batch.spec.output.uri.replace(RUN_PLACEHOLDER, run_name)
+
+
+def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
+    """The Job of a run. Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`."""
+    spec, engine = batch.spec, batch.spec.engine
+    deadline = spec.active_deadline_seconds
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": run.name,
+            "namespace": batch.metadata.namespace,
+            "labels": naming.batch_labels(batch.metadata.name),
+            "ownerReferences": [common.owner_reference(batch)],
+        },
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": engine.shard_count,
+            "parallelism": engine.pods_at_once,
+            "backoffLimitPerIndex": engine.retries,
+            "maxFailedIndexes": 0,
+            "suspend": spec.suspend,
+            "podFailurePolicy": {
+                "rules": [
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]},
+                    },
+                    # A node that is drained, or a pod that had to make room, says nothing about the shard.
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                ]
+            },
+            **({"activeDeadlineSeconds": deadline} if deadline is not None else {}),
+            "template": _template(batch, run, revision, config),
+        },
+    }
+
+
+def _template(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
+    """Without the revision's labels: no Service and no budget of a model may select the pod."""
+    pinned = revision.template["spec"]
+    accelerator = podtemplate.accelerator_profile(batch.spec.accelerator, config)
+    server, *others = (c for c in pinned["containers"] if c["name"] != WARM_UP)
+    server = _with_resources(server, batch.spec, accelerator)
+    served = revision.served
+    assert served is not None
+    alone = _runs_in_process(served, server)
+    sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
+    runner = _runner(batch, run, revision, config, server if alone else None)
+    init = [*pinned.get("initContainers", ()), *sidecars]
+    volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(batch)]
+    left_out = {"containers", "initContainers", "volumes", "topologySpreadConstraints"}
+    return {
+        "metadata": {
+            "labels": naming.batch_labels(batch.metadata.name),
+            "annotations": {
+                **revision.template["metadata"].get("annotations", {}),
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": str(PROGRESS_PORT),
+                "prometheus.io/path": "/metrics",
+            },
+        },
+        "spec": {
+            **{name: value for name, value in pinned.items() if name not in left_out},
+            **_placement(pinned, accelerator),
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "initContainers": init,
+            "containers": [runner],
+            "volumes": list(_mounted(volumes, [*init, runner])),
+        },
+    }
+
+
+def _runs_in_process(served: Served, server: Mapping[str, Any]) -> bool:
+    """Not what a user's own image does with the model, nor what needs its server's device."""
+    return served.format in IN_PROCESS and not served.own_image and not _devices(server)
+
+
+def _devices(container: Mapping[str, Any]) -> list[str]:
+    """The extended resources that it asks for."""
+    return [name for name in (container.get("resources") or {}).get("limits") or {} if "/" in name]
+
+
+def _with_resources(
+    server: Mapping[str, Any], spec: BatchInferenceSpec, accelerator: AcceleratorProfile | None
+) -> dict[str, Any]:
+    """The server with what the BatchInference asks for in place of the revision's own."""
+    resources = dict(server.get("resources") or {})
+    if spec.resources is not None:
+        devices = {name: resources["limits"][name] for name in _devices(server)}
+        resources = {name: value for name, value in spec.resources.to_wire().items() if value}
+        if devices:
+            resources["limits"] = {**resources.get("limits", {}), **devices}
+    if spec.accelerator is not None and accelerator is not None:
+        plain = {
+            kind: {name: amount for name, amount in amounts.items() if "/" not in name}
+            for kind, amounts in resources.items()
+        }
+        resources = podtemplate.with_devices(plain, accelerator.resource, spec.accelerator.count)
+    return {**server, "resources": resources}
+
+
+def _placement(pinned: Mapping[str, Any], accelerator: AcceleratorProfile | None) -> dict[str, Any]:
+    """Where the devices are that the BatchInference asks for."""
+    if accelerator is None:
+        return {}
+    fields: dict[str, Any] = {
+        "nodeSelector": {**pinned.get("nodeSelector", {}), **accelerator.node_selector},
+        "tolerations": [*pinned.get("tolerations", ()), *accelerator.tolerations],
+        "runtimeClassName": accelerator.runtime_class_name,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _sidecar(container: Mapping[str, Any]) -> dict[str, Any]:
+    """A native sidecar: the runner begins when its startup probe says that the model is loaded."""
+    startup = container.get("startupProbe") or container.get("readinessProbe")
+    return {
+        **{name: value for name, value in container.items() if name not in NOT_IN_A_SIDECAR},
+        **({"startupProbe": startup} if startup else {}),
+        "restartPolicy": "Always",
+    }
+
+
+def _runner(
+    batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig, model: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The container that reads, asks and writes; `model`: the server whose model it runs itself."""
+    spec, runner = batch.spec, config.batch_runner
+    own = spec.resources.to_wire() if spec.resources is not None and model is not None else {}
+    asked = _asked_model() if model is not None else _asked_server(revision)
+    return {
+        "name": CONTAINER,
+        "image": runner.image,
+        "imagePullPolicy": runner.image_pull_policy,
+        "args": [common.literal(argument) for argument in (*_arguments(batch, run), *asked)],
+        "env": [
+            *downloader.credentials(spec.input.uri, spec.input.credentials_secret_ref, "INPUT_"),
+            *downloader.credentials(spec.output.uri, spec.output.credentials_secret_ref, "OUTPUT_"),
+        ],
+        "ports": [{"name": "progress", "containerPort": PROGRESS_PORT}],
+        "resources": {name: value for name, value in own.items() if value} or runner.resources.to_wire(),
+        "volumeMounts": [
+            *(_model_mounts(model) if model is not None else ()),
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "scratch", "mountPath": SCRATCH},
+            *_data_mounts(batch),
+        ],
+        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _arguments(batch: BatchInference, run: BatchRun) -> list[str]:
+    spec = batch.spec
+    arguments = {
+        "--run": run.name,
+        "--shards": str(spec.engine.shard_count),
+        "--input": _local(INPUT, spec.input.uri),
+        "--input-format": spec.input.format.value,
+        **({"--columns": ",".join(spec.input.columns)} if spec.input.columns else {}),
+        "--output": _local(OUTPUT, output_uri(batch, run.name)),
+        "--output-format": spec.output.format.value,
+        "--mode": spec.output.mode.value,
+        **({"--keep": ",".join(spec.output.columns)} if spec.output.columns else {}),
+        "--batch-size": str(spec.batch_size),
+        "--maximum-failed-rows-percent": spec.maximum_failed_rows_percent.removesuffix("%"),
+        "--progress-port": str(PROGRESS_PORT),
+        "--scratch": SCRATCH,
+    }
+    return [part for pair in arguments.items() for part in pair]
+
+
+def _asked_model() -> list[str]:
+    return ["--model", naming.MODEL_PATH]
+
+
+def _asked_server(revision: Revision) -> list[str]:
+    served = revision.served
+    if served is None or not served.protocol:
+        raise ProtocolNotSupported(revision)
+    endpoint = f"http://127.0.0.1:{revision.port}"
+    return ["--endpoint", endpoint, "--protocol", served.protocol, "--model-name", served.name]
+
+
+def _model_mounts(server: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where the server would find the model: in the downloader's volume, or by links into a mounted one."""
+    volumes = {"models", downloader.MODEL_VOLUME}
+    return [{**mount, "readOnly": True} for mount in server.get("volumeMounts", ()) if mount["name"] in volumes]
+
+
+def _data_volumes(batch: BatchInference) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "persistentVolumeClaim": {"claimName": sources.claim_and_path(uri)[0]} | read_only}
+        for name, uri, read_only in _data(batch)
+        if sources.scheme(uri) == "pvc"
+    ]
+
+
+def _data_mounts(batch: BatchInference) -> list[dict[str, Any]]:
+    """The whole claim: a path that is missing must be told as such, and a mount of a part would create it."""
+    return [
+        {"name": name, "mountPath": f"{DATA}/{name}"} | read_only
+        for name, uri, read_only in _data(batch)
+        if sources.scheme(uri) == "pvc"
+    ]
+
+
+def _data(batch: BatchInference) -> tuple[tuple[str, str, dict[str, bool]], ...]:
+    return ((INPUT, batch.spec.input.uri, {"readOnly": True}), (OUTPUT, batch.spec.output.uri, {}))
+
+
+def _local(name: str, uri: str) -> str:
+    """The URI as the runner knows it: what the pod mounts is a file there."""
+    if sources.scheme(uri) != "pvc":
+        return uri
+    _, path = sources.claim_and_path(uri)
+    return f"file://{DATA}/{name}/{path}".rstrip("/")
+
+
+def _mounted(
+    volumes: Iterable[Mapping[str, Any]], containers: Sequence[Mapping[str, Any]]
+) -> Iterable[Mapping[str, Any]]:
+    """Without those of the containers that are left out."""
+    used = {mount["name"] for container in containers for mount in container.get("volumeMounts", ())}
+    return (volume for volume in volumes if volume["name"] in used)
