@@ -12,24 +12,25 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow
 
 from sluice.batch import failures, model, options, progress, served, storage
 from sluice.batch.failures import BatchError, Reason
-from sluice.batch.options import Options
+from sluice.batch.options import Options, Server
 from sluice.batch.progress import Progress
 from sluice.batch.shard import Shard
 
 SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]]) -> int:
+    """The exit status of `run`, which returns what the termination log is to have."""
     log = options.termination_log(arguments)
     try:
-        told = _run(options.parsed(arguments))
+        told = run(options.parsed(arguments))
     except BatchError as error:
         return _ended(log, str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
@@ -39,18 +40,16 @@ def main(arguments: Sequence[str]) -> int:
     return _ended(log, json.dumps(told), failures.DONE)
 
 
-def _run(given: Options) -> dict[str, object]:
+def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
     progress.serve(told, given.progress_port)
-    source = storage.opened(given.source.uri, "INPUT_")
-    return Shard(given, source, told, _model(given)).run()
+    source = storage.opened(given.source.uri, storage.INPUT)
+    return Shard(given, source, told, model_of(given.model)).run()
 
 
-def _model(given: Options) -> model.Model:
-    if isinstance(given.model, Path):
-        return model.OnnxModel(model.found(given.model))
-    return served.ServedModel(given.model)
+def model_of(given: Path | Server) -> model.Model:
+    return model.OnnxModel(model.found(given)) if isinstance(given, Path) else served.ServedModel(given)
 
 
 def _ended(log: Path, line: str, status: int) -> int:
@@ -65,7 +64,7 @@ def _ended(log: Path, line: str, status: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGTERM_STATUS))
-    status = main(sys.argv[1:])
+    status = main(sys.argv[1:], run_shard)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
