@@ -44,14 +44,14 @@ class Image:
         return self.context.with_name(f"{self.context.name}.staged")
 
 
-def _server_image(name: str) -> Image:
+def _server_image(name: str, *more_sources: Path) -> Image:
     folder = ROOT / "serving-runtime"
     return Image(
         tag=f"localhost/sluice/{name}:dev",
         containerfile=folder / name / "Containerfile",
         context=ROOT / "build" / "serving-runtime" / name,
         stage=(folder / "stage.sh", name),
-        sources=(folder,),
+        sources=(folder, *more_sources),
     )
 
 
@@ -72,7 +72,11 @@ SERVER_IMAGES: Final = {
 """The other model servers' images, which only tests build."""
 
 
-FURTHER_IMAGES: Final = {"optimizer": _server_image("optimizer")}
+FURTHER_IMAGES: Final = {
+    "optimizer": _server_image("optimizer"),
+    "batch": _server_image("batch", ROOT / "operator" / "sluice" / "batch"),
+    "spark": _server_image("spark", ROOT / "operator" / "sluice" / "batch"),
+}
 """Built where they are needed."""
 
 

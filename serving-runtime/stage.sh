@@ -19,6 +19,20 @@ spark) sources="--no-binary pyspark --build-constraints $here/spark/build-constr
 *) sources= ;;
 esac
 
+# What only Hive, machine learning, graphs, state of streams, YARN, shells and other systems need: 260 MB.
+spark_slim() {
+    rm -rf "$site"/pyspark/examples "$site"/pyspark/data "$site"/kubernetes/aio
+    jars=$site/pyspark/jars
+    rm -rf "$jars"/connect-repl
+    for unused in hive- spark-hive spark-mllib spark-graphx spark-yarn spark-repl spark-connect spark-pipelines \
+        datanucleus- derby HikariCP- javax.jdo- jdo- libthrift- libfb303- breeze spire algebra cats- JTransforms- \
+        JLargeArrays- arpack lapack- blas- rocksdbjni- scala-compiler- jline- zookeeper curator- volcano-; do
+        rm -f "$jars/$unused"*
+    done
+    rm -f "$jars"/netty-*-osx-* "$jars"/netty-*-windows-* "$jars"/netty-*-riscv64.jar
+    mv "$jars" "$out/jars"
+}
+
 rm -rf "$out"
 mkdir -p "$site"
 # glibc 2.36 and Python 3.11 are those of Debian 12, the base of all images.
@@ -54,21 +68,17 @@ storage-initializer | optimizer)
     [ "$name" = optimizer ] || cp "$here/triton/model.py" "$site/sluice_storage/triton_model.py"
     [ "$name" = storage-initializer ] || cp -r "$here/storage-initializer/sluice_storage" "$site/"
     ;;
-spark)
+batch | spark)
     mkdir "$site/sluice"
-    cp "$here/../operator/sluice/__init__.py" "$site/sluice/"
     cp -r "$here/../operator/sluice/batch" "$site/sluice/"
-    rm -rf "$site"/pyspark/examples "$site"/pyspark/data "$site"/pyarrow/include "$site"/kubernetes/aio
-    # What only Hive, machine learning, graphs, state of streams, YARN, shells and other systems need: 260 MB.
-    jars=$site/pyspark/jars
-    rm -rf "$jars"/connect-repl
-    for unused in hive- spark-hive spark-mllib spark-graphx spark-yarn spark-repl spark-connect spark-pipelines \
-        datanucleus- derby HikariCP- javax.jdo- jdo- libthrift- libfb303- breeze spire algebra cats- JTransforms- \
-        JLargeArrays- arpack lapack- blas- rocksdbjni- scala-compiler- jline- zookeeper curator- volcano-; do
-        rm -f "$jars/$unused"*
-    done
-    rm -f "$jars"/netty-*-osx-* "$jars"/netty-*-windows-* "$jars"/netty-*-riscv64.jar
-    mv "$jars" "$out/jars"
+    arrow=$site/pyarrow
+    # What only builds against Arrow need, and modules that the runner does not load. Arrow's other libraries name each other.
+    rm -rf "$arrow/include" "$arrow/includes" "$arrow/src" "$site/onnxruntime/transformers" "$site/onnxruntime/tools"
+    find "$arrow" \( -name '*.px[di]' -o -name '*.pyx' -o -name '_pyarrow_cpp_tests*' -o -name '*flight*' -o -name '*encryption*.so*' \) \
+        -delete
+    # The wheel has libarrow_python three times; programs load it by its soname.
+    find "$arrow" -name 'libarrow_python.so' -o -name 'libarrow_python.so.*.*' | xargs rm -f
+    [ "$name" != spark ] || spark_slim
     ;;
 esac
 find "$site" -name __pycache__ -prune -exec rm -rf {} +

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]
 def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
-    progress.serve(told, given.progress_port)
-    source = storage.opened(given.source.uri, storage.INPUT)
-    return Shard(given, source, told, model_of(given.model)).run()
+    with progress.served(told, given.progress_port):
+        source = storage.opened(given.source.uri, storage.INPUT)
+        return Shard(given, source, told, model_of(given.model)).run()
 
 
 def model_of(given: Path | Server) -> model.Model:

@@ -127,7 +127,7 @@ def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: 
         )
     if not listed:
         return Feature(tensor.name, names, False, len(names))
-    return Feature(tensor.name, names, True, first_length(names[0]) if tensor.width is None else tensor.width)
+    return Feature(tensor.name, names, True, first_length(listed[0]) if tensor.width is None else tensor.width)
 
 
 def _require_fit(tensor: Tensor, name: str, given: Any) -> None:

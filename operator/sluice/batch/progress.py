@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -88,8 +90,9 @@ class Progress:
         return "\n".join(lines) + "\n"
 
 
-def serve(progress: Progress, port: int) -> ThreadingHTTPServer:
-    """Answers from threads that end with the process. port 0: any."""
+@contextmanager
+def served(progress: Progress, port: int) -> Iterator[int]:
+    """Answers from threads of its own until the shard is done. port 0: any; the port it is."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -113,5 +116,9 @@ def serve(progress: Progress, port: int) -> ThreadingHTTPServer:
 
     server = ThreadingHTTPServer(("", port), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -4,9 +4,6 @@ The packages are those of requirements.txt, staged as for the image. Skipped whe
 """
 
 import hashlib
-import os
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 
+from tests.unit.serving_runtime import s3
 from tests.unit.serving_runtime.program import StagedDownloader
+from tests.unit.serving_runtime.s3 import KEYS, connected
 
 ROOT = Path(__file__).parents[3]
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sluice"
-KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 OBJECTS = {
     "digits/1/model.onnx": b"one",
     "digits/10/model.onnx": b"ten",
@@ -33,44 +29,15 @@ OBJECTS = {
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    gateways = sorted(CACHE.glob("tools/versitygw-*/versitygw"))
-    if not gateways:
-        pytest.skip("versitygw is not built (python3 -m lab build)")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    environment = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
-    command = [gateways[-1], "--port", f"127.0.0.1:{port}", "posix", tmp_path_factory.mktemp("store")]
-    store = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
-    try:
-        address = f"http://127.0.0.1:{port}"
+    with s3.running(tmp_path_factory.mktemp("store")) as address:
         _fill(address)
         yield address
-    finally:
-        store.terminate()
-        store.wait(10)
-
-
-def connected(address: str) -> Any:
-    """A client whose own retries wait until the store answers."""
-    settings = Config(retries={"max_attempts": 12, "mode": "standard"}, connect_timeout=2)
-    return boto3.client(
-        "s3",
-        endpoint_url=address,
-        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
-        region_name=KEYS["AWS_DEFAULT_REGION"],
-        config=settings,
-    )
 
 
 def _fill(address: str) -> None:
     client = connected(address)
-    try:
-        client.create_bucket(Bucket="models")
-    except BotoCoreError as error:
-        pytest.fail(f"the store did not start: {error}")
     for key, body in OBJECTS.items():
-        client.put_object(Bucket="models", Key=key, Body=body)
+        client.put_object(Bucket=s3.BUCKET, Key=key, Body=body)
 
 
 @pytest.fixture

@@ -44,9 +44,9 @@ def run(given: Options) -> dict[str, Any]:
     if given.target is None:
         raise BatchError(Reason.INVALID_OPTION, "--labels: engine Spark writes answers; compare them with engine Job")
     told = TaskProgress()
-    progress.serve(told, given.progress_port)
-    source = storage.opened(given.source.uri, storage.INPUT)
-    return Application(given, source, told, kept_model(given.model)).run()
+    with progress.served(told, given.progress_port):
+        source = storage.opened(given.source.uri, storage.INPUT)
+        return Application(given, source, told, kept_model(given.model)).run()
 
 
 @dataclass(frozen=True, slots=True)
