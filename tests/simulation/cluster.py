@@ -17,7 +17,7 @@ from sluice.core import decide, failure, naming, timestamps
 from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
 from sluice.core.inquiry import Replies
 from sluice.core.observe import InvalidSpec, observe
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Write
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
 from sluice.core.snapshot import Snapshot, World
 
 START = 1_700_000_000.0
@@ -92,6 +92,8 @@ class Cluster:
                 self._store(manifest)
             case ApplyStatus(manifest):
                 self.objects[_key(manifest)]["status"] = deepcopy(dict(manifest["status"]))
+            case Patch():
+                raise AssertionError("a model has no object that is patched")
             case Delete(ref):
                 self.objects.pop((ref.kind, ref.name), None)
                 if ref.kind == "Deployment":

@@ -30,7 +30,7 @@ from sluice.shell.workqueue import Retry
 from tests.integration.kube import true_conditions
 from tests.integration.operator.conftest import NewNode, make_model
 from tests.integration.operator.node import ROUTE, Node
-from tests.unit.shell.builders import NoMetrics
+from tests.unit.shell.builders import NoMetrics, NoProgress
 
 SECOND: Final = "s3://models/digits/2"
 REVISION: Final = re.compile(r"digits-[0-9a-f]{10}")
@@ -96,6 +96,7 @@ class Life:
             cluster=cluster,
             metrics=NoMetrics(),
             accelerators=FreeDevices(api),
+            progress=NoProgress(),
             notify=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),

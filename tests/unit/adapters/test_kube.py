@@ -164,7 +164,7 @@ async def test_a_list_is_read_page_by_page_and_its_items_are_named(server: Servi
     ]
     assert pages[0].items[0]["kind"] == "Pod"
     assert [asked["query"].get("continue") for asked in recorded.asked] == [None, "next"]
-    assert {asked["query"]["labelSelector"] for asked in recorded.asked} == {"sluice.dev/model-deployment"}
+    assert {asked["query"]["labelSelector"] for asked in recorded.asked} == {"app.kubernetes.io/managed-by=sluice"}
 
 
 async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:

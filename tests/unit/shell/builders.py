@@ -10,9 +10,11 @@ from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
 from sluice.core.analysis.model import Answers, Failed, Question
+from sluice.core.batch import model as batch
+from sluice.core.batch.model import Asked
 from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.naming import LABEL_OWNER
-from sluice.core.plan import Delete, Event, Ref, Write
+from sluice.core.plan import Delete, Event, Patch, Ref, Write
 from sluice.core.snapshot import Object
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
@@ -92,7 +94,7 @@ class FakeCluster:
             self.stored.pop(target, None)
             return None
         before = self.stored.get(target, {})
-        merged = _merged(before, write.manifest)
+        merged = _merged(before, write.change if isinstance(write, Patch) else write.manifest)
         if _content(merged) != _content(before):
             self.version += 1
         metadata = {"uid": "/".join(target), **merged["metadata"], "resourceVersion": str(self.version)}
@@ -108,6 +110,13 @@ class NoMetrics:
 
     async def answer(self, questions: Sequence[Question]) -> Answers:
         return {question.key: Failed("away") for question in questions}
+
+
+class NoProgress:
+    """Pods of batch inference that do not answer."""
+
+    async def progress(self, asked: Sequence[Asked]) -> batch.Answers:
+        return {}
 
 
 class NoAccelerators:

@@ -42,13 +42,20 @@ def of_run(snapshot: BatchSnapshot, run: BatchRun) -> Revision | Blocked:
 def _named(ref: ModelDeploymentRef, model: ModelDeployment) -> str | Blocked:
     match ref.revision:
         case "Stable":
-            found, missing = model.status.stable, "has no stable version yet; wait for its first release"
+            found = model.status.stable
+            missing = Blocked(
+                "StableNotFound", f"ModelDeployment {ref.name} has no stable version yet; wait for its first release"
+            )
         case "Candidate":
-            found, missing = model.status.candidate, "releases nothing now; a run begins with its next candidate"
+            found = model.status.candidate
+            missing = Blocked(
+                "CandidateNotFound",
+                f"ModelDeployment {ref.name} releases nothing; a run begins with its next candidate",
+            )
         case name:
             return name
     if found is None:
-        return Blocked(f"No{ref.revision}Revision", f"ModelDeployment {ref.name} {missing}")
+        return missing
     return found.revision
 
 

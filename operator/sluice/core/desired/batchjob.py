@@ -28,6 +28,8 @@ DATA: Final = "/data"
 INPUT: Final = "input"
 OUTPUT: Final = "output"
 GRACE_SECONDS: Final = 30
+LOAD_SECONDS: Final = 600
+"""How long a server may take to load its model that says nothing of it."""
 NOT_IN_A_SIDECAR: Final = {"lifecycle", "readinessProbe"}
 """Nobody sends requests to it through a Service, and it ends after the runner."""
 
@@ -162,12 +164,20 @@ def _placement(pinned: Mapping[str, Any], accelerator: AcceleratorProfile | None
 
 def _sidecar(container: Mapping[str, Any]) -> dict[str, Any]:
     """A native sidecar: the runner begins when its startup probe says that the model is loaded."""
-    startup = container.get("startupProbe") or container.get("readinessProbe")
+    startup = container.get("startupProbe") or _while_loading(container.get("readinessProbe"))
     return {
         **{name: value for name, value in container.items() if name not in NOT_IN_A_SIDECAR},
         **({"startupProbe": startup} if startup else {}),
         "restartPolicy": "Always",
     }
+
+
+def _while_loading(readiness: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A readiness probe as a startup probe, which ends the server when it fails for good."""
+    if readiness is None:
+        return None
+    tries = LOAD_SECONDS // int(readiness.get("periodSeconds", 10))
+    return {**readiness, "failureThreshold": max(1, tries), "successThreshold": 1}
 
 
 def _runner(
