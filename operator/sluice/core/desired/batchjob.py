@@ -9,7 +9,7 @@ The pod is the revision's own, with the runner in place of whoever would send re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sluice.api.config import AcceleratorProfile, OperatorConfig
+from sluice.api.config import AcceleratorProfile, BatchRunner, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchInferenceSpec, BatchRun
 from sluice.core import naming
@@ -18,6 +18,7 @@ from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Revision, Served
 
 CONTAINER: Final = "batch"
+INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 PROGRESS_PORT: Final = 8090
 BAD_INPUT: Final = 42
 """Exit code of the runner for what no repetition cures."""
@@ -51,17 +52,17 @@ def output_uri(batch: BatchInference, run_name: str) -> str:
 
 def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
     """The Job of a run. Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`."""
+    return job(batch, run, template(batch, run, revision, config, config.batch_runner, batch.spec.engine.shard_count))
+
+
+def job(batch: BatchInference, run: BatchRun, pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The Job of a run with a pod for each of its shards."""
     spec, engine = batch.spec, batch.spec.engine
     deadline = spec.active_deadline_seconds
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": run.name,
-            "namespace": batch.metadata.namespace,
-            "labels": naming.batch_labels(batch.metadata.name),
-            "ownerReferences": [common.owner_reference(batch)],
-        },
+        "metadata": metadata(batch, run),
         "spec": {
             "completionMode": "Indexed",
             "completions": engine.shard_count,
@@ -80,13 +81,29 @@ def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config
                 ]
             },
             **({"activeDeadlineSeconds": deadline} if deadline is not None else {}),
-            "template": _template(batch, run, revision, config),
+            "template": pod,
         },
     }
 
 
-def _template(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
-    """Without the revision's labels: no Service and no budget of a model may select the pod."""
+def metadata(batch: BatchInference, run: BatchRun) -> dict[str, Any]:
+    """Of the object that runs a run."""
+    return {
+        "name": run.name,
+        "namespace": batch.metadata.namespace,
+        "labels": naming.batch_labels(batch.metadata.name),
+        "ownerReferences": [common.owner_reference(batch)],
+    }
+
+
+def template(
+    batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig, runner: BatchRunner, parts: int
+) -> dict[str, Any]:
+    """The pod that takes data through the model. parts: who shares the work, which decides how finely it is split.
+
+    Without the revision's labels: no Service and no budget of a model may select the pod.
+    Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`.
+    """
     pinned = revision.template["spec"]
     accelerator = podtemplate.accelerator_profile(batch.spec.accelerator, config)
     server, *others = (c for c in pinned["containers"] if c["name"] != WARM_UP)
@@ -95,7 +112,7 @@ def _template(batch: BatchInference, run: BatchRun, revision: Revision, config: 
     assert served is not None
     alone = _runs_in_process(served, server)
     sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
-    runner = _runner(batch, run, revision, config, server if alone else None)
+    container = _runner(batch, run, revision, runner, parts, server if alone else None)
     init = [*pinned.get("initContainers", ()), *sidecars]
     volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(batch)]
     left_out = {"containers", "initContainers", "volumes", "topologySpreadConstraints"}
@@ -115,8 +132,8 @@ def _template(batch: BatchInference, run: BatchRun, revision: Revision, config: 
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "initContainers": init,
-            "containers": [runner],
-            "volumes": list(_mounted(volumes, [*init, runner])),
+            "containers": [container],
+            "volumes": list(_mounted(volumes, [*init, container])),
         },
     }
 
@@ -181,17 +198,22 @@ def _while_loading(readiness: Mapping[str, Any] | None) -> dict[str, Any] | None
 
 
 def _runner(
-    batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig, model: Mapping[str, Any] | None
+    batch: BatchInference,
+    run: BatchRun,
+    revision: Revision,
+    runner: BatchRunner,
+    parts: int,
+    model: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The container that reads, asks and writes; `model`: the server whose model it runs itself."""
-    spec, runner = batch.spec, config.batch_runner
+    spec = batch.spec
     own = spec.resources.to_wire() if spec.resources is not None and model is not None else {}
     asked = _asked_model() if model is not None else _asked_server(revision)
     return {
         "name": CONTAINER,
         "image": runner.image,
         "imagePullPolicy": runner.image_pull_policy,
-        "args": [common.literal(argument) for argument in (*_arguments(batch, run), *asked)],
+        "args": [common.literal(argument) for argument in (*_arguments(batch, run, parts), *asked)],
         "env": [
             *downloader.credentials(spec.input.uri, spec.input.credentials_secret_ref, "INPUT_"),
             *downloader.credentials(spec.output.uri, spec.output.credentials_secret_ref, "OUTPUT_"),
@@ -209,11 +231,11 @@ def _runner(
     }
 
 
-def _arguments(batch: BatchInference, run: BatchRun) -> list[str]:
+def _arguments(batch: BatchInference, run: BatchRun, parts: int) -> list[str]:
     spec = batch.spec
     arguments = {
         "--run": run.name,
-        "--shards": str(spec.engine.shard_count),
+        "--shards": str(parts),
         "--input": _local(INPUT, spec.input.uri),
         "--input-format": spec.input.format.value,
         **({"--columns": ",".join(spec.input.columns)} if spec.input.columns else {}),
