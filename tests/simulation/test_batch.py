@@ -132,6 +132,37 @@ def test_what_was_counted_stays_when_its_pod_is_gone() -> None:
     assert cluster.status()["counted"]["indexes"] == "0"
 
 
+def test_a_job_whose_end_is_seen_before_the_last_words_of_its_pods_waits_for_them() -> None:
+    cluster = make_cluster()
+    run = cluster.run_name()
+    late = cluster.pod(run, 2)
+    for index in range(3):
+        cluster.shard_ends(run, index)
+    said, late["status"] = late["status"], {"phase": "Running"}
+    cluster.reconcile()
+    assert cluster.condition() == ("False", "Running")
+    late["status"] = said
+    cluster.reconcile()
+    assert cluster.condition() == ("True", "RunCompleted")
+    assert cluster.status()["rows"]["read"] == 300
+
+
+def test_pods_that_are_seen_after_the_end_are_counted() -> None:
+    cluster = make_cluster()
+    run = cluster.run_name()
+    completes(cluster, run)
+    late = {key: object_ for key, object_ in cluster.objects.items() if key[0] == "Pod"}
+    cluster = make_cluster()
+    for pod in list(cluster.pods(cluster.run_name())):
+        del cluster.objects["Pod", pod["metadata"]["name"]]
+    cluster.job_ends(cluster.run_name(), "Complete")
+    cluster.reconcile()
+    assert cluster.status()["rows"]["read"] == 0
+    cluster.objects |= late
+    cluster.reconcile()
+    assert cluster.status()["rows"]["read"] == 300
+
+
 def test_bad_input_fails_the_run_with_the_reason_and_it_is_not_tried_again() -> None:
     cluster = make_cluster()
     run = cluster.run_name()

@@ -32,6 +32,8 @@ WATCHED = [
     (SLUICE, "modelrollouts"),
     (SLUICE, "servingruntimes"),
     (SLUICE, "rolloutpolicies"),
+    (SLUICE, "batchinferences"),
+    ("batch", "jobs"),
     ("apps", "deployments"),
     ("apps", "controllerrevisions"),
     ("", "services"),
@@ -44,6 +46,7 @@ WATCHED = [
     ("autoscaling", "horizontalpodautoscalers"),
 ]
 CHILDREN = [
+    ("batch", "jobs"),
     ("apps", "deployments"),
     ("apps", "controllerrevisions"),
     ("", "services"),
@@ -59,7 +62,9 @@ MAY = (
     + [
         ("patch", SLUICE, "modeldeployments/status"),
         ("patch", SLUICE, "modelrollouts/status"),
+        ("patch", SLUICE, "batchinferences/status"),
         ("update", SLUICE, "modeldeployments/finalizers"),
+        ("update", SLUICE, "batchinferences/finalizers"),
         ("create", "", "events"),
         ("delete", "", "pods"),
         ("list", "", "nodes"),
@@ -68,7 +73,11 @@ MAY = (
 )
 MAY_NOT = [
     *((verb, "", "secrets") for verb in ("get", "list", "watch", "create")),
-    *((verb, SLUICE, "modeldeployments") for verb in ("create", "update", "patch", "delete")),
+    *(
+        (verb, SLUICE, kind)
+        for verb in ("create", "update", "patch", "delete")
+        for kind in ("modeldeployments", "batchinferences")
+    ),
     *(
         (verb, SLUICE, kind)
         for verb in ("create", "patch", "delete")
@@ -112,8 +121,16 @@ def test_lease_is_the_operators_in_its_own_namespace(roles: Kube, verb: str) -> 
             {("patch", "modelrollouts"), ("list", "modeldeployments"), ("get", "rolloutpolicies")},
             {("create", "modelrollouts"), ("delete", "modelrollouts"), ("patch", "modeldeployments")},
         ),
-        ("sluice-view", {("watch", "modelrollouts")}, {("patch", "modelrollouts"), ("create", "modeldeployments")}),
-        ("sluice-edit", {("patch", "modeldeployments")}, {("patch", "modelrollouts"), ("create", "rolloutpolicies")}),
+        (
+            "sluice-view",
+            {("watch", "modelrollouts"), ("list", "batchinferences")},
+            {("patch", "modelrollouts"), ("create", "modeldeployments")},
+        ),
+        (
+            "sluice-edit",
+            {("patch", "modeldeployments"), ("create", "batchinferences")},
+            {("patch", "modelrollouts"), ("create", "rolloutpolicies")},
+        ),
     ],
 )
 def test_roles_of_people(roles: Kube, role: str, may: set[Any], may_not: set[Any]) -> None:

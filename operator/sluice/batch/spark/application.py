@@ -58,7 +58,7 @@ class Application(Shard):
     def _own(self, held: Plan) -> range:
         return range(len(held.splits))
 
-    def _write(self, checkpoint: Checkpoint, scorer: Scorer, splits: Sequence[int], target: Target) -> None:
+    def _write(self, _: Checkpoint, scorer: Scorer, splits: Sequence[int], target: Target) -> None:
         """Executors are asked for when there is something to do: by now the input has been looked at."""
         if not splits:
             return
@@ -82,7 +82,7 @@ class Ended:
 
 
 class _Ends(AccumulatorParam["list[Ended]"]):
-    def zero(self, value: list[Ended]) -> list[Ended]:
+    def zero(self, _: list[Ended]) -> list[Ended]:
         return []
 
     def addInPlace(self, value1: list[Ended], value2: list[Ended]) -> list[Ended]:

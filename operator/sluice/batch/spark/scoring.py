@@ -137,7 +137,7 @@ def _probed(loaded: Model, features: Sequence[Feature]) -> Any:
     }
     try:
         outputs = loaded.predict(asked)
-    except loaded.rejections as error:
+    except models.Rejected as error:
         raise BatchError(
             Reason.UNSUPPORTED_MODEL, f"the model refuses a row of zeros, so the types of its answers are unknown: {error}"
         ) from error

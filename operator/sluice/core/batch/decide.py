@@ -104,7 +104,15 @@ def _ended_runs(snapshot: BatchSnapshot, answers: Answers) -> Decided:
     for run in decided.record.running:
         newest = decided.record.run is not None and run.name == decided.record.run.name
         decided = _followed(snapshot, decided, run, answers) if newest else _followed_apart(snapshot, decided, run)
-    return decided
+    return _with_late_news(snapshot, decided)
+
+
+def _with_late_news(snapshot: BatchSnapshot, decided: Decided) -> Decided:
+    """Counts what pods said that were not seen before their Job had ended."""
+    run = decided.record.run
+    if run is None or run.outcome is not BatchOutcome.COMPLETE:
+        return decided
+    return replace(decided, progress=progress.ended(decided.progress, engine.observed(snapshot, run), run))
 
 
 def _followed(snapshot: BatchSnapshot, decided: Decided, run: BatchRun, answers: Answers) -> Decided:

@@ -31,13 +31,14 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
     pods = pods_of(snapshot, run)
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
-    status = job.get("status") or {}
+    status, state = job.get("status") or {}, said(pods, snapshot.now)
     succeeded = _indexes(status.get("completedIndexes"))
     return replace(
-        said(pods, snapshot.now),
+        state,
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
-        end=_end(status, pods, snapshot.now),
+        # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
+        end=None if state.alive else _end(status, pods, snapshot.now),
         shards=ShardCounts(
             total=snapshot.batch.spec.engine.shard_count,
             running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),

@@ -32,7 +32,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
 def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object) -> RunState:
     pods = jobs.pods_of(snapshot, run)
     state = jobs.said(pods, snapshot.now)
-    end = _end(application, pods, snapshot.now)
+    end = None if state.alive else _end(application, pods, snapshot.now)
     outcome = end.outcome if end is not None else None
     return replace(
         state,
