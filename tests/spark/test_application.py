@@ -87,7 +87,18 @@ def test_what_the_executors_write_is_what_engine_job_writes(
     np.testing.assert_array_equal(data.answers["id"].to_numpy(), np.arange(len(many)))
     np.testing.assert_array_equal(data.answers["label"].to_numpy(), np.tile(expected[0], 4))
 
-    alone = ["--run", "job", "--shards", "1", "--shard", "0", "--input", f"file://{tmp_path}/in", "--input-format", "Parquet"]
+    alone = [
+        "--run",
+        "job",
+        "--shards",
+        "1",
+        "--shard",
+        "0",
+        "--input",
+        f"file://{tmp_path}/in",
+        "--input-format",
+        "Parquet",
+    ]
     alone += ["--output", f"file://{tmp_path}/job", "--model", str(model), "--scratch", str(tmp_path / "scratch")]
     alone += ["--progress-port", "0", "--termination-log", str(tmp_path / "log")]
     assert runner.main(alone, runner.run_shard) == 0
@@ -119,8 +130,12 @@ def test_failed_rows_are_listed_and_counted(data: Run, model: Path, images: np.n
     status, said = data.start(model, "--maximum-failed-rows-percent", "1")
     assert status == 0, said
     assert data.success == {"run": "digits-1", "read": 200, "written": 199, "failed": 1}
-    lines = [json.loads(line) for path in (data.folder / "out/_failed").iterdir() for line in path.read_text().splitlines()]
-    assert [(line["row"], line["reason"], line["values"]["id"]) for line in lines] == [(150, "column 'image' is null", 150)]
+    lines = [
+        json.loads(line) for path in (data.folder / "out/_failed").iterdir() for line in path.read_text().splitlines()
+    ]
+    assert [(line["row"], line["reason"], line["values"]["id"]) for line in lines] == [
+        (150, "column 'image' is null", 150)
+    ]
 
 
 def test_too_many_failed_rows_end_the_run_for_good(data: Run, model: Path, images: np.ndarray) -> None:
@@ -133,7 +148,9 @@ def test_too_many_failed_rows_end_the_run_for_good(data: Run, model: Path, image
     assert not (data.folder / "out/_SUCCESS").exists()
 
 
-def test_missing_columns_end_the_run_before_spark_asks_for_executors(data: Run, model: Path, images: np.ndarray) -> None:
+def test_missing_columns_end_the_run_before_spark_asks_for_executors(
+    data: Run, model: Path, images: np.ndarray
+) -> None:
     data.write("a.parquet", id=range(10), picture=list(images[:10]))
     status, said = data.start(model, "--columns", "image")
     assert (status, said) == (42, "BadColumns: the data has no column 'image'; it has 'id', 'picture'")

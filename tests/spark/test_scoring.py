@@ -141,7 +141,9 @@ def test_names_with_dots_and_lists_of_doubles(
     np.testing.assert_array_equal(found["label"].to_numpy(), expected[0][:20])
 
 
-def test_nothing_is_computed_for_columns_that_nobody_asks_for(spark: SparkSession, model: Path, images: np.ndarray) -> None:
+def test_nothing_is_computed_for_columns_that_nobody_asks_for(
+    spark: SparkSession, model: Path, images: np.ndarray
+) -> None:
     df = listed(spark, images[:4]).withColumn("broken", F.raise_error(F.lit("read")))
     assert score(df, uri=str(model), keep=["id"]).count() == 4
 

@@ -1,7 +1,7 @@
 """A model over a DataFrame.
 
-    driver      name ──Kubernetes API──> URI ──> model ──> which columns feed it, and what it answers
-    executors   URI ──once a process──> model;   Arrow batches ──> the same batches with answers, or with why there is none
+driver      name ──Kubernetes API──> URI ──> model ──> which columns feed it, and what it answers
+executors   URI ──once a process──> model;   Arrow batches ──> the same batches with answers, or with why there is none
 """
 
 import functools
@@ -139,7 +139,8 @@ def _probed(loaded: Model, features: Sequence[Feature]) -> Any:
         outputs = loaded.predict(asked)
     except models.Rejected as error:
         raise BatchError(
-            Reason.UNSUPPORTED_MODEL, f"the model refuses a row of zeros, so the types of its answers are unknown: {error}"
+            Reason.UNSUPPORTED_MODEL,
+            f"the model refuses a row of zeros, so the types of its answers are unknown: {error}",
         ) from error
     answers.require_rows(outputs, rows)
     return pyarrow.schema([(name, _known_to_spark(answers.column(array).type)) for name, array in outputs.items()])
