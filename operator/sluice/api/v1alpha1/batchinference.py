@@ -123,7 +123,7 @@ class Engine(ApiModel):
             reason="FieldValueForbidden",
         ),
         Cel(
-            "self.type != 'Spark' || has(self.serviceAccountName)",
+            "!has(self.type) || self.type != 'Spark' || has(self.serviceAccountName)",
             message="type Spark needs serviceAccountName, an account that may create pods: manifests/examples/spark-rbac.yaml",
             reason="FieldValueRequired",
         ),

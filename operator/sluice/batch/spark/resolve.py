@@ -51,13 +51,13 @@ def _connection() -> tuple[Any, str]:
     """As kubectl finds it; with the namespace that is meant where none is said."""
     settings = client.Configuration()
     settings.retries = False
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    file = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
     try:
-        if in_pod and not Path(config.KUBE_CONFIG_DEFAULT_LOCATION).expanduser().exists():
-            config.load_incluster_config(client_configuration=settings)
+        if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ and not Path(file).exists():
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             return settings, NAMESPACE_FILE.read_text().strip()
-        config.load_kube_config(client_configuration=settings)
-        _, current = config.list_kube_config_contexts()
+        config.load_kube_config(config_file=file, client_configuration=settings)  # type: ignore[no-untyped-call]
+        _, current = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
         return settings, current["context"].get("namespace") or "default"
     except (config.ConfigException, OSError) as error:
         raise BatchError(
