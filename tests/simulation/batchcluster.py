@@ -136,9 +136,9 @@ class BatchCluster:
                 continue
             for index in range(spec["completions"]):
                 if not any(_index(pod) == index and pod["status"]["phase"] != "Failed" for pod in self.pods(name)):
-                    self._start_pod(job, index)
+                    self.start_pod(job, index)
 
-    def _start_pod(self, job: Object, index: int) -> None:
+    def start_pod(self, job: Object, index: int) -> None:
         name = job["metadata"]["name"]
         self._uid += 1
         template = job["spec"]["template"]
@@ -192,7 +192,7 @@ class BatchCluster:
 
     def plan(self, name: str = "churn") -> Plan:
         """One decision on the world as it is."""
-        world = self._world(name)
+        world = self.world(name)
         seen = snapshot.observed(world)
         if isinstance(seen, InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
@@ -226,7 +226,7 @@ class BatchCluster:
         self.run_jobs()
         self.reconcile()
 
-    def _world(self, name: str) -> BatchWorld:
+    def world(self, name: str) -> BatchWorld:
         raw = self.objects["BatchInference", name]
         model = (raw["spec"].get("modelDeploymentRef") or {}).get("name")
         world = BatchWorld(

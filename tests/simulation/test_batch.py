@@ -111,7 +111,7 @@ def test_two_pods_of_a_shard_that_both_end_well_are_counted_once() -> None:
     run = cluster.run_name()
     cluster.shard_ends(run, 0)
     cluster.step()
-    cluster._start_pod(cluster.objects["Job", run], 0)
+    cluster.start_pod(cluster.objects["Job", run], 0)
     cluster.shard_ends(run, 0)
     cluster.step()
     assert cluster.status()["rows"]["read"] == 100

@@ -313,6 +313,16 @@ def job_problem(pod: Object, now: float) -> Problem | None:
     return next((found for check in JOB_CHECKS if (found := check(pod, now)) is not None), None)
 
 
+def ended_without_words(pod: Object, _now: float) -> Problem | None:
+    """A container of a Job ended with nothing but a number, or a log."""
+    for status in _statuses(pod, "containerStatuses"):
+        end = _state(status, "terminated")
+        if end:
+            what = f"container {status.get('name')} ended with exit code {end.get('exitCode')}"
+            return Problem("ShardFailed", f"{what}{_because(end.get('message'))}")
+    return None
+
+
 BATCH_CHECKS: Final[tuple[Check, ...]] = (
     unschedulable,
     image_not_pulled,
@@ -324,7 +334,7 @@ BATCH_CHECKS: Final[tuple[Check, ...]] = (
     model_not_loadable,
     sidecar_crashing,
 )
-END_CHECKS: Final[tuple[Check, ...]] = (out_of_memory, download_failed, pod_rejected)
+END_CHECKS: Final[tuple[Check, ...]] = (out_of_memory, download_failed, ended_without_words, pod_rejected)
 
 
 def batch_problem(pod: Object, now: float) -> Problem | None:
@@ -332,8 +342,8 @@ def batch_problem(pod: Object, now: float) -> Problem | None:
     return next((found for check in BATCH_CHECKS if (found := check(pod, now)) is not None), None)
 
 
-def end_of_job_pod(pod: Object, now: float) -> Problem | None:
-    """Why the pod of a Job ended whose container said nothing itself."""
+def batch_end(pod: Object, now: float) -> Problem | None:
+    """Why the pod of a batch run failed that gave no reason itself."""
     return next((found for check in END_CHECKS if (found := check(pod, now)) is not None), None)
 
 

@@ -11,7 +11,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, kube
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Ref
+from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref
 from tests.unit.shell.builders import FakeClock
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}
@@ -207,3 +207,12 @@ def test_the_same_may_be_said_again_later_but_never_too_much() -> None:
 )
 def test_paths(kind: str, path: str) -> None:
     assert kube.BY_KIND[kind].path("team", "x") == path
+
+
+async def test_a_patch_merges_and_is_bound_to_the_uid(server: Serving) -> None:
+    recorded, client = server
+    await client.write(Patch(Ref("batch/v1", "Job", "churn-1", "team", "uid-9"), {"spec": {"suspend": True}}))
+    asked = recorded.asked[0]
+    assert asked["what"] == "PATCH /apis/batch/v1/namespaces/team/jobs/churn-1"
+    assert asked["type"] == "application/merge-patch+json"
+    assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"uid": "uid-9"}}

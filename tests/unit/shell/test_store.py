@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.core.naming import LABEL_BATCH
 from sluice.core.snapshot import Object
 from sluice.shell.store import NOBODY, Identity, Key, Store, Woken
 from tests.unit.shell.builders import make_model, make_object, make_store
@@ -186,3 +187,65 @@ def test_the_index_by_owner_never_differs_from_the_objects(changes: list[Change]
         assert world is not None
         indexed += names(world.owned)
     assert sorted(indexed) == sorted(kept)
+
+
+CHURN = Key("team", "churn", "BatchInference")
+
+
+def make_batch(model: str | None = "digits", *, version: int = 1) -> dict[str, Any]:
+    """A BatchInference that refers to a ModelDeployment, or has a model of its own."""
+    spec = {"modelDeploymentRef": {"name": model}} if model is not None else {"model": {"format": "onnx"}}
+    return make_object("BatchInference", "churn", version=version, spec=spec)
+
+
+def of_batch(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    raw = make_object(kind, name, **fields)
+    return {**raw, "metadata": {**raw["metadata"], "labels": {LABEL_BATCH: "churn"}}}
+
+
+def test_a_batch_world_has_its_runs_its_model_and_the_pinned_revisions() -> None:
+    store = make_store()
+    for item in (
+        make_batch(),
+        make_model(),
+        make_model("other"),
+        make_object("ControllerRevision", "digits-a", owner="digits"),
+        make_object("ControllerRevision", "other-a", owner="other"),
+        make_object("Service", "digits-a", owner="digits"),
+        of_batch("Job", "churn-1"),
+        of_batch("Pod", "churn-1-0"),
+        make_object("ServingRuntime", "triton", namespace=""),
+    ):
+        store.put(item)
+    world = store.batch_world(CHURN, 12.0)
+    assert world is not None
+    assert (names(world.owned), names(world.pinned)) == (["churn-1", "churn-1-0"], ["digits-a"])
+    assert world.model is not None
+    assert (world.model["metadata"]["name"], names(world.runtimes)) == ("digits", ["triton"])
+    assert store.batch_world(Key("team", "absent", "BatchInference"), 12.0) is None
+    assert store.world(Key("team", "churn"), 12.0) is None, "a key names a kind"
+    assert set(store.keys()) == {CHURN, DIGITS, Key("team", "other")}
+
+
+def test_a_batch_is_woken_by_its_runs_its_model_and_the_revisions_of_that() -> None:
+    store = make_store()
+    both = Woken(frozenset({CHURN, DIGITS}))
+    assert store.put(make_batch()) == Woken(frozenset({CHURN}))
+    assert store.put(of_batch("Job", "churn-1")) == Woken(frozenset({CHURN}))
+    assert store.put(make_model()) == both
+    assert store.put(make_object("ControllerRevision", "digits-a", owner="digits")) == both
+    assert store.put(make_object("Service", "digits-a", owner="digits")) == Woken(frozenset({DIGITS}))
+    assert store.drop(make_object("ControllerRevision", "digits-a", owner="digits")) == both
+    assert store.drop(make_model()) == both
+
+
+def test_a_batch_that_refers_to_another_model_is_woken_by_that_only() -> None:
+    store = make_store()
+    store.put(make_batch())
+    store.put(make_batch("other", version=2))
+    assert store.put(make_model()) == woken("digits")
+    assert CHURN in store.put(make_model("other")).keys
+    store.put(make_batch(None, version=3))
+    assert store.put(make_model("other", version=2, spec={"replicas": 2})) == woken("other")
+    store.drop(make_batch(None, version=3))
+    assert store.keys() == (DIGITS, Key("team", "other"))

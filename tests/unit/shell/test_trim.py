@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sluice.core.naming import LABEL_BATCH
 from sluice.shell.trim import LAST_APPLIED, trimmed
 from tests.unit.shell.builders import make_object
 
@@ -56,3 +57,13 @@ def test_the_original_is_not_changed_and_equal_strings_are_shared() -> None:
     assert raw["status"] == {"loadBalancer": {}}
     assert one["status"] == {}
     assert one["spec"]["clusterIP"] is other["spec"]["clusterIP"]
+
+
+def test_a_pod_of_a_batch_keeps_its_address_and_a_job_what_it_counts() -> None:
+    pod = make_object("Pod", "churn-1-0", status={"phase": "Running", "podIP": "10.0.0.1"})
+    pod["metadata"]["labels"] = {LABEL_BATCH: "churn"}
+    assert trimmed(pod)["status"]["podIP"] == "10.0.0.1"
+    status = {"active": 3, "startTime": "t", "completedIndexes": "0-4", "failedIndexes": "5", "conditions": []}
+    job = trimmed(make_object("Job", "churn-1", spec={"suspend": True, "template": {}}, status=status))
+    assert job["spec"] == {"suspend": True}
+    assert job["status"] == {"completedIndexes": "0-4", "failedIndexes": "5", "conditions": []}

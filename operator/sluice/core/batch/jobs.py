@@ -121,11 +121,8 @@ def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None
         known = list(_SAID.finditer(end.get("message") or ""))
         if known:
             yield _index(pod), known[-1][1], podproblems.quoted(known[-1][2])
-        elif (found := podproblems.end_of_job_pod(pod, now)) is not None:
+        elif (found := podproblems.batch_end(pod, now)) is not None:
             yield _index(pod), found.reason, found.message
-        elif end:
-            text = podproblems.quoted(end.get("message")) or f"exit code {end.get('exitCode')}"
-            yield _index(pod), "ShardFailed", text
 
 
 def _finished(pods: Iterable[Object]) -> Iterator[tuple[int, ShardResult]]:

@@ -1,0 +1,79 @@
+"""Asking pods for their progress: real servers on the loopback, some of which answer badly or not at all."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from sluice.adapters import batchprogress
+from sluice.adapters.batchprogress import PodProgress
+from sluice.core.batch.model import Asked, ShardProgress
+
+ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
+
+
+@pytest.fixture
+async def base() -> AsyncIterator[str]:
+    async def good(_: web.Request) -> web.Response:
+        return web.Response(text=json.dumps(ANSWER))
+
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(text="<html>a model server</html>")
+
+    async def error(_: web.Request) -> web.Response:
+        return web.Response(status=500, text=json.dumps(ANSWER))
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" " * 8192)
+
+    async def hangs(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/good")
+
+    app = web.Application()
+    for handler in (good, other, error, endless, hangs, elsewhere):
+        app.router.add_get(f"/{handler.__name__}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    assert site._server is not None
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    yield f"http://127.0.0.1:{port}"
+    await runner.cleanup()
+
+
+async def ask(*urls: str) -> dict[str, ShardProgress]:
+    adapter = PodProgress()
+    try:
+        return dict(await adapter.progress([Asked(url.rpartition("/")[2], url) for url in urls]))
+    finally:
+        await adapter.close()
+
+
+async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchprogress, "POD_SECONDS", 0.2)
+    paths = ("good", "other", "error", "endless", "hangs", "elsewhere", "nowhere")
+    heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
+    assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
+
+
+async def test_many_that_hang_are_given_up_together(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchprogress, "ALL_SECONDS", 0.3)
+    pods = [Asked(f"pod-{number}", f"{base}/hangs") for number in range(2 * batchprogress.AT_ONCE)]
+    adapter = PodProgress()
+    async with asyncio.timeout(batchprogress.POD_SECONDS):
+        assert await adapter.progress(pods) == {}
+    await adapter.close()
+
+
+async def test_nobody_is_asked_at_rest() -> None:
+    assert await ask() == {}
