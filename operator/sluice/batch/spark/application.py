@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 SAID: Final = re.compile(r"BatchError: ([A-Z][A-Za-z]+): (.*)")
 """How an executor's BatchError looks in the traceback that Spark hands to the driver."""
 
+FORBIDDEN: Final = re.compile(r'User "[^"]+" cannot \w+ resource "[^"]+"')
+"""How the API server refuses the driver's account."""
+
 
 def run(given: Options) -> dict[str, Any]:
     """Does what is missing of the run; the termination message. Raises BatchError."""
@@ -62,15 +65,15 @@ class Application(Shard):
         """Executors are asked for when there is something to do: by now the input has been looked at."""
         if not splits:
             return
-        with SparkContext.getOrCreate(SparkConf()) as context:
-            ended: Accumulator[list[Ended]] = context.accumulator([], _Ends())
-            self.progress.follow(ended)
-            work = functools.partial(_do, self.options, target, scorer.plan, ended)
-            try:
+        try:
+            with SparkContext.getOrCreate(SparkConf()) as context:
+                ended: Accumulator[list[Ended]] = context.accumulator([], _Ends())
+                self.progress.follow(ended)
+                work = functools.partial(_do, self.options, target, scorer.plan, ended)
                 context.parallelize(splits, len(splits)).foreach(work)
-            except Exception as error:
-                raise _cause(error) from error
-            self.progress.take()
+        except Exception as error:
+            raise _cause(error) from error
+        self.progress.take()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +141,16 @@ def _do(given: Options, target: Target, held: Plan, ended: "Accumulator[list[End
 
 
 def _cause(error: Exception) -> BatchError:
-    """What an executor said, out of Spark's long account of it; otherwise the first line of that."""
+    """What an executor, or the API server, said, out of Spark's long account of it; otherwise the first line of that."""
     text = str(error)
-    said = SAID.search(text)
+    said, forbidden = SAID.search(text), FORBIDDEN.search(text)
     known = {reason.value: reason for reason in Reason}
     if said is not None and said[1] in known:
         return BatchError(known[said[1]], said[2])
+    if forbidden is not None:
+        return BatchError(
+            Reason.ACCESS_DENIED,
+            f"the driver may not create its executors: {forbidden[0]}; give its account, spec.engine.serviceAccountName, the "
+            "role of manifests/examples/spark-rbac.yaml",
+        )
     return BatchError(Reason.BATCH_FAILED, f"Spark: {text.strip().partition(chr(10))[0]}")
