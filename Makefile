@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit integration e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint unit integration spark e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,14 +24,19 @@ $(UV):
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	@$(UV) sync --frozen --quiet && touch $@
 
+# Half a gigabyte that nothing else here needs, so it has an environment and a lock of its own.
+build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
+	@command -v java >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends openjdk-17-jre-headless; }
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/spark/venv $(UV) sync --project tests/spark --frozen --quiet && touch $@
+
 setup: .venv/.synced ## Install the Python environment
 
 demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
-test: lint unit integration e2e ## Everything that CI runs
+test: lint unit integration spark e2e ## Everything that CI runs
 
-test-full: lint ## Everything, with the slow ones
+test-full: lint spark ## Everything, with the slow ones
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(PYTEST) tests/integration tests/e2e
 
@@ -47,6 +52,10 @@ unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 
 integration: setup ## Against a real API server
 	@$(PYTEST) -m "not slow" tests/integration
+
+spark: build/spark/.synced ## The scoring on Spark, with a real PySpark in local mode
+	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
+	@build/spark/venv/bin/pytest tests/spark
 
 e2e: setup ## On a real node, with real traffic
 	@$(PYTEST) -m "not slow" tests/e2e

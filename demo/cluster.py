@@ -75,6 +75,7 @@ SERVER_IMAGES: Final = {
 FURTHER_IMAGES: Final = {
     "optimizer": _server_image("optimizer"),
     "batch": _server_image("batch", ROOT / "operator" / "sluice" / "batch"),
+    "spark": _server_image("spark", ROOT / "operator" / "sluice" / "batch"),
 }
 """Built where they are needed."""
 

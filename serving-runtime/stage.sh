@@ -13,10 +13,30 @@ out=${SLUICE_STAGE:-$here/../build/serving-runtime}/$name
 site=$out/site
 case $(uname -m) in arm64 | aarch64) cpu=aarch64 ;; *) cpu=x86_64 ;; esac
 
+case $name in
+# Its makers publish the jars in a source package alone, which is unpacked with the setuptools of these hashes.
+spark) sources="--no-binary pyspark --build-constraints $here/spark/build-constraints.txt" ;;
+*) sources= ;;
+esac
+
+# What only Hive, machine learning, graphs, state of streams, YARN, shells and other systems need: 260 MB.
+spark_slim() {
+    rm -rf "$site"/pyspark/examples "$site"/pyspark/data "$site"/kubernetes/aio
+    jars=$site/pyspark/jars
+    rm -rf "$jars"/connect-repl
+    for unused in hive- spark-hive spark-mllib spark-graphx spark-yarn spark-repl spark-connect spark-pipelines \
+        datanucleus- derby HikariCP- javax.jdo- jdo- libthrift- libfb303- breeze spire algebra cats- JTransforms- \
+        JLargeArrays- arpack lapack- blas- rocksdbjni- scala-compiler- jline- zookeeper curator- volcano-; do
+        rm -f "$jars/$unused"*
+    done
+    rm -f "$jars"/netty-*-osx-* "$jars"/netty-*-windows-* "$jars"/netty-*-riscv64.jar
+    mv "$jars" "$out/jars"
+}
+
 rm -rf "$out"
 mkdir -p "$site"
 # glibc 2.36 and Python 3.11 are those of Debian 12, the base of all images.
-uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: \
+uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: $sources \
     --python-version 3.11 --python-platform "$cpu-manylinux_2_36" \
     --target "$site" --requirements "$here/$name/requirements.txt"
 for package in "$here/$name"/sluice_*; do
@@ -48,7 +68,7 @@ storage-initializer | optimizer)
     [ "$name" = optimizer ] || cp "$here/triton/model.py" "$site/sluice_storage/triton_model.py"
     [ "$name" = storage-initializer ] || cp -r "$here/storage-initializer/sluice_storage" "$site/"
     ;;
-batch)
+batch | spark)
     mkdir "$site/sluice"
     cp -r "$here/../operator/sluice/batch" "$site/sluice/"
     arrow=$site/pyarrow
@@ -58,6 +78,7 @@ batch)
         -delete
     # The wheel has libarrow_python three times; programs load it by its soname.
     find "$arrow" -name 'libarrow_python.so' -o -name 'libarrow_python.so.*.*' | xargs rm -f
+    [ "$name" != spark ] || spark_slim
     ;;
 esac
 find "$site" -name __pycache__ -prune -exec rm -rf {} +

@@ -13,10 +13,10 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.core import naming, timestamps
 from sluice.core.batch import decide, failure, indexes, snapshot
-from sluice.core.batch.jobs import INDEX
 from sluice.core.batch.model import ShardProgress
 from sluice.core.batch.snapshot import BatchWorld
 from sluice.core.desired import workload
+from sluice.core.desired.batchjob import INDEX_LABEL
 from sluice.core.observe import InvalidSpec
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
 from sluice.core.variants import JOB_NAME_LABEL
@@ -55,6 +55,8 @@ class BatchCluster:
     runtimes: tuple[Object, ...] = (RUNTIME,)
     answers: dict[str, ShardProgress] = field(default_factory=dict)
     """What running pods say, by name."""
+    spark_operator: bool = False
+    """Whether SparkApplications are served."""
     grace: bool = False
     """Whether pods of a Job that is deleted still run, until `pods_end`."""
     events: list[Event] = field(default_factory=list)
@@ -140,7 +142,7 @@ class BatchCluster:
         name = job["metadata"]["name"]
         self._uid += 1
         template = job["spec"]["template"]
-        labels = template["metadata"]["labels"] | {JOB_NAME_LABEL: name, INDEX: str(index)}
+        labels = template["metadata"]["labels"] | {JOB_NAME_LABEL: name, INDEX_LABEL: str(index)}
         self.objects["Pod", f"{name}-{index}-{self._uid}"] = {
             "kind": "Pod",
             "metadata": {"name": f"{name}-{index}-{self._uid}", "namespace": NAMESPACE, "labels": labels},
@@ -239,6 +241,7 @@ class BatchCluster:
             pinned=tuple(self.of_kind("ControllerRevision")),
             runtimes=self.runtimes,
             config=OperatorConfig(),
+            spark_operator=self.spark_operator,
         )
         return BatchWorld(**{name: deepcopy(getattr(world, name)) for name in BatchWorld.__slots__})
 
@@ -287,7 +290,7 @@ def _ended(phase: str, code: int, message: str) -> Object:
 
 
 def _index(pod: Object) -> int:
-    return int(pod["metadata"]["labels"][INDEX])
+    return int(pod["metadata"]["labels"][INDEX_LABEL])
 
 
 def _key(manifest: Mapping[str, Any]) -> tuple[str, str]:

@@ -337,11 +337,6 @@ def test_a_job_that_somebody_deletes_is_made_again_and_without_its_revision_the_
     assert len(cluster.told("RunFailed")) == 1
 
 
-def test_spark_says_that_it_cannot_be_run() -> None:
-    cluster = make_cluster(engine={"type": "Spark"})
-    assert cluster.condition() == ("False", "EngineNotSupported")
-
-
 # --- changes of the spec --------------------------------------------------------------------------------------------
 
 

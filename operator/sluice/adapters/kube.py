@@ -73,6 +73,7 @@ WATCHED: Final = (
     Resource("v1", "Pod", "pods", selector=OURS),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", selector=LABEL_OWNER),
     Resource("batch/v1", "Job", "jobs", selector=OURS),
+    Resource("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications", selector=OURS),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
     Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),

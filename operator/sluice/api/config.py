@@ -121,6 +121,11 @@ class OperatorConfig(ApiModel):
     """The maker of variants."""
     batch_runner: BatchRunner = BatchRunner()
     """The runner of batch inference."""
+    spark: BatchRunner = BatchRunner(
+        image="ghcr.io/sluice-dev/spark:0.1.0",
+        resources=Resources(requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"}),
+    )
+    """The same for engine Spark: its image has Spark, too; the resources are those of the driver and of each executor."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10

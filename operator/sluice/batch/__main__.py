@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -27,10 +27,11 @@ from sluice.batch.shard import Shard
 SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]]) -> int:
+    """The exit status of `run`, which returns what the termination log is to have."""
     log = options.termination_log(arguments)
     try:
-        told = _run(options.parsed(arguments))
+        told = run(options.parsed(arguments))
     except BatchError as error:
         return _ended(log, str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
@@ -40,15 +41,16 @@ def main(arguments: Sequence[str]) -> int:
     return _ended(log, json.dumps(told), failures.DONE)
 
 
-def _run(given: Options) -> dict[str, object]:
+def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
-    with progress.served(told, given.progress_port), _opened(given.model) as opened:
-        source = storage.opened(given.source.uri, "INPUT_")
-        return Shard(given, source, told, opened).run()
+    with progress.served(told, given.progress_port), opened(given.model) as asked:
+        source = storage.opened(given.source.uri, storage.INPUT)
+        return Shard(given, source, told, asked).run()
 
 
-def _opened(given: Path | Server) -> AbstractContextManager[model.Model]:
+def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
+    """The model, ready to be asked."""
     if isinstance(given, Path):
         return nullcontext(model.OnnxModel(model.found(given)))
     return served.connected(given)
@@ -66,7 +68,7 @@ def _ended(log: Path, line: str, status: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGTERM_STATUS))
-    status = main(sys.argv[1:])
+    status = main(sys.argv[1:], run_shard)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -50,17 +50,23 @@ class Shard:
     # Answers are written.
 
     def _written(self, target: Target, pool: ThreadPoolExecutor | None) -> Counts:
-        checkpoint = Checkpoint(storage.opened(target.uri, "OUTPUT_"), self.options.run)
+        checkpoint = Checkpoint(storage.opened(target.uri, storage.OUTPUT), self.options.run)
         held = self._agreed(checkpoint, target)
         scorer = Scorer(self.model, held, self.options.batch_size, pool)
-        splits = held.shard(self.options.shard)
+        splits = self._own(held)
         done = checkpoint.done(held, splits)
         self._begin(held, splits, done)
-        for split in splits:
-            if split not in done:
-                self._write_split(checkpoint, scorer, split, target)
+        self._write(checkpoint, scorer, [split for split in splits if split not in done], target)
         self._conclude(checkpoint, held, target)
         return self.progress.done
+
+    def _own(self, held: Plan) -> range:
+        """The splits that are to be done here."""
+        return held.shard(self.options.shard)
+
+    def _write(self, checkpoint: Checkpoint, scorer: Scorer, splits: Sequence[int], target: Target) -> None:
+        for split in splits:
+            self.write_split(checkpoint, scorer, split, target)
 
     def _agreed(self, checkpoint: Checkpoint, target: Target) -> Plan:
         held = checkpoint.plan()
@@ -70,7 +76,7 @@ class Shard:
         plan.require_shards(held, self.options.shards)
         return held
 
-    def _write_split(self, checkpoint: Checkpoint, scorer: Scorer, split: int, target: Target) -> None:
+    def write_split(self, checkpoint: Checkpoint, scorer: Scorer, split: int, target: Target) -> None:
         """The rows, then the failed ones, then the marker. What is not there is removed: it is another attempt's."""
         place, held = checkpoint.place, scorer.plan
         with self._scratch() as folder:

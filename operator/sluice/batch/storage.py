@@ -22,6 +22,9 @@ from pyarrow import fs
 from sluice.batch import failures
 from sluice.batch.failures import BatchError, Reason
 
+INPUT: Final = "INPUT_"
+OUTPUT: Final = "OUTPUT_"
+"""How the names of the variables begin that have the credentials of the data's places."""
 CONNECT_SECONDS: Final = 5
 REQUEST_SECONDS: Final = 30
 ATTEMPTS: Final = 3

@@ -168,6 +168,8 @@ class Store:
             pinned=tuple(each for each in _ordered(owned_by_model) if each["kind"] == PINNED),
             runtimes=_ordered(self._objects["ServingRuntime"]),
             config=self._config,
+            spark_operator="SparkApplication" not in self.access.absent
+            and "sparkapplications" not in self.access.forbidden,
             forbidden=tuple(sorted(self.access.forbidden)),
         )
 

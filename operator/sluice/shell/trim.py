@@ -97,6 +97,12 @@ def _job(job: Object) -> dict[str, Any]:
     return {"spec": _only(spec, "suspend"), "status": {**ended, "conditions": _conditions(status)}}
 
 
+def _spark_application(application: Object) -> dict[str, Any]:
+    """Whether it rests or has ended; the driver's pod tells the rest."""
+    spec, status = application.get("spec") or {}, application.get("status") or {}
+    return {"spec": _only(spec, "suspend"), "status": _only(status, "applicationState", "terminationTime")}
+
+
 def _without_status(_: Object) -> dict[str, Any]:
     return {"status": {}}
 
@@ -107,6 +113,7 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
     "Job": _job,
+    "SparkApplication": _spark_application,
     "HorizontalPodAutoscaler": _without_status,
     "PodDisruptionBudget": _without_status,
     "Service": _without_status,

@@ -85,6 +85,11 @@ class Engine(ApiModel):
             reason="FieldValueForbidden",
         ),
         Cel(
+            "!has(self.type) || self.type != 'Spark' || has(self.serviceAccountName)",
+            message="type Spark needs serviceAccountName, an account that may create pods: manifests/examples/spark-rbac.yaml",
+            reason="FieldValueRequired",
+        ),
+        Cel(
             "!has(self.parallelism) || self.parallelism <= (has(self.shards) ? self.shards : 1)",
             message="parallelism must not be above shards: there is one pod for each shard",
             field_path=".parallelism",
@@ -92,7 +97,8 @@ class Engine(ApiModel):
     )
 
     type: EngineType = EngineType.JOB
-    """Job: an Indexed Job, with a pod for each shard. Spark: a Spark application."""
+    """Job: an Indexed Job, with a pod for each shard. Spark: a SparkApplication where a Spark operator is installed,
+    otherwise a Job whose pod is Spark's driver."""
     shards: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Job: into how many parts the input is split, each for a pod of its own; default 1."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
@@ -102,7 +108,7 @@ class Engine(ApiModel):
     executors: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Spark: how many executors there are; default 2."""
     service_account_name: ObjectName | None = None
-    """With Spark: the ServiceAccount of the driver, which creates the executors."""
+    """With Spark, and required then: the ServiceAccount of the driver, which creates the executors."""
 
     @property
     def shard_count(self) -> int:

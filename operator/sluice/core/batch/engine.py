@@ -1,49 +1,64 @@
 """The one place where the engines differ: what a run consists of, how far it is, and how it is held."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
 
 from sluice.api.v1alpha1.batchinference import BatchRun, EngineType
 from sluice.core import rawobjects
-from sluice.core.batch import jobs
+from sluice.core.batch import jobs, sparkapplications
 from sluice.core.batch.model import RunState
 from sluice.core.batch.snapshot import BatchSnapshot
-from sluice.core.desired import batchjob, podtemplate
+from sluice.core.desired import batchjob, podtemplate, sparkapplication
 from sluice.core.plan import Delete, Patch, Ref, Write
 from sluice.core.situation import Blocked
 from sluice.core.snapshot import Revision
 
-KINDS: Mapping[str, str] = {"Job": "batch/v1"}
+KINDS: Mapping[str, str] = {"Job": "batch/v1", sparkapplication.KIND: sparkapplication.API_VERSION}
 """Kinds of objects that run a run, with their API versions; each is named as its run."""
 
 
 def manifests(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> tuple[Mapping[str, Any], ...] | Blocked:
     """The objects that run a run; `Blocked` when this engine cannot run it."""
+    build = _builder(snapshot)
+    try:
+        return (build(snapshot.batch, run, revision, snapshot.config),)
+    except batchjob.ProtocolNotSupported as error:
+        return Blocked("ProtocolNotSupported", str(error))
+    except podtemplate.UnknownProfile as error:
+        return Blocked("AcceleratorProfileNotFound", str(error))
+    except sparkapplication.TooLittleMemory as error:
+        return Blocked("TooLittleMemory", str(error))
+
+
+def _builder(snapshot: BatchSnapshot) -> Callable[..., dict[str, Any]]:
     match snapshot.batch.spec.engine.type:
         case EngineType.JOB:
-            try:
-                return (batchjob.desired_job(snapshot.batch, run, revision, snapshot.config),)
-            except batchjob.ProtocolNotSupported as error:
-                return Blocked("ProtocolNotSupported", str(error))
-            except podtemplate.UnknownProfile as error:
-                return Blocked("AcceleratorProfileNotFound", str(error))
+            return batchjob.desired_job
+        case EngineType.SPARK if snapshot.spark_operator:
+            return sparkapplication.desired_application
         case EngineType.SPARK:
-            return Blocked("EngineNotSupported", "spec.engine.type: this operator runs no Spark; use Job")
+            return sparkapplication.desired_driver_job
         case never:
             assert_never(never)
 
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
     """What the objects of a run say."""
-    return jobs.observed(snapshot, run)
+    match snapshot.batch.spec.engine.type:
+        case EngineType.JOB:
+            return jobs.observed(snapshot, run)
+        case EngineType.SPARK:
+            return sparkapplications.observed(snapshot, run)
+        case never:
+            assert_never(never)
 
 
 def holding(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Write]:
     """Lets a run that is there rest, or go on, as spec.suspend says."""
-    job = snapshot.objects.get(("Job", run.name))
     wanted = snapshot.batch.spec.suspend
-    if job is not None and bool((job.get("spec") or {}).get("suspend")) is not wanted:
-        yield Patch(_ref(job), {"spec": {"suspend": wanted}})
+    for object_ in filter(None, (snapshot.objects.get((kind, run.name)) for kind in KINDS)):
+        if bool((object_.get("spec") or {}).get("suspend")) is not wanted:
+            yield Patch(_ref(object_), {"spec": {"suspend": wanted}})
 
 
 def removals(snapshot: BatchSnapshot, kept: frozenset[str]) -> Iterator[Write]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
@@ -10,12 +11,13 @@ from sluice.core import conditions, podproblems, rawobjects, timestamps
 from sluice.core.batch import indexes
 from sluice.core.batch.model import Asked, End, RunState, ShardProgress, ShardResult
 from sluice.core.batch.snapshot import BatchSnapshot
-from sluice.core.desired import batchjob
+from sluice.core.desired import batchjob, sparkapplication
 from sluice.core.snapshot import Object, Problem
 from sluice.core.variants import JOB_NAME_LABEL
 
-INDEX: Final = "batch.kubernetes.io/job-completion-index"
 OVER: Final = {"Succeeded", "Failed"}
+CONTAINERS: Final = {batchjob.CONTAINER, sparkapplication.DRIVER_CONTAINER}
+"""Which tell of a shard: of a Job's pod, and of a driver that the Spark operator made."""
 OUTCOMES: Final = {"Complete": BatchOutcome.COMPLETE, "Failed": BatchOutcome.FAILED}
 REASONS_SHOWN: Final = 3
 MESSAGE_LIMIT: Final = 1024
@@ -31,27 +33,34 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
 def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int, now: float) -> RunState:
     """What the Job of a name and its pods say. objects: by (kind, name)."""
     job = objects.get(("Job", name))
-    pods = list(_pods(objects, name))
+    pods = pods_of(objects, name)
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
-    status, alive = job.get("status") or {}, any(_alive(pod) for pod in pods)
+    status, state = job.get("status") or {}, said(pods, now)
     succeeded = _indexes(status.get("completedIndexes"))
-    return RunState(
+    return replace(
+        state,
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
         setback=_setback(pods, succeeded, now),
         # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
-        end=None if alive else _end(status, pods, now),
+        end=None if state.alive else _end(status, pods, now),
         shards=ShardCounts(
             total=shards,
             running=len({_index(pod) for pod in pods if _running(pod)} - succeeded),
             succeeded=len(succeeded),
             failed=len(_indexes(status.get("failedIndexes"))),
         ),
+    )
+
+
+def said(pods: Sequence[Object], now: float) -> RunState:
+    """What the pods of a run say, without what only the object that made them knows."""
+    return RunState(
         finished=dict(_finished(pods)),
         asked=tuple(_asked(pods)),
         problem=next(_problems(pods, now), None),
-        alive=alive,
+        alive=any(_alive(pod) for pod in pods),
     )
 
 
@@ -73,11 +82,10 @@ def read_progress(text: str) -> ShardProgress:
         raise ValueError(f"no progress of a shard: {error!r}") from error
 
 
-def _pods(objects: Mapping[tuple[str, str], Object], job: str) -> Iterator[Object]:
+def pods_of(objects: Mapping[tuple[str, str], Object], job: str) -> list[Object]:
     """By name, so that the same pod speaks first each time."""
-    for key in sorted(objects):
-        if key[0] == "Pod" and rawobjects.labels(objects[key]).get(JOB_NAME_LABEL) == job:
-            yield objects[key]
+    pods = (object_ for (kind, _), object_ in sorted(objects.items()) if kind == "Pod")
+    return [pod for pod in pods if rawobjects.labels(pod).get(JOB_NAME_LABEL) == job]
 
 
 def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
@@ -96,11 +104,19 @@ def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[str, st
     """The first reasons that its pods gave; where there are none, what the Job says."""
     if condition.get("reason") == "DeadlineExceeded":
         return "DeadlineExceeded", "it took longer than spec.activeDeadlineSeconds"
-    said = list(_last_words(pods, now))
-    if not said:
-        return condition.get("reason") or "JobFailed", podproblems.quoted(condition.get("message"))
-    texts = list(dict.fromkeys(f"shard {index}: {reason}: {text}" for index, reason, text in said))
-    return said[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), MESSAGE_LIMIT)
+    return first_reasons(pods, now) or (
+        condition.get("reason") or "JobFailed",
+        podproblems.quoted(condition.get("message")),
+    )
+
+
+def first_reasons(pods: Iterable[Object], now: float) -> tuple[str, str] | None:
+    """The first reason that pods gave for their failure, and a message with the first few."""
+    words = list(_last_words(pods, now))
+    if not words:
+        return None
+    texts = list(dict.fromkeys(f"shard {index}: {reason}: {text}" for index, reason, text in words))
+    return words[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), MESSAGE_LIMIT)
 
 
 def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, str, str]]:
@@ -157,7 +173,7 @@ def _running(pod: Object) -> bool:
 
 
 def _index(pod: Object) -> int | None:
-    text = str(rawobjects.labels(pod).get(INDEX, ""))
+    text = str(rawobjects.labels(pod).get(batchjob.INDEX_LABEL, ""))
     return int(text) if text.isdecimal() else None
 
 
@@ -171,7 +187,7 @@ def _indexes(text: str | None) -> frozenset[int]:
 
 def _status(pod: Object) -> Object:
     statuses: Iterable[Object] = pod.get("status", {}).get("containerStatuses") or ()
-    return next((status for status in statuses if status.get("name") == batchjob.CONTAINER), {})
+    return next((status for status in statuses if status.get("name") in CONTAINERS), {})
 
 
 def _ended(pod: Object) -> Object:

@@ -27,6 +27,8 @@ class BatchWorld:
     """The ControllerRevisions of that."""
     runtimes: tuple[Object, ...]
     config: OperatorConfig
+    spark_operator: bool = False
+    """Whether the cluster serves SparkApplications."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
 
@@ -43,6 +45,7 @@ class BatchSnapshot:
     runtimes: tuple[ServingRuntime, ...]
     objects: Mapping[tuple[str, str], Object]
     """Raw owned objects by (kind, name)."""
+    spark_operator: bool = False
     forbidden: tuple[str, ...] = ()
 
     @property
@@ -72,5 +75,6 @@ def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
             for object_ in world.owned
             if observe.belongs_to(object_, batch)
         },
+        spark_operator=world.spark_operator,
         forbidden=world.forbidden,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice.api.config import AcceleratorProfile, OperatorConfig
+from sluice.api.config import AcceleratorProfile, BatchRunner, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchRun, Engine, Output
 from sluice.api.v1alpha1.data import Input
@@ -21,6 +21,7 @@ from sluice.core.desired.warmup import WARM_UP
 from sluice.core.snapshot import Revision, Served
 
 CONTAINER: Final = "batch"
+INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 PROGRESS_PORT: Final = 8090
 BAD_INPUT: Final = 42
 """Exit code of the runner for what no repetition cures."""
@@ -74,8 +75,16 @@ class Task:
 
 def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
     """The Job of a run. Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`."""
-    spec, labels = batch.spec, naming.batch_labels(batch.metadata.name)
-    task = Task(
+    task = task_of(batch, run)
+    labels = naming.batch_labels(batch.metadata.name)
+    pod = template(task, revision, config, config.batch_runner, task.engine.shard_count, labels=labels)
+    return job(task, pod, metadata(batch, run))
+
+
+def task_of(batch: BatchInference, run: BatchRun) -> Task:
+    """What a run of a BatchInference has to do."""
+    spec = batch.spec
+    return Task(
         run=run.name,
         input=spec.input,
         output=spec.output.model_copy(update={"uri": output_uri(batch, run.name)}),
@@ -88,19 +97,20 @@ def desired_job(batch: BatchInference, run: BatchRun, revision: Revision, config
         deadline_seconds=spec.active_deadline_seconds,
         suspend=spec.suspend,
     )
-    metadata = {
+
+
+def metadata(batch: BatchInference, run: BatchRun) -> dict[str, Any]:
+    """Of the object that runs a run."""
+    return {
         "name": run.name,
         "namespace": batch.metadata.namespace,
-        "labels": labels,
+        "labels": naming.batch_labels(batch.metadata.name),
         "ownerReferences": [common.owner_reference(batch)],
     }
-    return job(task, revision, config, metadata=metadata, labels=labels)
 
 
-def job(
-    task: Task, revision: Revision, config: OperatorConfig, *, metadata: Mapping[str, Any], labels: Mapping[str, str]
-) -> dict[str, Any]:
-    """The Job of a task; `labels` are those of its pods. Raises as `desired_job`."""
+def job(task: Task, pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The Job of a task with a pod for each of its shards."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -123,13 +133,25 @@ def job(
                 ]
             },
             **({"activeDeadlineSeconds": task.deadline_seconds} if task.deadline_seconds is not None else {}),
-            "template": _template(task, revision, config, labels),
+            "template": pod,
         },
     }
 
 
-def _template(task: Task, revision: Revision, config: OperatorConfig, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Without the revision's labels: no Service and no budget of a model may select the pod."""
+def template(
+    task: Task,
+    revision: Revision,
+    config: OperatorConfig,
+    runner: BatchRunner,
+    parts: int,
+    *,
+    labels: Mapping[str, str],
+) -> dict[str, Any]:
+    """The pod that takes data through the model. parts: who shares the work, which decides how finely it is split.
+
+    Its labels are not the revision's: no Service and no budget of a model may select the pod.
+    Raises `ProtocolNotSupported` and `podtemplate.UnknownProfile`.
+    """
     pinned = revision.template["spec"]
     accelerator = podtemplate.accelerator_profile(task.accelerator, config)
     server, *others = (c for c in pinned["containers"] if c["name"] != WARM_UP)
@@ -138,7 +160,7 @@ def _template(task: Task, revision: Revision, config: OperatorConfig, labels: Ma
     assert served is not None
     alone = _runs_in_process(served, server)
     sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
-    runner = _runner(task, revision, config, server if alone else None)
+    container = _runner(task, revision, runner, parts, server if alone else None)
     init = [*pinned.get("initContainers", ()), *sidecars]
     volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(task)]
     left_out = {"containers", "initContainers", "volumes", "topologySpreadConstraints"}
@@ -158,8 +180,8 @@ def _template(task: Task, revision: Revision, config: OperatorConfig, labels: Ma
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "initContainers": init,
-            "containers": [runner],
-            "volumes": list(_mounted(volumes, [*init, runner])),
+            "containers": [container],
+            "volumes": list(_mounted(volumes, [*init, container])),
         },
     }
 
@@ -221,16 +243,17 @@ def _while_loading(readiness: Mapping[str, Any] | None) -> dict[str, Any] | None
     return {**readiness, "failureThreshold": max(1, tries), "successThreshold": 1}
 
 
-def _runner(task: Task, revision: Revision, config: OperatorConfig, model: Mapping[str, Any] | None) -> dict[str, Any]:
+def _runner(
+    task: Task, revision: Revision, runner: BatchRunner, parts: int, model: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The container that reads, asks and writes; `model`: the server whose model it runs itself."""
-    runner = config.batch_runner
     own = task.resources.to_wire() if task.resources is not None and model is not None else {}
     asked = _asked_model() if model is not None else _asked_server(revision)
     return {
         "name": CONTAINER,
         "image": runner.image,
         "imagePullPolicy": runner.image_pull_policy,
-        "args": [common.literal(argument) for argument in (*_arguments(task), *asked)],
+        "args": [common.literal(argument) for argument in (*_arguments(task, parts), *asked)],
         "env": [
             variable
             for name, data, _ in _data(task)
@@ -249,7 +272,7 @@ def _runner(task: Task, revision: Revision, config: OperatorConfig, model: Mappi
     }
 
 
-def _arguments(task: Task) -> list[str]:
+def _arguments(task: Task, parts: int) -> list[str]:
     output = task.output
     written = (
         {
@@ -263,7 +286,7 @@ def _arguments(task: Task) -> list[str]:
     )
     arguments = {
         "--run": task.run,
-        "--shards": str(task.engine.shard_count),
+        "--shards": str(parts),
         "--input": _local(INPUT, task.input.uri),
         "--input-format": task.input.format.value,
         **({"--columns": ",".join(task.input.columns)} if task.input.columns else {}),

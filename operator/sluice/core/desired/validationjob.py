@@ -34,10 +34,6 @@ def desired_job(
         engine=Engine(shards=batch.shards),
         deadline_seconds=validation.deadline_seconds,
     )
-    return batchjob.job(
-        task,
-        revision,
-        config,
-        metadata=common.child_metadata(deployment, name, revision.name),
-        labels=naming.aside_labels(deployment.metadata.name, ASIDE),
-    )
+    labels = naming.aside_labels(deployment.metadata.name, ASIDE)
+    pod = batchjob.template(task, revision, config, config.batch_runner, batch.shards, labels=labels)
+    return batchjob.job(task, pod, common.child_metadata(deployment, name, revision.name))

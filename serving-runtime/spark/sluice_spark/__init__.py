@@ -1,0 +1,1 @@
+"""What Spark's own image does when one of its pods begins."""

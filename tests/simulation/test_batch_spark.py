@@ -1,0 +1,164 @@
+"""Whole runs of batch inference on engine Spark, with a virtual clock."""
+
+from typing import Any
+
+import pytest
+
+from sluice.core import timestamps
+from sluice.core.desired.batchjob import INDEX_LABEL
+from sluice.core.variants import JOB_NAME_LABEL
+from tests.simulation.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
+
+SPARK = {"type": "Spark", "executors": 2, "serviceAccountName": "spark"}
+APPLICATION = "SparkApplication"
+
+
+def make_cluster_with_operator(**spec: Any) -> BatchCluster:
+    cluster = BatchCluster(spark_operator=True)
+    cluster.model_serves()
+    cluster.user_applies(batch(engine=SPARK, **spec))
+    cluster.step()
+    return cluster
+
+
+def executor(cluster: BatchCluster, run: str, **status: Any) -> None:
+    """A pod that a driver has made."""
+    labels = {"sluice.dev/batch-inference": "churn", "spark-role": "executor", "spark-app-name": run}
+    cluster.objects["Pod", "executor-1"] = {
+        "kind": "Pod",
+        "metadata": {"name": "executor-1", "namespace": NAMESPACE, "labels": labels},
+        "spec": {"containers": [{"name": "batch", "image": "spark"}]},
+        "status": status,
+    }
+
+
+def driver(cluster: BatchCluster, run: str, phase: str, state: dict[str, Any]) -> None:
+    """The driver's pod under a Spark operator, labelled as the SparkApplication says."""
+    labels = cluster.objects[APPLICATION, run]["spec"]["driver"]["template"]["metadata"]["labels"]
+    assert (labels[JOB_NAME_LABEL], labels[INDEX_LABEL]) == (run, "0")
+    cluster.objects["Pod", "driver"] = {
+        "kind": "Pod",
+        "metadata": {"name": "driver", "namespace": NAMESPACE, "labels": labels},
+        "spec": {"containers": [{"name": "spark-kubernetes-driver", "image": "spark"}]},
+        "status": {
+            "phase": phase,
+            "podIP": "10.0.0.9",
+            "containerStatuses": [{"name": "spark-kubernetes-driver", "state": state}],
+        },
+    }
+
+
+def application_is(cluster: BatchCluster, run: str, state: str, message: str = "") -> None:
+    cluster.objects[APPLICATION, run]["status"] = {
+        "applicationState": {"state": state, "errorMessage": message},
+        "terminationTime": timestamps.rfc3339(cluster.now),
+    }
+
+
+def terminated(code: int, message: str) -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "message": message}}
+
+
+# --- without a Spark operator ---------------------------------------------------------------------------------------
+
+
+def test_the_driver_is_the_one_pod_of_a_job() -> None:
+    cluster = make_cluster(engine=SPARK)
+    run = cluster.run_name()
+    assert cluster.jobs() == [run]
+    cluster.says(run, 0, read=40, total=100, splits=(2, 5))
+    cluster.run(60)
+    assert cluster.status()["rows"] == {"total": 100, "read": 40, "written": 40, "failed": 0}
+    assert cluster.status()["percent"] == 40
+    cluster.shard_ends(run, 0, rows=100, failed=1)
+    cluster.step()
+    assert cluster.condition() == ("True", "RunCompleted")
+    assert cluster.status()["rows"] == {"total": 100, "read": 100, "written": 99, "failed": 1}
+    assert cluster.status()["shards"] == {"total": 1, "running": 0, "succeeded": 1, "failed": 0}
+
+
+def test_an_executor_that_finds_no_place_is_told_of() -> None:
+    cluster = make_cluster(engine=SPARK)
+    unplaced = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 Insufficient cpu.",
+        "lastTransitionTime": timestamps.rfc3339(cluster.now - 600),
+    }
+    executor(cluster, cluster.run_name(), phase="Pending", conditions=[unplaced])
+    cluster.step()
+    assert cluster.condition() == ("False", "Unschedulable")
+    assert "Insufficient cpu" in cluster.message()
+
+
+def test_executors_count_no_rows() -> None:
+    cluster = make_cluster(engine=SPARK)
+    run = cluster.run_name()
+    executor(
+        cluster, run, phase="Running", podIP="10.0.0.8", containerStatuses=[{"name": "batch", "state": {"running": {}}}]
+    )
+    cluster.step()
+    assert cluster.status()["shards"]["running"] == 1
+
+
+def test_too_little_memory_is_said_before_anything_runs() -> None:
+    cluster = make_cluster(engine=SPARK, resources={"limits": {"memory": "512Mi"}})
+    assert cluster.condition() == ("False", "TooLittleMemory")
+    assert "use 1Gi or more" in cluster.message()
+    assert cluster.jobs() == []
+
+
+# --- with one -------------------------------------------------------------------------------------------------------
+
+
+def test_a_spark_operator_gets_an_application() -> None:
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    assert cluster.jobs() == []
+    assert (APPLICATION, run) in cluster.objects
+    driver(cluster, run, "Running", {"running": {}})
+    application_is(cluster, run, "RUNNING")
+    cluster.step()
+    assert cluster.status()["shards"] == {"total": 1, "running": 1, "succeeded": 0, "failed": 0}
+    driver(
+        cluster, run, "Succeeded", terminated(0, '{"shard": 0, "read": 100, "written": 97, "failed": 3, "seconds": 1}')
+    )
+    application_is(cluster, run, "COMPLETED")
+    cluster.step()
+    assert cluster.condition() == ("True", "RunCompleted")
+    assert cluster.status()["rows"] == {"total": 100, "read": 100, "written": 97, "failed": 3}
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        ("BadColumns: the data has no column 'x'", ("True", "BadColumns")),
+        ("", ("True", "SparkApplicationFailed")),
+    ],
+)
+def test_a_failed_application_says_why(said: str, want: tuple[str, str]) -> None:
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    if said:
+        driver(cluster, run, "Failed", terminated(42, said))
+    application_is(cluster, run, "FAILED", "driver container failed")
+    cluster.step()
+    assert cluster.condition("Failed") == want
+
+
+def test_suspension_is_the_spark_operators() -> None:
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    cluster.objects["BatchInference", "churn"]["spec"]["suspend"] = True
+    cluster.step()
+    assert cluster.objects[APPLICATION, run]["spec"]["suspend"] is True
+
+
+def test_a_run_that_began_as_a_job_goes_on_as_one() -> None:
+    cluster = make_cluster(engine=SPARK)
+    run = cluster.run_name()
+    cluster.spark_operator = True
+    cluster.step()
+    assert cluster.jobs() == [run]
+    assert (APPLICATION, run) not in cluster.objects
