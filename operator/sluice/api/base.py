@@ -36,6 +36,9 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """A moment as RFC 3339 in UTC, such as `2026-03-01T12:00:00Z`."""
 
+TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")]
+"""A name of the IANA time zone database, such as `Europe/Berlin`."""
+
 QUANTITY: Final = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 
 Quantity = Annotated[

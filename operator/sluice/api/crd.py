@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sluice.api import schema
 from sluice.api.base import GROUP, VERSION
 from sluice.api.schema import Schema
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -27,7 +28,13 @@ class Kind(Protocol):
     printer_columns: ClassVar[tuple[dict[str, Any], ...]]
 
 
-KINDS: Final[tuple[type[BaseModel], ...]] = (ModelDeployment, ModelRollout, ServingRuntime, RolloutPolicy)
+KINDS: Final[tuple[type[BaseModel], ...]] = (
+    ModelDeployment,
+    ModelRollout,
+    ServingRuntime,
+    RolloutPolicy,
+    BatchInference,
+)
 
 DIRECTORIES: Final = ("crds", "charts/sluice/crds")
 """Where this repository keeps them: for kubectl, and for Helm."""

@@ -65,6 +65,16 @@ def rollout(change: Object | None = None, *, name: str = "digits-1-1") -> Object
     return _object("ModelRollout", name, merged(base, change or {}))
 
 
+def batch(change: Object | None = None, *, name: str = "churn") -> Object:
+    """A BatchInference."""
+    base = {
+        "modelDeploymentRef": {"name": "digits"},
+        "input": {"uri": "s3://data/today", "format": "Parquet"},
+        "output": {"uri": "s3://data/scores", "format": "Parquet"},
+    }
+    return _object("BatchInference", name, merged(base, change or {}))
+
+
 def intent(by: str, *, action: str = "Promote", time: str = "2026-03-01T12:00:00Z") -> Object:
     """The change of a ModelRollout by which somebody asks for something."""
     return {"spec": {"intent": {"action": action, "requestedBy": by, "requestTime": time}}}

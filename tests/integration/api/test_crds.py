@@ -6,7 +6,7 @@ import pytest
 
 from lab import apiserver, processes
 from sluice.api import crd
-from tests.integration.api.objects import deployment, policy, rollout, runtime
+from tests.integration.api.objects import batch, deployment, policy, rollout, runtime
 from tests.integration.kube import Kube, true_conditions
 
 kinds = pytest.mark.parametrize("model", crd.KINDS, ids=lambda model: model.kind)
@@ -33,6 +33,7 @@ def test_server_keeps_every_part_of_the_schema(kube: Kube, model: Any) -> None:
         ("modeldeployment.spec.resources.requests", "What is set aside for the container"),
         ("modelrollout.spec.intent.action", "Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback"),
         ("rolloutpolicy.spec.objectives.failureRatio.ignoreBelow", "Ratios below this are negligible"),
+        ("batchinference.spec.output.mode", "fail where the folder holds anything"),
         ("servingruntimes.sluice.dev.spec.containers", "other placeholders are refused"),
     ],
 )
@@ -41,7 +42,7 @@ def test_explain_is_useful(api_server: apiserver.ApiServer, kube: Kube, field: s
     assert words in " ".join(text.split())
 
 
-@pytest.mark.parametrize("name", ["mdep", "mroll", "msrt", "rpol", "sluice"])
+@pytest.mark.parametrize("name", ["mdep", "mroll", "msrt", "rpol", "bi", "sluice"])
 def test_short_names_and_category(api_server: apiserver.ApiServer, kube: Kube, name: str) -> None:
     processes.run([api_server.kubectl, f"--kubeconfig={api_server.kubeconfig}", "get", name])
 
@@ -54,6 +55,17 @@ DEPLOYMENT_STATUS = {
     "conditions": [
         {"type": "Current", "status": "False", "reason": "Releasing", "lastTransitionTime": "2026-03-01T12:00:00Z"},
         {"type": "Ready", "status": "True", "reason": "Serving", "lastTransitionTime": "2026-03-01T12:00:00Z"},
+    ],
+}
+BATCH_STATUS = {
+    "run": {"name": "columns-1", "revision": "digits-1"},
+    "percent": 40,
+    "rows": {"read": 410, "written": 400, "failed": 10},
+    "rowsPerSecond": "20.5",
+    "estimatedCompletionTime": "2026-03-01T12:00:30Z",
+    "nextScheduleTime": "2026-03-02T03:00:00Z",
+    "conditions": [
+        {"type": "Complete", "status": "False", "reason": "Running", "lastTransitionTime": "2026-03-01T12:00:00Z"},
     ],
 }
 ROLLOUT_STATUS = {"outcome": "RolledBack", "weight": 0, "verdict": "RollBack", "reason": "accuracy"}
@@ -82,6 +94,24 @@ ROLLOUT_STATUS = {"outcome": "RolledBack", "weight": 0, "verdict": "RollBack", "
             ROLLOUT_STATUS,
             {"Model": "digits", "Outcome": "RolledBack", "Weight": 0, "Verdict": "RollBack", "Reason": "accuracy"},
             id="ModelRollout",
+        ),
+        pytest.param(
+            batch(name="columns"),
+            BATCH_STATUS,
+            {
+                "Complete": "False",
+                "Reason": "Running",
+                "Revision": "digits-1",
+                "Percent": 40,
+                "Written": 400,
+                "Failed": 10,
+                "Run": "columns-1",
+                "Engine": "Job",
+                "Rows/s": "20.5",
+                "ETA": "2026-03-01T12:00:30Z",
+                "Next": "2026-03-02T03:00:00Z",
+            },
+            id="BatchInference",
         ),
         pytest.param(policy(name="columns"), None, {"FalseRollback": "1%", "FalseAdvance": "5%", "Bake": 600}, id="RolloutPolicy"),
         pytest.param(runtime(name="columns"), None, {"Format": "onnx", "Layout": "Plain"}, id="ServingRuntime"),

@@ -6,6 +6,7 @@ import pydantic
 import pytest
 
 from sluice.api import crd
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.common import FailureRatio
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Resources
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutSpec
@@ -77,3 +78,31 @@ def test_every_field_of_a_rollout_but_the_intent_is_immutable() -> None:
     spec = crd.root_schema(ModelRollout)["properties"]["spec"]
     guarded = {rule["fieldPath"].removeprefix(".") for rule in spec["x-kubernetes-validations"]}
     assert guarded == set(spec["properties"]) - {"intent"}
+
+
+@pytest.mark.parametrize(
+    ("engine", "want"),
+    [
+        pytest.param({}, (1, 1, 10, 2), id="defaults"),
+        pytest.param({"shards": 8}, (8, 8, 10, 2), id="all shards at once"),
+        pytest.param({"shards": 8, "parallelism": 2, "retriesPerShard": 0}, (8, 2, 0, 2), id="as said"),
+        pytest.param({"type": "Spark", "executors": 5}, (1, 1, 10, 5), id="Spark"),
+    ],
+)
+def test_engine_of_a_batch_has_defaults_that_the_schema_cannot_have(
+    engine: dict[str, Any], want: tuple[int, ...]
+) -> None:
+    data = {"format": "CSV"}
+    batch = BatchInference.model_validate(
+        {
+            "metadata": {"name": "churn"},
+            "spec": {
+                "modelDeploymentRef": {"name": "churn"},
+                "input": {"uri": "s3://data/in", **data},
+                "output": {"uri": "s3://data/out", **data},
+                "engine": engine,
+            },
+        }
+    )
+    said = batch.spec.engine
+    assert (said.shard_count, said.pods_at_once, said.retries, said.executor_count) == want

@@ -1,7 +1,7 @@
 """Parts that several kinds share: objectives, steps and conditions."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -233,3 +233,10 @@ Conditions = Annotated[
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]
+
+SHORT_NAME: Final = Cel(
+    "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    message="metadata.name must be a DNS-1035 label (lower-case letters, digits and -, beginning with a letter) "
+    "of at most 45 characters: the names of its children are made from it",
+)
+"""For kinds whose objects have children."""

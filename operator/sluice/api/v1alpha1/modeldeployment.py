@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Quantity, Time
 from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
+from sluice.api.v1alpha1.common import SHORT_NAME, CapacityMode, Conditions, Objectives, OnDeadline, Steps, Strategy
 from sluice.api.v1alpha1.sources import Sha256, Uri
 
 IMAGE_SCHEME: Final = "image://"
@@ -418,6 +418,20 @@ class Rollout(ApiModel):
     """How long the old version stays warm and the objectives armed after 100 %."""
 
 
+MODEL_IS_SOMEWHERE: Final = Cel(
+    "!has(self.model) || has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
+    message="say where the model is, or name the image that carries it in spec.runtime.image",
+    field_path=".model.uri",
+    reason="FieldValueRequired",
+)
+CUSTOM_HAS_AN_IMAGE: Final = Cel(
+    "!has(self.model) || self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
+    message="format custom runs an image of your own: name it",
+    field_path=".runtime.image",
+    reason="FieldValueRequired",
+)
+
+
 class ModelDeploymentSpec(ApiModel):
     """What should serve, and how it may change."""
 
@@ -432,18 +446,8 @@ class ModelDeploymentSpec(ApiModel):
             message="variants are made of onnx models, and stored beside them in s3",
             field_path=".variants",
         ),
-        Cel(
-            "has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
-            message="say where the model is, or name the image that carries it in spec.runtime.image",
-            field_path=".model.uri",
-            reason="FieldValueRequired",
-        ),
-        Cel(
-            "self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
-            message="format custom runs an image of your own: name it",
-            field_path=".runtime.image",
-            reason="FieldValueRequired",
-        ),
+        MODEL_IS_SOMEWHERE,
+        CUSTOM_HAS_AN_IMAGE,
     )
 
     model: ModelSpec
@@ -606,13 +610,7 @@ class ModelDeployment(ApiModel):
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
     )
-    cel_rules: ClassVar[tuple[Cel, ...]] = (
-        Cel(
-            "size(self.metadata.name) <= 45 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-            message="metadata.name must be a DNS-1035 label (lower-case letters, digits and -, beginning with a letter) "
-            "of at most 45 characters: the names of its children are made from it",
-        ),
-    )
+    cel_rules: ClassVar[tuple[Cel, ...]] = (SHORT_NAME,)
 
     metadata: ObjectMeta
     spec: ModelDeploymentSpec

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Probability, Time, TimeZone
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Objective, Objectives, OnDeadline, Steps
 
@@ -53,7 +53,7 @@ class FreezeWindow(ApiModel):
     """When it begins, as HH:MM."""
     duration_minutes: Annotated[int, Field(ge=1, le=10_080)] | None = None
     """How long it lasts; may reach into the following days."""
-    time_zone: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")] = "UTC"
+    time_zone: TimeZone = "UTC"
     """The time zone of `startTime`, such as Europe/Berlin."""
     start: Time | None = Field(default=None, alias="from")
     """The first moment of a single window."""

@@ -29,12 +29,20 @@ def _form(scheme: str, pattern: str, wrong: str) -> Cel:
     )
 
 
+_S3: Final = _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path")
+_GS: Final = _form("gs", "[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/[^/]", "does not name a bucket and a path")
+_PVC: Final = _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim")
+_INSIDE_CLAIM: Final = Cel(
+    "!self.startsWith('pvc://') || !self.matches('/[.][.](/|$)')",
+    message="leads out of the claim; use pvc://claim/path",
+)
+
 Uri = Annotated[
     str,
     Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
     Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
-    _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path"),
-    _form("gs", "[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/[^/]", "does not name a bucket and a path"),
+    _S3,
+    _GS,
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or carries a password, which belongs into a Secret"),
     _form(
         "http",
@@ -51,13 +59,32 @@ Uri = Annotated[
         "[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?(@sha256:[0-9a-f]{64})?$",
         "does not name an image by tag or by @sha256:DIGEST",
     ),
-    _form("pvc", "[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$", "does not name a PersistentVolumeClaim"),
-    Cel(
-        "!self.startsWith('pvc://') || !self.matches('/[.][.](/|$)')",
-        message="leads out of the claim; use pvc://claim/path",
-    ),
+    _PVC,
+    _INSIDE_CLAIM,
 ]
 """Where a model is."""
+
+DATA_FORMS: Final = {scheme: FORMS[scheme] for scheme in ("s3", "gs", "pvc")}
+"""How the URIs of data sets look: what can be listed, read in parts and written to."""
+
+_DATA_RULES: Final = (
+    Cel(
+        f"self.matches('^({'|'.join(DATA_FORMS)})://')",
+        message=f"scheme is not supported; use one of {', '.join(DATA_FORMS.values())}",
+    ),
+    _S3,
+    _GS,
+    _PVC,
+    _INSIDE_CLAIM,
+)
+
+DataUri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"), *_DATA_RULES]
+"""Where a data set is: one file, or a folder."""
+
+OutputUri = Annotated[
+    str, Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://([^\s{}]|[{][{]run[}][}])+$"), *_DATA_RULES
+]
+"""Where a data set is written: a folder; `{{run}}` stands for the run's name."""
 
 Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 checksum, in small hexadecimal digits."""
