@@ -73,7 +73,8 @@ class BatchInferences:
             await self._remove(name)
         elif found is not None and objects.SUSPENDED in objects.annotations_of(found):
             await self._merge(name, _resumed(suspend=bool(spec.get("suspend"))))
-        return await self._apply(task_instance.manifest(name, spec))
+        await self._apply(task_instance.manifest(name, spec))
+        return await self._there(name)
 
     async def mark_collected(self, name: str, *, task_instance: objects.TaskInstance) -> None:
         """Notes that the result has been handed over."""
@@ -114,6 +115,13 @@ class BatchInferences:
                 log.info("The watch ended (%s); reading the object again", _text(error))
                 await asyncio.sleep(0 if error.status == 410 else POLL_SECONDS)
 
+    async def _there(self, name: str) -> objects.Object:
+        """What was applied; the client gives no answer to an apply that creates (201)."""
+        found = await self.fetch(name)
+        if found is None:
+            raise errors.RunFailed(f"the BatchInference {name} was deleted as soon as it was applied")
+        return found
+
     async def _remove(self, name: str) -> None:
         """Deletes what has the name and waits until it is gone with its pods."""
         async with aclosing(self.states(name)) as states:
@@ -146,13 +154,13 @@ class BatchInferences:
             ):
                 yield None if event["type"] == "DELETED" else event["raw_object"]
 
-    async def _apply(self, wanted: objects.Object) -> objects.Object:
+    async def _apply(self, wanted: objects.Object) -> None:
         """Server-side apply: creates the object, or changes of it what differs."""
-        return await self._patch(wanted["metadata"]["name"], wanted, _content_type=APPLY, force=True)
+        await self._patch(wanted["metadata"]["name"], wanted, _content_type=APPLY, force=True)
 
-    async def _merge(self, name: str, change: objects.Object) -> objects.Object:
+    async def _merge(self, name: str, change: objects.Object) -> None:
         """Merge patch; ChangedSince when metadata.resourceVersion in it is not the object's, or when there is none."""
-        return await self._patch(name, change, _content_type=MERGE)
+        await self._patch(name, change, _content_type=MERGE)
 
     async def _suspend(self, found: objects.Object) -> None:
         metadata = found["metadata"]
@@ -172,14 +180,13 @@ class BatchInferences:
 
         await self._asked(delete)
 
-    async def _patch(self, name: str, change: objects.Object, **how: Any) -> objects.Object:
-        async def patch(api: client.CustomObjectsApi) -> objects.Object:
-            patched: objects.Object = await api.patch_namespaced_custom_object(
+    async def _patch(self, name: str, change: objects.Object, **how: Any) -> None:
+        async def patch(api: client.CustomObjectsApi) -> None:
+            await api.patch_namespaced_custom_object(
                 *await self._collection(), name, change, field_manager=FIELD_MANAGER, **how
             )
-            return patched
 
-        return await self._asked(patch)
+        await self._asked(patch)
 
     async def _collection(self) -> tuple[str, str, str, str]:
         return objects.GROUP, objects.VERSION, await self.namespace(), objects.PLURAL

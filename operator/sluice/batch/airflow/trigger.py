@@ -37,7 +37,7 @@ class BatchInferenceTrigger(BaseTrigger):
         task_instance: dict[str, Any] | None = None,
         when_killed: str = objects.WhenKilled.LEAVE.value,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.name = name
         self.namespace = namespace
         self.kubernetes_conn_id = kubernetes_conn_id
@@ -68,7 +68,7 @@ class BatchInferenceTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        yield TriggerEvent((await self.outcome()).event())
+        yield TriggerEvent((await self.outcome()).event())  # type: ignore[no-untyped-call]
 
     async def outcome(self) -> objects.Outcome:
         """Waits for the end and logs progress. An error of the API server is an outcome, which the task then tells."""
