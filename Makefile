@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
+AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
 KEEP ?=
@@ -11,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit integration e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint unit integration airflow e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,17 +25,23 @@ $(UV):
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	@$(UV) sync --frozen --quiet && touch $@
 
+# Airflow's pins are not ours, so it has an environment and a lock of its own.
+build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
+
 setup: .venv/.synced ## Install the Python environment
 
 demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
-test: lint unit integration e2e ## Everything that CI runs
+test: lint unit integration airflow e2e ## Everything that CI runs
 
-test-full: lint ## Everything, with the slow ones
+test-full: lint build/airflow/.synced ## Everything, with the slow ones
 	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@$(AIRFLOW_PYTEST)
 	@$(PYTEST) tests/integration tests/e2e
 
+# The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Format, lint, types, layers
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -47,6 +54,10 @@ unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 
 integration: setup ## Against a real API server
 	@$(PYTEST) -m "not slow" tests/integration
+
+airflow: build/airflow/.synced ## The tasks for Airflow: types, and DAGs in a real Airflow against a real API server
+	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml operator/sluice/batch/airflow
+	@$(AIRFLOW_PYTEST) -m "not slow"
 
 e2e: setup ## On a real node, with real traffic
 	@$(PYTEST) -m "not slow" tests/e2e

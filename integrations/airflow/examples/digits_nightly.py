@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from airflow.sdk import dag, task
+
 from sluice.batch.airflow import BatchInferenceOperator
 
 

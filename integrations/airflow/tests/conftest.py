@@ -1,15 +1,23 @@
 """A real API server with our kind, a real Airflow, and somebody who plays Sluice's operator; see `played.py`."""
 
+import atexit
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from lab import apiserver
 from played import COLLECTION, PlayedOperator
 from stack import Airflow
+
+from lab import apiserver
 from tests.integration.kube import Kube, wait_until
 
+# Before anything imports Airflow, which makes files in it; a home folder is not a place for those of tests.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-of-tests-")
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 

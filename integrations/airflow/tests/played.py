@@ -6,7 +6,7 @@ ends it with `complete`.
 """
 
 import threading
-from datetime import UTC, datetime
+import time
 from typing import Any, Final
 
 from tests.integration.kube import Kube, Object
@@ -80,7 +80,7 @@ class PlayedOperator:
                 "status": "True" if kind == outcome else "False",
                 "reason": reasons[outcome],
                 "message": said,
-                "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             }
             for kind in ("Complete", "Failed")
         ]

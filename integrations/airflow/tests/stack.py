@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ PROJECT: Final = Path(__file__).resolve().parents[1]
 AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 PARTS: Final = ("api-server", "dag-processor", "scheduler", "triggerer")
 DEADLINE_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 20
 
 
 @dataclass(slots=True)
@@ -40,19 +42,23 @@ class Airflow:
     def run(self, *arguments: str) -> str:
         """One command of its command line; what it printed. Raises with its output when it fails."""
         done = subprocess.run(
-            [AIRFLOW, *arguments], env=self.environment, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+            [AIRFLOW, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_SECONDS,
+            check=False,
         )
         if done.returncode:
-            raise AssertionError(f"airflow {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+            raise AssertionError(
+                f"airflow {' '.join(arguments)}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
         return done.stdout + done.stderr
 
     def start(self) -> None:
         """All parts; returns when they are healthy and the DAGs are known."""
         for part in PARTS:
-            with (self.home / f"{part}.log").open("wb") as output:
-                self.processes[part] = subprocess.Popen(
-                    [AIRFLOW, part], env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-                )
+            self._start(part)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self.until(self._is_healthy)
         token = self.http.get("/auth/token").raise_for_status().json()["access_token"]
@@ -63,11 +69,14 @@ class Airflow:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
+            _ended(process)
         self.http.close()
+
+    def restart(self, part: str) -> None:
+        """As an upgrade does; returns when the new process is there."""
+        self.processes[part].terminate()
+        _ended(self.processes.pop(part))
+        self._start(part)
 
     def begin(self, dag_id: str) -> "Run":
         """A run of a DAG with one task."""
@@ -92,6 +101,12 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not so within {DEADLINE_SECONDS:.0f} s")
             time.sleep(0.3)
+
+    def _start(self, part: str) -> None:
+        with (self.home / f"{part}.log").open("ab") as output:
+            self.processes[part] = subprocess.Popen(
+                [AIRFLOW, part], env=self.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
     def _is_healthy(self) -> bool:
         try:
@@ -135,6 +150,10 @@ class Run:
 
         self.airflow.until(there)
 
+    def process_id(self) -> int:
+        """Of the process in which the operator runs."""
+        return int(self.airflow.ask("GET", self.path)["pid"])
+
     def set_state(self, state: str) -> None:
         """As a person does in the user interface."""
         self.airflow.ask("PATCH", self.path, {"new_state": state})
@@ -149,7 +168,9 @@ class Run:
 
     def log(self) -> str:
         """Of all tries, with the triggerer's part."""
-        folder = self.airflow.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}" / f"task_id={self.task_id}"
+        folder = (
+            self.airflow.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}" / f"task_id={self.task_id}"
+        )
         return "\n".join(path.read_text() for path in sorted(folder.glob("*.log*")))
 
 
@@ -171,6 +192,7 @@ def _environment(home: Path, port: int, connections: Mapping[str, Mapping[str, A
         "AIRFLOW__API_AUTH__JWT_SECRET": "of-the-tests-0123456789-0123456789-0123456789-0123456789-01234567",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -180,6 +202,15 @@ def _environment(home: Path, port: int, connections: Mapping[str, Mapping[str, A
         settings[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({"conn_type": "kubernetes", "extra": extra})
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "KUBE"))}
     return inherited | settings
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a process that was told to end; one that does not is killed with its children."""
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _free_port() -> int:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+
 from sluice.batch.airflow import BatchInferenceOperator, BatchInferenceSensor
 
 DATA = {
@@ -25,7 +26,12 @@ scoring("waits_and_suspends", "slow", deferrable=True, when_killed="Suspend")
 scoring("waits_in_the_worker", "slow", deferrable=False, retries=1, retry_delay=timedelta(seconds=1))
 scoring("takes_too_long", "slow", deferrable=True, execution_timeout=timedelta(seconds=5))
 scoring(
-    "tries_again", "slow", deferrable=True, retries=1, retry_delay=timedelta(seconds=1), kubernetes_conn_id="changing",
+    "tries_again",
+    "slow",
+    deferrable=True,
+    retries=1,
+    retry_delay=timedelta(seconds=1),
+    kubernetes_conn_id="changing",
     unreachable_seconds=1,
 )
 scoring("asks_nonsense", "digits", spec={"batchSize": 0}, retries=5)

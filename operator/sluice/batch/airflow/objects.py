@@ -123,6 +123,17 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_since(text: str) -> datetime:
+    """A time with an offset; raises ValueError for anything else."""
+    try:
+        since = datetime.fromisoformat(text)
+    except ValueError:
+        since = datetime.min
+    if since.tzinfo is None:
+        raise ValueError(f"since: {text!r} is not a time with an offset, such as 2026-11-25T03:00:00+00:00")
+    return since
+
+
 def spec_of(
     *,
     model_deployment: str | None,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, conf
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
-from sluice.batch.airflow import errors, objects, tasks
+from sluice.batch.airflow import objects, tasks
 from sluice.batch.airflow.trigger import BatchInferenceTrigger
 
 
@@ -109,8 +109,10 @@ class BatchInferenceOperator(BaseOperator):
     def _held(self, context: Context) -> BatchInferenceTrigger:
         """What waits for the object; from now on `on_kill` ends its run."""
         task_instance = tasks.task_instance_of(context)
+        with tasks.refused_arguments():
+            name = objects.checked_name(self.name) if self.name else task_instance.object_name
         self._waiting = BatchInferenceTrigger(
-            name=self._wanted_name() or task_instance.object_name,
+            name=name,
             namespace=self.namespace,
             kubernetes_conn_id=self.kubernetes_conn_id,
             unreachable_seconds=self.unreachable_seconds,
@@ -119,14 +121,8 @@ class BatchInferenceOperator(BaseOperator):
         )
         return self._waiting
 
-    def _wanted_name(self) -> str:
-        try:
-            return objects.checked_name(self.name) if self.name else ""
-        except ValueError as error:
-            raise errors.SpecRefused(str(error)) from error
-
     def _wanted_spec(self) -> objects.Object:
-        try:
+        with tasks.refused_arguments():
             return objects.spec_of(
                 model_deployment=self.model_deployment,
                 revision=self.revision,
@@ -134,8 +130,6 @@ class BatchInferenceOperator(BaseOperator):
                 output_data=self.output_data,
                 rest=self.spec,
             )
-        except ValueError as error:
-            raise errors.SpecRefused(str(error)) from error
 
     def _finished(self, context: Context, waiting: BatchInferenceTrigger, outcome: objects.Outcome) -> dict[str, int]:
         """The result, noted as handed over."""

@@ -67,6 +67,9 @@ class BatchInferenceSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=await tasks.delivered(context, waiting, outcome))
 
     def _waiting(self) -> BatchInferenceTrigger:
+        if self.since is not None:
+            with tasks.refused_arguments():
+                objects.checked_since(self.since)
         return BatchInferenceTrigger(
             name=self.name,
             namespace=self.namespace,

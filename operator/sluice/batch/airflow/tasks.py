@@ -1,5 +1,7 @@
 """What operator and sensor share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from airflow.sdk import Context
@@ -21,6 +23,15 @@ def task_instance_of(context: Context) -> objects.TaskInstance:
         map_index=-1 if ti.map_index is None else ti.map_index,
         try_number=ti.try_number,
     )
+
+
+@contextmanager
+def refused_arguments() -> Iterator[None]:
+    """Makes of a ValueError about the task's arguments an error after which Airflow does not try again."""
+    try:
+        yield
+    except ValueError as error:
+        raise errors.SpecRefused(str(error)) from error
 
 
 async def delivered(context: Context, waited: BatchInferenceTrigger, outcome: objects.Outcome) -> dict[str, int]:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -92,7 +91,7 @@ class BatchInferenceTrigger(BaseTrigger):
         if found is None:
             return None
         if self.since is not None:
-            return objects.outcome_since(found, datetime.fromisoformat(self.since))
+            return objects.outcome_since(found, objects.checked_since(self.since))
         return objects.outcome_of(found)
 
     async def _followed(self) -> objects.Outcome:
