@@ -1,6 +1,6 @@
 """The example DAG, as `airflow dags test` runs it."""
 
-from played import PlayedOperator
+from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
 from tests.integration.kube import Kube
@@ -13,8 +13,8 @@ def test_the_example_scores_a_night(prepared: Airflow, kube: Kube, played: Playe
     and XCom are real."""
     printed = prepared.run("dags", "test", "digits_nightly", DAY)
 
-    (found,) = kube.http.get("/apis/sluice.dev/v1alpha1/namespaces/default/batchinferences").json()["items"]
-    assert found["metadata"]["name"].startswith("digits-nightly-score-")
+    every = kube.http.get(COLLECTION).raise_for_status().json()["items"]
+    (found,) = (each for each in every if each["metadata"]["name"].startswith("digits-nightly-score-"))
     assert found["spec"]["input"] == {"uri": f"s3://data/digits/{DAY}", "format": "Parquet"}
     assert found["spec"]["engine"]["shards"] == 4
     assert found["metadata"]["annotations"]["sluice.dev/airflow-collected"] == "1"

@@ -112,6 +112,27 @@ def test_the_first_run_of_a_schedule_since_three(newest: Object, history: list[O
     assert (outcome and (outcome.run["name"], outcome.ending, outcome.rows.get("read"))) == want
 
 
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        (None, "does not exist yet"),
+        ({"metadata": {}}, "not begun: Sluice's operator has not answered yet"),
+        (made(conditions=[condition("Complete", "False")]), "not begun: Because: of that"),
+        (
+            made(run={"name": "digits-1"}, percent=3, rows={"read": 3000}, shards={"total": 2}, rowsPerSecond="50"),
+            "3 %, 0 of 2 shards, 3,000 rows read, 0 failed, 50 rows/s",
+        ),
+        (
+            made(run={"name": "digits-1"}, conditions=[condition("Complete", "False")]),
+            "0 of 0 shards, 0 rows read, 0 failed, Because: of that",
+        ),
+    ],
+    ids=["nothing", "new", "blocked", "runs", "in trouble"],
+)
+def test_a_line_of_progress(found: Object | None, want: str) -> None:
+    assert objects.progress_of(found) == want
+
+
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-25T03:00:00"])
 def test_a_time_without_an_offset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="since: "):

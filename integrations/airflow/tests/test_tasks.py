@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from played import COLLECTION, ROWS, PlayedOperator
 from stack import Airflow, Run
 
@@ -78,6 +79,7 @@ def test_a_deferred_task_that_is_killed_deletes_its_object(airflow: Airflow, kub
     assert run.state() == ("failed", 1)
 
 
+@pytest.mark.slow
 def test_an_object_that_is_deleted_meanwhile_fails_the_task(airflow: Airflow, kube: Kube) -> None:
     run = airflow.begin("waits")
     found = running(airflow, kube, run)
@@ -116,6 +118,7 @@ def test_a_task_that_is_killed_in_the_worker_deletes_its_object(airflow: Airflow
     airflow.until(lambda: found_of(kube, run) is None)
 
 
+@pytest.mark.slow
 def test_a_cleared_task_goes_on_where_it_was_suspended(airflow: Airflow, kube: Kube, played: PlayedOperator) -> None:
     run = airflow.begin("waits_and_suspends")
     first = running(airflow, kube, run)
@@ -133,6 +136,7 @@ def test_a_cleared_task_goes_on_where_it_was_suspended(airflow: Airflow, kube: K
     assert second["metadata"]["uid"] == first["metadata"]["uid"]
 
 
+@pytest.mark.slow
 def test_a_task_that_is_cleared_after_its_success_runs_again(airflow: Airflow, kube: Kube) -> None:
     run = airflow.begin("completes")
     run.reaches("success")
@@ -147,6 +151,7 @@ def test_a_task_that_is_cleared_after_its_success_runs_again(airflow: Airflow, k
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
 
 
+@pytest.mark.slow
 def test_a_deferred_task_that_takes_too_long_deletes_its_object(airflow: Airflow, kube: Kube) -> None:
     run = airflow.begin("takes_too_long")
 
@@ -154,6 +159,7 @@ def test_a_deferred_task_that_takes_too_long_deletes_its_object(airflow: Airflow
     airflow.until(lambda: found_of(kube, run) is None)
 
 
+@pytest.mark.slow
 def test_an_api_server_that_is_away_is_an_error_that_airflow_tries_again(
     airflow: Airflow, kube: Kube, api_server: ApiServer, changing_kubeconfig: Path, played: PlayedOperator
 ) -> None:
@@ -168,9 +174,11 @@ def test_an_api_server_that_is_away_is_an_error_that_airflow_tries_again(
     found = running(airflow, kube, run)
     played.complete(found)
     run.reaches("success", try_number=2)
-    assert "ApiServerUnreachable: the API server of the connection 'changing' did not answer for 1 s" in run.log()
+    assert "ApiServerUnreachable" in run.log()
+    assert "the API server of the connection 'changing' did not answer for 1 s" in run.log()
 
 
+@pytest.mark.slow
 def test_the_sensor_waits_for_an_object_of_somebody_else(airflow: Airflow, kube: Kube) -> None:
     run = airflow.begin("watches")
     airflow.until(lambda: "does not exist yet" in run.log())
@@ -192,6 +200,7 @@ def test_the_sensor_waits_for_an_object_of_somebody_else(airflow: Airflow, kube:
     assert run.xcom("return_value") == ROWS
 
 
+@pytest.mark.slow
 def test_a_triggerer_that_is_restarted_goes_on_waiting(airflow: Airflow, kube: Kube, played: PlayedOperator) -> None:
     """A restart is no kill: the object stays, and the new process sees its end."""
     run = airflow.begin("waits")

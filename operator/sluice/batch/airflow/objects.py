@@ -231,6 +231,7 @@ def progress_of(found: Object | None) -> str:
         f"{rows.get('read', 0):,} rows read, {rows.get('failed', 0):,} failed",
         f"{status['rowsPerSecond']} rows/s" if status.get("rowsPerSecond") else "",
         f"done at about {status['estimatedCompletionTime']}" if status.get("estimatedCompletionTime") else "",
+        _trouble(status),
     ]
     return ", ".join(part for part in parts if part)
 
@@ -247,6 +248,14 @@ def milestone_of(found: Object | None) -> tuple[object, ...]:
 
 def _begun_since(runs: Iterable[Mapping[str, Any]], since: datetime) -> list[Mapping[str, Any]]:
     return [run for run in runs if run.get("startTime") and datetime.fromisoformat(str(run["startTime"])) >= since]
+
+
+def _trouble(status: Mapping[str, Any]) -> str:
+    """What keeps a run from getting on: the reason of Complete is Running while all is well."""
+    for each in status.get("conditions", ()):
+        if each["type"] == Ending.COMPLETE and each["status"] == "False" and each.get("reason") != "Running":
+            return _because(each.get("reason", ""), each.get("message", ""))
+    return ""
 
 
 def _why_not_begun(status: Mapping[str, Any]) -> str:
