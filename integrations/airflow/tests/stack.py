@@ -17,7 +17,7 @@ import httpx
 PROJECT: Final = Path(__file__).resolve().parents[1]
 AIRFLOW: Final = Path(sys.executable).with_name("airflow")
 PARTS: Final = ("api-server", "dag-processor", "scheduler", "triggerer")
-DEADLINE_SECONDS: Final = 120.0
+DEADLINE_SECONDS: Final = 240.0
 STOP_SECONDS: Final = 20
 
 
@@ -181,6 +181,8 @@ def _environment(home: Path, port: int, connections: Mapping[str, Mapping[str, A
     settings = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",  # a busy machine takes longer than the usual 30 s
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "150",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
