@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
+AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
 KEEP ?=
@@ -11,7 +12,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit integration spark e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint unit integration spark airflow e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,17 +30,23 @@ build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
 	@command -v java >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends openjdk-17-jre-headless; }
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/spark/venv $(UV) sync --project tests/spark --frozen --quiet && touch $@
 
+# Airflow's pins are not ours, so it has an environment and a lock of its own.
+build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
+
 setup: .venv/.synced ## Install the Python environment
 
 demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
-test: lint unit integration spark e2e ## Everything that CI runs
+test: lint unit integration spark airflow e2e ## Everything that CI runs
 
-test-full: lint spark ## Everything, with the slow ones
+test-full: lint spark build/airflow/.synced ## Everything, with the slow ones
 	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@$(AIRFLOW_PYTEST)
 	@$(PYTEST) tests/integration tests/e2e
 
+# The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Format, lint, types, layers
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
@@ -56,6 +63,10 @@ integration: setup ## Against a real API server
 spark: build/spark/.synced ## The scoring on Spark, with a real PySpark in local mode
 	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
 	@build/spark/venv/bin/pytest tests/spark
+
+airflow: build/airflow/.synced ## The tasks for Airflow: types, and DAGs in a real Airflow against a real API server
+	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml operator/sluice/batch/airflow
+	@$(AIRFLOW_PYTEST) -m "not slow"
 
 e2e: setup ## On a real node, with real traffic
 	@$(PYTEST) -m "not slow" tests/e2e

@@ -110,7 +110,8 @@ def _as(user: str | None) -> dict[str, str]:
 
 def true_conditions(target: Object) -> set[str]:
     """The types of an object's conditions that are True."""
-    return {each["type"] for each in target.get("status", {}).get("conditions", ()) if each["status"] == "True"}
+    conditions = target.get("status", {}).get("conditions") or ()  # null in a CRD that was just made
+    return {each["type"] for each in conditions if each["status"] == "True"}
 
 
 def causes(answer: httpx.Response) -> list[tuple[str, str]]:

@@ -26,7 +26,19 @@ SOURCE: Final = "\n".join(path.read_text() for path in sorted((ROOT / "operator"
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE: Final = re.compile(r"`([^`\n]+)`")
-TOP: Final = ("operator", "tests", "docs", "lab", "demo", "charts", "manifests", "crds", "serving-runtime", ".ci")
+TOP: Final = (
+    "operator",
+    "tests",
+    "docs",
+    "integrations",
+    "lab",
+    "demo",
+    "charts",
+    "manifests",
+    "crds",
+    "serving-runtime",
+    ".ci",
+)
 SLUICE: Final = ("core", "stats", "shell", "api", "adapters", "views", "cli")
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
 DECIDERS: Final = {"Decision", "Blocked", "Problem", "Fact", "_stalled", "_advance"}
