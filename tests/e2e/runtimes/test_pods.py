@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,6 +95,7 @@ def served(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytes
     served = Served(scene, case, folder)
     served.deploy(case.name, "good", replicas=2)
     scene.wait_ready(case.name, READY_SECONDS)
+    print(f"\n{case.name}: ready {max(map(_start_seconds, served.pods(case.name))):.0f} s after its pod was made")
     yield served
     scene.tools.kubectl("delete", "modeldeployments.sluice.dev", case.name, scene.where, "--wait=false")
 
@@ -158,6 +160,15 @@ def test_a_rolling_restart_loses_nothing(served: Served) -> None:
     print(f"\n{name}: {load.sent} requests over a rolling restart")
     assert not old & {pod["metadata"]["name"] for pod in served.pods(name)}
     assert load.problems == {}
+
+
+def _start_seconds(pod: dict[str, Any]) -> float:
+    """From its creation until it was ready; Kubernetes tells whole seconds."""
+    [ready] = [condition for condition in pod["status"]["conditions"] if condition["type"] == "Ready"]
+    made, then = (
+        datetime.fromisoformat(moment) for moment in (pod["metadata"]["creationTimestamp"], ready["lastTransitionTime"])
+    )
+    return (then - made).total_seconds()
 
 
 def _ready(pods: list[dict[str, Any]]) -> int:
