@@ -160,10 +160,11 @@ class _Looking:
             ready = [each for each in await self._pods() if _ready_at(each) is not None]
             if "Ready" in conditions and conditions["Ready"].status == "True" and len(ready) >= conformance.REPLICAS:
                 return max(_start_seconds(each) for each in ready), ""
-            worst = conditions.get("Stalled") or conditions.get("Ready")
-            if worst is not None and worst.message:
-                said = f"{worst.reason}: {worst.message}"
-            if "Stalled" in conditions and conditions["Stalled"].status == "True":
+            stalled = "Stalled" in conditions and conditions["Stalled"].status == "True"
+            telling = conditions.get("Stalled" if stalled else "Ready")
+            if telling is not None and telling.message:
+                said = f"{telling.reason}: {telling.message}"
+            if stalled:
                 return None, said
             self._say(f"waiting until it is ready ({said})")
             await asyncio.sleep(POLL_SECONDS)

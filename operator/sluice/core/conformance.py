@@ -23,7 +23,7 @@ LABEL: Final = f"{GROUP}/runtime-check"
 """The ServingRuntime that an object was made to try."""
 REPLICAS: Final = 2
 DRAIN_SECONDS: Final = 10
-LONGEST_NAME: Final = 40
+LONGEST_NAME: Final = 36
 SPOILER: Final = "spoiler"
 SPOIL: Final = f"""
 import os

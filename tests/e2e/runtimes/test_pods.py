@@ -1,6 +1,7 @@
 """Every model server of the table as pods on the lab, through operator, downloader, object store and gateway."""
 
 import base64
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -46,11 +47,14 @@ class Served:
         self._upload("good", {path.relative_to(source).as_posix(): path.read_bytes() for path in written})
 
     def deploy(self, name: str, version: str, replicas: int = 1) -> None:
-        model = {"name": MODEL, "format": self.case.format, "uri": f"s3://{setup.BUCKET}/{self.key(version)}"}
+        model = {"name": MODEL, "format": self.case.format, "uri": self.uri(version)}
         self.scene.deploy(name, version, model=model, replicas=replicas, drainSeconds=DRAIN_SECONDS, **self.case.spec)
 
     def upload(self, version: str, files: Mapping[str, bytes]) -> None:
         self._upload(version, files)
+
+    def uri(self, version: str) -> str:
+        return f"s3://{setup.BUCKET}/{self.key(version)}"
 
     def key(self, version: str) -> str:
         return f"conformance/{self.case.name}/{version}"
@@ -106,16 +110,23 @@ def test_each_protocol_answers_right_through_the_gateway(served: Served) -> None
     assert problems == dict.fromkeys(problems, "")
 
 
-def test_metrics_are_where_the_pod_says(served: Served) -> None:
-    assert served.case.asks[0].problem(served.place(served.case.name)) == ""
-    lines: list[str] = []
-    for pod in served.pods(served.case.name):
-        metadata = pod["metadata"]
-        port, path = (metadata["annotations"][f"prometheus.io/{name}"] for name in ("port", "path"))
-        url = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}:{port}/proxy{path}"
-        lines += served.scene.tools.kubectl("get", "--raw", url).splitlines()
-    missing = [series for series in served.case.series if not any(line.startswith(series) for line in lines)]
-    assert missing == []
+def test_it_passes_each_check_of_the_command(served: Served, tmp_path: Path) -> None:
+    case, ask = served.case, served.case.asks[0]
+    assert isinstance(ask, Ask)
+    payload = tmp_path / "payload.json"
+    payload.write_text(json.dumps(ask.body))
+    asked = (f"--model-name={MODEL}", f"--path={ask.path}", f"--payload={payload}")
+    series = (f"--series={line.partition('{')[0]}" for line in case.series)
+    image = (f"--image={case.image.tag}",) if case.format == "custom" else ()
+    source = (
+        f"--uri={served.uri('good')}",
+        f"--format={case.format}",
+        f"--credentials-secret={setup.CREDENTIALS_SECRET}",
+    )
+    found = served.scene.plugin("runtime", "check", case.runtime, *source, *asked, *series, *image, "--output=json")
+    checks = {check["name"]: (check["state"], check["finding"]) for check in json.loads(found)}
+    print("", *(f"{name}: {finding}" for name, (_, finding) in checks.items()), sep="\n  ")
+    assert {name: seen for name, seen in checks.items() if seen[0] != "ok"} == {}
 
 
 def test_it_runs_restricted(served: Served) -> None:
