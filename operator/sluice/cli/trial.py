@@ -157,14 +157,15 @@ class _Looking:
         said = "the operator says nothing about it; does it run? kubectl sluice doctor"
         while time.monotonic() < deadline:
             conditions = {c.type: c for c in (await self._fetch()).status.conditions}
+            true = {name for name, each in conditions.items() if each.status == "True"}
             ready = [each for each in await self._pods() if _ready_at(each) is not None]
-            if "Ready" in conditions and conditions["Ready"].status == "True" and len(ready) >= conformance.REPLICAS:
+            if "Ready" in true and len(ready) >= conformance.REPLICAS:
                 return max(_start_seconds(each) for each in ready), ""
-            stalled = "Stalled" in conditions and conditions["Stalled"].status == "True"
-            telling = conditions.get("Stalled" if stalled else "Ready")
+            # Ready speaks of one pod; what keeps the other one away is said by Reconciling.
+            telling = conditions.get("Stalled" if "Stalled" in true else "Reconciling" if "Ready" in true else "Ready")
             if telling is not None and telling.message:
                 said = f"{telling.reason}: {telling.message}"
-            if stalled:
+            if "Stalled" in true:
                 return None, said
             self._say(f"waiting until it is ready ({said})")
             await asyncio.sleep(POLL_SECONDS)

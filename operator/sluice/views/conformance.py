@@ -21,7 +21,7 @@ class Wrong:
     was_ready: bool
     watched_seconds: float
     said: str
-    """How its server ended; empty while it runs."""
+    """How its server ended, with the end of its log; empty while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def is_not_ready_without_its_model(seen: Seen) -> Check:
     if seen.wrong.was_ready:
         remedy = "let startupProbe and readinessProbe ask for the model, such as /v2/models/{{model.name}}/ready"
         return Check(name, State.FAILED, "ready although its model's files cannot be loaded", remedy)
-    how = f"its server ended: {seen.wrong.said}" if seen.wrong.said else "its server waits"
+    how = seen.wrong.said.partition(": ")[0] or "its server waits"  # without the end of its log
     return Check(name, State.OK, f"not ready within {seen.wrong.watched_seconds:.0f} s with files of garbage; {how}")
 
 

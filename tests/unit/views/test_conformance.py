@@ -85,7 +85,7 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
     ("given", "name", "state", "finding"),
     [
         (seen(wrong=Wrong(True, 3, "")), "wrong model", FAILED, "ready although its model's files cannot be loaded"),
-        (seen(wrong=Wrong(False, 3, "status 1")), "wrong model", OK, "its server ended: status 1"),
+        (seen(wrong=Wrong(False, 3, "status 1 (Error): a log")), "wrong model", OK, "garbage; status 1 (Error)"),
         (seen(wrong=None), "wrong model", SKIPPED, "the image carries the model"),
         (seen(template=template(livenessProbe=None)), "probes", FAILED, "no livenessProbe"),
         (
