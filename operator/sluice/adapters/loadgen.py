@@ -7,7 +7,7 @@ plugin are always of one version; where that cannot be, it runs on the user's ma
                                                         │                        │                             │
     one JSON object a line on standard output:       server, failed        setting, skipped            point …, again, end
 
-`kubectl sluice runtime check` sends it to a pod of its own, with a plan that names a rate:
+`kubectl sluice runtime check` sends it to a pod of its own, with a plan that names a stream:
 
     plan ──> wait until ready ──> one request ──> the metrics ──> requests at that rate, for so many seconds
                                        │              │                  │
@@ -532,7 +532,7 @@ def scraped(target: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stream(plan: Mapping[str, Any], payload: bytes | None) -> None:
-    """One request, a look at the metrics, and a stream of requests. Raises Failed."""
+    """One request to a server, a look at its metrics, and a stream of requests to all. Raises Failed."""
     bench = Bench(plan)
     bench.wait_ready()
     try:
@@ -541,7 +541,8 @@ def stream(plan: Mapping[str, Any], payload: bytes | None) -> None:
         bench.line.close()
         if plan["metrics"] is not None:
             tell("metrics", **scraped(plan["metrics"]))
-    Stream(bench.host, bench.port, plan["path"], bench.body).run(float(plan["rate"]), float(plan["seconds"]))
+    to = plan["stream"]
+    Stream(to["host"], to["port"], plan["path"], bench.body).run(float(plan["rate"]), float(plan["seconds"]))
     tell("end")
 
 
@@ -550,7 +551,7 @@ def main() -> int:
     payload = "".join(os.environ[name] for _, name in parts)
     plan = json.loads(os.environ["SLUICE_PROFILE"])
     try:
-        (stream if "rate" in plan else run)(plan, unpacked(payload) if payload else None)
+        (stream if "stream" in plan else run)(plan, unpacked(payload) if payload else None)
     except Failed as failed:
         tell("failed", reason=failed.reason, problem=str(failed))
         return 1

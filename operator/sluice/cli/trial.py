@@ -247,18 +247,16 @@ class _Looking:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _stop(self, running: Object) -> Stopped:
+        """Deletes a pod and watches it end; the kubelet tells the exit status shortly before the pod is gone."""
         name = str(running["metadata"]["name"])
-        began = time.monotonic()
+        began, last = time.monotonic(), running
         await self._api.delete(PODS, self._namespace, name)
-        await _until(lambda: self._is_gone(name), GONE_SECONDS)
-        return Stopped(name, time.monotonic() - began, int(running["spec"]["terminationGracePeriodSeconds"]))
-
-    async def _is_gone(self, name: str) -> bool:
-        try:
-            await self._api.fetch(PODS, self._namespace, name)
-        except errors.Missing:
-            return True
-        return False
+        with contextlib.suppress(errors.Missing):
+            while time.monotonic() - began < GONE_SECONDS:
+                last = await self._api.fetch(PODS, self._namespace, name)
+                await asyncio.sleep(POLL_SECONDS)
+        grace = int(running["spec"]["terminationGracePeriodSeconds"])
+        return Stopped(name, time.monotonic() - began, grace, _exit_code(last))
 
     async def _enough_pods(self) -> bool:
         return sum(_ready_at(each) is not None for each in await self._pods()) >= conformance.REPLICAS
@@ -311,6 +309,16 @@ def _ready_at(found: Object) -> float | None:
     conditions = (found.get("status") or {}).get("conditions") or ()
     moments = [c["lastTransitionTime"] for c in conditions if c["type"] == "Ready" and c["status"] == "True"]
     return words.seconds_of(moments[0]) if moments else None
+
+
+def _exit_code(found: Object) -> int | None:
+    """Of the server, the first container; None while it runs."""
+    server = found["spec"]["containers"][0]["name"]
+    for status in (found.get("status") or {}).get("containerStatuses") or ():
+        ended = (status.get("state") or {}).get("terminated")
+        if status["name"] == server and ended is not None:
+            return int(ended["exitCode"])
+    return None
 
 
 def _start_seconds(found: Object) -> float:

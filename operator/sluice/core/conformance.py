@@ -121,12 +121,12 @@ def client_pod(
 def stream_plan(
     revision: Revision, deployment: ModelDeployment, *, path: str, pod_address: str, rate: float, seconds: int
 ) -> dict[str, Any]:
-    """What `adapters/loadgen.py` is told: one request, the metrics of one pod, then `rate` requests/s for `seconds`."""
+    """What `adapters/loadgen.py` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
     annotations: Mapping[str, str] = revision.template.get("metadata", {}).get("annotations") or {}
     port = annotations.get(f"{pod.SCRAPED}port")
     return {
-        "host": f"{naming.service_name(revision.name)}.{deployment.metadata.namespace}.svc",
-        "port": naming.SERVICE_PORT,
+        "host": pod_address,
+        "port": revision.port,
         "model": common.served_name(deployment),
         "path": path,
         "readyPath": pod.ready_path(revision.template),
@@ -134,6 +134,10 @@ def stream_plan(
         "metrics": {"host": pod_address, "port": int(port), "path": annotations[f"{pod.SCRAPED}path"]}
         if port
         else None,
+        "stream": {
+            "host": f"{naming.service_name(revision.name)}.{deployment.metadata.namespace}.svc",
+            "port": naming.SERVICE_PORT,
+        },
         "rate": rate,
         "seconds": seconds,
     }

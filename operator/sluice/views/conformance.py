@@ -11,6 +11,8 @@ from sluice.views.checks import Check, State
 PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 ABOUT_THE_MODEL: Final = ("httpGet", "grpc", "exec")
 """Ways of a probe that can speak of the model; an open port cannot."""
+KILLED: Final = 137
+"""Exit status of what SIGKILL has ended."""
 NOT_ASKED: Final = "NoPayload"
 
 
@@ -44,6 +46,14 @@ class Stopped:
     """From its deletion until it was gone."""
     grace_seconds: int
     """After which the kubelet kills it."""
+    exit_code: int | None
+    """Of its server; None where it was gone before that was seen."""
+
+    @property
+    def was_killed(self) -> bool:
+        if self.exit_code is None:
+            return self.seconds >= self.grace_seconds
+        return self.exit_code == KILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +189,10 @@ def ends_in_time(seen: Seen) -> Check:
     stopped = seen.restart.stopped if seen.restart is not None else ()
     if not stopped:
         return Check(name, State.SKIPPED, "no pod was stopped", "see prediction")
-    slowest = max(stopped, key=lambda each: each.seconds - each.grace_seconds)
+    killed = next((each for each in stopped if each.was_killed), None)
+    slowest = killed or max(stopped, key=lambda each: each.seconds)
     found = f"gone {slowest.seconds:.0f} s after its deletion, of {slowest.grace_seconds} s"
-    if slowest.seconds >= slowest.grace_seconds:
+    if killed is not None:
         remedy = "the server must be the container's first process, and end by itself after SIGTERM"
         return Check(name, State.FAILED, f"killed: {found}", remedy)
     return Check(name, State.OK, found)

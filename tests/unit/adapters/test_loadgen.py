@@ -350,7 +350,8 @@ def test_a_gateway_that_is_not_there_is_told_and_the_rest_is_measured(server: Se
 def stream(server: Server, *, port: int | None = None, seconds: float = 2.5) -> list[dict[str, Any]]:
     own = server.server_address[1]
     metrics = {"host": "127.0.0.1", "port": port or own, "path": "/metrics"}
-    done = run_program(server, rate=40, seconds=seconds, metrics=metrics)
+    to = {"host": "127.0.0.1", "port": own}
+    done = run_program(server, stream=to, rate=40, seconds=seconds, metrics=metrics)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -91,7 +91,7 @@ class TrialCluster(FakeCluster):
             "labels": naming.owned_labels(NAME),
             "creationTimestamp": "2026-01-01T00:00:00Z",
         }
-        spec = {"terminationGracePeriodSeconds": 20}
+        spec = {"terminationGracePeriodSeconds": 20, "containers": [CONTAINER]}
         self.objects.append({"kind": "Pod", "metadata": metadata, "spec": spec, "status": _pod_status(True)})
 
 

@@ -27,8 +27,8 @@ def template(pod: dict[str, Any] | None = None, **server: Any) -> dict[str, Any]
     return {"spec": {"containers": [known], "securityContext": POD} | (pod or {})}
 
 
-def stopped(seconds: float) -> Stopped:
-    return Stopped("digits-1", seconds, grace_seconds=20)
+def stopped(seconds: float, exit_code: int | None = None) -> Stopped:
+    return Stopped("digits-1", seconds, 20, exit_code)
 
 
 def restart(**changes: Any) -> Restart:
@@ -118,6 +118,8 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
         ),
         (seen(restart=restart(unfinished="no pod came back")), "drain", FAILED, "no pod came back"),
         (seen(restart=None), "drain", SKIPPED, "no request could be sent"),
+        (seen(restart=restart(stopped=(stopped(7), stopped(21, 143)))), "end", OK, "gone 21 s after its deletion, of 20 s"),
+        (seen(restart=restart(stopped=(stopped(19, 137), stopped(20)))), "end", FAILED, "killed: gone 19 s"),
         (seen(restart=restart(stopped=(stopped(7), stopped(20)))), "end", FAILED, "killed: gone 20 s after its deletion"),
     ],
 )  # fmt: skip
