@@ -3,6 +3,7 @@
     scale     many ModelDeployments on fake nodes: time, API requests, processor time, memory
     harm      bad releases: requests harmed until the candidate gets none
     same      the same model again: false roll-backs
+    start     from kubectl apply to the first prediction, beside the same by hand
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
@@ -19,7 +20,7 @@ from demo.cluster import Cluster
 from demo.program import DemoError
 from demo.progress import say
 from lab.processes import LabError
-from tests.benchmarks import gateway, harm, images, report, same, scale, surroundings, warmup
+from tests.benchmarks import gateway, harm, images, report, same, scale, start, surroundings, warmup
 from tests.benchmarks.report import Section
 
 BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
         cluster, harm.Options(given.runs, tuple(given.rates), tuple(given.models), given.add)
     ),
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
+    "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs)),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
 }
 
@@ -70,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("same")
     group.add_argument("--same-runs", type=int, default=10, help="releases (default: 10)")
     group.add_argument("--same-rate", type=int, default=100, help="requests/s (default: 100)")
+    group = parser.add_argument_group("start")
+    group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
     group = parser.add_argument_group("gateway")

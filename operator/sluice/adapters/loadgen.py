@@ -1,4 +1,4 @@
-"""Closed-loop load on one model server, measured beside it: a program of the standard library alone.
+"""Load on a model server, measured beside it: a program of the standard library alone.
 
 `kubectl sluice profile` sends this very file to a container of the profiled pod (`python3 -c`), so that generator and
 plugin are always of one version; where that cannot be, it runs on the user's machine through a port-forward.
@@ -6,6 +6,12 @@ plugin are always of one version; where that cannot be, it runs on the user's ma
     plan ($SLUICE_PROFILE) ──> wait until ready ──> one request ──> for each setting: load ──> for each concurrency: point
                                                         │                        │                             │
     one JSON object a line on standard output:       server, failed        setting, skipped            point …, again, end
+
+`kubectl sluice runtime check` sends it to a pod of its own, with a plan that names a stream:
+
+    plan ──> wait until ready ──> one request ──> the metrics ──> requests at that rate, for so many seconds
+                                       │              │                  │
+                                server, failed     metrics       stream, once a second
 
 Nothing is read from standard input, nothing is written but these lines.
 """
@@ -20,7 +26,9 @@ import sys
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -33,6 +41,8 @@ ENOUGH: Final = 20
 """Answers below which a point lasts longer, up to LONGEST times as long."""
 LONGEST: Final = 6
 GATEWAY_REQUESTS: Final = 50
+MOST_AT_ONCE: Final = 256
+TELL_SECONDS: Final = 1.0
 QUOTED: Final = 300
 LARGEST: Final = 16_000_000
 """Elements of an input that is made up; the zeros of more would fill the memory."""
@@ -462,11 +472,86 @@ def run(plan: Mapping[str, Any], payload: bytes | None) -> None:
     tell("end")
 
 
+# --- a stream ---------------------------------------------------------------------------------------------------------
+
+
+class Stream:
+    """Requests at a steady rate, each when it is due and on a connection of its own, as those of new clients are."""
+
+    def __init__(self, host: str, port: int, path: str, body: bytes) -> None:
+        self._address, self._path, self._body = (host, port), path, body
+        self._lock = threading.Lock()
+        self._under_way: dict[int, float] = {}
+        self.problems: Counter[str] = Counter()
+
+    def run(self, rate: float, seconds: float) -> None:
+        began = told = time.monotonic()
+        sent = 0
+        with ThreadPoolExecutor(MOST_AT_ONCE) as threads:
+            while (now := time.monotonic()) < began + seconds:
+                if now - told >= TELL_SECONDS:
+                    told = now
+                    self._tell(sent, now - began, now)
+                self._under_way[sent] = now
+                threads.submit(self._ask, sent)
+                sent += 1
+                time.sleep(max(0.0, began + sent / rate - time.monotonic()))
+
+    def _tell(self, sent: int, elapsed: float, now: float) -> None:
+        """`settled`: of all that was sent until then, in seconds since the beginning, it is known what became of it."""
+        with self._lock:
+            oldest = min(self._under_way.values(), default=now)
+            lost, problem = sum(self.problems.values()), next(iter(self.problems), "")
+        settled = round(elapsed - (now - oldest), 3)
+        tell("stream", elapsed=round(elapsed, 3), settled=settled, sent=sent, lost=lost, problem=problem)
+
+    def _ask(self, number: int) -> None:
+        line = Line(*self._address)
+        try:
+            status, text = line.ask("POST", self._path, self._body, Connection="close")
+            problem = f"{status} {quoted(text)}" if status >= http.HTTPStatus.BAD_REQUEST else ""
+        except (OSError, http.client.HTTPException) as error:
+            problem = f"{type(error).__name__} {error}"
+        line.close()
+        with self._lock:
+            del self._under_way[number]
+            if problem:
+                self.problems[problem] += 1
+
+
+def scraped(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Names of the series that a server exposes, or why there are none."""
+    try:
+        status, text = Line(target["host"], target["port"]).ask("GET", target["path"], Connection="close")
+    except (OSError, http.client.HTTPException) as error:
+        return {"problem": f"{type(error).__name__} {error}"}
+    if status != http.HTTPStatus.OK:
+        return {"problem": f"{status} {quoted(text)}"}
+    lines = (line for line in text.decode(errors="replace").splitlines() if line and not line.startswith("#"))
+    return {"problem": "", "series": sorted({line.partition("{")[0].partition(" ")[0] for line in lines})}
+
+
+def stream(plan: Mapping[str, Any], payload: bytes | None) -> None:
+    """One request to a server, a look at its metrics, and a stream of requests to all. Raises Failed."""
+    bench = Bench(plan)
+    bench.wait_ready()
+    try:
+        bench.introduce(payload)
+    finally:
+        bench.line.close()
+        if plan["metrics"] is not None:
+            tell("metrics", **scraped(plan["metrics"]))
+    to = plan["stream"]
+    Stream(to["host"], to["port"], plan["path"], bench.body).run(float(plan["rate"]), float(plan["seconds"]))
+    tell("end")
+
+
 def main() -> int:
     parts = sorted((int(name.rpartition("_")[2]), name) for name in os.environ if name.startswith("SLUICE_PAYLOAD_"))
     payload = "".join(os.environ[name] for _, name in parts)
+    plan = json.loads(os.environ["SLUICE_PROFILE"])
     try:
-        run(json.loads(os.environ["SLUICE_PROFILE"]), unpacked(payload) if payload else None)
+        (stream if "stream" in plan else run)(plan, unpacked(payload) if payload else None)
     except Failed as failed:
         tell("failed", reason=failed.reason, problem=str(failed))
         return 1

@@ -19,6 +19,7 @@ from sluice.cli import (
     profile,
     record,
     replay,
+    runtime,
     status,
     steer,
     tree,
@@ -107,6 +108,15 @@ register(
     doctor.show,
     "Check operator, gateway, Prometheus, policies and permissions, and say what to do where something is wrong.",
 )
+runtimes = typer.Typer(help="Look at model servers.", no_args_is_help=True)
+register(
+    runtimes,
+    "check",
+    runtime.check,
+    "Serve a model on a ServingRuntime and see whether it does what Sluice needs: readiness, probes, security, answers, "
+    "metrics, and a restart that loses nothing. All that it makes is removed again.",
+)
+app.add_typer(runtimes, name="runtime")
 register(app, "completion", completion.show, "Print a script that completes kubectl-sluice in a shell.")
 
 

@@ -20,6 +20,7 @@ from sluice import errors
 from sluice.adapters import kubectl
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import exits
 from sluice.cli.options import Output
 
@@ -29,7 +30,7 @@ FILES: Final = ":0"
 """Cobra's directive: propose them where there is nothing else."""
 SECONDS: Final = 2.0
 """Nobody waits longer for a proposal."""
-READS_FILES: Final = frozenset({"file", "counts", "policy", "kubeconfig"})
+READS_FILES: Final = frozenset({"file", "counts", "policy", "kubeconfig", "payload"})
 """Arguments and options whose values are files."""
 
 BASH: Final = """_kubectl_sluice() {
@@ -112,9 +113,15 @@ async def revision_names(cluster: kubectl.Kubectl, namespace: str, model: str) -
     return [revision.name for revision in await cluster.fetch_revisions(namespace, model)] if model else ()
 
 
+async def runtime_names(cluster: kubectl.Kubectl, _: str, __: str) -> Iterable[str]:
+    """ServingRuntimes."""
+    return await cluster.fetch_names(ServingRuntime.kind, "")
+
+
 SOURCES: Final[Mapping[str, Source]] = {
     "name": model_names,
     "batch": batch_names,
+    "runtime": runtime_names,
     "rollout": release_names,
     "to": revision_names,
     "against": revision_names,
@@ -140,6 +147,12 @@ def read(commands: Mapping[str, Any], words: Sequence[str]) -> Typed:
         else:
             arguments.append(word)
     return Typed(words[0] if len(words) > 1 else "", tuple(arguments), values, waiting, words[-1])
+
+
+def within(commands: Mapping[str, Any], words: Sequence[str]) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """The commands and words of the innermost group that is named in full: those of `check …` in `runtime check …`."""
+    inner = getattr(commands.get(words[0]), "commands", None) if len(words) > 1 else None
+    return (commands, words) if inner is None else within(inner, words[1:])
 
 
 def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Callable[[Source, Typed], Iterable[str]]) -> list[str]:
@@ -194,9 +207,10 @@ def main() -> None:
     from sluice.cli.app import app  # which registers `completion`
 
     group: Any = typer.main.get_command(app)
-    typed = read(group.commands, sys.argv[1:] or [""])
-    for proposal in proposals(group.commands, typed, ask=ask_cluster):
+    commands, words = within(group.commands, sys.argv[1:] or [""])
+    typed = read(commands, words)
+    for proposal in proposals(commands, typed, ask=ask_cluster):
         print(proposal)
-    command = group.commands.get(typed.command)
+    command = commands.get(typed.command)
     wanted = parameter(command, typed) if command is not None else None
     print(FILES if wanted is not None and wanted.name in READS_FILES else NO_FILES)

@@ -174,7 +174,7 @@ async def show(
             ),
             path=path or plan.infer_path(common.served_name(deployment)),
             payload=payload.read_bytes() if payload is not None else None,
-            image=None if from_here else await _image(session, chosen),
+            image=None if from_here else await profiled.fetch_image(session.cluster, chosen),
             kubectl_options=_kubectl_options(target),
         )
         view = await profile_of(session, order, threads or (), rate)
@@ -221,15 +221,6 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
         known = words.listed([revision.name for revision in kept]) or "none"
         raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {known}")
     return found
-
-
-async def _image(session: Session, revision: Revision) -> pod.Image | None:
-    """Where the generator can run beside the server; None where no image with Python is known from here."""
-    found = pod.image_of(revision.template)
-    if found is not None or await session.cluster.fetch_operator_config() is None:
-        return found
-    initializer = (await cluster.fetch_config(session.cluster)).storage_initializer
-    return pod.Image(initializer.image, initializer.image_pull_policy)
 
 
 def _kubectl_options(target: Target) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sluice import errors
 from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import console
+from sluice.cli import cluster, console
 from sluice.cli.console import Failure
 from sluice.core.desired import common
 from sluice.core.profile import plan, pod, reading
@@ -125,6 +125,15 @@ async def remove_leftovers(api: kubectl.Kubectl, order: Order, say: Say) -> None
         await api.delete(PODS, order.namespace, name)
         if not await _is_gone(api, order.namespace, name):
             raise Failure(f"pod {name} of an earlier profile does not end; see kubectl describe pod {name}")
+
+
+async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | None:
+    """Where the generator can run; None where no image with Python is known from here."""
+    found = pod.image_of(revision.template)
+    if found is not None or await api.fetch_operator_config() is None:
+        return found
+    initializer = (await cluster.fetch_config(api)).storage_initializer
+    return pod.Image(initializer.image, initializer.image_pull_policy)
 
 
 def _manifest(order: Order, threads: int | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pytest
 
 from demo import cluster as clusters
 from demo import digits
@@ -260,3 +261,5 @@ TRITON: Final = Case(
 )
 
 CASES: Final = (FASTAPI, TRITON, *MLSERVER, KSERVE, BENTOML, *TORCHSERVE)
+PARAMETERS: Final = [pytest.param(case, id=case.name, marks=() if case.smoke else pytest.mark.slow) for case in CASES]
+"""The same for a fixture."""

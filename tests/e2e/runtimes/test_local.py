@@ -14,7 +14,7 @@ from tests.e2e.runtimes import box, local, rendered
 from tests.e2e.runtimes.asking import Ask, Load
 from tests.e2e.runtimes.box import Box
 from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import CASES, Case
+from tests.e2e.runtimes.table import PARAMETERS
 
 RATE: Final = 100.0
 LEARNED_SECONDS: Final = 3.0
@@ -31,11 +31,7 @@ pytestmark = [
 ]
 
 
-def _parameter(case: Case) -> object:
-    return pytest.param(case, id=case.name, marks=() if case.smoke else pytest.mark.slow)
-
-
-@pytest.fixture(scope="module", params=[_parameter(case) for case in CASES])
+@pytest.fixture(scope="module", params=PARAMETERS)
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHost]:
     folder: Path = tmp_path_factory.mktemp(request.param.name)
     folder.chmod(0o755)

@@ -203,6 +203,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
     status = 200
+    fails_after: int | None = None
     asked: list[str]
 
 
@@ -212,17 +213,25 @@ def server() -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.path == "/metrics":
+                return self._write(
+                    200, b'# TYPE asked_total counter\nasked_total{a="1"} 2\nasked_total{a="2"} 2\nup 1\n'
+                )
             known = {"/v2": {"name": "other", "version": "1"}, "/v2/models/m": METADATA, "/ready": {}}
-            self._answer(200 if self.path in known else 404, known.get(self.path, {"error": "unknown"}))
+            return self._answer(200 if self.path in known else 404, known.get(self.path, {"error": "unknown"}))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             there.asked.append(f"{self.headers['Host']} {self.path} {body.decode()}")
             time.sleep(0.002)
-            self._answer(there.status, {"error": "unexpected shape"} if there.status != 200 else {})
+            broken = there.fails_after is not None and len(there.asked) > there.fails_after
+            status = 500 if broken else there.status
+            self._answer(status, {"error": "unexpected shape"} if status != 200 else {})
 
         def _answer(self, status: int, document: Any) -> None:
-            text = json.dumps(document).encode()
+            self._write(status, json.dumps(document).encode())
+
+        def _write(self, status: int, text: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -242,6 +251,11 @@ def server() -> Iterator[Server]:
 
 
 def generate(server: Server, payload: bytes | None = None, **changes: Any) -> tuple[int, reading.Report, str]:
+    done = run_program(server, payload, **changes)
+    return done.returncode, reading.read(done.stdout.splitlines(), cores=None), done.stderr
+
+
+def run_program(server: Server, payload: bytes | None = None, **changes: Any) -> subprocess.CompletedProcess[str]:
     plan = {
         "host": "127.0.0.1",
         "port": server.server_address[1],
@@ -261,7 +275,7 @@ def generate(server: Server, payload: bytes | None = None, **changes: Any) -> tu
     if payload is not None:
         text = loadgen.packed(payload)
         environment |= {f"SLUICE_PAYLOAD_{n}": part for n, part in enumerate((text[:5], text[5:]))}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-I", "-c", portforward.program()],
         env=environment,
         capture_output=True,
@@ -269,7 +283,6 @@ def generate(server: Server, payload: bytes | None = None, **changes: Any) -> tu
         timeout=60,
         check=False,
     )
-    return done.returncode, reading.read(done.stdout.splitlines(), cores=None), done.stderr
 
 
 def test_points_of_a_server_that_tells_only_totals(server: Server) -> None:
@@ -329,3 +342,39 @@ def test_a_gateway_that_is_not_there_is_told_and_the_rest_is_measured(server: Se
     assert report.measurements is not None
     assert "http://127.0.0.1:9: ConnectionRefusedError" in report.measurements.gateway_problem
     assert report.points == 1
+
+
+# --- a stream
+
+
+def stream(server: Server, *, port: int | None = None, seconds: float = 2.5) -> list[dict[str, Any]]:
+    own = server.server_address[1]
+    metrics = {"host": "127.0.0.1", "port": port or own, "path": "/metrics"}
+    to = {"host": "127.0.0.1", "port": own}
+    done = run_program(server, stream=to, rate=40, seconds=seconds, metrics=metrics)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_stream_keeps_its_rate_and_all_of_it_is_answered(server: Server) -> None:
+    events = stream(server)
+    assert [event["event"] for event in events] == ["server", "metrics", "stream", "stream", "end"]
+    assert (events[1]["problem"], events[1]["series"]) == ("", ["asked_total", "up"])
+    last = events[-2]
+    assert (last["lost"], last["problem"]) == (0, "")
+    assert 1 <= last["sent"] <= 40 * last["elapsed"] + 1
+    assert 0 < last["settled"] <= last["elapsed"]
+    assert len(server.asked) >= last["sent"]
+
+
+def test_a_stream_counts_what_is_lost(server: Server) -> None:
+    server.fails_after = 10
+    last = [event for event in stream(server) if event["event"] == "stream"][-1]
+    assert last["lost"] > 0
+    assert last["problem"] == "500 unexpected shape"
+
+
+def test_metrics_are_told_where_no_request_is_answered(server: Server) -> None:
+    server.status = 500
+    events = stream(server, port=9)
+    assert [event["event"] for event in events] == ["metrics", "failed"]
+    assert events[0]["problem"].startswith("ConnectionRefusedError")

@@ -204,18 +204,26 @@ def test_body_must_be_json(tmp_path: Path) -> None:
     assert predict.read_body(str(body)) == b'{"inputs": []}'
 
 
-COMMANDS: Any = typer.main.get_command(app.app)
+def leaves(group: Any, path: str = "") -> dict[str, Any]:
+    """All commands by what is typed for them, such as `runtime check`."""
+    found: dict[str, Any] = {}
+    for name, each in group.commands.items():
+        found |= leaves(each, f"{path}{name} ") if hasattr(each, "commands") else {f"{path}{name}": each}
+    return found
 
 
-@pytest.mark.parametrize("name", COMMANDS.commands)
+COMMANDS = leaves(typer.main.get_command(app.app))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented_with_its_options(name: str) -> None:
     text = Path("docs/cli.md").read_text()
     assert f"`{name} " in text or f"sluice {name} " in text
-    for parameter in COMMANDS.commands[name].params:
+    for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "option" and parameter.name not in ("help", "file", "watch"):
             assert any(option in text for option in parameter.opts)
 
 
-@pytest.mark.parametrize("name", sorted(set(COMMANDS.commands) - {"completion", "record"}))
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - {"completion", "record"}))
 def test_everything_can_be_printed_for_programs(name: str) -> None:
-    assert "output" in {parameter.name for parameter in COMMANDS.commands[name].params}
+    assert "output" in {parameter.name for parameter in COMMANDS[name].params}

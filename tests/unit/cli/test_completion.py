@@ -22,8 +22,9 @@ def commands() -> Any:
 
 
 def proposed(*words: str) -> list[str]:
-    typed = completion.read(commands(), words)
-    return [line.partition("\t")[0] for line in completion.proposals(commands(), typed, ask=ask)]
+    known, rest = completion.within(commands(), words)
+    typed = completion.read(known, rest)
+    return [line.partition("\t")[0] for line in completion.proposals(known, typed, ask=ask)]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,9 @@ def proposed(*words: str) -> list[str]:
         (("rollback", "--n"), ["--note", "--namespace"]),
         (("completion", ""), ["bash", "zsh", "fish"]),
         (("wait", "digits", "--timeout", ""), []),
+        (("runtime", ""), ["check"]),
+        (("runtime", "check", ""), ["runtime_names:"]),
+        (("runtime", "check", "triton", "--rat"), ["--rate"]),
     ],
 )
 def test_proposals(words: tuple[str, ...], want: list[str]) -> None:

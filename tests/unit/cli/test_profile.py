@@ -286,7 +286,7 @@ async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.I
     session = cluster.Session(
         fake(config=config).typed, Target(name="digits", namespace=None, context=None, kubeconfig=None)
     )
-    assert await profile._image(session, replace(REVISION, template=template)) == want
+    assert await profiled.fetch_image(session.cluster, replace(REVISION, template=template)) == want
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_make_targets_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_plugin_commands_exist(page: Path) -> None:
-    commands = {command.name for command in app.registered_commands}
+    commands = {each.name for each in (*app.registered_commands, *app.registered_groups)}
     named = {word for code in code_of(page) for word in re.findall(r"kubectl sluice ([a-z]+)\b", code)}
     assert named <= commands, f"{title(page)}: kubectl sluice has no command {', '.join(sorted(named - commands))}"
 

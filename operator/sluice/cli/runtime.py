@@ -1,0 +1,160 @@
+"""`kubectl sluice runtime check`: whether a ServingRuntime, ours or the user's, does what Sluice needs of a model server."""
+
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+from pydantic import ValidationError
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sluice.adapters import kube, kubectl
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.cli import cluster, console, exits, tables, trial
+from sluice.cli.console import Failure
+from sluice.cli.options import Connection, Output
+from sluice.core import conformance
+from sluice.views import words
+from sluice.views.checks import Check, State
+from sluice.views.conformance import judged
+from sluice.views.wire import to_wire
+
+VERDICTS: Final = {State.OK: "PASS", State.FAILED: "FAIL", State.SKIPPED: "SKIP"}
+STYLES: Final = {State.OK: "green", State.FAILED: "bold red", State.SKIPPED: "dim"}
+
+RuntimeName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ServingRuntime.", show_default=False)]
+Uri: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--uri", metavar="URI", help="A model that it can serve.", show_default="the image carries it"),
+]
+Format: TypeAlias = Annotated[
+    str | None, typer.Option("--format", help="The model's format.", show_default="the runtime's first one")
+]
+ModelName: TypeAlias = Annotated[
+    str, typer.Option("--model-name", metavar="NAME", help="The name under which the model is served.")
+]
+Secret: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--credentials-secret", metavar="NAME", help="A Secret with the keys of the source.", show_default="none"
+    ),
+]
+Image: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--image", help="An image in place of the runtime's; format custom needs one.", show_default="its own"
+    ),
+]
+Port: TypeAlias = Annotated[
+    int | None, typer.Option("--port", min=1, max=65_535, help="HTTP port of --image.", show_default="the runtime's")
+]
+ReadinessPath: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--readiness-path", metavar="PATH", help="What the probes ask of --image.", show_default="the runtime's"
+    ),
+]
+Payload: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--payload",
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="Body of a request that the model answers.",
+        show_default="protocol V2: zeros, made up from the model's metadata",
+    ),
+]
+RequestPath: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="that of its protocol"),
+]
+Series: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--series", metavar="NAME", help="A series that its metrics must have; may be repeated."),
+]
+Rate: TypeAlias = Annotated[
+    float, typer.Option("--rate", min=0.1, max=1000, help="Requests/s while its pods are replaced.")
+]
+Ready: TypeAlias = Annotated[
+    int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long it may take to become ready.")
+]
+Keep: TypeAlias = Annotated[bool, typer.Option("--keep", help="Leave the objects of the check, to look at them.")]
+
+
+async def check(
+    connection: Connection,
+    output: Output,
+    *,
+    runtime: RuntimeName,
+    uri: Uri = None,
+    format_: Format = None,
+    model_name: ModelName = "model",
+    credentials_secret: Secret = None,
+    image: Image = None,
+    port: Port = None,
+    readiness_path: ReadinessPath = None,
+    payload: Payload = None,
+    path: RequestPath = None,
+    series: Series = None,
+    rate: Rate = 20,
+    ready: Ready = 300,
+    keep: Keep = False,
+) -> int:
+    """Serves a model on it in a ModelDeployment of its own, looks, and removes that again; exit status 1 if a check failed."""
+    if uri is None and image is None:
+        raise Failure("give a model with --uri, or an image that carries one with --image")
+    async with cluster.connected(connection) as api:
+        found = await fetch_runtime(api, runtime)
+        asked = path or conformance.predict_path(found, model_name)
+        if payload is not None and asked is None:
+            raise Failure("--payload needs --path: the runtime speaks a protocol of its own")
+        order = trial.Order(
+            trial=conformance.Trial(
+                runtime=found,
+                namespace=connection.namespace or api.namespace,
+                format=format_ or found.spec.formats[0].name,
+                uri=uri,
+                model_name=model_name,
+                credentials_secret=credentials_secret,
+                image=image,
+                port=port,
+                readiness_path=readiness_path,
+            ),
+            path=asked or "/",
+            payload=payload.read_bytes() if payload is not None else None,
+            series=tuple(series or ()),
+            rate=rate,
+            ready_seconds=ready,
+            keep=keep,
+        )
+        console.say(f"trying ServingRuntime {runtime} in namespace {order.trial.namespace}; it takes some minutes")
+        with console.progress("making the pods") as say:
+            checks = judged(await trial.seen(api, order, say))
+    console.show(output, to_wire(checks), text(checks))
+    return exits.FAILED if any(each.state is State.FAILED for each in checks) else exits.OK
+
+
+async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:
+    """The ServingRuntime of a name; a `Failure` with those that there are."""
+    try:
+        return ServingRuntime.model_validate(await api.fetch(kube.BY_KIND[ServingRuntime.kind], "", name))
+    except kubectl.NotFound:
+        there = await api.fetch_all(kube.BY_KIND[ServingRuntime.kind])
+        names = words.listed(sorted(each["metadata"]["name"] for each in there)) or "none"
+        raise Failure(f"there is no ServingRuntime {name!r}; there are: {names}") from None
+    except ValidationError as error:
+        raise Failure(f"ServingRuntime {name} cannot be read: {error.errors()[0]['msg']}") from error
+
+
+def text(checks: tuple[Check, ...]) -> RenderableType:
+    """One row for each check, and what to do under those that need it."""
+    table: Table = tables.plain()
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for each in checks:
+        remedy = (Text(f"→ {each.remedy}", "dim"),) if each.remedy else ()
+        table.add_row(each.name, Text(VERDICTS[each.state], STYLES[each.state]), Group(Text(each.finding), *remedy))
+    return table

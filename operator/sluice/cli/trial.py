@@ -1,0 +1,325 @@
+"""The life of a trial of a ServingRuntime: deployed, looked at, restarted under requests, and removed whatever happens.
+
+create ModelDeployment ──Ready──> wrong pod: is it ever ready? ──> client pod: ask, stream ──> delete pod, wait; again
+       │                                                                                                   │
+       └───────────────── not Ready in time, Ctrl-C, an error ──────────────> delete ModelDeployment <─────┘
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sluice import errors
+from sluice.adapters import kube, kubectl, loadgen, portforward
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.cli import console, profiled
+from sluice.cli.console import Failure
+from sluice.core import conformance
+from sluice.core.conformance import Trial
+from sluice.core.profile import pod
+from sluice.core.snapshot import Object, Revision
+from sluice.views import words
+from sluice.views.conformance import Asked, Restart, Seen, Stopped, Wrong
+
+POLL_SECONDS: Final = 0.5
+GONE_SECONDS: Final = 120.0
+WATCH_SECONDS: Final = 20.0
+"""At least so long a wrong model is watched; otherwise WATCH_TIMES as long as the right one needed."""
+WATCH_TIMES: Final = 3
+CLIENT_SECONDS: Final = 120.0
+"""So long the pod of the client may need for its first line."""
+SETTLED_SECONDS: Final = 90.0
+"""So long after the restart the last requests may be under way."""
+RIGHTS: Final = (
+    "a check makes a ModelDeployment and pods of its own: you need create and delete of both, and get of pods/log"
+)
+PODS: Final = kube.BY_KIND["Pod"]
+DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be tried, and how."""
+
+    trial: Trial
+    path: str
+    """Of a request."""
+    payload: bytes | None
+    """None: made up from the model's metadata."""
+    series: tuple[str, ...]
+    rate: float
+    ready_seconds: int
+    keep: bool
+
+    @property
+    def longest_seconds(self) -> int:
+        """After this long a client that nobody watches any more ends."""
+        return 60 + conformance.REPLICAS * (self.ready_seconds + int(GONE_SECONDS))
+
+
+async def seen(api: kubectl.Kubectl, order: Order, say: profiled.Say) -> Seen:
+    """The whole trial. Raises `Failure` where it cannot begin."""
+    with profiled.ending_as_on_ctrl_c():
+        async with _deployed(api, order, say) as deployment:
+            return await _Looking(api, order, deployment, say).all()
+
+
+@contextlib.asynccontextmanager
+async def _deployed(api: kubectl.Kubectl, order: Order, say: profiled.Say) -> AsyncIterator[ModelDeployment]:
+    """The ModelDeployment, as long as the block lasts; what an earlier check has left is removed first."""
+    namespace, name = order.trial.namespace, order.trial.name
+    await _make_room(api, namespace, name, say)
+    say(f"creating ModelDeployment {name}")
+    try:
+        await api.create(DEPLOYMENTS, conformance.trial_deployment(order.trial))
+    except errors.Denied as error:
+        raise Failure(f"{error}; {RIGHTS}") from error
+    except (errors.Refused, errors.Conflict) as error:
+        raise Failure(str(error)) from error
+    except BaseException:
+        await _remove(api, namespace, name, say)  # it may have been made although nobody told us
+        raise
+    try:
+        yield await api.fetch_deployment(namespace, name)
+    finally:
+        if order.keep:
+            console.say(f"left there: kubectl delete modeldeployment -n {namespace} {name}")
+        else:
+            await _remove(api, namespace, name, say)
+
+
+async def _make_room(api: kubectl.Kubectl, namespace: str, name: str, say: profiled.Say) -> None:
+    try:
+        there = await api.fetch_deployment(namespace, name)
+    except kubectl.NotFound:
+        return
+    if not conformance.is_ours(there):
+        raise Failure(f"there is a ModelDeployment {name} in {namespace} that no check made; use another namespace: -n")
+    console.say(f"removing ModelDeployment {name}, which an earlier check has left")
+    await _remove(api, namespace, name, say)
+
+
+async def _remove(api: kubectl.Kubectl, namespace: str, name: str, say: profiled.Say) -> None:
+    """The ModelDeployment, and all that it owns: waits until no pod of it is left."""
+    say(f"removing ModelDeployment {name}")
+    try:
+        await api.delete(DEPLOYMENTS, namespace, name)
+        if await _until(lambda: _nothing_left(api, namespace, name), GONE_SECONDS):
+            return
+        console.say(f"pods of {name} are still ending")
+    except errors.ApiError as error:
+        console.say(f"{name} could not be removed: {error}; kubectl delete modeldeployment -n {namespace} {name}")
+
+
+async def _nothing_left(api: kubectl.Kubectl, namespace: str, name: str) -> bool:
+    return not await api.fetch_all(PODS, namespace=namespace, selector=kubectl.owned_by(name))
+
+
+async def _until(holds: Callable[[], Any], seconds: float) -> bool:
+    """Whether an asynchronous condition came to hold in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if await holds():
+            return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
+
+
+class _Looking:
+    """One trial under way."""
+
+    def __init__(self, api: kubectl.Kubectl, order: Order, deployment: ModelDeployment, say: profiled.Say) -> None:
+        self._api, self._order, self._deployment, self._say = api, order, deployment, say
+        self._namespace, self._name = order.trial.namespace, order.trial.name
+
+    async def all(self) -> Seen:
+        ready_seconds, condition = await self._wait_ready()
+        revision = next(iter(await self._api.fetch_revisions(self._namespace, self._name)), None)
+        found = Seen(
+            template=revision.template if revision is not None else None,
+            ready_seconds=ready_seconds,
+            condition=condition,
+            wanted_series=self._order.series,
+        )
+        if ready_seconds is None or revision is None:
+            return found
+        wrong = await self._try_wrong_model(revision, ready_seconds)
+        asked, restart = await self._ask(revision)
+        return replace(found, wrong=wrong, asked=asked, restart=restart)
+
+    async def _wait_ready(self) -> tuple[float | None, str]:
+        """(seconds of the slowest pod, None) or (None, why not)."""
+        deadline = time.monotonic() + self._order.ready_seconds
+        said = "the operator says nothing about it; does it run? kubectl sluice doctor"
+        while time.monotonic() < deadline:
+            conditions = {c.type: c for c in (await self._fetch()).status.conditions}
+            true = {name for name, each in conditions.items() if each.status == "True"}
+            ready = [each for each in await self._pods() if _ready_at(each) is not None]
+            if "Ready" in true and len(ready) >= conformance.REPLICAS:
+                return max(_start_seconds(each) for each in ready), ""
+            # Ready speaks of one pod; what keeps the other one away is said by Reconciling.
+            telling = conditions.get("Stalled" if "Stalled" in true else "Reconciling" if "Ready" in true else "Ready")
+            if telling is not None and telling.message:
+                said = f"{telling.reason}: {telling.message}"
+            if "Stalled" in true:
+                return None, said
+            self._say(f"waiting until it is ready ({said})")
+            await asyncio.sleep(POLL_SECONDS)
+        return None, f"not ready within {words.span(self._order.ready_seconds)}: {said}"
+
+    async def _try_wrong_model(self, revision: Revision, ready_seconds: float) -> Wrong | None:
+        manifest = conformance.wrong_pod(revision, self._deployment)
+        if manifest is None:
+            return None
+        seconds = max(WATCH_SECONDS, WATCH_TIMES * ready_seconds)
+        async with self._running(manifest) as name:
+            began = time.monotonic()
+            while (passed := time.monotonic() - began) < seconds:
+                self._say(f"a model of garbage must never be ready: {seconds - passed:.0f} s to go")
+                found = await self._api.fetch(PODS, self._namespace, name)
+                if _ready_at(found) is not None:
+                    return Wrong(was_ready=True, watched_seconds=passed, said="")
+                if (ended := pod.ended(found)) is not None:
+                    return Wrong(was_ready=False, watched_seconds=passed, said=ended)
+                await asyncio.sleep(POLL_SECONDS)
+        return Wrong(was_ready=False, watched_seconds=seconds, said="")
+
+    async def _ask(self, revision: Revision) -> tuple[Asked, Restart | None]:
+        """The first request, and where it is answered a restart under a stream of them."""
+        image = await profiled.fetch_image(self._api, revision)
+        if image is None:
+            raise Failure("no image with Python is known from here for the client; ask for the ClusterRole sluice-view")
+        [*_, one] = await self._pods()
+        plan = conformance.stream_plan(
+            revision,
+            self._deployment,
+            path=self._order.path,
+            pod_address=str(one["status"]["podIP"]),
+            rate=self._order.rate,
+            seconds=self._order.longest_seconds,
+        )
+        payload = loadgen.packed(self._order.payload) if self._order.payload is not None else ""
+        if len(payload) > pod.LARGEST_PAYLOAD:
+            raise Failure(f"--payload: {len(payload):,} characters after compression do not fit into a pod")
+        container = pod.generator(image, program=portforward.program(), plan=json.dumps(plan), payload=payload)
+        manifest = conformance.client_pod(
+            revision, self._deployment, container, deadline_seconds=self._order.longest_seconds + 60
+        )
+        async with self._running(manifest) as name:
+            self._say("waiting for the first answer")
+            events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
+            metrics = events.get("metrics")
+            if "failed" in events:
+                failed = events["failed"]
+                return Asked(str(failed["problem"]), str(failed["reason"]), metrics), None
+            if "stream" not in events:
+                return Asked(
+                    f"pod {name} says nothing: {events.get('noise') or 'it has not started'}", "", metrics
+                ), None
+            return Asked("", "", metrics), await self._restart(name)
+
+    async def _restart(self, client: str) -> Restart:
+        """Every pod is deleted, one after the other, as soon as there are enough again."""
+        stopped, unfinished = [], ""
+        for each in await self._pods():
+            name = str(each["metadata"]["name"])
+            self._say(f"deleting pod {name} under requests")
+            stopped.append(await self._stop(each))
+            if not await _until(self._enough_pods, self._order.ready_seconds):
+                unfinished = f"no pod was ready again in place of {name} within {self._order.ready_seconds} s"
+                break
+        self._say("waiting for the last answers")
+        now = (await self._events(client))["stream"]
+        settled = await self._settled(client, float(now["elapsed"]))
+        return Restart(int(settled["sent"]), int(settled["lost"]), str(settled["problem"]), stopped, unfinished)
+
+    async def _settled(self, client: str, elapsed: float) -> Mapping[str, Any]:
+        """What became of all requests that were sent in the first `elapsed` seconds of the stream."""
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while True:
+            now: Mapping[str, Any] = (await self._events(client))["stream"]
+            if float(now["settled"]) > elapsed or time.monotonic() > deadline:
+                return now
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _stop(self, running: Object) -> Stopped:
+        """Deletes a pod and watches it end; the kubelet tells the exit status shortly before the pod is gone."""
+        name = str(running["metadata"]["name"])
+        began, last = time.monotonic(), running
+        await self._api.delete(PODS, self._namespace, name)
+        with contextlib.suppress(errors.Missing):
+            while time.monotonic() - began < GONE_SECONDS:
+                last = await self._api.fetch(PODS, self._namespace, name)
+                await asyncio.sleep(POLL_SECONDS)
+        grace = int(running["spec"]["terminationGracePeriodSeconds"])
+        return Stopped(name, time.monotonic() - began, grace, _exit_code(last))
+
+    async def _enough_pods(self) -> bool:
+        return sum(_ready_at(each) is not None for each in await self._pods()) >= conformance.REPLICAS
+
+    async def _pods(self) -> Sequence[Object]:
+        """Those that serve and are not being deleted."""
+        found = await self._api.fetch_all(PODS, namespace=self._namespace, selector=kubectl.owned_by(self._name))
+        return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+
+    async def _fetch(self) -> ModelDeployment:
+        return await self._api.fetch_deployment(self._namespace, self._name)
+
+    @contextlib.asynccontextmanager
+    async def _running(self, manifest: Object) -> AsyncIterator[str]:
+        """A pod, as long as the block lasts."""
+        name = str(manifest["metadata"]["name"])
+        self._say(f"creating pod {name}")
+        try:
+            await self._api.create(PODS, manifest)
+        except (errors.Denied, errors.Refused) as error:
+            raise Failure(f"{error}; {RIGHTS}") from error
+        try:
+            yield name
+        finally:
+            if not self._order.keep:
+                await self._api.delete(PODS, self._namespace, name)
+
+    async def _events_until(self, name: str, wanted: Sequence[str], seconds: float) -> Mapping[str, Any]:
+        deadline = time.monotonic() + seconds
+        while True:
+            events = await self._events(name)
+            if any(event in events for event in wanted) or time.monotonic() > deadline:
+                return events
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _events(self, name: str) -> dict[str, Any]:
+        """The newest event of each kind that a client has told; `noise`: its last line that is none."""
+        found: dict[str, Any] = {}
+        for line in (await self._api.fetch_log(self._namespace, name, pod.GENERATOR)).splitlines():
+            try:
+                event = json.loads(line)
+                found[event["event"]] = event
+            except (ValueError, TypeError, KeyError):
+                found["noise"] = line
+        return found
+
+
+def _ready_at(found: Object) -> float | None:
+    """When a pod became ready; None while it is not."""
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    moments = [c["lastTransitionTime"] for c in conditions if c["type"] == "Ready" and c["status"] == "True"]
+    return words.seconds_of(moments[0]) if moments else None
+
+
+def _exit_code(found: Object) -> int | None:
+    """Of the server, the first container; None while it runs."""
+    server = found["spec"]["containers"][0]["name"]
+    for status in (found.get("status") or {}).get("containerStatuses") or ():
+        ended = (status.get("state") or {}).get("terminated")
+        if status["name"] == server and ended is not None:
+            return int(ended["exitCode"])
+    return None
+
+
+def _start_seconds(found: Object) -> float:
+    return (_ready_at(found) or 0.0) - words.seconds_of(str(found["metadata"]["creationTimestamp"]))

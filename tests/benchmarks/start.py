@@ -1,0 +1,190 @@
+"""From `kubectl apply` to the first prediction: a ModelDeployment against the same Deployment written by hand."""
+
+import statistics
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from demo import digits, setup
+from demo.cluster import Cluster
+from demo.progress import step
+from tests.benchmarks import report, surroundings
+from tests.benchmarks.report import Figure, Section, Table
+from tests.e2e.scene import DEPLOYMENTS, Scene, manifest, wait_until
+
+Object = dict[str, Any]
+
+KEY: Final = "start"
+SERVED: Final = "digits"
+"""The name under which all of them offer the model: their pods are the same."""
+MOST_SECONDS: Final = 2.0
+POLL_SECONDS: Final = 0.05
+LONGEST_SECONDS: Final = 120.0
+GONE_SECONDS: Final = 120.0
+METHOD: Final = f"""\
+One pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; the images are on the node, the model is in the object store. *Sluice*: a ModelDeployment
+is applied. *By hand*: a Deployment with the very pod template that Sluice renders, a Service and an HTTPRoute are applied, in one command. The time is from the start of
+`kubectl apply` to the first answer 200 of the model through the gateway, which is asked every {POLL_SECONDS * 1000:.0f} ms. Pairs, the two in alternating order; what was measured is deleted before the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Seconds from apply to the first prediction."""
+
+    sluice: float
+    by_hand: float
+
+    @property
+    def beyond(self) -> float:
+        return self.sluice - self.by_hand
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What Sluice makes of the model, of which the hand-written objects are copies."""
+
+    template: Object
+    """The pods'."""
+    parents: Sequence[Object]
+    """The Gateway, as a route refers to it."""
+
+
+def measure(cluster: Cluster, options: Options) -> Section:
+    machine = report.machine(cluster.tools)
+    surroundings.upload(cluster, {"v2": setup.prepared_models()["v2"]})
+    with surroundings.scene(cluster, KEY) as scene:
+        pattern = _pattern(scene)
+        with step(f"{options.pairs} pairs"):
+            pairs = [_pair(scene, number, pattern) for number in range(options.pairs)]
+    return section(pairs, machine)
+
+
+def section(pairs: Sequence[Pair], machine: Sequence[str]) -> Section:
+    beyond = statistics.median(pair.beyond for pair in pairs)
+    columns = ("seconds", "median", "smallest", "largest")
+    found = {
+        "Sluice": [pair.sluice for pair in pairs],
+        "by hand": [pair.by_hand for pair in pairs],
+        "difference of a pair": [pair.beyond for pair in pairs],
+    }
+    rows = [
+        (name, f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}")
+        for name, times in found.items()
+    ]
+    name = f"apply to first prediction beyond the same by hand, median of {len(pairs)} pairs"
+    return Section(
+        key=KEY,
+        title="From apply to the first prediction",
+        method=METHOD,
+        figures=(Figure(name, f"{beyond:.2f} s", f"≤ {MOST_SECONDS:.0f} s", beyond <= MOST_SECONDS),),
+        tables=(Table(columns, rows),),
+        machine=machine,
+    )
+
+
+def _deployment(scene: Scene, name: str) -> Object:
+    model, rollout = {"name": SERVED}, {"policyRef": {"name": surroundings.POLICY}}
+    return manifest(name, "2", model=model, rollout=rollout, routing={"hostnames": [_host(scene, name)]})
+
+
+def _pattern(scene: Scene) -> Pattern:
+    name = "pattern"
+    scene.apply(_deployment(scene, name))
+    scene.wait_ready(name, seconds=LONGEST_SECONDS)
+    [deployment] = scene.tools.get("deployments", scene.where)["items"]
+    [route] = scene.tools.get("httproutes", scene.where)["items"]
+    _remove(scene, DEPLOYMENTS, name)
+    return Pattern(deployment["spec"]["template"], route["spec"]["parentRefs"])
+
+
+def _pair(scene: Scene, number: int, pattern: Pattern) -> Pair:
+    def sluice() -> float:
+        name = f"sluice-{number}"
+        seconds = _seconds(scene, name, [_deployment(scene, name)])
+        _remove(scene, DEPLOYMENTS, name)
+        return seconds
+
+    def by_hand() -> float:
+        name = f"hand-{number}"
+        seconds = _seconds(scene, name, by_hand_objects(name, _host(scene, name), pattern))
+        _remove(scene, "deployments,services,httproutes", name)
+        return seconds
+
+    if number % 2:
+        later = by_hand()
+        return Pair(sluice(), later)
+    return Pair(sluice(), by_hand())
+
+
+def by_hand_objects(name: str, host: str, pattern: Pattern) -> list[Object]:
+    """What one writes without Sluice."""
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": dict(pattern.template["spec"])}
+    del template["spec"]["topologySpreadConstraints"]  # they name the pattern's revision
+    port = template["spec"]["containers"][0]["ports"][0]["containerPort"]
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name},
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": port}]},
+        },
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": name},
+            "spec": {
+                "parentRefs": list(pattern.parents),
+                "hostnames": [host],
+                "rules": [{"backendRefs": [{"name": name, "port": 80}]}],
+            },
+        },
+    ]
+
+
+def _host(scene: Scene, name: str) -> str:
+    return f"{name}.{scene.namespace}.example"
+
+
+def _seconds(scene: Scene, name: str, objects: Sequence[Object]) -> float:
+    """From apply to the first prediction."""
+    _, held_out = digits.split()
+    body = digits.infer_bodies(held_out)[0]
+    host = _host(scene, name)
+    began = time.monotonic()
+    scene.apply(*objects)
+    while not _answers(scene, host, body):
+        if time.monotonic() - began > LONGEST_SECONDS:
+            raise AssertionError(f"{name} does not answer within {LONGEST_SECONDS:.0f} s:\n{scene.dump()}")
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - began
+
+
+def _answers(scene: Scene, host: str, body: bytes) -> bool:
+    url = f"{scene.cluster.gateway}/v2/models/{SERVED}/infer"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", "Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return bool(answer.status == 200)
+    except OSError:  # an answer of another status is one as well
+        return False
+
+
+def _remove(scene: Scene, kinds: str, name: str) -> None:
+    """Until nothing of it runs any more, so that it does not disturb the next."""
+    scene.tools.kubectl("delete", kinds, name, scene.where, f"--timeout={GONE_SECONDS:.0f}s")
+    wait_until(lambda: not scene.tools.get("pods", scene.where)["items"], f"{name} is gone", seconds=GONE_SECONDS)
