@@ -70,6 +70,7 @@ WATCHED: Final = (
     Resource("batch/v1", "Job", "jobs", selector=LABEL_OWNER),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
     Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
+    Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),

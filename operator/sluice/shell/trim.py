@@ -93,6 +93,12 @@ def _job(job: Object) -> dict[str, Any]:
     return {"spec": {}, "status": {"conditions": _conditions(job.get("status") or {})}}
 
 
+def _autoscaler(autoscaler: Object) -> dict[str, Any]:
+    """Whether it can measure; not what, which changes all the time."""
+    conditions = _conditions(autoscaler.get("status") or {})
+    return {"status": {"conditions": [condition for condition in conditions if condition.get("type") == "ScalingActive"]}}
+
+
 def _without_status(_: Object) -> dict[str, Any]:
     return {"status": {}}
 
@@ -103,8 +109,9 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
     "Job": _job,
-    "HorizontalPodAutoscaler": _without_status,
+    "HorizontalPodAutoscaler": _autoscaler,
     "PodDisruptionBudget": _without_status,
+    "ScaledObject": _without_status,
     "Service": _without_status,
 }
 

@@ -42,6 +42,7 @@ WATCHED = [
     (GATEWAY, "gateways"),
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
+    ("keda.sh", "scaledobjects"),
 ]
 CHILDREN = [
     ("apps", "deployments"),
@@ -51,6 +52,7 @@ CHILDREN = [
     (GATEWAY, "grpcroutes"),
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
+    ("keda.sh", "scaledobjects"),
     (SLUICE, "modelrollouts"),
 ]
 MAY = (

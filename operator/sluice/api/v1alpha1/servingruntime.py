@@ -84,6 +84,9 @@ class Metrics(ApiModel):
     """The container port."""
     path: Annotated[str, Field(max_length=256)] = "/metrics"
     """The HTTP path."""
+    queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
+    the label matchers (namespace and pod) of a revision's pods; none: the server does not tell."""
 
 
 Container = Annotated[
