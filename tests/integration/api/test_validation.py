@@ -61,6 +61,18 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
     ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
     ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
+    ("a metric without its value", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis"}}}),
+     "spec.autoscaling.target.value", "which need it"),
+    ("a value of another metric", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"value": 3}}}),
+     "spec.autoscaling.target.value", "value belongs to metric InFlightRequests"),
+    (
+        "a percentage of requests",
+        deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis", "value": 3, "utilizationPercent": 5}}}),
+        "spec.autoscaling.target.utilizationPercent",
+        "belongs to metric CPU and Memory",
+    ),
+    ("CPU of no pod", deployment({"autoscaling": {"minimumReplicas": 0, "maximumReplicas": 3}}),
+     "spec.autoscaling.minimumReplicas", "minimumReplicas 0 needs metric InFlightRequests"),
     ("quantity", deployment({"resources": {"requests": {"cpu": "lots"}}}), "spec.resources.requests.cpu", "should match"),
     ("env without name", deployment({"runtime": {"env": [{"value": "1"}]}}), "spec.runtime.env[0].name", "Required value"),
     (

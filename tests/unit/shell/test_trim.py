@@ -56,3 +56,10 @@ def test_the_original_is_not_changed_and_equal_strings_are_shared() -> None:
     assert raw["status"] == {"loadBalancer": {}}
     assert one["status"] == {}
     assert one["spec"]["clusterIP"] is other["spec"]["clusterIP"]
+
+
+def test_an_autoscaler_keeps_whether_it_measures_and_not_what() -> None:
+    conditions = [{"type": "AbleToScale", "message": "at 12:00"}, {"type": "ScalingActive", "status": "True"}]
+    status = {"currentMetrics": [{}], "desiredReplicas": 3, "conditions": conditions}
+    kept = trimmed(make_object("HorizontalPodAutoscaler", "h", status=status))
+    assert kept["status"] == {"conditions": [{"type": "ScalingActive", "status": "True"}]}
