@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from demo import setup
+from demo import cluster as clusters
 
 NAME: Final = "one-at-a-time"
 FORMAT: Final = "triton"
@@ -49,7 +49,7 @@ def runtime() -> dict[str, Any]:
     probe = {"tcpSocket": {"port": PORT}, "periodSeconds": 1}
     container = {
         "name": "server",
-        "image": setup.STORAGE_INITIALIZER_IMAGE,
+        "image": clusters.IMAGES["storage-initializer"].tag,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-c"],
         "args": [PROGRAM],

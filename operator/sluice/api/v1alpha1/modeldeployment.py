@@ -244,10 +244,22 @@ class ConfigMapKey(ApiModel):
 class Warmup(ApiModel):
     """Real requests to each new pod before it is Ready, sent from within the pod."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.path) || has(self.payloadRef)",
+            message="nobody knows what a path of your own takes: give a payload",
+            field_path=".payloadRef",
+            reason="FieldValueRequired",
+        ),
+    )
+
     requests: Annotated[int, Field(ge=1, le=10_000)] = 20
     """How many at least, one after the other."""
     payload_ref: ConfigMapKey | None = None
-    """The body of the requests; default: zeros in the shape that the model's metadata tell."""
+    """The body of the requests; default: zeros in the shape that the model's metadata tell (V2, and V1 of TensorFlow
+    Serving), a short prompt (OpenAI). The other protocols need one."""
+    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
+    """The HTTP path of the requests; default: the protocol's, or the ServingRuntime's."""
     maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
     """How fast the model must have become, by the median of the last half of the requests; until then there are more, and
     after a minute the pod says so and stays unready."""

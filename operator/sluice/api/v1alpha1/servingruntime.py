@@ -77,6 +77,13 @@ class BatchingTemplate(ApiModel):
     downloader's layout writes it (the Triton layouts)."""
 
 
+class WarmupTemplate(ApiModel):
+    """How a server of the protocol Native is sent its first requests."""
+
+    path: Annotated[str, Field(max_length=256, pattern=r"^/\S*$")]
+    """The HTTP path of requests to the model, in which {{model.name}} is filled in."""
+
+
 class Metrics(ApiModel):
     """Where the server exposes metrics of its own."""
 
@@ -136,6 +143,8 @@ class ServingRuntimeSpec(ApiModel):
     and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     batching: BatchingTemplate | None = None
     """How the server is told to batch; none: it cannot, or its model says so itself."""
+    warmup: WarmupTemplate | None = None
+    """Where warm-up requests go; for the protocol Native, the others say it themselves."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: Metrics | None = None

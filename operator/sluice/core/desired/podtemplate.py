@@ -82,7 +82,9 @@ def render_template(
             **_fetching(deployment, runtime.spec, config),
             "containers": [
                 *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
-                *warmup.containers(deployment, runtime, config, servers[0]),
+                *warmup.containers(
+                    deployment, runtime, config, servers[0], port=served_port(deployment.spec, runtime.spec)
+                ),
             ],
             "volumes": [
                 *(dict(volume) for volume in VOLUMES),

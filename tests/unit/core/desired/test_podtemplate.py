@@ -494,6 +494,57 @@ def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
     assert container["args"][-2:] == ["--payload", "/payload/infer.json"]
 
 
-def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
-    with pytest.raises(warmup.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"):
-        render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})
+def warm_up_arguments(spec: dict[str, Any], **runtime: Any) -> dict[str, str]:
+    """The warm-up container's options by name."""
+    pod = render(builders.make_runtime(**runtime), spec=spec)["spec"]
+    args = pod["containers"][-1]["args"]
+    return dict(zip(args[::2], args[1::2], strict=True))
+
+
+PAYLOAD = {"payloadRef": {"configMap": "digits-payload", "key": "infer.json"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "wishes", "protocol", "path"),
+    [
+        ("V2 before V1", {"protocols": ["V1", "V2", "GRPCV2"]}, {}, "V2", None),
+        ("TensorFlow Serving", {"protocols": ["V1", "Native"], "model_layout": "TensorFlowVersions"}, {}, "V1", None),
+        ("V1 of others", {"protocols": ["V1"]}, PAYLOAD, "V1", None),
+        ("OpenAI", {"protocols": ["OpenAI"]}, {}, "OpenAI", None),
+        (
+            "TorchServe",
+            {"protocols": ["Native"], "warmup": {"path": "/predictions/{{model.name}}"}},
+            PAYLOAD,
+            "Native",
+            "/predictions/digits",
+        ),
+        ("the user's path", {"protocols": ["Native"]}, {**PAYLOAD, "path": "/ask"}, "Native", "/ask"),
+        ("over the runtime's", {"protocols": ["Native"], "warmup": {"path": "/p"}}, {**PAYLOAD, "path": "/ask"}, "Native", "/ask"),
+    ],
+)
+def test_warm_up_in_every_protocol(
+    name: str, runtime: dict[str, Any], wishes: dict[str, Any], protocol: str, path: str | None
+) -> None:
+    arguments = warm_up_arguments({"warmup": wishes}, **runtime)
+    assert (arguments["--protocol"], arguments.get("--path")) == (protocol, path), name
+
+
+def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
+    own = {"runtime": {"image": "me/mine:1", "port": 5000}, "warmup": {**PAYLOAD, "path": "/ask"}}
+    assert warm_up_arguments(own, protocols=["Native"])["--port"] == "5000"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wishes", "said"),
+    [
+        ({"protocols": ["GRPCV2"]}, {}, r"^spec\.warmup: ServingRuntime 'triton' speaks GRPCV2; .* in V2, V1, OpenAI, Native;"),
+        ({"protocols": ["Native"]}, PAYLOAD, r"^spec\.warmup\.path: .* give the path, with a payload"),
+        ({"protocols": ["Native"], "warmup": {"path": "/p"}}, {}, r"^spec\.warmup\.payloadRef: .* speaks Native, .* give a payload"),
+        ({"protocols": ["V1"]}, {}, r"^spec\.warmup\.payloadRef: .* speaks V1, .* give a payload"),
+    ],
+)
+def test_a_warm_up_that_nobody_could_send_is_told_at_the_border(
+    runtime: dict[str, Any], wishes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(warmup.WarmupNotPossible, match=said):
+        warm_up_arguments({"warmup": wishes}, **runtime)
