@@ -31,6 +31,7 @@ STALLING = frozenset(
         "AcceleratorProfileNotFound",
         "WarmUpNotPossible",
         "BatchingNotSupported",
+        "TuningNotSupported",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",

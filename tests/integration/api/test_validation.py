@@ -61,6 +61,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
     ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
     ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
+    ("TensorRT without a GPU", deployment({"runtime": {"tensorRT": {}}}), "spec.accelerator", "TensorRT runs on a GPU"),
     ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "give a payload"),
     ("a metric without its value", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis"}}}),
      "spec.autoscaling.target.value", "which need it"),

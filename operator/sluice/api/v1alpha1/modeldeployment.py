@@ -79,6 +79,20 @@ class Batching(ApiModel):
     """How long a request may wait for others; 0: only while the model is busy anyway."""
 
 
+class TensorRTPrecision(StrEnum):
+    FP32 = "FP32"
+    FP16 = "FP16"
+
+
+class TensorRT(ApiModel):
+    """Parts of the model that NVIDIA's TensorRT can run, run by it."""
+
+    precision: TensorRTPrecision = TensorRTPrecision.FP16
+    """Of the computation. FP16 is faster, and answers a little differently."""
+    maximum_workspace_mebibytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
+    """Memory of the device that TensorRT may use beside the model, MiB."""
+
+
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
@@ -101,6 +115,13 @@ class RuntimeSpec(ApiModel):
     """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
     batching: Batching | None = None
     """Dynamic batching, where the ServingRuntime says how its server does it."""
+    instances: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Copies of the model that work side by side in each pod, for each of its devices where it has some; default: the
+    server's, which is one. Where the ServingRuntime says how."""
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Processor threads of one inference; default: the server's. Where the ServingRuntime says how."""
+    tensor_rt: Annotated[TensorRT | None, Field(alias="tensorRT")] = None
+    """TensorRT for an onnx model, on a server with ONNX Runtime and a GPU, where the ServingRuntime says how."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -476,6 +497,12 @@ class ModelDeploymentSpec(ApiModel):
             "has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
             message="say where the model is, or name the image that carries it in spec.runtime.image",
             field_path=".model.uri",
+            reason="FieldValueRequired",
+        ),
+        Cel(
+            "!has(self.runtime) || !has(self.runtime.tensorRT) || has(self.accelerator)",
+            message="TensorRT runs on a GPU: ask for one",
+            field_path=".accelerator",
             reason="FieldValueRequired",
         ),
         Cel(

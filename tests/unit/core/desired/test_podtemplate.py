@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.desired import placeholders, podtemplate, warmup
+from sluice.core.desired import placeholders, podtemplate, tuning, warmup
 from tests.unit.core import builders
 
 REVISION = "digits-0123456789"
@@ -376,6 +376,54 @@ def test_batching_is_said_to_the_downloader_and_by_the_runtimes_template_to_the_
 def test_batching_is_refused_where_the_runtime_does_not_say_how() -> None:
     with pytest.raises(podtemplate.BatchingNotSupported, match=r"spec.runtime.batching: ServingRuntime 'triton'"):
         render(spec={"runtime": BATCHING})
+
+
+TUNING = {"instances": 2, "threads": 4, "tensorRT": {"precision": "FP32", "maximumWorkspaceMebibytes": 64}}
+
+
+def tuned(name: str) -> dict[str, Any]:
+    """A spec that asks for one of them."""
+    return {"runtime": {name: TUNING[name]}, "accelerator": {"resource": "nvidia.com/gpu"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "server_env", "downloader_env"),
+    [
+        ("instances", "{{instances}}", ["2"], {"SLUICE_INSTANCES": "2"}),
+        ("threads", "{{threads}}", ["4"], {"SLUICE_THREADS": "4"}),
+        (
+            "tensorRT",
+            "{{tensorRT.precision}} {{tensorRT.maximumWorkspaceMebibytes}}",
+            ["FP32 64"],
+            {"SLUICE_TENSORRT_PRECISION": "FP32", "SLUICE_TENSORRT_WORKSPACE_MEBIBYTES": "64"},
+        ),
+        ("threads", None, [], {"SLUICE_THREADS": "4"}),
+    ],
+)
+def test_tuning_is_said_to_the_downloader_and_by_the_runtimes_template_to_the_server(
+    name: str, template: str | None, server_env: list[str], downloader_env: dict[str, str]
+) -> None:
+    env = [{"name": "OWN", "value": template}] if template is not None else []
+    runtime = builders.make_runtime(**{name: {"env": env}})
+    pod = render(runtime=runtime, spec=tuned(name))["spec"]
+    assert [entry["value"] for entry in pod["containers"][0].get("env", ())] == server_env
+    assert {entry["name"]: entry["value"] for entry in pod["initContainers"][0]["env"]} == downloader_env
+    plain = render(runtime=runtime)["spec"]
+    assert "env" not in plain["containers"][0]
+    assert plain["initContainers"][0]["env"] == []
+
+
+def test_the_users_own_variable_is_the_last_word_on_threads() -> None:
+    runtime = builders.make_runtime(threads={"env": [{"name": "OMP_NUM_THREADS", "value": "{{threads}}"}]})
+    wishes = {"threads": 4, "env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}
+    assert server(runtime=runtime, spec={"runtime": wishes})["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
+
+
+@pytest.mark.parametrize("name", TUNING)
+def test_tuning_is_refused_where_the_runtime_does_not_say_how(name: str) -> None:
+    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .* \(spec\.{name}\)$"
+    with pytest.raises(tuning.TuningNotSupported, match=said):
+        render(spec=tuned(name))
 
 
 def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
