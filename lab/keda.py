@@ -1,8 +1,8 @@
 """What a ScaledObject asks for: KEDA, out of its own Go module, with its own manifests.
 
-    ScaledObject ──> keda-operator ──makes──> HorizontalPodAutoscaler ──external.metrics.k8s.io──> keda-metrics-apiserver
-                          │  ▲                                                                               │
-                     Prometheus └───────────────────────────────── gRPC ─────────────────────────────────────┘
+ScaledObject ──> keda-operator ──makes──> HorizontalPodAutoscaler ──external.metrics.k8s.io──> keda-metrics-apiserver
+                      │  ▲                                                                               │
+                 Prometheus └───────────────────────────────── gRPC ─────────────────────────────────────┘
 """
 
 import json

@@ -187,8 +187,7 @@ def _retired(situation: Situation) -> Iterator[Revision]:
     keep = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
     for revision in situation.snapshot.revisions:
         exists = any(
-            (kind, revision.name) in situation.snapshot.objects
-            for kind in ("Deployment", "Service", *scaling.ENGINES)
+            (kind, revision.name) in situation.snapshot.objects for kind in ("Deployment", "Service", *scaling.ENGINES)
         )
         if revision.name not in keep and exists:
             yield revision

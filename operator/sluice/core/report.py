@@ -168,7 +168,9 @@ def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
             return Fact(False, refusal.reason, refusal.message)
         return Fact(False, "NoStableVersion", "the first version is not ready yet")
     if scaling.asleep(snapshot, stable):
-        return Fact(True, "ScaledToZero", f"nobody asks; the first request to {_url(snapshot)} gets 503 and starts a pod")
+        return Fact(
+            True, "ScaledToZero", f"nobody asks; the first request to {_url(snapshot)} gets 503 and starts a pod"
+        )
     if stable.ready_endpoints == 0:
         problem = stable.problem
         if problem is not None:

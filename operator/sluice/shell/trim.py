@@ -96,7 +96,9 @@ def _job(job: Object) -> dict[str, Any]:
 def _autoscaler(autoscaler: Object) -> dict[str, Any]:
     """Whether it can measure; not what, which changes all the time."""
     conditions = _conditions(autoscaler.get("status") or {})
-    return {"status": {"conditions": [condition for condition in conditions if condition.get("type") == "ScalingActive"]}}
+    return {
+        "status": {"conditions": [condition for condition in conditions if condition.get("type") == "ScalingActive"]}
+    }
 
 
 def _without_status(_: Object) -> dict[str, Any]:

@@ -193,9 +193,7 @@ def _tensorrt(backend: str) -> str:
         "precision_mode": precision,
         "max_workspace_size_bytes": str(int(os.environ[TENSORRT_WORKSPACE]) * 2**20),
     }
-    lines = "".join(
-        f'      parameters {{ key: "{key}" value: "{value}" }}\n' for key, value in parameters.items()
-    )
+    lines = "".join(f'      parameters {{ key: "{key}" value: "{value}" }}\n' for key, value in parameters.items())
     return (
         "optimization {\n  execution_accelerators {\n    gpu_execution_accelerator [ {\n"
         f'      name: "tensorrt"\n{lines}    }} ]\n  }}\n}}\n'

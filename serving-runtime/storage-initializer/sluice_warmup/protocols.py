@@ -1,9 +1,9 @@
 """What a warm-up request looks like in each inference protocol: names in, paths and bodies out, nothing sent.
 
-    V2        made up from the model's metadata
-    V1        made up from the metadata of TensorFlow Serving; other servers of V1 have none
-    OpenAI    made up without any
-    Native    the user's payload, at the user's or the runtime's path
+V2        made up from the model's metadata
+V1        made up from the metadata of TensorFlow Serving; other servers of V1 have none
+OpenAI    made up without any
+Native    the user's payload, at the user's or the runtime's path
 """
 
 import json

@@ -69,9 +69,7 @@ def test_each_protocol_answers_right(host: LocalHost, server: Box) -> None:
     assert set(problems) == set(map(str, host.runtime.protocols))
 
 
-def test_its_first_protocol_can_be_warmed_up(
-    host: LocalHost, server: Box, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_first_protocol_can_be_warmed_up(host: LocalHost, server: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the operator tells the container of the warm-up, with the payload of the table."""
     monkeypatch.syspath_prepend(str(rendered.DOWNLOADER))
     warming = importlib.import_module("sluice_warmup.__main__")

@@ -102,7 +102,14 @@ def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     made = credentials.create(tmp_path / "credentials", node="n1")
     made.server_certificate.write_text("certificate")
     config = credentials.write_kubeconfig(tmp_path / "config", server="https://x", credentials=made, identity="admin")
-    for path in (made.folder, made.tokens, made.service_account_key, made.kubelet_client[1], made.front_proxy_client[1], config):
+    for path in (
+        made.folder,
+        made.tokens,
+        made.service_account_key,
+        made.kubelet_client[1],
+        made.front_proxy_client[1],
+        config,
+    ):
         assert path.stat().st_mode & 0o077 == 0, path
 
 

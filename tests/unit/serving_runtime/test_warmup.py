@@ -254,7 +254,13 @@ def test_a_server_without_a_path_for_its_readiness_may_load_its_model_first(warm
         ({}, "the model's metadata name no signature with inputs"),
         ([], "object has no attribute"),
         (
-            {"metadata": {"signature_def": {"signature_def": {"s": {"inputs": {"x": {"tensor_shape": {"unknown_rank": True}}}}}}}},
+            {
+                "metadata": {
+                    "signature_def": {
+                        "signature_def": {"s": {"inputs": {"x": {"tensor_shape": {"unknown_rank": True}}}}}
+                    }
+                }
+            },
             "input x has no number of dimensions",
         ),
     ],

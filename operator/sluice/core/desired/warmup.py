@@ -65,9 +65,7 @@ def volumes(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
     return [{"name": "payload", "configMap": {"name": ref.config_map, "optional": True}}]
 
 
-def _arguments(
-    deployment: ModelDeployment, runtime: ServingRuntime, server: Mapping[str, Any], port: int
-) -> list[str]:
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Mapping[str, Any], port: int) -> list[str]:
     wishes = deployment.spec.warmup
     assert wishes is not None
     protocol = _protocol(runtime)

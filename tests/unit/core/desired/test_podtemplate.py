@@ -567,7 +567,13 @@ PAYLOAD = {"payloadRef": {"configMap": "digits-payload", "key": "infer.json"}}
             "/predictions/digits",
         ),
         ("the user's path", {"protocols": ["Native"]}, {**PAYLOAD, "path": "/ask"}, "Native", "/ask"),
-        ("over the runtime's", {"protocols": ["Native"], "warmup": {"path": "/p"}}, {**PAYLOAD, "path": "/ask"}, "Native", "/ask"),
+        (
+            "over the runtime's",
+            {"protocols": ["Native"], "warmup": {"path": "/p"}},
+            {**PAYLOAD, "path": "/ask"},
+            "Native",
+            "/ask",
+        ),
     ],
 )
 def test_warm_up_in_every_protocol(
@@ -585,9 +591,17 @@ def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
 @pytest.mark.parametrize(
     ("runtime", "wishes", "said"),
     [
-        ({"protocols": ["GRPCV2"]}, {}, r"^spec\.warmup: ServingRuntime 'triton' speaks GRPCV2; .* in V2, V1, OpenAI, Native;"),
+        (
+            {"protocols": ["GRPCV2"]},
+            {},
+            r"^spec\.warmup: ServingRuntime 'triton' speaks GRPCV2; .* in V2, V1, OpenAI, Native;",
+        ),
         ({"protocols": ["Native"]}, PAYLOAD, r"^spec\.warmup\.path: .* give the path, with a payload"),
-        ({"protocols": ["Native"], "warmup": {"path": "/p"}}, {}, r"^spec\.warmup\.payloadRef: .* speaks Native, .* give a payload"),
+        (
+            {"protocols": ["Native"], "warmup": {"path": "/p"}},
+            {},
+            r"^spec\.warmup\.payloadRef: .* speaks Native, .* give a payload",
+        ),
         ({"protocols": ["V1"]}, {}, r"^spec\.warmup\.payloadRef: .* speaks V1, .* give a payload"),
     ],
 )
