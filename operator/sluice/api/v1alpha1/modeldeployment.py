@@ -170,12 +170,12 @@ class ScalingTarget(ApiModel):
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "has(self.value) == (self.metric in ['InFlightRequests', 'QueueMillis'])",
+            "has(self.value) == (has(self.metric) && self.metric in ['InFlightRequests', 'QueueMillis'])",
             message="value belongs to metric InFlightRequests and QueueMillis, which need it",
             field_path=".value",
         ),
         Cel(
-            "!has(self.utilizationPercent) || self.metric in ['CPU', 'Memory']",
+            "!has(self.utilizationPercent) || !has(self.metric) || self.metric in ['CPU', 'Memory']",
             message="utilizationPercent belongs to metric CPU and Memory",
             field_path=".utilizationPercent",
         ),
@@ -200,7 +200,7 @@ class Autoscaling(ApiModel):
             "self.minimumReplicas <= self.maximumReplicas", message="minimumReplicas must not be above maximumReplicas"
         ),
         Cel(
-            "self.minimumReplicas > 0 || self.target.metric == 'InFlightRequests'",
+            "self.minimumReplicas > 0 || (has(self.target.metric) && self.target.metric == 'InFlightRequests')",
             message="only the gateway sees requests to a model without pods: minimumReplicas 0 needs metric "
             "InFlightRequests",
             field_path=".minimumReplicas",

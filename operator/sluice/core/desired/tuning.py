@@ -11,7 +11,6 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeploymentSpec, RuntimeSpec
 from sluice.api.v1alpha1.servingruntime import EnvTemplate, ServingRuntime, ServingRuntimeSpec
 from sluice.core.desired import placeholders
 
-FIELDS: Final = ("instances", "threads", "tensorRT")
 DOWNLOADER: Final = (
     # (variable that the layouts read, what it says)
     ("SLUICE_INSTANCES", "instances"),
@@ -72,4 +71,5 @@ def _wanted(spec: ModelDeploymentSpec) -> Iterator[tuple[str, Mapping[str, str]]
 
 
 def _template(runtime: ServingRuntimeSpec, field: str) -> EnvTemplate | None:
-    return dict(zip(FIELDS, (runtime.instances, runtime.threads, runtime.tensor_rt), strict=True))[field]
+    templates = {"instances": runtime.instances, "threads": runtime.threads, "tensorRT": runtime.tensor_rt}
+    return templates.get(field)
