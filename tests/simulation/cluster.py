@@ -141,14 +141,14 @@ class Cluster:
     def tick(self, seconds: float = 1.0) -> None:
         """Moves the world."""
         self.now += seconds
-        self._scale()
+        self._run_keda()
         self._run_pods()
         self._program_route()
         self._send_requests(seconds)
         if self.now % self.scrape_seconds < seconds:
             self._scrape()
 
-    def _scale(self) -> None:
+    def _run_keda(self) -> None:
         """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
         for scaled in self._of_kind("ScaledObject") if self.keda else ():
             metadata, spec = scaled["metadata"], scaled["spec"]
