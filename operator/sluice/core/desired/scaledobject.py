@@ -58,6 +58,8 @@ def desired_scaled_object(
             "maxReplicaCount": most,
             "pollingInterval": POLL_SECONDS,
             "cooldownPeriod": settings.scale_down_after_seconds,
+            # Otherwise what nobody has asked for yet loses its first pod at once.
+            "initialCooldownPeriod": settings.scale_down_after_seconds,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": autoscaler.behaviour(settings)}},
             "triggers": triggers,
         },

@@ -31,6 +31,7 @@ def test_it_scales_the_deployment_of_its_name_by_the_signal() -> None:
         "maxReplicaCount": 6,
         "pollingInterval": 10,
         "cooldownPeriod": 90,
+        "initialCooldownPeriod": 90,
         "advanced": {
             "horizontalPodAutoscalerConfig": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 90}}},
         },
