@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lab import addons, apiserver, devices, gateways, images, kwok, lifecycle, metricsserver, processes
+from lab import addons, apiserver, devices, gateways, images, keda, kwok, lifecycle, metricsserver, processes
 
 DESCRIPTION = "A real one-node Kubernetes on this machine, without Docker: for the demo and the end-to-end tests."
 
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     metrics = command("metrics", "start or end the resource metrics API, for autoscaling on CPU")
     metrics.add_argument("action", choices=("up", "down"))
 
+    scaler = command("keda", "start or end KEDA, for autoscaling on requests and queues; built the first time")
+    scaler.add_argument("action", choices=("up", "down"))
+
     gateway = command("gateway", "start or end another gateway beside Contour; built the first time")
     gateway.add_argument("name", choices=tuple(gateways.GATEWAYS))
     gateway.add_argument("action", choices=("up", "down"))
@@ -109,6 +112,13 @@ def _metrics(options: argparse.Namespace) -> None:
         metricsserver.up()
 
 
+def _keda(options: argparse.Namespace) -> None:
+    if options.action == "down":
+        keda.down()
+    else:
+        keda.up()
+
+
 def _apiserver(options: argparse.Namespace) -> None:
     directory = options.dir.resolve()
     if options.action == "down":
@@ -134,6 +144,7 @@ _HANDLERS = {
     "kwok": lambda options: kwok.ensure(options.nodes),
     "gpus": lambda options: devices.ensure(options.count, options.resource),
     "metrics": _metrics,
+    "keda": _keda,
     "gateway": _gateway,
     "apiserver": _apiserver,
 }

@@ -20,6 +20,8 @@ IDENTITIES: Final = {
     "kwok": ("sluice-lab-kwok", "system:masters"),
 }
 VALID_DAYS: Final = 3650
+FRONT_PROXY: Final = "front-proxy-client"
+"""Whom servers of further APIs believe when he says who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,15 @@ class Credentials:
     def kubelet_client(self) -> tuple[Path, Path]:
         """Certificate and key with which the API server reaches the kubelet (exec, logs, port-forward)."""
         return self.folder / "kubelet-client.crt", self.folder / "kubelet-client.key"
+
+    @property
+    def front_proxy_ca(self) -> Path:
+        return self.folder / "front-proxy-ca.crt"
+
+    @property
+    def front_proxy_client(self) -> tuple[Path, Path]:
+        """Certificate and key by which a server of a further API knows that the API server passes a request on."""
+        return self.folder / "front-proxy-client.crt", self.folder / "front-proxy-client.key"
 
     @property
     def server_certificate(self) -> Path:
@@ -72,7 +83,9 @@ def create(folder: Path, *, node: str) -> Credentials:
     if not made.service_account_key.exists():
         processes.run(["openssl", "genrsa", "-out", made.service_account_key, "2048"])
     if not made.kubelet_client[0].exists():
-        _issue_kubelet_client(made)
+        _issue(made.client_ca, made.kubelet_client, "/O=system:masters/CN=kube-apiserver-kubelet-client")
+    if not made.front_proxy_client[0].exists():
+        _issue(made.front_proxy_ca, made.front_proxy_client, f"/CN={FRONT_PROXY}")
     return made
 
 
@@ -94,40 +107,16 @@ def write_kubeconfig(target: Path, *, server: str, credentials: Credentials, ide
     return target
 
 
-def _issue_kubelet_client(made: Credentials) -> None:
-    authority, authority_key = str(made.client_ca), str(made.folder / "client-ca.key")
-    certificate, key = map(str, made.kubelet_client)
-    request = str(made.folder / "kubelet-client.csr")
-    subject = "/O=system:masters/CN=kube-apiserver-kubelet-client"
+def _issue(authority: Path, client: tuple[Path, Path], subject: str) -> None:
+    """A new authority, and one client's certificate and key that it has signed."""
+    authority_key, request = authority.with_suffix(".key"), client[0].with_suffix(".csr")
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     valid = ("-days", str(VALID_DAYS))
+    own: tuple[str | Path, ...] = ("-subj", f"/CN=sluice-lab-{authority.stem}", "-keyout", authority_key)
+    signed: tuple[str | Path, ...] = ("-CA", authority, "-CAkey", authority_key, "-CAcreateserial")
     for arguments in (
-        (
-            "req",
-            "-x509",
-            *new_key,
-            *valid,
-            "-subj",
-            "/CN=sluice-lab-client-ca",
-            "-keyout",
-            authority_key,
-            "-out",
-            authority,
-        ),
-        ("req", "-new", *new_key, "-subj", subject, "-keyout", key, "-out", request),
-        (
-            "x509",
-            "-req",
-            "-in",
-            request,
-            "-CA",
-            authority,
-            "-CAkey",
-            authority_key,
-            "-CAcreateserial",
-            *valid,
-            "-out",
-            certificate,
-        ),
+        ("req", "-x509", *new_key, *valid, *own, "-out", authority),
+        ("req", "-new", *new_key, "-subj", subject, "-keyout", client[1], "-out", request),
+        ("x509", "-req", "-in", request, *signed, *valid, "-out", client[0]),
     ):
         processes.run(["openssl", *arguments])

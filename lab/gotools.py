@@ -76,6 +76,9 @@ TOOLS: Final = {
         GoTool("versitygw", ("versitygw",)),
         GoTool("helm", ("helm",)),
         GoTool("kwok", ("kwok",), on_demand=True),
+        GoTool(
+            "keda", ("keda", "keda-adapter"), renames={"operator": "keda", "adapter": "keda-adapter"}, on_demand=True
+        ),
         GoTool("registry", ("registry",), on_demand=True),
         GoTool("envoy-gateway", ("envoy-gateway",), on_demand=True),
         GoTool("traefik", ("traefik",), on_demand=True),

@@ -1,4 +1,4 @@
-"""Releases of models whose replicas are a HorizontalPodAutoscaler's: the two never fight."""
+"""Models whose replicas are an autoscaler's: releases never fight with it, and load is met by pods."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from demo.load import LoadClient
-from lab import metricsserver
+from lab import keda, metricsserver
+from tests.e2e import oneatatime
 from tests.e2e.scene import Object, Scene, wait_until
 
 HPA = "horizontalpodautoscalers"
@@ -106,3 +107,77 @@ def test_load_scales_in_the_middle_of_a_release(scene: Scene, connect: Callable[
     assert watched(scene, rollout, look)["outcome"] == "Promoted"
     assert stable == sorted(stable), "the release took no pod away"
     assert client.stop().total.lost == 0
+
+
+SCALED_OBJECT = "scaledobjects.keda.sh"
+RATE = 7.0
+"""Requests a second that one pod answers with ease; four times as many are more than it can."""
+OBJECTIVE_MILLIS = 500
+
+
+def by_requests(minimum: int) -> dict[str, Any]:
+    target = {"metric": "InFlightRequests", "value": 1}
+    bounds = {"minimumReplicas": minimum, "maximumReplicas": 3, "scaleDownAfterSeconds": 15}
+    return {**oneatatime.SPEC, "autoscaling": {**bounds, "target": target}}
+
+
+def p99_millis(client: LoadClient) -> int:
+    """Of all that it has sent; the client has ended, and nothing of it is lost."""
+    total = client.stop().total
+    assert total.lost == 0, dict(total.problems)
+    assert total.requests > 0
+    return total.percentile_millis(99) or 0
+
+
+@pytest.fixture(scope="module")
+def engine(scene: Scene) -> Iterator[None]:
+    """KEDA, and a server that works on one request at a time."""
+    keda.up()
+    scene.apply(oneatatime.runtime())
+    yield
+    keda.down()
+    scene.tools.kubectl("delete", "servingruntimes.sluice.dev", oneatatime.NAME)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_four_times_the_load_is_met_by_pods_and_they_go_again(scene: Scene, connect: Callable[..., LoadClient]) -> None:
+    scene.deploy("busy", "2", **by_requests(1))
+    scene.wait_ready("busy")
+    stable = stable_of(scene, "busy")
+    calm = connect("busy", rate=RATE)
+    wait_until(lambda: calm.counts().total.requests > 20 * RATE, "it answers", seconds=60)
+    assert replicas_of(scene, stable) == 1
+    assert (calm.counts().total.percentile_millis(99) or 0) <= OBJECTIVE_MILLIS, "one pod was enough before"
+
+    load = connect("busy", rate=3 * RATE)
+    wait_until(lambda: replicas_of(scene, stable) > 1, "load has made pods", seconds=150)
+    wait_until(lambda: scene.condition("busy", "ScalingActive").get("status") == "True", "it is told", seconds=30)
+    overloaded = p99_millis(load)
+    assert overloaded > OBJECTIVE_MILLIS, "one pod was not enough"
+
+    relieved = connect("busy", rate=3 * RATE)
+    wait_until(lambda: relieved.counts().total.requests > 20 * 3 * RATE, "the same load on more pods", seconds=60)
+    met = p99_millis(relieved)
+    print(f"\np99: {overloaded} ms on one pod, {met} ms on {replicas_of(scene, stable)}")
+    assert met <= OBJECTIVE_MILLIS
+
+    wait_until(lambda: replicas_of(scene, stable) == 1, "the pods go again", seconds=240)
+    assert calm.stop().total.lost == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_what_nobody_asks_for_sleeps_until_somebody_does(scene: Scene, connect: Callable[..., LoadClient]) -> None:
+    scene.deploy("sleepy", "2", **by_requests(0))
+    scene.wait_ready("sleepy")
+    stable = stable_of(scene, "sleepy")
+    wait_until(lambda: replicas_of(scene, stable) == 0, "nobody asks", seconds=150)
+    wait_until(lambda: scene.condition("sleepy", "Ready").get("reason") == "ScaledToZero", "it is told", seconds=30)
+    assert scene.condition("sleepy", "Ready")["status"] == "True"
+    client = connect("sleepy", rate=2)
+    answered = lambda: client.counts().total.requests - client.counts().total.lost  # noqa: E731
+    wait_until(lambda: answered() > 0, "the first answer", seconds=90)
+    lost = client.stop().total.lost
+    print(f"\n{lost} requests met no pod")
+    assert lost > 0, "the gateway holds nothing back"

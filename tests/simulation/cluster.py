@@ -16,6 +16,7 @@ from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core import decide, failure, naming, timestamps
 from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
+from sluice.core.desired import scaledobject
 from sluice.core.inquiry import Replies
 from sluice.core.observe import InvalidSpec, observe
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
@@ -76,6 +77,10 @@ class Cluster:
     """Last words of the Jobs that cannot do their work, by model URI."""
     scored: list[str] = field(default_factory=list)
     """The revisions that Jobs have asked, in order."""
+    keda: bool = True
+    """Whether the cluster has KEDA."""
+    in_flight: int = 0
+    """Requests under way to every Deployment that KEDA scales."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -104,6 +109,8 @@ class Cluster:
                 raise AssertionError("a model has no object that is patched")
             case Delete(ref):
                 self.objects.pop((ref.kind, ref.name), None)
+                if ref.kind == "ScaledObject":
+                    self.objects.pop(("HorizontalPodAutoscaler", f"keda-hpa-{ref.name}"), None)
                 if ref.kind == "Deployment":
                     self.ready.pop(ref.name, None)
                 if ref.kind == "Job":
@@ -147,12 +154,37 @@ class Cluster:
     def tick(self, seconds: float = 1.0) -> None:
         """Moves the world."""
         self.now += seconds
+        self._run_keda()
         self._run_pods()
         self._run_jobs()
         self._program_route()
         self._send_requests(seconds)
         if self.now % self.scrape_seconds < seconds:
             self._scrape()
+
+    def _run_keda(self) -> None:
+        """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
+        for scaled in self._of_kind("ScaledObject") if self.keda else ():
+            metadata, spec = scaled["metadata"], scaled["spec"]
+            deployment = self.objects["Deployment", spec["scaleTargetRef"]["name"]]
+            paused = metadata.get("annotations", {}).get(scaledobject.ANNOTATION_PAUSED)
+            least, most = spec["minReplicaCount"], spec["maxReplicaCount"]
+            told = {"type": "ScalingActive", "status": str(self.prometheus_up)}
+            if paused is not None:
+                deployment["spec"]["replicas"] = int(paused)
+            elif self.prometheus_up:
+                needed = -(-self.in_flight // int(spec["triggers"][0]["metadata"]["threshold"]))
+                deployment["spec"]["replicas"] = min(most, max(least, needed))
+            else:
+                deployment["spec"]["replicas"] = min(most, max(least, deployment["spec"]["replicas"]))
+                told["message"] = "unable to get external metric"
+            name = f"keda-hpa-{metadata['name']}"
+            self.objects["HorizontalPodAutoscaler", name] = {
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": name, "namespace": metadata["namespace"], "labels": metadata["labels"]},
+                "spec": {"scaleTargetRef": spec["scaleTargetRef"]},
+                "status": {"conditions": [told]},
+            }
 
     def behaviour(self, revision: str) -> Behaviour:
         pinned = self.objects.get(("ControllerRevision", revision))
@@ -383,6 +415,7 @@ class Cluster:
             rivals=rivals,
             config=self.config,
             preset=gateways.preset_of(self.config),
+            keda_api=self.keda,
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:

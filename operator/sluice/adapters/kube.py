@@ -76,6 +76,7 @@ WATCHED: Final = (
     Resource("sparkoperator.k8s.io/v1beta2", "SparkApplication", "sparkapplications", selector=OURS),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", selector=LABEL_OWNER),
     Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", selector=LABEL_OWNER),
+    Resource("keda.sh/v1alpha1", "ScaledObject", "scaledobjects", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "GRPCRoute", "grpcroutes", selector=LABEL_OWNER),
     Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),

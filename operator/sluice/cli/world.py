@@ -20,7 +20,7 @@ from sluice.core.snapshot import Object, Snapshot, World
 OWNED: Final = (*(resource for resource in kube.WATCHED if resource.selector), kube.BY_KIND["ModelRollout"])
 """Kinds of which a ModelDeployment has its own objects."""
 DISPENSABLE: Final = frozenset(
-    {"Pod", "PodDisruptionBudget", "Job", "HorizontalPodAutoscaler", "Gateway", "ModelDeployment"}
+    {"Pod", "PodDisruptionBudget", "Job", "HorizontalPodAutoscaler", "ScaledObject", "Gateway", "ModelDeployment"}
 )
 """Kinds without which one can still tell what would happen: what we may not see of them counts as absent."""
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
@@ -63,6 +63,7 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
         preset=preset_of(config),
         gateway_api=owned["HTTPRoute"] is not None,
         grpc_api=owned["GRPCRoute"] is not None,
+        keda_api=owned["ScaledObject"] is not None,
     )
 
 

@@ -12,8 +12,18 @@ from typing import Any, Final
 
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import differ, naming, variants
-from sluice.core.desired import autoscaler, budget, common, route, service, sharedservice, variantjob, workload
+from sluice.core import differ, naming, scaling, variants
+from sluice.core.desired import (
+    autoscaler,
+    budget,
+    common,
+    route,
+    scaledobject,
+    service,
+    sharedservice,
+    variantjob,
+    workload,
+)
 from sluice.core.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.rollout import paths, validation, weights
 from sluice.core.rollout.capacity import Capacity
@@ -26,6 +36,7 @@ API_VERSIONS: Final = {
     "Job": "batch/v1",
     "ControllerRevision": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
     "HTTPRoute": "gateway.networking.k8s.io/v1",
     "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
@@ -99,16 +110,44 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
 def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
     """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
-    scaling = deployment.spec.autoscaling
-    if scaling is None:
+    if deployment.spec.autoscaling is None:
         yield from _apply_if_needed(situation, workload.desired_deployment(revision, replicas, deployment))
-        yield from _delete(situation, "HorizontalPodAutoscaler", revision.name)
     else:
         yield from _apply_scaled(situation, revision, replicas)
-        yield from _apply_if_needed(
-            situation, autoscaler.desired_autoscaler(revision, deployment, minimum=replicas, pinned=pinned)
-        )
+    yield from _autoscaler_writes(situation, revision, replicas, pinned=pinned)
     yield from _apply_if_needed(situation, service.desired_service(revision, deployment))
+
+
+def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *, pinned: bool) -> Iterator[Write]:
+    """The revision's autoscaler, and first the end of one of another kind: two would fight."""
+    snapshot = situation.snapshot
+    settings = snapshot.deployment.spec.autoscaling
+    wanted = scaling.engine(settings) if settings is not None else None
+    for kind in scaling.ENGINES:
+        if kind != wanted:
+            yield from _delete(situation, kind, revision.name)
+    if wanted == scaling.HORIZONTAL_POD_AUTOSCALER:
+        yield from _apply_if_needed(
+            situation, autoscaler.desired_autoscaler(revision, snapshot.deployment, minimum=minimum, pinned=pinned)
+        )
+    elif wanted == scaling.SCALED_OBJECT and isinstance(signal := scaling.signal(snapshot, revision), scaling.Signal):
+        yield from _apply_if_needed(
+            situation,
+            scaledobject.desired_scaled_object(
+                revision,
+                snapshot.deployment,
+                signal,
+                prometheus_url=snapshot.config.prometheus_url,
+                minimum=minimum,
+                pinned=pinned,
+                down=_taken_down(situation, minimum),
+            ),
+        )
+
+
+def _taken_down(situation: Situation, minimum: int) -> bool:
+    """Whether a release wants no pods at all; at rest none is only the fewest there may be."""
+    return minimum == 0 and situation.active is not None
 
 
 def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Iterator[Write]:
@@ -119,8 +158,9 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
     """
     deployment = situation.snapshot.deployment
     observed = situation.snapshot.objects.get(("Deployment", revision.name))
-    # An autoscaler never takes a Deployment up from 0, nor below its own least, which is the same number.
-    replicas = 0 if minimum == 0 else max(revision.replicas, minimum)
+    # A HorizontalPodAutoscaler never takes a Deployment up from 0, nor below its own least, which is the same number.
+    awake = 0 if scaling.wakes(situation.snapshot, revision) else 1
+    replicas = 0 if _taken_down(situation, minimum) else max(revision.replicas, minimum, awake)
     manifest = workload.desired_deployment(revision, replicas, deployment)
     hashed = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     stamped = {**manifest, "metadata": differ.stamped(hashed)["metadata"]}
@@ -147,8 +187,7 @@ def _retired(situation: Situation) -> Iterator[Revision]:
     keep = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
     for revision in situation.snapshot.revisions:
         exists = any(
-            (kind, revision.name) in situation.snapshot.objects
-            for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")
+            (kind, revision.name) in situation.snapshot.objects for kind in ("Deployment", "Service", *scaling.ENGINES)
         )
         if revision.name not in keep and exists:
             yield revision
@@ -306,7 +345,7 @@ def _removals(situation: Situation, retired: tuple[Revision, ...], *, unchanged:
     referred = paths.referred(observed.paths) if observed is not None else frozenset()
     for revision in retired:
         if revision.name not in referred:
-            for kind in ("HorizontalPodAutoscaler", "Deployment", "Service"):
+            for kind in (*scaling.ENGINES, "Deployment", "Service"):
                 yield from _delete(situation, kind, revision.name)
 
 

@@ -27,6 +27,7 @@ class Type(StrEnum):
     CAPACITY_AVAILABLE = "CapacityAvailable"
     RUNTIME_CURRENT = "RuntimeCurrent"
     METRICS_AVAILABLE = "MetricsAvailable"
+    SCALING_ACTIVE = "ScalingActive"
 
 
 class Polarity(StrEnum):
@@ -77,6 +78,8 @@ CONDITIONS: Final = (
                 "the stable version runs with its ServingRuntime as it is now"),
     Declaration(Type.METRICS_AVAILABLE, Owner.METRICS, Polarity.NORMAL_TRUE, "metrics_available", "Sampled",
                 "the counters that a release is judged by can be read"),
+    Declaration(Type.SCALING_ACTIVE, Owner.SERVING, Polarity.NORMAL_TRUE, "scaling_active", "Scaling",
+                "the autoscaler can measure the load on the stable version"),
 )  # fmt: skip
 
 
@@ -103,6 +106,7 @@ class Facts:
     capacity_available: Fact = Fact(None, "Unknown")
     runtime_current: Fact = Fact(None, "Unknown")
     metrics_available: Fact = Fact(None, "Unknown")
+    scaling_active: Fact = Fact(None, "Unknown")
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:

@@ -129,7 +129,7 @@ def stream_plan(
         "port": revision.port,
         "model": common.served_name(deployment),
         "path": path,
-        "readyPath": pod.ready_path(revision.template),
+        "readyPath": common.ready_path(revision.template["spec"]["containers"][0]),
         "readySeconds": 30,
         "metrics": {"host": pod_address, "port": int(port), "path": annotations[f"{pod.SCRAPED}path"]}
         if port

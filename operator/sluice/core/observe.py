@@ -75,6 +75,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         gateway_message=gateway_message,
         gateway_api=world.gateway_api,
         grpc_api=world.grpc_api,
+        keda_api=world.keda_api,
         hostnames=(sharedservice.hostname(deployment),)
         if by_service
         else desired_route.hostnames_of(deployment, world.config),

@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.modeldeployment import (
     VariantState,
 )
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import conditions, timestamps, variants
+from sluice.core import conditions, rawobjects, scaling, timestamps, variants
 from sluice.core.analysis.model import Judgement
 from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.desired import route, workload
@@ -31,12 +31,15 @@ STALLING = frozenset(
         "AcceleratorProfileNotFound",
         "WarmUpNotPossible",
         "BatchingNotSupported",
+        "TuningNotSupported",
         "PolicyNotFound",
         "PolicyInvalid",
         "HostnameTaken",
         "MirrorNotSupported",
         "GatewayNeeded",
         *validation.STUCK,
+        "KedaMissing",
+        "ScalingMetricNotSupported",
     }
 )
 """Reasons that no waiting cures: the user, or the platform team, must change something."""
@@ -101,6 +104,7 @@ def facts(
         capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),
+        scaling_active=_scaling_active(situation),
     )
 
 
@@ -148,6 +152,7 @@ QUIET_REASONS = frozenset(
         "WinnerPromoted",
         "Frozen",
         "RestoringStable",
+        "LoadNotMeasured",
     }
 )
 """Passing states, and outcomes that have an event of their own."""
@@ -163,6 +168,10 @@ def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
         if isinstance(refusal, Blocked):
             return Fact(False, refusal.reason, refusal.message)
         return Fact(False, "NoStableVersion", "the first version is not ready yet")
+    if scaling.asleep(snapshot, stable):
+        return Fact(
+            True, "ScaledToZero", f"nobody asks; the first request to {_url(snapshot)} gets 503 and starts a pod"
+        )
     if stable.ready_endpoints == 0:
         problem = stable.problem
         if problem is not None:
@@ -206,6 +215,9 @@ def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
         return Fact(True, reason, message)
     if situation.active is not None and situation.active.status.reason in STALLING:
         return Fact(True, situation.active.status.reason, situation.active.status.message)
+    unscalable = _unscalable(situation)
+    if unscalable is not None:
+        return Fact(True, unscalable.reason, unscalable.message)
     return Fact(False, "NotStalled", "")
 
 
@@ -331,6 +343,45 @@ def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fac
     if since is not None and situation.snapshot.now - timestamps.seconds(since) < patience:
         return Fact(None, "MetricsLate", judgement.blind)
     return Fact(False, "MetricsUnavailable", judgement.blind)
+
+
+def _unscalable(situation: Situation) -> Blocked | None:
+    """Why the autoscaler that is asked for cannot be made."""
+    snapshot, settings = situation.snapshot, situation.snapshot.deployment.spec.autoscaling
+    serving = situation.stable or situation.candidate
+    if settings is None or serving is None or scaling.engine(settings) != scaling.SCALED_OBJECT:
+        return None
+    found = scaling.signal(snapshot, serving)
+    return found if isinstance(found, Blocked) else None
+
+
+def _scaling_active(situation: Situation) -> Fact:
+    """What the HorizontalPodAutoscaler says, ours or the one that KEDA makes."""
+    snapshot, stable = situation.snapshot, situation.stable
+    if snapshot.deployment.spec.autoscaling is None:
+        return Fact(None, "NotAutoscaled", "spec.replicas says how many pods there are")
+    unscalable = _unscalable(situation)
+    if unscalable is not None:
+        return Fact(False, unscalable.reason, unscalable.message)
+    if stable is None:
+        return Fact(None, "NoStableVersion", "")
+    if scaling.asleep(snapshot, stable):
+        return Fact(True, "ScaledToZero", "nobody asks")
+    told = _told_by_autoscaler(snapshot, stable)
+    if told is None:
+        return Fact(None, "WaitingForAutoscaler", "no HorizontalPodAutoscaler has looked at the load yet")
+    if told.get("status") == "True":
+        return Fact(True)
+    return Fact(False, "LoadNotMeasured", f"the number of pods stays as it is: {told.get('message', '')}")
+
+
+def _told_by_autoscaler(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:
+    """The condition ScalingActive of the HorizontalPodAutoscaler on the revision's Deployment."""
+    for autoscaler in rawobjects.of_kind(snapshot.objects.values(), scaling.HORIZONTAL_POD_AUTOSCALER):
+        if autoscaler["spec"]["scaleTargetRef"]["name"] == revision.name:
+            told = (autoscaler.get("status") or {}).get("conditions") or ()
+            return next((condition for condition in told if condition.get("type") == "ScalingActive"), None)
+    return None
 
 
 def _revision_status(revision: Revision, shares: Mapping[str, int]) -> RevisionStatus:

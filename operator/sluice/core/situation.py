@@ -12,7 +12,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core import variants
-from sluice.core.desired import placeholders, podtemplate, warmup, workload
+from sluice.core.desired import placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.snapshot import Revision, Snapshot
 
 DEFAULT_POLICY: Final = "default"
@@ -205,6 +205,8 @@ def rendered(
         return Blocked("RuntimeInvalid", str(error))
     except podtemplate.BatchingNotSupported as error:
         return Blocked("BatchingNotSupported", str(error))
+    except tuning.TuningNotSupported as error:
+        return Blocked("TuningNotSupported", str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked("AcceleratorProfileNotFound", str(error))
     except warmup.WarmupNotPossible as error:

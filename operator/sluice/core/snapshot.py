@@ -28,7 +28,8 @@ class World:
     deployment: Object
     owned: tuple[Object, ...]
     """Every object in the namespace labelled sluice.dev/model-deployment=<name>: ControllerRevision, Deployment,
-    Service, EndpointSlice, HTTPRoute, GRPCRoute, HorizontalPodAutoscaler, PodDisruptionBudget, ModelRollout and Pod."""
+    Service, EndpointSlice, HTTPRoute, GRPCRoute, HorizontalPodAutoscaler, ScaledObject, PodDisruptionBudget,
+    ModelRollout and Pod."""
     runtimes: tuple[Object, ...]
     policies: tuple[Object, ...]
     gateways: tuple[Object, ...]
@@ -41,6 +42,8 @@ class World:
     """Whether the cluster serves gateway.networking.k8s.io/v1."""
     grpc_api: bool = True
     """Whether it serves GRPCRoute, too."""
+    keda_api: bool = True
+    """Whether the cluster serves keda.sh/v1alpha1."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
 
@@ -192,6 +195,7 @@ class Snapshot:
     hostname_taken: str | None
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     grpc_api: bool = True
+    keda_api: bool = True
     forbidden: tuple[str, ...] = ()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""

@@ -27,7 +27,7 @@ SETTLE_SECONDS: Final = 1.0
 REQUEST_INTERVAL_SECONDS: Final = 10.0
 """At most one list in this time is made because a watch asks for it."""
 
-OPTIONAL: Final = frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "SparkApplication"})
+OPTIONAL: Final = frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "ScaledObject", "SparkApplication"})
 """Kinds whose absence is a state of the cluster, not of a broken installation."""
 
 

@@ -150,6 +150,7 @@ class Store:
             preset=self._preset,
             gateway_api="HTTPRoute" not in self.access.absent,
             grpc_api="GRPCRoute" not in self.access.absent,
+            keda_api="ScaledObject" not in self.access.absent,
             forbidden=tuple(sorted(self.access.forbidden)),
         )
 

@@ -103,6 +103,14 @@ def _spark_application(application: Object) -> dict[str, Any]:
     return {"spec": _only(spec, "suspend"), "status": _only(status, "applicationState", "terminationTime")}
 
 
+def _autoscaler(autoscaler: Object) -> dict[str, Any]:
+    """Whether it can measure; not what, which changes all the time."""
+    conditions = _conditions(autoscaler.get("status") or {})
+    return {
+        "status": {"conditions": [condition for condition in conditions if condition.get("type") == "ScalingActive"]}
+    }
+
+
 def _without_status(_: Object) -> dict[str, Any]:
     return {"status": {}}
 
@@ -114,8 +122,9 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "Gateway": _gateway,
     "Job": _job,
     "SparkApplication": _spark_application,
-    "HorizontalPodAutoscaler": _without_status,
+    "HorizontalPodAutoscaler": _autoscaler,
     "PodDisruptionBudget": _without_status,
+    "ScaledObject": _without_status,
     "Service": _without_status,
 }
 

@@ -11,7 +11,7 @@ BAD_WHEN_TRUE: Final = frozenset({"Stalled", "Reconciling"})
 QUIET: Final = frozenset({"Reconciling"})
 """Work in progress is not a problem; the release itself says what it waits for."""
 
-AT_REST: Final = frozenset({"NothingToMeasure", "NothingToRun"})
+AT_REST: Final = frozenset({"NothingToMeasure", "NothingToRun", "NotAutoscaled"})
 """Reasons of conditions that are Unknown because nobody has to know."""
 
 REMEDIES: Final = {

@@ -100,6 +100,8 @@ def _object(raw: Object, snapshot: Snapshot) -> Node:
             state = words.plural(behind, "ready endpoint")
         case "HorizontalPodAutoscaler":
             state = f"{spec.get('minReplicas', 1)} to {spec.get('maxReplicas')} pods"
+        case "ScaledObject":
+            state = f"{spec.get('minReplicaCount', 0)} to {spec.get('maxReplicaCount')} pods"
         case "PodDisruptionBudget":
             state = f"{status.get('disruptionsAllowed', 0)} of {status.get('currentHealthy', 0)} pods may be evicted"
         case "HTTPRoute" | "GRPCRoute":

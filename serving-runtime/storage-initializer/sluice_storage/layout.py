@@ -10,8 +10,10 @@
 
 A ready Triton repository, or one model's folder of it, is taken as it is in both Triton layouts.
 
-Environment: SLUICE_MAXIMUM_BATCH_SIZE and SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS, dynamic batching in the configurations that
-are written here; none without the first.
+Environment, all for the configurations that are written here: SLUICE_MAXIMUM_BATCH_SIZE and
+SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS, dynamic batching, none without the first; SLUICE_INSTANCES, copies of the model, for
+each device where there are some; SLUICE_THREADS, of one inference; SLUICE_TENSORRT_PRECISION and
+SLUICE_TENSORRT_WORKSPACE_MEBIBYTES, TensorRT, none without the first.
 """
 
 import enum
@@ -26,10 +28,22 @@ from typing import Final
 from sluice_storage.failures import DownloadError, Reason
 
 VERSION: Final = "1"  # one revision serves one version; Triton's own version folders are not used for releases
-TRITON_BACKENDS: Final = {".onnx": "onnxruntime", ".plan": "tensorrt"}
+ONNX_RUNTIME: Final = "onnxruntime"
+TRITON_BACKENDS: Final = {".onnx": ONNX_RUNTIME, ".plan": "tensorrt"}
 """Backends that complete a model's inputs and outputs from its file."""
 BATCH_SIZE: Final = "SLUICE_MAXIMUM_BATCH_SIZE"
 QUEUE_DELAY: Final = "SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS"
+INSTANCES: Final = "SLUICE_INSTANCES"
+THREADS: Final = "SLUICE_THREADS"
+TENSORRT_PRECISION: Final = "SLUICE_TENSORRT_PRECISION"
+TENSORRT_WORKSPACE: Final = "SLUICE_TENSORRT_WORKSPACE_MEBIBYTES"
+SETTINGS: Final = {
+    BATCH_SIZE: "batching",
+    INSTANCES: "instances",
+    THREADS: "threads",
+    TENSORRT_PRECISION: "tensorRT",
+}
+"""Variable by which a setting is known to be asked for: the field of spec.runtime."""
 CONFIG_FILE: Final = "config.pbtxt"
 SERVER_CODE: Final = "model.py"  # the Python-backend model that ships with the downloader
 SERVABLE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
@@ -80,9 +94,10 @@ def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arra
     ready = _ready_repository(files, model_name)
     if ready is None:
         return _one_file(files, layout, model_name)
-    if BATCH_SIZE in os.environ:
+    asked = [f"spec.runtime.{field}" for variable, field in SETTINGS.items() if variable in os.environ]
+    if asked:
         raise _unsupported(
-            "spec.runtime.batching is set, and a ready Triton repository says itself how it batches; say it in its config.pbtxt"
+            f"{', '.join(asked)}: a ready Triton repository says such things itself; say it in its config.pbtxt"
         )
     return ready
 
@@ -149,7 +164,39 @@ def _configuration(model_name: str, backend: str) -> str:
     batching = f"dynamic_batching {{ max_queue_delay_microseconds: {int(delay)} }}\n" if int(size) else ""
     return (
         f'name: "{model_name}"\nbackend: "{backend}"\nmax_batch_size: {int(size)}\n{batching}'
-        "instance_group [{ count: 1, kind: KIND_AUTO }]\n"
+        f"instance_group [{{ count: {int(os.environ.get(INSTANCES, '1'))}, kind: KIND_AUTO }}]\n"
+        f"{_threads(backend)}{_tensorrt(backend)}"
+    )
+
+
+def _threads(backend: str) -> str:
+    """The Python backend's model reads its own variable."""
+    if THREADS not in os.environ or backend == "python":
+        return ""
+    if backend != ONNX_RUNTIME:
+        raise _unsupported(f"spec.runtime.threads: backend {backend} runs no inference on the processor; remove it")
+    count = int(os.environ[THREADS])
+    return f'parameters {{ key: "intra_op_thread_count" value: {{ string_value: "{count}" }} }}\n'
+
+
+def _tensorrt(backend: str) -> str:
+    """ONNX Runtime's TensorRT; a model that is a TensorRT engine already has been told all this when it was built."""
+    if TENSORRT_PRECISION not in os.environ:
+        return ""
+    if backend != ONNX_RUNTIME:
+        raise _unsupported(
+            f"spec.runtime.tensorRT: backend {backend} cannot be told; it is for a .onnx file on Triton's backend for ONNX "
+            "Runtime (layout TritonRepository)"
+        )
+    precision = os.environ[TENSORRT_PRECISION]
+    parameters = {
+        "precision_mode": precision,
+        "max_workspace_size_bytes": str(int(os.environ[TENSORRT_WORKSPACE]) * 2**20),
+    }
+    lines = "".join(f'      parameters {{ key: "{key}" value: "{value}" }}\n' for key, value in parameters.items())
+    return (
+        "optimization {\n  execution_accelerators {\n    gpu_execution_accelerator [ {\n"
+        f'      name: "tensorrt"\n{lines}    }} ]\n  }}\n}}\n'
     )
 
 
@@ -242,7 +289,7 @@ def _torchserve_config(model_name: str, where: str) -> str:
         "disable_token_authorization": "true",
         "metrics_mode": "prometheus",
         "enable_metrics_api": "true",
-        "default_workers_per_model": "1",
+        "default_workers_per_model": str(int(os.environ.get(INSTANCES, "1"))),
         "job_queue_size": "1000",  # requests that may wait; the default of 100 answers 503 in a short burst
         "load_models": f"{model_name}={where}",
     }

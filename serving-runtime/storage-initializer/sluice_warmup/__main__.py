@@ -32,6 +32,7 @@ WATCH_SECONDS: Final = 1.0
 TIMEOUT_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 60.0
 """So long a server may take to become as fast as it must be."""
+NOT_YET: Final = frozenset({http.HTTPStatus.NOT_FOUND, http.HTTPStatus.SERVICE_UNAVAILABLE})
 QUOTED: Final = 300
 """Characters of a server's answer that are repeated."""
 
@@ -48,7 +49,9 @@ class Server:
     model: str
     protocol: str
     ready_path: str
-    """What its readiness probe asks for; empty: it is ready when it accepts a connection."""
+    """What its readiness probe asks for; empty: it may be ready when it accepts a connection."""
+    path: str = ""
+    """Where requests go; empty: where the protocol says."""
 
     def is_ready(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=2)
@@ -74,7 +77,9 @@ class Server:
         return False
 
     def payload(self) -> bytes:
-        """A request made up from the model's metadata."""
+        """A request made up from the model's metadata, where the protocol needs any."""
+        if self.protocol == "OpenAI":
+            return protocols.completion(self.model)
         path = protocols.METADATA_PATHS.get(self.protocol, "").format(model=self.model)
         if not path:
             raise WarmUpError(
@@ -87,8 +92,8 @@ class Server:
             text = answer.read()
             if answer.status != http.HTTPStatus.OK:
                 raise protocols.NoPayload(f"GET {path} answers {answer.status}")
-            return protocols.body_of(json.loads(text))
-        except (OSError, http.client.HTTPException, ValueError, protocols.NoPayload) as error:
+            return protocols.BODIES[self.protocol](json.loads(text))
+        except (OSError, http.client.HTTPException, ValueError, AttributeError, protocols.NoPayload) as error:
             raise WarmUpError(
                 f"WarmUpFailed: no request can be made up: {error}; give one in spec.warmup.payloadRef"
             ) from error
@@ -98,9 +103,11 @@ class Server:
 
 def warm_up(server: Server, payload: bytes, requests: int, maximum_millis: float | None) -> list[float]:
     """Sends at least so many requests one after the other; the latencies, ms. Raises WarmUpError."""
-    path = protocols.INFER_PATHS[server.protocol].format(model=server.model)
+    path = server.path or protocols.infer_path(server.protocol, server.model, payload)
     connection = http.client.HTTPConnection(HOST, server.port, timeout=TIMEOUT_SECONDS)
     latencies: list[float] = []
+    if not server.ready_path:
+        _wait_for_model(connection, path, payload)
     began = time.monotonic()
     try:
         while len(latencies) < requests or (maximum_millis is not None and late(latencies, requests) > maximum_millis):
@@ -121,23 +128,34 @@ def late(latencies: Sequence[float], requests: int) -> float:
     return statistics.median(latencies[-max(1, requests // 2) :])
 
 
+def _wait_for_model(connection: http.client.HTTPConnection, path: str, payload: bytes) -> None:
+    """Until the server knows its model: where no path tells, requests are answered 404 or 503 before."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while _ask(connection, path, payload)[0] in NOT_YET and time.monotonic() < deadline:
+        time.sleep(WAIT_SECONDS)
+
+
 def _send(connection: http.client.HTTPConnection, path: str, payload: bytes) -> float:
     began = time.monotonic()
+    status, text = _ask(connection, path, payload)
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        said = " ".join(text.decode(errors="replace").split())[:QUOTED]
+        raise WarmUpError(
+            f"WarmUpFailed: POST {path} answers {status}: {said}; check that the payload of "
+            "spec.warmup.payloadRef fits the model"
+        )
+    return (time.monotonic() - began) * 1000
+
+
+def _ask(connection: http.client.HTTPConnection, path: str, payload: bytes) -> tuple[int, bytes]:
     try:
         connection.request("POST", path, payload, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        text = answer.read()
+        return answer.status, answer.read()
     except (OSError, http.client.HTTPException) as error:
         raise WarmUpError(
             f"WarmUpFailed: POST {path}: {type(error).__name__}: {error}; see the log of the model server's container"
         ) from error
-    if answer.status >= http.HTTPStatus.BAD_REQUEST:
-        said = " ".join(text.decode(errors="replace").split())[:QUOTED]
-        raise WarmUpError(
-            f"WarmUpFailed: POST {path} answers {answer.status}: {said}; check that the payload of "
-            "spec.warmup.payloadRef fits the model"
-        )
-    return (time.monotonic() - began) * 1000
 
 
 class Readiness:
@@ -189,7 +207,7 @@ def _given(path: Path) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    server = Server(options.port, options.model, options.protocol, options.ready_path)
+    server = Server(options.port, options.model, options.protocol, options.ready_path, options.path)
     try:
         keep_warm(server, Readiness(options.ready_port), options)
     except WarmUpError as error:
@@ -203,7 +221,8 @@ def _say(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sluice_warmup", description="Warm a model server up before users come.")
-    parser.add_argument("--protocol", required=True, choices=sorted(protocols.INFER_PATHS))
+    parser.add_argument("--protocol", required=True, choices=protocols.PROTOCOLS)
+    parser.add_argument("--path", default="", help="where requests go; default: where the protocol says")
     parser.add_argument("--port", type=int, required=True, help="where the server answers inference requests")
     parser.add_argument("--model", required=True, help="the served name")
     parser.add_argument("--ready-path", default="", help="what the server's readiness probe asks for")

@@ -1,26 +1,52 @@
-"""What a warm-up request looks like in each inference protocol: names in, paths and bodies out, nothing sent."""
+"""What a warm-up request looks like in each inference protocol: names in, paths and bodies out, nothing sent.
+
+V2        made up from the model's metadata
+V1        made up from the metadata of TensorFlow Serving; other servers of V1 have none
+OpenAI    made up without any
+Native    the user's payload, at the user's or the runtime's path
+"""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+PROTOCOLS: Final = ("V2", "V1", "OpenAI", "Native")
 INFER_PATHS: Final[Mapping[str, str]] = {
     "V2": "/v2/models/{model}/infer",
+    "V1": "/v1/models/{model}:predict",
 }
+OPENAI_PATHS: Final[Mapping[str, str]] = {"messages": "/v1/chat/completions", "input": "/v1/embeddings"}
+"""By the field that only such a request has."""
+COMPLETIONS: Final = "/v1/completions"
 METADATA_PATHS: Final[Mapping[str, str]] = {
     "V2": "/v2/models/{model}",
+    "V1": "/v1/models/{model}/metadata",
 }
 """Where a model tells its inputs; a protocol without one needs a payload by the user."""
 
 LARGEST: Final = 16_000_000
 """Elements of an input that is made up; the zeros of more would fill the memory."""
-FILLERS: Final[Mapping[str, Any]] = {"BOOL": False, "BYTES": ""}
+FILLERS: Final[Mapping[str, Any]] = {"BOOL": False, "BYTES": "", "DT_BOOL": False, "DT_STRING": ""}
 """What stands for a value of a datatype; of every other one 0."""
+DEFAULT_SIGNATURE: Final = "serving_default"
 
 
 class NoPayload(Exception):
     """The metadata do not say enough to make up a request; the message says what is missing."""
+
+
+def infer_path(protocol: str, model: str, payload: bytes) -> str:
+    """Where a request goes; empty where the protocol does not say."""
+    if protocol == "OpenAI":
+        fields = _fields(payload)
+        return next((path for field, path in OPENAI_PATHS.items() if field in fields), COMPLETIONS)
+    return INFER_PATHS.get(protocol, "").format(model=model)
+
+
+def completion(model: str) -> bytes:
+    """An OpenAI request that every language model answers, and quickly."""
+    return json.dumps({"model": model, "prompt": "Hello", "max_tokens": 8}).encode()
 
 
 def body_of(metadata: Mapping[str, Any]) -> bytes:
@@ -31,11 +57,51 @@ def body_of(metadata: Mapping[str, Any]) -> bytes:
     return json.dumps({"inputs": [_input(entry) for entry in inputs]}).encode()
 
 
+def body_of_signature(metadata: Mapping[str, Any]) -> bytes:
+    """The same in V1, from what TensorFlow Serving says of a model's signatures."""
+    signatures = metadata.get("metadata", {}).get("signature_def", {}).get("signature_def", {})
+    name = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), "")
+    inputs = signatures.get(name, {}).get("inputs")
+    if not inputs:
+        raise NoPayload("the model's metadata name no signature with inputs")
+    tensors = {entry: _tensor(entry, inputs[entry]) for entry in inputs}
+    return json.dumps({"signature_name": name, "inputs": tensors}).encode()
+
+
+BODIES: Final[Mapping[str, Callable[[Mapping[str, Any]], bytes]]] = {"V2": body_of, "V1": body_of_signature}
+
+
 def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
     shape = [max(1, int(size)) for size in entry.get("shape", ())]
-    count = math.prod(shape)
-    if count > LARGEST:
-        raise NoPayload(f"input {entry.get('name')} of shape {shape} is too large to make up")
+    count = _count(str(entry.get("name")), shape)
     datatype = str(entry.get("datatype", ""))
     filler = FILLERS.get(datatype, 0)
     return {"name": entry.get("name"), "shape": shape, "datatype": datatype, "data": [filler] * count}
+
+
+def _tensor(name: str, entry: Mapping[str, Any]) -> Any:
+    """Lists in lists, as V1 writes a tensor."""
+    about = entry.get("tensor_shape", {})
+    if about.get("unknown_rank"):
+        raise NoPayload(f"input {name} has no number of dimensions")
+    shape = [max(1, int(dimension["size"])) for dimension in about.get("dim", ())]
+    _count(name, shape)
+    nested: Any = FILLERS.get(str(entry.get("dtype", "")), 0)
+    for size in reversed(shape):
+        nested = [nested] * size
+    return nested
+
+
+def _count(name: str, shape: list[int]) -> int:
+    count = math.prod(shape)
+    if count > LARGEST:
+        raise NoPayload(f"input {name} of shape {shape} is too large to make up")
+    return count
+
+
+def _fields(payload: bytes) -> frozenset[str]:
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return frozenset()  # the server will say what it thinks of it
+    return frozenset(document) if isinstance(document, dict) else frozenset()

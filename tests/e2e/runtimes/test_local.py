@@ -1,5 +1,7 @@
 """Every model server of the table, without a cluster: its image, its pod template and a real model."""
 
+import importlib
+import json
 import re
 import threading
 import time
@@ -10,11 +12,12 @@ from typing import Final
 
 import pytest
 
+from sluice.api.v1alpha1.servingruntime import Protocol
 from tests.e2e.runtimes import box, local, rendered
 from tests.e2e.runtimes.asking import Ask, Load
 from tests.e2e.runtimes.box import Box
 from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import PARAMETERS
+from tests.e2e.runtimes.table import MODEL, PARAMETERS
 
 RATE: Final = 100.0
 LEARNED_SECONDS: Final = 3.0
@@ -60,6 +63,26 @@ def test_each_protocol_answers_right(host: LocalHost, server: Box) -> None:
     problems = {ask.protocol: ask.problem(host.place(server)) for ask in host.case.asks}
     assert problems == dict.fromkeys(problems, "")
     assert set(problems) == set(map(str, host.runtime.protocols))
+
+
+def test_its_first_protocol_can_be_warmed_up(host: LocalHost, server: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the operator tells the container of the warm-up, with the payload of the table."""
+    monkeypatch.syspath_prepend(str(rendered.DOWNLOADER))
+    warming = importlib.import_module("sluice_warmup.__main__")
+    asks = {ask.protocol: ask for ask in host.case.asks if isinstance(ask, Ask)}
+    wishes = {"payloadRef": {"configMap": "payload", "key": "payload"}}
+    if host.runtime.protocols == [Protocol.NATIVE] and host.runtime.warmup is None:
+        wishes |= {"path": asks["Native"].path}
+    template = rendered.pod(
+        host.case.runtime, name=MODEL, format_=host.case.format, spec={**host.case.spec, "warmup": wishes}
+    )
+    arguments = template["spec"]["containers"][-1]["args"]
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    port = int(server.address(int(options["--port"])).rpartition(":")[2])
+    protocol, ask = options["--protocol"], asks[options["--protocol"]]
+    warmed = warming.Server(port, MODEL, protocol, options["--ready-path"], options.get("--path", ""))
+    assert warmed.is_ready()
+    assert len(warming.warm_up(warmed, json.dumps(ask.body).encode(), 3, None)) == 3
 
 
 def test_a_ready_server_is_alive(server: Box) -> None:

@@ -44,6 +44,7 @@ WATCHED = [
     (GATEWAY, "gateways"),
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
+    ("keda.sh", "scaledobjects"),
 ]
 CHILDREN = [
     ("batch", "jobs"),
@@ -54,6 +55,7 @@ CHILDREN = [
     (GATEWAY, "grpcroutes"),
     ("policy", "poddisruptionbudgets"),
     ("autoscaling", "horizontalpodautoscalers"),
+    ("keda.sh", "scaledobjects"),
     (SLUICE, "modelrollouts"),
 ]
 MAY = (

@@ -18,6 +18,7 @@ WELL = Facts(
     capacity_available=Fact(True),
     runtime_current=Fact(True),
     metrics_available=Fact(True),
+    scaling_active=Fact(True),
 )
 
 
@@ -37,6 +38,7 @@ def test_a_well_model_is_current_in_the_terms_of_kstatus() -> None:
         "CapacityAvailable": ("True", "Scheduled"),
         "RuntimeCurrent": ("True", "UpToDate"),
         "MetricsAvailable": ("True", "Sampled"),
+        "ScalingActive": ("True", "Scaling"),
     }
     assert {c.observed_generation for c in summarised(WELL).values()} == {3}
 

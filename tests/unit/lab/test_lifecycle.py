@@ -102,8 +102,27 @@ def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     made = credentials.create(tmp_path / "credentials", node="n1")
     made.server_certificate.write_text("certificate")
     config = credentials.write_kubeconfig(tmp_path / "config", server="https://x", credentials=made, identity="admin")
-    for path in (made.folder, made.tokens, made.service_account_key, made.kubelet_client[1], config):
+    for path in (
+        made.folder,
+        made.tokens,
+        made.service_account_key,
+        made.kubelet_client[1],
+        made.front_proxy_client[1],
+        config,
+    ):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_front_proxys_client_is_of_an_authority_of_its_own(tmp_path: Path) -> None:
+    made = credentials.create(tmp_path / "credentials", node="n1")
+    verify = ("openssl", "verify", "-CAfile")
+    for authority, client in (
+        (made.client_ca, made.kubelet_client[0]),
+        (made.front_proxy_ca, made.front_proxy_client[0]),
+    ):
+        assert "OK" in processes.run([*verify, authority, client])
+    with pytest.raises(processes.LabError):
+        processes.run([*verify, made.client_ca, made.front_proxy_client[0]])
 
 
 def test_existing_credentials_are_kept(tmp_path: Path) -> None:
@@ -115,6 +134,8 @@ def test_the_api_server_knows_who_is_who() -> None:
     arguments = controlplane.apiserver_arguments(node.PLANE)
     assert "--authorization-mode=Node,RBAC" in arguments
     assert "--enable-admission-plugins=NodeRestriction" in arguments
+    # A server of a further API believes only this client when it says for whom it asks.
+    assert "--requestheader-allowed-names=front-proxy-client" in arguments
     kubelet = json.dumps(node.kubelet_configuration())
     assert '"anonymous": {"enabled": false}' in kubelet
     assert '"authorization": {"mode": "Webhook"}' in kubelet

@@ -73,8 +73,74 @@ def test_batching_is_written_where_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "200")
     written = dict(layout.arranged(["net.onnx"], Layout.TRITON_REPOSITORY, "digits").texts)
     assert written["digits/config.pbtxt"] == BATCHED
-    with pytest.raises(DownloadError, match=r"say it in its config\.pbtxt"):
+    with pytest.raises(DownloadError, match=r"spec\.runtime\.batching: .* say it in its config\.pbtxt"):
         layout.arranged(["config.pbtxt", "1/model.pt"], Layout.TRITON_REPOSITORY, "digits")
+
+
+TUNED = """name: "digits"
+backend: "onnxruntime"
+max_batch_size: 0
+instance_group [{ count: 2, kind: KIND_AUTO }]
+parameters { key: "intra_op_thread_count" value: { string_value: "4" } }
+optimization {
+  execution_accelerators {
+    gpu_execution_accelerator [ {
+      name: "tensorrt"
+      parameters { key: "precision_mode" value: "FP16" }
+      parameters { key: "max_workspace_size_bytes" value: "1073741824" }
+    } ]
+  }
+}
+"""
+
+
+def tune(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"SLUICE_{name}", value)
+
+
+def test_instances_threads_and_tensorrt_are_written_for_onnx_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    tune(monkeypatch, INSTANCES="2", THREADS="4", TENSORRT_PRECISION="FP16", TENSORRT_WORKSPACE_MEBIBYTES="1024")
+    written = dict(layout.arranged(["net.onnx"], Layout.TRITON_REPOSITORY, "digits").texts)
+    assert written["digits/config.pbtxt"] == TUNED
+
+
+def test_the_python_backends_model_is_told_its_threads_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    tune(monkeypatch, INSTANCES="3", THREADS="4")
+    written = dict(layout.arranged(["net.onnx"], Layout.TRITON_PYTHON_ONNX, "digits").texts)["digits/config.pbtxt"]
+    assert "count: 3" in written
+    assert "parameters" not in written
+
+
+def test_torchserves_workers_are_the_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    tune(monkeypatch, INSTANCES="3")
+    written = dict(layout.arranged(["net.mar"], Layout.TORCHSERVE_STORE, "digits").texts)["config.properties"]
+    assert "default_workers_per_model=3\n" in written
+
+
+TENSORRT = {"TENSORRT_PRECISION": "FP16", "TENSORRT_WORKSPACE_MEBIBYTES": "64"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "wanted", "said"),
+    [
+        (TENSORRT, ["net.plan"], Layout.TRITON_REPOSITORY, r"spec\.runtime\.tensorRT: backend tensorrt cannot be told"),
+        (TENSORRT, ["net.onnx"], Layout.TRITON_PYTHON_ONNX, r"spec\.runtime\.tensorRT: backend python cannot be told"),
+        ({"THREADS": "2"}, ["net.plan"], Layout.TRITON_REPOSITORY, r"spec\.runtime\.threads: backend tensorrt"),
+        (
+            {"THREADS": "2", "INSTANCES": "2"},
+            ["config.pbtxt", "1/model.pt"],
+            Layout.TRITON_REPOSITORY,
+            r"spec\.runtime\.instances, spec\.runtime\.threads: a ready Triton repository",
+        ),
+    ],
+)
+def test_what_a_backend_cannot_be_told_is_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], files: list[str], wanted: Layout, said: str
+) -> None:
+    tune(monkeypatch, **settings)
+    with pytest.raises(DownloadError, match=said):
+        layout.arranged(files, wanted, "digits")
 
 
 def test_a_ready_repository_is_taken_as_it_is() -> None:

@@ -39,6 +39,12 @@ class Model:
     ready: bool = True
     refuses: str = ""
     """What it says to every request, instead of an answer."""
+    absent_requests: int = 0
+    """So many at first meet a server that has not loaded its model."""
+    metadata: object = None
+    """What it says of the model; None: METADATA."""
+    paths: list[str] = field(default_factory=list)
+    """Where requests went."""
     slow_requests: int = 0
     """So many at first take SLOW_SECONDS."""
     bodies: list[bytes] = field(default_factory=list)
@@ -48,8 +54,12 @@ class Model:
         if path.endswith("/ready"):
             return (200 if self.ready else 400), ""
         if body is None:
-            return 200, json.dumps(METADATA)
+            return 200, json.dumps(METADATA if self.metadata is None else self.metadata)
+        if self.absent_requests:
+            self.absent_requests -= 1
+            return 404, "no such model"
         self.bodies.append(body)
+        self.paths.append(path)
         if self.refuses:
             return 400, self.refuses
         if len(self.bodies) <= self.slow_requests:
@@ -167,6 +177,100 @@ def test_the_users_payload(warm_up: Callable[..., WarmUp], tmp_path: Path) -> No
     with served(model) as port:
         eventually(warm_up(port, f"--payload={payload}", "--requests=2").is_ready)
     assert model.bodies == [b"mine", b"mine"]
+
+
+SIGNATURES = {
+    "metadata": {
+        "signature_def": {
+            "signature_def": {
+                "other": {"inputs": {"x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": []}}}},
+                "serving_default": {
+                    "inputs": {
+                        "image": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": [{"size": "-1"}, {"size": "2"}]}},
+                        "note": {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": "-1"}]}},
+                    }
+                },
+            }
+        }
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "metadata", "path", "body"),
+    [
+        (
+            "V1",
+            SIGNATURES,
+            "/v1/models/digits:predict",
+            {"signature_name": "serving_default", "inputs": {"image": [[0, 0]], "note": [""]}},
+        ),
+        ("OpenAI", {}, "/v1/completions", {"model": "digits", "prompt": "Hello", "max_tokens": 8}),
+    ],
+)
+def test_what_is_made_up_in_other_protocols(
+    warm_up: Callable[..., WarmUp], protocol: str, metadata: object, path: str, body: object
+) -> None:
+    model = Model(metadata=metadata)
+    with served(model) as port:
+        eventually(warm_up(port, f"--protocol={protocol}", "--requests=2").is_ready)
+    assert model.paths == [path, path]
+    assert json.loads(model.bodies[0]) == body
+
+
+@pytest.mark.parametrize(
+    ("protocol", "payload", "more", "path"),
+    [
+        ("V1", '{"instances": [1]}', (), "/v1/models/digits:predict"),
+        ("OpenAI", '{"messages": []}', (), "/v1/chat/completions"),
+        ("OpenAI", '{"input": "text"}', (), "/v1/embeddings"),
+        ("OpenAI", '{"prompt": "text"}', (), "/v1/completions"),
+        ("OpenAI", "no json", (), "/v1/completions"),
+        ("Native", "[1]", ("--path=/predictions/digits",), "/predictions/digits"),
+        ("V2", "{}", ("--path=/v2/models/digits/versions/3/infer",), "/v2/models/digits/versions/3/infer"),
+    ],
+)
+def test_where_the_users_payload_goes(
+    warm_up: Callable[..., WarmUp], tmp_path: Path, protocol: str, payload: str, more: tuple[str, ...], path: str
+) -> None:
+    file = tmp_path / "payload"
+    file.write_text(payload)
+    model = Model()
+    with served(model) as port:
+        eventually(warm_up(port, f"--protocol={protocol}", f"--payload={file}", "--requests=1", *more).is_ready)
+    assert (model.paths, model.bodies) == ([path], [payload.encode()])
+
+
+def test_a_server_without_a_path_for_its_readiness_may_load_its_model_first(warm_up: Callable[..., WarmUp]) -> None:
+    model = Model(absent_requests=3)
+    with served(model) as port:
+        eventually(warm_up(port, "--ready-path=", "--requests=2").is_ready)
+    assert len(model.bodies) == 3, "the one that was answered, and the two that count"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({}, "the model's metadata name no signature with inputs"),
+        ([], "object has no attribute"),
+        (
+            {
+                "metadata": {
+                    "signature_def": {
+                        "signature_def": {"s": {"inputs": {"x": {"tensor_shape": {"unknown_rank": True}}}}}
+                    }
+                }
+            },
+            "input x has no number of dimensions",
+        ),
+    ],
+)
+def test_metadata_of_v1_that_say_too_little(warm_up: Callable[..., WarmUp], metadata: object, said: str) -> None:
+    with served(Model(metadata=metadata)) as port:
+        ended = warm_up(port, "--protocol=V1").ended()
+    assert ended.startswith("WarmUpFailed: no request can be made up:")
+    assert said in ended
+    assert ended.endswith("give one in spec.warmup.payloadRef")
 
 
 def test_a_slow_model_gets_more_requests_until_it_is_fast(warm_up: Callable[..., WarmUp]) -> None:

@@ -67,3 +67,10 @@ def test_a_pod_of_a_batch_keeps_its_address_and_a_job_what_it_counts() -> None:
     job = trimmed(make_object("Job", "churn-1", spec={"suspend": True, "template": {}}, status=status))
     assert job["spec"] == {"suspend": True}
     assert job["status"] == {"completedIndexes": "0-4", "failedIndexes": "5", "conditions": []}
+
+
+def test_an_autoscaler_keeps_whether_it_measures_and_not_what() -> None:
+    conditions = [{"type": "AbleToScale", "message": "at 12:00"}, {"type": "ScalingActive", "status": "True"}]
+    status = {"currentMetrics": [{}], "desiredReplicas": 3, "conditions": conditions}
+    kept = trimmed(make_object("HorizontalPodAutoscaler", "h", status=status))
+    assert kept["status"] == {"conditions": [{"type": "ScalingActive", "status": "True"}]}

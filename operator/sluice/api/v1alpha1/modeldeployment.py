@@ -82,6 +82,20 @@ class Batching(ApiModel):
     """How long a request may wait for others; 0: only while the model is busy anyway."""
 
 
+class TensorRTPrecision(StrEnum):
+    FP32 = "FP32"
+    FP16 = "FP16"
+
+
+class TensorRT(ApiModel):
+    """Parts of the model that NVIDIA's TensorRT can run, run by it."""
+
+    precision: TensorRTPrecision = TensorRTPrecision.FP16
+    """Of the computation. FP16 is faster, and answers a little differently."""
+    maximum_workspace_mebibytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
+    """Memory of the device that TensorRT may use beside the model, MiB."""
+
+
 class RuntimeSpec(ApiModel):
     """Overrides of the model server."""
 
@@ -104,6 +118,13 @@ class RuntimeSpec(ApiModel):
     """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
     batching: Batching | None = None
     """Dynamic batching, where the ServingRuntime says how its server does it."""
+    instances: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Copies of the model that work side by side in each pod, for each of its devices where it has some; default: the
+    server's, which is one. Where the ServingRuntime says how."""
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Processor threads of one inference; default: the server's. Where the ServingRuntime says how."""
+    tensor_rt: Annotated[TensorRT | None, Field(alias="tensorRT")] = None
+    """TensorRT for an onnx model, on a server with ONNX Runtime and a GPU, where the ServingRuntime says how."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -143,32 +164,60 @@ class Accelerator(ApiModel):
 class ScalingMetric(StrEnum):
     CPU = "CPU"
     MEMORY = "Memory"
+    IN_FLIGHT_REQUESTS = "InFlightRequests"
+    QUEUE_MILLIS = "QueueMillis"
 
 
 class ScalingTarget(ApiModel):
-    """What the HorizontalPodAutoscaler holds."""
+    """What is held by adding and removing pods."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.value) == (has(self.metric) && self.metric in ['InFlightRequests', 'QueueMillis'])",
+            message="value belongs to metric InFlightRequests and QueueMillis, which need it",
+            field_path=".value",
+        ),
+        Cel(
+            "!has(self.utilizationPercent) || !has(self.metric) || self.metric in ['CPU', 'Memory']",
+            message="utilizationPercent belongs to metric CPU and Memory",
+            field_path=".utilizationPercent",
+        ),
+    )
 
     metric: ScalingMetric = ScalingMetric.CPU
-    """The resource whose use is measured."""
-    utilization_percent: Annotated[int, Field(ge=1, le=500)] = 70
-    """Mean use over the pods, in percent of their requests."""
+    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests under way, as the gateway
+    counts them. QueueMillis: how long a request waits in the model server, where its ServingRuntime says how that is
+    measured. The last two need KEDA."""
+    utilization_percent: Annotated[int, Field(ge=1, le=500)] | None = None
+    """For CPU and Memory: mean use over the pods, in percent of their requests; default 70."""
+    value: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """For InFlightRequests: how many each pod shall have at a time. For QueueMillis: how many milliseconds a request
+    shall wait. Means over the last minute."""
 
 
 class Autoscaling(ApiModel):
-    """Replicas by load, with a HorizontalPodAutoscaler for each serving revision."""
+    """Replicas by load, with an autoscaler for each serving revision."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "self.minimumReplicas <= self.maximumReplicas", message="minimumReplicas must not be above maximumReplicas"
         ),
+        Cel(
+            "self.minimumReplicas > 0 || (has(self.target.metric) && self.target.metric == 'InFlightRequests')",
+            message="only the gateway sees requests to a model without pods: minimumReplicas 0 needs metric "
+            "InFlightRequests",
+            field_path=".minimumReplicas",
+        ),
     )
 
-    minimum_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """The fewest pods."""
+    minimum_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """The fewest pods. 0: none while nobody asks; whoever asks first gets 503 until a pod is ready."""
     maximum_replicas: Annotated[int, Field(ge=1, le=1000)]
     """The most pods."""
+    scale_down_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """How long fewer pods must have been enough before some are taken away."""
     target: ScalingTarget = ScalingTarget()
-    """The use that is aimed at."""
+    """The load that is aimed at."""
 
 
 class Quantization(StrEnum):
@@ -219,10 +268,22 @@ class ConfigMapKey(ApiModel):
 class Warmup(ApiModel):
     """Real requests to each new pod before it is Ready, sent from within the pod."""
 
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.path) || has(self.payloadRef)",
+            message="nobody knows what a path of your own takes: give a payload",
+            field_path=".payloadRef",
+            reason="FieldValueRequired",
+        ),
+    )
+
     requests: Annotated[int, Field(ge=1, le=10_000)] = 20
     """How many at least, one after the other."""
     payload_ref: ConfigMapKey | None = None
-    """The body of the requests; default: zeros in the shape that the model's metadata tell."""
+    """The body of the requests; default: zeros in the shape that the model's metadata tell (V2, and V1 of TensorFlow
+    Serving), a short prompt (OpenAI). The other protocols need one."""
+    path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
+    """The HTTP path of the requests; default: the protocol's, or the ServingRuntime's."""
     maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
     """How fast the model must have become, by the median of the last half of the requests; until then there are more, and
     after a minute the pod says so and stays unready."""
@@ -459,6 +520,12 @@ class ModelDeploymentSpec(ApiModel):
             field_path=".variants",
         ),
         MODEL_IS_SOMEWHERE,
+        Cel(
+            "!has(self.runtime) || !has(self.runtime.tensorRT) || has(self.accelerator)",
+            message="TensorRT runs on a GPU: ask for one",
+            field_path=".accelerator",
+            reason="FieldValueRequired",
+        ),
         CUSTOM_HAS_AN_IMAGE,
     )
 

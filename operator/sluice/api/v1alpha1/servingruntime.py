@@ -77,6 +77,27 @@ class BatchingTemplate(ApiModel):
     downloader's layout writes it (the Triton layouts)."""
 
 
+class EnvTemplate(ApiModel):
+    """What a server is told where a ModelDeployment asks for it in `spec.runtime`."""
+
+    env: Annotated[
+        list[EnvVar],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Environment variables of the first container, with the placeholders of the field. None where the downloader's
+    layout writes it."""
+
+
+class WarmupTemplate(ApiModel):
+    """How a server of the protocol Native is sent its first requests."""
+
+    path: Annotated[str, Field(max_length=256, pattern=r"^/\S*$")]
+    """The HTTP path of requests to the model, in which {{model.name}} is filled in."""
+
+
 class Metrics(ApiModel):
     """Where the server exposes metrics of its own."""
 
@@ -84,6 +105,9 @@ class Metrics(ApiModel):
     """The container port."""
     path: Annotated[str, Field(max_length=256)] = "/metrics"
     """The HTTP path."""
+    queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
+    the label matchers (namespace and pod) of a revision's pods; none: the server does not tell."""
 
 
 Container = Annotated[
@@ -133,6 +157,15 @@ class ServingRuntimeSpec(ApiModel):
     and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
     batching: BatchingTemplate | None = None
     """How the server is told to batch; none: it cannot, or its model says so itself."""
+    instances: EnvTemplate | None = None
+    """How the server is told spec.runtime.instances, which is {{instances}}; none: it cannot."""
+    threads: EnvTemplate | None = None
+    """How the server is told spec.runtime.threads, which is {{threads}}; none: it cannot."""
+    tensor_rt: Annotated[EnvTemplate | None, Field(alias="tensorRT")] = None
+    """How the server is told spec.runtime.tensorRT: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}}; none:
+    it cannot."""
+    warmup: WarmupTemplate | None = None
+    """Where warm-up requests go; for the protocol Native, the others say it themselves."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: Metrics | None = None

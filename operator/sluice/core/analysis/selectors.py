@@ -18,9 +18,14 @@ Matchers: TypeAlias = tuple[tuple[str, re.Pattern[str]], ...]
 
 def filled(trial: Trial, selector: str, arms: Sequence[Arm]) -> str:
     """The selector that matches the series of all these arms, and perhaps some more."""
+    return filled_for(trial.namespace, trial.name, selector, arms)
+
+
+def filled_for(namespace: str, model: str, selector: str, arms: Sequence[Arm]) -> str:
+    """The same without a trial: for the arms of a model, whether it is being released or not."""
     values: dict[str, set[str]] = {}
     for arm in arms:
-        for place in _places(trial, arm):
+        for place in _places(namespace, model, arm):
             for name, value in place.items():
                 values.setdefault(name, set()).add(value)
     return _fill(selector, {name: _any_of(sorted(found)) for name, found in values.items()})
@@ -28,7 +33,7 @@ def filled(trial: Trial, selector: str, arms: Sequence[Arm]) -> str:
 
 def matchers(trial: Trial, selector: str, arm: Arm) -> tuple[Matchers, ...]:
     """What the labels of this arm's series must match; one alternative for each place that it has in the route."""
-    texts = dict.fromkeys(_fill(selector, place) for place in _places(trial, arm))
+    texts = dict.fromkeys(_fill(selector, place) for place in _places(trial.namespace, trial.name, arm))
     return tuple(_compiled(text) for text in texts)
 
 
@@ -39,14 +44,14 @@ def belongs(labels: Mapping[str, str], alternatives: Iterable[Matchers]) -> bool
     )
 
 
-def _places(trial: Trial, arm: Arm) -> tuple[dict[str, str], ...]:
+def _places(namespace: str, model: str, arm: Arm) -> tuple[dict[str, str], ...]:
     """The values of all placeholders, for each rule that leads to the arm."""
     known = {
-        "namespace": trial.namespace,
+        "namespace": namespace,
         "service": arm.service,
         "port": str(arm.port),
         "grpcPort": "" if arm.grpc_port is None else str(arm.grpc_port),
-        "route": arm.route or trial.name,
+        "route": arm.route or model,
     }
     main = {**known, "rule": "0", "backend": str(arm.position)}
     if arm.own_rule is None:

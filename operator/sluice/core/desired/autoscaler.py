@@ -7,11 +7,13 @@ A release only says how few pods there may be; how many there are is a matter of
 
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modeldeployment import Autoscaling, ModelDeployment, ScalingMetric
+from sluice.api.v1alpha1.modeldeployment import Autoscaling, ModelDeployment
+from sluice.core import scaling
 from sluice.core.desired import common
 from sluice.core.snapshot import Revision
 
-RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
+UTILIZATION_PERCENT: Final = 70
+"""Of the requests, where the user names none."""
 
 
 def desired_autoscaler(
@@ -25,9 +27,7 @@ def desired_autoscaler(
         minimum: pods that it needs now; fewer than `minimumReplicas` for a candidate with a small share.
         pinned: whether it may have no more either, as while devices are handed from one version to the other.
     """
-    settings = deployment.spec.autoscaling
-    if settings is None:
-        raise ValueError(f"ModelDeployment {deployment.metadata.name}: spec.autoscaling is not set")
+    settings = settings_of(deployment)
     least = max(1, min(minimum, settings.maximum_replicas))  # a Deployment with 0 replicas is not scaled at all
     return {
         "apiVersion": "autoscaling/v2",
@@ -38,8 +38,21 @@ def desired_autoscaler(
             "minReplicas": least,
             "maxReplicas": least if pinned else settings.maximum_replicas,
             "metrics": [_metric(revision, settings)],
+            "behavior": behaviour(settings),
         },
     }
+
+
+def settings_of(deployment: ModelDeployment) -> Autoscaling:
+    """`spec.autoscaling`; ValueError where there is none."""
+    if deployment.spec.autoscaling is None:
+        raise ValueError(f"ModelDeployment {deployment.metadata.name}: spec.autoscaling is not set")
+    return deployment.spec.autoscaling
+
+
+def behaviour(settings: Autoscaling) -> dict[str, Any]:
+    """How quickly pods go; they come as quickly as Kubernetes lets them."""
+    return {"scaleDown": {"stabilizationWindowSeconds": settings.scale_down_after_seconds}}
 
 
 def _metric(revision: Revision, settings: Autoscaling) -> dict[str, Any]:
@@ -47,8 +60,11 @@ def _metric(revision: Revision, settings: Autoscaling) -> dict[str, Any]:
     return {
         "type": "ContainerResource",
         "containerResource": {
-            "name": RESOURCES[settings.target.metric],
+            "name": scaling.RESOURCES[settings.target.metric],
             "container": revision.template["spec"]["containers"][0]["name"],
-            "target": {"type": "Utilization", "averageUtilization": settings.target.utilization_percent},
+            "target": {
+                "type": "Utilization",
+                "averageUtilization": settings.target.utilization_percent or UTILIZATION_PERCENT,
+            },
         },
     }

@@ -12,7 +12,7 @@ from sluice.api.config import AcceleratorProfile, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import Accelerator, Batching, ModelDeployment, ModelDeploymentSpec, RuntimeSpec
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.core import naming
-from sluice.core.desired import common, downloader, placeholders, warmup
+from sluice.core.desired import common, downloader, placeholders, tuning, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -66,11 +66,12 @@ def render_template(
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
-    `UnknownProfile`, `BatchingNotSupported` and `warmup.WarmupNotPossible`.
+    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported` and `warmup.WarmupNotPossible`.
     """
     accelerator = accelerator_profile(deployment.spec.accelerator, config)
     if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
         raise BatchingNotSupported(runtime.metadata.name)
+    tuning.require_supported(deployment.spec, runtime)
     labels = naming.owned_labels(deployment.metadata.name, revision)
     mounts = downloader.server_mounts(deployment.spec.model, config)
     return {
@@ -109,6 +110,7 @@ def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         values = _batching_values(batching)
         env = [{"name": variable, "value": values[key]} for variable, key in DOWNLOADER_BATCHING]
         container["env"] = [*container["env"], *env]
+    container["env"] = [*container["env"], *tuning.downloader_env(deployment.spec)]
     return {"initContainers": [container]}
 
 
@@ -174,6 +176,9 @@ def _servers(
     pause = _pause_seconds(deployment.spec, runtime)
     first, *others = [_hardened(container, pause, mounts) for container in containers]
     server = _batched(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
+    tuned = tuning.server_env(deployment.spec, runtime)
+    if tuned:
+        server = {**server, "env": _merged_by_name(server.get("env", ()), tuned)}
     server = _overridden(server, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)

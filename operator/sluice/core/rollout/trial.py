@@ -27,7 +27,7 @@ def running_trial(situation: Situation) -> Trial | None:
     route = situation.snapshot.route
     return replace(
         base,
-        candidate=_arm(candidate, route, suffix),
+        candidate=arm_of(candidate, route, suffix),
         step=len(active.status.steps),
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
@@ -49,7 +49,7 @@ def forecast_trial(situation: Situation) -> Trial | None:
     if base is None:
         return None
     own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
-    return replace(base, candidate=_arm(candidate, situation.snapshot.route, ""), steps=own)
+    return replace(base, candidate=arm_of(candidate, situation.snapshot.route), steps=own)
 
 
 def arm_trials(situation: Situation) -> dict[str, Trial]:
@@ -68,7 +68,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
         arm.name: replace(
             base,
             stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
-            candidate=replace(_arm(arm, route, ""), own_rule=rules.get(arm.name)),
+            candidate=replace(arm_of(arm, route), own_rule=rules.get(arm.name)),
             permille=weights[arm.name],
             stable_permille=steps.WHOLE - sum(weights.values()),
             share_checked=True,
@@ -97,7 +97,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         return None
     route = snapshot.route
     repaired = active.status.split_mismatch_since is not None
-    own = _arm(stable, route, "")
+    own = arm_of(stable, route)
     return Trial(
         now=snapshot.now,
         namespace=snapshot.namespace,
@@ -166,7 +166,8 @@ def _as_wanted(route: Route, active: ModelRollout, candidate: Revision) -> bool:
     return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview
 
 
-def _arm(revision: Revision, route: Route | None, suffix: str) -> Arm:
+def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
+    """Where the gateway counts a revision's requests; suffix: of the Service of its copies or previews."""
     return Arm(
         revision=revision.name,
         service=naming.service_name(revision.name, suffix),

@@ -32,6 +32,7 @@ def test_it_scales_the_deployment_of_its_name_by_the_model_servers_use() -> None
                 },
             }
         ],
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.desired import placeholders, podtemplate, warmup
+from sluice.core.desired import placeholders, podtemplate, tuning, warmup
 from tests.unit.core import builders
 
 REVISION = "digits-0123456789"
@@ -378,6 +378,54 @@ def test_batching_is_refused_where_the_runtime_does_not_say_how() -> None:
         render(spec={"runtime": BATCHING})
 
 
+TUNING = {"instances": 2, "threads": 4, "tensorRT": {"precision": "FP32", "maximumWorkspaceMebibytes": 64}}
+
+
+def tuned(name: str) -> dict[str, Any]:
+    """A spec that asks for one of them."""
+    return {"runtime": {name: TUNING[name]}, "accelerator": {"resource": "nvidia.com/gpu"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "server_env", "downloader_env"),
+    [
+        ("instances", "{{instances}}", ["2"], {"SLUICE_INSTANCES": "2"}),
+        ("threads", "{{threads}}", ["4"], {"SLUICE_THREADS": "4"}),
+        (
+            "tensorRT",
+            "{{tensorRT.precision}} {{tensorRT.maximumWorkspaceMebibytes}}",
+            ["FP32 64"],
+            {"SLUICE_TENSORRT_PRECISION": "FP32", "SLUICE_TENSORRT_WORKSPACE_MEBIBYTES": "64"},
+        ),
+        ("threads", None, [], {"SLUICE_THREADS": "4"}),
+    ],
+)
+def test_tuning_is_said_to_the_downloader_and_by_the_runtimes_template_to_the_server(
+    name: str, template: str | None, server_env: list[str], downloader_env: dict[str, str]
+) -> None:
+    env = [{"name": "OWN", "value": template}] if template is not None else []
+    runtime = builders.make_runtime(**{name: {"env": env}})
+    pod = render(runtime=runtime, spec=tuned(name))["spec"]
+    assert [entry["value"] for entry in pod["containers"][0].get("env", ())] == server_env
+    assert {entry["name"]: entry["value"] for entry in pod["initContainers"][0]["env"]} == downloader_env
+    plain = render(runtime=runtime)["spec"]
+    assert "env" not in plain["containers"][0]
+    assert plain["initContainers"][0]["env"] == []
+
+
+def test_the_users_own_variable_is_the_last_word_on_threads() -> None:
+    runtime = builders.make_runtime(threads={"env": [{"name": "OMP_NUM_THREADS", "value": "{{threads}}"}]})
+    wishes = {"threads": 4, "env": [{"name": "OMP_NUM_THREADS", "value": "1"}]}
+    assert server(runtime=runtime, spec={"runtime": wishes})["env"] == [{"name": "OMP_NUM_THREADS", "value": "1"}]
+
+
+@pytest.mark.parametrize("name", TUNING)
+def test_tuning_is_refused_where_the_runtime_does_not_say_how(name: str) -> None:
+    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .* \(spec\.{name}\)$"
+    with pytest.raises(tuning.TuningNotSupported, match=said):
+        render(spec=tuned(name))
+
+
 def test_nothing_is_fetched_where_the_image_carries_the_model() -> None:
     assert "initContainers" in own_image()["spec"]
     assert "initContainers" not in own_image(uri=None)["spec"]
@@ -500,6 +548,71 @@ def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
     assert container["args"][-2:] == ["--payload", "/payload/infer.json"]
 
 
-def test_a_runtime_that_cannot_be_warmed_is_told_at_the_border() -> None:
-    with pytest.raises(warmup.WarmupNotPossible, match=r"spec\.warmup: ServingRuntime .* speaks GRPCV2; .* in V2;"):
-        render(builders.make_runtime(protocols=["GRPCV2"]), spec={"warmup": {}})
+def warm_up_arguments(spec: dict[str, Any], **runtime: Any) -> dict[str, str]:
+    """The warm-up container's options by name."""
+    pod = render(builders.make_runtime(**runtime), spec=spec)["spec"]
+    args = pod["containers"][-1]["args"]
+    return dict(zip(args[::2], args[1::2], strict=True))
+
+
+PAYLOAD = {"payloadRef": {"configMap": "digits-payload", "key": "infer.json"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "wishes", "protocol", "path"),
+    [
+        ("V2 before V1", {"protocols": ["V1", "V2", "GRPCV2"]}, {}, "V2", None),
+        ("TensorFlow Serving", {"protocols": ["V1", "Native"], "model_layout": "TensorFlowVersions"}, {}, "V1", None),
+        ("V1 of others", {"protocols": ["V1"]}, PAYLOAD, "V1", None),
+        ("OpenAI", {"protocols": ["OpenAI"]}, {}, "OpenAI", None),
+        (
+            "TorchServe",
+            {"protocols": ["Native"], "warmup": {"path": "/predictions/{{model.name}}"}},
+            PAYLOAD,
+            "Native",
+            "/predictions/digits",
+        ),
+        ("the user's path", {"protocols": ["Native"]}, {**PAYLOAD, "path": "/ask"}, "Native", "/ask"),
+        (
+            "over the runtime's",
+            {"protocols": ["Native"], "warmup": {"path": "/p"}},
+            {**PAYLOAD, "path": "/ask"},
+            "Native",
+            "/ask",
+        ),
+    ],
+)
+def test_warm_up_in_every_protocol(
+    name: str, runtime: dict[str, Any], wishes: dict[str, Any], protocol: str, path: str | None
+) -> None:
+    arguments = warm_up_arguments({"warmup": wishes}, **runtime)
+    assert (arguments["--protocol"], arguments.get("--path")) == (protocol, path), name
+
+
+def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
+    own = {"runtime": {"image": "me/mine:1", "port": 5000}, "warmup": {**PAYLOAD, "path": "/ask"}}
+    assert warm_up_arguments(own, protocols=["Native"])["--port"] == "5000"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "wishes", "said"),
+    [
+        (
+            {"protocols": ["GRPCV2"]},
+            {},
+            r"^spec\.warmup: ServingRuntime 'triton' speaks GRPCV2; .* in V2, V1, OpenAI, Native;",
+        ),
+        ({"protocols": ["Native"]}, PAYLOAD, r"^spec\.warmup\.path: .* give the path, with a payload"),
+        (
+            {"protocols": ["Native"], "warmup": {"path": "/p"}},
+            {},
+            r"^spec\.warmup\.payloadRef: .* speaks Native, .* give a payload",
+        ),
+        ({"protocols": ["V1"]}, {}, r"^spec\.warmup\.payloadRef: .* speaks V1, .* give a payload"),
+    ],
+)
+def test_a_warm_up_that_nobody_could_send_is_told_at_the_border(
+    runtime: dict[str, Any], wishes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(warmup.WarmupNotPossible, match=said):
+        warm_up_arguments({"warmup": wishes}, **runtime)

@@ -1,0 +1,87 @@
+"""What KEDA asks, asked of a real Prometheus that scrapes a stand-in for the gateway."""
+
+import dataclasses
+import json
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+
+from sluice.adapters.gateways.contour import CONTOUR
+from sluice.core import scaling
+from sluice.core.analysis.model import GatewayPreset
+from sluice.core.observe import observe
+from sluice.core.snapshot import Snapshot
+from tests.integration.prometheus.exporter import Exporter
+from tests.unit.core import builders
+
+WAIT_SECONDS = 60.0
+REVISION = builders.make_revision()
+CLUSTER = f"ml_{REVISION.name}_80"
+QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"
+
+
+def signal(metric: str, preset: GatewayPreset = CONTOUR) -> scaling.Signal:
+    autoscaling = {"maximumReplicas": 3, "target": {"metric": metric, "value": 1}}
+    snapshot = observe(
+        builders.make_world(
+            deployment=builders.make_model_deployment(spec={"autoscaling": autoscaling}),
+            runtimes=[builders.make_runtime(metrics={"port": 1, "queueMillis": QUEUE})],
+            preset=preset,
+        )
+    )
+    assert isinstance(snapshot, Snapshot)
+    found = scaling.signal(snapshot, dataclasses.replace(REVISION, grpc_port=8001))
+    assert isinstance(found, scaling.Signal)
+    return found
+
+
+def answer(url: str, query: str) -> float | None:
+    """The one number; None for an empty answer."""
+    with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}", timeout=10) as said:
+        result = json.loads(said.read())["data"]["result"]
+    assert len(result) <= 1, "KEDA takes one number"
+    return float(result[0]["value"][1]) if result else None
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            if holds():
+                return
+        except OSError:
+            pass  # Prometheus is starting
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_requests_in_flight(prometheus_url: str, exporter: Exporter) -> None:
+    asked = signal("InFlightRequests")
+    eventually(lambda: answer(prometheus_url, asked.query) == 0)
+    assert answer(prometheus_url, asked.wakes) == 0, "nobody has asked, and that is known"
+    unseen = signal("InFlightRequests", dataclasses.replace(CONTOUR, freshness="nobody_scrapes_this"))
+    assert (answer(prometheus_url, unseen.query), answer(prometheus_url, unseen.wakes)) == (None, None)
+
+    with exporter.lock:
+        exporter.gateway.count(
+            "a", "envoy_cluster_upstream_rq", 1, envoy_cluster_name=CLUSTER, envoy_response_code="503"
+        )
+    eventually(lambda: (answer(prometheus_url, asked.wakes) or 0) > 0)
+
+    def busy() -> bool:
+        """Two requests at a time, and one call: 3,000 ms of them each second."""
+        with exporter.lock:
+            for cluster, millis in ((CLUSTER, 1000), (f"ml_{REVISION.name}_81", 500)):  # every half second
+                exporter.gateway.count("a", "envoy_cluster_upstream_rq_time_sum", millis, envoy_cluster_name=cluster)
+        found = answer(prometheus_url, asked.query)
+        assert found is not None
+        assert found < 3.5
+        return found > 1
+
+    eventually(busy)
+
+
+def test_the_time_in_the_queue(prometheus_url: str) -> None:
+    asked = signal("QueueMillis")
+    eventually(lambda: answer(prometheus_url, asked.query) == 0)
