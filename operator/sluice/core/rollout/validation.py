@@ -212,7 +212,8 @@ def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tupl
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
         return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}"
     done = f"{len(score.finished)} of {score.shards} shards of {rules.batch.input.uri} are scored by Job {scoring.job}"
-    return State.SCORING, f"{scoring.who}: {done}" + (f"; {state.problem.message}" if state.problem else "")
+    hindrance = state.problem.message if state.problem is not None else state.setback
+    return State.SCORING, f"{scoring.who}: {done}" + (f"; {hindrance}" if hindrance else "")
 
 
 def _concluded(
