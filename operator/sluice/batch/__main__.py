@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pyarrow
@@ -43,13 +44,15 @@ def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]
 def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
-    with progress.served(told, given.progress_port):
+    with progress.served(told, given.progress_port), opened(given.model) as answering:
         source = storage.opened(given.source.uri, storage.INPUT)
-        return Shard(given, source, told, model_of(given.model)).run()
+        return Shard(given, source, told, answering).run()
 
 
-def model_of(given: Path | Server) -> model.Model:
-    return model.OnnxModel(model.found(given)) if isinstance(given, Path) else served.ServedModel(given)
+def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
+    if isinstance(given, Path):
+        return nullcontext(model.OnnxModel(model.found(given)))
+    return served.connected(given)
 
 
 def _ended(log: Path, line: str, status: int) -> int:

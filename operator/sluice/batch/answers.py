@@ -1,5 +1,6 @@
 """A model's outputs as columns, and as answers that are right or wrong."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,9 +29,9 @@ def column(array: Any) -> Any:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array.reshape(-1)
     values = pyarrow.array(array.reshape(-1))
-    for size in reversed(array.shape[1:]):
-        count = len(values) // size if size else 0
-        values = pyarrow.ListArray.from_arrays(np.arange(0, (count + 1) * size, size or 1, dtype=np.int32), values)
+    for axis in range(array.ndim - 1, 0, -1):
+        count, size = math.prod(array.shape[:axis]), array.shape[axis]
+        values = pyarrow.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32) * size, values)
     return values
 
 

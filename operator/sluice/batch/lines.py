@@ -13,6 +13,8 @@ from sluice.batch.failures import BatchError, Reason
 
 HEADER_BYTES: Final = 1 << 20
 COLUMN_NUMBER: Final = re.compile(r"In CSV column #(\d+)")
+ROW_NUMBER: Final = re.compile(r"Row #\d+: ")
+"""Of the text that was parsed, not of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def csv_rows(text: bytes, names: list[str], schema: Any) -> Any:
             convert_options=convert,
         )
     except pyarrow.ArrowInvalid as error:
-        said = COLUMN_NUMBER.sub(lambda found: f"column {names[int(found[1])]!r}", str(error))
+        said = COLUMN_NUMBER.sub(lambda found: f"column {names[int(found[1])]!r}", ROW_NUMBER.sub("", str(error)))
         raise pyarrow.ArrowInvalid(said) from error
 
 

@@ -176,7 +176,7 @@ def _chunk(begin: int, text: bytes, starts: Any, parse: Parse) -> Chunk:
         Failure(
             begin + int(starts[index]),
             failures.one_line(str(error)),
-            {"line": text[starts[index] : ends[index]].decode(errors="replace").rstrip()[:QUOTED]},
+            {"line": text[starts[index] : ends[index]].decode(errors="replace").rstrip("\r\n")[:QUOTED]},
         )
         for index, error in errors
     ]

@@ -1,7 +1,8 @@
 """A model server of the same pod, asked over loopback."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import httpx
@@ -44,15 +45,20 @@ UNTOLD: Final = Tensor("input-0", np.dtype(np.float64), (None,))
 """The input of a server that does not tell its inputs."""
 
 
+@contextmanager
+def connected(server: Server) -> Iterator["ServedModel"]:
+    """The model, once the server is there. Raises BatchError."""
+    with httpx.Client(base_url=server.endpoint, timeout=REQUEST_SECONDS, trust_env=False) as client:
+        yield ServedModel(client, server)
+
+
 class ServedModel:
-    """A Model. Makes its client's connection once the server is there."""
+    """A Model."""
 
     at_once = AT_ONCE
 
-    def __init__(self, server: Server, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._server = server
-        self._patience_seconds = patience_seconds
-        self._client = httpx.Client(base_url=server.endpoint, timeout=REQUEST_SECONDS, trust_env=False)
+    def __init__(self, client: httpx.Client, server: Server) -> None:
+        self._client, self._server = client, server
         version = server.protocol.value.lower()
         self._path = f"/{version}/models/{server.model_name}"
         self.inputs: Sequence[Tensor] = self._told_inputs()
@@ -90,7 +96,7 @@ class ServedModel:
 
     def _patiently(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         """Asks again, less and less often, while nobody answers, or the server is not ready."""
-        deadline, wait = time.monotonic() + self._patience_seconds, FIRST_WAIT_SECONDS
+        deadline, wait = time.monotonic() + PATIENCE_SECONDS, FIRST_WAIT_SECONDS
         while True:
             try:
                 answer = ask()

@@ -48,7 +48,8 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> Plan:
     if not splits:
         raise BatchError(Reason.EMPTY_INPUT, f"{place.uri} has no rows; there is nothing to do")
     sample = _sampled(place, kind, files[splits[0].file])
-    features = columns.resolved(inputs, sample.schema, wanted.source.columns, sample.first_length, wanted.labels)
+    known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
+    features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
     keep = _kept(sample.schema, features, wanted)
     schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
     return Plan(wanted.shards, files, splits, features, keep, schema)
@@ -137,6 +138,12 @@ def _guessed(source: Any, start: int, file: File, parse: read.Parse) -> Any:
         why = errors[0][1] if errors else "it has no lines"
         raise BatchError(Reason.CORRUPT_INPUT, f"the first lines of {file.name or 'the file'} cannot be read: {why}")
     return max(pieces, key=lambda piece: piece.stop - piece.start).result
+
+
+def _without_guesses(schema: Any, requested: Sequence[str] | None, inputs: Sequence[Tensor]) -> Any:
+    """In CSV the columns that were named have the type that the model takes; a value that is none fails its row only."""
+    named = set(requested or (tensor.name for tensor in inputs))
+    return pyarrow.schema([(known.name, pyarrow.null() if known.name in named else known.type) for known in schema])
 
 
 def _first_length_stored(place: Place, file: File, name: str) -> int:
