@@ -102,6 +102,9 @@ def test_a_shard_that_fails_and_is_tried_again_is_counted_once() -> None:
     cluster.shard_fails(run, 0, "StoreUnreachable: no answer from s3://data")
     cluster.step()
     assert cluster.condition() == ("False", "Running")
+    assert cluster.message().endswith("tried again: shard 0: StoreUnreachable: no answer from s3://data")
+    cluster.run(30)
+    assert cluster.told("ShardRetried") == ["shard 0: StoreUnreachable: no answer from s3://data"]
     completes(cluster, run)
     assert cluster.status()["rows"]["read"] == 300
 
@@ -364,6 +367,21 @@ def test_the_same_spec_for_a_second_time_is_a_run_of_its_own() -> None:
     assert cluster.run_name() != first
 
 
+def test_a_spec_that_is_taken_back_while_its_run_is_being_stopped_runs_anew() -> None:
+    cluster = make_cluster()
+    first = cluster.run_name()
+    cluster.grace = True
+    cluster.user_applies(batch(batchSize=512))
+    cluster.step()
+    cluster.user_applies(batch())
+    cluster.step()
+    assert cluster.condition() == ("False", "Replacing")
+    cluster.pods_end()
+    cluster.step()
+    assert cluster.run_name() != first
+    assert cluster.condition() == ("False", "Running")
+
+
 @pytest.mark.parametrize("change", [{"ttlSecondsAfterFinished": 600}, {"suspend": True}, {"activeDeadlineSeconds": 5}])
 def test_a_change_that_matters_to_no_row_is_no_other_run(change: dict[str, Any]) -> None:
     cluster = make_cluster()
@@ -397,6 +415,17 @@ def test_suspend_holds_the_job_and_lets_it_go_on() -> None:
     assert cluster.status()["rows"]["read"] == 300
     patches = [write for write in cluster.writes if isinstance(write, Patch)]
     assert [patch.change["spec"]["suspend"] for patch in patches] == [True, False]
+
+
+def test_a_shard_that_had_failed_before_it_was_held_is_no_news_again_and_again() -> None:
+    cluster = make_cluster()
+    cluster.shard_fails(cluster.run_name(), 0, "StoreUnreachable: away")
+    cluster.user_applies(batch(suspend=True))
+    cluster.run(60)
+    assert cluster.told("ShardRetried") == []
+    cluster.user_applies(batch())
+    cluster.run(60)
+    assert len(cluster.told("ShardRetried")) == 1
 
 
 def test_what_is_suspended_from_the_start_begins_when_it_no_longer_is() -> None:

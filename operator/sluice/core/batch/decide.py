@@ -91,7 +91,11 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
     )
     return Plan(
         writes=tuple(writes),
-        events=(*decided.events, *report.events(batch.status.conditions, status.conditions, troubles)),
+        events=(
+            *decided.events,
+            *report.events(batch.status.conditions, status.conditions, troubles),
+            *report.setback(batch.status.conditions, status.conditions, decided.state),
+        ),
         requeue_after=_requeue_after(snapshot, decided, record, upcoming),
         because=", ".join(f"{event.reason}: {event.message}" for event in decided.events),
     )

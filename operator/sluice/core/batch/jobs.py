@@ -37,6 +37,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
         state,
         exists=True,
         suspended=bool((job.get("spec") or {}).get("suspend")),
+        setback=_setback(pods, succeeded, snapshot.now),
         # Jobs and pods are watched apart: a pod that still seems to run has last words that are on their way.
         end=None if state.alive else _end(status, pods, snapshot.now),
         shards=ShardCounts(
@@ -123,6 +124,12 @@ def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None
             yield _index(pod), known[-1][1], podproblems.quoted(known[-1][2])
         elif (found := podproblems.batch_end(pod, now)) is not None:
             yield _index(pod), found.reason, found.message
+
+
+def _setback(pods: Iterable[Object], succeeded: frozenset[int], now: float) -> str:
+    """Why a shard had to begin again that is not done yet; empty where none had to."""
+    unfinished = [pod for pod in pods if _index(pod) not in succeeded]
+    return next((f"shard {index}: {reason}: {text}" for index, reason, text in _last_words(unfinished, now)), "")
 
 
 def _finished(pods: Iterable[Object]) -> Iterator[tuple[int, ShardResult]]:

@@ -77,5 +77,7 @@ class RunState:
     """The running pods, to ask for their progress."""
     problem: Problem | None = None
     """What keeps a pod from its work."""
+    setback: str = ""
+    """Why a part of the run had to begin again, with the part; empty where none had to."""
     alive: bool = False
     """Whether any pod may still write."""

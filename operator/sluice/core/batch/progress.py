@@ -95,8 +95,8 @@ def ended(before: Progress, state: RunState, run: BatchRun) -> Progress:
     after = replace(before, counted=counted, shards=shards, pace=None, estimated_completion_time=None)
     if run.outcome is not BatchOutcome.COMPLETE:
         return after
-    known = len(indexes.parsed(counted.indexes)) == shards.total
-    rows = _rows(before.rows, counted, {}, 0) if not known else _total(counted)
+    unknown = shards.total - len(indexes.parsed(counted.indexes))
+    rows = _rows(before.rows, counted, {}, unknown) if unknown else _total(counted)
     return replace(after, rows=rows, percent=100, rows_per_second=_over(run, rows.read))
 
 

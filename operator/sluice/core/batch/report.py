@@ -89,7 +89,14 @@ def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Pr
         return Fact(False, "Suspended", f"{done}; it goes on when spec.suspend is false")
     if state.problem is not None:
         return Fact(False, state.problem.reason, f"{done}; {state.problem.message}")
-    return Fact(False, "Running", done)
+    return Fact(False, "Running", f"{done}; tried again: {state.setback}" if state.setback else done)
+
+
+def setback(before: Iterable[Condition], after: Iterable[Condition], state: RunState) -> Iterator[Event]:
+    """A part of the run had to begin again, which the conditions say now, and did not before."""
+    told, tells = (any(state.setback in condition.message for condition in when) for when in (before, after))
+    if state.setback and tells and not told:
+        yield Event("ShardRetried", state.setback, warning=True)
 
 
 def ended(run: BatchRun, progress: Progress | None) -> Event:
