@@ -27,20 +27,6 @@ from sluice.batch.shard import Shard
 SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]]) -> int:
-    """The exit status of `run`, which returns what the termination log is to have."""
-    log = options.termination_log(arguments)
-    try:
-        told = run(options.parsed(arguments))
-    except BatchError as error:
-        return _ended(log, str(error), error.exit_code)
-    except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
-        traceback.print_exc()
-        line = f"{Reason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
-        return _ended(log, line, failures.TRY_AGAIN)
-    return _ended(log, json.dumps(told), failures.DONE)
-
-
 def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
     told = Progress(given.shard)
@@ -55,6 +41,20 @@ def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
     return served.connected(given)
 
 
+def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]] = run_shard) -> int:
+    """The exit status of `run`, which returns what the termination log is to have."""
+    log = options.termination_log(arguments)
+    try:
+        told = run(options.parsed(arguments))
+    except BatchError as error:
+        return _ended(log, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
+        traceback.print_exc()
+        line = f"{Reason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
+        return _ended(log, line, failures.TRY_AGAIN)
+    return _ended(log, json.dumps(told), failures.DONE)
+
+
 def _ended(log: Path, line: str, status: int) -> int:
     print(line, file=sys.stderr if status else sys.stdout, flush=True)
     # The kubelet makes the file; elsewhere it may not exist, and then the line above is enough.
@@ -67,7 +67,7 @@ def _ended(log: Path, line: str, status: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGTERM_STATUS))
-    status = main(sys.argv[1:], run_shard)
+    status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
