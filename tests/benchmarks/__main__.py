@@ -6,6 +6,7 @@
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
+    batch     a shard of a batch inference against a plain loop, and its memory
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
 Exit status 1 if a figure was missed.
@@ -19,7 +20,7 @@ from demo.cluster import Cluster
 from demo.program import DemoError
 from demo.progress import say
 from lab.processes import LabError
-from tests.benchmarks import gateway, harm, images, report, same, scale, surroundings, warmup
+from tests.benchmarks import batch, gateway, harm, images, report, same, scale, surroundings, warmup
 from tests.benchmarks.report import Section
 
 BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     ),
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
+    "batch": lambda cluster, given: batch.measure(cluster, batch.Options(given.rows)),
 }
 
 
@@ -72,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--same-rate", type=int, default=100, help="requests/s (default: 100)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
+    group = parser.add_argument_group("batch")
+    group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
     group = parser.add_argument_group("gateway")
     group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")
     group.add_argument("--gateway-rate", type=int, default=200, help="requests/s (default: 200)")

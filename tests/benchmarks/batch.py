@@ -9,8 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -127,7 +126,15 @@ def section(found: dict[str, Found], options: Options, machine: Sequence[str]) -
         )
         for layout, each in found.items()
     ]
-    columns = ("the image is", "plain loop, rows/s", "shard, rows/s", "ratio", "memory", "memory, 10 × the rows", "ratio of memory")
+    columns = (
+        "the image is",
+        "plain loop, rows/s",
+        "shard, rows/s",
+        "ratio",
+        "memory",
+        "memory, 10 × the rows",
+        "ratio of memory",
+    )
     return Section(
         key=KEY,
         title="Batch inference: one shard",

@@ -177,15 +177,16 @@ def _note_unusable(column: Any, name: str, feature: Feature, failed: dict[int, s
 
 def _flattened(lists: Any) -> tuple[Any, Any]:
     """All values of nested lists, and how many of them each row has."""
-    counts = np.ones(len(lists), np.int64)
-    parents = np.arange(len(lists))
-    values = lists
-    while _is_list(values.type):
-        lengths = compute.call_function("list_value_length", [values]).fill_null(0).to_numpy(zero_copy_only=False)
-        parents = np.repeat(parents, lengths)
-        values = values.flatten()
-        counts = np.bincount(parents, minlength=len(lists))
+    counts, values = _lengths(lists), lists.flatten()
+    if _is_list(values.type):
+        parents = np.repeat(np.arange(len(lists)), counts)
+        values, lengths = _flattened(values)
+        counts = np.bincount(parents, lengths, minlength=len(lists)).astype(np.int64)
     return values, counts
+
+
+def _lengths(lists: Any) -> Any:
+    return compute.call_function("list_value_length", [lists]).fill_null(0).to_numpy(zero_copy_only=False)
 
 
 def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:

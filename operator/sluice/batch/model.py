@@ -57,6 +57,8 @@ class OnnxModel:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = int(os.environ.get(THREADS) or available_cpus())
         settings.inter_op_num_threads = 1
+        # Threads that wait for the next batch by spinning would keep Arrow's from reading it.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         settings.log_severity_level = 4  # what fails is raised; a log of every failed row would say no more
         try:
             self._session = onnxruntime.InferenceSession(str(path), settings, providers=_providers())

@@ -15,9 +15,9 @@ from sluice.batch.options import Format
 from sluice.batch.plan import LARGEST_BYTES, Plan, Split
 from sluice.batch.storage import File, Place
 
-CHUNK_BYTES: Final = 8 << 20
-"""Of decoded columns that are read at once."""
-TEXT_BYTES: Final = 2 << 20
+CHUNK_BYTES: Final = 1 << 20
+"""Of decoded columns that are read at once: what fits in a processor's cache, and in memory that is there already."""
+TEXT_BYTES: Final = 1 << 20
 STREAM_BYTES: Final = 1 << 20
 """Read ahead for each column of a row group that is too large to be fetched whole."""
 QUOTED: Final = 1000

@@ -11,7 +11,7 @@ from pyarrow import compute, csv, parquet, types
 
 from sluice.batch.options import Format
 
-GROUP_BYTES: Final = 16 << 20
+GROUP_BYTES: Final = 4 << 20
 """Of rows that become a row group."""
 
 
