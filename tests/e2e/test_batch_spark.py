@@ -88,6 +88,11 @@ def found(scene: Scene, name: str) -> dict[str, Any]:
     return scene.tools.get("batchinferences.sluice.dev", name, scene.where)
 
 
+def run_of(scene: Scene, name: str) -> str:
+    begun = wait_until(lambda: found(scene, name).get("status", {}).get("run"), "a run has begun", seconds=60)
+    return str(begun["name"])
+
+
 def condition(scene: Scene, name: str, type_: str) -> dict[str, Any]:
     conditions = found(scene, name).get("status", {}).get("conditions", ())
     return next((each for each in conditions if each["type"] == type_ and each["status"] == "True"), {})
@@ -121,9 +126,11 @@ def test_two_executors_score_a_million_rows_and_one_is_lost_on_the_way(
 ) -> None:
     began = time.monotonic()
     scene.apply(batch("lost"))
-    wait_until(lambda: len(executors(scene)) == 2 or None, "two executors run", seconds=180)
-    wait_until(lambda: found(scene, "lost")["status"].get("percent") or None, "rows are counted", seconds=180)
-    victim = executors(scene)[0]["metadata"]["name"]
+    marks = f"{NAME}/lost/_sluice/{run_of(scene, 'lost')}/done/"
+    wait_until(lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=180)
+    running = executors(scene)
+    assert len(running) == 2
+    victim = running[0]["metadata"]["name"]
     scene.tools.kubectl("delete", "pod", victim, scene.where, "--grace-period=0", "--force")
     end = wait_until(ended(scene, "lost"), "the run has ended", seconds=400)
     assert end["type"] == "Complete", end["message"]
@@ -134,6 +141,20 @@ def test_two_executors_score_a_million_rows_and_one_is_lost_on_the_way(
     assert is_whole(answers(store, "lost"), expected)
     told = json.loads(store.get_object(Bucket=DATA, Key=f"{NAME}/lost/_SUCCESS")["Body"].read())
     assert (told["read"], told["written"], told["failed"]) == (ROWS, ROWS, 0)
+
+
+def test_a_million_rows_undisturbed(
+    scene: Scene, store: Any, expected: dict[int, int], record_property: Callable[[str, object], None]
+) -> None:
+    began = time.monotonic()
+    scene.apply(batch("whole"))
+    end = wait_until(ended(scene, "whole"), "the run has ended", seconds=400)
+    assert end["type"] == "Complete", end["message"]
+    status = found(scene, "whole")["status"]
+    record_property("seconds", time.monotonic() - began)
+    print(status, f"{time.monotonic() - began:.0f} s")
+    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
+    assert is_whole(answers(store, "whole"), expected)
 
 
 def test_missing_columns_fail_the_run_at_once(scene: Scene, expected: dict[int, int]) -> None:

@@ -101,7 +101,7 @@ def test_what_the_executors_write_is_what_engine_job_writes(
     ]
     alone += ["--output", f"file://{tmp_path}/job", "--model", str(model), "--scratch", str(tmp_path / "scratch")]
     alone += ["--progress-port", "0", "--termination-log", str(tmp_path / "log")]
-    assert runner.main(alone, runner.run_shard) == 0
+    assert runner.main(alone) == 0
     parts = [parquet.read_table(path) for path in sorted((tmp_path / "job").glob("part-*"))]
     assert data.answers.equals(pyarrow.concat_tables(parts))
 

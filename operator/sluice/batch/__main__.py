@@ -27,7 +27,21 @@ from sluice.batch.shard import Shard
 SIGTERM_STATUS = 128 + signal.SIGTERM
 
 
-def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]]) -> int:
+def run_shard(given: Options) -> dict[str, object]:
+    pyarrow.set_cpu_count(model.available_cpus())
+    told = Progress(given.shard)
+    with progress.served(told, given.progress_port), opened(given.model) as answering:
+        source = storage.opened(given.source.uri, storage.INPUT)
+        return Shard(given, source, told, answering).run()
+
+
+def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
+    if isinstance(given, Path):
+        return nullcontext(model.OnnxModel(model.found(given)))
+    return served.connected(given)
+
+
+def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]] = run_shard) -> int:
     """The exit status of `run`, which returns what the termination log is to have."""
     log = options.termination_log(arguments)
     try:
@@ -39,21 +53,6 @@ def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]
         line = f"{Reason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
         return _ended(log, line, failures.TRY_AGAIN)
     return _ended(log, json.dumps(told), failures.DONE)
-
-
-def run_shard(given: Options) -> dict[str, object]:
-    pyarrow.set_cpu_count(model.available_cpus())
-    told = Progress(given.shard)
-    with progress.served(told, given.progress_port), opened(given.model) as asked:
-        source = storage.opened(given.source.uri, storage.INPUT)
-        return Shard(given, source, told, asked).run()
-
-
-def opened(given: Path | Server) -> AbstractContextManager[model.Model]:
-    """The model, ready to be asked."""
-    if isinstance(given, Path):
-        return nullcontext(model.OnnxModel(model.found(given)))
-    return served.connected(given)
 
 
 def _ended(log: Path, line: str, status: int) -> int:
@@ -68,7 +67,7 @@ def _ended(log: Path, line: str, status: int) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(SIGTERM_STATUS))
-    status = main(sys.argv[1:], run_shard)
+    status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -40,6 +40,8 @@ SAID: Final = re.compile(r"BatchError: ([A-Z][A-Za-z]+): (.*)")
 
 FORBIDDEN: Final = re.compile(r'User "[^"]+" cannot \w+ resource "[^"]+"')
 """How the API server refuses the driver's account."""
+_of_this_process: Final = ExitStack()
+"""Open until the process ends."""
 
 
 def run(given: Options) -> dict[str, Any]:
@@ -47,9 +49,9 @@ def run(given: Options) -> dict[str, Any]:
     if given.target is None:
         raise BatchError(Reason.INVALID_OPTION, "--labels: engine Spark writes answers; compare them with engine Job")
     told = TaskProgress()
-    with progress.served(told, given.progress_port):
+    with progress.served(told, given.progress_port), runner.opened(given.model) as answering:
         source = storage.opened(given.source.uri, storage.INPUT)
-        return Application(given, source, told, kept_model(given.model)).run()
+        return Application(given, source, told, answering).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +124,11 @@ class TaskProgress(Progress):
         return super().as_json()
 
 
-KEPT: Final = ExitStack()
-"""What stays open as long as the process."""
-
-
 @functools.cache
 def kept_model(given: Path | Server) -> Model:
     """A Python process of an executor does many tasks, and loads its model once."""
     pyarrow.set_cpu_count(model.available_cpus())
-    return KEPT.enter_context(runner.opened(given))
+    return _of_this_process.enter_context(runner.opened(given))
 
 
 def _do(given: Options, target: Target, held: Plan, ended: "Accumulator[list[Ended]]", split: int) -> None:
