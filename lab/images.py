@@ -79,8 +79,9 @@ def inputs_key(tag: str) -> str:
 
 
 def build_as(key: str, context: Path, tag: str, build_args: Mapping[str, str], *, containerfile: Path) -> None:
-    """Build in any case, and remember the key."""
+    """Build in any case, remember the key, and drop what only earlier builds need: each left its own copies of layers."""
     _build(context, containerfile, tag, build_args)
+    processes.run([*buildah(), "rmi", "--prune"])
     (folder() / f"{_file_name(tag)}.json").write_text(json.dumps({"tag": tag, "inputs": key}))
 
 

@@ -63,6 +63,7 @@ def kill(scene: Scene, pod: str) -> None:
     scene.tools.kubectl("delete", "pod", pod, OPERATOR, "--force", "--grace-period=0")
 
 
+@pytest.mark.slow
 def test_a_release_waits_while_prometheus_is_away(scene: Scene, prometheus: Callable[[int], None]) -> None:
     rollout = scene.release(NAME, "2b")
     weight = scene.wait_weight(rollout)["weight"]

@@ -396,6 +396,19 @@ def test_a_policy_changed_in_the_middle_leaves_the_release_its_own_rules(
         assert scene.rollout(rollout)["spec"] == rules
 
 
+def test_objectives_that_contradict_promote_nothing(scene: Scene, traffic: LoadClient) -> None:
+    """Few answers may be wrong, and few may be right: whatever comes, one of the two is violated."""
+    total = next(one for one in FAST_POLICY["spec"]["objectives"] if one["name"] == "accuracy")["failureRatio"]
+    few_right = {**total, "maximum": "30%", "failures": total["failures"].replace('"false"', '"true"')}
+    objectives = [{"name": "few-wrong", "failureRatio": total}, {"name": "few-right", "failureRatio": few_right}]
+    with none_lost(traffic):
+        rollout = begin(scene, good_version(scene), rollout={"objectives": objectives})
+        status = scene.wait_outcome(rollout)
+    assert status["outcome"] == "RolledBack"
+    assert status["message"].startswith("few-right: "), status["message"]
+    print(f"\n{status['message']}")
+
+
 # --- Prometheus -------------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +458,21 @@ def test_a_prometheus_of_no_use_moves_nothing(
         else:
             prometheus.misbehave(Fault.NONE)
             assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
+
+
+def test_a_counter_of_nan_proves_nothing_and_blinds_no_other_objective(
+    scene: Scene, traffic: LoadClient, prometheus: FaultyPrometheus
+) -> None:
+    with none_lost(traffic):
+        prometheus.misbehave(Fault.ONE_NAN)
+        rollout = begin(scene, good_version(scene))
+        passed(BLIND_SECONDS)
+        status = scene.rollout(rollout)["status"]
+        assert (status["verdict"], status["reason"], status["weight"]) == ("Wait", "GatheringEvidence", 20)
+        assert "accuracy" in status["message"], status["message"]
+        print(f"\n{status['message']}")
+        prometheus.misbehave(Fault.NONE)
+        assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
 
 
 @pytest.mark.parametrize("fault", [Fault.TWICE, Fault.RESET], ids=lambda fault: fault.value)

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,9 +67,7 @@ def test_no_endpoint_is_the_profiled_pod_and_ctrl_c_removes_it(scene: Scene) -> 
             assert pod["status"]["podIP"] not in addresses
         finally:
             running.terminate()
-            began = time.monotonic()
             running.wait(90)
-    assert time.monotonic() - began < 60
     assert running.returncode == 130
     assert profiled_pods(scene) == []
 

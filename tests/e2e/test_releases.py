@@ -69,7 +69,7 @@ def test_a_prediction_is_right(scene: Scene, tmp_path: Path) -> None:
     ("version", "objective", "most_requests"),
     [
         pytest.param(WRONG, "accuracy", 120, id="wrong answers"),
-        pytest.param(FAILING_TENTH, "errors", 300, id="a tenth fails"),
+        pytest.param(FAILING_TENTH, "errors", 500, id="a tenth fails"),
         pytest.param(ALWAYS_FAILING, "errors", 100, id="nothing but errors"),
         # Each of its answers takes a processor for about 100 ms.
         pytest.param(SLOW, "latency", 200, id="slow answers"),
@@ -78,7 +78,12 @@ def test_a_prediction_is_right(scene: Scene, tmp_path: Path) -> None:
 def test_a_bad_version_is_rolled_back(
     scene: Scene, traffic: LoadClient, version: str, objective: str, most_requests: int
 ) -> None:
-    """The most requests that it may get hold for 5 %; docs/benchmarks.md has the usual ones, which are lower."""
+    """The most requests that it may get at 5 %, fewer than one release in 10,000 gets more; the usual ones are lower.
+
+    The judge alone, simulated: 444 requests at the 99.99 % quantile where a tenth fails (median 124), 106
+    where half of the answers are wrong, 75 where all fail; the rest is what arrives until the route is written.
+    docs/benchmarks.md has what is usual on a real cluster.
+    """
     before = stable_uri(scene)
     rollout = scene.release(NAME, version, CAREFUL)
     status = scene.wait_outcome(rollout)

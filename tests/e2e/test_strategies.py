@@ -230,6 +230,7 @@ def test_canary_waits_at_its_step_and_testers_reach_it(scene: Scene, traffic: Lo
 
 
 @nobody_is_lost
+@pytest.mark.slow
 def test_a_person_skips_a_step_and_later_goes_back(scene: Scene, traffic: LoadClient) -> None:
     before, version = stable_revision(scene), good_version(scene)
     steps = [{"weight": 20, "minimumSeconds": LONG_SECONDS}, {"weight": 100}]
@@ -256,6 +257,7 @@ def test_a_person_skips_a_step_and_later_goes_back(scene: Scene, traffic: LoadCl
 
 
 @nobody_is_lost
+@pytest.mark.slow
 def test_a_host_name_is_added_in_the_middle(scene: Scene, traffic: LoadClient) -> None:
     version = good_version(scene)
     rollout = begin(scene, version, PAUSED_CANARY)

@@ -16,6 +16,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Target
+from sluice.core.desired import common
 from sluice.views import example, release, revisions
 from sluice.views.revisions import KnownRevision
 
@@ -74,7 +75,7 @@ class Session:
         url = gateway or await self._fetch_gateway_url(deployment)
         if urlsplit(url).scheme not in ("http", "https"):
             raise Failure(f"--gateway: {url!r} is no address; write it as http://HOST:PORT")
-        return example.Address(gateway=url, host=host, model=deployment.spec.model.name or self.name)
+        return example.Address(gateway=url, host=host, model=common.served_name(deployment))
 
     async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
         config = await fetch_config(self.cluster)

@@ -17,6 +17,7 @@ from sluice.cli import cluster, console, exits, profiled, render, tables
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
 from sluice.cli.options import Output, Target
+from sluice.core.desired import common
 from sluice.core.profile import plan, pod, reading
 from sluice.core.profile.model import Measurements
 from sluice.core.profile.plan import Plan
@@ -171,7 +172,7 @@ async def show(
                 ready_seconds=ready,
                 gateway=(gateway, example.host_of(deployment.status.url or "")) if gateway is not None else None,
             ),
-            path=path or plan.infer_path(deployment.spec.model.name or deployment.metadata.name),
+            path=path or plan.infer_path(common.served_name(deployment)),
             payload=payload.read_bytes() if payload is not None else None,
             image=None if from_here else await _image(session, chosen),
             kubectl_options=_kubectl_options(target),

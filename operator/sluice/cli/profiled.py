@@ -17,6 +17,7 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console
 from sluice.cli.console import Failure
+from sluice.core.desired import common
 from sluice.core.profile import plan, pod, reading
 from sluice.core.profile.model import Measurements
 from sluice.core.profile.plan import Plan
@@ -154,9 +155,9 @@ def _plan(order: Order, port: int, processes: int | None) -> str:
             order.plan,
             host="127.0.0.1",
             port=port,
-            model=order.deployment.spec.model.name or order.name,
+            model=common.served_name(order.deployment),
             path=order.path,
-            ready_path=pod.ready_path(order.revision.template),
+            ready_path=common.ready_path(order.revision.template["spec"]["containers"][0]),
             processes=processes,
         )
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core import differ, naming, scaling
+from sluice.core import differ, naming, scaling, variants
 from sluice.core.desired import (
     autoscaler,
     budget,
@@ -366,11 +366,10 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
 def _variant_jobs(situation: Situation) -> Iterator[Write]:
     """One for each variant; a Job that exists is never written again, since its pod cannot be changed."""
     snapshot = situation.snapshot
-    jobs = [variantjob.desired_job(snapshot.deployment, v, snapshot.config) for v in snapshot.deployment.spec.variants]
-    wanted = {job["metadata"]["name"] for job in jobs}
-    for job in jobs:
-        if ("Job", job["metadata"]["name"]) not in snapshot.objects:
-            yield Apply(differ.stamped(job))
+    wanted = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
+    for name, variant in wanted.items():
+        if ("Job", name) not in snapshot.objects:
+            yield Apply(differ.stamped(variantjob.desired_job(snapshot.deployment, variant, snapshot.config)))
     for kind, name in snapshot.objects:
         if kind == "Job" and name not in wanted:
             yield from _delete(situation, kind, name)

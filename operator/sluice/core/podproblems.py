@@ -77,8 +77,13 @@ def creation_problem(deployment: Object) -> Problem | None:
     if failure.get("status") != "True":
         return None
     text = quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
-    remedy = next((advice for word, advice in CREATION_REMEDIES if word in text), "see what it says")
+    remedy = creation_remedy(text) or "see what it says"
     return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
+
+
+def creation_remedy(refusal: str) -> str | None:
+    """What to do where the API server refuses to create a pod; None where its words are not known."""
+    return next((advice for word, advice in CREATION_REMEDIES if word in refusal), None)
 
 
 def condition(object_: Object, type_: str) -> Object:
@@ -115,7 +120,7 @@ def unschedulable(pod: Object, _now: float) -> Problem | None:
 
 
 def image_not_pulled(pod: Object, _now: float) -> Problem | None:
-    for status in _all_statuses(pod):
+    for status in all_statuses(pod):
         waiting = _state(status, "waiting")
         if waiting.get("reason") not in NOT_PULLED:
             continue
@@ -173,7 +178,7 @@ def _required_keys(pod: Object) -> str:
 
 
 def container_not_created(pod: Object, _now: float) -> Problem | None:
-    for status in _all_statuses(pod):
+    for status in all_statuses(pod):
         waiting = _state(status, "waiting")
         if waiting.get("reason") in NOT_CREATED:
             return Problem(
@@ -185,7 +190,7 @@ def container_not_created(pod: Object, _now: float) -> Problem | None:
 
 
 def out_of_memory(pod: Object, _now: float) -> Problem | None:
-    for status in _all_statuses(pod):
+    for status in all_statuses(pod):
         if _last_end(status).get("reason") != "OOMKilled":
             continue
         remedy = "raise spec.resources.limits.memory"
@@ -293,7 +298,8 @@ def _statuses(pod: Object, field: str) -> Iterator[Object]:
     yield from pod.get("status", {}).get(field) or ()
 
 
-def _all_statuses(pod: Object) -> Iterator[Object]:
+def all_statuses(pod: Object) -> Iterator[Object]:
+    """Of its containers, those that run before the others first."""
     yield from _statuses(pod, "initContainerStatuses")
     yield from _statuses(pod, "containerStatuses")
 

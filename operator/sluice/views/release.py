@@ -8,6 +8,7 @@ from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
 from sluice.core import variants
+from sluice.core.desired import common
 from sluice.core.rollout import steps
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
@@ -121,7 +122,7 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
     return ReleaseView(
         name=name,
         namespace=deployment.metadata.namespace,
-        model_name=deployment.spec.model.name or name,
+        model_name=common.served_name(deployment),
         url=status.url or "",
         ready=_is_true(deployment, "Ready"),
         current=_is_true(deployment, "Current"),

@@ -142,11 +142,6 @@ def test_requests_at_a_steady_rate_and_those_in_flight_survive_the_end(host: Loc
         place = host.place(server)
         long_problems: list[str] = []
 
-        def ask_long() -> None:
-            asked = time.monotonic()
-            problem = long_ask.problem(place)
-            long_problems.append(problem and f"after {time.monotonic() - asked:.1f} s: {problem}")
-
         threads = [
             threading.Thread(target=lambda: long_problems.append(long_ask.problem(place))) for _ in range(LONG_ASKS)
         ]

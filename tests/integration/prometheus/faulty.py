@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+FEEDBACK: Final = "feedback_total"
 SLOW_SECONDS: Final = 60.0
 BACKEND_SECONDS: Final = 10.0
 
@@ -23,6 +24,8 @@ class Fault(enum.Enum):
     """Answers, but after a minute."""
     NAN = "NaN"
     """Every value is NaN."""
+    ONE_NAN = "one counter is NaN"
+    """That of the feedback, and no other."""
     EMPTY = "empty"
     """No series matches anything."""
     TWICE = "twice"
@@ -113,7 +116,9 @@ class FaultyPrometheus:
             case Fault.EMPTY:
                 return []
             case Fault.NAN:
-                return [{**one, "values": [(time, "NaN") for time, _ in one["values"]]} for one in found]
+                return [_of_no_value(one) for one in found]
+            case Fault.ONE_NAN:
+                return [_of_no_value(one) if one["metric"]["__name__"] == FEEDBACK else one for one in found]
             case Fault.TWICE:
                 replicas = [{**one, "metric": {**one["metric"], "prometheus_replica": "b"}} for one in found]
                 return [*found, *found, *replicas]
@@ -132,3 +137,7 @@ class FaultyPrometheus:
                 self._bases[name] = before[-1]
             base = self._bases.get(name, 0.0)
         return [(time, repr(value if time <= self._began else value - base)) for time, value in values]
+
+
+def _of_no_value(one: Series) -> Series:
+    return {**one, "values": [(time, "NaN") for time, _ in one["values"]]}

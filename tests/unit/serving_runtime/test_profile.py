@@ -23,8 +23,7 @@ from tests.unit.serving_runtime.test_triton import Triton, python
 pytestmark = test_triton.pytestmark
 __all__ = ["python"]  # the fixture
 
-BATCHING_MODEL = Path(__file__).with_name("batching_model.py")
-SHIPPED, BATCHING, REFUSING = "shipped", "batching", "refusing"
+SHIPPED, REFUSING = "shipped", "refusing"
 REFUSING_MODEL = """
 import shipped
 
@@ -38,7 +37,7 @@ class TritonPythonModel(shipped.TritonPythonModel):
 
 @dataclass(frozen=True)
 class Server:
-    """A tritonserver as the profiled pod starts it, with the small network under two kinds of server code."""
+    """A tritonserver as the profiled pod starts it, with the small network under our server code, and under one that refuses to batch."""
 
     port: int
     process: int
@@ -47,12 +46,11 @@ class Server:
 @pytest.fixture(scope="module")
 def server(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     repository = tmp_path_factory.mktemp("repository")
-    for name in (SHIPPED, BATCHING, REFUSING):
+    for name in (SHIPPED, REFUSING):
         test_triton.lay_out(repository, name, models.ensure()["v2"].read_bytes())
-    for name, code in ((BATCHING, BATCHING_MODEL.read_text()), (REFUSING, REFUSING_MODEL)):
-        version = repository / name / "1"
-        (version / "model.py").rename(version / "shipped.py")
-        (version / "model.py").write_text(code)
+    version = repository / REFUSING / "1"
+    (version / "model.py").rename(version / "shipped.py")
+    (version / "model.py").write_text(REFUSING_MODEL)
     ports = test_triton.free_ports(3)
     arguments, environment = test_triton.command(python, repository, ports)
     arguments += ["--model-control-mode=explicit", "--load-model=*"]
@@ -102,7 +100,7 @@ def row(view: ProfileView, setting: str, concurrency: int) -> Row:
 
 
 async def test_a_profile_of_a_model_that_can_batch(server: Server, tmp_path: Path) -> None:
-    view, there = await profiled_by(server, tmp_path, BATCHING)
+    view, there = await profiled_by(server, tmp_path, SHIPPED)
     assert view.server == "triton 2.51.0"
     assert [(each.setting, each.concurrency) for each in view.rows] == [
         *((setting, clients) for setting in ("as it is", "batching 2ms", "2 instances") for clients in (1, 8)),

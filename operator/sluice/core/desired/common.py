@@ -1,9 +1,11 @@
 """What children have in common: names, labels, the owner (so that garbage collection finds them), and what pods keep to."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sluice.api.base import API_VERSION
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core import naming
 
 MIRROR: Final = "mirror"
@@ -48,6 +50,17 @@ def served_name(deployment: ModelDeployment) -> str:
     return deployment.spec.model.name or deployment.metadata.name
 
 
+def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
+    return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
+
+
+def ready_path(server: Mapping[str, Any]) -> str:
+    """What the readiness probe of the server's container asks for; empty where it asks in another way."""
+    probe = server.get("readinessProbe") or {}
+    return str((probe.get("httpGet") or {}).get("path", ""))
+
+
 def literal(argument: str) -> str:
     """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
     return argument.replace("$", "$$")
@@ -58,8 +71,13 @@ def restricted() -> dict[str, Any]:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
+def sealed() -> dict[str, Any]:
+    """The same of our own containers, which write to their volumes only."""
+    return {**restricted(), "readOnlyRootFilesystem": True}
+
+
 def pod_security() -> dict[str, Any]:
-    """The same of a whole pod."""
+    """What that standard asks of a whole pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,

@@ -30,7 +30,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
             *_mounted_model(model, config),
             *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
         ],
-        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -43,11 +43,11 @@ def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     if cache is not None:
         return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
     if _is_image_volume(model, config):
-        image = {"reference": sources.image(model.uri or ""), "pullPolicy": "IfNotPresent"}
+        image = {"reference": sources.image(_uri(model)), "pullPolicy": "IfNotPresent"}
         return [{"name": MODEL_VOLUME, "image": image}]
     if _scheme(model) != "pvc":
         return []
-    claim, _ = sources.claim_and_path(model.uri or "")
+    claim, _ = sources.claim_and_path(_uri(model))
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
 
 
@@ -55,7 +55,7 @@ def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, An
     """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
     mounts = _mounted_model(model, config)
     if _scheme(model) == "pvc":
-        _, path = sources.claim_and_path(model.uri or "")
+        _, path = sources.claim_and_path(_uri(model))
         return [
             {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
             for mount in mounts
@@ -70,9 +70,13 @@ def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any
     return [model.credentials_secret_ref.to_wire()]
 
 
-def _scheme(model: ModelSpec) -> str:
+def _uri(model: ModelSpec) -> str:
     """Empty where the server's image carries the model."""
-    return sources.scheme(model.uri or "")
+    return model.uri or ""
+
+
+def _scheme(model: ModelSpec) -> str:
+    return sources.scheme(_uri(model))
 
 
 def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
@@ -96,11 +100,11 @@ def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, A
 def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[str]:
     model = deployment.spec.model
     plain = _scheme(model) == "oci" and (
-        sources.registry(model.uri or "") in config.storage_initializer.plain_http_registries
+        sources.registry(_uri(model)) in config.storage_initializer.plain_http_registries
     )
     cache = _cached(model, config)
     arguments = {
-        "--uri": model.uri or "",
+        "--uri": _uri(model),
         "--layout": runtime.model_layout.value,
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,

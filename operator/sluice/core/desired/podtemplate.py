@@ -83,9 +83,7 @@ def render_template(
             **_fetching(deployment, runtime.spec, config),
             "containers": [
                 *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
-                *warmup.containers(
-                    deployment, runtime, config, servers[0], port=served_port(deployment.spec, runtime.spec)
-                ),
+                *warmup.containers(deployment, runtime, config, servers[0]),
             ],
             "volumes": [
                 *(dict(volume) for volume in VOLUMES),
@@ -100,11 +98,6 @@ def render_template(
             **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
-
-
-def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
-    """The container port that answers HTTP: the runtime's, or that of the user's own image."""
-    return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
 
 
 def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
@@ -157,7 +150,7 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
         own_port = runtime.metrics.port == runtime.port
         scrape = {
             "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(served_port(spec, runtime) if own_port else runtime.metrics.port),
+            "prometheus.io/port": str(common.served_port(spec, runtime) if own_port else runtime.metrics.port),
             "prometheus.io/path": runtime.metrics.path,
         }
     return {**scrape, **(spec.pod_annotations or {})}
@@ -176,7 +169,7 @@ def _servers(
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
-        "port": str(served_port(deployment.spec, runtime)),
+        "port": str(common.served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
     mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]

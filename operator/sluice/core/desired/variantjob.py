@@ -57,6 +57,6 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         "env": downloader.credentials(deployment.spec.model),
         "resources": config.optimizer.resources.to_wire(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

@@ -28,10 +28,8 @@ def containers(
     runtime: ServingRuntime,
     config: OperatorConfig,
     server: Mapping[str, Any],
-    *,
-    port: int,
 ) -> list[dict[str, Any]]:
-    """None where no warm-up is asked for; comes after the server, which must stay the first. port: where it answers HTTP.
+    """None where no warm-up is asked for; comes after the server, which must stay the first.
 
     Raises `WarmupNotPossible` and `placeholders.UnknownPlaceholder`.
     """
@@ -44,14 +42,14 @@ def containers(
             "image": initializer.image,
             "imagePullPolicy": initializer.image_pull_policy,
             "command": ["python3", "-m", "sluice_warmup"],
-            "args": [common.literal(argument) for argument in _arguments(deployment, runtime, server, port)],
+            "args": [common.literal(argument) for argument in _arguments(deployment, runtime, server)],
             "readinessProbe": {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1},
             "resources": {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}},
             "volumeMounts": [
                 {"name": volume["name"], "mountPath": PAYLOAD_PATH, "readOnly": True}
                 for volume in volumes(deployment.spec)
             ],
-            "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+            "securityContext": common.sealed(),
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     ]
@@ -65,7 +63,7 @@ def volumes(spec: ModelDeploymentSpec) -> list[dict[str, Any]]:
     return [{"name": "payload", "configMap": {"name": ref.config_map, "optional": True}}]
 
 
-def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Mapping[str, Any], port: int) -> list[str]:
+def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Mapping[str, Any]) -> list[str]:
     wishes = deployment.spec.warmup
     assert wishes is not None
     protocol = _protocol(runtime)
@@ -73,9 +71,9 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Map
     _require_request(wishes, runtime, protocol, path)
     arguments = {
         "--protocol": protocol.value,
-        "--port": str(port),
+        "--port": str(common.served_port(deployment.spec, runtime.spec)),
         "--model": common.served_name(deployment),
-        "--ready-path": str(server.get("readinessProbe", {}).get("httpGet", {}).get("path", "")),
+        "--ready-path": common.ready_path(server),
         "--ready-port": str(PORT),
         "--requests": str(wishes.requests),
     }

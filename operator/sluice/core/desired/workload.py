@@ -56,7 +56,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         uri=deployment.spec.model_uri,
         model_version=deployment.spec.model.version,
         template=podtemplate.render_template(deployment, runtime, config, name),
-        port=podtemplate.served_port(deployment.spec, runtime.spec),
+        port=common.served_port(deployment.spec, runtime.spec),
         runtime=runtime.metadata.name,
         runtime_hash=runtime_hash(runtime),
         grpc_port=runtime.spec.grpc_port,

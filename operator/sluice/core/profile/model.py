@@ -30,10 +30,6 @@ class Setting:
     """Threads of one inference."""
 
     @property
-    def is_as_it_serves(self) -> bool:
-        return self == Setting()
-
-    @property
     def words(self) -> str:
         """`as it is`, `batching 100us`, `no batching, 2 instances`, `2 threads`."""
         batching = {

@@ -8,14 +8,14 @@ It has none of the labels by which a Service, a PodDisruptionBudget, an autoscal
 revision. It never starts again, and ends by itself when the command that made it has been killed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
 
 from sluice.api.base import GROUP
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.core import naming, podproblems
+from sluice.core import differ, naming, podproblems
 from sluice.core.desired import common
 from sluice.core.desired.downloader import STORAGE_INITIALIZER
 from sluice.core.desired.warmup import WARM_UP
@@ -37,8 +37,6 @@ LARGEST_PAYLOAD: Final = 1_000_000
 THREAD_VARIABLES: Final = ("SLUICE_ONNX_THREADS", "OMP_NUM_THREADS")
 """By which servers are told the threads of one inference: ours, and what most numerical libraries heed."""
 TRITON: Final = "tritonserver"
-QUANTITY_SUFFIX: Final = "m"
-QUOTED: Final = 400
 
 
 def selector(deployment: str) -> str:
@@ -109,14 +107,10 @@ def generator(image: Image, *, program: str, plan: str, payload: str) -> dict[st
         "name": GENERATOR,
         "image": image.name,
         "imagePullPolicy": image.pull_policy,
-        "command": ["python3", "-I", "-c", _literal(program)],
-        "env": [{"name": name, "value": _literal(value)} for name, value in variables(plan, payload).items()],
+        "command": ["python3", "-I", "-c", common.literal(program)],
+        "env": [{"name": name, "value": common.literal(value)} for name, value in variables(plan, payload).items()],
         "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -127,37 +121,25 @@ def variables(plan: str, payload: str) -> dict[str, str]:
     return {PLAN: plan, **{f"{PAYLOAD}{number}": chunk for number, chunk in enumerate(chunks)}}
 
 
-def ready_path(template: Object) -> str:
-    """What the server's readiness probe asks for; empty where it asks in another way."""
-    probe = template["spec"]["containers"][0].get("readinessProbe") or {}
-    return str((probe.get("httpGet") or {}).get("path", ""))
-
-
 def processor_limit(template: Object) -> float | None:
     """Processors that the containers of a pod may use together; None where one of them has no limit."""
     limits = [
-        ((each.get("resources") or {}).get("limits") or {}).get("cpu")
+        differ.quantity(((each.get("resources") or {}).get("limits") or {}).get("cpu"))
         for each in template["spec"]["containers"]
         if each["name"] != WARM_UP
     ]
-    return sum(processors(str(limit)) for limit in limits) if all(limits) else None
-
-
-def processors(quantity: str) -> float:
-    """`500m`, `2`, `1.5`: Kubernetes' way to write processors."""
-    if quantity.endswith(QUANTITY_SUFFIX):
-        return float(quantity.removesuffix(QUANTITY_SUFFIX)) / 1000
-    return float(quantity)
+    known = [limit for limit in limits if limit is not None]
+    return float(sum(known)) if len(known) == len(limits) else None
 
 
 def ended(pod: Object) -> str | None:
     """Why it cannot be measured (any more): a container other than the generator that has ended; None while it can."""
-    for status in _statuses(pod):
+    for status in podproblems.all_statuses(pod):
         over = (status.get("state") or {}).get("terminated")
         initial = status in ((pod.get("status") or {}).get("initContainerStatuses") or ())
         if over is None or status.get("name") == GENERATOR or (initial and over.get("exitCode") == 0):
             continue
-        said = " ".join(str(over.get("message") or "").split())[-QUOTED:]
+        said = podproblems.quoted(over.get("message"))
         why = over.get("reason") or "Error"
         return f"container {status.get('name')} ended with status {over.get('exitCode')} ({why}){f': {said}' if said else ''}"
     status = pod.get("status") or {}
@@ -169,7 +151,7 @@ def ended(pod: Object) -> str | None:
 def generator_ended(pod: Object) -> bool:
     return any(
         status.get("name") == GENERATOR and (status.get("state") or {}).get("terminated") is not None
-        for status in _statuses(pod)
+        for status in podproblems.all_statuses(pod)
     )
 
 
@@ -179,34 +161,18 @@ def waits_for(pod: Object, now: float) -> str:
     return found.message if found is not None else ""
 
 
-REFUSALS: Final = (
-    (
-        "exceeded quota",
-        "a profile needs room for one more pod of this revision: raise the ResourceQuota of the namespace",
-    ),
-    ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
-    ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
-    ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
-)
-
-
 def refusal_remedy(message: str) -> str:
     """What to do where the API server does not let the pod be made."""
-    otherwise = (
+    if "exceeded quota" in message:
+        return "a profile needs room for one more pod of this revision: raise the ResourceQuota of the namespace"
+    return podproblems.creation_remedy(message) or (
         "a profile makes a pod of its own: you need get, list, create and delete of pods, and get of pods/log; "
         "docs/profile.md has the Role"
     )
-    return next((remedy for word, remedy in REFUSALS if word in message), otherwise)
 
 
 def _init_containers(template: Object) -> Sequence[Mapping[str, Any]]:
     return template["spec"].get("initContainers") or ()
-
-
-def _statuses(pod: Object) -> Iterator[Mapping[str, Any]]:
-    status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()
 
 
 def _unguarded(container: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,8 +197,3 @@ def _steerable(container: dict[str, Any]) -> dict[str, Any]:
         return container
     load = [] if any(word.startswith("--load-model") for word in arguments) else ["--load-model=*"]
     return {**container, "args": [*(container.get("args") or ()), "--model-control-mode=explicit", *load]}
-
-
-def _literal(text: str) -> str:
-    """As it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
-    return text.replace("$", "$$")

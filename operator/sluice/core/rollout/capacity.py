@@ -180,7 +180,7 @@ class _Scene:
     @property
     def others(self) -> int:
         """Pods of versions that are leaving."""
-        return _leaving(self.situation)
+        return _leaving_pods(self.situation)
 
     @property
     def blind(self) -> bool:
@@ -355,7 +355,7 @@ def _restored(situation: Situation) -> int:
     stable, latest, wanted = situation.stable, situation.latest, at_rest(situation)
     if stable is None or latest is None or latest.spec.capacity is not CapacityMode.SHRINK_STABLE:
         return wanted
-    return min(wanted, _grown(stable, wanted + EXTRA - _leaving(situation)))
+    return min(wanted, _grown(stable, wanted + EXTRA - _leaving_pods(situation)))
 
 
 def _grown(stable: Revision, most: int) -> int:
@@ -368,16 +368,19 @@ def existing(revision: Revision) -> int:
     return max(revision.replicas, len(revision.pods))
 
 
-def _leaving(situation: Situation) -> int:
-    """Pods of revisions that neither serve nor are being released."""
+def _leaving(situation: Situation) -> tuple[Revision, ...]:
+    """Revisions that neither serve nor are being released."""
     staying = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
-    return sum(existing(r) for r in situation.snapshot.revisions if r.name not in staying)
+    return tuple(r for r in situation.snapshot.revisions if r.name not in staying)
+
+
+def _leaving_pods(situation: Situation) -> int:
+    return sum(existing(r) for r in _leaving(situation))
 
 
 def crowded(situation: Situation) -> str:
     """Why a Service cannot share requests between two versions yet, or empty: it cannot leave out the pods of a third."""
-    staying = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
-    others = [r.name for r in situation.snapshot.revisions if r.name not in staying and existing(r) > 0]
+    others = [r.name for r in _leaving(situation) if existing(r) > 0]
     if not situation.snapshot.by_service or not others:
         return ""
     return f"the pods of {', '.join(others)} must end first: a Service cannot leave them out"

@@ -535,6 +535,12 @@ def test_the_warm_up_stands_beside_the_server_and_its_readiness_is_the_pods() ->
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
+def test_the_warm_up_asks_where_an_image_of_the_users_own_listens() -> None:
+    own = {"image": "registry.example.com/team/digits:3", "port": 5000}
+    args = render(spec={"runtime": own, "warmup": {}})["spec"]["containers"][-1]["args"]
+    assert args[args.index("--port") + 1] == "5000"
+
+
 def test_the_payload_may_be_missing_without_the_pod_hanging() -> None:
     pod, container = warm_up(payloadRef={"configMap": "digits-payload", "key": "infer.json"})
     assert {"name": "payload", "configMap": {"name": "digits-payload", "optional": True}} in pod["volumes"]
