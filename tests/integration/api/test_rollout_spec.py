@@ -47,6 +47,13 @@ CHANGED: Object = {
         "maximumSeconds": 60,
         "onWinner": "Report",
     },
+    "validation": {
+        "batch": {
+            "input": {"uri": "s3://models/labelled/", "format": "Parquet", "columns": ["image"]},
+            "labels": "digit",
+            "objective": {"maximum": "5%"},
+        }
+    },
     "capacity": "Surge",
     "maximumRequestsAtRisk": 7,
     "requestedInputHash": "9",
