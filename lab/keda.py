@@ -45,7 +45,10 @@ def up() -> None:
 
 
 def down() -> None:
-    """End it, and take its API away. Its objects first: their finalizers need it."""
+    """End it, and take its API away. Its objects first: their finalizers need it.
+
+    Models that are scaled by it must be gone, or scaled otherwise: their ScaledObjects would come back.
+    """
     with console.step("end keda"):
         if node.kubectl("get", "crd", DEFINITION, "--ignore-not-found", "--output=name").strip():
             wait = f"--timeout={WAIT_SECONDS}s"

@@ -135,6 +135,8 @@ def engine(scene: Scene) -> Iterator[None]:
     keda.up()
     scene.apply(oneatatime.runtime())
     yield
+    # Otherwise their ScaledObjects come back while KEDA goes, and nobody takes their finalizers off.
+    scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=60s")
     keda.down()
     scene.tools.kubectl("delete", "servingruntimes.sluice.dev", oneatatime.NAME)
 
