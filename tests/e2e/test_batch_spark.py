@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import boto3
 import numpy as np
 import pyarrow
 import pytest
 import yaml
 from pyarrow import parquet
 
-from demo import cluster as clusters
 from demo import digits, models, setup
 from demo.cluster import Cluster
+from tests.e2e.conftest import use_further_image
 from tests.e2e.scene import Scene, uri, wait_until
 
 ROWS: Final = 1_000_000
@@ -31,14 +30,7 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture(scope="module")
 def store(lab: Cluster) -> Any:
     """A client of the object store, as its administrator."""
-    keys = setup.store_credentials(lab.tools)
-    client = boto3.client(
-        "s3",
-        endpoint_url=lab.object_store,
-        aws_access_key_id=keys.key,
-        aws_secret_access_key=keys.secret,
-        region_name=setup.REGION,
-    )
+    client = setup.object_store(lab)
     if DATA not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=DATA)
     return client
@@ -47,10 +39,7 @@ def store(lab: Cluster) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def spark(lab: Cluster, scene: Scene) -> None:
     """The image, and the account that may create executors."""
-    tag = clusters.build_further(lab, "spark")
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    image = f"--set-string=config.spark.image={tag}"
-    lab.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", image, "--wait", "--timeout=120s")
+    use_further_image(lab, "spark", "config.spark.image")
     lab.tools.kubectl("label", "namespace", scene.namespace, "pod-security.kubernetes.io/enforce=restricted")
     scene.apply(*yaml.safe_load_all((setup.EXAMPLES / "spark-rbac.yaml").read_text()))
 

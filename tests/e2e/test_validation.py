@@ -4,15 +4,14 @@ import io
 from collections.abc import Callable
 from typing import Any, Final
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from demo import cluster as clusters
 from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
+from tests.e2e.conftest import use_further_image
 from tests.e2e.scene import Scene, uri, wait_until
 
 NAME: Final = "labelled"
@@ -30,22 +29,12 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture(scope="module", autouse=True)
 def runner(lab: Cluster) -> None:
     """The runner's image, and the held-out images with their labels in the object store."""
-    tag = clusters.build_further(lab, "batch")
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    image = f"--set-string=config.batchRunner.image={tag}"
-    lab.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", image, "--wait", "--timeout=120s")
+    use_further_image(lab, "batch", "config.batchRunner.image")
     _, held_out = digits.split()
     columns = {"image": pa.array(list(held_out.images), pa.list_(pa.float32())), "digit": pa.array(held_out.labels)}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, row_group_size=ROWS_IN_A_GROUP)
-    keys = setup.store_credentials(lab.tools)
-    store = boto3.client(
-        "s3",
-        endpoint_url=lab.object_store,
-        aws_access_key_id=keys.key,
-        aws_secret_access_key=keys.secret,
-        region_name=setup.REGION,
-    )
+    store = setup.object_store(lab)
     store.put_object(Bucket=setup.BUCKET, Key=f"{FOLDER}/part-0.parquet", Body=buffer.getvalue())
 
 
