@@ -19,6 +19,8 @@ from tests.e2e.scene import Object, Scene, wait_until
 MODEL, VERSION = "digits", "2"
 BATCHES: Final = "batchinferences.sluice.dev"
 GROUP_ROWS: Final = 10_000
+MILLION: Final = 1_000_000
+KILLS: Final = 10
 LABEL: Final = "sluice.dev/batch-inference"
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -164,26 +166,40 @@ def test_bad_input_fails_once_with_its_reason(lab: Cluster, scene: Scene, name: 
     assert len(pods) == 1, "what no repetition cures is not tried again"
 
 
+@pytest.fixture(scope="module")
+def million(lab: Cluster) -> str:
+    """Where a million rows are."""
+    return upload(lab, "data/million.parquet", MILLION)
+
+
+@pytest.mark.slow
+def test_a_million_rows_in_two_shards(lab: Cluster, scene: Scene, million: str) -> None:
+    scene.apply(batch("whole", million, "answers/whole/", engine={"shards": 2}))
+    status = wait_end(scene, "whole", seconds=300)
+    print(json.dumps(status))
+    assert status["rows"] == {"total": MILLION, "read": MILLION, "written": MILLION, "failed": 0}
+    require_every_row_once(lab, "answers/whole/", MILLION)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_million_rows_through_killed_pods(lab: Cluster, scene: Scene) -> None:
-    rows, kills = 1_000_000, 10
-    source = upload(lab, "data/million.parquet", rows)
+def test_a_million_rows_through_killed_pods(lab: Cluster, scene: Scene, million: str) -> None:
+    """Small batches, so that it lasts; Kubernetes waits longer after each failure of a shard."""
     engine = {"shards": 4, "parallelism": 2, "retriesPerShard": 100}
-    scene.apply(batch("million", source, "answers/million/", engine=engine, batchSize=64))
+    scene.apply(batch("killed", million, "answers/killed/", engine=engine, batchSize=16))
     dice, killed = np.random.default_rng(7), 0
-    while killed < kills and not status_of(scene, "million").get("run", {}).get("outcome"):
-        pods = running_pods(scene, "million")
+
+    def kill_one() -> bool:
+        """Whether there was one to kill, or the run is over."""
+        pods = running_pods(scene, "killed")
         if pods:
             kill(scene, str(dice.choice(pods)))
-            killed += 1
-        wait_until(
-            lambda: running_pods(scene, "million") or status_of(scene, "million")["run"].get("outcome"),
-            "goes on",
-            seconds=400,
-        )
-    status = wait_end(scene, "million", seconds=900)
-    print(json.dumps(status), killed)
-    assert status["run"]["outcome"] == "Complete", status
-    assert status["rows"] == {"total": rows, "read": rows, "written": rows, "failed": 0}
-    require_every_row_once(lab, "answers/million/", rows)
+        return bool(pods) or bool(status_of(scene, "killed").get("run", {}).get("outcome"))
+
+    while killed < KILLS and not status_of(scene, "killed").get("run", {}).get("outcome"):
+        wait_until(kill_one, "a shard runs", seconds=400)
+        killed += 1
+    status = wait_end(scene, "killed", seconds=900)
+    print(killed, json.dumps(status))
+    assert status["rows"] == {"total": MILLION, "read": MILLION, "written": MILLION, "failed": 0}
+    require_every_row_once(lab, "answers/killed/", MILLION)
