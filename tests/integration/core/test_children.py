@@ -1,10 +1,12 @@
 """Children on a real API server: accepted, left alone once applied, put back when changed, and admitted as restricted."""
 
 import copy
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import pytest
 
+from sluice.api.base import API_VERSION
 from sluice.core import differ, naming
 from sluice.core.desired import budget, route, service, workload
 from sluice.core.snapshot import Paths
@@ -12,6 +14,7 @@ from tests.integration.kube import Kube, Object
 from tests.unit.core import builders
 
 NAMESPACE: Final = "children"
+Owned: TypeAlias = Callable[[Object], Object]
 
 DEPLOYMENT: Final = builders.make_model_deployment(
     namespace=NAMESPACE,
@@ -82,6 +85,24 @@ def cluster(kube: Kube) -> Kube:
     return kube
 
 
+@pytest.fixture(scope="module")
+def owned(cluster: Kube) -> Owned:
+    """Gives a child an owner that is there: the garbage collector deletes what has none, sooner or later."""
+    uri = {"format": "onnx", "uri": "s3://models/digits/1"}
+    metadata = {"name": DEPLOYMENT.metadata.name, "namespace": NAMESPACE}
+    answer = cluster.apply(
+        {"apiVersion": API_VERSION, "kind": DEPLOYMENT.kind, "metadata": metadata, "spec": {"model": uri}},
+        manager="tests",
+    )
+    uid = answer.raise_for_status().json()["metadata"]["uid"]
+
+    def with_owner(child: Object) -> Object:
+        (owner,) = child["metadata"]["ownerReferences"]
+        return {**child, "metadata": {**child["metadata"], "ownerReferences": [{**owner, "uid": uid}]}}
+
+    return with_owner
+
+
 def applied(cluster: Kube, manifest: Object) -> Object:
     """The object as the store keeps it, after the manifest was applied."""
     answer = cluster.apply(manifest, manager=naming.FIELD_MANAGER, force=True)
@@ -91,50 +112,50 @@ def applied(cluster: Kube, manifest: Object) -> Object:
 
 
 @pytest.mark.parametrize("kind", CHILDREN)
-def test_an_applied_child_is_left_alone(cluster: Kube, kind: str) -> None:
-    wanted = differ.stamped(CHILDREN[kind])
+def test_an_applied_child_is_left_alone(cluster: Kube, owned: Owned, kind: str) -> None:
+    wanted = differ.stamped(owned(CHILDREN[kind]))
     observed = applied(cluster, wanted)
     assert not differ.needs_apply(wanted, observed)
     assert applied(cluster, wanted)["metadata"]["resourceVersion"] == observed["metadata"]["resourceVersion"]
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_changed_child_is_put_back(cluster: Kube, kind: str) -> None:
-    wanted = differ.stamped(CHILDREN[kind])
+def test_a_changed_child_is_put_back(cluster: Kube, owned: Owned, kind: str) -> None:
+    wanted = differ.stamped(owned(CHILDREN[kind]))
     applied(cluster, wanted)
     cluster.patch(wanted, CHANGES[kind]).raise_for_status()
     assert differ.needs_apply(wanted, cluster.get(wanted))
     assert not differ.needs_apply(wanted, applied(cluster, wanted))
 
 
-def test_a_foreign_annotation_is_nobodys_business(cluster: Kube) -> None:
-    wanted = differ.stamped(CHILDREN["Service"])
+def test_a_foreign_annotation_is_nobodys_business(cluster: Kube, owned: Owned) -> None:
+    wanted = differ.stamped(owned(CHILDREN["Service"]))
     applied(cluster, wanted)
     cluster.patch(wanted, {"metadata": {"annotations": {"team": "vision"}}}).raise_for_status()
     assert not differ.needs_apply(wanted, cluster.get(wanted))
     assert applied(cluster, wanted)["metadata"]["annotations"]["team"] == "vision"
 
 
-def test_what_is_no_longer_wanted_goes(cluster: Kube) -> None:
-    applied(cluster, differ.stamped(CHILDREN["Deployment"]))
-    wanted = differ.stamped(workload.desired_deployment(REVISION, 2, DEPLOYMENT))
+def test_what_is_no_longer_wanted_goes(cluster: Kube, owned: Owned) -> None:
+    applied(cluster, differ.stamped(owned(CHILDREN["Deployment"])))
+    wanted = differ.stamped(owned(workload.desired_deployment(REVISION, 2, DEPLOYMENT)))
     assert differ.needs_apply(wanted, cluster.get(wanted))
     observed = applied(cluster, wanted)
     assert naming.ANNOTATION_DRAIN_UNTIL not in observed["metadata"]["annotations"]
     assert not differ.needs_apply(wanted, observed)
 
 
-def test_a_backend_leaves_the_route(cluster: Kube) -> None:
-    applied(cluster, differ.stamped(CHILDREN["HTTPRoute"]))
-    wanted = differ.stamped(routes((REVISION.name, 1000))[0])
+def test_a_backend_leaves_the_route(cluster: Kube, owned: Owned) -> None:
+    applied(cluster, differ.stamped(owned(CHILDREN["HTTPRoute"])))
+    wanted = differ.stamped(owned(routes((REVISION.name, 1000))[0]))
     assert differ.needs_apply(wanted, cluster.get(wanted))
     observed = applied(cluster, wanted)
     assert [backend["name"] for backend in observed["spec"]["rules"][0]["backendRefs"]] == [REVISION.name]
     assert not differ.needs_apply(wanted, observed)
 
 
-def test_a_pinned_revision_cannot_be_changed(cluster: Kube) -> None:
-    wanted = CHILDREN["ControllerRevision"]
+def test_a_pinned_revision_cannot_be_changed(cluster: Kube, owned: Owned) -> None:
+    wanted = owned(CHILDREN["ControllerRevision"])
     applied(cluster, wanted)
     assert workload.read_controller_revision(cluster.get(wanted)) == REVISION
     answer = cluster.patch(wanted, {"data": {"uri": "s3://models/other"}})
