@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from sluice.batch import answers, failures, plan, read, storage, survey
+from sluice.batch.ahead import ahead
 from sluice.batch.checkpoint import Checkpoint, Counts, failed_part, part
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.model import Model
@@ -171,7 +172,8 @@ class Shard:
         self.progress.begin(len(splits), total, len(done), sum(done.values(), Counts()))
 
     def _answers(self, scorer: Scorer, split: int) -> Iterator[Answered]:
-        return (scorer.answered(chunk) for chunk in self._chunks(scorer.plan, split))
+        """Rows are read, answered and used at the same time: each stage is one chunk ahead of the next."""
+        return ahead(scorer.answered(chunk) for chunk in ahead(self._chunks(scorer.plan, split)))
 
     def _chunks(self, held: Plan, split: int) -> Iterator[Chunk]:
         kind = self.options.source.format
