@@ -11,10 +11,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from demo import cluster as clusters
 from demo import digits, setup
 from demo.cluster import Cluster
 from tests.e2e.conftest import use_further_image
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.e2e.scene import Object, Scene, uri, wait_until
 
 MODEL, VERSION = "digits", "2"
 BATCHES: Final = "batchinferences.sluice.dev"
@@ -164,6 +165,25 @@ def test_bad_input_fails_once_with_its_reason(lab: Cluster, scene: Scene, name: 
     assert says in told["message"]
     pods = scene.tools.get("pods", scene.where, f"--selector={LABEL}=bad-{name}")["items"]
     assert len(pods) == 1, "what no repetition cures is not tried again"
+
+
+@pytest.mark.slow
+def test_a_server_beside_the_runner_answers_as_the_model_does_in_its_process(lab: Cluster, scene: Scene) -> None:
+    """With an image of one's own nobody knows what it makes of the model, so the server itself is asked."""
+    rows = 5_000
+    source = upload(lab, "data/beside.parquet", rows)
+    manifest = batch("beside", source, "answers/beside/", runtime={"image": clusters.IMAGES["triton"].tag})
+    del manifest["spec"]["modelDeploymentRef"]
+    credentials = {"credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET}}
+    manifest["spec"]["model"] = {"name": MODEL, "format": "onnx", "uri": uri(VERSION), **credentials}
+    scene.apply(manifest)
+    (pod,) = wait_until(lambda: running_pods(scene, "beside") or None, "the pod runs", seconds=120)
+    init = scene.tools.get("pod", pod, scene.where)["spec"]["initContainers"]
+    assert [one["name"] for one in init if one.get("restartPolicy") == "Always"], "the server is a sidecar"
+    status = wait_end(scene, "beside")
+    print(json.dumps(status))
+    assert status["rows"] == {"total": rows, "read": rows, "written": rows, "failed": 0}
+    require_every_row_once(lab, "answers/beside/", rows)
 
 
 @pytest.fixture(scope="module")
