@@ -19,7 +19,7 @@ from sluice.core.desired import workload
 from sluice.core.desired.batchjob import INDEX_LABEL
 from sluice.core.observe import InvalidSpec
 from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
-from sluice.core.variants import JOB_NAME_LABEL
+from sluice.core.rawobjects import JOB_NAME_LABEL
 from tests.unit.core import builders
 
 START: Final = timestamps.seconds("2026-03-02T12:00:00Z")

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core import timestamps
 from sluice.core.desired.batchjob import INDEX_LABEL
-from sluice.core.variants import JOB_NAME_LABEL
+from sluice.core.rawobjects import JOB_NAME_LABEL
 from tests.simulation.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
 
 SPARK = {"type": "Spark", "executors": 2, "serviceAccountName": "spark"}

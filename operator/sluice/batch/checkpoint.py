@@ -78,15 +78,16 @@ class Checkpoint:
 
     def done(self, held: Plan, splits: range) -> dict[int, Counts]:
         """The splits among these that need not be done again."""
-        names = {file.name for file in self._marker_place().files()}
-        there = [split for split in splits if f"{split:05d}.json" in names]
+        folder = f"{self._folder}/done"
+        names = {f"{folder}/{file.name}" for file in self.place.within(folder).files()}
+        there = [split for split in splits if self._marker(split) in names]
         with ThreadPoolExecutor(MARKERS_AT_ONCE) as pool:
             found = pool.map(lambda split: self._marked(held, split), there)
             return {split: counts for split, counts in zip(there, found, strict=True) if counts is not None}
 
     def mark(self, held: Plan, split: int, counts: Counts) -> None:
         body = {**asdict(counts), "plan": held.digest}
-        self.place.write(f"{self._folder}/done/{split:05d}.json", json.dumps(body).encode())
+        self.place.write(self._marker(split), json.dumps(body).encode())
 
     def finish(self, totals: Counts) -> None:
         """Marks the whole output as complete."""
@@ -100,13 +101,13 @@ class Checkpoint:
 
     def forget(self, splits: Iterable[int]) -> None:
         for split in splits:
-            self.place.delete(f"{self._folder}/done/{split:05d}.json")
+            self.place.delete(self._marker(split))
 
-    def _marker_place(self) -> Place:
-        return self.place.within(f"{self._folder}/done")
+    def _marker(self, split: int) -> str:
+        return f"{self._folder}/done/{split:05d}.json"
 
     def _marked(self, held: Plan, split: int) -> Counts | None:
-        stored = self.place.read_json(f"{self._folder}/done/{split:05d}.json")
+        stored = self.place.read_json(self._marker(split))
         if stored is None or stored.pop("plan") != held.digest:
             return None
         return Counts(**stored)

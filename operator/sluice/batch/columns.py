@@ -84,6 +84,19 @@ def resolved(
     return tuple(_feature(tensor, by_input[tensor.name], schema, first_length) for tensor in inputs)
 
 
+def passed_through(
+    names: Sequence[str], features: Sequence[Feature], requested: Sequence[str] | None, field: str
+) -> tuple[str, ...]:
+    """The columns that stand beside the answers; default: those that do not feed the model. field: for the message."""
+    if requested is None:
+        feeding = {name for feature in features for name in feature.columns}
+        return tuple(name for name in names if name not in feeding)
+    missing = [name for name in requested if name not in names]
+    if missing:
+        raise _bad(f"{field}: the data has no column {missing[0]!r}; it has {names}")
+    return tuple(requested)
+
+
 def _assigned(
     inputs: Sequence[Tensor], schema: Any, requested: Sequence[str] | None, ignored: str
 ) -> dict[str, tuple[str, ...]]:

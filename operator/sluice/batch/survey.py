@@ -171,15 +171,7 @@ def _kept(schema: Any, features: Sequence[Feature], wanted: Wanted) -> tuple[str
                 Reason.BAD_COLUMNS, f"the data has no column {wanted.labels!r} with the labels; it has {schema.names}"
             )
         return ()
-    feeding = {name for feature in features for name in feature.columns}
-    if wanted.keep is None:
-        return tuple(name for name in schema.names if name not in feeding)
-    missing = [name for name in wanted.keep if name not in schema.names]
-    if missing:
-        raise BatchError(
-            Reason.BAD_COLUMNS, f"spec.output.columns: the data has no column {missing[0]!r}; it has {schema.names}"
-        )
-    return tuple(wanted.keep)
+    return columns.passed_through(schema.names, features, wanted.keep, "spec.output.columns")
 
 
 def _read_schema(

@@ -18,7 +18,7 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, profiled
 from sluice.cli.console import Failure
-from sluice.core import conformance
+from sluice.core import conformance, podproblems
 from sluice.core.conformance import Trial
 from sluice.core.profile import pod
 from sluice.core.snapshot import Object, Revision
@@ -306,19 +306,14 @@ class _Looking:
 
 def _ready_at(found: Object) -> float | None:
     """When a pod became ready; None while it is not."""
-    conditions = (found.get("status") or {}).get("conditions") or ()
-    moments = [c["lastTransitionTime"] for c in conditions if c["type"] == "Ready" and c["status"] == "True"]
-    return words.seconds_of(moments[0]) if moments else None
+    ready = podproblems.condition(found, "Ready")
+    return words.seconds_of(ready["lastTransitionTime"]) if ready.get("status") == "True" else None
 
 
 def _exit_code(found: Object) -> int | None:
-    """Of the server, the first container; None while it runs."""
-    server = found["spec"]["containers"][0]["name"]
-    for status in (found.get("status") or {}).get("containerStatuses") or ():
-        ended = (status.get("state") or {}).get("terminated")
-        if status["name"] == server and ended is not None:
-            return int(ended["exitCode"])
-    return None
+    """Of the server; None while it runs."""
+    ended = (podproblems.server_status(found).get("state") or {}).get("terminated")
+    return int(ended["exitCode"]) if ended is not None else None
 
 
 def _start_seconds(found: Object) -> float:

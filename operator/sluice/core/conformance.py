@@ -110,9 +110,7 @@ def client_pod(
         "containers": [container],
         "activeDeadlineSeconds": deadline_seconds,
         "terminationGracePeriodSeconds": 1,
-        "securityContext": common.pod_security(),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
+        **common.pod_fields(),
         **({"imagePullSecrets": secrets} if secrets else {}),
     }
     return _pod(deployment, f"{revision.name}-client", spec)
@@ -123,7 +121,7 @@ def stream_plan(
 ) -> dict[str, Any]:
     """What `adapters/loadgen.py` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
     annotations: Mapping[str, str] = revision.template.get("metadata", {}).get("annotations") or {}
-    port = annotations.get(f"{pod.SCRAPED}port")
+    port = annotations.get(f"{common.SCRAPED}port")
     return {
         "host": pod_address,
         "port": revision.port,
@@ -131,7 +129,7 @@ def stream_plan(
         "path": path,
         "readyPath": common.ready_path(revision.template["spec"]["containers"][0]),
         "readySeconds": 30,
-        "metrics": {"host": pod_address, "port": int(port), "path": annotations[f"{pod.SCRAPED}path"]}
+        "metrics": {"host": pod_address, "port": int(port), "path": annotations[f"{common.SCRAPED}path"]}
         if port
         else None,
         "stream": {

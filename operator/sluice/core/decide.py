@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api.base import ApiModel
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import (
     ModelRollout,
     ModelRolloutSpec,
@@ -26,7 +24,7 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core import children, conditions, differ, failure, inquiry, notify, report, timestamps
 from sluice.core.inquiry import Findings, Inquiry, Replies
 from sluice.core.notify import Notice
-from sluice.core.plan import Apply, Event, Plan, Write, status_write
+from sluice.core.plan import Apply, Event, Plan, Write
 from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.freeze import Frozen
@@ -109,7 +107,8 @@ def decide(snapshot: Snapshot, replies: Replies) -> Plan:
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
         status = report.status(done.situation, done.refusal, findings.seen, needs, kids.shares)
-        writes += _status_writes(snapshot.deployment, status)
+        model = snapshot.deployment
+        writes += differ.status_writes(model.kind, model.metadata, model.status, status)
         told = {event.reason for event in events}
         events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
     return Plan(
@@ -276,13 +275,7 @@ def _release_writes(done: Progress) -> Iterator[Write]:
             yield from children.revision_writes(situation, revision)
         yield Apply(lifecycle.manifest(done.begun, situation))
     for rollout, status in done.statuses:
-        yield from _status_writes(rollout, status)
-
-
-def _status_writes(written: ModelRollout | ModelDeployment, status: ApiModel) -> Iterator[Write]:
-    """The status, unless the object has it already."""
-    if not differ.status_equal(status.to_wire(), written.status.to_wire()):
-        yield status_write(written.kind, written.metadata.name, written.metadata.namespace, status)
+        yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
 
 
 def _events(done: Progress) -> Iterator[Event]:

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluice.core import naming
+from sluice.core import naming, rawobjects
 from sluice.core.snapshot import Object
 
-OVER: Final = {"Succeeded", "Failed"}
 """Phases of pods that hold nothing any more."""
 SHUNNED_BY: Final = {"NoSchedule", "NoExecute"}
 """Effects of a taint that keep new pods away."""
@@ -118,7 +117,7 @@ def allocatable(node: Object, resource: str) -> int | None:
 
 def held(pod: Object, resource: str) -> int:
     """Devices that a pod holds or asks for: its containers together, or more while an init container runs."""
-    if pod.get("status", {}).get("phase") in OVER:
+    if rawobjects.is_over(pod):
         return 0
     spec = pod.get("spec", {})
     init = spec.get("initContainers") or ()

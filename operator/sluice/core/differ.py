@@ -6,12 +6,13 @@ annotation with the hash of the manifest that was applied last tells.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from sluice.api.base import GROUP
+from sluice.api.base import GROUP, ApiModel, ObjectMeta
 from sluice.core import naming
+from sluice.core.plan import Write, status_write
 from sluice.core.snapshot import Object
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
@@ -67,6 +68,12 @@ def needs_apply(desired_stamped: Object, observed: Object | None) -> bool:
 def equal(desired: Any, observed: Any) -> bool:
     """Whether `observed` has everything that is `desired`."""
     return _contains(observed, desired, key="")
+
+
+def status_writes(kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel) -> Iterator[Write]:
+    """The whole status of one of our own kinds, unless the object has it already."""
+    if not status_equal(after.to_wire(), before.to_wire()):
+        yield status_write(kind, metadata.name, metadata.namespace, after)
 
 
 def status_equal(desired: Object, observed: Object | None) -> bool:

@@ -18,8 +18,6 @@ from sluice.core.desired import route as desired_route
 from sluice.core.desired import sharedservice, workload
 from sluice.core.snapshot import Object, Pod, Revision, Snapshot, World
 
-OVER: Final = {"Succeeded", "Failed"}
-
 CORRECT_IT: Final = "correct the manifest and apply it again"
 
 Kind = TypeVar("Kind", bound=ApiModel)
@@ -163,7 +161,7 @@ def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[P
         ),
         key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", rawobjects.name(pod)),
     )
-    alive = [pod for pod in pods if pod.get("status", {}).get("phase") not in OVER]
+    alive = [pod for pod in pods if not rawobjects.is_over(pod)]
     return tuple(_observed_pod(pod, now) for pod in alive or pods)
 
 

@@ -156,30 +156,33 @@ def _image_remedy(reason: str, status: Object) -> str:
 
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """The downloader's Secret, or one of its keys, is missing."""
-    for status in _statuses(pod, "initContainerStatuses"):
-        waiting = _state(status, "waiting")
-        message = waiting.get("message") or ""
-        if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
-            return Problem(
-                "CredentialsNotFound",
-                f"{quoted(message)}; create the Secret with {_required_keys(pod)}, "
-                "or correct spec.model.credentialsSecretRef",
-            )
-    return None
+    missing = _missing_secret(_statuses(pod, "initContainerStatuses"))
+    if not missing:
+        return None
+    remedy = f"create the Secret with {_required_keys(pod)}, or correct spec.model.credentialsSecretRef"
+    return Problem("CredentialsNotFound", f"{missing}; {remedy}")
 
 
 def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """The Secret of a batch's data, or one of its keys, is missing."""
-    for status in _statuses(pod, "containerStatuses"):
+    missing = _missing_secret(_statuses(pod, "containerStatuses"))
+    if not missing:
+        return None
+    return Problem(
+        "CredentialsNotFound",
+        f"{missing}; create the Secret with the keys of its store, or correct spec.input.credentialsSecretRef or "
+        "spec.output.credentialsSecretRef",
+    )
+
+
+def _missing_secret(statuses: Iterable[Object]) -> str:
+    """What the kubelet says of a Secret, or a key of it, that a container cannot start without; empty where it is there."""
+    for status in statuses:
         waiting = _state(status, "waiting")
         message = waiting.get("message") or ""
         if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
-            return Problem(
-                "CredentialsNotFound",
-                f"{quoted(message)}; create the Secret with the keys of its store, or correct "
-                "spec.input.credentialsSecretRef or spec.output.credentialsSecretRef",
-            )
-    return None
+            return quoted(message)
+    return ""
 
 
 def _required_keys(pod: Object) -> str:

@@ -1,8 +1,13 @@
 """Raw Kubernetes objects: what is read of any kind of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from sluice.core.snapshot import Object
+
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+OVER: Final = {"Succeeded", "Failed"}
+"""Phases of a pod that has ended for good."""
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
@@ -42,3 +47,13 @@ def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generati
             said = (condition.get("status"), condition.get("reason"), condition.get("message"))
             return f"{where}: {type_} is {': '.join(text for text in said if text)}"
     return ""
+
+
+def is_over(pod: Object) -> bool:
+    """Whether a pod has ended for good."""
+    return pod.get("status", {}).get("phase") in OVER
+
+
+def pods_of_job(objects: Iterable[Object], job: str) -> list[Object]:
+    """By name, so that the same pod speaks first each time."""
+    return sorted((pod for pod in of_kind(objects, "Pod") if labels(pod).get(JOB_NAME_LABEL) == job), key=name)

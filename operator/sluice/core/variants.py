@@ -13,7 +13,6 @@ from sluice.core import naming, podproblems, rawobjects
 from sluice.core.snapshot import Object, Snapshot
 
 ASIDE: Final = "variants"
-JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 NOT_THERE: Final = {VariantState.PENDING: "VariantPending", VariantState.FAILED: "VariantFailed"}
 """Why a variant that model.variant names is not released."""
 ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
@@ -60,7 +59,7 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
     name, uri = job_name(deployment, variant), uri_of(deployment.spec.model_uri, variant)
     job = snapshot.objects.get(("Job", name), {})
     state = next(_ends(job), VariantState.PENDING)
-    pods = [pod for pod in rawobjects.of_kind(snapshot.objects.values(), "Pod") if _made_by(pod, name)]
+    pods = rawobjects.pods_of_job(snapshot.objects.values(), name)
     match state:
         case VariantState.READY:
             known = before.get((variant.name, uri))
@@ -81,10 +80,6 @@ def _ends(job: Object) -> Iterator[VariantState]:
     for condition in job.get("status", {}).get("conditions") or ():
         if condition.get("status") == "True" and condition.get("type") in ENDS:
             yield ENDS[condition["type"]]
-
-
-def _made_by(pod: Object, job: str) -> bool:
-    return bool(rawobjects.labels(pod).get(JOB_NAME_LABEL) == job)
 
 
 def _reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:

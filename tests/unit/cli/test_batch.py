@@ -77,3 +77,9 @@ async def test_a_name_that_does_not_exist(connect: Callable[..., FakeCluster]) -
     connect({})
     with pytest.raises(console.Failure, match=r"no BatchInference 'nigthly'.*did you mean nightly"):
         await batch.show(HERE, Output.TEXT, batch="nigthly")
+
+
+async def test_a_status_that_a_newer_operator_wrote_is_told(connect: Callable[..., FakeCluster]) -> None:
+    connect({"run": {"name": {"of": "another kind"}}})
+    with pytest.raises(console.Failure, match=r"BatchInference default/nightly: status\.run\.name: .*upgrade"):
+        await batch.show(HERE, Output.TEXT, batch="nightly")

@@ -10,8 +10,8 @@ from sluice import errors
 from sluice.core.batch.model import Answers, Asked, ShardProgress
 from sluice.core.naming import LABEL_BATCH
 from sluice.core.plan import Patch, Write
+from sluice.core.rawobjects import JOB_NAME_LABEL
 from sluice.core.snapshot import Object
-from sluice.core.variants import JOB_NAME_LABEL
 from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
 from sluice.shell.store import Key, identity_of
 from sluice.shell.telemetry import Telemetry

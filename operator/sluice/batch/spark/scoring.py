@@ -74,7 +74,7 @@ def score(
     loaded = fetched.model_at(place)
     given = to_arrow_schema(df.schema)
     features = _features(df, given, loaded.inputs, columns)
-    kept = _kept(given, features, keep)
+    kept = feeding.passed_through(given.names, features, keep, "keep")
     schema = _answer_schema(given, kept, _probed(loaded, features))
     needed = tuple(dict.fromkeys([*(name for feature in features for name in feature.columns), *kept]))
     wanted = _Wanted(place, needed, features, kept, batch_size, schema)
@@ -117,16 +117,6 @@ def _features(
         return size
 
     return feeding.resolved(inputs, given, requested, first_length)
-
-
-def _kept(given: Any, features: Sequence[Feature], keep: Sequence[str] | None) -> tuple[str, ...]:
-    if keep is None:
-        fed = {name for feature in features for name in feature.columns}
-        return tuple(name for name in given.names if name not in fed)
-    missing = [name for name in keep if name not in given.names]
-    if missing:
-        raise BatchError(Reason.BAD_COLUMNS, f"keep: the data has no column {missing[0]!r}; it has {given.names}")
-    return tuple(keep)
 
 
 def _probed(loaded: Model, features: Sequence[Feature]) -> Any:

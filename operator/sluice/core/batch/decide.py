@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome, BatchRun, ShardCounts
-from sluice.core import timestamps
+from sluice.core import differ, timestamps
 from sluice.core.batch import engine, failure, progress, report, revisions, runs
 from sluice.core.batch import schedule as schedules
 from sluice.core.batch.model import Answers, Asked, End, RunState
@@ -79,7 +79,7 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
     record = runs.limited(batch, decided.record)
     status, upcoming = _status(snapshot, replace(decided, record=record))
     writes = [
-        *failure.status_writes(batch.metadata, batch.status, status),
+        *differ.status_writes(batch.kind, batch.metadata, batch.status, status),
         *engine.removals(snapshot, runs.with_objects(batch, record, now)),
         *decided.made,
         *(write for run in record.running for write in engine.holding(snapshot, run)),
@@ -127,10 +127,9 @@ def _followed(snapshot: BatchSnapshot, decided: Decided, run: BatchRun, answers:
         if not snapshot.batch.spec.suspend:
             fold = progress.folded(decided.progress, state, answers, snapshot.now)
         return replace(decided, progress=fold, state=state)
-    record = runs.with_end(decided.record, run, state.end)
-    assert record.run is not None
-    fold = progress.ended(decided.progress, state, record.run)
-    return replace(decided, record=record, progress=fold, events=(*decided.events, report.ended(record.run, fold)))
+    record, over = runs.with_end(decided.record, run, state.end)
+    fold = progress.ended(decided.progress, state, over)
+    return replace(decided, record=record, progress=fold, events=(*decided.events, report.ended(over, fold)))
 
 
 def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) -> Decided:
@@ -138,8 +137,8 @@ def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) ->
     state = engine.observed(snapshot, run)
     if state.end is None:
         return decided
-    record = runs.with_end(decided.record, run, state.end)
-    return replace(decided, record=record, events=(*decided.events, report.ended(record.history[0], None)))
+    record, over = runs.with_end(decided.record, run, state.end)
+    return replace(decided, record=record, events=(*decided.events, report.ended(over, None)))
 
 
 def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
@@ -165,16 +164,14 @@ def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
         return replace(decided, blocked=revision, gives_up=gives_up)
     record = runs.begun(snapshot, decided.record, due, revision.name)
     assert record.run is not None
-    objects = engine.manifests(snapshot, record.run, revision)
-    if isinstance(objects, Blocked):
-        return replace(decided, blocked=objects, gives_up=gives_up)
+    manifest = engine.manifest(snapshot, record.run, revision)
+    if isinstance(manifest, Blocked):
+        return replace(decided, blocked=manifest, gives_up=gives_up)
     in_the_way = runs.in_the_way(snapshot.batch, decided.record)
     if in_the_way:
         return _stopped(snapshot, decided, in_the_way, due)
     if _stopping(snapshot, decided.record):
-        return replace(
-            decided, blocked=Blocked("Replacing", f"{due.name} begins when the last pod of the run before has ended")
-        )
+        return replace(decided, blocked=_waits(due))
     started = Event(
         "RunStarted", f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
     )
@@ -199,10 +196,13 @@ def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchR
     record, told = decided.record, list(decided.events)
     for run in in_the_way:
         end = End(BatchOutcome.REPLACED, snapshot.now, "Replaced", f"stopped in favour of {due.name}")
-        record = runs.with_end(record, run, end)
-        told.append(report.ended(next(over for over in record.ended if over.name == run.name), None))
-    waits = Blocked("Replacing", f"{due.name} begins when the last pod of the run before has ended")
-    return replace(decided, record=record, state=NOTHING, blocked=waits, events=tuple(told))
+        record, over = runs.with_end(record, run, end)
+        told.append(report.ended(over, None))
+    return replace(decided, record=record, state=NOTHING, blocked=_waits(due), events=tuple(told))
+
+
+def _waits(due: Due) -> Blocked:
+    return Blocked("Replacing", f"{due.name} begins when the last pod of the run before has ended")
 
 
 def _stopping(snapshot: BatchSnapshot, record: Record) -> bool:
@@ -218,17 +218,15 @@ def _with_objects(snapshot: BatchSnapshot, decided: Decided) -> Decided:
             continue
         revision = decided.revision if run == decided.record.run else None
         found = revision or revisions.of_run(snapshot, run)
-        objects = found if isinstance(found, Blocked) else engine.manifests(snapshot, run, found)
-        if not isinstance(objects, Blocked):
-            made = (Apply(manifest) for manifest in objects)
-            decided = replace(decided, made=(*decided.made, *made))
-        elif objects.reason in LOST:
-            end = End(BatchOutcome.FAILED, snapshot.now, objects.reason, objects.message)
-            record = runs.with_end(decided.record, run, end)
-            over = next(each for each in record.ended if each.name == run.name)
+        manifest = found if isinstance(found, Blocked) else engine.manifest(snapshot, run, found)
+        if not isinstance(manifest, Blocked):
+            decided = replace(decided, made=(*decided.made, Apply(manifest)))
+        elif manifest.reason in LOST:
+            end = End(BatchOutcome.FAILED, snapshot.now, manifest.reason, manifest.message)
+            record, over = runs.with_end(decided.record, run, end)
             decided = replace(decided, record=record, events=(*decided.events, report.ended(over, None)))
         else:
-            decided = replace(decided, blocked=objects)
+            decided = replace(decided, blocked=manifest)
     return decided
 
 

@@ -17,11 +17,11 @@ KINDS: Mapping[str, str] = {"Job": "batch/v1", sparkapplication.KIND: sparkappli
 """Kinds of objects that run a run, with their API versions; each is named as its run."""
 
 
-def manifests(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> tuple[Mapping[str, Any], ...] | Blocked:
-    """The objects that run a run; `Blocked` when this engine cannot run it."""
+def manifest(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> Mapping[str, Any] | Blocked:
+    """The object that runs a run; `Blocked` when this engine cannot run it."""
     build = _builder(snapshot)
     try:
-        return (build(snapshot.batch, run, revision, snapshot.config),)
+        return build(snapshot.batch, run, revision, snapshot.config)
     except batchjob.ProtocolNotSupported as error:
         return Blocked("ProtocolNotSupported", str(error))
     except podtemplate.UnknownProfile as error:

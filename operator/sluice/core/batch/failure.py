@@ -1,7 +1,5 @@
 """What a BatchInference's status says when nothing could be decided, or a write was refused."""
 
-from collections.abc import Iterator
-
 from pydantic import ValidationError
 
 from sluice.api.base import ObjectMeta
@@ -12,7 +10,7 @@ from sluice.core.batch.snapshot import BatchWorld
 from sluice.core.conditions import Fact
 from sluice.core.failure import RETRY_SECONDS
 from sluice.core.observe import InvalidSpec
-from sluice.core.plan import Plan, Write, status_write
+from sluice.core.plan import Plan
 from sluice.core.situation import Blocked
 from sluice.errors import ApiError
 
@@ -38,17 +36,11 @@ def blocked_plan(
     kept = [condition for condition in before.conditions if condition.type not in said]
     after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})
     return Plan(
-        writes=tuple(status_writes(metadata, before, after)),
+        writes=tuple(differ.status_writes(BatchInference.kind, metadata, before, after)),
         events=tuple(report.events(before.conditions, stated, frozenset({blocked.reason}))),
         requeue_after=requeue_after,
         because=blocked.message,
     )
-
-
-def status_writes(metadata: ObjectMeta, before: BatchInferenceStatus, after: BatchInferenceStatus) -> Iterator[Write]:
-    """The status, unless the object has it already."""
-    if not differ.status_equal(after.to_wire(), before.to_wire()):
-        yield status_write(BatchInference.kind, metadata.name, metadata.namespace, after)
 
 
 def _plan(world: BatchWorld, blocked: Blocked, requeue_after: float | None) -> Plan:

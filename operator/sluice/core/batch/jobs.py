@@ -13,14 +13,13 @@ from sluice.core.batch.model import Asked, End, RunState, ShardProgress, ShardRe
 from sluice.core.batch.snapshot import BatchSnapshot
 from sluice.core.desired import batchjob, sparkapplication
 from sluice.core.snapshot import Object, Problem
-from sluice.core.variants import JOB_NAME_LABEL
 
-OVER: Final = {"Succeeded", "Failed"}
 CONTAINERS: Final = {batchjob.CONTAINER, sparkapplication.DRIVER_CONTAINER}
 """Which tell of a shard: of a Job's pod, and of a driver that the Spark operator made."""
 OUTCOMES: Final = {"Complete": BatchOutcome.COMPLETE, "Failed": BatchOutcome.FAILED}
 REASONS_SHOWN: Final = 3
-MESSAGE_LIMIT: Final = 1024
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+"""The Job's own reason when activeDeadlineSeconds are over."""
 
 _SAID: Final = re.compile(r"^([A-Z][A-Za-z]{1,62}): (.*)$", re.MULTILINE)
 
@@ -33,7 +32,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
 def of_job(objects: Mapping[tuple[str, str], Object], name: str, *, shards: int, now: float) -> RunState:
     """What the Job of a name and its pods say. objects: by (kind, name)."""
     job = objects.get(("Job", name))
-    pods = pods_of(objects, name)
+    pods = rawobjects.pods_of_job(objects.values(), name)
     if job is None:
         return RunState(alive=any(_alive(pod) for pod in pods))
     status, state = job.get("status") or {}, said(pods, now)
@@ -82,12 +81,6 @@ def read_progress(text: str) -> ShardProgress:
         raise ValueError(f"no progress of a shard: {error!r}") from error
 
 
-def pods_of(objects: Mapping[tuple[str, str], Object], job: str) -> list[Object]:
-    """By name, so that the same pod speaks first each time."""
-    pods = (object_ for (kind, _), object_ in sorted(objects.items()) if kind == "Pod")
-    return [pod for pod in pods if rawobjects.labels(pod).get(JOB_NAME_LABEL) == job]
-
-
 def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
     found = next(
         (c for c in status.get("conditions") or () if c.get("type") in OUTCOMES and c.get("status") == "True"), None
@@ -102,8 +95,8 @@ def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
 
 def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[str, str]:
     """The first reasons that its pods gave; where there are none, what the Job says."""
-    if condition.get("reason") == "DeadlineExceeded":
-        return "DeadlineExceeded", "it took longer than spec.activeDeadlineSeconds"
+    if condition.get("reason") == DEADLINE_EXCEEDED:
+        return DEADLINE_EXCEEDED, "it took longer than spec.activeDeadlineSeconds"
     return first_reasons(pods, now) or (
         condition.get("reason") or "JobFailed",
         podproblems.quoted(condition.get("message")),
@@ -116,7 +109,7 @@ def first_reasons(pods: Iterable[Object], now: float) -> tuple[str, str] | None:
     if not words:
         return None
     texts = list(dict.fromkeys(f"shard {index}: {reason}: {text}" for index, reason, text in words))
-    return words[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), MESSAGE_LIMIT)
+    return words[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), conditions.MESSAGE_LIMIT)
 
 
 def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, str, str]]:
@@ -165,7 +158,7 @@ def _problems(pods: Iterable[Object], now: float) -> Iterator[Problem]:
 
 
 def _alive(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") not in OVER
+    return not rawobjects.is_over(pod)
 
 
 def _running(pod: Object) -> bool:

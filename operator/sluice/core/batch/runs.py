@@ -153,8 +153,8 @@ def noted(record: Record, moment: float | None) -> Record:
     return record if moment is None else replace(record, last_schedule=timestamps.rfc3339(moment))
 
 
-def with_end(record: Record, run: BatchRun, end: End) -> Record:
-    """The record once a run has ended."""
+def with_end(record: Record, run: BatchRun, end: End) -> tuple[Record, BatchRun]:
+    """The record once a run has ended, and that run as it stands there."""
     over = run.model_copy(
         update={
             "outcome": end.outcome,
@@ -164,9 +164,9 @@ def with_end(record: Record, run: BatchRun, end: End) -> Record:
         }
     )
     if record.run is not None and record.run.name == run.name:
-        return replace(record, run=over)
+        return replace(record, run=over), over
     earlier = tuple(each for each in record.earlier if each.name != run.name)
-    return replace(record, earlier=earlier, history=(over, *record.history))
+    return replace(record, earlier=earlier, history=(over, *record.history)), over
 
 
 def limited(batch: BatchInference, record: Record) -> Record:

@@ -30,7 +30,7 @@ def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
 
 
 def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object) -> RunState:
-    pods = jobs.pods_of(snapshot.objects, run.name)
+    pods = rawobjects.pods_of_job(snapshot.objects.values(), run.name)
     state = jobs.said(pods, snapshot.now)
     end = None if state.alive else _end(application, pods, snapshot.now)
     outcome = end.outcome if end is not None else None

@@ -169,9 +169,7 @@ def template(
             "labels": dict(labels),
             "annotations": {
                 **revision.template["metadata"].get("annotations", {}),
-                "prometheus.io/scrape": "true",
-                "prometheus.io/port": str(PROGRESS_PORT),
-                "prometheus.io/path": "/metrics",
+                **common.scraped(PROGRESS_PORT, "/metrics"),
             },
         },
         "spec": {
@@ -267,7 +265,7 @@ def _runner(
             {"name": "scratch", "mountPath": SCRATCH},
             *_data_mounts(task),
         ],
-        "securityContext": {**common.restricted(), "readOnlyRootFilesystem": True},
+        "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 

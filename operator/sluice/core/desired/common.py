@@ -17,6 +17,8 @@ SUFFIXES: Final = (MIRROR, PREVIEW, HEADER)
 Not longer than six letters: with the longest name of a model that makes a Service's name of 63."""
 
 
+SCRAPED: Final = "prometheus.io/"
+"""How annotations begin by which Prometheus finds what to scrape."""
 USER_ID: Final = 65532
 """The user `nonroot` of the usual minimal images."""
 
@@ -62,6 +64,11 @@ def ready_path(server: Mapping[str, Any]) -> str:
     return str((probe.get("httpGet") or {}).get("path", ""))
 
 
+def scraped(port: int, path: str) -> dict[str, str]:
+    """Annotations of a pod whose metrics are there."""
+    return {f"{SCRAPED}scrape": "true", f"{SCRAPED}port": str(port), f"{SCRAPED}path": path}
+
+
 def literal(argument: str) -> str:
     """The argument as it is: the kubelet expands `$(NAME)`, and `$$` means one dollar sign."""
     return argument.replace("$", "$$")
@@ -75,6 +82,15 @@ def restricted() -> dict[str, Any]:
 def sealed() -> dict[str, Any]:
     """The same of our own containers, which write to their volumes only."""
     return {**restricted(), "readOnlyRootFilesystem": True}
+
+
+def pod_fields() -> dict[str, Any]:
+    """What the spec of every pod says that asks nothing of the API server."""
+    return {
+        "securityContext": pod_security(),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+    }
 
 
 def pod_security() -> dict[str, Any]:

@@ -23,7 +23,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
         "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
-        "env": [] if _is_image_volume(model, config) else credentials(model.uri or "", model.credentials_secret_ref),
+        "env": [] if _is_image_volume(model, config) else credentials(_uri(model), model.credentials_secret_ref),
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},

@@ -91,9 +91,7 @@ def render_template(
                 *warmup.volumes(deployment.spec),
             ],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
-            "securityContext": common.pod_security(),
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
+            **common.pod_fields(),
             "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
             **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
@@ -148,11 +146,8 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
     scrape = {}
     if runtime.metrics is not None:
         own_port = runtime.metrics.port == runtime.port
-        scrape = {
-            "prometheus.io/scrape": "true",
-            "prometheus.io/port": str(common.served_port(spec, runtime) if own_port else runtime.metrics.port),
-            "prometheus.io/path": runtime.metrics.path,
-        }
+        port = common.served_port(spec, runtime) if own_port else runtime.metrics.port
+        scrape = common.scraped(port, runtime.metrics.path)
     return {**scrape, **(spec.pod_annotations or {})}
 
 

@@ -15,10 +15,9 @@ from typing import Any, Final
 from sluice.api.base import GROUP
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
-from sluice.core import differ, naming
+from sluice.core import differ, naming, rawobjects
 from sluice.core.desired import batchjob
 from sluice.core.snapshot import Revision
-from sluice.core.variants import JOB_NAME_LABEL
 
 API_VERSION: Final = "sparkoperator.k8s.io/v1beta2"
 KIND: Final = "SparkApplication"
@@ -218,7 +217,7 @@ def _executor(pod: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_identity(pod: Mapping[str, Any], run: BatchRun) -> dict[str, Any]:
     """A driver that the Spark operator makes, labelled so that it is read as the pod of a Job with one shard is."""
-    labels = {**pod["metadata"]["labels"], JOB_NAME_LABEL: run.name, batchjob.INDEX_LABEL: "0"}
+    labels = {**pod["metadata"]["labels"], rawobjects.JOB_NAME_LABEL: run.name, batchjob.INDEX_LABEL: "0"}
     container = {name: value for name, value in _container(pod).items() if name != "args"}
     return {
         "metadata": {**pod["metadata"], "labels": labels},

@@ -29,9 +29,7 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
                 "metadata": {"labels": naming.aside_labels(deployment.metadata.name, variants.ASIDE)},
                 "spec": {
                     "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    "securityContext": common.pod_security(),
+                    **common.pod_fields(),
                     "containers": [_container(deployment, variant, config)],
                     "volumes": [{"name": "tmp", "emptyDir": {}}],
                     **{name: value for name, value in placement.items() if value},

@@ -26,7 +26,6 @@ LABEL: Final = f"{GROUP}/profile"
 ANNOTATION_REVISION: Final = f"{GROUP}/profiled-revision"
 MANAGER: Final = "kubectl-sluice"
 GENERATOR: Final = "load"
-SCRAPED: Final = "prometheus.io/"
 """Annotations by which Prometheus would count the load among the model's requests."""
 PLAN: Final = "SLUICE_PROFILE"
 PAYLOAD: Final = "SLUICE_PAYLOAD_"
@@ -68,7 +67,7 @@ def profiled_pod(
             "namespace": deployment.metadata.namespace,
             "labels": {naming.LABEL_MANAGED_BY: MANAGER, LABEL: deployment.metadata.name},
             "annotations": {
-                **{name: value for name, value in annotations.items() if not name.startswith(SCRAPED)},
+                **{name: value for name, value in annotations.items() if not name.startswith(common.SCRAPED)},
                 ANNOTATION_REVISION: revision.name,
             },
             "ownerReferences": [{**common.owner_reference(deployment), "controller": False}],

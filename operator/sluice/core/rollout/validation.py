@@ -33,8 +33,6 @@ from sluice.core.snapshot import Revision
 
 SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""
-DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
-"""The Job's own reason when activeDeadlineSeconds are over."""
 
 
 class State(StrEnum):
@@ -203,7 +201,7 @@ def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tupl
     state, score, end = scoring.state, scoring.score, scoring.state.end
     if scoring.refused:
         return State.ERROR, f"{scoring.who} could not be scored: {scoring.refused}"
-    if end is not None and end.reason == DEADLINE_EXCEEDED:
+    if end is not None and end.reason == jobs.DEADLINE_EXCEEDED:
         late = f"it took longer than validation.deadlineSeconds, {rules.deadline_seconds} s"
         return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
