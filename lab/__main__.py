@@ -5,7 +5,19 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from lab import addons, apiserver, devices, gateways, images, keda, kwok, lifecycle, metricsserver, processes
+from lab import (
+    addons,
+    apiserver,
+    devices,
+    gateways,
+    images,
+    keda,
+    kwok,
+    lifecycle,
+    metricsserver,
+    processes,
+    sparkoperator,
+)
 
 DESCRIPTION = "A real one-node Kubernetes on this machine, without Docker: for the demo and the end-to-end tests."
 
@@ -63,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     scaler = command("keda", "start or end KEDA, for autoscaling on requests and queues; built the first time")
     scaler.add_argument("action", choices=("up", "down"))
 
+    spark = command("spark-operator", "start or end the Spark operator, for SparkApplications; built the first time")
+    spark.add_argument("action", choices=("up", "down"))
+
     gateway = command("gateway", "start or end another gateway beside Contour; built the first time")
     gateway.add_argument("name", choices=tuple(gateways.GATEWAYS))
     gateway.add_argument("action", choices=("up", "down"))
@@ -119,6 +134,13 @@ def _keda(options: argparse.Namespace) -> None:
         keda.up()
 
 
+def _spark_operator(options: argparse.Namespace) -> None:
+    if options.action == "down":
+        sparkoperator.down()
+    else:
+        sparkoperator.up()
+
+
 def _apiserver(options: argparse.Namespace) -> None:
     directory = options.dir.resolve()
     if options.action == "down":
@@ -145,6 +167,7 @@ _HANDLERS = {
     "gpus": lambda options: devices.ensure(options.count, options.resource),
     "metrics": _metrics,
     "keda": _keda,
+    "spark-operator": _spark_operator,
     "gateway": _gateway,
     "apiserver": _apiserver,
 }

@@ -6,6 +6,7 @@ localhost/sluice-lab/python:3.11   the same + python3, libpython3.11, ca-certifi
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -32,13 +33,14 @@ PAUSE_CONTAINERFILE: Final = 'FROM scratch\nCOPY program /bin/sleep\nENTRYPOINT 
 # dpkg leaves these out of every package that is installed later; the same paths are removed from the first ones.
 UNWANTED: Final = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian")
 EMPTIED: Final = ("var/cache/apt", "var/lib/apt/lists", "var/log")
+FROM: Final = re.compile(r"^FROM (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramImage:
     """An image of one program, in place of a public image.
 
-    public: name without tag, as in manifests/quickstart. base: `scratch` for a static program.
+    public: name without tag, as in manifests/quickstart. base: `scratch` for a static program that needs no other one.
     """
 
     public: str
@@ -117,9 +119,7 @@ def _ensure_program(tag: str, containerfile: str, program: Path) -> None:
 
 def _build_unless_same(tag: str, containerfile: str, *, context: Path | None) -> None:
     """The text decides alone: the path of a built program holds the hash of its pins, so bytes need not be read."""
-    base_keys = "".join(
-        images.inputs_key(base) for base in images.LOCAL_BASES.values() if f"FROM {base}" in containerfile
-    )
+    base_keys = "".join(images.inputs_key(base) for base in FROM.findall(containerfile))
     key = hashlib.sha256(f"{containerfile}{base_keys}".encode()).hexdigest()[:12]
     if images.is_built(tag, key):
         return

@@ -79,6 +79,7 @@ TOOLS: Final = {
         GoTool(
             "keda", ("keda", "keda-adapter"), renames={"operator": "keda", "adapter": "keda-adapter"}, on_demand=True
         ),
+        GoTool("spark-operator", ("spark-operator",), renames={"operator": "spark-operator"}, on_demand=True),
         GoTool("registry", ("registry",), on_demand=True),
         GoTool("envoy-gateway", ("envoy-gateway",), on_demand=True),
         GoTool("traefik", ("traefik",), on_demand=True),

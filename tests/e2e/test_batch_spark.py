@@ -1,9 +1,12 @@
-"""A BatchInference on Spark: the driver and two executors as Pods, in a namespace under the restricted standard."""
+"""A BatchInference on Spark: the driver and two executors as Pods, in a namespace under the restricted standard.
+
+First without a Spark operator, then with one.
+"""
 
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +17,7 @@ from pyarrow import parquet
 
 from demo import digits, models, setup
 from demo.cluster import Cluster
+from lab import sparkoperator
 from tests.e2e.conftest import use_further_image
 from tests.e2e.scene import Scene, uri, wait_until
 
@@ -21,6 +25,7 @@ ROWS: Final = 1_000_000
 GROUP: Final = 50_000
 DATA: Final = "data"
 NAME: Final = "spark-digits"
+APPLICATIONS: Final = "sparkapplications.sparkoperator.k8s.io"
 # Two processors have to do for the lab, the driver and the executors.
 RESOURCES: Final = {"requests": {"cpu": "200m"}, "limits": {"memory": "1536Mi"}}
 
@@ -85,6 +90,12 @@ def run_of(scene: Scene, name: str) -> str:
 def condition(scene: Scene, name: str, type_: str) -> dict[str, Any]:
     conditions = found(scene, name).get("status", {}).get("conditions", ())
     return next((each for each in conditions if each["type"] == type_ and each["status"] == "True"), {})
+
+
+def reason(scene: Scene, name: str) -> str:
+    """What is going on."""
+    conditions = found(scene, name).get("status", {}).get("conditions", ())
+    return next((each["reason"] for each in conditions if each["type"] == "Complete"), "")
 
 
 def executors(scene: Scene) -> list[dict[str, Any]]:
@@ -161,3 +172,93 @@ def test_an_account_without_the_right_says_so(scene: Scene, expected: dict[int, 
     end = wait_until(ended(scene, "denied"), "the run has ended", seconds=240)
     assert (end["type"], end["reason"]) == ("Failed", "AccessDenied")
     assert "spark-rbac.yaml" in end["message"]
+
+
+# --- with a Spark operator ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spark_operator(scene: Scene) -> Iterator[None]:
+    """A Spark operator, and a Sluice that knows of it from the beginning."""
+    sparkoperator.up()
+    home = f"--namespace={setup.OPERATOR_NAMESPACE}"
+    scene.tools.kubectl("rollout", "restart", "deployment/sluice", home)
+    scene.tools.kubectl("rollout", "status", "deployment/sluice", home, "--timeout=120s")
+    yield
+    # Otherwise their SparkApplications come back as Jobs.
+    scene.tools.kubectl("delete", "batchinferences.sluice.dev", "--all", scene.where, "--timeout=60s")
+    sparkoperator.down()
+
+
+def stage(scene: Scene, run: str) -> str:
+    """Of the SparkApplication, in the Spark operator's words; empty while it has not taken it up."""
+    application = scene.tools.get(APPLICATIONS, run, scene.where)
+    return str(application.get("status", {}).get("applicationState", {}).get("state", ""))
+
+
+def left(scene: Scene, run: str) -> str:
+    """Names of what is there of a run."""
+    named = scene.tools.kubectl("get", APPLICATIONS, run, scene.where, "--ignore-not-found", "--output=name")
+    selector = f"--selector=sparkoperator.k8s.io/app-name={run}"
+    return (named + scene.tools.kubectl("get", "pods", scene.where, selector, "--output=name")).strip()
+
+
+@pytest.mark.usefixtures("spark_operator")
+def test_the_spark_operator_runs_a_million_rows(
+    scene: Scene, store: Any, expected: dict[int, int], record_property: Callable[[str, object], None]
+) -> None:
+    began = time.monotonic()
+    scene.apply(batch("applied"))
+    run = run_of(scene, "applied")
+    wait_until(lambda: stage(scene, run) == "RUNNING", "the Spark operator runs it", seconds=180)
+    assert scene.tools.kubectl("get", "job", run, scene.where, "--ignore-not-found") == ""
+    wait_until(lambda: len(executors(scene)) == 2, "two executors run", seconds=180)
+    end = wait_until(ended(scene, "applied"), "the run has ended", seconds=400)
+    assert end["type"] == "Complete", end["message"]
+    status = found(scene, "applied")["status"]
+    record_property("seconds", time.monotonic() - began)
+    print(status, f"{time.monotonic() - began:.0f} s")
+    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
+    assert status["shards"] == {"total": 1, "running": 0, "succeeded": 1, "failed": 0}
+    assert stage(scene, run) == "COMPLETED"
+    assert is_whole(answers(store, "applied"), expected)
+    scene.tools.kubectl("delete", "batchinference", "applied", scene.where)
+    wait_until(lambda: not left(scene, run), "nothing is left of it", seconds=90)
+
+
+@pytest.mark.usefixtures("spark_operator")
+def test_the_spark_operator_holds_a_run_and_lets_it_go_on(scene: Scene, store: Any, expected: dict[int, int]) -> None:
+    scene.apply(batch("held"))
+    run = run_of(scene, "held")
+    marks = f"{NAME}/held/_sluice/{run}/done/"
+    wait_until(lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=240)
+    scene.apply(batch("held", suspend=True))
+    wait_until(lambda: stage(scene, run) == "SUSPENDED", "the Spark operator holds it", seconds=90)
+    wait_until(lambda: reason(scene, "held") == "Suspended", "it is told", seconds=30)
+    wait_until(lambda: not left(scene, run).count("pod/"), "its pods are gone", seconds=90)
+    scene.apply(batch("held", suspend=False))
+    end = wait_until(ended(scene, "held"), "the run has ended", seconds=400)
+    assert end["type"] == "Complete", end["message"]
+    assert run_of(scene, "held") == run
+    assert found(scene, "held")["status"]["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
+    assert is_whole(answers(store, "held"), expected)
+
+
+@pytest.mark.usefixtures("spark_operator")
+def test_missing_columns_have_the_same_reason_under_the_spark_operator(scene: Scene, expected: dict[int, int]) -> None:
+    keys = batch("wrong")["spec"]["input"]
+    scene.apply(batch("wrong", input={**keys, "columns": ["picture"]}))
+    end = wait_until(ended(scene, "wrong"), "the run has ended", seconds=400)
+    assert (end["type"], end["reason"]) == ("Failed", "BadColumns")
+    assert "'picture'" in end["message"]
+    assert stage(scene, run_of(scene, "wrong")) == "FAILED"
+
+
+@pytest.mark.usefixtures("spark_operator")
+def test_a_driver_that_the_spark_operator_cannot_make_is_told_of(scene: Scene, expected: dict[int, int]) -> None:
+    engine = {"type": "Spark", "executors": 2, "serviceAccountName": "nobody"}
+    scene.apply(batch("orphan", engine=engine))
+    wait_until(lambda: reason(scene, "orphan") == "SubmissionFailed", "it is told", seconds=120)
+    end = wait_until(ended(scene, "orphan"), "the run has ended", seconds=240)
+    assert (end["type"], end["reason"]) == ("Failed", "SparkApplicationFailed")
+    assert end["message"].endswith('serviceaccount "nobody" not found')

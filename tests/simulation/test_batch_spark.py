@@ -147,6 +147,59 @@ def test_a_failed_application_says_why(said: str, want: tuple[str, str]) -> None
     assert cluster.condition("Failed") == want
 
 
+SPARK_SUBMIT_LOG = """failed to submit spark application: failed to run spark-submit: WARNING: Using incubator modules
+26/11/25 23:18:20 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform
+Exception in thread "main" io.fabric8.kubernetes.client.KubernetesClientException: Failure executing: POST at: \
+https://10.96.0.1:443/api/v1/namespaces/ml/pods. Message: pods "churn-1-driver" is forbidden: error looking up service \
+account ml/nope: serviceaccount "nope" not found. Received status: Status(apiVersion=v1, code=403, kind=Status).
+\tat io.fabric8.kubernetes.client.KubernetesClientException.copyAsCause(KubernetesClientException.java:205)
+Caused by: io.fabric8.kubernetes.client.KubernetesClientException: the same once more
+\tat java.base/java.lang.Thread.run(Thread.java:840)
+"""
+REFUSAL = (
+    'pods "churn-1-driver" is forbidden: error looking up service account ml/nope: serviceaccount "nope" not found'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "want"),
+    [
+        pytest.param(SPARK_SUBMIT_LOG, f": {REFUSAL}; check", id="the API server refuses"),
+        pytest.param(
+            "java.lang.IllegalArgumentException: spark.executor.cores: 0\n  at org.apache.spark.X(X.scala:1)\n",
+            ": java.lang.IllegalArgumentException: spark.executor.cores: 0; check",
+            id="Spark refuses",
+        ),
+        pytest.param("failed to get master URL", ": failed to get master URL; check", id="no log"),
+    ],
+)
+def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    application_is(cluster, run, "SUBMISSION_FAILED", said)
+    cluster.step()
+    assert cluster.condition() == ("False", "SubmissionFailed")
+    assert want in cluster.message()
+    application_is(cluster, run, "FAILED", said)
+    cluster.step()
+    assert cluster.condition("Failed") == ("True", "SparkApplicationFailed")
+    assert want.removesuffix("; check") in cluster.message()
+
+
+def test_an_application_that_nobody_takes_up_is_told_of_in_time() -> None:
+    cluster = make_cluster_with_operator()
+    assert cluster.condition() == ("False", "Running")
+    assert cluster.requeue_after == 60
+    cluster.now += cluster.requeue_after
+    cluster.step()
+    assert cluster.condition() == ("False", "NotTakenUp")
+    assert "watches namespace ml" in cluster.message()
+    assert cluster.requeue_after is None
+    application_is(cluster, cluster.run_name(), "SUBMITTED")
+    cluster.step()
+    assert cluster.condition() == ("False", "Running")
+
+
 def test_suspension_is_the_spark_operators() -> None:
     cluster = make_cluster_with_operator()
     run = cluster.run_name()

@@ -273,5 +273,7 @@ def _requeue_after(snapshot: BatchSnapshot, decided: Decided, record: Record, up
     waits = [*runs.next_removal_seconds(snapshot.batch, record, now)]
     if decided.state.asked and not snapshot.batch.spec.suspend:
         waits.append(progress.time_to_ask(decided.progress, now) or progress.ASK_SECONDS)
+    if decided.state.look_again_seconds is not None:
+        waits.append(decided.state.look_again_seconds)
     waits += (moment - now for moment in (upcoming, decided.gives_up) if moment is not None)
     return max(SOONEST_SECONDS, min(waits)) if waits else None

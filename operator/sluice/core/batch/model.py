@@ -81,5 +81,7 @@ class RunState:
     """What keeps a pod from its work."""
     setback: str = ""
     """Why a part of the run had to begin again, with the part; empty where none had to."""
+    look_again_seconds: float | None = None
+    """When the clock alone makes the objects say something else."""
     alive: bool = False
     """Whether any pod may still write."""

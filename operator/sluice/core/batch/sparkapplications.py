@@ -3,6 +3,7 @@
 The driver speaks as a Job's pod with the only shard does: the same progress, the same last words.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -16,8 +17,17 @@ from sluice.core.desired.sparkapplication import KIND
 from sluice.core.snapshot import Object, Problem
 
 OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FAILED}
+NEW: Final = ""
+NOT_SUBMITTED: Final = "SUBMISSION_FAILED"
+PATIENCE_SECONDS: Final = 60
+"""A SparkApplication that no Spark operator has taken up for this long has none that looks after it."""
 APPLICATION_LABEL: Final = "spark-app-name"
 ROLE_LABEL: Final = "spark-role"
+
+_THROWN: Final = re.compile(r"^(?:Exception in thread \S+ )?(.+)\n\s+at ", re.MULTILINE)
+"""What the first stack trace in the log of spark-submit is about."""
+_REFUSED: Final = re.compile(r"Message: (.+?)\.? Received status: ")
+"""What the API server answered, in such a line."""
 
 
 def observed(snapshot: BatchSnapshot, run: BatchRun) -> RunState:
@@ -38,6 +48,8 @@ def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object)
         state,
         exists=True,
         suspended=bool((application.get("spec") or {}).get("suspend")),
+        problem=state.problem or _problem(application, snapshot.now),
+        look_again_seconds=_patience(application, snapshot.now) or None,
         end=end,
         shards=ShardCounts(
             total=1,
@@ -49,19 +61,54 @@ def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object)
 
 
 def _end(application: Object, pods: list[Object], now: float) -> End | None:
-    status = application.get("status") or {}
-    told = status.get("applicationState") or {}
-    outcome = OUTCOMES.get(told.get("state", ""))
+    outcome = OUTCOMES.get(_stage(application))
     if outcome is None:
         return None
-    moment = status.get("terminationTime")
+    moment = (application.get("status") or {}).get("terminationTime")
     reason, message = "", ""
     if outcome is BatchOutcome.FAILED:
-        reason, message = jobs.first_reasons(pods, now) or (
-            "SparkApplicationFailed",
-            podproblems.quoted(told.get("errorMessage")),
-        )
+        reason, message = jobs.first_reasons(pods, now) or ("SparkApplicationFailed", _error(application))
     return End(outcome, timestamps.seconds(moment) if moment else now, reason, message)
+
+
+def _problem(application: Object, now: float) -> Problem | None:
+    """What keeps the driver from being made."""
+    name, namespace = rawobjects.name(application), rawobjects.namespace(application)
+    if _stage(application) == NOT_SUBMITTED:
+        remedy = "check spec.engine.serviceAccountName, and what the namespace lets the Spark operator make"
+        return Problem(
+            "SubmissionFailed", f"the Spark operator cannot make the driver: {_error(application)}; {remedy}"
+        )
+    if _patience(application, now) == 0:
+        remedy = f"see that one runs and watches namespace {namespace}, or remove the definition of SparkApplications"
+        return Problem("NotTakenUp", f"no Spark operator has taken up SparkApplication {name}; {remedy}")
+    return None
+
+
+def _patience(application: Object, now: float) -> float | None:
+    """Seconds that a Spark operator still has to take it up, 0 when they are over; None when one has."""
+    if _stage(application) != NEW:
+        return None
+    return max(0.0, timestamps.seconds(application["metadata"]["creationTimestamp"]) + PATIENCE_SECONDS - now)
+
+
+def _stage(application: Object) -> str:
+    """The state, in the words of the Spark operator."""
+    return str(_told(application).get("state") or NEW)
+
+
+def _error(application: Object) -> str:
+    """The Spark operator's message; where that is a log of spark-submit, what it threw."""
+    text = str(_told(application).get("errorMessage") or "")
+    thrown = _THROWN.search(text)
+    line = thrown[1] if thrown is not None else text
+    refused = _REFUSED.search(line)
+    return podproblems.quoted(refused[1] if refused is not None else line)
+
+
+def _told(application: Object) -> Object:
+    told: Object = (application.get("status") or {}).get("applicationState") or {}
+    return told
 
 
 def _executors_problems(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Problem]:
