@@ -189,7 +189,7 @@ def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
 def test_an_application_that_nobody_takes_up_is_told_of_in_time() -> None:
     cluster = make_cluster_with_operator()
     assert cluster.condition() == ("False", "Running")
-    assert cluster.requeue_after == 60
+    assert cluster.requeue_after == 120
     cluster.now += cluster.requeue_after
     cluster.step()
     assert cluster.condition() == ("False", "NotTakenUp")

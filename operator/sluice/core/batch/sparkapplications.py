@@ -19,8 +19,8 @@ from sluice.core.snapshot import Object, Problem
 OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FAILED}
 NEW: Final = ""
 NOT_SUBMITTED: Final = "SUBMISSION_FAILED"
-PATIENCE_SECONDS: Final = 60
-"""A SparkApplication that no Spark operator has taken up for this long has none that looks after it."""
+PATIENCE_SECONDS: Final = 120
+"""A Spark operator takes a SparkApplication up with its spark-submit, which takes a while on busy processors."""
 APPLICATION_LABEL: Final = "spark-app-name"
 ROLE_LABEL: Final = "spark-role"
 
