@@ -28,8 +28,9 @@ from sluice.core.plan import Apply, Event, Plan, Write
 from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.gates import FUSE_SECONDS, Moment
+from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.rollout.moment import Moment
 from sluice.core.situation import Blocked, Situation, interpret, testing
 from sluice.core.snapshot import Snapshot
 
