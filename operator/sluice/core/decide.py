@@ -107,7 +107,8 @@ def decide(snapshot: Snapshot, replies: Replies) -> Plan:
     writes = [*_release_writes(done), *kids.writes]
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
-        status = report.status(done.situation, done.refusal, findings.seen, needs, kids.shares)
+        outlook = done.refusal or lifecycle.next_attempt(done.situation)
+        status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
         told = {event.reason for event in events}
