@@ -58,8 +58,8 @@ class _Parquet:
         self._waiting, self._bytes = [], 0
 
 
-def dictionaries(schema: Any) -> list[str]:
-    """Parquet's paths of the columns that get a dictionary: not floating-point numbers, which hardly repeat."""
+def dictionaries(schema: Any) -> Any:
+    """A list of Parquet's paths of the columns that get a dictionary: not floating-point numbers, which hardly repeat."""
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     return [path for path, kind in leaves if not types.is_floating(kind)]
 
