@@ -1,6 +1,8 @@
 """containerd of the node: its configuration, its start, and the end of every container that it left."""
 
+import base64
 import contextlib
+import json
 import os
 from pathlib import Path
 from typing import Final
@@ -12,6 +14,8 @@ SOCKET: Final = RUN / "containerd.sock"
 ROOT: Final = paths.STATE / "containerd"  # images: kept over `down`, so that the next start is quick
 PAUSE_IMAGE: Final = "localhost/sluice-lab/pause:1"
 SHIM: Final = "containerd-shim-runc-v2"
+METADATA: Final = "io.cri-containerd.container.metadata"
+"""What the kubelet's side of containerd notes of a container."""
 REGISTRIES: Final = paths.STATE / "registries"
 SEARCH_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -84,8 +88,28 @@ def ctr(*arguments: str) -> str:
     return processes.run([gotools.program("ctr"), f"--address={SOCKET}", "--namespace=k8s.io", *arguments])
 
 
-def image_names() -> frozenset[str]:
-    return frozenset(ctr("images", "list", "--quiet").split())
+def image_digests() -> dict[str, str]:
+    """Name -> digest of the manifest. Every image has its id, `sha256:...`, for a name beside those that it was given."""
+    rows = (line.split() for line in ctr("images", "list").splitlines()[1:])
+    return {name: digest for name, _, digest, *_ in rows}
+
+
+def used_image_ids() -> frozenset[str]:
+    """Ids of the images that containers were made from, also where a name of theirs stands for another one by now."""
+    return frozenset(image for name in ctr("containers", "list", "--quiet").split() if (image := _image_id(name)))
+
+
+def _image_id(container: str) -> str:
+    """Empty for a pod's sandbox, and for a container that has ended meanwhile."""
+    try:
+        extensions = json.loads(ctr("containers", "info", container)).get("Extensions") or {}
+    except processes.LabError as error:
+        if "not found" in str(error):
+            return ""
+        raise
+    if METADATA not in extensions:
+        return ""
+    return str(json.loads(base64.b64decode(extensions[METADATA]["value"]))["Metadata"]["ImageRef"])
 
 
 def end_containers() -> None:

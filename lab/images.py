@@ -86,8 +86,8 @@ def build_as(key: str, context: Path, tag: str, build_args: Mapping[str, str], *
 
 
 def bring_to_node(*tags: str) -> None:
-    """Import the images whose content the node does not have yet."""
-    present = containerd.image_names()
+    """Import the images whose content the node does not have yet, and drop those that newer ones replaced."""
+    present = containerd.image_digests()
     for tag in tags:
         imported = paths.STATE / "imported" / _file_name(tag)
         key = inputs_key(tag)
@@ -99,6 +99,17 @@ def bring_to_node(*tags: str) -> None:
             containerd.ctr("images", "import", str(archive))
         imported.parent.mkdir(parents=True, exist_ok=True)
         imported.write_text(key)
+    left = untagged(containerd.image_digests())
+    if left and (unused := left - containerd.used_image_ids()):
+        with console.step(f"drop {len(unused)} replaced images"):
+            containerd.ctr("images", "delete", "--sync", *sorted(unused))
+
+
+def untagged(digests: Mapping[str, str]) -> frozenset[str]:
+    """Ids of the images that no name but their id stands for any more; see `containerd.image_digests`."""
+    ids = frozenset(name for name in digests if name.startswith("sha256:"))
+    named = frozenset(digest for name, digest in digests.items() if name not in ids)
+    return frozenset(name for name in ids if digests[name] not in named)
 
 
 def inputs_hash(context: Path, containerfile: Path, build_args: Mapping[str, str]) -> str:

@@ -65,6 +65,7 @@ def selected(scene: Scene) -> str:
     return str(scene.tools.get("service", NAME, scene.where)["spec"]["selector"].get("sluice.dev/revision", ""))
 
 
+@pytest.mark.slow
 def test_a_version_gets_a_share_by_its_pods_and_then_everything(inside: Scene, traffic: LoadClient) -> None:
     old = inside.deployment(NAME)["status"]["stable"]["revision"]
     assert selected(inside) == old

@@ -83,6 +83,7 @@ def test_a_usual_client_is_answered(scene: Scene) -> None:
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_request_is_lost")
 def test_a_canary_moves_both_and_loses_nothing(scene: Scene, traffic: LoadClient, calls: GrpcLoad) -> None:
     rollout = scene.release(NAME, GOOD)

@@ -182,6 +182,7 @@ def test_blue_green_goes_back_to_blue_that_stayed_warm(scene: Scene, traffic: Lo
     answers_alone(traffic, blue)
 
 
+@pytest.mark.slow
 @nobody_is_lost
 def test_shadow_is_proven_on_copies_and_released_by_a_person(scene: Scene, traffic: LoadClient) -> None:
     rollout = begin(scene, good_version(scene), SHADOW)

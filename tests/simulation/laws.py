@@ -7,6 +7,8 @@ from typing import Any, Final
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.core.desired import common
 from sluice.core.plan import Apply, ApplyStatus, Plan
+from sluice.core.situation import interpret
+from sluice.core.snapshot import Revision, Snapshot
 from tests.simulation.cluster import Cluster
 
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)
@@ -26,6 +28,8 @@ class Laws:
                 self._check_extra_paths(write)
                 if write.manifest["metadata"]["name"] == "digits":
                     self._check_route(write)
+            if isinstance(write, ApplyStatus) and write.manifest["kind"] == "ModelDeployment":
+                self._check_current(write)
         self._check_order(plan)
 
     def _check_route(self, write: Apply) -> None:
@@ -58,6 +62,16 @@ class Laws:
         before = _extra_services(self.cluster.objects.get(("HTTPRoute", name), {}))
         for service in _extra_services(write.manifest) - before:
             assert self.cluster._has_endpoint(service), f"{service} gets requests without a ready endpoint"
+
+    def _check_current(self, write: ApplyStatus) -> None:
+        """Whoever waits for `Current` must not be told so before what was asked for is the stable version."""
+        status = write.manifest["status"]
+        if any(entry["type"] == "Current" and entry["status"] == "True" for entry in status["conditions"]):
+            snapshot = self.cluster.snapshot(write.manifest["metadata"]["name"])
+            assert isinstance(snapshot, Snapshot)
+            requested = interpret(snapshot).requested
+            assert isinstance(requested, Revision), f"Current, and what is asked for cannot be released: {requested}"
+            assert requested.name == status["stable"]["revision"], f"Current, and {requested.name} is not stable"
 
     def _check_order(self, plan: Plan) -> None:
         kinds = [

@@ -9,6 +9,7 @@ import pytest
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core import decide, naming
+from sluice.core.desired import validationjob
 from sluice.core.inquiry import Replies
 from sluice.core.observe import observe
 from sluice.core.plan import Apply, Plan
@@ -450,6 +451,25 @@ def test_a_report_without_counts_is_none(said: str) -> None:
     cluster.run(2)
     cluster.tick(3)
     assert "shard 0 left no counts of right and wrong answers" in ended(cluster, said=said, type="Complete")
+
+
+def test_a_job_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = []
+    render = validationjob.desired_job
+
+    def counted(*given: Any) -> dict[str, Any]:
+        job = render(*given)
+        rendered.append(job["metadata"]["name"])
+        return job
+
+    monkeypatch.setattr(validationjob, "desired_job", counted)
+    rollout = validated()
+    cluster = serving(rollout)
+    release(cluster, V2, rollout)
+    cluster.run(
+        60, until=lambda: bool(cluster.newest().status.validation and cluster.newest().status.validation.passed)
+    )
+    assert len(cluster.scored) == len(rendered) == len(set(rendered)) == 2
 
 
 def test_a_server_that_cannot_be_asked_is_an_error() -> None:

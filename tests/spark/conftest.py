@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from demo import digits
 from tests.spark import onnxmodels
+from tests.unit.serving_runtime import s3
 
 PYTHON_PATH = os.pathsep.join(str(Path(__file__).resolve().parents[2] / folder) for folder in ("operator", "."))
 
@@ -48,6 +49,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def picky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that refuses some images."""
     return onnxmodels.picky(tmp_path_factory.mktemp("picky") / "model.onnx")
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a real object store."""
+    with s3.running(tmp_path_factory.mktemp("store")) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

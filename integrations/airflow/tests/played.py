@@ -72,7 +72,7 @@ class PlayedOperator:
             "startTime": metadata["creationTimestamp"],
             **({"outcome": outcome} if outcome else {}),
         }
-        reasons = {"Complete": "RunCompleted", "Failed": "ColumnMissing", None: "Running"}
+        reasons = {"Complete": "RunCompleted", "Failed": "BadColumns", None: "Running"}
         said = {"Failed": "the input has no column `pixels`; it has image, label"}.get(outcome or "", "")
         conditions = [
             {

@@ -1,6 +1,8 @@
 """What a BatchInference says, and whose it is."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from sluice.batch.airflow import objects
 from sluice.batch.airflow.objects import Ending, Object, TaskInstance
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "batch-airflow.md"
 TASK = TaskInstance(dag_id="digits_nightly", run_id="scheduled__2026", task_id="score", map_index=-1, try_number=1)
 
 
@@ -16,8 +19,8 @@ def made(*, generation: int = 1, annotations: dict[str, str] | None = None, **st
     return {"metadata": metadata, "spec": {}, "status": {"observedGeneration": 1, **status}}
 
 
-def condition(kind: str, status: str = "True") -> Object:
-    return {"type": kind, "status": status, "reason": "Because", "message": "of that"}
+def condition(kind: str, status: str = "True", reason: str = "Because") -> Object:
+    return {"type": kind, "status": status, "reason": reason, "message": "of that"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,30 @@ def test_the_ending_of_a_run(found: Object, want: Ending | None) -> None:
 
     assert (outcome and outcome.ending) == want
     assert outcome is None or outcome.message == "Because: of that"
+
+
+LASTING = ["BadColumns", "EmptyInput", "OutputExists", "AccessDenied", "ObjectNotFound", "ChecksumMismatch"]
+PASSING = ["StoreUnreachable", "InputChanged", "OOMKilled", "DeadlineExceeded", "RevisionNotFound", "NewsToUs", ""]
+
+
+@pytest.mark.parametrize(
+    ("reason", "want"), [*((reason, True) for reason in LASTING), *((reason, False) for reason in PASSING)]
+)
+def test_whether_another_run_would_fail_too(reason: str, want: bool) -> None:
+    newest = objects.outcome_of(
+        made(conditions=[condition("Complete", "False", reason), condition("Failed", reason=reason)])
+    )
+    scheduled = objects.outcome_since(
+        made(run=run(3, "Failed") | {"reason": reason}), objects.checked_since("2026-11-25T03:00:00Z")
+    )
+
+    assert (newest and newest.fails_again, scheduled and scheduled.fails_again) == (want, want)
+
+
+def test_the_documentation_names_the_lasting_reasons() -> None:
+    (row,) = (line for line in PAGE.read_text().splitlines() if line.startswith("| `WouldFailAgain"))
+
+    assert set(re.findall(r"`(\w+)`", row)) == objects.LASTING
 
 
 @pytest.mark.parametrize(
@@ -166,6 +193,6 @@ def test_arguments_that_contradict_each_other_are_refused(given: Object, complai
 
 
 def test_an_outcome_survives_its_way_through_the_triggerer() -> None:
-    outcome = objects.Outcome(Ending.COMPLETE, "done", {"name": "digits-1"}, {"read": 1})
+    outcome = objects.Outcome(Ending.FAILED, "done", "BadColumns", {"name": "digits-1"}, {"read": 1})
 
     assert objects.Outcome.of_event(outcome.event()) == outcome

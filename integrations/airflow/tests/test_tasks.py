@@ -52,11 +52,12 @@ def test_a_deferred_task_hands_over_the_rows(airflow: Airflow, kube: Kube) -> No
     }
 
 
-def test_a_failed_run_fails_the_task_with_its_reason(airflow: Airflow, kube: Kube) -> None:
-    run = airflow.begin("fails")
+def test_a_run_that_would_fail_again_fails_the_task_with_its_reason(airflow: Airflow, kube: Kube) -> None:
+    run = airflow.begin("fails")  # with five retries
 
     run.reaches("failed")
-    assert "Failed: ColumnMissing: the input has no column `pixels`; it has image, label" in run.log()
+    assert "WouldFailAgain" in run.log()
+    assert "Failed: BadColumns: the input has no column `pixels`; it has image, label" in run.log()
     assert found_of(kube, run) is not None
 
 

@@ -123,7 +123,7 @@ def _assigned(
 
 
 def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: Callable[[str], int]) -> Feature:
-    listed = [name for name in names if _is_list(schema.field(name).type)]
+    listed = [name for name in names if is_list(schema.field(name).type)]
     for name in names:
         _require_fit(tensor, name, _leaf(schema.field(name).type))
     if listed and len(names) > 1:
@@ -157,7 +157,7 @@ def fed(table: Any, features: Sequence[Feature], inputs: Sequence[Tensor]) -> Fe
     for feature in features:
         for name in feature.columns:
             _note_unusable(table.column(name), name, feature, failed)
-    numbers = np.setdiff1d(np.arange(table.num_rows), np.fromiter(failed, np.int64, len(failed)), assume_unique=True)
+    numbers = np.delete(np.arange(table.num_rows), np.fromiter(failed, np.int64, len(failed)))
     rows = table.take(numbers) if failed else table
 
     def arrays(start: int, stop: int) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _note_unusable(column: Any, name: str, feature: Feature, failed: dict[int, s
 def _flattened(lists: Any) -> tuple[Any, Any]:
     """All values of nested lists, and how many of them each row has."""
     counts, values = _lengths(lists), lists.flatten()
-    if _is_list(values.type):
+    if is_list(values.type):
         parents = np.repeat(np.arange(len(lists)), counts)
         values, lengths = _flattened(values)
         counts = np.bincount(parents, lengths, minlength=len(lists)).astype(np.int64)
@@ -206,7 +206,7 @@ def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:
     shape = [rows.num_rows, *(_open_size(tensor, feature.width) if size is None else size for size in tensor.shape)]
     if feature.listed:
         values = rows.column(feature.columns[0]).combine_chunks()
-        while _is_list(values.type):
+        while is_list(values.type):
             values = values.flatten()
         return np.ascontiguousarray(_numbers(values, tensor)).reshape(shape)
     if len(feature.columns) == 1:
@@ -237,7 +237,8 @@ def _joined(arrays: list[Any]) -> Any:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _is_list(kind: Any) -> bool:
+def is_list(kind: Any) -> bool:
+    """Whether the values of an Arrow type are lists, of one length or any."""
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
@@ -250,7 +251,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _leaf(kind: Any) -> Any:
-    while _is_list(kind):
+    while is_list(kind):
         kind = kind.value_type
     return kind
 

@@ -127,14 +127,21 @@ class Place:
 
     def _told(self, reason: Reason, error: Exception) -> str:
         side = self.prefix.lower().rstrip("_")
-        secret = f"the secret of spec.{side}.credentialsSecretRef"
+        field = f"spec.{side}.uri" if side else "uri="
+        keys = (
+            f"the secret of spec.{side}.credentialsSecretRef"
+            if side
+            else "the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like)"
+        )
         match reason:
             case Reason.OBJECT_NOT_FOUND:
-                return f"{self.uri} does not exist; check spec.{side}.uri ({error})"
+                return f"{self.uri} does not exist; check {field} ({error})"
             case Reason.ACCESS_DENIED:
-                return f"{self.uri} may not be used; check the keys in {secret}, and the right to list, read and write ({error})"
+                return f"{self.uri} may not be used; check the keys in {keys}, and the right to list, read and write ({error})"
             case Reason.STORE_UNREACHABLE:
-                return f"no connection to the store of {self.uri}; check its address in {secret}, and the network ({error})"
+                return (
+                    f"no connection to the store of {self.uri}; check its address in {keys}, and the network ({error})"
+                )
             case Reason.VOLUME_TOO_SMALL:
                 return f"no space left for {self.uri}; make the volume larger ({error})"
             case _:

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pyarrow
 from pyarrow import compute, csv, parquet, types
 
+from sluice.batch.columns import is_list
 from sluice.batch.options import Format
 
 GROUP_BYTES: Final = 4 << 20
@@ -37,7 +38,7 @@ class _Parquet:
     """Small tables are gathered, since each write makes a row group."""
 
     def __init__(self, path: Path, schema: Any) -> None:
-        self._writer = parquet.ParquetWriter(path, schema)
+        self._writer = parquet.ParquetWriter(path, schema, use_dictionary=dictionaries(schema))
         self._waiting: list[Any] = []
         self._bytes = 0
 
@@ -55,6 +56,22 @@ class _Parquet:
         if self._waiting:
             self._writer.write_table(pyarrow.concat_tables(self._waiting))
         self._waiting, self._bytes = [], 0
+
+
+def dictionaries(schema: Any) -> Any:
+    """A list of Parquet's paths of the columns that get a dictionary: not floating-point numbers, which hardly repeat."""
+    leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
+    return [path for path, kind in leaves if not types.is_floating(kind)]
+
+
+def _leaves(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    if is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    elif types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, kind
 
 
 class _Csv:

@@ -1,7 +1,8 @@
 """`kubectl sluice batch`: how far a BatchInference is, once or live with a progress bar."""
 
-import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -11,11 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sluice import errors
 from sluice.adapters import kubectl
 from sluice.adapters.kube import BY_KIND
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
-from sluice.cli import cluster, console, exits, render, tables
+from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, Output
 from sluice.core import observe
 from sluice.views import batch as views
@@ -23,7 +23,6 @@ from sluice.views import words
 from sluice.views.batch import BatchView, ProgressView, RunView
 from sluice.views.wire import to_wire
 
-REFRESH_SECONDS: Final = 1.0
 BAR_CELLS: Final = 40
 STYLES: Final = {"Complete": "bold green", "Failed": "bold red", "Running": "cyan"}
 CODES: Final = {str(BatchOutcome.COMPLETE): exits.OK, str(BatchOutcome.FAILED): exits.FAILED}
@@ -36,37 +35,33 @@ Watch: TypeAlias = Annotated[
 
 async def show(connection: Connection, output: Output, *, batch: BatchName, watch: Watch = False) -> int:
     async with cluster.connected(connection) as api:
-        namespace = connection.namespace or api.namespace
+        fetch = partial(_fetch, api, connection.namespace or api.namespace, batch)
         if not watch:
-            view = await _fetch(api, namespace, batch)
+            view = await fetch()
             console.show(output, to_wire(view), drawn(view))
             return exits.OK
         out = console.stdout()
         if output is Output.TEXT and out.is_terminal:
-            return await _live(api, namespace, batch, out)
-        return await _lines(api, namespace, batch, output)
+            return await _live(fetch, out)
+        return await _lines(fetch, output)
 
 
-async def _live(api: kubectl.Kubectl, namespace: str, name: str, out: Console) -> int:
+async def _live(fetch: Callable[[], Awaitable[BatchView]], out: Console) -> int:
     """Redraws in place until the run has ended; the last state stays on the screen."""
-    view = await _fetch(api, namespace, name)
+    view = await fetch()
     with Live(drawn(view), console=out, auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
         while not view.ended:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                view = await _fetch(api, namespace, name)
-                live.update(drawn(view), refresh=True)
-            except errors.Unavailable as error:
-                live.update(Group(drawn(view), Text(f"\nnot up to date: {error}", "red")), refresh=True)
+            view = await follow.next_state(fetch)
+            live.update(drawn(view), refresh=True)
     return CODES[view.state]
 
 
-async def _lines(api: kubectl.Kubectl, namespace: str, name: str, output: Output) -> int:
+async def _lines(fetch: Callable[[], Awaitable[BatchView]], output: Output) -> int:
     """One line, or one JSON document, for each change; for pipes and logs."""
     last: Any = None
+    view = await fetch()
     while True:
-        view = await _fetch(api, namespace, name)
         news = views.line(view)
         if news != last:
             last = news
@@ -76,7 +71,7 @@ async def _lines(api: kubectl.Kubectl, namespace: str, name: str, output: Output
                 console.show_next(output, to_wire(view))
         if view.ended:
             return CODES[view.state]
-        await asyncio.sleep(REFRESH_SECONDS)
+        view = await follow.next_state(fetch)
 
 
 async def _fetch(api: kubectl.Kubectl, namespace: str, name: str) -> BatchView:

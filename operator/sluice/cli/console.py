@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
@@ -32,8 +33,8 @@ def stderr() -> Console:
 
 
 def say(message: str) -> None:
-    """One remark on standard error."""
-    stderr().print(Text(message))
+    """One remark on standard error; above what is redrawn in place, which a console of its own would write into."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def show(output: str, document: Any, text: RenderableType | str) -> None:

@@ -1,24 +1,21 @@
 """`kubectl sluice status`: the state of a model and of its release, once or live."""
 
-import asyncio
 import time
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from sluice import errors
 from sluice.adapters import triton
-from sluice.cli import cluster, console, exits, render
+from sluice.cli import cluster, console, exits, follow, render
 from sluice.cli.options import Gateway, Output, Target
 from sluice.views import example
 from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
 from sluice.views.wire import to_wire
 
-REFRESH_SECONDS: Final = 1.0
 METADATA_SECONDS: Final = 2.0
 """The example request is a courtesy; nobody should wait for it."""
 
@@ -47,23 +44,18 @@ async def _once(session: cluster.Session, output: Output, gateway: str | None) -
 
 async def _live(session: cluster.Session, out: Console) -> int:
     """Redraws in place until interrupted; the last state stays on the screen."""
-    last = render.release(_view(await session.fetch()))
-    with Live(last, console=out, auto_refresh=False, vertical_overflow="crop") as live:
+    first = render.release(_view(await session.fetch()))
+    with Live(first, console=out, auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                last = render.release(_view(await session.fetch()))
-                live.update(last, refresh=True)
-            except errors.Unavailable as error:
-                live.update(Group(last, Text(f"\nnot up to date: {error}", "red")), refresh=True)
+            live.update(render.release(_view(await follow.next_state(session.fetch))), refresh=True)
 
 
 async def _lines(session: cluster.Session, output: Output) -> int:
     """One line, or one JSON document, for each change; for pipes and logs."""
     last: Any = None
+    release = await session.fetch()
     while True:
-        release = await session.fetch()
         line = progress(release.deployment, release.rollouts, now=time.time()).line
         versions = (
             release.deployment.metadata.resource_version,
@@ -75,7 +67,7 @@ async def _lines(session: cluster.Session, output: Output) -> int:
         elif output is not Output.TEXT and versions != last:
             last = versions
             console.show_next(output, _document(_view(release), ""))
-        await asyncio.sleep(REFRESH_SECONDS)
+        release = await follow.next_state(session.fetch)
 
 
 def _view(release: cluster.Release) -> ReleaseView:

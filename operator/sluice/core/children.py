@@ -374,9 +374,9 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
     for name, variant in made.items():
         if ("Job", name) not in snapshot.objects:
             yield Apply(differ.stamped(variantjob.desired_job(snapshot.deployment, variant, snapshot.config)))
-    for name, scoring in scored.items():
-        if ("Job", name) not in snapshot.objects and scoring.manifest is not None and not scoring.score.complete:
-            yield Apply(differ.stamped(scoring.manifest))
+    for scoring in scored.values():
+        if (job := validation.wanted_job(snapshot, scoring)) is not None:
+            yield Apply(differ.stamped(job))
     for kind, name in snapshot.objects:
         if kind == "Job" and name not in made and name not in scored:
             yield from _delete(situation, kind, name)

@@ -28,8 +28,9 @@ from sluice.core.plan import Apply, Event, Plan, Write
 from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.gates import FUSE_SECONDS, Moment
+from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.rollout.moment import Moment
 from sluice.core.situation import Blocked, Situation, interpret, testing
 from sluice.core.snapshot import Snapshot
 
@@ -106,7 +107,8 @@ def decide(snapshot: Snapshot, replies: Replies) -> Plan:
     writes = [*_release_writes(done), *kids.writes]
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
-        status = report.status(done.situation, done.refusal, findings.seen, needs, kids.shares)
+        outlook = done.refusal or lifecycle.next_attempt(done.situation)
+        status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
         told = {event.reason for event in events}

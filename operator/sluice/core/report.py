@@ -18,7 +18,7 @@ from sluice.core.desired import route, workload
 from sluice.core.plan import Event
 from sluice.core.rollout import capacity, steps, validation
 from sluice.core.rollout.capacity import Capacity
-from sluice.core.rollout.lifecycle import Refusal
+from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation import Blocked, Situation
 from sluice.core.snapshot import Revision, Route, Snapshot
 
@@ -56,7 +56,7 @@ def route_blocked(snapshot: Snapshot) -> str:
 
 def status(
     situation: Situation,
-    refusal: Refusal | Blocked | None,
+    outlook: Attempt | Refusal | Blocked | None,
     judgement: Judgement | None,
     needs: Capacity,
     shares: Mapping[str, int],
@@ -65,7 +65,7 @@ def status(
 
     Args:
         situation: after this pass has moved the release.
-        refusal: why what is asked for is not being released, if so.
+        outlook: the release that begins next, or why what is asked for is not being released.
         judgement: of the running release.
         needs: the pods that each side should have, and why some are not created.
         shares: permille by revision, as the route has them after this pass.
@@ -83,7 +83,7 @@ def status(
         rollout=_summary(situation.active),
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
-            facts(situation, refusal, judgement, needs),
+            facts(situation, outlook, judgement, needs),
             observed=observed.conditions,
             generation=generation,
             now=snapshot.now,
@@ -92,14 +92,17 @@ def status(
 
 
 def facts(
-    situation: Situation, refusal: Refusal | Blocked | None, judgement: Judgement | None, needs: Capacity
+    situation: Situation,
+    outlook: Attempt | Refusal | Blocked | None,
+    judgement: Judgement | None,
+    needs: Capacity,
 ) -> Facts:
     """What the conditions say, each with reason and message."""
     return Facts(
-        ready=_ready(situation, refusal),
-        reconciling=_reconciling(situation),
-        stalled=_stalled(situation, refusal),
-        current=_current(situation, refusal),
+        ready=_ready(situation, outlook),
+        reconciling=_reconciling(situation, outlook),
+        stalled=_stalled(situation, outlook),
+        current=_current(situation, outlook),
         routes_programmed=_routes_programmed(situation),
         capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
@@ -158,15 +161,15 @@ QUIET_REASONS = frozenset(
 """Passing states, and outcomes that have an event of their own."""
 
 
-def _ready(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
+def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
     snapshot, stable = situation.snapshot, situation.stable
     if stable is None:
         candidate = situation.candidate
         problem = candidate.problem if candidate is not None else None
         if problem is not None:
             return Fact(False, problem.reason, problem.message)
-        if isinstance(refusal, Blocked):
-            return Fact(False, refusal.reason, refusal.message)
+        if isinstance(outlook, Blocked):
+            return Fact(False, outlook.reason, outlook.message)
         return Fact(False, "NoStableVersion", "the first version is not ready yet")
     if scaling.asleep(snapshot, stable):
         return Fact(
@@ -188,10 +191,12 @@ def _still_routed(route: Route | None) -> bool:
     return route is not None and route.used
 
 
-def _reconciling(situation: Situation) -> Fact:
+def _reconciling(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
     if situation.active is not None:
         status = situation.active.status
         return Fact(True, "RolloutRunning", f"{situation.active.metadata.name}: {status.reason or 'Starting'}")
+    if isinstance(outlook, Attempt):
+        return Fact(True, "RolloutRunning", _begins(outlook))
     stable = situation.stable
     wanted = capacity.at_rest(situation)
     if stable is not None and stable.ready_replicas < wanted:
@@ -207,9 +212,9 @@ def _restoring(situation: Situation) -> bool:
     return gave and stable is not None and stable.replicas < capacity.at_rest(situation)
 
 
-def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
-    if isinstance(refusal, Blocked) and refusal.reason in STALLING:
-        return Fact(True, refusal.reason, refusal.message)
+def _stalled(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
+    if isinstance(outlook, Blocked) and outlook.reason in STALLING:
+        return Fact(True, outlook.reason, outlook.message)
     reason, message = _route_problem(situation.snapshot)
     if reason in STALLING:
         return Fact(True, reason, message)
@@ -221,18 +226,25 @@ def _stalled(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
     return Fact(False, "NotStalled", "")
 
 
-def _current(situation: Situation, refusal: Refusal | Blocked | None) -> Fact:
+def _current(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
     candidate = situation.candidate
     if candidate is not None:
         problem = candidate.problem
         if problem is not None:
             return Fact(False, problem.reason, f"{candidate.name} cannot start: {problem.message}")
         return Fact(False, "RolloutRunning", f"{candidate.name} is being released")
-    if refusal is not None:
-        return Fact(False, refusal.reason, refusal.message)
-    if situation.stable is None:
+    if isinstance(outlook, Refusal | Blocked):
+        return Fact(False, outlook.reason, outlook.message)
+    stable = situation.stable
+    if stable is None:
         return Fact(False, "NoStableVersion", "nothing serves yet")
-    return Fact(True, "Current", f"{situation.stable.name} is what was asked for")
+    if outlook is not None and outlook.target.name != stable.name:
+        return Fact(False, "RolloutRunning", _begins(outlook))
+    return Fact(True, "Current", f"{stable.name} is what was asked for")
+
+
+def _begins(attempt: Attempt) -> str:
+    return f"the release of {attempt.target.name} begins"
 
 
 def _route_problem(snapshot: Snapshot) -> tuple[str, str]:

@@ -2,24 +2,18 @@
 
 import asyncio
 import shutil
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import numpy as np
 import pytest
 
 from demo import digits, models
 from demo.cluster import ROOT
 from tests.e2e.runtimes import box
-from tests.e2e.runtimes.asking import Ask, Place
 from tests.e2e.runtimes.box import Files
-from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import IMAGES, LABELS, MODEL, TRITON, Case
+from tests.e2e.runtimes.joining import BATCHING, infer, joined, mean_batch, sent, served
+from tests.e2e.runtimes.table import IMAGES, LABELS, MODEL, TRITON
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,8 +21,6 @@ pytestmark = [
     pytest.mark.skipif(not box.is_possible(), reason="needs root and Debian"),
 ]
 
-BATCHING = {"runtime": {"batching": {"maximumBatchSize": 16, "maximumQueueDelayMicroseconds": 2000}}}
-CALLERS = 16
 REQUESTS = 800
 
 PYTHON_MODEL = """
@@ -58,58 +50,13 @@ ensemble_scheduling {{ step [
 NET = 'name: "{name}" backend: "python" max_batch_size: 0 version_policy: {{ specific {{ versions: [1, 2] }} }}\n'
 
 
-@contextmanager
-def served(case: Case, folder: Path) -> Iterator[Place]:
-    folder.chmod(0o755)
-    host = LocalHost(case, folder)
-    try:
-        with host.start() as server:
-            server.wait_ready(READY_SECONDS)
-            yield host.place(server)
-    finally:
-        host.close()
-
-
-async def sent(asks: Sequence[Ask], place: Place) -> list[str]:
-    """Problems of the requests, sent by a fixed number of callers at once."""
-    free = asyncio.Semaphore(CALLERS)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CALLERS)) as session:
-
-        async def one(ask: Ask) -> str:
-            async with free:
-                return await ask.send(session, place)
-
-        return await asyncio.gather(*map(one, asks))
-
-
-async def fetched(url: str) -> Any:
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return await answer.json()
-
-
-def mean_batch(place: Place) -> float:
-    """Requests for each run of the model, from Triton's own statistics."""
-    [stats] = asyncio.run(fetched(f"{place.url}/v2/models/{MODEL}/stats"))["model_stats"]
-    return float(stats["inference_count"]) / float(stats["execution_count"])
-
-
-def infer(rows: Any, labels: list[int], *, name: str = "image", version: str = "") -> Ask:
-    rows = np.asarray(rows, np.float32)
-    tensor = {"name": name, "shape": list(rows.shape), "datatype": "FP32", "data": rows.ravel().tolist()}
-    body = {"inputs": [tensor], "outputs": [{"name": "label"}]}
-    path = f"/v2/models/{MODEL}{version}/infer"
-    return Ask("V2", path, body, lambda answer: answer["outputs"][0]["data"] == labels)
-
-
 @pytest.mark.parametrize("batched", [False, True], ids=["one by one", "batched"])
 def test_requests_are_joined_where_that_is_asked_for(tmp_path: Path, batched: bool) -> None:
     with served(replace(TRITON, spec=BATCHING if batched else {}), tmp_path) as place:
         asks = [infer([IMAGES[i % 3]], [LABELS[i % 3]]) for i in range(REQUESTS)]
-        began = time.monotonic()
-        assert asyncio.run(sent(asks, place)) == [""] * REQUESTS
-        rate, mean = REQUESTS / (time.monotonic() - began), mean_batch(place)
-    print(f"\nbatched: {batched}: {rate:.0f} requests/s, {mean:.1f} requests a run")
-    assert mean > 1.5 if batched else mean == 1
+        found = joined(asks, place)
+    print(f"\nbatched: {batched}: {found.rate:.0f} requests/s, {found.mean_batch:.1f} requests a run")
+    assert found.mean_batch > 1.5 if batched else found.mean_batch == 1
 
 
 def test_a_bad_request_fails_alone_in_its_batch(tmp_path: Path) -> None:

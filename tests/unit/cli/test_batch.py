@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.cli import batch, cluster, console, exits
+from sluice.cli import batch, cluster, console, exits, follow
 from sluice.cli.options import Connection, Output
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.test_batch import HALF, RUN, make_raw
@@ -39,7 +39,7 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeCluster]:
             yield fake
 
         monkeypatch.setattr(cluster, "connected", connected)
-        monkeypatch.setattr(batch, "REFRESH_SECONDS", 0.0)
+        monkeypatch.setattr(follow, "REFRESH_SECONDS", 0.0)
         return fake
 
     return make

@@ -1,11 +1,13 @@
 """An image is built again exactly when its inputs change."""
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab import images, processes
+from lab import containerd, images, processes
 
 CONTAINERFILE = "ARG BASE=docker.io/library/debian:bookworm-slim\nFROM $BASE\nCOPY . /app\n"
 
@@ -123,3 +125,76 @@ def test_a_public_base_gives_way_to_the_one_made_here(containerfile: str, want: 
 def test_a_missing_containerfile_is_named(tmp_path: Path) -> None:
     with pytest.raises(processes.LabError, match=r"Containerfile: no such file"):
         images.build(tmp_path, "localhost/x:1")
+
+
+LISTING = """\
+REF             TYPE                                                 DIGEST    SIZE     PLATFORMS   LABELS
+localhost/x:1   application/vnd.docker.distribution.manifest.v2+json sha256:m3 10.6 KiB linux/amd64 io.cri-containerd.image=managed
+localhost/y:1   application/vnd.docker.distribution.manifest.v2+json sha256:m4 1.2 GiB  linux/amd64 io.cri-containerd.image=managed
+registry/z@sha256:m5 application/vnd.oci.image.manifest.v1+json      sha256:m5 10.6 KiB linux/amd64 -
+sha256:1        application/vnd.docker.distribution.manifest.v2+json sha256:m1 10.6 KiB linux/amd64 io.cri-containerd.image=managed
+sha256:2        application/vnd.docker.distribution.manifest.v2+json sha256:m2 10.6 KiB linux/amd64 io.cri-containerd.image=managed
+sha256:3        application/vnd.docker.distribution.manifest.v2+json sha256:m3 10.6 KiB linux/amd64 io.cri-containerd.image=managed
+sha256:4        application/vnd.docker.distribution.manifest.v2+json sha256:m4 1.2 GiB  linux/amd64 io.cri-containerd.image=managed
+sha256:5        application/vnd.oci.image.manifest.v1+json           sha256:m5 10.6 KiB linux/amd64 -
+"""
+"""x:1 stood for image 1, then for 2, and stands for 3."""
+
+
+def container_of(image: str) -> str:
+    """What `ctr containers info` says of a container that the kubelet asked for."""
+    metadata = json.dumps({"Version": "v1", "Metadata": {"ID": "c", "ImageRef": image}})
+    value = {"type_url": "Metadata", "value": base64.b64encode(metadata.encode()).decode()}
+    return json.dumps({"ID": "c", "Image": "localhost/x:1", "Extensions": {containerd.METADATA: value}})
+
+
+@pytest.fixture
+def dropped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the node is told to drop. It has the images of LISTING, and containers of the images 2 and 3."""
+    said = {
+        ("images", "list"): LISTING,
+        ("containers", "list", "--quiet"): "old\nnew\nsandbox\n",
+        ("containers", "info", "old"): container_of("sha256:2"),
+        ("containers", "info", "new"): container_of("sha256:3"),
+        ("containers", "info", "sandbox"): json.dumps({"ID": "s", "Extensions": {"sandbox": {"value": ""}}}),
+    }
+    dropped: list[str] = []
+
+    def ctr(*arguments: str) -> str:
+        if arguments[:3] == ("images", "delete", "--sync"):
+            dropped.extend(arguments[3:])
+            return ""
+        return said[arguments]
+
+    monkeypatch.setattr(containerd, "ctr", ctr)
+    return dropped
+
+
+def test_an_image_that_no_tag_holds_and_no_container_uses_is_dropped(dropped: list[str]) -> None:
+    images.bring_to_node()
+    assert dropped == ["sha256:1"]
+
+
+@pytest.mark.parametrize(
+    ("digests", "want"),
+    [
+        ({}, set()),
+        ({"x:1": "m1", "sha256:1": "m1"}, set()),
+        ({"x:1": "m2", "sha256:1": "m1", "sha256:2": "m2"}, {"sha256:1"}),
+        ({"x@sha256:m1": "m1", "sha256:1": "m1"}, set()),
+        ({"sha256:1": "m1", "sha256:2": "m1"}, {"sha256:1", "sha256:2"}),
+    ],
+    ids=["none", "tagged", "replaced", "named by its digest", "two ids of one manifest"],
+)
+def test_images_without_a_tag(digests: dict[str, str], want: set[str]) -> None:
+    assert images.untagged(digests) == want
+
+
+def test_a_container_that_has_ended_meanwhile_uses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ctr(*arguments: str) -> str:
+        if arguments[1] == "info":
+            raise processes.LabError(f'ctr: container "{arguments[2]}" in namespace "k8s.io": not found')
+        return "gone\n"
+
+    monkeypatch.setattr(containerd, "ctr", ctr)
+    assert containerd.used_image_ids() == frozenset()

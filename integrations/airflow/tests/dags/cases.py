@@ -20,7 +20,7 @@ def scoring(dag_id: str, model_deployment: str, **arguments: Any) -> None:
 
 
 scoring("completes", "digits", deferrable=True)
-scoring("fails", "broken", deferrable=True)
+scoring("fails", "broken", deferrable=False, retries=5)
 scoring("waits", "slow", deferrable=True)
 scoring("waits_and_suspends", "slow", deferrable=True, when_killed="Suspend")
 scoring("waits_in_the_worker", "slow", deferrable=False, retries=1, retry_delay=timedelta(seconds=1))

@@ -7,8 +7,8 @@
         output_data={"uri": "s3://scores/digits/{{ ds }}", "format": "Parquet", "mode": "Overwrite"},
     )
 
-It needs Airflow 3.3 or newer and its Kubernetes provider, and talks to the API server only. Nothing else of Sluice, and
-none of what Sluice's operator requires, is imported.
+It needs Airflow 3.3 or newer and its Kubernetes provider, and talks to the API server only. Of the rest of Sluice it
+imports the names of the runner's reasons, and nothing that Sluice's operator requires.
 """
 
 from sluice.batch.airflow.operator import BatchInferenceOperator

@@ -4,7 +4,11 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 
 class RunFailed(AirflowException):
-    """The run failed, or its object was taken away; the message has the object's own reason."""
+    """The run failed for a reason that may pass, or its object was taken away; the message has the object's own reason."""
+
+
+class WouldFailAgain(AirflowFailException):
+    """The run failed for a reason that another run of the same spec meets again; the message has that reason."""
 
 
 class ApiServerUnreachable(AirflowException):

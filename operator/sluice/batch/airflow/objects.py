@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from sluice.batch.failures import PASSING, Reason
+
 Object = dict[str, Any]
 
 GROUP: Final = "sluice.dev"
@@ -23,6 +25,12 @@ COLLECTED: Final = "sluice.dev/airflow-collected"
 """The try that took the result. Whoever clears such a task wants another run, not the old result."""
 SUSPENDED: Final = "sluice.dev/airflow-suspended"
 """The try that was killed and suspended it; the next one resumes it, and only then."""
+
+LASTING: Final = frozenset(reason.value for reason in set(Reason) - PASSING - {Reason.INPUT_CHANGED}) | {
+    "ChecksumMismatch",  # of the model, which the downloader fetches; its other lasting reasons have the runner's names
+}
+"""Reasons of a failed run that the same spec meets again. InputChanged is none: a new run takes the input as it is then.
+A reason that is not here, such as one of the kubelet's or of a newer Sluice, may pass."""
 
 NAME_LENGTH: Final = 45  # the kind's own limit
 NAME: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -93,25 +101,36 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a task is told at the end. run: name, revision, uri, … of status.run; rows: total, read, written and failed."""
+    """What a task is told at the end.
+
+    message: with the reason in front. reason: the object's own, in one word; empty where nothing is known of the run.
+    run: name, revision, uri, … of status.run. rows: total, read, written and failed.
+    """
 
     ending: Ending
     message: str = ""
+    reason: str = ""
     run: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def fails_again(self) -> bool:
+        """Whether another run of the same spec would fail as well."""
+        return self.ending is Ending.FAILED and self.reason in LASTING
 
     def event(self) -> dict[str, Any]:
         """As a trigger fires it: JSON."""
         return {
             "ending": self.ending.value,
             "message": self.message,
+            "reason": self.reason,
             "run": dict(self.run),
             "rows": dict(self.rows),
         }
 
     @staticmethod
     def of_event(event: Mapping[str, Any]) -> "Outcome":
-        return Outcome(Ending(event["ending"]), event["message"], event["run"], event["rows"])
+        return Outcome(Ending(event["ending"]), event["message"], event["reason"], event["run"], event["rows"])
 
 
 def checked_name(name: str) -> str:
@@ -189,6 +208,7 @@ def outcome_of(found: Object) -> Outcome | None:
             return Outcome(
                 ending=Ending(condition["type"]),
                 message=_because(condition.get("reason", ""), condition.get("message", "")),
+                reason=condition.get("reason", ""),
                 run=status.get("run") or {},
                 rows=status.get("rows") or {},
             )
@@ -211,6 +231,7 @@ def outcome_since(found: Object, since: datetime) -> Outcome | None:
                 return Outcome(
                     ending=Ending(outcome),
                     message=_because(run.get("reason", ""), run.get("message", "")),
+                    reason=run.get("reason", ""),
                     run=run,
                     rows=(status.get("rows") or {}) if run is newest else {},
                 )

@@ -35,10 +35,14 @@ def refused_arguments() -> Iterator[None]:
 
 
 async def delivered(context: Context, waited: BatchInferenceTrigger, outcome: objects.Outcome) -> dict[str, int]:
-    """Pushes where the result of a complete run is, and returns its rows for `return_value`; otherwise raises RunFailed."""
+    """Pushes where the result of a complete run is, and returns its rows for `return_value`.
+
+    Raises RunFailed, or WouldFailAgain, for any other outcome.
+    """
     namespace = await waited.cluster.namespace()
     if outcome.ending is not objects.Ending.COMPLETE:
-        raise errors.RunFailed(f"BatchInference {namespace}/{waited.name}: {outcome.ending.value}: {outcome.message}")
+        error = errors.WouldFailAgain if outcome.fails_again else errors.RunFailed
+        raise error(f"BatchInference {namespace}/{waited.name}: {outcome.ending.value}: {outcome.message}")
     told = {"namespace": namespace, "name": waited.name}
     told |= {"run": outcome.run.get("name", "")} | {key: outcome.run.get(key, "") for key in ("revision", "uri")}
     for key, value in told.items():

@@ -18,7 +18,7 @@ from sluice.api.v1alpha1.modeldeployment import Accelerator, Resources
 from sluice.core import naming
 from sluice.core.desired import common, downloader, podtemplate
 from sluice.core.desired.warmup import WARM_UP
-from sluice.core.snapshot import Revision, Served
+from sluice.core.snapshot import Revision
 
 CONTAINER: Final = "batch"
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
@@ -154,11 +154,9 @@ def template(
     """
     pinned = revision.template["spec"]
     accelerator = podtemplate.accelerator_profile(task.accelerator, config)
-    server, *others = (c for c in pinned["containers"] if c["name"] != WARM_UP)
+    server, *others = _servers(revision)
     server = _with_resources(server, task, accelerator)
-    served = revision.served
-    assert served is not None
-    alone = _runs_in_process(served, server)
+    alone = _runs_in_process(revision, server)
     sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
     container = _runner(task, revision, runner, parts, server if alone else None)
     init = [*pinned.get("initContainers", ()), *sidecars]
@@ -184,8 +182,22 @@ def template(
     }
 
 
-def _runs_in_process(served: Served, server: Mapping[str, Any]) -> bool:
+def require_protocol(revision: Revision) -> None:
+    """Raises `ProtocolNotSupported` where `template` would, for a task that asks for no resources of its own."""
+    server, *_ = _servers(revision)
+    if not _runs_in_process(revision, server):
+        _asked_server(revision)
+
+
+def _servers(revision: Revision) -> list[Mapping[str, Any]]:
+    """The revision's containers, the model server first, without whoever would send requests."""
+    return [container for container in revision.template["spec"]["containers"] if container["name"] != WARM_UP]
+
+
+def _runs_in_process(revision: Revision, server: Mapping[str, Any]) -> bool:
     """Not what a user's own image does with the model, nor what needs its server's device."""
+    served = revision.served
+    assert served is not None
     return served.format in IN_PROCESS and not served.own_image and not _devices(server)
 
 

@@ -31,7 +31,8 @@ from sluice.core.analysis.model import Judgement
 from sluice.core.rollout import capacity, engine, gates
 from sluice.core.rollout.engine import Moved
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS, Decision
+from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS
+from sluice.core.rollout.moment import Decision
 from sluice.core.snapshot import Revision, Route
 
 BETTER: Final = "Better"

@@ -23,7 +23,7 @@ from sluice.core import timestamps
 from sluice.core.analysis import judge
 from sluice.core.analysis.model import Forecast, Judgement
 from sluice.core.rollout import capacity, gates, steps, validation
-from sluice.core.rollout.gates import Decision, Moment
+from sluice.core.rollout.moment import Decision, Moment
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding, State
 

@@ -4,19 +4,15 @@ Reading `GATES` from top to bottom is reading the specification.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from sluice.api.v1alpha1.common import OnDeadline
-from sluice.api.v1alpha1.modelrollout import Action, Intent, ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import Action, Intent, Outcome, Verdict
 from sluice.core import timestamps
-from sluice.core.analysis.model import Judgement
-from sluice.core.rollout import capacity, recreate, steps, validation
-from sluice.core.rollout.capacity import Capacity
-from sluice.core.rollout.freeze import Frozen
+from sluice.core.rollout import recreate, steps, validation
+from sluice.core.rollout.moment import Decision, Moment
 from sluice.core.rollout.steps import Step
-from sluice.core.rollout.validation import Finding
-from sluice.core.snapshot import Paths, Revision, Route
+from sluice.core.snapshot import Paths, Revision
 
 FUSE_SECONDS: Final = 60.0
 """A candidate that was ready and has had no ready pod for this long, while stable has one, is taken out."""
@@ -26,116 +22,6 @@ MINIMUM_SCRAPES: Final = 2
 """A step advances on no fewer informative scrapes."""
 IDLE_BAKE_REQUESTS: Final = 500
 """A bake after an idle advance lasts until the candidate has answered this many requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What the gates see of one running release."""
-
-    now: float
-    rollout: ModelRollout
-    """With clocks and figures of this pass already in its status."""
-    stable: Revision | None
-    candidate: Revision
-    route: Route | None
-    route_message: str
-    """Why no route can be programmed at all, or empty."""
-    paths: Paths | None
-    """Who should get which requests now; None where there is no route to write."""
-    replicas: int
-    """Replicas of the stable version that stand for the whole traffic."""
-    capacity: Capacity
-    frozen: Frozen | None
-    """The freeze window that is open."""
-    judgement: Judgement | None
-    """None before the first step, and where nothing is compared."""
-    intent: Intent | None
-    """A person's wish that is not handled yet."""
-    by_service: bool = False
-    """Whether pods are what makes the shares."""
-    validation: Finding | None = None
-    """How far its validation is; None where there is none to wait for."""
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        return steps.steps(self.rollout)
-
-    @property
-    def last_step(self) -> int:
-        return len(self.steps)
-
-    @property
-    def current(self) -> Step | None:
-        """The step that was entered last."""
-        return steps.current(self.rollout)
-
-    @property
-    def baking(self) -> bool:
-        return self.rollout.status.step >= self.last_step and self.rollout.status.permille >= steps.WHOLE
-
-    @property
-    def bake_end(self) -> str:
-        """When the bake is over; counted from now where it has not begun."""
-        begins = timestamps.rfc3339(self.now + self.rollout.spec.bake_seconds)
-        return self.rollout.status.bake_end_time or begins
-
-    @property
-    def stable_is_down(self) -> bool:
-        """Whether the stable version was taken down to make room."""
-        return self.stable is not None and self.stable.replicas == 0 and self.stable.ready_endpoints == 0
-
-    @property
-    def nothing_serves(self) -> bool:
-        """Whether users wait for the candidate's pods: nothing may make that last longer."""
-        return self.stable_is_down and self.rollout.status.permille < steps.WHOLE
-
-    def pods_needed(self, step: Step) -> int:
-        """Ready endpoints for what the step exposes; a single one is better than none at all."""
-        if self.nothing_serves:
-            return 1
-        return capacity.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
-
-    def ready_for(self, step: Step) -> bool:
-        """Whether enough endpoints are ready for what the step exposes."""
-        return self.candidate.ready_endpoints >= self.pods_needed(step)
-
-    def may_enter(self, step: Step) -> bool:
-        """Whether its pods are ready, or it is entered before and the weight follows those that are."""
-        return self.ready_for(step) or (self.ramps and self.candidate.ready_endpoints > 0)
-
-    @property
-    def ramps(self) -> bool:
-        """Whether the weight grows with the pods: while stable gives one after the other, and where they make the share."""
-        return self.capacity.ramps or self.by_service
-
-    def step_at(self, index: int) -> Step:
-        """The step of a number, counted from 1."""
-        return self.steps[index - 1]
-
-    @property
-    def requests_in_step(self) -> int:
-        """Requests that the candidate has had since the current step began."""
-        return self.judgement.step_candidate_requests if self.judgement is not None else 0
-
-    @property
-    def step_began(self) -> float:
-        """When the current step took effect."""
-        records = self.rollout.status.steps
-        return timestamps.seconds(records[-1].start_time) if records else self.now
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a gate says."""
-
-    verdict: Verdict
-    reason: str
-    message: str
-    step: int | None = None
-    """The step to enter."""
-    outcome: Outcome | None = None
-    """How the release ends."""
-
 
 Gate: TypeAlias = Callable[[Moment], Decision | None]
 

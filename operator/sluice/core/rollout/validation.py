@@ -29,7 +29,7 @@ from sluice.core.batch import jobs, revisions
 from sluice.core.batch.model import RunState
 from sluice.core.desired import batchjob, validationjob
 from sluice.core.situation import Blocked, Situation, validating
-from sluice.core.snapshot import Revision
+from sluice.core.snapshot import Revision, Snapshot
 
 SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""
@@ -65,12 +65,11 @@ class Scoring:
 
     who: str
     """Its part in the release and its name, for messages."""
+    rules: Validation
     job: str
     """Name of the Job that asks it."""
-    manifest: dict[str, Any] | None
-    """Of that Job."""
-    refused: str
-    """Why there can be no such Job, or empty."""
+    asked: Revision | Blocked
+    """With what a Job must know to ask it, or why none can."""
     score: Score
     state: RunState
     """Of the Job as it is."""
@@ -90,7 +89,7 @@ def find(situation: Situation) -> Finding | None:
     status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
     unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
     if unfinished is not None:
-        return Finding(status, *_progress(situation, rules, unfinished))
+        return Finding(status, *_progress(situation, unfinished))
     return _concluded(active, rules.batch, each, status)
 
 
@@ -105,6 +104,14 @@ def scorings(situation: Situation) -> tuple[Scoring, ...]:
     if stable is None or not compared or not first.score.complete:
         return (first,)
     return first, _scoring(situation, active, rules, stable, "stable", rows=first.score.rows)
+
+
+def wanted_job(snapshot: Snapshot, scoring: Scoring) -> dict[str, Any] | None:
+    """The Job that is to be made; None where there is one, where all is counted, and where none can ask the version."""
+    asked = scoring.asked
+    if ("Job", scoring.job) in snapshot.objects or scoring.score.complete or isinstance(asked, Blocked):
+        return None
+    return validationjob.desired_job(snapshot.deployment, asked, scoring.rules, scoring.job, snapshot.config)
 
 
 def _hidden(situation: Situation) -> list[str]:
@@ -134,27 +141,25 @@ def _scoring(
     snapshot, told = situation.snapshot, active.status.validation or ValidationStatus()
     name = f"{snapshot.name}-s{naming.stable_hash([active.metadata.name, revision.name, told.attempt])}"
     state = jobs.of_job(snapshot.objects, name, shards=rules.batch.shards, now=snapshot.now)
-    job = _job(situation, rules, revision, name)
     return Scoring(
         who=f"{part} {revision.name}",
+        rules=rules,
         job=name,
-        manifest=None if isinstance(job, str) else job,
-        refused=job if isinstance(job, str) else "",
+        asked=_asked(snapshot, revision),
         score=_score(situation, told, rules.batch, revision, state, rows),
         state=state,
     )
 
 
-def _job(situation: Situation, rules: Validation, revision: Revision, name: str) -> dict[str, Any] | str:
-    """The Job, or why there can be none."""
-    snapshot = situation.snapshot
+def _asked(snapshot: Snapshot, revision: Revision) -> Revision | Blocked:
     known = revisions.with_served(revision, snapshot.deployment, snapshot.runtimes)
     if isinstance(known, Blocked):
-        return known.message
+        return known
     try:
-        return validationjob.desired_job(snapshot.deployment, known, rules, name, snapshot.config)
+        batchjob.require_protocol(known)
     except batchjob.ProtocolNotSupported as error:
-        return str(error)
+        return Blocked("ProtocolNotSupported", str(error))
+    return known
 
 
 def _score(
@@ -196,20 +201,20 @@ def _possible(read: int, failed: int, wrong: int) -> bool:
     return min(failed, wrong) >= 0 and failed + wrong <= read
 
 
-def _progress(situation: Situation, rules: Validation, scoring: Scoring) -> tuple[State, str]:
+def _progress(situation: Situation, scoring: Scoring) -> tuple[State, str]:
     retry = f"kubectl sluice retry {situation.snapshot.name}"
     state, score, end = scoring.state, scoring.score, scoring.state.end
-    if scoring.refused:
-        return State.ERROR, f"{scoring.who} could not be scored: {scoring.refused}"
+    if isinstance(scoring.asked, Blocked):
+        return State.ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
     if end is not None and end.reason == jobs.DEADLINE_EXCEEDED:
-        late = f"it took longer than validation.deadlineSeconds, {rules.deadline_seconds} s"
+        late = f"it took longer than validation.deadlineSeconds, {scoring.rules.deadline_seconds} s"
         return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
         return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}"
     if end is not None:
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
         return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}"
-    done = f"{len(score.finished)} of {score.shards} shards of {rules.batch.input.uri} are scored by Job {scoring.job}"
+    done = f"{len(score.finished)} of {score.shards} shards of {scoring.rules.batch.input.uri} are scored by Job {scoring.job}"
     hindrance = state.problem.message if state.problem is not None else state.setback
     return State.SCORING, f"{scoring.who}: {done}" + (f"; {hindrance}" if hindrance else "")
 

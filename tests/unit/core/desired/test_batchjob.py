@@ -168,6 +168,13 @@ def test_a_server_that_cannot_be_asked() -> None:
         make_job(revision=make_revision(**SKLEARN, protocols=("OpenAI",)))
 
 
+def test_whether_a_revision_can_be_asked_is_known_without_a_job() -> None:
+    batchjob.require_protocol(make_revision(**SKLEARN, protocols=("V2",)))
+    batchjob.require_protocol(make_revision(protocols=("OpenAI",)))  # ONNX: the runner needs no server
+    with pytest.raises(batchjob.ProtocolNotSupported, match="neither V2 nor V1"):
+        batchjob.require_protocol(make_revision(**SKLEARN, protocols=("OpenAI",)))
+
+
 def test_keys_of_the_data_come_by_name_with_a_prefix_for_each_side() -> None:
     batch = make_batch(
         input={"uri": "s3://data/today", "format": "CSV", "credentialsSecretRef": {"name": "reader"}},
