@@ -260,5 +260,5 @@ def test_a_driver_that_the_spark_operator_cannot_make_is_told_of(scene: Scene, e
     scene.apply(batch("orphan", engine=engine))
     wait_until(lambda: reason(scene, "orphan") == "SubmissionFailed", "it is told", seconds=120)
     end = wait_until(ended(scene, "orphan"), "the run has ended", seconds=240)
-    assert (end["type"], end["reason"]) == ("Failed", "SparkApplicationFailed")
+    assert (end["type"], end["reason"]) == ("Failed", "SubmissionFailed")
     assert end["message"].endswith('serviceaccount "nobody" not found')

@@ -166,11 +166,15 @@ REFUSAL = (
     [
         pytest.param(SPARK_SUBMIT_LOG, f": {REFUSAL}; check", id="the API server refuses"),
         pytest.param(
-            "java.lang.IllegalArgumentException: spark.executor.cores: 0\n  at org.apache.spark.X(X.scala:1)\n",
+            "failed to submit spark application: 26/11/25 23:18:20 WARN x\njava.lang.IllegalArgumentException: spark.executor.cores: 0\n  at org.apache.spark.X(X.scala:1)\n",
             ": java.lang.IllegalArgumentException: spark.executor.cores: 0; check",
             id="Spark refuses",
         ),
-        pytest.param("failed to get master URL", ": failed to get master URL; check", id="no log"),
+        pytest.param(
+            "failed to submit spark application: failed to get master URL",
+            ": failed to submit spark application: failed to get master URL; check",
+            id="no log",
+        ),
     ],
 )
 def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
@@ -180,9 +184,10 @@ def test_a_driver_that_cannot_be_made_is_told_of(said: str, want: str) -> None:
     cluster.step()
     assert cluster.condition() == ("False", "SubmissionFailed")
     assert want in cluster.message()
+    driver(cluster, run, "Failed", terminated(137, "taken back when the submission failed"))
     application_is(cluster, run, "FAILED", said)
     cluster.step()
-    assert cluster.condition("Failed") == ("True", "SparkApplicationFailed")
+    assert cluster.condition("Failed") == ("True", "SubmissionFailed")
     assert want.removesuffix("; check") in cluster.message()
 
 

@@ -19,6 +19,8 @@ from sluice.core.snapshot import Object, Problem
 OUTCOMES: Final = {"COMPLETED": BatchOutcome.COMPLETE, "FAILED": BatchOutcome.FAILED}
 NEW: Final = ""
 NOT_SUBMITTED: Final = "SUBMISSION_FAILED"
+SUBMISSION: Final = "failed to submit spark application"
+"""What the Spark operator's message begins with when its spark-submit failed."""
 PATIENCE_SECONDS: Final = 120
 """A Spark operator takes a SparkApplication up with its spark-submit, which takes a while on busy processors."""
 APPLICATION_LABEL: Final = "spark-app-name"
@@ -67,8 +69,15 @@ def _end(application: Object, pods: list[Object], now: float) -> End | None:
     moment = (application.get("status") or {}).get("terminationTime")
     reason, message = "", ""
     if outcome is BatchOutcome.FAILED:
-        reason, message = jobs.first_reasons(pods, now) or ("SparkApplicationFailed", _error(application))
+        reason, message = _why(application, pods, now)
     return End(outcome, timestamps.seconds(moment) if moment else now, reason, message)
+
+
+def _why(application: Object, pods: list[Object], now: float) -> tuple[str, str]:
+    """Reason and message: of the driver, unless it was never made, or was made and taken back at once."""
+    if str(_told(application).get("errorMessage") or "").startswith(SUBMISSION):
+        return "SubmissionFailed", _error(application)
+    return jobs.first_reasons(pods, now) or ("SparkApplicationFailed", _error(application))
 
 
 def _problem(application: Object, now: float) -> Problem | None:

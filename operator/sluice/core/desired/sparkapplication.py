@@ -36,6 +36,8 @@ SMALLEST_BYTES: Final = 1 << 30
 DRIVER_CONTAINER: Final = "spark-kubernetes-driver"
 EXECUTOR_CONTAINER: Final = "spark-kubernetes-executor"
 """The names that the Spark operator gives to the containers of its templates."""
+NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep"
+"""Of spark-submit in cluster mode; the Spark operator's own role does not let it write NetworkPolicies."""
 RETRIES: Final = 3
 """Of a driver under the Spark operator, which cannot tell what is worth another attempt."""
 RETRY_SECONDS: Final = 10
@@ -82,7 +84,10 @@ def desired_application(
             "imagePullPolicy": container["imagePullPolicy"],
             "mainApplicationFile": MAIN,
             "arguments": [*container["args"], "--shard", "0"],
-            "sparkConf": {"spark.kubernetes.executor.disableConfigMap": "true"},
+            "sparkConf": {
+                "spark.kubernetes.executor.disableConfigMap": "true",
+                "spark.kubernetes.driver.pod.excludedFeatureSteps": NETWORK_POLICY_STEP,
+            },
             "suspend": batch.spec.suspend,
             "restartPolicy": {
                 "type": "OnFailure",

@@ -177,6 +177,12 @@ def test_the_spark_operator_is_told_the_same() -> None:
     assert names == ["spark-kubernetes-driver", "spark-kubernetes-executor"]
 
 
+def test_a_spark_operator_makes_nothing_that_its_role_does_not_allow() -> None:
+    wanted = application()["spec"]["sparkConf"]
+    assert wanted["spark.kubernetes.driver.pod.excludedFeatureSteps"].endswith(".NetworkPolicyFeatureStep")
+    assert wanted["spark.kubernetes.executor.disableConfigMap"] == "true"
+
+
 def test_no_value_of_the_user_is_expanded() -> None:
     columns = {**DATA, "columns": ["$(POD_IP)"]}
     arguments = pod_of(job(input=columns))["containers"][0]["args"]
