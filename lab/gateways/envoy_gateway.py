@@ -69,7 +69,8 @@ def envoy_proxy(port: int) -> manifests.Object:
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyProxy",
         "metadata": {"name": "lab", "namespace": NAMESPACE},
-        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}},
+        # Its end waits for connections that stay open; by default for a minute, and then its namespace ends too late.
+        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}, "shutdown": {"drainTimeout": "5s"}},
     }
 
 
