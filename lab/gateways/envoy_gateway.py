@@ -16,6 +16,7 @@ CONTROLLER: Final = "gateway.envoyproxy.io/gatewayclass-controller"
 IMAGE: Final = baseimages.ProgramImage(
     "docker.io/envoyproxy/gateway", "v1.9.1", "envoy-gateway", "/usr/local/bin/envoy-gateway"
 )
+END_SECONDS: Final = 10
 # What a two-processor machine has room for; the chart asks for half a gigabyte for each of three containers.
 LITTLE: Final[manifests.Object] = {"requests": {"cpu": "20m", "memory": "64Mi"}}
 
@@ -56,7 +57,9 @@ def envoy_proxy(port: int) -> manifests.Object:
     manager = {"name": "shutdown-manager", "image": IMAGE.local, "resources": LITTLE, **quick}
     # The host port exists once on a node.
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    patch = {"spec": {"strategy": strategy, "template": {"spec": {"containers": [envoy, manager]}}}}
+    # By default it may take six minutes to end, and so may its namespace.
+    pod = {"terminationGracePeriodSeconds": END_SECONDS, "containers": [envoy, manager]}
+    patch = {"spec": {"strategy": strategy, "template": {"spec": pod}}}
     proxy = next(image for image in baseimages.PROGRAM_IMAGES if image.program == "envoy")
     kubernetes = {
         "envoyDeployment": {
@@ -69,7 +72,7 @@ def envoy_proxy(port: int) -> manifests.Object:
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyProxy",
         "metadata": {"name": "lab", "namespace": NAMESPACE},
-        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}},
+        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}, "shutdown": {"drainTimeout": "5s"}},
     }
 
 

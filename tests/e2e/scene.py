@@ -70,6 +70,11 @@ class Scene:
     def rollout(self, name: str) -> Object:
         return self.tools.get(ROLLOUTS, name, self.where)
 
+    def rollout_status(self, name: str) -> Object:
+        """Empty until the operator has written it for the first time."""
+        status: Object = self.rollout(name).get("status", {})
+        return status
+
     def rollouts(self, model: str) -> list[Object]:
         """Those of one ModelDeployment, oldest first."""
         items: list[Object] = self.tools.get(ROLLOUTS, self.where)["items"]
@@ -116,7 +121,7 @@ class Scene:
     def wait_status(self, rollout: str, test: Callable[[Object], bool], what: str, *, seconds: float) -> Object:
         """The rollout's status once the test holds."""
         return wait_until(
-            lambda: status if test(status := self.rollout(rollout).get("status", {})) else None,
+            lambda: status if test(status := self.rollout_status(rollout)) else None,
             f"{rollout}: {what}",
             seconds=seconds,
         )

@@ -119,7 +119,7 @@ def test_users_keep_their_arm_and_a_better_one_is_reported(
     rollout = begin(scene, shop, ("b", GOOD, 30))
     arm, stable = wait_split(scene, rollout)["b"], stable_of(scene, shop)
     seen = wait_drawn(users)
-    assert not scene.rollout(rollout)["status"].get("outcome"), "as many buy with either"
+    assert not scene.rollout_status(rollout).get("outcome"), "as many buy with either"
     assert all(user.stayed for user in seen)
     within_chance(seen, {stable: 0.7, arm: 0.3})
     users.convert({arm: 0.6})
@@ -149,7 +149,7 @@ def test_a_failing_arm_gives_its_users_to_stable_and_nobody_else_moves(
     wait_until(lambda: arms["bad"] not in users.visit(seen), "nobody meets it", seconds=30)
     assert {user.last for user in seen if user.first == arms["bad"]} == {stable}
     assert all(user.stayed for user in seen if user.first != arms["bad"])
-    assert not scene.rollout(rollout)["status"].get("outcome"), "the other arm goes on"
+    assert not scene.rollout_status(rollout).get("outcome"), "the other arm goes on"
     scene.plugin("abort", shop)
     assert scene.wait_outcome(rollout, seconds=20)["outcome"] == "Aborted"
 
@@ -188,7 +188,7 @@ def test_ten_thousand_users_keep_their_arm(scene: Scene, shop: str, visitors: Ca
     assert all(len(user.answered_by) == 2 for user in crowd)
     assert [user.identifier for user in crowd if not user.stayed] == []
     within_chance(crowd, {stable: 0.5, arms["b"]: 0.2, arms["c"]: 0.3})
-    assert not scene.rollout(rollout)["status"].get("outcome")
+    assert not scene.rollout_status(rollout).get("outcome")
     scene.plugin("abort", shop)
     assert scene.wait_outcome(rollout, seconds=20)["outcome"] == "Aborted"
 

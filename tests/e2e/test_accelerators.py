@@ -61,7 +61,7 @@ class Held:
     def until_ended(self, rollout: str, seconds: float = 240) -> Object:
         """The status of the ended release."""
         found: Object = self.until(
-            lambda: status if (status := self.scene.rollout(rollout)["status"]).get("outcome") else None,
+            lambda: status if (status := self.scene.rollout_status(rollout)).get("outcome") else None,
             f"{rollout} ends",
             seconds=seconds,
         )

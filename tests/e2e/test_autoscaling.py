@@ -45,7 +45,7 @@ def watched(scene: Scene, rollout: str, look: Callable[[], None]) -> Object:
 
     def ended() -> Object | None:
         look()
-        status: Object = scene.rollout(rollout)["status"]
+        status: Object = scene.rollout_status(rollout)
         return status if status.get("outcome") else None
 
     return wait_until(ended, f"{rollout} ends", seconds=240)
@@ -65,7 +65,7 @@ def test_a_release_moves_the_minimum_alone(scene: Scene, connect: Callable[..., 
     minima: list[int] = []
 
     def look() -> None:
-        if scene.rollout(rollout)["status"].get("outcome") is None:
+        if scene.rollout_status(rollout).get("outcome") is None:
             stable.append(replicas_of(scene, old))
             minima.append(bounds_of(scene, new)[0])
 
@@ -101,7 +101,7 @@ def test_load_scales_in_the_middle_of_a_release(scene: Scene, connect: Callable[
     stable: list[int] = []
 
     def look() -> None:
-        if scene.rollout(rollout)["status"].get("outcome") is None:
+        if scene.rollout_status(rollout).get("outcome") is None:
             stable.append(replicas_of(scene, old))
 
     assert watched(scene, rollout, look)["outcome"] == "Promoted"

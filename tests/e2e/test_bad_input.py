@@ -149,7 +149,7 @@ def test_a_policy_may_go_while_it_is_used(broken: Scene) -> None:
     rollout = broken.release("lawless", "2")
     broken.tools.kubectl("delete", "rolloutpolicies.sluice.dev", SHORT_LIVED)
     broken.wait_weight(rollout)
-    assert broken.rollout(rollout)["status"].get("outcome") is None
+    assert broken.rollout_status(rollout).get("outcome") is None
     broken.ask_for("lawless", "2b")
     told = wait_until(
         lambda: found if (found := broken.condition("lawless", "Stalled"))["status"] == "True" else None,

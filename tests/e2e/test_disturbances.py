@@ -78,7 +78,7 @@ def test_a_release_waits_while_prometheus_is_away(scene: Scene, prometheus: Call
     assert available["reason"] == "MetricsUnavailable"
     assert any(event["reason"] == "MetricsUnavailable" for event in scene.events(NAME))
     wait_until(lambda: time.monotonic() > away_until or None, "the outage", seconds=OUTAGE_SECONDS + 5)
-    status = scene.rollout(rollout)["status"]
+    status = scene.rollout_status(rollout)
     assert (status["weight"], status["verdict"], status.get("outcome")) == (weight, "Blind", None)
     assert scene.condition(NAME, "Ready")["status"] == "True"
     prometheus(1)
@@ -93,7 +93,7 @@ def test_a_release_goes_on_after_its_operator_was_killed(scene: Scene) -> None:
     assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
     assert leader(scene) not in ("", before)
     assert len(scene.rollouts(NAME)) == len({r["metadata"]["name"] for r in scene.rollouts(NAME)})
-    weights = [step["permille"] for step in scene.rollout(rollout)["status"]["steps"]]
+    weights = [step["permille"] for step in scene.rollout_status(rollout)["steps"]]
     assert weights == [200, 500, 1000], "no step was taken twice"
 
 
@@ -105,5 +105,5 @@ def test_the_second_replica_takes_over(scene: Scene, two_replicas: None) -> None
     kill(scene, before)
     wait_until(lambda: leader(scene) not in ("", before), "another replica leads", seconds=40)
     assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
-    holders = [entry["what"] for entry in scene.rollout(rollout)["status"]["timeline"]]
+    holders = [entry["what"] for entry in scene.rollout_status(rollout)["timeline"]]
     assert len(holders) == len(set(holders)), "nothing was decided twice"

@@ -148,7 +148,7 @@ def test_a_route_edited_by_hand_is_put_back(scene: Scene, traffic: LoadClient) -
         print(f"\nput back after {time.monotonic() - began:.1f} s")
         [event] = [one for one in scene.events(NAME) if one["reason"] == "DriftCorrected"]
         assert "changed by somebody else" in event["message"]
-        assert scene.rollout(rollout)["status"].get("outcome") is None
+        assert scene.rollout_status(rollout).get("outcome") is None
         scene.plugin("abort", NAME)
         assert scene.wait_outcome(rollout, seconds=10)["outcome"] == "Aborted"
 
@@ -198,7 +198,7 @@ def test_a_deployment_that_loses_all_pods_by_hand_comes_back(
         wait_until(again, "its pods are ready again", seconds=90)
         wait_until(lambda: weights(scene) == {stable: 800, candidate: 200}, "the weights of before", seconds=30)
         passed(3)
-    assert scene.rollout(rollout)["status"].get("outcome") is None
+    assert scene.rollout_status(rollout).get("outcome") is None
     with none_lost(traffic):
         scene.plugin("resume", NAME)
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
@@ -208,12 +208,12 @@ def test_a_rival_that_always_writes_other_weights_decides_nothing(scene: Scene, 
     with none_lost(traffic):
         rollout = begin(scene, good_version(scene))
         ours, changes = weights(scene), 0
-        before, until = scene.rollout(rollout)["status"], time.monotonic() + FIGHT_SECONDS
+        before, until = scene.rollout_status(rollout), time.monotonic() + FIGHT_SECONDS
         generation = scene.tools.get("httproute", NAME, scene.where)["metadata"]["generation"]
         while time.monotonic() < until:
             give_weights(scene, dict.fromkeys(ours, 500))
             changes += 1
-        after = scene.rollout(rollout)["status"]
+        after = scene.rollout_status(rollout)
         assert (after["step"], after.get("outcome")) == (before["step"], None)
         writes = scene.tools.get("httproute", NAME, scene.where)["metadata"]["generation"] - generation
         print(f"\n{changes} changes by the rival, {writes} generations of the route")
@@ -256,7 +256,7 @@ def test_a_release_waits_for_a_gateway_controller_that_is_away(
         )
         assert "controller is running" in told["message"]
         passed(20)
-        assert scene.rollout(rollout)["status"]["step"] == status["step"]
+        assert scene.rollout_status(rollout)["step"] == status["step"]
         print(f"\n{told['status']} {told['reason']}: {told['message']}")
         no_contour(1)
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
@@ -444,7 +444,7 @@ def test_a_prometheus_of_no_use_moves_nothing(
         prometheus.misbehave(fault)
         before = scene.wait_status(rollout, lambda status: status["verdict"] == "Blind", "Blind", seconds=30)
         passed(BLIND_SECONDS)
-        after = scene.rollout(rollout)["status"]
+        after = scene.rollout_status(rollout)
         told = scene.condition(NAME, "MetricsAvailable")
         assert (told["status"], told["reason"]) == ("False", "MetricsUnavailable")
         print(f"\n{told['message']}")
@@ -467,7 +467,7 @@ def test_a_counter_of_nan_proves_nothing_and_blinds_no_other_objective(
         prometheus.misbehave(Fault.ONE_NAN)
         rollout = begin(scene, good_version(scene))
         passed(BLIND_SECONDS)
-        status = scene.rollout(rollout)["status"]
+        status = scene.rollout_status(rollout)
         assert (status["verdict"], status["reason"], status["weight"]) == ("Wait", "GatheringEvidence", 20)
         assert "accuracy" in status["message"], status["message"]
         print(f"\n{status['message']}")

@@ -90,7 +90,7 @@ def test_a_canary_moves_both_and_loses_nothing(scene: Scene, traffic: LoadClient
     candidate = scene.rollout(rollout)["spec"]["to"]["revision"]
     scene.wait_weight(rollout)
     scene.plugin("pause", NAME)
-    weight = scene.rollout(rollout)["status"]["weight"]
+    weight = scene.rollout_status(rollout)["weight"]
     wait_until(lambda: dict(weights(scene, "grpcroutes")).get(candidate) == weight * 10, "gRPC moves too", seconds=20)
     assert weights(scene, "grpcroutes") == weights(scene, "httproutes")
     assert share(calls, candidate) == pytest.approx(weight / 100, abs=0.07)

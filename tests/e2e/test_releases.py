@@ -115,10 +115,10 @@ def test_a_pause_holds_the_weight_and_an_abort_takes_it_away(scene: Scene, traff
     rollout = scene.release(NAME, OTHER_GOOD)
     scene.wait_weight(rollout)
     scene.plugin("pause", NAME)
-    paused_at = scene.rollout(rollout)["status"]["weight"]
+    paused_at = scene.rollout_status(rollout)["weight"]
     proven_by = time.monotonic() + PAUSE_SECONDS
     wait_until(lambda: time.monotonic() > proven_by or None, "the pause", seconds=PAUSE_SECONDS + 5)
-    status = scene.rollout(rollout)["status"]
+    status = scene.rollout_status(rollout)
     assert (status["reason"], status["weight"]) == ("Paused", paused_at)
     scene.plugin("resume", NAME)
     scene.wait_weight(rollout, at_least=paused_at + 1)

@@ -223,7 +223,7 @@ def test_canary_waits_at_its_step_and_testers_reach_it(scene: Scene, traffic: Lo
     wait_reason(scene, rollout, "PausedAtStep")
     assert answering(scene.target(NAME), MANY, **TESTER) == {candidate}
     assert answering(scene.target(NAME), MANY) == {before, candidate}, "others are split"
-    assert scene.rollout(rollout)["status"]["permille"] == 200
+    assert scene.rollout_status(rollout)["permille"] == 200
     scene.plugin("resume", NAME)
     status = scene.wait_outcome(rollout)
     assert (status["outcome"], exposures(status)) == ("Promoted", [200, 1000])

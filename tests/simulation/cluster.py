@@ -275,7 +275,7 @@ class Cluster:
         replicas = self.objects["Deployment", revision]["spec"]["replicas"]
         self.ready[revision] = 0
         self._pending[revision, str(replicas)] = float("inf")
-        self.objects["Deployment", revision]["status"]["readyReplicas"] = 0
+        self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = 0
         self._run_pods()
 
     def _program_route(self) -> None:

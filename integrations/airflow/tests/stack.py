@@ -78,6 +78,10 @@ class Airflow:
         _ended(self.processes.pop(part))
         self._start(part)
 
+    def log_of(self, part: str, about: str) -> list[str]:
+        """Lines of a part's log with that text."""
+        return [line for line in (self.home / f"{part}.log").read_text().splitlines() if about in line]
+
     def begin(self, dag_id: str) -> "Run":
         """A run of a DAG with one task."""
         self.ask("PATCH", f"/dags/{dag_id}", {"is_paused": False})

@@ -37,12 +37,13 @@ def running(airflow: Airflow, kube: Kube, run: Run) -> Object:
     return found
 
 
-def test_a_deferred_task_hands_over_the_rows(airflow: Airflow, kube: Kube) -> None:
-    run = airflow.begin("completes")
+def test_a_deferred_task_hands_over_the_rows(airflow: Airflow, kube: Kube, played: PlayedOperator) -> None:
+    run = airflow.begin("waits")
+    found = running(airflow, kube, run)
+    followed(airflow, run)
+    played.complete(found)
 
     run.reaches("success")
-    found = found_of(kube, run)
-    assert found is not None
     assert run.xcom("return_value") == ROWS
     assert {key: run.xcom(key) for key in ("namespace", "name", "uri", "revision")} == {
         "namespace": "default",
@@ -128,7 +129,7 @@ def test_a_cleared_task_goes_on_where_it_was_suspended(airflow: Airflow, kube: K
     run.set_state("failed")
     airflow.until(lambda: bool((found_of(kube, run) or first)["spec"]["suspend"]))
     run.clear()
-    run.reaches("deferred", try_number=2)
+    deferred(airflow, run, try_number=2)
     second = after_takeover(airflow, kube, run, try_number=2)
     assert not second["spec"]["suspend"]
     played.complete(second)
@@ -217,7 +218,18 @@ def test_a_triggerer_that_is_restarted_goes_on_waiting(airflow: Airflow, kube: K
 def followed(airflow: Airflow, run: Run) -> None:
     """Waits until the triggerer has seen the run; a task is `deferred` before."""
     airflow.until(lambda: PROGRESS in run.log())
-    run.reaches("deferred")
+    deferred(airflow, run)
+
+
+def deferred(airflow: Airflow, run: Run, *, try_number: int = 1) -> None:
+    """Waits until the scheduler, too, knows that the worker has ended: before, it takes a task that comes back for a lost one."""
+    run.reaches("deferred", try_number)
+    known = f"try_number={try_number}"
+    airflow.until(
+        lambda: any(
+            "Received executor event" in line and known in line for line in airflow.log_of("scheduler", run.run_id)
+        )
+    )
 
 
 def after_takeover(airflow: Airflow, kube: Kube, run: Run, *, try_number: int) -> Object:

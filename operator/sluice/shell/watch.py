@@ -94,6 +94,7 @@ class Watcher:
             ended = await self._watch(resources)
             if ended:
                 LOG.warning("the watches ended; starting them again in %.0f s", pause)
+                self._relister.request_unless_listed_since(self._monotonic())  # lists tell what cannot be watched now
                 await asyncio.sleep(pause)
             pause = min(LAST_RESTART_SECONDS, pause * 2) if ended else FIRST_RESTART_SECONDS
 
@@ -144,21 +145,26 @@ class KopfThread(threading.Thread):
 
     def run(self) -> None:
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=self._registry,
-                    settings=self._settings,
-                    memories=Forgetful(),
-                    identity=IDENTITY,
-                    stop_flag=self.stop_flag,
-                    standalone=True,
-                    clusterwide=True,
-                )
-            )
+            asyncio.run(self._operate())
         except Exception as error:  # noqa: BLE001 - whatever ended kopf, it is started again
             LOG.warning("a watch failed: %s: %s", type(error).__name__, error)
         finally:
             self._ended()
+
+    async def _operate(self) -> None:
+        try:
+            await kopf.operator(
+                registry=self._registry,
+                settings=self._settings,
+                memories=Forgetful(),
+                identity=IDENTITY,
+                stop_flag=self.stop_flag,
+                standalone=True,
+                clusterwide=True,
+            )
+        finally:
+            # A thread of the event loop's waits for the flag, and the loop does not close before that thread has ended.
+            self.stop_flag.set()
 
 
 def registry_of(

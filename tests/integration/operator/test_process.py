@@ -36,6 +36,15 @@ def serves(node: Node, model: dict[str, Any]) -> bool:
     return {"Ready", "Current"} <= true_conditions(node.kube.get(model))
 
 
+def make_again(node: Node) -> None:
+    """Deletes the Service, and waits for a new one."""
+    service = node.objects("v1", "Service")[0]
+    node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
+    wait_until(
+        lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
+    )
+
+
 def test_a_manifest_becomes_a_served_model_and_the_operator_rests(operator: OperatorProcess, node: Node) -> None:
     model = apply(node)
     wait_until(lambda: serves(node, model))
@@ -87,11 +96,7 @@ def test_a_rival_that_writes_back_at_once_makes_no_storm(operator: OperatorProce
 def test_a_deleted_child_is_made_again(operator: OperatorProcess, node: Node) -> None:
     model = apply(node)
     wait_until(lambda: serves(node, model))
-    service = node.objects("v1", "Service")[0]
-    node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
-    wait_until(
-        lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
-    )
+    make_again(node)
 
 
 def test_a_second_replica_takes_over_from_one_that_vanishes(api_server: ApiServer, node: Node, tmp_path: Path) -> None:
@@ -122,11 +127,7 @@ def test_a_restart_of_the_api_server_is_survived(api_server: ApiServer, operator
     wait_until(lambda: serves(node, model))
     api_server.restart()
     wait_until(lambda: operator.metric("sluice_leader") == 1)
-    service = node.objects("v1", "Service")[0]
-    node.kube.http.delete(f"{node.kube.path(service)}/{service['metadata']['name']}").raise_for_status()
-    wait_until(
-        lambda: any(item["metadata"]["uid"] != service["metadata"]["uid"] for item in node.objects("v1", "Service"))
-    )
+    make_again(node)
     assert operator.process.poll() is None
 
 

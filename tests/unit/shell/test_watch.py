@@ -122,3 +122,23 @@ async def test_kopf_is_started_again_when_it_ends_and_when_other_kinds_can_be_wa
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not started[2].is_alive()
+
+
+async def test_what_cannot_be_watched_any_more_is_found_by_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = FakeThread.started = []
+    monkeypatch.setattr(watch, "KopfThread", FakeThread)
+    monkeypatch.setattr(watch, "FIRST_RESTART_SECONDS", 0.01)
+    lists, store, monotonic = FakeLists(), make_store(), asyncio.get_running_loop().time
+    relister = Relister(lists, store, wake=lambda _: None, monotonic=monotonic)
+    await relister.refresh()
+    inlet = Inlet(store, relister, Telemetry(), lambda _: None)
+    watcher = Watcher(lambda: asyncio.sleep(0, Configuration()), relister, inlet, monotonic)
+    tasks = [asyncio.create_task(watcher.run()), asyncio.create_task(relister.run())]
+    await eventually(lambda: len(started) == 1 and all(lists.asked.count(resource.kind) == 2 for resource in WATCHED))
+    lists.collections["ScaledObject"] = errors.Missing("404")
+    started[-1].ended()
+    await eventually(lambda: "ScaledObject" not in started[-1].kinds)
+    assert "Deployment" in started[-1].kinds
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

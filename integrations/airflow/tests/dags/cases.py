@@ -19,7 +19,7 @@ def scoring(dag_id: str, model_deployment: str, **arguments: Any) -> None:
         BatchInferenceOperator(task_id="score", model_deployment=model_deployment, **DATA, **arguments)
 
 
-scoring("completes", "digits", deferrable=True)
+scoring("completes", "digits", deferrable=False)
 scoring("fails", "broken", deferrable=False, retries=5)
 scoring("waits", "slow", deferrable=True)
 scoring("waits_and_suspends", "slow", deferrable=True, when_killed="Suspend")

@@ -1,0 +1,58 @@
+"""The watches against a real API server."""
+
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from lab.apiserver import ApiServer
+from sluice.adapters import kube as kube_adapter
+from sluice.adapters.kube import BY_KIND
+from sluice.shell.watch import KopfThread
+from tests.integration.kube import Kube, wait_until
+
+SCALED_OBJECTS: Final[dict[str, Any]] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "scaledobjects.keda.sh"},
+    "spec": {
+        "group": "keda.sh",
+        "scope": "Namespaced",
+        "names": {
+            "kind": "ScaledObject",
+            "listKind": "ScaledObjectList",
+            "plural": "scaledobjects",
+            "singular": "scaledobject",
+        },
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+
+
+def test_a_kind_that_goes_while_it_is_watched_ends_the_watches(api_server: ApiServer, cluster: Kube) -> None:
+    """As when KEDA is uninstalled; they are started again with the kinds that are left."""
+    cluster.install_crds([SCALED_OBJECTS])
+    listed, ended = threading.Event(), threading.Event()
+    thread = KopfThread(
+        (BY_KIND["ServingRuntime"], BY_KIND["ScaledObject"]),
+        lambda: kube_adapter.load_configuration(Path(api_server.kubeconfig)),
+        lambda *_: listed.set(),
+        ended.set,
+    )
+    thread.start()
+    try:
+        assert listed.wait(30), "the other kind is watched"
+        path = f"{cluster.path(SCALED_OBJECTS)}/{SCALED_OBJECTS['metadata']['name']}"
+        cluster.http.delete(path).raise_for_status()
+        wait_until(ended.is_set)
+        thread.join(5)
+        assert not thread.is_alive()
+    finally:
+        thread.stop_flag.set()
+        thread.join(5)
