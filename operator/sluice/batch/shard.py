@@ -172,8 +172,8 @@ class Shard:
         self.progress.begin(len(splits), total, len(done), sum(done.values(), Counts()))
 
     def _answers(self, scorer: Scorer, split: int) -> Iterator[Answered]:
-        """Rows are read, answered and used at the same time: each stage is one chunk ahead of the next."""
-        return ahead(scorer.answered(chunk) for chunk in ahead(self._chunks(scorer.plan, split)))
+        """Rows are read while those before them are answered and used; a third stage costs more than it overlaps."""
+        return (scorer.answered(chunk) for chunk in ahead(self._chunks(scorer.plan, split)))
 
     def _chunks(self, held: Plan, split: int) -> Iterator[Chunk]:
         kind = self.options.source.format
