@@ -7,7 +7,7 @@
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
-    batch     a shard of a batch inference against a plain loop, and its memory
+    batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
 Exit status 1 if a figure was missed.
@@ -15,7 +15,7 @@ Exit status 1 if a figure was missed.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from demo.cluster import Cluster
 from demo.program import DemoError
@@ -24,7 +24,7 @@ from lab.processes import LabError
 from tests.benchmarks import batch, gateway, harm, images, report, same, scale, start, surroundings, warmup
 from tests.benchmarks.report import Section
 
-BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
+ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "images": lambda cluster, given: images.measure(cluster),
     "gateway": lambda cluster, given: gateway.measure(cluster, gateway.Options(given.cycles, given.gateway_rate)),
     "scale": lambda cluster, given: scale.measure(cluster, scale.Options(given.objects, given.nodes)),
@@ -34,31 +34,47 @@ BENCHMARKS: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
     "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs)),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
-    "batch": lambda cluster, given: batch.measure(cluster, batch.Options(given.rows)),
 }
+WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "batch": lambda given: batch.measure(batch.Options(given.rows)),
+}
+"""Measured before the lab is there, which would take some of the processors."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
-    missed = False
     try:
-        with surroundings.lab(install=given.install, keep=given.keep) as cluster:
-            for name in given.benchmark or BENCHMARKS:
-                say(f"[bold]{name}[/bold]")
-                section = BENCHMARKS[name](cluster, given)
-                report.publish(section)
-                missed |= any(figure.reached is False for figure in section.figures)
+        reached = [_published(section) for section in _sections(given)]
     except (DemoError, LabError, AssertionError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
-    return int(missed)
+    return int(not all(reached))
+
+
+def _sections(given: argparse.Namespace) -> Iterator[Section]:
+    names = given.benchmark or [*WITHOUT_CLUSTER, *ON_THE_LAB]
+    for name in (name for name in WITHOUT_CLUSTER if name in names):
+        say(f"[bold]{name}[/bold]")
+        yield WITHOUT_CLUSTER[name](given)
+    on_the_lab = [name for name in names if name in ON_THE_LAB]
+    if on_the_lab:
+        with surroundings.lab(install=given.install, keep=given.keep) as cluster:
+            for name in on_the_lab:
+                say(f"[bold]{name}[/bold]")
+                yield ON_THE_LAB[name](cluster, given)
+
+
+def _published(section: Section) -> bool:
+    """Whether no figure of it was missed."""
+    report.publish(section)
+    return not any(figure.reached is False for figure in section.figures)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("benchmark", nargs="*", choices=[*BENCHMARKS, []], help="default: all")
+    parser.add_argument("benchmark", nargs="*", choices=[*ON_THE_LAB, *WITHOUT_CLUSTER, []], help="default: all")
     parser.add_argument("--no-install", dest="install", action="store_false", help="measure the Sluice that runs there")
     parser.add_argument("--keep", action="store_true", help="leave the lab running, if it was started for this")
     parser.add_argument(

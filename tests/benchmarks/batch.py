@@ -20,7 +20,6 @@ from pyarrow import parquet
 
 from demo import cluster as clusters
 from demo import digits, setup
-from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
@@ -93,8 +92,8 @@ class Found:
         return self.large.peak_bytes / max(run.peak_bytes for run in self.shard)
 
 
-def measure(cluster: Cluster, options: Options) -> Section:
-    machine = report.machine(cluster.tools)
+def measure(options: Options) -> Section:
+    machine = report.host()
     return section(measured(options), options, machine)
 
 

@@ -99,17 +99,22 @@ def as_markdown(section: Section) -> str:
 
 def machine(tools: Tools) -> tuple[str, ...]:
     """What the figures were measured on: processors, memory, load, and the versions of what ran."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBIBYTE
-    load = os.getloadavg()[0]
     kubernetes = tools.kubectl("version", "--output=json")
     server = re.findall(r'"gitVersion": "([^"]+)"', kubernetes)[-1]
     images = tools.kubectl(
         "get", "pods", "--namespace=projectcontour", "--output=jsonpath={.items[*].spec.containers[*].image}"
     )
     gateway = sorted({image.rpartition("/")[2] for image in images.split()})
+    computer, system = host()
+    return computer, f"Kubernetes {server}, {', '.join(gateway)}, {system}"
+
+
+def host() -> tuple[str, str]:
+    """The same where no cluster runs."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIBIBYTE
     return (
-        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB; load average {load:.1f} when it began",
-        f"Kubernetes {server}, {', '.join(gateway)}, Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}",
+        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GiB; load average {os.getloadavg()[0]:.1f} when it began",
+        f"Python {platform.python_version()}, Linux {platform.release().partition('-')[0]}",
     )
 
 
