@@ -40,8 +40,7 @@ _FOLDER: Final = processes.ProcessFolder(paths.STATE)
 
 def ensure(count: int, resource: str = RESOURCE) -> None:
     """Bring the running lab's node to exactly this many devices; 0 ends the plugin. Pods keep the devices that they have."""
-    if lifecycle.status().state != "running":
-        raise processes.LabError("devices: the lab does not run; start it with `python3 -m lab up`")
+    lifecycle.require_running("devices")
     with console.step(f"{count} {resource}"):
         _FOLDER.stop(PROCESS)
         if count:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from lab import baseimages, console, gotools, images, lifecycle, node, paths, processes
+from lab import baseimages, console, gotools, images, lifecycle, node, paths
 
 NAME: Final = "keda"
 NAMESPACE: Final = "keda"
@@ -29,8 +29,7 @@ WORKLOADS: Final = ("deployment/keda-operator", "deployment/keda-metrics-apiserv
 
 def up() -> None:
     """Build it unless that is done, and start it in the running lab; quick when it runs already."""
-    if lifecycle.status().state != "running":
-        raise processes.LabError("keda: the lab does not run; start it with `python3 -m lab up`")
+    lifecycle.require_running("keda")
     gotools.ensure(NAME)
     for image in IMAGES:
         baseimages.ensure_program_image(image)

@@ -27,8 +27,7 @@ _FOLDER: Final = processes.ProcessFolder(paths.STATE)
 
 def ensure(nodes: int) -> None:
     """Bring the running lab to exactly this many fake nodes; 0 ends kwok."""
-    if lifecycle.status().state != "running":
-        raise processes.LabError("kwok: the lab does not run; start it with `python3 -m lab up`")
+    lifecycle.require_running("kwok")
     gotools.ensure("kwok")
     existing = set(node.kubectl("get", "nodes", f"--selector={LABEL}", "--output=name").split())
     wanted = {f"node/{_name(index)}" for index in range(nodes)}

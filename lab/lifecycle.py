@@ -86,6 +86,12 @@ def down(*, force: bool = False) -> None:
             _tear_down()
 
 
+def require_running(what: str) -> None:
+    """Raises LabError, in the name of what needs the lab, unless it runs."""
+    if status().state != "running":
+        raise processes.LabError(f"{what}: the lab does not run; start it with `python3 -m lab up`")
+
+
 def status() -> Status:
     owner = _owner()
     running = {name: _FOLDER.is_running(name) for name in node.PROCESSES}

@@ -41,8 +41,7 @@ Container = tuple[str, str, str]
 
 def up() -> None:
     """Serve `metrics.k8s.io` in the running lab."""
-    if lifecycle.status().state != "running":
-        raise processes.LabError("metrics: the lab does not run; start it with `python3 -m lab up`")
+    lifecycle.require_running("metrics")
     with console.step("metrics.k8s.io"):
         if not _KEY.exists():
             subject = ["-subj", f"/CN={NAME}", "-days", "3650", "-nodes"]

@@ -54,6 +54,16 @@ def kubectl(*arguments: str, text: str | None = None, timeout_seconds: float = 1
     return processes.run(command, text=text, timeout_seconds=timeout_seconds)
 
 
+def helm(namespace: str, *arguments: str | Path, timeout_seconds: int = 120) -> None:
+    """Run helm as the same administrator. timeout_seconds: of each wait for the cluster."""
+    where = (
+        f"--kubeconfig={PLANE.kubeconfig('admin')}",
+        f"--namespace={namespace}",
+        f"--timeout={timeout_seconds}s",
+    )
+    processes.run([gotools.program("helm"), *arguments, *where], timeout_seconds=timeout_seconds + 30)
+
+
 def wait_until_ready() -> None:
     """Wait for the kubelet, then for the Node's Ready condition."""
     processes.wait_until(

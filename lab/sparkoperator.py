@@ -35,8 +35,7 @@ VALUES: Final = (
 
 def up() -> None:
     """Build it unless that is done, and start it in the running lab for every namespace; quick when it runs already."""
-    if lifecycle.status().state != "running":
-        raise processes.LabError("spark-operator: the lab does not run; start it with `python3 -m lab up`")
+    lifecycle.require_running("spark-operator")
     if not images.inputs_key(SPARK_IMAGE):
         raise processes.LabError(
             f"{SPARK_IMAGE}: not built yet; run `serving-runtime/stage.sh spark`, and then `python3 -m lab image "
@@ -48,13 +47,13 @@ def up() -> None:
     with console.step("spark-operator applied"):
         manifests.apply_definitions(definitions())
         manifests.apply_objects(namespace())
-        _helm("upgrade", "--install", NAME, chart(), "--skip-crds", *VALUES, *image_values(), "--wait")
+        node.helm(NAMESPACE, "upgrade", "--install", NAME, chart(), "--skip-crds", *VALUES, *image_values(), "--wait")
 
 
 def down() -> None:
     """End it, and take its API away. Whatever is a SparkApplication then goes, with its driver and executors."""
     with console.step("end spark-operator"):
-        _helm("uninstall", NAME, "--ignore-not-found", "--wait")
+        node.helm(NAMESPACE, "uninstall", NAME, "--ignore-not-found", "--wait")
         files = (f"--filename={file}" for file in definitions())
         node.kubectl("delete", *files, "--ignore-not-found", f"--timeout={WAIT_SECONDS}s")
         node.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", f"--timeout={WAIT_SECONDS}s")
@@ -81,12 +80,3 @@ def image_values() -> tuple[str, ...]:
     registry, _, rest = IMAGE.local.partition("/")
     repository, _, tag = rest.rpartition(":")
     return f"--set=image.registry={registry}", f"--set=image.repository={repository}", f"--set-string=image.tag={tag}"
-
-
-def _helm(*arguments: str | Path) -> None:
-    where = (
-        f"--kubeconfig={node.PLANE.kubeconfig('admin')}",
-        f"--namespace={NAMESPACE}",
-        f"--timeout={WAIT_SECONDS}s",
-    )
-    processes.run([gotools.program("helm"), *arguments, *where], timeout_seconds=WAIT_SECONDS + 30)

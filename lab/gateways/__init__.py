@@ -61,7 +61,7 @@ GATEWAYS: Final = {
 def up(name: str) -> Gateway:
     """Build it unless that is done, start it and wait until its Gateway is programmed; quick when it runs already."""
     gateway = _known(name)
-    _require_lab()
+    lifecycle.require_running("gateway")
     gotools.ensure(gateway.image.program)
     baseimages.ensure_program_image(gateway.image)
     images.bring_to_node(gateway.image.local)
@@ -76,7 +76,7 @@ def up(name: str) -> Gateway:
 def down(name: str) -> None:
     """End it and remove its namespace; its definitions stay, they do nothing without it."""
     gateway = _known(name)
-    _require_lab()
+    lifecycle.require_running("gateway")
     with console.step(f"end {name}"):
         wait = f"--timeout={WAIT_SECONDS}s"
         # The Gateway first, while its controller can still take down what it made for it.
@@ -104,8 +104,3 @@ def _known(name: str) -> Gateway:
     if name not in GATEWAYS:
         raise processes.LabError(f"{name}: no such gateway; one of {', '.join(GATEWAYS)}")
     return GATEWAYS[name]
-
-
-def _require_lab() -> None:
-    if lifecycle.status().state != "running":
-        raise processes.LabError("gateway: the lab does not run; start it with `python3 -m lab up`")

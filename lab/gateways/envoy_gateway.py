@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from lab import baseimages, gotools, network, node, paths, processes
+from lab import baseimages, gotools, network, node, paths
 from lab.gateways import manifests
 
 NAME: Final = "envoy-gateway"
@@ -17,6 +17,7 @@ IMAGE: Final = baseimages.ProgramImage(
     "docker.io/envoyproxy/gateway", "v1.9.1", "envoy-gateway", "/usr/local/bin/envoy-gateway"
 )
 END_SECONDS: Final = 10
+"""Of the proxy's pod; by default it may take six minutes, and so may its namespace."""
 # What a two-processor machine has room for; the chart asks for half a gigabyte for each of three containers.
 LITTLE: Final[manifests.Object] = {"requests": {"cpu": "20m", "memory": "64Mi"}}
 
@@ -57,7 +58,6 @@ def envoy_proxy(port: int) -> manifests.Object:
     manager = {"name": "shutdown-manager", "image": IMAGE.local, "resources": LITTLE, **quick}
     # The host port exists once on a node.
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
-    # By default it may take six minutes to end, and so may its namespace.
     pod = {"terminationGracePeriodSeconds": END_SECONDS, "containers": [envoy, manager]}
     patch = {"spec": {"strategy": strategy, "template": {"spec": pod}}}
     proxy = next(image for image in baseimages.PROGRAM_IMAGES if image.program == "envoy")
@@ -72,17 +72,14 @@ def envoy_proxy(port: int) -> manifests.Object:
         "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "EnvoyProxy",
         "metadata": {"name": "lab", "namespace": NAMESPACE},
-        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}, "shutdown": {"drainTimeout": "5s"}},
+        "spec": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}},
     }
 
 
 def _install(chart: Path) -> None:
     options = (
-        f"--kubeconfig={node.PLANE.kubeconfig('admin')}",
-        f"--namespace={NAMESPACE}",
         "--set=topologyInjector.enabled=false",
         "--set=deployment.envoyGateway.resources.requests.cpu=20m",
         "--wait",
-        "--timeout=120s",
     )
-    processes.run([gotools.program("helm"), "upgrade", "--install", NAME, chart, *options], timeout_seconds=180)
+    node.helm(NAMESPACE, "upgrade", "--install", NAME, chart, *options)

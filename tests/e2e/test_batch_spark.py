@@ -87,15 +87,13 @@ def run_of(scene: Scene, name: str) -> str:
     return str(begun["name"])
 
 
-def condition(scene: Scene, name: str, type_: str) -> dict[str, Any]:
-    conditions = found(scene, name).get("status", {}).get("conditions", ())
-    return next((each for each in conditions if each["type"] == type_ and each["status"] == "True"), {})
+def conditions(scene: Scene, name: str) -> dict[str, dict[str, Any]]:
+    return {each["type"]: each for each in found(scene, name).get("status", {}).get("conditions", ())}
 
 
 def reason(scene: Scene, name: str) -> str:
     """What is going on."""
-    conditions = found(scene, name).get("status", {}).get("conditions", ())
-    return next((each["reason"] for each in conditions if each["type"] == "Complete"), "")
+    return str(conditions(scene, name).get("Complete", {}).get("reason", ""))
 
 
 def executors(scene: Scene) -> list[dict[str, Any]]:
@@ -104,7 +102,27 @@ def executors(scene: Scene) -> list[dict[str, Any]]:
 
 
 def ended(scene: Scene, name: str) -> Callable[[], dict[str, Any] | None]:
-    return lambda: condition(scene, name, "Complete") or condition(scene, name, "Failed") or None
+    def end() -> dict[str, Any] | None:
+        told = conditions(scene, name)
+        return next((told[each] for each in ("Complete", "Failed") if told.get(each, {}).get("status") == "True"), None)
+
+    return end
+
+
+def wait_first_split(scene: Scene, store: Any, name: str, *, seconds: float) -> None:
+    marks = f"{NAME}/{name}/_sluice/{run_of(scene, name)}/done/"
+    wait_until(
+        lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=seconds
+    )
+
+
+def wait_complete(scene: Scene, name: str) -> dict[str, Any]:
+    """The status of a run that has written every row."""
+    end = wait_until(ended(scene, name), "the run has ended", seconds=400)
+    assert end["type"] == "Complete", end["message"]
+    status: dict[str, Any] = found(scene, name)["status"]
+    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
+    return status
 
 
 def answers(store: Any, name: str) -> pyarrow.Table:
@@ -126,18 +144,14 @@ def test_two_executors_score_a_million_rows_and_one_is_lost_on_the_way(
 ) -> None:
     began = time.monotonic()
     scene.apply(batch("lost"))
-    marks = f"{NAME}/lost/_sluice/{run_of(scene, 'lost')}/done/"
-    wait_until(lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=180)
+    wait_first_split(scene, store, "lost", seconds=180)
     running = executors(scene)
     assert len(running) == 2
     victim = running[0]["metadata"]["name"]
     scene.tools.kubectl("delete", "pod", victim, scene.where, "--grace-period=0", "--force")
-    end = wait_until(ended(scene, "lost"), "the run has ended", seconds=400)
-    assert end["type"] == "Complete", end["message"]
-    status = found(scene, "lost")["status"]
+    status = wait_complete(scene, "lost")
     record_property("seconds", time.monotonic() - began)
     print(status, f"{time.monotonic() - began:.0f} s")
-    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
     assert is_whole(answers(store, "lost"), expected)
     told = json.loads(store.get_object(Bucket=DATA, Key=f"{NAME}/lost/_SUCCESS")["Body"].read())
     assert (told["read"], told["written"], told["failed"]) == (ROWS, ROWS, 0)
@@ -148,12 +162,9 @@ def test_a_million_rows_undisturbed(
 ) -> None:
     began = time.monotonic()
     scene.apply(batch("whole"))
-    end = wait_until(ended(scene, "whole"), "the run has ended", seconds=400)
-    assert end["type"] == "Complete", end["message"]
-    status = found(scene, "whole")["status"]
+    status = wait_complete(scene, "whole")
     record_property("seconds", time.monotonic() - began)
     print(status, f"{time.monotonic() - began:.0f} s")
-    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
     assert is_whole(answers(store, "whole"), expected)
 
 
@@ -213,15 +224,12 @@ def test_the_spark_operator_runs_a_million_rows(
     wait_until(lambda: stage(scene, run) == "RUNNING", "the Spark operator runs it", seconds=180)
     assert scene.tools.kubectl("get", "job", run, scene.where, "--ignore-not-found") == ""
     wait_until(lambda: len(executors(scene)) == 2, "two executors run", seconds=180)
-    end = wait_until(ended(scene, "applied"), "the run has ended", seconds=400)
-    assert end["type"] == "Complete", end["message"]
-    status = found(scene, "applied")["status"]
+    status = wait_complete(scene, "applied")
     record_property("seconds", time.monotonic() - began)
     print(status, f"{time.monotonic() - began:.0f} s")
-    assert status["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
+    assert is_whole(answers(store, "applied"), expected)
     assert status["shards"] == {"total": 1, "running": 0, "succeeded": 1, "failed": 0}
     assert stage(scene, run) == "COMPLETED"
-    assert is_whole(answers(store, "applied"), expected)
     scene.tools.kubectl("delete", "batchinference", "applied", scene.where)
     wait_until(lambda: not left(scene, run), "nothing is left of it", seconds=90)
 
@@ -230,17 +238,14 @@ def test_the_spark_operator_runs_a_million_rows(
 def test_the_spark_operator_holds_a_run_and_lets_it_go_on(scene: Scene, store: Any, expected: dict[int, int]) -> None:
     scene.apply(batch("held"))
     run = run_of(scene, "held")
-    marks = f"{NAME}/held/_sluice/{run}/done/"
-    wait_until(lambda: store.list_objects_v2(Bucket=DATA, Prefix=marks).get("Contents"), "a split is done", seconds=240)
+    wait_first_split(scene, store, "held", seconds=240)
     scene.apply(batch("held", suspend=True))
     wait_until(lambda: stage(scene, run) == "SUSPENDED", "the Spark operator holds it", seconds=90)
     wait_until(lambda: reason(scene, "held") == "Suspended", "it is told", seconds=30)
     wait_until(lambda: not left(scene, run).count("pod/"), "its pods are gone", seconds=90)
     scene.apply(batch("held", suspend=False))
-    end = wait_until(ended(scene, "held"), "the run has ended", seconds=400)
-    assert end["type"] == "Complete", end["message"]
+    wait_complete(scene, "held")
     assert run_of(scene, "held") == run
-    assert found(scene, "held")["status"]["rows"] == {"total": ROWS, "read": ROWS, "written": ROWS, "failed": 0}
     assert is_whole(answers(store, "held"), expected)
 
 

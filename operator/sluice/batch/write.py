@@ -38,7 +38,7 @@ class _Parquet:
     """Small tables are gathered, since each write makes a row group."""
 
     def __init__(self, path: Path, schema: Any) -> None:
-        self._writer = parquet.ParquetWriter(path, schema, use_dictionary=dictionaries(schema))
+        self._writer = parquet.ParquetWriter(path, schema, use_dictionary=_dictionaries(schema))
         self._waiting: list[Any] = []
         self._bytes = 0
 
@@ -58,7 +58,7 @@ class _Parquet:
         self._waiting, self._bytes = [], 0
 
 
-def dictionaries(schema: Any) -> Any:
+def _dictionaries(schema: Any) -> Any:
     """A list of Parquet's paths of the columns that get a dictionary: not floating-point numbers, which hardly repeat."""
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
     return [path for path, kind in leaves if not types.is_floating(kind)]

@@ -107,7 +107,9 @@ def decide(snapshot: Snapshot, replies: Replies) -> Plan:
     writes = [*_release_writes(done), *kids.writes]
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
-        outlook = done.refusal or lifecycle.next_attempt(done.situation)
+        outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
+        if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
+            outlook = lifecycle.next_attempt(done.situation)
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
