@@ -55,6 +55,7 @@ lint: setup ## Format, lint, types, layers
 	@.venv/bin/lint-imports
 
 unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
+	@$(PYTHON) -c 'from lab import gotools; gotools.ensure("versitygw")'
 	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
 
 integration: setup ## Against a real API server

@@ -6,10 +6,13 @@ everything else is found again, also from another checkout:
     ~/.cache/sluice/tools/<name>-<hash>/<program>
 """
 
+import fcntl
 import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -117,7 +120,7 @@ def ensure(*names: str) -> None:
     for name in names or tuple(TOOLS):
         tool = TOOLS[name]
         if not is_built(tool):
-            with console.step(f"build {name} (Go, once)"):
+            with _locked(), console.step(f"build {name} (Go, once)"):
                 _build(tool)
 
 
@@ -132,9 +135,20 @@ def module_folder(tool_name: str, module: str) -> Path:
     return Path(found)
 
 
+@contextmanager
+def _locked() -> Iterator[None]:
+    """One builder at a time on this machine, such as of two test processes."""
+    lock = paths.cache() / "tools" / ".lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _build(tool: GoTool) -> None:
+    if is_built(tool):
+        return  # by whoever had the lock before
     target = folder(tool)
-    target.parent.mkdir(parents=True, exist_ok=True)
     # Built beside the target and renamed: a build that was cut off never looks like a finished one.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{tool.name}-") as scratch:
         output = Path(scratch) / "bin"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.modelrollout import Outcome
@@ -92,8 +92,6 @@ def every_advance_is_explained(cluster: Cluster) -> None:
 
 @settings(
     max_examples=8,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # shrinking whole rollouts takes minutes
 )
@@ -103,7 +101,7 @@ def test_laws_hold_under_any_sequence(sequence: list[tuple[tuple[str, object], i
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(steps, min_size=2, max_size=14))
 def test_laws_hold_under_many_sequences(sequence: list[tuple[tuple[str, object], int]]) -> None:
     _check_sequence(sequence)

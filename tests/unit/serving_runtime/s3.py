@@ -1,4 +1,4 @@
-"""A real S3-compatible store as a process of this machine. Tests are skipped where its binary is not built."""
+"""A real S3-compatible store as a process of this machine; its program is built once, by Go."""
 
 import os
 import socket
@@ -13,7 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sluice"
+from lab import gotools
+
 KEYS = {"AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo-secret", "AWS_DEFAULT_REGION": "us-east-1"}
 BUCKET = "models"
 
@@ -21,13 +22,11 @@ BUCKET = "models"
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
     """Its address, with an empty bucket."""
-    gateways = sorted(CACHE.glob("tools/versitygw-*/versitygw"))
-    if not gateways:
-        pytest.skip("versitygw is not built (python3 -m lab build)")
+    gotools.ensure("versitygw")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = {"ROOT_ACCESS_KEY": KEYS["AWS_ACCESS_KEY_ID"], "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"]}
-    command = [gateways[-1], "--port", f"127.0.0.1:{port}", "posix", folder]
+    command = [gotools.program("versitygw"), "--port", f"127.0.0.1:{port}", "posix", folder]
     store = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"

@@ -1,6 +1,6 @@
 """The downloader as its image runs it, against a real S3-compatible store on this machine.
 
-The packages are those of requirements.txt, staged as for the image. Skipped where the store's binary is not built.
+The packages are those of requirements.txt, staged as for the image.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -49,7 +49,6 @@ def test_rollback_evidence_is_the_weighted_sum(objectives: list[ObjectiveEvidenc
     assert math.exp(combine.rollback_log_evidence(objectives)) == pytest.approx(want)
 
 
-@settings(deadline=None)
 @given(st.lists(st.builds(ObjectiveEvidence, LOGS, LOGS, LOGS, st.floats(0.1, 9)), min_size=1, max_size=8))
 def test_contributions_add_up_to_the_whole(objectives: list[ObjectiveEvidence]) -> None:
     contributions = combine.rollback_log_contributions(objectives)

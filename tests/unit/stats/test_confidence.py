@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -53,7 +53,6 @@ def test_the_true_ratio_is_not_expected_to_be_refuted(index: int, arms: tuple[in
         assert expected <= 1 + 1e-9
 
 
-@settings(deadline=None)
 @given(history=st.lists(scrapes(), max_size=8), arms=st.tuples(st.integers(0, 5), st.integers(0, 5)))
 def test_one_more_scrape_is_not_expected_to_refute_equality(history: list[Counts], arms: tuple[int, int]) -> None:
     now = observe_all(history)
@@ -67,7 +66,6 @@ def test_one_more_scrape_is_not_expected_to_refute_equality(history: list[Counts
     assert max(expected) <= 1 + 1e-8
 
 
-@settings(deadline=None)
 @given(before=st.lists(scrapes(), max_size=8), after=st.lists(scrapes(), max_size=4), dispersion=st.floats(1, 20))
 def test_a_restart_at_any_scrape_changes_nothing(before: list[Counts], after: list[Counts], dispersion: float) -> None:
     running = observe_all(before, dispersion=dispersion)

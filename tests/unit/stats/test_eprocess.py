@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -43,7 +43,6 @@ def null_rates(test: evidence.SequentialTest, severity: float) -> tuple[float, f
     return rate, edge / getattr(test, "null_ratio", 1.0)
 
 
-@settings(deadline=None)
 @given(
     test=st.sampled_from(TESTS),
     history=histories,
@@ -63,7 +62,6 @@ def test_one_more_bernoulli_scrape_is_not_expected_to_add_evidence(
     assert expected <= 1 + 1e-8
 
 
-@settings(deadline=None)
 @given(
     test=st.sampled_from(TESTS),
     history=histories,
@@ -84,7 +82,6 @@ def test_one_more_poisson_scrape_is_not_expected_to_add_evidence(
     assert expected <= 1 + 1e-8
 
 
-@settings(deadline=None)
 @given(
     test=st.sampled_from(TESTS),
     before=histories,
@@ -101,7 +98,6 @@ def test_a_restart_at_any_scrape_changes_nothing(
     assert observe_all(restored, after, dispersion) == observe_all(running, after, dispersion)
 
 
-@settings(deadline=None)
 @given(test=st.sampled_from(TESTS), history=histories)
 def test_evidence_is_always_a_finite_number(test: evidence.SequentialTest, history: list[Counts]) -> None:
     process = observe_all(eprocess.start(test), history)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
@@ -52,7 +52,6 @@ def test_a_share_within_the_tolerance_is_not_expected_to_be_accused(
     assert expected_evidence(split.start(share), requests, true_share) <= 1 + 1e-12
 
 
-@settings(deadline=None)
 @given(
     history=st.lists(st.tuples(shares, st.integers(0, 300), st.integers(0, 3000)), max_size=12),
     share=shares,

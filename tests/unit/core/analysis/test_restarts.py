@@ -55,7 +55,7 @@ def final_state(seed: int, moments: list[float]) -> str | None:
     return trial.state
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 3),
     moments=st.lists(st.floats(0.1, SECONDS, allow_nan=False).map(lambda t: round(t, 3)), max_size=12),

@@ -30,7 +30,7 @@ from tests.unit.core.rollout.scarcity import (
 )
 
 LONGEST_PASSES = 2_000
-WHOLE_RELEASES = settings(deadline=None, max_examples=60)
+WHOLE_RELEASES = settings(max_examples=60)
 
 STABLE_WITH_GPU, CANDIDATE_WITH_GPU = with_devices(STABLE), with_devices(CANDIDATE)
 
