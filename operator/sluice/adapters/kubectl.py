@@ -15,8 +15,9 @@ from sluice import errors
 from sluice.adapters import kube
 from sluice.adapters.kube import Resource
 from sluice.api.base import GROUP, VERSION
-from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core import naming, observe
 from sluice.core.desired import workload
 from sluice.core.snapshot import Object, Revision

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Quantity
-from sluice.api.v1alpha1.modeldeployment import GatewayRef, Resources
+from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.v1alpha1.workload import Resources
 
 
 class NodeCache(ApiModel):

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from sluice.api.base import ApiModel
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core import endpoints, naming, observedroutes, observedservice, podproblems, rawobjects, timestamps
 from sluice.core.desired import route as desired_route

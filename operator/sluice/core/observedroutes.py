@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sluice.api.v1alpha1.modeldeployment import GatewayRef
+from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core import rawobjects
 from sluice.core.desired import common
 from sluice.core.desired import route as desired_route

@@ -3,14 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.api.v1alpha1.modeldeployment import (
-    LastRollout,
-    ModelDeploymentStatus,
-    RevisionStatus,
-    RolloutSummary,
-    VariantState,
-)
+from sluice.api.v1alpha1.modeldeployment import LastRollout, ModelDeploymentStatus, RevisionStatus, RolloutSummary
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.api.v1alpha1.variants import VariantState
 from sluice.core import conditions, rawobjects, scaling, timestamps, variants
 from sluice.core.analysis.model import Judgement
 from sluice.core.conditions import CONDITIONS, Fact, Facts, Polarity

@@ -11,7 +11,7 @@ with a histogram of latencies can tell them, and a moment between two samples is
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.modeldeployment import Autoscaling, ScalingMetric
+from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
 from sluice.core.analysis import selectors
 from sluice.core.desired import placeholders
 from sluice.core.rollout import trial

@@ -7,10 +7,11 @@ from typing import Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Strategy
-from sluice.api.v1alpha1.modeldeployment import Arm, ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.api.v1alpha1.strategies import Arm
 from sluice.core import variants
 from sluice.core.desired import placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.snapshot import Revision, Snapshot

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Variant, VariantState, VariantStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
 from sluice.core import naming, podproblems, rawobjects
 from sluice.core.snapshot import Object, Snapshot
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from sluice.api.config import OperatorConfig, Routing
-from sluice.api.v1alpha1.modeldeployment import GatewayRef
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core import observe, rawobjects
 from sluice.core.analysis.model import Answer, Failed, GatewayPreset
 from sluice.core.snapshot import Object

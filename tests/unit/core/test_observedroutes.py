@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modeldeployment import AssignmentType
+from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core import observedroutes
 from sluice.core.desired import route
 from sluice.core.snapshot import Paths, Revision, Route

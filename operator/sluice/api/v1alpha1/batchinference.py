@@ -9,15 +9,9 @@ from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, Tim
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef
 from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
-from sluice.api.v1alpha1.modeldeployment import (
-    CUSTOM_HAS_AN_IMAGE,
-    MODEL_IS_SOMEWHERE,
-    Accelerator,
-    ModelSpec,
-    Resources,
-    RuntimeSpec,
-)
+from sluice.api.v1alpha1.modeldeployment import CUSTOM_HAS_AN_IMAGE, MODEL_IS_SOMEWHERE, ModelSpec
 from sluice.api.v1alpha1.sources import OutputUri
+from sluice.api.v1alpha1.workload import Accelerator, Resources, RuntimeSpec
 
 STABLE: Final = "Stable"
 CANDIDATE: Final = "Candidate"

@@ -8,8 +8,8 @@ from pydantic import Field
 from sluice.api.base import ApiModel, Name, ObjectMeta, Probability, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, Objectives, OnDeadline, Strategy
-from sluice.api.v1alpha1.modeldeployment import Assignment, OnWinner
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.api.v1alpha1.validation import Validation
 
 

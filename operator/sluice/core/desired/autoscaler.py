@@ -7,7 +7,8 @@ A release only says how few pods there may be; how many there are is a matter of
 
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modeldeployment import Autoscaling, ModelDeployment
+from sluice.api.v1alpha1.autoscaling import Autoscaling
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core import scaling
 from sluice.core.desired import common
 from sluice.core.snapshot import Revision

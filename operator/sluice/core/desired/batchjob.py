@@ -14,7 +14,7 @@ from sluice.api.config import AcceleratorProfile, BatchRunner, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchRun, Engine, Output
 from sluice.api.v1alpha1.data import Input
-from sluice.api.v1alpha1.modeldeployment import Accelerator, Resources
+from sluice.api.v1alpha1.workload import Accelerator, Resources
 from sluice.core import naming
 from sluice.core.desired import common, downloader, podtemplate
 from sluice.core.desired.warmup import WARM_UP

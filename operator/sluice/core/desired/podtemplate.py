@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.config import AcceleratorProfile, OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import Accelerator, Batching, ModelDeployment, ModelDeploymentSpec, RuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
 from sluice.core import naming
 from sluice.core.desired import common, downloader, placeholders, tuning, warmup
 

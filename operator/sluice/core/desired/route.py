@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import GatewayRef, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core import naming
 from sluice.core.desired import common, rules
 from sluice.core.snapshot import Paths

@@ -9,8 +9,9 @@ A gateway prefers the rule that says more of the request, whatever their order i
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modeldeployment import AssignmentType, ModelDeployment
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core import naming
 from sluice.core.desired import assignment, common
 from sluice.core.snapshot import Paths

@@ -7,8 +7,9 @@ or none where the downloader's layout writes it into a configuration. Without a 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modeldeployment import ModelDeploymentSpec, RuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import EnvTemplate, ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.workload import RuntimeSpec
 from sluice.core.desired import placeholders
 
 DOWNLOADER: Final = (

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, Variant
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.variants import Variant
 from sluice.core import naming, variants
 from sluice.core.desired import common, downloader
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec, Warmup
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ModelLayout, Protocol, ServingRuntime
+from sluice.api.v1alpha1.workload import Warmup
 from sluice.core.desired import common, placeholders
 
 WARM_UP: Final = "warm-up"

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from sluice.api.v1alpha1.modeldeployment import OnWinner
 from sluice.api.v1alpha1.modelrollout import (
     ABTestRules,
     Action,
@@ -26,6 +25,7 @@ from sluice.api.v1alpha1.modelrollout import (
     TimelineEntry,
     Verdict,
 )
+from sluice.api.v1alpha1.strategies import OnWinner
 from sluice.core import timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.rollout import capacity, engine, gates

@@ -5,7 +5,6 @@ from typing import Any, Final, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
 from sluice.api.v1alpha1.common import CapacityMode, Strategy
-from sluice.api.v1alpha1.modeldeployment import BlueGreen, Rollout, Shadow
 from sluice.api.v1alpha1.modelrollout import (
     ABTestRules,
     Action,
@@ -21,6 +20,7 @@ from sluice.api.v1alpha1.modelrollout import (
     TimelineEntry,
 )
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
 from sluice.core import naming, timestamps
 from sluice.core.analysis.model import Judgement
 from sluice.core.desired import common

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.modeldeployment import AssignmentType
 from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.desired import assignment
 
 STABLE = "digits-0000000000"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.modeldeployment import AssignmentType
 from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.desired import route
 from sluice.core.snapshot import Paths
 from tests.unit.core import builders

@@ -1,0 +1,68 @@
+"""Replicas by load."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from sluice.api.base import ApiModel
+from sluice.api.cel import Cel
+
+
+class ScalingMetric(StrEnum):
+    CPU = "CPU"
+    MEMORY = "Memory"
+    IN_FLIGHT_REQUESTS = "InFlightRequests"
+    QUEUE_MILLIS = "QueueMillis"
+
+
+class ScalingTarget(ApiModel):
+    """What is held by adding and removing pods."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.value) == (has(self.metric) && self.metric in ['InFlightRequests', 'QueueMillis'])",
+            message="value belongs to metric InFlightRequests and QueueMillis, which need it",
+            field_path=".value",
+        ),
+        Cel(
+            "!has(self.utilizationPercent) || !has(self.metric) || self.metric in ['CPU', 'Memory']",
+            message="utilizationPercent belongs to metric CPU and Memory",
+            field_path=".utilizationPercent",
+        ),
+    )
+
+    metric: ScalingMetric = ScalingMetric.CPU
+    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests under way, as the gateway
+    counts them. QueueMillis: how long a request waits in the model server, where its ServingRuntime says how that is
+    measured. The last two need KEDA."""
+    utilization_percent: Annotated[int, Field(ge=1, le=500)] | None = None
+    """For CPU and Memory: mean use over the pods, in percent of their requests; default 70."""
+    value: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """For InFlightRequests: how many each pod shall have at a time. For QueueMillis: how many milliseconds a request
+    shall wait. Means over the last minute."""
+
+
+class Autoscaling(ApiModel):
+    """Replicas by load, with an autoscaler for each serving revision."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "self.minimumReplicas <= self.maximumReplicas", message="minimumReplicas must not be above maximumReplicas"
+        ),
+        Cel(
+            "self.minimumReplicas > 0 || (has(self.target.metric) && self.target.metric == 'InFlightRequests')",
+            message="only the gateway sees requests to a model without pods: minimumReplicas 0 needs metric "
+            "InFlightRequests",
+            field_path=".minimumReplicas",
+        ),
+    )
+
+    minimum_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """The fewest pods. 0: none while nobody asks; whoever asks first gets 503 until a pod is ready."""
+    maximum_replicas: Annotated[int, Field(ge=1, le=1000)]
+    """The most pods."""
+    scale_down_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """How long fewer pods must have been enough before some are taken away."""
+    target: ScalingTarget = ScalingTarget()
+    """The load that is aimed at."""
