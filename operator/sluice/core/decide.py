@@ -25,7 +25,7 @@ from sluice.core import children, conditions, differ, failure, inquiry, notify, 
 from sluice.core.inquiry import Findings, Inquiry, Replies
 from sluice.core.notify import Notice
 from sluice.core.plan import Apply, Event, Plan, Write
-from sluice.core.rollout import abtest, capacity, engine, lifecycle, paths, validation
+from sluice.core.rollout import abtest, beginning, capacity, engine, lifecycle, paths, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_SECONDS
@@ -169,7 +169,7 @@ def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatu
 
 
 def _begun(situation: Situation, attempt: Attempt) -> Progress:
-    rollout = lifecycle.begin(situation, attempt)
+    rollout = beginning.begin(situation, attempt)
     if isinstance(rollout, Blocked):
         return Progress(situation, refusal=rollout)
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
@@ -277,7 +277,7 @@ def _release_writes(done: Progress) -> Iterator[Write]:
     if done.begun is not None and done.attempt is not None:
         for revision in (done.attempt.target, *done.attempt.arms):
             yield from children.revision_writes(situation, revision)
-        yield Apply(lifecycle.manifest(done.begun, situation))
+        yield Apply(beginning.manifest(done.begun, situation))
     for rollout, status in done.statuses:
         yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
 

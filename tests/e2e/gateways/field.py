@@ -24,7 +24,7 @@ from lab import images
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ABTestRules
-from sluice.core import children, naming
+from sluice.core import address, naming
 from sluice.core.analysis import columns, selectors
 from sluice.core.analysis.model import Arm, GatewayPreset
 from sluice.core.desired import common, route
@@ -125,7 +125,7 @@ class Field:
 
     def settle(self) -> None:
         """As long as the operator leaves an intermediate state alone."""
-        time.sleep(max(children.SETTLE_SECONDS, self.preset.settle_seconds))
+        time.sleep(max(address.SETTLE_SECONDS, self.preset.settle_seconds))
 
     def pass_on(self) -> None:
         """As long as the gateway may take to use what it has accepted."""

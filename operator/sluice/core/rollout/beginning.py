@@ -1,0 +1,141 @@
+"""A release as it begins: the ModelRollout, with the rules as they are at that moment."""
+
+from typing import Any, assert_never
+
+from sluice.api.base import API_VERSION, ObjectMeta
+from sluice.api.v1alpha1.common import CapacityMode, Strategy
+from sluice.api.v1alpha1.modelrollout import (
+    ABTestRules,
+    ModelRollout,
+    ModelRolloutSpec,
+    ReleaseEnd,
+    RolloutArm,
+    RolloutStep,
+)
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
+from sluice.core import naming
+from sluice.core.desired import common
+from sluice.core.rollout import bluegreen, canary, capacity, recreate, shadow, sharing
+from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.situation import Blocked, Situation, wanted_arms
+from sluice.core.snapshot import Revision
+
+
+def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
+    """The ModelRollout of a new attempt, with the rules as they are now."""
+    policy = situation.policy
+    if isinstance(policy, Blocked):
+        return policy
+    snapshot = situation.snapshot
+    wishes = snapshot.deployment.spec.rollout
+    blocked = next((arm for arm in situation.arms if isinstance(arm, Blocked)), None)
+    if attempt.arms and blocked is not None:
+        return blocked
+    settings = wishes.shadow
+    compared = situation.stable is not None and attempt.analysed
+    needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
+    if needs_gateway:
+        return Blocked("GatewayNeeded", needs_gateway)
+    refused = shadow.mirror_refused(settings, snapshot.preset) if settings is not None else ""
+    if refused and compared:
+        return Blocked("MirrorNotSupported", refused)
+    requested = situation.requested
+    ends: dict[str, Any] = {
+        "from": _end(situation.stable) if situation.stable else None,
+        "to": _end(attempt.target),
+        "abTest": _test_rules(situation, attempt) if attempt.arms else None,
+    }
+    bake_seconds = policy.bake_seconds if wishes.bake_seconds is None else wishes.bake_seconds
+    planned = _steps(wishes, policy, attempt)
+    # A retry by other steps has no step that failed.
+    same_steps = situation.latest is not None and situation.latest.spec.steps == planned
+    spec = ModelRolloutSpec(
+        **ends,
+        model_deployment=snapshot.name,
+        sequence=max((r.spec.sequence for r in snapshot.rollouts), default=0) + 1,
+        attempt=attempt.number,
+        requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
+        rollback=attempt.rollback,
+        analysed=attempt.analysed,
+        start_step=attempt.start_step if same_steps else 1,
+        strategy=wishes.strategy,
+        policy=situation.policy_name,
+        base_replicas=capacity.whole(situation),
+        steps=planned,
+        capacity=_capacity(wishes, attempt),
+        maximum_requests_at_risk=policy.maximum_requests_at_risk,
+        objectives=wishes.objectives if wishes.objectives is not None else policy.objectives,
+        false_rollback_probability=policy.false_rollback_probability,
+        false_advance_probability=policy.false_advance_probability,
+        scrape_interval_seconds=policy.scrape_interval_seconds,
+        blind_seconds=policy.blind_seconds,
+        idle_seconds=policy.idle_seconds,
+        progress_deadline_seconds=wishes.progress_deadline_seconds or policy.progress_deadline_seconds,
+        on_deadline=wishes.on_deadline or policy.on_deadline,
+        bake_seconds=bake_seconds if attempt.analysed else 0,
+        initial_dispersion=policy.initial_dispersion,
+        validation=wishes.validation if situation.stable is not None and not attempt.rollback else None,
+    )
+    name = naming.rollout_name(attempt.target.name, attempt.number)
+    return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
+
+
+def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:
+    """The strategy's own, behind the mirrored stage where there is one."""
+    if attempt.arms or not attempt.analysed or wishes.capacity is CapacityMode.RECREATE:
+        return [RolloutStep(weight=100)]
+    match wishes.strategy:
+        case Strategy.BLUE_GREEN:
+            own = bluegreen.steps(wishes.blue_green or BlueGreen())
+        case Strategy.SHADOW:
+            return shadow.steps(wishes.shadow or Shadow())
+        case Strategy.RECREATE:
+            return recreate.steps()
+        case Strategy.CANARY | Strategy.AB_TEST:
+            own = canary.steps(wishes.canary.steps if wishes.canary is not None else policy.steps)
+        case _ as unreachable:
+            assert_never(unreachable)
+    return [shadow.stage(wishes.shadow), *own] if wishes.shadow is not None else own
+
+
+def _capacity(wishes: Rollout, attempt: Attempt) -> CapacityMode:
+    """Recreate leaves nothing to compare arms with."""
+    if wishes.strategy is Strategy.RECREATE:
+        return CapacityMode.RECREATE
+    return CapacityMode.AUTO if attempt.arms and wishes.capacity is CapacityMode.RECREATE else wishes.capacity
+
+
+def _test_rules(situation: Situation, attempt: Attempt) -> ABTestRules:
+    deployment = situation.snapshot.deployment
+    settings = deployment.spec.rollout.ab_test
+    assert settings is not None
+    wanted = zip(wanted_arms(deployment), attempt.arms, strict=True)
+    return ABTestRules(
+        arms=[
+            RolloutArm.model_validate({"name": arm.name, "weight": arm.weight, "to": _end(revision)})
+            for arm, revision in wanted
+        ],
+        assignment=settings.assignment,
+        metric=settings.metric,
+        maximum_seconds=settings.maximum_seconds,
+        on_winner=settings.on_winner,
+    )
+
+
+def _end(revision: Revision) -> ReleaseEnd:
+    return ReleaseEnd(
+        revision=revision.name, input_hash=revision.input_hash, uri=revision.uri, model_version=revision.model_version
+    )
+
+
+def manifest(rollout: ModelRollout, situation: Situation) -> dict[str, Any]:
+    """The object that creates a release."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": ModelRollout.kind,
+        "metadata": common.child_metadata(
+            situation.snapshot.deployment, rollout.metadata.name, revision=rollout.spec.target.revision
+        ),
+        "spec": rollout.spec.to_wire(),
+    }
