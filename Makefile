@@ -42,10 +42,12 @@ demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, 
 test: lint unit integration spark airflow e2e ## Everything that CI runs
 
 test-full: lint spark build/airflow/.synced ## Everything, with the slow ones
+	@$(PYTHON) -m lab setup
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(AIRFLOW_PYTEST)
 	@$(PYTEST) tests/integration tests/e2e
 
+# What is built once takes minutes, so it is done before the tests that need it: their time limits are for what they do.
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Format, lint, types, layers
 	@.venv/bin/ruff format --check .
@@ -55,21 +57,25 @@ lint: setup ## Format, lint, types, layers
 	@.venv/bin/lint-imports
 
 unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
-	@$(PYTHON) -c 'from lab import gotools; gotools.ensure("versitygw")'
+	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
 
 integration: setup ## Against a real API server
+	@$(PYTHON) -m lab build kubernetes etcd helm registry
 	@$(PYTEST) -m "not slow" tests/integration
 
-spark: build/spark/.synced ## The scoring on Spark, with a real PySpark in local mode
+spark: setup build/spark/.synced ## The scoring on Spark, with a real PySpark in local mode
+	@$(PYTHON) -m lab build versitygw
 	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
 	@build/spark/venv/bin/pytest tests/spark
 
-airflow: build/airflow/.synced ## The tasks for Airflow: types, and DAGs in a real Airflow against a real API server
+airflow: setup build/airflow/.synced ## The tasks for Airflow: types, and DAGs in a real Airflow against a real API server
+	@$(PYTHON) -m lab build kubernetes etcd
 	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml operator/sluice/batch/airflow
 	@$(AIRFLOW_PYTEST) -m "not slow"
 
 e2e: setup ## On a real node, with real traffic
+	@$(PYTHON) -m lab setup
 	@$(PYTEST) -m "not slow" tests/e2e
 
 bench-judge: setup ## Error rates and delays of the judge

@@ -10,6 +10,7 @@ from lab import (
     apiserver,
     devices,
     gateways,
+    gotools,
     images,
     keda,
     kwok,
@@ -42,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     command("setup", "install packages, build programs and images (cached); `up` does it as well")
+    build = command("build", "build some of the Go programs (cached); no root needed")
+    build.add_argument("tools", nargs="+", choices=tuple(gotools.TOOLS), metavar="TOOL", help="a folder of lab/tools")
     command("up", "start the node with gateway, Prometheus and object store; quick when it runs already")
     command("down", "end it and remove the cluster's state; images and programs stay cached").add_argument(
         "--force", action="store_true", help="also when another checkout started it"
@@ -86,6 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("action", choices=("up", "down"))
     server.add_argument("--dir", type=Path, required=True, help="folder for its state")
     return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    gotools.ensure(*options.tools)
 
 
 def _up(_options: argparse.Namespace) -> None:
@@ -157,6 +164,7 @@ def _print_text(found: lifecycle.Status) -> None:
 
 
 _HANDLERS = {
+    "build": _build,
     "setup": lambda _options: lifecycle.setup(),
     "up": _up,
     "down": lambda options: lifecycle.down(force=options.force),
