@@ -67,6 +67,7 @@ WATCHED: Final = (
     Resource(API_VERSION, "BatchInference", "batchinferences"),
     Resource(API_VERSION, "ServingRuntime", "servingruntimes", namespaced=False),
     Resource(API_VERSION, "RolloutPolicy", "rolloutpolicies", namespaced=False),
+    Resource("v1", "Namespace", "namespaces", namespaced=False),
     Resource("apps/v1", "Deployment", "deployments", selector=LABEL_OWNER),
     Resource("apps/v1", "ControllerRevision", "controllerrevisions", selector=LABEL_OWNER),
     Resource("v1", "Service", "services", selector=LABEL_OWNER),

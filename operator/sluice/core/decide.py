@@ -34,7 +34,7 @@ from sluice.core.rollout.moment import Moment
 from sluice.core.situation import Blocked, Situation, interpret, testing
 from sluice.core.snapshot import Snapshot
 
-DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences"})
+DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
 
 UNJUDGED_LOOK_SECONDS: Final = 5.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sluice import errors
-from sluice.core import decide, failure, observe
+from sluice.core import decide, ending, failure, observe
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
 from sluice.core.batch import snapshot
@@ -122,7 +122,10 @@ class Reconciler:
             return Done()
         if "deletionTimestamp" in about["metadata"]:
             return Done()
-        plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
+        if self.store.is_ending(key.namespace):
+            plan = ending.plan(self.store.owned(key))
+        else:
+            plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         try:
             return await self._carry_out(key, about, plan)
         except (errors.Refused, errors.Denied, errors.Missing) as error:

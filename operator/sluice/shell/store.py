@@ -25,6 +25,7 @@ from sluice.shell import trim
 MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"
 PINNED: Final = "ControllerRevision"
+NAMESPACE: Final = "Namespace"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
 
@@ -138,7 +139,7 @@ class Store:
         return World(
             now=now,
             deployment=deployment,
-            owned=_ordered(self._owned.get(key, {})),
+            owned=self.owned(key),
             runtimes=_ordered(self._objects["ServingRuntime"]),
             policies=_ordered(self._objects["RolloutPolicy"]),
             gateways=_ordered(self._objects["Gateway"]),
@@ -164,7 +165,7 @@ class Store:
         return BatchWorld(
             now=now,
             batch=batch,
-            owned=_ordered(self._owned.get(key, {})),
+            owned=self.owned(key),
             model=self.get(MODEL, model.namespace, model.name) if model is not None else None,
             pinned=tuple(each for each in _ordered(owned_by_model) if each["kind"] == PINNED),
             runtimes=_ordered(self._objects["ServingRuntime"]),
@@ -183,6 +184,15 @@ class Store:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as it is stored."""
         return self._objects[kind].get(Identity(kind, namespace, name))
+
+    def owned(self, key: Key) -> tuple[Object, ...]:
+        """The objects that are labelled with the owner."""
+        return _ordered(self._owned.get(key, {}))
+
+    def is_ending(self, namespace: str) -> bool:
+        """Whether the namespace is being deleted, as far as is known."""
+        found = self.get(NAMESPACE, "", namespace)
+        return found is not None and _ends(found)
 
     def count(self, kind: str) -> int:
         """How many objects of a kind are known."""
@@ -219,6 +229,8 @@ class Store:
 
     def _interested(self, before: Object | None, after: Object | None) -> Woken:
         versions = [version for version in (before, after) if version is not None]
+        if versions[0]["kind"] == NAMESPACE:
+            return self._inhabitants(versions[-1]) if _ends(versions[-1]) else NOBODY
         if versions[0]["kind"] in SHARED:
             return Woken(spread=True)
         if versions[0]["kind"] == MODEL:
@@ -229,6 +241,10 @@ class Store:
         if versions[0]["kind"] == PINNED:
             return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)))
         return Woken(owners)
+
+    def _inhabitants(self, namespace: Object) -> Woken:
+        name = namespace["metadata"]["name"]
+        return Woken(frozenset(key for key in self.keys() if key.namespace == name))
 
     def _around(self, versions: Iterable[Object]) -> Iterator[Key]:
         """The model itself, those that share a host name with it now or did before, and who runs it over data."""
@@ -287,6 +303,10 @@ def _is_later(one: str, other: str) -> bool:
     if one.isdecimal() and other.isdecimal():
         return int(one) > int(other)
     return one != other
+
+
+def _ends(raw: Object) -> bool:
+    return "deletionTimestamp" in raw["metadata"]
 
 
 def _version(raw: Object) -> str:

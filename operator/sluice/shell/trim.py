@@ -111,6 +111,10 @@ def _autoscaler(autoscaler: Object) -> dict[str, Any]:
     }
 
 
+def _metadata_alone(_: Object) -> dict[str, Any]:
+    return {"spec": {}, "status": {}}
+
+
 def _without_status(_: Object) -> dict[str, Any]:
     return {"status": {}}
 
@@ -121,6 +125,7 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
     "Job": _job,
+    "Namespace": _metadata_alone,
     "SparkApplication": _spark_application,
     "HorizontalPodAutoscaler": _autoscaler,
     "PodDisruptionBudget": _without_status,

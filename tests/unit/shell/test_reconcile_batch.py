@@ -154,3 +154,16 @@ async def test_a_job_is_held_by_a_patch(given: Given) -> None:
     (patch,) = [write for write in seen if isinstance(write, Patch)]
     assert (patch.ref.name, patch.change) == (case.run(), {"spec": {"suspend": True}})
     assert case.stored("Job", case.run())["spec"]["suspend"] is True
+
+
+async def test_in_a_namespace_that_ends_the_jobs_are_deleted_and_nothing_is_written(given: Given) -> None:
+    case = given()
+    await case.reconciler.reconcile(KEY)
+    namespace = make_object("Namespace", "team", namespace="")
+    namespace["metadata"]["deletionTimestamp"] = "2026-03-02T12:00:00Z"
+    case.reconciler.store.put(namespace)
+    case.cluster.writes.clear()
+    await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes == [("Delete", "Job")]
+    await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes == [("Delete", "Job")]

@@ -249,3 +249,22 @@ def test_a_batch_that_refers_to_another_model_is_woken_by_that_only() -> None:
     assert store.put(make_model("other", version=2, spec={"replicas": 2})) == woken("other")
     store.drop(make_batch(None, version=3))
     assert store.keys() == (DIGITS, Key("team", "other"))
+
+
+def test_a_namespace_that_ends_wakes_its_inhabitants_once() -> None:
+    def namespace(version: int, **metadata: str) -> dict[str, Any]:
+        found = make_object("Namespace", "team", namespace="", version=version, status={"phase": str(version)})
+        return {**found, "metadata": found["metadata"] | metadata}
+
+    store = make_store()
+    for item in (
+        make_model(),
+        make_object("BatchInference", "churn"),
+        make_object("ModelDeployment", "x", namespace="o"),
+    ):
+        store.put(item)
+    ends = {"deletionTimestamp": "2026-03-02T12:00:00Z"}
+    assert (store.put(namespace(1)), store.is_ending("team")) == (NOBODY, False)
+    assert store.put(namespace(2, **ends)) == Woken(frozenset({DIGITS, Key("team", "churn", "BatchInference")}))
+    assert store.put(namespace(3, **ends)) == NOBODY
+    assert (store.is_ending("team"), store.is_ending("o")) == (True, False)
