@@ -1,27 +1,26 @@
 """A model revision over a data set in the object store, by an Indexed Job whose pods are real."""
 
-import io
 import json
 import subprocess
-from collections.abc import Iterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
-import pyarrow
 import pytest
-from pyarrow import parquet
 
 from demo import cluster as clusters
-from demo import digits, setup
+from demo import setup
 from demo.cluster import Cluster
 from tests.e2e.conftest import use_further_image
-from tests.e2e.scene import Object, Scene, uri, wait_until
+from tests.e2e.datasets import batch, condition_of, of_its_own, require_every_row_once, status_of, upload, wait_end
+from tests.e2e.runtimes import modelfiles
+from tests.e2e.scene import Object, Scene, wait_until
 
 MODEL, VERSION = "digits", "2"
-BATCHES: Final = "batchinferences.sluice.dev"
-GROUP_ROWS: Final = 10_000
 MILLION: Final = 1_000_000
-KILLS: Final = 10
+SHARDS: Final = 50
+KILL_CHANCE: Final = 0.2
+KILLS: Final = 100
 LABEL: Final = "sluice.dev/batch-inference"
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -35,73 +34,6 @@ def runner(lab: Cluster, scene: Scene) -> None:
     scene.wait_ready(MODEL)
 
 
-def upload(lab: Cluster, key: str, rows: int) -> str:
-    """Digits again and again, with a number and the right label for each row; the URI."""
-    _, held_out = digits.split()
-    which = np.arange(rows) % len(held_out.labels)
-    pixels = pyarrow.array(held_out.images[which].reshape(-1))
-    table = pyarrow.table(
-        {
-            "id": np.arange(rows),
-            "image": pyarrow.FixedSizeListArray.from_arrays(pixels, digits.PIXELS),
-            "digit": held_out.labels[which],
-        }
-    )
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer, row_group_size=GROUP_ROWS)
-    setup.object_store(lab).put_object(Bucket=setup.BUCKET, Key=key, Body=buffer.getvalue())
-    return f"s3://{setup.BUCKET}/{key}"
-
-
-def keys_below(lab: Cluster, prefix: str) -> Iterator[str]:
-    pages = setup.object_store(lab).get_paginator("list_objects_v2").paginate(Bucket=setup.BUCKET, Prefix=prefix)
-    return (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-
-
-def answers(lab: Cluster, prefix: str) -> Any:
-    """All rows of an output, by their number."""
-    store = setup.object_store(lab)
-    parts = [key for key in keys_below(lab, prefix) if key.rpartition("/")[2].startswith("part-")]
-    tables = [
-        parquet.read_table(io.BytesIO(store.get_object(Bucket=setup.BUCKET, Key=key)["Body"].read())) for key in parts
-    ]
-    return pyarrow.concat_tables(tables).sort_by("id")
-
-
-def batch(name: str, source: str, target: str, **spec: Any) -> Object:
-    secret = {"credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET}}
-    return {
-        "apiVersion": "sluice.dev/v1alpha1",
-        "kind": "BatchInference",
-        "metadata": {"name": name},
-        "spec": {
-            "modelDeploymentRef": {"name": MODEL},
-            "input": {"uri": source, "format": "Parquet", "columns": ["image"], **secret},
-            "output": {"uri": f"s3://{setup.BUCKET}/{target}", "format": "Parquet", **secret},
-            "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
-            **spec,
-        },
-    }
-
-
-def status_of(scene: Scene, name: str) -> Object:
-    status: Object = scene.tools.get(BATCHES, name, scene.where).get("status", {})
-    return status
-
-
-def condition_of(scene: Scene, name: str, type_: str) -> Object:
-    return next((one for one in status_of(scene, name).get("conditions", ()) if one["type"] == type_), {})
-
-
-def wait_end(scene: Scene, name: str, seconds: float = 240) -> Object:
-    """The status of a run that has ended."""
-    return wait_until(
-        lambda: status if (status := status_of(scene, name)).get("run", {}).get("outcome") else None,
-        f"{name} ends",
-        seconds=seconds,
-    )
-
-
 def running_pods(scene: Scene, name: str) -> list[str]:
     found = scene.tools.get("pods", scene.where, f"--selector={LABEL}={name}")["items"]
     return [
@@ -111,18 +43,16 @@ def running_pods(scene: Scene, name: str) -> list[str]:
     ]
 
 
-def kill(scene: Scene, pod: str) -> None:
+def failed_pods(scene: Scene, name: str) -> int:
+    """As the run's Jobs count them."""
+    jobs = scene.tools.get("jobs", scene.where, f"--selector={LABEL}={name}")["items"]
+    return sum(job.get("status", {}).get("failed", 0) for job in jobs)
+
+
+def kill(scene: Scene, *pods: str) -> None:
     """Without a chance to say good-bye."""
-    scene.tools.kubectl("delete", "pod", pod, scene.where, "--force", "--grace-period=0")
-
-
-def require_every_row_once(lab: Cluster, prefix: str, rows: int) -> None:
-    found = answers(lab, prefix)
-    assert found.num_rows == rows
-    assert np.array_equal(found.column("id").to_numpy(), np.arange(rows)), "rows are lost or doubled"
-    right = found.column("digit").to_numpy() == found.column("label").to_numpy()
-    assert np.mean(right) > 0.9
-    assert f"{prefix}_SUCCESS" in set(keys_below(lab, prefix))
+    at_once = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+    scene.tools.kubectl("delete", "pods", *pods, scene.where, *at_once)
 
 
 def test_a_stable_version_answers_every_row_once_though_a_pod_is_killed(lab: Cluster, scene: Scene) -> None:
@@ -173,10 +103,7 @@ def test_a_server_beside_the_runner_answers_as_the_model_does_in_its_process(lab
     rows = 5_000
     source = upload(lab, "data/beside.parquet", rows)
     manifest = batch("beside", source, "answers/beside/", runtime={"image": clusters.IMAGES["triton"].tag})
-    del manifest["spec"]["modelDeploymentRef"]
-    credentials = {"credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET}}
-    manifest["spec"]["model"] = {"name": MODEL, "format": "onnx", "uri": uri(VERSION), **credentials}
-    scene.apply(manifest)
+    scene.apply(of_its_own(manifest, VERSION))
     (pod,) = wait_until(lambda: running_pods(scene, "beside") or None, "the pod runs", seconds=120)
     init = scene.tools.get("pod", pod, scene.where)["spec"]["initContainers"]
     assert [one["name"] for one in init if one.get("restartPolicy") == "Always"], "the server is a sidecar"
@@ -202,24 +129,44 @@ def test_a_million_rows_in_two_shards(lab: Cluster, scene: Scene, million: str) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_a_million_rows_through_killed_pods(lab: Cluster, scene: Scene, million: str) -> None:
-    """Small batches, so that it lasts; Kubernetes waits longer after each failure of a shard."""
-    engine = {"shards": 4, "parallelism": 2, "retriesPerShard": 100}
-    scene.apply(batch("killed", million, "answers/killed/", engine=engine, batchSize=16))
-    dice, killed = np.random.default_rng(7), 0
+@pytest.mark.timeout(1800)
+def test_a_million_rows_through_a_hundred_killed_pods(lab: Cluster, scene: Scene, million: str, tmp_path: Path) -> None:
+    """By a model that takes its time, so that each pod lives long enough to be killed at any moment of its work."""
+    setup.upload_models(lab, {"laborious": modelfiles.write_laborious(tmp_path / "laborious.onnx", rounds=6)})
+    engine = {"shards": SHARDS, "parallelism": 25, "retriesPerShard": 100}
+    manifest = of_its_own(batch("killed", million, "answers/killed/", engine=engine), "laborious")
+    manifest["spec"]["output"]["mode"] = "Overwrite"
+    manifest["spec"]["resources"]["requests"]["cpu"] = "10m"
+    scene.apply(manifest)
+    dice, moments = np.random.default_rng(7), list[int]()
 
-    def kill_one() -> bool:
-        """Whether there was one to kill, or the run is over."""
-        pods = running_pods(scene, "killed")
-        if pods:
-            kill(scene, str(dice.choice(pods)))
-        return bool(pods) or bool(status_of(scene, "killed").get("run", {}).get("outcome"))
+    def killed_enough() -> bool:
+        """Whether Kubernetes has counted the kills; which pods are killed is drawn anew each time."""
+        doomed = [pod for pod in running_pods(scene, "killed") if dice.random() < KILL_CHANCE]
+        if doomed:
+            kill(scene, *doomed)
+        status = status_of(scene, "killed")
+        moments.append(status.get("rows", {}).get("written", 0))
+        return failed_pods(scene, "killed") >= KILLS or bool(status.get("run", {}).get("outcome"))
 
-    while killed < KILLS and not status_of(scene, "killed").get("run", {}).get("outcome"):
-        wait_until(kill_one, "a shard runs", seconds=400)
-        killed += 1
-    status = wait_end(scene, "killed", seconds=900)
-    print(killed, json.dumps(status))
+    wait_until(killed_enough, f"{KILLS} pods are killed", seconds=1000)
+    killed = failed_pods(scene, "killed")
+    status = wait_end(scene, "killed", seconds=600)
+    print(killed, moments, json.dumps(status))
+    assert killed >= KILLS, "the run was over before"
     assert status["rows"] == {"total": MILLION, "read": MILLION, "written": MILLION, "failed": 0}
     require_every_row_once(lab, "answers/killed/", MILLION)
+
+
+@pytest.mark.slow
+def test_a_namespace_goes_while_a_shard_waits_to_be_tried_again(lab: Cluster, scene: Scene, million: str) -> None:
+    """Kubernetes waits for the pod that failed, which its Job holds until there is another one."""
+    leaving = Scene(lab, f"{scene.namespace}-leaving")
+    lab.tools.kubectl("create", "namespace", leaving.namespace)
+    secret = scene.tools.get("secret", setup.CREDENTIALS_SECRET, scene.where)
+    leaving.apply({**secret, "metadata": {"name": setup.CREDENTIALS_SECRET}})
+    leaving.apply(of_its_own(batch("left", million, "answers/left/", batchSize=1), VERSION))
+    (pod,) = wait_until(lambda: running_pods(leaving, "left") or None, "the pod runs", seconds=90)
+    kill(leaving, pod)
+    wait_until(lambda: failed_pods(leaving, "left") == 1, "the Job has seen it", seconds=30)
+    lab.tools.kubectl("delete", "namespace", leaving.namespace, "--timeout=60s")

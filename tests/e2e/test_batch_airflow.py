@@ -9,8 +9,9 @@ from typing import Final
 import pytest
 
 from demo.cluster import ROOT, Cluster
+from tests.e2e.datasets import batch, condition_of, require_every_row_once, upload, wait_end
 from tests.e2e.scene import Scene
-from tests.e2e.test_batch import MODEL, batch, condition_of, require_every_row_once, runner, upload, wait_end
+from tests.e2e.test_batch import MODEL, runner
 
 __all__ = ["runner"]  # a fixture that every test here uses
 

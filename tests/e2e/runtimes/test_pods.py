@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import numpy as np
+import pyarrow
 import pytest
 
 from demo import cluster as clusters
@@ -16,6 +18,8 @@ from demo import setup
 from demo.cluster import Cluster
 from demo.program import DemoError
 from lab import images
+from tests.e2e import datasets
+from tests.e2e.conftest import use_further_image
 from tests.e2e.grpcload import GRPC_PREFIX
 from tests.e2e.runtimes import box
 from tests.e2e.runtimes.asking import Ask, Load, Place
@@ -169,6 +173,42 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
             )
             assert scene.condition(model, "Ready")["status"] == "False"
             scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
+
+
+def test_beside_the_runner_it_answers_a_data_set(lab: Cluster, served: Served) -> None:
+    """Or it is refused, because the runner does not speak what it speaks."""
+    scene, case, rows = served.scene, served.case, 2_000
+    use_further_image(lab, "batch", "config.batchRunner.image")
+    source = datasets.upload(lab, f"data/{case.name}.parquet", rows)
+    scene.apply(datasets.batch(case.name, source, f"answers/{case.name}/", deployment=case.name, batchSize=100))
+    if not {"V1", "V2"} & {ask.protocol for ask in case.asks}:
+        told = wait_until(
+            lambda: (
+                told
+                if (told := datasets.condition_of(scene, case.name, "Complete")).get("reason") == "ProtocolNotSupported"
+                else None
+            ),
+            "the run is refused",
+            seconds=60,
+        )
+        assert case.runtime in told["message"]
+        return
+    status = datasets.wait_end(scene, case.name)
+    assert status["run"]["outcome"] == "Complete", datasets.condition_of(scene, case.name, "Failed")
+    assert status["rows"] == {"total": rows, "read": rows, "written": rows, "failed": 0}
+    found = datasets.answers(lab, f"answers/{case.name}/")
+    print(f"\n{case.name}: {found.schema.names}")
+    assert found.column("id").to_pylist() == list(range(rows))
+    labels = found.column("digit").to_pylist()
+    assert labels in [_labels(found.column(name)) for name in found.schema.names if name not in ("id", "digit")]
+
+
+def _labels(answers: pyarrow.ChunkedArray) -> list[int]:
+    """Of labels or of scores."""
+    values = np.array(answers.to_pylist())
+    if values.dtype.kind not in "iuf":
+        return []
+    return [round(value) for value in values] if values.ndim == 1 else values.argmax(axis=1).tolist()
 
 
 def test_a_rolling_restart_loses_nothing(served: Served) -> None:
