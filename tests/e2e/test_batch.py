@@ -18,7 +18,7 @@ from tests.e2e.scene import Object, Scene, wait_until
 
 MODEL, VERSION = "digits", "2"
 MILLION: Final = 1_000_000
-SHARDS: Final = 50
+SHARDS: Final = 100
 KILL_CHANCE: Final = 0.2
 KILLS: Final = 100
 LABEL: Final = "sluice.dev/batch-inference"
@@ -132,7 +132,7 @@ def test_a_million_rows_in_two_shards(lab: Cluster, scene: Scene, million: str) 
 @pytest.mark.timeout(1800)
 def test_a_million_rows_through_a_hundred_killed_pods(lab: Cluster, scene: Scene, million: str, tmp_path: Path) -> None:
     """By a model that takes its time, so that each pod lives long enough to be killed at any moment of its work."""
-    setup.upload_models(lab, {"laborious": modelfiles.write_laborious(tmp_path / "laborious.onnx", rounds=6)})
+    setup.upload_models(lab, {"laborious": modelfiles.write_laborious(tmp_path / "laborious.onnx", rounds=10)})
     engine = {"shards": SHARDS, "parallelism": 25, "retriesPerShard": 100}
     manifest = of_its_own(batch("killed", million, "answers/killed/", engine=engine), "laborious")
     manifest["spec"]["output"]["mode"] = "Overwrite"
