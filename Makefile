@@ -47,7 +47,6 @@ test-full: lint spark build/airflow/.synced ## Everything, with the slow ones
 	@$(AIRFLOW_PYTEST)
 	@$(PYTEST) tests/integration tests/e2e
 
-# What is built once takes minutes, so it is done before the tests that need it: their time limits are for what they do.
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Format, lint, types, layers
 	@.venv/bin/ruff format --check .
@@ -56,6 +55,7 @@ lint: setup ## Format, lint, types, layers
 	@.venv/bin/pyright
 	@.venv/bin/lint-imports
 
+# What is built once takes minutes, so it is done before the tests that need it: their time limits are for what they do.
 unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation

@@ -51,8 +51,7 @@ def failed_pods(scene: Scene, name: str) -> int:
 
 def kill(scene: Scene, *pods: str) -> None:
     """Without a chance to say good-bye."""
-    at_once = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
-    scene.tools.kubectl("delete", "pods", *pods, scene.where, *at_once)
+    scene.tools.kubectl("delete", "pods", *pods, scene.where, "--force", "--grace-period=0", "--wait=false")
 
 
 def test_a_stable_version_answers_every_row_once_though_a_pod_is_killed(lab: Cluster, scene: Scene) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from sluice.core import rawobjects
 from sluice.core.plan import Delete, Plan, Ref
 from sluice.core.snapshot import Object
 
@@ -13,7 +14,7 @@ def plan(owned: Iterable[Object]) -> Plan:
     controller holds the last failed pod of an index until it has made the next one, which it may not any more: both would
     wait for ever.
     """
-    jobs = (each["metadata"] for each in owned if each["kind"] == "Job" and "deletionTimestamp" not in each["metadata"])
+    jobs = (each["metadata"] for each in rawobjects.of_kind(owned, "Job") if not rawobjects.is_going(each))
     return Plan(
         writes=tuple(Delete(Ref("batch/v1", "Job", job["name"], job["namespace"], job["uid"])) for job in jobs),
         because="the namespace is being deleted",

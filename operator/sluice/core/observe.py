@@ -174,7 +174,7 @@ def _refused_pods(deployment: Object) -> Iterator[Pod]:
 
 
 def _observed_pod(pod: Object, now: float) -> Pod:
-    terminating = pod["metadata"].get("deletionTimestamp") is not None
+    terminating = rawobjects.is_going(pod)
     return Pod(
         name=rawobjects.name(pod),
         ready=podproblems.condition(pod, "Ready").get("status") == "True",

@@ -32,6 +32,11 @@ def annotations(object_: Object) -> Object:
     return found
 
 
+def is_going(object_: Object) -> bool:
+    """Whether it is being deleted."""
+    return object_["metadata"].get("deletionTimestamp") is not None
+
+
 def generation(object_: Object) -> int:
     return int(object_["metadata"].get("generation", 0))
 

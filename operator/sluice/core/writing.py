@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sluice.core import differ
+from sluice.core import differ, rawobjects
 from sluice.core.plan import Apply, Delete, Ref, Write
 from sluice.core.situation import Situation
 
@@ -30,7 +30,7 @@ def applied(situation: Situation, manifest: Mapping[str, Any]) -> Iterator[Write
 def deleted(situation: Situation, kind: str, name: str) -> Iterator[Write]:
     """Nothing where the object is not there, or is going already."""
     observed = situation.snapshot.objects.get((kind, name))
-    if observed is not None and observed["metadata"].get("deletionTimestamp") is None:
+    if observed is not None and not rawobjects.is_going(observed):
         yield Delete(
             Ref(API_VERSIONS[kind], kind, name, situation.snapshot.namespace, observed["metadata"].get("uid", ""))
         )

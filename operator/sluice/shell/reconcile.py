@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sluice import errors
-from sluice.core import decide, ending, failure, observe
+from sluice.core import decide, ending, failure, observe, rawobjects
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
 from sluice.core.batch import snapshot
@@ -120,7 +120,7 @@ class Reconciler:
             self.memories.pop(key, None)
             self.allowances.pop(key, None)
             return Done()
-        if "deletionTimestamp" in about["metadata"]:
+        if rawobjects.is_going(about):
             return Done()
         if self.store.is_ending(key.namespace):
             plan = ending.plan(self.store.owned(key))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
+from sluice.core import rawobjects
 from sluice.core.analysis.model import GatewayPreset
 from sluice.core.batch.snapshot import BatchWorld
 from sluice.core.desired import route
@@ -192,7 +193,7 @@ class Store:
     def is_ending(self, namespace: str) -> bool:
         """Whether the namespace is being deleted, as far as is known."""
         found = self.get(NAMESPACE, "", namespace)
-        return found is not None and _ends(found)
+        return found is not None and rawobjects.is_going(found)
 
     def count(self, kind: str) -> int:
         """How many objects of a kind are known."""
@@ -230,7 +231,7 @@ class Store:
     def _interested(self, before: Object | None, after: Object | None) -> Woken:
         versions = [version for version in (before, after) if version is not None]
         if versions[0]["kind"] == NAMESPACE:
-            return self._inhabitants(versions[-1]) if _ends(versions[-1]) else NOBODY
+            return self._inhabitants(versions[-1]) if rawobjects.is_going(versions[-1]) else NOBODY
         if versions[0]["kind"] in SHARED:
             return Woken(spread=True)
         if versions[0]["kind"] == MODEL:
@@ -303,10 +304,6 @@ def _is_later(one: str, other: str) -> bool:
     if one.isdecimal() and other.isdecimal():
         return int(one) > int(other)
     return one != other
-
-
-def _ends(raw: Object) -> bool:
-    return "deletionTimestamp" in raw["metadata"]
 
 
 def _version(raw: Object) -> str:

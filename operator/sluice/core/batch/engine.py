@@ -64,7 +64,7 @@ def holding(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Write]:
 def removals(snapshot: BatchSnapshot, kept: frozenset[str]) -> Iterator[Write]:
     """Deletes the objects of all runs but those that are kept."""
     for (kind, name), object_ in snapshot.objects.items():
-        if kind in KINDS and name not in kept and object_["metadata"].get("deletionTimestamp") is None:
+        if kind in KINDS and name not in kept and not rawobjects.is_going(object_):
             yield Delete(_ref(object_))
 
 

@@ -162,7 +162,7 @@ def _alive(pod: Object) -> bool:
 
 
 def _running(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") == "Running" and pod["metadata"].get("deletionTimestamp") is None
+    return pod.get("status", {}).get("phase") == "Running" and not rawobjects.is_going(pod)
 
 
 def _index(pod: Object) -> int | None:
