@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from sluice.core.analysis import model as analysis
-from sluice.core.batch.model import Answers, Asked
-from sluice.core.devices import Devices, DevicesQuestion
-from sluice.core.notify import Delivery, Notice
-from sluice.core.plan import Event, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.decide.notify import Delivery
+from sluice.core.judge import model as analysis
+from sluice.core.kernel.plan import Event, Notice, Ref, Write
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe.runstate import Answers, Asked
+from sluice.core.situation.devices import Devices, DevicesQuestion
 
 
 class Cluster(Protocol):

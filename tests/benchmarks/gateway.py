@@ -17,7 +17,7 @@ from demo.progress import say
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.desired.podtemplate import render_template
+from sluice.core.render.podtemplate import render_template
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
 from tests.e2e import scene as scenes

@@ -11,7 +11,7 @@ from demo import cluster as clusters
 from demo import setup
 from demo.load import LoadClient
 from lab import devices, kwok
-from sluice.core.devices import held
+from sluice.core.situation.devices import held
 from tests.e2e.scene import Object, Scene, wait_until
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"

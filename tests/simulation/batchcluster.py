@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
-from sluice.core import naming, timestamps
-from sluice.core.batch import decide, failure, indexes, snapshot
-from sluice.core.batch.model import ShardProgress
-from sluice.core.batch.snapshot import BatchWorld
-from sluice.core.desired import workload
-from sluice.core.desired.batchjob import INDEX_LABEL
-from sluice.core.observe import InvalidSpec
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
-from sluice.core.rawobjects import JOB_NAME_LABEL
+from sluice.core.batch import decide, failure
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
+from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice.core.observe import batchsnapshot, indexes
+from sluice.core.observe.batchsnapshot import BatchWorld
+from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.runstate import ShardProgress
+from sluice.core.render import workload
+from sluice.core.render.batchjob import INDEX_LABEL
 from tests.unit.core import builders
 
 START: Final = timestamps.seconds("2026-03-02T12:00:00Z")
@@ -193,7 +194,7 @@ class BatchCluster:
     def plan(self, name: str = "churn") -> Plan:
         """One decision on the world as it is."""
         world = self.world(name)
-        seen = snapshot.observed(world)
+        seen = batchsnapshot.observed(world)
         if isinstance(seen, InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         asked = {one.pod for one in decide.questions(seen)}

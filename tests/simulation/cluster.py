@@ -14,13 +14,15 @@ from typing import Any
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import decide, failure, naming, timestamps
-from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
-from sluice.core.desired import scaledobject
-from sluice.core.inquiry import Replies
-from sluice.core.observe import InvalidSpec, observe
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
-from sluice.core.snapshot import Snapshot, World
+from sluice.core.decide import decide, failure
+from sluice.core.decide.inquiry import Replies
+from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
+from sluice.core.kernel.snapshot import Snapshot, World
+from sluice.core.observe import observe
+from sluice.core.observe.observe import InvalidSpec
+from sluice.core.render import scaledobject
 
 START = 1_700_000_000.0
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)

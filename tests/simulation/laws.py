@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.core.desired import common
-from sluice.core.plan import Apply, ApplyStatus, Plan
-from sluice.core.situation import interpret
-from sluice.core.snapshot import Revision, Snapshot
+from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
+from sluice.core.kernel.snapshot import Revision, Snapshot
+from sluice.core.render import common
+from sluice.core.situation.situation import interpret
 from tests.simulation.cluster import Cluster
 
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)

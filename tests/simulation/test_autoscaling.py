@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.desired.scaledobject import ANNOTATION_PAUSED
+from sluice.core.render.scaledobject import ANNOTATION_PAUSED
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.laws import Laws

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core import naming, timestamps
-from sluice.core.plan import Delete, Patch
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.plan import Delete, Patch
 from tests.simulation.batchcluster import BatchCluster, batch, make_cluster
 
 HOURLY = {"cron": "0 * * * *"}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sluice.core import timestamps
-from sluice.core.desired.batchjob import INDEX_LABEL
-from sluice.core.rawobjects import JOB_NAME_LABEL
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice.core.render.batchjob import INDEX_LABEL
 from tests.simulation.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
 
 SPARK = {"type": "Spark", "executors": 2, "serviceAccountName": "spark"}

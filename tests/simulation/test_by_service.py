@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import Routing
-from sluice.core import naming
+from sluice.core.kernel import naming
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.scenarios import FAILING, V1, V2, WRONG

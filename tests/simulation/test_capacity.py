@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core import decide, devices, naming, timestamps
-from sluice.core.inquiry import Replies
-from sluice.core.observe import InvalidSpec, observe
-from sluice.core.plan import Plan
+from sluice.core.decide import decide
+from sluice.core.decide.inquiry import Replies
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.plan import Plan
+from sluice.core.observe import observe
+from sluice.core.observe.observe import InvalidSpec
+from sluice.core.situation import devices
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster, deepcopy_world
 from tests.simulation.laws import Laws

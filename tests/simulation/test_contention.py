@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core import naming
+from sluice.core.kernel import naming
 from tests.simulation import scenarios, test_abtest
 from tests.simulation.scenarios import V1, V2
 from tests.simulation.test_capacity import DeviceCluster, spec

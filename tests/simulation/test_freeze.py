@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core import timestamps
+from sluice.core.kernel import timestamps
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.laws import Laws

@@ -7,7 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.plan import Apply
+from sluice.core.kernel.plan import Apply
 from tests.simulation import scenarios, test_strategies
 from tests.simulation.cluster import Cluster, OperatorKilled
 from tests.simulation.laws import Laws

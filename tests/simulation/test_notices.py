@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sluice.core import notify
-from sluice.core.notify import Notice
-from sluice.core.plan import Plan
+from sluice.core.decide import notify
+from sluice.core.kernel.plan import Notice, Plan
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.scenarios import FAILING, V2

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.plan import Apply, Plan
+from sluice.core.kernel.plan import Apply, Plan
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.scenarios import FAILING, V1, V2

@@ -3,7 +3,7 @@
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.plan import Plan
+from sluice.core.kernel.plan import Plan
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster, OperatorKilled
 from tests.simulation.laws import Laws

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.core import decide
-from sluice.core.inquiry import Replies
-from sluice.core.observe import InvalidSpec
+from sluice.core.decide import decide
+from sluice.core.decide.inquiry import Replies
+from sluice.core.observe.observe import InvalidSpec
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.scenarios import V2

@@ -8,12 +8,13 @@ import pytest
 
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core import decide, naming
-from sluice.core.desired import validationjob
-from sluice.core.inquiry import Replies
+from sluice.core.decide import decide
+from sluice.core.decide.inquiry import Replies
+from sluice.core.kernel import naming
+from sluice.core.kernel.plan import Apply, Plan
+from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import observe
-from sluice.core.plan import Apply, Plan
-from sluice.core.snapshot import Snapshot
+from sluice.core.render import validationjob
 from tests.simulation import scenarios, test_by_service, test_kills, test_strategies
 from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled, deepcopy_world
 from tests.simulation.laws import Laws

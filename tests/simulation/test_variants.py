@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.core import naming, variants
+from sluice.core.kernel import naming
+from sluice.core.situation import variants
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.simulation.scenarios import V2

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice.adapters.http import Reader, Unanswered
-from sluice.core.batch import jobs
-from sluice.core.batch.model import Answers, Asked, ShardProgress
+from sluice.core.observe import jobs
+from sluice.core.observe.runstate import Answers, Asked, ShardProgress
 
 POD_SECONDS: Final = 2.0
 ALL_SECONDS: Final = 5.0

@@ -6,9 +6,9 @@ from typing import Final
 
 from sluice import errors
 from sluice.adapters.kube import LIST_SECONDS, Kube, Resource
-from sluice.core import devices
-from sluice.core.devices import Devices, DevicesQuestion
-from sluice.core.snapshot import Object
+from sluice.core.kernel.snapshot import Object
+from sluice.core.situation import devices
+from sluice.core.situation.devices import Devices, DevicesQuestion
 
 PAGE_SIZE: Final = 500
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)

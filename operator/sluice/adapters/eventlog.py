@@ -3,8 +3,8 @@
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from sluice.core import timestamps
-from sluice.core.plan import Event, Ref
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.plan import Event, Ref
 
 REPEAT_SECONDS: Final = 600.0
 """The same reason and message about an object is said once in this time."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from sluice.core.naming import REVISION_HEADER
+from sluice.core.kernel.naming import REVISION_HEADER
 
 
 class GatewayUnreachable(Exception):

@@ -14,9 +14,9 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sluice import errors
 from sluice.adapters import eventlog
 from sluice.api.base import API_VERSION
-from sluice.core.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
+from sluice.core.kernel.snapshot import Object
 from sluice.ports import Clock
 
 WRITE_SECONDS: Final = 10.0

@@ -18,9 +18,10 @@ from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core import naming, observe
-from sluice.core.desired import workload
-from sluice.core.snapshot import Object, Revision
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Object, Revision
+from sluice.core.observe import observe
+from sluice.core.render import workload
 
 REQUEST_SECONDS: Final = 10.0
 """After this long a request to the API server is given up."""

@@ -6,8 +6,9 @@ from typing import Final
 
 from sluice import errors
 from sluice.adapters import http, kube
-from sluice.core import notify
-from sluice.core.notify import Delivered, Delivery, Endpoint, NoAddress, Notice, Refused, TryAgain
+from sluice.core.decide import notify
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.kernel.plan import Endpoint, Notice
 
 TIMEOUT_SECONDS: Final = 10.0
 PATIENCE: Final = frozenset({408, 425, 429})

@@ -17,7 +17,7 @@ import requests
 import urllib3
 from prometheus_api_client import exceptions, prometheus_connect
 
-from sluice.core.analysis.model import Answer, Answered, Answers, Failed, Question, Series
+from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 
 THREADS: Final = 4
 TIMEOUT_SECONDS: Final = 5.0

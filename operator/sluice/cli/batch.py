@@ -17,7 +17,7 @@ from sluice.adapters.kube import BY_KIND
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, Output
-from sluice.core import observe
+from sluice.core.observe import observe
 from sluice.views import batch as views
 from sluice.views import words
 from sluice.views.batch import BatchView, ProgressView, RunView

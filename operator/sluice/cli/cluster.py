@@ -17,7 +17,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Target
-from sluice.core.desired import common
+from sluice.core.render import common
 from sluice.views import example, release, revisions
 from sluice.views.revisions import KnownRevision
 

@@ -19,8 +19,8 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Gateway, Output, Prometheus, Target
-from sluice.core import situation
-from sluice.core.analysis.model import Question
+from sluice.core.judge.model import Question
+from sluice.core.situation import situation
 from sluice.views import checks, conditions
 from sluice.views.checks import Check, State
 from sluice.views.wire import to_wire

@@ -12,9 +12,10 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Output, Prometheus
-from sluice.core import inquiry, observe
-from sluice.core.inquiry import Findings, Inquiry, Replies
-from sluice.core.snapshot import Object, Snapshot
+from sluice.core.decide import inquiry
+from sluice.core.decide.inquiry import Findings, Inquiry, Replies
+from sluice.core.kernel.snapshot import Object, Snapshot
+from sluice.core.observe import observe
 from sluice.views import plan, words
 from sluice.views.plan import PlanView
 from sluice.views.wire import to_wire

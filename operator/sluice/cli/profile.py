@@ -17,11 +17,11 @@ from sluice.cli import cluster, console, exits, profiled, render, tables
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
 from sluice.cli.options import Output, Target
-from sluice.core.desired import common
-from sluice.core.profile import plan, pod, reading
-from sluice.core.profile.model import Measurements
-from sluice.core.profile.plan import Plan
-from sluice.core.snapshot import Revision
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.render import common
+from sluice.offline.profile import plan, pod, reading
+from sluice.offline.profile.model import Measurements
+from sluice.offline.profile.plan import Plan
 from sluice.views import example, profile, profileplot, words
 from sluice.views.profile import About, ProfileView
 from sluice.views.wire import to_wire

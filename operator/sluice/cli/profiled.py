@@ -17,12 +17,12 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console
 from sluice.cli.console import Failure
-from sluice.core.desired import common
-from sluice.core.profile import plan, pod, reading
-from sluice.core.profile.model import Measurements
-from sluice.core.profile.plan import Plan
-from sluice.core.profile.reading import Report
-from sluice.core.snapshot import Object, Revision
+from sluice.core.kernel.snapshot import Object, Revision
+from sluice.core.render import common
+from sluice.offline.profile import plan, pod, reading
+from sluice.offline.profile.model import Measurements
+from sluice.offline.profile.plan import Plan
+from sluice.offline.profile.reading import Report
 from sluice.views import words
 
 POLL_SECONDS: Final = 1.0

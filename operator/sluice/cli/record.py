@@ -13,10 +13,11 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Prometheus, Target, seconds
-from sluice.core import naming
-from sluice.core.analysis import record
-from sluice.core.analysis.model import Arm, GatewayPreset, Trial
+from sluice.core.judge.model import Arm, Trial
+from sluice.core.kernel import naming
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.rollout import steps
+from sluice.offline import record
 from sluice.views import checks, words
 
 HISTORY_SECONDS: Final = 3600

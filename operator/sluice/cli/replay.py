@@ -11,8 +11,8 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import console, exits, manifests
 from sluice.cli.console import Failure
 from sluice.cli.options import Output
-from sluice.core.analysis import replay
-from sluice.core.analysis.replay import Scrape
+from sluice.offline import replay
+from sluice.offline.replay import Scrape
 
 Counts: TypeAlias = Annotated[
     str,

@@ -14,7 +14,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, tables, trial
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Output
-from sluice.core import conformance
+from sluice.offline import conformance
 from sluice.views import words
 from sluice.views.checks import Check, State
 from sluice.views.conformance import judged

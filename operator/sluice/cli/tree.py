@@ -5,7 +5,7 @@ from rich.text import Text
 
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Output, Target
-from sluice.core import situation
+from sluice.core.situation import situation
 from sluice.views import tree
 from sluice.views.tree import Node
 from sluice.views.wire import to_wire

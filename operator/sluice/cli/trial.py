@@ -18,10 +18,11 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, profiled
 from sluice.cli.console import Failure
-from sluice.core import conformance, podproblems
-from sluice.core.conformance import Trial
-from sluice.core.profile import pod
-from sluice.core.snapshot import Object, Revision
+from sluice.core.kernel.snapshot import Object, Revision
+from sluice.core.observe import podproblems
+from sluice.offline import conformance
+from sluice.offline.conformance import Trial
+from sluice.offline.profile import pod
 from sluice.views import words
 from sluice.views.conformance import Asked, Restart, Seen, Stopped, Wrong
 

@@ -12,10 +12,12 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster
 from sluice.cli.console import Failure
-from sluice.core import devices, observe
-from sluice.core.analysis.model import Answers, GatewayPreset, Question
-from sluice.core.devices import Devices, DevicesQuestion
-from sluice.core.snapshot import Object, Snapshot, World
+from sluice.core.judge.model import Answers, Question
+from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.snapshot import Object, Snapshot, World
+from sluice.core.observe import observe
+from sluice.core.situation import devices
+from sluice.core.situation.devices import Devices, DevicesQuestion
 
 OWNED: Final = (*(resource for resource in kube.WATCHED if resource.selector), kube.BY_KIND["ModelRollout"])
 """Kinds of which a ModelDeployment has its own objects."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from sluice import errors
-from sluice.core.snapshot import Object
+from sluice.core.kernel.snapshot import Object
 from sluice.ports import Clock
 
 LOG: Final = logging.getLogger(__name__)

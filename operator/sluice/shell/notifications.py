@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sluice.core.notify import Delivered, Delivery, Endpoint, NoAddress, Notice, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.ports import Notifier
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry, WorkQueue

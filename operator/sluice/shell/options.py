@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
 
 DEFAULT_CONFIG: Final = Path("/etc/sluice/config.yaml")

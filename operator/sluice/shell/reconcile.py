@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sluice import errors
-from sluice.core import decide, ending, failure, observe, rawobjects
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
-from sluice.core.batch import snapshot
-from sluice.core.inquiry import Inquiry, Replies
-from sluice.core.notify import Notice
-from sluice.core.plan import ApplyStatus, Delete, Event, Patch, Plan, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.decide import decide, ending, failure
+from sluice.core.decide.inquiry import Inquiry, Replies
+from sluice.core.kernel import rawobjects
+from sluice.core.kernel.plan import ApplyStatus, Delete, Event, Notice, Patch, Plan, Ref, Write
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster, Metrics
 from sluice.shell.store import BATCH, Key, Store
 from sluice.shell.telemetry import Telemetry
@@ -144,7 +144,7 @@ class Reconciler:
         world = self.store.batch_world(key, self.clock.now())
         if world is None:
             return Plan()
-        seen = snapshot.observed(world)
+        seen = batchsnapshot.observed(world)
         if isinstance(seen, observe.InvalidSpec):
             return batch_failure.invalid_spec_plan(world, seen)
         asked = batch_decide.questions(seen)

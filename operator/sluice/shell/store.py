@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
-from sluice.core import rawobjects
-from sluice.core.analysis.model import GatewayPreset
-from sluice.core.batch.snapshot import BatchWorld
-from sluice.core.desired import route
-from sluice.core.naming import LABEL_BATCH, LABEL_OWNER, owner_name
-from sluice.core.snapshot import Object, World
+from sluice.core.kernel import rawobjects
+from sluice.core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
+from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.snapshot import Object, World
+from sluice.core.observe.batchsnapshot import BatchWorld
+from sluice.core.render import route
 from sluice.shell import trim
 
 MODEL: Final = "ModelDeployment"

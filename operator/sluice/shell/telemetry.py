@@ -14,8 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.plan import Apply, ApplyStatus, Delete, Patch, Write
-from sluice.core.snapshot import Object
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
+from sluice.core.kernel.snapshot import Object
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

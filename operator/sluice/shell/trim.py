@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-from sluice.core import naming, rawobjects
-from sluice.core.snapshot import Object
+from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel.snapshot import Object
 
 Trim: TypeAlias = Callable[[Object], dict[str, Any]]
 

@@ -17,7 +17,7 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
 from sluice.adapters.kube import PAGE_SIZE, WATCHED, Resource
-from sluice.core.snapshot import Object
+from sluice.core.kernel.snapshot import Object
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store, Woken
 from sluice.shell.telemetry import Telemetry

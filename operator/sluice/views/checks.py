@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core import observe, rawobjects
-from sluice.core.analysis.model import Answer, Failed, GatewayPreset
-from sluice.core.snapshot import Object
+from sluice.core.judge.model import Answer, Failed
+from sluice.core.kernel import rawobjects
+from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import observe
 from sluice.views import words
 
 STALE_SECONDS = 120.0

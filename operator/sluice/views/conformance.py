@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice.core.snapshot import Object
+from sluice.core.kernel.snapshot import Object
 from sluice.views import words
 from sluice.views.checks import Check, State
 

@@ -8,13 +8,15 @@ from typing import Any
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ValidationStatus
-from sluice.core import decide, devices, timestamps
-from sluice.core.devices import Devices
-from sluice.core.inquiry import Findings
+from sluice.core.decide import decide
+from sluice.core.decide.inquiry import Findings
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.rollout import capacity, engine, steps
 from sluice.core.rollout.lifecycle import Refusal
-from sluice.core.situation import Blocked, Situation, interpret
-from sluice.core.snapshot import Revision, Snapshot
+from sluice.core.situation import devices
+from sluice.core.situation.devices import Devices
+from sluice.core.situation.situation import Blocked, Situation, interpret
 from sluice.views import words
 from sluice.views.history import way_of
 from sluice.views.steps import StepView, step_views

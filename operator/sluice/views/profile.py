@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sluice.core.profile import advice
-from sluice.core.profile.advice import Advice
-from sluice.core.profile.bottleneck import Bottleneck, bottleneck
-from sluice.core.profile.model import Measurements, Point
+from sluice.offline.profile import advice
+from sluice.offline.profile.advice import Advice
+from sluice.offline.profile.bottleneck import Bottleneck, bottleneck
+from sluice.offline.profile.model import Measurements, Point
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core.profile.model import figure
+from sluice.offline.profile.model import figure
 from sluice.views.profile import ProfileView, Row
 
 WIDTH, HEIGHT = 760, 460

@@ -7,9 +7,9 @@ from typing import Final
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
-from sluice.core import variants
-from sluice.core.desired import common
+from sluice.core.render import common
 from sluice.core.rollout import steps, validation
+from sluice.core.situation import variants
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, ReleaseEnd
-from sluice.core.snapshot import Revision
+from sluice.core.kernel.snapshot import Revision
 
 
 @dataclass(frozen=True, slots=True)

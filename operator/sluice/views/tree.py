@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core import endpoints, naming, rawobjects
+from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot
+from sluice.core.observe import endpoints
 from sluice.core.rollout import steps
-from sluice.core.situation import Situation
-from sluice.core.snapshot import Object, Pod, Revision, Snapshot
+from sluice.core.situation.situation import Situation
 from sluice.views import words
 
 HIDDEN: Final = frozenset({"EndpointSlice", "Pod", "ModelRollout", "ControllerRevision"})

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
-from sluice.core.analysis import judge
-from sluice.core.analysis.model import Trial
+from sluice.core.judge import judge
+from sluice.core.judge.model import Trial
 from tests.benchmarks.judge.figures import Figure
-from tests.unit.core.analysis import gateway
+from tests.unit.core.judge import gateway
 
 BUCKETS: Final = 20
 LIMIT_MILLIS: Final = 5.0

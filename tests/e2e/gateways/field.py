@@ -18,22 +18,23 @@ from typing import Any, Final
 
 import grpc
 import yaml
+from sluice.core.kernel.presets import GatewayPreset
 
 from demo.cluster import Cluster
 from lab import images
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ABTestRules
-from sluice.core import address, naming
-from sluice.core.analysis import columns, selectors
-from sluice.core.analysis.model import Arm, GatewayPreset
-from sluice.core.desired import common, route
-from sluice.core.rollout import weights
-from sluice.core.snapshot import Paths, Route
+from sluice.core.judge import columns, selectors
+from sluice.core.judge.model import Arm
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Paths, Route
+from sluice.core.render import common, route
+from sluice.core.rollout.routing import address, weights
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
 from tests.e2e.scene import wait_until
-from tests.unit.core.analysis.gateway import make_trial
+from tests.unit.core.judge.gateway import make_trial
 
 Object = dict[str, Any]
 MODEL: Final = "digits"

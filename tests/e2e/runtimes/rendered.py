@@ -16,7 +16,7 @@ from lab import gotools, processes
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.desired import podtemplate
+from sluice.core.render import podtemplate
 
 Object = dict[str, Any]
 

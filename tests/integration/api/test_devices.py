@@ -12,8 +12,8 @@ from lab.apiserver import ApiServer
 from sluice.adapters import clock
 from sluice.adapters import devices as adapter
 from sluice.adapters import kube as adapters_kube
-from sluice.core import naming
-from sluice.core.devices import Devices, DevicesQuestion
+from sluice.core.kernel import naming
+from sluice.core.situation.devices import Devices, DevicesQuestion
 from tests.integration.kube import Kube
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from lab import gotools, keda
-from sluice.core.desired import scaledobject
-from sluice.core.scaling import Signal
+from sluice.core.render import scaledobject
+from sluice.core.render.scaledobject import Signal
 from tests.integration.kube import Kube
 from tests.unit.core import builders
 

@@ -7,7 +7,7 @@ import pytest
 from sluice import errors
 from sluice.adapters import kube as kinds
 from sluice.adapters import kubectl, portforward
-from sluice.core.profile import pod
+from sluice.offline.profile import pod
 from tests.integration.kube import Kube, wait_until
 from tests.unit.core.builders import make_model_deployment, make_revision
 

@@ -6,10 +6,10 @@ import yaml
 from lab import sparkoperator
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchRun
-from sluice.core.desired import sparkapplication
+from sluice.core.render import sparkapplication
 from tests.integration.kube import Kube
 from tests.unit.core import builders
-from tests.unit.core.desired.test_sparkapplication import make_batch
+from tests.unit.core.render.test_sparkapplication import make_batch
 
 
 @pytest.fixture(scope="module")

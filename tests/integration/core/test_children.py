@@ -7,9 +7,9 @@ from typing import Any, Final, TypeAlias
 import pytest
 
 from sluice.api.base import API_VERSION
-from sluice.core import differ, naming
-from sluice.core.desired import budget, route, service, workload
-from sluice.core.snapshot import Paths
+from sluice.core.kernel import differ, naming
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.render import budget, route, service, workload
 from tests.integration.kube import Kube, Object
 from tests.unit.core import builders
 

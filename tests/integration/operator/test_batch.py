@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.apiserver import ApiServer
-from sluice.core.naming import LABEL_BATCH
+from sluice.core.kernel.naming import LABEL_BATCH
 from tests.integration.kube import Kube, true_conditions, wait_until
 from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import Node

@@ -20,8 +20,8 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
 from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig
-from sluice.core.plan import Apply, Event, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.kernel.plan import Apply, Event, Ref, Write
+from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import Relister
 from sluice.shell.store import Key, Store

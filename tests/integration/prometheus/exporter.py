@@ -3,7 +3,7 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.unit.core.analysis import gateway
+from tests.unit.core.judge import gateway
 
 
 class Exporter:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.core.analysis.judge import judge, questions
-from sluice.core.analysis.model import Judgement, Trial
+from sluice.core.judge.judge import judge, questions
+from sluice.core.judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
 from tests.integration.prometheus.faulty import Fault, FaultyPrometheus
-from tests.unit.core.analysis import gateway
+from tests.unit.core.judge import gateway
 
 WAIT_SECONDS = 40.0
 ANSWER_SECONDS = 1.0

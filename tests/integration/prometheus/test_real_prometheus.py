@@ -9,11 +9,12 @@ import pytest
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.analysis import forecast, record, replay
-from sluice.core.analysis.judge import judge, questions
-from sluice.core.analysis.model import Answered, Failed, Judgement, Question
+from sluice.core.judge import forecast
+from sluice.core.judge.judge import judge, questions
+from sluice.core.judge.model import Answered, Failed, Judgement, Question
+from sluice.offline import record, replay
 from tests.integration.prometheus.exporter import Exporter
-from tests.unit.core.analysis import gateway
+from tests.unit.core.judge import gateway
 
 WAIT_SECONDS = 40.0
 

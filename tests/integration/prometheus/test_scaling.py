@@ -7,11 +7,12 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
+from sluice.core.kernel.presets import GatewayPreset
+
 from sluice.adapters.gateways.contour import CONTOUR
-from sluice.core import scaling
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import observe
-from sluice.core.snapshot import Snapshot
+from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
 from tests.unit.core import builders
 

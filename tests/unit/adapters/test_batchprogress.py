@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
-from sluice.core.batch.model import Asked, ShardProgress
+from sluice.core.observe.runstate import Asked, ShardProgress
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 

@@ -4,14 +4,15 @@ import dataclasses
 import re
 
 import pytest
+from sluice.core.kernel.presets import GatewayPreset
 
 from sluice.adapters import gateways
-from sluice.core.analysis import columns, selectors
-from sluice.core.analysis.model import Arm, GatewayPreset
-from sluice.core.desired import route
-from sluice.core.snapshot import Paths
+from sluice.core.judge import columns, selectors
+from sluice.core.judge.model import Arm
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.render import route
 from tests.unit.core import builders
-from tests.unit.core.analysis.gateway import make_trial
+from tests.unit.core.judge.gateway import make_trial
 
 STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
 CANDIDATE = Arm("digits-bbb", "digits-bbb", 80, grpc_port=81, position=1)

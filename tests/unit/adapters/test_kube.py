@@ -11,7 +11,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, kube
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref
 from tests.unit.shell.builders import FakeClock
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.adapters import loadgen, portforward
-from sluice.core.profile import reading
+from sluice.offline.profile import reading
 
 ROOT = Path(__file__).parents[3]
 METADATA = {"name": "m", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": []}

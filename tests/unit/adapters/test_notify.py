@@ -15,7 +15,8 @@ from kubernetes.aio.client import Configuration
 
 from sluice.adapters import http, kube, notify
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.notify import Delivered, Delivery, Endpoint, NoAddress, Notice, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell.notifications import Notifications
 from sluice.shell.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
 from tests.unit.shell.builders import FakeClock, eventually

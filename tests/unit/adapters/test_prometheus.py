@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sluice.adapters import prometheus
-from sluice.core.analysis.model import Answer, Answered, Failed, Question, Series
+from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 
 UP = Question("up", 'up{job="envoy"}', 20)
 MATRIX = {

@@ -9,9 +9,9 @@ from sluice.adapters import kubectl
 from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import naming
-from sluice.core.desired import workload
-from sluice.core.snapshot import Revision
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.render import workload
 
 Raw = dict[str, Any]
 

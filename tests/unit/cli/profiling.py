@@ -11,7 +11,7 @@ from typing import Any
 from sluice import errors
 from sluice.adapters import kubectl
 from sluice.adapters.kube import Resource
-from sluice.core.profile import pod
+from sluice.offline.profile import pod
 from tests.unit.cli.fakes import FakeCluster, Raw
 
 

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 from sluice import errors
 from sluice.cli import app, cluster, console, profile, profiled
 from sluice.cli.options import Target
-from sluice.core.desired import workload
-from sluice.core.profile import plan, pod
-from sluice.core.profile.plan import Plan
+from sluice.core.render import workload
+from sluice.offline.profile import plan, pod
+from sluice.offline.profile.plan import Plan
 from sluice.views.profile import ProfileView
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.core.builders import make_model_deployment, make_revision, manifest
-from tests.unit.core.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
+from tests.unit.offline.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
 DEPLOYMENT = make_model_deployment(namespace="default")
 REVISION = make_revision(deployment=DEPLOYMENT)

@@ -12,7 +12,7 @@ import yaml
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import cluster, exits, record, replay
 from sluice.cli.options import Output, Target
-from sluice.core.analysis.model import Answers, Question
+from sluice.core.judge.model import Answers, Question
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster

@@ -18,8 +18,9 @@ from sluice.adapters import kubectl
 from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import app, cluster, trial
-from sluice.core import conformance, naming
-from sluice.core.desired import workload
+from sluice.core.kernel import naming
+from sluice.core.render import workload
+from sluice.offline import conformance
 from tests.unit.cli.fakes import FakeCluster, Raw
 from tests.unit.core.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
 

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from sluice.core.kernel.presets import GatewayPreset
+
 from sluice.api.base import API_VERSION, ApiModel
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core import naming, timestamps
-from sluice.core.analysis.model import GatewayPreset
-from sluice.core.desired import workload
-from sluice.core.snapshot import Object, Revision, World
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.snapshot import Object, Revision, World
+from sluice.core.render import workload
 
 NOW: Final = 1_790_000_000.0
 NAME: Final = "digits"

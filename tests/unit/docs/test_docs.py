@@ -9,8 +9,9 @@ from typing import Final
 import pytest
 
 from sluice.cli.app import app
-from sluice.core import podproblems, report
-from sluice.core.conditions import CONDITIONS
+from sluice.core.decide import report
+from sluice.core.kernel.conditions import CONDITIONS
+from sluice.core.observe import podproblems
 from sluice.shell.telemetry import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[3]

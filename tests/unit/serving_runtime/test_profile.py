@@ -11,9 +11,9 @@ import pytest
 from demo import models
 from sluice.cli import cluster, profile, profiled
 from sluice.cli.options import Target
-from sluice.core.desired import workload
-from sluice.core.profile import plan, pod
-from sluice.core.profile.plan import Plan
+from sluice.core.render import workload
+from sluice.offline.profile import plan, pod
+from sluice.offline.profile.plan import Plan
 from sluice.views.profile import ProfileView, Row
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.core.builders import make_model_deployment, make_revision, make_runtime

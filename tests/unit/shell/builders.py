@@ -9,13 +9,13 @@ from sluice import errors
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
-from sluice.core.analysis.model import Answers, Failed, Question
-from sluice.core.batch import model as batch
-from sluice.core.batch.model import Asked
-from sluice.core.devices import Devices, DevicesQuestion
-from sluice.core.naming import LABEL_OWNER
-from sluice.core.plan import Delete, Event, Patch, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.judge.model import Answers, Failed, Question
+from sluice.core.kernel.naming import LABEL_OWNER
+from sluice.core.kernel.plan import Delete, Event, Patch, Ref, Write
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import runstate as batch
+from sluice.core.observe.runstate import Asked
+from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice import errors
-from sluice.core.snapshot import Object
+from sluice.core.kernel.snapshot import Object
 from sluice.shell.leader import Elector, Timing
 from tests.unit.shell.builders import FakeClock
 

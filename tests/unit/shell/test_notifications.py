@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.notify import Delivered, Delivery, Endpoint, NoAddress, Notice, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell import notifications
 from sluice.shell.notifications import LANE_LIMIT, PATIENCE_SECONDS, REMEMBERED, Notifications
 from sluice.shell.telemetry import Telemetry

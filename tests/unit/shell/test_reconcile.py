@@ -9,12 +9,11 @@ import pytest
 
 from sluice import errors
 from sluice.api.base import API_VERSION
-from sluice.core import decide
-from sluice.core.inquiry import Inquiry
-from sluice.core.naming import LABEL_OWNER
-from sluice.core.notify import Notice
-from sluice.core.plan import Apply, ApplyStatus, Delete, Event, Plan, Ref, Write
-from sluice.core.snapshot import Object
+from sluice.core.decide import decide
+from sluice.core.decide.inquiry import Inquiry
+from sluice.core.kernel.naming import LABEL_OWNER
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
+from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from sluice import errors
-from sluice.core.batch.model import Answers, Asked, ShardProgress
-from sluice.core.naming import LABEL_BATCH
-from sluice.core.plan import Patch, Write
-from sluice.core.rawobjects import JOB_NAME_LABEL
-from sluice.core.snapshot import Object
+from sluice.core.kernel.naming import LABEL_BATCH
+from sluice.core.kernel.plan import Patch, Write
+from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe.runstate import Answers, Asked, ShardProgress
 from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
 from sluice.shell.store import Key, identity_of
 from sluice.shell.telemetry import Telemetry

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.core.naming import LABEL_BATCH
-from sluice.core.snapshot import Object
+from sluice.core.kernel.naming import LABEL_BATCH
+from sluice.core.kernel.snapshot import Object
 from sluice.shell.store import NOBODY, Identity, Key, Store, Woken
 from tests.unit.shell.builders import make_model, make_object, make_store
 

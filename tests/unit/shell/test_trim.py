@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sluice.core.naming import LABEL_BATCH
+from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.shell.trim import LAST_APPLIED, trimmed
 from tests.unit.shell.builders import make_object
 

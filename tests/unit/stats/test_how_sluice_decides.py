@@ -8,7 +8,7 @@ from typing import Final
 import yaml
 
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.analysis import replay
+from sluice.offline import replay
 from sluice.stats import evidence
 
 PAGE: Final = (Path(__file__).resolve().parents[3] / "docs" / "release-judge.md").read_text()

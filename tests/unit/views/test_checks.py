@@ -8,7 +8,7 @@ from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core.analysis.model import Answer, Answered, Failed, Series
+from sluice.core.judge.model import Answer, Answered, Failed, Series
 from sluice.views import checks
 from sluice.views.checks import Check, State
 

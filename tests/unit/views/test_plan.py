@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.core import devices, inquiry, observe
-from sluice.core.devices import Devices
-from sluice.core.inquiry import Replies
-from sluice.core.snapshot import Snapshot
+from sluice.core.decide import inquiry
+from sluice.core.decide.inquiry import Replies
+from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.observe import observe
+from sluice.core.situation import devices
+from sluice.core.situation.devices import Devices
 from sluice.views import plan
 from sluice.views.plan import PlanView
 from tests.simulation import scenarios

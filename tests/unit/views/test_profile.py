@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.cli import profile as command
-from sluice.core.profile.model import Batching, Measurements, Setting, Skipped
+from sluice.offline.profile.model import Batching, Measurements, Setting, Skipped
 from sluice.views import profile, profileplot
 from sluice.views.profile import About, ProfileView
 from sluice.views.wire import to_wire
-from tests.unit.core.profile.builders import make_measurements, make_point
+from tests.unit.offline.profile.builders import make_measurements, make_point
 
 BATCHING = Setting(Batching.ON, 1000)
 NAMESPACE = "{http://www.w3.org/2000/svg}"

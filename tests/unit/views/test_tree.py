@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluice.core.situation import interpret
-from sluice.core.snapshot import Snapshot
+from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.situation.situation import interpret
 from sluice.views.tree import Node, tree
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster

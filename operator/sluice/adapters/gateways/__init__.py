@@ -10,7 +10,7 @@ from sluice.adapters.gateways.nginx_gateway_fabric import NGINX_GATEWAY_FABRIC
 from sluice.adapters.gateways.none import NONE
 from sluice.adapters.gateways.traefik import TRAEFIK
 from sluice.api.config import OperatorConfig, Routing
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 PRESETS: Final[Mapping[str, GatewayPreset]] = {
     preset.name: preset for preset in (CONTOUR, ENVOY_GATEWAY, ISTIO, NGINX_GATEWAY_FABRIC, TRAEFIK)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 _BACKEND: Final = 'envoy_cluster_name=~"httproute/{namespace}/{route}/rule/{rule}/backend/{backend}"'
 _MIRROR: Final = 'envoy_cluster_name=~"httproute/{namespace}/{route}/rule/{rule}-mirror-{backend}"'

@@ -3,7 +3,7 @@ documentation (https://istio.io/latest/docs/reference/config/metrics/)."""
 
 from typing import Final
 
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 # `reporter="source"`: as the gateway saw it, not the sidecar of the model server, which may not exist and which does
 # not see what the gateway answers itself. The port is no label; HTTP and gRPC are told apart by their protocol.

@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 NGINX_GATEWAY_FABRIC: Final = GatewayPreset(
     name="nginx-gateway-fabric",

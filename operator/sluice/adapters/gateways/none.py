@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 NONE: Final = GatewayPreset(
     name="none",

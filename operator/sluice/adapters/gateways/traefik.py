@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sluice.core.analysis.model import GatewayPreset
+from sluice.core.kernel.presets import GatewayPreset
 
 # `httproute-<namespace>-<route>-gw-…-<rule>-<hash>-svc-<namespace>-<Service>-<position>@kubernetesgateway`: the Service
 # is in the name, so the position does not matter.

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome, BatchRun, ShardCounts
-from sluice.core import differ, timestamps
-from sluice.core.batch import engine, failure, progress, report, revisions, runs
+from sluice.core.batch import engine, failure, progress, report, runs
 from sluice.core.batch import schedule as schedules
-from sluice.core.batch.model import Answers, Asked, End, RunState
 from sluice.core.batch.progress import Progress
 from sluice.core.batch.runs import Due, Record, Skipped
-from sluice.core.batch.snapshot import BatchSnapshot
-from sluice.core.failure import RETRY_SECONDS
-from sluice.core.plan import Apply, Event, Plan, Write
-from sluice.core.situation import Blocked
-from sluice.core.snapshot import Revision
+from sluice.core.kernel import differ, timestamps
+from sluice.core.kernel.plan import Apply, Event, Plan, Write
+from sluice.core.kernel.remedies import RETRY_SECONDS
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.observe.batchsnapshot import BatchSnapshot
+from sluice.core.observe.runstate import Answers, Asked, End, RunState
+from sluice.core.situation import batchrevisions
+from sluice.core.situation.situation import Blocked
 
 NEEDED: Final = frozenset({"jobs", "pods", "modeldeployments", "controllerrevisions"})
 """Resources without which one cannot decide: a run that is not seen would be begun again."""
@@ -158,7 +159,7 @@ def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
 
 
 def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
-    revision = revisions.wanted(snapshot)
+    revision = batchrevisions.wanted(snapshot)
     gives_up = _gives_up(snapshot.batch, due)
     if isinstance(revision, Blocked):
         return replace(decided, blocked=revision, gives_up=gives_up)
@@ -217,7 +218,7 @@ def _with_objects(snapshot: BatchSnapshot, decided: Decided) -> Decided:
         if engine.observed(snapshot, run).exists:
             continue
         revision = decided.revision if run == decided.record.run else None
-        found = revision or revisions.of_run(snapshot, run)
+        found = revision or batchrevisions.of_run(snapshot, run)
         manifest = found if isinstance(found, Blocked) else engine.manifest(snapshot, run, found)
         if not isinstance(manifest, Blocked):
             decided = replace(decided, made=(*decided.made, Apply(manifest)))

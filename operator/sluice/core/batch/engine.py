@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, assert_never
 
 from sluice.api.v1alpha1.batchinference import BatchRun, EngineType
-from sluice.core import rawobjects
-from sluice.core.batch import jobs, sparkapplications
-from sluice.core.batch.model import RunState
-from sluice.core.batch.snapshot import BatchSnapshot
-from sluice.core.desired import batchjob, podtemplate, sparkapplication
-from sluice.core.plan import Delete, Patch, Ref, Write
-from sluice.core.situation import Blocked
-from sluice.core.snapshot import Revision
+from sluice.core.kernel import rawobjects
+from sluice.core.kernel.plan import Delete, Patch, Ref, Write
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.observe import jobs, sparkapplications
+from sluice.core.observe.batchsnapshot import BatchSnapshot
+from sluice.core.observe.runstate import RunState
+from sluice.core.render import batchjob, podtemplate, sparkapplication
+from sluice.core.situation.situation import Blocked
 
 KINDS: Mapping[str, str] = {"Job": "batch/v1", sparkapplication.KIND: sparkapplication.API_VERSION}
 """Kinds of objects that run a run, with their API versions; each is named as its run."""

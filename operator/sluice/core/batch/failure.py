@@ -4,14 +4,15 @@ from pydantic import ValidationError
 
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome
-from sluice.core import differ, failure
 from sluice.core.batch import report
-from sluice.core.batch.snapshot import BatchWorld
-from sluice.core.conditions import Fact
-from sluice.core.failure import RETRY_SECONDS
-from sluice.core.observe import InvalidSpec
-from sluice.core.plan import Plan
-from sluice.core.situation import Blocked
+from sluice.core.decide import failure
+from sluice.core.kernel import differ
+from sluice.core.kernel.conditions import Fact
+from sluice.core.kernel.plan import Plan
+from sluice.core.kernel.remedies import RETRY_SECONDS
+from sluice.core.observe.batchsnapshot import BatchWorld
+from sluice.core.observe.observe import InvalidSpec
+from sluice.core.situation.situation import Blocked
 from sluice.errors import ApiError
 
 

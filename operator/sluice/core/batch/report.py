@@ -9,12 +9,12 @@ from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.core import conditions
-from sluice.core.batch.model import RunState
 from sluice.core.batch.progress import Progress
-from sluice.core.conditions import Fact
-from sluice.core.plan import Event
-from sluice.core.situation import Blocked
+from sluice.core.kernel import conditions
+from sluice.core.kernel.conditions import Fact
+from sluice.core.kernel.plan import Event
+from sluice.core.observe.runstate import RunState
+from sluice.core.situation.situation import Blocked
 
 COMPLETE: Final = "Complete"
 FAILED: Final = "Failed"

@@ -17,12 +17,12 @@ from sluice.api.v1alpha1.batchinference import (
     ConcurrencyPolicy,
     Schedule,
 )
-from sluice.core import naming, timestamps
 from sluice.core.batch import schedule as schedules
-from sluice.core.batch.model import End
-from sluice.core.batch.snapshot import BatchSnapshot
-from sluice.core.desired import batchjob
-from sluice.core.situation import Blocked
+from sluice.core.kernel import naming, timestamps
+from sluice.core.observe.batchsnapshot import BatchSnapshot
+from sluice.core.observe.runstate import End
+from sluice.core.render import batchjob
+from sluice.core.situation.situation import Blocked
 
 NOT_IN_A_RUN: Final = {"schedule", "suspend", "ttl_seconds_after_finished", "active_deadline_seconds"}
 """Fields of the spec whose change makes no new run."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from cronsim import CronSim, CronSimError
 
 from sluice.api.v1alpha1.batchinference import Schedule
-from sluice.core import timestamps
+from sluice.core.kernel import timestamps
 
 
 class InvalidSchedule(ValueError):

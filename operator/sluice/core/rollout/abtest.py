@@ -26,14 +26,14 @@ from sluice.api.v1alpha1.modelrollout import (
     Verdict,
 )
 from sluice.api.v1alpha1.strategies import OnWinner
-from sluice.core import timestamps
-from sluice.core.analysis.model import Judgement
+from sluice.core.judge.model import Judgement
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.rollout import capacity, engine, gates
 from sluice.core.rollout.engine import Moved
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS
 from sluice.core.rollout.moment import Decision
-from sluice.core.snapshot import Revision, Route
 
 BETTER: Final = "Better"
 WORSE: Final = "Worse"

@@ -14,12 +14,14 @@ from sluice.api.v1alpha1.modelrollout import (
 )
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
-from sluice.core import naming
-from sluice.core.desired import common
-from sluice.core.rollout import bluegreen, canary, capacity, recreate, shadow, sharing
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.render import common
+from sluice.core.rollout import capacity
 from sluice.core.rollout.lifecycle import Attempt
-from sluice.core.situation import Blocked, Situation, wanted_arms
-from sluice.core.snapshot import Revision
+from sluice.core.rollout.routing import sharing
+from sluice.core.rollout.strategies import bluegreen, canary, recreate, shadow
+from sluice.core.situation.situation import Blocked, Situation, wanted_arms
 
 
 def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:

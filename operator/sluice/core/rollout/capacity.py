@@ -17,11 +17,11 @@ from typing import Final
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core import devices as accelerators
-from sluice.core.devices import Devices, DevicesQuestion
+from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import steps
-from sluice.core.situation import Situation, testing, validating
-from sluice.core.snapshot import Revision
+from sluice.core.situation import devices as accelerators
+from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.core.situation.situation import Situation, testing, validating
 
 EXTRA: Final = 1
 """Pods above those at rest while stable shrinks."""

@@ -19,9 +19,9 @@ from sluice.api.v1alpha1.modelrollout import (
     TimelineEntry,
     Verdict,
 )
-from sluice.core import timestamps
-from sluice.core.analysis import judge
-from sluice.core.analysis.model import Forecast, Judgement
+from sluice.core.judge import judge
+from sluice.core.judge.model import Forecast, Judgement
+from sluice.core.kernel import timestamps
 from sluice.core.rollout import capacity, gates, steps, validation
 from sluice.core.rollout.moment import Decision, Moment
 from sluice.core.rollout.steps import Step

@@ -16,7 +16,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 
 from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
-from sluice.core import timestamps
+from sluice.core.kernel import timestamps
 
 WEEKDAYS: Final = tuple(Day)
 """By number, Monday first, as `date.weekday` counts."""

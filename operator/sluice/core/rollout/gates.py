@@ -8,11 +8,12 @@ from typing import Final, TypeAlias, assert_never
 
 from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Action, Intent, Outcome, Verdict
-from sluice.core import timestamps
-from sluice.core.rollout import recreate, steps, validation
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Paths, Revision
+from sluice.core.rollout import steps, validation
 from sluice.core.rollout.moment import Decision, Moment
 from sluice.core.rollout.steps import Step
-from sluice.core.snapshot import Paths, Revision
+from sluice.core.rollout.strategies import recreate
 
 FUSE_SECONDS: Final = 60.0
 """A candidate that was ready and has had no ready pod for this long, while stable has one, is taken out."""

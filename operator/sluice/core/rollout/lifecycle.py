@@ -15,12 +15,12 @@ from sluice.api.v1alpha1.modelrollout import (
     Outcome,
     TimelineEntry,
 )
-from sluice.core import timestamps
-from sluice.core.analysis.model import Judgement
+from sluice.core.judge.model import Judgement
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import capacity, engine, freeze, steps
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.situation import Blocked, Situation, promoted_revision, testing
-from sluice.core.snapshot import Revision
+from sluice.core.situation.situation import Blocked, Situation, promoted_revision, testing
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from sluice.api.v1alpha1.modelrollout import Intent, ModelRollout, Outcome, Verdict
-from sluice.core import timestamps
-from sluice.core.analysis.model import Judgement
+from sluice.core.judge.model import Judgement
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Paths, Revision, Route
 from sluice.core.rollout import capacity, steps
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding
-from sluice.core.snapshot import Paths, Revision, Route
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from dataclasses import replace
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
-from sluice.core import naming, timestamps
-from sluice.core.analysis.model import Arm, Trial
-from sluice.core.desired import assignment, common
-from sluice.core.rollout import gates, recreate, steps
-from sluice.core.situation import Situation, testing
-from sluice.core.snapshot import Revision, Route
+from sluice.core.judge.model import Arm, Trial
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.snapshot import Revision, Route
+from sluice.core.render import assignment, common
+from sluice.core.rollout import gates, steps
+from sluice.core.rollout.strategies import recreate
+from sluice.core.situation.situation import Situation, testing
 
 
 def running_trial(situation: Situation) -> Trial | None:

@@ -22,14 +22,15 @@ from sluice.api.base import fraction
 from sluice.api.v1alpha1.batchinference import BatchOutcome
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Score, ShardScore, ValidationStatus, Verdict
 from sluice.api.v1alpha1.validation import Validation, ValidationBatch
-from sluice.core import naming
-from sluice.core.analysis import offline
-from sluice.core.analysis.offline import Tally
-from sluice.core.batch import jobs, revisions
-from sluice.core.batch.model import RunState
-from sluice.core.desired import batchjob, validationjob
-from sluice.core.situation import Blocked, Situation, validating
-from sluice.core.snapshot import Revision, Snapshot
+from sluice.core.judge import labelled
+from sluice.core.judge.labelled import Tally
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Revision, Snapshot
+from sluice.core.observe import jobs
+from sluice.core.observe.runstate import RunState
+from sluice.core.render import batchjob, validationjob
+from sluice.core.situation import batchrevisions
+from sluice.core.situation.situation import Blocked, Situation, validating
 
 SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""
@@ -100,7 +101,7 @@ def scorings(situation: Situation) -> tuple[Scoring, ...]:
     if active is None or rules is None or candidate is None or not validating(active) or _hidden(situation):
         return ()
     first = _scoring(situation, active, rules, candidate, "candidate")
-    compared = stable is not None and offline.needs_stable(rules.batch.objective.failure_ratio)
+    compared = stable is not None and labelled.needs_stable(rules.batch.objective.failure_ratio)
     if stable is None or not compared or not first.score.complete:
         return (first,)
     return first, _scoring(situation, active, rules, stable, "stable", rows=first.score.rows)
@@ -152,7 +153,7 @@ def _scoring(
 
 
 def _asked(snapshot: Snapshot, revision: Revision) -> Revision | Blocked:
-    known = revisions.with_served(revision, snapshot.deployment, snapshot.runtimes)
+    known = batchrevisions.with_served(revision, snapshot.deployment, snapshot.runtimes)
     if isinstance(known, Blocked):
         return known
     try:
@@ -233,7 +234,7 @@ def _concluded(
             f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it stays as it is: "
             f"kubectl sluice retry {name}",
         )
-    concluded = offline.conclude(
+    concluded = labelled.conclude(
         batch.objective.failure_ratio,
         candidate,
         stable,

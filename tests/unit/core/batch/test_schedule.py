@@ -3,8 +3,8 @@
 import pytest
 
 from sluice.api.v1alpha1.batchinference import Schedule
-from sluice.core import timestamps
 from sluice.core.batch import schedule
+from sluice.core.kernel import timestamps
 
 NIGHTLY = Schedule(cron="30 2 * * *", time_zone="Europe/Berlin")
 

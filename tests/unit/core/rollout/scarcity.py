@@ -5,10 +5,10 @@ from typing import Any
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.devices import Devices
+from sluice.core.kernel.snapshot import Paths, Pod, Revision, Route, Snapshot
 from sluice.core.rollout import steps
-from sluice.core.situation import Situation
-from sluice.core.snapshot import Paths, Pod, Revision, Route, Snapshot
+from sluice.core.situation.devices import Devices
+from sluice.core.situation.situation import Situation
 from tests.unit.core import builders
 
 GPU = "nvidia.com/gpu"

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.core.devices import Devices, DevicesQuestion
 from sluice.core.rollout import capacity
 from sluice.core.rollout.capacity import Capacity
-from sluice.core.situation import Situation
+from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.core.situation.situation import Situation
 from tests.unit.core import builders
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import capacity, steps
 from sluice.core.rollout.capacity import Capacity
-from sluice.core.situation import Situation
-from sluice.core.snapshot import Revision
+from sluice.core.situation.situation import Situation
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
     GPU,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
-from sluice.core import timestamps
+from sluice.core.kernel import timestamps
 from sluice.core.rollout import freeze
 
 

@@ -1,0 +1,340 @@
+"""The decision: a snapshot and answers in, a plan out.
+
+    1 interpret   what is asked for, what is stable, what is running          situation.py
+    2 progress    end, move or begin a release; its new status                rollout/
+    3 children    the objects that follow from it                             children.py
+    4 report      the ModelDeployment's own status                            report.py
+
+The order of the writes is the order of safety: the record of a release comes before the change of the world that it
+explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sluice.api.v1alpha1.common import CapacityMode
+from sluice.api.v1alpha1.modelrollout import (
+    ModelRollout,
+    ModelRolloutSpec,
+    ModelRolloutStatus,
+    TimelineEntry,
+    Verdict,
+)
+from sluice.core.decide import children, failure, inquiry, notify, report
+from sluice.core.decide.inquiry import Findings, Inquiry, Replies
+from sluice.core.kernel import conditions, differ, timestamps
+from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
+from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.rollout import abtest, beginning, capacity, engine, lifecycle, validation
+from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout.freeze import Frozen
+from sluice.core.rollout.gates import FUSE_SECONDS
+from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.rollout.moment import Moment
+from sluice.core.rollout.routing import paths
+from sluice.core.situation.situation import Blocked, Situation, interpret, testing
+
+DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
+"""Resources without which one can still decide: their absence is never read as "nothing runs"."""
+
+UNJUDGED_LOOK_SECONDS: Final = 5.0
+"""A release that nothing is compared in yet is looked at this often."""
+FIRST_VERSION_LOOK_SECONDS: Final = 30.0
+"""A first version that does not come up is looked at this often: some problems show by time alone."""
+
+CALM: Final = frozenset(
+    {
+        "Promoted",
+        "Superseded",
+        "SupersededInBake",
+        "Baking",
+        "Paused",
+        "Pause",
+        "Resume",
+        "Promote",
+        "Retry",
+        "SkipStep",
+        "BakingWithoutTraffic",
+        "PausedAtStep",
+        "Frozen",
+        "Preview",
+        "ArmsReady",
+        "ArmIsBetter",
+        "Inconclusive",
+        "Validating",
+        "Validated",
+    }
+)
+"""What happens in a release that needs no warning; entered weights and mirrors are calm as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The situation after this pass has moved its release."""
+
+    situation: Situation
+    statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
+    """Releases whose status is to be written, in order."""
+    begun: ModelRollout | None = None
+    refusal: lifecycle.Refusal | Blocked | None = None
+    """Why what is asked for is not being released."""
+    attempt: Attempt | None = None
+    """What `begun` releases."""
+    frozen: Frozen | None = None
+    """The freeze window that is open."""
+    news: tuple[TimelineEntry, ...] = ()
+    plan: str = ""
+    """What the steps are expected to need, in words, when that has just become known."""
+    again: bool = False
+    """Another pass must follow at once."""
+
+
+def questions(snapshot: Snapshot) -> Inquiry:
+    """What must be known to decide; empty at rest."""
+    return inquiry.ask(interpret(snapshot))
+
+
+def decide(snapshot: Snapshot, replies: Replies) -> Plan:
+    """The plan for one ModelDeployment; empty when everything is as it should be."""
+    unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
+    if unseen:
+        return failure.forbidden_plan(snapshot, unseen)
+    situation = interpret(snapshot)
+    findings = inquiry.read(situation, replies)
+    done = progress(situation, findings)
+    needs = capacity.plan(done.situation, findings.devices)
+    kids = children.desired(done.situation, needs, created=done.begun is not None)
+    writes = [*_release_writes(done), *kids.writes]
+    events = [*_events(done), *kids.events]
+    if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
+        outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
+        if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
+            outlook = lifecycle.next_attempt(done.situation)
+        status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
+        model = snapshot.deployment
+        writes += differ.status_writes(model.kind, model.metadata, model.status, status)
+        told = {event.reason for event in events}
+        events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
+    return Plan(
+        writes=tuple(writes),
+        events=tuple(events),
+        notices=_notices(done, events),
+        requeue_after=_requeue_after(done, findings, kids, snapshot.now),
+        because=_because(done),
+    )
+
+
+def _notices(done: Progress, events: Sequence[Event]) -> tuple[Notice, ...]:
+    situation = done.situation
+    if isinstance(situation.policy, Blocked):
+        return ()
+    return notify.notices(
+        situation.policy.notifications,
+        situation.snapshot.deployment,
+        rollout=done.begun or situation.active or (situation.latest if done.statuses else None),
+        events=events,
+        now=situation.snapshot.now,
+    )
+
+
+def progress(situation: Situation, findings: Findings) -> Progress:
+    """Ends, moves or begins a release; at most one of these in a pass."""
+    active = situation.active
+    if active is not None and lifecycle.way_back_asked(situation):
+        return _ended(situation, active, lifecycle.left_for_older(situation, active))
+    if isinstance(situation.requested, Blocked):
+        return _moved(situation, findings, refusal=situation.requested)
+    ended = lifecycle.superseded(situation, findings.judgement) or lifecycle.revision_lost(situation)
+    if ended is not None and active is not None:
+        return _ended(situation, active, ended)
+    if active is not None:
+        return _moved(situation, findings)
+    attempt = lifecycle.next_attempt(situation)
+    closed = _frozen(situation)
+    if isinstance(attempt, Attempt):
+        return _begun(situation, attempt)
+    noted = lifecycle.after_the_end(situation)
+    statuses = ((situation.latest, noted),) if noted is not None and situation.latest is not None else ()
+    waits = closed if attempt is not None and attempt.reason == "Frozen" else None
+    return Progress(situation, statuses=statuses, refusal=attempt, frozen=waits)
+
+
+def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatus) -> Progress:
+    return Progress(
+        _with_status(situation, active, status),
+        statuses=((active, status),),
+        news=tuple(status.timeline[-1:]),
+        again=True,
+    )
+
+
+def _begun(situation: Situation, attempt: Attempt) -> Progress:
+    rollout = beginning.begin(situation, attempt)
+    if isinstance(rollout, Blocked):
+        return Progress(situation, refusal=rollout)
+    statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
+    latest = situation.latest
+    if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
+        statuses = ((latest, lifecycle.retried(latest, intent)),)
+    return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses)
+
+
+def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = None) -> Progress:
+    active, candidate = situation.active, situation.candidate
+    if active is not None and testing(active):
+        return _compared(situation, active, findings, refusal)
+    if active is None or candidate is None:
+        return Progress(situation, refusal=refusal)
+    planned = _planned(active, findings)
+    situation = _with_status(situation, active, planned.status)
+    snapshot = situation.snapshot
+    closed = _frozen(situation)
+    moved = engine.move(
+        Moment(
+            now=snapshot.now,
+            rollout=planned,
+            stable=situation.stable,
+            candidate=candidate,
+            route=snapshot.route,
+            route_message=report.route_blocked(snapshot) or capacity.crowded(situation),
+            paths=paths.wanted(situation, snapshot.route.weights) if snapshot.route is not None else None,
+            replicas=capacity.whole(situation),
+            capacity=capacity.plan(situation, findings.devices),
+            frozen=closed,
+            judgement=findings.judgement,
+            intent=lifecycle.pending_intent(active),
+            by_service=snapshot.by_service,
+            validation=validation.find(situation),
+        )
+    )
+    after = _with_status(situation, active, moved.rollout.status)
+    plan = findings.forecast.message if findings.forecast is not None and planned != active else ""
+    if active.spec.source is None and moved.decision.reason == "CandidateNotReady" and not moved.news:
+        return Progress(after, refusal=refusal)
+    return Progress(
+        after,
+        statuses=((active, moved.rollout.status),),
+        news=moved.news,
+        plan=plan,
+        frozen=closed if moved.decision.reason == "Frozen" else None,
+        refusal=refusal,
+    )
+
+
+def _compared(situation: Situation, active: ModelRollout, findings: Findings, refusal: Blocked | None) -> Progress:
+    """One pass over an A/B test."""
+    snapshot, rules = situation.snapshot, active.spec.ab_test
+    assert rules is not None
+    closed = _frozen(situation)
+    moved = abtest.move(
+        Comparison(
+            now=snapshot.now,
+            rollout=active,
+            rules=rules,
+            stable=situation.stable,
+            revisions={revision.name: revision for revision in situation.candidates},
+            route=snapshot.route,
+            route_message=report.route_blocked(snapshot),
+            replicas=capacity.whole(situation),
+            waits_for=capacity.plan(situation, findings.devices).wait,
+            frozen=closed,
+            judgements=findings.arms,
+            intent=lifecycle.pending_intent(active),
+        )
+    )
+    return Progress(
+        _with_status(situation, active, moved.rollout.status),
+        statuses=((active, moved.rollout.status),),
+        news=moved.news,
+        frozen=closed if moved.decision.reason == "Frozen" else None,
+        refusal=refusal,
+        again=moved.rollout.status.winner is not None,
+    )
+
+
+def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
+    if findings.forecast is None or findings.forecast.rate <= 0:
+        return active
+    return active.model_copy(update={"status": engine.planned(active.status, findings.forecast)})
+
+
+def _frozen(situation: Situation) -> Frozen | None:
+    """A window that cannot be read closes nothing here; it is reported where a release would begin."""
+    closed = lifecycle.frozen(situation)
+    return closed if isinstance(closed, Frozen) else None
+
+
+def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
+    """The situation as it will be once the status is written."""
+    updated = rollout.model_copy(update={"status": status})
+    rollouts = tuple(updated if r.metadata.name == rollout.metadata.name else r for r in situation.snapshot.rollouts)
+    again = interpret(replace(situation.snapshot, rollouts=rollouts))
+    return replace(again, requested=situation.requested, arms=situation.arms)
+
+
+def _release_writes(done: Progress) -> Iterator[Write]:
+    situation = done.situation
+    if done.begun is not None and done.attempt is not None:
+        for revision in (done.attempt.target, *done.attempt.arms):
+            yield from children.revision_writes(situation, revision)
+        yield Apply(beginning.manifest(done.begun, situation))
+    for rollout, status in done.statuses:
+        yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
+
+
+def _events(done: Progress) -> Iterator[Event]:
+    if done.begun is not None and done.begun.spec.source is not None:
+        spec = done.begun.spec
+        yield Event(
+            "RolloutStarted",
+            f"{spec.strategy}: {spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
+            f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}",
+        )
+    if done.plan:
+        yield Event("RolloutPlanned", conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
+    for entry in done.news:
+        if entry.what != "MetricsUnavailable":  # its event comes with the condition, after blind_seconds
+            calm = entry.what in CALM or entry.what.startswith(("Weight", "Mirror"))
+            yield Event(entry.what, entry.why, warning=not calm)
+
+
+def _downtime(spec: ModelRolloutSpec) -> str:
+    if spec.capacity is not CapacityMode.RECREATE:
+        return ""
+    return "; capacity Recreate: nothing answers from the moment the old version stops until the new one is ready"
+
+
+def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:
+    waits = [kids.look_again_after] if kids.look_again_after is not None else []
+    active = done.situation.active
+    if done.again or done.begun is not None:
+        waits.append(0.0)
+    if active is not None and active.spec.source is None:
+        waits.append(FIRST_VERSION_LOOK_SECONDS)
+    elif active is not None:
+        judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
+        waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
+        waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
+    if done.frozen is not None:
+        waits.append(max(1.0, done.frozen.until - now))
+    return min(waits) if waits else None
+
+
+def _clock_waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
+    for moment, extra in (
+        (status.bake_end_time, 0.0),
+        (status.deadline_time, 0.0),
+        (status.unready_since, FUSE_SECONDS),
+    ):
+        if moment is not None:
+            yield timestamps.seconds(moment) + extra - now
+
+
+def _because(done: Progress) -> str:
+    if done.begun is not None:
+        return f"begin {done.begun.metadata.name}"
+    if done.statuses:
+        status = done.statuses[-1][1]
+        return f"{status.verdict or Verdict.WAIT}: {status.reason}: {status.message}"
+    return done.refusal.message if done.refusal is not None else ""

@@ -1,0 +1,104 @@
+"""What a ModelDeployment's status says when nothing could be decided, or a write was refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from sluice.core.kernel import conditions, differ
+from sluice.core.kernel.conditions import Fact
+from sluice.core.kernel.plan import Event, Plan, status_write
+from sluice.core.kernel.snapshot import Object, Snapshot, World
+from sluice.core.observe.observe import InvalidSpec
+from sluice.errors import ApiError, Denied, Missing, Refused
+
+RETRY_SECONDS: Final = 60.0
+REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
+    (
+        Denied,
+        "Forbidden",
+        "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
+    ),
+    (Refused, "Refused", "correct the field in the manifest or its ServingRuntime"),
+    (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
+)
+"""What a person must do about a write that fails, by the kind of failure."""
+
+
+def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
+    """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
+    message = f"{invalid.path}: {invalid.message}; {invalid.remedy}"
+    return _stalled(_subject(world.deployment), "InvalidSpec", message, world.now, retry=False)
+
+
+def write_failed_plan(world: World, error: ApiError) -> Plan | None:
+    """A write that no repetition cures by itself; None for what passes, such as a conflict."""
+    remedy = remedy_of(error)
+    if remedy is None:
+        return None
+    return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
+
+
+def remedy_of(error: ApiError) -> tuple[str, str] | None:
+    """Reason and message of a write that no repetition cures by itself; None for what passes."""
+    for kind, reason, remedy in REMEDIES:
+        if isinstance(error, kind):
+            return reason, f"{error}; {remedy}"
+    return None
+
+
+def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
+    """The operator cannot see what it would have to decide on, so it leaves everything as it is."""
+    subject = _Subject(
+        snapshot.name, snapshot.namespace, snapshot.deployment.metadata.generation, snapshot.deployment.status
+    )
+    message = (
+        f"the operator may not list and watch {', '.join(resources)}; nothing is changed until it can: upgrade the Helm "
+        "chart, or add the permission to its ClusterRole"
+    )
+    return _stalled(subject, "Forbidden", message, snapshot.now, retry=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    name: str
+    namespace: str
+    generation: int
+    status: ModelDeploymentStatus
+
+
+def _subject(raw: Object) -> _Subject:
+    metadata = raw["metadata"]
+    return _Subject(metadata["name"], metadata.get("namespace", ""), metadata.get("generation", 0), _status(raw))
+
+
+def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+    before = subject.status
+    wanted = {
+        conditions.Type.STALLED: Fact(True, reason, message),
+        conditions.Type.RECONCILING: Fact(False, "Stalled", message),
+    }
+    kept = [c for c in before.conditions if c.type not in wanted]
+    known = {c.type: c for c in before.conditions}
+    changed = [
+        conditions.condition(type_, fact, known.get(type_), subject.generation, now) for type_, fact in wanted.items()
+    ]
+    after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": subject.generation})
+    requeue = RETRY_SECONDS if retry else None
+    if differ.status_equal(after.to_wire(), before.to_wire()):
+        return Plan(requeue_after=requeue, because=message)
+    return Plan(
+        writes=(status_write(ModelDeployment.kind, subject.name, subject.namespace, after),),
+        events=(Event(reason, message, warning=True),),
+        requeue_after=requeue,
+        because=message,
+    )
+
+
+def _status(raw: Object) -> ModelDeploymentStatus:
+    try:
+        return ModelDeploymentStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return ModelDeploymentStatus()

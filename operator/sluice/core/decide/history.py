@@ -1,0 +1,43 @@
+"""How much of the past is kept."""
+
+from collections.abc import Iterator
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.core.kernel import writing
+from sluice.core.kernel.plan import Delete, Ref, Write
+from sluice.core.situation.situation import Situation
+
+
+def deletions(situation: Situation) -> Iterator[Write]:
+    """Keeps the newest rollouts, whatever defines the stable version, and the revisions that they speak of."""
+    snapshot = situation.snapshot
+    ended = [r for r in snapshot.rollouts if r.status.outcome is not None]
+    kept = set(_names(ended[-snapshot.config.history_limit :])) | set(_names(snapshot.rollouts[-1:]))
+    kept |= set(_names([r for r in ended if r.status.outcome is Outcome.PROMOTED][-1:]))
+    kept |= set(_names([r for r in snapshot.rollouts if r.status.outcome is None]))
+    for rollout in snapshot.rollouts:
+        if rollout.metadata.name not in kept:
+            yield Delete(
+                Ref(
+                    "sluice.dev/v1alpha1",
+                    ModelRollout.kind,
+                    rollout.metadata.name,
+                    snapshot.namespace,
+                    rollout.metadata.uid,
+                )
+            )
+    used = {
+        end.revision
+        for r in snapshot.rollouts
+        if r.metadata.name in kept
+        for end in (r.spec.source, r.spec.target, *(arm.end for arm in (r.spec.ab_test.arms if r.spec.ab_test else ())))
+        if end is not None
+    }
+    running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
+    for revision in snapshot.revisions:
+        if revision.name not in used | running and revision != situation.stable:
+            yield from writing.deleted(situation, "ControllerRevision", revision.name)
+
+
+def _names(rollouts: list[ModelRollout] | tuple[ModelRollout, ...]) -> Iterator[str]:
+    return (rollout.metadata.name for rollout in rollouts)

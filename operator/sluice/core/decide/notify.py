@@ -1,0 +1,242 @@
+"""What a policy's endpoints are told of a release: who, what, and the bodies that they understand.
+
+events of one pass ──> notices (one for each endpoint that asked for the reason) ──> body ──> HTTP, later (`shell`)
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias, assert_never
+
+from sluice.api.base import API_VERSION
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
+from sluice.core.kernel import timestamps
+
+CLOUD_EVENTS_VERSION: Final = "1.0"
+REPEAT_SECONDS: Final = 600
+"""The same reason about a model that nothing is released of is told once in this time."""
+NUMBER: Final = re.compile(r"[0-9.]+$")
+
+
+class Occurrence(Protocol):
+    """Something that happened: `core.plan.Event`."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def warning(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is told."""
+
+    notification: str
+    """Its name in the policy, for logs and metrics."""
+    format: NotificationFormat
+    secret: str
+    """The Secret in the operator's namespace that holds the URL."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that happened, for one endpoint."""
+
+    endpoint: Endpoint
+    id: str
+    """The same for the same happening, also if it is decided once more after a restart: who receives it twice knows."""
+    time: str
+    """RFC 3339."""
+    reason: str
+    message: str
+    warning: bool
+    namespace: str
+    model: str
+    rollout: str | None = None
+    """None where it is about the model, and no release."""
+    from_revision: str | None = None
+    """The stable version; None for the first one."""
+    to_revision: str | None = None
+    step: int | None = None
+    weight_percent: float | None = None
+    """The candidate's share of the traffic."""
+    outcome: str | None = None
+    """How the release ended, once it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The endpoint has taken it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """Nobody answered, or the answer asks for patience. `why` never contains the URL, which is a credential."""
+
+    why: str
+    after_seconds: float | None = None
+    """The pause that the endpoint asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The endpoint does not take it; the same once more would not help."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAddress:
+    """The URL cannot be read; `why` says which Secret, and what to do."""
+
+    why: str
+
+
+Delivery: TypeAlias = Delivered | TryAgain | Refused | NoAddress
+
+
+def notices(
+    notifications: Sequence[Notification],
+    deployment: ModelDeployment,
+    *,
+    rollout: ModelRollout | None,
+    events: Sequence[Occurrence],
+    now: float,
+) -> tuple[Notice, ...]:
+    """What every endpoint is told of these events, in their order.
+
+    rollout: the release that they are about, with the status of after this pass. now: seconds since the epoch.
+    """
+    return tuple(
+        _notice(notification, deployment, rollout=rollout, event=event, now=now)
+        for event in events
+        for notification in notifications
+        if is_wanted(notification, event.reason)
+    )
+
+
+def is_wanted(notification: Notification, reason: str) -> bool:
+    """Whether the endpoint asked for it. `Weight` stands for every weight: Weight5, Weight12.5."""
+    return not notification.events or reason in notification.events or NUMBER.sub("", reason) in notification.events
+
+
+def _notice(
+    notification: Notification,
+    deployment: ModelDeployment,
+    *,
+    rollout: ModelRollout | None,
+    event: Occurrence,
+    now: float,
+) -> Notice:
+    metadata = deployment.metadata
+    about: dict[str, Any] = {}
+    if rollout is None:
+        identity = f"{metadata.uid}.{event.reason}.{int(now // REPEAT_SECONDS)}"
+    else:
+        spec, status = rollout.spec, rollout.status
+        # The length of the timeline tells the second pause within a step from the first.
+        identity = (
+            f"{rollout.metadata.uid or rollout.metadata.name}.{event.reason}.{status.step}.{len(status.timeline)}"
+        )
+        about = {
+            "rollout": rollout.metadata.name,
+            "from_revision": spec.source.revision if spec.source is not None else None,
+            "to_revision": spec.target.revision,
+            "step": status.step,
+            "weight_percent": status.permille / 10,
+            "outcome": None if status.outcome is None else str(status.outcome),
+        }
+    secret = notification.url_secret_ref
+    return Notice(
+        Endpoint(notification.name, notification.format, secret.name, secret.key),
+        id=identity,
+        time=timestamps.rfc3339(now),
+        reason=event.reason,
+        message=event.message,
+        warning=event.warning,
+        namespace=metadata.namespace,
+        model=metadata.name,
+        **about,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is posted."""
+
+    content_type: str
+    content: bytes
+
+
+def body(notice: Notice) -> Body:
+    """The notice in the format of its endpoint."""
+    match notice.endpoint.format:
+        case NotificationFormat.CLOUD_EVENTS:
+            return Body("application/cloudevents+json; charset=utf-8", _json(cloud_event(notice)))
+        case NotificationFormat.SLACK:
+            return Body("application/json; charset=utf-8", _json({"text": slack_text(notice)}))
+        case unknown:
+            assert_never(unknown)
+
+
+def cloud_event(notice: Notice) -> dict[str, Any]:
+    """A CloudEvent in structured mode (CloudEvents 1.0, JSON event format)."""
+    about = "rollout" if notice.rollout is not None else "model"
+    return {
+        "specversion": CLOUD_EVENTS_VERSION,
+        "id": notice.id,
+        "source": f"/apis/{API_VERSION}/namespaces/{notice.namespace}/modeldeployments/{notice.model}",
+        "type": f"dev.sluice.{about}.{notice.reason}",
+        "subject": notice.rollout or notice.model,
+        "time": notice.time,
+        "datacontenttype": "application/json",
+        "data": dict(_data(notice)),
+    }
+
+
+def _data(notice: Notice) -> Iterator[tuple[str, Any]]:
+    """What is absent is left out, as everywhere in the API."""
+    for name, value in (
+        ("reason", notice.reason),
+        ("message", notice.message),
+        ("warning", notice.warning),
+        ("namespace", notice.namespace),
+        ("model", notice.model),
+        ("rollout", notice.rollout),
+        ("fromRevision", notice.from_revision),
+        ("toRevision", notice.to_revision),
+        ("step", notice.step),
+        ("weightPercent", notice.weight_percent),
+        ("outcome", notice.outcome),
+    ):
+        if value is not None:
+            yield name, value
+
+
+def slack_text(notice: Notice) -> str:
+    """One message in the mark-up of Slack's incoming webhooks."""
+    sign = ":warning: " if notice.warning else ""
+    lines = [f"{sign}*{_escaped(f'{notice.namespace}/{notice.model}')}* {_escaped(notice.reason)}"]
+    if notice.message:
+        lines.append(_escaped(notice.message))
+    if notice.to_revision is not None:
+        came = f"{notice.from_revision} → " if notice.from_revision is not None else ""
+        lines.append(f"{_escaped(came + notice.to_revision)}, {notice.weight_percent:g} % of the traffic")
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Slack's three control characters, so that no text can mention a channel or forge a link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()

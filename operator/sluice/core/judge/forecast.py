@@ -1,0 +1,160 @@
+"""What a release is going to need, told before its first weight from what the stable version shows.
+
+    last day, thinned ──> rate, share of events ─┐
+    last hour, in full ──> dispersion ───────────┴──> requests and time of each step, lead step, smallest first weight
+
+Nothing is decided by it: the steps end by evidence, whenever that comes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge import history, objectives, words
+from sluice.core.judge import questions as ask
+from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
+from sluice.stats import planning
+
+WHOLE: Final = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Need:
+    """One required objective."""
+
+    name: str
+    expectation: planning.Expectation
+    rate: float
+    """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
+
+    def seconds(self, permille: int, beta: float) -> float | None:
+        """Until the proof at this weight; None where there is none."""
+        found = self.expectation.forecast(permille / WHOLE, false_advance_probability=beta)
+        return None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
+
+
+def forecast_questions(trial: Trial) -> tuple[Question, ...]:
+    """The stable version's last day and last hour."""
+    return (*history.day_questions(trial), *ask.wanted(trial, {}))
+
+
+def forecast(trial: Trial, answers: Answers) -> Forecast:
+    """Requests and time of each step; without an answer or without traffic the steps are there, but not their needs."""
+    failure = next((answer.message for answer in answers.values() if isinstance(answer, Failed)), "")
+    if failure or not answers:
+        return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
+    hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.scrape_interval_seconds)
+    day = history.day(trial, answers)
+    traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
+    if traffic.rate == 0:
+        return _unknown(trial, "no forecast: the stable version had no request that Prometheus knows of")
+    needs = [
+        _need(trial, objective, day, hour)
+        for objective in trial.objectives
+        if objective.required and objective.name != trial.metric
+    ]
+    return _forecast(trial, traffic.rate, needs)
+
+
+def _forecast(trial: Trial, rate: float, needs: Sequence[_Need]) -> Forecast:
+    first = _first(trial)
+    lead = None
+    if first is not None and trial.maximum_requests_at_risk > 0:
+        lead = planning.lead_permille(
+            requests_per_second=rate,
+            scrape_seconds=trial.scrape_interval_seconds,
+            maximum_requests_at_risk=trial.maximum_requests_at_risk,
+            first_permille=first,
+        )
+    steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.steps, first, lead))
+    smallest, warning = _smallest(trial, needs, first)
+    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, warning))
+
+
+def _unknown(trial: Trial, message: str) -> Forecast:
+    return Forecast(0.0, tuple(PlannedStep(permille, None, None) for permille in trial.steps), None, None, message)
+
+
+def _first(trial: Trial) -> int | None:
+    """The first weight that evidence decides; None where the flip is the first."""
+    return next((permille for permille in trial.steps if 0 < permille < WHOLE), None)
+
+
+def _with_lead(steps: Sequence[int], first: int | None, lead: int | None) -> tuple[int, ...]:
+    if lead is None or first is None:
+        return tuple(steps)
+    index = steps.index(first)
+    return (*steps[:index], lead, *steps[index:])
+
+
+def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> PlannedStep:
+    """Weight 100 waits for no evidence; how many requests are mirrored or go to a preview is not known before."""
+    if permille >= WHOLE:
+        return PlannedStep(permille, 0, 0.0)
+    if permille == 0:
+        return PlannedStep(permille, None, None)
+    seconds = [need.seconds(permille, trial.beta) for need in needs]
+    known = [one for one in seconds if one is not None]
+    if len(known) < len(seconds):
+        return PlannedStep(permille, None, None)
+    longest = max(known, default=0.0)
+    return PlannedStep(permille, math.ceil(longest * rate * permille / WHOLE), longest)
+
+
+def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
+    """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
+    if first is None or trial.deadline_seconds <= 0:
+        return None, ""
+    late = [need for need in needs if (need.seconds(first, trial.beta) or math.inf) > trial.deadline_seconds]
+    if not late:
+        return None, ""
+    within = words.duration(trial.deadline_seconds)
+    each = [_deciding(trial, need) for need in late]
+    known = [permille for permille in each if permille is not None]
+    names = ", ".join(need.name for need in late)
+    if len(known) < len(each):
+        return None, (
+            f"no weight can prove {names} within {within}: the stable version itself is too near to its limit, "
+            "or has too little traffic; change the objective, or promote by hand"
+        )
+    smallest = max(known)
+    return smallest, (
+        f"{words.weight(first)} cannot prove {names} within {within}: begin with {words.weight(smallest)} or more, or "
+        "raise progressDeadlineSeconds"
+    )
+
+
+def _deciding(trial: Trial, need: _Need) -> int | None:
+    return planning.smallest_deciding_permille(
+        [need.expectation],
+        requests_per_second=need.rate,
+        seconds=trial.deadline_seconds,
+        false_advance_probability=trial.beta,
+    )
+
+
+def _need(trial: Trial, objective: Objective, day: history.Shown, hour: history.Shown) -> _Need:
+    known = history.learnt(trial, objective, hour, day)
+    seen = max((history.counted(objective, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
+    tests = objectives.rules_of(objective, known.boundaries)
+    rate = planning.smoothed_rate(seen.events, seen.requests)
+    expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
+    return _Need(objective.name, expectation, seen.rate)
+
+
+def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:
+    parts = [
+        f"the stable version gets {rate:.3g} requests/s",
+        *(_words(step) for step in steps if 0 < step.permille < WHOLE),
+    ]
+    if lead is not None:
+        parts.append(f"{words.weight(lead)} comes first, so that one scrape risks no more than it may")
+    return "; ".join([*parts, warning] if warning else parts)
+
+
+def _words(step: PlannedStep) -> str:
+    if step.requests_needed is None or step.seconds is None:
+        return f"{words.weight(step.permille)} cannot be decided by evidence"
+    return f"{words.weight(step.permille)} needs about {step.requests_needed} requests ({words.duration(step.seconds)})"

@@ -1,0 +1,266 @@
+"""The judge: from raw counters to evidence. Pure, and replayable from the state and the same samples.
+
+    questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
+
+What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
+was replaced, the judge goes on with `without_pod(state, pod)`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge import accumulate, columns, history, objectives, pods, report, routecheck, series
+from sluice.core.judge import questions as ask
+from sluice.core.judge import state as memory
+from sluice.core.judge.model import Answers, Failed, Judgement, Question, Trial
+from sluice.core.judge.state import ObjectiveState, State, Tally
+
+_NOTHING: Final = series.Samples((), {})
+_LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
+
+
+without_pod = pods.without_pod
+
+
+def questions(trial: Trial) -> tuple[Question, ...]:
+    """The raw samples that `judge` needs to go on from the trial's state."""
+    known = memory.load(trial.state)
+    if known is None or not known.feeds:
+        return (*ask.wanted(trial, {}), *history.day_questions(trial))
+    return ask.wanted(trial, known.feeds)
+
+
+def judge(trial: Trial, answers: Answers) -> Judgement:
+    """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
+    before = memory.load(trial.state) or _unseen(trial)
+    away = _unanswered(trial, before, answers)
+    if away:
+        return _frozen(trial, before, away, None)
+    traffic = ask.traffic_feed(trial)
+    if not traffic:
+        return _frozen(trial, before, report.NOBODY_COUNTS, None)
+    samples = _samples(trial, before, answers)
+    newest = samples.get(traffic, _NOTHING).newest
+    if (
+        newest is None
+        or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
+    ):
+        return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
+    after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
+    if ask.grpc_unseen(trial) and not after.stable_ever:
+        return _frozen(trial, before, report.grpc_not_counted(trial), None)
+    notes = {o.name: note for o in trial.objectives if (note := report.note(trial, o, samples))}
+    text = trial.state if after == before and trial.state else _stored(after)
+    return report.judgement(trial, after, text, notes)
+
+
+def _stored(state: State) -> str:
+    text = memory.dump(state)
+    return text if len(text) <= memory.LARGEST else memory.dump(pods.forgotten(state))
+
+
+def _unseen(trial: Trial) -> State:
+    return State(trial.now, trial.step, trial.route_generation, None, baking=trial.baking)
+
+
+def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
+    """Why an answer is missing, or empty."""
+    for question in ask.wanted(trial, before.feeds):
+        answer = answers.get(question.key)
+        if answer is None:
+            return f"Prometheus was not asked for {question.selector}; this is a defect of the operator"
+        if isinstance(answer, Failed):
+            return f"Prometheus does not answer: {answer.message}"
+    return ""
+
+
+def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
+    feed = before.feeds.get(ask.traffic_feed(trial))
+    seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
+    text = trial.state if trial.state and before.feeds else memory.dump(before)
+    frozen = report.judgement(trial, before, text, {})
+    return dataclasses.replace(
+        frozen,
+        blind=why,
+        blind_for_seconds=max(0.0, trial.now - seen),
+        idle=False,
+        next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
+    )
+
+
+def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
+    """What each feed shows; without those whose selectors match too many series."""
+    found = {feed: ask.gateway_samples(trial, answers, feed) for feed in ask.gateway_feeds(trial)}
+    for objective in trial.objectives:
+        ratio = ask.query_ratio(objective)
+        if ratio is not None:
+            shown = ask.query_samples(trial, answers, objective, ratio, gone=before.gone)
+            if len(shown.tracks) <= ask.most_series(trial):
+                found[ask.query_feed(objective.name)] = shown
+    return found
+
+
+def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
+    """Nothing is evidence yet: the samples are the history that dispersion and boundaries are learnt from."""
+    ticks, feeds = _consume(trial, before, samples)
+    hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
+    day = history.day(trial, answers)
+    judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
+    if trial.baking:  # nothing was compared before: there was no room for both
+        judged = {o.name: accumulate.at_bake(o, judged[o.name]) for o in trial.objectives}
+    stable_ever = any(
+        track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
+        for track in samples[ask.traffic_feed(trial)].tracks
+    )
+    traffic = ticks[ask.traffic_feed(trial)]
+    unknown_before = traffic[0].time if stable_ever and traffic else trial.now
+    return State(
+        since=before.since,
+        step=trial.step,
+        route_generation=trial.route_generation,
+        fence=_fence(trial, None),
+        baking=trial.baking,
+        active=_last_active(traffic, unknown_before),
+        stable_ever=stable_ever,
+        feeds=feeds,
+        objectives=judged,
+    )
+
+
+def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
+    turned = _turned(trial, before)
+    ticks, feeds = _consume(trial, turned, samples)
+    judged = {}
+    for objective in trial.objectives:
+        feed = ask.feed_of(objective)
+        known = accumulate.with_boundary(
+            objective,
+            turned.objectives.get(objective.name, ObjectiveState()),
+            samples.get(feed, _NOTHING),
+            latencies=_latencies(trial),
+        )
+        judged[objective.name] = accumulate.observe(
+            objective, known, _compared(trial, turned, ticks.get(feed, ())), _phase(trial, objective)
+        )
+    traffic = ticks[ask.traffic_feed(trial)]
+    new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
+    looked = dataclasses.replace(
+        turned,
+        active=_last_active(traffic, turned.active),
+        stable_ever=turned.stable_ever or new.stable > 0,
+        requests=turned.requests + new,
+        step_requests=turned.step_requests + new,
+        scrapes=turned.scrapes + sum(map(_informative, traffic)),
+        feeds=feeds,
+        objectives=judged,
+    )
+    return routecheck.observed(trial, looked, ticks)
+
+
+def _phase(trial: Trial, objective: Objective) -> accumulate.Phase:
+    return accumulate.Phase(
+        baking=trial.baking,
+        judged=not trial.mirrored or objectives.shown_by_copies(objective),
+        metric=objective.name == trial.metric,
+    )
+
+
+def _turned(trial: Trial, before: State) -> State:
+    """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
+    after = before
+    changed = trial.step != before.step or trial.route_generation != before.route_generation
+    if trial.step != before.step:
+        after = dataclasses.replace(
+            after, step_requests=Tally(), scrapes=0, objectives=_each(trial, after, accumulate.at_new_step)
+        )
+    if changed:
+        after = routecheck.at_changed_route(trial, after)
+    if trial.baking and not before.baking:
+        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
+    return dataclasses.replace(
+        after,
+        step=trial.step,
+        route_generation=trial.route_generation,
+        fence=_fence(trial, None if changed else before.fence),
+        baking=trial.baking,
+        stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
+        outage=trial.now if trial.outage else before.outage,
+    )
+
+
+def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
+    """The ticks; without the stable version's counts while it had no pod, and an interval longer.
+
+    Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
+    itself still counts, unless nobody had a pod.
+    """
+    longer = 2 * trial.scrape_interval_seconds
+    if state.outage is not None:
+        ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
+    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
+        return tuple(map(_without_stable, ticks))
+    if state.stable_away is None:
+        return tuple(ticks)
+    return tuple(tick if tick.time > state.stable_away + longer else _without_stable(tick) for tick in ticks)
+
+
+def _no_evidence(tick: series.Tick) -> series.Tick:
+    return dataclasses.replace(tick, evidence=None)
+
+
+def _without_stable(tick: series.Tick) -> series.Tick:
+    seen, evidence = (
+        {column: amount for column, amount in increments.items() if column[0] != columns.STABLE}
+        for increments in (tick.seen, tick.evidence or {})
+    )
+    return dataclasses.replace(tick, seen=seen, evidence=None if tick.evidence is None else evidence)
+
+
+def _fence(trial: Trial, standing: float | None) -> float | None:
+    """None while the route is not programmed; then when the gateway will have taken it over."""
+    if not trial.route_programmed:
+        return None
+    return trial.now + trial.preset.settle_seconds if standing is None else standing
+
+
+def _each(
+    trial: Trial, before: State, change: Callable[[Objective, ObjectiveState], ObjectiveState]
+) -> dict[str, ObjectiveState]:
+    return {o.name: change(o, before.objectives.get(o.name, ObjectiveState())) for o in trial.objectives}
+
+
+def _consume(
+    trial: Trial, before: State, samples: Mapping[str, series.Samples]
+) -> tuple[dict[str, tuple[series.Tick, ...]], dict[str, series.Feed]]:
+    ticks, feeds = {}, dict(before.feeds)
+    for key, shown in samples.items():
+        feed = before.feeds.get(key)
+        window = ask.window_seconds(trial, feed, first=not before.feeds)
+        ticks[key], feeds[key] = series.consume(
+            feed or series.Feed(),
+            shown,
+            since=trial.now - window + trial.scrape_interval_seconds,
+            until=trial.now - ask.VISIBLE_SECONDS,
+            fence=before.fence,
+            interval_seconds=trial.scrape_interval_seconds,
+        )
+    return ticks, feeds
+
+
+def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
+    return math.fsum(ask.traffic(trial, tick.seen, arm) for tick in ticks)
+
+
+def _informative(tick: series.Tick) -> bool:
+    return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
+
+
+def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:
+    return next((tick.time for tick in reversed(ticks) if tick.seen), standing)
+
+
+def _latencies(trial: Trial) -> int:
+    return sum(objective.latency is not None for objective in trial.objectives)

@@ -1,0 +1,191 @@
+"""What the judge remembers between two looks: `ModelRollout.status.state`, compact JSON.
+
+Counts and log-wealths, how far each feed was consumed, the fence, and what was frozen at the first look. Everything
+else is in the next answers. Floats are written with `repr`, so that a stored and restored judge continues bit for bit.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluice.core.judge import series
+from sluice.stats import eprocess, evidence
+
+FORMAT: Final = 1
+LARGEST: Final = 31_000
+"""Characters; the API server refuses 32,768."""
+NO_COUNTS: Final = evidence.Counts(0.0, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of both arms through the gateway."""
+
+    candidate: float = 0.0
+    stable: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.candidate + other.candidate, self.stable + other.stable)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveState:
+    """Accumulators of one objective."""
+
+    dispersion: float = 1.0
+    """phi, frozen at the first look."""
+    boundary: str | None = None
+    """b*, milliseconds, frozen as soon as it is known; latencies only."""
+    boundaries: tuple[str, ...] = ()
+    """All boundaries that the roll-back looks at."""
+    total: evidence.Counts = NO_COUNTS
+    """Since the rollout began, fenced intervals included: for people, for the forecast and for the bake's limit."""
+    step: evidence.Counts = NO_COUNTS
+    """Evidence since the step began."""
+    step_start: float | None = None
+    """Time of the first tick with evidence since the step began."""
+    step_end: float | None = None
+    """Time of the last one."""
+    before: tuple[float, float] = (0.0, 0.0)
+    """(requests, events) of the stable version in the hour, or the day, before the release."""
+    bake_limit: float | None = None
+    """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
+    processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """`EProcess.to_state` by term."""
+    pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    sequence: Mapping[str, object] | None = None
+    """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
+    running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
+    """`processes` as this look has them, so that they are not restored twice; never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that the judge remembers."""
+
+    since: float
+    """Time of the first look."""
+    step: int
+    route_generation: int
+    fence: float | None
+    """Intervals that began before it are not evidence; None while the route is not programmed."""
+    baking: bool = False
+    active: float | None = None
+    """Time of the last tick with a request; None before the first."""
+    stable_ever: bool = False
+    """Whether the stable version ever had a request."""
+    requests: Tally = Tally()
+    step_requests: Tally = Tally()
+    scrapes: int = 0
+    """Scrapes of the gateway since the step began that showed requests of the candidate as evidence."""
+    feeds: Mapping[str, series.Feed] = field(default_factory=dict)
+    """Empty until the first look that was answered."""
+    objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
+    split: Mapping[str, object] | None = None
+    """`EProcess.to_state` of the check whether requests go where the route says."""
+    split_requests: Tally = Tally()
+    """What that check has seen in this step."""
+    gone: tuple[str, ...] = ()
+    """Pods that were replaced; their series count no more."""
+    stable_away: float | None = None
+    """When no pod of the stable version was ready, the last time that it was so."""
+    outage: float | None = None
+    """When no pod of either version was ready, the last time that it was so."""
+
+
+def dump(state: State) -> str:
+    """The state as JSON; equal states give equal text."""
+    wire = {
+        "v": FORMAT,
+        "since": state.since,
+        "step": state.step,
+        "gen": state.route_generation,
+        "fence": state.fence,
+        "bake": state.baking,
+        "active": state.active,
+        "ever": state.stable_ever,
+        "n": [state.requests.candidate, state.requests.stable],
+        "ns": [state.step_requests.candidate, state.step_requests.stable],
+        "k": state.scrapes,
+        "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
+        "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
+        "split": state.split,
+        "nsplit": [state.split_requests.candidate, state.split_requests.stable],
+        "gone": list(state.gone),
+        "away": state.stable_away,
+        "out": state.outage,
+    }
+    return json.dumps(wire, separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+@functools.lru_cache(maxsize=16)
+def load(text: str | None) -> State | None:
+    """The state that was dumped; None where there is none, or none that this version can read: then start anew."""
+    if not text:
+        return None
+    try:
+        wire = json.loads(text)
+        if wire["v"] != FORMAT:
+            return None
+        return State(
+            since=float(wire["since"]),
+            step=int(wire["step"]),
+            route_generation=int(wire["gen"]),
+            fence=wire["fence"],
+            baking=bool(wire["bake"]),
+            active=wire["active"],
+            stable_ever=bool(wire["ever"]),
+            requests=Tally(*wire["n"]),
+            step_requests=Tally(*wire["ns"]),
+            scrapes=int(wire["k"]),
+            feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
+            objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
+            split=wire.get("split"),
+            split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
+            gone=tuple(wire.get("gone", ())),
+            stable_away=wire.get("away"),
+            outage=wire.get("out"),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
+    return {
+        "phi": objective.dispersion,
+        "b": objective.boundary,
+        "bs": list(objective.boundaries),
+        "n": _counts(objective.total),
+        "ns": _counts(objective.step),
+        "from": objective.step_start,
+        "to": objective.step_end,
+        "h": list(objective.before),
+        "p": objective.bake_limit,
+        "e": dict(objective.processes),
+        **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
+        **({"cs": objective.sequence} if objective.sequence is not None else {}),
+    }
+
+
+def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
+    return ObjectiveState(
+        dispersion=float(wire["phi"]),
+        boundary=wire["b"],
+        boundaries=tuple(wire["bs"]),
+        total=evidence.Counts(*wire["n"]),
+        step=evidence.Counts(*wire["ns"]),
+        step_start=wire["from"],
+        step_end=wire["to"],
+        before=tuple(wire.get("h", (0.0, 0.0))),
+        bake_limit=wire["p"],
+        processes=wire["e"],
+        pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
+        sequence=wire.get("cs"),
+    )
+
+
+def _counts(counts: evidence.Counts) -> list[float]:
+    return [counts.candidate_requests, counts.candidate_events, counts.stable_requests, counts.stable_events]

@@ -1,0 +1,138 @@
+"""Whether an object must be written: nothing is written when nothing changed.
+
+The observed object has more than we sent: the server's defaults, and fields that belong to others. So drift is found by
+asking whether everything that we want is there. That alone would overlook what we sent once and no longer want; an
+annotation with the hash of the manifest that was applied last tells.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from sluice.api.base import GROUP, ApiModel, ObjectMeta
+from sluice.core.kernel import naming
+from sluice.core.kernel.plan import Write, status_write
+from sluice.core.kernel.snapshot import Object
+
+ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
+
+QUANTITIES: Final = {"requests", "limits"}
+"""Maps whose values are resource quantities: the server may write "1000m" as "1"."""
+QUANTITY: Final = {"sizeLimit"}
+"""Fields that are a resource quantity."""
+MERGE_KEYS: Final = {
+    "containers": "name",
+    "env": "name",
+    "imagePullSecrets": "name",
+    "initContainers": "name",
+    "ownerReferences": "uid",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+"""Lists that several writers may share, with the key of their entries; we can neither see nor remove others' entries."""
+TRISTATE: Final = {
+    "allowPrivilegeEscalation",
+    "automountServiceAccountToken",
+    "enableServiceLinks",
+    "replicas",
+    "weight",
+}
+"""Fields for which absence means something else than false or 0; elsewhere the server drops zero values."""
+
+_QUANTITY: Final = re.compile(r"^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(m|u|n|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_SUFFIXES: Final = {
+    "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), None: Decimal(1),
+    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9),
+    "T": Decimal(10**12), "P": Decimal(10**15), "E": Decimal(10**18),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40), "Pi": Decimal(2**50), "Ei": Decimal(2**60),
+}  # fmt: skip
+
+
+def stamped(desired: Object) -> dict[str, Any]:
+    """The manifest with the hash of itself as an annotation."""
+    metadata = dict(desired.get("metadata", {}))
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_APPLIED: naming.stable_hash(desired)}
+    return {**desired, "metadata": {**metadata, "annotations": annotations}}
+
+
+def needs_apply(desired_stamped: Object, observed: Object | None) -> bool:
+    """Whether the manifest must be applied: absent, changed or no longer wanted fields, or somebody else's change.
+
+    Never looks at the status, which is written apart.
+    """
+    return observed is None or not equal(desired_stamped, observed)
+
+
+def equal(desired: Any, observed: Any) -> bool:
+    """Whether `observed` has everything that is `desired`."""
+    return _contains(observed, desired, key="")
+
+
+def status_writes(kind: str, metadata: ObjectMeta, before: ApiModel, after: ApiModel) -> Iterator[Write]:
+    """The whole status of one of our own kinds, unless the object has it already."""
+    if not status_equal(after.to_wire(), before.to_wire()):
+        yield status_write(kind, metadata.name, metadata.namespace, after)
+
+
+def status_equal(desired: Object, observed: Object | None) -> bool:
+    """Whether two statuses say the same; fields that are null or empty count as absent."""
+    return bool(_pruned(desired) == _pruned(observed or {}))
+
+
+def _contains(observed: Any, desired: Any, key: str) -> bool:
+    if isinstance(desired, Mapping):
+        return isinstance(observed, Mapping) and all(
+            _has_field(observed, name, value, key) for name, value in desired.items()
+        )
+    if isinstance(desired, list | tuple):
+        return isinstance(observed, list | tuple) and _list_contains(observed, desired, key)
+    if key in QUANTITY:
+        return _same_quantity(desired, observed)
+    # True == 1 in Python, but not in JSON.
+    return bool(desired == observed) and isinstance(desired, bool) == isinstance(observed, bool)
+
+
+def _has_field(observed: Mapping[str, Any], name: str, desired: Any, parent: str) -> bool:
+    if observed.get(name) is None:
+        return not desired and name not in TRISTATE
+    if parent in QUANTITIES and not isinstance(desired, Mapping):
+        return _same_quantity(desired, observed[name])
+    return _contains(observed[name], desired, name)
+
+
+def _list_contains(observed: Sequence[Any], desired: Sequence[Any], key: str) -> bool:
+    merge_key = MERGE_KEYS.get(key)
+    if merge_key is not None and _keyed(observed, merge_key) and _keyed(desired, merge_key):
+        present = {item[merge_key]: item for item in observed}
+        return all(_contains(present.get(item[merge_key]), item, key="") for item in desired)
+    return len(observed) == len(desired) and all(
+        _contains(have, want, key="") for have, want in zip(observed, desired, strict=True)
+    )
+
+
+def _keyed(items: Sequence[Any], key: str) -> bool:
+    """Whether every item has the key, and none twice."""
+    keys = [item.get(key) if isinstance(item, Mapping) else None for item in items]
+    return None not in keys and len(set(keys)) == len(keys)
+
+
+def _same_quantity(first: Any, second: Any) -> bool:
+    one, other = quantity(first), quantity(second)
+    return bool(first == second) if one is None or other is None else one == other
+
+
+def quantity(value: Any) -> Decimal | None:
+    match = _QUANTITY.match(str(value))
+    return None if match is None else Decimal(match.group(1)) * _SUFFIXES[match.group(2)]
+
+
+def _pruned(value: Any) -> Any:
+    """The value without null and empty fields, at every depth."""
+    if isinstance(value, Mapping):
+        fields = {name: _pruned(item) for name, item in value.items()}
+        return {name: item for name, item in fields.items() if item is not None and item != {} and item != []}
+    if isinstance(value, list | tuple):
+        return [_pruned(item) for item in value]
+    return value

@@ -1,0 +1,88 @@
+"""What a decision wants done: an ordered list of writes, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sluice.api.base import API_VERSION, ApiModel
+from sluice.core.kernel.plan import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Names one object."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    """When given, the deletion is refused if another object took the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Server-side apply of the object (field manager sluice, forced)."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStatus:
+    """Server-side apply of the object's status subresource."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge patch of an object that exists: for fields that may change where the others may not, as in a Job."""
+
+    ref: Ref
+    change: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Deletion in the background; an absent object is fine."""
+
+    ref: Ref
+
+
+Write: TypeAlias = Apply | ApplyStatus | Patch | Delete
+
+
+def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> ApplyStatus:
+    """Writes the whole status of one of our own kinds."""
+    return ApplyStatus(
+        {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "status": status.to_wire(),
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A Kubernetes event on the object that was decided on."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One pass: writes in order (evidence first, status last), events, and when to look again."""
+
+    writes: tuple[Write, ...] = ()
+    events: tuple[Event, ...] = ()
+    """Sent after the writes have succeeded."""
+    notices: tuple[Notice, ...] = ()
+    """What people outside of the cluster are told, likewise."""
+    requeue_after: float | None = None
+    """Seconds until the next look without a new event; None at rest."""
+    because: str = ""
+    """One line for the log."""

@@ -1,0 +1,64 @@
+"""Raw Kubernetes objects: what is read of any kind of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from sluice.core.kernel.snapshot import Object
+
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+OVER: Final = {"Succeeded", "Failed"}
+"""Phases of a pod that has ended for good."""
+
+
+def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
+    return (object_ for object_ in objects if object_.get("kind") == kind)
+
+
+def name(object_: Object) -> str:
+    return str(object_.get("metadata", {}).get("name", ""))
+
+
+def namespace(object_: Object) -> str:
+    return str(object_.get("metadata", {}).get("namespace", ""))
+
+
+def labels(object_: Object) -> Object:
+    found: Object = object_.get("metadata", {}).get("labels") or {}
+    return found
+
+
+def annotations(object_: Object) -> Object:
+    found: Object = object_.get("metadata", {}).get("annotations") or {}
+    return found
+
+
+def is_going(object_: Object) -> bool:
+    """Whether it is being deleted."""
+    return object_["metadata"].get("deletionTimestamp") is not None
+
+
+def generation(object_: Object) -> int:
+    return int(object_["metadata"].get("generation", 0))
+
+
+def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generation: int, where: str) -> str:
+    """The first of the conditions that is not True at this generation, in words; empty when all are."""
+    by_type = {condition.get("type"): condition for condition in conditions}
+    for type_ in types:
+        condition = by_type.get(type_)
+        if condition is None or int(condition.get("observedGeneration", generation)) < generation:
+            return f"{where}: {type_} is not known yet; is its controller running?"
+        if condition.get("status") != "True":
+            said = (condition.get("status"), condition.get("reason"), condition.get("message"))
+            return f"{where}: {type_} is {': '.join(text for text in said if text)}"
+    return ""
+
+
+def is_over(pod: Object) -> bool:
+    """Whether a pod has ended for good."""
+    return pod.get("status", {}).get("phase") in OVER
+
+
+def pods_of_job(objects: Iterable[Object], job: str) -> list[Object]:
+    """By name, so that the same pod speaks first each time."""
+    return sorted((pod for pod in of_kind(objects, "Pod") if labels(pod).get(JOB_NAME_LABEL) == job), key=name)

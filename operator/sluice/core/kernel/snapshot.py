@@ -1,0 +1,218 @@
+"""The frozen view of the world that every decision is made from.
+
+`World` is what the shell has in its store, raw; `observe.observe` turns it into a `Snapshot`, in which everything is
+parsed, typed and in the terms of this domain. A decision sees nothing else: neither a clock nor the network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sluice.api.config import OperatorConfig, Routing
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.kernel.presets import GatewayPreset
+
+Object: TypeAlias = Mapping[str, Any]
+"""A Kubernetes object as the API server sent it; never changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that the store knows about one ModelDeployment, unparsed."""
+
+    now: float
+    """Seconds since the epoch."""
+    deployment: Object
+    owned: tuple[Object, ...]
+    """Every object in the namespace labelled sluice.dev/model-deployment=<name>: ControllerRevision, Deployment,
+    Service, EndpointSlice, HTTPRoute, GRPCRoute, HorizontalPodAutoscaler, ScaledObject, PodDisruptionBudget,
+    ModelRollout and Pod."""
+    runtimes: tuple[Object, ...]
+    policies: tuple[Object, ...]
+    gateways: tuple[Object, ...]
+    """All Gateways that the store knows."""
+    rivals: tuple[Object, ...]
+    """The other ModelDeployments (all namespaces) that ask for one of the same host names, raw."""
+    config: OperatorConfig
+    preset: GatewayPreset
+    gateway_api: bool = True
+    """Whether the cluster serves gateway.networking.k8s.io/v1."""
+    grpc_api: bool = True
+    """Whether it serves GRPCRoute, too."""
+    keda_api: bool = True
+    """Whether the cluster serves keda.sh/v1alpha1."""
+    forbidden: tuple[str, ...] = ()
+    """Resources that we may not list or watch, such as `pods`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that keeps pods from serving, in words for a person."""
+
+    reason: str
+    """CamelCase, fit for a condition: ObjectNotFound, AccessDenied, ImagePullBackOff, CrashLoopBackOff,
+    Unschedulable, …"""
+    message: str
+    """What is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of a revision."""
+
+    name: str
+    ready: bool
+    restarts: int
+    """Restarts of the model server's container."""
+    terminating: bool
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What must be known of a revision to ask its server, or to run its model without one."""
+
+    format: str
+    """The model's format."""
+    name: str
+    """The name under which the server offers the model."""
+    protocol: str = ""
+    """The first protocol of JSON over HTTP that the server speaks, V2 or V1; empty where it speaks neither."""
+    own_image: bool = False
+    """Whether the server's image is the user's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision and what runs of it."""
+
+    name: str
+    """`<model deployment>-<hash>`; also the name of its Deployment and Service."""
+    input_hash: str
+    number: int
+    """Order of creation, from 1."""
+    uri: str
+    model_version: str | None
+    template: Object
+    """The pinned rendered pod template: `{"metadata": …, "spec": …}`."""
+    port: int
+    """The container port that answers HTTP."""
+    runtime: str
+    """Name of the ServingRuntime that it was rendered from."""
+    runtime_hash: str
+    """Hash of that ServingRuntime's spec when it was rendered."""
+    grpc_port: int | None = None
+    """The container port that answers gRPC; None where the server speaks none."""
+    served: Served | None = None
+    """None for a revision that an operator pinned who did not note it."""
+    replicas: int = 0
+    """Replicas that its Deployment asks for; 0 where there is none."""
+    ready_replicas: int = 0
+    ready_endpoints: int = 0
+    """Ready addresses in the EndpointSlices of its Service."""
+    pods: tuple[Pod, ...] = ()
+    drain_until: float | None = None
+    """When its drain is over, seconds since the epoch; None while it is not draining."""
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first problem that one of its pods has."""
+        return next((pod.problem for pod in self.pods if pod.problem is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Who gets which requests: what the routes of a model say, wanted or observed.
+
+    main rule     ──weights──>  revisions, by share               ──copies──>  mirror: <revision>-mirror
+    header rule   ──────────>  header: <revision>-header
+    arm rules     ──────────>  each arm's own revision, for users who are known already
+    preview host  ──────────>  preview: <revision>-pre
+    """
+
+    weights: tuple[tuple[str, int], ...]
+    """(revision, weight in permille) in the order of the main rule's backendRefs."""
+    mirror: tuple[str, int] | None = None
+    """(revision, percent) that gets copies of the main rule's requests."""
+    header: str | None = None
+    """The revision that the candidate header reaches."""
+    preview: str | None = None
+    """The revision under the preview host name."""
+    arms: tuple[str, ...] = ()
+    """In an A/B test: the revisions that keep their users, the stable one first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The model's routes as observed: HTTPRoute, GRPCRoute and the preview's together."""
+
+    paths: Paths
+    """As the HTTPRoutes have them."""
+    generation: int
+    """Of all routes together: changes when any of them does."""
+    programmed: bool
+    """Accepted and ResolvedRefs are True at this generation of every route, for our Gateway, and their weights agree."""
+    message: str = ""
+    """What the gateway says when it is not programmed."""
+    answered: bool = True
+    """Whether the gateway has said anything about this generation yet."""
+    used: bool = True
+    """Whether it has taken the HTTPRoute, as it is now or as it was before the last write."""
+
+    @property
+    def weights(self) -> tuple[tuple[str, int], ...]:
+        """The main rule's (revision, permille)."""
+        return self.paths.weights
+
+    def weight(self, revision: str) -> int:
+        """The revision's weight in permille; 0 where it is absent."""
+        return sum(permille for name, permille in self.weights if name == revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a decision may see."""
+
+    now: float
+    config: OperatorConfig
+    preset: GatewayPreset
+    deployment: ModelDeployment
+    runtimes: tuple[ServingRuntime, ...]
+    policies: tuple[RolloutPolicy, ...]
+    revisions: tuple[Revision, ...]
+    """By number, oldest first."""
+    rollouts: tuple[ModelRollout, ...]
+    """By creation, oldest first."""
+    route: Route | None
+    gateway_exists: bool
+    gateway_message: str
+    """Why the Gateway does not serve, or empty."""
+    gateway_api: bool
+    hostnames: tuple[str, ...]
+    hostname_taken: str | None
+    """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
+    grpc_api: bool = True
+    keda_api: bool = True
+    forbidden: tuple[str, ...] = ()
+    objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
+    """Raw owned objects by (kind, name), to compare desired ones with."""
+
+    @property
+    def name(self) -> str:
+        return self.deployment.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.deployment.metadata.namespace
+
+    @property
+    def by_service(self) -> bool:
+        """Whether requests are shared by one Service over pods instead of a gateway's weights."""
+        return self.config.routing is Routing.SERVICE
+
+    def revision(self, name: str) -> Revision | None:
+        """The revision of this name."""
+        return next((revision for revision in self.revisions if revision.name == name), None)

@@ -1,0 +1,36 @@
+"""Writes of one object against what is there."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sluice.core.kernel import differ, rawobjects
+from sluice.core.kernel.plan import Apply, Delete, Ref, Write
+from sluice.core.situation.situation import Situation
+
+API_VERSIONS: Final = {
+    "Deployment": "apps/v1",
+    "Service": "v1",
+    "Job": "batch/v1",
+    "ControllerRevision": "apps/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
+    "ScaledObject": "keda.sh/v1alpha1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1",
+}
+
+
+def applied(situation: Situation, manifest: Mapping[str, Any]) -> Iterator[Write]:
+    """Nothing where the object is as the manifest says."""
+    stamped = differ.stamped(manifest)
+    observed = situation.snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+    if observed is None or differ.needs_apply(stamped, observed):
+        yield Apply(stamped)
+
+
+def deleted(situation: Situation, kind: str, name: str) -> Iterator[Write]:
+    """Nothing where the object is not there, or is going already."""
+    observed = situation.snapshot.objects.get((kind, name))
+    if observed is not None and not rawobjects.is_going(observed):
+        yield Delete(
+            Ref(API_VERSIONS[kind], kind, name, situation.snapshot.namespace, observed["metadata"].get("uid", ""))
+        )

@@ -1,0 +1,81 @@
+"""The frozen view that is decided on for one BatchInference: `BatchWorld` is raw, `BatchSnapshot` understood."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.kernel import rawobjects
+from sluice.core.kernel.snapshot import Object, Revision
+from sluice.core.observe import observe
+from sluice.core.observe.observe import InvalidSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWorld:
+    """Everything that the store knows about one BatchInference, unparsed."""
+
+    now: float
+    """Seconds since the epoch."""
+    batch: Object
+    owned: tuple[Object, ...]
+    """Every object in the namespace labelled sluice.dev/batch-inference=<name>: its runs, and their pods."""
+    model: Object | None
+    """The ModelDeployment that it refers to."""
+    pinned: tuple[Object, ...]
+    """The ControllerRevisions of that."""
+    runtimes: tuple[Object, ...]
+    config: OperatorConfig
+    spark_operator: bool = False
+    """Whether the cluster serves SparkApplications."""
+    forbidden: tuple[str, ...] = ()
+    """Resources that we may not list or watch, such as `pods`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSnapshot:
+    """Everything that a decision may see."""
+
+    now: float
+    config: OperatorConfig
+    batch: BatchInference
+    model: ModelDeployment | None
+    revisions: tuple[Revision, ...]
+    runtimes: tuple[ServingRuntime, ...]
+    objects: Mapping[tuple[str, str], Object]
+    """Raw owned objects by (kind, name)."""
+    spark_operator: bool = False
+    forbidden: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.batch.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        return self.batch.metadata.namespace
+
+
+def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
+    """Everything that a decision may see; a model, runtime or revision that does not parse counts as absent."""
+    batch = observe.parsed_batch(world.batch)
+    if isinstance(batch, InvalidSpec):
+        return batch
+    model = observe.parsed_deployment(world.model) if world.model is not None else None
+    return BatchSnapshot(
+        now=world.now,
+        config=world.config,
+        batch=batch,
+        model=model if isinstance(model, ModelDeployment) else None,
+        revisions=tuple(observe.pinned_revisions(world.pinned)),
+        runtimes=observe.parsed_all(ServingRuntime, world.runtimes),
+        objects={
+            (object_.get("kind", ""), rawobjects.name(object_)): object_
+            for object_ in world.owned
+            if observe.belongs_to(object_, batch)
+        },
+        spark_operator=world.spark_operator,
+        forbidden=world.forbidden,
+    )

@@ -1,0 +1,252 @@
+"""From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+
+from sluice.api.base import ApiModel
+from sluice.api.config import Routing
+from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.kernel import naming, rawobjects, timestamps
+from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, World
+from sluice.core.observe import endpoints, podproblems, routes, services
+from sluice.core.render import route as desired_route
+from sluice.core.render import sharedservice, workload
+
+CORRECT_IT: Final = "correct the manifest and apply it again"
+
+Kind = TypeVar("Kind", bound=ApiModel)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidSpec:
+    """The ModelDeployment, or what was recorded of its releases, cannot be understood; nothing may be decided."""
+
+    path: str
+    """The field, such as `spec.model.uri`."""
+    message: str
+    """What is wrong with it."""
+    remedy: str = CORRECT_IT
+    """What a person must do about it."""
+
+
+def observe(world: World) -> Snapshot | InvalidSpec:
+    """Everything that a decision may see.
+
+    A runtime, policy or revision that does not parse counts as absent. A rollout never does: an older one would then
+    define what is stable.
+    """
+    deployment = parsed_deployment(world.deployment)
+    if isinstance(deployment, InvalidSpec):
+        return deployment
+    owned = tuple(object_ for object_ in world.owned if belongs_to(object_, deployment))
+    rollouts: list[ModelRollout] = []
+    for raw in rawobjects.of_kind(owned, ModelRollout.kind):
+        rollout = parsed_rollout(raw)
+        if isinstance(rollout, InvalidSpec):
+            return rollout
+        rollouts.append(rollout)
+    gateway = desired_route.gateway_of(deployment, world.config)
+    gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
+    revisions = tuple(observed_revisions(owned, world.now))
+    by_service = world.config.routing is Routing.SERVICE
+    return Snapshot(
+        now=world.now,
+        config=world.config,
+        preset=world.preset,
+        deployment=deployment,
+        runtimes=parsed_all(ServingRuntime, world.runtimes),
+        policies=parsed_all(RolloutPolicy, world.policies),
+        revisions=revisions,
+        rollouts=tuple(sorted(rollouts, key=_rollout_order)),
+        route=services.observed_route(owned, revisions, deployment.metadata.name)
+        if by_service
+        else routes.observed_route(owned, revisions, deployment.metadata.name, gateway, grpc_api=world.grpc_api),
+        gateway_exists=gateway_exists,
+        gateway_message=gateway_message,
+        gateway_api=world.gateway_api,
+        grpc_api=world.grpc_api,
+        keda_api=world.keda_api,
+        hostnames=(sharedservice.hostname(deployment),)
+        if by_service
+        else desired_route.hostnames_of(deployment, world.config),
+        hostname_taken=None if by_service else hostname_taken(deployment, world),
+        forbidden=world.forbidden,
+        objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
+    )
+
+
+def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
+    """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
+    try:
+        return ModelDeployment.model_validate(raw)
+    except ValidationError as error:
+        first = next((detail for detail in error.errors() if detail["loc"][:1] != ("status",)), None)
+    if first is None:
+        return parsed_deployment({key: value for key, value in raw.items() if key != "status"})
+    return InvalidSpec(_path(first["loc"]), first["msg"])
+
+
+def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
+    """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    try:
+        return BatchInference.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+    remedy = "upgrade the operator if a newer one wrote it" if first["loc"][:1] == ("status",) else CORRECT_IT
+    return InvalidSpec(_path(first["loc"]), first["msg"], remedy)
+
+
+def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
+    """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
+
+    The outcome is not left out: a release that has ended would go on.
+    """
+    status = dict(raw.get("status") or {})
+    if "permille" not in status and "weight" in status:
+        status["permille"] = int(status["weight"]) * 10  # written before weights were permille
+    while True:
+        try:
+            return ModelRollout.model_validate({**raw, "status": status})
+        except ValidationError as error:
+            detail = error.errors()[0]
+        part, field = (*detail["loc"], "", "")[:2]
+        if part != "status" or field == "outcome" or field not in status:
+            path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {_path(detail['loc'])}"
+            return InvalidSpec(
+                path, detail["msg"], "upgrade the operator if this object is of a newer one, otherwise restore it"
+            )
+        del status[field]
+
+
+def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
+    """The revisions by number, each with what runs of it."""
+    deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
+    pinned = sorted(pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
+    for revision in pinned:
+        deployment = deployments.get(revision.name, {})
+        yield replace(
+            revision,
+            replicas=int(deployment.get("spec", {}).get("replicas", 1)) if deployment else 0,
+            ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
+            ready_endpoints=len(endpoints.ready(owned, revision.name)),
+            pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
+            drain_until=_drain_until(deployment),
+        )
+
+
+def pinned_revisions(owned: Iterable[Object]) -> Iterator[Revision]:
+    """What the ControllerRevisions pin, without what runs of it; those of others are left out."""
+    for controller_revision in rawobjects.of_kind(owned, "ControllerRevision"):
+        try:
+            yield workload.read_controller_revision(controller_revision)
+        except ValueError:
+            continue
+
+
+def observed_pods(owned: Iterable[Object], revision: str, now: float) -> tuple[Pod, ...]:
+    """A revision's pods, oldest first; those that are over count only while there is no other."""
+    pods = sorted(
+        (
+            pod
+            for pod in rawobjects.of_kind(owned, "Pod")
+            if rawobjects.labels(pod).get(naming.LABEL_REVISION) == revision
+        ),
+        key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", rawobjects.name(pod)),
+    )
+    alive = [pod for pod in pods if not rawobjects.is_over(pod)]
+    return tuple(_observed_pod(pod, now) for pod in alive or pods)
+
+
+def _refused_pods(deployment: Object) -> Iterator[Pod]:
+    """A pod that the API server refuses to create counts as one that has a problem."""
+    problem = podproblems.creation_problem(deployment)
+    if problem is not None:
+        yield Pod(name="", ready=False, restarts=0, terminating=False, problem=problem)
+
+
+def _observed_pod(pod: Object, now: float) -> Pod:
+    terminating = rawobjects.is_going(pod)
+    return Pod(
+        name=rawobjects.name(pod),
+        ready=podproblems.condition(pod, "Ready").get("status") == "True",
+        restarts=int(podproblems.server_status(pod).get("restartCount", 0)),
+        terminating=terminating,
+        problem=None if terminating else podproblems.problem(pod, now),
+    )
+
+
+def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[bool, str]:
+    """(exists, why it does not serve or empty)."""
+    where = f"Gateway {gateway.namespace}/{gateway.name}"
+    wanted = (gateway.namespace, gateway.name)
+    raw = next(
+        (object_ for object_ in gateways if (rawobjects.namespace(object_), rawobjects.name(object_)) == wanted), None
+    )
+    if raw is None:
+        return False, f"{where} does not exist; create it, or name another one in spec.routing.gatewayRef"
+    conditions = raw.get("status", {}).get("conditions") or ()
+    return True, rawobjects.unmet_condition(conditions, ("Programmed",), rawobjects.generation(raw), where)
+
+
+def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
+    """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
+    ours = desired_route.addresses_of(deployment, world.config)
+    rivals = (rival for raw in world.rivals if isinstance(rival := parsed_deployment(raw), ModelDeployment))
+    older = [
+        rival
+        for rival in rivals
+        if _seniority(rival) < _seniority(deployment) and ours & desired_route.addresses_of(rival, world.config)
+    ]
+    first = min(older, key=_seniority, default=None)
+    return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
+
+
+def _seniority(deployment: ModelDeployment) -> tuple[str, str, str]:
+    metadata = deployment.metadata
+    return metadata.creation_timestamp, metadata.namespace, metadata.name
+
+
+def _rollout_order(rollout: ModelRollout) -> tuple[int, str]:
+    """Not by creation: its timestamp has only whole seconds."""
+    return rollout.spec.sequence, rollout.metadata.name
+
+
+def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool:
+    """False for what an earlier owner of the same name left to the garbage collector."""
+    owners = object_.get("metadata", {}).get("ownerReferences") or ()
+    uids = [reference.get("uid") for reference in owners if reference.get("kind") == owner.kind]
+    return not uids or owner.metadata.uid in uids
+
+
+def _drain_until(deployment: Object) -> float | None:
+    """A value that somebody broke counts as absent: the drain begins anew."""
+    text = (deployment.get("metadata", {}).get("annotations") or {}).get(naming.ANNOTATION_DRAIN_UNTIL)
+    try:
+        return None if text is None else timestamps.seconds(text)
+    except ValueError:
+        return None
+
+
+def parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
+    """The objects of a kind that can be understood."""
+    return tuple(parsed for raw in objects if (parsed := _parsed(model, raw)) is not None)
+
+
+def _parsed(model: type[Kind], raw: Object) -> Kind | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError:
+        return None
+
+
+def _path(location: Sequence[Any]) -> str:
+    """`spec.containers[0].name` of pydantic's `("spec", "containers", 0, "name")`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")

@@ -1,0 +1,304 @@
+"""The pod that serves one revision: a downloader, then the model server of the ServingRuntime.
+
+    storage-initializer --(writes)--> /models (emptyDir) <--(reads)-- model server
+
+The template is rendered once, when the revision is made, and pinned in its ControllerRevision.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from sluice.api.config import AcceleratorProfile, OperatorConfig
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
+from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
+from sluice.core.kernel import naming
+from sluice.core.render import common, downloader, placeholders, tuning, warmup
+
+UNNAMED: Final = "{{revision}}"
+"""Stands for the revision's name while the template is hashed, because the name contains that hash."""
+
+EXIT_MARGIN_SECONDS: Final = 5
+"""Between the end of the drain and the kill, for the server's own exit."""
+
+VOLUMES: Final = (
+    {"name": "models", "emptyDir": {}},
+    {"name": "tmp", "emptyDir": {}},
+    # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
+    {"name": "shm", "emptyDir": {"medium": "Memory"}},
+)
+SERVER_MOUNTS: Final = (
+    {"name": "models", "mountPath": naming.MODEL_PATH, "readOnly": True},
+    {"name": "tmp", "mountPath": "/tmp"},
+    {"name": "shm", "mountPath": "/dev/shm"},
+)
+DOWNLOADER_BATCHING: Final = (
+    # (variable that the layouts read, what it says)
+    ("SLUICE_MAXIMUM_BATCH_SIZE", "batching.maximumBatchSize"),
+    ("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "batching.maximumQueueDelayMicroseconds"),
+)
+SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+
+
+class BatchingNotSupported(ValueError):
+    """A ModelDeployment asks for batching on a runtime that does not say how."""
+
+    def __init__(self, runtime: str) -> None:
+        super().__init__(
+            f"spec.runtime.batching: ServingRuntime {runtime!r} does not say how its server batches; remove the field, or "
+            "let the runtime say so (spec.batching)"
+        )
+
+
+class UnknownProfile(ValueError):
+    """A ModelDeployment names an accelerator that the operator's configuration does not have."""
+
+    def __init__(self, profile: str, known: Iterable[str]) -> None:
+        names = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"spec.accelerator.profile: there is no accelerator profile {profile!r}; available: {names}; use one of "
+            "these, add it to acceleratorProfiles of the operator's configuration, or name a resource instead"
+        )
+
+
+def render_template(
+    deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, revision: str = UNNAMED
+) -> dict[str, Any]:
+    """The pod template `{"metadata": …, "spec": …}` of a revision.
+
+    Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
+    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported` and `warmup.WarmupNotPossible`.
+    """
+    accelerator = accelerator_profile(deployment.spec.accelerator, config)
+    if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
+        raise BatchingNotSupported(runtime.metadata.name)
+    tuning.require_supported(deployment.spec, runtime)
+    labels = naming.owned_labels(deployment.metadata.name, revision)
+    mounts = downloader.server_mounts(deployment.spec.model, config)
+    return {
+        "metadata": {
+            "labels": {**labels, "app.kubernetes.io/name": deployment.metadata.name},
+            "annotations": _annotations(deployment.spec, runtime.spec),
+        },
+        "spec": {
+            **_fetching(deployment, runtime.spec, config),
+            "containers": [
+                *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
+                *warmup.containers(deployment, runtime, config, servers[0]),
+            ],
+            "volumes": [
+                *(dict(volume) for volume in VOLUMES),
+                *downloader.volumes(deployment.spec.model, config),
+                *warmup.volumes(deployment.spec),
+            ],
+            "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
+            **common.pod_fields(),
+            "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
+            **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
+        },
+    }
+
+
+def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+    """The init container that fetches the model; nothing where the server's image carries it."""
+    if deployment.spec.model.uri is None:
+        return {}
+    container = downloader.container(deployment, runtime, config)
+    batching = _wanted_batching(deployment.spec)
+    if batching is not None:  # for layouts that write it into a configuration
+        values = _batching_values(batching)
+        env = [{"name": variable, "value": values[key]} for variable, key in DOWNLOADER_BATCHING]
+        container["env"] = [*container["env"], *env]
+    container["env"] = [*container["env"], *tuning.downloader_env(deployment.spec)]
+    return {"initContainers": [container]}
+
+
+def _wanted_batching(spec: ModelDeploymentSpec) -> Batching | None:
+    return spec.runtime.batching if spec.runtime is not None else None
+
+
+def _batching_values(batching: Batching) -> dict[str, str]:
+    delay = batching.maximum_queue_delay_microseconds
+    return {
+        "batching.maximumBatchSize": str(batching.maximum_batch_size),
+        "batching.maximumQueueDelayMicroseconds": str(delay),
+        "batching.maximumQueueDelaySeconds": f"{delay / 1e6:.6f}",
+    }
+
+
+def accelerator_profile(accelerator: Accelerator | None, config: OperatorConfig) -> AcceleratorProfile | None:
+    """What the pods need for their devices; a bare resource needs nothing else. Raises `UnknownProfile`."""
+    if accelerator is None:
+        return None
+    if accelerator.resource is not None:
+        return AcceleratorProfile(name="resource", resource=accelerator.resource)
+    profiles = {profile.name: profile for profile in config.accelerator_profiles}
+    wanted = accelerator.profile or ""
+    if wanted not in profiles:
+        raise UnknownProfile(wanted, profiles)
+    return profiles[wanted]
+
+
+def _grace_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    return runtime.drain.pre_stop_seconds + spec.drain_seconds + EXIT_MARGIN_SECONDS
+
+
+def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, str]:
+    scrape = {}
+    if runtime.metrics is not None:
+        own_port = runtime.metrics.port == runtime.port
+        port = common.served_port(spec, runtime) if own_port else runtime.metrics.port
+        scrape = common.scraped(port, runtime.metrics.path)
+    return {**scrape, **(spec.pod_annotations or {})}
+
+
+def _servers(
+    deployment: ModelDeployment,
+    runtime: ServingRuntimeSpec,
+    revision: str,
+    accelerator: AcceleratorProfile | None,
+    model_mounts: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    wanted = deployment.spec.accelerator
+    values = {
+        "model.name": common.served_name(deployment),
+        "model.path": naming.MODEL_PATH,
+        "revision": revision,
+        "accelerator.count": str(wanted.count if wanted is not None else 0),
+        "port": str(common.served_port(deployment.spec, runtime)),
+    }
+    containers = placeholders.filled(runtime.containers, values, "spec.containers")
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
+    pause = _pause_seconds(deployment.spec, runtime)
+    first, *others = [_hardened(container, pause, mounts) for container in containers]
+    server = _batched(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
+    tuned = tuning.server_env(deployment.spec, runtime)
+    if tuned:
+        server = {**server, "env": _merged_by_name(server.get("env", ()), tuned)}
+    server = _overridden(server, deployment.spec, runtime)
+    if accelerator is not None and wanted is not None:
+        server["resources"] = with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
+    return [server, *others]
+
+
+def with_devices(resources: Mapping[str, Any], resource: str, count: int) -> dict[str, Any]:
+    """Devices as a limit, which is their request as well; Kubernetes refuses two different numbers."""
+    number = {resource: str(count)}
+    requests = resources.get("requests") or {}
+    return {
+        **resources,
+        "limits": {**(resources.get("limits") or {}), **number},
+        **({"requests": {**requests, **number}} if resource in requests else {}),
+    }
+
+
+def _pause_seconds(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
+    """From the pod's deletion to the signal: until nothing new comes, and where the signal cuts, until all is answered."""
+    drain = runtime.drain
+    return drain.pre_stop_seconds + (spec.drain_seconds if drain.on_signal is OnSignal.CUTS else 0)
+
+
+def _hardened(container: Mapping[str, Any], pause_seconds: int, mounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The runtime's container with our defaults; what the runtime says itself wins."""
+    own_paths = {mount.get("mountPath") for mount in container.get("volumeMounts", ())}
+    hardened = {
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **container,
+        "securityContext": {**common.restricted(), **container.get("securityContext", {})},
+        "volumeMounts": [
+            *container.get("volumeMounts", ()),
+            *(dict(mount) for mount in mounts if mount["mountPath"] not in own_paths),
+        ],
+    }
+    if pause_seconds > 0:
+        # The gateway needs a moment to learn that the pod is gone, and servers refuse requests right after SIGTERM.
+        pause = {"preStop": {"sleep": {"seconds": pause_seconds}}}
+        hardened["lifecycle"] = {**pause, **container.get("lifecycle", {})}
+    return hardened
+
+
+def _for_format(container: dict[str, Any], name: str, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with what it must know of the model's format."""
+    env = next((entry.env for entry in runtime.formats if entry.name == name), [])
+    return {**container, "env": _merged_by_name(container.get("env", ()), env)} if env else container
+
+
+def _batched(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with how it shall batch, where that is asked for."""
+    wanted = _wanted_batching(spec)
+    if wanted is None or runtime.batching is None or not runtime.batching.env:
+        return container
+    env = placeholders.filled(runtime.batching.env, _batching_values(wanted), "spec.batching.env")
+    return {**container, "env": _merged_by_name(container.get("env", ()), env)}
+
+
+def _overridden(container: dict[str, Any], spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict[str, Any]:
+    """The model server's container with what the user asks for; the user's strings are taken literally."""
+    overridden = dict(container)
+    if spec.runtime is not None and spec.runtime.image is not None:
+        overridden |= _of_own_image(container, spec.runtime, runtime.port)
+    if spec.runtime is not None and spec.runtime.args:
+        overridden["args"] = [*container.get("args", ()), *spec.runtime.args]
+    if spec.runtime is not None and spec.runtime.env:
+        overridden["env"] = _merged_by_name(container.get("env", ()), spec.runtime.env)
+    if spec.resources is not None:
+        overridden["resources"] = {key: value for key, value in spec.resources.to_wire().items() if value}
+    return overridden
+
+
+def _of_own_image(container: Mapping[str, Any], own: RuntimeSpec, port: int) -> dict[str, Any]:
+    """The fields that follow from the user's own image: where it listens, and the path that knows whether it is ready."""
+    fields: dict[str, Any] = {"image": own.image}
+    wanted = own.port or port
+    fields["ports"] = [
+        {**entry, "containerPort": wanted} if entry.get("containerPort") == port else entry
+        for entry in container.get("ports", ())
+    ]
+    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
+        path = own.readiness_path if name != "livenessProbe" else None
+        if name in container:
+            fields[name] = _redirected(container[name], path, port, wanted)
+    return fields
+
+
+def _redirected(probe: Mapping[str, Any], path: str | None, port: int, wanted: int) -> dict[str, Any]:
+    """A probe of the server's HTTP port that asks another port, and another path where one is given."""
+    redirected = dict(probe)
+    for way in ("httpGet", "tcpSocket"):
+        target = probe.get(way)
+        if target is not None and target.get("port") == port:
+            new_path = {"path": path} if path is not None and way == "httpGet" else {}
+            redirected[way] = {**target, **new_path, "port": wanted}
+    return redirected
+
+
+def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Later entries of a name replace earlier ones in their place: the order of variables has a meaning."""
+    merged = {entry.get("name"): dict(entry) for entry in base}
+    merged.update({entry.get("name"): dict(entry) for entry in extra})
+    return list(merged.values())
+
+
+def _spread(topology_key: str, revision: str) -> dict[str, Any]:
+    """Soft: a full or small cluster still runs the model."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": topology_key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {naming.LABEL_REVISION: revision}},
+    }
+
+
+def _placement(
+    spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None, pull_secrets: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The user's fields, beside what the accelerator needs; of two values for a label the user's wins."""
+    fields: dict[str, Any] = {
+        "nodeSelector": {**(accelerator.node_selector if accelerator else {}), **(spec.node_selector or {})},
+        "tolerations": [*(accelerator.tolerations if accelerator else ()), *(spec.tolerations or ())],
+        "runtimeClassName": accelerator.runtime_class_name if accelerator else None,
+        "affinity": spec.affinity,
+        "imagePullSecrets": [*(ref.to_wire() for ref in spec.image_pull_secrets or ()), *pull_secrets],
+        "serviceAccountName": spec.service_account_name,
+    }
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,86 @@
+"""The rules of a route: one with weights, and more specific ones in front of it.
+
+    rules[0]   everybody                 ──weights──>  revisions            (always first: gateways name series by index)
+    rules[1…]  candidate header, or arm  ──────────>  one revision alone
+
+A gateway prefers the rule that says more of the request, whatever their order is.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.strategies import AssignmentType
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.render import assignment, common
+
+WHOLE_PERCENT: Final = 100
+
+
+def main_rules(
+    deployment: ModelDeployment, paths: Paths, *, port: int, test: ABTestRules | None
+) -> tuple[dict[str, Any], ...]:
+    """The rules at the model's own address; `port` is that of the Services."""
+    # With the stable version alone there is nothing to choose from yet, and nobody must be bound to it.
+    running = test if len(paths.arms) > 1 else None
+    return (_weighted(paths, port, running), *_header_rules(deployment, paths, port), *_arm_rules(paths, port, running))
+
+
+def preview_rules(revision: str, *, port: int) -> tuple[dict[str, Any], ...]:
+    """The one rule at the preview's address."""
+    return ({"backendRefs": [_backend(revision, port, common.PREVIEW)]},)
+
+
+def _weighted(paths: Paths, port: int, test: ABTestRules | None) -> dict[str, Any]:
+    backends = [
+        {**_backend(name, port, cookie=_cookie(name, paths, test)), "weight": permille}
+        for name, permille in paths.weights
+    ]
+    if paths.mirror is None:
+        return {"backendRefs": backends}
+    return {"filters": [_mirror(*paths.mirror, port)], "backendRefs": backends}
+
+
+def _header_rules(deployment: ModelDeployment, paths: Paths, port: int) -> Iterator[dict[str, Any]]:
+    header = deployment.spec.routing.candidate_header
+    if header is not None and paths.header is not None:
+        match = {"type": "Exact", "name": header.name, "value": header.value}
+        yield {"matches": [{"headers": [match]}], "backendRefs": [_backend(paths.header, port, common.HEADER)]}
+
+
+def _arm_rules(paths: Paths, port: int, test: ABTestRules | None) -> Iterator[dict[str, Any]]:
+    if test is not None:
+        for revision, headers in assignment.homes(test, paths.arms):
+            yield {
+                "matches": [{"headers": [header]} for header in headers],
+                "backendRefs": [_backend(revision, port)],
+            }
+
+
+def _cookie(revision: str, paths: Paths, test: ABTestRules | None) -> str | None:
+    """The cookie that binds a user to the revision that answered his first request."""
+    if test is None or test.assignment.type is not AssignmentType.COOKIE or revision not in paths.arms:
+        return None
+    return f"{test.assignment.name}={revision}; Path=/; Max-Age={test.maximum_seconds}; HttpOnly"
+
+
+def _mirror(revision: str, percent: int, port: int) -> dict[str, Any]:
+    mirror: dict[str, Any] = {"backendRef": {"name": naming.service_name(revision, common.MIRROR), "port": port}}
+    if percent < WHOLE_PERCENT:
+        mirror["percent"] = percent
+    return {"type": "RequestMirror", "requestMirror": mirror}
+
+
+def _backend(revision: str, port: int, suffix: str = "", *, cookie: str | None = None) -> dict[str, Any]:
+    """A revision's Service; the header tells the client which revision answered."""
+    modifier: dict[str, Any] = {"set": [{"name": naming.REVISION_HEADER, "value": revision}]}
+    if cookie is not None:
+        # Added, not set: the model server's own cookies stay.
+        modifier["add"] = [{"name": "Set-Cookie", "value": cookie}]
+    return {
+        "name": naming.service_name(revision, suffix),
+        "port": port,
+        "filters": [{"type": "ResponseHeaderModifier", "responseHeaderModifier": modifier}],
+    }

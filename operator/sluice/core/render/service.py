@@ -1,0 +1,42 @@
+"""Services: what the route's weights point at."""
+
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.render import common
+
+H2C: Final = "kubernetes.io/h2c"
+
+
+def desired_service(revision: Revision, deployment: ModelDeployment, *, suffix: str = "") -> dict[str, Any]:
+    """A Service in front of a revision's pods; with a suffix another one, for requests that are counted apart.
+
+    Its labels are copied by the API server to its EndpointSlices, by which these are watched.
+    """
+    return _service(
+        common.child_metadata(deployment, naming.service_name(revision.name, suffix), revision.name),
+        selector={naming.LABEL_REVISION: revision.name},
+        ports=_ports(revision.port, revision.grpc_port),
+    )
+
+
+def _service(metadata: dict[str, Any], *, selector: dict[str, str], ports: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": ports},
+    }
+
+
+def _ports(http: int, grpc: int | None) -> list[dict[str, Any]]:
+    """HTTP has no `appProtocol`: gateways differ in what they make of it, and plain HTTP/1.1 is understood by all."""
+    ports: list[dict[str, Any]] = [
+        {"name": "http", "protocol": "TCP", "port": naming.SERVICE_PORT, "targetPort": http},
+    ]
+    if grpc is not None:
+        port = {"name": "grpc", "protocol": "TCP", "port": naming.GRPC_SERVICE_PORT, "targetPort": grpc}
+        ports.append({**port, "appProtocol": H2C})
+    return ports

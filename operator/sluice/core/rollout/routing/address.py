@@ -1,0 +1,149 @@
+"""What users reach the model by: the routes, or the shared Service, with their weights."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from sluice.api.config import Routing
+from sluice.core.kernel import writing
+from sluice.core.kernel.plan import Write
+from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
+from sluice.core.render import route, sharedservice
+from sluice.core.rollout.routing import paths, weights
+from sluice.core.situation.situation import Situation
+
+MAIN_ADDRESS: Final = {Routing.GATEWAY: "HTTPRoute", Routing.SERVICE: "Service"}
+"""Kind of the object that carries the weights; it has the model's name."""
+SETTLE_SECONDS: Final = 2.0
+ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
+"""Epoch seconds until which a route in an intermediate state is left as it is."""
+ANNOTATION_SETTLING: Final = "sluice.dev/settling"
+"""The weights of that state, permille in the order of the backends."""
+ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
+"""Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
+
+
+def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Target | None:
+    """Weights to write; None while there is nothing to send requests to, or no way to."""
+    snapshot = situation.snapshot
+    if situation.stable is None or not (snapshot.gateway_api or snapshot.by_service):
+        return None
+    if snapshot.hostname_taken is not None and snapshot.route is None:
+        return None
+    drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
+    unknown = (
+        {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
+    )
+    if snapshot.route is not None and settle_left(situation) > 0:
+        return weights.Target(_settling(situation, snapshot.route), intermediate=True)
+    return weights.target(
+        route=snapshot.route,
+        shares=paths.shares(situation),
+        leaving=frozenset(drained | unknown),
+        positional=snapshot.preset.positional,
+        swaps_at_once=snapshot.by_service,
+    )
+
+
+def observed_shares(situation: Situation) -> Mapping[str, int]:
+    route_ = situation.snapshot.route
+    return weights.added(route_.weights) if route_ is not None else {}
+
+
+def writes(situation: Situation, target: weights.Target | None) -> Iterator[Write]:
+    """All routes, or the shared Service, in one plan; what is not wanted any more goes."""
+    if target is None:
+        return
+    snapshot = situation.snapshot
+    wanted = _addresses(situation, paths.wanted(situation, target.weights))
+    for manifest in wanted:
+        manifest["spec"] |= _kept_address(situation, manifest)
+        manifest["metadata"].setdefault("annotations", {}).update(_route_annotations(situation, manifest, target))
+        yield from writing.applied(situation, manifest)
+    kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
+    for kind, name in snapshot.objects:
+        is_address = kind in ("HTTPRoute", "GRPCRoute") or (kind, name) == ("Service", snapshot.name)
+        if is_address and (kind, name) not in kept:
+            yield from writing.deleted(situation, kind, name)
+
+
+def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...]:
+    """What users reach the model by."""
+    snapshot = situation.snapshot
+    if snapshot.by_service:
+        return (sharedservice.desired_shared_service(snapshot.deployment, wanted, snapshot.revisions),)
+    return route.desired_routes(
+        snapshot.deployment,
+        snapshot.config,
+        wanted,
+        grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
+        test=situation.active.spec.ab_test if situation.active is not None else None,
+    )
+
+
+def _main_address(situation: Situation) -> tuple[str, str]:
+    """(kind, name) of the object that carries the weights."""
+    return MAIN_ADDRESS[situation.snapshot.config.routing], situation.snapshot.name
+
+
+def _route_annotations(situation: Situation, manifest: Object, target: weights.Target) -> dict[str, str]:
+    snapshot, active = situation.snapshot, situation.active
+    annotations = {}
+    if target.intermediate and (manifest["kind"], manifest["metadata"]["name"]) == _main_address(situation):
+        until = _settle_until(situation) if settle_left(situation) > 0 else None
+        until = until or snapshot.now + settle_seconds(situation)
+        annotations[ANNOTATION_SETTLE_UNTIL] = f"{until:.0f}"
+        annotations[ANNOTATION_SETTLING] = ",".join(str(permille) for _, permille in target.weights)
+    if active is not None and active.status.split_mismatch_since is not None:
+        annotations[ANNOTATION_REPAIRED] = active.status.split_mismatch_since
+    return annotations
+
+
+def _kept_address(situation: Situation, manifest: Object) -> Mapping[str, Any]:
+    """What stays of a route's address because the one that is asked for cannot be had: stable serves on, weights move."""
+    snapshot = situation.snapshot
+    spec = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]), {}).get("spec", {})
+    kept = {"parentRefs": not snapshot.gateway_exists, "hostnames": snapshot.hostname_taken is not None}
+    return {part: spec[part] for part, stays in kept.items() if stays and part in spec}
+
+
+def _settle_until(situation: Situation) -> float | None:
+    observed = situation.snapshot.objects.get(_main_address(situation), {})
+    value = observed.get("metadata", {}).get("annotations", {}).get(ANNOTATION_SETTLE_UNTIL)
+    return float(value) if value is not None and value.isdigit() else None
+
+
+def _settling(situation: Situation, observed: Route) -> weights.Weights:
+    """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
+    annotations = situation.snapshot.objects[_main_address(situation)]["metadata"]["annotations"]
+    noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
+    if len(noted) != len(observed.weights) or not all(permille.isdigit() for permille in noted):
+        return observed.weights
+    return tuple((name, int(permille)) for (name, _), permille in zip(observed.weights, noted, strict=True))
+
+
+def settle_seconds(situation: Situation) -> float:
+    """How long an intermediate state lasts at least: until the gateway surely has it."""
+    return max(SETTLE_SECONDS, situation.snapshot.preset.settle_seconds)
+
+
+def settle_left(situation: Situation) -> float:
+    """Seconds that an intermediate state must still last; counts only once the gateway has accepted it.
+
+    A way back waits for no acceptance: the gateway may have taken the state over and never say so.
+    """
+    until, observed = _settle_until(situation), situation.snapshot.route
+    if until is None or observed is None:
+        return 0.0
+    if not observed.programmed:
+        return 0.0 if _overtaken(situation, observed) else settle_seconds(situation)
+    return max(0.0, until - situation.snapshot.now)
+
+
+def _overtaken(situation: Situation, observed: Route) -> bool:
+    """Whether a version has more in the intermediate state than it is to have now, and not only a trace."""
+    wanted, stable = paths.shares(situation), situation.stable
+    return any(
+        permille > wanted.get(name, 0) + weights.TRACE
+        for name, permille in weights.added(_settling(situation, observed)).items()
+        if stable is not None and name != stable.name
+    )

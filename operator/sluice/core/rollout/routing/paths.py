@@ -1,0 +1,101 @@
+"""Who should get which requests, from where a release stands; without regard to the way there, which `weights` knows."""
+
+from collections.abc import Iterator, Mapping
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Paths, Revision
+from sluice.core.observe import endpoints
+from sluice.core.render.common import HEADER, MIRROR, PREVIEW
+from sluice.core.rollout import steps
+from sluice.core.rollout.steps import WHOLE
+from sluice.core.situation.situation import Situation, testing, validating
+
+
+def shares(situation: Situation) -> Mapping[str, int]:
+    """Permille by revision, summing to the whole, in the order of the backends.
+
+    An empty candidate gets nothing while stable has endpoints; an empty stable version changes nothing: traffic never
+    fails over to an unproven one.
+    """
+    stable, active = situation.stable, situation.active
+    if stable is None:
+        return {}
+    if active is None or active.spec.source is None:
+        return {stable.name: WHOLE}
+    given = {
+        revision.name: 0 if revision.ready_endpoints == 0 and stable.ready_endpoints > 0 else permille
+        for revision, permille in _granted(situation, active)
+        if revision.name != stable.name
+    }
+    return {stable.name: WHOLE - sum(given.values()), **given}
+
+
+def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revision, int]]:
+    """What the release grants each candidate that has a share of the users' requests."""
+    if testing(active):
+        rules = active.spec.ab_test
+        weights = rules.shares if rules else {}
+        yield from ((arm, weights[arm.name]) for arm in situation.candidates if active.status.step > 0)
+    elif situation.candidate is not None and active.status.permille > 0:
+        yield situation.candidate, active.status.permille
+
+
+def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
+    """All paths, around the weights that are to be written now."""
+    active, candidate, stable = situation.active, situation.candidate, situation.stable
+    if active is None or stable is None or active.status.step == 0:
+        return Paths(weights)
+    if testing(active):
+        routed = {name for name, permille in weights if permille > 0}
+        arms = tuple(arm.name for arm in situation.candidates if arm.ready_endpoints > 0 and arm.name in routed)
+        return Paths(weights, arms=(stable.name, *arms))
+    step = steps.current(active)
+    if candidate is None or candidate.ready_endpoints == 0 or step is None:
+        return Paths(weights)
+    header = situation.snapshot.deployment.spec.routing.candidate_header
+    begun = step.begun(active.status.steps)  # before, its pods cannot carry it
+    mirrored = step.mirror_percent > 0 and begun and _answers(situation, candidate, MIRROR)
+    tested = header is not None and not _only(candidate, weights) and _answers(situation, candidate, HEADER)
+    previewed = step.preview and begun and _answers(situation, candidate, PREVIEW)
+    return Paths(
+        weights,
+        mirror=(candidate.name, step.mirror_percent) if mirrored else None,
+        header=candidate.name if tested else None,
+        preview=candidate.name if previewed else None,
+    )
+
+
+def _answers(situation: Situation, revision: Revision, suffix: str) -> bool:
+    """Whether the Service has endpoints of its own already: pods that are still warm are ready before it is."""
+    service = naming.service_name(revision.name, suffix)
+    return bool(endpoints.ready(situation.snapshot.objects.values(), service))
+
+
+def _only(revision: Revision, weights: tuple[tuple[str, int], ...]) -> bool:
+    """Whether it has all requests anyway."""
+    return dict(weights).get(revision.name) == WHOLE
+
+
+def services(situation: Situation) -> Iterator[tuple[Revision, str]]:
+    """(revision, suffix) of the Services that the running release needs at any of its steps.
+
+    They exist as long as its pods do, so that their endpoints are known before the first request is sent to them.
+    """
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or active.spec.source is None or validating(active):
+        return
+    every = steps.steps(active)
+    if any(step.mirror_percent for step in every):
+        yield candidate, MIRROR
+    if any(step.preview for step in every):
+        yield candidate, PREVIEW
+    if situation.snapshot.deployment.spec.routing.candidate_header is not None:
+        yield candidate, HEADER
+
+
+def referred(paths: Paths) -> frozenset[str]:
+    """Names of all Services that the paths lead to."""
+    extra = ((paths.mirror[0] if paths.mirror else None, MIRROR), (paths.header, HEADER), (paths.preview, PREVIEW))
+    suffixed = {naming.service_name(revision, suffix) for revision, suffix in extra if revision is not None}
+    return frozenset({*(name for name, _ in paths.weights), *paths.arms, *suffixed})

@@ -1,0 +1,145 @@
+"""Weights on the route, in permille: the way from what is observed to what is wanted that loses no request.
+
+A gateway may learn of a route before it knows the endpoints of a backend that is new in it, a complete swap in one
+write (0/1000 to 1000/0) makes some gateways answer errors, and some name their series by the position of a backend. So
+each write does one thing: it moves weights, or lets backends in, or lets them out.
+
+    a new backend    a:1000        ──>  a:1000 b:0   … settle …  ──>  a:950 b:50
+    a swap           a:0   b:1000  ──>  a:999  b:1   … settle …  ──>  a:1000 b:0  ──>  drained  ──>  a:1000
+
+Where positions have a meaning (`positional`), nobody moves up: in the place of one that left, the stable version stands
+a second time, without weight, until a new one takes the place over.
+
+    b promoted       a:0   b:1000  ──>  drained  ──>  b:0 b:1000  ──>  c:0 b:1000  … settle …  ──>  c:50 b:950
+
+Such a gateway makes a place only for a backend with weight, and for some milliseconds its proxy has the rules of before
+with the places of after, or the other way round: requests for a missing one fail. So a share begins and ends with a
+trace of one in a thousand. Between weights above 0 nothing is made or taken away.
+
+    a share begins   c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:50   b:950
+    a share ends     c:50  b:950   ──>  c:1   b:999   … settle …  ──>  c:0    b:1000
+    a swap           c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:999  b:1    … settle …  ──>  c:1000 b:0
+"""
+
+import itertools
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from sluice.core.kernel.snapshot import Route
+from sluice.core.rollout.steps import WHOLE
+
+Weights: TypeAlias = tuple[tuple[str, int], ...]
+"""(revision, permille) in the order of the backendRefs; sums to WHOLE."""
+
+TRACE: Final = 1
+"""Permille: of no account if it is lost, and enough for the gateway to know the backend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Weights to write now."""
+
+    weights: Weights
+    intermediate: bool
+    """The gateway must settle in this state before the wanted one."""
+
+
+def target(
+    *,
+    route: Route | None,
+    shares: Mapping[str, int],
+    leaving: frozenset[str],
+    positional: bool,
+    swaps_at_once: bool = False,
+) -> Target:
+    """The weights to write, given the route as it is.
+
+    Args:
+        route: as observed; None when it does not exist yet.
+        shares: wanted permille by revision, summing to WHOLE; the stable version first.
+        leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
+        positional: whether backends keep their positions.
+        swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
+    """
+    observed = route.weights if route is not None else ()
+    before = added(observed)
+    # A backend that cannot be resolved spoils the whole route: it goes at once, whatever weight somebody gave it.
+    broken = route is not None and route.answered and not route.programmed
+    gone = {name for name in leaving if name not in shares and (broken or not before.get(name))}
+    serving = [name for name in {**shares, **before} if before.get(name) and name not in gone]
+    if not serving:
+        return Target(tuple(shares.items()), intermediate=False)
+    kept = _without(observed, gone if broken else set(), holder=serving[0], positional=positional)
+    goal = _among_known(kept, shares, serving[0])
+    moved = _placed(kept, goal)
+    if moved != observed:
+        between = None if swaps_at_once else _between(before, goal, positional=positional)
+        return Target(moved, False) if between is None else Target(_placed(kept, between), intermediate=True)
+    arriving = [name for name in shares if name not in before]
+    if arriving:
+        return Target(_entered(kept, arriving, positional=positional), any(shares[name] for name in arriving))
+    return Target(_without(kept, gone, holder=serving[0], positional=positional), intermediate=False)
+
+
+def added(weights: Weights) -> dict[str, int]:
+    """Permille by revision; one that stands twice counts once."""
+    total: dict[str, int] = {}
+    for name, permille in weights:
+        total[name] = total.get(name, 0) + permille
+    return total
+
+
+def _without(weights: Weights, gone: Set[str], *, holder: str, positional: bool) -> Weights:
+    """Those that stay. `holder`, which serves, holds the places of those that went, except behind the last that stays."""
+    if not positional:
+        return tuple((name, permille) for name, permille in added(weights).items() if name not in gone)
+    held = tuple((holder, 0) if name in gone else (name, permille) for name, permille in weights)
+    return held[: max(_places(held).values()) + 1]
+
+
+def _places(weights: Weights) -> dict[str, int]:
+    """Where each revision stands: of several places, the one with the most weight."""
+    best = {name: max(permille for other, permille in weights if other == name) for name, _ in weights}
+    return {name: weights.index((name, permille)) for name, permille in best.items()}
+
+
+def _placed(weights: Weights, goal: Mapping[str, int]) -> Weights:
+    """Everybody stays in place, with the weights of `goal`."""
+    places = _places(weights)
+    return tuple((name, goal[name] if places[name] == index else 0) for index, (name, _) in enumerate(weights))
+
+
+def _among_known(kept: Weights, shares: Mapping[str, int], first: str) -> Mapping[str, int]:
+    """What is wanted of the backends that are in the route; `first` has the shares of the others until these are."""
+    wanted = {name: shares.get(name, 0) for name, _ in kept}
+    return wanted | {first: wanted[first] + WHOLE - sum(wanted.values())}
+
+
+def _between(before: Mapping[str, int], goal: Mapping[str, int], *, positional: bool) -> Mapping[str, int] | None:
+    """What has to settle on the way to `goal`; None where nothing has to."""
+    had = {name: before.get(name, 0) for name in goal}
+    if not positional:
+        swap = not any(had[name] and goal[name] for name in goal)
+        return _traced(goal, [name for name in goal if had[name]]) if swap else None
+    rising = [name for name in goal if goal[name] > TRACE and not had[name]]
+    # Weights that are not ours, and do not sum to the whole, are put back without ceremony.
+    if rising and sum(had.values()) == WHOLE:
+        return _traced(had, rising)
+    falling = [name for name in goal if had[name] > TRACE and not goal[name]]
+    return _traced(goal, falling) if falling else None
+
+
+def _traced(permille: Mapping[str, int], names: list[str]) -> Mapping[str, int]:
+    """With a trace for each of `names`, which have nothing; who has the most gives it."""
+    largest = max(permille, key=lambda name: permille[name])
+    return {**permille, **dict.fromkeys(names, TRACE), largest: permille[largest] - TRACE * len(names)}
+
+
+def _entered(kept: Weights, arriving: list[str], *, positional: bool) -> Weights:
+    """With the new backends, still without weight: in places that were only held, then behind the others."""
+    places = _places(kept)
+    held = [index for index, (name, _) in enumerate(kept) if positional and places[name] != index]
+    free = itertools.chain(held, itertools.count(len(kept)))
+    entered = dict(enumerate(kept)) | {next(free): (name, 0) for name in arriving}
+    return tuple(entered.values())

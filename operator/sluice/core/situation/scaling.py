@@ -1,0 +1,117 @@
+"""Which autoscaler a model has, and what it is told to hold.
+
+    CPU, Memory         HorizontalPodAutoscaler   asks the cluster for the use by the model server
+    InFlightRequests    ScaledObject (KEDA)       asks Prometheus for what the gateway counts
+    QueueMillis         ScaledObject (KEDA)       asks Prometheus for what the model server counts
+
+Requests in flight are the seconds that requests take, summed up over each second (Little's law), so that every gateway
+with a histogram of latencies can tell them, and a moment between two samples is not missed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
+from sluice.core.judge import selectors
+from sluice.core.kernel.snapshot import Revision, Snapshot
+from sluice.core.render import placeholders
+from sluice.core.rollout import trial
+from sluice.core.situation.situation import Blocked
+
+HORIZONTAL_POD_AUTOSCALER: Final = "HorizontalPodAutoscaler"
+SCALED_OBJECT: Final = "ScaledObject"
+ENGINES: Final = (HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT)
+RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
+"""Metrics of the use of a resource, with its name in Kubernetes."""
+WINDOW: Final = "1m"
+INSTEAD: Final = "use metric CPU or Memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """PromQL whose value, one number, is held; empty answers mean that nobody knows."""
+
+    query: str
+    shared: bool
+    """Whether it is the sum over all pods, of which each has its part; otherwise a mean."""
+    wakes: str = ""
+    """PromQL above 0 while somebody asks for the model, with or without pods."""
+
+
+def engine(settings: Autoscaling) -> str:
+    """The kind of the autoscaler."""
+    return HORIZONTAL_POD_AUTOSCALER if settings.target.metric in RESOURCES else SCALED_OBJECT
+
+
+def wakes(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether somebody gives it pods again when it has none."""
+    settings = snapshot.deployment.spec.autoscaling
+    return settings is not None and engine(settings) == SCALED_OBJECT and isinstance(signal(snapshot, revision), Signal)
+
+
+def asleep(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether it has no pods because nobody asks for it."""
+    settings = snapshot.deployment.spec.autoscaling
+    sleeps = settings is not None and settings.minimum_replicas == 0 and revision.replicas == 0
+    return sleeps and wakes(snapshot, revision)
+
+
+def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
+    """What KEDA asks Prometheus for the pods of a revision, or why it cannot."""
+    settings = snapshot.deployment.spec.autoscaling
+    metric = settings.target.metric if settings is not None else None
+    if not snapshot.keda_api:
+        return Blocked(
+            "KedaMissing",
+            f"spec.autoscaling.target.metric: {metric} is scaled by KEDA, and the cluster does not serve keda.sh/v1alpha1; "
+            f"install KEDA, or {INSTEAD}",
+        )
+    if metric is ScalingMetric.QUEUE_MILLIS:
+        return _queue(snapshot, revision)
+    return _in_flight(snapshot, revision)
+
+
+def _in_flight(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
+    preset = snapshot.preset
+    if not preset.latency_bucket:
+        return Blocked(
+            "ScalingMetricNotSupported",
+            f"spec.autoscaling.target.metric: nothing counts requests in flight with gateway preset {preset.name!r}, which "
+            f"has no histogram of latencies; {INSTEAD}",
+        )
+    buckets = [preset.latency_bucket]
+    if revision.grpc_port is not None and preset.grpc_latency_bucket is not None:
+        buckets.append(preset.grpc_latency_bucket)
+    sums = [_filled(snapshot, revision, bucket.replace("_bucket", "_sum")) for bucket in buckets]
+    rates = " or ".join(f"rate({selector}[{WINDOW}])" for selector in sums)
+    # Nobody has asked yet: no series. The gateway is not scraped: no answer, and the number of pods stays.
+    nothing = f"0 * max(max_over_time({preset.freshness}[{WINDOW}]))"
+    requests = _filled(snapshot, revision, preset.requests)
+    return Signal(
+        query=f"sum({rates}) * {preset.latency_unit_millis / 1000:g} or {nothing}",
+        shared=True,
+        # A counter that appears with its first request has no rate.
+        wakes=f"sum(rate({requests}[{WINDOW}]) > 0 or {requests} unless {requests} offset {WINDOW}) or {nothing}",
+    )
+
+
+def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
+    runtime = next((r for r in snapshot.runtimes if r.metadata.name == revision.runtime), None)
+    measured = runtime.spec.metrics.queue_millis if runtime is not None and runtime.spec.metrics is not None else None
+    if measured is None:
+        return Blocked(
+            "ScalingMetricNotSupported",
+            f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's queue is "
+            f"measured (spec.metrics.queueMillis); let it, or {INSTEAD} or InFlightRequests",
+        )
+    pods = f'namespace="{snapshot.namespace}",pod=~"{revision.name}-[a-z0-9]+-[a-z0-9]+"'
+    try:
+        query = placeholders.filled(measured, {"pods": pods}, "spec.metrics.queueMillis")
+    except placeholders.UnknownPlaceholder as error:
+        return Blocked("ScalingMetricNotSupported", f"ServingRuntime {revision.runtime!r}: {error}")
+    # Without requests a mean is no number: nobody waits.
+    return Signal(query=f"({query}) >= 0 or vector(0)", shared=False)
+
+
+def _filled(snapshot: Snapshot, revision: Revision, selector: str) -> str:
+    return selectors.filled_for(snapshot.namespace, snapshot.name, selector, [trial.arm_of(revision, snapshot.route)])

@@ -1,0 +1,229 @@
+"""Interprets a snapshot: what is asked for, what is stable, and which release is running."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1 import sources
+from sluice.api.v1alpha1.common import Strategy
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.api.v1alpha1.strategies import Arm
+from sluice.core.kernel.snapshot import Revision, Snapshot
+from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
+from sluice.core.situation import variants
+
+DEFAULT_POLICY: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why the requested version cannot even be tried; the stable version is not affected."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A snapshot, understood."""
+
+    snapshot: Snapshot
+    requested: Revision | Blocked
+    """The revision that the spec asks for: one that exists, or a new one rendered from today's runtime."""
+    stable: Revision | None
+    """The revision that was promoted last."""
+    active: ModelRollout | None
+    """The release that is running."""
+    latest: ModelRollout | None
+    """The newest release, running or not."""
+    policy: RolloutPolicySpec | Blocked
+    policy_name: str
+    arms: tuple[Revision | Blocked, ...] = ()
+    """The versions that the spec wants to compare with the stable one, in the order of the spec."""
+
+    @property
+    def candidate(self) -> Revision | None:
+        """The one revision that is being released; None while an A/B test compares several."""
+        if self.active is None or testing(self.active):
+            return None
+        return self.revision(promoted_revision(self.active))
+
+    @property
+    def candidates(self) -> tuple[Revision, ...]:
+        """All revisions that get some traffic beside the stable one, or are about to; none of them before it is validated."""
+        if self.active is None or validating(self.active):
+            return ()
+        names = running_arms(self.active) if testing(self.active) else (promoted_revision(self.active),)
+        return tuple(found for name in names if (found := self.revision(name)) is not None)
+
+    def revision(self, name: str) -> Revision | None:
+        """A revision of the snapshot, or a requested one that is not stored yet."""
+        asked = (self.requested, *self.arms)
+        fresh = next((r for r in asked if isinstance(r, Revision) and r.name == name), None)
+        return self.snapshot.revision(name) or fresh
+
+
+def testing(rollout: ModelRollout) -> bool:
+    """Whether it is an A/B test that has no winner to promote yet."""
+    return rollout.spec.ab_test is not None and rollout.status.winner is None
+
+
+def validating(rollout: ModelRollout) -> bool:
+    """Whether its candidate may have no pods yet, because it has not passed its validation; a person may skip that."""
+    status = rollout.status
+    passed = status.validation is not None and status.validation.passed
+    return rollout.spec.validation is not None and not passed and status.step == 0 and status.outcome is None
+
+
+def promoted_revision(rollout: ModelRollout) -> str:
+    """The revision that is stable once the rollout is promoted."""
+    return rollout.status.winner or rollout.spec.target.revision
+
+
+def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
+    """The revisions of an A/B test's arms that were not taken out."""
+    rules = rollout.spec.ab_test
+    ended = {arm.revision for arm in rollout.status.arms if arm.ended}
+    return tuple(arm.end.revision for arm in rules.arms if arm.end.revision not in ended) if rules else ()
+
+
+def interpret(snapshot: Snapshot) -> Situation:
+    """Understands a snapshot.
+
+    Stable is derived from the audit trail: the target of the newest promoted ModelRollout. So there is one record of
+    it, written before the world is changed. Should somebody have deleted it, the status still tells.
+    """
+    latest = snapshot.rollouts[-1] if snapshot.rollouts else None
+    promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
+    policy_ref = snapshot.deployment.spec.rollout.policy_ref
+    policy_name = policy_ref.name if policy_ref else DEFAULT_POLICY
+    numbered = max((r.number for r in snapshot.revisions), default=0) + 1
+    return Situation(
+        snapshot=snapshot,
+        requested=_requested(snapshot, snapshot.deployment, numbered),
+        stable=_stable(snapshot, promoted),
+        active=latest if latest is not None and latest.status.outcome is None else None,
+        latest=latest,
+        policy=_policy(snapshot, policy_name),
+        policy_name=policy_name,
+        arms=tuple(
+            _requested(snapshot, arm_deployment(snapshot.deployment, arm), numbered + index)
+            for index, arm in enumerate(wanted_arms(snapshot.deployment), start=1)
+        ),
+    )
+
+
+def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
+    """The arms of the A/B test that the spec asks for."""
+    rollout = deployment.spec.rollout
+    return tuple(rollout.ab_test.arms) if rollout.strategy is Strategy.AB_TEST and rollout.ab_test else ()
+
+
+def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
+    """The ModelDeployment as it would be if the arm were its model."""
+    changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version, "variant": None}
+    model = deployment.spec.model.model_copy(update=changed)
+    return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
+
+
+def _stable(snapshot: Snapshot, promoted: list[ModelRollout]) -> Revision | None:
+    if promoted:
+        return snapshot.revision(promoted_revision(promoted[-1]))
+    told = snapshot.deployment.status.stable
+    return snapshot.revision(told.revision) if told is not None else None
+
+
+def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) -> ServingRuntime | Blocked:
+    """The ServingRuntime that the spec names, or the one with the highest priority for the format."""
+    if spec.runtime is not None and spec.runtime.name is not None:
+        named = next((r for r in runtimes if r.metadata.name == spec.runtime.name), None)
+        if named is None:
+            return Blocked(
+                "RuntimeNotFound",
+                f"spec.runtime.name: there is no ServingRuntime {spec.runtime.name!r}; "
+                f"available: {_names(r.metadata.name for r in runtimes)}; name one of these, or create it",
+            )
+        if all(f.name != spec.model.format for f in named.spec.formats):
+            return Blocked(
+                "FormatNotSupported",
+                f"spec.model.format: ServingRuntime {named.metadata.name!r} does not "
+                f"run {spec.model.format!r}; it runs {_names(f.name for f in named.spec.formats)}",
+            )
+        return named
+    ranked = sorted(
+        (
+            (f.priority, runtime.metadata.name, runtime)
+            for runtime in runtimes
+            for f in runtime.spec.formats
+            if f.name == spec.model.format and f.priority > 0
+        ),
+        key=lambda entry: (-entry[0], entry[1]),
+    )
+    if not ranked:
+        return Blocked(
+            "FormatNotSupported",
+            f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; available "
+            f"formats: {_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install "
+            "a ServingRuntime for it",
+        )
+    return ranked[0][2]
+
+
+def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> Revision | Blocked:
+    """The revision of a ModelDeployment as it is, or as it would be for an arm."""
+    made = variants.state_of(snapshot, deployment)
+    deployment = variants.chosen(deployment)
+    wanted = workload.input_hash(deployment)
+    known = [r for r in snapshot.revisions if r.input_hash == wanted]
+    if known:
+        return known[-1]
+    if made is not None and made.state in variants.NOT_THERE:
+        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
+    return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+
+
+def rendered(
+    deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], config: OperatorConfig, number: int
+) -> Revision | Blocked:
+    """A new revision of a ModelDeployment as it is, on today's runtime."""
+    uri = deployment.spec.model.uri
+    scheme = sources.scheme(uri) if uri is not None else None
+    if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
+        return Blocked(
+            "UnsupportedScheme",
+            f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
+        )
+    runtime = find_runtime(deployment.spec, runtimes)
+    if isinstance(runtime, Blocked):
+        return runtime
+    try:
+        return workload.new_revision(deployment, runtime, config, number)
+    except placeholders.UnknownPlaceholder as error:
+        return Blocked("RuntimeInvalid", str(error))
+    except podtemplate.BatchingNotSupported as error:
+        return Blocked("BatchingNotSupported", str(error))
+    except tuning.TuningNotSupported as error:
+        return Blocked("TuningNotSupported", str(error))
+    except podtemplate.UnknownProfile as error:
+        return Blocked("AcceleratorProfileNotFound", str(error))
+    except warmup.WarmupNotPossible as error:
+        return Blocked("WarmUpNotPossible", str(error))
+
+
+def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
+    found = next((p for p in snapshot.policies if p.metadata.name == name), None)
+    if found is None:
+        return Blocked(
+            "PolicyNotFound",
+            f"spec.rollout.policyRef: there is no RolloutPolicy {name!r}; create it or name "
+            f"one of {_names(p.metadata.name for p in snapshot.policies)}",
+        )
+    return found.spec
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names))) or "none"

@@ -1,0 +1,132 @@
+"""Variants of a model: where they are stored, whether they are there, and what they are worth.
+
+spec.variants ──> Job ──> store: <model>.<variant>-<hash>/        model.variant may name it from then on
+                   └────> its pod's termination message ──> status.variants
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
+from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel.snapshot import Object, Snapshot
+from sluice.core.observe import podproblems
+
+ASIDE: Final = "variants"
+NOT_THERE: Final = {VariantState.PENDING: "VariantPending", VariantState.FAILED: "VariantFailed"}
+"""Why a variant that model.variant names is not released."""
+ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
+
+
+def chosen(deployment: ModelDeployment) -> ModelDeployment:
+    """The ModelDeployment as it would be if the variant that model.variant names were its model."""
+    model = deployment.spec.model
+    variant = next((each for each in deployment.spec.variants if each.name == model.variant), None)
+    if variant is None:
+        return deployment
+    model = model.model_copy(
+        update={"uri": uri_of(deployment.spec.model_uri, variant), "sha256": None, "variant": None}
+    )
+    return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
+
+
+def uri_of(uri: str, variant: Variant) -> str:
+    """Beside the model, not below it: whoever fetches the model's folder must not fetch its variants."""
+    made_by = naming.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
+    return f"{uri.rstrip('/').removesuffix('.onnx')}.{variant.name}-{made_by}"
+
+
+def job_name(deployment: ModelDeployment, variant: Variant) -> str:
+    """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
+    target = uri_of(deployment.spec.model_uri, variant)
+    return f"{deployment.metadata.name}-v{naming.stable_hash(target)}"
+
+
+def statuses(snapshot: Snapshot) -> list[VariantStatus]:
+    """Of every variant that the spec wants, in its order."""
+    before = {(known.name, known.uri): known for known in snapshot.deployment.status.variants}
+    return [_status(snapshot, variant, before) for variant in snapshot.deployment.spec.variants]
+
+
+def state_of(snapshot: Snapshot, deployment: ModelDeployment) -> VariantStatus | None:
+    """The variant that model.variant names; None where it names none."""
+    wanted = deployment.spec.model.variant
+    return next((each for each in statuses(snapshot) if each.name == wanted), None) if wanted is not None else None
+
+
+def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str], VariantStatus]) -> VariantStatus:
+    deployment = snapshot.deployment
+    name, uri = job_name(deployment, variant), uri_of(deployment.spec.model_uri, variant)
+    job = snapshot.objects.get(("Job", name), {})
+    state = next(_ends(job), VariantState.PENDING)
+    pods = rawobjects.pods_of_job(snapshot.objects.values(), name)
+    match state:
+        case VariantState.READY:
+            known = before.get((variant.name, uri))
+            told = known.model_dump() if known is not None and known.state is state else {}
+            return VariantStatus(
+                **{**told, **next(_reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
+            )
+        case VariantState.FAILED:
+            said = next(_last_words(pods), "the Job failed; see kubectl logs job/" + name)
+            return VariantStatus(name=variant.name, uri=uri, state=state, message=said)
+        case _:
+            problem = next((found for pod in pods if (found := podproblems.job_problem(pod, snapshot.now))), None)
+            said = problem.message if problem is not None else next(_last_words(pods), f"Job {name} is making it")
+            return VariantStatus(name=variant.name, uri=uri, message=said)
+
+
+def _ends(job: Object) -> Iterator[VariantState]:
+    for condition in job.get("status", {}).get("conditions") or ():
+        if condition.get("status") == "True" and condition.get("type") in ENDS:
+            yield ENDS[condition["type"]]
+
+
+def _reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:
+    """The figures, in the words of the status."""
+    for end in _ended(pods):
+        if end.get("exitCode") != 0:
+            continue
+        try:
+            found = json.loads(end.get("message") or "")
+            yield {
+                "size_bytes": int(found["sizeBytes"]),
+                "original_size_bytes": int(found["originalSizeBytes"]),
+                "agreement": f"{100 * float(found['agreement']):.4g}%",
+                "rows": int(found["rows"]),
+                "calibrated": bool(found["calibrated"]),
+                "latency_millis": f"{float(found['latencyMillis']):.3g}",
+                "original_latency_millis": f"{float(found['originalLatencyMillis']):.3g}",
+            }
+        except (ValueError, KeyError, TypeError):
+            continue
+
+
+def _last_words(pods: Iterable[Object]) -> Iterator[str]:
+    for end in _ended(pods):
+        if end.get("exitCode") != 0 and end.get("message"):
+            yield podproblems.quoted(end["message"])
+
+
+def _ended(pods: Iterable[Object]) -> Iterator[Object]:
+    for pod in pods:
+        for status in pod.get("status", {}).get("containerStatuses") or ():
+            end = (status.get("state") or {}).get("terminated")
+            if end:
+                yield end
+
+
+def words(variant: VariantStatus) -> str:
+    """What a variant is worth, or why it is not there; for events and people."""
+    if variant.message:
+        return variant.message
+    if variant.size_bytes is None or not variant.original_size_bytes:
+        return variant.uri
+    of_whom = "calibration" if variant.calibrated else "random"
+    return (
+        f"{variant.size_bytes / variant.original_size_bytes:.2f} of the size, answers alike on "
+        f"{variant.agreement} of {variant.rows} {of_whom} rows, {variant.latency_millis} ms instead of "
+        f"{variant.original_latency_millis} ms a row"
+    )

@@ -1,0 +1,127 @@
+"""What is to be measured, from the words of a command line, and as the load generator is told."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from sluice.offline.profile.model import AS_IT_SERVES, Batching, Setting
+
+DELAY: Final = re.compile(r"(\d+)(us|ms)")
+OFF: Final = "off"
+MICROS: Final = {"us": 1, "ms": 1000}
+LONGEST_DELAY_MICROS: Final = 1_000_000
+MOST_CLIENTS: Final = 256
+"""Threads of one generator; more of them measure the generator."""
+OVERHEAD_SECONDS: Final = 3
+"""For each point: its warm-up, and the last answers."""
+RELOAD_SECONDS: Final = 10
+LONGEST: Final = 6
+"""A point of a slow model lasts up to so many times as long, until there are enough answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of the generator."""
+
+    settings: tuple[Setting, ...]
+    concurrency: tuple[int, ...]
+    seconds: int
+    """Of each point."""
+    maximum_batch: int
+    ready_seconds: int
+    """How long the model may take to load."""
+    gateway: tuple[str, str] | None
+    """(URL, Host header) of the way that is compared with the direct one; its requests reach serving pods."""
+
+    @property
+    def expected_seconds(self) -> int:
+        """Of all points, without the start of the pod."""
+        each = self.seconds + OVERHEAD_SECONDS
+        return len(self.settings) * (len(self.concurrency) * each + RELOAD_SECONDS)
+
+    @property
+    def longest_seconds(self) -> int:
+        """After this long a pod that nobody watches any more is ended by its node."""
+        return self.ready_seconds + LONGEST * self.expected_seconds
+
+
+def parse_concurrency(text: str) -> tuple[int, ...]:
+    """`1,2,4,8,16`, rising and without repetition; ValueError otherwise."""
+    return _numbers(text, 1, MOST_CLIENTS)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """`1,2` instances or threads; ValueError otherwise."""
+    return _numbers(text, 1, 64)
+
+
+def parse_batching(text: str) -> tuple[Setting, ...]:
+    """`off,0,100us,2ms`: no batching, or with a delay; empty for none; ValueError otherwise."""
+    return tuple(dict.fromkeys(_batching(part.strip()) for part in text.split(",") if part.strip()))
+
+
+def settings(batching: Sequence[Setting], instances: Sequence[int]) -> tuple[Setting, ...]:
+    """As it serves first: the others are compared with that."""
+    return tuple(
+        dict.fromkeys((AS_IT_SERVES, *batching, *(Setting(instances=count) for count in instances))),
+    )
+
+
+def infer_path(model: str) -> str:
+    """Where a server of the Open Inference Protocol V2 is asked."""
+    return f"/v2/models/{quote(model)}/infer"
+
+
+def document(
+    plan: Plan, *, host: str, port: int, model: str, path: str, ready_path: str, processes: int | None
+) -> dict[str, Any]:
+    """The plan as `adapters/loadgen.py` reads it.
+
+    processes: whose processor time is the server's: 0 everybody's but its own, None nobody's.
+    """
+    return {
+        "host": host,
+        "port": port,
+        "model": model,
+        "path": path,
+        "readyPath": ready_path,
+        "readySeconds": plan.ready_seconds,
+        "settings": [_wire(setting) for setting in plan.settings],
+        "concurrency": list(plan.concurrency),
+        "seconds": plan.seconds,
+        "maximumBatch": plan.maximum_batch,
+        "gateway": {"url": plan.gateway[0], "host": plan.gateway[1]} if plan.gateway is not None else None,
+        "processes": processes,
+    }
+
+
+def _wire(setting: Setting) -> Mapping[str, Any]:
+    """Threads are the pod's, not the generator's, to set."""
+    return {
+        "batching": setting.batching.value,
+        "delayMicros": setting.delay_micros,
+        "instances": setting.instances,
+    }
+
+
+def _numbers(text: str, least: int, most: int) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() and least <= int(part) <= most for part in parts):
+        raise ValueError(f"{text!r}: write whole numbers from {least} to {most} with commas between them, as in 1,2,4")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _batching(text: str) -> Setting:
+    if text == OFF:
+        return Setting(Batching.OFF)
+    if text == "0":
+        return Setting(Batching.ON)
+    parts = DELAY.fullmatch(text)
+    micros = int(parts[1]) * MICROS[parts[2]] if parts else LONGEST_DELAY_MICROS + 1
+    if micros > LONGEST_DELAY_MICROS:
+        raise ValueError(
+            f"{text!r} is no batching: write off, 0 (no delay), or a delay of up to a second as 100us or 2ms"
+        )
+    return Setting(Batching.ON, micros)

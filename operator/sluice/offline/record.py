@@ -1,0 +1,147 @@
+"""What Prometheus holds of a release, or of one version against itself, as lines that `replay` reads.
+
+A/A   tick 1   tick 2   tick 3   tick 4        one version: every other interval is called the candidate's, so that
+      stable   candid.  stable   candid.       both "arms" are the same by construction
+              └ line           └ line
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.core.judge import columns, history, series
+from sluice.core.judge import questions as ask
+from sluice.core.judge.model import Answers, Arm, Failed, Question, Trial
+from sluice.core.kernel.presets import GatewayPreset
+from sluice.offline import lines
+from sluice.offline.lines import Line
+
+LONGEST_IN_FULL_SECONDS: Final = 6 * 3600
+"""Longer windows are thinned out, to spare Prometheus."""
+MOST_SCRAPES: Final = 1440
+_HALF: Final = 50.0
+
+
+class NothingRecorded(ValueError):
+    """Prometheus holds nothing to record; the message says why, and what to do."""
+
+
+def trial_of(
+    *,
+    namespace: str,
+    name: str,
+    stable: Arm,
+    candidate: Arm,
+    objectives: Sequence[Objective],
+    preset: GatewayPreset,
+    now: float,
+    scrape_interval_seconds: float,
+    permille: int = 0,
+) -> Trial:
+    """A trial that is only to be recorded. permille: the candidate's weight, where it was the same all along."""
+    return Trial(
+        now=now,
+        namespace=namespace,
+        name=name,
+        stable=stable,
+        candidate=candidate,
+        objectives=tuple(objectives),
+        alpha=0.01,
+        beta=0.05,
+        step=1,
+        permille=permille,
+        share_checked=False,
+        baking=False,
+        scrape_interval_seconds=scrape_interval_seconds,
+        idle_seconds=math.inf,
+        initial_dispersion=InitialDispersion(),
+        route_generation=0,
+        route_programmed=True,
+        preset=preset,
+        state=None,
+    )
+
+
+def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
+    """The counters of both arms over the last `seconds`."""
+    step = _step_seconds(trial, seconds)
+    asked = ask.asked(trial, dict.fromkeys(ask.feeds(trial), seconds))
+    return tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
+
+
+def recorded(
+    trial: Trial, answers: Answers, *, seconds: int, weights: Sequence[tuple[float, int]] = ()
+) -> Iterator[str]:
+    """The lines, oldest first. Raises NothingRecorded.
+
+    seconds: as asked. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
+    `trial.permille` all along. Twice the same revision: A/A.
+    """
+    for answer in answers.values():
+        if isinstance(answer, Failed):
+            raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
+    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    found = [line for objective in trial.objectives for line in _lines(trial, objective, shown, weights)]
+    if not found:
+        raise NothingRecorded(
+            f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last {seconds} s;"
+            " check that it scrapes the gateway, and how long it keeps samples"
+        )
+    begin = min(line.time for line in found)
+    for line in sorted(found, key=lambda line: line.time):
+        yield lines.wire(dataclasses.replace(line, time=round(line.time - begin, 3)))
+
+
+def _step_seconds(trial: Trial, seconds: int) -> int | None:
+    if seconds <= LONGEST_IN_FULL_SECONDS:
+        return None
+    return max(math.ceil(trial.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
+
+
+def _lines(
+    trial: Trial, objective: Objective, shown: history.Shown, weights: Sequence[tuple[float, int]]
+) -> Iterator[Line]:
+    """The lines of one objective: counters that begin at 0 with the first sample."""
+    ticks = history.increments(shown, ask.feed_of(objective))
+    if trial.stable.revision == trial.candidate.revision:
+        yield from _against_itself(objective, ticks)
+        return
+    stable: dict[str, float] = {}
+    candidate: dict[str, float] = {}
+    for tick in ticks:
+        _add(stable, columns.of_arm(tick.seen, columns.STABLE))
+        _add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
+        weight = next((permille for time, permille in reversed(weights) if time <= tick.time), None)
+        percent = (trial.permille if not weights else weight or 0) / 10
+        yield _line(objective, tick.time, percent, stable, candidate)
+
+
+def _against_itself(objective: Objective, ticks: Sequence[series.Tick]) -> Iterator[Line]:
+    stable: dict[str, float] = {}
+    candidate: dict[str, float] = {}
+    for first, second in zip(ticks[::2], ticks[1::2], strict=False):
+        _add(stable, columns.of_arm(first.seen, columns.STABLE))
+        _add(candidate, columns.of_arm(second.seen, columns.STABLE))
+        yield _line(objective, second.time, _HALF, stable, candidate)
+
+
+def _line(
+    objective: Objective, time: float, weight: float, stable: Mapping[str, float], candidate: Mapping[str, float]
+) -> Line:
+    return Line(
+        number=0,
+        time=time,
+        objective=objective.name,
+        weight=weight,
+        kind=lines.kind_of(objective),
+        stable=lines.counters(objective, stable),
+        candidate=lines.counters(objective, candidate),
+    )
+
+
+def _add(so_far: dict[str, float], amounts: Mapping[str, float]) -> None:
+    for column, amount in amounts.items():
+        so_far[column] = so_far.get(column, 0.0) + amount

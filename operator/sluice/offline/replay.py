@@ -1,0 +1,310 @@
+"""The judge over recorded counters: what it would have said after every scrape, under any policy.
+
+    lines ──> increments ──> the accumulators and the report of the judge ──> verdict
+
+The first line of an objective is the baseline. Lines with weight 0 are the history that dispersion is learnt from; an
+interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back is over: the
+verdict stays, while the evidence goes on.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, assert_never
+
+from sluice.api.base import fraction
+from sluice.api.v1alpha1.common import Objective, OnDeadline
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.judge import accumulate, columns, report, series, words
+from sluice.core.judge import questions as ask
+from sluice.core.judge.model import Arm, Judgement, Trial
+from sluice.core.judge.state import ObjectiveState, State, Tally
+from sluice.core.kernel.presets import GatewayPreset
+from sluice.offline import lines
+from sluice.offline.lines import Line, Unreadable, parse
+
+__all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "replay"]
+
+MINIMUM_SCRAPES: Final = 2
+_FILE: Final = "file"
+_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", 0.0)
+"""The file stands for the gateway: its lines are all requests."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of one objective, as log10."""
+
+    rollback: float
+    advance: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scrape:
+    """What the judge says after one scrape."""
+
+    time: float
+    weight: float
+    """Percent."""
+    verdict: Verdict
+    reason: str
+    message: str
+    evidence: Mapping[str, Evidence]
+
+    def to_wire(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "time": self.time,
+            "verdict": str(self.verdict),
+            "reason": self.reason,
+            "evidence": {name: dataclasses.asdict(found) for name, found in self.evidence.items()},
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Course:
+    """Where the replayed release stands."""
+
+    state: State
+    previous: Mapping[str, Line]
+    history: Mapping[str, tuple[series.Tick, ...]]
+    """Increments of the time before the candidate had any weight."""
+    weight: float
+    begun: float | None
+    """Time of the first line with a weight; None before."""
+    step_begun: float
+    over: tuple[Verdict, str, str] | None = None
+
+
+def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scrape]:
+    """One verdict for each moment of the lines. Raises Unreadable where lines and policy do not fit."""
+    known = {objective.name: objective for objective in policy.objectives}
+    for line in recorded:
+        _require_fit(line, known)
+    ordered = sorted(recorded, key=lambda line: line.time)
+    course: _Course | None = None
+    for time, group in itertools.groupby(ordered, key=lambda line: line.time):
+        scrape = tuple(group)
+        weight = _weight(scrape)
+        course = _moved(course, known, scrape, policy, time=time, weight=weight)
+        trial = _trial(policy, course, time)
+        judged = report.judgement(trial, course.state, "", {})
+        verdict, reason, message = course.over or _verdict(policy, course, judged, time)
+        if verdict is Verdict.ROLL_BACK:
+            course = dataclasses.replace(course, over=(verdict, reason, message))
+        yield Scrape(time, weight, verdict, reason, message, _evidence(known, course.state))
+
+
+def _require_fit(line: Line, known: Mapping[str, Objective]) -> None:
+    objective = known.get(line.objective)
+    if objective is None:
+        names = ", ".join(known) or "none"
+        raise Unreadable(line.number, "objective", f"{line.objective!r} is not in the policy, which has {names}")
+    wanted = lines.kind_of(objective)
+    if line.kind is not wanted:
+        raise Unreadable(line.number, "stable", f"has {line.kind}, but {line.objective} of the policy needs {wanted}")
+
+
+def _weight(scrape: Sequence[Line]) -> float:
+    first = scrape[0]
+    for line in scrape:
+        if line.weight != first.weight:
+            problem = f"{line.weight:g}, but line {first.number} of the same time has {first.weight:g}"
+            raise Unreadable(line.number, "weight", problem)
+    return first.weight
+
+
+def _moved(
+    before: _Course | None,
+    known: Mapping[str, Objective],
+    scrape: Sequence[Line],
+    policy: RolloutPolicySpec,
+    *,
+    time: float,
+    weight: float,
+) -> _Course:
+    new = State(time, 1, 0, None, baking=weight >= 100, active=time, stable_ever=True)
+    course = before or _Course(new, {}, {}, weight, None, time)
+    if weight != course.weight:
+        course = _at_new_weight(course, known, time=time, weight=weight)
+    if course.begun is None and weight > 0:
+        course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy))
+    seen = _candidate_requests(course)
+    for line in scrape:
+        course = _observed(course, known[line.objective], line)
+    feed = series.Feed(_FILE, time, {_FILE: time})
+    scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
+    return dataclasses.replace(
+        course, state=dataclasses.replace(course.state, scrapes=scrapes, feeds={ask.REQUESTS: feed})
+    )
+
+
+def _candidate_requests(course: _Course) -> float:
+    """As evidence of this step, over all objectives."""
+    return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
+
+
+def _at_new_weight(course: _Course, known: Mapping[str, Objective], *, time: float, weight: float) -> _Course:
+    baking = weight >= 100
+    stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
+    stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
+    if baking:
+        stood = {name: accumulate.at_bake(known[name], state) for name, state in stood.items()}
+    state = dataclasses.replace(
+        course.state,
+        step=course.state.step + 1,
+        baking=baking,
+        step_requests=Tally(),
+        scrapes=0,
+        objectives=stood,
+    )
+    return dataclasses.replace(course, state=state, weight=weight, step_begun=time)
+
+
+def _learnt(
+    course: _Course, known: Mapping[str, Objective], scrape: Sequence[Line], policy: RolloutPolicySpec
+) -> State:
+    """Boundaries and dispersion, as at the judge's first look."""
+    shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
+    latencies = sum(objective.latency is not None for objective in known.values())
+    found = {}
+    for name, objective in known.items():
+        initial = policy.initial_dispersion.failures if objective.latency is None else policy.initial_dispersion.latency
+        samples = _samples(objective, shown.get(name))
+        new = accumulate.with_boundary(objective, ObjectiveState(), samples, latencies=latencies)
+        found[name] = accumulate.with_dispersion(objective, new, course.history.get(name, ()), initial_percent=initial)
+    return dataclasses.replace(course.state, objectives=found)
+
+
+def _samples(objective: Objective, line: Line | None) -> series.Samples:
+    if line is None:
+        return series.Samples((), {})
+    arms = ((columns.STABLE, line.stable), (columns.CANDIDATE, line.candidate))
+    tracks = [
+        series.Track((arm, column), _FILE, ((line.time, amount),))
+        for arm, counters in arms
+        for column, amount in lines.amounts(objective, counters).items()
+    ]
+    return series.samples_of(tracks, ())
+
+
+def _observed(course: _Course, objective: Objective, line: Line) -> _Course:
+    """The course after one line; the first of an objective is its baseline."""
+    previous = course.previous.get(line.objective)
+    course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
+    if previous is None:
+        return course
+    increments = {
+        (arm, column): amount
+        for arm, after, since in (
+            (columns.STABLE, line.stable, previous.stable),
+            (columns.CANDIDATE, line.candidate, previous.candidate),
+        )
+        for column, amount in _increments(objective, after, since).items()
+    }
+    steady = previous.weight == line.weight and line.weight > 0
+    tick = series.Tick(line.time, increments, increments if steady and increments else None)
+    if course.begun is None:
+        kept = (*course.history.get(line.objective, ()), tick)
+        return dataclasses.replace(course, history={**course.history, line.objective: kept})
+    return dataclasses.replace(course, state=_judged(course.state, objective, line, tick))
+
+
+def _judged(state: State, objective: Objective, line: Line, tick: series.Tick) -> State:
+    latencies = sum(one.boundary is not None for one in state.objectives.values()) + 1
+    stood = state.objectives.get(objective.name, ObjectiveState())
+    known = accumulate.with_boundary(objective, stood, _samples(objective, line), latencies=latencies)
+    after = accumulate.observe(objective, known, (tick,), accumulate.Phase(baking=state.baking))
+    seen = accumulate.counts(objective, tick.seen, after.boundary)
+    active = seen.candidate_requests + seen.stable_requests > 0
+    return dataclasses.replace(
+        state,
+        active=tick.time if active else state.active,
+        objectives={**state.objectives, objective.name: after},
+    )
+
+
+def _increments(objective: Objective, after: lines.Counters, since: lines.Counters) -> dict[str, float]:
+    """By column; everything counts if any counter is smaller than before: the counters began anew."""
+    now, then = lines.amounts(objective, after), lines.amounts(objective, since)
+    if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
+        then = {}
+    grown = {column: amount - then.get(column, 0.0) for column, amount in now.items()}
+    return {column: amount for column, amount in grown.items() if amount > 0}
+
+
+def _trial(policy: RolloutPolicySpec, course: _Course, time: float) -> Trial:
+    arm = Arm("recorded", "recorded", 0)
+    return Trial(
+        now=time,
+        namespace="",
+        name="recorded",
+        stable=arm,
+        candidate=arm,
+        objectives=tuple(policy.objectives),
+        alpha=fraction(policy.false_rollback_probability),
+        beta=fraction(policy.false_advance_probability),
+        step=course.state.step,
+        permille=round(course.weight * 10),
+        share_checked=False,
+        baking=course.state.baking,
+        scrape_interval_seconds=policy.scrape_interval_seconds,
+        idle_seconds=policy.idle_seconds,
+        initial_dispersion=policy.initial_dispersion,
+        route_generation=0,
+        route_programmed=True,
+        preset=_RECORDED,
+        state=None,
+    )
+
+
+def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, str, str]:
+    """As the gates of a canary order it; people, pods and the gateway are not in the file."""
+    if course.begun is None:
+        return Verdict.WAIT, "GatheringEvidence", "the candidate has no weight yet"
+    if judged.rollback_log >= judged.rollback_threshold_log:
+        return Verdict.ROLL_BACK, "WorseThanStable", judged.decisive
+    in_step = time - course.step_begun
+    if course.state.baking:
+        left = policy.bake_seconds - in_step
+        if left > 0:
+            return Verdict.WAIT, "Baking", f"the old version stays warm for {words.duration(left)} more"
+        return Verdict.ADVANCE, "Promoted", "the bake is over without evidence against the new version"
+    proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
+    if proven or judged.idle:
+        left = _minimum_seconds(policy, course.weight) - in_step
+        if left > 0:
+            return Verdict.WAIT, "MinimumTime", f"the step lasts {words.duration(left)} more"
+        if proven:
+            return Verdict.ADVANCE, "Proven", "every required objective is proven"
+        return Verdict.ADVANCE, "Idle", f"no request for {policy.idle_seconds} s: nobody can be harmed"
+    if time - course.begun >= policy.progress_deadline_seconds:
+        return _at_deadline(policy, judged)
+    return Verdict.WAIT, "GatheringEvidence", judged.missing
+
+
+def _minimum_seconds(policy: RolloutPolicySpec, weight: float) -> float:
+    return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
+
+
+def _at_deadline(policy: RolloutPolicySpec, judged: Judgement) -> tuple[Verdict, str, str]:
+    after = f"no decision after {policy.progress_deadline_seconds} s"
+    match policy.on_deadline:
+        case OnDeadline.HOLD:
+            return Verdict.WAIT, "DeadlineExceeded", f"{after}; {judged.missing}"
+        case OnDeadline.PROMOTE:
+            return Verdict.ADVANCE, "DeadlineExceeded", f"{after}: promoted"
+        case OnDeadline.ROLL_BACK:
+            return Verdict.ROLL_BACK, "DeadlineExceeded", f"{after}: rolled back"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _evidence(known: Mapping[str, Objective], state: State) -> dict[str, Evidence]:
+    found = {}
+    for name, objective in known.items():
+        against, advance = accumulate.evidence_of(objective, state.objectives.get(name, ObjectiveState()))
+        found[name] = Evidence(round(words.log10(against.rollback), 6), round(words.log10(advance), 6))
+    return found

@@ -1,0 +1,158 @@
+"""What a release is told before it begins."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import pytest
+
+from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
+from sluice.core.judge.forecast import forecast, forecast_questions
+from sluice.core.judge.model import Answer, Answered, Failed, Forecast, Trial
+from tests.unit.core.judge.gateway import ACCURACY, LATENCY, STABLE, START, Prometheus, make_trial
+
+FULL = Objective(
+    name="errors",
+    failure_ratio=FailureRatio(
+        events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+    ),
+)
+STEPS = (50, 250, 500, 1000)
+
+
+def planning_trial(**changes: object) -> Trial:
+    trial = make_trial(objectives=(FULL,), permille=0, steps=STEPS, deadline_seconds=86_400.0)
+    return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
+
+
+def served(hours: float, *, per_scrape: int, failures: int = 0, every: int = 60) -> Prometheus:
+    """A stable version that has answered for so many hours, scraped once a minute."""
+    prometheus = Prometheus()
+    prometheus.scrape(START - hours * 3600 - every)
+    for second in range(-int(hours * 3600), 1, every):
+        prometheus.request(STABLE, times=per_scrape - failures, wrong=False)
+        prometheus.request(STABLE, times=failures, code="500", wrong=True)
+        prometheus.scrape(START + second)
+    return prometheus
+
+
+def told(trial: Trial, prometheus: Prometheus) -> Forecast:
+    return forecast(trial, prometheus.answer(forecast_questions(trial), trial.now))
+
+
+def test_rate_requests_and_time_of_each_step() -> None:
+    found = told(planning_trial(), served(3, per_scrape=3000))
+
+    assert found.rate == pytest.approx(50, rel=0.02)
+    assert [step.permille for step in found.steps] == list(STEPS)
+    first, second, third, bake = found.steps
+    # ln(1/0.05) + 3 over I_abs = p* (1 - 0.1 ...) of a version that never fails: about 1,300 requests
+    assert first.requests_needed is not None
+    assert 1000 < first.requests_needed < 2000
+    assert first.seconds == pytest.approx(first.requests_needed / (50 * 0.05), rel=0.03)
+    assert second.seconds is not None
+    assert first.seconds is not None
+    assert first.seconds > second.seconds > (third.seconds or 0) > 0
+    assert (bake.requests_needed, bake.seconds) == (0, 0.0)
+    assert (found.lead_permille, found.smallest_permille) == (None, None)
+    assert found.message.startswith(
+        "the stable version gets 50.3 requests/s; 5 % needs about 1334 requests (9 min); 25 %"
+    )
+
+
+def test_young_version_is_told_from_what_there_is() -> None:
+    assert told(planning_trial(), served(0.25, per_scrape=600)).rate == pytest.approx(10, rel=0.1)
+
+
+def test_idle_hours_of_the_day_count() -> None:
+    prometheus = served(23, per_scrape=600, every=300)
+    quiet = dataclasses.replace(planning_trial(), now=START + 12 * 3600)
+    for second in range(300, 12 * 3600 + 1, 300):
+        prometheus.scrape(START + second)
+    found = told(quiet, prometheus)
+
+    assert found.rate == pytest.approx(1.0, rel=0.05), "2 per second in the first half of the last day, then none"
+
+
+def test_lead_step_comes_before_the_first_weight() -> None:
+    found = told(planning_trial(maximum_requests_at_risk=60), served(1, per_scrape=60_000))
+
+    lead = found.lead_permille
+    assert lead is not None
+    assert [step.permille for step in found.steps] == [lead, *STEPS]
+    assert found.rate * lead / 1000 * 5 <= 30 < found.rate * (lead + 1) / 1000 * 5
+    assert "0.5 % comes first" in found.message
+
+
+def test_no_lead_step_before_a_flip() -> None:
+    found = told(planning_trial(maximum_requests_at_risk=60, steps=(0, 1000)), served(1, per_scrape=60_000))
+
+    assert found.lead_permille is None
+    assert [(step.requests_needed, step.seconds) for step in found.steps] == [(None, None), (0, 0.0)]
+
+
+def test_first_weight_that_cannot_decide_in_time_is_named_with_the_smallest_that_can() -> None:
+    found = told(planning_trial(deadline_seconds=3600.0, steps=(10, 1000)), served(3, per_scrape=300))
+    again = told(
+        planning_trial(deadline_seconds=3600.0, steps=(found.smallest_permille or 0, 1000)), served(3, per_scrape=300)
+    )
+
+    assert found.smallest_permille is not None
+    assert found.smallest_permille > 10
+    assert f"begin with {found.smallest_permille / 10:g} % or more" in found.message
+    assert again.smallest_permille is None
+    assert (again.steps[0].seconds or 0) <= 3600
+
+
+def test_stable_version_near_its_limit_cannot_be_followed() -> None:
+    alone = Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="1%"))
+    found = told(planning_trial(objectives=(alone,)), served(2, per_scrape=1000, failures=30))
+
+    assert found.steps[0].requests_needed is None
+    assert "5 % cannot be decided by evidence" in found.message
+    assert "no weight can prove errors within 24.0 h" in found.message
+
+
+def test_query_objectives_count_in_their_own_rate() -> None:
+    """Feedback comes for one request in ten."""
+    prometheus = Prometheus()
+    for second in range(-7200, 1, 60):
+        prometheus.request(STABLE, times=540)
+        prometheus.request(STABLE, times=60, wrong=False)
+        prometheus.scrape(START + second)
+    every = told(planning_trial(objectives=(ACCURACY,)), served(2, per_scrape=600))
+    tenth = told(planning_trial(objectives=(ACCURACY,)), prometheus)
+
+    assert tenth.rate == pytest.approx(every.rate, rel=0.02)
+    assert tenth.steps[0].seconds == pytest.approx(10 * (every.steps[0].seconds or 0), rel=0.1)
+
+
+def test_objectives_that_need_no_proof_are_not_waited_for() -> None:
+    optional = FULL.model_copy(update={"required": False})
+
+    assert told(planning_trial(objectives=(optional,)), served(1, per_scrape=600)).steps[0].requests_needed == 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({}, "it was not asked"),
+        ({"requests": Failed("http://prometheus: no connection")}, "no connection"),
+        ({"requests": Answered(())}, "no request that Prometheus knows of"),
+    ],
+    ids=["not asked", "away", "empty"],
+)
+def test_without_history_the_steps_are_there_but_not_their_needs(answers: Mapping[str, Answer], message: str) -> None:
+    found = forecast(planning_trial(objectives=(FULL, LATENCY, ACCURACY)), answers)
+
+    assert [(step.permille, step.requests_needed, step.seconds) for step in found.steps] == [
+        (permille, None, None) for permille in STEPS
+    ]
+    assert message in found.message
+    assert (found.rate, found.lead_permille, found.smallest_permille) == (0.0, None, None)
+
+
+def test_long_windows_are_thinned_and_the_last_hour_is_not() -> None:
+    asked = forecast_questions(planning_trial())
+
+    assert {(question.window_seconds, question.step_seconds) for question in asked} == {(86_400, 300), (3600, None)}
+    assert len({question.key for question in asked}) == len(asked)

@@ -1,0 +1,646 @@
+"""The judge on synthetic streams: fences, steps, bake, idleness, blindness, and what it says."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
+from sluice.core.judge.judge import judge, questions
+from sluice.core.judge.model import Answered, Arm, Judgement, Trial
+from tests.unit.core.judge.gateway import (
+    ACCURACY,
+    CANDIDATE,
+    ERRORS,
+    LATENCY,
+    STABLE,
+    START,
+    Prometheus,
+    look,
+    make_trial,
+)
+
+
+def run(
+    prometheus: Prometheus,
+    trial: Trial,
+    *,
+    begin: int,
+    end: int,
+    stable: int = 95,
+    candidate: int = 5,
+    bad: int = 0,
+    stable_bad: int = 0,
+    **changes: object,
+) -> tuple[Trial, Judgement]:
+    """Scrapes every 5 s from `begin` to `end` and looks after each; every interval has the same requests."""
+    result = None
+    for second in range(begin, end + 1, 5):
+        prometheus.request(STABLE, times=stable - stable_bad, wrong=False)
+        prometheus.request(STABLE, times=stable_bad, wrong=False, code="500")
+        prometheus.request(CANDIDATE, times=candidate - bad, wrong=False)
+        prometheus.request(CANDIDATE, times=bad, wrong=False, code="500")
+        prometheus.scrape(START + second)
+        trial = dataclasses.replace(trial, now=START + second + 0.6, **changes)  # type: ignore[arg-type]
+        trial, result = look(trial, prometheus)
+    assert result is not None
+    return trial, result
+
+
+def begun(**changes: object) -> tuple[Prometheus, Trial]:
+    """A stable version with two minutes of history, and the first look at the moment of the first weight."""
+    prometheus = Prometheus()
+    for second in range(-120, 1, 5):
+        prometheus.request(STABLE, times=100, wrong=False)
+        prometheus.scrape(START + second)
+    trial, _ = look(make_trial(now=START + 0.6, **changes), prometheus)
+    return prometheus, trial
+
+
+def test_history_is_no_evidence_and_fixes_boundary_and_dispersion() -> None:
+    prometheus, trial = begun()
+    result = judge(trial, prometheus.answer(questions(trial), trial.now))
+
+    assert (round(result.rollback_log, 9), result.candidate_requests, result.stable_requests) == (0, 0, 0)
+    assert (result.blind, result.idle, result.all_proven, result.scrapes) == ("", False, False, 0)
+    assert [status.boundary_millis for status in result.objectives] == [None, "50", None]
+    assert result.state == trial.state
+
+
+def test_interval_of_the_weight_change_is_counted_but_no_evidence() -> None:
+    prometheus, trial = begun()
+    trial, first = run(prometheus, trial, begin=5, end=5, bad=5)
+    assert (round(first.rollback_log, 9), first.candidate_requests, first.scrapes) == (0, 5, 0)
+    trial, second = run(prometheus, trial, begin=10, end=10, bad=5)
+    assert second.rollback_log > 1
+    assert (second.candidate_requests, second.scrapes) == (10, 1)
+
+
+def test_changed_route_generation_discards_intervals() -> None:
+    prometheus, trial = begun()
+    trial, before = run(prometheus, trial, begin=5, end=20)
+    trial, after = run(prometheus, trial, begin=25, end=30, bad=5, route_generation=8)
+    assert after.rollback_log == before.rollback_log
+    _, later = run(prometheus, trial, begin=35, end=35, bad=5)
+    assert later.rollback_log > before.rollback_log
+
+
+def test_no_evidence_while_the_route_is_not_programmed() -> None:
+    prometheus, trial = begun()
+    trial, before = run(prometheus, trial, begin=5, end=20)
+    trial, during = run(prometheus, trial, begin=25, end=60, bad=5, route_programmed=False)
+    trial, after = run(prometheus, trial, begin=65, end=70, bad=5, route_programmed=True)
+
+    assert before.rollback_log == during.rollback_log == after.rollback_log
+
+
+def test_new_step_starts_advance_evidence_anew_and_keeps_the_rest() -> None:
+    prometheus, trial = begun()
+    trial, before = run(prometheus, trial, begin=5, end=300, candidate=20, bad=1, stable=80)
+    trial, after = run(prometheus, trial, begin=305, end=305, step=2, route_generation=8, permille=250)
+
+    assert before.rollback_log > 1
+    assert after.rollback_log == before.rollback_log
+    assert float(before.objectives[1].advance_log10 or 0) > 1
+    assert [status.advance_log10 for status in after.objectives] == ["0.0"] * 3
+    assert (after.step_candidate_requests, after.scrapes) == (5, 0)
+    assert after.candidate_requests == before.candidate_requests + 5
+
+
+def test_without_objectives_there_is_nothing_to_prove() -> None:
+    prometheus, trial = begun(objectives=())
+    _, result = run(prometheus, trial, begin=5, end=30)
+
+    assert (result.all_proven, result.missing, result.rollback_log, result.decisive) == (True, "", 0, "")
+    assert (result.scrapes, result.candidate_requests) == (5, 30)
+
+
+def test_next_look_is_when_the_next_sample_is_visible() -> None:
+    prometheus, trial = begun()
+    trial, _ = run(prometheus, trial, begin=5, end=10)
+    due = judge(trial, prometheus.answer(questions(trial), trial.now)).next_look_seconds
+    late = dataclasses.replace(trial, now=trial.now + 6)
+
+    assert due == pytest.approx(5.0, abs=0.01)
+    assert judge(late, prometheus.answer(questions(late), late.now)).next_look_seconds == 1.25
+
+
+def test_wait_says_what_is_missing() -> None:
+    prometheus, trial = begun()
+    _, result = run(prometheus, trial, begin=5, end=100, candidate=25, stable=75)
+
+    assert result.requests_needed == max(status.requests_needed or 0 for status in result.objectives) > 0
+    assert result.eta_seconds == pytest.approx(result.requests_needed / 5.0, rel=0.01)
+    assert result.missing.startswith("errors: ")
+    assert "more candidate requests (about" in result.missing
+    assert "at 5.0/s)" in result.missing
+
+
+def test_rollback_names_the_decisive_objective_with_its_counts() -> None:
+    prometheus, trial = begun()
+    _, result = run(prometheus, trial, begin=5, end=15, bad=4)
+
+    assert result.rollback_log > result.rollback_threshold_log
+    assert result.decisive.startswith("errors: candidate 12 of 15 failed (80.0%), stable 0 of 285 (0.0%); evidence 10^")
+    assert result.decisive.endswith(" against 10^2.0")
+    assert result.objectives[0].candidate.failures == 12
+
+
+def test_failures_of_both_arms_do_not_accuse_the_candidate_and_prove_that_it_is_close() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    _, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=25, stable=50, stable_bad=25)
+
+    assert result.rollback_log < 0
+    assert result.all_proven
+    assert (result.missing, result.requests_needed) == ("", None)
+
+
+# ---- an outage of stable ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scrapes", "proven"), [(4, False), (10, True)])
+def test_no_moment_in_which_stable_fails_proves_a_candidate(scrapes: int, *, proven: bool) -> None:
+    """Every candidate is better than a stable version that only fails; it takes half a minute to believe that."""
+    prometheus, trial = begun(objectives=(ERRORS,))
+    _, result = run(prometheus, trial, begin=5, end=5 + 5 * scrapes, candidate=50, bad=5, stable=50, stable_bad=50)
+
+    assert result.all_proven is proven
+
+
+@pytest.mark.parametrize(("bad", "proven"), [(5, False), (0, True)])
+def test_a_stable_version_without_pods_is_nothing_to_compare_with(bad: int, *, proven: bool) -> None:
+    """A candidate that is good by itself is the way out; another one stays where it is."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=500)
+    away = {"stable_ready": False}
+    trial, result = run(prometheus, trial, begin=5, end=300, candidate=50, bad=bad, stable=50, stable_bad=50, **away)
+    assert result.all_proven is proven
+    assert result.objectives[0].stable.failures == 0, "the gateway's answers, not the version's"
+    assert result.split_mismatch == ""
+    trial, _ = run(prometheus, trial, begin=305, end=310, candidate=50, stable=50, stable_bad=50, stable_ready=True)
+    _, result = run(prometheus, trial, begin=315, end=320, candidate=50, stable=50, stable_bad=1)
+    assert result.objectives[0].stable.failures == 2, "from one interval after it is back"
+
+
+# ---- bake ---------------------------------------------------------------------------------------------------------
+
+
+def test_bake_has_its_own_evidence() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    bake = {"baking": True, "step": 4, "route_generation": 9, "permille": 1000}
+    trial, healthy = run(prometheus, trial, begin=65, end=100, stable=0, candidate=100, **bake)
+    trial, failing = run(prometheus, trial, begin=105, end=115, stable=0, candidate=100, bad=20, **bake)
+
+    assert healthy.bake_log <= 0
+    assert failing.bake_log > 10
+    assert failing.rollback_log > failing.rollback_threshold_log
+    assert failing.objectives[0].requests_needed is None
+    assert healthy.rollback_log < 0
+
+
+BAKE = {"baking": True, "route_generation": 9, "permille": 1000, "share_checked": False}
+
+
+def test_bake_is_off_and_says_so_without_stable_requests() -> None:
+    prometheus = Prometheus()
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ERRORS,)), prometheus)
+    trial, _ = run(prometheus, trial, begin=5, end=10, stable=1, candidate=0)
+    _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=50, **BAKE)
+
+    assert result.bake_log == 0
+    assert "not watched in the bake" in result.missing
+
+
+@pytest.mark.parametrize(("bad", "accused"), [(0, False), (100, True)])
+def test_flip_after_a_moment_is_held_to_what_stable_showed_before(bad: int, *, accused: bool) -> None:
+    """Blue-green after a short preview: stable had next to no request since the release began."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False)
+    _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad, **BAKE)
+
+    assert result.missing == ""
+    assert (result.rollback_log >= result.rollback_threshold_log) is accused
+
+
+@pytest.mark.parametrize(("bad", "accused"), [(0, False), (30, True)])
+def test_release_that_begins_with_the_bake_is_held_to_what_stable_showed_before(bad: int, *, accused: bool) -> None:
+    """As Recreate does: the stable version is gone when the first look is taken."""
+    prometheus, trial = begun(objectives=(ERRORS,), permille=1000, baking=True, share_checked=False)
+    trial, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=bad)
+
+    assert result.missing == ""
+    assert (result.rollback_log >= result.rollback_threshold_log) is accused
+
+
+@pytest.mark.parametrize("minutes_before", [2, 40])
+@pytest.mark.parametrize("down_seconds", [20, 300])
+def test_a_downtime_of_our_own_making_forgives_nothing(down_seconds: int, minutes_before: int) -> None:
+    """What the gateway answers for a version that the release took down is neither its failures nor its dispersion."""
+    prometheus, begin = Prometheus(), -down_seconds
+    for second in range(begin - 60 * minutes_before, 1, 5):
+        down = second > begin
+        prometheus.request(STABLE, times=100, wrong=None if down else False, code="503" if down else "200")
+        prometheus.scrape(START + second)
+    changes = {"permille": 1000, "baking": True, "share_checked": False, "stable_ready": False}
+    trial = make_trial(now=START + 0.6, objectives=(ERRORS,), downtimes=((START + begin, math.inf),), **changes)
+    trial, _ = look(trial, prometheus)
+    trial, result = run(prometheus, trial, begin=5, end=10, stable=50, stable_bad=50, candidate=50, bad=5)
+    _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=10)
+
+    assert result.missing == ""
+    assert result.rollback_log >= result.rollback_threshold_log
+    stable = "0 of 2400 (0.0%)" if minutes_before == 2 else "0 of 48000 (0.0%)"
+    assert f"stable {stable}" in result.decisive, "told is what it is compared with"
+
+
+def test_the_day_tells_where_the_hour_was_downtime() -> None:
+    prometheus = Prometheus()
+    for second in range(-7200, 1, 5):
+        down = second > -3000
+        prometheus.request(STABLE, times=100, code="503" if down else "200")
+        prometheus.scrape(START + second)
+    changes = {"permille": 1000, "baking": True, "share_checked": False, "stable_ready": False}
+    downtimes = ((START - 4000, START - 2000), (START - 2100, math.inf))
+    trial = make_trial(now=START + 0.6, objectives=(ERRORS,), downtimes=downtimes, **changes)
+    trial, _ = look(trial, prometheus)
+    _, result = run(prometheus, trial, begin=5, end=60, stable=0, candidate=100, bad=10)
+
+    assert result.missing == ""
+    assert result.rollback_log >= result.rollback_threshold_log
+
+
+# ---- idle ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stable_ever", "seconds", "idle_seconds", "want"),
+    [
+        (True, 200, 300, False),
+        (True, 400, 300, True),
+        (False, 50, 300, False),
+        (False, 80, 300, True),
+        (False, 40, 30, True),
+    ],
+)
+def test_idle(*, stable_ever: bool, seconds: int, idle_seconds: int, want: bool) -> None:
+    prometheus = Prometheus()
+    for second in range(-60, 1, 5):
+        prometheus.request(STABLE, times=10 if stable_ever else 0)
+        prometheus.scrape(START + second)
+    trial, _ = look(make_trial(idle_seconds=idle_seconds, objectives=(ERRORS,)), prometheus)
+    _, result = run(prometheus, trial, begin=5, end=seconds, stable=0, candidate=0)
+
+    assert result.idle is want
+    assert result.blind == ""
+
+
+def test_one_request_ends_idleness() -> None:
+    prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS,))
+    trial, silent = run(prometheus, trial, begin=5, end=90, stable=0, candidate=0)
+    _, spoken = run(prometheus, trial, begin=95, end=95, stable=0, candidate=1)
+
+    assert (silent.idle, spoken.idle) == (True, False)
+
+
+# ---- blindness ----------------------------------------------------------------------------------------------------
+
+
+def test_gateway_that_is_not_scraped_is_blindness_with_a_remedy() -> None:
+    trial = make_trial()
+    result = judge(trial, {question.key: Answered(()) for question in questions(trial)})
+
+    assert "no sample of the gateway (envoy_server_live)" in result.blind
+    assert "Status > Targets" in result.blind
+    assert not result.all_proven
+    assert len(questions(dataclasses.replace(trial, state=result.state))) == len(questions(trial))
+
+
+def test_blindness_from_the_start_is_timed_and_ends_by_itself() -> None:
+    prometheus, trial = Prometheus(), make_trial()
+    trial, _ = look(trial, prometheus)
+    trial, late = look(dataclasses.replace(trial, now=START + 200), prometheus)
+    for second in (201, 206):
+        prometheus.request(STABLE)
+        prometheus.scrape(START + second)
+    _, seen = look(dataclasses.replace(trial, now=START + 207), prometheus)
+
+    assert late.blind_for_seconds == 200
+    assert (seen.blind, seen.blind_for_seconds) == ("", 0)
+
+
+@pytest.mark.parametrize(("silence", "blind"), [(14, False), (16, True)])
+def test_three_intervals_without_a_sample_are_blindness(silence: int, *, blind: bool) -> None:
+    prometheus, trial = begun()
+    trial, _ = run(prometheus, trial, begin=5, end=20)
+    _, result = look(dataclasses.replace(trial, now=START + 20 + silence), prometheus)
+
+    assert bool(result.blind) is blind
+    assert result.blind_for_seconds == (silence if blind else 0)
+
+
+def test_query_without_series_cannot_be_proven_and_blinds_no_other() -> None:
+    prometheus = Prometheus()
+    for second in range(-60, 1, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.scrape(START + second)
+    trial, _ = look(make_trial(), prometheus)
+    for second in range(5, 200, 5):
+        prometheus.request(STABLE, times=80)
+        prometheus.request(CANDIDATE, times=20)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert result.blind == ""
+    assert [status.proven for status in result.objectives] == [True, True, False]
+    assert result.missing.startswith('accuracy: no samples: feedback_total{revision="digits-bbb"}; check')
+
+
+def test_absent_failures_of_the_candidate_count_as_none() -> None:
+    prometheus, trial = begun(objectives=(ACCURACY,))
+    _, result = run(prometheus, trial, begin=5, end=60, candidate=50, stable=50)
+
+    assert result.all_proven
+    assert (result.objectives[0].candidate.requests, result.objectives[0].candidate.failures) == (600, 0)
+
+
+def test_query_whose_target_is_no_longer_sampled_says_so() -> None:
+    prometheus, trial = begun(objectives=(ACCURACY,))
+    trial, _ = run(prometheus, trial, begin=5, end=20)
+    for second in range(25, 61, 5):
+        prometheus.request(STABLE, times=100)
+        prometheus.scrape(START + second, ["a"])
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert result.blind == ""
+    assert "is 41 s old; check that its target is still scraped" in result.missing
+
+
+def test_counters_of_each_pod_of_its_own_are_added_up() -> None:
+    prometheus = Prometheus()
+    prometheus.request(STABLE)
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ACCURACY,)), prometheus)
+    for second in range(5, 31, 5):
+        for delay, (pod, revision, correct) in enumerate(
+            (("s1", STABLE, "true"), ("c1", CANDIDATE, "false"), ("c2", CANDIDATE, "true"))
+        ):
+            prometheus.count(pod, "feedback_total", 10, revision=revision, correct=correct)
+            prometheus.scrape(START + second + delay, [pod])
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 2.6), prometheus)
+
+    candidate, stable = result.objectives[0].candidate, result.objectives[0].stable
+    # Each pod's first sample is a baseline. s1 leads; the last samples of c1 and c2 wait for its next one.
+    assert (stable.requests, stable.failures) == (50, 0)
+    assert (candidate.requests, candidate.failures) == (80, 40)
+
+
+def test_query_that_matches_too_many_series_is_refused() -> None:
+    prometheus, trial = begun(objectives=(ACCURACY,))
+    for number in range(600):
+        prometheus.count("client", "feedback_total", revision=CANDIDATE, user=str(number))
+    _, result = run(prometheus, trial, begin=5, end=20)
+
+    assert "more than 512 series match" in result.missing
+    assert not result.all_proven
+
+
+# ---- gRPC, goal Higher, copies -------------------------------------------------------------------------------------
+
+GRPC = dataclasses.replace(
+    make_trial().preset,
+    grpc_status_label="__name__",
+    grpc_requests='{__name__=~"envoy_cluster_grpc_[0-9]+",envoy_cluster_name=~"{namespace}_{service}_{grpcPort}"}',
+)
+
+
+def with_grpc(trial: Trial, **changes: object) -> Trial:
+    arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
+    return dataclasses.replace(trial, **arms, **changes)  # type: ignore[arg-type]
+
+
+def test_grpc_statuses_count_beside_http_codes() -> None:
+    prometheus = Prometheus()
+    trial = with_grpc(make_trial(now=START + 0.6, objectives=(ERRORS,)), preset=GRPC)
+    prometheus.scrape(START)
+    trial, _ = look(trial, prometheus)
+    for second in range(5, 26, 5):
+        prometheus.request(STABLE, times=50)
+        prometheus.request(CANDIDATE, times=10)
+        for revision, ok, unavailable, cancelled in ((STABLE, 50, 0, 5), (CANDIDATE, 0, 10, 5)):
+            cluster = f"shop_{revision}_81"
+            for status, times in ((0, ok), (14, unavailable), (1, cancelled)):
+                prometheus.count("a", f"envoy_cluster_grpc_{status}", times, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert (result.objectives[0].candidate.requests, result.objectives[0].candidate.failures) == (125, 50)
+    assert (result.objectives[0].stable.requests, result.objectives[0].stable.failures) == (525, 0)
+    assert result.rollback_log > result.rollback_threshold_log
+
+
+def test_server_that_only_gets_uncounted_grpc_requests_is_blindness() -> None:
+    prometheus = Prometheus()
+    trial = with_grpc(make_trial(objectives=(ERRORS,)), preset=dataclasses.replace(GRPC, grpc_requests=None))
+    for second in range(0, 100, 5):
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    prometheus.request(STABLE, times=50)
+    prometheus.scrape(START + 100)
+    _, seen = look(dataclasses.replace(trial, now=START + 100.6), prometheus)
+
+    assert "the gateway (contour) counts gRPC requests in no series" in result.blind
+    assert (result.idle, result.all_proven) == (False, False)
+    assert result.blind_for_seconds == pytest.approx(95)
+    assert seen.blind == ""
+
+
+CLICKS = Objective(
+    name="clicks",
+    failure_ratio=FailureRatio(
+        source=Source.QUERY,
+        goal=Goal.HIGHER,
+        total='feedback_total{revision="{{revision}}"}',
+        successes='feedback_total{revision="{{revision}}",correct="true"}',
+        relative_tolerance="20%",
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("clicked", "verdict"),
+    [
+        pytest.param(10, "proven", id="as many"),
+        pytest.param(14, "proven", id="more"),
+        pytest.param(2, "worse", id="fewer"),
+        pytest.param(8, "", id="at the tolerance"),
+    ],
+)
+def test_goal_higher(clicked: int, verdict: str) -> None:
+    prometheus = Prometheus()
+    trial, _ = look(make_trial(objectives=(CLICKS,), permille=500), prometheus)
+    for second in range(0, 121, 5):
+        for revision, right in ((STABLE, 10), (CANDIDATE, clicked)):
+            prometheus.request(revision, times=right, wrong=False)
+            prometheus.request(revision, times=100 - right, wrong=True)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert result.all_proven is (verdict == "proven")
+    assert (result.rollback_log >= result.rollback_threshold_log) is (verdict == "worse")
+    assert f"of {result.objectives[0].candidate.requests} succeeded" in result.decisive
+
+
+def test_goal_higher_has_no_bake_and_says_so() -> None:
+    prometheus, trial = begun(objectives=(CLICKS,))
+    trial, _ = run(prometheus, trial, begin=5, end=60)
+    _, result = run(prometheus, trial, begin=65, end=90, stable=0, candidate=100, baking=True, route_generation=9)
+
+    assert result.bake_log == 0
+    assert "clicks: not watched in the bake" in result.missing
+
+
+def test_copies_prove_server_failures_and_latency_only() -> None:
+    rejections = Objective(name="rejections", failure_ratio=FailureRatio(events=Events.CLIENT_ERRORS, maximum="1%"))
+    prometheus, trial = begun(
+        objectives=(ERRORS, LATENCY, ACCURACY, rejections), permille=0, share_checked=False, mirrored=True
+    )
+    trial = dataclasses.replace(trial, candidate=Arm(CANDIDATE, f"{CANDIDATE}-mirror", 80, mirrored=True))
+    for second in range(5, 101, 5):
+        prometheus.request(STABLE, times=100, wrong=False)
+        prometheus.request(f"{CANDIDATE}-mirror", times=90)
+        prometheus.request(f"{CANDIDATE}-mirror", times=10, code="400")
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert [(status.required, status.proven) for status in result.objectives] == [
+        (True, True),
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
+    assert result.all_proven
+    assert result.rollback_log < 0
+    assert "rejections: not judged on copies of requests" in result.objectives[3].message
+    assert (result.split_mismatch, result.candidate_requests, result.scrapes) == ("", 2000, 19)
+
+
+def test_mirror_that_fails_is_found() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,), permille=0, share_checked=False, mirrored=True)
+    _, result = run(prometheus, trial, begin=5, end=20, stable=100, candidate=100, bad=20)
+
+    assert result.rollback_log > result.rollback_threshold_log
+
+
+# ---- clocks and gaps -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skew", [0.0, 0.4, 2.5, 4.9])
+def test_arms_that_are_scraped_at_different_moments_lose_nothing(skew: float) -> None:
+    """The candidate's own counter is sampled `skew` seconds after the stable version's."""
+    prometheus = Prometheus()
+    for pod in ("s", "c"):
+        prometheus.count(pod, "feedback_total", 0, revision=STABLE if pod == "s" else CANDIDATE, correct="true")
+        prometheus.scrape(START, [pod])
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(ACCURACY,)), prometheus)
+    for second in range(5, 61, 5):
+        for pod, revision, delay in (("s", STABLE, 0.0), ("c", CANDIDATE, skew)):
+            prometheus.count(pod, "feedback_total", 18, revision=revision, correct="true")
+            prometheus.count(pod, "feedback_total", 2, revision=revision, correct="false")
+            prometheus.scrape(START + second + delay, [pod])
+        prometheus.scrape(START + second)
+        trial, _ = look(dataclasses.replace(trial, now=START + second + 5.5), prometheus)
+    _, result = look(dataclasses.replace(trial, now=START + 66), prometheus)
+
+    candidate, stable = result.objectives[0].candidate, result.objectives[0].stable
+    assert {stable.requests, candidate.requests} <= {220, 240}, "at most a last sample waits for the next tick"
+    assert [arm.failures for arm in (stable, candidate)] == [arm.requests / 10 for arm in (stable, candidate)]
+
+
+@pytest.mark.parametrize(
+    ("event", "requests"),
+    [
+        pytest.param("gap", 240, id="three scrapes are missed: one difference spans them"),
+        pytest.param("reset", 240, id="the gateway restarts: its counters begin at 0"),
+        pytest.param("vanished", 200, id="the candidate's series vanish and come back as they were"),
+    ],
+)
+def test_disturbed_counters(event: str, requests: int) -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for index in range(1, 13):
+        if event == "reset" and index == 5:
+            prometheus.restart("a")
+        prometheus.request(STABLE, times=80)
+        vanished = event == "vanished" and index in (5, 6)
+        prometheus.request(CANDIDATE, times=0 if vanished else 20)
+        if event == "gap" and index in (5, 6, 7):
+            continue
+        hidden = {k: v for k, v in prometheus.counters["a"].items() if vanished and CANDIDATE in str(k)}
+        prometheus.counters["a"] = {k: v for k, v in prometheus.counters["a"].items() if k not in hidden}
+        prometheus.scrape(START + 5 * index)
+        prometheus.counters["a"] |= hidden
+        trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
+
+    assert result.blind == ""
+    assert (result.candidate_requests, result.stable_requests) == (requests, 960)
+    assert result.objectives[0].candidate.failures == 0
+
+
+# ---- state --------------------------------------------------------------------------------------------------------
+
+
+def test_largest_policy_fits_the_state() -> None:
+    full = FailureRatio.model_validate(
+        {"events": "ServerErrors", "maximum": "2%", "ignoreBelow": "0.5%", "relativeTolerance": "25%"}
+    )
+    relative = Latency(percentile=95, maximum_millis=50, relative_tolerance="25%")
+    objectives = tuple(
+        Objective(name=f"o{n}", failure_ratio=full) if n % 2 else Objective(name=f"o{n}", latency=relative)
+        for n in range(16)
+    )
+    prometheus, trial = begun(objectives=objectives)
+    trial, _ = run(prometheus, trial, begin=5, end=200, bad=1, stable_bad=1)
+
+    assert len(trial.state or "") < 32_768
+
+
+def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
+    ratio = FailureRatio(
+        source=Source.QUERY,
+        total='feedback_total{revision="{{revision}}"}',
+        failures='feedback_total{revision="{{revision}}",correct="false"}',
+        maximum="10%",
+        ignore_below="1%",
+        relative_tolerance="25%",
+    )
+    objectives = tuple(Objective(name=f"objective-number-{n}", failure_ratio=ratio) for n in range(16))
+    pods = [(revision, f"{revision}-7f9c8d6b5-{n:05d}") for revision in (STABLE, CANDIDATE) for n in range(5)]
+    prometheus, trial, sizes = Prometheus(), make_trial(objectives=objectives), []
+    prometheus.scrape(START - 5)
+    for second in range(0, 121, 5):
+        for revision, pod in pods:
+            for correct, times in (("true", 977), ("false", 3)):
+                prometheus.count(pod, "feedback_total", times, revision=revision, correct=correct, pod=pod)
+        prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)])
+        trial, _ = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+        sizes.append((len(trial.state or ""), '"pods"' in (trial.state or "")))
+
+    assert max(size for size, _ in sizes) < 32_768
+    assert {told for _, told in sizes} == {True, False}
+
+
+@pytest.mark.parametrize("garbage", ["", "{", "[]", '{"v":2}', '{"v":1}', "null"])
+def test_unreadable_state_starts_anew(garbage: str) -> None:
+    prometheus, _ = begun()
+    result = judge(make_trial(state=garbage), prometheus.answer(questions(make_trial()), START))
+
+    assert json.loads(result.state)["v"] == 1
+    assert result.candidate_requests == 0
+
+
+def test_missing_answer_is_named() -> None:
+    trial = make_trial(objectives=(LATENCY,))
+
+    assert "not asked for envoy_cluster" in judge(trial, {}).blind

@@ -1,0 +1,91 @@
+"""Facts folded into conditions."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.core.kernel import conditions, timestamps
+from sluice.core.kernel.conditions import Fact, Facts
+from tests.unit.core.builders import NOW
+
+WELL = Facts(
+    ready=Fact(True, message="2 of 2 pods"),
+    current=Fact(True),
+    routes_programmed=Fact(True),
+    capacity_available=Fact(True),
+    runtime_current=Fact(True),
+    metrics_available=Fact(True),
+    scaling_active=Fact(True),
+)
+
+
+def summarised(facts: Facts, observed: list[Condition] | None = None, now: float = NOW) -> dict[str, Condition]:
+    folded = conditions.summarise(facts, observed=observed or [], generation=3, now=now)
+    return {condition.type: condition for condition in folded}
+
+
+def test_a_well_model_is_current_in_the_terms_of_kstatus() -> None:
+    got = {type_: (str(c.status), c.reason) for type_, c in summarised(WELL).items()}
+    assert got == {
+        "Ready": ("True", "Serving"),
+        "Reconciling": ("False", "Settled"),
+        "Stalled": ("False", "Progressing"),
+        "Current": ("True", "UpToDate"),
+        "RoutesProgrammed": ("True", "Programmed"),
+        "CapacityAvailable": ("True", "Scheduled"),
+        "RuntimeCurrent": ("True", "UpToDate"),
+        "MetricsAvailable": ("True", "Sampled"),
+        "ScalingActive": ("True", "Scaling"),
+    }
+    assert {c.observed_generation for c in summarised(WELL).values()} == {3}
+
+
+@pytest.mark.parametrize(
+    ("facts", "type_", "want"),
+    [
+        (Facts(ready=Fact(False)), "Ready", ("False", "NotServing", "")),
+        (Facts(ready=Fact(False, "NoEndpoint", "no pod")), "Ready", ("False", "NoEndpoint", "no pod")),
+        (Facts(ready=Fact(True), reconciling=Fact(True, "Canary", "5 %")), "Reconciling", ("True", "Canary", "5 %")),
+        (Facts(ready=Fact(True), stalled=Fact(True, "InvalidSpec", "no")), "Stalled", ("True", "InvalidSpec", "no")),
+        (Facts(ready=Fact(True)), "MetricsAvailable", ("Unknown", "Unknown", "")),
+        (Facts(ready=Fact(True), current=Fact(False, "RolledBack")), "Current", ("False", "RolledBack", "")),
+    ],
+)
+def test_each_fact_becomes_its_condition(facts: Facts, type_: str, want: tuple[str, str, str]) -> None:
+    condition = summarised(facts)[type_]
+    assert (str(condition.status), condition.reason, condition.message) == want
+
+
+def test_a_stalled_model_is_not_reconciling() -> None:
+    facts = Facts(ready=Fact(True), reconciling=Fact(True, "Canary"), stalled=Fact(True, "InvalidSpec", "spec.model"))
+    got = summarised(facts)
+    assert (got["Reconciling"].status, got["Reconciling"].reason) == (ConditionStatus.FALSE, "Stalled")
+    assert got["Ready"].status is ConditionStatus.TRUE
+
+
+def test_a_transition_time_changes_with_the_status_only() -> None:
+    first = conditions.summarise(WELL, observed=[], generation=1, now=NOW)
+    later = summarised(Facts(ready=Fact(True, "Other", "new message"), current=Fact(False)), first, now=NOW + 90)
+    assert later["Ready"].last_transition_time == timestamps.rfc3339(NOW)
+    assert later["Ready"].message == "new message"
+    assert later["Current"].last_transition_time == timestamps.rfc3339(NOW + 90)
+
+
+FACTS: Any = st.builds(Fact, st.sampled_from([True, False, None]), st.text(max_size=80), st.text(max_size=1100))
+
+
+@given(st.builds(Facts, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS))
+def test_summarising_again_changes_nothing(facts: Facts) -> None:
+    once = conditions.summarise(facts, observed=[], generation=1, now=NOW)
+    assert conditions.summarise(facts, observed=once, generation=1, now=NOW + 60) == once
+    assert [condition.type for condition in once] == [declared.type for declared in conditions.CONDITIONS]
+    assert all(condition.reason and len(condition.message) <= conditions.MESSAGE_LIMIT for condition in once)
+    assert not {"Reconciling", "Stalled"} <= {c.type for c in once if c.status is ConditionStatus.TRUE}
+
+
+def test_a_long_message_is_cut_visibly() -> None:
+    assert conditions.shortened("x" * 1025, 1024) == "x" * 1023 + "…"
+    assert conditions.shortened("x" * 1024, 1024) == "x" * 1024

@@ -1,0 +1,111 @@
+"""From Prometheus into lines, and back through the judge."""
+
+import dataclasses
+import random
+
+import pytest
+
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.judge.model import Answered, Failed, Trial
+from sluice.offline import record, replay
+from tests.unit.core.judge.gateway import (
+    ACCURACY,
+    CANDIDATE,
+    ERRORS,
+    LATENCY,
+    START,
+    Model,
+    Prometheus,
+    make_trial,
+    traffic,
+)
+from tests.unit.core.judge.test_judge import CLICKS
+
+OBJECTIVES = (ERRORS, LATENCY, ACCURACY, CLICKS)
+
+
+def history(*, seconds: int, weight: float, candidate: Model) -> Prometheus:
+    dice, prometheus = random.Random(3), Prometheus()
+    prometheus.scrape(START)
+    for second in range(5, seconds + 1, 5):
+        traffic(
+            prometheus, dice, requests=200, weight=weight, stable=Model(errors=0.001, wrong=0.05), candidate=candidate
+        )
+        prometheus.scrape(START + second)
+    return prometheus
+
+
+def trial_at(now: float, **changes: object) -> Trial:
+    base = make_trial()
+    trial = record.trial_of(
+        namespace="shop",
+        name="digits",
+        stable=base.stable,
+        candidate=base.candidate,
+        objectives=OBJECTIVES,
+        preset=base.preset,
+        now=now,
+        scrape_interval_seconds=5.0,
+    )
+    return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
+
+
+def lines_of(prometheus: Prometheus, trial: Trial, *, seconds: int, **how: object) -> list[str]:
+    answers = prometheus.answer(record.questions(trial, seconds=seconds), trial.now)
+    return list(record.recorded(trial, answers, seconds=seconds, **how))  # type: ignore[arg-type]
+
+
+def test_recorded_release_is_replayed() -> None:
+    prometheus = history(seconds=300, weight=0.1, candidate=Model(errors=0.2, wrong=0.05))
+    texts = lines_of(prometheus, trial_at(START + 301, permille=100), seconds=400)
+    parsed = replay.parse(texts)
+    found = list(replay.replay(parsed, RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5)))
+
+    assert {line.objective for line in parsed} == {objective.name for objective in OBJECTIVES}
+    assert {line.weight for line in parsed} == {10}
+    assert (parsed[0].time, parsed[-1].time) == (0, 300)
+    assert found[-1].verdict is Verdict.ROLL_BACK
+    errors = [line for line in parsed if line.objective == "errors"]
+    assert errors[-1].stable.requests + errors[-1].candidate.requests == 60 * 200
+
+
+def test_weights_are_those_of_their_time() -> None:
+    prometheus = history(seconds=60, weight=0.1, candidate=Model())
+    weights = ((START + 20, 100), (START + 40, 5))
+    parsed = replay.parse(lines_of(prometheus, trial_at(START + 61), seconds=100, weights=weights))
+
+    assert [line.weight for line in parsed if line.objective == "errors"] == [0] * 4 + [10] * 4 + [0.5] * 5
+
+
+def test_version_against_itself_is_split_by_scrapes_and_never_rolled_back() -> None:
+    prometheus = history(seconds=1200, weight=0.0, candidate=Model())
+    base = make_trial()
+    texts = lines_of(prometheus, trial_at(START + 1201, candidate=base.stable), seconds=1500)
+    parsed = [line for line in replay.parse(texts) if line.objective == "errors"]
+    found = list(
+        replay.replay(replay.parse(texts), RolloutPolicySpec(objectives=list(OBJECTIVES), scrape_interval_seconds=5))
+    )
+
+    assert {line.weight for line in parsed} == {50}
+    assert parsed[-1].candidate.requests == pytest.approx(parsed[-1].stable.requests, rel=0.02)
+    assert parsed[-1].candidate.requests + parsed[-1].stable.requests == 239 * 200, "the first sample is a baseline"
+    assert Verdict.ROLL_BACK not in {scrape.verdict for scrape in found}
+
+
+def test_long_windows_are_thinned() -> None:
+    trial = trial_at(START)
+
+    assert {question.step_seconds for question in record.questions(trial, seconds=6 * 3600)} == {None}
+    assert {question.step_seconds for question in record.questions(trial, seconds=7 * 86_400)} == {420}
+
+
+@pytest.mark.parametrize(
+    ("failed", "message"), [(True, "does not answer: no connection"), (False, f"holds no sample of .* and {CANDIDATE}")]
+)
+def test_nothing_recorded(message: str, *, failed: bool) -> None:
+    trial = trial_at(START)
+    asked = record.questions(trial, seconds=100)
+    answers = {question.key: Failed("no connection") if failed else Answered(()) for question in asked}
+    with pytest.raises(record.NothingRecorded, match=message):
+        list(record.recorded(trial, answers, seconds=100))

@@ -1,0 +1,249 @@
+"""The judge over recorded counters."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Latency, Objective, OnDeadline
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.offline import lines, replay
+from sluice.stats import combine, eprocess, evidence
+
+FULL = Objective(
+    name="errors",
+    failure_ratio=FailureRatio(
+        events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+    ),
+)
+SLOW = Objective(name="latency", latency=Latency(relative_tolerance="25%", ignore_below_millis=50))
+
+
+def policy(*objectives: Objective, **changes: object) -> RolloutPolicySpec:
+    return RolloutPolicySpec.model_validate(
+        {"objectives": list(objectives or (FULL,)), "scrape_interval_seconds": 5, **changes}
+    )
+
+
+def recorded(
+    scrapes: int,
+    *,
+    candidate: int = 50,
+    bad: int = 0,
+    stable: int = 950,
+    stable_bad: int = 5,
+    weights: Sequence[tuple[int, float]] = ((0, 5),),
+) -> list[replay.Line]:
+    """Cumulative counters every 5 s; weights: (from this scrape on, percent)."""
+    texts = []
+    for k in range(1, scrapes + 1):
+        weight = next(percent for start, percent in reversed(weights) if start <= k)
+        texts.append(
+            json.dumps(
+                {
+                    "time": 5.0 * k,
+                    "objective": "errors",
+                    "weight": weight,
+                    "stable": {"requests": stable * k, "failures": stable_bad * k},
+                    "candidate": {"requests": candidate * k, "failures": bad * k},
+                }
+            )
+        )
+    return list(replay.parse(texts))
+
+
+def verdicts(found: Sequence[replay.Scrape]) -> list[str]:
+    """Each verdict and reason, repetitions left out."""
+    every = [f"{scrape.verdict}/{scrape.reason}" for scrape in found]
+    return [text for index, text in enumerate(every) if index == 0 or text != every[index - 1]]
+
+
+def test_bad_candidate_is_rolled_back_and_stays_so() -> None:
+    found = list(replay.replay(recorded(20, bad=10), policy()))
+
+    assert verdicts(found) == ["Wait/GatheringEvidence", "RollBack/WorseThanStable"]
+    assert [scrape.time for scrape in found] == [5.0 * k for k in range(1, 21)]
+    assert found[-1].message.startswith("errors: candidate 10 of 50 failed (20.0%)")
+
+
+def test_evidence_is_that_of_the_tests_themselves() -> None:
+    """F1 and F3 for the roll-back, F1 and F4 for the advance, computed here from the same increments."""
+    found = list(replay.replay(recorded(8, bad=1), policy()))
+    tests: list[evidence.SequentialTest] = [evidence.relative_up(1.25), evidence.absolute_bad(0.005)]
+    tests += [evidence.relative_close(1.5), evidence.absolute_good(0.005)]
+    running = [eprocess.start(test) for test in tests]
+    seen = evidence.Counts(50, 1, 950, 5)
+    for scrape in found[1:]:
+        running = [process.observe(seen, dispersion=1.0) for process in running]
+        worse, notable, close, negligible = (process.log_evidence for process in running)
+        against, proof = combine.min_union(worse, notable), combine.mean_intersection(close, negligible)
+        assert scrape.evidence["errors"].rollback == pytest.approx(against / math.log(10), abs=1e-6)
+        assert scrape.evidence["errors"].advance == pytest.approx(proof / math.log(10), abs=1e-6)
+    assert found[0].evidence["errors"] == replay.Evidence(0, 0)
+
+
+def test_good_candidate_goes_through_steps_and_bake() -> None:
+    """Evidence for an advance starts anew with each weight, and the interval of the change is none."""
+    weights = ((0, 5), (60, 25), (120, 100))
+    found = list(replay.replay(recorded(300, candidate=200, stable=800, stable_bad=0, weights=weights), policy()))
+
+    assert verdicts(found) == [
+        "Wait/GatheringEvidence",
+        "Advance/Proven",
+        "Wait/GatheringEvidence",
+        "Advance/Proven",
+        "Wait/Baking",
+        "Advance/Promoted",
+    ]
+    assert found[58].evidence["errors"].advance > 1.3
+    assert found[59].evidence["errors"].advance == 0
+    assert found[60].evidence["errors"].advance > 0
+    assert found[-1].time - found[119].time >= 600
+
+
+def test_bake_has_its_own_evidence() -> None:
+    def line(k: int, weight: float, stable: int, candidate: tuple[int, int]) -> str:
+        arms = {"stable": {"requests": stable, "failures": 0}}
+        arms["candidate"] = {"requests": candidate[0], "failures": candidate[1]}
+        return json.dumps({"time": 5.0 * k, "objective": "errors", "weight": weight, **arms})
+
+    texts = [line(k, 50, 500 * k, (500 * k, 0)) for k in range(1, 11)]
+    texts += [line(10 + k, 100, 5000, (5000 + 1000 * k, 300 * k)) for k in range(1, 5)]
+    found = list(replay.replay(replay.parse(texts), policy()))
+
+    assert verdicts(found)[-1] == "RollBack/WorseThanStable"
+    assert found[10].verdict is Verdict.WAIT, "the interval of the change is no evidence"
+
+
+def test_minimum_seconds_of_the_step_are_kept() -> None:
+    steps = [CanaryStep(weight=5, minimum_seconds=200), CanaryStep(weight=100)]
+    found = list(replay.replay(recorded(60, candidate=500, stable=500, stable_bad=0), policy(steps=steps)))
+
+    assert verdicts(found) == ["Wait/GatheringEvidence", "Wait/MinimumTime", "Advance/Proven"]
+    assert next(scrape.time for scrape in found if scrape.verdict is Verdict.ADVANCE) == 205
+
+
+@pytest.mark.parametrize(
+    ("on_deadline", "want"),
+    [
+        (OnDeadline.HOLD, "Wait/DeadlineExceeded"),
+        (OnDeadline.PROMOTE, "Advance/DeadlineExceeded"),
+        (OnDeadline.ROLL_BACK, "RollBack/DeadlineExceeded"),
+    ],
+)
+def test_deadline(on_deadline: OnDeadline, want: str) -> None:
+    undecided = policy(progress_deadline_seconds=60, on_deadline=on_deadline)
+
+    assert verdicts(list(replay.replay(recorded(14, candidate=5), undecided)))[-1] == want
+
+
+def test_silence_is_idleness() -> None:
+    texts = [
+        json.dumps(
+            {
+                "time": 5.0 * k,
+                "objective": "errors",
+                "weight": 5,
+                "stable": {"requests": 10, "failures": 0},
+                "candidate": {"requests": 1, "failures": 0},
+            }
+        )
+        for k in range(1, 14)
+    ]
+
+    found = list(replay.replay(replay.parse(texts), policy(idle_seconds=60)))
+    assert verdicts(found) == ["Wait/GatheringEvidence", "Advance/Idle"]
+
+
+def test_scrapes_before_the_first_weight_are_the_history_of_dispersion() -> None:
+    """Stable fails in bursts: learnt from the history they are no evidence against a candidate that gets one."""
+    texts, stable_failures = [], 0
+    for k in range(1, 401):
+        stable_failures += 12 * (k % 4 == 0)
+        late = max(0, k - 390)
+        texts.append(
+            json.dumps(
+                {
+                    "time": 5.0 * k,
+                    "objective": "errors",
+                    "weight": 0 if k < 390 else 5,
+                    "stable": {"requests": 1000 * k, "failures": stable_failures},
+                    "candidate": {"requests": 50 * late, "failures": 12 * (late >= 4)},
+                }
+            )
+        )
+    known = list(replay.replay(replay.parse(texts), policy()))
+    unknown = list(replay.replay(replay.parse(texts[388:]), policy()))
+
+    assert known[0].message == "the candidate has no weight yet"
+    assert (known[-1].verdict, unknown[-1].verdict) == (Verdict.WAIT, Verdict.ROLL_BACK)
+
+
+def test_counters_that_begin_anew_count_in_full() -> None:
+    texts = [lines.wire(line) for line in recorded(3)]
+    again = [lines.wire(line) for line in recorded(2, bad=10)]
+    moved = [text.replace('"time": ', '"time": 10') for text in again]
+    found = list(replay.replay(replay.parse([*texts, *moved]), policy()))
+
+    assert found[2].verdict is Verdict.WAIT
+    assert found[3].message.startswith("errors: candidate 10 of 150 failed"), "50 more, not 100 fewer"
+
+
+def test_latency_is_judged_on_buckets() -> None:
+    texts = []
+    for k in range(1, 41):
+        slow = {"0.05": 0, "0.1": 20 * k, "0.25": 50 * k, "+Inf": 50 * k}
+        fast = {"0.05": 900 * k, "0.1": 995 * k, "0.25": 1000 * k, "+Inf": 1000 * k}
+        arms = {"stable": {"buckets": fast}, "candidate": {"buckets": slow}}
+        texts.append(json.dumps({"time": 5.0 * k, "objective": "latency", "weight": 5, **arms}))
+    found = list(replay.replay(replay.parse(texts), policy(SLOW)))
+
+    assert verdicts(found) == ["Wait/GatheringEvidence", "RollBack/WorseThanStable"]
+    assert "slower than 100 ms" in found[-1].message
+
+
+def test_objective_that_is_never_recorded_keeps_the_release_waiting() -> None:
+    found = list(replay.replay(recorded(200, candidate=500, stable=500, stable_bad=0), policy(FULL, SLOW)))
+
+    assert verdicts(found) == ["Wait/GatheringEvidence"]
+    assert set(found[-1].evidence) == {"errors", "latency"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (
+            FULL.model_copy(update={"name": "other"}),
+            "line 1: objective: 'errors' is not in the policy, which has other",
+        ),
+        (
+            SLOW.model_copy(update={"name": "errors"}),
+            "line 1: stable: has failures, but errors of the policy needs buckets",
+        ),
+    ],
+)
+def test_lines_that_do_not_fit_the_policy(objective: Objective, message: str) -> None:
+    with pytest.raises(replay.Unreadable) as error:
+        next(replay.replay(recorded(2), policy(objective)))
+
+    assert str(error.value) == message
+
+
+def test_two_weights_at_once_are_refused() -> None:
+    one = recorded(1)[0]
+    other = recorded(1, weights=((0, 25),))[0]
+    with pytest.raises(replay.Unreadable, match=r"^line 1: weight: 25, but line 1 of the same time has 5$"):
+        list(replay.replay([one, other], policy()))
+
+
+def test_wire_form() -> None:
+    scrape = next(replay.replay(recorded(2), policy()))
+
+    assert scrape.to_wire() == {
+        "time": 5.0,
+        "verdict": "Wait",
+        "reason": "GatheringEvidence",
+        "evidence": {"errors": {"rollback": 0.0, "advance": 0.0}},
+    }
