@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import grpc
 import yaml
-from sluice.core.kernel.presets import GatewayPreset
 
 from demo.cluster import Cluster
 from lab import images
@@ -28,6 +27,7 @@ from sluice.api.v1alpha1.modelrollout import ABTestRules
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
 from sluice.core.kernel import naming
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths, Route
 from sluice.core.render import common, route
 from sluice.core.rollout.routing import address, weights

@@ -7,9 +7,8 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 
-from sluice.core.kernel.presets import GatewayPreset
-
 from sluice.adapters.gateways.contour import CONTOUR
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import observe
 from sluice.core.situation import scaling

@@ -4,11 +4,11 @@ import dataclasses
 import re
 
 import pytest
-from sluice.core.kernel.presets import GatewayPreset
 
 from sluice.adapters import gateways
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
 from tests.unit.core import builders

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-from sluice.core.kernel.presets import GatewayPreset
-
 from sluice.api.base import API_VERSION, ApiModel
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -16,6 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, Revision, World
 from sluice.core.render import workload
 

@@ -5,8 +5,7 @@ from pydantic import ValidationError
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome
 from sluice.core.batch import report
-from sluice.core.decide import failure
-from sluice.core.kernel import differ
+from sluice.core.kernel import differ, remedies
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.remedies import RETRY_SECONDS
@@ -23,7 +22,7 @@ def invalid_spec_plan(world: BatchWorld, invalid: InvalidSpec) -> Plan:
 
 def write_failed_plan(world: BatchWorld, error: ApiError) -> Plan | None:
     """A write that no repetition cures by itself; None for what passes, such as a conflict."""
-    remedy = failure.remedy_of(error)
+    remedy = remedies.remedy_of(error)
     return None if remedy is None else _plan(world, Blocked(*remedy), RETRY_SECONDS)
 
 

@@ -14,10 +14,11 @@ from sluice.core.kernel import differ, naming, writing
 from sluice.core.kernel.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.render import autoscaler, budget, common, scaledobject, service, variantjob, workload
+from sluice.core.render.scaledobject import Signal
 from sluice.core.rollout import validation
 from sluice.core.rollout.capacity import Capacity
 from sluice.core.rollout.routing import address, paths, weights
-from sluice.core.situation import scaling, variants
+from sluice.core.situation import scaling
 from sluice.core.situation.situation import Situation
 
 
@@ -72,7 +73,7 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
             yield from _serve(situation, candidate, needs.replicas_of(candidate.name), pinned=needs.ramps)
     for revision, suffix in paths.services(situation):
         yield from writing.applied(
-            situation, service.desired_service(revision, situation.snapshot.deployment, suffix=suffix)
+            situation.snapshot, service.desired_service(revision, situation.snapshot.deployment, suffix=suffix)
         )
 
 
@@ -80,11 +81,11 @@ def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: b
     """The revision's pods and address; with an autoscaler, `replicas` is the fewest that it may have."""
     deployment = situation.snapshot.deployment
     if deployment.spec.autoscaling is None:
-        yield from writing.applied(situation, workload.desired_deployment(revision, replicas, deployment))
+        yield from writing.applied(situation.snapshot, workload.desired_deployment(revision, replicas, deployment))
     else:
         yield from _apply_scaled(situation, revision, replicas)
     yield from _autoscaler_writes(situation, revision, replicas, pinned=pinned)
-    yield from writing.applied(situation, service.desired_service(revision, deployment))
+    yield from writing.applied(situation.snapshot, service.desired_service(revision, deployment))
 
 
 def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *, pinned: bool) -> Iterator[Write]:
@@ -94,14 +95,15 @@ def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *
     wanted = scaling.engine(settings) if settings is not None else None
     for kind in scaling.ENGINES:
         if kind != wanted:
-            yield from writing.deleted(situation, kind, revision.name)
+            yield from writing.deleted(situation.snapshot, kind, revision.name)
     if wanted == scaling.HORIZONTAL_POD_AUTOSCALER:
         yield from writing.applied(
-            situation, autoscaler.desired_autoscaler(revision, snapshot.deployment, minimum=minimum, pinned=pinned)
+            situation.snapshot,
+            autoscaler.desired_autoscaler(revision, snapshot.deployment, minimum=minimum, pinned=pinned),
         )
-    elif wanted == scaling.SCALED_OBJECT and isinstance(signal := scaling.signal(snapshot, revision), scaling.Signal):
+    elif wanted == scaling.SCALED_OBJECT and isinstance(signal := scaling.signal(snapshot, revision), Signal):
         yield from writing.applied(
-            situation,
+            situation.snapshot,
             scaledobject.desired_scaled_object(
                 revision,
                 snapshot.deployment,
@@ -172,7 +174,7 @@ def _draining_writes(situation: Situation, retired: tuple[Revision, ...], *, unc
         if in_route and snapshot.route.weight(revision.name) == 0 and revision.drain_until is None:
             seconds = snapshot.preset.settle_seconds + snapshot.deployment.spec.drain_seconds
             yield from writing.applied(
-                situation,
+                situation.snapshot,
                 workload.desired_deployment(
                     revision, revision.replicas, snapshot.deployment, drain_until=snapshot.now + seconds
                 ),
@@ -188,7 +190,7 @@ def _removals(situation: Situation, retired: tuple[Revision, ...], *, unchanged:
     for revision in retired:
         if revision.name not in referred:
             for kind in (*scaling.ENGINES, "Deployment", "Service"):
-                yield from writing.deleted(situation, kind, revision.name)
+                yield from writing.deleted(situation.snapshot, kind, revision.name)
 
 
 def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[Write]:
@@ -202,7 +204,7 @@ def _unreferred_services(situation: Situation, *, unchanged: bool) -> Iterator[W
         for suffix in common.SUFFIXES:
             name = naming.service_name(revision.name, suffix)
             if name not in needed:
-                yield from writing.deleted(situation, "Service", name)
+                yield from writing.deleted(situation.snapshot, "Service", name)
 
 
 def _job_writes(situation: Situation) -> Iterator[Write]:
@@ -211,7 +213,7 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
     A Job that exists is never written again, since its pod cannot be changed.
     """
     snapshot = situation.snapshot
-    made = {variants.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
+    made = {variantjob.job_name(snapshot.deployment, each): each for each in snapshot.deployment.spec.variants}
     scored = {scoring.job: scoring for scoring in validation.scorings(situation)}
     for name, variant in made.items():
         if ("Job", name) not in snapshot.objects:
@@ -221,12 +223,12 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
             yield Apply(differ.stamped(job))
     for kind, name in snapshot.objects:
         if kind == "Job" and name not in made and name not in scored:
-            yield from writing.deleted(situation, kind, name)
+            yield from writing.deleted(situation.snapshot, kind, name)
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:
     if situation.stable is not None or situation.active is not None:
-        yield from writing.applied(situation, budget.desired_budget(situation.snapshot.deployment))
+        yield from writing.applied(situation.snapshot, budget.desired_budget(situation.snapshot.deployment))
 
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:

@@ -2,29 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from pydantic import ValidationError
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from sluice.core.kernel import conditions, differ
+from sluice.core.kernel import conditions, differ, remedies
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Event, Plan, status_write
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.observe import InvalidSpec
-from sluice.errors import ApiError, Denied, Missing, Refused
-
-RETRY_SECONDS: Final = 60.0
-REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
-    (
-        Denied,
-        "Forbidden",
-        "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
-    ),
-    (Refused, "Refused", "correct the field in the manifest or its ServingRuntime"),
-    (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
-)
-"""What a person must do about a write that fails, by the kind of failure."""
+from sluice.errors import ApiError
 
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
@@ -35,18 +22,10 @@ def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     """A write that no repetition cures by itself; None for what passes, such as a conflict."""
-    remedy = remedy_of(error)
+    remedy = remedies.remedy_of(error)
     if remedy is None:
         return None
     return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
-
-
-def remedy_of(error: ApiError) -> tuple[str, str] | None:
-    """Reason and message of a write that no repetition cures by itself; None for what passes."""
-    for kind, reason, remedy in REMEDIES:
-        if isinstance(error, kind):
-            return reason, f"{error}; {remedy}"
-    return None
 
 
 def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
@@ -86,7 +65,7 @@ def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry:
         conditions.condition(type_, fact, known.get(type_), subject.generation, now) for type_, fact in wanted.items()
     ]
     after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": subject.generation})
-    requeue = RETRY_SECONDS if retry else None
+    requeue = remedies.RETRY_SECONDS if retry else None
     if differ.status_equal(after.to_wire(), before.to_wire()):
         return Plan(requeue_after=requeue, because=message)
     return Plan(

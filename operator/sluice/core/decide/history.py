@@ -36,7 +36,7 @@ def deletions(situation: Situation) -> Iterator[Write]:
     running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
     for revision in snapshot.revisions:
         if revision.name not in used | running and revision != situation.stable:
-            yield from writing.deleted(situation, "ControllerRevision", revision.name)
+            yield from writing.deleted(situation.snapshot, "ControllerRevision", revision.name)
 
 
 def _names(rollouts: list[ModelRollout] | tuple[ModelRollout, ...]) -> Iterator[str]:

@@ -7,69 +7,19 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.plan import Endpoint, Event, Notice
 
 CLOUD_EVENTS_VERSION: Final = "1.0"
 REPEAT_SECONDS: Final = 600
 """The same reason about a model that nothing is released of is told once in this time."""
 NUMBER: Final = re.compile(r"[0-9.]+$")
-
-
-class Occurrence(Protocol):
-    """Something that happened: `core.plan.Event`."""
-
-    @property
-    def reason(self) -> str: ...
-
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def warning(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Who is told."""
-
-    notification: str
-    """Its name in the policy, for logs and metrics."""
-    format: NotificationFormat
-    secret: str
-    """The Secret in the operator's namespace that holds the URL."""
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One thing that happened, for one endpoint."""
-
-    endpoint: Endpoint
-    id: str
-    """The same for the same happening, also if it is decided once more after a restart: who receives it twice knows."""
-    time: str
-    """RFC 3339."""
-    reason: str
-    message: str
-    warning: bool
-    namespace: str
-    model: str
-    rollout: str | None = None
-    """None where it is about the model, and no release."""
-    from_revision: str | None = None
-    """The stable version; None for the first one."""
-    to_revision: str | None = None
-    step: int | None = None
-    weight_percent: float | None = None
-    """The candidate's share of the traffic."""
-    outcome: str | None = None
-    """How the release ended, once it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +58,7 @@ def notices(
     deployment: ModelDeployment,
     *,
     rollout: ModelRollout | None,
-    events: Sequence[Occurrence],
+    events: Sequence[Event],
     now: float,
 ) -> tuple[Notice, ...]:
     """What every endpoint is told of these events, in their order.
@@ -133,7 +83,7 @@ def _notice(
     deployment: ModelDeployment,
     *,
     rollout: ModelRollout | None,
-    event: Occurrence,
+    event: Event,
     now: float,
 ) -> Notice:
     metadata = deployment.metadata

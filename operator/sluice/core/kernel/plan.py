@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sluice.api.base import API_VERSION, ApiModel
-from sluice.core.kernel.plan import Notice
+from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,44 @@ class Event:
     reason: str
     message: str
     warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Who is told."""
+
+    notification: str
+    """Its name in the policy, for logs and metrics."""
+    format: NotificationFormat
+    secret: str
+    """The Secret in the operator's namespace that holds the URL."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One thing that happened, for one endpoint."""
+
+    endpoint: Endpoint
+    id: str
+    """The same for the same happening, also if it is decided once more after a restart: who receives it twice knows."""
+    time: str
+    """RFC 3339."""
+    reason: str
+    message: str
+    warning: bool
+    namespace: str
+    model: str
+    rollout: str | None = None
+    """None where it is about the model, and no release."""
+    from_revision: str | None = None
+    """The stable version; None for the first one."""
+    to_revision: str | None = None
+    step: int | None = None
+    weight_percent: float | None = None
+    """The candidate's share of the traffic."""
+    outcome: str | None = None
+    """How the release ended, once it has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sluice.core.kernel import differ, rawobjects
 from sluice.core.kernel.plan import Apply, Delete, Ref, Write
-from sluice.core.situation.situation import Situation
+from sluice.core.kernel.snapshot import Snapshot
 
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
@@ -19,18 +19,16 @@ API_VERSIONS: Final = {
 }
 
 
-def applied(situation: Situation, manifest: Mapping[str, Any]) -> Iterator[Write]:
+def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
     """Nothing where the object is as the manifest says."""
     stamped = differ.stamped(manifest)
-    observed = situation.snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+    observed = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
     if observed is None or differ.needs_apply(stamped, observed):
         yield Apply(stamped)
 
 
-def deleted(situation: Situation, kind: str, name: str) -> Iterator[Write]:
+def deleted(snapshot: Snapshot, kind: str, name: str) -> Iterator[Write]:
     """Nothing where the object is not there, or is going already."""
-    observed = situation.snapshot.objects.get((kind, name))
+    observed = snapshot.objects.get((kind, name))
     if observed is not None and not rawobjects.is_going(observed):
-        yield Delete(
-            Ref(API_VERSIONS[kind], kind, name, situation.snapshot.namespace, observed["metadata"].get("uid", ""))
-        )
+        yield Delete(Ref(API_VERSIONS[kind], kind, name, snapshot.namespace, observed["metadata"].get("uid", "")))

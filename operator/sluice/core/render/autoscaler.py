@@ -7,12 +7,13 @@ A release only says how few pods there may be; how many there are is a matter of
 
 from typing import Any, Final
 
-from sluice.api.v1alpha1.autoscaling import Autoscaling
+from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
-from sluice.core.situation import scaling
 
+RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
+"""Metrics of the use of a resource, with its name in Kubernetes."""
 UTILIZATION_PERCENT: Final = 70
 """Of the requests, where the user names none."""
 
@@ -61,7 +62,7 @@ def _metric(revision: Revision, settings: Autoscaling) -> dict[str, Any]:
     return {
         "type": "ContainerResource",
         "containerResource": {
-            "name": scaling.RESOURCES[settings.target.metric],
+            "name": RESOURCES[settings.target.metric],
             "container": revision.template["spec"]["containers"][0]["name"],
             "target": {
                 "type": "Utilization",

@@ -1,14 +1,14 @@
 """The ScaledObject of a serving revision: KEDA makes a HorizontalPodAutoscaler of it, and takes its pods from and to 0.
 
-The rules of `core.desired.autoscaler` hold here, too: a release only says how few pods there may be.
+The rules of `core.render.autoscaler` hold here, too: a release only says how few pods there may be.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import autoscaler, common
-from sluice.core.render.scaledobject import Signal
 
 ANNOTATION_PAUSED: Final = "autoscaling.keda.sh/paused-replicas"
 """KEDA keeps to this number and to nothing else."""
@@ -16,6 +16,17 @@ POLL_SECONDS: Final = 10
 """How often KEDA looks whether a model without pods is asked for."""
 NEVER_MORE: Final = 1_000_000
 """Requests a second for each pod: a trigger that only tells that there are some asks for one pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """PromQL whose value, one number, is held; empty answers mean that nobody knows."""
+
+    query: str
+    shared: bool
+    """Whether it is the sum over all pods, of which each has its part; otherwise a mean."""
+    wakes: str = ""
+    """PromQL above 0 while somebody asks for the model, with or without pods."""
 
 
 def desired_scaled_object(

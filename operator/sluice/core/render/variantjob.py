@@ -7,11 +7,23 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.variants import Variant
 from sluice.core.kernel import naming
 from sluice.core.render import common, downloader
-from sluice.core.situation import variants
 
+ASIDE: Final = "variants"
 CONTAINER: Final = "optimizer"
 TRIES: Final = 2
 """Further attempts after one that failed."""
+
+
+def uri_of(uri: str, variant: Variant) -> str:
+    """Beside the model, not below it: whoever fetches the model's folder must not fetch its variants."""
+    made_by = naming.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
+    return f"{uri.rstrip('/').removesuffix('.onnx')}.{variant.name}-{made_by}"
+
+
+def job_name(deployment: ModelDeployment, variant: Variant) -> str:
+    """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
+    target = uri_of(deployment.spec.model_uri, variant)
+    return f"{deployment.metadata.name}-v{naming.stable_hash(target)}"
 
 
 def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorConfig) -> dict[str, Any]:
@@ -24,11 +36,11 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": common.child_metadata(deployment, variants.job_name(deployment, variant)),
+        "metadata": common.child_metadata(deployment, job_name(deployment, variant)),
         "spec": {
             "backoffLimit": TRIES,
             "template": {
-                "metadata": {"labels": naming.aside_labels(deployment.metadata.name, variants.ASIDE)},
+                "metadata": {"labels": naming.aside_labels(deployment.metadata.name, ASIDE)},
                 "spec": {
                     "restartPolicy": "Never",
                     **common.pod_fields(),
@@ -45,7 +57,7 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
     optimize = variant.optimize
     arguments = {
         "--uri": deployment.spec.model_uri,
-        "--target": variants.uri_of(deployment.spec.model_uri, variant),
+        "--target": uri_of(deployment.spec.model_uri, variant),
         "--quantization": optimize.quantization.value,
         **({"--calibration-uri": optimize.calibration_uri} if optimize.calibration_uri is not None else {}),
     }

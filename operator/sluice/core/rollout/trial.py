@@ -6,12 +6,13 @@ from dataclasses import replace
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
-from sluice.core.judge.model import Arm, Trial
-from sluice.core.kernel import naming, timestamps
+from sluice.core.judge.model import Trial
+from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common
 from sluice.core.rollout import gates, steps
 from sluice.core.rollout.strategies import recreate
+from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
 
 
@@ -28,7 +29,7 @@ def running_trial(situation: Situation) -> Trial | None:
     route = situation.snapshot.route
     return replace(
         base,
-        candidate=arm_of(candidate, route, suffix),
+        candidate=arms.arm_of(candidate, route, suffix),
         step=len(active.status.steps),
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
@@ -50,7 +51,7 @@ def forecast_trial(situation: Situation) -> Trial | None:
     if base is None:
         return None
     own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
-    return replace(base, candidate=arm_of(candidate, situation.snapshot.route), steps=own)
+    return replace(base, candidate=arms.arm_of(candidate, situation.snapshot.route), steps=own)
 
 
 def arm_trials(situation: Situation) -> dict[str, Trial]:
@@ -69,7 +70,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
         arm.name: replace(
             base,
             stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
-            candidate=replace(arm_of(arm, route), own_rule=rules.get(arm.name)),
+            candidate=replace(arms.arm_of(arm, route), own_rule=rules.get(arm.name)),
             permille=weights[arm.name],
             stable_permille=steps.WHOLE - sum(weights.values()),
             share_checked=True,
@@ -98,7 +99,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         return None
     route = snapshot.route
     repaired = active.status.split_mismatch_since is not None
-    own = arm_of(stable, route)
+    own = arms.arm_of(stable, route)
     return Trial(
         now=snapshot.now,
         namespace=snapshot.namespace,
@@ -165,27 +166,3 @@ def _as_wanted(route: Route, active: ModelRollout, candidate: Revision) -> bool:
         return False
     mirrored = route.paths.mirror[0] == candidate.name if route.paths.mirror else False
     return mirrored == bool(step.mirror_percent) and (route.paths.preview == candidate.name) == step.preview
-
-
-def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
-    """Where the gateway counts a revision's requests; suffix: of the Service of its copies or previews."""
-    return Arm(
-        revision=revision.name,
-        service=naming.service_name(revision.name, suffix),
-        port=naming.SERVICE_PORT,
-        grpc_port=naming.GRPC_SERVICE_PORT if revision.grpc_port is not None else None,
-        # Copies, previews and testers' requests have a rule, or a filter, of their own.
-        position=0 if suffix else _position(revision, route),
-        route=naming.service_name(revision.name, suffix) if suffix == common.PREVIEW else "",
-        mirrored=suffix == common.MIRROR,
-    )
-
-
-def _position(revision: Revision, route: Route | None) -> int:
-    """Its place among the backends; a second one without weight only keeps a position taken."""
-    places = [
-        (permille, -index)
-        for index, (name, permille) in enumerate(route.weights if route is not None else ())
-        if name == revision.name
-    ]
-    return -max(places)[1] if places else 0

@@ -8,39 +8,26 @@ Requests in flight are the seconds that requests take, summed up over each secon
 with a histogram of latencies can tell them, and a moment between two samples is not missed.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
 from sluice.core.judge import selectors
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import placeholders
-from sluice.core.rollout import trial
+from sluice.core.render import autoscaler, placeholders
+from sluice.core.render.scaledobject import Signal
+from sluice.core.situation import arms
 from sluice.core.situation.situation import Blocked
 
 HORIZONTAL_POD_AUTOSCALER: Final = "HorizontalPodAutoscaler"
 SCALED_OBJECT: Final = "ScaledObject"
 ENGINES: Final = (HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT)
-RESOURCES: Final = {ScalingMetric.CPU: "cpu", ScalingMetric.MEMORY: "memory"}
-"""Metrics of the use of a resource, with its name in Kubernetes."""
 WINDOW: Final = "1m"
 INSTEAD: Final = "use metric CPU or Memory"
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """PromQL whose value, one number, is held; empty answers mean that nobody knows."""
-
-    query: str
-    shared: bool
-    """Whether it is the sum over all pods, of which each has its part; otherwise a mean."""
-    wakes: str = ""
-    """PromQL above 0 while somebody asks for the model, with or without pods."""
-
-
 def engine(settings: Autoscaling) -> str:
     """The kind of the autoscaler."""
-    return HORIZONTAL_POD_AUTOSCALER if settings.target.metric in RESOURCES else SCALED_OBJECT
+    return HORIZONTAL_POD_AUTOSCALER if settings.target.metric in autoscaler.RESOURCES else SCALED_OBJECT
 
 
 def wakes(snapshot: Snapshot, revision: Revision) -> bool:
@@ -114,4 +101,4 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
 
 
 def _filled(snapshot: Snapshot, revision: Revision, selector: str) -> str:
-    return selectors.filled_for(snapshot.namespace, snapshot.name, selector, [trial.arm_of(revision, snapshot.route)])
+    return selectors.filled_for(snapshot.namespace, snapshot.name, selector, [arms.arm_of(revision, snapshot.route)])

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
-from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import podproblems
+from sluice.core.render import variantjob
 
-ASIDE: Final = "variants"
 NOT_THERE: Final = {VariantState.PENDING: "VariantPending", VariantState.FAILED: "VariantFailed"}
 """Why a variant that model.variant names is not released."""
 ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
@@ -27,21 +27,9 @@ def chosen(deployment: ModelDeployment) -> ModelDeployment:
     if variant is None:
         return deployment
     model = model.model_copy(
-        update={"uri": uri_of(deployment.spec.model_uri, variant), "sha256": None, "variant": None}
+        update={"uri": variantjob.uri_of(deployment.spec.model_uri, variant), "sha256": None, "variant": None}
     )
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
-
-
-def uri_of(uri: str, variant: Variant) -> str:
-    """Beside the model, not below it: whoever fetches the model's folder must not fetch its variants."""
-    made_by = naming.stable_hash(variant.optimize.model_dump(mode="json", by_alias=True, exclude_defaults=True), 6)
-    return f"{uri.rstrip('/').removesuffix('.onnx')}.{variant.name}-{made_by}"
-
-
-def job_name(deployment: ModelDeployment, variant: Variant) -> str:
-    """Another model, or another way to make the variant, is another Job: a Job's pod can never be changed."""
-    target = uri_of(deployment.spec.model_uri, variant)
-    return f"{deployment.metadata.name}-v{naming.stable_hash(target)}"
 
 
 def statuses(snapshot: Snapshot) -> list[VariantStatus]:
@@ -58,7 +46,7 @@ def state_of(snapshot: Snapshot, deployment: ModelDeployment) -> VariantStatus |
 
 def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str], VariantStatus]) -> VariantStatus:
     deployment = snapshot.deployment
-    name, uri = job_name(deployment, variant), uri_of(deployment.spec.model_uri, variant)
+    name, uri = variantjob.job_name(deployment, variant), variantjob.uri_of(deployment.spec.model_uri, variant)
     job = snapshot.objects.get(("Job", name), {})
     state = next(_ends(job), VariantState.PENDING)
     pods = rawobjects.pods_of_job(snapshot.objects.values(), name)

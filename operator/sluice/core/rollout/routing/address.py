@@ -58,12 +58,12 @@ def writes(situation: Situation, target: weights.Target | None) -> Iterator[Writ
     for manifest in wanted:
         manifest["spec"] |= _kept_address(situation, manifest)
         manifest["metadata"].setdefault("annotations", {}).update(_route_annotations(situation, manifest, target))
-        yield from writing.applied(situation, manifest)
+        yield from writing.applied(situation.snapshot, manifest)
     kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
     for kind, name in snapshot.objects:
         is_address = kind in ("HTTPRoute", "GRPCRoute") or (kind, name) == ("Service", snapshot.name)
         if is_address and (kind, name) not in kept:
-            yield from writing.deleted(situation, kind, name)
+            yield from writing.deleted(situation.snapshot, kind, name)
 
 
 def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...]:

@@ -1,0 +1,48 @@
+"""How a gateway counts: what the shell passes in for the gateway that is configured (`adapters.gateways`)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPreset:
+    """What a gateway can do, and how it names its series for a backend.
+
+    Selectors have placeholders: `{namespace}`, `{service}` and `{port}` (or `{grpcPort}`) of the backend Service;
+    `{route}`, the name of the HTTPRoute or GRPCRoute; `{rule}` and `{backend}`, the positions, from 0, of the rule in
+    it and of the backendRef in the rule.
+    """
+
+    name: str
+    requests: str
+    """Counter by response code, answers that the gateway made itself included. Empty: nobody counts on the way."""
+    code_label: str
+    """The label of `requests` that carries the HTTP code."""
+    latency_bucket: str
+    """Cumulative histogram with label `le`."""
+    latency_unit_millis: float
+    """Milliseconds per unit of `le`."""
+    freshness: str
+    """An always-present series of the scraped gateway target, to tell "no requests" from "no samples"."""
+    settle_seconds: float
+    """How long the gateway takes to use a route after it says Programmed."""
+    positional: bool = False
+    """Series are named by `{rule}` and `{backend}`: whoever changes positions makes another version's series of one."""
+    request_mirror: bool = True
+    """Whether it knows the filter RequestMirror."""
+    mirror_percent: bool = False
+    """Whether it keeps to RequestMirror's `percent`; where it does not, it mirrors every request."""
+    mirror_requests: str = ""
+    """`requests` of a mirror, where `{backend}` counts the RequestMirror filters of the rule from 0. Empty: as
+    `requests`, with the mirror's own Service."""
+    mirror_latency_bucket: str = ""
+    """`latency_bucket` of a mirror, likewise."""
+    grpc_requests: str | None = None
+    """Counter by grpc-status of a GRPCRoute's backend; None where the gateway has none."""
+    grpc_status_label: str = "__name__"
+    """The label of `grpc_requests` that carries the status."""
+    grpc_status_pattern: str = r"(\d+)$"
+    """Regular expression to search in that label; its first group is the status as a number."""
+    grpc_latency_bucket: str | None = None
+    """`latency_bucket` of a GRPCRoute's backend; None where the gateway has none."""
+    tested: bool = True
+    """Whether Sluice's conformance table was run on this gateway; False: by its documentation alone."""
