@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sluice.adapters.gateways.contour import CONTOUR
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
 from tests.unit.core import builders
