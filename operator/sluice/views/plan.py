@@ -12,7 +12,8 @@ from sluice.core.decide import decide
 from sluice.core.decide.inquiry import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.rollout import capacity, engine, steps
+from sluice.core.rollout import engine, steps
+from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices
@@ -232,7 +233,7 @@ def _accelerators(
     if wanted is None:
         return None
     resource, per_pod = wanted
-    replicas = capacity.whole(situation)
+    replicas = shares.whole(situation)
     counted = free if free is not None and not free.unknown else None
     mode = begun.spec.capacity
     if mode is CapacityMode.AUTO:
@@ -263,10 +264,10 @@ def _extra_pods(begun: ModelRollout, mode: CapacityMode, replicas: int) -> int:
     if mode is CapacityMode.RECREATE:
         return 0
     if mode is CapacityMode.SHRINK_STABLE:
-        return capacity.EXTRA
+        return pods.EXTRA
     if begun.spec.ab_test is not None:
-        return sum(capacity.pods_for(permille, replicas) for permille in begun.spec.ab_test.shares.values())
-    return max(capacity.pods_for(step.load_permille, replicas) for step in steps.steps(begun))
+        return sum(shares.pods_for(permille, replicas) for permille in begun.spec.ab_test.shares.values())
+    return max(shares.pods_for(step.load_permille, replicas) for step in steps.steps(begun))
 
 
 def _downtime(situation: Situation, begun: ModelRollout | None) -> str:

@@ -16,7 +16,7 @@ from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.render import autoscaler, budget, common, scaledobject, service, variantjob, workload
 from sluice.core.render.scaledobject import Signal
 from sluice.core.rollout import validation
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.routing import address, paths, weights
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Situation

@@ -26,8 +26,9 @@ from sluice.core.decide.inquiry import Findings, Inquiry, Replies
 from sluice.core.kernel import conditions, differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.rollout import abtest, beginning, capacity, engine, lifecycle, validation
+from sluice.core.rollout import abtest, beginning, engine, lifecycle, validation
 from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
@@ -197,9 +198,9 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             stable=situation.stable,
             candidate=candidate,
             route=snapshot.route,
-            route_message=report.route_blocked(snapshot) or capacity.crowded(situation),
+            route_message=report.route_blocked(snapshot) or pods.crowded(situation),
             paths=paths.wanted(situation, snapshot.route.weights) if snapshot.route is not None else None,
-            replicas=capacity.whole(situation),
+            replicas=shares.whole(situation),
             capacity=capacity.plan(situation, findings.devices),
             frozen=closed,
             judgement=findings.judgement,
@@ -236,7 +237,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
             revisions={revision.name: revision for revision in situation.candidates},
             route=snapshot.route,
             route_message=report.route_blocked(snapshot),
-            replicas=capacity.whole(situation),
+            replicas=shares.whole(situation),
             waits_for=capacity.plan(situation, findings.devices).wait,
             frozen=closed,
             judgements=findings.arms,

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from sluice.core.judge import forecast, judge
 from sluice.core.judge.model import Answers, Forecast, Judgement, Question, Trial
-from sluice.core.rollout import capacity, trial
+from sluice.core.rollout import trial
+from sluice.core.rollout.capacity import needs
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation
 
@@ -58,7 +59,7 @@ def ask(situation: Situation) -> Inquiry:
         metrics += forecast.forecast_questions(ahead)
     for arm, compared in trial.arm_trials(situation).items():
         metrics += (replace(question, key=_key(arm, question.key)) for question in judge.questions(compared))
-    return Inquiry(tuple(metrics), capacity.question(situation))
+    return Inquiry(tuple(metrics), needs.question(situation))
 
 
 def read(situation: Situation, replies: Replies) -> Findings:

@@ -12,8 +12,9 @@ from sluice.core.kernel.conditions import CONDITIONS, Fact, Facts, Polarity
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.snapshot import Revision, Route, Snapshot
 from sluice.core.render import route, workload
-from sluice.core.rollout import capacity, steps, validation
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout import steps, validation
+from sluice.core.rollout.capacity import shares
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation import scaling, variants
 from sluice.core.situation.situation import Blocked, Situation
@@ -194,7 +195,7 @@ def _reconciling(situation: Situation, outlook: Attempt | Refusal | Blocked | No
     if isinstance(outlook, Attempt):
         return Fact(True, "RolloutRunning", _begins(outlook))
     stable = situation.stable
-    wanted = capacity.at_rest(situation)
+    wanted = shares.at_rest(situation)
     if stable is not None and stable.ready_replicas < wanted:
         reason = "RestoringStable" if _restoring(situation) else "Progressing"
         return Fact(True, reason, f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
@@ -205,7 +206,7 @@ def _restoring(situation: Situation) -> bool:
     """Whether stable gave pods to a version that is leaving, and has not got them all back."""
     latest, stable = situation.latest, situation.stable
     gave = latest is not None and latest.status.outcome not in (None, Outcome.PROMOTED)
-    return gave and stable is not None and stable.replicas < capacity.at_rest(situation)
+    return gave and stable is not None and stable.replicas < shares.at_rest(situation)
 
 
 def _stalled(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:

@@ -29,7 +29,8 @@ from sluice.api.v1alpha1.strategies import OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Route
-from sluice.core.rollout import capacity, engine, gates
+from sluice.core.rollout import engine, gates
+from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.engine import Moved
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS
@@ -76,7 +77,7 @@ class Comparison:
 
     def needed(self, arm: RolloutArm) -> int:
         """Pods that an arm needs for its share."""
-        return capacity.pods_for(arm.permille, self.replicas)
+        return shares.pods_for(arm.permille, self.replicas)
 
 
 def move(seen: Comparison) -> Moved:

@@ -17,7 +17,7 @@ from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
-from sluice.core.rollout import capacity
+from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.routing import sharing
 from sluice.core.rollout.strategies import bluegreen, canary, recreate, shadow
@@ -63,7 +63,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         start_step=attempt.start_step if same_steps else 1,
         strategy=wishes.strategy,
         policy=situation.policy_name,
-        base_replicas=capacity.whole(situation),
+        base_replicas=shares.whole(situation),
         steps=planned,
         capacity=_capacity(wishes, attempt),
         maximum_requests_at_risk=policy.maximum_requests_at_risk,

@@ -22,7 +22,8 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core.judge import judge
 from sluice.core.judge.model import Forecast, Judgement
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import capacity, gates, steps, validation
+from sluice.core.rollout import gates, steps, validation
+from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.moment import Decision, Moment
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding, State
@@ -259,7 +260,7 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
         update |= _entered(status, moment.step_at(index), moment)
     elif index > 0 and not held and moment.ramps:
         pods = moment.candidate.ready_endpoints
-        ready = capacity.permille_for(pods, moment.replicas, by_service=moment.by_service)
+        ready = shares.permille_for(pods, moment.replicas, by_service=moment.by_service)
         update |= exposed(max(status.permille, min(ready, moment.step_at(index).permille)))
     return status.model_copy(update=update)
 

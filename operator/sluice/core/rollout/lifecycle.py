@@ -18,7 +18,8 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.rollout import capacity, engine, freeze, steps
+from sluice.core.rollout import engine, freeze, steps
+from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.situation import Blocked, Situation, promoted_revision, testing
 
@@ -93,7 +94,7 @@ def _other_arms(situation: Situation, active: ModelRollout) -> bool:
 def _may_stay(situation: Situation, active: ModelRollout, judgement: Judgement | None) -> bool:
     """Whether a version in its bake can carry all requests, and nothing speaks against it."""
     candidate = situation.candidate
-    needed = capacity.pods_for(steps.WHOLE, capacity.whole(situation))
+    needed = shares.pods_for(steps.WHOLE, shares.whole(situation))
     if candidate is None or candidate.ready_endpoints < needed:
         return False
     if not active.spec.analysed:

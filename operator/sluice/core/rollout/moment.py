@@ -6,8 +6,9 @@ from sluice.api.v1alpha1.modelrollout import Intent, ModelRollout, Outcome, Verd
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Paths, Revision, Route
-from sluice.core.rollout import capacity, steps
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout import steps
+from sluice.core.rollout.capacity import shares
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding
@@ -78,7 +79,7 @@ class Moment:
         """Ready endpoints for what the step exposes; a single one is better than none at all."""
         if self.nothing_serves:
             return 1
-        return capacity.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
+        return shares.pods_for(step.load_permille, self.replicas, by_service=self.by_service)
 
     def ready_for(self, step: Step) -> bool:
         """Whether enough endpoints are ready for what the step exposes."""

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.core.rollout import capacity
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout.capacity import capacity, needs, pods, shares
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation
 from tests.unit.core import builders
@@ -27,8 +27,8 @@ from tests.unit.core.rollout.scarcity import (
 
 @given(st.integers(1, 1000), st.integers(1, 1000))
 def test_a_share_by_ready_pods_needs_no_more_pods_than_these(pods: int, replicas: int) -> None:
-    share = capacity.permille_for(pods, replicas)
-    assert capacity.pods_for(share, replicas) <= max(1, min(pods, replicas))
+    share = shares.permille_for(pods, replicas)
+    assert shares.pods_for(share, replicas) <= max(1, min(pods, replicas))
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_a_share_by_ready_pods_needs_no_more_pods_than_these(pods: int, replicas
     [(50, 1, 1), (50, 20, 1), (200, 4, 1), (250, 20, 7), (333, 2, 1), (500, 4, 4), (900, 4, 4), (1000, 4, 4)],
 )
 def test_pods_that_make_a_share_behind_one_service(permille: int, replicas: int, pods: int) -> None:
-    assert capacity.pods_for(permille, replicas, by_service=True) == pods
+    assert shares.pods_for(permille, replicas, by_service=True) == pods
 
 
 @given(st.integers(1, 499), st.integers(1, 1000))
 def test_no_other_number_of_pods_is_nearer_to_the_share(permille: int, replicas: int) -> None:
-    pods = capacity.pods_for(permille, replicas, by_service=True)
+    pods = shares.pods_for(permille, replicas, by_service=True)
     wanted = permille * replicas / (1000 - permille)
     assert abs(pods - wanted) <= 0.5 or (pods == 1 and wanted < 1)
 
@@ -49,24 +49,24 @@ def test_no_other_number_of_pods_is_nearer_to_the_share(permille: int, replicas:
 @given(st.integers(1, 1000), st.data())
 def test_the_share_of_whole_pods_frees_as_many_of_stable(replicas: int, data: st.DataObject) -> None:
     pods = data.draw(st.integers(0, replicas - 1))
-    assert capacity.pods_left(capacity.permille_for(pods, replicas), replicas) == replicas - pods
+    assert shares.pods_left(shares.permille_for(pods, replicas), replicas) == replicas - pods
 
 
 @given(st.integers(0, 999), st.integers(1, 1000))
 def test_one_pod_more_than_at_rest_is_always_room_for_a_larger_share(permille: int, replicas: int) -> None:
-    candidates = replicas + capacity.EXTRA - capacity.pods_left(permille, replicas)
-    assert capacity.permille_for(candidates, replicas) > permille
+    candidates = replicas + pods.EXTRA - shares.pods_left(permille, replicas)
+    assert shares.permille_for(candidates, replicas) > permille
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000))
 def test_what_is_left_of_stable_carries_its_share_to_a_permille(permille: int, replicas: int) -> None:
-    left = capacity.pods_left(permille, replicas)
+    left = shares.pods_left(permille, replicas)
     assert left * 1000 > (1000 - permille - 1) * replicas
 
 
 def test_without_accelerators_the_candidate_comes_beside_stable_and_nothing_is_asked() -> None:
     situation = make_situation(make_release(), stable=running(STABLE, 4), candidates=(CANDIDATE,))
-    assert capacity.question(situation) is None
+    assert needs.question(situation) is None
     assert capacity.plan(situation, None) == Capacity(4, 2, "", CapacityMode.SURGE)
 
 
@@ -74,7 +74,7 @@ def test_the_question_comes_from_the_candidates_pinned_pods() -> None:
     tolerations = [{"key": GPU, "operator": "Exists"}]
     candidate = with_devices(CANDIDATE, count=2, nodeSelector={"gpu": "l4"}, tolerations=tolerations)
     situation = make_situation(make_release(), stable=running(with_devices(STABLE), 4), candidates=(candidate,))
-    assert capacity.question(situation) == DevicesQuestion(
+    assert needs.question(situation) == DevicesQuestion(
         GPU, 2, builders.NAMESPACE, builders.NAME, {"gpu": "l4"}, tuple(tolerations)
     )
 
@@ -95,7 +95,7 @@ def test_devices_are_asked_for_only_while_pods_are_missing(mode: CapacityMode, r
     situation = make_situation(
         make_release(mode=mode), stable=running(with_devices(STABLE), 4), candidates=(candidate,)
     )
-    assert (capacity.question(situation) is not None) == asked
+    assert (needs.question(situation) is not None) == asked
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_with_autoscaling_the_whole_is_what_stable_has() -> None:
     release = make_release(baseReplicas=3)
     for replicas, want in ((6, 6), (1, 3)):
         situation = make_situation(release, stable=running(STABLE, replicas), candidates=(CANDIDATE,), spec=spec)
-        assert capacity.whole(situation) == want
+        assert shares.whole(situation) == want
     ended = make_release(status={"outcome": "Promoted"})
     at_rest = make_situation(ended, stable=running(STABLE, 6), candidates=(CANDIDATE,), spec=spec)
     assert capacity.plan(at_rest, None).stable_replicas == 2

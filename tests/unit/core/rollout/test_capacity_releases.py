@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.rollout import capacity, steps
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout import steps
+from sluice.core.rollout.capacity import capacity, needs, shares
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.situation.situation import Situation
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
@@ -101,7 +102,7 @@ class Cluster:
     def one_pass(self) -> Capacity:
         situation = self.situation()
         answer = None
-        if capacity.question(situation) is not None:
+        if needs.question(situation) is not None:
             answer = make_devices(max(0, self.free), stable=self.stable_pods, candidate=self.candidate_pods)
         planned = capacity.plan(situation, answer)
         before = {STABLE.name: self.stable_pods, CANDIDATE.name: self.candidate_pods}
@@ -133,7 +134,7 @@ class Cluster:
         status, every, ready = self.release.status, steps.steps(self.release), self.ready[CANDIDATE.name]
 
         def ready_for(step: steps.Step) -> bool:
-            return ready >= capacity.pods_for(step.load_permille, self.replicas)
+            return ready >= shares.pods_for(step.load_permille, self.replicas)
 
         def may_enter(step: steps.Step) -> bool:
             return ready_for(step) or (planned.ramps and ready > 0)
@@ -149,7 +150,7 @@ class Cluster:
         if update.get("step", status.step) > 0 and ready_for(step):
             self.effective = update["permille"] = step.permille
         elif update.get("step", status.step) > 0 and planned.ramps:
-            share = min(step.permille, capacity.permille_for(ready, self.replicas))
+            share = min(step.permille, shares.permille_for(ready, self.replicas))
             update["permille"] = max(status.permille, share)
         self.release = self.release.model_copy(update={"status": status.model_copy(update=update)})
 
@@ -169,7 +170,7 @@ class Cluster:
     def check(self, planned: Capacity) -> None:
         assert self.holding + self.taken <= self.devices
         if planned.mode is not CapacityMode.RECREATE:
-            assert self.ready[STABLE.name] >= min(self.replicas, capacity.pods_left(self.permille, self.replicas)), self
+            assert self.ready[STABLE.name] >= min(self.replicas, shares.pods_left(self.permille, self.replicas)), self
         if self.release.spec.capacity is not CapacityMode.SURGE:
             assert self.pending <= 0 or planned.mode is CapacityMode.RECREATE, f"pods without a device: {self}"
 
