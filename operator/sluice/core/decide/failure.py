@@ -10,19 +10,20 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Event, Plan, status_write
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError, Denied, Missing, Refused
 
 RETRY_SECONDS: Final = 60.0
-REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
+REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
-        "Forbidden",
+        Reason.FORBIDDEN,
         "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
     ),
-    (Refused, "Refused", "correct the field in the manifest or its ServingRuntime"),
-    (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
+    (Refused, Reason.REFUSED, "correct the field in the manifest or its ServingRuntime"),
+    (Missing, Reason.MISSING, "is the kind installed, and does the namespace exist?"),
 )
 """What a person must do about a write that fails, by the kind of failure."""
 
@@ -30,7 +31,7 @@ REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
     """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
     message = f"{invalid.path}: {invalid.message}; {invalid.remedy}"
-    return _stalled(_subject(world.deployment), "InvalidSpec", message, world.now, retry=False)
+    return _stalled(_subject(world.deployment), Reason.INVALID_SPEC, message, world.now, retry=False)
 
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
@@ -41,7 +42,7 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
 
 
-def remedy_of(error: ApiError) -> tuple[str, str] | None:
+def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
     """Reason and message of a write that no repetition cures by itself; None for what passes."""
     for kind, reason, remedy in REMEDIES:
         if isinstance(error, kind):
@@ -58,7 +59,7 @@ def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
         f"the operator may not list and watch {', '.join(resources)}; nothing is changed until it can: upgrade the Helm "
         "chart, or add the permission to its ClusterRole"
     )
-    return _stalled(subject, "Forbidden", message, snapshot.now, retry=True)
+    return _stalled(subject, Reason.FORBIDDEN, message, snapshot.now, retry=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,11 @@ def _subject(raw: Object) -> _Subject:
     return _Subject(metadata["name"], metadata.get("namespace", ""), metadata.get("generation", 0), _status(raw))
 
 
-def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+def _stalled(subject: _Subject, reason: Reason, message: str, now: float, *, retry: bool) -> Plan:
     before = subject.status
     wanted = {
         conditions.Type.STALLED: Fact(True, reason, message),
-        conditions.Type.RECONCILING: Fact(False, "Stalled", message),
+        conditions.Type.RECONCILING: Fact(False, Reason.STALLED, message),
     }
     kept = [c for c in before.conditions if c.type not in wanted]
     known = {c.type: c for c in before.conditions}
@@ -91,7 +92,7 @@ def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry:
         return Plan(requeue_after=requeue, because=message)
     return Plan(
         writes=(status_write(ModelDeployment.kind, subject.name, subject.namespace, after),),
-        events=(Event(reason, message, warning=True),),
+        events=(Event(reason, message),),
         requeue_after=requeue,
         because=message,
     )

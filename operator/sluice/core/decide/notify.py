@@ -4,7 +4,6 @@ events of one pass ──> notices (one for each endpoint that asked for the rea
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias, assert_never
@@ -14,18 +13,18 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import AnyReason
 
 CLOUD_EVENTS_VERSION: Final = "1.0"
 REPEAT_SECONDS: Final = 600
 """The same reason about a model that nothing is released of is told once in this time."""
-NUMBER: Final = re.compile(r"[0-9.]+$")
 
 
 class Occurrence(Protocol):
     """Something that happened: `core.plan.Event`."""
 
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> AnyReason: ...
 
     @property
     def message(self) -> str: ...
@@ -123,9 +122,9 @@ def notices(
     )
 
 
-def is_wanted(notification: Notification, reason: str) -> bool:
+def is_wanted(notification: Notification, reason: AnyReason) -> bool:
     """Whether the endpoint asked for it. `Weight` stands for every weight: Weight5, Weight12.5."""
-    return not notification.events or reason in notification.events or NUMBER.sub("", reason) in notification.events
+    return not notification.events or reason in notification.events or reason.kind in notification.events
 
 
 def _notice(
