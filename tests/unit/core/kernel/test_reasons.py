@@ -9,9 +9,11 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Action, Outcome
 from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
+from sluice.core.observe import podproblems
 from sluice.views import reasons as views
 
 PACKAGE: Final = Path(__file__).resolve().parents[3] / "operator" / "sluice"
+SERVING: Final = PACKAGE.parents[1] / "serving-runtime"
 TABLE: Final = next(PACKAGE.rglob("core/**/reasons.py"))
 APART: Final = ("api", "batch")
 """The words of the API, and a program of its own, which may not import the core."""
@@ -50,7 +52,7 @@ def named(tree: ast.AST) -> Iterator[str]:
 
 def test_a_reason_is_spelled_in_the_table_alone() -> None:
     found = [
-        f"{path.relative_to(PACKAGE)}:{n.lineno}: {n.value}" for path, tree in MODULES.items() for n in literals(tree)
+        f"{path.relative_to(PACKAGE)}:{n.lineno}: {n.value!r}" for path, tree in MODULES.items() for n in literals(tree)
     ]
     assert not found
 
@@ -102,3 +104,40 @@ def test_every_decision_is_explained() -> None:
     given = {word for tree in RELEASES for word in named(tree)}
     assert Reason.BAKING in given
     assert given - {Reason.ARM_ENDED} <= set(views.MEANINGS)
+
+
+def test_the_engines_read_what_a_decision_does_and_compare_no_reason() -> None:
+    """`gates` and `validation` ask for the state of a validation, which is also the reason that is shown."""
+    rooms, states = {"rollout", "decide", "decide.py"}, {"gates", "validation"}
+    engines = [path for path in MODULES if "core" in path.parts and rooms & {*path.parts} and path.stem not in states]
+    compared = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in engines
+        for node in ast.walk(MODULES[path])
+        if isinstance(node, ast.Compare)
+        and "batch" not in path.parts
+        and any(any(named(side)) for side in (node.left, *node.comparators))
+    ]
+    assert {"engine", "abtest", "lifecycle", "decide"} <= {path.stem for path in engines}
+    assert not compared
+
+
+def test_the_downloader_says_what_there_are_remedies_for() -> None:
+    failures = ast.parse((SERVING / "storage-initializer" / "sluice_storage" / "failures.py").read_text())
+    table = next(node for node in failures.body if isinstance(node, ast.ClassDef) and node.name == "Reason")
+    said = {each.value for each in ast.walk(table) if isinstance(each, ast.Constant)}
+    assert said - {"DownloadFailed"} == {str(word) for word in podproblems.DOWNLOAD_REMEDIES}
+
+
+@pytest.mark.parametrize(
+    ("word", "program"),
+    [
+        (PodReason.WARM_UP_FAILED, "storage-initializer/sluice_warmup/__main__.py"),
+        (PodReason.WARM_UP_TOO_SLOW, "storage-initializer/sluice_warmup/__main__.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "fastapi/sluice_fastapi/model.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "kserve/sluice_kserve/predictor.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "triton/model.py"),
+    ],
+)
+def test_the_last_words_of_a_program_are_known(word: PodReason, program: str) -> None:
+    assert f'"{word}: ' in (SERVING / program).read_text()
