@@ -17,6 +17,7 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console
 from sluice.cli.console import Failure
+from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.offline.profile import plan, pod, reading
@@ -272,7 +273,7 @@ async def _watch_here(api: kubectl.Kubectl, order: Order, name: str, threads: in
 
 
 def _runs(seen: Object) -> bool:
-    return (seen.get("status") or {}).get("phase") == "Running"
+    return bool((seen.get("status") or {}).get("phase") == rawobjects.Phase.RUNNING)
 
 
 class _Patience:

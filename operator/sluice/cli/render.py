@@ -6,6 +6,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import tables
 from sluice.views import words
 from sluice.views.conditions import ConditionView
@@ -107,7 +108,7 @@ def _details(view: RolloutView) -> list[RenderableType]:
         parts += [Text(), tables.steps(view.steps)]
     if view.ab_test is not None:
         parts += [Text(), tables.arms(view.ab_test)]
-    if view.objectives and (view.running or view.outcome != "Promoted"):
+    if view.objectives and (view.running or view.outcome != Outcome.PROMOTED):
         parts += [Text(), tables.objectives(view.objectives)]
     return parts
 

@@ -5,6 +5,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.views import words
 from sluice.views.arms import ABTestView
 from sluice.views.history import HistoryLine, Moment
@@ -13,15 +14,15 @@ from sluice.views.steps import StepState, StepView
 
 BAR_CELLS: Final = 10
 STYLES: Final = {
-    "Advance": "green",
-    "Promoted": "green",
-    "RollBack": "bold red",
-    "RolledBack": "bold red",
-    "Aborted": "red",
-    "Wait": "yellow",
-    "Blind": "magenta",
-    "Superseded": "dim",
-    "Inconclusive": "dim",
+    str(Verdict.ADVANCE): "green",
+    str(Outcome.PROMOTED): "green",
+    str(Verdict.ROLL_BACK): "bold red",
+    str(Outcome.ROLLED_BACK): "bold red",
+    str(Outcome.ABORTED): "red",
+    str(Verdict.WAIT): "yellow",
+    str(Verdict.BLIND): "magenta",
+    str(Outcome.SUPERSEDED): "dim",
+    str(Outcome.INCONCLUSIVE): "dim",
     "running": "cyan",
 }
 

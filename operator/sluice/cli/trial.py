@@ -18,6 +18,7 @@ from sluice.adapters import kube, kubectl, loadgen, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, profiled
 from sluice.cli.console import Failure
+from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import podproblems
 from sluice.offline import conformance
@@ -160,13 +161,14 @@ class _Looking:
             conditions = {c.type: c for c in (await self._fetch()).status.conditions}
             true = {name for name, each in conditions.items() if each.status == "True"}
             ready = [each for each in await self._pods() if _ready_at(each) is not None]
-            if "Ready" in true and len(ready) >= conformance.REPLICAS:
+            if Type.READY in true and len(ready) >= conformance.REPLICAS:
                 return max(_start_seconds(each) for each in ready), ""
             # Ready speaks of one pod; what keeps the other one away is said by Reconciling.
-            telling = conditions.get("Stalled" if "Stalled" in true else "Reconciling" if "Ready" in true else "Ready")
+            waits_for = Type.RECONCILING if Type.READY in true else Type.READY
+            telling = conditions.get(Type.STALLED if Type.STALLED in true else waits_for)
             if telling is not None and telling.message:
                 said = f"{telling.reason}: {telling.message}"
-            if "Stalled" in true:
+            if Type.STALLED in true:
                 return None, said
             self._say(f"waiting until it is ready ({said})")
             await asyncio.sleep(POLL_SECONDS)

@@ -22,6 +22,7 @@ from sluice.core.judge import questions as ask
 from sluice.core.judge.model import Arm, Judgement, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.reasons import Reason
 from sluice.offline import lines
 from sluice.offline.lines import Line, Unreadable, parse
 
@@ -49,7 +50,7 @@ class Scrape:
     weight: float
     """Percent."""
     verdict: Verdict
-    reason: str
+    reason: Reason
     message: str
     evidence: Mapping[str, Evidence]
 
@@ -58,7 +59,7 @@ class Scrape:
         return {
             "time": self.time,
             "verdict": str(self.verdict),
-            "reason": self.reason,
+            "reason": str(self.reason),
             "evidence": {name: dataclasses.asdict(found) for name, found in self.evidence.items()},
         }
 
@@ -75,7 +76,7 @@ class _Course:
     begun: float | None
     """Time of the first line with a weight; None before."""
     step_begun: float
-    over: tuple[Verdict, str, str] | None = None
+    over: tuple[Verdict, Reason, str] | None = None
 
 
 def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scrape]:
@@ -260,44 +261,44 @@ def _trial(policy: RolloutPolicySpec, course: _Course, time: float) -> Trial:
     )
 
 
-def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, str, str]:
+def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time: float) -> tuple[Verdict, Reason, str]:
     """As the gates of a canary order it; people, pods and the gateway are not in the file."""
     if course.begun is None:
-        return Verdict.WAIT, "GatheringEvidence", "the candidate has no weight yet"
+        return Verdict.WAIT, Reason.GATHERING_EVIDENCE, "the candidate has no weight yet"
     if judged.rollback_log >= judged.rollback_threshold_log:
-        return Verdict.ROLL_BACK, "WorseThanStable", judged.decisive
+        return Verdict.ROLL_BACK, Reason.WORSE_THAN_STABLE, judged.decisive
     in_step = time - course.step_begun
     if course.state.baking:
         left = policy.bake_seconds - in_step
         if left > 0:
-            return Verdict.WAIT, "Baking", f"the old version stays warm for {words.duration(left)} more"
-        return Verdict.ADVANCE, "Promoted", "the bake is over without evidence against the new version"
+            return Verdict.WAIT, Reason.BAKING, f"the old version stays warm for {words.duration(left)} more"
+        return Verdict.ADVANCE, Reason.PROMOTED, "the bake is over without evidence against the new version"
     proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
     if proven or judged.idle:
         left = _minimum_seconds(policy, course.weight) - in_step
         if left > 0:
-            return Verdict.WAIT, "MinimumTime", f"the step lasts {words.duration(left)} more"
+            return Verdict.WAIT, Reason.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
         if proven:
-            return Verdict.ADVANCE, "Proven", "every required objective is proven"
-        return Verdict.ADVANCE, "Idle", f"no request for {policy.idle_seconds} s: nobody can be harmed"
+            return Verdict.ADVANCE, Reason.PROVEN, "every required objective is proven"
+        return Verdict.ADVANCE, Reason.IDLE, f"no request for {policy.idle_seconds} s: nobody can be harmed"
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
-    return Verdict.WAIT, "GatheringEvidence", judged.missing
+    return Verdict.WAIT, Reason.GATHERING_EVIDENCE, judged.missing
 
 
 def _minimum_seconds(policy: RolloutPolicySpec, weight: float) -> float:
     return next((step.minimum_seconds for step in policy.steps if math.isclose(step.weight, weight)), 0)
 
 
-def _at_deadline(policy: RolloutPolicySpec, judged: Judgement) -> tuple[Verdict, str, str]:
+def _at_deadline(policy: RolloutPolicySpec, judged: Judgement) -> tuple[Verdict, Reason, str]:
     after = f"no decision after {policy.progress_deadline_seconds} s"
     match policy.on_deadline:
         case OnDeadline.HOLD:
-            return Verdict.WAIT, "DeadlineExceeded", f"{after}; {judged.missing}"
+            return Verdict.WAIT, Reason.DEADLINE_EXCEEDED, f"{after}; {judged.missing}"
         case OnDeadline.PROMOTE:
-            return Verdict.ADVANCE, "DeadlineExceeded", f"{after}: promoted"
+            return Verdict.ADVANCE, Reason.DEADLINE_EXCEEDED, f"{after}: promoted"
         case OnDeadline.ROLL_BACK:
-            return Verdict.ROLL_BACK, "DeadlineExceeded", f"{after}: rolled back"
+            return Verdict.ROLL_BACK, Reason.DEADLINE_EXCEEDED, f"{after}: rolled back"
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -2,13 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun, EngineType
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.core.batch import report
 from sluice.views import words
 
 UNSEEN: Final = "the operator has not seen it yet; is it running? kubectl sluice doctor says"
+
+
+class State(StrEnum):
+    """Where a BatchInference stands."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +63,7 @@ class BatchView:
 
     name: str
     namespace: str
-    state: str
-    """Waiting, Running, Suspended, or the outcome of the newest run."""
+    state: State
     headline: str
     """Why it waits or how it ended, in a sentence; empty where the state says it."""
     model: str
@@ -70,7 +81,11 @@ class BatchView:
     @property
     def ended(self) -> bool:
         """Whether the newest run has ended, and nothing else is to be expected at once."""
-        return self.state in (BatchOutcome.COMPLETE, BatchOutcome.FAILED)
+        return self.state in (State.COMPLETE, State.FAILED)
+
+
+TELLS: Final = {State.FAILED: report.Type.FAILED, State.SUSPENDED: report.Type.SUSPENDED}
+"""The condition that says why; `Complete` where there is none here."""
 
 
 def batch_view(batch: BatchInference, *, now: float) -> BatchView:
@@ -101,7 +116,7 @@ def line(view: BatchView) -> str:
     parts = [view.state, view.headline]
     if done is not None:
         percent = "" if done.percent is None else f"{done.percent} %"
-        parts += [percent, counts(done), pace(done) if view.state == "Running" else "", done.shards]
+        parts += [percent, counts(done), pace(done) if view.state is State.RUNNING else "", done.shards]
     return ", ".join(part for part in parts if part)
 
 
@@ -119,20 +134,20 @@ def pace(view: ProgressView) -> str:
     return ", ".join(part for part in (speed, left) if part)
 
 
-def _state(run: BatchRun | None, conditions: Mapping[str, Condition]) -> str:
-    suspended = conditions.get("Suspended")
+def _state(run: BatchRun | None, conditions: Mapping[str, Condition]) -> State:
+    suspended = conditions.get(report.Type.SUSPENDED)
     if run is not None and run.outcome in (BatchOutcome.COMPLETE, BatchOutcome.FAILED):
-        return str(run.outcome)
+        return State(run.outcome)
     if suspended is not None and suspended.status is ConditionStatus.TRUE:
-        return "Suspended"
-    return "Running" if run is not None and run.outcome is None else "Waiting"
+        return State.SUSPENDED
+    return State.RUNNING if run is not None and run.outcome is None else State.WAITING
 
 
-def _headline(state: str, conditions: Mapping[str, Condition]) -> str:
-    told = conditions.get({"Failed": "Failed", "Suspended": "Suspended"}.get(state, "Complete"))
+def _headline(state: State, conditions: Mapping[str, Condition]) -> str:
+    told = conditions.get(TELLS.get(state, report.Type.COMPLETE))
     if told is None or not told.message:
         return ""
-    return f"{told.reason}: {told.message}" if state in ("Failed", "Waiting") else told.message
+    return f"{told.reason}: {told.message}" if state in (State.FAILED, State.WAITING) else told.message
 
 
 def _model(batch: BatchInference) -> str:

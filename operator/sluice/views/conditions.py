@@ -1,30 +1,29 @@
 """Conditions that are not as they should be, with what to do about them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
+from sluice.core.kernel.reasons import AT_REST, AnyReason, PodReason, Reason
 
-BAD_WHEN_TRUE: Final = frozenset({"Stalled", "Reconciling"})
+BAD_WHEN_TRUE: Final = frozenset(each.type for each in CONDITIONS if each.polarity is Polarity.ABNORMAL_TRUE)
 """Conditions of the kstatus convention whose normal state is False; all others are wanted True."""
-QUIET: Final = frozenset({"Reconciling"})
+QUIET: Final = frozenset({Type.RECONCILING})
 """Work in progress is not a problem; the release itself says what it waits for."""
 
-AT_REST: Final = frozenset({"NothingToMeasure", "NothingToRun", "NotAutoscaled"})
-"""Reasons of conditions that are Unknown because nobody has to know."""
-
-REMEDIES: Final = {
-    "RolledBack": "kubectl sluice retry {name}",
-    "Aborted": "kubectl sluice retry {name}",
-    "GatewayNotFound": "kubectl get gateways -A; correct spec.routing.gatewayRef or the operator's config.gateway",
-    "GatewayAPIMissing": "install the Gateway API CRDs and a gateway controller",
-    "ImagePullBackOff": "kubectl describe pods -l sluice.dev/model-deployment={name}",
-    "CrashLoopBackOff": "kubectl logs -l sluice.dev/model-deployment={name} --previous",
-    "Unschedulable": "lower spec.resources or spec.replicas, or add nodes",
-    "MetricsUnavailable": "check that the operator's config.prometheusUrl answers and scrapes the gateway",
-    "RuntimeNotFound": "kubectl get servingruntimes.sluice.dev",
-    "PolicyNotFound": "kubectl get rolloutpolicies.sluice.dev",
+REMEDIES: Final[Mapping[AnyReason, str]] = {
+    Reason.ROLLED_BACK: "kubectl sluice retry {name}",
+    Reason.ABORTED: "kubectl sluice retry {name}",
+    Reason.GATEWAY_NOT_FOUND: "kubectl get gateways -A; correct spec.routing.gatewayRef or the operator's config.gateway",
+    Reason.GATEWAY_API_MISSING: "install the Gateway API CRDs and a gateway controller",
+    PodReason.IMAGE_PULL_BACK_OFF: "kubectl describe pods -l sluice.dev/model-deployment={name}",
+    PodReason.CRASH_LOOP_BACK_OFF: "kubectl logs -l sluice.dev/model-deployment={name} --previous",
+    PodReason.UNSCHEDULABLE: "lower spec.resources or spec.replicas, or add nodes",
+    Reason.METRICS_UNAVAILABLE: "check that the operator's config.prometheusUrl answers and scrapes the gateway",
+    Reason.RUNTIME_NOT_FOUND: "kubectl get servingruntimes.sluice.dev",
+    Reason.POLICY_NOT_FOUND: "kubectl get rolloutpolicies.sluice.dev",
 }
 """By reason: a command where the message alone leaves the reader without a next step."""
 
@@ -48,24 +47,24 @@ def unwanted(conditions: Sequence[Condition], *, name: str, releasing: bool) -> 
 
     While a release runs, Current=False is no news.
     """
-    quiet = QUIET | {"Current"} if releasing else QUIET
+    quiet = QUIET | {Type.CURRENT} if releasing else QUIET
     return tuple(_view(c, name) for c in conditions if c.type not in quiet and not _as_wanted(c))
 
 
 def _as_wanted(condition: Condition) -> bool:
     """Unknown without a word is no problem either: nobody had to look yet."""
     if condition.status is ConditionStatus.UNKNOWN:
-        return not condition.message or condition.reason in AT_REST
+        return not condition.message or AT_REST in Reason.of(condition.reason).marks
     return (condition.status is ConditionStatus.TRUE) != (condition.type in BAD_WHEN_TRUE)
 
 
 def _view(condition: Condition, name: str) -> ConditionView:
-    remedy = REMEDIES.get(condition.reason, "").format(name=name)
+    remedy = REMEDIES.get(Reason.of(condition.reason), "").format(name=name)
     return ConditionView(
         type=condition.type,
         status=str(condition.status),
         reason=condition.reason,
         message=condition.message,
         remedy="" if remedy and remedy in condition.message else remedy,
-        severe=condition.status is not ConditionStatus.UNKNOWN and condition.type != "RuntimeCurrent",
+        severe=condition.status is not ConditionStatus.UNKNOWN and condition.type != Type.RUNTIME_CURRENT,
     )

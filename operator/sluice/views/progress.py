@@ -8,10 +8,12 @@ from typing import Final
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel.conditions import Type
+from sluice.core.kernel.reasons import Reason
 from sluice.views.release import newest_first, release_view
 
-NOT_RELEASED: Final = ("RolledBack", "Aborted", "RolledBackByPerson")
-SERVES_ANOTHER: Final = ("WinnerPromoted",)
+NOT_RELEASED: Final = (Reason.ROLLED_BACK, Reason.ABORTED, Reason.ROLLED_BACK_BY_PERSON)
+SERVES_ANOTHER: Final = (Reason.WINNER_PROMOTED,)
 """An A/B test has done what was asked although spec.model names another version."""
 
 
@@ -37,7 +39,7 @@ def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, n
     if deployment.status.observed_generation < generation:
         return Progress(State.WAITING, f"the operator has not seen generation {generation} yet")
     conditions = {c.type: c for c in deployment.status.conditions if c.observed_generation >= generation}
-    stalled, current, ready = (conditions.get(type_) for type_ in ("Stalled", "Current", "Ready"))
+    stalled, current, ready = (conditions.get(type_) for type_ in (Type.STALLED, Type.CURRENT, Type.READY))
     if stalled is not None and stalled.status is ConditionStatus.TRUE:
         return Progress(State.STALLED, f"{stalled.reason}: {stalled.message}")
     newest = newest_first(rollouts)

@@ -1,7 +1,10 @@
 """What a reason means and what comes next, in sentences; the operator's own message holds the particulars."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from sluice.core.kernel.reasons import AnyReason, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,9 @@ CHANGE: Final = (
     "What was decided when: kubectl sluice history {name} RELEASE",
 )
 
-MEANINGS: Final = {
-    "GatheringEvidence": PROOF,
-    "Validating": Meaning(
+MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
+    Reason.GATHERING_EVIDENCE: PROOF,
+    Reason.VALIDATING: Meaning(
         "Before it gets any request, or a pod, it answers the labelled data set of spec.rollout.validation.",
         (
             "It goes on by itself: worse is rolled back, good begins the first step.",
@@ -48,10 +51,10 @@ MEANINGS: Final = {
             "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
     ),
-    "Validated": Meaning(
+    Reason.VALIDATED: Meaning(
         "It answered the labelled data set well enough.", ("Its pods start, and the first step begins.",)
     ),
-    "ValidationInconclusive": Meaning(
+    Reason.VALIDATION_INCONCLUSIVE: Meaning(
         "The labelled data set can neither prove that it is worse than allowed nor that it is good enough, so nothing "
         "happens by itself.",
         (
@@ -59,7 +62,7 @@ MEANINGS: Final = {
             "Decide by hand: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
     ),
-    "ValidationError": Meaning(
+    Reason.VALIDATION_ERROR: Meaning(
         "The labelled data set could not be scored, so nothing is known and nothing happens by itself.",
         (
             "Correct what it says and score it again: kubectl sluice retry {name}",
@@ -67,91 +70,109 @@ MEANINGS: Final = {
             "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
     ),
-    "ValidationFailed": Meaning(
+    Reason.VALIDATION_FAILED: Meaning(
         "Its answers to the labelled data set are proven worse than allowed; it never had a request.", CHANGE
     ),
-    "MinimumTime": Meaning("The step has its proof and a minimum time that is not over.", ("It goes on by itself.",)),
-    "MinimumRequests": Meaning(
+    Reason.MINIMUM_TIME: Meaning(
+        "The step has its proof and a minimum time that is not over.", ("It goes on by itself.",)
+    ),
+    Reason.MINIMUM_REQUESTS: Meaning(
         "The step has to see a minimum number of requests.",
         ("It goes on with more traffic; or kubectl sluice skip {name}.",),
     ),
-    "RouteChanging": Meaning(
+    Reason.ROUTE_CHANGING: Meaning(
         "A route was just written. Requests that are answered while it takes effect are no evidence.",
         ("It goes on by itself within seconds.",),
     ),
-    "RouteNotProgrammed": ROUTE,
-    "CandidateNotReady": POD,
-    "ScalingCandidate": Meaning(
+    Reason.ROUTE_NOT_PROGRAMMED: ROUTE,
+    Reason.CANDIDATE_NOT_READY: POD,
+    Reason.SCALING_CANDIDATE: Meaning(
         "A larger share needs more pods; they come before the requests.", ("It goes on when they are ready.",)
     ),
-    "ShrinkingStable": Meaning(
+    Reason.SHRINKING_STABLE: Meaning(
         "There is no room for both versions in full, so stable gives one pod after the other as its share shrinks.",
         ("It goes on by itself, pod by pod.",),
     ),
-    "CapacityUnavailable": Meaning(
+    Reason.CAPACITY_UNAVAILABLE: Meaning(
         "Pods for which there is no room are not created.",
         ("It goes on by itself when devices become free; or set spec.rollout.capacity: ShrinkStable.",),
     ),
-    "Paused": Meaning(
+    Reason.PAUSED: Meaning(
         "A person paused it. Evidence is still gathered, and evidence against the candidate still rolls back.",
         ("Go on: kubectl sluice resume {name}",),
     ),
-    "PausedAtStep": Meaning(
+    Reason.PAUSED_AT_STEP: Meaning(
         "This step waits for a person, as its pause: true says.", ("Go on: kubectl sluice resume {name}",)
     ),
-    "Frozen": Meaning(
+    Reason.FROZEN: Meaning(
         "In a freeze window of the policy nothing goes forward; a way back is always open.",
         ("It goes on by itself after the window; go back with: kubectl sluice abort {name}",),
     ),
-    "SplitMismatch": Meaning(
+    Reason.SPLIT_MISMATCH: Meaning(
         "The requests do not split as the route says, so the counts do not speak of the shares that are meant.",
         ("Routes with the same host name: kubectl get httproutes -A", "Gateway: kubectl sluice doctor {name}"),
     ),
-    "MetricsUnavailable": Meaning(
+    Reason.METRICS_UNAVAILABLE: Meaning(
         "Without metrics nothing is promoted and nothing rolled back; clocks and evidence stand still.",
         ("It goes on by itself when they are back. What is wrong: kubectl sluice doctor {name}",),
     ),
-    "StableVersionLost": Meaning("Without the stable version there is nothing to compare with or to go back to."),
-    "ReplacingPod": Meaning("One bad pod is no reason to give a version up; it is replaced once.", PROOF.then[:1]),
-    "DeadlineExceeded": Meaning(
+    Reason.STABLE_VERSION_LOST: Meaning(
+        "Without the stable version there is nothing to compare with or to go back to."
+    ),
+    Reason.REPLACING_POD: Meaning(
+        "One bad pod is no reason to give a version up; it is replaced once.", PROOF.then[:1]
+    ),
+    Reason.DEADLINE_EXCEEDED: Meaning(
         "It was not decided within progressDeadlineSeconds.",
         (
             "Decide by hand: kubectl sluice promote {name}, or abort {name}",
             "For next time: kubectl sluice plan -f FILE says what a release needs and which first weight is too small.",
         ),
     ),
-    "Baking": Meaning(
+    Reason.BAKING: Meaning(
         "It has all requests; the old version stays warm, so that going back takes one write of the route.",
         ("It is promoted at the end of the bake, unless evidence against it comes. End it now: promote {name}",),
     ),
-    "BakingWithoutTraffic": Meaning(
+    Reason.BAKING_WITHOUT_TRAFFIC: Meaning(
         "A step went on for lack of traffic, so the bake lasts until enough requests have come.",
         ("Send requests, or end it: kubectl sluice promote {name}",),
     ),
-    "WorseThanStable": Meaning(
+    Reason.WORSE_THAN_STABLE: Meaning(
         "The evidence that it is worse than the stable version passed the threshold; all requests go to the stable "
         "version again.",
         CHANGE,
     ),
-    "CandidateDown": Meaning("It had no ready pod for a minute after it had been ready.", CHANGE),
-    "Restarting": Meaning("Its server kept restarting.", CHANGE),
-    "EveryArmEnded": Meaning("Every arm was worse than the stable version, which keeps all users.", CHANGE),
-    "NoSeparation": Meaning(
+    Reason.CANDIDATE_DOWN: Meaning("It had no ready pod for a minute after it had been ready.", CHANGE),
+    Reason.RESTARTING: Meaning("Its server kept restarting.", CHANGE),
+    Reason.EVERY_ARM_ENDED: Meaning("Every arm was worse than the stable version, which keeps all users.", CHANGE),
+    Reason.NO_SEPARATION: Meaning(
         "Nothing separates the arms from the stable version after maximumSeconds: a difference, if there is one, is "
         "smaller than this much traffic can show."
     ),
-    "ArmIsBetter": Meaning("One arm is proven better on the metric that decides."),
-    "Aborted": Meaning("A person ended it; all requests go to the stable version.", CHANGE),
-    "Promoted": Meaning("The bake is over without evidence against it: it is the stable version now."),
-    "PromotedByPerson": Meaning("A person promoted it."),
-    "FirstVersion": Meaning("There was no version to compare it with: it serves since it was ready."),
-    "Superseded": Meaning("Another version was asked for while it ran."),
-    "SupersededInBake": Meaning("Another version was asked for in its bake, when nothing spoke against it."),
+    Reason.ARM_IS_BETTER: Meaning("One arm is proven better on the metric that decides."),
+    Reason.ABORTED: Meaning("A person ended it; all requests go to the stable version.", CHANGE),
+    Reason.CANDIDATE_READY: Meaning(
+        "Its pods are ready, so the first step begins: evidence can only come from requests."
+    ),
+    Reason.ARMS_READY: Meaning("The pods of every arm are ready, so new users are split from now on."),
+    Reason.PROVEN: Meaning("Every required objective is proven good enough, so the next step begins."),
+    Reason.IDLE: Meaning(
+        "Without requests nobody can be harmed, so the next step begins; the bake then waits for some."
+    ),
+    Reason.PREVIEW_OVER: Meaning("Its time as a preview is over, and nothing spoke against it."),
+    Reason.SKIPPED_BY_PERSON: Meaning("A person asked for the next step."),
+    Reason.WORSE_METRIC: Meaning("The metric of the A/B test is proven worse for the arm than for the stable version."),
+    Reason.REVISION_LOST: Meaning("Somebody deleted the ControllerRevision that was being released.", CHANGE[1:]),
+    Reason.PROMOTED: Meaning("The bake is over without evidence against it: it is the stable version now."),
+    Reason.PROMOTED_BY_PERSON: Meaning("A person promoted it."),
+    Reason.FIRST_VERSION: Meaning("There was no version to compare it with: it serves since it was ready."),
+    Reason.SUPERSEDED: Meaning("Another version was asked for while it ran."),
+    Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was asked for in its bake, when nothing spoke against it."),
 }
-"""By reason. Others, such as those of pods, say everything in their message."""
+"""Of every reason that a release can have; those of pods say everything in their message."""
 
 
 def meaning(reason: str, name: str) -> Meaning:
     """The meaning of a reason for the ModelDeployment `name`; empty where the message says it all."""
-    found = MEANINGS.get(reason, Meaning(""))
+    found = MEANINGS.get(Reason.of(reason), Meaning(""))
     return Meaning(found.means, tuple(text.format(name=name) for text in found.then))

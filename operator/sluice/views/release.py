@@ -7,6 +7,7 @@ from typing import Final
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
+from sluice.core.kernel.conditions import Type
 from sluice.core.render import common
 from sluice.core.rollout import steps, validation
 from sluice.core.situation import variants
@@ -124,8 +125,8 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
         namespace=deployment.metadata.namespace,
         model_name=common.served_name(deployment),
         url=status.url or "",
-        ready=_is_true(deployment, "Ready"),
-        current=_is_true(deployment, "Current"),
+        ready=_is_true(deployment, Type.READY),
+        current=_is_true(deployment, Type.CURRENT),
         seen=seen,
         headline=_headline(deployment, rollout)
         if seen
@@ -145,9 +146,9 @@ def _is_true(deployment: ModelDeployment, type_: str) -> bool:
 def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
     if rollout is not None and rollout.running:
         return _release_headline(rollout)
-    if not _is_true(deployment, "Ready"):
+    if not _is_true(deployment, Type.READY):
         return "not ready"
-    if _is_true(deployment, "Current"):
+    if _is_true(deployment, Type.CURRENT):
         return "serves what was asked for"
     return "serves, but not the version that was asked for"
 
@@ -157,7 +158,7 @@ def _release_headline(rollout: RolloutView) -> str:
     if rollout.baking_seconds_left is not None:
         return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
-        validates = rollout.reason in tuple(validation.State)
+        validates = rollout.reason in validation.STATES
         return "the candidate answers labelled data first" if validates else "the candidate is starting"
     if rollout.ab_test is not None and rollout.ab_test.winner is None:
         running = sum(not arm.ended for arm in rollout.ab_test.arms)

@@ -12,6 +12,7 @@ from kubernetes.aio.client import Configuration
 from sluice import errors
 from sluice.adapters import eventlog, kube
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref
+from sluice.core.kernel.reasons import Reason
 from tests.unit.shell.builders import FakeClock
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}
@@ -180,7 +181,7 @@ async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:
 async def test_an_event_is_not_repeated(server: Serving) -> None:
     recorded, client = server
     for _ in range(3):
-        await client.emit(ABOUT, Event("Promoted", "v2 serves", warning=False))
+        await client.emit(ABOUT, Event(Reason.PROMOTED, "v2 serves"))
     assert [asked["what"] for asked in recorded.asked] == ["POST /api/v1/namespaces/team/events"]
     body = recorded.asked[0]["body"]
     assert (body["type"], body["reason"], body["message"]) == ("Normal", "Promoted", "v2 serves")
@@ -189,11 +190,11 @@ async def test_an_event_is_not_repeated(server: Serving) -> None:
 
 def test_the_same_may_be_said_again_later_but_never_too_much() -> None:
     log = eventlog.EventLog("sluice-1")
-    same = Event("Blind", "no samples", warning=True)
+    same = Event(Reason.ROLLED_BACK, "worse")
     assert log.manifest(ABOUT, same, 0.0) is not None
     assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS - 1) is None
     assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS + 1) is not None
-    sent = [log.manifest(ABOUT, Event("Noise", str(n)), 5000.0) is not None for n in range(100)]
+    sent = [log.manifest(ABOUT, Event(Reason.DRIFT_CORRECTED, str(n)), 5000.0) is not None for n in range(100)]
     assert sum(sent) == eventlog.BURST
 
 

@@ -1,6 +1,5 @@
 """The documentation names only what exists: files, headings, make targets, reasons, commands, metrics."""
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,8 @@ from typing import Final
 import pytest
 
 from sluice.cli.app import app
-from sluice.core.decide import report
 from sluice.core.kernel.conditions import CONDITIONS
-from sluice.core.observe import podproblems
+from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.shell.telemetry import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -42,9 +40,6 @@ TOP: Final = (
 )
 SLUICE: Final = ("core", "stats", "shell", "api", "adapters", "views", "cli")
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
-DECIDERS: Final = {"Decision", "Blocked", "Problem", "Fact", "_stalled", "_advance"}
-USED_NORMALS: Final = {"Scheduled"}
-"""Normal reasons of `CONDITIONS` that no more telling one replaces."""
 MACHINE_PATH: Final = re.compile(r"(?<![\w.}~-])/(?:work|root|home|tmp|Users)/")
 
 
@@ -64,28 +59,6 @@ def code_of(page: Path) -> Iterator[str]:
     for block in FENCE.findall(text):
         yield from block.splitlines()[1:-1]
     yield from CODE.findall(FENCE.sub("", text))
-
-
-def reasons_in_core() -> set[str]:
-    """What the core passes as a reason: literals, and the sets that name reasons of others."""
-    found = set(podproblems.DOWNLOAD_REMEDIES) | podproblems.NOT_PULLED | podproblems.NOT_CREATED | report.STALLING
-    for path in (ROOT / "operator" / "sluice" / "core").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            found |= set(_literals(node))
-    return found | USED_NORMALS
-
-
-def _literals(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in DECIDERS:
-        given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "reason")]
-    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-        given = node.value.elts[:1]
-    else:
-        return
-    for part in given:
-        for leaf in ast.walk(part):
-            if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) and REASON.fullmatch(leaf.value):
-                yield leaf.value
 
 
 def test_operator_is_no_package() -> None:
@@ -156,12 +129,23 @@ def test_runbooks_name_reasons_of_the_code(page: Path) -> None:
     assert not unknown, f"{title(page)}: not in operator/sluice: {', '.join(sorted(unknown))}"
 
 
-def test_every_reason_has_its_row_in_the_index_of_runbooks() -> None:
-    index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
-    rows = re.findall(r"^\| (`.*?) \|", index, re.MULTILINE)
-    named = {reason for row in rows for reason in CODE.findall(row)}
-    missing = reasons_in_core() - named
-    assert not missing, f"docs/runbooks/README.md: add rows for {', '.join(sorted(missing))}"
+def rows_of_reasons() -> dict[str, str]:
+    """The last column of the index of runbooks by reason."""
+    index = (ROOT / "docs" / "runbooks" / "README.md").read_text().split("## Reasons, A to Z")[1]
+    rows = re.findall(r"^\| (`.*?) \| .*? \| (.*) \|$", index, re.MULTILINE)
+    return {reason: text for reasons, text in rows for reason in CODE.findall(reasons)}
+
+
+@pytest.mark.parametrize("reason", [*Reason, *PodReason])
+def test_every_reason_has_its_row_in_the_index_of_runbooks(reason: Reason | PodReason) -> None:
+    row = rows_of_reasons().get(reason)
+    assert row is not None, f"docs/runbooks/README.md: add a row for {reason}"
+    if isinstance(reason, Reason):
+        assert (f"({reason.runbook})" in row) if reason.runbook else ("](" not in row)
+
+
+def test_the_index_of_runbooks_has_no_row_of_a_reason_that_nothing_gives() -> None:
+    assert set(rows_of_reasons()) <= {*Reason, *PodReason}
 
 
 def test_every_condition_is_explained() -> None:

@@ -13,6 +13,7 @@ from sluice.core.decide import decide
 from sluice.core.decide.inquiry import Inquiry
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
@@ -104,10 +105,12 @@ async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
 
 
 async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirming_pass(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE, ROUTE, STATUS), events=(Event("Started", "now"),), requeue_after=7.0))
+    case = given(
+        Plan(writes=(SERVICE, ROUTE, STATUS), events=(Event(Reason.ROLLOUT_STARTED, "now"),), requeue_after=7.0)
+    )
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service"), ("Apply", "HTTPRoute"), ("ApplyStatus", "ModelDeployment")]
-    assert [event.reason for event in case.cluster.events] == ["Started"]
+    assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
     assert case.reconciler.store.get("Service", "team", "digits") is not None
     assert case.sample("sluice_api_writes_total", kind="HTTPRoute", verb="apply") == 1
 
@@ -185,7 +188,7 @@ async def test_without_the_lease_nothing_is_written(given: Given) -> None:
 
 
 async def test_a_lease_lost_between_two_writes_stops_the_second(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE, ROUTE), events=(Event("Started", "now"),)))
+    case = given(Plan(writes=(SERVICE, ROUTE), events=(Event(Reason.ROLLOUT_STARTED, "now"),)))
 
     def lose() -> None:
         case.lead["left"] = 0.0

@@ -16,6 +16,7 @@ from sluice.core.batch.progress import Progress
 from sluice.core.batch.runs import Due, Record, Skipped
 from sluice.core.kernel import differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
+from sluice.core.kernel.reasons import QUIET, Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe.batchsnapshot import BatchSnapshot
@@ -25,9 +26,7 @@ from sluice.core.situation.situation import Blocked
 
 NEEDED: Final = frozenset({"jobs", "pods", "modeldeployments", "controllerrevisions"})
 """Resources without which one cannot decide: a run that is not seen would be begun again."""
-QUIET: Final = frozenset({"Replacing"})
-"""What a run waits for that another event has told of."""
-LOST: Final = frozenset({"RevisionNotFound", "ModelDeploymentNotFound"})
+LOST: Final = frozenset({Reason.REVISION_NOT_FOUND, Reason.MODEL_DEPLOYMENT_NOT_FOUND})
 """What ends a run that has begun, but whose objects are not there."""
 NOTHING: Final = RunState()
 SOONEST_SECONDS: Final = 0.1
@@ -72,7 +71,7 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
             f"the operator may not list and watch {', '.join(unseen)}; upgrade the Helm chart, or add the permission"
         )
         return failure.blocked_plan(
-            batch.metadata, batch.status, Blocked("Forbidden", missing), now, requeue_after=RETRY_SECONDS
+            batch.metadata, batch.status, Blocked(Reason.FORBIDDEN, missing), now, requeue_after=RETRY_SECONDS
         )
     decided = _ended_runs(snapshot, answers)
     decided = _begun(snapshot, decided)
@@ -85,11 +84,11 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
         *decided.made,
         *(write for run in record.running for write in engine.holding(snapshot, run)),
     ]
-    troubles = (
-        frozenset(trouble.reason for trouble in (decided.blocked, decided.state.problem) if trouble is not None)
-        - {event.reason for event in decided.events}
-        - QUIET
-    )
+    troubles = frozenset(
+        trouble.reason
+        for trouble in (decided.blocked, decided.state.problem)
+        if trouble is not None and QUIET not in trouble.reason.marks
+    ) - {event.reason for event in decided.events}
     return Plan(
         writes=tuple(writes),
         events=(
@@ -149,7 +148,7 @@ def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
         case None:
             return decided
         case Skipped(moment, message):
-            event = Event("ScheduleSkipped", f"the run of {timestamps.rfc3339(moment)}: {message}", warning=True)
+            event = Event(Reason.SCHEDULE_SKIPPED, f"the run of {timestamps.rfc3339(moment)}: {message}")
             record = runs.noted(decided.record, moment)
             return replace(decided, record=record, events=(*decided.events, event))
         case Blocked():
@@ -174,7 +173,7 @@ def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
     if _stopping(snapshot, decided.record):
         return replace(decided, blocked=_waits(due))
     started = Event(
-        "RunStarted", f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
+        Reason.RUN_STARTED, f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
     )
     return replace(
         decided,
@@ -196,14 +195,14 @@ def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchR
     """The runs that must make room; the next one begins when their pods are gone, so that no two write at once."""
     record, told = decided.record, list(decided.events)
     for run in in_the_way:
-        end = End(BatchOutcome.REPLACED, snapshot.now, "Replaced", f"stopped in favour of {due.name}")
+        end = End(BatchOutcome.REPLACED, snapshot.now, Reason.REPLACED, f"stopped in favour of {due.name}")
         record, over = runs.with_end(record, run, end)
         told.append(report.ended(over, None))
     return replace(decided, record=record, state=NOTHING, blocked=_waits(due), events=tuple(told))
 
 
 def _waits(due: Due) -> Blocked:
-    return Blocked("Replacing", f"{due.name} begins when the last pod of the run before has ended")
+    return Blocked(Reason.REPLACING, f"{due.name} begins when the last pod of the run before has ended")
 
 
 def _stopping(snapshot: BatchSnapshot, record: Record) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from sluice.api.v1alpha1.batchinference import BatchRun, EngineType
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Delete, Patch, Ref, Write
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe import jobs, sparkapplications
 from sluice.core.observe.batchsnapshot import BatchSnapshot
@@ -23,11 +24,11 @@ def manifest(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> Mapp
     try:
         return build(snapshot.batch, run, revision, snapshot.config)
     except batchjob.ProtocolNotSupported as error:
-        return Blocked("ProtocolNotSupported", str(error))
+        return Blocked(Reason.PROTOCOL_NOT_SUPPORTED, str(error))
     except podtemplate.UnknownProfile as error:
-        return Blocked("AcceleratorProfileNotFound", str(error))
+        return Blocked(Reason.ACCELERATOR_PROFILE_NOT_FOUND, str(error))
     except sparkapplication.TooLittleMemory as error:
-        return Blocked("TooLittleMemory", str(error))
+        return Blocked(Reason.TOO_LITTLE_MEMORY, str(error))
 
 
 def _builder(snapshot: BatchSnapshot) -> Callable[..., dict[str, Any]]:

@@ -8,6 +8,7 @@ from sluice.core.batch import report
 from sluice.core.kernel import differ, remedies
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Plan
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.observe.observe import InvalidSpec
@@ -17,7 +18,7 @@ from sluice.errors import ApiError
 
 def invalid_spec_plan(world: BatchWorld, invalid: InvalidSpec) -> Plan:
     """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
-    return _plan(world, Blocked("InvalidSpec", f"{invalid.path}: {invalid.message}; {invalid.remedy}"), None)
+    return _plan(world, Blocked(Reason.INVALID_SPEC, f"{invalid.path}: {invalid.message}; {invalid.remedy}"), None)
 
 
 def write_failed_plan(world: BatchWorld, error: ApiError) -> Plan | None:
@@ -31,7 +32,7 @@ def blocked_plan(
 ) -> Plan:
     """Says why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
     complete = before.run is not None and before.run.outcome is BatchOutcome.COMPLETE
-    said = {} if complete else {report.COMPLETE: Fact(False, blocked.reason, blocked.message)}
+    said = {} if complete else {report.Type.COMPLETE: Fact(False, blocked.reason, blocked.message)}
     stated = report.stated(before.conditions, said, metadata.generation, now)
     kept = [condition for condition in before.conditions if condition.type not in said]
     after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})

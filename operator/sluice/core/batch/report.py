@@ -5,20 +5,25 @@ run waits for or failed of.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from enum import StrEnum
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
-from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.common import Condition
 from sluice.core.batch.progress import Progress
 from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Event
+from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.observe.runstate import RunState
 from sluice.core.situation.situation import Blocked
 
-COMPLETE: Final = "Complete"
-FAILED: Final = "Failed"
-SUSPENDED: Final = "Suspended"
+
+class Type(StrEnum):
+    """What a condition of a BatchInference speaks of."""
+
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+    SUSPENDED = "Suspended"
 
 
 def facts(
@@ -28,7 +33,7 @@ def facts(
     progress: Progress,
     blocked: Blocked | None,
     next_time: str | None,
-) -> dict[str, Fact]:
+) -> dict[Type, Fact]:
     """By type of condition.
 
     Args:
@@ -39,24 +44,28 @@ def facts(
     """
     failed = run is not None and run.outcome is BatchOutcome.FAILED
     return {
-        COMPLETE: _complete(batch, run, state, progress, blocked, next_time),
-        FAILED: Fact(True, run.reason, run.message) if run is not None and failed else Fact(False, "NotFailed"),
-        SUSPENDED: Fact(True, "SuspendedBySpec") if batch.spec.suspend else Fact(False, "NotSuspended"),
+        Type.COMPLETE: _complete(batch, run, state, progress, blocked, next_time),
+        Type.FAILED: Fact(True, Reason.of(run.reason), run.message)
+        if run is not None and failed
+        else Fact(False, Reason.NOT_FAILED),
+        Type.SUSPENDED: Fact(True, Reason.SUSPENDED_BY_SPEC)
+        if batch.spec.suspend
+        else Fact(False, Reason.NOT_SUSPENDED),
     }
 
 
-def stated(before: Iterable[Condition], said: Mapping[str, Fact], generation: int, now: float) -> list[Condition]:
+def stated(before: Iterable[Condition], said: Mapping[Type, Fact], generation: int, now: float) -> list[Condition]:
     """The conditions; a transition time stays while the status stays."""
     known = {condition.type: condition for condition in before}
     return [conditions.condition(type_, fact, known.get(type_), generation, now) for type_, fact in said.items()]
 
 
-def events(before: Iterable[Condition], after: Iterable[Condition], troubles: frozenset[str]) -> Iterator[Event]:
+def events(before: Iterable[Condition], after: Iterable[Condition], troubles: frozenset[AnyReason]) -> Iterator[Event]:
     """One for every new reason why a run does not begin or does not get on."""
-    known = {condition.reason for condition in before if condition.type == COMPLETE}
+    known = {condition.reason for condition in before if condition.type == Type.COMPLETE}
     for condition in after:
-        if condition.type == COMPLETE and condition.reason in troubles - known:
-            yield Event(condition.reason, condition.message, warning=condition.status is not ConditionStatus.TRUE)
+        if condition.type == Type.COMPLETE and condition.reason in troubles - known:
+            yield Event(Reason.of(condition.reason), condition.message)
 
 
 def _complete(
@@ -72,31 +81,33 @@ def _complete(
     if run is not None and run.outcome is None:
         return _running(batch, run, state, progress)
     if batch.spec.suspend and (run is None or run.outcome is BatchOutcome.REPLACED):
-        return Fact(False, "Suspended", "spec.suspend is true: no run begins")
+        return Fact(False, Reason.SUSPENDED, "spec.suspend is true: no run begins")
     afterwards = f"; the next run begins at {next_time}" if next_time is not None else ""
     if run is None:
-        return Fact(False, "Scheduled", f"no run has begun yet{afterwards}")
+        return Fact(False, Reason.SCHEDULED, f"no run has begun yet{afterwards}")
     if run.outcome is BatchOutcome.COMPLETE:
         rows = progress.rows
-        return Fact(True, "RunCompleted", f"{run.name}: {rows.written} rows written, {rows.failed} failed{afterwards}")
-    return Fact(False, run.reason, f"{run.name}: {run.message}{afterwards}")
+        return Fact(
+            True, Reason.RUN_COMPLETED, f"{run.name}: {rows.written} rows written, {rows.failed} failed{afterwards}"
+        )
+    return Fact(False, Reason.of(run.reason), f"{run.name}: {run.message}{afterwards}")
 
 
 def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Progress) -> Fact:
     shards = progress.shards
     done = f"{run.name}: {shards.succeeded} of {batch.spec.engine.shard_count} shards are done"
     if batch.spec.suspend:
-        return Fact(False, "Suspended", f"{done}; it goes on when spec.suspend is false")
+        return Fact(False, Reason.SUSPENDED, f"{done}; it goes on when spec.suspend is false")
     if state.problem is not None:
         return Fact(False, state.problem.reason, f"{done}; {state.problem.message}")
-    return Fact(False, "Running", f"{done}; tried again: {state.setback}" if state.setback else done)
+    return Fact(False, Reason.RUNNING, f"{done}; tried again: {state.setback}" if state.setback else done)
 
 
 def setback(before: Iterable[Condition], after: Iterable[Condition], state: RunState) -> Iterator[Event]:
     """A part of the run had to begin again, which the conditions say now, and did not before."""
     told, tells = (any(state.setback in condition.message for condition in when) for when in (before, after))
     if state.setback and tells and not told:
-        yield Event("ShardRetried", state.setback, warning=True)
+        yield Event(Reason.SHARD_RETRIED, state.setback)
 
 
 def ended(run: BatchRun, progress: Progress | None) -> Event:
@@ -104,8 +115,8 @@ def ended(run: BatchRun, progress: Progress | None) -> Event:
     match run.outcome:
         case BatchOutcome.COMPLETE:
             rows = f": {progress.rows.written} rows written, {progress.rows.failed} failed" if progress else ""
-            return Event("RunCompleted", f"{run.name}{rows}")
+            return Event(Reason.RUN_COMPLETED, f"{run.name}{rows}")
         case BatchOutcome.REPLACED:
-            return Event("RunReplaced", f"{run.name}: {run.message}")
+            return Event(Reason.RUN_REPLACED, f"{run.name}: {run.message}")
         case _:
-            return Event("RunFailed", f"{run.name}: {run.reason}: {run.message}", warning=True)
+            return Event(Reason.RUN_FAILED, f"{run.name}: {run.reason}: {run.message}")

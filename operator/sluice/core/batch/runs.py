@@ -19,6 +19,7 @@ from sluice.api.v1alpha1.batchinference import (
 )
 from sluice.core.batch import schedule as schedules
 from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.reasons import Reason
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import End
 from sluice.core.render import batchjob
@@ -90,7 +91,7 @@ def due(snapshot: BatchSnapshot, record: Record) -> Due | Skipped | Blocked | No
     try:
         return _scheduled(snapshot, batch.spec.schedule, record)
     except schedules.InvalidSchedule as error:
-        return Blocked("InvalidSchedule", str(error))
+        return Blocked(Reason.INVALID_SCHEDULE, str(error))
 
 
 def _single(batch: BatchInference, record: Record) -> Due | None:
@@ -159,7 +160,7 @@ def with_end(record: Record, run: BatchRun, end: End) -> tuple[Record, BatchRun]
         update={
             "outcome": end.outcome,
             "completion_time": timestamps.rfc3339(end.moment),
-            "reason": end.reason,
+            "reason": end.reason or "",
             "message": end.message,
         }
     )

@@ -25,6 +25,7 @@ from sluice.core.decide import children, failure, inquiry, notify, report
 from sluice.core.decide.inquiry import Findings, Inquiry, Replies
 from sluice.core.kernel import conditions, differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
+from sluice.core.kernel.reasons import BY_CONDITION, Reason
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout import abtest, beginning, engine, lifecycle, validation
 from sluice.core.rollout.abtest import Comparison
@@ -32,7 +33,7 @@ from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
-from sluice.core.rollout.moment import Moment
+from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import paths
 from sluice.core.situation.situation import Blocked, Situation, interpret, testing
 
@@ -43,31 +44,6 @@ UNJUDGED_LOOK_SECONDS: Final = 5.0
 """A release that nothing is compared in yet is looked at this often."""
 FIRST_VERSION_LOOK_SECONDS: Final = 30.0
 """A first version that does not come up is looked at this often: some problems show by time alone."""
-
-CALM: Final = frozenset(
-    {
-        "Promoted",
-        "Superseded",
-        "SupersededInBake",
-        "Baking",
-        "Paused",
-        "Pause",
-        "Resume",
-        "Promote",
-        "Retry",
-        "SkipStep",
-        "BakingWithoutTraffic",
-        "PausedAtStep",
-        "Frozen",
-        "Preview",
-        "ArmsReady",
-        "ArmIsBetter",
-        "Inconclusive",
-        "Validating",
-        "Validated",
-    }
-)
-"""What happens in a release that needs no warning; entered weights and mirrors are calm as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +58,8 @@ class Progress:
     """Why what is asked for is not being released."""
     attempt: Attempt | None = None
     """What `begun` releases."""
-    frozen: Frozen | None = None
-    """The freeze window that is open."""
+    until: float | None = None
+    """When the freeze window ends that holds it, in seconds since the epoch."""
     news: tuple[TimelineEntry, ...] = ()
     plan: str = ""
     """What the steps are expected to need, in words, when that has just become known."""
@@ -152,13 +128,12 @@ def progress(situation: Situation, findings: Findings) -> Progress:
     if active is not None:
         return _moved(situation, findings)
     attempt = lifecycle.next_attempt(situation)
-    closed = _frozen(situation)
     if isinstance(attempt, Attempt):
         return _begun(situation, attempt)
     noted = lifecycle.after_the_end(situation)
     statuses = ((situation.latest, noted),) if noted is not None and situation.latest is not None else ()
-    waits = closed if attempt is not None and attempt.reason == "Frozen" else None
-    return Progress(situation, statuses=statuses, refusal=attempt, frozen=waits)
+    until = attempt.until if attempt is not None else None
+    return Progress(situation, statuses=statuses, refusal=attempt, until=until)
 
 
 def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatus) -> Progress:
@@ -211,14 +186,14 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
     )
     after = _with_status(situation, active, moved.rollout.status)
     plan = findings.forecast.message if findings.forecast is not None and planned != active else ""
-    if active.spec.source is None and moved.decision.reason == "CandidateNotReady" and not moved.news:
+    if active.spec.source is None and moved.decision.effect is Effect.AWAITS_PODS and not moved.news:
         return Progress(after, refusal=refusal)
     return Progress(
         after,
         statuses=((active, moved.rollout.status),),
         news=moved.news,
         plan=plan,
-        frozen=closed if moved.decision.reason == "Frozen" else None,
+        until=moved.decision.until,
         refusal=refusal,
     )
 
@@ -248,7 +223,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
         _with_status(situation, active, moved.rollout.status),
         statuses=((active, moved.rollout.status),),
         news=moved.news,
-        frozen=closed if moved.decision.reason == "Frozen" else None,
+        until=moved.decision.until,
         refusal=refusal,
         again=moved.rollout.status.winner is not None,
     )
@@ -288,16 +263,16 @@ def _events(done: Progress) -> Iterator[Event]:
     if done.begun is not None and done.begun.spec.source is not None:
         spec = done.begun.spec
         yield Event(
-            "RolloutStarted",
+            Reason.ROLLOUT_STARTED,
             f"{spec.strategy}: {spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
             f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}",
         )
     if done.plan:
-        yield Event("RolloutPlanned", conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
+        yield Event(Reason.ROLLOUT_PLANNED, conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
     for entry in done.news:
-        if entry.what != "MetricsUnavailable":  # its event comes with the condition, after blind_seconds
-            calm = entry.what in CALM or entry.what.startswith(("Weight", "Mirror"))
-            yield Event(entry.what, entry.why, warning=not calm)
+        reason = Reason.of(entry.what)
+        if BY_CONDITION not in reason.marks:
+            yield Event(reason, entry.why)
 
 
 def _downtime(spec: ModelRolloutSpec) -> str:
@@ -317,8 +292,8 @@ def _requeue_after(done: Progress, findings: Findings, kids: children.Children, 
         judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
         waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
         waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
-    if done.frozen is not None:
-        waits.append(max(1.0, done.frozen.until - now))
+    if done.until is not None:
+        waits.append(max(1.0, done.until - now))
     return min(waits) if waits else None
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from sluice.core.kernel import differ
 from sluice.core.kernel.plan import Apply, Event, Write
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.situation import Situation
 
@@ -21,10 +22,10 @@ def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
         remedy = _REMEDIES.get(kind, "To change it change the ModelDeployment")
         if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
             message = f"{kind} {name} was deleted by somebody else; made again. {remedy}"
-            yield Event("DriftCorrected", message, warning=True)
+            yield Event(Reason.DRIFT_CORRECTED, message)
         elif observed is not None and _changed_by_others(situation, write.manifest, observed):
             message = f"{kind} {name} was changed by somebody else; put back. {remedy}"
-            yield Event("DriftCorrected", message, warning=True)
+            yield Event(Reason.DRIFT_CORRECTED, message)
 
 
 def _was_there(situation: Situation) -> frozenset[str]:

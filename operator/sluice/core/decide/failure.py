@@ -9,6 +9,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.core.kernel import conditions, differ, remedies
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Event, Plan, status_write
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError
@@ -17,7 +18,7 @@ from sluice.errors import ApiError
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
     """A spec that slipped through the API server's validation; nothing is tried again until it changes."""
     message = f"{invalid.path}: {invalid.message}; {invalid.remedy}"
-    return _stalled(_subject(world.deployment), "InvalidSpec", message, world.now, retry=False)
+    return _stalled(_subject(world.deployment), Reason.INVALID_SPEC, message, world.now, retry=False)
 
 
 def write_failed_plan(world: World, error: ApiError) -> Plan | None:
@@ -37,7 +38,7 @@ def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
         f"the operator may not list and watch {', '.join(resources)}; nothing is changed until it can: upgrade the Helm "
         "chart, or add the permission to its ClusterRole"
     )
-    return _stalled(subject, "Forbidden", message, snapshot.now, retry=True)
+    return _stalled(subject, Reason.FORBIDDEN, message, snapshot.now, retry=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,11 @@ def _subject(raw: Object) -> _Subject:
     return _Subject(metadata["name"], metadata.get("namespace", ""), metadata.get("generation", 0), _status(raw))
 
 
-def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry: bool) -> Plan:
+def _stalled(subject: _Subject, reason: Reason, message: str, now: float, *, retry: bool) -> Plan:
     before = subject.status
     wanted = {
         conditions.Type.STALLED: Fact(True, reason, message),
-        conditions.Type.RECONCILING: Fact(False, "Stalled", message),
+        conditions.Type.RECONCILING: Fact(False, Reason.STALLED, message),
     }
     kept = [c for c in before.conditions if c.type not in wanted]
     known = {c.type: c for c in before.conditions}
@@ -70,7 +71,7 @@ def _stalled(subject: _Subject, reason: str, message: str, now: float, *, retry:
         return Plan(requeue_after=requeue, because=message)
     return Plan(
         writes=(status_write(ModelDeployment.kind, subject.name, subject.namespace, after),),
-        events=(Event(reason, message, warning=True),),
+        events=(Event(reason, message),),
         requeue_after=requeue,
         because=message,
     )

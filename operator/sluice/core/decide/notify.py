@@ -4,7 +4,6 @@ events of one pass ──> notices (one for each endpoint that asked for the rea
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, assert_never
@@ -15,11 +14,11 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import Endpoint, Event, Notice
+from sluice.core.kernel.reasons import AnyReason
 
 CLOUD_EVENTS_VERSION: Final = "1.0"
 REPEAT_SECONDS: Final = 600
 """The same reason about a model that nothing is released of is told once in this time."""
-NUMBER: Final = re.compile(r"[0-9.]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,9 @@ def notices(
     )
 
 
-def is_wanted(notification: Notification, reason: str) -> bool:
+def is_wanted(notification: Notification, reason: AnyReason) -> bool:
     """Whether the endpoint asked for it. `Weight` stands for every weight: Weight5, Weight12.5."""
-    return not notification.events or reason in notification.events or NUMBER.sub("", reason) in notification.events
+    return not notification.events or reason in notification.events or reason.kind in notification.events
 
 
 def _notice(

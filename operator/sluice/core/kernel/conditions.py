@@ -11,6 +11,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import AnyReason, Reason
 
 MESSAGE_LIMIT: Final = 1024
 REASON_LIMIT: Final = 64
@@ -37,50 +38,27 @@ class Polarity(StrEnum):
     ABNORMAL_TRUE = "AbnormalTrue"
 
 
-class Owner(StrEnum):
-    """The part of a decision that knows."""
-
-    SERVING = "Serving"
-    PROGRESS = "Progress"
-    RELEASE = "Release"
-    ROUTING = "Routing"
-    RUNTIME = "Runtime"
-    METRICS = "Metrics"
-
-
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One condition: what it means, who knows, which way round it is, and the reason while all is well."""
+    """One condition: which way round it is, and where a decision says it."""
 
     type: Type
-    owner: Owner
     polarity: Polarity
     fact: str
     """The field of `Facts`."""
-    normal_reason: str
-    meaning: str
 
 
 CONDITIONS: Final = (
-    Declaration(Type.READY, Owner.SERVING, Polarity.NORMAL_TRUE, "ready", "Serving",
-                "the stable version answers under the model's address"),
-    Declaration(Type.RECONCILING, Owner.PROGRESS, Polarity.ABNORMAL_TRUE, "reconciling", "Settled",
-                "the operator is on the way to what the spec asks for"),
-    Declaration(Type.STALLED, Owner.PROGRESS, Polarity.ABNORMAL_TRUE, "stalled", "Progressing",
-                "only a change by a person helps"),
-    Declaration(Type.CURRENT, Owner.RELEASE, Polarity.NORMAL_TRUE, "current", "UpToDate",
-                "what serves is what the spec asks for"),
-    Declaration(Type.ROUTES_PROGRAMMED, Owner.ROUTING, Polarity.NORMAL_TRUE, "routes_programmed", "Programmed",
-                "the gateway uses the route as it is written"),
-    Declaration(Type.CAPACITY_AVAILABLE, Owner.SERVING, Polarity.NORMAL_TRUE, "capacity_available", "Scheduled",
-                "the cluster has room for every pod"),
-    Declaration(Type.RUNTIME_CURRENT, Owner.RUNTIME, Polarity.NORMAL_TRUE, "runtime_current", "UpToDate",
-                "the stable version runs with its ServingRuntime as it is now"),
-    Declaration(Type.METRICS_AVAILABLE, Owner.METRICS, Polarity.NORMAL_TRUE, "metrics_available", "Sampled",
-                "the counters that a release is judged by can be read"),
-    Declaration(Type.SCALING_ACTIVE, Owner.SERVING, Polarity.NORMAL_TRUE, "scaling_active", "Scaling",
-                "the autoscaler can measure the load on the stable version"),
-)  # fmt: skip
+    Declaration(Type.READY, Polarity.NORMAL_TRUE, "ready"),
+    Declaration(Type.RECONCILING, Polarity.ABNORMAL_TRUE, "reconciling"),
+    Declaration(Type.STALLED, Polarity.ABNORMAL_TRUE, "stalled"),
+    Declaration(Type.CURRENT, Polarity.NORMAL_TRUE, "current"),
+    Declaration(Type.ROUTES_PROGRAMMED, Polarity.NORMAL_TRUE, "routes_programmed"),
+    Declaration(Type.CAPACITY_AVAILABLE, Polarity.NORMAL_TRUE, "capacity_available"),
+    Declaration(Type.RUNTIME_CURRENT, Polarity.NORMAL_TRUE, "runtime_current"),
+    Declaration(Type.METRICS_AVAILABLE, Polarity.NORMAL_TRUE, "metrics_available"),
+    Declaration(Type.SCALING_ACTIVE, Polarity.NORMAL_TRUE, "scaling_active"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +66,7 @@ class Fact:
     """The state of one condition; `status` None means that nobody can know now."""
 
     status: bool | None
-    reason: str = ""
-    """CamelCase; empty where the declaration's normal reason fits."""
+    reason: AnyReason
     message: str = ""
 
 
@@ -98,39 +75,32 @@ class Facts:
     """What a decision knows; one field per condition, with the condition's own polarity."""
 
     ready: Fact
-    reconciling: Fact = Fact(False)
-    stalled: Fact = Fact(False)
+    reconciling: Fact
+    stalled: Fact
     """While it is True, Reconciling is not: nothing happens until a person acts."""
-    current: Fact = Fact(None, "Unknown")
-    routes_programmed: Fact = Fact(None, "Unknown")
-    capacity_available: Fact = Fact(None, "Unknown")
-    runtime_current: Fact = Fact(None, "Unknown")
-    metrics_available: Fact = Fact(None, "Unknown")
-    scaling_active: Fact = Fact(None, "Unknown")
+    current: Fact
+    routes_programmed: Fact
+    capacity_available: Fact
+    runtime_current: Fact
+    metrics_available: Fact
+    scaling_active: Fact
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:
     """All conditions in the order of their declaration; a transition time stays while the status stays."""
     before = {condition.type: condition for condition in observed}
     return [
-        _condition(declaration, _fact(declaration, facts), before.get(declaration.type), generation, now)
+        condition(declaration.type, _fact(declaration, facts), before.get(declaration.type), generation, now)
         for declaration in CONDITIONS
     ]
 
 
 def _fact(declaration: Declaration, facts: Facts) -> Fact:
     if declaration.type is Type.RECONCILING and facts.stalled.status:
-        return Fact(False, "Stalled", facts.stalled.message)
+        return Fact(False, Reason.STALLED, facts.stalled.message)
     fact = getattr(facts, declaration.fact)
     assert isinstance(fact, Fact)
     return fact
-
-
-def _condition(
-    declaration: Declaration, fact: Fact, before: Condition | None, generation: int, now: float
-) -> Condition:
-    reason = fact.reason or _fallback_reason(declaration, fact)
-    return condition(declaration.type, Fact(fact.status, reason, fact.message), before, generation, now)
 
 
 def condition(type_: str, fact: Fact, before: Condition | None, generation: int, now: float) -> Condition:
@@ -151,14 +121,6 @@ def _status(fact: Fact) -> ConditionStatus:
     if fact.status is None:
         return ConditionStatus.UNKNOWN
     return ConditionStatus.TRUE if fact.status else ConditionStatus.FALSE
-
-
-def _fallback_reason(declaration: Declaration, fact: Fact) -> str:
-    """The API demands a reason."""
-    if fact.status is None:
-        return "Unknown"
-    normal = fact.status is (declaration.polarity is Polarity.NORMAL_TRUE)
-    return declaration.normal_reason if normal else f"Not{declaration.normal_reason}"
 
 
 def shortened(text: str, limit: int) -> str:

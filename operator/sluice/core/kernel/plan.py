@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from sluice.api.base import API_VERSION, ApiModel
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
+from sluice.core.kernel.reasons import CALM, AnyReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,13 @@ def status_write(kind: str, name: str, namespace: str, status: ApiModel) -> Appl
 class Event:
     """A Kubernetes event on the object that was decided on."""
 
-    reason: str
+    reason: AnyReason
     message: str
-    warning: bool = False
+
+    @property
+    def warning(self) -> bool:
+        """Whether somebody should look at it."""
+        return CALM not in self.reason.marks
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,23 @@
 """Raw Kubernetes objects: what is read of any kind of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
 from typing import Final
 
 from sluice.core.kernel.snapshot import Object
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
-OVER: Final = {"Succeeded", "Failed"}
+
+
+class Phase(StrEnum):
+    """Of a pod."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+OVER: Final = {Phase.SUCCEEDED, Phase.FAILED}
 """Phases of a pod that has ended for good."""
 
 

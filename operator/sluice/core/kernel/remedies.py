@@ -2,22 +2,23 @@
 
 from typing import Final
 
+from sluice.core.kernel.reasons import Reason
 from sluice.errors import ApiError, Denied, Missing, Refused
 
 RETRY_SECONDS: Final = 60.0
-REMEDIES: Final[tuple[tuple[type[ApiError], str, str], ...]] = (
+REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
-        "Forbidden",
+        Reason.FORBIDDEN,
         "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
     ),
-    (Refused, "Refused", "correct the field in the manifest or its ServingRuntime"),
-    (Missing, "Missing", "is the kind installed, and does the namespace exist?"),
+    (Refused, Reason.REFUSED, "correct the field in the manifest or its ServingRuntime"),
+    (Missing, Reason.MISSING, "is the kind installed, and does the namespace exist?"),
 )
 """What a person must do about a write that fails, by the kind of failure."""
 
 
-def remedy_of(error: ApiError) -> tuple[str, str] | None:
+def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
     """Reason and message of a write that no repetition cures by itself; None for what passes."""
     for kind, reason, remedy in REMEDIES:
         if isinstance(error, kind):

@@ -14,6 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.reasons import AnyReason
 
 Object: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API server sent it; never changed."""
@@ -52,9 +53,7 @@ class World:
 class Problem:
     """Something that keeps pods from serving, in words for a person."""
 
-    reason: str
-    """CamelCase, fit for a condition: ObjectNotFound, AccessDenied, ImagePullBackOff, CrashLoopBackOff,
-    Unschedulable, …"""
+    reason: AnyReason
     message: str
     """What is wrong, where, and what to do."""
 

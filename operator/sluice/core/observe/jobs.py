@@ -8,6 +8,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
 from sluice.core.kernel import conditions, rawobjects, timestamps
+from sluice.core.kernel.reasons import AnyReason, ForeignReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe import indexes, podproblems
 from sluice.core.observe.batchsnapshot import BatchSnapshot
@@ -18,8 +19,6 @@ CONTAINERS: Final = {batchjob.CONTAINER, sparkapplication.DRIVER_CONTAINER}
 """Which tell of a shard: of a Job's pod, and of a driver that the Spark operator made."""
 OUTCOMES: Final = {"Complete": BatchOutcome.COMPLETE, "Failed": BatchOutcome.FAILED}
 REASONS_SHOWN: Final = 3
-DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
-"""The Job's own reason when activeDeadlineSeconds are over."""
 
 _SAID: Final = re.compile(r"^([A-Z][A-Za-z]{1,62}): (.*)$", re.MULTILINE)
 
@@ -89,21 +88,19 @@ def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
         return None
     moment = found.get("lastTransitionTime")
     outcome = OUTCOMES[found["type"]]
-    reason, message = _why(found, pods, now) if outcome is BatchOutcome.FAILED else ("", "")
+    reason, message = _why(found, pods, now) if outcome is BatchOutcome.FAILED else (None, "")
     return End(outcome, timestamps.seconds(moment) if moment else now, reason, message)
 
 
-def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[str, str]:
+def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[AnyReason, str]:
     """The first reasons that its pods gave; where there are none, what the Job says."""
-    if condition.get("reason") == DEADLINE_EXCEEDED:
-        return DEADLINE_EXCEEDED, "it took longer than spec.activeDeadlineSeconds"
-    return first_reasons(pods, now) or (
-        condition.get("reason") or "JobFailed",
-        podproblems.quoted(condition.get("message")),
-    )
+    told = Reason.of(condition.get("reason") or Reason.JOB_FAILED)
+    if told is Reason.DEADLINE_EXCEEDED:  # the Job has the same word for it
+        return told, "it took longer than spec.activeDeadlineSeconds"
+    return first_reasons(pods, now) or (told, podproblems.quoted(condition.get("message")))
 
 
-def first_reasons(pods: Iterable[Object], now: float) -> tuple[str, str] | None:
+def first_reasons(pods: Iterable[Object], now: float) -> tuple[AnyReason, str] | None:
     """The first reason that pods gave for their failure, and a message with the first few."""
     words = list(_last_words(pods, now))
     if not words:
@@ -112,14 +109,14 @@ def first_reasons(pods: Iterable[Object], now: float) -> tuple[str, str] | None:
     return words[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), conditions.MESSAGE_LIMIT)
 
 
-def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, str, str]]:
+def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, AnyReason, str]]:
     """(shard, reason, text) of each pod that failed; what no repetition would cure comes first."""
-    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == rawobjects.Phase.FAILED]
     for pod in sorted(failed, key=lambda pod: _ended(pod).get("exitCode") != batchjob.BAD_INPUT):
         end = _ended(pod)
         known = list(_SAID.finditer(end.get("message") or ""))
         if known:
-            yield _index(pod), known[-1][1], podproblems.quoted(known[-1][2])
+            yield _index(pod), ForeignReason(known[-1][1]), podproblems.quoted(known[-1][2])
         elif (found := podproblems.batch_end(pod, now)) is not None:
             yield _index(pod), found.reason, found.message
 
@@ -162,7 +159,7 @@ def _alive(pod: Object) -> bool:
 
 
 def _running(pod: Object) -> bool:
-    return pod.get("status", {}).get("phase") == "Running" and not rawobjects.is_going(pod)
+    return pod.get("status", {}).get("phase") == rawobjects.Phase.RUNNING and not rawobjects.is_going(pod)
 
 
 def _index(pod: Object) -> int | None:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel.reasons import ForeignReason, PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.render.downloader import STORAGE_INITIALIZER
 from sluice.core.render.warmup import WARM_UP
@@ -19,20 +20,29 @@ MODEL_LOAD_SECONDS: Final = 60
 DETAIL_LIMIT: Final = 400
 """Characters quoted from others' messages, which may be whole log files."""
 
-NOT_PULLED: Final = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
-NOT_CREATED: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+NOT_PULLED: Final = {
+    PodReason.ERR_IMAGE_PULL,
+    PodReason.IMAGE_PULL_BACK_OFF,
+    PodReason.ERR_IMAGE_NEVER_PULL,
+    PodReason.INVALID_IMAGE_NAME,
+}
+NOT_CREATED: Final = {
+    PodReason.CREATE_CONTAINER_CONFIG_ERROR,
+    PodReason.CREATE_CONTAINER_ERROR,
+    PodReason.RUN_CONTAINER_ERROR,
+}
 DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
-    "ObjectNotFound": "check spec.model.uri",
-    "AccessDenied": "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
-    "StoreUnreachable": "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the Secret of "
-    "spec.model.credentialsSecretRef, and the network",
-    "UnsupportedModel": "check that spec.model.format and the files at spec.model.uri belong together",
-    "VolumeTooSmall": "the node needs more ephemeral storage for this model",
-    "ChecksumMismatch": "correct spec.model.sha256, or put the right file at spec.model.uri",
-    "DownloadInterrupted": "it is tried again and continues; check the server and the network",
+    PodReason.OBJECT_NOT_FOUND: "check spec.model.uri",
+    PodReason.ACCESS_DENIED: "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
+    PodReason.STORE_UNREACHABLE: "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the "
+    "Secret of spec.model.credentialsSecretRef, and the network",
+    PodReason.UNSUPPORTED_MODEL: "check that spec.model.format and the files at spec.model.uri belong together",
+    PodReason.VOLUME_TOO_SMALL: "the node needs more ephemeral storage for this model",
+    PodReason.CHECKSUM_MISMATCH: "correct spec.model.sha256, or put the right file at spec.model.uri",
+    PodReason.DOWNLOAD_INTERRUPTED: "it is tried again and continues; check the server and the network",
 }
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
-    "ModelNotLoadable": "check that the file at spec.model.uri is whole, and what spec.model.format says",
+    PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is whole, and what spec.model.format says",
 }
 SCHEDULING_REMEDIES: Final = (
     ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
@@ -42,7 +52,7 @@ SCHEDULING_REMEDIES: Final = (
     ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
 )
 
-WARM_UP_REASONS: Final = ("WarmUpFailed", "WarmUpTooSlow")
+WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
 
 _WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
@@ -78,7 +88,9 @@ def creation_problem(deployment: Object) -> Problem | None:
         return None
     text = quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
     remedy = creation_remedy(text) or "see what it says"
-    return Problem(_camel(failure.get("reason")) or "FailedCreate", f"pods cannot be created: {text}; {remedy}")
+    return Problem(
+        _camel(failure.get("reason")) or PodReason.FAILED_CREATE, f"pods cannot be created: {text}; {remedy}"
+    )
 
 
 def creation_remedy(refusal: str) -> str | None:
@@ -102,21 +114,21 @@ def server_status(pod: Object) -> Object:
 def pod_rejected(pod: Object, _now: float) -> Problem | None:
     """The kubelet refused or evicted it."""
     status = pod.get("status", {})
-    if status.get("phase") != "Failed":
+    if status.get("phase") != rawobjects.Phase.FAILED:
         return None
     return Problem(
-        _camel(status.get("reason")) or "PodFailed",
+        _camel(status.get("reason")) or Reason.POD_FAILED,
         f"pod {_name(pod)}: {quoted(status.get('message') or 'failed')}; check the node's free resources",
     )
 
 
 def unschedulable(pod: Object, _now: float) -> Problem | None:
     scheduled = condition(pod, "PodScheduled")
-    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+    if scheduled.get("status") != "False" or scheduled.get("reason") != PodReason.UNSCHEDULABLE:
         return None
     text = quoted(scheduled.get("message"))
     remedy = next((advice for word, advice in SCHEDULING_REMEDIES if word in text), "add a node that fits")
-    return Problem("Unschedulable", f"no node for pod {_name(pod)}: {text}; {remedy}")
+    return Problem(PodReason.UNSCHEDULABLE, f"no node for pod {_name(pod)}: {text}; {remedy}")
 
 
 def image_not_pulled(pod: Object, _now: float) -> Problem | None:
@@ -124,7 +136,9 @@ def image_not_pulled(pod: Object, _now: float) -> Problem | None:
         waiting = _state(status, "waiting")
         if waiting.get("reason") not in NOT_PULLED:
             continue
-        reason = "ImagePullBackOff" if waiting["reason"] == "ErrImagePull" else waiting["reason"]
+        reason = PodReason(waiting["reason"])
+        if reason is PodReason.ERR_IMAGE_PULL:
+            reason = PodReason.IMAGE_PULL_BACK_OFF
         detail = _BACK_OFF.sub("", waiting.get("message") or "")
         model = next((image for image in _image_volumes(pod) if image in (waiting.get("message") or "")), None)
         if model is not None:
@@ -146,10 +160,10 @@ def _image_volumes(pod: Object) -> Iterator[str]:
             yield reference
 
 
-def _image_remedy(reason: str, status: Object) -> str:
+def _image_remedy(reason: PodReason, status: Object) -> str:
     if status.get("name") == STORAGE_INITIALIZER:
         return "check storageInitializer in the operator's configuration"
-    if reason == "ErrImageNeverPull":
+    if reason == PodReason.ERR_IMAGE_NEVER_PULL:
         return "bring the image to the node, or change imagePullPolicy in the ServingRuntime"
     return "check its name in the ServingRuntime, the registry, and spec.imagePullSecrets"
 
@@ -160,7 +174,7 @@ def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     if not missing:
         return None
     remedy = f"create the Secret with {_required_keys(pod)}, or correct spec.model.credentialsSecretRef"
-    return Problem("CredentialsNotFound", f"{missing}; {remedy}")
+    return Problem(Reason.CREDENTIALS_NOT_FOUND, f"{missing}; {remedy}")
 
 
 def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
@@ -169,7 +183,7 @@ def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
     if not missing:
         return None
     return Problem(
-        "CredentialsNotFound",
+        Reason.CREDENTIALS_NOT_FOUND,
         f"{missing}; create the Secret with the keys of its store, or correct spec.input.credentialsSecretRef or "
         "spec.output.credentialsSecretRef",
     )
@@ -180,7 +194,7 @@ def _missing_secret(statuses: Iterable[Object]) -> str:
     for status in statuses:
         waiting = _state(status, "waiting")
         message = waiting.get("message") or ""
-        if waiting.get("reason") == "CreateContainerConfigError" and "secret" in message.lower():
+        if waiting.get("reason") == PodReason.CREATE_CONTAINER_CONFIG_ERROR and "secret" in message.lower():
             return quoted(message)
     return ""
 
@@ -199,7 +213,7 @@ def container_not_created(pod: Object, _now: float) -> Problem | None:
         waiting = _state(status, "waiting")
         if waiting.get("reason") in NOT_CREATED:
             return Problem(
-                waiting["reason"],
+                PodReason(waiting["reason"]),
                 f"container {status.get('name')} cannot be created{_because(waiting.get('message'))}; "
                 "check spec.runtime.env and the ServingRuntime",
             )
@@ -208,12 +222,14 @@ def container_not_created(pod: Object, _now: float) -> Problem | None:
 
 def out_of_memory(pod: Object, _now: float) -> Problem | None:
     for status in all_statuses(pod):
-        if _last_end(status).get("reason") != "OOMKilled":
+        if _last_end(status).get("reason") != PodReason.OOM_KILLED:
             continue
         remedy = "raise spec.resources.limits.memory"
         if status.get("name") == STORAGE_INITIALIZER:
             remedy = "raise storageInitializer.resources in the operator's configuration"
-        return Problem("OOMKilled", f"container {status.get('name')} needs more memory than its limit; {remedy}")
+        return Problem(
+            PodReason.OOM_KILLED, f"container {status.get('name')} needs more memory than its limit; {remedy}"
+        )
     return None
 
 
@@ -226,9 +242,9 @@ def download_failed(pod: Object, _now: float) -> Problem | None:
         known = list(_DOWNLOAD.finditer(text))
         if known:
             reason, text = known[-1].groups()
-            return Problem(reason, _with_remedy(quoted(text), DOWNLOAD_REMEDIES[reason]))
+            return Problem(PodReason(reason), _with_remedy(quoted(text), DOWNLOAD_REMEDIES[PodReason(reason)]))
         return Problem(
-            "ModelDownloadFailed",
+            Reason.MODEL_DOWNLOAD_FAILED,
             f"the model could not be downloaded (exit code {end.get('exitCode')}){_because(text)}; "
             f"see `kubectl logs {_name(pod)} -c {status.get('name')}`",
         )
@@ -241,7 +257,7 @@ def model_not_loadable(pod: Object, _now: float) -> Problem | None:
         said = _LOADING.search(_last_end(status).get("message") or "")
         if said:
             reason, text = said.groups()
-            return Problem(reason, f"{quoted(text)}; {LOADING_REMEDIES[reason]}")
+            return Problem(PodReason(reason), f"{quoted(text)}; {LOADING_REMEDIES[PodReason(reason)]}")
     return None
 
 
@@ -251,7 +267,7 @@ def not_warm(pod: Object, _now: float) -> Problem | None:
         said = _WARM_UP.search(_last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
         if said:
             reason, text = said.groups()
-            return Problem(reason, quoted(text))
+            return Problem(PodReason(reason), quoted(text))
     return None
 
 
@@ -272,7 +288,7 @@ def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:
         if not end:
             continue
         return Problem(
-            "CrashLoopBackOff",
+            PodReason.CRASH_LOOP_BACK_OFF,
             f"container {status.get('name')} ended with exit code {end.get('exitCode')} "
             f"({status.get('restartCount', 0)} restarts){_because(end.get('message'))}; "
             f"see `kubectl logs {_name(pod)} -c {status.get('name')} --previous`",
@@ -286,7 +302,7 @@ def model_not_ready(pod: Object, now: float) -> Problem | None:
     if status.get("ready") or started is None or now - timestamps.seconds(started) < MODEL_LOAD_SECONDS:
         return None
     return Problem(
-        "ModelNotReady",
+        Reason.MODEL_NOT_READY,
         f"the model server runs for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it is still "
         f"loading, wait; otherwise see `kubectl logs {_name(pod)} -c {status.get('name')}`",
     )
@@ -327,7 +343,7 @@ def ended_without_words(pod: Object, _now: float) -> Problem | None:
         end = _state(status, "terminated")
         if end:
             what = f"container {status.get('name')} ended with exit code {end.get('exitCode')}"
-            return Problem("ShardFailed", f"{what}{_because(end.get('message'))}")
+            return Problem(Reason.SHARD_FAILED, f"{what}{_because(end.get('message'))}")
     return None
 
 
@@ -404,5 +420,6 @@ def _because(text: Any) -> str:
     return f": {detail}" if detail else ""
 
 
-def _camel(text: Any) -> str:
-    return re.sub(r"[^A-Za-z0-9]", "", str(text or ""))
+def _camel(text: Any) -> ForeignReason:
+    """As a condition may say it."""
+    return ForeignReason(re.sub(r"[^A-Za-z0-9]", "", str(text or "")))

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, ShardCounts
+from sluice.core.kernel.reasons import AnyReason
 from sluice.core.kernel.snapshot import Problem
 
 
@@ -59,7 +60,8 @@ class End:
     outcome: BatchOutcome
     moment: float
     """Seconds since the epoch."""
-    reason: str = ""
+    reason: AnyReason | None = None
+    """None where it ended well."""
     message: str = ""
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
 from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe import jobs, podproblems
 from sluice.core.observe.batchsnapshot import BatchSnapshot
@@ -67,17 +68,17 @@ def _end(application: Object, pods: list[Object], now: float) -> End | None:
     if outcome is None:
         return None
     moment = (application.get("status") or {}).get("terminationTime")
-    reason, message = "", ""
+    reason, message = None, ""
     if outcome is BatchOutcome.FAILED:
         reason, message = _why(application, pods, now)
     return End(outcome, timestamps.seconds(moment) if moment else now, reason, message)
 
 
-def _why(application: Object, pods: list[Object], now: float) -> tuple[str, str]:
+def _why(application: Object, pods: list[Object], now: float) -> tuple[AnyReason, str]:
     """Reason and message: of the driver, unless it was never made, or was made and taken back at once."""
     if str(_told(application).get("errorMessage") or "").startswith(SUBMISSION):
-        return "SubmissionFailed", _error(application)
-    return jobs.first_reasons(pods, now) or ("SparkApplicationFailed", _error(application))
+        return Reason.SUBMISSION_FAILED, _error(application)
+    return jobs.first_reasons(pods, now) or (Reason.SPARK_APPLICATION_FAILED, _error(application))
 
 
 def _problem(application: Object, now: float) -> Problem | None:
@@ -86,11 +87,11 @@ def _problem(application: Object, now: float) -> Problem | None:
     if _stage(application) == NOT_SUBMITTED:
         remedy = "check spec.engine.serviceAccountName, and what the namespace lets the Spark operator make"
         return Problem(
-            "SubmissionFailed", f"the Spark operator cannot make the driver: {_error(application)}; {remedy}"
+            Reason.SUBMISSION_FAILED, f"the Spark operator cannot make the driver: {_error(application)}; {remedy}"
         )
     if _patience(application, now) == 0:
         remedy = f"see that one runs and watches namespace {namespace}, or remove the definition of SparkApplications"
-        return Problem("NotTakenUp", f"no Spark operator has taken up SparkApplication {name}; {remedy}")
+        return Problem(Reason.NOT_TAKEN_UP, f"no Spark operator has taken up SparkApplication {name}; {remedy}")
     return None
 
 

@@ -28,13 +28,14 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.api.v1alpha1.strategies import OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import QUIET, Reason
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.rollout import engine, gates
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.engine import Moved
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.gates import FUSE_RESTARTS, FUSE_SECONDS
-from sluice.core.rollout.moment import Decision
+from sluice.core.rollout.moment import Decision, Effect
 
 BETTER: Final = "Better"
 WORSE: Final = "Worse"
@@ -102,7 +103,7 @@ def abort_requested(seen: Comparison) -> Decision | None:
     if seen.intent is None or seen.intent.action not in (Action.ABORT, Action.ROLL_BACK):
         return None
     return Decision(
-        Verdict.ROLL_BACK, "Aborted", f"the test was ended by {seen.intent.requested_by}", outcome=Outcome.ABORTED
+        Verdict.ROLL_BACK, Reason.ABORTED, f"the test was ended by {seen.intent.requested_by}", outcome=Outcome.ABORTED
     )
 
 
@@ -110,7 +111,7 @@ def no_arm_left(seen: Comparison) -> Decision | None:
     if seen.arms:
         return None
     return Decision(
-        Verdict.ROLL_BACK, "EveryArmEnded", "every arm was taken out of the test", outcome=Outcome.ROLLED_BACK
+        Verdict.ROLL_BACK, Reason.EVERY_ARM_ENDED, "every arm was taken out of the test", outcome=Outcome.ROLLED_BACK
     )
 
 
@@ -118,18 +119,25 @@ def paused_by_person(seen: Comparison) -> Decision | None:
     if not seen.rollout.status.paused:
         return None
     name = seen.rollout.spec.model_deployment
-    return Decision(Verdict.WAIT, "Paused", f"users are counted on, but nothing ends: kubectl sluice resume {name}")
+    return Decision(
+        Verdict.WAIT,
+        Reason.PAUSED,
+        f"users are counted on, but nothing ends: kubectl sluice resume {name}",
+        effect=Effect.HOLDS,
+    )
 
 
 def frozen(seen: Comparison) -> Decision | None:
     """A freeze window keeps a test from beginning, and a winner from being promoted."""
     waits = seen.rollout.status.step == 0 or (seen.winner is not None and seen.rules.on_winner is OnWinner.PROMOTE)
-    return Decision(Verdict.WAIT, "Frozen", seen.frozen.message) if seen.frozen is not None and waits else None
+    if seen.frozen is None or not waits:
+        return None
+    return Decision(Verdict.WAIT, Reason.FROZEN, seen.frozen.message, effect=Effect.HOLDS, until=seen.frozen.until)
 
 
 def metrics_blind(seen: Comparison) -> Decision | None:
     blind = next((judged.blind for judged in seen.judgements.values() if judged.blind), "")
-    return Decision(Verdict.BLIND, "MetricsUnavailable", blind) if blind else None
+    return Decision(Verdict.BLIND, Reason.METRICS_UNAVAILABLE, blind) if blind else None
 
 
 def arms_not_ready(seen: Comparison) -> Decision | None:
@@ -148,12 +156,12 @@ def _pods_missing(seen: Comparison) -> Decision | None:
         if revision.ready_endpoints >= seen.needed(arm):
             continue
         if seen.waits_for:
-            return Decision(Verdict.WAIT, "CapacityUnavailable", seen.waits_for)
+            return Decision(Verdict.WAIT, Reason.CAPACITY_UNAVAILABLE, seen.waits_for)
         if revision.problem is not None:
             return Decision(Verdict.WAIT, revision.problem.reason, f"arm {arm.name}: {revision.problem.message}")
         return Decision(
             Verdict.WAIT,
-            "CandidateNotReady",
+            Reason.CANDIDATE_NOT_READY,
             f"arm {arm.name}: {revision.ready_endpoints} of {seen.needed(arm)} pods of {revision.name} are ready",
         )
     return None
@@ -163,21 +171,21 @@ def arms_ready(seen: Comparison) -> Decision | None:
     if seen.rollout.status.step > 0:
         return None
     if seen.route_message:
-        return Decision(Verdict.WAIT, "RouteNotProgrammed", seen.route_message)
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, seen.route_message)
     shares = ", ".join(f"{arm.name} {arm.weight} %" for arm, _ in seen.arms)
-    return Decision(Verdict.ADVANCE, "ArmsReady", f"every arm is ready; new users are split: {shares}", step=1)
+    return Decision(Verdict.ADVANCE, Reason.ARMS_READY, f"every arm is ready; new users are split: {shares}", step=1)
 
 
 def route_not_programmed(seen: Comparison) -> Decision | None:
     route = seen.route
     if route is None or seen.route_message:
-        return Decision(Verdict.WAIT, "RouteNotProgrammed", seen.route_message or "the route does not exist yet")
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, seen.route_message or "the route does not exist yet")
     if not route.answered or not route.programmed:
-        reason = "RouteNotProgrammed" if route.answered else "RouteChanging"
+        reason = Reason.ROUTE_NOT_PROGRAMMED if route.answered else Reason.ROUTE_CHANGING
         return Decision(Verdict.WAIT, reason, route.message)
     wanted = {arm.end.revision: arm.permille for arm, _ in seen.arms}
     if any(route.weight(name) != permille for name, permille in wanted.items()):
-        return Decision(Verdict.WAIT, "RouteChanging", "the route is on its way to the arms' shares")
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, "the route is on its way to the arms' shares")
     return None
 
 
@@ -187,7 +195,9 @@ def split_mismatch(seen: Comparison) -> Decision | None:
     if not wrong:
         return None
     return Decision(
-        Verdict.WAIT, "SplitMismatch", f"{wrong}; see who is counted, and whether other rules steer users to one arm"
+        Verdict.WAIT,
+        Reason.SPLIT_MISMATCH,
+        f"{wrong}; see who is counted, and whether other rules steer users to one arm",
     )
 
 
@@ -196,10 +206,16 @@ def arm_is_better(seen: Comparison) -> Decision | None:
     if winner is None:
         return None
     if seen.rules.on_winner is OnWinner.PROMOTE or _promote_asked(seen):
-        return Decision(Verdict.ADVANCE, "ArmIsBetter", f"{_result(winner)}; it is promoted", step=1)
+        return Decision(
+            Verdict.ADVANCE,
+            Reason.ARM_IS_BETTER,
+            f"{_result(winner)}; it is promoted",
+            step=1,
+            effect=Effect.PROMOTES_WINNER,
+        )
     return Decision(
         Verdict.ADVANCE,
-        "ArmIsBetter",
+        Reason.ARM_IS_BETTER,
         f"{_result(winner)}; to release it set spec.model to it",
         outcome=Outcome.INCONCLUSIVE,
     )
@@ -215,7 +231,7 @@ def time_is_up(seen: Comparison) -> Decision | None:
     results = "; ".join(_result(status) for _, status in seen.arms)
     return Decision(
         Verdict.WAIT,
-        "NoSeparation",
+        Reason.NO_SEPARATION,
         f"after {seen.rules.maximum_seconds} s nothing separates the arms from the stable version: {results}",
         outcome=Outcome.INCONCLUSIVE,
     )
@@ -224,7 +240,7 @@ def time_is_up(seen: Comparison) -> Decision | None:
 def waiting(seen: Comparison) -> Decision:
     return Decision(
         Verdict.WAIT,
-        "GatheringEvidence",
+        Reason.GATHERING_EVIDENCE,
         f"{seen.rules.metric} does not separate the arms from the stable version yet",
     )
 
@@ -282,7 +298,11 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
         return arm
     revision = seen.revisions.get(arm.revision)
     if revision is None:
-        gone = {"ended": True, "reason": "RevisionLost", "message": f"the ControllerRevision {arm.revision} is gone"}
+        gone = {
+            "ended": True,
+            "reason": Reason.REVISION_LOST,
+            "message": f"the ControllerRevision {arm.revision} is gone",
+        }
         return arm.model_copy(update=gone)
     now = timestamps.rfc3339(seen.now)
     update: dict[str, object] = {}
@@ -317,17 +337,17 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}"
 
 
-def _taken_out(arm: ArmStatus, revision: Revision, judged: Judgement | None, now: float) -> tuple[str, str] | None:
+def _taken_out(arm: ArmStatus, revision: Revision, judged: Judgement | None, now: float) -> tuple[Reason, str] | None:
     """(reason, message) of an arm that must go, whatever the others do."""
     restarts = max((pod.restarts for pod in revision.pods), default=0)
     if restarts >= FUSE_RESTARTS:
-        return "Restarting", f"its server restarted {restarts} times"
+        return Reason.RESTARTING, f"its server restarted {restarts} times"
     if arm.unready_since is not None and now - timestamps.seconds(arm.unready_since) >= FUSE_SECONDS:
-        return "CandidateDown", f"it has had no ready pod for {FUSE_SECONDS:.0f} s"
+        return Reason.CANDIDATE_DOWN, f"it has had no ready pod for {FUSE_SECONDS:.0f} s"
     if judged is not None and judged.rollback_log >= judged.rollback_threshold_log:
-        return "WorseThanStable", judged.decisive
+        return Reason.WORSE_THAN_STABLE, judged.decisive
     if arm.verdict == WORSE:
-        return "WorseMetric", _result(arm)
+        return Reason.WORSE_METRIC, _result(arm)
     return None
 
 
@@ -378,7 +398,7 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, seen: Compari
     }
     if decision.outcome is not None:
         update |= {"outcome": decision.outcome, "end_time": now}
-    elif decision.reason == "ArmIsBetter" and seen.winner is not None:
+    elif decision.effect is Effect.PROMOTES_WINNER and seen.winner is not None:
         update |= _promoted(status, seen.winner, seen)
     elif decision.step is not None and status.step == 0:
         update["step"] = decision.step
@@ -407,17 +427,15 @@ def _news(
     actor = seen.intent.requested_by if seen.intent is not None else "sluice"
     if after.observed_intent is not None and after.observed_intent != before.observed_intent:
         asked = seen.rollout.spec.intent
+        assert asked is not None  # it is what was observed
         yield TimelineEntry(
-            time=now,
-            actor=asked.requested_by if asked is not None else "sluice",
-            what=str(asked.action) if asked is not None else "Intent",
-            why=after.observed_intent.result,
+            time=now, actor=asked.requested_by, what=Reason(asked.action), why=after.observed_intent.result
         )
     ended = {arm.revision for arm in before.arms if arm.ended}
     for arm in after.arms:
         if arm.ended and arm.revision not in ended:
-            yield TimelineEntry(time=now, what="ArmEnded", why=f"{arm.name}: {arm.reason}: {arm.message}"[:1000])
+            yield TimelineEntry(time=now, what=Reason.ARM_ENDED, why=f"{arm.name}: {arm.reason}: {arm.message}"[:1000])
     if after.outcome is not None:
-        yield TimelineEntry(time=now, actor=actor, what=str(after.outcome), why=decision.message[:1000])
-    elif decision.reason != before.reason and decision.reason not in engine.QUIET_REASONS:
+        yield TimelineEntry(time=now, actor=actor, what=Reason(after.outcome), why=decision.message[:1000])
+    elif decision.reason != before.reason and QUIET not in decision.reason.marks:
         yield TimelineEntry(time=now, actor=actor, what=decision.reason, why=decision.message[:1000])

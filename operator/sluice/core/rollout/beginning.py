@@ -15,6 +15,7 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
 from sluice.core.kernel import naming
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
 from sluice.core.rollout.capacity import shares
@@ -38,10 +39,10 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     compared = situation.stable is not None and attempt.analysed
     needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
     if needs_gateway:
-        return Blocked("GatewayNeeded", needs_gateway)
+        return Blocked(Reason.GATEWAY_NEEDED, needs_gateway)
     refused = shadow.mirror_refused(settings, snapshot.preset) if settings is not None else ""
     if refused and compared:
-        return Blocked("MirrorNotSupported", refused)
+        return Blocked(Reason.MIRROR_NOT_SUPPORTED, refused)
     requested = situation.requested
     ends: dict[str, Any] = {
         "from": _end(situation.stable) if situation.stable else None,

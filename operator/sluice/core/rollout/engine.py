@@ -22,27 +22,14 @@ from sluice.api.v1alpha1.modelrollout import (
 from sluice.core.judge import judge
 from sluice.core.judge.model import Forecast, Judgement
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import QUIET, AnyReason, Numbered, Reason
 from sluice.core.rollout import gates, steps, validation
 from sluice.core.rollout.capacity import shares
-from sluice.core.rollout.moment import Decision, Moment
+from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.steps import Step
-from sluice.core.rollout.validation import Finding, State
+from sluice.core.rollout.validation import Finding
 
 TIMELINE_LIMIT: Final = 50
-QUIET_REASONS: Final = frozenset(
-    {
-        "GatheringEvidence",
-        "RouteChanging",
-        "CandidateNotReady",
-        "ScalingCandidate",
-        "ShrinkingStable",
-        "MinimumTime",
-        "MinimumRequests",
-    }
-)
-"""Reasons that come with every step and would only fill the timeline."""
-HOLDING: Final = frozenset({"Paused", "Frozen"})
-"""While these hold, a step that was decided on before does not take effect either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +174,7 @@ def _with_intent(status: ModelRolloutStatus, moment: Moment) -> tuple[ModelRollo
             update |= change
         case Action.RETRY if moment.validation is not None and moment.validation.state in validation.STUCK:
             update["validation"], result = validation.retried(moment.validation.status), "it is scored again"
-            moment = replace(moment, validation=replace(moment.validation, state=State.SCORING, message=result))
+            moment = replace(moment, validation=replace(moment.validation, state=Reason.VALIDATING, message=result))
         case Action.RETRY:
             result = "ignored: the rollout is still running"
         case _ if moment.rollout.spec.source is None:
@@ -243,19 +230,11 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
             "steps": _ended(status.steps, now),
         }
         return status.model_copy(update=update)
-    if decision.reason == "ReplacingPod" and moment.judgement is not None:
-        pod = moment.judgement.bad_pod
-        update |= {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
-    if decision.reason == State.PASSED and status.validation is not None:
-        update["validation"] = status.validation.model_copy(update={"passed": True})
-    if decision.reason == "Baking":
-        update["bake_end_time"] = moment.bake_end
-    if decision.reason == "SplitMismatch":
-        update["split_mismatch_since"] = status.split_mismatch_since or now
+    update |= _effect(status, decision, moment)
     index = decision.step if decision.step is not None else status.step
-    held = decision.reason in HOLDING
+    held = decision.effect is Effect.HOLDS
     if index != status.step:
-        update |= {"step": index, "idle_advance": status.idle_advance or decision.reason == "Idle"}
+        update |= {"step": index, "idle_advance": status.idle_advance or decision.effect is Effect.ADVANCES_IDLE}
     if index > 0 and not held and _takes_effect(status, moment.step_at(index), moment):
         update |= _entered(status, moment.step_at(index), moment)
     elif index > 0 and not held and moment.ramps:
@@ -263,6 +242,20 @@ def _with_decision(status: ModelRolloutStatus, decision: Decision, moment: Momen
         ready = shares.permille_for(pods, moment.replicas, by_service=moment.by_service)
         update |= exposed(max(status.permille, min(ready, moment.step_at(index).permille)))
     return status.model_copy(update=update)
+
+
+def _effect(status: ModelRolloutStatus, decision: Decision, moment: Moment) -> dict[str, object]:
+    match decision.effect:
+        case Effect.REPLACES_POD if moment.judgement is not None:
+            pod = moment.judgement.bad_pod
+            return {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
+        case Effect.PASSES_VALIDATION if status.validation is not None:
+            return {"validation": status.validation.model_copy(update={"passed": True})}
+        case Effect.BEGINS_BAKE:
+            return {"bake_end_time": moment.bake_end}
+        case Effect.NOTES_SPLIT_MISMATCH:
+            return {"split_mismatch_since": status.split_mismatch_since or timestamps.rfc3339(moment.now)}
+    return {}
 
 
 def _takes_effect(status: ModelRolloutStatus, step: Step, moment: Moment) -> bool:
@@ -302,22 +295,22 @@ def _news(
     entries = []
     if moment.intent is not None and after.observed_intent is not None:
         entries.append(
-            TimelineEntry(time=now, actor=actor, what=str(moment.intent.action), why=after.observed_intent.result)
+            TimelineEntry(time=now, actor=actor, what=Reason(moment.intent.action), why=after.observed_intent.result)
         )
     if after.outcome is not None:
-        entries.append(TimelineEntry(time=now, actor=actor, what=str(after.outcome), why=decision.message[:1000]))
+        entries.append(TimelineEntry(time=now, actor=actor, what=Reason(after.outcome), why=decision.message[:1000]))
     elif len(after.steps) > len(before.steps):
         entries.append(TimelineEntry(time=now, actor=actor, what=_step_name(after), why=_entry_reason(decision)))
-    elif decision.reason != before.reason and decision.reason not in QUIET_REASONS:
+    elif decision.reason != before.reason and QUIET not in decision.reason.marks:
         entries.append(TimelineEntry(time=now, what=decision.reason, why=decision.message[:1000]))
     return tuple(entries)
 
 
-def _step_name(status: ModelRolloutStatus) -> str:
+def _step_name(status: ModelRolloutStatus) -> AnyReason:
     record = status.steps[-1]
     if record.mirror_percent:
-        return f"Mirror{record.mirror_percent}"
-    return "Preview" if record.preview else f"Weight{record.permille / 10:g}"
+        return Numbered(Reason.MIRROR, record.mirror_percent)
+    return Reason.PREVIEW if record.preview else Numbered(Reason.WEIGHT, record.permille / 10)
 
 
 def _entry_reason(decision: Decision) -> str:

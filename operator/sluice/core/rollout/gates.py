@@ -9,9 +9,10 @@ from typing import Final, TypeAlias, assert_never
 from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Action, Intent, Outcome, Verdict
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths, Revision
-from sluice.core.rollout import steps, validation
-from sluice.core.rollout.moment import Decision, Moment
+from sluice.core.rollout import steps
+from sluice.core.rollout.moment import Decision, Effect, Moment
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.strategies import recreate
 
@@ -42,7 +43,7 @@ def abort_requested(moment: Moment) -> Decision | None:
         return None
     return Decision(
         Verdict.ROLL_BACK,
-        "Aborted",
+        Reason.ABORTED,
         f"aborted by {moment.intent.requested_by}{_note(moment.intent)}",
         outcome=Outcome.ABORTED,
     )
@@ -55,7 +56,7 @@ def fuse_blown(moment: Moment) -> Decision | None:
     if restarts >= FUSE_RESTARTS:
         return Decision(
             Verdict.ROLL_BACK,
-            problem.reason if problem else "Restarting",
+            problem.reason if problem else Reason.RESTARTING,
             f"the candidate's server restarted {restarts} times{why}",
             outcome=Outcome.ROLLED_BACK,
         )
@@ -64,7 +65,7 @@ def fuse_blown(moment: Moment) -> Decision | None:
     if since is not None and moment.now - timestamps.seconds(since) >= patience:
         return Decision(
             Verdict.ROLL_BACK,
-            problem.reason if problem else "CandidateDown",
+            problem.reason if problem else Reason.CANDIDATE_DOWN,
             f"the candidate has had no ready pod for {patience:.0f} s{why}",
             outcome=Outcome.ROLLED_BACK,
         )
@@ -78,8 +79,9 @@ def one_pod_is_bad(moment: Moment) -> Decision | None:
         return None
     return Decision(
         Verdict.WAIT,
-        "ReplacingPod",
+        Reason.REPLACING_POD,
         f"without the pod {judged.bad_pod} nothing speaks against the candidate; it is replaced, once",
+        effect=Effect.REPLACES_POD,
     )
 
 
@@ -87,13 +89,13 @@ def evidence_says_roll_back(moment: Moment) -> Decision | None:
     judged = moment.judgement
     if judged is None or judged.rollback_log < judged.rollback_threshold_log:
         return None
-    return Decision(Verdict.ROLL_BACK, "WorseThanStable", judged.decisive, outcome=Outcome.ROLLED_BACK)
+    return Decision(Verdict.ROLL_BACK, Reason.WORSE_THAN_STABLE, judged.decisive, outcome=Outcome.ROLLED_BACK)
 
 
 def worse_offline(moment: Moment) -> Decision | None:
     """It never had a request, and never will."""
     found = moment.validation
-    if found is None or found.state is not validation.State.FAILED:
+    if found is None or found.state is not Reason.VALIDATION_FAILED:
         return None
     return Decision(Verdict.ROLL_BACK, found.state, found.message, outcome=Outcome.ROLLED_BACK)
 
@@ -105,7 +107,7 @@ def stable_lost(moment: Moment) -> Decision | None:
         return None
     return Decision(
         Verdict.WAIT,
-        "StableVersionLost",
+        Reason.STABLE_VERSION_LOST,
         f"the ControllerRevision {source.revision} of the stable version is gone; "
         "restore it from a backup, or abort and release a version that is known to be good",
     )
@@ -115,7 +117,10 @@ def paused_by_person(moment: Moment) -> Decision | None:
     if not moment.rollout.status.paused or moment.nothing_serves:
         return None
     return Decision(
-        Verdict.WAIT, "Paused", f"paused; resume with: kubectl sluice resume {moment.rollout.spec.model_deployment}"
+        Verdict.WAIT,
+        Reason.PAUSED,
+        f"paused; resume with: kubectl sluice resume {moment.rollout.spec.model_deployment}",
+        effect=Effect.HOLDS,
     )
 
 
@@ -123,7 +128,7 @@ def frozen(moment: Moment) -> Decision | None:
     """Nothing goes forward in a freeze window, not even on request; a way back does, and what ends a downtime."""
     if moment.frozen is None or moment.rollout.spec.rollback or moment.nothing_serves:
         return None
-    return Decision(Verdict.WAIT, "Frozen", moment.frozen.message)
+    return Decision(Verdict.WAIT, Reason.FROZEN, moment.frozen.message, effect=Effect.HOLDS, until=moment.frozen.until)
 
 
 def promote_requested(moment: Moment) -> Decision | None:
@@ -132,8 +137,10 @@ def promote_requested(moment: Moment) -> Decision | None:
     what = "promoted" if moment.validation is None else "promoted without validation"
     by = f"{what} by {moment.intent.requested_by}{_note(moment.intent)}"
     if moment.baking:
-        return Decision(Verdict.ADVANCE, "PromotedByPerson", f"{by}; the bake was cut short", outcome=Outcome.PROMOTED)
-    return Decision(Verdict.ADVANCE, "PromotedByPerson", by, step=moment.last_step)
+        return Decision(
+            Verdict.ADVANCE, Reason.PROMOTED_BY_PERSON, f"{by}; the bake was cut short", outcome=Outcome.PROMOTED
+        )
+    return Decision(Verdict.ADVANCE, Reason.PROMOTED_BY_PERSON, by, step=moment.last_step)
 
 
 def skip_requested(moment: Moment) -> Decision | None:
@@ -142,13 +149,13 @@ def skip_requested(moment: Moment) -> Decision | None:
     step = min(max(moment.rollout.status.step + 1, moment.rollout.spec.start_step), moment.last_step)
     what = "skipped" if moment.validation is None else "validation skipped"
     by = f"{what} by {moment.intent.requested_by}{_note(moment.intent)}"
-    return Decision(Verdict.ADVANCE, "SkippedByPerson", f"{by}; {_gets(moment.step_at(step))}", step=step)
+    return Decision(Verdict.ADVANCE, Reason.SKIPPED_BY_PERSON, f"{by}; {_gets(moment.step_at(step))}", step=step)
 
 
 def metrics_blind(moment: Moment) -> Decision | None:
     if moment.judgement is None or not moment.judgement.blind:
         return None
-    return Decision(Verdict.BLIND, "MetricsUnavailable", moment.judgement.blind)
+    return Decision(Verdict.BLIND, Reason.METRICS_UNAVAILABLE, moment.judgement.blind)
 
 
 def deadline_ends_waiting(moment: Moment) -> Decision | None:
@@ -169,8 +176,9 @@ def not_validated(moment: Moment) -> Decision | None:
     found = moment.validation
     if found is None:
         return None
-    passed = found.state is validation.State.PASSED
-    return Decision(Verdict.ADVANCE if passed else Verdict.WAIT, found.state, found.message)
+    if found.state is Reason.VALIDATED:
+        return Decision(Verdict.ADVANCE, found.state, found.message, effect=Effect.PASSES_VALIDATION)
+    return Decision(Verdict.WAIT, found.state, found.message)
 
 
 def capacity_missing(moment: Moment) -> Decision | None:
@@ -178,7 +186,7 @@ def capacity_missing(moment: Moment) -> Decision | None:
     wanted = moment.step_at(max(moment.rollout.status.step, 1))
     if not moment.capacity.wait or moment.ready_for(wanted):
         return None
-    return Decision(Verdict.WAIT, "CapacityUnavailable", moment.capacity.wait)
+    return Decision(Verdict.WAIT, Reason.CAPACITY_UNAVAILABLE, moment.capacity.wait)
 
 
 def candidate_not_ready(moment: Moment) -> Decision | None:
@@ -192,10 +200,15 @@ def candidate_not_ready(moment: Moment) -> Decision | None:
     if moment.capacity.ramps and moment.candidate.ready_endpoints > 0:
         return Decision(
             Verdict.WAIT,
-            "ShrinkingStable",
+            Reason.SHRINKING_STABLE,
             f"stable gives one pod after the other: {_pods_ready(moment, wanted)}",
         )
-    return Decision(Verdict.WAIT, "CandidateNotReady", f"{_pods_ready(moment, wanted)} and in the EndpointSlice")
+    return Decision(
+        Verdict.WAIT,
+        Reason.CANDIDATE_NOT_READY,
+        f"{_pods_ready(moment, wanted)} and in the EndpointSlice",
+        effect=Effect.AWAITS_PODS,
+    )
 
 
 def candidate_ready(moment: Moment) -> Decision | None:
@@ -204,15 +217,20 @@ def candidate_ready(moment: Moment) -> Decision | None:
         return None
     if moment.rollout.spec.source is None:
         return Decision(
-            Verdict.ADVANCE, "FirstVersion", f"{moment.candidate.name} is ready and serves", outcome=Outcome.PROMOTED
+            Verdict.ADVANCE,
+            Reason.FIRST_VERSION,
+            f"{moment.candidate.name} is ready and serves",
+            outcome=Outcome.PROMOTED,
         )
     if moment.route_message:
-        return Decision(Verdict.WAIT, "RouteNotProgrammed", moment.route_message)
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, moment.route_message)
     first = min(moment.rollout.spec.start_step, moment.last_step)
     step = moment.step_at(first)
     if not moment.may_enter(step):
         return _scaling(moment, step, f"{moment.candidate.name} is ready")
-    return Decision(Verdict.ADVANCE, "CandidateReady", f"{moment.candidate.name} is ready; {_gets(step)}", step=first)
+    return Decision(
+        Verdict.ADVANCE, Reason.CANDIDATE_READY, f"{moment.candidate.name} is ready; {_gets(step)}", step=first
+    )
 
 
 def step_not_begun(moment: Moment) -> Decision | None:
@@ -220,23 +238,29 @@ def step_not_begun(moment: Moment) -> Decision | None:
     step = moment.current
     if step is None or step.begun(moment.rollout.status.steps):
         return None
-    return Decision(Verdict.WAIT, "RouteChanging", f"its pods are ready; {_gets(step)}")
+    return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, f"its pods are ready; {_gets(step)}")
 
 
 def route_not_programmed(moment: Moment) -> Decision | None:
     route, wanted = moment.route, moment.paths
     if route is None or wanted is None or moment.route_message:
-        return Decision(Verdict.WAIT, "RouteNotProgrammed", moment.route_message or "the route does not exist yet")
+        return Decision(
+            Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, moment.route_message or "the route does not exist yet"
+        )
     if not route.answered:
-        return Decision(Verdict.WAIT, "RouteChanging", route.message)
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, route.message)
     if not route.programmed:
-        return Decision(Verdict.WAIT, "RouteNotProgrammed", route.message)
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
     if route.weight(moment.candidate.name) != moment.rollout.status.permille:
         return Decision(
-            Verdict.WAIT, "RouteChanging", f"the route is on its way to {steps.percent(moment.rollout.status.permille)}"
+            Verdict.WAIT,
+            Reason.ROUTE_CHANGING,
+            f"the route is on its way to {steps.percent(moment.rollout.status.permille)}",
         )
     if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview) or _service_missing(moment, wanted):
-        return Decision(Verdict.WAIT, "RouteChanging", "the routes of mirrored and preview requests are on their way")
+        return Decision(
+            Verdict.WAIT, Reason.ROUTE_CHANGING, "the routes of mirrored and preview requests are on their way"
+        )
     return None
 
 
@@ -256,7 +280,12 @@ def split_mismatch(moment: Moment) -> Decision | None:
         if moment.rollout.status.split_mismatch_since is not None
         else "the route is written once more"
     )
-    return Decision(Verdict.WAIT, "SplitMismatch", f"{judged.split_mismatch}; {remedy}")
+    return Decision(
+        Verdict.WAIT,
+        Reason.SPLIT_MISMATCH,
+        f"{judged.split_mismatch}; {remedy}",
+        effect=Effect.NOTES_SPLIT_MISMATCH,
+    )
 
 
 def bake_over(moment: Moment) -> Decision | None:
@@ -265,12 +294,19 @@ def bake_over(moment: Moment) -> Decision | None:
         return None
     seen = moment.requests_in_step
     if moment.now < timestamps.seconds(moment.bake_end):
-        return Decision(Verdict.WAIT, "Baking", f"at 100 %; the old version stays warm until {moment.bake_end}")
+        return Decision(
+            Verdict.WAIT,
+            Reason.BAKING,
+            f"at 100 %; the old version stays warm until {moment.bake_end}",
+            effect=Effect.BEGINS_BAKE,
+        )
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not _deadline_over(moment):
-        return Decision(Verdict.WAIT, "BakingWithoutTraffic", f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %")
+        return Decision(
+            Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %"
+        )
     return Decision(
         Verdict.ADVANCE,
-        "Promoted",
+        Reason.PROMOTED,
         "the bake is over without evidence against the new version",
         outcome=Outcome.PROMOTED,
     )
@@ -280,20 +316,23 @@ def preview_over(moment: Moment) -> Decision | None:
     """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
     if moment.current is None or not moment.current.preview:
         return None
-    return _advance(moment, "PreviewOver", f"nothing spoke against it in {moment.requests_in_step} preview requests")
+    return _advance(
+        moment, Reason.PREVIEW_OVER, f"nothing spoke against it in {moment.requests_in_step} preview requests"
+    )
 
 
 def evidence_says_advance(moment: Moment) -> Decision | None:
     judged = moment.judgement
     if judged is None or not judged.all_proven or judged.scrapes < MINIMUM_SCRAPES:
         return None
-    return _advance(moment, "Proven", "every required objective is proven")
+    return _advance(moment, Reason.PROVEN, "every required objective is proven")
 
 
 def idle(moment: Moment) -> Decision | None:
     if moment.judgement is None or not moment.judgement.idle:
         return None
-    return _advance(moment, "Idle", f"no request for {moment.rollout.spec.idle_seconds} s: nobody can be harmed")
+    message = f"no request for {moment.rollout.spec.idle_seconds} s: nobody can be harmed"
+    return _advance(moment, Reason.IDLE, message, Effect.ADVANCES_IDLE)
 
 
 def deadline_passed(moment: Moment) -> Decision | None:
@@ -303,10 +342,10 @@ def deadline_passed(moment: Moment) -> Decision | None:
     match moment.rollout.spec.on_deadline:
         case OnDeadline.HOLD:
             return Decision(
-                Verdict.WAIT, "DeadlineExceeded", f"{after}; promote or abort it by hand. {_missing(moment)}"
+                Verdict.WAIT, Reason.DEADLINE_EXCEEDED, f"{after}; promote or abort it by hand. {_missing(moment)}"
             )
         case OnDeadline.PROMOTE:
-            return Decision(Verdict.ADVANCE, "DeadlineExceeded", f"{after}: promoted", step=moment.last_step)
+            return Decision(Verdict.ADVANCE, Reason.DEADLINE_EXCEEDED, f"{after}: promoted", step=moment.last_step)
         case OnDeadline.ROLL_BACK:
             return _too_late(moment, _missing(moment))
         case _ as unreachable:
@@ -314,7 +353,7 @@ def deadline_passed(moment: Moment) -> Decision | None:
 
 
 def waiting(moment: Moment) -> Decision:
-    return Decision(Verdict.WAIT, "GatheringEvidence", _missing(moment))
+    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, _missing(moment))
 
 
 GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
@@ -354,7 +393,7 @@ def decide(moment: Moment) -> Decision:
     return next((decision for gate in gates if (decision := gate(moment)) is not None), None) or waiting(moment)
 
 
-def _advance(moment: Moment, reason: str, message: str) -> Decision | None:
+def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None = None) -> Decision | None:
     """The next step, unless this one must last longer or waits for a person, or pods are missing for the next."""
     index = moment.rollout.status.step + 1
     if index > moment.last_step:
@@ -365,7 +404,7 @@ def _advance(moment: Moment, reason: str, message: str) -> Decision | None:
     following = moment.step_at(index)
     if not moment.may_enter(following):
         return _scaling(moment, following, message)
-    return Decision(Verdict.ADVANCE, reason, f"{message}; {_gets(following)}", step=index)
+    return Decision(Verdict.ADVANCE, reason, f"{message}; {_gets(following)}", step=index, effect=effect)
 
 
 def _held(moment: Moment, message: str) -> Decision | None:
@@ -373,14 +412,16 @@ def _held(moment: Moment, message: str) -> Decision | None:
     step = moment.step_at(moment.rollout.status.step)
     if moment.now < moment.step_began + step.minimum_seconds:
         until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
-        return Decision(Verdict.WAIT, "MinimumTime", f"{message}; the step lasts until {until}")
+        return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}")
     seen = moment.requests_in_step
     if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
-        return Decision(Verdict.WAIT, "MinimumRequests", f"{message}; {seen} of {step.minimum_requests} requests seen")
+        return Decision(
+            Verdict.WAIT, Reason.MINIMUM_REQUESTS, f"{message}; {seen} of {step.minimum_requests} requests seen"
+        )
     if step.pause and moment.rollout.status.resumed_step < moment.rollout.status.step:
         return Decision(
             Verdict.WAIT,
-            "PausedAtStep",
+            Reason.PAUSED_AT_STEP,
             f"{message}; this step waits for a person: kubectl sluice resume {moment.rollout.spec.model_deployment}",
         )
     return None
@@ -389,7 +430,7 @@ def _held(moment: Moment, message: str) -> Decision | None:
 def _scaling(moment: Moment, step: Step, message: str) -> Decision:
     return Decision(
         Verdict.WAIT,
-        "ScalingCandidate",
+        Reason.SCALING_CANDIDATE,
         f"{message}; {moment.candidate.ready_endpoints} of {moment.pods_needed(step)} pods for {step.words} are ready"
         + (f"; {moment.capacity.wait}" if moment.capacity.wait else ""),
     )
@@ -406,7 +447,7 @@ def _deadline_over(moment: Moment) -> bool:
 
 def _too_late(moment: Moment, missing: str) -> Decision:
     message = f"{_after(moment)}: rolled back" + (f"; {missing}" if missing else "")
-    return Decision(Verdict.ROLL_BACK, "DeadlineExceeded", message, outcome=Outcome.ROLLED_BACK)
+    return Decision(Verdict.ROLL_BACK, Reason.DEADLINE_EXCEEDED, message, outcome=Outcome.ROLLED_BACK)
 
 
 def _after(moment: Moment) -> str:

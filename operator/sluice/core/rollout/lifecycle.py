@@ -17,6 +17,7 @@ from sluice.api.v1alpha1.modelrollout import (
 )
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import engine, freeze, steps
 from sluice.core.rollout.capacity import shares
@@ -57,15 +58,17 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
         return None
     going_back = old is None or requested.name == old.revision
     if active.status.permille >= steps.WHOLE and not going_back and _may_stay(situation, active, judgement):
-        outcome, reason = Outcome.PROMOTED, "SupersededInBake"
+        outcome, reason = Outcome.PROMOTED, Reason.SUPERSEDED_IN_BAKE
         why = f"{requested.name} was asked for in the bake, with no evidence against {new}"
     else:
-        outcome, reason = Outcome.SUPERSEDED, "Superseded"
+        outcome, reason = Outcome.SUPERSEDED, Reason.SUPERSEDED
         why = f"{requested.name} was asked for instead"
     return _closed(situation, active, outcome, reason, why)
 
 
-def _closed(situation: Situation, active: ModelRollout, outcome: Outcome, reason: str, why: str) -> ModelRolloutStatus:
+def _closed(
+    situation: Situation, active: ModelRollout, outcome: Outcome, reason: Reason, why: str
+) -> ModelRolloutStatus:
     now = timestamps.rfc3339(situation.snapshot.now)
     entry = TimelineEntry(time=now, what=reason, why=why)
     return active.status.model_copy(
@@ -111,15 +114,17 @@ def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
     if situation.snapshot.revision(name) is not None:
         return None
     why = f"the ControllerRevision {name} is gone, and with it what is being released"
-    return _closed(situation, active, Outcome.SUPERSEDED, "RevisionLost", why)
+    return _closed(situation, active, Outcome.SUPERSEDED, Reason.REVISION_LOST, why)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why no release begins although another version is asked for than serves."""
 
-    reason: str
+    reason: Reason
     message: str
+    until: float | None = None
+    """When a freeze window lets it begin, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
         again = Attempt(requested, following.number, start_step=_failed_step(latest))
         return _unless_frozen(situation, again)
     return Refusal(
-        str(latest.status.outcome),
+        Reason(latest.status.outcome),
         f"{requested.name} was not released ({latest.status.reason}: "
         f"{latest.status.message}); change spec.model, or try again with: kubectl sluice retry "
         f"{situation.snapshot.name}",
@@ -203,7 +208,7 @@ def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutSt
     """The end of a release for an older version; the wish stays unhandled for the way back, which follows."""
     intent = pending_intent(active)
     by = f"{intent.requested_by} asked to go back to {intent.to_revision}" if intent is not None else ""
-    return _closed(situation, active, Outcome.ABORTED, "Aborted", by)
+    return _closed(situation, active, Outcome.ABORTED, Reason.ABORTED, by)
 
 
 def _before(situation: Situation) -> str | None:
@@ -238,7 +243,7 @@ def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal 
         return attempt
     if isinstance(closed, Blocked):
         return Refusal(closed.reason, closed.message)
-    return Refusal("Frozen", closed.message)
+    return Refusal(Reason.FROZEN, closed.message, until=closed.until)
 
 
 def frozen(situation: Situation) -> Frozen | Blocked | None:
@@ -248,7 +253,7 @@ def frozen(situation: Situation) -> Frozen | Blocked | None:
     try:
         return freeze.frozen(situation.policy.freeze_windows, situation.snapshot.now)
     except freeze.InvalidWindow as error:
-        return Blocked("PolicyInvalid", str(error))
+        return Blocked(Reason.POLICY_INVALID, str(error))
 
 
 def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -> Refusal:
@@ -256,16 +261,17 @@ def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -
     serving = promoted_revision(latest)
     if situation.stable is None:
         return Refusal(
-            "StableVersionLost",
+            Reason.STABLE_VERSION_LOST,
             f"the ControllerRevision {serving} of the stable version is gone; restore it from a backup, or change "
             "spec.model to a version that is known to be good",
         )
     if latest.status.winner is not None:
         return Refusal(
-            "WinnerPromoted", f"{serving} won the A/B test and serves; set spec.model to {_uri(situation, serving)}"
+            Reason.WINNER_PROMOTED,
+            f"{serving} won the A/B test and serves; set spec.model to {_uri(situation, serving)}",
         )
     return Refusal(
-        "RolledBackByPerson",
+        Reason.ROLLED_BACK_BY_PERSON,
         f"{serving} serves because a person went back to it; spec.model still names {requested.uri}: set it to "
         f"{_uri(situation, serving)}, or change it to a version that is better",
     )

@@ -1,10 +1,12 @@
 """What the gates see of one running release, and what a gate says."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from sluice.api.v1alpha1.modelrollout import Intent, ModelRollout, Outcome, Verdict
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import AnyReason
 from sluice.core.kernel.snapshot import Paths, Revision, Route
 from sluice.core.rollout import steps
 from sluice.core.rollout.capacity import shares
@@ -110,14 +112,32 @@ class Moment:
         return timestamps.seconds(records[-1].start_time) if records else self.now
 
 
+class Effect(Enum):
+    """What a decision does beside its verdict."""
+
+    HOLDS = "holds"
+    """A step that was decided on before does not take effect either."""
+    AWAITS_PODS = "awaits pods"
+    """Nothing else: of a first version there is nothing to write down."""
+    BEGINS_BAKE = "begins the bake"
+    REPLACES_POD = "replaces the bad pod"
+    PASSES_VALIDATION = "passes the validation"
+    ADVANCES_IDLE = "advances without traffic"
+    NOTES_SPLIT_MISMATCH = "notes the split mismatch"
+    PROMOTES_WINNER = "promotes the winner of an A/B test"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a gate says."""
 
     verdict: Verdict
-    reason: str
+    reason: AnyReason
     message: str
     step: int | None = None
     """The step to enter."""
     outcome: Outcome | None = None
     """How the release ends."""
+    effect: Effect | None = None
+    until: float | None = None
+    """When the clock alone makes the decision another one, in seconds since the epoch."""

@@ -15,8 +15,7 @@ rows.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.batchinference import BatchOutcome
@@ -25,6 +24,7 @@ from sluice.api.v1alpha1.validation import Validation, ValidationBatch
 from sluice.core.judge import labelled
 from sluice.core.judge.labelled import Tally
 from sluice.core.kernel import naming
+from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.observe import jobs
 from sluice.core.observe.runstate import RunState
@@ -36,17 +36,16 @@ SEEN_THROUGH: Final = ("jobs", "pods")
 """Resources without which nobody knows what was scored."""
 
 
-class State(StrEnum):
-    """How far it is; also the reason that is shown."""
-
-    SCORING = "Validating"
-    PASSED = "Validated"
-    FAILED = "ValidationFailed"
-    INCONCLUSIVE = "ValidationInconclusive"
-    ERROR = "ValidationError"
-
-
-STUCK: Final = frozenset({State.INCONCLUSIVE, State.ERROR})
+State: TypeAlias = Literal[
+    Reason.VALIDATING,
+    Reason.VALIDATED,
+    Reason.VALIDATION_FAILED,
+    Reason.VALIDATION_INCONCLUSIVE,
+    Reason.VALIDATION_ERROR,
+]
+"""How far it is; also the reason that is shown."""
+STATES: Final = frozenset(get_args(State))
+STUCK: Final = frozenset(state for state in STATES if STALLS in state.marks)
 """States that last until a person does something."""
 
 
@@ -85,7 +84,9 @@ def find(situation: Situation) -> Finding | None:
     told = active.status.validation or ValidationStatus()
     hidden = " and ".join(_hidden(situation))
     if hidden:
-        return Finding(told, State.ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md")
+        return Finding(
+            told, Reason.VALIDATION_ERROR, f"the operator may not list {hidden}; see docs/runbooks/forbidden.md"
+        )
     each = scorings(situation)
     status = told.model_copy(update={"scores": [scoring.score for scoring in each if scoring.score.finished]})
     unfinished = next((scoring for scoring in each if not scoring.score.complete), None)
@@ -159,7 +160,7 @@ def _asked(snapshot: Snapshot, revision: Revision) -> Revision | Blocked:
     try:
         batchjob.require_protocol(known)
     except batchjob.ProtocolNotSupported as error:
-        return Blocked("ProtocolNotSupported", str(error))
+        return Blocked(Reason.PROTOCOL_NOT_SUPPORTED, str(error))
     return known
 
 
@@ -206,18 +207,24 @@ def _progress(situation: Situation, scoring: Scoring) -> tuple[State, str]:
     retry = f"kubectl sluice retry {situation.snapshot.name}"
     state, score, end = scoring.state, scoring.score, scoring.state.end
     if isinstance(scoring.asked, Blocked):
-        return State.ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
-    if end is not None and end.reason == jobs.DEADLINE_EXCEEDED:
+        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
+    if end is not None and end.reason is Reason.DEADLINE_EXCEEDED:
         late = f"it took longer than validation.deadlineSeconds, {scoring.rules.deadline_seconds} s"
-        return State.ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
+        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
-        return State.ERROR, f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}"
+        return (
+            Reason.VALIDATION_ERROR,
+            f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}",
+        )
     if end is not None:
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
-        return State.ERROR, f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}"
+        return (
+            Reason.VALIDATION_ERROR,
+            f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}",
+        )
     done = f"{len(score.finished)} of {score.shards} shards of {scoring.rules.batch.input.uri} are scored by Job {scoring.job}"
     hindrance = state.problem.message if state.problem is not None else state.setback
-    return State.SCORING, f"{scoring.who}: {done}" + (f"; {hindrance}" if hindrance else "")
+    return Reason.VALIDATING, f"{scoring.who}: {done}" + (f"; {hindrance}" if hindrance else "")
 
 
 def _concluded(
@@ -230,7 +237,7 @@ def _concluded(
     if stable is not None and stable.rows != candidate.rows:
         return Finding(
             status,
-            State.ERROR,
+            Reason.VALIDATION_ERROR,
             f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it stays as it is: "
             f"kubectl sluice retry {name}",
         )
@@ -245,13 +252,13 @@ def _concluded(
     status = status.model_copy(update={"message": message})
     match concluded.verdict:
         case Verdict.ADVANCE:
-            return Finding(status, State.PASSED, message)
+            return Finding(status, Reason.VALIDATED, message)
         case Verdict.ROLL_BACK:
-            return Finding(status, State.FAILED, message)
+            return Finding(status, Reason.VALIDATION_FAILED, message)
         case Verdict.WAIT | Verdict.BLIND:
             remedy = (
                 f"add rows and run kubectl sluice retry {name}, or decide by hand: kubectl sluice skip {name}, or abort"
             )
-            return Finding(status, State.INCONCLUSIVE, f"{message}; {remedy}")
+            return Finding(status, Reason.VALIDATION_INCONCLUSIVE, f"{message}; {remedy}")
         case _ as unreachable:
             assert_never(unreachable)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from sluice.api.v1alpha1.batchinference import CANDIDATE, STABLE, BatchInference, BatchRun, ModelDeploymentRef
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.render import workload
@@ -24,7 +25,7 @@ def wanted(snapshot: BatchSnapshot) -> Revision | Blocked:
         return _own(snapshot)
     if snapshot.model is None:
         return Blocked(
-            "ModelDeploymentNotFound",
+            Reason.MODEL_DEPLOYMENT_NOT_FOUND,
             f"spec.modelDeploymentRef.name: there is no ModelDeployment {ref.name} in namespace {snapshot.namespace}; "
             "create it, or correct the name",
         )
@@ -37,7 +38,7 @@ def of_run(snapshot: BatchSnapshot, run: BatchRun) -> Revision | Blocked:
     if snapshot.batch.spec.model_deployment_ref is None:
         return _own(snapshot)
     if snapshot.model is None:
-        return Blocked("ModelDeploymentNotFound", f"the ModelDeployment of revision {run.revision} was deleted")
+        return Blocked(Reason.MODEL_DEPLOYMENT_NOT_FOUND, f"the ModelDeployment of revision {run.revision} was deleted")
     return _pinned(snapshot, snapshot.model, run.revision)
 
 
@@ -46,12 +47,13 @@ def _named(ref: ModelDeploymentRef, model: ModelDeployment) -> str | Blocked:
         case "Stable":
             found = model.status.stable
             missing = Blocked(
-                "StableNotFound", f"ModelDeployment {ref.name} has no stable version yet; wait for its first release"
+                Reason.STABLE_NOT_FOUND,
+                f"ModelDeployment {ref.name} has no stable version yet; wait for its first release",
             )
         case "Candidate":
             found = model.status.candidate
             missing = Blocked(
-                "CandidateNotFound",
+                Reason.CANDIDATE_NOT_FOUND,
                 f"ModelDeployment {ref.name} releases nothing; a run begins with its next candidate",
             )
         case name:
@@ -66,7 +68,7 @@ def _pinned(snapshot: BatchSnapshot, model: ModelDeployment, name: str) -> Revis
     if revision is None:
         known = ", ".join(sorted(each.name for each in snapshot.revisions)) or "none"
         return Blocked(
-            "RevisionNotFound",
+            Reason.REVISION_NOT_FOUND,
             f"ModelDeployment {model.metadata.name} has no revision {name}; it has {known}; name one of these, "
             f"{STABLE} or {CANDIDATE} in spec.modelDeploymentRef.revision",
         )
@@ -80,7 +82,7 @@ def with_served(revision: Revision, model: ModelDeployment, runtimes: Sequence[S
     runtime = next((each for each in runtimes if each.metadata.name == revision.runtime), None)
     if runtime is None:
         return Blocked(
-            "RuntimeNotFound",
+            Reason.RUNTIME_NOT_FOUND,
             f"ServingRuntime {revision.runtime}, which revision {revision.name} was made with, is gone; create it again",
         )
     return replace(revision, served=workload.served_by(model, runtime))

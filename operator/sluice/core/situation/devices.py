@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sluice.core.kernel import naming, rawobjects
+from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Object
 
 """Phases of pods that hold nothing any more."""
@@ -188,7 +189,7 @@ def _scheduled(pods: Iterable[Object], question: DevicesQuestion) -> dict[str, i
 def _claims(pod: Object, question: DevicesQuestion) -> bool:
     """Whether somebody else's pod is about to take devices: not placed yet, and not known to fit nowhere."""
     conditions = pod.get("status", {}).get("conditions") or ()
-    refused = any(c.get("type") == "PodScheduled" and c.get("reason") == "Unschedulable" for c in conditions)
+    refused = any(c.get("type") == "PodScheduled" and c.get("reason") == PodReason.UNSCHEDULABLE for c in conditions)
     return not pod["spec"].get("nodeName") and not refused and not _ours(pod, question)
 
 

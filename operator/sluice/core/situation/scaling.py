@@ -12,6 +12,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
 from sluice.core.judge import selectors
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import autoscaler, placeholders
 from sluice.core.render.scaledobject import Signal
@@ -49,7 +50,7 @@ def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     metric = settings.target.metric if settings is not None else None
     if not snapshot.keda_api:
         return Blocked(
-            "KedaMissing",
+            Reason.KEDA_MISSING,
             f"spec.autoscaling.target.metric: {metric} is scaled by KEDA, and the cluster does not serve keda.sh/v1alpha1; "
             f"install KEDA, or {INSTEAD}",
         )
@@ -62,7 +63,7 @@ def _in_flight(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     preset = snapshot.preset
     if not preset.latency_bucket:
         return Blocked(
-            "ScalingMetricNotSupported",
+            Reason.SCALING_METRIC_NOT_SUPPORTED,
             f"spec.autoscaling.target.metric: nothing counts requests in flight with gateway preset {preset.name!r}, which "
             f"has no histogram of latencies; {INSTEAD}",
         )
@@ -87,7 +88,7 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     measured = runtime.spec.metrics.queue_millis if runtime is not None and runtime.spec.metrics is not None else None
     if measured is None:
         return Blocked(
-            "ScalingMetricNotSupported",
+            Reason.SCALING_METRIC_NOT_SUPPORTED,
             f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's queue is "
             f"measured (spec.metrics.queueMillis); let it, or {INSTEAD} or InFlightRequests",
         )
@@ -95,7 +96,7 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     try:
         query = placeholders.filled(measured, {"pods": pods}, "spec.metrics.queueMillis")
     except placeholders.UnknownPlaceholder as error:
-        return Blocked("ScalingMetricNotSupported", f"ServingRuntime {revision.runtime!r}: {error}")
+        return Blocked(Reason.SCALING_METRIC_NOT_SUPPORTED, f"ServingRuntime {revision.runtime!r}: {error}")
     # Without requests a mean is no number: nobody waits.
     return Signal(query=f"({query}) >= 0 or vector(0)", shared=False)
 

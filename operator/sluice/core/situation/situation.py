@@ -12,6 +12,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.strategies import Arm
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.situation import variants
@@ -23,7 +24,7 @@ DEFAULT_POLICY: Final = "default"
 class Blocked:
     """Why the requested version cannot even be tried; the stable version is not affected."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -143,13 +144,13 @@ def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) 
         named = next((r for r in runtimes if r.metadata.name == spec.runtime.name), None)
         if named is None:
             return Blocked(
-                "RuntimeNotFound",
+                Reason.RUNTIME_NOT_FOUND,
                 f"spec.runtime.name: there is no ServingRuntime {spec.runtime.name!r}; "
                 f"available: {_names(r.metadata.name for r in runtimes)}; name one of these, or create it",
             )
         if all(f.name != spec.model.format for f in named.spec.formats):
             return Blocked(
-                "FormatNotSupported",
+                Reason.FORMAT_NOT_SUPPORTED,
                 f"spec.model.format: ServingRuntime {named.metadata.name!r} does not "
                 f"run {spec.model.format!r}; it runs {_names(f.name for f in named.spec.formats)}",
             )
@@ -165,7 +166,7 @@ def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) 
     )
     if not ranked:
         return Blocked(
-            "FormatNotSupported",
+            Reason.FORMAT_NOT_SUPPORTED,
             f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; available "
             f"formats: {_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install "
             "a ServingRuntime for it",
@@ -194,7 +195,7 @@ def rendered(
     scheme = sources.scheme(uri) if uri is not None else None
     if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
         return Blocked(
-            "UnsupportedScheme",
+            Reason.UNSUPPORTED_SCHEME,
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
         )
     runtime = find_runtime(deployment.spec, runtimes)
@@ -203,22 +204,22 @@ def rendered(
     try:
         return workload.new_revision(deployment, runtime, config, number)
     except placeholders.UnknownPlaceholder as error:
-        return Blocked("RuntimeInvalid", str(error))
+        return Blocked(Reason.RUNTIME_INVALID, str(error))
     except podtemplate.BatchingNotSupported as error:
-        return Blocked("BatchingNotSupported", str(error))
+        return Blocked(Reason.BATCHING_NOT_SUPPORTED, str(error))
     except tuning.TuningNotSupported as error:
-        return Blocked("TuningNotSupported", str(error))
+        return Blocked(Reason.TUNING_NOT_SUPPORTED, str(error))
     except podtemplate.UnknownProfile as error:
-        return Blocked("AcceleratorProfileNotFound", str(error))
+        return Blocked(Reason.ACCELERATOR_PROFILE_NOT_FOUND, str(error))
     except warmup.WarmupNotPossible as error:
-        return Blocked("WarmUpNotPossible", str(error))
+        return Blocked(Reason.WARM_UP_NOT_POSSIBLE, str(error))
 
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
     found = next((p for p in snapshot.policies if p.metadata.name == name), None)
     if found is None:
         return Blocked(
-            "PolicyNotFound",
+            Reason.POLICY_NOT_FOUND,
             f"spec.rollout.policyRef: there is no RolloutPolicy {name!r}; create it or name "
             f"one of {_names(p.metadata.name for p in snapshot.policies)}",
         )

@@ -11,11 +11,12 @@ from typing import Any, Final
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
 from sluice.core.kernel import rawobjects
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import podproblems
 from sluice.core.render import variantjob
 
-NOT_THERE: Final = {VariantState.PENDING: "VariantPending", VariantState.FAILED: "VariantFailed"}
+NOT_THERE: Final = {VariantState.PENDING: Reason.VARIANT_PENDING, VariantState.FAILED: Reason.VARIANT_FAILED}
 """Why a variant that model.variant names is not released."""
 ENDS: Final = {"Complete": VariantState.READY, "Failed": VariantState.FAILED}
 

@@ -10,11 +10,12 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification
 from sluice.core.decide import notify
 from sluice.core.kernel.plan import Event
+from sluice.core.kernel.reasons import Numbered, Reason
 from tests.unit.core.builders import NOW, UID, make_model_deployment, make_revision, make_rollout
 
 DEPLOYMENT = make_model_deployment()
 OLD, NEW = make_revision(), make_revision(uri="s3://models/digits/2", number=2)
-ROLLED_BACK = Event("RolledBack", "errors: 3.1 % of 812 requests against 0.4 % of 15,402", warning=True)
+ROLLED_BACK = Event(Reason.ROLLED_BACK, "errors: 3.1 % of 812 requests against 0.4 % of 15,402")
 
 
 def make_notification(name: str = "hook", **fields: Any) -> Notification:
@@ -48,12 +49,12 @@ def made(*events: Event, to: list[Notification], rollout: ModelRollout | None, n
     ],
 )
 def test_only_the_reasons_that_were_asked_for(wanted: list[str] | None, reason: str, want: bool) -> None:
-    assert notify.is_wanted(make_notification(events=wanted), reason) is want
+    assert notify.is_wanted(make_notification(events=wanted), Reason.of(reason)) is want
 
 
 def test_one_notice_for_each_endpoint_in_the_order_of_events() -> None:
     slack, hook = make_notification("slack", format="Slack"), make_notification(events=["RolledBack"])
-    sent = made(Event("Weight25", "proven"), ROLLED_BACK, to=[slack, hook], rollout=make_release())
+    sent = made(Event(Numbered(Reason.WEIGHT, 25), "proven"), ROLLED_BACK, to=[slack, hook], rollout=make_release())
     assert [(each.endpoint.notification, each.reason) for each in sent] == [
         ("slack", "Weight25"),
         ("slack", "RolledBack"),
@@ -94,7 +95,7 @@ def test_the_body_is_a_cloud_event() -> None:
 
 
 def test_what_concerns_no_release_is_about_the_model() -> None:
-    [notice] = made(Event("DriftCorrected", "put back", warning=True), to=[make_notification()], rollout=None)
+    [notice] = made(Event(Reason.DRIFT_CORRECTED, "put back"), to=[make_notification()], rollout=None)
     event = notify.cloud_event(notice)
     assert (event["type"], event["subject"]) == ("dev.sluice.model.DriftCorrected", "digits")
     assert event["data"].keys() == {"reason", "message", "warning", "namespace", "model"}
@@ -103,7 +104,9 @@ def test_what_concerns_no_release_is_about_the_model() -> None:
 
 def test_the_same_decision_has_the_same_id_later() -> None:
     first, again = (
-        made(Event("Weight25", "proven"), to=[make_notification()], rollout=make_release(), now=now)[0].id
+        made(Event(Numbered(Reason.WEIGHT, 25), "proven"), to=[make_notification()], rollout=make_release(), now=now)[
+            0
+        ].id
         for now in (NOW, NOW + 3600)
     )
     assert first == again
@@ -115,7 +118,7 @@ def test_another_step_reason_or_turn_of_the_timeline_has_another_id() -> None:
     ids = [
         made(event, to=[make_notification()], rollout=rollout)[0].id
         for rollout in rollouts
-        for event in (Event("Paused", "paused"), Event("Resume", "resumed"))
+        for event in (Event(Reason.PAUSED, "paused"), Event(Reason.RESUME, "resumed"))
     ]
     assert len(set(ids)) == 6
 
@@ -123,7 +126,7 @@ def test_another_step_reason_or_turn_of_the_timeline_has_another_id() -> None:
 @pytest.mark.parametrize(("later", "same"), [(notify.REPEAT_SECONDS, False), (1, True)])
 def test_a_model_at_rest_repeats_itself_only_after_a_while(later: float, same: bool) -> None:
     start = NOW - NOW % notify.REPEAT_SECONDS
-    event = Event("DriftCorrected", "put back")
+    event = Event(Reason.DRIFT_CORRECTED, "put back")
     first, again = (
         made(event, to=[make_notification()], rollout=None, now=now)[0].id for now in (start, start + later)
     )
@@ -145,7 +148,7 @@ def test_slack_text() -> None:
 
 def test_slack_text_of_a_first_version() -> None:
     rollout = make_rollout(target=NEW, status={"permille": 1000})
-    [notice] = made(Event("Promoted", ""), to=[make_notification(format="Slack")], rollout=rollout)
+    [notice] = made(Event(Reason.PROMOTED, ""), to=[make_notification(format="Slack")], rollout=rollout)
     assert notify.slack_text(notice) == f"*ml/digits* Promoted\n{NEW.name}, 100 % of the traffic"
 
 

@@ -1,5 +1,6 @@
 """Facts folded into conditions."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,16 +10,19 @@ from hypothesis import strategies as st
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact, Facts
+from sluice.core.kernel.reasons import ForeignReason, Reason
 from tests.unit.core.builders import NOW
 
 WELL = Facts(
-    ready=Fact(True, message="2 of 2 pods"),
-    current=Fact(True),
-    routes_programmed=Fact(True),
-    capacity_available=Fact(True),
-    runtime_current=Fact(True),
-    metrics_available=Fact(True),
-    scaling_active=Fact(True),
+    ready=Fact(True, Reason.SERVING, "2 of 2 pods"),
+    reconciling=Fact(False, Reason.RECONCILED),
+    stalled=Fact(False, Reason.NOT_STALLED),
+    current=Fact(True, Reason.CURRENT),
+    routes_programmed=Fact(True, Reason.PROGRAMMED),
+    capacity_available=Fact(True, Reason.SCHEDULED),
+    runtime_current=Fact(True, Reason.CURRENT),
+    metrics_available=Fact(None, Reason.NOTHING_TO_MEASURE),
+    scaling_active=Fact(True, Reason.SCALING),
 )
 
 
@@ -31,13 +35,13 @@ def test_a_well_model_is_current_in_the_terms_of_kstatus() -> None:
     got = {type_: (str(c.status), c.reason) for type_, c in summarised(WELL).items()}
     assert got == {
         "Ready": ("True", "Serving"),
-        "Reconciling": ("False", "Settled"),
-        "Stalled": ("False", "Progressing"),
-        "Current": ("True", "UpToDate"),
+        "Reconciling": ("False", "Reconciled"),
+        "Stalled": ("False", "NotStalled"),
+        "Current": ("True", "Current"),
         "RoutesProgrammed": ("True", "Programmed"),
         "CapacityAvailable": ("True", "Scheduled"),
-        "RuntimeCurrent": ("True", "UpToDate"),
-        "MetricsAvailable": ("True", "Sampled"),
+        "RuntimeCurrent": ("True", "Current"),
+        "MetricsAvailable": ("Unknown", "NothingToMeasure"),
         "ScalingActive": ("True", "Scaling"),
     }
     assert {c.observed_generation for c in summarised(WELL).values()} == {3}
@@ -46,12 +50,23 @@ def test_a_well_model_is_current_in_the_terms_of_kstatus() -> None:
 @pytest.mark.parametrize(
     ("facts", "type_", "want"),
     [
-        (Facts(ready=Fact(False)), "Ready", ("False", "NotServing", "")),
-        (Facts(ready=Fact(False, "NoEndpoint", "no pod")), "Ready", ("False", "NoEndpoint", "no pod")),
-        (Facts(ready=Fact(True), reconciling=Fact(True, "Canary", "5 %")), "Reconciling", ("True", "Canary", "5 %")),
-        (Facts(ready=Fact(True), stalled=Fact(True, "InvalidSpec", "no")), "Stalled", ("True", "InvalidSpec", "no")),
-        (Facts(ready=Fact(True)), "MetricsAvailable", ("Unknown", "Unknown", "")),
-        (Facts(ready=Fact(True), current=Fact(False, "RolledBack")), "Current", ("False", "RolledBack", "")),
+        (
+            replace(WELL, ready=Fact(False, Reason.PODS_NOT_READY, "no pod")),
+            "Ready",
+            ("False", "PodsNotReady", "no pod"),
+        ),
+        (
+            replace(WELL, reconciling=Fact(True, Reason.ROLLOUT_RUNNING, "5 %")),
+            "Reconciling",
+            ("True", "RolloutRunning", "5 %"),
+        ),
+        (
+            replace(WELL, stalled=Fact(True, Reason.INVALID_SPEC, "no")),
+            "Stalled",
+            ("True", "InvalidSpec", "no"),
+        ),
+        (WELL, "MetricsAvailable", ("Unknown", "NothingToMeasure", "")),
+        (replace(WELL, current=Fact(False, Reason.ROLLED_BACK)), "Current", ("False", "RolledBack", "")),
     ],
 )
 def test_each_fact_becomes_its_condition(facts: Facts, type_: str, want: tuple[str, str, str]) -> None:
@@ -60,7 +75,11 @@ def test_each_fact_becomes_its_condition(facts: Facts, type_: str, want: tuple[s
 
 
 def test_a_stalled_model_is_not_reconciling() -> None:
-    facts = Facts(ready=Fact(True), reconciling=Fact(True, "Canary"), stalled=Fact(True, "InvalidSpec", "spec.model"))
+    facts = replace(
+        WELL,
+        reconciling=Fact(True, Reason.ROLLOUT_RUNNING),
+        stalled=Fact(True, Reason.INVALID_SPEC, "spec.model"),
+    )
     got = summarised(facts)
     assert (got["Reconciling"].status, got["Reconciling"].reason) == (ConditionStatus.FALSE, "Stalled")
     assert got["Ready"].status is ConditionStatus.TRUE
@@ -68,16 +87,24 @@ def test_a_stalled_model_is_not_reconciling() -> None:
 
 def test_a_transition_time_changes_with_the_status_only() -> None:
     first = conditions.summarise(WELL, observed=[], generation=1, now=NOW)
-    later = summarised(Facts(ready=Fact(True, "Other", "new message"), current=Fact(False)), first, now=NOW + 90)
+    changed = replace(
+        WELL, ready=Fact(True, Reason.SCALED_TO_ZERO, "new message"), current=Fact(False, Reason.ROLLED_BACK)
+    )
+    later = summarised(changed, first, now=NOW + 90)
     assert later["Ready"].last_transition_time == timestamps.rfc3339(NOW)
     assert later["Ready"].message == "new message"
     assert later["Current"].last_transition_time == timestamps.rfc3339(NOW + 90)
 
 
-FACTS: Any = st.builds(Fact, st.sampled_from([True, False, None]), st.text(max_size=80), st.text(max_size=1100))
+FACTS: Any = st.builds(
+    Fact,
+    st.sampled_from([True, False, None]),
+    st.sampled_from([*Reason]) | st.builds(ForeignReason, st.text(min_size=1, max_size=80)),
+    st.text(max_size=1100),
+)
 
 
-@given(st.builds(Facts, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS))
+@given(st.builds(Facts, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS, FACTS))
 def test_summarising_again_changes_nothing(facts: Facts) -> None:
     once = conditions.summarise(facts, observed=[], generation=1, now=NOW)
     assert conditions.summarise(facts, observed=once, generation=1, now=NOW + 60) == once

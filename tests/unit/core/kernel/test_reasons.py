@@ -1,0 +1,143 @@
+"""The table of reasons: the only place that spells them, without a word that nobody says."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from sluice.api.v1alpha1.modelrollout import Action, Outcome
+from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
+from sluice.core.observe import podproblems
+from sluice.views import reasons as views
+
+PACKAGE: Final = Path(__file__).resolve().parents[3] / "operator" / "sluice"
+SERVING: Final = PACKAGE.parents[1] / "serving-runtime"
+TABLE: Final = next(PACKAGE.rglob("core/**/reasons.py"))
+APART: Final = ("api", "batch")
+"""The words of the API, and a program of its own, which may not import the core."""
+MODULES: Final = {
+    path: ast.parse(path.read_text())
+    for path in PACKAGE.rglob("*.py")
+    if path != TABLE and path.relative_to(PACKAGE).parts[0] not in APART
+}
+OTHER_WORDS: Final = {"Programmed": "a condition of a Gateway"}
+"""What is spelled as a reason is, and is none."""
+WORDS: Final = frozenset(map(str, (*Reason, *PodReason)))
+
+
+def literals(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Strings that are a reason; not the members of an enum, which are words of another kind, such as of phases."""
+    members = {
+        statement.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in each.bases)
+        for statement in each.body
+        if isinstance(statement, ast.Assign)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node not in members and node.value in WORDS - set(OTHER_WORDS):
+            yield node
+
+
+def named(tree: ast.AST) -> Iterator[str]:
+    """`Reason.BAKING`, as its word."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            table = {"Reason": Reason, "PodReason": PodReason}.get(node.value.id)
+            if table is not None and node.attr in table.__members__:
+                yield str(table[node.attr])
+
+
+def test_a_reason_is_spelled_in_the_table_alone() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{n.lineno}: {n.value!r}" for path, tree in MODULES.items() for n in literals(tree)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("text", ['x == "Baking"', 'f"Weight{5}"', '{"Frozen": 1}', 'class A:\n    B = "Idle"'])
+def test_a_spelled_reason_is_found(text: str) -> None:
+    assert list(literals(ast.parse(text)))
+
+
+def test_every_exception_is_still_needed() -> None:
+    spelled = {n.value for tree in MODULES.values() for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    assert set(OTHER_WORDS) <= spelled & WORDS
+
+
+def test_every_reason_is_given_somewhere() -> None:
+    given = {word for tree in MODULES.values() for word in named(tree)}
+    given |= {*Action, *Outcome, Reason.WEIGHT, Reason.MIRROR}  # the timeline takes them over
+    assert not WORDS - given
+
+
+def test_what_persons_ask_for_and_how_releases_end_are_reasons() -> None:
+    assert {*Action, *Outcome} <= {*Reason}
+
+
+@pytest.mark.parametrize("reason", [*Reason, *PodReason, Numbered(Reason.WEIGHT, 12.5), Numbered(Reason.MIRROR, 100)])
+def test_a_reason_is_read_back(reason: Reason | PodReason | Numbered) -> None:
+    again = Reason.of(str(reason))
+    assert (again, again.kind, again.marks) == (reason, reason.kind, reason.marks)
+    assert isinstance(again, ForeignReason) is isinstance(reason, PodReason)
+
+
+@pytest.mark.parametrize("text", ["", "Evicted", "Weight", "Weight1.2.3", "Weight-5", "Baking5"])
+def test_any_text_is_a_reason(text: str) -> None:
+    assert Reason.of(text) == text
+
+
+def test_what_is_not_ours_is_worth_a_warning() -> None:
+    assert CALM not in Reason.of("Evicted").marks
+    assert CALM in Reason.of("Weight5").marks
+    assert CALM not in Reason.of("Baking5").marks
+
+
+RELEASES: Final = [
+    tree for path, tree in MODULES.items() if "rollout" in path.parts and path.stem in ("gates", "abtest")
+]
+
+
+def test_every_decision_is_explained() -> None:
+    given = {word for tree in RELEASES for word in named(tree)}
+    assert Reason.BAKING in given
+    assert given - {Reason.ARM_ENDED} <= set(views.MEANINGS)
+
+
+def test_the_engines_read_what_a_decision_does_and_compare_no_reason() -> None:
+    """`gates` and `validation` ask for the state of a validation, which is also the reason that is shown."""
+    rooms, states = {"rollout", "decide", "decide.py"}, {"gates", "validation"}
+    engines = [path for path in MODULES if "core" in path.parts and rooms & {*path.parts} and path.stem not in states]
+    compared = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in engines
+        for node in ast.walk(MODULES[path])
+        if isinstance(node, ast.Compare)
+        and "batch" not in path.parts
+        and any(any(named(side)) for side in (node.left, *node.comparators))
+    ]
+    assert {"engine", "abtest", "lifecycle", "decide"} <= {path.stem for path in engines}
+    assert not compared
+
+
+def test_the_downloader_says_what_there_are_remedies_for() -> None:
+    failures = ast.parse((SERVING / "storage-initializer" / "sluice_storage" / "failures.py").read_text())
+    table = next(node for node in failures.body if isinstance(node, ast.ClassDef) and node.name == "Reason")
+    said = {each.value for each in ast.walk(table) if isinstance(each, ast.Constant)}
+    assert said - {"DownloadFailed"} == {str(word) for word in podproblems.DOWNLOAD_REMEDIES}
+
+
+@pytest.mark.parametrize(
+    ("word", "program"),
+    [
+        (PodReason.WARM_UP_FAILED, "storage-initializer/sluice_warmup/__main__.py"),
+        (PodReason.WARM_UP_TOO_SLOW, "storage-initializer/sluice_warmup/__main__.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "fastapi/sluice_fastapi/model.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "kserve/sluice_kserve/predictor.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "triton/model.py"),
+    ],
+)
+def test_the_last_words_of_a_program_are_known(word: PodReason, program: str) -> None:
+    assert f'"{word}: ' in (SERVING / program).read_text()
