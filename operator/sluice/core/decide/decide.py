@@ -21,7 +21,7 @@ from sluice.api.v1alpha1.modelrollout import (
     TimelineEntry,
     Verdict,
 )
-from sluice.core.decide import children, failure, inquiry, notify, report
+from sluice.core.decide import children, failure, inquiry, notify, report, routes
 from sluice.core.decide.inquiry import Findings, Inquiry, Replies
 from sluice.core.kernel import conditions, differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
@@ -173,7 +173,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             stable=situation.stable,
             candidate=candidate,
             route=snapshot.route,
-            route_message=report.route_blocked(snapshot) or pods.crowded(situation),
+            route_message=routes.blocked(snapshot) or pods.crowded(situation),
             paths=paths.wanted(situation, snapshot.route.weights) if snapshot.route is not None else None,
             replicas=shares.whole(situation),
             capacity=capacity.plan(situation, findings.devices),
@@ -211,7 +211,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
             stable=situation.stable,
             revisions={revision.name: revision for revision in situation.candidates},
             route=snapshot.route,
-            route_message=report.route_blocked(snapshot),
+            route_message=routes.blocked(snapshot),
             replicas=shares.whole(situation),
             waits_for=capacity.plan(situation, findings.devices).wait,
             frozen=closed,

@@ -8,13 +8,14 @@ from typing import Final
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Action, Outcome
+from sluice.core.kernel import reasons
 from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
 from sluice.core.observe import podproblems
 from sluice.views import reasons as views
 
-PACKAGE: Final = Path(__file__).resolve().parents[3] / "operator" / "sluice"
+TABLE: Final = Path(reasons.__file__)
+PACKAGE: Final = TABLE.parents[2]
 SERVING: Final = PACKAGE.parents[1] / "serving-runtime"
-TABLE: Final = next(PACKAGE.rglob("core/**/reasons.py"))
 APART: Final = ("api", "batch")
 """The words of the API, and a program of its own, which may not import the core."""
 MODULES: Final = {
@@ -108,7 +109,7 @@ def test_every_decision_is_explained() -> None:
 
 def test_the_engines_read_what_a_decision_does_and_compare_no_reason() -> None:
     """`gates` and `validation` ask for the state of a validation, which is also the reason that is shown."""
-    rooms, states = {"rollout", "decide", "decide.py"}, {"gates", "validation"}
+    rooms, states = {"rollout", "decide.py"}, {"gates", "validation"}
     engines = [path for path in MODULES if "core" in path.parts and rooms & {*path.parts} and path.stem not in states]
     compared = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"

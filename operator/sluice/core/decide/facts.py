@@ -1,0 +1,212 @@
+"""What the conditions of a ModelDeployment say, one function each."""
+
+from collections.abc import Iterator, Mapping
+
+from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.decide import routes
+from sluice.core.judge.model import Judgement
+from sluice.core.kernel import rawobjects, timestamps
+from sluice.core.kernel.conditions import Fact, Facts
+from sluice.core.kernel.reasons import STALLS, PodReason, Reason
+from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
+from sluice.core.render import workload
+from sluice.core.rollout.capacity import shares
+from sluice.core.rollout.capacity.model import Capacity
+from sluice.core.rollout.lifecycle import Attempt, Refusal
+from sluice.core.situation import scaling
+from sluice.core.situation.situation import Blocked, Situation
+
+NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
+
+
+def facts(
+    situation: Situation,
+    outlook: Attempt | Refusal | Blocked | None,
+    judgement: Judgement | None,
+    needs: Capacity,
+) -> Facts:
+    """What the conditions say, each with reason and message."""
+    return Facts(
+        ready=_ready(situation, outlook),
+        reconciling=_reconciling(situation, outlook),
+        stalled=_stalled(situation, outlook),
+        current=_current(situation, outlook),
+        routes_programmed=routes.programmed(situation),
+        capacity_available=_capacity_available(situation, needs),
+        runtime_current=_runtime_current(situation),
+        metrics_available=_metrics_available(situation, judgement),
+        scaling_active=_scaling_active(situation),
+    )
+
+
+def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
+    snapshot, stable = situation.snapshot, situation.stable
+    if stable is None:
+        candidate = situation.candidate
+        problem = candidate.problem if candidate is not None else None
+        if problem is not None:
+            return Fact(False, problem.reason, problem.message)
+        if isinstance(outlook, Blocked):
+            return Fact(False, outlook.reason, outlook.message)
+        return Fact(False, Reason.NO_STABLE_VERSION, "the first version is not ready yet")
+    if scaling.asleep(snapshot, stable):
+        return Fact(
+            True,
+            Reason.SCALED_TO_ZERO,
+            f"nobody asks; the first request to {routes.url(snapshot)} gets 503 and starts a pod",
+        )
+    if stable.ready_endpoints == 0:
+        problem = stable.problem
+        if problem is not None:
+            return Fact(False, problem.reason, problem.message)
+        return Fact(False, Reason.PODS_NOT_READY, f"no pod of {stable.name} is ready")
+    routed = routes.programmed(situation, splits=False)
+    if not routed.status and not (routed.reason == Reason.WAITING_FOR_GATEWAY and routes.still_routed(snapshot.route)):
+        return routed
+    return Fact(True, Reason.SERVING, f"{stable.name} serves at {routes.url(snapshot)}")
+
+
+def _reconciling(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
+    if situation.active is not None:
+        status = situation.active.status
+        return Fact(
+            True, Reason.ROLLOUT_RUNNING, f"{situation.active.metadata.name}: {status.reason or Reason.STARTING}"
+        )
+    if isinstance(outlook, Attempt):
+        return Fact(True, Reason.ROLLOUT_RUNNING, _begins(outlook))
+    stable = situation.stable
+    wanted = shares.at_rest(situation)
+    if stable is not None and stable.ready_replicas < wanted:
+        reason = Reason.RESTORING_STABLE if _restoring(situation) else Reason.PROGRESSING
+        return Fact(True, reason, f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
+    return Fact(False, Reason.RECONCILED, "")
+
+
+def _restoring(situation: Situation) -> bool:
+    """Whether stable gave pods to a version that is leaving, and has not got them all back."""
+    latest, stable = situation.latest, situation.stable
+    gave = latest is not None and latest.status.outcome not in (None, Outcome.PROMOTED)
+    return gave and stable is not None and stable.replicas < shares.at_rest(situation)
+
+
+def _stalled(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
+    lasting = (found for found in _hindrances(situation, outlook) if STALLS in found.reason.marks)
+    return next(lasting, Fact(False, Reason.NOT_STALLED))
+
+
+def _hindrances(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Iterator[Fact]:
+    active = situation.active
+    decided = Problem(Reason.of(active.status.reason), active.status.message) if active is not None else None
+    for found in (outlook, routes.hindrance(situation.snapshot), decided, _unscalable(situation)):
+        if isinstance(found, Blocked | Problem):
+            yield Fact(True, found.reason, found.message)
+
+
+def _current(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
+    candidate = situation.candidate
+    if candidate is not None:
+        problem = candidate.problem
+        if problem is not None:
+            return Fact(False, problem.reason, f"{candidate.name} cannot start: {problem.message}")
+        return Fact(False, Reason.ROLLOUT_RUNNING, f"{candidate.name} is being released")
+    if isinstance(outlook, Refusal | Blocked):
+        return Fact(False, outlook.reason, outlook.message)
+    stable = situation.stable
+    if stable is None:
+        return Fact(False, Reason.NO_STABLE_VERSION, "nothing serves yet")
+    if outlook is not None and outlook.target.name != stable.name:
+        return Fact(False, Reason.ROLLOUT_RUNNING, _begins(outlook))
+    return Fact(True, Reason.CURRENT, f"{stable.name} is what was asked for")
+
+
+def _begins(attempt: Attempt) -> str:
+    return f"the release of {attempt.target.name} begins"
+
+
+def _capacity_available(situation: Situation, needs: Capacity) -> Fact:
+    """Whether the pods found room; a refused pod counts as well, such as by a ResourceQuota."""
+    if needs.wait:
+        return Fact(False, Reason.CAPACITY_UNAVAILABLE, needs.wait)
+    if situation.active is None and _restoring(situation):
+        return Fact(
+            False, Reason.RESTORING_STABLE, "the stable version gets its pods back as those of the other version end"
+        )
+    served = [r for r in (situation.stable, *situation.candidates) if r is not None]
+    problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
+    if problems:
+        return Fact(False, problems[0].reason, problems[0].message)
+    return Fact(True, Reason.SCHEDULED) if served else Fact(None, Reason.NOTHING_TO_RUN)
+
+
+def _runtime_current(situation: Situation) -> Fact:
+    stable = situation.stable
+    if stable is None:
+        return Fact(None, Reason.NO_STABLE_VERSION, "")
+    runtime = next((r for r in situation.snapshot.runtimes if r.metadata.name == stable.runtime), None)
+    if runtime is None:
+        return Fact(
+            False,
+            Reason.RUNTIME_NOT_FOUND,
+            f"ServingRuntime {stable.runtime} is gone; {stable.name} keeps running from its pinned template; "
+            "create it again, or name another one in spec.runtime.name",
+        )
+    if workload.runtime_hash(runtime) != stable.runtime_hash:
+        return Fact(
+            False,
+            Reason.NEWER_RUNTIME,
+            f"ServingRuntime {stable.runtime} has changed since {stable.name} was "
+            "rendered; the next release uses the new one",
+        )
+    return Fact(True, Reason.CURRENT, "")
+
+
+def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fact:
+    if judgement is None:
+        return Fact(None, Reason.NOTHING_TO_MEASURE, "metrics are read while a release runs")
+    active = situation.active
+    if not judgement.blind:
+        return Fact(True, Reason.MEASURED, "")
+    since = active.status.blind_since if active is not None else None
+    patience = active.spec.blind_seconds if active is not None else 0
+    if since is not None and situation.snapshot.now - timestamps.seconds(since) < patience:
+        return Fact(None, Reason.METRICS_LATE, judgement.blind)
+    return Fact(False, Reason.METRICS_UNAVAILABLE, judgement.blind)
+
+
+def _unscalable(situation: Situation) -> Blocked | None:
+    """Why the autoscaler that is asked for cannot be made."""
+    snapshot, settings = situation.snapshot, situation.snapshot.deployment.spec.autoscaling
+    serving = situation.stable or situation.candidate
+    if settings is None or serving is None or scaling.engine(settings) != scaling.SCALED_OBJECT:
+        return None
+    found = scaling.signal(snapshot, serving)
+    return found if isinstance(found, Blocked) else None
+
+
+def _scaling_active(situation: Situation) -> Fact:
+    """What the HorizontalPodAutoscaler says, ours or the one that KEDA makes."""
+    snapshot, stable = situation.snapshot, situation.stable
+    if snapshot.deployment.spec.autoscaling is None:
+        return Fact(None, Reason.NOT_AUTOSCALED, "spec.replicas says how many pods there are")
+    unscalable = _unscalable(situation)
+    if unscalable is not None:
+        return Fact(False, unscalable.reason, unscalable.message)
+    if stable is None:
+        return Fact(None, Reason.NO_STABLE_VERSION, "")
+    if scaling.asleep(snapshot, stable):
+        return Fact(True, Reason.SCALED_TO_ZERO, "nobody asks")
+    told = _told_by_autoscaler(snapshot, stable)
+    if told is None:
+        return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has looked at the load yet")
+    if told.get("status") == "True":
+        return Fact(True, Reason.SCALING)
+    return Fact(False, Reason.LOAD_NOT_MEASURED, f"the number of pods stays as it is: {told.get('message', '')}")
+
+
+def _told_by_autoscaler(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:
+    """The condition ScalingActive of the HorizontalPodAutoscaler on the revision's Deployment."""
+    for autoscaler in rawobjects.of_kind(snapshot.objects.values(), scaling.HORIZONTAL_POD_AUTOSCALER):
+        if autoscaler["spec"]["scaleTargetRef"]["name"] == revision.name:
+            told = (autoscaler.get("status") or {}).get("conditions") or ()
+            return next((condition for condition in told if condition.get("type") == "ScalingActive"), None)
+    return None

@@ -1,0 +1,90 @@
+"""What is said of the routes, or of the Service that shares requests: whether requests arrive, and why not."""
+
+from sluice.core.kernel.conditions import Fact
+from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Route, Snapshot
+from sluice.core.render import route
+from sluice.core.rollout import steps
+from sluice.core.situation.situation import Blocked, Situation
+
+NO_ANSWER = "the gateway has not answered for the route yet; if this lasts, see whether its controller is running"
+
+
+def blocked(snapshot: Snapshot) -> str:
+    """Why no route can be programmed at all, with the remedy; empty when one can."""
+    problem = hindrance(snapshot)
+    return problem.message if problem is not None else ""
+
+
+def still_routed(route: Route | None) -> bool:
+    """Whether requests arrive by what the route said before a change that the gateway has not answered for yet."""
+    return route is not None and route.used
+
+
+def hindrance(snapshot: Snapshot) -> Blocked | None:
+    """What keeps every route of the model from being programmed, with the remedy; None where nothing does."""
+    gateway = route.gateway_of(snapshot.deployment, snapshot.config)
+    if snapshot.by_service:
+        return None
+    if not snapshot.gateway_api:
+        return Blocked(
+            Reason.GATEWAY_API_MISSING,
+            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API CRDs and a gateway, see "
+            "docs/first-hour.md, or set the operator's config.routing to Service, see docs/without-a-gateway.md",
+        )
+    if snapshot.hostname_taken is not None:
+        return Blocked(
+            Reason.HOSTNAME_TAKEN,
+            f"spec.routing.hostnames: {', '.join(snapshot.hostnames)} is already used by "
+            f"ModelDeployment {snapshot.hostname_taken}; choose another host name",
+        )
+    if not snapshot.gateway_exists:
+        return Blocked(
+            Reason.GATEWAY_NOT_FOUND,
+            f"there is no Gateway {gateway.namespace}/{gateway.name}; create it, or set "
+            "spec.routing.gatewayRef or the operator's config.gateway",
+        )
+    return None
+
+
+def programmed(situation: Situation, *, splits: bool = True) -> Fact:
+    """Whether the gateway has the routes; with `splits` also whether requests are seen to split as they say."""
+    snapshot, active = situation.snapshot, situation.active
+    problem = hindrance(snapshot)
+    if problem is not None:
+        return Fact(False, problem.reason, problem.message)
+    if snapshot.by_service:
+        return _shared_by_service(situation)
+    if snapshot.route is None or not snapshot.route.answered:
+        return Fact(False, Reason.WAITING_FOR_GATEWAY, snapshot.gateway_message or NO_ANSWER)
+    if not snapshot.route.programmed:
+        return Fact(False, Reason.ROUTE_NOT_ACCEPTED, snapshot.route.message)
+    if splits and active is not None and active.status.reason == Reason.SPLIT_MISMATCH:
+        return Fact(False, Reason.SPLIT_MISMATCH, active.status.message)
+    return Fact(True, Reason.PROGRAMMED, "")
+
+
+def _shared_by_service(situation: Situation) -> Fact:
+    """How near the pods come to the shares that are wanted."""
+    route_, candidate = situation.snapshot.route, situation.candidate
+    if route_ is None:
+        return Fact(False, Reason.WAITING_FOR_SERVICE, "the model's Service is written as soon as a version serves")
+    if not route_.programmed:
+        return Fact(False, Reason.WAITING_FOR_SERVICE, route_.message)
+    wanted = route_.weight(candidate.name) if candidate is not None else 0
+    if candidate is None or situation.stable is None or not 0 < wanted < steps.WHOLE:
+        return Fact(
+            True, Reason.APPROXIMATE, "one version has all requests; in a release, shares are ratios of ready pods"
+        )
+    ready, everybody = candidate.ready_endpoints, candidate.ready_endpoints + situation.stable.ready_endpoints
+    share = steps.percent(round(steps.WHOLE * ready / max(1, everybody)))
+    return Fact(
+        True,
+        Reason.APPROXIMATE,
+        f"{candidate.name} has {ready} of {everybody} ready pods, and so about {share} of the connections; "
+        f"{steps.percent(wanted)} is wanted",
+    )
+
+
+def url(snapshot: Snapshot) -> str:
+    return f"http://{snapshot.hostnames[0]}"
