@@ -14,8 +14,8 @@ from typing import Any
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.decide import decide, failure
-from sluice.core.decide.inquiry import Replies
+from sluice.core.decide import decide, failure, prepare
+from sluice.core.decide.prepare import Replies
 from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
@@ -428,8 +428,8 @@ class Cluster:
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
-        inquiry = decide.questions(snapshot)
-        return decide.decide(snapshot, Replies(metrics=self.answer(inquiry.metrics)))
+        prepared = prepare.prepare(snapshot)
+        return decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
         """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import decide
-from sluice.core.decide.inquiry import Replies
+from sluice.core.decide import decide, prepare
+from sluice.core.decide.prepare import Replies
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Plan
 from sluice.core.observe.observe import InvalidSpec, observe
@@ -105,10 +105,11 @@ class DeviceCluster(Cluster):
     def plan(self, name: str = "digits") -> Plan:
         snapshot = observe(deepcopy_world(self.world(name)))
         assert not isinstance(snapshot, InvalidSpec)
-        asked = decide.questions(snapshot)
+        prepared = prepare.prepare(snapshot)
+        asked = prepared.inquiry
         node = {"metadata": {"name": "node"}, "status": {"allocatable": {GPU: str(self.devices - self.taken)}}}
         found = devices.count(asked.devices, [node], self.pods(), []) if asked.devices is not None else None
-        return decide.decide(snapshot, Replies(metrics=self.answer(asked.metrics), devices=found))
+        return decide.decide(prepared, Replies(metrics=self.answer(asked.metrics), devices=found))
 
 
 TWO_STEPS = {"steps": [{"weight": 50}, {"weight": 100}]}

@@ -8,8 +8,8 @@ import pytest
 
 from sluice.api.config import Routing
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.decide import decide
-from sluice.core.decide.inquiry import Replies
+from sluice.core.decide import decide, prepare
+from sluice.core.decide.prepare import Replies
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Plan
 from sluice.core.kernel.snapshot import Snapshot
@@ -379,7 +379,7 @@ def test_nothing_passes_unseen(resource: str) -> None:
     cluster.run(1)
     snapshot = observe(replace(deepcopy_world(cluster.world("digits")), forbidden=(resource,)))
     assert isinstance(snapshot, Snapshot)
-    assert f"may not list {resource}" in decide.decide(snapshot, Replies()).because
+    assert f"may not list {resource}" in decide.decide(prepare.prepare(snapshot), Replies()).because
 
 
 RELEASES: Final = {
@@ -497,13 +497,13 @@ def test_no_device_is_asked_for_before_it_has_passed(capacity: str) -> None:
     assert cluster.newest().status.reason == "Validating"
     snapshot = cluster.snapshot()
     assert isinstance(snapshot, Snapshot)
-    assert decide.questions(snapshot).devices is None
+    assert prepare.prepare(snapshot).inquiry.devices is None
     cluster.run(
         30, until=lambda: bool(cluster.newest().status.validation and cluster.newest().status.validation.passed)
     )
     snapshot = cluster.snapshot()
     assert isinstance(snapshot, Snapshot)
-    assert decide.questions(snapshot).devices is not None
+    assert prepare.prepare(snapshot).inquiry.devices is not None
 
 
 def test_pods_that_share_requests_by_themselves_are_not_there_before() -> None:

@@ -12,8 +12,8 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Output, Prometheus
-from sluice.core.decide import inquiry
-from sluice.core.decide.inquiry import Findings, Inquiry, Replies
+from sluice.core.decide import prepare
+from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import observe
 from sluice.views import plan, words
@@ -46,8 +46,9 @@ async def planned(api: kubectl.Kubectl, manifest: dict[str, Any], *, file: str, 
     found = plan.prospect(snapshot)
     findings = Findings()
     if found.begun is not None:
-        replies = await _replies(api, inquiry.ask(found.situation), prometheus_url or config.prometheus_url)
-        findings = inquiry.read(found.situation, replies)
+        prepared = prepare.of(found.situation)
+        replies = await _replies(api, prepared.inquiry, prometheus_url or config.prometheus_url)
+        findings = prepare.read(prepared, replies)
     today = ModelDeployment.model_validate(existing) if existing is not None else None
     return plan.plan_view(found, findings, today=today)
 

@@ -1,6 +1,6 @@
 """One pass over a ModelDeployment or a BatchInference: gather, ask, decide, apply. All decisions are in `core`.
 
-store ──> World ──> Snapshot ──> questions ──> answers ──> Plan ──> writes, in order ──> store
+store ──> World ──> Snapshot ──> Prepared ──> replies ──> Plan ──> writes, in order ──> store
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from sluice import errors
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
-from sluice.core.decide import decide, ending, failure
-from sluice.core.decide.inquiry import Inquiry, Replies
+from sluice.core.decide import decide, ending, failure, prepare
+from sluice.core.decide.prepare import Inquiry, Replies
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import ApplyStatus, Delete, Event, Notice, Patch, Plan, Ref, Write
 from sluice.core.kernel.snapshot import Object
@@ -138,7 +138,8 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
-        return decide.decide(seen, await self._replies(decide.questions(seen)))
+        prepared = prepare.prepare(seen)
+        return decide.decide(prepared, await self._replies(prepared.inquiry))
 
     async def _batch_plan(self, key: Key) -> Plan:
         world = self.store.batch_world(key, self.clock.now())

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ValidationStatus
 from sluice.core.decide import decide
-from sluice.core.decide.inquiry import Findings
+from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.rollout import engine, steps

@@ -10,7 +10,7 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.decide import decide
-from sluice.core.decide.inquiry import Inquiry
+from sluice.core.decide.prepare import Inquiry
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason

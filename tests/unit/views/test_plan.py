@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.core.decide import inquiry
-from sluice.core.decide.inquiry import Replies
+from sluice.core.decide import prepare
+from sluice.core.decide.prepare import Replies
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import observe
 from sluice.core.situation import devices
@@ -32,8 +32,9 @@ def planned(cluster: Cluster, manifest: dict[str, Any], free: Devices | None = N
     snapshot = observe.observe(world)
     assert isinstance(snapshot, Snapshot)
     found = plan.prospect(snapshot)
-    asked = inquiry.ask(found.situation)
-    findings = inquiry.read(found.situation, Replies(metrics=cluster.answer(asked.metrics), devices=free))
+    prepared = prepare.of(found.situation)
+    replies = Replies(metrics=cluster.answer(prepared.inquiry.metrics), devices=free)
+    findings = prepare.read(prepared, replies)
     return plan.plan_view(found, findings, today=ModelDeployment.model_validate(today) if today else None)
 
 

@@ -1,6 +1,6 @@
-"""The decision: a snapshot and answers in, a plan out.
+"""The decision: a prepared snapshot and replies in, a plan out.
 
-    1 interpret   what is asked for, what is stable, what is running          situation.py
+    1 prepare     what is asked for, stable, running; what must be asked      prepare.py
     2 progress    end, move or begin a release; its new status                rollout/
     3 children    the objects that follow from it                             children.py
     4 report      the ModelDeployment's own status                            report.py
@@ -21,12 +21,11 @@ from sluice.api.v1alpha1.modelrollout import (
     TimelineEntry,
     Verdict,
 )
-from sluice.core.decide import children, failure, inquiry, notify, report, routes
-from sluice.core.decide.inquiry import Findings, Inquiry, Replies
+from sluice.core.decide import children, failure, notify, prepare, report, routes
+from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
-from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout import abtest, beginning, engine, lifecycle, validation
 from sluice.core.rollout.abtest import Comparison
 from sluice.core.rollout.capacity import capacity, pods, shares
@@ -35,7 +34,7 @@ from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import paths
-from sluice.core.situation.situation import Blocked, Situation, interpret, testing
+from sluice.core.situation.situation import Blocked, Situation, testing
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
@@ -67,18 +66,14 @@ class Progress:
     """Another pass must follow at once."""
 
 
-def questions(snapshot: Snapshot) -> Inquiry:
-    """What must be known to decide; empty at rest."""
-    return inquiry.ask(interpret(snapshot))
-
-
-def decide(snapshot: Snapshot, replies: Replies) -> Plan:
+def decide(prepared: Prepared, replies: Replies) -> Plan:
     """The plan for one ModelDeployment; empty when everything is as it should be."""
+    situation = prepared.situation
+    snapshot = situation.snapshot
     unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
     if unseen:
         return failure.forbidden_plan(snapshot, unseen)
-    situation = interpret(snapshot)
-    findings = inquiry.read(situation, replies)
+    findings = prepare.read(prepared, replies)
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
@@ -243,10 +238,7 @@ def _frozen(situation: Situation) -> Frozen | None:
 
 def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
     """The situation as it will be once the status is written."""
-    updated = rollout.model_copy(update={"status": status})
-    rollouts = tuple(updated if r.metadata.name == rollout.metadata.name else r for r in situation.snapshot.rollouts)
-    again = interpret(replace(situation.snapshot, rollouts=rollouts))
-    return replace(again, requested=situation.requested, arms=situation.arms)
+    return situation.updated(rollout.model_copy(update={"status": status}))
 
 
 def _release_writes(done: Progress) -> Iterator[Write]:

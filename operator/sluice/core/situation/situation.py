@@ -1,8 +1,8 @@
 """Interprets a snapshot: what is asked for, what is stable, and which release is running."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypedDict
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
@@ -61,6 +61,12 @@ class Situation:
         names = running_arms(self.active) if testing(self.active) else (promoted_revision(self.active),)
         return tuple(found for name in names if (found := self.revision(name)) is not None)
 
+    def updated(self, rollout: ModelRollout) -> "Situation":
+        """The situation as it will be once this rollout's status is written; what the spec asks for stays the same."""
+        rollouts = tuple(rollout if r.metadata.name == rollout.metadata.name else r for r in self.snapshot.rollouts)
+        snapshot = replace(self.snapshot, rollouts=rollouts)
+        return replace(self, snapshot=snapshot, **_releases(snapshot))
+
     def revision(self, name: str) -> Revision | None:
         """A revision of the snapshot, or a requested one that is not stored yet."""
         asked = (self.requested, *self.arms)
@@ -93,22 +99,14 @@ def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
 
 
 def interpret(snapshot: Snapshot) -> Situation:
-    """Understands a snapshot.
-
-    Stable is derived from the audit trail: the target of the newest promoted ModelRollout. So there is one record of
-    it, written before the world is changed. Should somebody have deleted it, the status still tells.
-    """
-    latest = snapshot.rollouts[-1] if snapshot.rollouts else None
-    promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
+    """Understands a snapshot."""
     policy_ref = snapshot.deployment.spec.rollout.policy_ref
     policy_name = policy_ref.name if policy_ref else DEFAULT_POLICY
     numbered = max((r.number for r in snapshot.revisions), default=0) + 1
     return Situation(
         snapshot=snapshot,
         requested=_requested(snapshot, snapshot.deployment, numbered),
-        stable=_stable(snapshot, promoted),
-        active=latest if latest is not None and latest.status.outcome is None else None,
-        latest=latest,
+        **_releases(snapshot),
         policy=_policy(snapshot, policy_name),
         policy_name=policy_name,
         arms=tuple(
@@ -131,7 +129,25 @@ def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 
 
-def _stable(snapshot: Snapshot, promoted: list[ModelRollout]) -> Revision | None:
+class _Releases(TypedDict):
+    stable: Revision | None
+    active: ModelRollout | None
+    latest: ModelRollout | None
+
+
+def _releases(snapshot: Snapshot) -> _Releases:
+    """What the audit trail says."""
+    latest = snapshot.rollouts[-1] if snapshot.rollouts else None
+    running = latest is not None and latest.status.outcome is None
+    return {"stable": _stable(snapshot), "active": latest if running else None, "latest": latest}
+
+
+def _stable(snapshot: Snapshot) -> Revision | None:
+    """The target of the newest promoted ModelRollout: one record, written before the world is changed.
+
+    Should somebody have deleted it, the status still tells.
+    """
+    promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
     if promoted:
         return snapshot.revision(promoted_revision(promoted[-1]))
     told = snapshot.deployment.status.stable

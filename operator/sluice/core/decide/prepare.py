@@ -1,0 +1,104 @@
+"""Understands a snapshot once: the situation, what is compared, and what must be known beyond the store to decide.
+
+Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> decide(prepared, replies) ──> Plan
+
+The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
+is never kept: whoever has waited for anything else than these replies begins again with a fresh snapshot.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from sluice.core.judge import forecast, judge
+from sluice.core.judge.model import Answers, Forecast, Judgement, Question, Trial
+from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.rollout import trial
+from sluice.core.rollout.capacity import needs
+from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.core.situation.situation import Situation, interpret
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What the shell asks."""
+
+    metrics: tuple[Question, ...] = ()
+    devices: DevicesQuestion | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What it got."""
+
+    metrics: Answers = field(default_factory=lambda: MappingProxyType({}))
+    devices: Devices | None = None
+    """None where nothing was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the replies mean for the running release."""
+
+    judgement: Judgement | None = None
+    arms: Mapping[str, Judgement] = field(default_factory=lambda: MappingProxyType({}))
+    """In an A/B test: of each running arm, by revision."""
+    forecast: Forecast | None = None
+    devices: Devices | None = None
+
+    @property
+    def seen(self) -> Judgement | None:
+        """Any judgement, for what they have in common; one that is blind first."""
+        every = [*([self.judgement] if self.judgement is not None else []), *self.arms.values()]
+        return next((judged for judged in every if judged.blind), every[0] if every else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot, understood, and what is to be asked before it can be decided on."""
+
+    situation: Situation
+    running: Trial | None
+    """The comparison of a release that has entered its first step."""
+    ahead: Trial | None
+    """The comparison as it is going to be, before the first step, for the forecast."""
+    arms: Mapping[str, Trial]
+    """In an A/B test: each running arm against the stable version, by revision."""
+    inquiry: Inquiry
+
+
+def prepare(snapshot: Snapshot) -> Prepared:
+    """Everything about a snapshot that does not depend on replies."""
+    return of(interpret(snapshot))
+
+
+def of(situation: Situation) -> Prepared:
+    """The same of a situation that is understood already, such as one that is only imagined."""
+    running, ahead = trial.running_trial(situation), trial.forecast_trial(situation)
+    arms = trial.arm_trials(situation)
+    metrics = tuple(_questions(running, ahead, arms))
+    return Prepared(situation, running, ahead, arms, Inquiry(metrics, needs.question(situation)))
+
+
+def read(prepared: Prepared, replies: Replies) -> Findings:
+    """The judge's reading of the replies."""
+    return Findings(
+        judgement=judge.judge(prepared.running, replies.metrics) if prepared.running is not None else None,
+        arms={arm: judge.judge(each, _answers_of(arm, replies.metrics)) for arm, each in prepared.arms.items()},
+        forecast=forecast.forecast(prepared.ahead, replies.metrics) if prepared.ahead is not None else None,
+        devices=replies.devices,
+    )
+
+
+def _questions(running: Trial | None, ahead: Trial | None, arms: Mapping[str, Trial]) -> Iterator[Question]:
+    if running is not None:
+        yield from judge.questions(running)
+    if ahead is not None:
+        yield from forecast.forecast_questions(ahead)
+    for arm, compared in arms.items():
+        yield from (replace(question, key=f"{arm}/{question.key}") for question in judge.questions(compared))
+
+
+def _answers_of(arm: str, answers: Answers) -> Answers:
+    """Every arm asks the same questions of its own series."""
+    return {key.removeprefix(f"{arm}/"): answer for key, answer in answers.items() if key.startswith(f"{arm}/")}
