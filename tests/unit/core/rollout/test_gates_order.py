@@ -42,7 +42,7 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
 }
 """For two neighbours in `GATES`: a moment in which both speak."""
 
-FIRST_TOGETHER: Final = {
+FIRST_TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
     (gates.capacity_missing, gates.candidate_not_ready): make_moment(
         changes.FIRST, changes.NOT_BEGUN, changes.NO_ROOM, changes.ready(0)
     ),

@@ -38,7 +38,7 @@ def wants_second(*rollouts: ModelRollout, **more: Any) -> Situation:
 
 
 ARMS: Final = (CANDIDATE, THIRD)
-HASHED: Final = {"requestedInputHash": STABLE.input_hash}
+HASHED: Final[dict[str, Any]] = {"requestedInputHash": STABLE.input_hash}
 WON: Final = make_test(outcome="Promoted", winner=CANDIDATE, **HASHED)
 WENT_BACK: Final = make_release(
     STABLE,
