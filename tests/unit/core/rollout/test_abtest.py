@@ -8,6 +8,7 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Action, Outcome, Verdict
 from sluice.core.judge.model import Separation
+from sluice.core.kernel import timestamps
 from sluice.core.rollout import abtest
 from sluice.core.rollout.abtest import GATES, Comparison, Gate
 from tests.support import moments
@@ -252,3 +253,31 @@ def test_a_winner_is_promoted_as_a_release_whose_one_step_is_everything() -> Non
     status = abtest.move(make_comparison(BETTER, PROMOTES)).rollout.status
     assert (status.winner, status.outcome, status.permille) == (CANDIDATE.name, None, 200)
     assert [step.permille for step in status.steps] == [200]
+
+
+def test_the_longest_time_is_counted_from_the_beginning() -> None:
+    status = abtest.move(make_comparison(BEFORE, {"status": {"startTime": None, "deadlineTime": None}})).rollout.status
+    assert status.start_time is not None
+    assert status.deadline_time is not None
+    assert timestamps.seconds(status.deadline_time) - timestamps.seconds(status.start_time) == 3600
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        pytest.param((), (None, at(3000)), id="all is seen"),
+        pytest.param((BLIND,), (at(0), at(3000)), id="nothing is"),
+        pytest.param((BLIND, {"status": {"blindSince": at(-60)}}), (at(-60), at(3000)), id="still nothing"),
+        pytest.param(({"status": {"blindSince": at(-60)}},), (None, at(3060)), id="it is again"),
+    ],
+)
+def test_the_clock_stands_still_while_nothing_can_be_measured(
+    given: tuple[Change, ...], want: tuple[str | None, str]
+) -> None:
+    status = abtest.move(make_comparison(*given)).rollout.status
+    assert (status.blind_since, status.deadline_time) == want
+
+
+def test_an_arm_that_gets_its_first_pod_is_ready_from_then_on() -> None:
+    status = abtest.move(make_comparison(BEFORE, {"arm": {"readyTime": None, "unreadySince": at(-30)}})).rollout.status
+    assert [(arm.ready_time, arm.unready_since) for arm in status.arms] == [(at(0), None), (at(-70), None)]
