@@ -1,0 +1,75 @@
+"""What changes the quiet moment of `make_moment`, by the names of what happened."""
+
+from typing import Any, Final
+
+from sluice.api.v1alpha1.common import CapacityMode
+from sluice.api.v1alpha1.modelrollout import Action, ValidationStatus
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.rollout.validation import Finding, State
+from tests.support import moments
+from tests.support.moments import CANDIDATE, Change, at, make_intent, make_pod, make_route
+
+
+def finding(state: State) -> Finding:
+    return Finding(ValidationStatus(), state, f"it is {state}")
+
+
+def asked(action: Action, **more: Any) -> Change:
+    return {"intent": make_intent(action, **more)}
+
+
+def ready(pods: int) -> Change:
+    return {"candidate": {"ready_endpoints": pods}}
+
+
+def unready(seconds: float) -> Change:
+    return {"status": {"unreadySince": at(-seconds)}, **ready(0)}
+
+
+def too_late(what: str) -> Change:
+    return {"spec": {"onDeadline": what}, "status": {"deadlineTime": at(0)}}
+
+
+def in_step(*weights: int, step: int = 1, **status: Any) -> Change:
+    """Where the steps with these weights were entered, and how the last of them differs from the ordinary."""
+    records = [{"permille": weight * 10, "startTime": at(-60)} for weight in weights]
+    last = records[-1]["permille"] if records else 0
+    return {"status": {"step": step, "steps": records, "permille": last, **status}}
+
+
+def step_rules(**rules: Any) -> Change:
+    """The first step with further rules."""
+    return {"spec": {"steps": [{"weight": 5, **rules}, {"weight": 50}, {"weight": 100}]}}
+
+
+NOT_BEGUN: Final = {**in_step(step=0, readyTime=None), "judged": None}
+SECOND_DECIDED: Final[Change] = in_step(5, step=2)
+BAKING: Final[Change] = {
+    **in_step(5, 50, 100, step=3, bakeEndTime=at(10)),
+    "route": make_route(1000),
+    "paths": Paths(make_route(1000).weights),
+}
+BAKED: Final[Change] = {"status": {**BAKING["status"], "bakeEndTime": at(0)}}
+PREVIEW: Final[Change] = {
+    "spec": {"steps": [{"preview": True}, {"weight": 100}]},
+    "status": {"permille": 0, "steps": [{"preview": True, "startTime": at(-60)}]},
+    "route": make_route(0, paths=Paths(make_route(0).weights, preview=CANDIDATE.name)),
+    "paths": Paths(make_route(0).weights, preview=CANDIDATE.name),
+}
+TAKEN_DOWN: Final[Change] = {"stable": {"replicas": 0, "ready_endpoints": 0}}
+FIRST: Final[Change] = {"spec": {"source": None, "steps": [{"weight": 100}]}, "stable": None}
+PAUSED: Final[Change] = {"status": {"paused": True}}
+FROZEN: Final[Change] = {"frozen": moments.FROZEN}
+WORSE: Final[Change] = {"judged": {"rollback_log": 3.0}}
+BAD_POD: Final[Change] = {"judged": {"bad_pod": "pod-0"}}
+BLIND: Final[Change] = {"judged": {"blind": "Prometheus does not answer"}}
+MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 requests instead of 5 %"}}
+PROVEN: Final[Change] = {"judged": {"all_proven": True, "scrapes": 2}}
+IDLE: Final[Change] = {"judged": {"idle": True}}
+FAILED_OFFLINE: Final[Change] = {"validation": finding(State.FAILED)}
+SCORING: Final[Change] = {"validation": finding(State.SCORING)}
+STABLE_LOST: Final[Change] = {"stable": None}
+NO_ROOM: Final[Change] = {"capacity": moments.make_capacity(wait="0 of 4 devices are free")}
+RAMPS: Final[Change] = {"capacity": moments.make_capacity(CapacityMode.SHRINK_STABLE)}
+NO_ROUTE: Final[Change] = {"route": None}
+CRASHING: Final[Change] = {"candidate": {"ready_endpoints": 0, "pods": (make_pod(problem=moments.CRASHING),)}}
