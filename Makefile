@@ -25,63 +25,63 @@ $(UV):
 .venv/.synced: $(UV) pyproject.toml uv.lock
 	@$(UV) sync --frozen --quiet && touch $@
 
-# Half a gigabyte that nothing else here needs, so it has an environment and a lock of its own.
+# Nothing else here needs this half a gigabyte, so it has its own environment and lock.
 build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
 	@command -v java >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends openjdk-17-jre-headless; }
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/spark/venv $(UV) sync --project tests/spark --frozen --quiet && touch $@
 
-# Airflow's pins are not ours, so it has an environment and a lock of its own.
+# Airflow's pins are not ours, so it has its own environment and lock.
 build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
 
 setup: .venv/.synced ## Install the Python environment
 
-demo: setup ## Run the whole story on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
+demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
 test: lint unit integration spark airflow e2e ## Everything that CI runs
 
-test-full: lint spark build/airflow/.synced ## Everything, with the slow ones
+test-full: lint spark build/airflow/.synced ## Everything, including slow tests
 	@$(PYTHON) -m lab setup
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(AIRFLOW_PYTEST)
 	@$(PYTEST) tests/integration tests/e2e
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
-lint: setup ## Format, lint, types, layers
+lint: setup ## Check format, lint, types and layers
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/pyright
 	@.venv/bin/lint-imports
 
-# What is built once takes minutes, so it is done before the tests that need it: their time limits are for what they do.
+# What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
 unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
 
-integration: setup ## Against a real API server
+integration: setup ## Tests against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd helm registry
 	@$(PYTEST) -m "not slow" tests/integration
 
-spark: setup build/spark/.synced ## The scoring on Spark, with a real PySpark in local mode
+spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
 	@$(PYTHON) -m lab build versitygw
 	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
 	@build/spark/venv/bin/pytest tests/spark
 
-airflow: setup build/airflow/.synced ## The tasks for Airflow: types, and DAGs in a real Airflow against a real API server
+airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and DAGs in a real Airflow against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd
 	@build/airflow/venv/bin/mypy --config-file integrations/airflow/pyproject.toml operator/sluice/batch/airflow
 	@$(AIRFLOW_PYTEST) -m "not slow"
 
-e2e: setup ## On a real node, with real traffic
+e2e: setup ## Tests on a real node, with real traffic
 	@$(PYTHON) -m lab setup
 	@$(PYTEST) -m "not slow" tests/e2e
 
-bench-judge: setup ## Error rates and delays of the judge
+bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge
 
-bench: setup ## Figures of docs/benchmarks.md
+bench: setup ## Measure the figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
 crds: setup ## Regenerate the CRDs and install.yaml
@@ -90,10 +90,10 @@ crds: setup ## Regenerate the CRDs and install.yaml
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up
 
-lab-down: setup ## Stop it, also after a crash
+lab-down: setup ## Stop the lab, also after a crash
 	@$(PYTHON) -m lab down
 
-lab-status: setup ## Show its addresses
+lab-status: setup ## Show the lab's addresses
 	@$(PYTHON) -m lab status
 
 clean: ## Remove what was built here

@@ -1,0 +1,47 @@
+"""Prose in Markdown is wrapped, so that it can be read beside code and reviewed line by line."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.unit.docs import test_docs
+
+LIMIT: Final = 120
+LINK_ONLY: Final = re.compile(r"\s*(?:[-*>] )?(?:!?\[[^\]]*\]\(\S+\)|<?https?://\S+|`[^`]+`)\W*")
+
+
+def prose(text: str) -> Iterator[tuple[int, str]]:
+    """Lines that can be wrapped: no tables, no code blocks, no line that is one link or one code span."""
+    in_code = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif not in_code and not line.lstrip().startswith("|") and not LINK_ONLY.fullmatch(line):
+            yield number, line
+
+
+@pytest.mark.parametrize("page", test_docs.PAGES, ids=test_docs.title)
+def test_prose_ends_before_column_120(page: Path) -> None:
+    long = [number for number, line in prose(page.read_text()) if len(line) >= LIMIT]
+    assert not long, f"{test_docs.title(page)}: wrap lines {', '.join(map(str, long))} before column {LIMIT}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("word " * 30, [1]),
+        ("- " + "word " * 30, [1]),
+        ("| " + "cell " * 30 + "|", []),
+        ("```\n" + "code " * 30 + "\n```\n" + "word " * 30, [4]),
+        ("  ```sh\n" + "code " * 30 + "\n  ```", []),
+        ("- [page](https://example.com/" + "a" * 120 + ").", []),
+        ("[page](https://example.com/" + "a" * 120 + ") says so", [1]),
+        ("`" + "code " * 30 + "`", []),
+    ],
+    ids=["paragraph", "list", "table", "after code", "code in a list", "link", "link and words", "code span"],
+)
+def test_what_counts_as_prose(text: str, lines: list[int]) -> None:
+    assert [number for number, line in prose(text) if len(line) >= LIMIT] == lines
