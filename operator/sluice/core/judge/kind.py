@@ -6,7 +6,7 @@ questions ──> samples ──> requests and events of an arm ──> the test
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
@@ -51,6 +51,11 @@ class Kind:
 
     needs_boundary: ClassVar[bool] = False
     """Whether nothing can be counted before `boundaries` has chosen one."""
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        """The objective as this kind sees it; None where it is of another."""
+        return cls(objective)
 
     @property
     def name(self) -> str:

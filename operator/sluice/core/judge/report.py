@@ -263,12 +263,12 @@ def _decisive(weighed: _Weighed) -> str:
     if not weighed.guards:
         return ""
     most = max(weighed.guards, key=lambda finding: finding.evidence.log_total)
-    seen = most.state.total
+    seen, event = most.state.total, most.kind.event(most.state.boundary)
     requests, events = seen.stable_requests, seen.stable_events
     if most.state.bake_limit is not None:
         requests, events = accumulate.shown_by_stable(most.state)
     return (
-        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, most.kind.event(most.state.boundary))}, "
+        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, event)}, "
         f"stable {_of(events, requests, '')}; "
         f"evidence 10^{words.log10_text(weighed.rollback_log)} against 10^{words.log10_text(weighed.threshold)}"
     )

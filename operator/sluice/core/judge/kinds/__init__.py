@@ -1,15 +1,20 @@
-"""What can be judged: one kind of objective, one file. How to add one: CONTRIBUTING.md."""
+"""What can be judged: one kind of objective, one file. Its file registers it: each has a `KIND`.
 
+How to add one: CONTRIBUTING.md.
+"""
+
+import importlib
+import pkgutil
 from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds.codes import ResponseCodes
-from sluice.core.judge.kinds.latency import GatewayLatency
-from sluice.core.judge.kinds.query import QueriedCounters
 from sluice.core.judge.model import Trial
 
-KINDS: Final = (ResponseCodes, QueriedCounters, GatewayLatency)
+KINDS: Final[tuple[type[Kind], ...]] = tuple(
+    importlib.import_module(f"{__name__}.{file.name}").KIND for file in pkgutil.iter_modules(__path__)
+)
+"""An objective is of one of them at most."""
 
 
 def kind_of(objective: Objective) -> Kind:

@@ -47,3 +47,6 @@ class ResponseCodes(Kind):
 
     def columns_of(self, requests: float, events: float) -> dict[str, float]:
         return {"200": requests - events, f"{_CODE_CLASS[self.which]}00": events}
+
+
+KIND: Final = ResponseCodes

@@ -89,6 +89,9 @@ class GatewayLatency(Kind):
         return f"slower than {boundary or '?'} ms"
 
 
+KIND: Final = GatewayLatency
+
+
 @functools.lru_cache(maxsize=256)
 def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     """Tests of response times. boundaries: those that the roll-back looks at, see `watched_boundaries`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
-from sluice.core.judge import columns, objectives, scraped, series
+from sluice.core.judge import columns, objectives, scraped, selectors, series
 from sluice.core.judge.columns import CANDIDATE, EVENTS, TOTAL, Amounts
 from sluice.core.judge.kind import Kind, Recorded, own_feed, unseen
 from sluice.core.judge.model import Answers, Arm, Trial
@@ -75,18 +75,18 @@ class QueriedCounters(Kind):
         return unseen(trial, shown, selector)
 
     def _selectors(self, trial: Trial) -> dict[tuple[str, str], str]:
-        ratio = self.ratio
-        events = ratio.successes if self.more_is_better else ratio.failures
+        events = self.ratio.successes if self.more_is_better else self.ratio.failures
         return {
-            (arm, column): selector.replace("{{revision}}", side.revision)
-            .replace("{{namespace}}", trial.namespace)
-            .replace("{{name}}", trial.name)
+            (arm, column): selectors.filled_by_user(trial, selector or "", side)
             for arm, side in columns.sides(trial).items()
-            for column, selector in ((TOTAL, ratio.total or ""), (EVENTS, events or ""))
+            for column, selector in ((TOTAL, self.ratio.total), (EVENTS, events))
         }
 
     def _key(self, arm: str, column: str) -> str:
         return f"{self.feed}/{arm}/{column}"
+
+
+KIND: Final = QueriedCounters
 
 
 def _most_series(trial: Trial) -> int:
