@@ -95,7 +95,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
 def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
     """What each feed shows; without those whose selectors match too many series."""
     found = ask.samples(trial, answers, gone=before.gone)
-    refused = {kind.feed for kind in ask.visible(trial) if kind.too_many(trial, found[kind.feed])}
+    refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.too_many(trial, found[feed])}
     return {feed: shown for feed, shown in found.items() if feed not in refused}
 
 
@@ -129,7 +129,6 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
     turned = _turned(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
-    judged = {kind.name: _judged(trial, kind, turned, samples, ticks) for kind in kinds_of(trial)}
     traffic = ticks[ask.traffic_feed(trial)]
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
@@ -140,25 +139,31 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
-        objectives=judged,
+        objectives=_judged(trial, turned, samples, ticks),
     )
     return routecheck.observed(trial, looked, ticks)
 
 
 def _judged(
-    trial: Trial,
-    kind: Kind,
-    before: State,
-    samples: Mapping[str, series.Samples],
-    ticks: Mapping[str, Sequence[series.Tick]],
-) -> ObjectiveState:
-    sharing = sum(other.needs_boundary for other in kinds_of(trial))
-    known = before.objectives.get(kind.name, ObjectiveState())
-    known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-    phase = accumulate.Phase(
-        baking=trial.baking, judged=not trial.mirrored or kind.judged_on_copies, metric=kind.name == trial.metric
+    trial: Trial, before: State, samples: Mapping[str, series.Samples], ticks: Mapping[str, Sequence[series.Tick]]
+) -> dict[str, ObjectiveState]:
+    every = kinds_of(trial)
+    sharing = sum(kind.needs_boundary for kind in every)
+    judged = {}
+    for kind in every:
+        known = before.objectives.get(kind.name, ObjectiveState())
+        known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
+        compared = _compared(trial, before, ticks.get(kind.feed, ()))
+        judged[kind.name] = accumulate.observe(kind, known, compared, _phase(trial, kind))
+    return judged
+
+
+def _phase(trial: Trial, kind: Kind) -> accumulate.Phase:
+    return accumulate.Phase(
+        baking=trial.baking,
+        judged=not trial.mirrored or kind.judged_on_copies,
+        metric=kind.name == trial.metric,
     )
-    return accumulate.observe(kind, known, _compared(trial, before, ticks.get(kind.feed, ())), phase)
 
 
 def _turned(trial: Trial, before: State) -> State:

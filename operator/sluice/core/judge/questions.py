@@ -5,7 +5,7 @@ extrapolate between samples; evidence needs the counts.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from sluice.core.judge import columns, gatewayseries, kinds, series
@@ -18,15 +18,13 @@ SHORTEST_SCRAPES: Final = 4
 MARGIN_SCRAPES: Final = 3
 
 
-def visible(trial: Trial) -> tuple[Kind, ...]:
-    """The objectives whose samples somebody has."""
-    return tuple(kind for kind in kinds.kinds_of(trial) if not kind.hidden(trial))
-
-
-def feeds(trial: Trial) -> tuple[str, ...]:
-    """What is consumed side by side: the gateway's requests, and what the objectives add."""
-    requests = (gatewayseries.REQUESTS,) if gatewayseries.counted_on_the_way(trial) else ()
-    return tuple(dict.fromkeys((*requests, *(kind.feed for kind in visible(trial)))))
+def filled_by(trial: Trial) -> dict[str, Kind]:
+    """The feeds beside the gateway's requests, each with the first of the objectives that share it."""
+    found: dict[str, Kind] = {}
+    for kind in kinds.kinds_of(trial):
+        if kind.feed != gatewayseries.REQUESTS and not kind.hidden(trial):
+            found.setdefault(kind.feed, kind)
+    return found
 
 
 def traffic_feed(trial: Trial) -> str:
@@ -34,7 +32,7 @@ def traffic_feed(trial: Trial) -> str:
 
     Empty where nobody counts requests.
     """
-    return next(iter(feeds(trial)), "")
+    return gatewayseries.REQUESTS if gatewayseries.counted_on_the_way(trial) else next(iter(filled_by(trial)), "")
 
 
 def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -> float:
@@ -42,7 +40,8 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
     amounts = columns.of_arm(increments, arm)
     if gatewayseries.counted_on_the_way(trial):
         return sum(amounts.values())
-    return visible(trial)[0].requests_and_events(amounts, None)[0]
+    first = next(iter(filled_by(trial).values()))
+    return first.requests_and_events(amounts, None)[0]
 
 
 def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> int:
@@ -60,21 +59,21 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
 
 def wanted(trial: Trial, consumed: Mapping[str, series.Feed]) -> tuple[Question, ...]:
     """The questions of this look. No feed consumed yet: the first look."""
-    return asked(trial, {feed: window_seconds(trial, consumed.get(feed), first=not consumed) for feed in feeds(trial)})
+    return asked(trial, lambda feed: window_seconds(trial, consumed.get(feed), first=not consumed))
 
 
-def asked(trial: Trial, windows: Mapping[str, int]) -> tuple[Question, ...]:
+def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
     """The questions that fill every feed over its window, seconds."""
-    selectors: dict[str, tuple[str, int]] = {}
+    own = filled_by(trial)
+    found: list[Question] = []
     if gatewayseries.counted_on_the_way(trial):
-        window = windows[gatewayseries.REQUESTS]
         requests = gatewayseries.selectors_of(trial, gatewayseries.requests(trial))
-        selectors |= {key: (selector, window) for key, selector in requests.items()}
-        longest = max(windows[feed] for feed in gatewayseries.FEEDS if feed in windows)
-        selectors[gatewayseries.FRESHNESS] = gatewayseries.freshness(trial), longest
-    for kind in visible(trial):
-        selectors |= {key: (selector, windows[kind.feed]) for key, selector in kind.questions(trial).items()}
-    return tuple(Question(key, selector, window) for key, (selector, window) in selectors.items())
+        found.extend(_over(window(gatewayseries.REQUESTS), requests))
+        longest = max(window(feed) for feed in gatewayseries.FEEDS if feed == gatewayseries.REQUESTS or feed in own)
+        found.extend(_over(longest, {gatewayseries.FRESHNESS: gatewayseries.freshness(trial)}))
+    for feed, kind in own.items():
+        found.extend(_over(window(feed), kind.questions(trial)))
+    return tuple(found)
 
 
 def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> dict[str, series.Samples]:
@@ -82,13 +81,15 @@ def samples(trial: Trial, answers: Answers, *, gone: tuple[str, ...] = ()) -> di
     found = {}
     if gatewayseries.counted_on_the_way(trial):
         found[gatewayseries.REQUESTS] = gatewayseries.samples(trial, answers, gatewayseries.requests(trial))
-    for kind in visible(trial):
-        if kind.feed not in found:
-            found[kind.feed] = kind.samples(trial, answers, gone)
-    return found
+    own = {feed: kind.samples(trial, answers, gone) for feed, kind in filled_by(trial).items()}
+    return {**found, **own}
 
 
 def grpc_unseen(trial: Trial) -> bool:
     """Whether the server speaks gRPC, which this gateway counts in no series that we know."""
     unseen = trial.candidate.grpc_port is not None and trial.preset.grpc_requests is None
     return unseen and gatewayseries.counted_on_the_way(trial)
+
+
+def _over(window: int, selectors: Mapping[str, str]) -> Iterator[Question]:
+    return (Question(key, selector, window) for key, selector in selectors.items())

@@ -101,7 +101,7 @@ def grpc_not_counted(trial: Trial) -> str:
 def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: float | None) -> str:
     """Why nothing can be seen although Prometheus answers, and what to do."""
     if not gatewayseries.counted_on_the_way(trial):
-        first = ask.visible(trial)[0]
+        first = next(iter(ask.filled_by(trial).values()))
         return f"{first.name}: {first.note(trial, samples.get(first.feed))}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
     if newest is None:
