@@ -303,6 +303,7 @@ def _at_deadline(policy: RolloutPolicySpec, judged: Judgement) -> tuple[Verdict,
 def _evidence(known: Mapping[str, Kind], state: State) -> dict[str, Evidence]:
     found = {}
     for name, kind in known.items():
-        against, advance = accumulate.evidence_of(kind, state.objectives.get(name, ObjectiveState()))
+        stood = state.objectives.get(name, ObjectiveState())
+        against, advance = accumulate.evidence_of(accumulate.rules(kind, stood), stood)
         found[name] = Evidence(round(words.log10(against.rollback), 6), round(words.log10(advance), 6))
     return found

@@ -60,16 +60,15 @@ def _restored(test: evidence.SequentialTest, stored: Mapping[str, object]) -> ep
         return eprocess.start(test)
 
 
-def evidence_of(kind: Kind, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
-    """Log-evidence against the candidate, and for it in this step."""
-    tests = rules(kind, state)
-    running = processes(tests, state)
+def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
+    """Log-evidence against the candidate, and for it in this step. tests: those that apply now (`rules`)."""
+    logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
     against = combine.ObjectiveEvidence(
-        rollback=objectives.role_log(tests, running, Role.ROLLBACK),
-        hard=objectives.role_log(tests, running, Role.HARD),
-        bake=objectives.role_log(tests, running, Role.BAKE),
+        rollback=objectives.combined(tests, logs, Role.ROLLBACK),
+        hard=objectives.combined(tests, logs, Role.HARD),
+        bake=objectives.combined(tests, logs, Role.BAKE),
     )
-    return against, objectives.role_log(tests, running, Role.ADVANCE)
+    return against, objectives.combined(tests, logs, Role.ADVANCE)
 
 
 def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: Phase) -> ObjectiveState:

@@ -14,7 +14,7 @@ from typing import Final
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import FailureRatio, Goal
-from sluice.stats import combine, eprocess, evidence
+from sluice.stats import combine, evidence
 
 DEFAULT_TOLERANCE: Final = 0.25
 """Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
@@ -103,11 +103,6 @@ def hard_terms(maximum: float) -> tuple[Term, ...]:
 def bake_term(limit: float) -> Term:
     """F3 at weight 100."""
     return Term("bake", Role.BAKE, evidence.absolute_bad(limit))
-
-
-def role_log(rules: Rules, processes: Mapping[str, eprocess.EProcess], role: Role) -> float:
-    """Combined log-evidence of the processes of a role; 0 where there is none."""
-    return combined(rules, {key: process.log_evidence for key, process in processes.items()}, role)
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:

@@ -132,7 +132,7 @@ def _missing(trial: Trial, weighed: _Weighed) -> str:
 def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     known = state.objectives.get(kind.name, ObjectiveState())
     tests = accumulate.rules(kind, known)
-    against, advance_log = accumulate.evidence_of(kind, known)
+    against, advance_log = accumulate.evidence_of(tests, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
     forecast = _forecast(trial, tests, known)

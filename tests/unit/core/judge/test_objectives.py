@@ -63,12 +63,11 @@ def test_rollback_needs_worse_and_notable() -> None:
     rules = objectives.failure_rules(
         FailureRatio(events=Events.SERVER_ERRORS, ignore_below="50%", relative_tolerance="25%")
     )
-    processes = {term.key: eprocess.start(term.test) for term in rules.terms}
     counts = evidence.Counts(100, 40, 900, 0)
-    processes = {key: process.observe(counts, dispersion=1.0) for key, process in processes.items()}
+    logs = {term.key: eprocess.start(term.test).observe(counts, dispersion=1.0).log_evidence for term in rules.terms}
 
-    assert processes["worse"].log_evidence > 10
-    assert objectives.role_log(rules, processes, Role.ROLLBACK) < 0
-    assert objectives.role_log(rules, {}, Role.ROLLBACK) == 0
-    assert objectives.role_log(rules, {}, Role.ADVANCE) == pytest.approx(0)
-    assert objectives.role_log(rules, {}, Role.HARD) == 0
+    assert logs["worse"] > 10
+    assert objectives.combined(rules, logs, Role.ROLLBACK) < 0
+    assert objectives.combined(rules, {}, Role.ROLLBACK) == 0
+    assert objectives.combined(rules, {}, Role.ADVANCE) == pytest.approx(0)
+    assert objectives.combined(rules, {}, Role.HARD) == 0
