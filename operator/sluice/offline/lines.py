@@ -12,21 +12,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
-from sluice.api.v1alpha1.common import Events, Goal, Objective
 from sluice.core.judge import columns
+from sluice.core.judge.kind import Kind, Recorded
 
 _MILLIS: Final = 1000.0
-
-
-class Kind(StrEnum):
-    """What is counted beside the requests."""
-
-    FAILURES = "failures"
-    SUCCESSES = "successes"
-    BUCKETS = "buckets"
 
 
 class Unreadable(ValueError):
@@ -56,7 +47,7 @@ class Line:
     objective: str
     weight: float
     """Percent."""
-    kind: Kind
+    recorded: Recorded
     stable: Counters
     candidate: Counters
 
@@ -72,37 +63,25 @@ def wire(line: Line) -> str:
         "time": line.time,
         "objective": line.objective,
         "weight": round(line.weight, 1),
-        "stable": _arm_wire(line.stable, line.kind),
-        "candidate": _arm_wire(line.candidate, line.kind),
+        "stable": _arm_wire(line.stable, line.recorded),
+        "candidate": _arm_wire(line.candidate, line.recorded),
     }
     return json.dumps(shown)
 
 
-def kind_of(objective: Objective) -> Kind:
-    """What lines of an objective count."""
-    if objective.latency is not None:
-        return Kind.BUCKETS
-    higher = objective.failure_ratio is not None and objective.failure_ratio.goal is Goal.HIGHER
-    return Kind.SUCCESSES if higher else Kind.FAILURES
-
-
-def amounts(objective: Objective, counters: Counters) -> dict[str, float]:
+def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
     """The counters in the columns that the judge counts the objective in."""
     if counters.buckets is not None:
         return {**counters.buckets, columns.SLOWEST: counters.requests}
-    ratio = objective.failure_ratio
-    if ratio is None or ratio.events is None:
-        return {columns.TOTAL: counters.requests, columns.EVENTS: counters.events}
-    code = "500" if ratio.events is Events.SERVER_ERRORS else "400"
-    return {"200": counters.requests - counters.events, code: counters.events}
+    return kind.columns_of(counters.requests, counters.events)
 
 
-def counters(objective: Objective, counted: Mapping[str, float]) -> Counters:
+def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
     """The way back: what columns have counted."""
-    if objective.latency is not None:
+    if kind.recorded is Recorded.BUCKETS:
         finite = {le: amount for le, amount in counted.items() if le != columns.SLOWEST}
         return Counters(counted.get(columns.SLOWEST, 0.0), 0.0, finite)
-    return Counters(*columns.requests_and_events(objective, counted, None))
+    return Counters(*kind.requests_and_events(counted, None))
 
 
 def _line(number: int, text: str) -> Line:
@@ -112,7 +91,7 @@ def _line(number: int, text: str) -> Line:
         raise Unreadable(number, "", f"not JSON ({error}); write one object a line") from error
     if not isinstance(found, dict):
         raise Unreadable(number, "", "not a JSON object; write one object a line")
-    kind = _kind(number, found)
+    recorded = _recorded(number, found)
     weight = _number(number, "weight", found.get("weight"))
     if weight > 100:
         raise Unreadable(number, "weight", f"{weight:g} is more than 100 percent")
@@ -124,34 +103,34 @@ def _line(number: int, text: str) -> Line:
         time=_number(number, "time", found.get("time"), least=-math.inf),
         objective=name,
         weight=weight,
-        kind=kind,
-        stable=_counters(number, "stable", found.get("stable"), kind),
-        candidate=_counters(number, "candidate", found.get("candidate"), kind),
+        recorded=recorded,
+        stable=_counters(number, "stable", found.get("stable"), recorded),
+        candidate=_counters(number, "candidate", found.get("candidate"), recorded),
     )
 
 
-def _kind(number: int, found: Mapping[str, Any]) -> Kind:
+def _recorded(number: int, found: Mapping[str, Any]) -> Recorded:
     stable = found.get("stable")
-    kinds = [kind for kind in Kind if isinstance(stable, dict) and kind in stable]
-    if len(kinds) != 1:
-        raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Kind)} beside requests")
-    return kinds[0]
+    given = [recorded for recorded in Recorded if isinstance(stable, dict) and recorded in stable]
+    if len(given) != 1:
+        raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Recorded)} beside requests")
+    return given[0]
 
 
-def _counters(number: int, arm: str, found: object, kind: Kind) -> Counters:
+def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
     if not isinstance(found, dict):
         raise Unreadable(number, arm, 'must be an object such as {"requests": 1000, "failures": 3}')
-    if kind is Kind.BUCKETS:
+    if recorded is Recorded.BUCKETS:
         return _bucketed(number, arm, found)
     requests = _number(number, f"{arm}.requests", found.get("requests"))
-    events = _number(number, f"{arm}.{kind}", found.get(kind))
+    events = _number(number, f"{arm}.{recorded}", found.get(recorded))
     if events > requests:
-        raise Unreadable(number, f"{arm}.{kind}", f"{events:g} of {requests:g} requests; it must be a part of them")
+        raise Unreadable(number, f"{arm}.{recorded}", f"{events:g} of {requests:g} requests; it must be a part of them")
     return Counters(requests, events)
 
 
 def _bucketed(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
-    given = found.get(Kind.BUCKETS)
+    given = found.get(Recorded.BUCKETS)
     if not isinstance(given, dict):
         raise Unreadable(number, f"{arm}.buckets", 'must be an object such as {"0.1": 900, "+Inf": 1000}')
     buckets = dict(_buckets(number, f"{arm}.buckets", given))
@@ -177,9 +156,9 @@ def _number(number: int, where: str, value: object, *, least: float = 0.0) -> fl
     raise Unreadable(number, where, f"must be a number{' >= 0' if least == 0 else ''}, not {value!r}")
 
 
-def _arm_wire(counters: Counters, kind: Kind) -> dict[str, object]:
+def _arm_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
     if counters.buckets is None:
-        return {"requests": _whole(counters.requests), str(kind): _whole(counters.events)}
+        return {"requests": _whole(counters.requests), str(recorded): _whole(counters.events)}
     seconds = {
         f"{float(millis) / _MILLIS:g}": _whole(amount)
         for millis, amount in sorted(counters.buckets.items(), key=lambda bucket: float(bucket[0]))

@@ -14,6 +14,8 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import columns, history, series
 from sluice.core.judge import questions as ask
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answers, Arm, Failed, Question, Trial
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.offline import lines
@@ -68,7 +70,7 @@ def trial_of(
 def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
     """The counters of both arms over the last `seconds`."""
     step = _step_seconds(trial, seconds)
-    asked = ask.asked(trial, dict.fromkeys(ask.feeds(trial), seconds))
+    asked = ask.asked(trial, lambda _: seconds)
     return tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
 
 
@@ -84,7 +86,7 @@ def recorded(
         if isinstance(answer, Failed):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
-    found = [line for objective in trial.objectives for line in _lines(trial, objective, shown, weights)]
+    found = [line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights)]
     if not found:
         raise NothingRecorded(
             f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last {seconds} s;"
@@ -101,13 +103,11 @@ def _step_seconds(trial: Trial, seconds: int) -> int | None:
     return max(math.ceil(trial.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
 
 
-def _lines(
-    trial: Trial, objective: Objective, shown: history.Shown, weights: Sequence[tuple[float, int]]
-) -> Iterator[Line]:
+def _lines(trial: Trial, kind: Kind, shown: history.Shown, weights: Sequence[tuple[float, int]]) -> Iterator[Line]:
     """The lines of one objective: counters that begin at 0 with the first sample."""
-    ticks = history.increments(shown, ask.feed_of(objective))
+    ticks = history.increments(shown, kind.feed)
     if trial.stable.revision == trial.candidate.revision:
-        yield from _against_itself(objective, ticks)
+        yield from _against_itself(kind, ticks)
         return
     stable: dict[str, float] = {}
     candidate: dict[str, float] = {}
@@ -116,29 +116,27 @@ def _lines(
         _add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
         weight = next((permille for time, permille in reversed(weights) if time <= tick.time), None)
         percent = (trial.permille if not weights else weight or 0) / 10
-        yield _line(objective, tick.time, percent, stable, candidate)
+        yield _line(kind, tick.time, percent, stable, candidate)
 
 
-def _against_itself(objective: Objective, ticks: Sequence[series.Tick]) -> Iterator[Line]:
+def _against_itself(kind: Kind, ticks: Sequence[series.Tick]) -> Iterator[Line]:
     stable: dict[str, float] = {}
     candidate: dict[str, float] = {}
     for first, second in zip(ticks[::2], ticks[1::2], strict=False):
         _add(stable, columns.of_arm(first.seen, columns.STABLE))
         _add(candidate, columns.of_arm(second.seen, columns.STABLE))
-        yield _line(objective, second.time, _HALF, stable, candidate)
+        yield _line(kind, second.time, _HALF, stable, candidate)
 
 
-def _line(
-    objective: Objective, time: float, weight: float, stable: Mapping[str, float], candidate: Mapping[str, float]
-) -> Line:
+def _line(kind: Kind, time: float, weight: float, stable: Mapping[str, float], candidate: Mapping[str, float]) -> Line:
     return Line(
         number=0,
         time=time,
-        objective=objective.name,
+        objective=kind.name,
         weight=weight,
-        kind=lines.kind_of(objective),
-        stable=lines.counters(objective, stable),
-        candidate=lines.counters(objective, candidate),
+        recorded=kind.recorded,
+        stable=lines.counters(kind, stable),
+        candidate=lines.counters(kind, candidate),
     )
 
 

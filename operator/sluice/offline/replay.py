@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, assert_never
 
 from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import Objective, OnDeadline
+from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import accumulate, columns, report, series, words
-from sluice.core.judge import questions as ask
+from sluice.core.judge import accumulate, columns, gatewayseries, report, series, words
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Arm, Judgement, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
 from sluice.core.kernel.presets import GatewayPreset
@@ -81,7 +82,7 @@ class _Course:
 
 def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scrape]:
     """One verdict for each moment of the lines. Raises Unreadable where lines and policy do not fit."""
-    known = {objective.name: objective for objective in policy.objectives}
+    known = {objective.name: kind_of(objective) for objective in policy.objectives}
     for line in recorded:
         _require_fit(line, known)
     ordered = sorted(recorded, key=lambda line: line.time)
@@ -98,14 +99,14 @@ def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scra
         yield Scrape(time, weight, verdict, reason, message, _evidence(known, course.state))
 
 
-def _require_fit(line: Line, known: Mapping[str, Objective]) -> None:
-    objective = known.get(line.objective)
-    if objective is None:
+def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
+    kind = known.get(line.objective)
+    if kind is None:
         names = ", ".join(known) or "none"
         raise Unreadable(line.number, "objective", f"{line.objective!r} is not in the policy, which has {names}")
-    wanted = lines.kind_of(objective)
-    if line.kind is not wanted:
-        raise Unreadable(line.number, "stable", f"has {line.kind}, but {line.objective} of the policy needs {wanted}")
+    if line.recorded is not kind.recorded:
+        problem = f"has {line.recorded}, but {line.objective} of the policy needs {kind.recorded}"
+        raise Unreadable(line.number, "stable", problem)
 
 
 def _weight(scrape: Sequence[Line]) -> float:
@@ -119,7 +120,7 @@ def _weight(scrape: Sequence[Line]) -> float:
 
 def _moved(
     before: _Course | None,
-    known: Mapping[str, Objective],
+    known: Mapping[str, Kind],
     scrape: Sequence[Line],
     policy: RolloutPolicySpec,
     *,
@@ -138,7 +139,7 @@ def _moved(
     feed = series.Feed(_FILE, time, {_FILE: time})
     scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
     return dataclasses.replace(
-        course, state=dataclasses.replace(course.state, scrapes=scrapes, feeds={ask.REQUESTS: feed})
+        course, state=dataclasses.replace(course.state, scrapes=scrapes, feeds={gatewayseries.REQUESTS: feed})
     )
 
 
@@ -147,7 +148,7 @@ def _candidate_requests(course: _Course) -> float:
     return math.fsum(state.step.candidate_requests for state in course.state.objectives.values())
 
 
-def _at_new_weight(course: _Course, known: Mapping[str, Objective], *, time: float, weight: float) -> _Course:
+def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
     baking = weight >= 100
     stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
     stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
@@ -164,34 +165,31 @@ def _at_new_weight(course: _Course, known: Mapping[str, Objective], *, time: flo
     return dataclasses.replace(course, state=state, weight=weight, step_begun=time)
 
 
-def _learnt(
-    course: _Course, known: Mapping[str, Objective], scrape: Sequence[Line], policy: RolloutPolicySpec
-) -> State:
+def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], policy: RolloutPolicySpec) -> State:
     """Boundaries and dispersion, as at the judge's first look."""
     shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
-    latencies = sum(objective.latency is not None for objective in known.values())
+    sharing = sum(kind.needs_boundary for kind in known.values())
+    settings = policy.initial_dispersion
     found = {}
-    for name, objective in known.items():
-        initial = policy.initial_dispersion.failures if objective.latency is None else policy.initial_dispersion.latency
-        samples = _samples(objective, shown.get(name))
-        new = accumulate.with_boundary(objective, ObjectiveState(), samples, latencies=latencies)
-        found[name] = accumulate.with_dispersion(objective, new, course.history.get(name, ()), initial_percent=initial)
+    for name, kind in known.items():
+        new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
+        found[name] = accumulate.with_dispersion(kind, new, course.history.get(name, ()), settings=settings)
     return dataclasses.replace(course.state, objectives=found)
 
 
-def _samples(objective: Objective, line: Line | None) -> series.Samples:
+def _samples(kind: Kind, line: Line | None) -> series.Samples:
     if line is None:
         return series.Samples((), {})
     arms = ((columns.STABLE, line.stable), (columns.CANDIDATE, line.candidate))
     tracks = [
         series.Track((arm, column), _FILE, ((line.time, amount),))
         for arm, counters in arms
-        for column, amount in lines.amounts(objective, counters).items()
+        for column, amount in lines.amounts(kind, counters).items()
     ]
     return series.samples_of(tracks, ())
 
 
-def _observed(course: _Course, objective: Objective, line: Line) -> _Course:
+def _observed(course: _Course, kind: Kind, line: Line) -> _Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
     course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
@@ -203,33 +201,33 @@ def _observed(course: _Course, objective: Objective, line: Line) -> _Course:
             (columns.STABLE, line.stable, previous.stable),
             (columns.CANDIDATE, line.candidate, previous.candidate),
         )
-        for column, amount in _increments(objective, after, since).items()
+        for column, amount in _increments(kind, after, since).items()
     }
     steady = previous.weight == line.weight and line.weight > 0
     tick = series.Tick(line.time, increments, increments if steady and increments else None)
     if course.begun is None:
         kept = (*course.history.get(line.objective, ()), tick)
         return dataclasses.replace(course, history={**course.history, line.objective: kept})
-    return dataclasses.replace(course, state=_judged(course.state, objective, line, tick))
+    return dataclasses.replace(course, state=_judged(course.state, kind, line, tick))
 
 
-def _judged(state: State, objective: Objective, line: Line, tick: series.Tick) -> State:
-    latencies = sum(one.boundary is not None for one in state.objectives.values()) + 1
-    stood = state.objectives.get(objective.name, ObjectiveState())
-    known = accumulate.with_boundary(objective, stood, _samples(objective, line), latencies=latencies)
-    after = accumulate.observe(objective, known, (tick,), accumulate.Phase(baking=state.baking))
-    seen = accumulate.counts(objective, tick.seen, after.boundary)
+def _judged(state: State, kind: Kind, line: Line, tick: series.Tick) -> State:
+    sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
+    stood = state.objectives.get(kind.name, ObjectiveState())
+    known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
+    after = accumulate.observe(kind, known, (tick,), accumulate.Phase(baking=state.baking))
+    seen = accumulate.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0
     return dataclasses.replace(
         state,
         active=tick.time if active else state.active,
-        objectives={**state.objectives, objective.name: after},
+        objectives={**state.objectives, kind.name: after},
     )
 
 
-def _increments(objective: Objective, after: lines.Counters, since: lines.Counters) -> dict[str, float]:
+def _increments(kind: Kind, after: lines.Counters, since: lines.Counters) -> dict[str, float]:
     """By column; everything counts if any counter is smaller than before: the counters began anew."""
-    now, then = lines.amounts(objective, after), lines.amounts(objective, since)
+    now, then = lines.amounts(kind, after), lines.amounts(kind, since)
     if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
         then = {}
     grown = {column: amount - then.get(column, 0.0) for column, amount in now.items()}
@@ -303,9 +301,10 @@ def _at_deadline(policy: RolloutPolicySpec, judged: Judgement) -> tuple[Verdict,
             assert_never(unreachable)
 
 
-def _evidence(known: Mapping[str, Objective], state: State) -> dict[str, Evidence]:
+def _evidence(known: Mapping[str, Kind], state: State) -> dict[str, Evidence]:
     found = {}
-    for name, objective in known.items():
-        against, advance = accumulate.evidence_of(objective, state.objectives.get(name, ObjectiveState()))
+    for name, kind in known.items():
+        stood = state.objectives.get(name, ObjectiveState())
+        against, advance = accumulate.evidence_of(accumulate.rules(kind, stood), stood)
         found[name] = Evidence(round(words.log10(against.rollback), 6), round(words.log10(advance), 6))
     return found

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sluice.api.v1alpha1.common import Goal, Objective
+from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kind_of
 from sluice.views import words
 
 
@@ -85,14 +87,14 @@ class ObjectiveView:
 
 def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objective]) -> tuple[ObjectiveView, ...]:
     """The views of what was found, by the objectives of the release."""
-    higher = {rule.name for rule in rules if rule.failure_ratio is not None and rule.failure_ratio.goal is Goal.HIGHER}
-    return tuple(_objective_view(status, "successes" if status.name in higher else "failures") for status in statuses)
+    kinds = {rule.name: kind_of(rule) for rule in rules}
+    return tuple(_objective_view(status, kinds.get(status.name)) for status in statuses)
 
 
-def _objective_view(status: ObjectiveStatus, counts: str) -> ObjectiveView:
+def _objective_view(status: ObjectiveStatus, kind: Kind | None) -> ObjectiveView:
     return ObjectiveView(
         name=status.name,
-        counts=f"slower than {status.boundary_millis} ms" if status.boundary_millis else counts,
+        counts=kind.events(status.boundary_millis) if kind is not None else "failures",
         required=status.required,
         stable=_arm(status.stable),
         candidate=_arm(status.candidate),

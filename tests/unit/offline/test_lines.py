@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge.kinds import kind_of
 from sluice.offline import lines
 from tests.unit.core.judge.gateway import ACCURACY, ERRORS, LATENCY
 from tests.unit.core.judge.test_judge import CLICKS
@@ -22,7 +24,7 @@ BUCKETS = (
 def test_failures() -> None:
     (line,) = lines.parse([EXAMPLE])
 
-    assert (line.number, line.time, line.objective, line.weight, line.kind) == (1, 15.0, "errors", 5, "failures")
+    assert (line.number, line.time, line.objective, line.weight, line.recorded) == (1, 15.0, "errors", 5, "failures")
     assert (line.stable.requests, line.stable.events) == (1000, 3)
     assert (line.candidate.requests, line.candidate.events) == (52, 0)
 
@@ -85,7 +87,8 @@ def test_written_line_is_read_as_the_same(text: str) -> None:
 
 
 @pytest.mark.parametrize("objective", [ERRORS, LATENCY, ACCURACY, CLICKS], ids=lambda objective: objective.name)
-def test_columns_and_counters_are_the_same(*, objective: object) -> None:
+def test_columns_and_counters_are_the_same(objective: Objective) -> None:
+    kind = kind_of(objective)
     counted = lines.Counters(10.0, 0.0, {"50": 8.0}) if objective is LATENCY else lines.Counters(10.0, 3.0)
 
-    assert lines.counters(objective, lines.amounts(objective, counted)) == counted  # type: ignore[arg-type]
+    assert lines.counters(kind, lines.amounts(kind, counted)) == counted

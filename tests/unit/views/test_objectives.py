@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.common import Latency, Objective
 from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
 from sluice.views.objectives import EvidenceView, ObjectiveView, objective_views
 from tests.unit.views import builders
@@ -31,7 +31,8 @@ def test_state(status: dict[str, Any], comparison: str, state: str) -> None:
 
 
 def test_a_ratio_that_is_not_given_comes_from_the_counts() -> None:
-    view = objective_view(ObjectiveStatus.model_validate(builders.LATENCY))
+    rule = Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50))
+    [view] = objective_views([ObjectiveStatus.model_validate(builders.LATENCY)], [rule])
     assert (view.counts, view.stable.ratio, view.candidate.ratio) == ("slower than 50 ms", "0.20%", "0%")
     assert objective_view(ObjectiveStatus(name="n")).stable.ratio == "-"
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import history, objectives, words
+from sluice.core.judge import history, kinds, words
 from sluice.core.judge import questions as ask
+from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
 from sluice.stats import planning
 
@@ -51,9 +51,9 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     if traffic.rate == 0:
         return _unknown(trial, "no forecast: the stable version had no request that Prometheus knows of")
     needs = [
-        _need(trial, objective, day, hour)
-        for objective in trial.objectives
-        if objective.required and objective.name != trial.metric
+        _need(trial, kind, day, hour)
+        for kind in kinds.kinds_of(trial)
+        if kind.objective.required and kind.name != trial.metric
     ]
     return _forecast(trial, traffic.rate, needs)
 
@@ -135,13 +135,13 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     )
 
 
-def _need(trial: Trial, objective: Objective, day: history.Shown, hour: history.Shown) -> _Need:
-    known = history.learnt(trial, objective, hour, day)
-    seen = max((history.counted(objective, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
-    tests = objectives.rules_of(objective, known.boundaries)
+def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown) -> _Need:
+    known = history.learnt(trial, kind, hour, day)
+    seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
+    tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(objective.name, expectation, seen.rate)
+    return _Need(kind.name, expectation, seen.rate)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:

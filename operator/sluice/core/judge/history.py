@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import accumulate, columns, series
+from sluice.core.judge import accumulate, columns, kinds, series
 from sluice.core.judge import questions as ask
+from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Question, Trial
 from sluice.core.judge.state import ObjectiveState
 
@@ -42,7 +42,7 @@ class Seen:
 
 def day_questions(trial: Trial) -> tuple[Question, ...]:
     """The last day; nothing has to wait for its answers."""
-    asked = ask.asked(trial, dict.fromkeys(ask.feeds(trial), DAY_SECONDS))
+    asked = ask.asked(trial, lambda _: DAY_SECONDS)
     return tuple(
         dataclasses.replace(question, key=_DAY + question.key, step_seconds=THINNED_SECONDS) for question in asked
     )
@@ -56,11 +56,7 @@ def day(trial: Trial, answers: Answers) -> Shown:
 
 def shown(trial: Trial, answers: Answers, window_seconds: float, interval_seconds: float) -> Shown:
     """The increments of every feed over the window; an answer that is missing shows nothing."""
-    samples = {feed: ask.gateway_samples(trial, answers, feed) for feed in ask.gateway_feeds(trial)}
-    for objective in trial.objectives:
-        ratio = ask.query_ratio(objective)
-        if ratio is not None:
-            samples[ask.query_feed(objective.name)] = ask.query_samples(trial, answers, objective, ratio)
+    samples = ask.samples(trial, answers)
     return {feed: (_ticks(trial, found, window_seconds, interval_seconds), found) for feed, found in samples.items()}
 
 
@@ -69,30 +65,26 @@ def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
     return history[feed][0] if feed in history else ()
 
 
-def learnt(trial: Trial, objective: Objective, hour: Shown, day: Shown) -> ObjectiveState:
+def learnt(trial: Trial, kind: Kind, hour: Shown, day: Shown) -> ObjectiveState:
     """Boundaries, dispersion and what was counted in the last hour, or day; frozen for the release."""
-    feed = ask.feed_of(objective)
-    latencies = sum(other.latency is not None for other in trial.objectives)
+    feed = kind.feed
     samples = hour[feed][1] if feed in hour else series.Samples((), {})
-    known = accumulate.with_boundary(objective, ObjectiveState(), samples, latencies=latencies)
-    initial = trial.initial_dispersion.failures if objective.latency is None else trial.initial_dispersion.latency
+    sharing = sum(other.needs_boundary for other in kinds.kinds_of(trial))
+    known = accumulate.with_boundary(kind, ObjectiveState(), samples, sharing=sharing)
     histories = [increments(history, feed) for history in (hour, day)]
-    before = counted(objective, known, hour)
+    before = counted(kind, known, hour)
     if before.requests < accumulate.FEW_REQUESTS:
-        before = max(before, counted(objective, known, day), key=lambda seen: seen.requests)
+        before = max(before, counted(kind, known, day), key=lambda seen: seen.requests)
     known = dataclasses.replace(known, before=(before.requests, before.events))
-    return accumulate.with_dispersion(objective, known, *histories, initial_percent=initial)
+    return accumulate.with_dispersion(kind, known, *histories, settings=trial.initial_dispersion)
 
 
-def counted(objective: Objective, known: ObjectiveState, history: Shown) -> Seen:
+def counted(kind: Kind, known: ObjectiveState, history: Shown) -> Seen:
     """Requests and events of the stable version, as the objective counts them."""
-    ticks = increments(history, ask.feed_of(objective))
+    ticks = increments(history, kind.feed)
     return _summed(
         ticks,
-        [
-            columns.requests_and_events(objective, columns.of_arm(tick.seen, columns.STABLE), known.boundary)
-            for tick in ticks
-        ],
+        [kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), known.boundary) for tick in ticks],
     )
 
 

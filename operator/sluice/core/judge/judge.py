@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import accumulate, columns, history, objectives, pods, report, routecheck, series
+from sluice.core.judge import accumulate, columns, history, pods, report, routecheck, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answers, Failed, Judgement, Question, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
 
@@ -46,13 +47,13 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     newest = samples.get(traffic, _NOTHING).newest
     if (
         newest is None
-        or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS
+        or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
     ):
         return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
     after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
-    notes = {o.name: note for o in trial.objectives if (note := report.note(trial, o, samples))}
+    notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
     text = trial.state if after == before and trial.state else _stored(after)
     return report.judgement(trial, after, text, notes)
 
@@ -93,14 +94,9 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
 
 def _samples(trial: Trial, before: State, answers: Answers) -> dict[str, series.Samples]:
     """What each feed shows; without those whose selectors match too many series."""
-    found = {feed: ask.gateway_samples(trial, answers, feed) for feed in ask.gateway_feeds(trial)}
-    for objective in trial.objectives:
-        ratio = ask.query_ratio(objective)
-        if ratio is not None:
-            shown = ask.query_samples(trial, answers, objective, ratio, gone=before.gone)
-            if len(shown.tracks) <= ask.most_series(trial):
-                found[ask.query_feed(objective.name)] = shown
-    return found
+    found = ask.samples(trial, answers, gone=before.gone)
+    refused = {feed for feed, kind in ask.filled_by(trial).items() if kind.too_many(trial, found[feed])}
+    return {feed: shown for feed, shown in found.items() if feed not in refused}
 
 
 def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
@@ -108,9 +104,9 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     ticks, feeds = _consume(trial, before, samples)
     hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
-    judged = {o.name: history.learnt(trial, o, hour, day) for o in trial.objectives}
+    judged = {kind.name: history.learnt(trial, kind, hour, day) for kind in kinds_of(trial)}
     if trial.baking:  # nothing was compared before: there was no room for both
-        judged = {o.name: accumulate.at_bake(o, judged[o.name]) for o in trial.objectives}
+        judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
     stable_ever = any(
         track.column[0] == columns.STABLE and any(value > 0 for _, value in track.points)
         for track in samples[ask.traffic_feed(trial)].tracks
@@ -133,18 +129,6 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
     turned = _turned(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
-    judged = {}
-    for objective in trial.objectives:
-        feed = ask.feed_of(objective)
-        known = accumulate.with_boundary(
-            objective,
-            turned.objectives.get(objective.name, ObjectiveState()),
-            samples.get(feed, _NOTHING),
-            latencies=_latencies(trial),
-        )
-        judged[objective.name] = accumulate.observe(
-            objective, known, _compared(trial, turned, ticks.get(feed, ())), _phase(trial, objective)
-        )
     traffic = ticks[ask.traffic_feed(trial)]
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
@@ -155,16 +139,30 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
-        objectives=judged,
+        objectives=_judged(trial, turned, samples, ticks),
     )
     return routecheck.observed(trial, looked, ticks)
 
 
-def _phase(trial: Trial, objective: Objective) -> accumulate.Phase:
+def _judged(
+    trial: Trial, before: State, samples: Mapping[str, series.Samples], ticks: Mapping[str, Sequence[series.Tick]]
+) -> dict[str, ObjectiveState]:
+    every = kinds_of(trial)
+    sharing = sum(kind.needs_boundary for kind in every)
+    judged = {}
+    for kind in every:
+        known = before.objectives.get(kind.name, ObjectiveState())
+        known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
+        compared = _compared(trial, before, ticks.get(kind.feed, ()))
+        judged[kind.name] = accumulate.observe(kind, known, compared, _phase(trial, kind))
+    return judged
+
+
+def _phase(trial: Trial, kind: Kind) -> accumulate.Phase:
     return accumulate.Phase(
         baking=trial.baking,
-        judged=not trial.mirrored or objectives.shown_by_copies(objective),
-        metric=objective.name == trial.metric,
+        judged=not trial.mirrored or kind.judged_on_copies,
+        metric=kind.name == trial.metric,
     )
 
 
@@ -227,9 +225,9 @@ def _fence(trial: Trial, standing: float | None) -> float | None:
 
 
 def _each(
-    trial: Trial, before: State, change: Callable[[Objective, ObjectiveState], ObjectiveState]
+    trial: Trial, before: State, change: Callable[[Kind, ObjectiveState], ObjectiveState]
 ) -> dict[str, ObjectiveState]:
-    return {o.name: change(o, before.objectives.get(o.name, ObjectiveState())) for o in trial.objectives}
+    return {kind.name: change(kind, before.objectives.get(kind.name, ObjectiveState())) for kind in kinds_of(trial)}
 
 
 def _consume(
@@ -243,7 +241,7 @@ def _consume(
             feed or series.Feed(),
             shown,
             since=trial.now - window + trial.scrape_interval_seconds,
-            until=trial.now - ask.VISIBLE_SECONDS,
+            until=trial.now - series.VISIBLE_SECONDS,
             fence=before.fence,
             interval_seconds=trial.scrape_interval_seconds,
         )
@@ -260,7 +258,3 @@ def _informative(tick: series.Tick) -> bool:
 
 def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:
     return next((tick.time for tick in reversed(ticks) if tick.seen), standing)
-
-
-def _latencies(trial: Trial) -> int:
-    return sum(objective.latency is not None for objective in trial.objectives)

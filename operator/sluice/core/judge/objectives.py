@@ -1,4 +1,4 @@
-"""What an objective has to prove, and what proves it wrong: its tests, and how they are combined.
+"""What objectives have to prove, and what proves them wrong: tests, those of a failure ratio, and how they combine.
 
 rollback   worse than stable *and* not negligible          kept over all steps     (goal Higher: fewer successes)
 hard       over the maximum *and* worse than stable        kept over all steps
@@ -7,26 +7,19 @@ bake       over a fixed limit, when stable gets nothing    at weight 100
 """
 
 import functools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective
-from sluice.stats import combine, eprocess, evidence
+from sluice.api.v1alpha1.common import FailureRatio, Goal
+from sluice.stats import combine, evidence
 
 DEFAULT_TOLERANCE: Final = 0.25
 """Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
 SLOW_SHARE: Final = 0.05
 """Share of requests over the judged boundary that counts as slow where no percentile says it."""
-SLOW_STABLE_SHARE: Final = 0.01
-"""Without `maximumMillis` the first boundary that stable exceeds in at most this share of requests is judged."""
-LATENCY_POINTS: Final = 8
-"""Grid points of the relative test at each boundary."""
-MOST_BOUNDARIES: Final = 96
-"""Of all latency objectives together, so that the state stays small."""
 
 
 class Role(StrEnum):
@@ -75,7 +68,7 @@ def failure_rules(ratio: FailureRatio) -> Rules:
     maximum, negligible, tolerance = (_share(p) for p in (ratio.maximum, ratio.ignore_below, ratio.relative_tolerance))
     floors = tuple(limit for limit in (maximum, negligible) if limit is not None)
     if tolerance is None and negligible is None:
-        return _absolute_rules(maximum or SLOW_SHARE)
+        return absolute_rules(maximum or SLOW_SHARE)
     tolerance = DEFAULT_TOLERANCE if tolerance is None else tolerance
     null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
     terms = [
@@ -86,85 +79,30 @@ def failure_rules(ratio: FailureRatio) -> Rules:
         terms.append(Term("notable", Role.ROLLBACK, evidence.absolute_bad(negligible)))
         terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(negligible)))
     if maximum is not None:
-        terms.extend(_hard_terms(maximum))
+        terms.extend(hard_terms(maximum))
     return Rules(tuple(terms), False, negligible, advance_ratio, null_ratio, floors)
 
 
-@functools.lru_cache(maxsize=256)
-def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
-    """Tests of response times. boundaries: those that the roll-back looks at, see `watched_boundaries`."""
-    slow = None if latency.percentile is None else 1 - latency.percentile / 100
-    if latency.relative_tolerance is None:
-        return _absolute_rules(slow or SLOW_SHARE)
-    tolerance = fraction(latency.relative_tolerance)
-    null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
-    worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
-    limit = slow or SLOW_SHARE
-    terms = [Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary) for boundary in boundaries]
-    terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
-    terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
-    if slow is not None:
-        terms.extend(_hard_terms(slow))
-    return Rules(tuple(terms), True, limit, advance_ratio, null_ratio, (slow,) if slow is not None else ())
+def absolute_rules(limit: float) -> Rules:
+    """A maximum alone: the limit is all there is."""
+    terms = (
+        Term("over", Role.ROLLBACK, evidence.absolute_bad(limit)),
+        Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
+    )
+    return Rules(terms, advance_limit=limit, floors=(limit,))
 
 
-def rules_of(objective: Objective, boundaries: tuple[str, ...]) -> Rules:
-    """The tests of an objective; boundaries matter to latencies only."""
-    if objective.failure_ratio is not None:
-        return failure_rules(objective.failure_ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
-    if objective.latency is not None:
-        return latency_rules(objective.latency, boundaries)  # pyright: ignore[reportArgumentType]
-    return Rules(())
-
-
-def shown_by_copies(objective: Objective) -> bool:
-    """Whether mirrored requests can be judged on it.
-
-    Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
-    """
-    ratio = objective.failure_ratio
-    return objective.latency is not None or (ratio is not None and ratio.events is Events.SERVER_ERRORS)
+def hard_terms(maximum: float) -> tuple[Term, ...]:
+    """Over the maximum, and worse than stable."""
+    return (
+        Term("over", Role.HARD, evidence.absolute_bad(maximum)),
+        Term("overWorse", Role.HARD, evidence.relative_up(1.0)),
+    )
 
 
 def bake_term(limit: float) -> Term:
     """F3 at weight 100."""
     return Term("bake", Role.BAKE, evidence.absolute_bad(limit))
-
-
-def watched_boundaries(latency: Latency, known: Sequence[str], *, latencies: int) -> tuple[str, ...]:
-    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out where there are many `latencies`.
-
-    None without `relativeTolerance`: an absolute limit looks at the judged boundary alone.
-    """
-    if latency.relative_tolerance is None:
-        return ()
-    watched = sorted(
-        (le for le in known if (latency.ignore_below_millis or 0) <= float(le) < math.inf and float(le) > 0), key=float
-    )
-    stride = max(1, math.ceil(len(watched) * latencies / MOST_BOUNDARIES))
-    return tuple(watched[::stride])
-
-
-def judged_boundary(latency: Latency, totals: Mapping[str, float]) -> str | None:
-    """b*: the smallest boundary from `maximumMillis` on, or else the first that stable seldom exceeds.
-
-    totals: stable's cumulative requests by boundary. None while that can't be told.
-    """
-    finite = sorted((le for le in totals if float(le) < math.inf), key=float)
-    if not finite:
-        return None
-    if latency.maximum_millis is not None:
-        return next((le for le in finite if float(le) >= latency.maximum_millis), finite[-1])
-    everything = max(totals.values())
-    if everything < 1 / SLOW_STABLE_SHARE:
-        return None
-    allowed = SLOW_STABLE_SHARE * everything
-    return next((le for le in finite if everything - totals[le] <= allowed), finite[-1])
-
-
-def role_log(rules: Rules, processes: Mapping[str, eprocess.EProcess], role: Role) -> float:
-    """Combined log-evidence of the processes of a role; 0 where there is none."""
-    return combined(rules, {key: process.log_evidence for key, process in processes.items()}, role)
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
@@ -175,15 +113,6 @@ def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
     return combine.min_union(*own)
 
 
-def _absolute_rules(limit: float) -> Rules:
-    """A maximum alone: the limit is all there is."""
-    terms = (
-        Term("over", Role.ROLLBACK, evidence.absolute_bad(limit)),
-        Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
-    )
-    return Rules(terms, advance_limit=limit, floors=(limit,))
-
-
 def _higher_rules(tolerance: float) -> Rules:
     """Good outcomes are counted: where they are rare, counting the others would show next to nothing."""
     terms = (
@@ -191,13 +120,6 @@ def _higher_rules(tolerance: float) -> Rules:
         Term("close", Role.ADVANCE, evidence.higher_close(tolerance)),
     )
     return Rules(terms, advance_ratio=1 - 2 * tolerance, bakes=False)
-
-
-def _hard_terms(maximum: float) -> tuple[Term, ...]:
-    return (
-        Term("over", Role.HARD, evidence.absolute_bad(maximum)),
-        Term("overWorse", Role.HARD, evidence.relative_up(1.0)),
-    )
 
 
 def _share(percent: str | None) -> float | None:

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import columns, objectives, series
+from sluice.core.judge import columns, series
 from sluice.core.judge import state as memory
-from sluice.core.judge.objectives import Role
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.objectives import Role, Rules
 from sluice.core.judge.state import NO_COUNTS, ObjectiveState, State
 from sluice.stats import combine, dispersion, pods
 
@@ -20,14 +20,12 @@ MOST_PODS: Final = 32
 """Of more pods no single one is looked for, so that the state stays small."""
 
 
-def observed(
-    objective: Objective, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]
-) -> ObjectiveState:
+def observed(kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]) -> ObjectiveState:
     """The totals of each of the candidate's pods after more increments."""
     totals = dict(state.pods)
     for increments in shown:
         for pod, amounts in columns.by_pod(columns.of_arm(increments, columns.CANDIDATE)).items():
-            requests, events = columns.requests_and_events(objective, amounts, None)
+            requests, events = kind.requests_and_events(amounts, None)
             before = totals.get(pod, (0.0, 0.0))
             totals[pod] = (before[0] + requests, before[1] + events)
     if totals == state.pods or len(totals) > MOST_PODS:
@@ -35,15 +33,14 @@ def observed(
     return dataclasses.replace(state, pods=totals)
 
 
-def halves(objective: Objective, history: Sequence[columns.Amounts]) -> tuple[dispersion.Halves, ...]:
+def halves(kind: Kind, history: Sequence[columns.Amounts]) -> tuple[dispersion.Halves, ...]:
     """The stable version's pods split in two, scrape by scrape; empty where they are not told apart, or are too few."""
     split = [columns.by_pod(amounts) for amounts in history]
     names = sorted({pod for amounts in split for pod in amounts})
     if len(names) < pods.SMALLEST_PODS:
         return ()
     return tuple(
-        dispersion.Halves(*_half(objective, amounts, names[::2]), *_half(objective, amounts, names[1::2]))
-        for amounts in split
+        dispersion.Halves(*_half(kind, amounts, names[::2]), *_half(kind, amounts, names[1::2])) for amounts in split
     )
 
 
@@ -53,13 +50,13 @@ def forgotten(state: State) -> State:
     return dataclasses.replace(state, objectives=kept)
 
 
-def bad_pod(judged: Sequence[tuple[Objective, ObjectiveState, combine.ObjectiveEvidence]], *, alpha: float) -> str:
+def bad_pod(judged: Sequence[tuple[Kind, ObjectiveState, combine.ObjectiveEvidence]], *, alpha: float) -> str:
     """The pod without which the evidence would be far from a roll-back, or empty.
 
     judged: every objective with its evidence, which must have reached the roll-back threshold in sum.
     """
     names = sorted({pod for _, state, _ in judged for pod in state.pods})
-    each = [(found, *_without_each(objective, state)) for objective, state, found in judged]
+    each = [(found, *_without_each(kind, state)) for kind, state, found in judged]
     without = {
         pod: combine.rollback_log_evidence(
             [
@@ -105,9 +102,9 @@ def _cleared(state: ObjectiveState, pod: str) -> ObjectiveState:
     )
 
 
-def _without_each(objective: Objective, state: ObjectiveState) -> tuple[dict[str, float], dict[str, float]]:
+def _without_each(kind: Kind, state: ObjectiveState) -> tuple[dict[str, float], dict[str, float]]:
     """Log-evidence for a roll-back, and for the hard limit, without each pod that the objective tells apart."""
-    tests = objectives.rules_of(objective, state.boundaries)
+    tests = kind.rules(state.boundaries)
     stable = (state.total.stable_requests, state.total.stable_events)
     return (
         _role_without_each(state, stable, tests, Role.ROLLBACK),
@@ -116,7 +113,7 @@ def _without_each(objective: Objective, state: ObjectiveState) -> tuple[dict[str
 
 
 def _role_without_each(
-    state: ObjectiveState, stable: tuple[float, float], tests: objectives.Rules, role: Role
+    state: ObjectiveState, stable: tuple[float, float], tests: Rules, role: Role
 ) -> dict[str, float]:
     of_role = [term.test for term in tests.terms if term.role is role]
     if not of_role:
@@ -124,6 +121,6 @@ def _role_without_each(
     return pods.log_evidence_without_each(state.pods, stable, of_role, dispersion=state.dispersion)
 
 
-def _half(objective: Objective, amounts: Mapping[str, columns.Amounts], names: Sequence[str]) -> tuple[float, float]:
-    counted = [columns.requests_and_events(objective, amounts.get(name, {}), None) for name in names]
+def _half(kind: Kind, amounts: Mapping[str, columns.Amounts], names: Sequence[str]) -> tuple[float, float]:
+    counted = [kind.requests_and_events(amounts.get(name, {}), None) for name in names]
     return math.fsum(requests for requests, _ in counted), math.fsum(events for _, events in counted)

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.judge import accumulate, columns, objectives, pods, routecheck, separation, series, words
+from sluice.core.judge import accumulate, gatewayseries, pods, routecheck, separation, series, words
 from sluice.core.judge import questions as ask
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Judgement, Separation, Trial
 from sluice.core.judge.objectives import Role, Rules
 from sluice.core.judge.state import ObjectiveState, State
@@ -29,7 +30,7 @@ _Number = TypeVar("_Number", int, float)
 class _Finding:
     """One objective, evaluated."""
 
-    objective: Objective
+    kind: Kind
     state: ObjectiveState
     evidence: combine.ObjectiveEvidence
     advance_log: float
@@ -40,29 +41,35 @@ class _Finding:
     """What it waits for or lacks."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """All objectives together."""
+
+    findings: tuple[_Finding, ...]
+    guards: tuple[_Finding, ...]
+    """Without the metric of an A/B test."""
+    waiting: tuple[_Finding, ...]
+    """Guards whose proof a step still needs."""
+    rollback_log: float
+    threshold: float
+
+
 def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -> Judgement:
     """The judgement that a state stands for. notes: what keeps an objective from being seen, by its name."""
-    findings = tuple(_finding(trial, state, objective, notes.get(objective.name, "")) for objective in trial.objectives)
-    guards = tuple(finding for finding in findings if finding.objective.name != trial.metric)
-    rollback_log = combine.rollback_log_evidence([finding.evidence for finding in guards])
-    threshold = combine.log_threshold(trial.alpha / trial.arms)
-    waiting = [finding for finding in guards if required(trial, finding.objective) and not finding.proven]
-    silent = waiting if not trial.baking else [finding for finding in findings if finding.message]
-    needed = [finding.requests_needed for finding in waiting]
-    etas = [finding.eta_seconds for finding in waiting]
+    weighed = _weighed(trial, state, notes)
     feed = state.feeds.get(ask.traffic_feed(trial))
     return Judgement(
         state=text,
-        objectives=tuple(_status(trial, finding, guards=len(guards)) for finding in findings),
-        rollback_log=rollback_log,
-        rollback_threshold_log=threshold,
-        bake_log=_bake_log(guards),
-        decisive=_decisive(guards, rollback_log, threshold),
-        all_proven=not waiting,
-        missing="; ".join(finding.message for finding in silent),
+        objectives=tuple(_status(trial, finding, guards=len(weighed.guards)) for finding in weighed.findings),
+        rollback_log=weighed.rollback_log,
+        rollback_threshold_log=weighed.threshold,
+        bake_log=_bake_log(weighed.guards),
+        decisive=_decisive(weighed),
+        all_proven=not weighed.waiting,
+        missing=_missing(trial, weighed),
         scrapes=state.scrapes,
-        requests_needed=_largest(needed),
-        eta_seconds=_largest(etas),
+        requests_needed=_largest([finding.requests_needed for finding in weighed.waiting]),
+        eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
         blind="",
         blind_for_seconds=0.0,
         idle=_idle(trial, state, feed),
@@ -72,14 +79,14 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         step_stable_requests=round(state.step_requests.stable),
         next_look_seconds=_next_look_seconds(trial, feed),
         split_mismatch=routecheck.mismatch(trial, state),
-        bad_pod=_bad_pod(trial, guards) if rollback_log >= threshold and not trial.baking else "",
-        separation=_separation(trial, findings),
+        bad_pod=_bad_pod(trial, weighed),
+        separation=_separation(trial, weighed.findings),
     )
 
 
-def required(trial: Trial, objective: Objective) -> bool:
+def required(trial: Trial, kind: Kind) -> bool:
     """Whether a step needs its proof; copies of requests cannot prove everything."""
-    return objective.required and (not trial.mirrored or objectives.shown_by_copies(objective))
+    return kind.objective.required and (not trial.mirrored or kind.judged_on_copies)
 
 
 def grpc_not_counted(trial: Trial) -> str:
@@ -93,9 +100,9 @@ def grpc_not_counted(trial: Trial) -> str:
 
 def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: float | None) -> str:
     """Why nothing can be seen although Prometheus answers, and what to do."""
-    if not ask.counted_on_the_way(trial):
-        objective = next(o for o in trial.objectives if ask.query_ratio(o) is not None)
-        return f"{objective.name}: {note(trial, objective, samples)}"
+    if not gatewayseries.counted_on_the_way(trial):
+        first = next(iter(ask.filled_by(trial).values()))
+        return f"{first.name}: {first.note(trial, samples.get(first.feed))}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
     if newest is None:
         return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
@@ -105,36 +112,27 @@ def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: flo
     )
 
 
-def note(trial: Trial, objective: Objective, samples: Mapping[str, series.Samples]) -> str:
-    """What keeps an objective from being seen, and what to do; empty if nothing does."""
-    if not ask.counted_on_the_way(trial) and ask.query_ratio(objective) is None:
-        return "there is no gateway that counts; judge the model server's own counters by source Query"
-    if objective.latency is not None and ask.histogram_missing(trial):
-        return (
-            f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own by source Query, "
-            "or remove the objective"
-        )
-    ratio = ask.query_ratio(objective)
-    return _query_note(trial, objective, ratio, samples) if ratio is not None else ""
+def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
+    findings = tuple(_finding(trial, state, kind, notes.get(kind.name, "")) for kind in kinds_of(trial))
+    guards = tuple(finding for finding in findings if finding.kind.name != trial.metric)
+    return _Weighed(
+        findings=findings,
+        guards=guards,
+        waiting=tuple(finding for finding in guards if required(trial, finding.kind) and not finding.proven),
+        rollback_log=combine.rollback_log_evidence([finding.evidence for finding in guards]),
+        threshold=combine.log_threshold(trial.alpha / trial.arms),
+    )
 
 
-def _query_note(trial: Trial, objective: Objective, ratio: FailureRatio, samples: Mapping[str, series.Samples]) -> str:
-    shown = samples.get(ask.query_feed(objective.name))
-    selector = ask.query_selector(trial, ratio, columns.CANDIDATE, columns.TOTAL)
-    if shown is None:
-        return f"more than {ask.most_series(trial)} series match {selector} and its like; narrow total and failures"
-    if shown.newest is None:
-        return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
-    age = trial.now - shown.newest
-    if age > series.STALE_INTERVALS * trial.scrape_interval_seconds + ask.VISIBLE_SECONDS:
-        return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
-    return ""
+def _missing(trial: Trial, weighed: _Weighed) -> str:
+    silent = weighed.waiting if not trial.baking else [finding for finding in weighed.findings if finding.message]
+    return "; ".join(finding.message for finding in silent)
 
 
-def _finding(trial: Trial, state: State, objective: Objective, note: str) -> _Finding:
-    known = state.objectives.get(objective.name, ObjectiveState())
-    tests = accumulate.rules(objective, known)
-    against, advance_log = accumulate.evidence_of(objective, known)
+def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
+    known = state.objectives.get(kind.name, ObjectiveState())
+    tests = accumulate.rules(kind, known)
+    against, advance_log = accumulate.evidence_of(tests, known)
     needs_proof = any(term.role is Role.ADVANCE for term in tests.terms)
     proven = needs_proof and not note and advance_log >= combine.log_threshold(trial.beta)
     forecast = _forecast(trial, tests, known)
@@ -145,14 +143,14 @@ def _finding(trial: Trial, state: State, objective: Objective, note: str) -> _Fi
         needed = math.ceil(forecast.remaining(known.step.candidate_requests, advance_log))
     rate = _candidate_rate(trial, known)
     return _Finding(
-        objective,
+        kind,
         known,
         against,
         advance_log,
         proven,
         needed,
         None if needed is None else planning.eta_seconds(needed, rate),
-        _message(trial, objective, known, note=note, proven=proven, needed=needed, rate=rate),
+        _message(trial, kind, known, note=note, proven=proven, needed=needed, rate=rate),
     )
 
 
@@ -185,7 +183,7 @@ def _candidate_rate(trial: Trial, known: ObjectiveState) -> float:
 
 def _message(
     trial: Trial,
-    objective: Objective,
+    kind: Kind,
     known: ObjectiveState,
     *,
     note: str,
@@ -193,16 +191,16 @@ def _message(
     needed: int | None,
     rate: float,
 ) -> str:
-    name = objective.name
+    name = kind.name
     if note:
         return f"{name}: {note}"
     if trial.baking:
-        return _bake_message(objective, known)
+        return _bake_message(kind, known)
     if proven or name == trial.metric:
         return ""
-    if trial.mirrored and not objectives.shown_by_copies(objective):
+    if trial.mirrored and not kind.judged_on_copies:
         return f"{name}: not judged on copies of requests"
-    if accumulate.awaits_boundary(objective, known):
+    if accumulate.awaits_boundary(kind, known):
         return f"{name}: waits for requests of the stable version, to choose the boundary to judge"
     if needed is None:
         share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
@@ -212,22 +210,24 @@ def _message(
     return f"{name}: {needed} more candidate requests ({when})"
 
 
-def _bake_message(objective: Objective, known: ObjectiveState) -> str:
+def _bake_message(kind: Kind, known: ObjectiveState) -> str:
     if known.bake_limit is not None:
         return ""
-    if not objectives.rules_of(objective, known.boundaries).bakes:
-        return f"{objective.name}: not watched in the bake, since successes are only compared with the stable version's"
-    return f"{objective.name}: not watched in the bake, since the stable version had too few requests to compare with"
+    if not kind.rules(known.boundaries).bakes:
+        return f"{kind.name}: not watched in the bake, since successes are only compared with the stable version's"
+    return f"{kind.name}: not watched in the bake, since the stable version had too few requests to compare with"
 
 
-def _bad_pod(trial: Trial, guards: tuple[_Finding, ...]) -> str:
-    judged = [(finding.objective, finding.state, finding.evidence) for finding in guards]
+def _bad_pod(trial: Trial, weighed: _Weighed) -> str:
+    if trial.baking or weighed.rollback_log < weighed.threshold:
+        return ""
+    judged = [(finding.kind, finding.state, finding.evidence) for finding in weighed.guards]
     return pods.bad_pod(judged, alpha=trial.alpha / trial.arms)
 
 
 def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | None:
-    metric = next((finding for finding in findings if finding.objective.name == trial.metric), None)
-    return None if metric is None else separation.found(trial, metric.objective, metric.state)
+    metric = next((finding for finding in findings if finding.kind.name == trial.metric), None)
+    return None if metric is None else separation.found(trial, metric.kind, metric.state)
 
 
 def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
@@ -236,8 +236,8 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
     # What this objective needs to roll back on its own: its share of the budget is one of many.
     alone = combine.log_threshold(trial.alpha / trial.arms) + math.log(max(1, guards))
     return ObjectiveStatus(
-        name=finding.objective.name,
-        required=required(trial, finding.objective),
+        name=finding.kind.name,
+        required=required(trial, finding.kind),
         boundary_millis=finding.state.boundary,
         stable=_arm(seen.stable_events, seen.stable_requests),
         candidate=_arm(seen.candidate_events, seen.candidate_requests),
@@ -259,27 +259,19 @@ def _arm(events: float, requests: float) -> ArmCounts:
     return ArmCounts(requests=round(requests), failures=round(events), ratio=share)
 
 
-def _decisive(findings: tuple[_Finding, ...], rollback_log: float, threshold: float) -> str:
-    if not findings:
+def _decisive(weighed: _Weighed) -> str:
+    if not weighed.guards:
         return ""
-    most = max(findings, key=lambda finding: finding.evidence.log_total)
-    seen = most.state.total
+    most = max(weighed.guards, key=lambda finding: finding.evidence.log_total)
+    seen, event = most.state.total, most.kind.event(most.state.boundary)
     requests, events = seen.stable_requests, seen.stable_events
     if most.state.bake_limit is not None:
         requests, events = accumulate.shown_by_stable(most.state)
     return (
-        f"{most.objective.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, _event(most))}, "
+        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, event)}, "
         f"stable {_of(events, requests, '')}; "
-        f"evidence 10^{words.log10_text(rollback_log)} against 10^{words.log10_text(threshold)}"
+        f"evidence 10^{words.log10_text(weighed.rollback_log)} against 10^{words.log10_text(weighed.threshold)}"
     )
-
-
-def _event(finding: _Finding) -> str:
-    """What the counted requests did."""
-    ratio = finding.objective.failure_ratio
-    if ratio is None:
-        return f"slower than {finding.state.boundary or '?'} ms"
-    return "succeeded" if ratio.goal is Goal.HIGHER else "failed"
 
 
 def _of(events: float, requests: float, verb: str) -> str:
@@ -293,7 +285,7 @@ def _bake_log(findings: tuple[_Finding, ...]) -> float:
 
 
 def _idle(trial: Trial, state: State, feed: series.Feed | None) -> bool:
-    if feed is None or not feed.pace or state.active is None or not ask.counted_on_the_way(trial):
+    if feed is None or not feed.pace or state.active is None or not gatewayseries.counted_on_the_way(trial):
         return False
     enough = trial.idle_seconds if state.stable_ever else min(trial.idle_seconds, IDLE_SECONDS_WITHOUT_TRAFFIC)
     return feed.tick - state.active >= enough
@@ -302,7 +294,7 @@ def _idle(trial: Trial, state: State, feed: series.Feed | None) -> bool:
 def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
     """Until the next sample is due and visible; a late one is looked for a few times an interval."""
     interval = trial.scrape_interval_seconds
-    due = feed.tick + interval + ask.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
+    due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
     late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
     return due + 0.1 if due > 0 else late
 

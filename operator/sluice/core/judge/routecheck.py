@@ -7,8 +7,9 @@ share   5 %  5 % │     │ 25 %  25 %      after an accusation the route is wr
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from sluice.core.judge import columns, series
-from sluice.core.judge import questions as ask
+from sluice.core.judge import columns, gatewayseries, series
+from sluice.core.judge.kind import own_feed
+from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Trial
 from sluice.core.judge.state import State, Tally
 from sluice.stats import eprocess, split
@@ -62,15 +63,16 @@ def share(trial: Trial) -> float:
 
 
 def _feed(trial: Trial) -> str:
-    return ask.REQUESTS if trial.metric is None else ask.query_feed(trial.metric)
+    return gatewayseries.REQUESTS if trial.metric is None else own_feed(trial.metric)
 
 
 def _requests(trial: Trial, increments: Mapping[series.Column, float]) -> Tally:
     """Of both arms: the gateway's requests, or the users that the metric counts."""
-    kinds = None if trial.metric is None else columns.TOTAL
-    return Tally(
-        *(columns.requests(columns.of_arm(increments, arm), kind=kinds) for arm in (columns.CANDIDATE, columns.STABLE))
-    )
+    candidate, stable = (columns.of_arm(increments, arm) for arm in (columns.CANDIDATE, columns.STABLE))
+    if trial.metric is None:
+        return Tally(sum(candidate.values()), sum(stable.values()))
+    metric = next(kind for kind in kinds_of(trial) if kind.name == trial.metric)
+    return Tally(metric.requests_and_events(candidate, None)[0], metric.requests_and_events(stable, None)[0])
 
 
 def _next(stored: Mapping[str, object] | None, expected: float, seen: Tally) -> eprocess.EProcess:

@@ -31,6 +31,15 @@ def filled_for(namespace: str, model: str, selector: str, arms: Sequence[Arm]) -
     return _fill(selector, {name: _any_of(sorted(found)) for name, found in values.items()})
 
 
+def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
+    """A selector that a person wrote into an objective, for one arm."""
+    return (
+        selector.replace("{{revision}}", arm.revision)
+        .replace("{{namespace}}", trial.namespace)
+        .replace("{{name}}", trial.name)
+    )
+
+
 def matchers(trial: Trial, selector: str, arm: Arm) -> tuple[Matchers, ...]:
     """What the labels of this arm's series must match; one alternative for each place that it has in the route."""
     texts = dict.fromkeys(_fill(selector, place) for place in _places(trial.namespace, trial.name, arm))

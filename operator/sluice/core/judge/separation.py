@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sluice.api.v1alpha1.common import Goal, Objective
+from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Separation, Trial
 from sluice.core.judge.state import ObjectiveState
 from sluice.stats import confidence, evidence
@@ -27,12 +27,12 @@ def observed(
     return sequence.to_state()
 
 
-def found(trial: Trial, objective: Objective, state: ObjectiveState) -> Separation:
+def found(trial: Trial, kind: Kind, state: ObjectiveState) -> Separation:
     """What is known of the arm now. Raises nothing: without users it says that nothing is known."""
     sequence = _restored(state.sequence)
     interval = sequence.interval(alpha=trial.alpha, arms=trial.arms)
     return Separation(
-        verdict=_verdict(objective, sequence.separation(alpha=trial.alpha, arms=trial.arms)),
+        verdict=_verdict(kind, sequence.separation(alpha=trial.alpha, arms=trial.arms)),
         ratio=None if interval is None else interval.estimate,
         low=None if interval is None or interval.lower == 0 else interval.lower,
         high=None if interval is None or math.isinf(interval.upper) else interval.upper,
@@ -41,11 +41,10 @@ def found(trial: Trial, objective: Objective, state: ObjectiveState) -> Separati
     )
 
 
-def _verdict(objective: Objective, direction: confidence.Separation | None) -> str:
+def _verdict(kind: Kind, direction: confidence.Separation | None) -> str:
     if direction is None:
         return ""
-    more_is_better = objective.failure_ratio is not None and objective.failure_ratio.goal is Goal.HIGHER
-    return BETTER if (direction is confidence.Separation.ABOVE) is more_is_better else WORSE
+    return BETTER if (direction is confidence.Separation.ABOVE) is kind.more_is_better else WORSE
 
 
 def _restored(stored: Mapping[str, object] | None) -> confidence.ConfidenceSequence:

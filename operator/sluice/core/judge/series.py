@@ -30,6 +30,8 @@ Column: TypeAlias = tuple[str, str]
 
 STALE_INTERVALS: Final = 3
 """A target without a sample for this many scrape intervals is not fresh."""
+VISIBLE_SECONDS: Final = 0.5
+"""Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
 FORGET_SECONDS: Final = 3600.0
 """A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
 

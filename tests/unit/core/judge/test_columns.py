@@ -1,58 +1,8 @@
-"""What counts as a request and as an event."""
-
-from collections.abc import Mapping
+"""How columns are named."""
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
 from sluice.core.judge import columns
-
-SERVER = Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="1%"))
-CLIENT = Objective(name="rejections", failure_ratio=FailureRatio(events=Events.CLIENT_ERRORS, maximum="1%"))
-QUERY = Objective(
-    name="clicks",
-    failure_ratio=FailureRatio(
-        source=Source.QUERY,
-        goal=Goal.HIGHER,
-        total='users{r="{{revision}}"}',
-        successes='clicked{r="{{revision}}"}',
-        relative_tolerance="10%",
-    ),
-)
-SLOW = Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50))
-HTTP = {"200": 90.0, "400": 3.0, "404": 1.0, "500": 2.0, "503": 4.0}
-
-
-@pytest.mark.parametrize(
-    ("objective", "amounts", "boundary", "want"),
-    [
-        pytest.param(SERVER, HTTP, None, (100, 6), id="5xx"),
-        pytest.param(CLIENT, HTTP, None, (100, 4), id="4xx"),
-        pytest.param(SERVER, {**HTTP, "grpc-0": 50.0, "grpc-14": 5.0}, None, (155, 11), id="HTTP and gRPC add up"),
-        pytest.param(SLOW, {"50": 80.0, "inf": 100.0}, "50", (100, 20), id="slower than the boundary"),
-        pytest.param(SLOW, {"inf": 7.0}, "50", (7, 7), id="no bucket below: all slower"),
-        pytest.param(QUERY, {"total": 40.0, "events": 3.0}, None, (40, 3), id="query"),
-        pytest.param(
-            QUERY, {"total@a": 40.0, "events@a": 3.0, "total@b": 2.0}, None, (42, 3), id="query, pods told apart"
-        ),
-        pytest.param(QUERY, {}, None, (0, 0), id="nothing"),
-    ],
-)
-def test_requests_and_events(
-    objective: Objective, amounts: Mapping[str, float], boundary: str | None, want: tuple[float, float]
-) -> None:
-    assert columns.requests_and_events(objective, amounts, boundary) == want
-
-
-@pytest.mark.parametrize("status", range(17))
-def test_every_grpc_status_is_the_servers_the_callers_or_nobodys(status: int) -> None:
-    amounts = {f"grpc-{status}": 1.0}
-    server = columns.requests_and_events(SERVER, amounts, None)
-    client = columns.requests_and_events(CLIENT, amounts, None)
-
-    assert (server[0], client[0]) == (1, 1)
-    assert server[1] == (status in (2, 4, 8, 12, 13, 14, 15))
-    assert client[1] == (status in (3, 5, 6, 7, 9, 10, 11, 16))
 
 
 @pytest.mark.parametrize(
@@ -72,3 +22,20 @@ def test_by_pod() -> None:
         "a": {"total": 4.0, "events": 1.0},
         "b": {"total": 2.0},
     }
+
+
+@pytest.mark.parametrize(
+    ("le", "unit", "want"),
+    [
+        ("5", 1, "5"),
+        ("5.0", 1, "5"),
+        ("1.8e+06", 1, "1.8e+06"),
+        ("1800000", 1, "1.8e+06"),
+        ("0.005", 1000, "5"),
+        ("+Inf", 1, "inf"),
+        ("", 1, ""),
+        ("x", 1, ""),
+    ],
+)
+def test_boundaries_are_compared_as_numbers(le: str, unit: float, want: str) -> None:
+    assert columns.boundary_millis(le, unit) == want

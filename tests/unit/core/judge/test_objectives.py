@@ -1,10 +1,10 @@
-"""Which tests an objective has, and how they are combined."""
+"""Which tests a failure ratio has, and how tests are combined."""
 
 import math
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Latency
+from sluice.api.v1alpha1.common import Events, FailureRatio
 from sluice.core.judge import objectives
 from sluice.core.judge.objectives import Role
 from sluice.stats import eprocess, evidence
@@ -59,66 +59,15 @@ def test_failure_rules(given: FailureRatio, want: dict[str, list[tuple[str, floa
     assert shape(objectives.failure_rules(given)) == want
 
 
-@pytest.mark.parametrize(
-    ("given", "want"),
-    [
-        (
-            Latency(percentile=95, maximum_millis=50),
-            {"rollback": [("F3/4", 0.05)], "advance": [("F3/4", 0.05)]},
-        ),
-        (
-            Latency(relative_tolerance="25%"),
-            {"rollback": [("F1", 1.25)] * 2, "advance": [("F1", 1.5), ("F3/4", 0.05)]},
-        ),
-        (
-            Latency(percentile=99, maximum_millis=50, relative_tolerance="25%"),
-            {
-                "rollback": [("F1", 1.25)] * 2,
-                "advance": [("F1", 1.5), ("F3/4", 0.01)],
-                "hard": [("F3/4", 0.01), ("F1", 1.0)],
-            },
-        ),
-    ],
-)
-def test_latency_rules(given: Latency, want: dict[str, list[tuple[str, float]]]) -> None:
-    assert shape(objectives.latency_rules(given, ("10", "50"))) == want
-
-
-@pytest.mark.parametrize(
-    ("given", "totals", "want"),
-    [
-        (Latency(percentile=95, maximum_millis=50), {"25": 1, "50": 1, "100": 1, "inf": 1}, "50"),
-        (Latency(percentile=95, maximum_millis=60), {"25": 1, "50": 1, "100": 1, "inf": 1}, "100"),
-        (Latency(percentile=95, maximum_millis=500), {"25": 1, "100": 1, "inf": 1}, "100"),
-        (Latency(relative_tolerance="25%"), {"5": 10, "50": 989, "100": 991, "500": 1000, "inf": 1000}, "100"),
-        (Latency(relative_tolerance="25%"), {"5": 10, "50": 20, "inf": 1000}, "50"),
-        (Latency(relative_tolerance="25%"), {"5": 99, "50": 99, "inf": 99}, None),
-        (Latency(percentile=95, maximum_millis=50), {}, None),
-    ],
-)
-def test_judged_boundary(given: Latency, totals: dict[str, float], want: str | None) -> None:
-    assert objectives.judged_boundary(given, totals) == want
-
-
-def test_watched_boundaries_are_finite_sorted_and_few() -> None:
-    known = tuple(f"{value:g}" for value in (*range(1, 41), math.inf))
-    latency = Latency(relative_tolerance="25%", ignore_below_millis=5)
-
-    assert objectives.watched_boundaries(latency, known, latencies=1)[:2] == ("5", "6")
-    assert "inf" not in objectives.watched_boundaries(latency, known, latencies=1)
-    assert len(objectives.watched_boundaries(latency, known, latencies=16)) <= objectives.MOST_BOUNDARIES // 16 + 1
-
-
 def test_rollback_needs_worse_and_notable() -> None:
     rules = objectives.failure_rules(
         FailureRatio(events=Events.SERVER_ERRORS, ignore_below="50%", relative_tolerance="25%")
     )
-    processes = {term.key: eprocess.start(term.test) for term in rules.terms}
     counts = evidence.Counts(100, 40, 900, 0)
-    processes = {key: process.observe(counts, dispersion=1.0) for key, process in processes.items()}
+    logs = {term.key: eprocess.start(term.test).observe(counts, dispersion=1.0).log_evidence for term in rules.terms}
 
-    assert processes["worse"].log_evidence > 10
-    assert objectives.role_log(rules, processes, Role.ROLLBACK) < 0
-    assert objectives.role_log(rules, {}, Role.ROLLBACK) == 0
-    assert objectives.role_log(rules, {}, Role.ADVANCE) == pytest.approx(0)
-    assert objectives.role_log(rules, {}, Role.HARD) == 0
+    assert logs["worse"] > 10
+    assert objectives.combined(rules, logs, Role.ROLLBACK) < 0
+    assert objectives.combined(rules, {}, Role.ROLLBACK) == 0
+    assert objectives.combined(rules, {}, Role.ADVANCE) == pytest.approx(0)
+    assert objectives.combined(rules, {}, Role.HARD) == 0

@@ -8,6 +8,7 @@ import pytest
 from sluice.api.v1alpha1.common import FailureRatio, Objective, Source
 from sluice.core.judge import judge, pods
 from sluice.core.judge import state as memory
+from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Judgement, Trial
 from tests.unit.core.judge.gateway import CANDIDATE, STABLE, START, Prometheus, look, make_trial
 
@@ -129,8 +130,8 @@ def test_pod_that_counted_nothing_is_only_remembered() -> None:
 def test_dispersion_comes_from_the_pods_of_the_stable_version() -> None:
     """One pod fails in bursts while the other doesn't: alternate scrapes of their sum would not show it as clearly."""
     split = [{f"total@{S1}": 100.0, f"events@{S1}": 12.0 * (k % 2), f"total@{S2}": 100.0} for k in range(80)]
-    halves = pods.halves(ACCURACY, split)
+    halves = pods.halves(kind_of(ACCURACY), split)
 
     assert (halves[1].events_a, halves[1].events_b) == (12, 0)
     assert (halves[1].requests_a, halves[1].requests_b) == (100, 100)
-    assert pods.halves(ACCURACY, [{f"total@{S1}": 100.0}] * 30) == ()
+    assert pods.halves(kind_of(ACCURACY), [{f"total@{S1}": 100.0}] * 30) == ()

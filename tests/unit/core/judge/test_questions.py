@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import columns, questions, series
+from sluice.core.judge import questions, series
 from sluice.core.judge.judge import questions as asked
 from sluice.core.judge.model import Answered, Series
-from tests.unit.core.judge.gateway import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Prometheus, look, make_trial
+from tests.unit.core.judge.gateway import CANDIDATE, ERRORS, LATENCY, START, Prometheus, look, make_trial
 
 
 def test_questions_of_the_first_look_cover_the_history() -> None:
@@ -32,14 +32,6 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
         found["requests"].selector == 'envoy_cluster_upstream_rq{envoy_cluster_name=~"shop_(digits-aaa|digits-bbb)_80"}'
     )
     assert found["query/accuracy/C/events"].selector == f'feedback_total{{revision="{CANDIDATE}",correct="false"}}'
-
-
-def test_placeholders_of_a_query() -> None:
-    ratio = ACCURACY.failure_ratio
-    assert ratio is not None
-    filled = ratio.model_copy(update={"total": 'x{ns="{{namespace}}",name="{{name}}",r="{{revision}}"}'})
-
-    assert questions.query_selector(make_trial(), filled, "S", "total") == 'x{ns="shop",name="digits",r="digits-aaa"}'
 
 
 @pytest.mark.parametrize("objectives", [(ERRORS,), ()])
@@ -69,27 +61,10 @@ def test_series_belong_to_the_arm_whose_service_they_name() -> None:
         "freshness": Answered(()),
     }
 
-    assert [t.column for t in questions.gateway_samples(make_trial(), answers, "requests").tracks] == [
+    assert [t.column for t in questions.samples(make_trial(), answers)["requests"].tracks] == [
         ("S", "200"),
         ("C", "200"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("le", "unit", "want"),
-    [
-        ("5", 1, "5"),
-        ("5.0", 1, "5"),
-        ("1.8e+06", 1, "1.8e+06"),
-        ("1800000", 1, "1.8e+06"),
-        ("0.005", 1000, "5"),
-        ("+Inf", 1, "inf"),
-        ("", 1, ""),
-        ("x", 1, ""),
-    ],
-)
-def test_boundaries_are_compared_as_numbers(le: str, unit: float, want: str) -> None:
-    assert columns.boundary_millis(le, unit) == want
 
 
 def test_arms_of_different_ports() -> None:
@@ -123,7 +98,7 @@ def test_mirror_that_is_counted_elsewhere_is_asked_apart() -> None:
         return Answered((Series({"c": cluster, "envoy_response_code": "200"}, ((1.0, 2.0),)),))
 
     answers = {"requests": series_of("rule/0/backend/0"), "requests/mirror": series_of("rule/0-mirror-0")}
-    assert [t.column for t in questions.gateway_samples(trial, answers, "requests").tracks] == [
+    assert [t.column for t in questions.samples(trial, answers)["requests"].tracks] == [
         ("S", "200"),
         ("C", "200"),
     ]
@@ -163,7 +138,7 @@ def test_what_is_scraped_twice_counts_once(second: dict[str, str], requests: flo
     labels = {"envoy_cluster_name": f"shop_{CANDIDATE}_80", "envoy_response_code": "200"}
     first = {"job": "envoy", "instance": "10.0.0.1:8002"}
     found = tuple(Series({**labels, **seen}, ((1.0, 0.0), (6.0, 5.0))) for seen in (first, second))
-    samples = questions.gateway_samples(make_trial(), {"requests": Answered(found)}, "requests")
+    samples = questions.samples(make_trial(), {"requests": Answered(found)})["requests"]
 
     assert sum(track.points[-1][1] - track.points[0][1] for track in samples.tracks) == requests
 
@@ -173,4 +148,4 @@ def test_instances_that_nobody_named_are_told_apart_by_job() -> None:
     labels = {"envoy_cluster_name": f"shop_{CANDIDATE}_80", "envoy_response_code": "200"}
     found = tuple(Series({**labels, "job": job}, ((1.0, 0.0), (6.0, 5.0))) for job in ("a", "b"))
 
-    assert len(questions.gateway_samples(make_trial(), {"requests": Answered(found)}, "requests").times) == 2
+    assert len(questions.samples(make_trial(), {"requests": Answered(found)})["requests"].times) == 2

@@ -1,0 +1,113 @@
+"""The gateway's own series: requests by code and grpc-status, response times by `le`, and whether it is scraped."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.core.judge import columns, scraped, selectors, series
+from sluice.core.judge.columns import CANDIDATE, STABLE
+from sluice.core.judge.model import Answers, Trial
+
+REQUESTS: Final = "requests"
+LATENCY: Final = "latency"
+FEEDS: Final = (REQUESTS, LATENCY)
+FRESHNESS: Final = "freshness"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySource:
+    """One question about the gateway's series, and how their columns are named."""
+
+    key: str
+    selector: str
+    """With placeholders."""
+    sides: tuple[str, ...]
+    """The arms whose series it finds."""
+    label: str
+    pattern: str = ""
+    """Of a grpc-status in the label; empty for codes of HTTP and for buckets."""
+
+    def column(self, trial: Trial, labels: Mapping[str, str]) -> str:
+        """What a series with these labels counts; empty where that is nothing that is wanted."""
+        text = labels.get(self.label, "")
+        if self.label == "le":
+            return columns.boundary_millis(text, trial.preset.latency_unit_millis)
+        return columns.grpc_status(text, self.pattern) if self.pattern else text
+
+
+def counted_on_the_way(trial: Trial) -> bool:
+    """Whether a gateway counts every request."""
+    return bool(trial.preset.requests)
+
+
+def histogram_missing(trial: Trial) -> bool:
+    """Whether the gateway shows no response times of one of the arms."""
+    preset = trial.preset
+    return not (preset.mirror_latency_bucket if _mirror_apart(trial) else preset.latency_bucket)
+
+
+def requests(trial: Trial) -> Iterator[GatewaySource]:
+    """Requests by code, and by grpc-status; those of a mirror apart where the gateway counts it elsewhere."""
+    preset, both = trial.preset, _both(trial)
+    yield GatewaySource(REQUESTS, preset.requests, both, preset.code_label)
+    if _mirror_apart(trial):
+        yield GatewaySource(f"{REQUESTS}/mirror", preset.mirror_requests, (CANDIDATE,), preset.code_label)
+    if _grpc(trial) and preset.grpc_requests is not None:
+        label, pattern = preset.grpc_status_label, preset.grpc_status_pattern
+        yield GatewaySource(f"{REQUESTS}/grpc", preset.grpc_requests, both, label, pattern)
+
+
+def histogram(trial: Trial) -> Iterator[GatewaySource]:
+    """Response times, likewise."""
+    preset, both = trial.preset, _both(trial)
+    yield GatewaySource(LATENCY, preset.latency_bucket, both, "le")
+    if _mirror_apart(trial):
+        yield GatewaySource(f"{LATENCY}/mirror", preset.mirror_latency_bucket, (CANDIDATE,), "le")
+    if _grpc(trial) and preset.grpc_latency_bucket is not None:
+        yield GatewaySource(f"{LATENCY}/grpc", preset.grpc_latency_bucket, both, "le")
+
+
+def freshness(trial: Trial) -> str:
+    """The selector of an always-present series."""
+    return selectors.filled(trial, trial.preset.freshness, tuple(columns.sides(trial).values()))
+
+
+def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, str]:
+    """What is asked, by key."""
+    arms = columns.sides(trial)
+    return {
+        source.key: selectors.filled(trial, source.selector, [arms[side] for side in source.sides])
+        for source in sources
+    }
+
+
+def samples(trial: Trial, answers: Answers, sources: Iterator[GatewaySource]) -> series.Samples:
+    """What the sources show of both arms."""
+    tracks = [track for source in sources for track in _tracks(trial, answers, source)]
+    witnesses = (
+        (scraped.target(witness.labels), tuple(time for time, _ in witness.points))
+        for witness in scraped.series_of(answers, FRESHNESS)
+    )
+    return series.samples_of(tracks, witnesses)
+
+
+def _tracks(trial: Trial, answers: Answers, source: GatewaySource) -> Iterator[series.Track]:
+    arms = {side: selectors.matchers(trial, source.selector, columns.sides(trial)[side]) for side in source.sides}
+    for one in scraped.series_of(answers, source.key):
+        side = next((side for side, matchers in arms.items() if selectors.belongs(one.labels, matchers)), None)
+        column = source.column(trial, one.labels)
+        if side is not None and column:
+            yield series.Track((side, column), scraped.target(one.labels), one.points)
+
+
+def _both(trial: Trial) -> tuple[str, ...]:
+    return (STABLE,) if _mirror_apart(trial) else (STABLE, CANDIDATE)
+
+
+def _grpc(trial: Trial) -> bool:
+    both_speak_it = all(arm.grpc_port is not None for arm in columns.sides(trial).values())
+    return both_speak_it and not _mirror_apart(trial)
+
+
+def _mirror_apart(trial: Trial) -> bool:
+    return trial.candidate.mirrored and bool(trial.preset.mirror_requests)

@@ -1,0 +1,153 @@
+"""What the judge has to know of an objective, whatever it judges. Each kind is a file in `kinds`.
+
+questions ──> samples ──> requests and events of an arm ──> the tests of `rules` ──> words
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.core.judge import columns, gatewayseries, series
+from sluice.core.judge.columns import Amounts
+from sluice.core.judge.model import Answers, Trial
+from sluice.core.judge.objectives import Rules
+from sluice.stats import evidence
+
+
+class Recorded(StrEnum):
+    """What stands beside the requests where counters are written down."""
+
+    FAILURES = "failures"
+    SUCCESSES = "successes"
+    BUCKETS = "buckets"
+
+
+def own_feed(objective: str) -> str:
+    """The feed of an objective that asks for series of its own."""
+    return f"query/{objective}"
+
+
+def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
+    """Why a feed of its own shows nothing, and what to do; empty if it does."""
+    if shown.newest is None:
+        return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
+    age = trial.now - shown.newest
+    if age > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS:
+        return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An objective as the judge sees it. A kind overrides what is different with it.
+
+    By itself it stands for an objective that this version does not know: nothing is counted, and nothing proven.
+    """
+
+    objective: Objective
+
+    needs_boundary: ClassVar[bool] = False
+    """Whether nothing can be counted before `boundaries` has chosen one."""
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        """The objective as this kind sees it; None where it is of another."""
+        return cls(objective)
+
+    @property
+    def name(self) -> str:
+        """The objective's."""
+        return self.objective.name
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether events are wanted, such as purchases."""
+        return False
+
+    @property
+    def judged_on_copies(self) -> bool:
+        """Whether mirrored requests can be judged on it.
+
+        Nobody gives feedback on an answer that nobody saw, and a copy may be refused where its original was not.
+        """
+        return False
+
+    # ---- which samples it needs
+
+    @property
+    def feed(self) -> str:
+        """The feed that it counts in: the gateway's requests, which are asked for anyway, or one of its own."""
+        return gatewayseries.REQUESTS
+
+    def hidden(self, trial: Trial) -> str:
+        """Why nobody has the samples, and what to do; empty: they are asked for."""
+        if gatewayseries.counted_on_the_way(trial):
+            return ""
+        return "there is no gateway that counts; judge the model server's own counters by source Query"
+
+    def questions(self, trial: Trial) -> Mapping[str, str]:
+        """Selectors by the key of the question, beside those of the gateway's requests."""
+        return {}
+
+    def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
+        """What the answers to its questions show. gone: pods that were replaced, and count no more."""
+        return series.Samples((), {})
+
+    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
+        """Whether it shows more series than the state can remember: then nothing of them is used."""
+        return False
+
+    # ---- what they count
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        """Of one arm. boundary: the one whose excess is an event, where a kind has boundaries."""
+        return 0.0, 0.0
+
+    def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:
+        """Of both arms."""
+        return evidence.Counts(
+            *self.requests_and_events(candidate, boundary), *self.requests_and_events(stable, boundary)
+        )
+
+    def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
+        """The boundary that is judged and those that the roll-back looks at; None while they cannot be told.
+
+        sharing: how many objectives have boundaries, so that the state stays small.
+        """
+        return None
+
+    # ---- which tests accuse and prove
+
+    def rules(self, boundaries: tuple[str, ...]) -> Rules:
+        """Its tests. boundaries: those that the roll-back looks at."""
+        return Rules(())
+
+    def initial_dispersion(self, settings: InitialDispersion) -> int:
+        """Percent of Poisson, where the stable version has too little history."""
+        return settings.failures
+
+    # ---- words and records
+
+    @property
+    def recorded(self) -> Recorded:
+        """How recorded lines write its events."""
+        return Recorded.FAILURES
+
+    def columns_of(self, requests: float, events: float) -> dict[str, float]:
+        """The way back of `requests_and_events`, for kinds that are not recorded as buckets."""
+        return {columns.TOTAL: requests, columns.EVENTS: events}
+
+    def events(self, boundary: str | None) -> str:
+        """What is counted: `failures`."""
+        return self.recorded.value
+
+    def event(self, boundary: str | None) -> str:
+        """What one of the counted requests did: `failed`."""
+        return "failed"
+
+    def note(self, trial: Trial, shown: series.Samples | None) -> str:
+        """What keeps it from being seen, and what to do; or empty. shown: None where they are `too_many`."""
+        return self.hidden(trial)

@@ -1,0 +1,28 @@
+"""What can be judged: one kind of objective, one file. Its file registers it: each has a `KIND`.
+
+How to add one: CONTRIBUTING.md.
+"""
+
+import importlib
+import pkgutil
+from typing import Final
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.model import Trial
+
+KINDS: Final[tuple[type[Kind], ...]] = tuple(
+    importlib.import_module(f"{__name__}.{file.name}").KIND for file in pkgutil.iter_modules(__path__)
+)
+"""An objective is of one of them at most."""
+
+
+def kind_of(objective: Objective) -> Kind:
+    """The objective with what is known of its kind."""
+    each = (kind.of(objective) for kind in KINDS)
+    return next((kind for kind in each if kind is not None), Kind(objective))
+
+
+def kinds_of(trial: Trial) -> tuple[Kind, ...]:
+    """Those of all its objectives, in order."""
+    return tuple(map(kind_of, trial.objectives))

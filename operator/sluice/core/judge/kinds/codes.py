@@ -1,0 +1,52 @@
+"""failureRatio, source Gateway: the share of requests that the gateway answered with some response codes."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from sluice.api.v1alpha1.common import Events, FailureRatio, Objective, Source
+from sluice.core.judge import objectives
+from sluice.core.judge.columns import GRPC, Amounts
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.objectives import Rules
+
+_GRPC_EVENTS: Final = {
+    # UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS
+    Events.SERVER_ERRORS: frozenset(f"{GRPC}{status}" for status in (2, 4, 8, 12, 13, 14, 15)),
+    # INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, ABORTED, OUT_OF_RANGE,
+    # UNAUTHENTICATED. CANCELLED (1) is nobody's failure.
+    Events.CLIENT_ERRORS: frozenset(f"{GRPC}{status}" for status in (3, 5, 6, 7, 9, 10, 11, 16)),
+}
+_CODE_CLASS: Final = {Events.SERVER_ERRORS: "5", Events.CLIENT_ERRORS: "4"}
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCodes(Kind):
+    """Errors of the server, or rejections. Counts in the gateway's requests."""
+
+    ratio: FailureRatio
+    which: Events
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        ratio = objective.failure_ratio
+        if ratio is None or ratio.source is not Source.GATEWAY or ratio.events is None:
+            return None
+        return cls(objective, ratio, ratio.events)
+
+    @property
+    def judged_on_copies(self) -> bool:
+        return self.which is Events.SERVER_ERRORS
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        codes, statuses = _CODE_CLASS[self.which], _GRPC_EVENTS[self.which]
+        failures = (amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
+        return sum(amounts.values()), sum(failures)
+
+    def rules(self, boundaries: tuple[str, ...]) -> Rules:
+        return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
+
+    def columns_of(self, requests: float, events: float) -> dict[str, float]:
+        return {"200": requests - events, f"{_CODE_CLASS[self.which]}00": events}
+
+
+KIND: Final = ResponseCodes

@@ -1,0 +1,141 @@
+"""latency, source Gateway: the share of requests that the gateway answered slower than a boundary of its histogram."""
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+from sluice.api.base import fraction
+from sluice.api.v1alpha1.common import Latency, Objective
+from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.core.judge import gatewayseries, objectives, series
+from sluice.core.judge.columns import SLOWEST, STABLE, Amounts
+from sluice.core.judge.kind import Kind, Recorded
+from sluice.core.judge.model import Answers, Trial
+from sluice.core.judge.objectives import SLOW_SHARE, Role, Rules, Term
+from sluice.stats import evidence
+
+SLOW_STABLE_SHARE: Final = 0.01
+"""Without `maximumMillis` the first boundary that stable exceeds in at most this share of requests is judged."""
+LATENCY_POINTS: Final = 8
+"""Grid points of the relative test at each boundary."""
+MOST_BOUNDARIES: Final = 96
+"""Of all latency objectives together, so that the state stays small."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLatency(Kind):
+    """Counts in the buckets of the gateway's histogram, which all such objectives share."""
+
+    limits: Latency
+
+    needs_boundary: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        return None if objective.latency is None else cls(objective, objective.latency)
+
+    @property
+    def judged_on_copies(self) -> bool:
+        return True
+
+    @property
+    def feed(self) -> str:
+        return gatewayseries.LATENCY
+
+    def hidden(self, trial: Trial) -> str:
+        if gatewayseries.counted_on_the_way(trial) and gatewayseries.histogram_missing(trial):
+            return (
+                f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own by source "
+                "Query, or remove the objective"
+            )
+        return Kind.hidden(self, trial)
+
+    def questions(self, trial: Trial) -> Mapping[str, str]:
+        return gatewayseries.selectors_of(trial, gatewayseries.histogram(trial))
+
+    def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
+        return gatewayseries.samples(trial, answers, gatewayseries.histogram(trial))
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        requests = amounts.get(SLOWEST, 0.0)
+        return requests, max(0.0, requests - amounts.get(boundary or SLOWEST, 0.0))
+
+    def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
+        """From the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
+        totals: dict[str, float] = {}
+        for track in samples.tracks:
+            arm, column = track.column
+            if track.points and (arm == STABLE or self.limits.maximum_millis is not None):
+                totals[column] = totals.get(column, 0.0) + track.points[-1][1]
+        judged = judged_boundary(self.limits, totals)
+        return None if judged is None else (judged, watched_boundaries(self.limits, tuple(totals), sharing=sharing))
+
+    def rules(self, boundaries: tuple[str, ...]) -> Rules:
+        return latency_rules(self.limits, boundaries)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
+
+    def initial_dispersion(self, settings: InitialDispersion) -> int:
+        return settings.latency
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded.BUCKETS
+
+    def events(self, boundary: str | None) -> str:
+        return self.event(boundary)
+
+    def event(self, boundary: str | None) -> str:
+        return f"slower than {boundary or '?'} ms"
+
+
+KIND: Final = GatewayLatency
+
+
+@functools.lru_cache(maxsize=256)
+def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
+    """Tests of response times. boundaries: those that the roll-back looks at, see `watched_boundaries`."""
+    slow = None if latency.percentile is None else 1 - latency.percentile / 100
+    if latency.relative_tolerance is None:
+        return objectives.absolute_rules(slow or SLOW_SHARE)
+    tolerance = fraction(latency.relative_tolerance)
+    null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
+    worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
+    limit = slow or SLOW_SHARE
+    terms = [Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary) for boundary in boundaries]
+    terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
+    terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
+    if slow is not None:
+        terms.extend(objectives.hard_terms(slow))
+    return Rules(tuple(terms), True, limit, advance_ratio, null_ratio, (slow,) if slow is not None else ())
+
+
+def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) -> tuple[str, ...]:
+    """The finite boundaries from `ignoreBelowMillis` on, ascending; thinned out where many objectives have some.
+
+    None without `relativeTolerance`: an absolute limit looks at the judged boundary alone.
+    """
+    if latency.relative_tolerance is None:
+        return ()
+    watched = sorted(
+        (le for le in known if (latency.ignore_below_millis or 0) <= float(le) < math.inf and float(le) > 0), key=float
+    )
+    stride = max(1, math.ceil(len(watched) * sharing / MOST_BOUNDARIES))
+    return tuple(watched[::stride])
+
+
+def judged_boundary(latency: Latency, totals: Mapping[str, float]) -> str | None:
+    """b*: the smallest boundary from `maximumMillis` on, or else the first that stable seldom exceeds.
+
+    totals: stable's cumulative requests by boundary. None while that can't be told.
+    """
+    finite = sorted((le for le in totals if float(le) < math.inf), key=float)
+    if not finite:
+        return None
+    if latency.maximum_millis is not None:
+        return next((le for le in finite if float(le) >= latency.maximum_millis), finite[-1])
+    everything = max(totals.values())
+    if everything < 1 / SLOW_STABLE_SHARE:
+        return None
+    allowed = SLOW_STABLE_SHARE * everything
+    return next((le for le in finite if everything - totals[le] <= allowed), finite[-1])

@@ -1,0 +1,100 @@
+"""failureRatio, source Query: any pair of raw counters, such as the feedback on answers, or what users bought."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
+from sluice.core.judge import columns, objectives, scraped, selectors, series
+from sluice.core.judge.columns import CANDIDATE, EVENTS, TOTAL, Amounts
+from sluice.core.judge.kind import Kind, Recorded, own_feed, unseen
+from sluice.core.judge.model import Answers, Arm, Trial
+from sluice.core.judge.objectives import Rules
+
+MOST_SERIES: Final = 512
+"""Of all such objectives together: the state remembers their targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueriedCounters(Kind):
+    """Counts in a feed of its own, by pod where the series carry the label `pod`."""
+
+    ratio: FailureRatio
+
+    @classmethod
+    def of(cls, objective: Objective) -> Self | None:
+        ratio = objective.failure_ratio
+        return cls(objective, ratio) if ratio is not None and ratio.source is Source.QUERY else None
+
+    @property
+    def more_is_better(self) -> bool:
+        return self.ratio.goal is Goal.HIGHER
+
+    @property
+    def feed(self) -> str:
+        return own_feed(self.name)
+
+    def hidden(self, trial: Trial) -> str:
+        return ""
+
+    def questions(self, trial: Trial) -> Mapping[str, str]:
+        return {self._key(arm, column): selector for (arm, column), selector in self._selectors(trial).items()}
+
+    def samples(self, trial: Trial, answers: Answers, gone: tuple[str, ...]) -> series.Samples:
+        """Total and events of both arms."""
+        arms = columns.sides(trial)
+        tracks = [
+            series.Track((side, columns.of_pod(column, pod)), scraped.target(found.labels), found.points)
+            for side, column in self._selectors(trial)
+            for found in scraped.series_of(answers, self._key(side, column))
+            if (pod := _pod(found.labels, arms[side])) not in gone
+        ]
+        return series.samples_of(tracks, ())
+
+    def too_many(self, trial: Trial, shown: series.Samples) -> bool:
+        return len(shown.tracks) > _most_series(trial)
+
+    def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        return columns.summed(amounts, TOTAL), columns.summed(amounts, EVENTS)
+
+    def rules(self, boundaries: tuple[str, ...]) -> Rules:
+        return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded.SUCCESSES if self.more_is_better else Recorded.FAILURES
+
+    def event(self, boundary: str | None) -> str:
+        return "succeeded" if self.more_is_better else "failed"
+
+    def note(self, trial: Trial, shown: series.Samples | None) -> str:
+        selector = self._selectors(trial)[CANDIDATE, TOTAL]
+        if shown is None:
+            most = _most_series(trial)
+            return f"more than {most} series match {selector} and its like; narrow total and failures"
+        return unseen(trial, shown, selector)
+
+    def _selectors(self, trial: Trial) -> dict[tuple[str, str], str]:
+        events = self.ratio.successes if self.more_is_better else self.ratio.failures
+        return {
+            (arm, column): selectors.filled_by_user(trial, selector or "", side)
+            for arm, side in columns.sides(trial).items()
+            for column, selector in ((TOTAL, self.ratio.total), (EVENTS, events))
+        }
+
+    def _key(self, arm: str, column: str) -> str:
+        return f"{self.feed}/{arm}/{column}"
+
+
+KIND: Final = QueriedCounters
+
+
+def _most_series(trial: Trial) -> int:
+    """How many series the selectors of one objective may match."""
+    return MOST_SERIES // max(1, sum(QueriedCounters.of(objective) is not None for objective in trial.objectives))
+
+
+def _pod(labels: Mapping[str, str], arm: Arm) -> str:
+    """The pod of this arm that counted; empty where somebody else did, such as a service that collects feedback."""
+    pod = labels.get("pod", "")
+    return pod if pod.startswith(f"{arm.revision}-") else ""

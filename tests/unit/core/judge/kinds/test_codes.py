@@ -1,0 +1,39 @@
+"""Objectives on the gateway's response codes."""
+
+import pytest
+
+from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
+from sluice.core.judge.columns import Amounts
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kind_of
+
+SERVER = kind_of(Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, maximum="1%")))
+CLIENT = kind_of(Objective(name="rejections", failure_ratio=FailureRatio(events=Events.CLIENT_ERRORS, maximum="1%")))
+HTTP = {"200": 90.0, "400": 3.0, "404": 1.0, "500": 2.0, "503": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "amounts", "want"),
+    [
+        pytest.param(SERVER, HTTP, (100, 6), id="5xx"),
+        pytest.param(CLIENT, HTTP, (100, 4), id="4xx"),
+        pytest.param(SERVER, {**HTTP, "grpc-0": 50.0, "grpc-14": 5.0}, (155, 11), id="HTTP and gRPC add up"),
+        pytest.param(SERVER, {}, (0, 0), id="nothing"),
+    ],
+)
+def test_requests_and_events(kind: Kind, amounts: Amounts, want: tuple[float, float]) -> None:
+    assert kind.requests_and_events(amounts, None) == want
+
+
+@pytest.mark.parametrize("status", range(17))
+def test_every_grpc_status_is_the_servers_the_callers_or_nobodys(status: int) -> None:
+    amounts = {f"grpc-{status}": 1.0}
+    server, client = (kind.requests_and_events(amounts, None) for kind in (SERVER, CLIENT))
+
+    assert (server[0], client[0]) == (1, 1)
+    assert server[1] == (status in (2, 4, 8, 12, 13, 14, 15))
+    assert client[1] == (status in (3, 5, 6, 7, 9, 10, 11, 16))
+
+
+def test_only_failures_of_the_server_are_judged_on_copies() -> None:
+    assert (SERVER.judged_on_copies, CLIENT.judged_on_copies) == (True, False)

@@ -1,0 +1,78 @@
+"""Objectives on the gateway's response times."""
+
+import math
+
+import pytest
+
+from sluice.api.v1alpha1.common import Latency, Objective
+from sluice.core.judge.columns import Amounts
+from sluice.core.judge.kinds import kind_of, latency
+from tests.unit.core.judge.test_objectives import shape
+
+SLOW = kind_of(Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50)))
+
+
+@pytest.mark.parametrize(
+    ("amounts", "want"),
+    [
+        pytest.param({"50": 80.0, "inf": 100.0}, (100, 20), id="slower than the boundary"),
+        pytest.param({"inf": 7.0}, (7, 7), id="no bucket below: all slower"),
+        pytest.param({}, (0, 0), id="nothing"),
+    ],
+)
+def test_requests_and_events(amounts: Amounts, want: tuple[float, float]) -> None:
+    assert SLOW.requests_and_events(amounts, "50") == want
+
+
+def test_words_name_the_boundary() -> None:
+    assert SLOW.event("50") == SLOW.events("50") == "slower than 50 ms"
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        (
+            Latency(percentile=95, maximum_millis=50),
+            {"rollback": [("F3/4", 0.05)], "advance": [("F3/4", 0.05)]},
+        ),
+        (
+            Latency(relative_tolerance="25%"),
+            {"rollback": [("F1", 1.25)] * 2, "advance": [("F1", 1.5), ("F3/4", 0.05)]},
+        ),
+        (
+            Latency(percentile=99, maximum_millis=50, relative_tolerance="25%"),
+            {
+                "rollback": [("F1", 1.25)] * 2,
+                "advance": [("F1", 1.5), ("F3/4", 0.01)],
+                "hard": [("F3/4", 0.01), ("F1", 1.0)],
+            },
+        ),
+    ],
+)
+def test_latency_rules(given: Latency, want: dict[str, list[tuple[str, float]]]) -> None:
+    assert shape(latency.latency_rules(given, ("10", "50"))) == want
+
+
+@pytest.mark.parametrize(
+    ("given", "totals", "want"),
+    [
+        (Latency(percentile=95, maximum_millis=50), {"25": 1, "50": 1, "100": 1, "inf": 1}, "50"),
+        (Latency(percentile=95, maximum_millis=60), {"25": 1, "50": 1, "100": 1, "inf": 1}, "100"),
+        (Latency(percentile=95, maximum_millis=500), {"25": 1, "100": 1, "inf": 1}, "100"),
+        (Latency(relative_tolerance="25%"), {"5": 10, "50": 989, "100": 991, "500": 1000, "inf": 1000}, "100"),
+        (Latency(relative_tolerance="25%"), {"5": 10, "50": 20, "inf": 1000}, "50"),
+        (Latency(relative_tolerance="25%"), {"5": 99, "50": 99, "inf": 99}, None),
+        (Latency(percentile=95, maximum_millis=50), {}, None),
+    ],
+)
+def test_judged_boundary(given: Latency, totals: dict[str, float], want: str | None) -> None:
+    assert latency.judged_boundary(given, totals) == want
+
+
+def test_watched_boundaries_are_finite_sorted_and_few() -> None:
+    known = tuple(f"{value:g}" for value in (*range(1, 41), math.inf))
+    limits = Latency(relative_tolerance="25%", ignore_below_millis=5)
+
+    assert latency.watched_boundaries(limits, known, sharing=1)[:2] == ("5", "6")
+    assert "inf" not in latency.watched_boundaries(limits, known, sharing=1)
+    assert len(latency.watched_boundaries(limits, known, sharing=16)) <= latency.MOST_BOUNDARIES // 16 + 1
