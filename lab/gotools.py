@@ -127,7 +127,7 @@ def _inputs(tool: GoTool) -> set[Path]:
     if not tool.in_workspace:
         return own
     pins = {paths.TOOLS_SOURCE / name / "go.mod" for name in workspace_modules()}
-    return own | pins | set(paths.TOOLS_SOURCE.glob("go.work*"))
+    return own | pins | {workspace_file()}
 
 
 def folder(tool: GoTool) -> Path:

@@ -75,7 +75,7 @@ def test_a_failure_is_told() -> None:
 
 def test_what_is_cached_is_not_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gotools, "is_built", lambda tool: tool.name in ("etcd", "helm"))
-    programs = ("etcd", "kubernetes", "helm", "contour")
+    programs = ("contour", "helm", "kubernetes", "etcd")
     assert [step.name for step in coldstart.compile_lane(programs)] == ["kubernetes", "contour"]
     fetched: list[str] = []
     monkeypatch.setattr(gotools, "fetch", lambda *names: fetched.extend(names))
