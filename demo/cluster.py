@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -166,7 +167,9 @@ def _with_own_programs() -> dict[str, str]:
 
 def _start_lab() -> Cluster:
     ran_before = lifecycle.status().state == "running"
-    found = lifecycle.up()
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        beside.map(stage, IMAGES.values())  # downloads, while the lab compiles or starts; `_build` tells what failed
+        found = lifecycle.up()
     tools = Tools(found.kubectl, found.helm, str(PLUGIN), Path(found.kubeconfig))
     return Cluster(
         kind=Kind.LAB,

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab import (
     addons,
     apiserver,
+    coldstart,
     devices,
     gateways,
     gotools,
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    gotools.ensure(*options.tools)
+    coldstart.build(*options.tools)
 
 
 def _up(_options: argparse.Namespace) -> None:
@@ -165,7 +166,7 @@ def _print_text(found: lifecycle.Status) -> None:
 
 _HANDLERS = {
     "build": _build,
-    "setup": lambda _options: lifecycle.setup(),
+    "setup": lambda _options: coldstart.setup(),
     "up": _up,
     "down": lambda options: lifecycle.down(force=options.force),
     "status": _status,

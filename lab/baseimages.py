@@ -89,26 +89,29 @@ def tags_on_node() -> tuple[str, ...]:
     return (containerd.PAUSE_IMAGE, *(image.local for image in PROGRAM_IMAGES))
 
 
-def _ensure_slim() -> None:
+def rootfs() -> Path:
     """debootstrap takes its time and gives other bytes each time, so the result is kept by the recipe's version."""
-    rootfs = images.folder() / f"rootfs-{SUITE}-{ROOTFS_VERSION}"
-    if not rootfs.exists():
+    return images.folder() / f"rootfs-{SUITE}-{ROOTFS_VERSION}"
+
+
+def _ensure_slim() -> None:
+    if not rootfs().exists():
         with console.step("make the base image's root file system (debootstrap, once)"):
-            _debootstrap(rootfs)
-    _build_unless_same(images.SLIM_BASE, SLIM_CONTAINERFILE, context=rootfs)
+            _debootstrap(rootfs())
+    _build_unless_same(images.SLIM_BASE, SLIM_CONTAINERFILE, context=rootfs())
 
 
 def _debootstrap(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        rootfs = Path(scratch) / "rootfs"
-        processes.run(["debootstrap", "--variant=minbase", SUITE, rootfs, MIRROR], timeout_seconds=1200)
+        made = Path(scratch) / "rootfs"
+        processes.run(["debootstrap", "--variant=minbase", SUITE, made, MIRROR], timeout_seconds=1200)
         exclusions = "".join(f"path-exclude=/{path}/*\n" for path in UNWANTED)
-        (rootfs / "etc/dpkg/dpkg.cfg.d/slim").write_text(exclusions)
+        (made / "etc/dpkg/dpkg.cfg.d/slim").write_text(exclusions)
         for path in (*UNWANTED, *EMPTIED):
-            shutil.rmtree(rootfs / path, ignore_errors=True)
-            (rootfs / path).mkdir(parents=True, exist_ok=True)
-        (rootfs / "var/cache/apt/archives/partial").mkdir(parents=True)
-        rootfs.rename(target)
+            shutil.rmtree(made / path, ignore_errors=True)
+            (made / path).mkdir(parents=True, exist_ok=True)
+        (made / "var/cache/apt/archives/partial").mkdir(parents=True)
+        made.rename(target)
 
 
 def _ensure_program(tag: str, containerfile: str, program: Path) -> None:

@@ -1,5 +1,9 @@
-"""Progress on standard error: one line a step, with the seconds it took and the seconds since the start."""
+"""Progress on standard error: one line a step, with the seconds it took and the seconds since the start.
 
+On a terminal the last line may be a live one, which the next line takes the place of.
+"""
+
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -7,10 +11,22 @@ from contextlib import contextmanager
 from typing import Final
 
 _STARTED: Final = time.monotonic()
+_CLEAR_LINE: Final = "\r\x1b[K"
 
 
 def say(text: str) -> None:
-    print(f"[{time.monotonic() - _STARTED:6.1f} s] {text}", file=sys.stderr, flush=True)
+    print(f"{_CLEAR_LINE if sys.stderr.isatty() else ''}{_stamped(text)}", file=sys.stderr, flush=True)
+
+
+def live(text: str) -> None:
+    """A line that the next one replaces; nothing where no terminal shows it."""
+    if sys.stderr.isatty():
+        fitting = _stamped(text)[: shutil.get_terminal_size().columns - 1]
+        print(f"{_CLEAR_LINE}{fitting}", end="", file=sys.stderr, flush=True)
+
+
+def _stamped(text: str) -> str:
+    return f"[{time.monotonic() - _STARTED:6.1f} s] {text}"
 
 
 @contextmanager

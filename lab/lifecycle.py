@@ -18,12 +18,12 @@ from typing import Final
 from lab import (
     addons,
     baseimages,
+    coldstart,
     console,
     containerd,
     controlplane,
     credentials,
     gotools,
-    hostpackages,
     images,
     network,
     node,
@@ -52,14 +52,6 @@ class Status:
     processes: dict[str, str]
 
 
-def setup() -> None:
-    """Everything that can be prepared before a cluster runs: packages, programs, images."""
-    hostpackages.ensure_debian()
-    gotools.ensure(*(tool.name for tool in gotools.TOOLS.values() if not tool.on_demand))
-    hostpackages.ensure_envoy()
-    baseimages.ensure()
-
-
 def up() -> Status:
     """Bring the lab up; quick when it runs already. Raises LabError when another checkout's lab runs."""
     _require_root("up")
@@ -70,8 +62,8 @@ def up() -> Status:
         if OWNER.exists():
             with console.step("clean up after a lab that ended by itself"):
                 _tear_down()
-        setup()
         _refuse_busy_ports()
+        coldstart.setup()
         _start()
     return status()
 

@@ -35,6 +35,7 @@ def test_what_stands_in_for_a_module_is_part_of_the_fingerprint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "TOOLS_SOURCE", tmp_path)
+    (tmp_path / "go.work").touch()
     (tmp_path / "x" / "ext").mkdir(parents=True)
     (tmp_path / "x" / "go.mod").write_text("module x\n")
     (tmp_path / "x" / "ext" / "ext.go").write_text("package ext\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import __main__ as command_line
-from lab import controlplane, credentials, lifecycle, network, node, paths, processes
+from lab import coldstart, controlplane, credentials, lifecycle, network, node, paths, processes
 
 SAVED_RULES = """*nat
 :PREROUTING ACCEPT [0:0]
@@ -59,6 +59,14 @@ def test_two_commands_at_once_are_refused(machine: Path, capsys: pytest.CaptureF
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert command_line.main(["down"]) == 1
     assert "process 1 of /elsewhere" in capsys.readouterr().err
+
+
+def test_a_busy_port_is_told_before_anything_is_built(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine / "owner.json").unlink()
+    monkeypatch.setattr(coldstart, "setup", lambda: pytest.fail("it was built first"))
+    monkeypatch.setattr(network, "busy_ports", lambda: {"gateway": 8080})
+    with pytest.raises(processes.LabError, match="8080"):
+        lifecycle.up()
 
 
 def test_only_our_host_port_rules_are_undone() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import addons, baseimages, gotools, hostpackages, network, paths, processes
+from lab import addons, baseimages, gotools, hostpackages, network, node, paths, processes
 
 KIND_CONFIG = paths.REPOSITORY / "kind-config.yaml"
 KINDCHECK = paths.TOOLS_SOURCE / "kindcheck"
@@ -133,13 +133,45 @@ def test_a_program_that_no_tool_gives_is_an_error() -> None:
         gotools.program("no-such-program")
 
 
-def test_the_fingerprint_follows_pins_and_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def two_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The modules x and y, and a workspace without any."""
     monkeypatch.setattr(paths, "TOOLS_SOURCE", tmp_path)
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "go.mod").write_text("module x\n")
-    (tmp_path / "x" / "go.sum").write_text("a\n")
+    (tmp_path / "go.work").write_text("go 1.26\n")
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "go.mod").write_text(f"module {name}\n")
+        (tmp_path / name / "go.sum").write_text("a\n")
+    return tmp_path
+
+
+def test_the_fingerprint_follows_pins_and_recipe(two_modules: Path) -> None:
     plain, tagged = gotools.GoTool("x", ("x",)), gotools.GoTool("x", ("x",), tags="small")
     before = gotools.fingerprint(plain)
     assert gotools.fingerprint(tagged) != before
-    (tmp_path / "x" / "go.sum").write_text("b\n")
+    (two_modules / "x" / "go.sum").write_text("b\n")
     assert gotools.fingerprint(plain) != before
+
+
+@pytest.mark.parametrize(("used", "changes"), [((), False), (("x",), False), (("x", "y"), True)])
+def test_in_the_workspace_the_pins_of_each_count_for_all(
+    two_modules: Path, used: tuple[str, ...], changes: bool
+) -> None:
+    listed = "".join(f"\t./{name}\n" for name in used)
+    (two_modules / "go.work").write_text(f"go 1.26\nuse (\n{listed})\n")
+    before = gotools.fingerprint(gotools.GoTool("x", ("x",)))
+    (two_modules / "y" / "go.mod").write_text("module y // changed\n")
+    assert (gotools.fingerprint(gotools.GoTool("x", ("x",))) != before) is changes
+
+
+def test_most_of_what_the_demo_needs_shares_its_versions() -> None:
+    needed = {tool.name for tool in gotools.TOOLS.values() if not tool.on_demand}
+    assert needed - gotools.workspace_modules() == {"containerd", "contour"}
+    assert gotools.workspace_modules() <= set(gotools.TOOLS)
+    assert gotools.TOOLS["kubernetes"].environment["GOWORK"] == str(paths.TOOLS_SOURCE / "go.work")
+    assert gotools.TOOLS["contour"].environment["GOWORK"] == "off"
+
+
+def test_coredns_has_each_plugin_of_its_corefile() -> None:
+    built = set(re.findall(r'coredns/plugin/(\w+)"', (paths.TOOLS_SOURCE / "coredns" / "main.go").read_text()))
+    assert set(re.findall(r"^  (\w+)", node.dns_configuration(), flags=re.MULTILINE)) == built
