@@ -10,7 +10,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sluice.adapters import loadgen
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console, exits, profiled, render, tables
@@ -19,6 +18,7 @@ from sluice.cli.console import Failure
 from sluice.cli.options import Output, Target
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
+from sluice.loadgen import profile as load_profile
 from sluice.offline.profile import plan, pod, reading
 from sluice.offline.profile.model import Measurements
 from sluice.offline.profile.plan import Plan
@@ -115,7 +115,7 @@ Through: TypeAlias = Annotated[
     typer.Option(
         "--gateway",
         metavar="URL",
-        help=f"The gateway as it is reached from the pod: also sends {loadgen.GATEWAY_REQUESTS} requests through it, one at a time. "
+        help=f"The gateway as it is reached from the pod: also sends {load_profile.GATEWAY_REQUESTS} requests through it, one at a time. "
         "The pods that serve answer these.",
         show_default="not measured",
     ),

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, loadgen, portforward
+from sluice.adapters import kube, kubectl, loadprogram, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console
 from sluice.cli.console import Failure
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
+from sluice.loadgen import payload as packing
 from sluice.offline.profile import plan, pod, reading
 from sluice.offline.profile.model import Measurements
 from sluice.offline.profile.plan import Plan
@@ -140,14 +141,14 @@ def _manifest(order: Order, threads: int | None) -> dict[str, Any]:
     """Raises Failure where the payload does not fit into it."""
     generator = None
     if order.image is not None:
-        payload = loadgen.packed(order.payload) if order.payload is not None else ""
+        payload = packing.packed(order.payload) if order.payload is not None else ""
         if len(payload) > pod.LARGEST_PAYLOAD:
             raise Failure(
                 f"--payload: {len(payload):,} characters after compression do not fit into a pod "
                 f"({pod.LARGEST_PAYLOAD:,}); send it from here: --from-here"
             )
         generator = pod.generator(
-            order.image, program=portforward.program(), plan=_plan(order, order.revision.port, 0), payload=payload
+            order.image, program=loadprogram.program(), plan=_plan(order, order.revision.port, 0), payload=payload
         )
     return pod.profiled_pod(
         order.revision,
@@ -253,10 +254,10 @@ async def _watch_here(api: kubectl.Kubectl, order: Order, name: str, threads: in
         say(f"waiting for pod {name}{f': {waiting.what}' if waiting.what else ''}")
         await asyncio.sleep(POLL_SECONDS)
     there = portforward.forwarded(name, order.revision.port, namespace=order.namespace, options=order.kubectl_options)
-    payload = loadgen.packed(order.payload) if order.payload is not None else ""
+    payload = packing.packed(order.payload) if order.payload is not None else ""
     async with (
         there as port,
-        portforward.generating(pod.variables(_plan(order, port, None), payload)) as generator,
+        loadprogram.running(pod.variables(_plan(order, port, None), payload)) as generator,
     ):
         while True:
             ended = generator.ended

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, loadgen, portforward
+from sluice.adapters import kube, kubectl, loadprogram
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import console, profiled
 from sluice.cli.console import Failure
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import podproblems
+from sluice.loadgen import payload as packing
 from sluice.offline import conformance
 from sluice.offline.conformance import Trial
 from sluice.offline.profile import pod
@@ -203,10 +204,10 @@ class _Looking:
             rate=self._order.rate,
             seconds=self._order.longest_seconds,
         )
-        payload = loadgen.packed(self._order.payload) if self._order.payload is not None else ""
+        payload = packing.packed(self._order.payload) if self._order.payload is not None else ""
         if len(payload) > pod.LARGEST_PAYLOAD:
             raise Failure(f"--payload: {len(payload):,} characters after compression do not fit into a pod")
-        container = pod.generator(image, program=portforward.program(), plan=json.dumps(plan), payload=payload)
+        container = pod.generator(image, program=loadprogram.program(), plan=json.dumps(plan), payload=payload)
         manifest = conformance.client_pod(
             revision, self._deployment, container, deadline_seconds=self._order.longest_seconds + 60
         )

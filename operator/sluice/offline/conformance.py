@@ -119,7 +119,7 @@ def client_pod(
 def stream_plan(
     revision: Revision, deployment: ModelDeployment, *, path: str, pod_address: str, rate: float, seconds: int
 ) -> dict[str, Any]:
-    """What `adapters/loadgen.py` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
+    """What `sluice.loadgen` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
     annotations: Mapping[str, str] = revision.template.get("metadata", {}).get("annotations") or {}
     port = annotations.get(f"{common.SCRAPED}port")
     return {

@@ -77,7 +77,7 @@ def infer_path(model: str) -> str:
 def document(
     plan: Plan, *, host: str, port: int, model: str, path: str, ready_path: str, processes: int | None
 ) -> dict[str, Any]:
-    """The plan as `adapters/loadgen.py` reads it.
+    """The plan as `sluice.loadgen` reads it.
 
     processes: whose processor time is the server's: 0 everybody's but its own, None nobody's.
     """

@@ -1,4 +1,4 @@
-"""The load generator's lines, as measurements; what it writes is `adapters/loadgen.py`'s to say."""
+"""The load generator's lines, as measurements; what it writes is `sluice.loadgen`'s to say."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping

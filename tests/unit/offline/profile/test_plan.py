@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.adapters import loadgen
+from sluice.loadgen import profile as load_profile
 from sluice.offline.profile import plan
 from sluice.offline.profile.model import AS_IT_SERVES, Batching, Setting
 from sluice.offline.profile.plan import Plan
@@ -67,7 +67,7 @@ def test_what_serves_is_measured_first_and_nothing_twice() -> None:
 def test_the_pod_outlives_the_longest_run() -> None:
     assert PLAN.expected_seconds == 2 * (2 * 8 + 10)
     assert PLAN.longest_seconds > PLAN.ready_seconds + PLAN.expected_seconds
-    assert plan.LONGEST == loadgen.LONGEST
+    assert plan.LONGEST == load_profile.LONGEST
 
 
 def test_the_generators_document() -> None:
