@@ -40,8 +40,8 @@ async def _local_port(process: asyncio.subprocess.Process) -> int:
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
     except TimeoutError as error:
         raise errors.Unavailable(f"kubectl port-forward did not connect within {START_SECONDS:.0f} s") from error
-    found = FORWARDING.match(line)
-    if found is None:
+    address = FORWARDING.match(line)
+    if address is None:
         said = " ".join((line + await process.stderr.read()).decode(errors="replace").split())[:QUOTED]
         raise errors.Unavailable(f"kubectl port-forward failed: {said}; you need create of pods/portforward")
-    return int(found[1])
+    return int(address[1])
