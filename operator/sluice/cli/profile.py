@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import cluster, console, exits, profiled, render, tables
+from sluice.cli import cluster, console, exits, loadcontainer, profiled, render, tables
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
 from sluice.cli.options import Output, Target
@@ -161,7 +161,7 @@ async def show(
     async with cluster.session(target) as session:
         deployment = (await session.fetch()).deployment
         chosen = await _revision(session, deployment, revision)
-        order = profiled.Order(
+        order = profiled.ProfileOrder(
             deployment=deployment,
             revision=chosen,
             plan=Plan(
@@ -174,7 +174,7 @@ async def show(
             ),
             path=path or plan.infer_path(common.served_name(deployment)),
             payload=payload.read_bytes() if payload is not None else None,
-            image=None if from_here else await profiled.fetch_image(session.cluster, chosen),
+            image=None if from_here else await loadcontainer.fetch_image(session.cluster, chosen),
             kubectl_options=_kubectl_options(target),
         )
         view = await profile_of(session, order, threads or (), rate)
@@ -184,7 +184,7 @@ async def show(
 
 
 async def profile_of(
-    session: Session, order: profiled.Order, threads: tuple[int, ...], rate: float | None
+    session: Session, order: profiled.ProfileOrder, threads: tuple[int, ...], rate: float | None
 ) -> ProfileView:
     """Measures and judges; one pod for each number of threads."""
     pods = 1 + len(threads)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import cluster, console, exits, tables, trial
+from sluice.cli import cluster, console, exits, runtimecheck, tables
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, Output
 from sluice.offline import conformance
@@ -110,8 +110,8 @@ async def check(
         asked = path or conformance.predict_path(found, model_name)
         if payload is not None and asked is None:
             raise Failure("--payload needs --path: the runtime speaks a protocol of its own")
-        order = trial.Order(
-            trial=conformance.Trial(
+        order = runtimecheck.CheckOrder(
+            trial=conformance.RuntimeTrial(
                 runtime=found,
                 namespace=connection.namespace or api.namespace,
                 format=format_ or found.spec.formats[0].name,
@@ -131,7 +131,7 @@ async def check(
         )
         console.say(f"trying ServingRuntime {runtime} in namespace {order.trial.namespace}; it takes some minutes")
         with console.progress("making the pods") as say:
-            checks = judged(await trial.seen(api, order, say))
+            checks = judged(await runtimecheck.observe(api, order, say))
     console.show(output, to_wire(checks), text(checks))
     return exits.FAILED if any(each.state is State.FAILED for each in checks) else exits.OK
 

@@ -37,7 +37,7 @@ for folder, folders, files in os.walk("{naming.MODEL_PATH}"):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RuntimeTrial:
     """Which runtime is tried, and with what."""
 
     runtime: ServingRuntime
@@ -57,7 +57,7 @@ class Trial:
         return f"{self.runtime.metadata.name.replace('.', '-')[:LONGEST_NAME].rstrip('-')}-check"
 
 
-def trial_deployment(trial: Trial) -> dict[str, Any]:
+def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
     """The ModelDeployment."""
     secret = {"name": trial.credentials_secret} if trial.credentials_secret is not None else None
     model = {"name": trial.model_name, "format": trial.format, "uri": trial.uri, "credentialsSecretRef": secret}

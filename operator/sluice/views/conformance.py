@@ -27,7 +27,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FirstRequest:
     """The first request, and the metrics after it."""
 
     problem: str
@@ -70,7 +70,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observations:
     """What a trial has shown; None: it did not come to that."""
 
     template: Object | None
@@ -81,11 +81,11 @@ class Seen:
     """What the ModelDeployment says of itself where it was not ready."""
     wanted_series: Sequence[str] = ()
     wrong: Wrong | None = None
-    asked: Asked | None = None
+    asked: FirstRequest | None = None
     restart: Restart | None = None
 
 
-def becomes_ready(seen: Seen) -> Check:
+def becomes_ready(seen: Observations) -> Check:
     name = "becomes ready"
     if seen.ready_seconds is None:
         remedy = "correct what it names; with --keep the objects stay: kubectl sluice status says more"
@@ -93,7 +93,7 @@ def becomes_ready(seen: Seen) -> Check:
     return Check(name, State.OK, f"ready {seen.ready_seconds:.0f} s after its pod was made")
 
 
-def is_not_ready_without_its_model(seen: Seen) -> Check:
+def is_not_ready_without_its_model(seen: Observations) -> Check:
     name = "wrong model"
     if seen.wrong is None:
         why = "the image carries the model" if _runs(seen) else "it never became ready with the right one"
@@ -105,7 +105,7 @@ def is_not_ready_without_its_model(seen: Seen) -> Check:
     return Check(name, State.OK, f"not ready within {seen.wrong.watched_seconds:.0f} s with files of garbage; {how}")
 
 
-def has_probes(seen: Seen) -> Check:
+def has_probes(seen: Observations) -> Check:
     name = "probes"
     if seen.template is None:
         return _without_template(name)
@@ -120,7 +120,7 @@ def has_probes(seen: Seen) -> Check:
     return Check(name, State.OK, words.listed([f"{probe} {_way(server[probe])}" for probe in PROBES]))
 
 
-def runs_restricted(seen: Seen) -> Check:
+def runs_restricted(seen: Observations) -> Check:
     name = "security"
     if seen.template is None:
         return _without_template(name)
@@ -132,7 +132,7 @@ def runs_restricted(seen: Seen) -> Check:
     return Check(name, State.OK, f"restricted, as user {spec['securityContext'].get('runAsUser', 'of the image')}")
 
 
-def root_is_read_only(seen: Seen) -> Check:
+def root_is_read_only(seen: Observations) -> Check:
     name = "read-only root"
     if seen.template is None:
         return _without_template(name)
@@ -143,7 +143,7 @@ def root_is_read_only(seen: Seen) -> Check:
     return Check(name, State.OK, "no container may write to its image")
 
 
-def answers(seen: Seen) -> Check:
+def answers(seen: Observations) -> Check:
     name = "prediction"
     if seen.asked is None:
         return Check(name, State.SKIPPED, "it never became ready")
@@ -155,7 +155,7 @@ def answers(seen: Seen) -> Check:
     return Check(name, State.OK, "the first request to a ready pod was answered")
 
 
-def has_metrics(seen: Seen) -> Check:
+def has_metrics(seen: Observations) -> Check:
     name = "metrics"
     if seen.asked is None:
         return Check(name, State.SKIPPED, "it never became ready")
@@ -171,7 +171,7 @@ def has_metrics(seen: Seen) -> Check:
     return Check(name, State.OK, f"{len(series)} series")
 
 
-def loses_nothing(seen: Seen) -> Check:
+def loses_nothing(seen: Observations) -> Check:
     name = "drain"
     if seen.restart is None:
         return Check(name, State.SKIPPED, "no request could be sent", "see prediction")
@@ -184,7 +184,7 @@ def loses_nothing(seen: Seen) -> Check:
     return Check(name, State.OK, found)
 
 
-def ends_in_time(seen: Seen) -> Check:
+def ends_in_time(seen: Observations) -> Check:
     name = "end"
     stopped = seen.restart.stopped if seen.restart is not None else ()
     if not stopped:
@@ -198,7 +198,7 @@ def ends_in_time(seen: Seen) -> Check:
     return Check(name, State.OK, found)
 
 
-CHECKS: Final[tuple[Callable[[Seen], Check], ...]] = (
+CHECKS: Final[tuple[Callable[[Observations], Check], ...]] = (
     becomes_ready,
     is_not_ready_without_its_model,
     has_probes,
@@ -211,12 +211,12 @@ CHECKS: Final[tuple[Callable[[Seen], Check], ...]] = (
 )
 
 
-def judged(seen: Seen) -> tuple[Check, ...]:
+def judged(seen: Observations) -> tuple[Check, ...]:
     """All checks in order."""
     return tuple(check(seen) for check in CHECKS)
 
 
-def _runs(seen: Seen) -> bool:
+def _runs(seen: Observations) -> bool:
     return seen.ready_seconds is not None
 
 

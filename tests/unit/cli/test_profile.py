@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sluice import errors
-from sluice.cli import app, cluster, console, profile, profiled
+from sluice.cli import app, cluster, console, loadcontainer, profile, profiled, temporary
 from sluice.cli.options import Target
 from sluice.core.render import workload
 from sluice.offline.profile import plan, pod
@@ -43,8 +43,8 @@ WHOLE = "\n".join(
 BEGUN = "\n".join(lines(SERVER, {"event": "setting", "setting": AS_IS}, point_event(1)))
 
 
-def order(**changes: Any) -> profiled.Order:
-    return profiled.Order(
+def order(**changes: Any) -> profiled.ProfileOrder:
+    return profiled.ProfileOrder(
         **{
             "deployment": DEPLOYMENT,
             "revision": REVISION,
@@ -61,6 +61,7 @@ def order(**changes: Any) -> profiled.Order:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiled, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(temporary, "POLL_SECONDS", 0.01)
 
 
 def fake(**settings: Any) -> ProfilingCluster:
@@ -237,7 +238,7 @@ async def test_a_pod_that_somebody_else_removes() -> None:
 async def test_a_pod_that_stays_is_told_with_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profiled, "GONE_SECONDS", 0.05)
+    monkeypatch.setattr(temporary, "GONE_SECONDS", 0.05)
     await measured(fake(keeps=10_000))
     assert f"remove it: kubectl delete pod -n default {NAME}" in capsys.readouterr().err
 
@@ -286,7 +287,7 @@ async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.I
     session = cluster.Session(
         fake(config=config).typed, Target(name="digits", namespace=None, context=None, kubeconfig=None)
     )
-    assert await profiled.fetch_image(session.cluster, replace(REVISION, template=template)) == want
+    assert await loadcontainer.fetch_image(session.cluster, replace(REVISION, template=template)) == want
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def profiled_by(
     there = ProfilingCluster(
         [workload.desired_controller_revision(revision, deployment)], processes=server.process, folder=folder
     )
-    order = profiled.Order(
+    order = profiled.ProfileOrder(
         deployment=deployment,
         revision=revision,
         plan=Plan(
