@@ -11,7 +11,7 @@ import pytest
 from sluice.cli.app import app
 from sluice.core.decide import report
 from sluice.core.kernel.conditions import CONDITIONS
-from sluice.core.observe import podproblems
+from sluice.core.observe.podproblems import containers, images, models
 from sluice.shell.telemetry import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -68,7 +68,7 @@ def code_of(page: Path) -> Iterator[str]:
 
 def reasons_in_core() -> set[str]:
     """What the core passes as a reason: literals, and the sets that name reasons of others."""
-    found = set(podproblems.DOWNLOAD_REMEDIES) | podproblems.NOT_PULLED | podproblems.NOT_CREATED | report.STALLING
+    found = set(models.DOWNLOAD_REMEDIES) | images.NOT_PULLED | containers.NOT_CREATED | report.STALLING
     for path in (ROOT / "operator" / "sluice" / "core").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             found |= set(_literals(node))
