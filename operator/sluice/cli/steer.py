@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from sluice import errors
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
 from sluice.cli.options import Command, Output, Target

@@ -10,7 +10,7 @@ import typer
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.v1alpha1.modelrollout import Action
+from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster, console, durations, exits, predict, steer
 from sluice.cli.options import Target
 from sluice.cli.steer import Wish

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits, steer
 from sluice.cli.options import Output, Target
 from tests.simulation import scenarios

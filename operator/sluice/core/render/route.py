@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sluice.api.v1alpha1.intent import Action, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import (
-    Action,
     ModelRollout,
     ModelRolloutStatus,
-    ObservedIntent,
     PlannedStep,
     StepRecord,
     TimelineEntry,

@@ -20,8 +20,8 @@ from typing import Any, Final, assert_never
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.batchinference import BatchOutcome
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Score, ShardScore, ValidationStatus, Verdict
-from sluice.api.v1alpha1.validation import Validation, ValidationBatch
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
+from sluice.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
 from sluice.core.judge import labelled
 from sluice.core.judge.labelled import Tally
 from sluice.core.kernel import naming
