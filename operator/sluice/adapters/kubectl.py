@@ -224,8 +224,10 @@ def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
             yield workload.read_controller_revision(each)
 
 
-def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.Unreadable:
-    return errors.Unreadable(f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?")
+def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.UnreadableObject:
+    return errors.UnreadableObject(
+        f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?"
+    )
 
 
 def _groups(subject: str) -> list[str]:

@@ -22,7 +22,7 @@ from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import exits
-from sluice.cli.options import Output
+from sluice.cli.options import OutputFormat
 
 NO_FILES: Final = ":4"
 """Cobra's directive: do not propose the names of files."""
@@ -62,7 +62,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-CHOICES: Final[Mapping[str, type[StrEnum]]] = {"output": Output, "shell": Shell}
+CHOICES: Final[Mapping[str, type[StrEnum]]] = {"output": OutputFormat, "shell": Shell}
 """Values by the name of the parameter, where there are only these."""
 SCRIPTS: Final = {Shell.BASH: BASH, Shell.ZSH: ZSH, Shell.FISH: FISH}
 ShellName: TypeAlias = Annotated[Shell, typer.Argument(help="The shell.", show_default=False)]

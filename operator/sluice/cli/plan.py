@@ -11,7 +11,7 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, Output, Prometheus
+from sluice.cli.options import Connection, OutputFormat, Prometheus
 from sluice.core.decide import inquiry
 from sluice.core.decide.inquiry import Findings, Inquiry, Replies
 from sluice.core.kernel.snapshot import Object, Snapshot
@@ -25,7 +25,7 @@ File: TypeAlias = Annotated[
 ]
 
 
-async def show(connection: Connection, output: Output, *, file: File, prometheus: Prometheus = None) -> int:
+async def show(connection: Connection, output: OutputFormat, *, file: File, prometheus: Prometheus = None) -> int:
     """Asks the operator's own decision what it would do with a manifest."""
     manifest = manifests.read_manifest(file, ModelDeployment.kind)
     async with cluster.connected(connection) as api:

@@ -15,10 +15,10 @@ from sluice.cli.temporary import Say, TemporaryObject
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.loadgen import payload as packing
-from sluice.offline.profile import plan, pod, reading
+from sluice.offline.profile import pod, reading, sweep
 from sluice.offline.profile.model import Measurements
-from sluice.offline.profile.plan import Plan
 from sluice.offline.profile.reading import Report
+from sluice.offline.profile.sweep import Sweep
 from sluice.views import words
 
 POLL_SECONDS: Final = 1.0
@@ -44,7 +44,7 @@ class ProfileOrder:
 
     deployment: ModelDeployment
     revision: Revision
-    plan: Plan
+    sweep: Sweep
     path: str
     """Of an inference request."""
     payload: bytes | None
@@ -114,14 +114,14 @@ def _manifest(order: ProfileOrder, threads: int | None) -> dict[str, Any]:
         order.deployment,
         threads=threads,
         generator=generator,
-        deadline_seconds=order.plan.longest_seconds,
+        deadline_seconds=order.sweep.longest_seconds,
     )
 
 
 def _plan(order: ProfileOrder, port: int, processes: int | None) -> str:
     return json.dumps(
-        plan.document(
-            order.plan,
+        sweep.document(
+            order.sweep,
             host="127.0.0.1",
             port=port,
             model=common.served_name(order.deployment),
@@ -232,8 +232,8 @@ def _measured(order: ProfileOrder, report: Report) -> Measurements:
 def _progress(order: ProfileOrder, report: Report, waits_for: str, threads: int | None) -> str:
     if report.measurements is None:
         return f"waiting until the model is ready{f': {waits_for}' if waits_for else ''}"
-    total = len(order.plan.settings) * len(order.plan.concurrency)
-    done = report.points + len(report.measurements.skipped) * len(order.plan.concurrency)
+    total = len(order.sweep.settings) * len(order.sweep.concurrency)
+    done = report.points + len(report.measurements.skipped) * len(order.sweep.concurrency)
     setting = report.setting.words if report.setting is not None else "the gateway"
     pods = f" ({words.plural(threads, 'thread')})" if threads is not None and not setting.endswith("s") else ""
     return f"measuring {setting}{pods}: point {min(done + 1, total)} of {total}"

@@ -12,7 +12,7 @@ from sluice import errors
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
-from sluice.cli.options import Prometheus, Target, seconds
+from sluice.cli.options import ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Arm, Trial
 from sluice.core.kernel import naming
 from sluice.core.kernel.presets import GatewayPreset
@@ -60,7 +60,7 @@ class Recording:
 
 
 async def show(
-    target: Target,
+    target: ModelTarget,
     *,
     since: Since = None,
     against: Against = None,

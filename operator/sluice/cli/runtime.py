@@ -13,15 +13,15 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, runtimecheck, tables
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, Output
+from sluice.cli.options import Connection, OutputFormat
 from sluice.offline import conformance
 from sluice.views import words
-from sluice.views.checks import Check, State
+from sluice.views.checks import Check, CheckState
 from sluice.views.conformance import judged
 from sluice.views.wire import to_wire
 
-VERDICTS: Final = {State.OK: "PASS", State.FAILED: "FAIL", State.SKIPPED: "SKIP"}
-STYLES: Final = {State.OK: "green", State.FAILED: "bold red", State.SKIPPED: "dim"}
+VERDICTS: Final = {CheckState.OK: "PASS", CheckState.FAILED: "FAIL", CheckState.SKIPPED: "SKIP"}
+STYLES: Final = {CheckState.OK: "green", CheckState.FAILED: "bold red", CheckState.SKIPPED: "dim"}
 
 RuntimeName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ServingRuntime.", show_default=False)]
 Uri: TypeAlias = Annotated[
@@ -85,7 +85,7 @@ Keep: TypeAlias = Annotated[bool, typer.Option("--keep", help="Leave the objects
 
 async def check(
     connection: Connection,
-    output: Output,
+    output: OutputFormat,
     *,
     runtime: RuntimeName,
     uri: Uri = None,
@@ -133,7 +133,7 @@ async def check(
         with console.progress("making the pods") as say:
             checks = judged(await runtimecheck.observe(api, order, say))
     console.show(output, to_wire(checks), text(checks))
-    return exits.FAILED if any(each.state is State.FAILED for each in checks) else exits.OK
+    return exits.FAILED if any(each.state is CheckState.FAILED for each in checks) else exits.OK
 
 
 async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:

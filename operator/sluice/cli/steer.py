@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
-from sluice.cli.options import Command, Output, Target
+from sluice.cli.options import Command, ModelTarget, OutputFormat
 from sluice.views import revisions, steering
 from sluice.views.revisions import Divergence
 from sluice.views.wire import to_wire
@@ -61,16 +61,16 @@ class Wish:
 def command(action: Action) -> Command:
     """The command by which an action is asked for."""
 
-    async def steer(target: Target, output: Output, *, note: Note = None) -> int:
+    async def steer(target: ModelTarget, output: OutputFormat, *, note: Note = None) -> int:
         return await ask(target, output, action, note=note, to=None)
 
-    async def rollback(target: Target, output: Output, *, to: To = None, note: Note = None) -> int:
+    async def rollback(target: ModelTarget, output: OutputFormat, *, to: To = None, note: Note = None) -> int:
         return await ask(target, output, action, note=note, to=to)
 
     return rollback if action is Action.ROLL_BACK else steer
 
 
-async def ask(target: Target, output: Output, action: Action, *, note: str | None, to: str | None) -> int:
+async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
     """Writes the wish and waits until the operator says what it made of it."""
     async with cluster.session(target) as session:
         wish = Wish(action, await session.cluster.fetch_user(), note, to)
@@ -94,7 +94,7 @@ async def ask(target: Target, output: Output, action: Action, *, note: str | Non
     if diverged is not None and heard:
         document["divergence"] = to_wire(diverged)
     console.show(output, document, f"{rollout.metadata.name}: {result}")
-    if diverged is not None and heard and output is Output.TEXT:
+    if diverged is not None and heard and output is OutputFormat.TEXT:
         console.say(diverged.message)
     return exits.OK if heard else exits.FAILED
 

@@ -18,7 +18,7 @@ def main() -> int:
     run = stream.run if "stream" in plan else profile.run
     try:
         run(plan, payload.unpacked(packed) if packed else None)
-    except events.RunFailed as failed:
+    except events.LoadFailed as failed:
         events.emit("failed", reason=failed.reason, problem=str(failed))
         return 1
     return 0

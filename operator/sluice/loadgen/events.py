@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 
-class RunFailed(Exception):
+class LoadFailed(Exception):
     """Ends the run: (reason, what happened)."""
 
     def __init__(self, reason: str, message: str) -> None:

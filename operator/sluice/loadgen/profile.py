@@ -21,7 +21,7 @@ WAIT_SECONDS: Final = 0.2
 
 
 def run(plan: Mapping[str, Any], payload: bytes | None) -> None:
-    """Measures all that the plan names. Raises `RunFailed`."""
+    """Measures all that the plan names. Raises `LoadFailed`."""
     server = MeasuredServer(plan)
     server.wait_ready()
     server.introduce(payload)

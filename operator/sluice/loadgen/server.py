@@ -33,10 +33,10 @@ class MeasuredServer:
             except connection.ERRORS:
                 pass  # it is still starting
             time.sleep(WAIT_SECONDS)
-        raise events.RunFailed("NotReady", f"the model was not ready within {self.plan['readySeconds']} s")
+        raise events.LoadFailed("NotReady", f"the model was not ready within {self.plan['readySeconds']} s")
 
     def introduce(self, given: bytes | None) -> None:
-        """One request; says who answers. Raises `RunFailed` where the server refuses it."""
+        """One request; says who answers. Raises `LoadFailed` where the server refuses it."""
         about = self.connection.fetch("/v2") or {}
         self.body = given if given is not None else self._made_up()
         self.config = (
@@ -57,17 +57,17 @@ class MeasuredServer:
         try:
             return payload.body_of(metadata or {})
         except (ValueError, TypeError, AttributeError) as error:
-            raise events.RunFailed("NoPayload", f"no request can be made up: {error}") from error
+            raise events.LoadFailed("NoPayload", f"no request can be made up: {error}") from error
 
     def _ask_once(self) -> None:
         what = f"POST {self.plan['path']}"
         try:
             status, text = self.connection.ask("POST", self.plan["path"], self.body)
         except connection.ERRORS as error:
-            raise events.RunFailed("NoAnswer", f"{what}: {type(error).__name__}: {error}") from error
+            raise events.LoadFailed("NoAnswer", f"{what}: {type(error).__name__}: {error}") from error
         if status >= http.HTTPStatus.BAD_REQUEST:
             reason = "ModelFails" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else "PayloadRefused"
-            raise events.RunFailed(reason, f"{what} answers {status}: {connection.quoted(text)}")
+            raise events.LoadFailed(reason, f"{what} answers {status}: {connection.quoted(text)}")
 
     def use(self, setting: Mapping[str, Any]) -> str:
         """Brings the server to a setting; why it cannot be, or empty."""

@@ -16,7 +16,7 @@ REPORT_SECONDS: Final = 1.0
 
 
 def run(plan: Mapping[str, Any], payload: bytes | None) -> None:
-    """One request to a server, a look at its metrics, and a stream of requests to all. Raises `RunFailed`."""
+    """One request to a server, a look at its metrics, and a stream of requests to all. Raises `LoadFailed`."""
     server = MeasuredServer(plan)
     server.wait_ready()
     try:

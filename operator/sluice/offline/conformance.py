@@ -17,7 +17,7 @@ from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.core.render.downloader import STORAGE_INITIALIZER
 from sluice.offline.profile import pod
-from sluice.offline.profile.plan import infer_path
+from sluice.offline.profile.sweep import infer_path
 
 LABEL: Final = f"{GROUP}/runtime-check"
 """The ServingRuntime that an object was made to try."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.views.checks import State
+from sluice.views.checks import CheckState
 from sluice.views.conformance import CHECKS, FirstRequest, Observations, Restart, Stopped, Wrong, judged
 
-OK, FAILED, SKIPPED = State.OK, State.FAILED, State.SKIPPED
+OK, FAILED, SKIPPED = CheckState.OK, CheckState.FAILED, CheckState.SKIPPED
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 POD = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 ASKS = {"httpGet": {"path": "/ready", "port": 8080}}
@@ -123,7 +123,7 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
         (seen(restart=restart(stopped=(stopped(7), stopped(20)))), "end", FAILED, "killed: gone 20 s after its deletion"),
     ],
 )  # fmt: skip
-def test_what_is_not_as_it_should_be(given: Observations, name: str, state: State, finding: str) -> None:
+def test_what_is_not_as_it_should_be(given: Observations, name: str, state: CheckState, finding: str) -> None:
     checks = {check.name: check for check in judged(given)}
     assert checks[name].state is state
     assert finding in checks[name].finding

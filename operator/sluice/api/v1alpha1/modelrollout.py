@@ -80,7 +80,7 @@ class ObjectiveStatus(ApiModel):
     message: str = ""
 
 
-class PlannedStep(ApiModel):
+class StepPlan(ApiModel):
     """What a step is expected to need, from what the stable version showed before the release."""
 
     permille: int
@@ -139,7 +139,7 @@ class ModelRolloutStatus(ApiModel):
     """The same in percent, rounded up, for people."""
     lead_permille: int | None = None
     """The weight of a smaller step before the first, from maximumRequestsAtRisk."""
-    plan: Annotated[list[PlannedStep], Field(max_length=25)] = Field(default_factory=list)
+    plan: Annotated[list[StepPlan], Field(max_length=25)] = Field(default_factory=list)
     """What every step is expected to need, from before the release began."""
     resumed_step: int = 0
     """The step with pause: true that a person has let go on."""

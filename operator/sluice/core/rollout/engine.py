@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.intent import Action, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import (
     ModelRollout,
     ModelRolloutStatus,
-    PlannedStep,
+    StepPlan,
     StepRecord,
     TimelineEntry,
     Verdict,
@@ -77,7 +77,7 @@ def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatu
         update={
             "lead_permille": forecast.lead_permille,
             "plan": [
-                PlannedStep(
+                StepPlan(
                     permille=step.permille,
                     requests_needed=step.requests_needed,
                     seconds=None if step.seconds is None else round(step.seconds),

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sluice.offline.profile import pod
 from sluice.offline.profile.bottleneck import Bottleneck
-from sluice.offline.profile.model import Batching, Measurements, Point, Setting, figure, knee
+from sluice.offline.profile.model import BatchingMode, Measurements, Point, Setting, figure, knee
 
 WORTH: Final = 0.10
 """Gains below this share are not worth a change, on the quietest node."""
@@ -129,7 +129,7 @@ def _setting_advice(
     percent = 100 * gain(pair)
     batch = (
         f" (batches of {after.mean_batch:.1f} on average)"
-        if setting.batching is Batching.ON and after.mean_batch
+        if setting.batching is BatchingMode.ON and after.mean_batch
         else ""
     )
     return Advice(
@@ -187,7 +187,7 @@ def _thread_fields(setting: Setting, environment: Sequence[Mapping[str, Any]]) -
 
 def _server_config(setting: Setting, point: Point) -> tuple[str, ...]:
     lines = []
-    if setting.batching is Batching.ON:
+    if setting.batching is BatchingMode.ON:
         lines.append(f"max_batch_size: {batch_size(point)}")
         lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {setting.delay_micros} }}")
     if setting.instances is not None:

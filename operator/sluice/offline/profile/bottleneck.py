@@ -36,7 +36,7 @@ class Bottleneck(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BottleneckFinding:
     """The bottleneck in one sentence with its figures."""
 
     kind: Bottleneck
@@ -46,10 +46,10 @@ class Finding:
 Check: TypeAlias = Callable[[Measurements], str | None]
 
 
-def bottleneck(found: Measurements) -> Finding:
+def bottleneck(found: Measurements) -> BottleneckFinding:
     """The first check that answers; needs at least one point of the server as it serves."""
     answers = ((kind, check(found)) for kind, check in BOTTLENECKS)
-    return next(Finding(kind, sentence) for kind, sentence in answers if sentence is not None)
+    return next(BottleneckFinding(kind, sentence) for kind, sentence in answers if sentence is not None)
 
 
 def requests_fail(found: Measurements) -> str | None:

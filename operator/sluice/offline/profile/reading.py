@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice.offline.profile.model import MILLIS_NS, Batching, Measurements, Point, Setting, Skipped, Split, Through
+from sluice.offline.profile.model import (
+    MILLIS_NS,
+    BatchingMode,
+    LatencySplit,
+    Measurements,
+    Point,
+    Setting,
+    SkippedSetting,
+    Through,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,8 @@ def _measurements(
         made_up=bool(server["madeUp"]),
         points=tuple(_point(event, threads) for event in events.get("point", ())),
         skipped=tuple(
-            Skipped(_setting(event["setting"], threads), str(event["problem"])) for event in events.get("skipped", ())
+            SkippedSetting(_setting(event["setting"], threads), str(event["problem"]))
+            for event in events.get("skipped", ())
         ),
         again=_point(events["again"][-1], threads) if "again" in events else None,
         through=Through(float(gateway["direct"]), float(gateway["through"])) if "through" in gateway else None,
@@ -129,7 +139,7 @@ def _measurements(
 
 
 def _setting(raw: Mapping[str, Any], threads: int | None) -> Setting:
-    return Setting(Batching(raw["batching"]), int(raw["delayMicros"]), raw["instances"], threads)
+    return Setting(BatchingMode(raw["batching"]), int(raw["delayMicros"]), raw["instances"], threads)
 
 
 def _point(event: Mapping[str, Any], threads: int | None) -> Point:
@@ -155,6 +165,6 @@ def _point(event: Mapping[str, Any], threads: int | None) -> Point:
     )
 
 
-def _split(server: Mapping[str, Any]) -> Split:
+def _split(server: Mapping[str, Any]) -> LatencySplit:
     stages = ("queue", "compute_input", "compute_infer", "compute_output")
-    return Split(*(server[stage] / server["requests"] / MILLIS_NS for stage in stages))
+    return LatencySplit(*(server[stage] / server["requests"] / MILLIS_NS for stage in stages))
