@@ -36,11 +36,11 @@ class Release:
 
     def rollout(self, name: str) -> ModelRollout:
         """The release of a name; a `Failure` with those that there are."""
-        found = next((one for one in self.rollouts if one.metadata.name == name), None)
-        if found is None:
-            known = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
-            raise Failure(f"there is no release {name!r} of {self.deployment.metadata.name}; there are: {known}")
-        return found
+        rollout = next((one for one in self.rollouts if one.metadata.name == name), None)
+        if rollout is None:
+            present = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
+            raise Failure(f"there is no release {name!r} of {self.deployment.metadata.name}; there are: {present}")
+        return rollout
 
 
 class Session:
@@ -121,8 +121,8 @@ async def not_found(
     similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if similar:
         return Failure(f"{message}; did you mean {' or '.join(similar)}?")
-    known = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
-    return Failure(f"{message}; {known} (kubectl get {kind.short_names[0]} -A shows all)")
+    present = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
+    return Failure(f"{message}; {present} (kubectl get {kind.short_names[0]} -A shows all)")
 
 
 def gateway_url(gateway: Mapping[str, Any]) -> str | None:

@@ -74,16 +74,16 @@ async def show(
         config = await cluster.fetch_config(api)
         patient = Patient(api, config, prometheus or config.prometheus_url, deployment)
         with console.progress("looking at the cluster"):
-            found = await examine(patient)
+            results = await examine(patient)
             if session is not None and deployment is not None:
-                found += (await _reached(session, deployment, gateway), *of_conditions(deployment))
-    console.show(output, to_wire(found), text(found))
-    return exits.FAILED if any(check.state is CheckState.FAILED for check in found) else exits.OK
+                results += (await _reached(session, deployment, gateway), *of_conditions(deployment))
+    console.show(output, to_wire(results), text(results))
+    return exits.FAILED if any(check.state is CheckState.FAILED for check in results) else exits.OK
 
 
 async def examine(patient: Patient) -> tuple[Check, ...]:
     """What every release needs."""
-    found: list[Check] = []
+    results: list[Check] = []
     for examination in (
         _configuration,
         _operator,
@@ -95,11 +95,11 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
         _operator_permissions,
     ):
         try:
-            found += await examination(patient)
+            results += await examination(patient)
         except errors.Denied as error:
             name = examination.__name__.strip("_").replace("_", " ")
-            found.append(Check(name, CheckState.SKIPPED, str(error)))
-    return tuple(found)
+            results.append(Check(name, CheckState.SKIPPED, str(error)))
+    return tuple(results)
 
 
 async def _configuration(patient: Patient) -> tuple[Check, ...]:
@@ -156,8 +156,8 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _policies(patient: Patient) -> Mapping[str, RolloutPolicySpec]:
-    found = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
-    return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in found}
+    policies = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
+    return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in policies}
 
 
 async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
@@ -178,15 +178,15 @@ async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
     deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
     wanted = [(verb, kind) for kind in kube.WATCHED for verb in ("list", "watch")]
-    found = []
+    results = []
     for deployment in deployments:
         namespace = deployment["metadata"]["namespace"]
         account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
         who = f"system:serviceaccount:{namespace}:{account}"
         missing = await _missing(patient, wanted, "", subject=who)
         remedy = "install the chart's ClusterRole: helm upgrade sluice charts/sluice"
-        found.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
-    return tuple(found)
+        results.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
+    return tuple(results)
 
 
 async def _missing(
@@ -239,10 +239,10 @@ def of_conditions(deployment: ModelDeployment) -> list[Check]:
     ]
 
 
-def text(found: tuple[Check, ...]) -> RenderableType:
+def text(results: tuple[Check, ...]) -> RenderableType:
     """One line for each check, and the remedy under it."""
     lines: list[RenderableType] = []
-    for check in found:
+    for check in results:
         line = Text.assemble((f"{check.state:<8}", STYLES[check.state]), (f"{check.name}: ", "bold"), check.finding)
         if check.remedy:
             line.append(f"\n          → {check.remedy}", "dim")

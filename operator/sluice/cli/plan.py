@@ -43,13 +43,13 @@ async def planned(api: kubectl.Kubectl, manifest: dict[str, Any], *, file: str, 
     snapshot = observe.observe(await world.fetch_world(api, wanted, config))
     if not isinstance(snapshot, Snapshot):
         raise Failure(f"{file}: {snapshot.path}: {snapshot.message}")
-    found = plan.prospect(snapshot)
+    prospect = plan.prospect(snapshot)
     findings = Findings()
-    if found.begun is not None:
-        replies = await _replies(api, inquiry.ask(found.situation), prometheus_url or config.prometheus_url)
-        findings = inquiry.read(found.situation, replies)
+    if prospect.begun is not None:
+        replies = await _replies(api, inquiry.ask(prospect.situation), prometheus_url or config.prometheus_url)
+        findings = inquiry.read(prospect.situation, replies)
     today = ModelDeployment.model_validate(existing) if existing is not None else None
-    return plan.plan_view(found, findings, today=today)
+    return plan.plan_view(prospect, findings, today=today)
 
 
 def _addressed(manifest: dict[str, Any], connection: Connection, api: kubectl.Kubectl, file: str) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def text(view: PlanView) -> RenderableType:
         parts.append(Text(view.superseded, "yellow"))
     parts += [render.fact("changes" if index == 0 else "", Text(line)) for index, line in enumerate(view.changes)]
     if view.revision:
-        known = "new" if view.new_revision else "serves already" if view.serves else "made before: it starts as it was"
-        parts.append(render.fact("revision", Text(f"{view.revision} ({known})")))
+        origin = "new" if view.new_revision else "serves already" if view.serves else "made before: it starts as it was"
+        parts.append(render.fact("revision", Text(f"{view.revision} ({origin})")))
     if view.steps:
         parts += [Text(), tables.planned_steps(view.steps), Text()]
     parts += [render.fact(label, Text(line)) for label, line in _facts(view) if line]

@@ -216,11 +216,11 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
             f"{session.name} has no stable version yet; name one with --revision, or wait: kubectl sluice wait {session.name}"
         )
     kept = await session.cluster.fetch_revisions(session.namespace, session.name)
-    found = next((revision for revision in kept if revision.name == name), None)
-    if found is None:
-        known = words.listed([revision.name for revision in kept]) or "none"
-        raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {known}")
-    return found
+    chosen = next((each for each in kept if each.name == name), None)
+    if chosen is None:
+        names = words.listed([revision.name for revision in kept]) or "none"
+        raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {names}")
+    return chosen
 
 
 def _kubectl_options(target: ModelTarget) -> tuple[str, ...]:

@@ -102,8 +102,8 @@ def recording(release: cluster.Release, *, since: int | None, against: str | Non
     assert against is not None
     rollouts = [r for r in reversed(release.rollouts) if against in _revisions(r)]
     if not rollouts:
-        known = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
-        raise Failure(f"--against: no release speaks of {against!r}; known: {known}")
+        names = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
+        raise Failure(f"--against: no release speaks of {against!r}; known: {names}")
     weights = tuple(change for rollout in rollouts for change in weight_changes(rollout, against))
     oldest = min(_began(r) for r in rollouts)
     return Recording(status.revision, against, ((EVER, 0), *weights), since or _back_to(oldest, now))

@@ -106,15 +106,15 @@ async def check(
     if uri is None and image is None:
         raise Failure("give a model with --uri, or an image that carries one with --image")
     async with cluster.connected(connection) as api:
-        found = await fetch_runtime(api, runtime)
-        asked = path or conformance.predict_path(found, model_name)
+        serving_runtime = await fetch_runtime(api, runtime)
+        asked = path or conformance.predict_path(serving_runtime, model_name)
         if payload is not None and asked is None:
             raise Failure("--payload needs --path: the runtime speaks a protocol of its own")
         order = runtimecheck.CheckOrder(
             trial=conformance.RuntimeTrial(
-                runtime=found,
+                runtime=serving_runtime,
                 namespace=connection.namespace or api.namespace,
-                format=format_ or found.spec.formats[0].name,
+                format=format_ or serving_runtime.spec.formats[0].name,
                 uri=uri,
                 model_name=model_name,
                 credentials_secret=credentials_secret,

@@ -119,15 +119,15 @@ async def write(session: cluster.Session, wish: Wish) -> tuple[ModelRollout, str
 async def _checked_way_back(session: cluster.Session, to: str | None) -> Divergence | None:
     """Refuses a revision that is not there; how the manifest differs from the one that is."""
     release = await session.fetch()
-    known = await session.fetch_known_revisions(release)
+    kept = await session.fetch_known_revisions(release)
     running = release.newest is not None and release.newest.status.outcome is None
     before = revisions.served_before(release.rollouts, release.deployment)
-    refused = steering.rollback_refusal(to, known, before=before, running=running)
+    refused = steering.rollback_refusal(to, kept, before=before, running=running)
     if refused:
         raise Failure(f"Rollback is not possible: {refused}")
     source = release.newest.spec.source if running and release.newest is not None else None
     name = to or (source.revision if source is not None else before)
-    serving = next((each for each in known if each.name == name), None)
+    serving = next((each for each in kept if each.name == name), None)
     return revisions.divergence(release.deployment, serving) if serving is not None else None
 
 
@@ -135,10 +135,10 @@ async def _result(session: cluster.Session, rollout: str, request_time: str) -> 
     """What the operator made of it, or None when it does not say in time."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        found = next((one for one in (await session.fetch()).rollouts if one.metadata.name == rollout), None)
-        if found is None:
+        current = next((one for one in (await session.fetch()).rollouts if one.metadata.name == rollout), None)
+        if current is None:
             return "the release is gone"
-        observed = found.status.observed_intent
+        observed = current.status.observed_intent
         if observed is not None and observed.request_time == request_time:
             return observed.result
         await asyncio.sleep(POLL_SECONDS)

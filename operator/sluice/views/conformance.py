@@ -177,13 +177,13 @@ def loses_nothing(seen: Observations) -> Check:
     name = "drain"
     if seen.restart is None:
         return Check(name, CheckState.SKIPPED, "no request could be sent", "see prediction")
-    found = f"{seen.restart.lost} of {seen.restart.sent} requests lost while both pods were replaced"
+    losses = f"{seen.restart.lost} of {seen.restart.sent} requests lost while both pods were replaced"
     if seen.restart.lost:
         remedy = "raise spec.drain.preStopSeconds; where the server drops what it works on at SIGTERM: onSignal: Cuts"
-        return Check(name, CheckState.FAILED, f"{found}: {seen.restart.problem}", remedy)
+        return Check(name, CheckState.FAILED, f"{losses}: {seen.restart.problem}", remedy)
     if seen.restart.unfinished:
         return Check(name, CheckState.FAILED, seen.restart.unfinished, "see why its pods do not come back: --keep")
-    return Check(name, CheckState.OK, found)
+    return Check(name, CheckState.OK, losses)
 
 
 def ends_in_time(seen: Observations) -> Check:
@@ -193,11 +193,11 @@ def ends_in_time(seen: Observations) -> Check:
         return Check(name, CheckState.SKIPPED, "no pod was stopped", "see prediction")
     killed = next((each for each in stopped if each.was_killed), None)
     slowest = killed or max(stopped, key=lambda each: each.seconds)
-    found = f"gone {slowest.seconds:.0f} s after its deletion, of {slowest.grace_seconds} s"
+    end = f"gone {slowest.seconds:.0f} s after its deletion, of {slowest.grace_seconds} s"
     if killed is not None:
         remedy = "the server must be the container's first process, and end by itself after SIGTERM"
-        return Check(name, CheckState.FAILED, f"killed: {found}", remedy)
-    return Check(name, CheckState.OK, found)
+        return Check(name, CheckState.FAILED, f"killed: {end}", remedy)
+    return Check(name, CheckState.OK, end)
 
 
 CHECKS: Final[tuple[Callable[[Observations], Check], ...]] = (
@@ -240,7 +240,7 @@ def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:
 def _violations(spec: Mapping[str, Any]) -> list[str]:
     """What the `restricted` Pod Security Standard would object to."""
     of_pod = spec.get("securityContext") or {}
-    found = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
+    violations = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
         context = {**of_pod, **_context(container)}
         wanted = {
@@ -251,5 +251,5 @@ def _violations(spec: Mapping[str, Any]) -> list[str]:
             "runAsUser is 0": context.get("runAsUser") != 0,
             "seccompProfile is missing": "type" in (context.get("seccompProfile") or {}),
         }
-        found += [f"{problem} in container {container['name']}" for problem, holds in wanted.items() if not holds]
-    return found
+        violations += [f"{problem} in container {container['name']}" for problem, holds in wanted.items() if not holds]
+    return violations

@@ -47,11 +47,11 @@ def read(lines: Iterable[str], *, cores: float | None, threads: int | None = Non
     events: dict[str, list[Mapping[str, Any]]] = {}
     noise = ""
     for line in lines:
-        found = _parsed(line)
-        if found is None:
+        event = _parsed(line)
+        if event is None:
             noise = line.strip() or noise
         else:
-            events.setdefault(str(found["event"]), []).append(found)
+            events.setdefault(str(event["event"]), []).append(event)
     failed = events.get("failed", [{}])[-1]
     settings = events.get("setting", ())
     return Report(
@@ -84,10 +84,10 @@ def merged(runs: Iterable[Measurements]) -> Measurements:
 
 def _parsed(line: str) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(line)
+        event = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and _KNOWN.get(str(found.get("event")), _never)(found) else None
+    return event if isinstance(event, dict) and _KNOWN.get(str(event.get("event")), _never)(event) else None
 
 
 def _never(_event: Mapping[str, Any]) -> bool:

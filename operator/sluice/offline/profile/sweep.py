@@ -1,4 +1,4 @@
-"""What is to be measured, from the words of a command line, and as the load generator is told."""
+"""What is to be measured, from the words of a command line, and as the load generator reads it."""
 
 import re
 from collections.abc import Mapping, Sequence
