@@ -79,13 +79,8 @@ async def ask(
         _, url, headers, data, _ = await client.param_serialize(
             method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
-        answer = await client.call_api(
-            method,
-            f"{url}?{parameters}" if parameters else url,
-            header_params=headers,
-            body=data,
-            _request_timeout=aiohttp.ClientTimeout(total=seconds),
-        )
+        url, limit = (f"{url}?{parameters}" if parameters else url), aiohttp.ClientTimeout(total=seconds)
+        answer = await client.call_api(method, url, header_params=headers, body=data, _request_timeout=limit)
         return Answer(answer.status, await answer.read())
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {seconds:.0f} s") from error

@@ -151,6 +151,20 @@ class _TrialRun:
 
     async def _ask(self, revision: Revision) -> tuple[FirstRequest, Restart | None]:
         """The first request, and where it is answered a restart under a stream of them."""
+        async with self._running(await self._client(revision)) as name:
+            self._say("waiting for the first answer")
+            events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
+            metrics = events.get("metrics")
+            if "failed" in events:
+                failed = events["failed"]
+                return FirstRequest(str(failed["problem"]), str(failed["reason"]), metrics), None
+            if "stream" not in events:
+                silence = f"pod {name} says nothing: {events.get('noise') or 'it has not started'}"
+                return FirstRequest(silence, "", metrics), None
+            return FirstRequest("", "", metrics), await self._restart(name)
+
+    async def _client(self, revision: Revision) -> Object:
+        """The pod that sends the requests."""
         image = await loadcontainer.fetch_image(self._api, revision)
         if image is None:
             raise Failure("no image with Python is known from here for the client; ask for the ClusterRole sluice-view")
@@ -166,21 +180,9 @@ class _TrialRun:
         container = loadcontainer.generator(
             image, plan=json.dumps(plan), payload=self._order.payload, too_large="give a smaller one"
         )
-        manifest = conformance.client_pod(
+        return conformance.client_pod(
             revision, self._deployment, container, deadline_seconds=self._order.longest_seconds + 60
         )
-        async with self._running(manifest) as name:
-            self._say("waiting for the first answer")
-            events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
-            metrics = events.get("metrics")
-            if "failed" in events:
-                failed = events["failed"]
-                return FirstRequest(str(failed["problem"]), str(failed["reason"]), metrics), None
-            if "stream" not in events:
-                return FirstRequest(
-                    f"pod {name} says nothing: {events.get('noise') or 'it has not started'}", "", metrics
-                ), None
-            return FirstRequest("", "", metrics), await self._restart(name)
 
     async def _restart(self, client: str) -> Restart:
         """Every pod is deleted, one after the other, as soon as there are enough again."""
