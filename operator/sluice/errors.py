@@ -25,7 +25,7 @@ class Missing(ApiError):
     """The kind or the namespace does not exist (404)."""
 
 
-class Unreadable(ApiError):
+class UnreadableObject(ApiError):
     """An object of another version of its kind: the message names it and the field that is not understood."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluice.adapters import gateways
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, prepare
 from sluice.core.decide.prepare import Replies
@@ -66,7 +66,7 @@ class Cluster:
     preview_per_second: float = 0.0
     """Requests that people send to the preview host name."""
     preset: str = "contour"
-    routing: Routing = Routing.GATEWAY
+    routing: RoutingMode = RoutingMode.GATEWAY
     """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
@@ -294,7 +294,7 @@ class Cluster:
             route["status"] = {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": conditions}]}
 
     def _send_requests(self, seconds: float) -> None:
-        if self.routing is Routing.SERVICE:
+        if self.routing is RoutingMode.SERVICE:
             self._send_to_pods(seconds)
         for route in self._of_kind("HTTPRoute"):
             rule = route["spec"]["rules"][0]

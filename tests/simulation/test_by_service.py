@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import Routing
+from sluice.api.config import RoutingMode
 from sluice.core.kernel import naming
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
@@ -45,7 +45,7 @@ def serving(uri: str = V1, *, policy: dict[str, Any] = QUERY, replicas: int = 4,
         uri,
         policy_changes=policy,
         spec={"replicas": replicas, "rollout": STEPS},
-        routing=Routing.SERVICE,
+        routing=RoutingMode.SERVICE,
         **settings,
     )
 
@@ -210,12 +210,12 @@ def test_a_third_version_waits_until_the_pods_of_the_second_have_ended() -> None
 
 def test_the_mode_may_change_while_a_model_serves() -> None:
     cluster = scenarios.serving_cluster()
-    cluster.routing = Routing.SERVICE
+    cluster.routing = RoutingMode.SERVICE
     cluster.run(30)
     kinds = {kind for kind, _ in cluster.objects}
     assert "HTTPRoute" not in kinds
     assert ("Service", "digits") in cluster.objects
-    cluster.routing = Routing.GATEWAY
+    cluster.routing = RoutingMode.GATEWAY
     cluster.run(30)
     assert ("HTTPRoute", "digits") in cluster.objects
     assert ("Service", "digits") not in cluster.objects

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.config import Routing
+from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Replies
@@ -509,7 +509,7 @@ def test_no_device_is_asked_for_before_it_has_passed(capacity: str) -> None:
 def test_pods_that_share_requests_by_themselves_are_not_there_before() -> None:
     """Without a gateway a pod that is ready gets requests, whatever its weight."""
     rollout = {**test_by_service.STEPS, "validation": validated()["validation"]}
-    settings: dict[str, Any] = {"policy_changes": test_by_service.QUERY, "routing": Routing.SERVICE}
+    settings: dict[str, Any] = {"policy_changes": test_by_service.QUERY, "routing": RoutingMode.SERVICE}
     cluster = scenarios.serving_cluster(spec={"replicas": 4, "rollout": rollout}, **settings)
     stable = cluster.newest().spec.target.revision
     cluster.user_applies(scenarios.manifest(WRONG, replicas=4, rollout=rollout))

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import Action, ValidationStatus
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.validation import ValidationStatus
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout.validation import Finding, State
 from tests.support import moments

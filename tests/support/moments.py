@@ -10,7 +10,9 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ABTestRules, Action, Intent, ModelRollout
+from sluice.api.v1alpha1.intent import Action, Intent
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps

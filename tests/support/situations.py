@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.snapshot import Paths, Revision, Route, Snapshot
 from sluice.core.rollout import steps
 from sluice.core.situation.situation import Blocked, Situation

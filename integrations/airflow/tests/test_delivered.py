@@ -7,7 +7,7 @@ from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from sluice.batch.airflow import errors, tasks
-from sluice.batch.airflow.objects import Ending, Outcome
+from sluice.batch.airflow.objects import Ending, TaskOutcome
 from sluice.batch.airflow.trigger import BatchInferenceTrigger
 
 WAITED = BatchInferenceTrigger(name="digits", namespace="models", kubernetes_conn_id="none", unreachable_seconds=0)
@@ -16,15 +16,15 @@ WAITED = BatchInferenceTrigger(name="digits", namespace="models", kubernetes_con
 @pytest.mark.parametrize(
     ("outcome", "error", "tried_again"),
     [
-        (Outcome(Ending.FAILED, "StoreUnreachable: away", "StoreUnreachable"), errors.RunFailed, True),
-        (Outcome(Ending.FAILED, "BadColumns: no x", "BadColumns"), errors.WouldFailAgain, False),
-        (Outcome(Ending.DELETED, "it was deleted"), errors.RunFailed, True),
-        (Outcome(Ending.UNREACHABLE, "no answer"), errors.RunFailed, True),
-        (Outcome(Ending.REFUSED, "forbidden"), errors.RunFailed, True),
+        (TaskOutcome(Ending.FAILED, "StoreUnreachable: away", "StoreUnreachable"), errors.RunFailed, True),
+        (TaskOutcome(Ending.FAILED, "BadColumns: no x", "BadColumns"), errors.WouldFailAgain, False),
+        (TaskOutcome(Ending.DELETED, "it was deleted"), errors.RunFailed, True),
+        (TaskOutcome(Ending.UNREACHABLE, "no answer"), errors.RunFailed, True),
+        (TaskOutcome(Ending.REFUSED, "forbidden"), errors.RunFailed, True),
     ],
     ids=["passing", "lasting", "deleted", "unreachable", "refused"],
 )
-def test_a_run_without_a_result(outcome: Outcome, error: type[AirflowException], tried_again: bool) -> None:
+def test_a_run_without_a_result(outcome: TaskOutcome, error: type[AirflowException], tried_again: bool) -> None:
     with pytest.raises(error, match=f"models/digits: {outcome.ending}: {outcome.message}") as caught:
         asyncio.run(tasks.delivered(Context(), WAITED, outcome))
 

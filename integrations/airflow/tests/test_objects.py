@@ -193,6 +193,6 @@ def test_arguments_that_contradict_each_other_are_refused(given: Object, complai
 
 
 def test_an_outcome_survives_its_way_through_the_triggerer() -> None:
-    outcome = objects.Outcome(Ending.FAILED, "done", "BadColumns", {"name": "digits-1"}, {"read": 1})
+    outcome = objects.TaskOutcome(Ending.FAILED, "done", "BadColumns", {"name": "digits-1"}, {"read": 1})
 
-    assert objects.Outcome.of_event(outcome.event()) == outcome
+    assert objects.TaskOutcome.of_event(outcome.event()) == outcome

@@ -1,33 +1,26 @@
 """The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
-import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from sluice import errors
-from sluice.adapters import eventlog
+from sluice.adapters import eventlog, exchange
 from sluice.api.base import API_VERSION
 from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.ports import Clock
 
-WRITE_SECONDS: Final = 10.0
 LIST_SECONDS: Final = 60.0
+LEASE_SECONDS: Final = 5.0
 PAGE_SIZE: Final = 100
 """Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
 REASON_LIMIT: Final = 600
-
-APPLY: Final = "application/apply-patch+yaml"
-MERGE: Final = "application/merge-patch+json"
-JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +157,7 @@ class Kube:
     async def read_lease(self, namespace: str, name: str) -> Object | None:
         """The Lease, or None where there is none."""
         try:
-            return await self.request("GET", LEASES.path(namespace, name), seconds=WRITE_SECONDS / 2)
+            return await self.request("GET", LEASES.path(namespace, name), seconds=LEASE_SECONDS)
         except errors.Missing:
             return None
 
@@ -173,20 +166,22 @@ class Kube:
         metadata = lease["metadata"]
         exists = bool(metadata.get("resourceVersion"))
         path = LEASES.path(metadata["namespace"], metadata["name"] if exists else "")
-        return await self.request("PUT" if exists else "POST", path, body=lease, seconds=WRITE_SECONDS / 2)
+        return await self.request("PUT" if exists else "POST", path, body=lease, seconds=LEASE_SECONDS)
 
     async def _apply(self, manifest: Object, subresource: str) -> Object:
         resource = BY_KIND[manifest["kind"]]
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self.request("PATCH", path, query=query, body=manifest, content_type=APPLY)
+        return await self.request("PATCH", path, query=query, body=manifest, content_type=exchange.APPLY)
 
     async def _patch(self, ref: Ref, change: Object) -> Object:
         """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
         body = {**change, "metadata": {"uid": ref.uid}} if ref.uid else change
         path = BY_KIND[ref.kind].path(ref.namespace, ref.name)
-        return await self.request("PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=MERGE)
+        return await self.request(
+            "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=exchange.MERGE
+        )
 
     async def _delete(self, ref: Ref) -> Object | None:
         options: dict[str, Any] = {"propagationPolicy": "Background"}
@@ -205,58 +200,19 @@ class Kube:
         *,
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
-        content_type: str = JSON,
-        seconds: float = WRITE_SECONDS,
+        content_type: str = exchange.JSON,
+        seconds: float = exchange.REQUEST_SECONDS,
     ) -> dict[str, Any]:
         """One request; anything but success raises one of `sluice.errors`, which names method and path."""
-        encoded = urlencode({key: value for key, value in (query or {}).items() if value})
-        headers: dict[str, Any] = {"Accept": JSON, "Content-Type": content_type}
+        what = f"{method} {path}"
         try:
-            # Only this call adds the credentials; it renews a service account's token where it has become old.
-            _, url, headers, data, _ = await self._client.param_serialize(
-                method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+            answer = await exchange.ask(
+                self._client, method, path, query=query, body=body, content_type=content_type, seconds=seconds
             )
-            answer = await self._client.call_api(
-                method,
-                f"{url}?{encoded}" if encoded else url,
-                header_params=headers,
-                body=data,
-                _request_timeout=aiohttp.ClientTimeout(total=seconds),
-            )
-            content = await answer.read()
-        except TimeoutError as error:
-            raise errors.Unavailable(f"{method} {path}: no answer within {seconds:.0f} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise errors.Unavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        parsed = parsed_body(content)
-        if answer.status >= 400:
-            raise api_error(answer.status, parsed, f"{method} {path}")
-        return parsed
-
-
-def parsed_body(content: bytes) -> dict[str, Any]:
-    """The answer as an object; what is no JSON object (a proxy's page) becomes its message."""
-    try:
-        parsed = json.loads(content)
-    except ValueError:
-        return {"message": content[:REASON_LIMIT].decode(errors="replace")}
-    return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:REASON_LIMIT]}
-
-
-def api_error(status: int, body: Object, what: str) -> errors.ApiError:
-    """The error for an answer, with the object and the server's reason."""
-    message = f"{what}: {status} {body.get('reason', '')}: {str(body.get('message', ''))[:REASON_LIMIT]}"
-    causes = (body.get("details") or {}).get("causes") or ()
-    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-        return errors.Missing(message)
-    match status:
-        case 400 | 405 | 413 | 415 | 422:
-            return errors.Refused(message)
-        case 401 | 403:
-            return errors.Denied(message)
-        case 404:
-            return errors.Missing(message)
-        case 409:
-            return errors.Conflict(message)
-        case _:
-            return errors.Unavailable(message)
+        except exchange.NoAnswer as error:
+            raise errors.Unavailable(f"{what}: {error}") from error
+        document = answer.document
+        if answer.error is not None:
+            message = str(document.get("message", ""))[:REASON_LIMIT]
+            raise answer.error(f"{what}: {answer.status} {document.get('reason', '')}: {message}")
+        return document

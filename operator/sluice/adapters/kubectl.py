@@ -5,14 +5,12 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
 
-import aiohttp
 import yaml
 from kubernetes.aio import client, config
 
 from sluice import errors
-from sluice.adapters import kube
+from sluice.adapters import exchange, kube
 from sluice.adapters.kube import Resource
 from sluice.api.base import GROUP, VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -23,8 +21,6 @@ from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import observe
 from sluice.core.render import workload
 
-REQUEST_SECONDS: Final = 10.0
-"""After this long a request to the API server is given up."""
 FIELD_MANAGER: Final = "kubectl-sluice"
 SELECTOR: Final = "app.kubernetes.io/name=sluice"
 """Finds the operator's own objects, whatever the Helm release and its namespace are called."""
@@ -49,15 +45,15 @@ class Kubectl:
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
         raw = await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name)
-        found = observe.parsed_deployment(raw)
-        if isinstance(found, observe.InvalidSpec):
-            raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
-        return found
+        deployment = observe.parsed_deployment(raw)
+        if isinstance(deployment, observe.InvalidSpec):
+            raise _unreadable(f"{ModelDeployment.kind} {name}: {deployment.path}", deployment)
+        return deployment
 
     async def fetch_names(self, kind: str, namespace: str) -> list[str]:
         """Of all objects of a kind in a namespace."""
-        found = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
-        return [str(item["metadata"]["name"]) for item in found]
+        objects = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
+        return [str(each["metadata"]["name"]) for each in objects]
 
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         """The ModelRollouts of a ModelDeployment, newest first.
@@ -65,8 +61,8 @@ class Kubectl:
         One that another version wrote may be left out, except the newest: the one before would be taken for it.
         """
         kind = kube.BY_KIND[ModelRollout.kind]
-        found = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
-        newest_first = sorted(found, key=lambda raw: int(raw["spec"].get("sequence", 0)), reverse=True)
+        objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
+        newest_first = sorted(objects, key=lambda raw: int(raw["spec"].get("sequence", 0)), reverse=True)
         rollouts = [observe.parsed_rollout(raw) for raw in newest_first]
         if rollouts and isinstance(newest := rollouts[0], observe.InvalidSpec):
             raise _unreadable(newest.path, newest)
@@ -75,8 +71,8 @@ class Kubectl:
     async def fetch_revisions(self, namespace: str, deployment: str) -> tuple[Revision, ...]:
         """The revisions of a ModelDeployment that are kept, newest first."""
         kind = kube.BY_KIND["ControllerRevision"]
-        found = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
-        return tuple(sorted(_readable(found), key=lambda revision: revision.number, reverse=True))
+        objects = await self.fetch_all(kind, namespace=namespace, selector=owned_by(deployment))
+        return tuple(sorted(_readable(objects), key=lambda revision: revision.number, reverse=True))
 
     async def fetch(self, kind: Resource, namespace: str, name: str) -> Object:
         """One object; `NotFound` where there is none of this name."""
@@ -114,7 +110,10 @@ class Kubectl:
         """All that a container has written so far; empty while it has not started."""
         path = kube.BY_KIND["Pod"].path(namespace, pod, "log")
         try:
-            return await self._fetch_text(path, {"container": container}, what=f"get pods/log {namespace}/{pod}")
+            answer = await self._ask(
+                "GET", path, query={"container": container}, accept="*/*", what=f"get pods/log {namespace}/{pod}"
+            )
+            return answer.content.decode(errors="replace")
         except errors.Refused:  # 400: waiting to start
             return ""
 
@@ -126,7 +125,7 @@ class Kubectl:
             kube.BY_KIND[ModelRollout.kind].path(meta.namespace, meta.name),
             query={"fieldManager": FIELD_MANAGER},
             body={"metadata": {"resourceVersion": meta.resource_version}, "spec": {"intent": dict(intent)}},
-            content_type="application/merge-patch+json",
+            content_type=exchange.MERGE,
             what=f"patch modelrollout {meta.namespace}/{meta.name}",
         )
 
@@ -172,10 +171,10 @@ class Kubectl:
     async def fetch_operator_config(self) -> Object | None:
         """The operator's configuration, wherever it is installed; None where there is none or we may not read it."""
         try:
-            found = await self.fetch_all(CONFIG_MAPS, selector=SELECTOR)
+            maps = await self.fetch_all(CONFIG_MAPS, selector=SELECTOR)
         except errors.Denied:
             return None
-        texts = [item["data"][CONFIG_KEY] for item in found if CONFIG_KEY in (item.get("data") or {})]
+        texts = [each["data"][CONFIG_KEY] for each in maps if CONFIG_KEY in (each.get("data") or {})]
         loaded = yaml.safe_load(texts[0]) if texts else None
         return loaded if isinstance(loaded, Mapping) else None
 
@@ -194,41 +193,23 @@ class Kubectl:
         what: str,
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
-        content_type: str = "application/json",
+        content_type: str = exchange.JSON,
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        status, content = await self._answer(method, _with_query(path, query or {}), headers, body)
-        parsed = kube.parsed_body(content)
-        if status >= 400:
-            raise _translated(what, status, parsed)
-        return parsed
+        answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
+        return answer.document
 
-    async def _fetch_text(self, path: str, query: Mapping[str, str], *, what: str) -> str:
-        status, content = await self._answer("GET", _with_query(path, query), {"Accept": "*/*"}, None)
-        if status >= 400:
-            raise _translated(what, status, kube.parsed_body(content))
-        return content.decode(errors="replace")
-
-    async def _answer(self, method: str, path: str, headers: dict[str, str], body: Object | None) -> tuple[int, bytes]:
+    async def _ask(self, method: str, path: str, *, what: str, **request: Any) -> exchange.Answer:
+        """A successful answer; `request`: the rest of what `exchange.ask` takes."""
         try:
-            return await self._exchange(method, path, headers, body)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            answer = await exchange.ask(self._api, method, path, **request)
+        except exchange.NoAnswer as error:
             raise errors.Unavailable(
-                f"no answer from the API server {self._server} ({str(error) or type(error).__name__}); check that the "
-                "cluster runs, and the context: kubectl config current-context"
+                f"no answer from the API server {self._server} ({error}); check that the cluster runs, and the "
+                "context: kubectl config current-context"
             ) from error
-
-    async def _exchange(
-        self, method: str, path: str, headers: dict[str, str], body: Object | None
-    ) -> tuple[int, bytes]:
-        # Only this call adds the credentials, and renews them where they have become old.
-        _, url, given, data, _ = await self._api.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        answer = await self._api.call_api(
-            method, url, header_params=given, body=data, _request_timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        )
-        return answer.status, await answer.read()
+        if (error_type := _error_type(answer)) is not None:
+            raise error_type(_message(what, answer))
+        return answer
 
 
 def owned_by(deployment: str) -> str:
@@ -243,13 +224,10 @@ def _readable(controller_revisions: Iterable[Object]) -> Iterator[Revision]:
             yield workload.read_controller_revision(each)
 
 
-def _with_query(path: str, query: Mapping[str, str]) -> str:
-    encoded = urlencode({key: value for key, value in query.items() if value})
-    return f"{path}?{encoded}" if encoded else path
-
-
-def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.Unreadable:
-    return errors.Unreadable(f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?")
+def _unreadable(where: str, invalid: observe.InvalidSpec) -> errors.UnreadableObject:
+    return errors.UnreadableObject(
+        f"{where}: {invalid.message}; is this kubectl-sluice as new as the CRDs in the cluster?"
+    )
 
 
 def _groups(subject: str) -> list[str]:
@@ -291,30 +269,28 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
         ) from error
 
 
-def _translated(what: str, status: int, body: Object) -> errors.ApiError:
-    said = body.get("message") or body.get("reason") or "without a reason"
-    match status:
-        case 401:
-            return errors.Denied(
-                f"cannot {what}: the API server does not accept the credentials of this context; log in again"
-            )
-        case 403 if what.startswith(PODS):  # a quota or an admission policy answers 403 as well
-            return errors.Denied(f"cannot {what}: {said}")
-        case 403:
-            return errors.Denied(
-                f"no permission to {what}: {said}; ask for the ClusterRole sluice-view "
-                "(to steer releases: sluice-releaser)"
-            )
-        case 404 if (body.get("details") or {}).get("name"):
-            return NotFound(f"cannot {what}: {said}")
-        case 404:
-            return errors.Missing(
-                f"cannot {what}: this cluster does not serve it; for {GROUP}/{VERSION} install Sluice: "
-                "helm install sluice charts/sluice"
-            )
-        case 409:
-            return errors.Conflict(f"cannot {what}: it has changed in the meantime; try again")
-        case 400 | 422:
-            return errors.Refused(f"cannot {what}: {said}")
-        case _:
-            return errors.Unavailable(f"cannot {what}: the API server answered {status} {said}; try again later")
+def _error_type(answer: exchange.Answer) -> type[errors.ApiError] | None:
+    names_object = (answer.document.get("details") or {}).get("name")
+    return NotFound if answer.status == 404 and names_object else answer.error
+
+
+def _message(what: str, answer: exchange.Answer) -> str:
+    """Of a failure, with what to do about it."""
+    said = answer.document.get("message") or answer.document.get("reason") or "without a reason"
+    error = _error_type(answer)
+    if answer.status == 401:
+        return f"cannot {what}: the API server does not accept the credentials of this context; log in again"
+    if error is errors.Denied and not what.startswith(PODS):  # a quota or an admission policy answers 403 as well
+        return (
+            f"no permission to {what}: {said}; ask for the ClusterRole sluice-view (to steer releases: sluice-releaser)"
+        )
+    if error is errors.Missing and answer.status == 404:
+        return (
+            f"cannot {what}: this cluster does not serve it; for {GROUP}/{VERSION} install Sluice: "
+            "helm install sluice charts/sluice"
+        )
+    if error is errors.Conflict:
+        return f"cannot {what}: it has changed in the meantime; try again"
+    if error is errors.Unavailable:
+        return f"cannot {what}: the API server answered {answer.status} {said}; try again later"
+    return f"cannot {what}: {said}"

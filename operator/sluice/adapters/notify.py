@@ -7,7 +7,7 @@ from typing import Final
 from sluice import errors
 from sluice.adapters import http, kube
 from sluice.core.decide import notify
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -65,7 +65,7 @@ def delivery(receipt: http.Receipt) -> Delivery:
         return Delivered()
     if receipt.status in PATIENCE or receipt.status >= 500:
         return TryAgain(f"the endpoint answered {receipt.status}", _pause_seconds(receipt.retry_after))
-    return Refused(f"the endpoint answered {receipt.status}; is the URL in the Secret right, and the format?")
+    return SinkRefused(f"the endpoint answered {receipt.status}; is the URL in the Secret right, and the format?")
 
 
 def _pause_seconds(retry_after: str) -> float | None:

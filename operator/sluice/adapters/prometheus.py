@@ -66,12 +66,12 @@ class PrometheusMetrics:
         # requests takes a pair; the library's annotation knows only whole seconds.
         connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
-            found = self._client.custom_query(
+            answer = self._client.custom_query(
                 f"{question.selector}[{_range(question)}]",
                 params={"time": f"{moment:.3f}"},
                 timeout=connect_and_read,
             )
-            return Answered(_distinct(map(_series, found)))
+            return Answered(_distinct(map(_series, answer)))
         except requests.Timeout:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
         except requests.ConnectionError as error:
@@ -102,10 +102,10 @@ def _series(item: Mapping[str, Any]) -> Series:
     return Series(dict(item["metric"]), tuple((when, value) for when, value in values if math.isfinite(value)))
 
 
-def _distinct(found: Iterable[Series]) -> tuple[Series, ...]:
+def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:
     """Each set of labels once, whatever a proxy has merged; what shows only NaN is as good as absent."""
     seen: dict[frozenset[tuple[str, str]], Series] = {}
-    for one in found:
+    for one in series:
         if one.points:
             seen.setdefault(frozenset(one.labels.items()), one)
     return tuple(seen.values())

@@ -92,7 +92,7 @@ class AcceleratorProfile(ApiModel):
     """The RuntimeClass of the pods, where the device needs one."""
 
 
-class Routing(StrEnum):
+class RoutingMode(StrEnum):
     """Who shares requests among the versions of a model."""
 
     GATEWAY = "Gateway"
@@ -104,7 +104,7 @@ class Routing(StrEnum):
 class OperatorConfig(ApiModel):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
-    routing: Routing = Routing.GATEWAY
+    routing: RoutingMode = RoutingMode.GATEWAY
     """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
     gateway: GatewayRef = GatewayRef(name="models", namespace="gateway")
     """The Gateway of a ModelDeployment that names none."""

@@ -18,7 +18,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 
 
-class Kind(Protocol):
+class RootModel(Protocol):
     """What a model says beside its fields when it is the root of a kind."""
 
     kind: ClassVar[str]
@@ -49,7 +49,7 @@ TYPE_META: Final[dict[str, Schema]] = {
 
 def crd(model: Any) -> Schema:
     """The CustomResourceDefinition of a kind; raises `schema.Unsupported` naming a field that cannot be expressed."""
-    kind: Kind = model
+    kind: RootModel = model
     version: Schema = {"name": VERSION, "served": True, "storage": True}
     if "status" in model.model_fields:
         version["subresources"] = {"status": {}}

@@ -25,7 +25,7 @@ class Unsupported(TypeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SchemaPlace:
     """Where in a kind we are."""
 
     path: str
@@ -37,7 +37,7 @@ class Place:
     defaults: bool = True
     """Whether defaults are emitted: in a spec, but not in a status, which only the operator writes."""
 
-    def child(self, name: str) -> "Place":
+    def child(self, name: str) -> "SchemaPlace":
         return replace(self, path=f"{self.path}.{name}")
 
 
@@ -48,10 +48,10 @@ def structural(model: type[BaseModel], path: str, *, defaults: bool) -> Schema:
     models that contain themselves.
     """
     document = model.model_json_schema(by_alias=True)
-    return _convert(document, Place(path, document.get("$defs", {}), defaults=defaults))
+    return _convert(document, SchemaPlace(path, document.get("$defs", {}), defaults=defaults))
 
 
-def _convert(raw: Schema, place: Place) -> Schema:
+def _convert(raw: Schema, place: SchemaPlace) -> Schema:
     node, place = _resolved(raw, place)
     for refuse in REFUSALS:
         if reason := refuse(node):
@@ -68,7 +68,7 @@ def _convert(raw: Schema, place: Place) -> Schema:
     return schema
 
 
-def _resolved(node: Schema, place: Place) -> tuple[Schema, Place]:
+def _resolved(node: Schema, place: SchemaPlace) -> tuple[Schema, SchemaPlace]:
     """The node with its reference and its `| None` replaced by what they stand for; siblings win over it."""
     while "$ref" in node or "anyOf" in node:
         siblings = {key: value for key, value in node.items() if key not in ("$ref", "anyOf")}
@@ -134,7 +134,7 @@ def _type_of(value: object) -> str:
     return "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "string"
 
 
-def _members(node: Schema, place: Place) -> Schema:
+def _members(node: Schema, place: SchemaPlace) -> Schema:
     members: Schema = {}
     if "items" in node:
         members["items"] = _convert(node["items"], replace(place, path=f"{place.path}[]"))

@@ -21,7 +21,7 @@ import pyarrow
 from sluice.batch import failures, model, options, progress, served, storage
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.options import Options, Server
-from sluice.batch.progress import Progress
+from sluice.batch.progress import ProgressCounts
 from sluice.batch.shard import Shard
 
 SIGTERM_STATUS = 128 + signal.SIGTERM
@@ -29,7 +29,7 @@ SIGTERM_STATUS = 128 + signal.SIGTERM
 
 def run_shard(given: Options) -> dict[str, object]:
     pyarrow.set_cpu_count(model.available_cpus())
-    told = Progress(given.shard)
+    told = ProgressCounts(given.shard)
     with progress.served(told, given.progress_port), opened(given.model) as answering:
         source = storage.opened(given.source.uri, storage.INPUT)
         return Shard(given, source, told, answering).run()

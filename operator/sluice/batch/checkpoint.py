@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sluice.batch import plan, storage
+from sluice.batch import runplan, storage
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.options import Format, Mode
-from sluice.batch.plan import Plan
+from sluice.batch.runplan import RunPlan
 from sluice.batch.storage import Place
 
 SUCCESS: Final = "_SUCCESS"
@@ -31,7 +31,7 @@ MARKERS_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class SplitCounts:
     """Rows. wrong: of those with an answer, where answers are compared with labels."""
 
     read: int = 0
@@ -39,8 +39,8 @@ class Counts:
     failed: int = 0
     wrong: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "SplitCounts") -> "SplitCounts":
+        return SplitCounts(
             self.read + other.read, self.written + other.written, self.failed + other.failed, self.wrong + other.wrong
         )
 
@@ -56,11 +56,11 @@ class Checkpoint:
     def _folder(self) -> str:
         return f"_sluice/{self.run}"
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> RunPlan | None:
         stored = self.place.read_json(f"{self._folder}/plan.json")
-        return None if stored is None else plan.loaded(stored)
+        return None if stored is None else runplan.loaded(stored)
 
-    def begin(self, made: Plan, mode: Mode) -> Plan:
+    def begin(self, made: RunPlan, mode: Mode) -> RunPlan:
         """Makes room for the output and writes the plan, unless another pod of shard 0 did; the plan that holds."""
         for name in self._in_the_way(mode):
             if (other := self.plan()) is not None:
@@ -71,12 +71,12 @@ class Checkpoint:
             self.place.write(f"{self._folder}/plan.json", made.dumped())
         return other or made
 
-    def require_unreplaced(self, held: Plan) -> None:
+    def require_unreplaced(self, held: RunPlan) -> None:
         now = self.plan()
         if now is None or now.digest != held.digest:
             raise BatchError(Reason.PLAN_REPLACED, "another pod made another plan of this run; this shard starts again")
 
-    def done(self, held: Plan, splits: range) -> dict[int, Counts]:
+    def done(self, held: RunPlan, splits: range) -> dict[int, SplitCounts]:
         """The splits among these that need not be done again."""
         folder = f"{self._folder}/done"
         names = {f"{folder}/{file.name}" for file in self.place.within(folder).files()}
@@ -85,16 +85,16 @@ class Checkpoint:
             found = pool.map(lambda split: self._marked(held, split), there)
             return {split: counts for split, counts in zip(there, found, strict=True) if counts is not None}
 
-    def mark(self, held: Plan, split: int, counts: Counts) -> None:
+    def mark(self, held: RunPlan, split: int, counts: SplitCounts) -> None:
         body = {**asdict(counts), "plan": held.digest}
         self.place.write(self._marker(split), json.dumps(body).encode())
 
-    def finish(self, totals: Counts) -> None:
+    def finish(self, totals: SplitCounts) -> None:
         """Marks the whole output as complete."""
         body = {"run": self.run, "read": totals.read, "written": totals.written, "failed": totals.failed}
         self.place.write(SUCCESS, json.dumps(body).encode())
 
-    def lost(self, done: dict[int, Counts], kind: Format) -> list[int]:
+    def lost(self, done: dict[int, SplitCounts], kind: Format) -> list[int]:
         """Splits with a marker whose rows are not there, because somebody removed them."""
         names = {file.name for file in self.place.files()}
         return [split for split, counts in done.items() if counts.written and part(split, kind) not in names]
@@ -106,11 +106,11 @@ class Checkpoint:
     def _marker(self, split: int) -> str:
         return f"{self._folder}/done/{split:05d}.json"
 
-    def _marked(self, held: Plan, split: int) -> Counts | None:
+    def _marked(self, held: RunPlan, split: int) -> SplitCounts | None:
         stored = self.place.read_json(self._marker(split))
         if stored is None or stored.pop("plan") != held.digest:
             return None
-        return Counts(**stored)
+        return SplitCounts(**stored)
 
     def _in_the_way(self, mode: Mode) -> list[str]:
         """Files to be deleted first. Raises BatchError where they are not ours to delete."""

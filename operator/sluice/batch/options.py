@@ -28,13 +28,13 @@ class Mode(enum.Enum):
     OVERWRITE = "Overwrite"
 
 
-class Protocol(enum.Enum):
+class ServerProtocol(enum.Enum):
     V1 = "V1"
     V2 = "V2"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputData:
     """Where the rows are. columns: what feeds the model; None: found by `columns.resolved`."""
 
     uri: str
@@ -43,7 +43,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OutputData:
     """Where the answers go. keep: input columns that are passed through; None: those that do not feed the model."""
 
     uri: str
@@ -57,7 +57,7 @@ class Server:
     """A model server of the same pod."""
 
     endpoint: str
-    protocol: Protocol
+    protocol: ServerProtocol
     model_name: str
 
 
@@ -69,8 +69,8 @@ class Options:
     run: str
     shards: int
     shard: int
-    source: Source
-    target: Target | None
+    source: InputData
+    target: OutputData | None
     labels: str
     batch_size: int
     maximum_failed_percent: float
@@ -93,9 +93,11 @@ def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.
         raise _invalid(f"give --shard, or set {INDEX_VARIABLE}")
     if not 0 <= given.shard < given.shards:
         raise _invalid(f"--shard {given.shard} is not among 0 … {given.shards - 1}")
-    source = Source(given.input, Format(given.input_format), given.columns)
-    target = Target(given.output, Format(given.output_format), Mode(given.mode), given.keep) if given.output else None
-    server = Server(given.endpoint, Protocol(given.protocol), given.model_name) if given.endpoint else None
+    source = InputData(given.input, Format(given.input_format), given.columns)
+    target = (
+        OutputData(given.output, Format(given.output_format), Mode(given.mode), given.keep) if given.output else None
+    )
+    server = Server(given.endpoint, ServerProtocol(given.protocol), given.model_name) if given.endpoint else None
     return Options(
         run=given.run,
         shards=given.shards,
@@ -144,7 +146,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--maximum-failed-rows-percent", type=_percent, default=0.0)
     parser.add_argument("--model", type=Path, help="a folder with one .onnx file, or the file")
     parser.add_argument("--endpoint", default="", help="a model server of this pod: http://127.0.0.1:8080")
-    parser.add_argument("--protocol", default="V2", choices=[known.value for known in Protocol])
+    parser.add_argument("--protocol", default="V2", choices=[known.value for known in ServerProtocol])
     parser.add_argument("--model-name", default="")
     parser.add_argument("--progress-port", type=int, default=8090)
     parser.add_argument("--scratch", type=Path, default=Path("/scratch"), help="a folder for the split at work")

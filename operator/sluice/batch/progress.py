@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from sluice.batch.checkpoint import Counts
+from sluice.batch.checkpoint import SplitCounts
 
 MOST_REASONS: Final = 5
 
 
-class Progress:
+class ProgressCounts:
     """Counts that one thread writes and others read."""
 
     def __init__(self, shard: int) -> None:
@@ -21,23 +21,23 @@ class Progress:
         self._splits = 0
         self._rows_total: int | None = None
         self._splits_done = 0
-        self._done = Counts()
-        self._under_way = Counts()
+        self._done = SplitCounts()
+        self._under_way = SplitCounts()
         self._reasons: list[str] = []
 
-    def begin(self, splits: int, rows_total: int | None, splits_done: int, done: Counts) -> None:
+    def begin(self, splits: int, rows_total: int | None, splits_done: int, done: SplitCounts) -> None:
         with self._lock:
             self._splits, self._rows_total = splits, rows_total
-            self._splits_done, self._done, self._under_way = splits_done, done, Counts()
+            self._splits_done, self._done, self._under_way = splits_done, done, SplitCounts()
 
-    def add(self, counts: Counts) -> None:
+    def add(self, counts: SplitCounts) -> None:
         """Rows of the split at work."""
         with self._lock:
             self._under_way += counts
 
-    def split_done(self, counts: Counts) -> None:
+    def split_done(self, counts: SplitCounts) -> None:
         with self._lock:
-            self._done, self._under_way = self._done + counts, Counts()
+            self._done, self._under_way = self._done + counts, SplitCounts()
             self._splits_done += 1
 
     def note(self, reason: str) -> None:
@@ -47,7 +47,7 @@ class Progress:
                 self._reasons.append(reason)
 
     @property
-    def done(self) -> Counts:
+    def done(self) -> SplitCounts:
         with self._lock:
             return self._done
 
@@ -91,7 +91,7 @@ class Progress:
 
 
 @contextmanager
-def served(progress: Progress, port: int) -> Iterator[int]:
+def served(progress: ProgressCounts, port: int) -> Iterator[int]:
     """Answers from threads of its own until the shard is done. port 0: any; the port it is."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from sluice.batch import failures, lines
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.isolate import isolated
 from sluice.batch.options import Format
-from sluice.batch.plan import LARGEST_BYTES, Plan, Split
+from sluice.batch.runplan import LARGEST_BYTES, RunPlan, Split
 from sluice.batch.storage import File, Place
 
 CHUNK_BYTES: Final = 1 << 20
@@ -26,7 +26,7 @@ VALUE_BYTES: Final[Mapping[str, int]] = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RowFailure:
     """A row without an answer. position: its number in the file (Parquet), or its first byte (text)."""
 
     position: int
@@ -40,7 +40,7 @@ class Chunk:
 
     rows: Any
     positions: Any
-    unreadable: Sequence[Failure] = ()
+    unreadable: Sequence[RowFailure] = ()
 
 
 class Parse(Protocol):
@@ -49,7 +49,7 @@ class Parse(Protocol):
     def __call__(self, text: bytes) -> Any: ...
 
 
-def chunks(place: Place, kind: Format, plan: Plan, split: Split, batch_size: int) -> Iterator[Chunk]:
+def chunks(place: Place, kind: Format, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
     """All rows of the split, each once. Raises BatchError, also where the file is not the one that was planned."""
     file = plan.files[split.file]
     _require_unchanged(place, file)
@@ -103,7 +103,7 @@ def _require_unchanged(place: Place, planned: File) -> None:
         raise BatchError(Reason.INPUT_CHANGED, f"{uri} {what} after the run began; begin a new run")
 
 
-def _parquet(place: Place, file: File, plan: Plan, split: Split, batch_size: int) -> Iterator[Chunk]:
+def _parquet(place: Place, file: File, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
     """Row groups are fetched whole, one after the other, unless one is very large."""
     whole = split.size <= LARGEST_BYTES
     with place.open(file.name) as source:
@@ -173,7 +173,7 @@ def _chunk(begin: int, text: bytes, starts: Any, parse: Parse) -> Chunk:
     pieces, errors = isolated(0, len(starts), attempt, (pyarrow.ArrowInvalid,))
     bad = [index for index, _ in errors]
     unreadable = [
-        Failure(
+        RowFailure(
             begin + int(starts[index]),
             failures.one_line(str(error)),
             {"line": text[starts[index] : ends[index]].decode(errors="replace").rstrip("\r\n")[:QUOTED]},

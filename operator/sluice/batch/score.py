@@ -9,25 +9,25 @@ from typing import Any, Final
 import numpy as np
 
 from sluice.batch import answers, columns, failures, write
-from sluice.batch.checkpoint import Counts
+from sluice.batch.checkpoint import SplitCounts
 from sluice.batch.columns import Fed
 from sluice.batch.isolate import Piece, isolated
 from sluice.batch.model import Model, Rejected
 from sluice.batch.options import Format
-from sluice.batch.plan import Plan
-from sluice.batch.read import Chunk, Failure
+from sluice.batch.read import Chunk, RowFailure
+from sluice.batch.runplan import RunPlan
 
 PARTS: Final = "rows"
 FAILED: Final = "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnsweredChunk:
     """A chunk with its answers: the rows as they were read, and the outputs for each of them."""
 
     rows: Any
     outputs: dict[str, Any]
-    failed: Sequence[Failure]
+    failed: Sequence[RowFailure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Scorer:
     """How rows get answers. pool: for models that take several batches at once; None: one after the other."""
 
     model: Model
-    plan: Plan
+    plan: RunPlan
     batch_size: int
     pool: Executor | None = None
 
-    def answered(self, chunk: Chunk) -> Answered:
+    def answered(self, chunk: Chunk) -> AnsweredChunk:
         failed = list(chunk.unreadable)
         if chunk.rows is None:
-            return Answered(None, {}, failed)
+            return AnsweredChunk(None, {}, failed)
         given = columns.fed(chunk.rows, self.plan.features, self.model.inputs)
         failed += [_failure(chunk, row, reason) for row, reason in given.failed.items()]
         pieces, errors = self._through_model(given)
@@ -52,7 +52,7 @@ class Scorer:
             failed += [_failure(chunk, int(given.numbers[index]), str(error)) for index, error in errors]
             rows = rows.take(np.delete(np.arange(rows.num_rows), bad))
         outputs = answers.joined([piece.result for piece in pieces])
-        return Answered(rows, outputs, sorted(failed, key=lambda failure: failure.position))
+        return AnsweredChunk(rows, outputs, sorted(failed, key=lambda failure: failure.position))
 
     def _through_model(self, given: Fed) -> tuple[list[Piece[dict[str, Any]]], list[tuple[int, Exception]]]:
         def attempt(start: int, stop: int) -> dict[str, Any]:
@@ -70,9 +70,9 @@ class Scorer:
         return [piece for pieces, _ in found for piece in pieces], [error for _, errors in found for error in errors]
 
 
-def _failure(chunk: Chunk, row: int, reason: str) -> Failure:
+def _failure(chunk: Chunk, row: int, reason: str) -> RowFailure:
     values = chunk.rows.slice(row, 1).to_pylist()[0]
-    return Failure(int(chunk.positions[row]), failures.one_line(reason), values)
+    return RowFailure(int(chunk.positions[row]), failures.one_line(reason), values)
 
 
 class Files:
@@ -83,7 +83,7 @@ class Files:
         self._parts, self._failed = folder / PARTS, folder / FAILED
         self._sink: write.Sink | None = None
 
-    def add(self, answered: Answered, keep: Sequence[str]) -> None:
+    def add(self, answered: AnsweredChunk, keep: Sequence[str]) -> None:
         if answered.outputs:
             table = answers.table_of(answered.rows.select(list(keep)), answered.outputs)
             if self._sink is None:
@@ -99,7 +99,7 @@ class Files:
             self._sink.close()
         return _there(self._parts), _there(self._failed)
 
-    def _told(self, failure: Failure) -> dict[str, Any]:
+    def _told(self, failure: RowFailure) -> dict[str, Any]:
         return {
             "file": self._file,
             self._position: failure.position,
@@ -112,7 +112,7 @@ def _there(path: Path) -> Path | None:
     return path if path.exists() else None
 
 
-def counted(answered: Answered, *, written: bool, wrong: int = 0) -> Counts:
+def counted(answered: AnsweredChunk, *, written: bool, wrong: int = 0) -> SplitCounts:
     count = answered.rows.num_rows if answered.rows is not None else 0
     failed = len(answered.failed)
-    return Counts(count + failed, count if written else 0, failed, wrong)
+    return SplitCounts(count + failed, count if written else 0, failed, wrong)

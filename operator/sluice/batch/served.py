@@ -12,7 +12,7 @@ from sluice.batch import failures
 from sluice.batch.columns import Tensor
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.model import Rejected
-from sluice.batch.options import Protocol, Server
+from sluice.batch.options import Server, ServerProtocol
 
 AT_ONCE: Final = 4
 """Requests that are under way at most, which is what keeps the server from being flooded."""
@@ -64,7 +64,7 @@ class ServedModel:
         self.inputs: Sequence[Tensor] = self._told_inputs()
 
     def predict(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
-        if self._server.protocol is Protocol.V1:
+        if self._server.protocol is ServerProtocol.V1:
             answer = self._post(f"{self._path}:predict", v1_request(arrays))
             return self._understood(v1_outputs, answer)
         answer = self._post(f"{self._path}/infer", v2_request(arrays))
@@ -72,7 +72,7 @@ class ServedModel:
 
     def _told_inputs(self) -> tuple[Tensor, ...]:
         """From the model's metadata, which V1 and some servers of V2 do not have."""
-        if self._server.protocol is Protocol.V1:
+        if self._server.protocol is ServerProtocol.V1:
             self._patiently(lambda: self._client.get(self._path))
             return (UNTOLD,)
         answer = self._patiently(lambda: self._client.get(self._path))

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from sluice.batch import answers, failures, plan, read, storage, survey
+from sluice.batch import answers, failures, read, runplan, storage, survey
 from sluice.batch.ahead import ahead
-from sluice.batch.checkpoint import Checkpoint, Counts, failed_part, part
+from sluice.batch.checkpoint import Checkpoint, SplitCounts, failed_part, part
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.model import Model
-from sluice.batch.options import Format, Options, Target
-from sluice.batch.plan import Plan
-from sluice.batch.progress import Progress
-from sluice.batch.read import Chunk, Failure
-from sluice.batch.score import Answered, Files, Scorer, counted
+from sluice.batch.options import Format, Options, OutputData
+from sluice.batch.progress import ProgressCounts
+from sluice.batch.read import Chunk, RowFailure
+from sluice.batch.runplan import RunPlan
+from sluice.batch.score import AnsweredChunk, Files, Scorer, counted
 from sluice.batch.storage import Place
 
 PLAN_SECONDS: Final = 600.0
@@ -34,7 +34,7 @@ class Shard:
 
     options: Options
     source: Place
-    progress: Progress
+    progress: ProgressCounts
     model: Model
 
     def run(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class Shard:
 
     # Answers are written.
 
-    def _written(self, target: Target, pool: ThreadPoolExecutor | None) -> Counts:
+    def _written(self, target: OutputData, pool: ThreadPoolExecutor | None) -> SplitCounts:
         checkpoint = Checkpoint(storage.opened(target.uri, storage.OUTPUT), self.options.run)
         held = self._agreed(checkpoint, target)
         scorer = Scorer(self.model, held, self.options.batch_size, pool)
@@ -61,28 +61,28 @@ class Shard:
         self._conclude(checkpoint, held, target)
         return self.progress.done
 
-    def _own(self, held: Plan) -> range:
+    def _own(self, held: RunPlan) -> range:
         """The splits that are to be done here."""
         return held.shard(self.options.shard)
 
-    def _write(self, checkpoint: Checkpoint, scorer: Scorer, splits: Sequence[int], target: Target) -> None:
+    def _write(self, checkpoint: Checkpoint, scorer: Scorer, splits: Sequence[int], target: OutputData) -> None:
         for split in splits:
             self.write_split(checkpoint, scorer, split, target)
 
-    def _agreed(self, checkpoint: Checkpoint, target: Target) -> Plan:
+    def _agreed(self, checkpoint: Checkpoint, target: OutputData) -> RunPlan:
         held = checkpoint.plan()
         if held is None and self.options.shard == 0:
             held = checkpoint.begin(self._surveyed(target), target.mode)
         held = held or _awaited(checkpoint)
-        plan.require_shards(held, self.options.shards)
+        runplan.require_shards(held, self.options.shards)
         return held
 
-    def write_split(self, checkpoint: Checkpoint, scorer: Scorer, split: int, target: Target) -> None:
+    def write_split(self, checkpoint: Checkpoint, scorer: Scorer, split: int, target: OutputData) -> None:
         """The rows, then the failed ones, then the marker. What is not there is removed: it is another attempt's."""
         place, held = checkpoint.place, scorer.plan
         with self._scratch() as folder:
             files = Files(folder, target.format, self._file_name(held, split), self._position)
-            counts = Counts()
+            counts = SplitCounts()
             for answered in self._answers(scorer, split):
                 with self._filling_scratch():
                     files.add(answered, held.keep)
@@ -99,7 +99,7 @@ class Shard:
         checkpoint.mark(held, split, counts)
         self.progress.split_done(counts)
 
-    def _conclude(self, checkpoint: Checkpoint, held: Plan, target: Target) -> None:
+    def _conclude(self, checkpoint: Checkpoint, held: RunPlan, target: OutputData) -> None:
         """Marks the output as complete, if this was the last shard at work."""
         checkpoint.require_unreplaced(held)
         everything = range(len(held.splits))
@@ -112,7 +112,7 @@ class Shard:
             raise BatchError(
                 Reason.BATCH_FAILED, f"{part(lost[0], target.format)} was removed from {target.uri}; it is made again"
             )
-        totals = sum(done.values(), Counts())
+        totals = sum(done.values(), SplitCounts())
         self._require_few_failed(totals.failed, totals.read)
         if not totals.read:
             raise BatchError(Reason.EMPTY_INPUT, f"{self.source.uri} has no rows; there is nothing to do")
@@ -120,14 +120,14 @@ class Shard:
 
     # Answers are compared with labels.
 
-    def _compared(self, pool: ThreadPoolExecutor | None) -> Counts:
+    def _compared(self, pool: ThreadPoolExecutor | None) -> SplitCounts:
         """Without an output there is nothing to go on with: a shard that is started again begins anew."""
         held = self._surveyed(None)
         scorer = Scorer(self.model, held, self.options.batch_size, pool)
         splits = held.shard(self.options.shard)
         self._begin(held, splits, {})
         for split in splits:
-            counts = Counts()
+            counts = SplitCounts()
             for answered in self._answers(scorer, split):
                 judged, wrong = self._judged(answered)
                 more = counted(judged, written=False, wrong=wrong)
@@ -137,7 +137,7 @@ class Shard:
         self._require_few_failed(self.progress.done.failed, self.progress.done.read)
         return self.progress.done
 
-    def _judged(self, answered: Answered) -> tuple[Answered, int]:
+    def _judged(self, answered: AnsweredChunk) -> tuple[AnsweredChunk, int]:
         """Rows without a label fail; of the other ones, how many have the wrong answer."""
         if not answered.outputs:
             return answered, 0
@@ -146,8 +146,8 @@ class Shard:
         given = answers.predicted(answered.outputs)
         if labels.null_count:
             there = np.flatnonzero(labels.is_valid().to_numpy())
-            missing = [Failure(-1, f"column {name!r}, the label, is null", {})] * labels.null_count
-            answered = Answered(answered.rows.take(there), answered.outputs, [*answered.failed, *missing])
+            missing = [RowFailure(-1, f"column {name!r}, the label, is null", {})] * labels.null_count
+            answered = AnsweredChunk(answered.rows.take(there), answered.outputs, [*answered.failed, *missing])
             labels, given = answered.rows.column(name), given[there]
         try:
             return answered, int(answers.is_wrong(given, labels).sum())
@@ -159,27 +159,27 @@ class Shard:
 
     # Both.
 
-    def _surveyed(self, target: Target | None) -> Plan:
+    def _surveyed(self, target: OutputData | None) -> RunPlan:
         wanted = survey.Wanted(
             self.options.source, target.keep if target else None, self.options.labels, self.options.shards
         )
         return survey.surveyed(self.source, wanted, self.model.inputs)
 
-    def _begin(self, held: Plan, splits: range, done: dict[int, Counts]) -> None:
+    def _begin(self, held: RunPlan, splits: range, done: dict[int, SplitCounts]) -> None:
         rows = [held.splits[split].rows for split in splits]
         known = [count for count in rows if count is not None]
         total = sum(known) if len(known) == len(rows) else None
-        self.progress.begin(len(splits), total, len(done), sum(done.values(), Counts()))
+        self.progress.begin(len(splits), total, len(done), sum(done.values(), SplitCounts()))
 
-    def _answers(self, scorer: Scorer, split: int) -> Iterator[Answered]:
+    def _answers(self, scorer: Scorer, split: int) -> Iterator[AnsweredChunk]:
         """Rows are read while those before them are answered and used; a third stage costs more than it overlaps."""
         return (scorer.answered(chunk) for chunk in ahead(self._chunks(scorer.plan, split)))
 
-    def _chunks(self, held: Plan, split: int) -> Iterator[Chunk]:
+    def _chunks(self, held: RunPlan, split: int) -> Iterator[Chunk]:
         kind = self.options.source.format
         return read.chunks(self.source, kind, held, held.splits[split], self.options.batch_size)
 
-    def _note(self, more: Counts, failed: Any, held: Plan, split_counts: Counts) -> None:
+    def _note(self, more: SplitCounts, failed: Any, held: RunPlan, split_counts: SplitCounts) -> None:
         self.progress.add(more)
         for failure in failed[:1]:
             self.progress.note(failure.reason)
@@ -198,7 +198,7 @@ class Shard:
                 f"{self.options.maximum_failed_percent:g}%; the first: {self.progress.first_reason}",
             )
 
-    def _file_name(self, held: Plan, split: int) -> str:
+    def _file_name(self, held: RunPlan, split: int) -> str:
         return self.source.within(held.files[held.splits[split].file].name).uri
 
     @property
@@ -225,7 +225,7 @@ class Shard:
             ) from error
 
 
-def _awaited(checkpoint: Checkpoint) -> Plan:
+def _awaited(checkpoint: Checkpoint) -> RunPlan:
     deadline = time.monotonic() + PLAN_SECONDS
     while (held := checkpoint.plan()) is None:
         if time.monotonic() > deadline:

@@ -8,12 +8,12 @@ from typing import Any, Final
 import pyarrow
 from pyarrow import parquet, types
 
-from sluice.batch import columns, lines, plan, read
+from sluice.batch import columns, lines, read, runplan
 from sluice.batch.columns import Feature, Tensor
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.isolate import isolated
-from sluice.batch.options import Format, Source
-from sluice.batch.plan import Plan, Split
+from sluice.batch.options import Format, InputData
+from sluice.batch.runplan import RunPlan, Split
 from sluice.batch.storage import File, Place
 
 SAMPLE_BYTES: Final = 1 << 20
@@ -26,13 +26,13 @@ COMPRESSED: Final = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".snappy")
 class Wanted:
     """What of the data is asked for: the columns that feed the model, that are passed through, and with the labels."""
 
-    source: Source
+    source: InputData
     keep: Sequence[str] | None
     labels: str
     shards: int
 
 
-def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> Plan:
+def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
     """Raises BatchError where there is nothing to do, or the data does not fit the model."""
     kind = wanted.source.format
     files = tuple(file for file in place.files() if file.size and not _is_hidden(file.name))
@@ -41,7 +41,7 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> Plan:
             Reason.EMPTY_INPUT, f"{place.uri} has no files, or only empty ones; check spec.input.uri (spelling, path)"
         )
     _require_plain(kind, files)
-    target = plan.target_bytes(sum(file.size for file in files), wanted.shards)
+    target = runplan.target_bytes(sum(file.size for file in files), wanted.shards)
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         by_file = list(pool.map(lambda index: _splits(place, kind, files, index, target), range(len(files))))
     splits = tuple(split for found in by_file for split in found)
@@ -52,7 +52,7 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> Plan:
     features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
     keep = _kept(sample.schema, features, wanted)
     schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
-    return Plan(wanted.shards, files, splits, features, keep, schema)
+    return RunPlan(wanted.shards, files, splits, features, keep, schema)
 
 
 def _is_hidden(name: str) -> bool:
@@ -75,7 +75,7 @@ def _splits(place: Place, kind: Format, files: Sequence[File], index: int, targe
         if kind is Format.PARQUET:
             return list(_row_groups(parquet.ParquetFile(source).metadata, index, target))
         first = lines.header(source).end if kind is Format.CSV else 0
-        ranges = plan.byte_ranges(first, file.size, target, lambda at: _line_end(source, at, file.size))
+        ranges = runplan.byte_ranges(first, file.size, target, lambda at: _line_end(source, at, file.size))
         return [Split(index, start, stop, stop - start) for start, stop in ranges]
 
 
@@ -83,7 +83,7 @@ def _row_groups(metadata: Any, index: int, target: int) -> Iterator[Split]:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     sizes = [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
     first_row = 0
-    for start, stop in plan.runs(sizes, target):
+    for start, stop in runplan.runs(sizes, target):
         rows = sum(group.num_rows for group in groups[start:stop])
         if rows:
             yield Split(index, start, stop, sum(sizes[start:stop]), first_row, rows)

@@ -6,7 +6,7 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
-from sluice.api.v1alpha1.modelrollout import Action
+from sluice.api.v1alpha1.intent import Action
 from sluice.cli import (
     batch,
     completion,

@@ -16,7 +16,7 @@ from sluice.adapters import kubectl
 from sluice.adapters.kube import BY_KIND
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
 from sluice.cli import cluster, console, exits, follow, render, tables
-from sluice.cli.options import Connection, Output
+from sluice.cli.options import Connection, OutputFormat
 from sluice.core.observe import observe
 from sluice.views import batch as views
 from sluice.views import words
@@ -33,7 +33,7 @@ Watch: TypeAlias = Annotated[
 ]
 
 
-async def show(connection: Connection, output: Output, *, batch: BatchName, watch: Watch = False) -> int:
+async def show(connection: Connection, output: OutputFormat, *, batch: BatchName, watch: Watch = False) -> int:
     async with cluster.connected(connection) as api:
         fetch = partial(_fetch, api, connection.namespace or api.namespace, batch)
         if not watch:
@@ -41,7 +41,7 @@ async def show(connection: Connection, output: Output, *, batch: BatchName, watc
             console.show(output, to_wire(view), drawn(view))
             return exits.OK
         out = console.stdout()
-        if output is Output.TEXT and out.is_terminal:
+        if output is OutputFormat.TEXT and out.is_terminal:
             return await _live(fetch, out)
         return await _lines(fetch, output)
 
@@ -57,7 +57,7 @@ async def _live(fetch: Callable[[], Awaitable[BatchView]], out: Console) -> int:
     return CODES[view.state]
 
 
-async def _lines(fetch: Callable[[], Awaitable[BatchView]], output: Output) -> int:
+async def _lines(fetch: Callable[[], Awaitable[BatchView]], output: OutputFormat) -> int:
     """One line, or one JSON document, for each change; for pipes and logs."""
     last: Any = None
     view = await fetch()
@@ -65,7 +65,7 @@ async def _lines(fetch: Callable[[], Awaitable[BatchView]], output: Output) -> i
         news = views.line(view)
         if news != last:
             last = news
-            if output is Output.TEXT:
+            if output is OutputFormat.TEXT:
                 print(time.strftime("%H:%M:%S"), news, flush=True)
             else:
                 console.show_next(output, to_wire(view))

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, Target
+from sluice.cli.options import Connection, ModelTarget
 from sluice.core.render import common
 from sluice.views import example, release, revisions
 from sluice.views.revisions import KnownRevision
@@ -36,17 +36,17 @@ class Release:
 
     def rollout(self, name: str) -> ModelRollout:
         """The release of a name; a `Failure` with those that there are."""
-        found = next((one for one in self.rollouts if one.metadata.name == name), None)
-        if found is None:
-            known = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
-            raise Failure(f"there is no release {name!r} of {self.deployment.metadata.name}; there are: {known}")
-        return found
+        rollout = next((one for one in self.rollouts if one.metadata.name == name), None)
+        if rollout is None:
+            present = ", ".join(one.metadata.name for one in self.rollouts[:5]) or "none"
+            raise Failure(f"there is no release {name!r} of {self.deployment.metadata.name}; there are: {present}")
+        return rollout
 
 
 class Session:
     """A connection that knows which ModelDeployment the command is about."""
 
-    def __init__(self, cluster: kubectl.Kubectl, target: Target) -> None:
+    def __init__(self, cluster: kubectl.Kubectl, target: ModelTarget) -> None:
         self.cluster: Final = cluster
         self.name: Final = target.name
         self.namespace: Final = target.namespace or cluster.namespace
@@ -82,7 +82,7 @@ class Session:
         config = await fetch_config(self.cluster)
         if config.gateway_url:
             return config.gateway_url
-        if config.routing is Routing.SERVICE:
+        if config.routing is RoutingMode.SERVICE:
             raise Failure(
                 f"{self.name} answers inside of the cluster only; from outside run kubectl port-forward -n "
                 f"{self.namespace} service/{self.name} 8000:80 and give --gateway http://127.0.0.1:8000"
@@ -104,7 +104,7 @@ async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
 
 
 @contextlib.asynccontextmanager
-async def session(target: Target) -> AsyncIterator[Session]:
+async def session(target: ModelTarget) -> AsyncIterator[Session]:
     async with connected(target) as cluster:
         yield Session(cluster, target)
 
@@ -121,8 +121,8 @@ async def not_found(
     similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if similar:
         return Failure(f"{message}; did you mean {' or '.join(similar)}?")
-    known = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
-    return Failure(f"{message}; {known} (kubectl get {kind.short_names[0]} -A shows all)")
+    present = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
+    return Failure(f"{message}; {present} (kubectl get {kind.short_names[0]} -A shows all)")
 
 
 def gateway_url(gateway: Mapping[str, Any]) -> str | None:

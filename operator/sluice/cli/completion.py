@@ -22,7 +22,7 @@ from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import exits
-from sluice.cli.options import Output
+from sluice.cli.options import OutputFormat
 
 NO_FILES: Final = ":4"
 """Cobra's directive: do not propose the names of files."""
@@ -62,7 +62,7 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-CHOICES: Final[Mapping[str, type[StrEnum]]] = {"output": Output, "shell": Shell}
+CHOICES: Final[Mapping[str, type[StrEnum]]] = {"output": OutputFormat, "shell": Shell}
 """Values by the name of the parameter, where there are only these."""
 SCRIPTS: Final = {Shell.BASH: BASH, Shell.ZSH: ZSH, Shell.FISH: FISH}
 ShellName: TypeAlias = Annotated[Shell, typer.Argument(help="The shell.", show_default=False)]
@@ -159,15 +159,17 @@ def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Callable[[Sourc
     """What may stand in the place of the incomplete word, as `value<TAB>description`."""
     command = commands.get(typed.command)
     if not typed.command:
-        found = [f"{name}\t{each.help}" for name, each in commands.items()]
+        candidates = [f"{name}\t{each.help}" for name, each in commands.items()]
     elif command is None:
-        found = []
+        candidates = []
     elif typed.waiting is None and typed.incomplete.startswith("-"):
         options = [each for each in command.params if each.param_type_name == "option"]
-        found = [f"{option}\t{each.help or ''}" for each in options for option in each.opts if option.startswith("--")]
+        candidates = [
+            f"{option}\t{each.help or ''}" for each in options for option in each.opts if option.startswith("--")
+        ]
     else:
-        found = _values(command, typed, ask)
-    return [each for each in found if each.startswith(typed.incomplete)]
+        candidates = _values(command, typed, ask)
+    return [each for each in candidates if each.startswith(typed.incomplete)]
 
 
 def parameter(command: Any, typed: Typed) -> Any:

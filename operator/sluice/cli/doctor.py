@@ -13,22 +13,27 @@ from sluice import errors
 from sluice.adapters import kube, kubectl, triton
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Resource
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
-from sluice.cli.options import Connection, Gateway, Output, Prometheus, Target
+from sluice.cli.options import Connection, Gateway, ModelTarget, OutputFormat, Prometheus
 from sluice.core.judge.model import Question
 from sluice.core.situation import situation
 from sluice.views import checks, conditions
-from sluice.views.checks import Check, State
+from sluice.views.checks import Check, CheckState
 from sluice.views.wire import to_wire
 
 WINDOW_SECONDS: Final = 900
 """So far back the gateway's samples are looked at."""
 METADATA_SECONDS: Final = 5.0
-STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.FAILED: "bold red", State.SKIPPED: "dim"}
+STYLES: Final = {
+    CheckState.OK: "green",
+    CheckState.WARNING: "yellow",
+    CheckState.FAILED: "bold red",
+    CheckState.SKIPPED: "dim",
+}
 
 Model: TypeAlias = Annotated[
     str | None,
@@ -48,7 +53,7 @@ class Patient:
 
 async def show(
     connection: Connection,
-    output: Output,
+    output: OutputFormat,
     *,
     name: Model = None,
     prometheus: Prometheus = None,
@@ -58,7 +63,7 @@ async def show(
     async with cluster.connected(connection) as api:
         session = None
         if name is not None:
-            target = Target(
+            target = ModelTarget(
                 name=name,
                 namespace=connection.namespace,
                 context=connection.context,
@@ -69,16 +74,16 @@ async def show(
         config = await cluster.fetch_config(api)
         patient = Patient(api, config, prometheus or config.prometheus_url, deployment)
         with console.progress("looking at the cluster"):
-            found = await examine(patient)
+            results = await examine(patient)
             if session is not None and deployment is not None:
-                found += (await _reached(session, deployment, gateway), *of_conditions(deployment))
-    console.show(output, to_wire(found), text(found))
-    return exits.FAILED if any(check.state is State.FAILED for check in found) else exits.OK
+                results += (await _reached(session, deployment, gateway), *of_conditions(deployment))
+    console.show(output, to_wire(results), text(results))
+    return exits.FAILED if any(check.state is CheckState.FAILED for check in results) else exits.OK
 
 
 async def examine(patient: Patient) -> tuple[Check, ...]:
     """What every release needs."""
-    found: list[Check] = []
+    results: list[Check] = []
     for examination in (
         _configuration,
         _operator,
@@ -90,11 +95,11 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
         _operator_permissions,
     ):
         try:
-            found += await examination(patient)
+            results += await examination(patient)
         except errors.Denied as error:
             name = examination.__name__.strip("_").replace("_", " ")
-            found.append(Check(name, State.SKIPPED, str(error)))
-    return tuple(found)
+            results.append(Check(name, CheckState.SKIPPED, str(error)))
+    return tuple(results)
 
 
 async def _configuration(patient: Patient) -> tuple[Check, ...]:
@@ -107,7 +112,7 @@ async def _operator(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _gateway(patient: Patient) -> tuple[Check, ...]:
-    if patient.config.routing is Routing.SERVICE:
+    if patient.config.routing is RoutingMode.SERVICE:
         return (checks.WITHOUT_GATEWAY,)
     spec_ref = patient.deployment.spec.routing.gateway_ref if patient.deployment is not None else None
     try:
@@ -118,19 +123,19 @@ async def _gateway(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _preset(patient: Patient) -> tuple[Check, ...]:
-    if patient.config.routing is Routing.SERVICE:
+    if patient.config.routing is RoutingMode.SERVICE:
         return ()
     return (checks.preset_known(patient.config.gateway_preset, PRESETS),)
 
 
 async def _metrics(patient: Patient) -> tuple[Check, ...]:
-    if patient.config.routing is Routing.SERVICE:
+    if patient.config.routing is RoutingMode.SERVICE:
         question = Question("up", "up", WINDOW_SECONDS)
         answers = await world.fetch_answers(patient.prometheus_url, [question])
         return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
     preset = PRESETS.get(patient.config.gateway_preset)
     if preset is None:
-        return (Check("prometheus", State.SKIPPED, "without a preset it is not known what to look for"),)
+        return (Check("prometheus", CheckState.SKIPPED, "without a preset it is not known what to look for"),)
     question = Question("freshness", preset.freshness, WINDOW_SECONDS)
     answer = (await world.fetch_answers(patient.prometheus_url, [question]))["freshness"]
     now = time.time()
@@ -151,8 +156,8 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _policies(patient: Patient) -> Mapping[str, RolloutPolicySpec]:
-    found = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
-    return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in found}
+    policies = await patient.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
+    return {raw["metadata"]["name"]: RolloutPolicySpec.model_validate(raw["spec"]) for raw in policies}
 
 
 async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
@@ -173,15 +178,15 @@ async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
     deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
     wanted = [(verb, kind) for kind in kube.WATCHED for verb in ("list", "watch")]
-    found = []
+    results = []
     for deployment in deployments:
         namespace = deployment["metadata"]["namespace"]
         account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
         who = f"system:serviceaccount:{namespace}:{account}"
         missing = await _missing(patient, wanted, "", subject=who)
         remedy = "install the chart's ClusterRole: helm upgrade sluice charts/sluice"
-        found.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
-    return tuple(found)
+        results.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
+    return tuple(results)
 
 
 async def _missing(
@@ -207,13 +212,13 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
             address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
         )
     except console.Failure as error:
-        return Check(name, State.SKIPPED, str(error))
+        return Check(name, CheckState.SKIPPED, str(error))
     except triton.MetadataUnavailable as error:
         remedy = (
             f"see kubectl sluice status {session.name}; from outside of the cluster give the address with --gateway"
         )
-        return Check(name, State.WARNING, str(error), remedy)
-    return Check(name, State.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
+        return Check(name, CheckState.WARNING, str(error), remedy)
+    return Check(name, CheckState.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
 
 
 def of_conditions(deployment: ModelDeployment) -> list[Check]:
@@ -226,7 +231,7 @@ def of_conditions(deployment: ModelDeployment) -> list[Check]:
     return [
         Check(
             f"condition {each.type}",
-            State.FAILED if each.severe else State.WARNING,
+            CheckState.FAILED if each.severe else CheckState.WARNING,
             f"{each.reason}: {each.message}",
             each.remedy,
         )
@@ -234,10 +239,10 @@ def of_conditions(deployment: ModelDeployment) -> list[Check]:
     ]
 
 
-def text(found: tuple[Check, ...]) -> RenderableType:
+def text(results: tuple[Check, ...]) -> RenderableType:
     """One line for each check, and the remedy under it."""
     lines: list[RenderableType] = []
-    for check in found:
+    for check in results:
         line = Text.assemble((f"{check.state:<8}", STYLES[check.state]), (f"{check.name}: ", "bold"), check.finding)
         if check.remedy:
             line.append(f"\n          → {check.remedy}", "dim")

@@ -7,13 +7,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sluice.cli import cluster, console, exits
-from sluice.cli.options import Output, Release, Target
+from sluice.cli.options import ModelTarget, OutputFormat, Release
 from sluice.views import explain
 from sluice.views.explain import Explanation
 from sluice.views.wire import to_wire
 
 
-async def show(target: Target, output: Output, *, rollout: Release = None) -> int:
+async def show(target: ModelTarget, output: OutputFormat, *, rollout: Release = None) -> int:
     """The newest release, or a named one, in sentences."""
     async with cluster.session(target) as session:
         release = await session.fetch()

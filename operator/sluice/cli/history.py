@@ -4,12 +4,12 @@ import time
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits, tables
-from sluice.cli.options import Output, Release, Target
+from sluice.cli.options import ModelTarget, OutputFormat, Release
 from sluice.views.history import history_line, timeline
 from sluice.views.wire import to_wire
 
 
-async def show(target: Target, output: Output, *, rollout: Release = None) -> int:
+async def show(target: ModelTarget, output: OutputFormat, *, rollout: Release = None) -> int:
     """All releases in a line each, or the audit trail of one."""
     async with cluster.session(target) as session:
         release = await session.fetch()
@@ -21,7 +21,7 @@ async def show(target: Target, output: Output, *, rollout: Release = None) -> in
     return exits.OK
 
 
-def _one(rollout: ModelRollout, output: Output) -> int:
+def _one(rollout: ModelRollout, output: OutputFormat) -> int:
     moments = timeline(rollout)
     console.show(output, to_wire(moments), tables.timeline(moments))
     return exits.OK

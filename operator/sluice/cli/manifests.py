@@ -27,11 +27,13 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
         documents = [each for each in yaml.safe_load_all(read_text(file)) if each is not None]
     except yaml.YAMLError as error:
         raise Failure(f"{file}: this is no YAML: {' '.join(str(error).split())}") from error
-    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
-    if len(found) != 1:
+    manifests = [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
+    if len(manifests) != 1:
         there = ", ".join(str(each.get("kind")) for each in documents if isinstance(each, dict)) or "nothing"
-        raise Failure(f"{file}: must hold one {kind}, but holds {there if not found else f'{len(found)} of them'}")
-    [manifest] = found
+        raise Failure(
+            f"{file}: must hold one {kind}, but holds {there if not manifests else f'{len(manifests)} of them'}"
+        )
+    [manifest] = manifests
     if manifest.get("apiVersion") != API_VERSION:
         raise Failure(f"{file}: apiVersion {manifest.get('apiVersion')!r} is not known; write {API_VERSION}")
     if not isinstance(manifest.get("spec"), dict):

@@ -21,7 +21,7 @@ from sluice.cli import console, durations, exits
 Command: TypeAlias = Callable[..., Coroutine[Any, Any, int]]
 
 
-class Output(StrEnum):
+class OutputFormat(StrEnum):
     TEXT = "text"
     JSON = "json"
     YAML = "yaml"
@@ -49,7 +49,7 @@ Kubeconfig: TypeAlias = Annotated[
     ),
 ]
 OutputOption: TypeAlias = Annotated[
-    Output, typer.Option("--output", "-o", help="text for people, json and yaml for programs.")
+    OutputFormat, typer.Option("--output", "-o", help="text for people, json and yaml for programs.")
 ]
 Gateway: TypeAlias = Annotated[
     str | None,
@@ -83,7 +83,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Target(Connection):
+class ModelTarget(Connection):
     """Which ModelDeployment of which cluster a command is about."""
 
     name: str
@@ -99,7 +99,7 @@ CONNECTION: Final = (
     _shared("context", Context, None),
     _shared("kubeconfig", Kubeconfig, None),
 )
-OUTPUT: Final = _shared("output", OutputOption, Output.TEXT)
+OUTPUT: Final = _shared("output", OutputOption, OutputFormat.TEXT)
 
 
 def register(app: typer.Typer, name: str, command: Command, purpose: str, *, forever: bool = False) -> None:
@@ -114,7 +114,7 @@ def register(app: typer.Typer, name: str, command: Command, purpose: str, *, for
     def run(**given: Any) -> int:
         connection = {each.name: given.pop(each.name) for each in CONNECTION if about}
         if about == "target":
-            given["target"] = Target(name=given.pop("name"), **connection)
+            given["target"] = ModelTarget(name=given.pop("name"), **connection)
         elif about == "connection":
             given["connection"] = Connection(**connection)
         code = console.run(command(**given))

@@ -11,7 +11,7 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, Output, Prometheus
+from sluice.cli.options import Connection, OutputFormat, Prometheus
 from sluice.core.decide import prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.kernel.snapshot import Object, Snapshot
@@ -25,7 +25,7 @@ File: TypeAlias = Annotated[
 ]
 
 
-async def show(connection: Connection, output: Output, *, file: File, prometheus: Prometheus = None) -> int:
+async def show(connection: Connection, output: OutputFormat, *, file: File, prometheus: Prometheus = None) -> int:
     """Asks the operator's own decision what it would do with a manifest."""
     manifest = manifests.read_manifest(file, ModelDeployment.kind)
     async with cluster.connected(connection) as api:
@@ -43,14 +43,14 @@ async def planned(api: kubectl.Kubectl, manifest: dict[str, Any], *, file: str, 
     snapshot = observe.observe(await world.fetch_world(api, wanted, config))
     if not isinstance(snapshot, Snapshot):
         raise Failure(f"{file}: {snapshot.path}: {snapshot.message}")
-    found = plan.prospect(snapshot)
+    prospect = plan.prospect(snapshot)
     findings = Findings()
-    if found.begun is not None:
-        prepared = prepare.of(found.situation)
+    if prospect.begun is not None:
+        prepared = prepare.of(prospect.situation)
         replies = await _replies(api, prepared.inquiry, prometheus_url or config.prometheus_url)
         findings = prepare.read(prepared, replies)
     today = ModelDeployment.model_validate(existing) if existing is not None else None
-    return plan.plan_view(found, findings, today=today)
+    return plan.plan_view(prospect, findings, today=today)
 
 
 def _addressed(manifest: dict[str, Any], connection: Connection, api: kubectl.Kubectl, file: str) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def text(view: PlanView) -> RenderableType:
         parts.append(Text(view.superseded, "yellow"))
     parts += [render.fact("changes" if index == 0 else "", Text(line)) for index, line in enumerate(view.changes)]
     if view.revision:
-        known = "new" if view.new_revision else "serves already" if view.serves else "made before: it starts as it was"
-        parts.append(render.fact("revision", Text(f"{view.revision} ({known})")))
+        origin = "new" if view.new_revision else "serves already" if view.serves else "made before: it starts as it was"
+        parts.append(render.fact("revision", Text(f"{view.revision} ({origin})")))
     if view.steps:
         parts += [Text(), tables.planned_steps(view.steps), Text()]
     parts += [render.fact(label, Text(line)) for label, line in _facts(view) if line]

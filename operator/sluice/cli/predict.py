@@ -10,7 +10,7 @@ import typer
 from sluice.adapters import http, triton
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
-from sluice.cli.options import Gateway, Output, Target
+from sluice.cli.options import Gateway, ModelTarget, OutputFormat
 from sluice.views import example
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -23,7 +23,7 @@ Sample: TypeAlias = Annotated[
 
 
 async def predict(
-    target: Target, output: Output, *, file: File = None, sample: Sample = False, gateway: Gateway = None
+    target: ModelTarget, output: OutputFormat, *, file: File = None, sample: Sample = False, gateway: Gateway = None
 ) -> int:
     """Sends one request, or prints one to send."""
     body = None if sample else read_body(file)
@@ -65,10 +65,10 @@ async def _print_sample(address: example.Address) -> int:
     return exits.OK
 
 
-def _print_answer(answer: http.HttpAnswer, output: Output) -> int:
+def _print_answer(answer: http.HttpAnswer, output: OutputFormat) -> int:
     content = _json_or_text(answer.text)
     succeeded = 200 <= answer.status < 300
-    if output is not Output.TEXT:
+    if output is not OutputFormat.TEXT:
         document = {
             "status": answer.status,
             "revision": answer.revision,

@@ -10,18 +10,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sluice.adapters import loadgen
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import cluster, console, exits, profiled, render, tables
+from sluice.cli import cluster, console, exits, loadcontainer, profiled, render, tables
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
-from sluice.cli.options import Output, Target
+from sluice.cli.options import ModelTarget, OutputFormat
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
-from sluice.offline.profile import plan, pod, reading
+from sluice.loadgen import profile as load_profile
+from sluice.offline.profile import pod, reading, sweep
 from sluice.offline.profile.model import Measurements
-from sluice.offline.profile.plan import Plan
+from sluice.offline.profile.sweep import Sweep
 from sluice.views import example, profile, profileplot, words
 from sluice.views.profile import About, ProfileView
 from sluice.views.wire import to_wire
@@ -51,7 +51,7 @@ Concurrency: TypeAlias = Annotated[
     Any,
     typer.Option(
         "--concurrency",
-        parser=_parsed(plan.parse_concurrency),
+        parser=_parsed(sweep.parse_concurrency),
         metavar="LIST",
         help="How many clients ask at once; one point of load each.",
     ),
@@ -61,7 +61,7 @@ BatchingOption: TypeAlias = Annotated[
     Any,
     typer.Option(
         "--batching",
-        parser=_parsed(plan.parse_batching),
+        parser=_parsed(sweep.parse_batching),
         metavar="LIST",
         help="Triton: dynamic batching to compare with what serves: off, 0 (no delay), delays as 100us or 2ms; "
         "empty for none.",
@@ -74,7 +74,7 @@ Instances: TypeAlias = Annotated[
     Any,
     typer.Option(
         "--instances",
-        parser=_parsed(plan.parse_counts),
+        parser=_parsed(sweep.parse_counts),
         metavar="LIST",
         help="Triton: copies of the model in one pod to compare with what serves, as in 2,4.",
         show_default="none",
@@ -84,7 +84,7 @@ Threads: TypeAlias = Annotated[
     Any,
     typer.Option(
         "--threads",
-        parser=_parsed(plan.parse_counts),
+        parser=_parsed(sweep.parse_counts),
         metavar="LIST",
         help=f"Threads of one inference to compare with what serves, as in 2,4: one more pod for each, with "
         f"{' and '.join(pod.THREAD_VARIABLES)}.",
@@ -115,7 +115,7 @@ Through: TypeAlias = Annotated[
     typer.Option(
         "--gateway",
         metavar="URL",
-        help=f"The gateway as it is reached from the pod: also sends {loadgen.GATEWAY_REQUESTS} requests through it, one at a time. "
+        help=f"The gateway as it is reached from the pod: also sends {load_profile.GATEWAY_REQUESTS} requests through it, one at a time. "
         "The pods that serve answer these.",
         show_default="not measured",
     ),
@@ -137,8 +137,8 @@ Write: TypeAlias = Annotated[
 
 
 async def show(
-    target: Target,
-    output: Output,
+    target: ModelTarget,
+    output: OutputFormat,
     *,
     revision: Which = None,
     concurrency: Concurrency = "1,2,4,8,16",
@@ -161,20 +161,20 @@ async def show(
     async with cluster.session(target) as session:
         deployment = (await session.fetch()).deployment
         chosen = await _revision(session, deployment, revision)
-        order = profiled.Order(
+        order = profiled.ProfileOrder(
             deployment=deployment,
             revision=chosen,
-            plan=Plan(
-                settings=plan.settings(batching, instances or ()),
+            sweep=Sweep(
+                settings=sweep.settings(batching, instances or ()),
                 concurrency=concurrency,
                 seconds=seconds,
                 maximum_batch=maximum_batch,
                 ready_seconds=ready,
                 gateway=(gateway, example.host_of(deployment.status.url or "")) if gateway is not None else None,
             ),
-            path=path or plan.infer_path(common.served_name(deployment)),
+            path=path or sweep.infer_path(common.served_name(deployment)),
             payload=payload.read_bytes() if payload is not None else None,
-            image=None if from_here else await profiled.fetch_image(session.cluster, chosen),
+            image=None if from_here else await loadcontainer.fetch_image(session.cluster, chosen),
             kubectl_options=_kubectl_options(target),
         )
         view = await profile_of(session, order, threads or (), rate)
@@ -184,13 +184,13 @@ async def show(
 
 
 async def profile_of(
-    session: Session, order: profiled.Order, threads: tuple[int, ...], rate: float | None
+    session: Session, order: profiled.ProfileOrder, threads: tuple[int, ...], rate: float | None
 ) -> ProfileView:
     """Measures and judges; one pod for each number of threads."""
     pods = 1 + len(threads)
     if order.here:
         console.say(FROM_HERE)
-    expected = words.span(pods * order.plan.expected_seconds)
+    expected = words.span(pods * order.sweep.expected_seconds)
     console.say(
         f"profiling {order.revision.name} in {words.plural(pods, 'pod')} of its own: about {expected}, after it has loaded"
     )
@@ -216,14 +216,14 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
             f"{session.name} has no stable version yet; name one with --revision, or wait: kubectl sluice wait {session.name}"
         )
     kept = await session.cluster.fetch_revisions(session.namespace, session.name)
-    found = next((revision for revision in kept if revision.name == name), None)
-    if found is None:
-        known = words.listed([revision.name for revision in kept]) or "none"
-        raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {known}")
-    return found
+    chosen = next((each for each in kept if each.name == name), None)
+    if chosen is None:
+        names = words.listed([revision.name for revision in kept]) or "none"
+        raise Failure(f"there is no revision {name!r} of {session.name}; the cluster keeps: {names}")
+    return chosen
 
 
-def _kubectl_options(target: Target) -> tuple[str, ...]:
+def _kubectl_options(target: ModelTarget) -> tuple[str, ...]:
     return tuple(
         f"--{name}={value}" for name, value in (("context", target.context), ("kubeconfig", target.kubeconfig)) if value
     )

@@ -1,41 +1,33 @@
-"""The life of a profiled pod: made, watched until all is measured, and removed whatever happens.
-
-leftover? ──remove──> create ──> look once a second: pod, log ──all measured, a problem, Ctrl-C──> delete, wait: gone
-"""
+"""A profiled pod: a temporary object, whose log is read once a second until all is measured."""
 
 import asyncio
-import contextlib
 import json
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, loadgen, portforward
+from sluice.adapters import kube, kubectl, loadprogram, portforward
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import cluster, console
+from sluice.cli import console, loadcontainer, temporary
 from sluice.cli.console import Failure
+from sluice.cli.temporary import Say, TemporaryObject
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
-from sluice.offline.profile import plan, pod, reading
+from sluice.loadgen import payload as packing
+from sluice.offline.profile import pod, reading, sweep
 from sluice.offline.profile.model import Measurements
-from sluice.offline.profile.plan import Plan
 from sluice.offline.profile.reading import Report
+from sluice.offline.profile.sweep import Sweep
 from sluice.views import words
 
 POLL_SECONDS: Final = 1.0
-GONE_SECONDS: Final = 60.0
 AWAY_SECONDS: Final = 60.0
 """So long the API server may be away: the pod goes on without it."""
 PATIENCE_SECONDS: Final = 120.0
 """So long a pod may be kept from starting: an autoscaler may bring a node, an image may come late."""
 PODS: Final = kube.BY_KIND["Pod"]
-ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
-
-Say = Callable[[str], None]
 
 REMEDIES: Final = {
     "PayloadRefused": "give a body that fits the model with --payload; kubectl sluice predict NAME --sample prints one",
@@ -48,12 +40,12 @@ REMEDIES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ProfileOrder:
     """What is to be profiled, and how."""
 
     deployment: ModelDeployment
     revision: Revision
-    plan: Plan
+    sweep: Sweep
     path: str
     """Of an inference request."""
     payload: bytes | None
@@ -76,12 +68,14 @@ class Order:
         return self.deployment.metadata.name
 
 
-async def measure(api: kubectl.Kubectl, order: Order, threads: int | None, say: Say) -> Measurements:
+async def measure(api: kubectl.Kubectl, order: ProfileOrder, threads: int | None, say: Say) -> Measurements:
     """One pod from beginning to end. Raises `Failure` with what to do."""
-    with ending_as_on_ctrl_c():
-        await remove_leftovers(api, order, say)
-        async with _running(api, order, _manifest(order, threads), say) as name:
-            watch = _watch_here if order.here else _watch_there
+    with temporary.ending_as_on_ctrl_c():
+        await _remove_leftovers(api, order, say)
+        manifest = _manifest(order, threads)
+        name = str(manifest["metadata"]["name"])
+        watch = _watch_here if order.here else _watch_there
+        async with _pod(api, order, name, say).made(manifest, refusal=lambda error: _refusal(order, name, error)):
             try:
                 report = await watch(api, order, name, threads, say)
             except errors.Missing as error:
@@ -91,78 +85,44 @@ async def measure(api: kubectl.Kubectl, order: Order, threads: int | None, say: 
     return _measured(order, report)
 
 
-@contextlib.contextmanager
-def ending_as_on_ctrl_c() -> Iterator[None]:
-    """So that the pod is removed as well when the terminal is closed, or a pipeline is cancelled.
-
-    Ctrl-C itself does not help there: what runs in the background of a shell ignores it.
-    """
-    loop, task, ended = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
-
-    def end() -> None:
-        ended.set()
-        if task is not None:
-            task.cancel()
-
-    for number in ENDING:
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    except asyncio.CancelledError:
-        if ended.is_set():
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        for number in ENDING:
-            loop.remove_signal_handler(number)
+def _pod(api: kubectl.Kubectl, order: ProfileOrder, name: str, say: Say) -> TemporaryObject:
+    return TemporaryObject(api, PODS, order.namespace, name, say)
 
 
-async def remove_leftovers(api: kubectl.Kubectl, order: Order, say: Say) -> None:
-    """What an earlier run could not remove: it was killed, or the API server was away."""
+async def _remove_leftovers(api: kubectl.Kubectl, order: ProfileOrder, say: Say) -> None:
     for left in await api.fetch_all(PODS, namespace=order.namespace, selector=pod.selector(order.name)):
-        name = str(left["metadata"]["name"])
-        console.say(f"removing pod {name}, which an earlier profile has left")
-        say(f"waiting until pod {name} is gone")
-        await api.delete(PODS, order.namespace, name)
-        if not await _is_gone(api, order.namespace, name):
-            raise Failure(f"pod {name} of an earlier profile does not end; see kubectl describe pod {name}")
+        await _pod(api, order, str(left["metadata"]["name"]), say).remove_leftover("profile")
 
 
-async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | None:
-    """Where the generator can run; None where no image with Python is known from here."""
-    found = pod.image_of(revision.template)
-    if found is not None or await api.fetch_operator_config() is None:
-        return found
-    initializer = (await cluster.fetch_config(api)).storage_initializer
-    return pod.Image(initializer.image, initializer.image_pull_policy)
+def _refusal(order: ProfileOrder, name: str, error: errors.ApiError) -> str:
+    if isinstance(error, errors.Conflict):
+        return f"somebody else profiles {order.name} right now (pod {name}); wait until that is over"
+    return f"{error}; {pod.refusal_remedy(str(error))}"
 
 
-def _manifest(order: Order, threads: int | None) -> dict[str, Any]:
+def _manifest(order: ProfileOrder, threads: int | None) -> dict[str, Any]:
     """Raises Failure where the payload does not fit into it."""
     generator = None
     if order.image is not None:
-        payload = loadgen.packed(order.payload) if order.payload is not None else ""
-        if len(payload) > pod.LARGEST_PAYLOAD:
-            raise Failure(
-                f"--payload: {len(payload):,} characters after compression do not fit into a pod "
-                f"({pod.LARGEST_PAYLOAD:,}); send it from here: --from-here"
-            )
-        generator = pod.generator(
-            order.image, program=portforward.program(), plan=_plan(order, order.revision.port, 0), payload=payload
+        generator = loadcontainer.generator(
+            order.image,
+            plan=_plan(order, order.revision.port, 0),
+            payload=order.payload,
+            too_large="send it from here: --from-here",
         )
     return pod.profiled_pod(
         order.revision,
         order.deployment,
         threads=threads,
         generator=generator,
-        deadline_seconds=order.plan.longest_seconds,
+        deadline_seconds=order.sweep.longest_seconds,
     )
 
 
-def _plan(order: Order, port: int, processes: int | None) -> str:
+def _plan(order: ProfileOrder, port: int, processes: int | None) -> str:
     return json.dumps(
-        plan.document(
-            order.plan,
+        sweep.document(
+            order.sweep,
             host="127.0.0.1",
             port=port,
             model=common.served_name(order.deployment),
@@ -173,56 +133,12 @@ def _plan(order: Order, port: int, processes: int | None) -> str:
     )
 
 
-@contextlib.asynccontextmanager
-async def _running(api: kubectl.Kubectl, order: Order, manifest: Object, say: Say) -> AsyncIterator[str]:
-    """The pod, as long as the block lasts."""
-    name = str(manifest["metadata"]["name"])
-    say(f"creating pod {name}")
-    try:
-        await api.create(PODS, manifest)
-    except (errors.Denied, errors.Refused) as error:
-        raise Failure(f"{error}; {pod.refusal_remedy(str(error))}") from error
-    except errors.Conflict as error:
-        raise Failure(f"somebody else profiles {order.name} right now (pod {name}); wait until that is over") from error
-    except BaseException:
-        # It may have been made although nobody told us: the answer was lost, or Ctrl-C came first.
-        await _remove(api, order, name, say)
-        raise
-    try:
-        yield name
-    finally:
-        await _remove(api, order, name, say)
-
-
-async def _remove(api: kubectl.Kubectl, order: Order, name: str, say: Say) -> None:
-    say(f"removing pod {name}")
-    try:
-        await api.delete(PODS, order.namespace, name)
-        gone = await _is_gone(api, order.namespace, name)
-    except errors.ApiError as error:
-        console.say(f"pod {name} could not be removed: {error}")
-        gone = False
-    if not gone:
-        console.say(f"pod {name} may still be there; remove it: kubectl delete pod -n {order.namespace} {name}")
-
-
-async def _is_gone(api: kubectl.Kubectl, namespace: str, name: str) -> bool:
-    deadline = time.monotonic() + GONE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            await api.fetch(PODS, namespace, name)
-        except errors.Missing:
-            return True
-        await asyncio.sleep(POLL_SECONDS / 2)
-    return False
-
-
-async def _watch_there(api: kubectl.Kubectl, order: Order, name: str, threads: int | None, say: Say) -> Report:
+async def _watch_there(api: kubectl.Kubectl, order: ProfileOrder, name: str, threads: int | None, say: Say) -> Report:
     """Reads the log of the generator in the pod until it has measured all, or cannot."""
     waiting, answered = _Patience(), time.monotonic()
     while True:
         try:
-            seen = await api.fetch(PODS, order.namespace, name)
+            current = await api.fetch(PODS, order.namespace, name)
             log = await api.fetch_log(order.namespace, name, pod.GENERATOR)
         except errors.Unavailable as error:
             if time.monotonic() - answered > AWAY_SECONDS:
@@ -234,30 +150,24 @@ async def _watch_there(api: kubectl.Kubectl, order: Order, name: str, threads: i
         report = _read(order, threads, log.splitlines())
         if report.ended or report.reason:
             return report
-        if (over := pod.ended(seen)) is not None:
+        if (over := pod.ended(current)) is not None:
             return _cut_short(report, over)
-        if pod.generator_ended(seen):
+        if pod.generator_ended(current):
             return _cut_short(report, f"the load generator has ended: {report.noise or 'it does not say why'}")
         if report.measurements is None:
-            waiting.check(pod.waits_for(seen, time.time()))
+            waiting.check(pod.waits_for(current, time.time()))
         say(_progress(order, report, waiting.what, threads))
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _watch_here(api: kubectl.Kubectl, order: Order, name: str, threads: int | None, say: Say) -> Report:
+async def _watch_here(api: kubectl.Kubectl, order: ProfileOrder, name: str, threads: int | None, say: Say) -> Report:
     """Runs the generator on this machine once the pod's containers run, and reads what it writes."""
-    waiting = _Patience()
-    while not _runs(seen := await api.fetch(PODS, order.namespace, name)):
-        if (over := pod.ended(seen)) is not None:
-            raise Failure(f"pod {name}: {over}")
-        waiting.check(pod.waits_for(seen, time.time()))
-        say(f"waiting for pod {name}{f': {waiting.what}' if waiting.what else ''}")
-        await asyncio.sleep(POLL_SECONDS)
+    await _wait_running(api, order, name, say)
     there = portforward.forwarded(name, order.revision.port, namespace=order.namespace, options=order.kubectl_options)
-    payload = loadgen.packed(order.payload) if order.payload is not None else ""
+    payload = packing.packed(order.payload) if order.payload is not None else ""
     async with (
         there as port,
-        portforward.generating(pod.variables(_plan(order, port, None), payload)) as generator,
+        loadprogram.running(pod.variables(_plan(order, port, None), payload)) as generator,
     ):
         while True:
             ended = generator.ended
@@ -272,8 +182,18 @@ async def _watch_here(api: kubectl.Kubectl, order: Order, name: str, threads: in
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _runs(seen: Object) -> bool:
-    return bool((seen.get("status") or {}).get("phase") == rawobjects.Phase.RUNNING)
+async def _wait_running(api: kubectl.Kubectl, order: ProfileOrder, name: str, say: Say) -> None:
+    waiting = _Patience()
+    while not _runs(current := await api.fetch(PODS, order.namespace, name)):
+        if (over := pod.ended(current)) is not None:
+            raise Failure(f"pod {name}: {over}")
+        waiting.check(pod.waits_for(current, time.time()))
+        say(f"waiting for pod {name}{f': {waiting.what}' if waiting.what else ''}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _runs(current: Object) -> bool:
+    return (current.get("status") or {}).get("phase") == rawobjects.Phase.RUNNING
 
 
 class _Patience:
@@ -291,7 +211,7 @@ class _Patience:
             raise Failure(f"the profiled pod does not start: {problem}")
 
 
-def _read(order: Order, threads: int | None, lines: list[str]) -> Report:
+def _read(order: ProfileOrder, threads: int | None, lines: list[str]) -> Report:
     return reading.read(lines, cores=pod.processor_limit(order.revision.template), threads=threads)
 
 
@@ -302,7 +222,7 @@ def _cut_short(report: Report, why: str) -> Report:
     return report
 
 
-def _measured(order: Order, report: Report) -> Measurements:
+def _measured(order: ProfileOrder, report: Report) -> Measurements:
     if report.reason:
         remedy = REMEDIES.get(report.reason, "see what it says").replace("NAME", order.name)
         raise Failure(f"{report.problem}; {remedy}")
@@ -310,11 +230,11 @@ def _measured(order: Order, report: Report) -> Measurements:
     return report.measurements
 
 
-def _progress(order: Order, report: Report, waits_for: str, threads: int | None) -> str:
+def _progress(order: ProfileOrder, report: Report, waits_for: str, threads: int | None) -> str:
     if report.measurements is None:
         return f"waiting until the model is ready{f': {waits_for}' if waits_for else ''}"
-    total = len(order.plan.settings) * len(order.plan.concurrency)
-    done = report.points + len(report.measurements.skipped) * len(order.plan.concurrency)
+    total = len(order.sweep.settings) * len(order.sweep.concurrency)
+    done = report.points + len(report.measurements.skipped) * len(order.sweep.concurrency)
     setting = report.setting.words if report.setting is not None else "the gateway"
     pods = f" ({words.plural(threads, 'thread')})" if threads is not None and not setting.endswith("s") else ""
     return f"measuring {setting}{pods}: point {min(done + 1, total)} of {total}"

@@ -12,7 +12,7 @@ from sluice import errors
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
-from sluice.cli.options import Prometheus, Target, seconds
+from sluice.cli.options import ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Arm, Trial
 from sluice.core.kernel import naming
 from sluice.core.kernel.presets import GatewayPreset
@@ -60,7 +60,7 @@ class Recording:
 
 
 async def show(
-    target: Target,
+    target: ModelTarget,
     *,
     since: Since = None,
     against: Against = None,
@@ -102,8 +102,8 @@ def recording(release: cluster.Release, *, since: int | None, against: str | Non
     assert against is not None
     rollouts = [r for r in reversed(release.rollouts) if against in _revisions(r)]
     if not rollouts:
-        known = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
-        raise Failure(f"--against: no release speaks of {against!r}; known: {known}")
+        names = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
+        raise Failure(f"--against: no release speaks of {against!r}; known: {names}")
     weights = tuple(change for rollout in rollouts for change in weight_changes(rollout, against))
     oldest = min(_began(r) for r in rollouts)
     return Recording(status.revision, against, ((EVER, 0), *weights), since or _back_to(oldest, now))

@@ -10,7 +10,7 @@ from sluice.api.base import fraction
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import console, exits, manifests
 from sluice.cli.console import Failure
-from sluice.cli.options import Output
+from sluice.cli.options import OutputFormat
 from sluice.offline import replay
 from sluice.offline.replay import Scrape
 
@@ -28,12 +28,12 @@ PolicyFile: TypeAlias = Annotated[
 COLUMNS: Final = "{time:>12}  {weight:>7}  {verdict:<8}  {reason:<18}"
 
 
-async def show(output: Output, *, counts: Counts, policy: PolicyFile) -> int:
+async def show(output: OutputFormat, *, counts: Counts, policy: PolicyFile) -> int:
     """Prints the verdict after every scrape; with -o json one object a line."""
     rules = read_policy(policy)
     try:
         scrapes = replay.replay(replay.parse(manifests.read_text(counts).splitlines()), rules)
-        if output is Output.TEXT:
+        if output is OutputFormat.TEXT:
             print_table(scrapes, rules)
         else:
             for scrape in scrapes:

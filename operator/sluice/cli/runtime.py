@@ -11,17 +11,17 @@ from rich.text import Text
 
 from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import cluster, console, exits, tables, trial
+from sluice.cli import cluster, console, exits, runtimecheck, tables
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, Output
+from sluice.cli.options import Connection, OutputFormat
 from sluice.offline import conformance
 from sluice.views import words
-from sluice.views.checks import Check, State
+from sluice.views.checks import Check, CheckState
 from sluice.views.conformance import judged
 from sluice.views.wire import to_wire
 
-VERDICTS: Final = {State.OK: "PASS", State.FAILED: "FAIL", State.SKIPPED: "SKIP"}
-STYLES: Final = {State.OK: "green", State.FAILED: "bold red", State.SKIPPED: "dim"}
+VERDICTS: Final = {CheckState.OK: "PASS", CheckState.FAILED: "FAIL", CheckState.SKIPPED: "SKIP"}
+STYLES: Final = {CheckState.OK: "green", CheckState.FAILED: "bold red", CheckState.SKIPPED: "dim"}
 
 RuntimeName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ServingRuntime.", show_default=False)]
 Uri: TypeAlias = Annotated[
@@ -85,7 +85,7 @@ Keep: TypeAlias = Annotated[bool, typer.Option("--keep", help="Leave the objects
 
 async def check(
     connection: Connection,
-    output: Output,
+    output: OutputFormat,
     *,
     runtime: RuntimeName,
     uri: Uri = None,
@@ -106,15 +106,15 @@ async def check(
     if uri is None and image is None:
         raise Failure("give a model with --uri, or an image that carries one with --image")
     async with cluster.connected(connection) as api:
-        found = await fetch_runtime(api, runtime)
-        asked = path or conformance.predict_path(found, model_name)
+        serving_runtime = await fetch_runtime(api, runtime)
+        asked = path or conformance.predict_path(serving_runtime, model_name)
         if payload is not None and asked is None:
             raise Failure("--payload needs --path: the runtime speaks a protocol of its own")
-        order = trial.Order(
-            trial=conformance.Trial(
-                runtime=found,
+        order = runtimecheck.CheckOrder(
+            trial=conformance.RuntimeTrial(
+                runtime=serving_runtime,
                 namespace=connection.namespace or api.namespace,
-                format=format_ or found.spec.formats[0].name,
+                format=format_ or serving_runtime.spec.formats[0].name,
                 uri=uri,
                 model_name=model_name,
                 credentials_secret=credentials_secret,
@@ -131,9 +131,9 @@ async def check(
         )
         console.say(f"trying ServingRuntime {runtime} in namespace {order.trial.namespace}; it takes some minutes")
         with console.progress("making the pods") as say:
-            checks = judged(await trial.seen(api, order, say))
+            checks = judged(await runtimecheck.observe(api, order, say))
     console.show(output, to_wire(checks), text(checks))
-    return exits.FAILED if any(each.state is State.FAILED for each in checks) else exits.OK
+    return exits.FAILED if any(each.state is CheckState.FAILED for each in checks) else exits.OK
 
 
 async def fetch_runtime(api: kubectl.Kubectl, name: str) -> ServingRuntime:

@@ -10,7 +10,7 @@ from rich.live import Live
 from sluice import errors
 from sluice.adapters import triton
 from sluice.cli import cluster, console, exits, follow, render
-from sluice.cli.options import Gateway, Output, Target
+from sluice.cli.options import Gateway, ModelTarget, OutputFormat
 from sluice.views import example
 from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
@@ -22,22 +22,22 @@ METADATA_SECONDS: Final = 2.0
 Watch: TypeAlias = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until Ctrl-C.")]
 
 
-async def show(target: Target, output: Output, *, watch: Watch = False, gateway: Gateway = None) -> int:
+async def show(target: ModelTarget, output: OutputFormat, *, watch: Watch = False, gateway: Gateway = None) -> int:
     async with cluster.session(target) as session:
         if not watch:
             return await _once(session, output, gateway)
         out = console.stdout()
-        if output is Output.TEXT and out.is_terminal:
+        if output is OutputFormat.TEXT and out.is_terminal:
             return await _live(session, out)
         return await _lines(session, output)
 
 
-async def _once(session: cluster.Session, output: Output, gateway: str | None) -> int:
+async def _once(session: cluster.Session, output: OutputFormat, gateway: str | None) -> int:
     release = await session.fetch()
     view = _view(release)
     command, remark = await _example(session, release, gateway)
     console.show(output, _document(view, command), render.release(view))
-    if output is Output.TEXT:
+    if output is OutputFormat.TEXT:
         console.stdout().print(render.request(command, remark), soft_wrap=True)
     return exits.OK
 
@@ -51,7 +51,7 @@ async def _live(session: cluster.Session, out: Console) -> int:
             live.update(render.release(_view(await follow.next_state(session.fetch))), refresh=True)
 
 
-async def _lines(session: cluster.Session, output: Output) -> int:
+async def _lines(session: cluster.Session, output: OutputFormat) -> int:
     """One line, or one JSON document, for each change; for pipes and logs."""
     last: Any = None
     release = await session.fetch()
@@ -61,10 +61,10 @@ async def _lines(session: cluster.Session, output: Output) -> int:
             release.deployment.metadata.resource_version,
             *(rollout.metadata.resource_version for rollout in release.rollouts),
         )
-        if output is Output.TEXT and line != last:
+        if output is OutputFormat.TEXT and line != last:
             last = line
             print(time.strftime("%H:%M:%S"), line, flush=True)
-        elif output is not Output.TEXT and versions != last:
+        elif output is not OutputFormat.TEXT and versions != last:
             last = versions
             console.show_next(output, _document(_view(release), ""))
         release = await follow.next_state(session.fetch)

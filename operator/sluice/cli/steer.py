@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from sluice import errors
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
-from sluice.cli.options import Command, Output, Target
+from sluice.cli.options import Command, ModelTarget, OutputFormat
 from sluice.views import revisions, steering
 from sluice.views.revisions import Divergence
 from sluice.views.wire import to_wire
@@ -60,16 +61,16 @@ class Wish:
 def command(action: Action) -> Command:
     """The command by which an action is asked for."""
 
-    async def steer(target: Target, output: Output, *, note: Note = None) -> int:
+    async def steer(target: ModelTarget, output: OutputFormat, *, note: Note = None) -> int:
         return await ask(target, output, action, note=note, to=None)
 
-    async def rollback(target: Target, output: Output, *, to: To = None, note: Note = None) -> int:
+    async def rollback(target: ModelTarget, output: OutputFormat, *, to: To = None, note: Note = None) -> int:
         return await ask(target, output, action, note=note, to=to)
 
     return rollback if action is Action.ROLL_BACK else steer
 
 
-async def ask(target: Target, output: Output, action: Action, *, note: str | None, to: str | None) -> int:
+async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
     """Writes the wish and waits until the operator says what it made of it."""
     async with cluster.session(target) as session:
         wish = Wish(action, await session.cluster.fetch_user(), note, to)
@@ -93,7 +94,7 @@ async def ask(target: Target, output: Output, action: Action, *, note: str | Non
     if diverged is not None and heard:
         document["divergence"] = to_wire(diverged)
     console.show(output, document, f"{rollout.metadata.name}: {result}")
-    if diverged is not None and heard and output is Output.TEXT:
+    if diverged is not None and heard and output is OutputFormat.TEXT:
         console.say(diverged.message)
     return exits.OK if heard else exits.FAILED
 
@@ -118,15 +119,15 @@ async def write(session: cluster.Session, wish: Wish) -> tuple[ModelRollout, str
 async def _checked_way_back(session: cluster.Session, to: str | None) -> Divergence | None:
     """Refuses a revision that is not there; how the manifest differs from the one that is."""
     release = await session.fetch()
-    known = await session.fetch_known_revisions(release)
+    kept = await session.fetch_known_revisions(release)
     running = release.newest is not None and release.newest.status.outcome is None
     before = revisions.served_before(release.rollouts, release.deployment)
-    refused = steering.rollback_refusal(to, known, before=before, running=running)
+    refused = steering.rollback_refusal(to, kept, before=before, running=running)
     if refused:
         raise Failure(f"Rollback is not possible: {refused}")
     source = release.newest.spec.source if running and release.newest is not None else None
     name = to or (source.revision if source is not None else before)
-    serving = next((each for each in known if each.name == name), None)
+    serving = next((each for each in kept if each.name == name), None)
     return revisions.divergence(release.deployment, serving) if serving is not None else None
 
 
@@ -134,10 +135,10 @@ async def _result(session: cluster.Session, rollout: str, request_time: str) -> 
     """What the operator made of it, or None when it does not say in time."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline:
-        found = next((one for one in (await session.fetch()).rollouts if one.metadata.name == rollout), None)
-        if found is None:
+        current = next((one for one in (await session.fetch()).rollouts if one.metadata.name == rollout), None)
+        if current is None:
             return "the release is gone"
-        observed = found.status.observed_intent
+        observed = current.status.observed_intent
         if observed is not None and observed.request_time == request_time:
             return observed.result
         await asyncio.sleep(POLL_SECONDS)

@@ -8,7 +8,7 @@ from rich.text import Text
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.views import words
 from sluice.views.arms import ABTestView
-from sluice.views.history import HistoryLine, Moment
+from sluice.views.history import AuditEntry, HistoryLine
 from sluice.views.objectives import ArmView, EvidenceView, ObjectiveView
 from sluice.views.steps import StepState, StepView
 
@@ -51,7 +51,7 @@ def history(lines: tuple[HistoryLine, ...]) -> Table:
     return table
 
 
-def timeline(moments: tuple[Moment, ...]) -> Table:
+def timeline(moments: tuple[AuditEntry, ...]) -> Table:
     """The audit trail of one release, oldest first."""
     table = plain()
     table.add_column("time", no_wrap=True)

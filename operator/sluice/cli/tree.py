@@ -4,14 +4,14 @@ import rich.tree
 from rich.text import Text
 
 from sluice.cli import cluster, console, exits, world
-from sluice.cli.options import Output, Target
+from sluice.cli.options import ModelTarget, OutputFormat
 from sluice.core.situation import situation
 from sluice.views import tree
 from sluice.views.tree import Node
 from sluice.views.wire import to_wire
 
 
-async def show(target: Target, output: Output) -> int:
+async def show(target: ModelTarget, output: OutputFormat) -> int:
     """Revisions with what runs of them, routes and releases."""
     async with cluster.session(target) as session:
         snapshot = await world.fetch_snapshot(session)

@@ -8,20 +8,24 @@ import typer
 
 from sluice import errors
 from sluice.cli import cluster, console, exits
-from sluice.cli.options import Output, Target, seconds
+from sluice.cli.options import ModelTarget, OutputFormat, seconds
 from sluice.views import words
-from sluice.views.progress import Progress, State, progress
+from sluice.views.progress import ProgressState, RolloutProgress, progress
 
 POLL_SECONDS: Final = 1.0
 LOG_SECONDS: Final = 10.0
 """At least so long between two remarks in a log; a terminal gets every change."""
-CODES: Final = {State.CURRENT: exits.OK, State.NOT_RELEASED: exits.NOT_RELEASED, State.STALLED: exits.FAILED}
+CODES: Final = {
+    ProgressState.CURRENT: exits.OK,
+    ProgressState.NOT_RELEASED: exits.NOT_RELEASED,
+    ProgressState.STALLED: exits.FAILED,
+}
 Timeout: TypeAlias = Annotated[
     int, typer.Option("--timeout", parser=seconds, metavar="DURATION", help="30s, 5m, 1h, 1h30m.", show_default="1h")
 ]
 
 
-async def wait(target: Target, output: Output, *, patience: Timeout = 3600) -> int:
+async def wait(target: ModelTarget, output: OutputFormat, *, patience: Timeout = 3600) -> int:
     """Looks until the release has ended one way or the other."""
     started = time.monotonic()
     remarks = Remarks(every_change=console.stderr().is_terminal)
@@ -37,16 +41,16 @@ async def wait(target: Target, output: Output, *, patience: Timeout = 3600) -> i
             await asyncio.sleep(min(POLL_SECONDS, max(patience - elapsed, 0.0)))
 
 
-async def _look(session: cluster.Session) -> Progress:
+async def _look(session: cluster.Session) -> RolloutProgress:
     """An API server that is away for a moment must not fail a pipeline that waits for an hour."""
     try:
         release = await session.fetch()
     except errors.Unavailable as error:
-        return Progress(State.WAITING, str(error))
+        return RolloutProgress(ProgressState.WAITING, str(error))
     return progress(release.deployment, release.rollouts, now=time.time())
 
 
-def _end(progress: Progress, code: int, elapsed_seconds: float, output: Output) -> int:
+def _end(progress: RolloutProgress, code: int, elapsed_seconds: float, output: OutputFormat) -> int:
     state = "timedOut" if code == exits.TIMED_OUT else progress.state.value
     late = f"no decision within {words.span(elapsed_seconds)}: " if code == exits.TIMED_OUT else ""
     document = {"state": state, "message": progress.line, "seconds": round(elapsed_seconds, 1), "exitCode": code}

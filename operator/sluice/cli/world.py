@@ -45,7 +45,7 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
     metadata = deployment["metadata"]
     selector = kubectl.owned_by(metadata["name"])
     listed = await asyncio.gather(*(_listed(api, kind, metadata["namespace"], selector) for kind in OWNED))
-    owned = {kind.kind: found for kind, found in zip(OWNED, listed, strict=True)}
+    owned = {kind.kind: objects for kind, objects in zip(OWNED, listed, strict=True)}
     runtimes, policies, gateways, everybody = await asyncio.gather(
         api.fetch_all(kube.BY_KIND["ServingRuntime"]),
         api.fetch_all(kube.BY_KIND["RolloutPolicy"]),
@@ -56,7 +56,7 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
     return World(
         now=time.time(),
         deployment=deployment,
-        owned=tuple(object_ for found in listed for object_ in found or ()),
+        owned=tuple(object_ for objects in listed for object_ in objects or ()),
         runtimes=runtimes,
         policies=policies,
         gateways=gateways or (),
@@ -74,10 +74,10 @@ async def fetch_snapshot(session: cluster.Session) -> Snapshot:
     name = (await session.fetch()).deployment.metadata.name  # with a message where there is none
     raw = await session.cluster.fetch(kube.BY_KIND[ModelDeployment.kind], session.namespace, name)
     config = await cluster.fetch_config(session.cluster)
-    found = observe.observe(await fetch_world(session.cluster, raw, config))
-    if isinstance(found, observe.InvalidSpec):
-        raise Failure(f"ModelDeployment {session.namespace}/{name}: {found.path}: {found.message}")
-    return found
+    snapshot = observe.observe(await fetch_world(session.cluster, raw, config))
+    if isinstance(snapshot, observe.InvalidSpec):
+        raise Failure(f"ModelDeployment {session.namespace}/{name}: {snapshot.path}: {snapshot.message}")
+    return snapshot
 
 
 async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devices:

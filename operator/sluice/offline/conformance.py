@@ -17,7 +17,7 @@ from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.core.render.downloader import STORAGE_INITIALIZER
 from sluice.offline.profile import pod
-from sluice.offline.profile.plan import infer_path
+from sluice.offline.profile.sweep import infer_path
 
 LABEL: Final = f"{GROUP}/runtime-check"
 """The ServingRuntime that an object was made to try."""
@@ -37,7 +37,7 @@ for folder, folders, files in os.walk("{naming.MODEL_PATH}"):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RuntimeTrial:
     """Which runtime is tried, and with what."""
 
     runtime: ServingRuntime
@@ -57,7 +57,7 @@ class Trial:
         return f"{self.runtime.metadata.name.replace('.', '-')[:LONGEST_NAME].rstrip('-')}-check"
 
 
-def trial_deployment(trial: Trial) -> dict[str, Any]:
+def trial_deployment(trial: RuntimeTrial) -> dict[str, Any]:
     """The ModelDeployment."""
     secret = {"name": trial.credentials_secret} if trial.credentials_secret is not None else None
     model = {"name": trial.model_name, "format": trial.format, "uri": trial.uri, "credentialsSecretRef": secret}
@@ -119,7 +119,7 @@ def client_pod(
 def stream_plan(
     revision: Revision, deployment: ModelDeployment, *, path: str, pod_address: str, rate: float, seconds: int
 ) -> dict[str, Any]:
-    """What `adapters/loadgen.py` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
+    """What `sluice.loadgen` is told: one request to a pod, its metrics, then `rate` requests/s through the Service."""
     annotations: Mapping[str, str] = revision.template.get("metadata", {}).get("annotations") or {}
     port = annotations.get(f"{common.SCRAPED}port")
     return {

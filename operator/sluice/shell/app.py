@@ -20,7 +20,7 @@ from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.notifications import Notifications
-from sluice.shell.options import Options
+from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Key, Store, Woken
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-async def serve(given: Options) -> int:
+async def serve(given: OperatorOptions) -> int:
     """Builds the operator on the real adapters and runs it."""
     clock = SystemClock()
     cluster = kube.Kube(await kube.load_configuration(given.kubeconfig), clock=clock, identity=given.identity)
@@ -72,7 +72,7 @@ class Operator:
 
     def __init__(
         self,
-        given: Options,
+        given: OperatorOptions,
         api: kube.Kube,
         cluster: Cluster,
         notifier: Notifier,

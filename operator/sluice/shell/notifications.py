@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.ports import Notifier
 from sluice.shell.telemetry import Telemetry
@@ -107,7 +107,7 @@ class Notifications:
         try:
             return await self._notifier.send(notice)
         except Exception as error:  # noqa: BLE001  a defect must not stop the lane; its text might contain the URL
-            return Refused(f"unexpected {type(error).__name__}")
+            return SinkRefused(f"unexpected {type(error).__name__}")
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):
@@ -139,7 +139,7 @@ def _outcome(delivery: Delivery) -> tuple[str, str]:
             return "delivered", ""
         case TryAgain(why):
             return "expired", why
-        case Refused(why):
+        case SinkRefused(why):
             return "refused", why
         case NoAddress(why):
             return "no_address", why

@@ -25,7 +25,7 @@ class InvalidOptions(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class OperatorOptions:
     """Everything that is given from outside."""
 
     config: OperatorConfig
@@ -42,7 +42,7 @@ class Options:
     kubeconfig: Path | None
 
 
-def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Options:
+def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> OperatorOptions:
     """Reads command line, environment and file; raises `InvalidOptions`."""
     given = _parser(environment).parse_args(arguments)
     config, warnings = load_config(given.config)
@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
         ) from error
     if not given.namespace:
         raise InvalidOptions("--namespace: the namespace of the lease is not known; give it, or set POD_NAMESPACE")
-    return Options(
+    return OperatorOptions(
         config=config,
         preset=preset,
         warnings=warnings,

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from sluice import errors
 from sluice.adapters.kube import WATCHED, Page, Resource
 from sluice.shell.store import NOBODY, Identity, Store, Woken, identity_of
-from sluice.shell.workqueue import Schedule
+from sluice.shell.workqueue import DueTimes
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Relister:
         self._monotonic = monotonic
         self._resources = {resource.kind: resource for resource in resources}
         self._interval_seconds = interval_seconds
-        self._schedule: Schedule[str] = Schedule()
+        self._schedule: DueTimes[str] = DueTimes()
         self._requested = asyncio.Event()
         self._asked: dict[str, float] = {}
         self._listed_at: dict[str, float] = {}

@@ -41,7 +41,7 @@ Result: TypeAlias = Done | Retry
 Handle: TypeAlias = Callable[[K], Awaitable[Result]]
 
 
-class Schedule(Generic[K]):
+class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class WorkQueue(Generic[K]):
         workers: int = WORKERS,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
-        self.schedule: Schedule[K] = Schedule()
+        self.schedule: DueTimes[K] = DueTimes()
         self._handle = handle
         self._monotonic = monotonic
         self._jitter = jitter

@@ -44,7 +44,7 @@ EQUAL: Final = POINTS // 2
 """Index of r = 1."""
 
 
-class Separation(StrEnum):
+class RatioVerdict(StrEnum):
     """What is surely known of r = p_C/p_S."""
 
     ABOVE = "Above"
@@ -103,12 +103,12 @@ class ConfidenceSequence:
             _ratio(last + 1) if last < inside[-1] else math.inf,
         )
 
-    def separation(self, *, alpha: float, arms: int) -> Separation | None:
+    def separation(self, *, alpha: float, arms: int) -> RatioVerdict | None:
         """Whether the arm surely differs from stable, and how; None while it may be equal. Meaning of alpha, arms as above."""
         threshold = log_threshold(alpha=alpha, arms=arms)
         if self.log_evidence_above()[EQUAL] >= threshold:
-            return Separation.ABOVE
-        return Separation.BELOW if self.log_evidence_below()[EQUAL - 1] >= threshold else None
+            return RatioVerdict.ABOVE
+        return RatioVerdict.BELOW if self.log_evidence_below()[EQUAL - 1] >= threshold else None
 
     def to_state(self) -> dict[str, object]:
         """A compact JSON value: `l`, the log-likelihoods."""

@@ -16,7 +16,7 @@ MIXTURE_COST_NATS: Final = 3.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Forecast:
+class ProofForecast:
     """What one advance proof needs from the start of its step, in candidate requests."""
 
     log_threshold: float
@@ -46,7 +46,7 @@ def forecast(
     limit: float | None = None,
     null_ratio: float | None = None,
     candidate_share: float = 0.0,
-) -> Forecast | None:
+) -> ProofForecast | None:
     """The forecast for a candidate as good as the stable version; None where no proof is possible at that rate.
 
     expected_rate: of events, `smoothed_rate` of the stable version. limit: p* of F4, None without an absolute term.
@@ -58,7 +58,7 @@ def forecast(
     )
     if nats <= 0:
         return None
-    return Forecast(combine.log_threshold(false_advance_probability), nats / dispersion)
+    return ProofForecast(combine.log_threshold(false_advance_probability), nats / dispersion)
 
 
 def smoothed_rate(events: float, requests: float) -> float:
@@ -105,7 +105,7 @@ class Expectation:
     null_ratio: float | None = None
     """r1 of F1: 1 + 2 delta, or 1 - 2 delta for `goal: Higher`; None without a relative term."""
 
-    def forecast(self, candidate_share: float, *, false_advance_probability: float) -> Forecast | None:
+    def forecast(self, candidate_share: float, *, false_advance_probability: float) -> ProofForecast | None:
         """The forecast at a share 0..1; None where nothing can be proven there."""
         return forecast(
             self.rate,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluice.api.v1alpha1.common import Objective
-from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout, RolloutArm
+from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout
+from sluice.api.v1alpha1.rolloutspec import RolloutArm
 from sluice.views.objectives import ObjectiveView, objective_views
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.judge.model import Answer, Failed
@@ -21,7 +21,7 @@ STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     OK = "ok"
     WARNING = "warning"
     """Something is missing that not everybody needs."""
@@ -36,7 +36,7 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    state: State
+    state: CheckState
     finding: str
     remedy: str = ""
     """What to do; empty where it is as it should be."""
@@ -46,42 +46,44 @@ def configured(raw: Object | None, config: OperatorConfig) -> Check:
     """Whether the operator's configuration could be read from here. config: what is assumed."""
     ref = config.gateway
     by_gateway = f"Gateway {ref.namespace}/{ref.name}, preset {config.gateway_preset}"
-    sharing = "routing by Service" if config.routing is Routing.SERVICE else by_gateway
+    sharing = "routing by Service" if config.routing is RoutingMode.SERVICE else by_gateway
     found = f"{sharing}, Prometheus {config.prometheus_url}"
     if raw is None:
         return Check(
-            "configuration", State.SKIPPED, f"none can be read from here, so the defaults are assumed: {found}"
+            "configuration", CheckState.SKIPPED, f"none can be read from here, so the defaults are assumed: {found}"
         )
-    return Check("configuration", State.OK, found)
+    return Check("configuration", CheckState.OK, found)
 
 
 def operator_running(deployments: Sequence[Object]) -> Check:
     """Whether some replica of the operator is ready. deployments: those with the operator's label."""
     name = "operator"
     if not deployments:
-        return Check(name, State.FAILED, "there is no Deployment of the operator", "helm install sluice charts/sluice")
+        return Check(
+            name, CheckState.FAILED, "there is no Deployment of the operator", "helm install sluice charts/sluice"
+        )
     ready = sum(int(d.get("status", {}).get("readyReplicas", 0)) for d in deployments)
     where = words.listed([f"{rawobjects.namespace(d)}/{rawobjects.name(d)}" for d in deployments])
     if ready == 0:
         first = deployments[0]
         logs = f"kubectl logs -n {rawobjects.namespace(first)} deployment/{rawobjects.name(first)}"
-        return Check(name, State.FAILED, f"no replica of {where} is ready", logs)
-    return Check(name, State.OK, f"{words.plural(ready, 'replica')} of {where} ready")
+        return Check(name, CheckState.FAILED, f"no replica of {where} is ready", logs)
+    return Check(name, CheckState.OK, f"{words.plural(ready, 'replica')} of {where} ready")
 
 
 def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:
     """Whether the Gateway exists and is programmed. gateways: None where the Gateway API is not served."""
     if gateways is None:
         remedy = "install the Gateway API CRDs and a gateway"
-        return Check("gateway", State.FAILED, "this cluster does not serve the Gateway API", remedy)
+        return Check("gateway", CheckState.FAILED, "this cluster does not serve the Gateway API", remedy)
     exists, message = observe.observed_gateway(gateways, ref)
     if not exists:
         there = words.listed([f"{rawobjects.namespace(g)}/{rawobjects.name(g)}" for g in gateways]) or "none"
-        return Check("gateway", State.FAILED, message, f"Gateways that there are: {there}")
+        return Check("gateway", CheckState.FAILED, message, f"Gateways that there are: {there}")
     if message:
         describe = f"kubectl describe gateway -n {ref.namespace} {ref.name}"
-        return Check("gateway", State.FAILED, message, describe)
-    return Check("gateway", State.OK, f"{ref.namespace}/{ref.name} is programmed")
+        return Check("gateway", CheckState.FAILED, message, describe)
+    return Check("gateway", CheckState.OK, f"{ref.namespace}/{ref.name} is programmed")
 
 
 def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
@@ -89,15 +91,17 @@ def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
     preset = presets.get(name)
     if preset is None:
         remedy = f"set config.gatewayPreset in the chart to one of {words.listed(sorted(presets), 'or')}"
-        return Check("preset", State.FAILED, f"there is no preset {name!r}", remedy)
+        return Check("preset", CheckState.FAILED, f"there is no preset {name!r}", remedy)
     if not preset.tested:
         remedy = "try a release with traffic before you rely on it, or use a tested gateway"
-        return Check("preset", State.WARNING, f"{name} is known by its documentation alone", remedy)
-    return Check("preset", State.OK, f"{name}: weights, mirrors and series were tested")
+        return Check("preset", CheckState.WARNING, f"{name} is known by its documentation alone", remedy)
+    return Check("preset", CheckState.OK, f"{name}: weights, mirrors and series were tested")
 
 
 WITHOUT_GATEWAY = Check(
-    "gateway", State.OK, "not used: routing is Service, so that shares are ratios of pods (docs/without-a-gateway.md)"
+    "gateway",
+    CheckState.OK,
+    "not used: routing is Service, so that shares are ratios of pods (docs/without-a-gateway.md)",
 )
 
 
@@ -105,24 +109,34 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     """Whether Prometheus answers at `url`, and scrapes anything. answer: of the series `up`."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(name, State.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}")
+        return Check(
+            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
+        )
     if not answer.series:
-        return Check(name, State.FAILED, "it answers, but scrapes nothing", "look in Prometheus under Status > Targets")
-    return Check(name, State.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
+        return Check(
+            name, CheckState.FAILED, "it answers, but scrapes nothing", "look in Prometheus under Status > Targets"
+        )
+    return Check(name, CheckState.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
 
 
 def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: float) -> Check:
     """Whether Prometheus answers at `url` and has fresh samples of the gateway."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(name, State.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}")
+        return Check(
+            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
+        )
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
     targets = "look in Prometheus under Status > Targets whether the gateway's metrics port is scraped"
     if newest is None:
-        return Check(name, State.FAILED, f"it answers, but has no sample of the gateway ({preset.freshness})", targets)
+        return Check(
+            name, CheckState.FAILED, f"it answers, but has no sample of the gateway ({preset.freshness})", targets
+        )
     if now - newest > STALE_SECONDS:
-        return Check(name, State.FAILED, f"the newest sample of the gateway is {words.span(now - newest)} old", targets)
-    return Check(name, State.OK, f"it answers; the newest sample of the gateway is {words.span(now - newest)} old")
+        return Check(
+            name, CheckState.FAILED, f"the newest sample of the gateway is {words.span(now - newest)} old", targets
+        )
+    return Check(name, CheckState.OK, f"it answers; the newest sample of the gateway is {words.span(now - newest)} old")
 
 
 def reached(url: str) -> str:
@@ -144,7 +158,7 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
     name = "scrape interval"
     gaps = [] if isinstance(answer, Failed) else [gap for track in answer.series for gap in _gaps(track.points)]
     if not gaps:
-        return Check(name, State.SKIPPED, "too few samples to tell")
+        return Check(name, CheckState.SKIPPED, "too few samples to tell")
     real = statistics.median(gaps)
     wrong = [
         each for each, policy in policies.items() if not real / 1.5 <= policy.scrape_interval_seconds <= real * 1.5
@@ -152,21 +166,21 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
     if wrong:
         return Check(
             name,
-            State.WARNING,
+            CheckState.WARNING,
             f"the gateway is scraped every {real:.0f} s, but {words.listed(sorted(wrong))} say otherwise",
             f"set scrapeIntervalSeconds: {max(1, round(real))} in RolloutPolicy {words.listed(sorted(wrong))}",
         )
-    return Check(name, State.OK, f"every {real:.0f} s, as the policies say")
+    return Check(name, CheckState.OK, f"every {real:.0f} s, as the policies say")
 
 
 def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str) -> Check:
     """Whether the policy that is referred to is there."""
     if wanted in policies:
-        return Check("policy", State.OK, f"RolloutPolicy {wanted} is there")
+        return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} is there")
     there = words.listed(sorted(policies)) or "none"
     return Check(
         "policy",
-        State.FAILED,
+        CheckState.FAILED,
         f"there is no RolloutPolicy {wanted!r}; there are: {there}",
         "create it, or name another one in spec.rollout.policyRef; the chart installs one named default",
     )
@@ -176,17 +190,17 @@ def runtimes_exist(runtimes: Sequence[Object]) -> Check:
     """Whether there is any model server to run."""
     if not runtimes:
         remedy = "the chart installs one (helm upgrade sluice charts/sluice), or apply a ServingRuntime of your own"
-        return Check("runtimes", State.FAILED, "there is no ServingRuntime", remedy)
+        return Check("runtimes", CheckState.FAILED, "there is no ServingRuntime", remedy)
     formats = sorted({f["name"] for r in runtimes for f in r["spec"].get("formats") or ()})
-    return Check("runtimes", State.OK, f"formats: {', '.join(formats)}")
+    return Check("runtimes", CheckState.OK, f"formats: {', '.join(formats)}")
 
 
 def allowed(name: str, who: str, missing: Sequence[str], remedy: str, *, needed: bool) -> Check:
     """Whether somebody may do what is needed. missing: `verb resource` of what he may not."""
     if missing:
-        state = State.FAILED if needed else State.WARNING
+        state = CheckState.FAILED if needed else CheckState.WARNING
         return Check(name, state, f"{who} may not {words.listed(missing, 'or')}", remedy)
-    return Check(name, State.OK, f"{who} may do all that is needed")
+    return Check(name, CheckState.OK, f"{who} may do all that is needed")
 
 
 def _gaps(points: Sequence[tuple[float, float]]) -> list[float]:

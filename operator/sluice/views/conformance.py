@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sluice.core.kernel.snapshot import Object
 from sluice.views import words
-from sluice.views.checks import Check, State
+from sluice.views.checks import Check, CheckState
 
 PROBES: Final = ("startupProbe", "readinessProbe", "livenessProbe")
 ABOUT_THE_MODEL: Final = ("httpGet", "grpc", "exec")
@@ -27,7 +27,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FirstRequest:
     """The first request, and the metrics after it."""
 
     problem: str
@@ -70,7 +70,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observations:
     """What a trial has shown; None: it did not come to that."""
 
     template: Object | None
@@ -81,46 +81,48 @@ class Seen:
     """What the ModelDeployment says of itself where it was not ready."""
     wanted_series: Sequence[str] = ()
     wrong: Wrong | None = None
-    asked: Asked | None = None
+    asked: FirstRequest | None = None
     restart: Restart | None = None
 
 
-def becomes_ready(seen: Seen) -> Check:
+def becomes_ready(seen: Observations) -> Check:
     name = "becomes ready"
     if seen.ready_seconds is None:
         remedy = "correct what it names; with --keep the objects stay: kubectl sluice status says more"
-        return Check(name, State.FAILED, seen.condition, remedy)
-    return Check(name, State.OK, f"ready {seen.ready_seconds:.0f} s after its pod was made")
+        return Check(name, CheckState.FAILED, seen.condition, remedy)
+    return Check(name, CheckState.OK, f"ready {seen.ready_seconds:.0f} s after its pod was made")
 
 
-def is_not_ready_without_its_model(seen: Seen) -> Check:
+def is_not_ready_without_its_model(seen: Observations) -> Check:
     name = "wrong model"
     if seen.wrong is None:
         why = "the image carries the model" if _runs(seen) else "it never became ready with the right one"
-        return Check(name, State.SKIPPED, why)
+        return Check(name, CheckState.SKIPPED, why)
     if seen.wrong.was_ready:
         remedy = "let startupProbe and readinessProbe ask for the model, such as /v2/models/{{model.name}}/ready"
-        return Check(name, State.FAILED, "ready although its model's files cannot be loaded", remedy)
+        return Check(name, CheckState.FAILED, "ready although its model's files cannot be loaded", remedy)
     how = seen.wrong.said.partition(": ")[0] or "its server waits"  # without the end of its log
-    return Check(name, State.OK, f"not ready within {seen.wrong.watched_seconds:.0f} s with files of garbage; {how}")
+    return Check(
+        name, CheckState.OK, f"not ready within {seen.wrong.watched_seconds:.0f} s with files of garbage; {how}"
+    )
 
 
-def has_probes(seen: Seen) -> Check:
+def has_probes(seen: Observations) -> Check:
     name = "probes"
     if seen.template is None:
         return _without_template(name)
     server = seen.template["spec"]["containers"][0]
     missing = [probe for probe in PROBES if probe not in server]
     if missing:
-        return Check(name, State.FAILED, f"no {words.listed(missing, 'and no')}", "add it to the first container")
+        return Check(name, CheckState.FAILED, f"no {words.listed(missing, 'and no')}", "add it to the first container")
     blind = [probe for probe in PROBES[:2] if not any(way in server[probe] for way in ABOUT_THE_MODEL)]
     if blind:
         remedy = f"use one of {words.listed(ABOUT_THE_MODEL, 'or')}"
-        return Check(name, State.FAILED, f"{words.listed(blind)} only asks whether a port is open", remedy)
-    return Check(name, State.OK, words.listed([f"{probe} {_way(server[probe])}" for probe in PROBES]))
+        return Check(name, CheckState.FAILED, f"{words.listed(blind)} only asks whether a port is open", remedy)
+    return Check(name, CheckState.OK, words.listed([f"{probe} {_way(server[probe])}" for probe in PROBES]))
 
 
-def runs_restricted(seen: Seen) -> Check:
+def runs_restricted(seen: Observations) -> Check:
     name = "security"
     if seen.template is None:
         return _without_template(name)
@@ -128,77 +130,77 @@ def runs_restricted(seen: Seen) -> Check:
     wrong = [problem for problem in _violations(spec) if problem]
     if wrong:
         remedy = "remove it from the runtime's container: what it leaves out is restricted"
-        return Check(name, State.FAILED, f"not restricted: {words.listed(wrong)}", remedy)
-    return Check(name, State.OK, f"restricted, as user {spec['securityContext'].get('runAsUser', 'of the image')}")
+        return Check(name, CheckState.FAILED, f"not restricted: {words.listed(wrong)}", remedy)
+    return Check(name, CheckState.OK, f"restricted, as user {spec['securityContext'].get('runAsUser', 'of the image')}")
 
 
-def root_is_read_only(seen: Seen) -> Check:
+def root_is_read_only(seen: Observations) -> Check:
     name = "read-only root"
     if seen.template is None:
         return _without_template(name)
     writable = [c["name"] for c in seen.template["spec"]["containers"] if not _context(c).get("readOnlyRootFilesystem")]
     if writable:
         remedy = "set securityContext.readOnlyRootFilesystem: true; /tmp and /dev/shm stay writable"
-        return Check(name, State.FAILED, f"container {words.listed(writable)} may write to its image", remedy)
-    return Check(name, State.OK, "no container may write to its image")
+        return Check(name, CheckState.FAILED, f"container {words.listed(writable)} may write to its image", remedy)
+    return Check(name, CheckState.OK, "no container may write to its image")
 
 
-def answers(seen: Seen) -> Check:
+def answers(seen: Observations) -> Check:
     name = "prediction"
     if seen.asked is None:
-        return Check(name, State.SKIPPED, "it never became ready")
+        return Check(name, CheckState.SKIPPED, "it never became ready")
     if seen.asked.reason == NOT_ASKED:
-        return Check(name, State.SKIPPED, seen.asked.problem, "give a request with --payload FILE and --path PATH")
+        return Check(name, CheckState.SKIPPED, seen.asked.problem, "give a request with --payload FILE and --path PATH")
     if seen.asked.problem:
         remedy = "see the log of its pods (--keep leaves them); --payload and --path say how it is asked"
-        return Check(name, State.FAILED, seen.asked.problem, remedy)
-    return Check(name, State.OK, "the first request to a ready pod was answered")
+        return Check(name, CheckState.FAILED, seen.asked.problem, remedy)
+    return Check(name, CheckState.OK, "the first request to a ready pod was answered")
 
 
-def has_metrics(seen: Seen) -> Check:
+def has_metrics(seen: Observations) -> Check:
     name = "metrics"
     if seen.asked is None:
-        return Check(name, State.SKIPPED, "it never became ready")
+        return Check(name, CheckState.SKIPPED, "it never became ready")
     if seen.asked.metrics is None:
-        return Check(name, State.SKIPPED, "the runtime maps none", "name port and path in spec.metrics")
+        return Check(name, CheckState.SKIPPED, "the runtime maps none", "name port and path in spec.metrics")
     where = "correct port and path in spec.metrics"
     if seen.asked.metrics["problem"]:
-        return Check(name, State.FAILED, str(seen.asked.metrics["problem"]), where)
+        return Check(name, CheckState.FAILED, str(seen.asked.metrics["problem"]), where)
     series = seen.asked.metrics["series"]
     missing = [wanted for wanted in seen.wanted_series if wanted not in series]
     if not series or missing:
-        return Check(name, State.FAILED, f"no series {words.listed(missing, 'and no') or 'at all'}", where)
-    return Check(name, State.OK, f"{len(series)} series")
+        return Check(name, CheckState.FAILED, f"no series {words.listed(missing, 'and no') or 'at all'}", where)
+    return Check(name, CheckState.OK, f"{len(series)} series")
 
 
-def loses_nothing(seen: Seen) -> Check:
+def loses_nothing(seen: Observations) -> Check:
     name = "drain"
     if seen.restart is None:
-        return Check(name, State.SKIPPED, "no request could be sent", "see prediction")
-    found = f"{seen.restart.lost} of {seen.restart.sent} requests lost while both pods were replaced"
+        return Check(name, CheckState.SKIPPED, "no request could be sent", "see prediction")
+    losses = f"{seen.restart.lost} of {seen.restart.sent} requests lost while both pods were replaced"
     if seen.restart.lost:
         remedy = "raise spec.drain.preStopSeconds; where the server drops what it works on at SIGTERM: onSignal: Cuts"
-        return Check(name, State.FAILED, f"{found}: {seen.restart.problem}", remedy)
+        return Check(name, CheckState.FAILED, f"{losses}: {seen.restart.problem}", remedy)
     if seen.restart.unfinished:
-        return Check(name, State.FAILED, seen.restart.unfinished, "see why its pods do not come back: --keep")
-    return Check(name, State.OK, found)
+        return Check(name, CheckState.FAILED, seen.restart.unfinished, "see why its pods do not come back: --keep")
+    return Check(name, CheckState.OK, losses)
 
 
-def ends_in_time(seen: Seen) -> Check:
+def ends_in_time(seen: Observations) -> Check:
     name = "end"
     stopped = seen.restart.stopped if seen.restart is not None else ()
     if not stopped:
-        return Check(name, State.SKIPPED, "no pod was stopped", "see prediction")
+        return Check(name, CheckState.SKIPPED, "no pod was stopped", "see prediction")
     killed = next((each for each in stopped if each.was_killed), None)
     slowest = killed or max(stopped, key=lambda each: each.seconds)
-    found = f"gone {slowest.seconds:.0f} s after its deletion, of {slowest.grace_seconds} s"
+    end = f"gone {slowest.seconds:.0f} s after its deletion, of {slowest.grace_seconds} s"
     if killed is not None:
         remedy = "the server must be the container's first process, and end by itself after SIGTERM"
-        return Check(name, State.FAILED, f"killed: {found}", remedy)
-    return Check(name, State.OK, found)
+        return Check(name, CheckState.FAILED, f"killed: {end}", remedy)
+    return Check(name, CheckState.OK, end)
 
 
-CHECKS: Final[tuple[Callable[[Seen], Check], ...]] = (
+CHECKS: Final[tuple[Callable[[Observations], Check], ...]] = (
     becomes_ready,
     is_not_ready_without_its_model,
     has_probes,
@@ -211,17 +213,17 @@ CHECKS: Final[tuple[Callable[[Seen], Check], ...]] = (
 )
 
 
-def judged(seen: Seen) -> tuple[Check, ...]:
+def judged(seen: Observations) -> tuple[Check, ...]:
     """All checks in order."""
     return tuple(check(seen) for check in CHECKS)
 
 
-def _runs(seen: Seen) -> bool:
+def _runs(seen: Observations) -> bool:
     return seen.ready_seconds is not None
 
 
 def _without_template(name: str) -> Check:
-    return Check(name, State.SKIPPED, "the operator has made no pod of it", "see the first check")
+    return Check(name, CheckState.SKIPPED, "the operator has made no pod of it", "see the first check")
 
 
 def _way(probe: Mapping[str, Any]) -> str:
@@ -238,7 +240,7 @@ def _context(container: Mapping[str, Any]) -> Mapping[str, Any]:
 def _violations(spec: Mapping[str, Any]) -> list[str]:
     """What the `restricted` Pod Security Standard would object to."""
     of_pod = spec.get("securityContext") or {}
-    found = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
+    violations = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
         context = {**of_pod, **_context(container)}
         wanted = {
@@ -249,5 +251,5 @@ def _violations(spec: Mapping[str, Any]) -> list[str]:
             "runAsUser is 0": context.get("runAsUser") != 0,
             "seccompProfile is missing": "type" in (context.get("seccompProfile") or {}),
         }
-        found += [f"{problem} in container {container['name']}" for problem, holds in wanted.items() if not holds]
-    return found
+        violations += [f"{problem} in container {container['name']}" for problem, holds in wanted.items() if not holds]
+    return violations

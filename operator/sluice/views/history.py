@@ -29,7 +29,7 @@ class HistoryLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class AuditEntry:
     """One entry of a release's audit trail."""
 
     time: str
@@ -65,6 +65,6 @@ def way_of(rollout: ModelRollout) -> str:
     return "rollback" if rollout.spec.rollback else str(rollout.spec.strategy)
 
 
-def timeline(rollout: ModelRollout) -> tuple[Moment, ...]:
+def timeline(rollout: ModelRollout) -> tuple[AuditEntry, ...]:
     """The audit trail of one release, oldest first."""
-    return tuple(Moment(e.time, e.actor, e.what, e.why) for e in rollout.status.timeline)
+    return tuple(AuditEntry(e.time, e.actor, e.what, e.why) for e in rollout.status.timeline)

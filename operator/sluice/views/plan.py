@@ -7,7 +7,8 @@ from typing import Any
 
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ValidationStatus
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.validation import ValidationStatus
 from sluice.core.decide import decide
 from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps

@@ -17,7 +17,7 @@ SERVES_ANOTHER: Final = (Reason.WINNER_PROMOTED,)
 """An A/B test has done what was asked although spec.model names another version."""
 
 
-class State(Enum):
+class ProgressState(Enum):
     WAITING = "waiting"
     CURRENT = "current"
     NOT_RELEASED = "notReleased"
@@ -25,40 +25,42 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RolloutProgress:
     """Where the requested version stands."""
 
-    state: State
+    state: ProgressState
     line: str
     """One line for a log."""
 
 
-def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> Progress:
+def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> RolloutProgress:
     """Judges only conditions of the current generation: older ones speak of what was asked for before."""
     generation = deployment.metadata.generation
     if deployment.status.observed_generation < generation:
-        return Progress(State.WAITING, f"the operator has not seen generation {generation} yet")
+        return RolloutProgress(ProgressState.WAITING, f"the operator has not seen generation {generation} yet")
     conditions = {c.type: c for c in deployment.status.conditions if c.observed_generation >= generation}
     stalled, current, ready = (conditions.get(type_) for type_ in (Type.STALLED, Type.CURRENT, Type.READY))
     if stalled is not None and stalled.status is ConditionStatus.TRUE:
-        return Progress(State.STALLED, f"{stalled.reason}: {stalled.message}")
+        return RolloutProgress(ProgressState.STALLED, f"{stalled.reason}: {stalled.message}")
     newest = newest_first(rollouts)
     running = bool(newest) and newest[0].status.outcome is None
     if current is not None and not running:
         ended = _ended(deployment, current, ready)
         if ended is not None:
             return ended
-    return Progress(State.WAITING, _line(deployment, rollouts, now))
+    return RolloutProgress(ProgressState.WAITING, _line(deployment, rollouts, now))
 
 
-def _ended(deployment: ModelDeployment, current: Condition, ready: Condition | None) -> Progress | None:
+def _ended(deployment: ModelDeployment, current: Condition, ready: Condition | None) -> RolloutProgress | None:
     if current.status is ConditionStatus.TRUE and ready is not None and ready.status is ConditionStatus.TRUE:
         stable = deployment.status.stable
-        return Progress(State.CURRENT, f"{stable.revision if stable else 'the requested version'} serves")
+        return RolloutProgress(
+            ProgressState.CURRENT, f"{stable.revision if stable else 'the requested version'} serves"
+        )
     if current.status is ConditionStatus.FALSE and current.reason in SERVES_ANOTHER:
-        return Progress(State.CURRENT, f"{current.reason}: {current.message}")
+        return RolloutProgress(ProgressState.CURRENT, f"{current.reason}: {current.message}")
     if current.status is ConditionStatus.FALSE and current.reason in NOT_RELEASED:
-        return Progress(State.NOT_RELEASED, f"{current.reason}: {current.message}")
+        return RolloutProgress(ProgressState.NOT_RELEASED, f"{current.reason}: {current.message}")
     return None
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ReleaseEnd
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
 from sluice.core.kernel.conditions import Type
 from sluice.core.render import common
 from sluice.core.rollout import steps, validation

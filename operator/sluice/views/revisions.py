@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, ReleaseEnd
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
 from sluice.core.kernel.snapshot import Revision
 
 

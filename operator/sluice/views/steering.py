@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout, Outcome
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.rollout import steps, validation
 from sluice.views.revisions import KnownRevision
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, PlannedStep, StepRecord
+from sluice.api.v1alpha1.modelrollout import ModelRollout, StepPlan, StepRecord
 from sluice.core.rollout import steps
 from sluice.core.rollout.steps import Step
 from sluice.views import words
@@ -64,7 +64,7 @@ def gets(step: Step) -> str:
 
 
 def _view(
-    step: Step, number: int, *, state: StepState, planned: PlannedStep | None, record: StepRecord | None, now: float
+    step: Step, number: int, *, state: StepState, planned: StepPlan | None, record: StepRecord | None, now: float
 ) -> StepView:
     return StepView(
         number=number,

@@ -23,7 +23,7 @@ from demo.cluster import Cluster
 from lab import images
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
 from sluice.core.kernel import naming

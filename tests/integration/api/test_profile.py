@@ -6,7 +6,7 @@ import pytest
 
 from sluice import errors
 from sluice.adapters import kube as kinds
-from sluice.adapters import kubectl, portforward
+from sluice.adapters import kubectl, loadprogram
 from sluice.offline.profile import pod
 from tests.integration.kube import Kube, wait_until
 from tests.unit.core.builders import make_model_deployment, make_revision
@@ -29,7 +29,7 @@ def manifest(where: str) -> dict[str, Any]:
     revision = make_revision(deployment=deployment)
     image = pod.image_of(revision.template)
     assert image is not None
-    generator = pod.generator(image, program=portforward.program(), plan="{}", payload="x" * pod.LARGEST_PAYLOAD)
+    generator = pod.generator(image, program=loadprogram.program(), plan="{}", payload="x" * pod.LARGEST_PAYLOAD)
     return pod.profiled_pod(revision, deployment, threads=2, generator=generator, deadline_seconds=600)
 
 

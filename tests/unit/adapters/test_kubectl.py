@@ -81,7 +81,7 @@ async def test_a_newest_release_that_cannot_be_read_is_named(served: Served) -> 
     """The one before it must not be taken for it."""
     server, cluster = served
     server.answer = {"items": [raw_rollout(3, spec={"sequence": 3}), raw_rollout(2)]}
-    with pytest.raises(errors.Unreadable, match=r"ModelRollout r3: spec\.modelDeployment: .*kubectl-sluice"):
+    with pytest.raises(errors.UnreadableObject, match=r"ModelRollout r3: spec\.modelDeployment: .*kubectl-sluice"):
         await cluster.fetch_rollouts("default", "digits")
 
 
@@ -91,7 +91,7 @@ async def test_a_model_is_read_without_what_another_version_says_of_its_state(se
     server.answer = {"metadata": {"name": "digits"}, "spec": spec, "status": {"stable": 7}}
     assert (await cluster.fetch_deployment("default", "digits")).spec.model.uri == "s3://models/digits/2"
     server.answer = {"metadata": {"name": "digits"}, "spec": {}}
-    with pytest.raises(errors.Unreadable, match=r"ModelDeployment digits: spec\.model: .*kubectl-sluice"):
+    with pytest.raises(errors.UnreadableObject, match=r"ModelDeployment digits: spec\.model: .*kubectl-sluice"):
         await cluster.fetch_deployment("default", "digits")
 
 

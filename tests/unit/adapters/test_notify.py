@@ -15,7 +15,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice.adapters import http, kube, notify
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell.notifications import Notifications
 from sluice.shell.telemetry import NOISY_LOGGERS, JsonFormatter, Telemetry
@@ -102,9 +102,9 @@ async def test_slack_and_cloud_events_as_they_arrive(given: Given) -> None:
     [
         (200, {}, Delivered()),
         (204, {}, Delivered()),
-        (302, {"Location": "/elsewhere"}, Refused("the endpoint answered 302")),
-        (404, {}, Refused("the endpoint answered 404")),
-        (400, {}, Refused("the endpoint answered 400")),
+        (302, {"Location": "/elsewhere"}, SinkRefused("the endpoint answered 302")),
+        (404, {}, SinkRefused("the endpoint answered 404")),
+        (400, {}, SinkRefused("the endpoint answered 400")),
         (408, {}, TryAgain("the endpoint answered 408")),
         (429, {"Retry-After": "30"}, TryAgain("the endpoint answered 429", 30.0)),
         (429, {"Retry-After": "Sun, 01 Mar 2026 12:00:00 GMT"}, TryAgain("the endpoint answered 429")),

@@ -1,4 +1,4 @@
-"""The generator on this machine, through a kubectl that is made up."""
+"""A port of this machine that leads to a pod, through a kubectl that is made up."""
 
 import os
 from pathlib import Path
@@ -42,10 +42,3 @@ async def test_without_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(errors.Unavailable, match="put it on the PATH"):
         async with portforward.forwarded("p", 8000, namespace="ml", options=()):
             pass
-
-
-async def test_a_generator_ends_with_the_block() -> None:
-    plan = '{"host": "127.0.0.1", "port": 9, "model": "m", "readySeconds": 60, "readyPath": "/r"}'
-    async with portforward.generating({"SLUICE_PROFILE": plan}) as generator:
-        assert not generator.ended
-    assert generator.ended

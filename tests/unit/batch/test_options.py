@@ -6,7 +6,7 @@ import pytest
 
 from sluice.batch import options
 from sluice.batch.failures import BatchError
-from sluice.batch.options import Format, Mode, Protocol, Server, Source, Target
+from sluice.batch.options import Format, InputData, Mode, OutputData, Server, ServerProtocol
 
 NEEDED = ["--run", "r", "--input", "s3://b/in", "--input-format", "CSV"]
 WHOLE = [*NEEDED, "--output", "s3://b/out", "--model", "/models"]
@@ -16,8 +16,8 @@ def test_what_is_given_is_what_is_meant() -> None:
     more = ["--shards", "3", "--columns", "a, b", "--keep", "id", "--mode", "Overwrite", "--output-format", "JSONLines"]
     more += ["--batch-size", "8", "--maximum-failed-rows-percent", "2.5%", "--progress-port", "0", "--scratch", "/s"]
     given = options.parsed([*WHOLE, *more], {"JOB_COMPLETION_INDEX": "2"})
-    assert given.source == Source("s3://b/in", Format.CSV, ("a", "b"))
-    assert given.target == Target("s3://b/out", Format.JSON_LINES, Mode.OVERWRITE, ("id",))
+    assert given.source == InputData("s3://b/in", Format.CSV, ("a", "b"))
+    assert given.target == OutputData("s3://b/out", Format.JSON_LINES, Mode.OVERWRITE, ("id",))
     assert (given.run, given.shards, given.shard) == ("r", 3, 2)
     assert (given.batch_size, given.maximum_failed_percent) == (8, 2.5)
     assert (given.model, given.scratch) == (Path("/models"), Path("/s"))
@@ -26,7 +26,7 @@ def test_what_is_given_is_what_is_meant() -> None:
 def test_a_server_takes_the_place_of_a_model() -> None:
     served = ["--endpoint", "http://127.0.0.1:8080", "--protocol", "V1", "--model-name", "digits"]
     given = options.parsed([*NEEDED, "--labels", "truth", "--shard", "0", *served], {})
-    assert given.model == Server("http://127.0.0.1:8080", Protocol.V1, "digits")
+    assert given.model == Server("http://127.0.0.1:8080", ServerProtocol.V1, "digits")
     assert (given.target, given.labels) == (None, "truth")
 
 

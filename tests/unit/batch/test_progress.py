@@ -9,15 +9,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sluice.batch import progress
-from sluice.batch.checkpoint import Counts
-from sluice.batch.progress import Progress
+from sluice.batch.checkpoint import SplitCounts
+from sluice.batch.progress import ProgressCounts
 from tests.unit.batch.program import PIXELS, Runner, encoded, table
 
 
-def told() -> Progress:
-    found = Progress(2)
-    found.begin(splits=4, rows_total=400, splits_done=1, done=Counts(100, 99, 1))
-    found.add(Counts(50, 48, 2))
+def told() -> ProgressCounts:
+    found = ProgressCounts(2)
+    found.begin(splits=4, rows_total=400, splits_done=1, done=SplitCounts(100, 99, 1))
+    found.add(SplitCounts(50, 48, 2))
     for reason in ("a", "a", "b", "c", "d", "e", "f"):
         found.note(reason)
     return found
@@ -38,9 +38,9 @@ def test_rows_of_the_split_at_work_count() -> None:
 
 def test_rows_of_a_split_count_once_when_it_is_done() -> None:
     found = told()
-    found.split_done(Counts(50, 48, 2))
+    found.split_done(SplitCounts(50, 48, 2))
     assert (found.as_json()["read"], found.as_json()["splitsDone"]) == (150, 2)
-    assert found.done == Counts(150, 147, 3)
+    assert found.done == SplitCounts(150, 147, 3)
 
 
 def test_both_are_served_and_nothing_else() -> None:
@@ -62,13 +62,13 @@ def test_the_rows_to_come_are_known_of_parquet_only(
     runner: Runner, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     totals = []
-    begin = Progress.begin
+    begin = ProgressCounts.begin
 
-    def noted(self: Progress, splits: int, rows_total: int | None, *rest: object) -> None:
+    def noted(self: ProgressCounts, splits: int, rows_total: int | None, *rest: object) -> None:
         totals.append((splits, rows_total))
         begin(self, splits, rows_total, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Progress, "begin", noted)
+    monkeypatch.setattr(ProgressCounts, "begin", noted)
     for kind in ("Parquet", "CSV"):
         (data / "a").write_bytes(encoded(table(10), kind))
         runner.changed(*PIXELS, input_format=kind, output=f"{runner.output}-{kind}")()

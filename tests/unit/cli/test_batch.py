@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.cli import batch, cluster, console, exits, follow
-from sluice.cli.options import Connection, Output
+from sluice.cli.options import Connection, OutputFormat
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.test_batch import HALF, RUN, make_raw
 
@@ -49,7 +49,7 @@ async def test_everything_on_one_screen(
     connect: Callable[..., FakeCluster], capsys: pytest.CaptureFixture[str]
 ) -> None:
     connect({**HALF, "history": [{**DONE, "name": "nightly-0", "outcome": "Failed", "message": "m", "reason": "R"}]})
-    assert await batch.show(HERE, Output.TEXT, batch="nightly") == exits.OK
+    assert await batch.show(HERE, OutputFormat.TEXT, batch="nightly") == exits.OK
     said = capsys.readouterr().out
     for part in (
         "nightly in default: Running",
@@ -68,7 +68,7 @@ async def test_it_is_followed_to_the_end(
     connect: Callable[..., FakeCluster], capsys: pytest.CaptureFixture[str], outcome: str, code: int
 ) -> None:
     connect({}, HALF, HALF, {"run": {**DONE, "outcome": outcome}, "percent": 100})
-    assert await batch.show(HERE, Output.JSON, batch="nightly", watch=True) == code
+    assert await batch.show(HERE, OutputFormat.JSON, batch="nightly", watch=True) == code
     states = [json.loads(line)["state"] for line in capsys.readouterr().out.splitlines()]
     assert states == ["Waiting", "Running", outcome]
 
@@ -76,10 +76,10 @@ async def test_it_is_followed_to_the_end(
 async def test_a_name_that_does_not_exist(connect: Callable[..., FakeCluster]) -> None:
     connect({})
     with pytest.raises(console.Failure, match=r"no BatchInference 'nigthly'.*did you mean nightly"):
-        await batch.show(HERE, Output.TEXT, batch="nigthly")
+        await batch.show(HERE, OutputFormat.TEXT, batch="nigthly")
 
 
 async def test_a_status_that_a_newer_operator_wrote_is_told(connect: Callable[..., FakeCluster]) -> None:
     connect({"run": {"name": {"of": "another kind"}}})
     with pytest.raises(console.Failure, match=r"BatchInference default/nightly: status\.run\.name: .*upgrade"):
-        await batch.show(HERE, Output.TEXT, batch="nightly")
+        await batch.show(HERE, OutputFormat.TEXT, batch="nightly")

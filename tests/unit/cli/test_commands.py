@@ -10,9 +10,9 @@ import typer
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.v1alpha1.modelrollout import Action
+from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster, console, durations, exits, predict, steer
-from sluice.cli.options import Target
+from sluice.cli.options import ModelTarget
 from sluice.cli.steer import Wish
 from tests.unit.views.builders import make_deployment, make_rollout
 
@@ -105,7 +105,7 @@ class FakeKubectl:
 
 def make_session(fake: FakeKubectl, name: str = "digits") -> cluster.Session:
     return cluster.Session(
-        cast("kubectl.Kubectl", fake), Target(name=name, namespace=None, context=None, kubeconfig=None)
+        cast("kubectl.Kubectl", fake), ModelTarget(name=name, namespace=None, context=None, kubeconfig=None)
     )
 
 

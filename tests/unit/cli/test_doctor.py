@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
-from sluice.views.checks import State
+from sluice.views.checks import CheckState
 from tests.simulation import scenarios
 from tests.unit.cli.fakes import FakeCluster
 
@@ -25,7 +25,7 @@ def fake(**settings: Any) -> FakeCluster:
     return FakeCluster([OPERATOR, *scenarios.make_cluster().shared.values()], **settings)
 
 
-async def examined(cluster: FakeCluster) -> dict[str, tuple[State, str]]:
+async def examined(cluster: FakeCluster) -> dict[str, tuple[CheckState, str]]:
     found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None))
     return {check.name: (check.state, f"{check.finding} {check.remedy}") for check in found}
 
@@ -33,25 +33,25 @@ async def examined(cluster: FakeCluster) -> dict[str, tuple[State, str]]:
 async def test_everything_is_looked_at() -> None:
     found = await examined(fake())
     assert {name: state for name, (state, _) in found.items()} == {
-        "configuration": State.SKIPPED,
-        "operator": State.OK,
-        "gateway": State.OK,
-        "preset": State.OK,
-        "prometheus": State.FAILED,
-        "scrape interval": State.SKIPPED,
-        "policy": State.OK,
-        "runtimes": State.OK,
-        "reading": State.OK,
-        "steering": State.OK,
-        "operator's permissions": State.OK,
+        "configuration": CheckState.SKIPPED,
+        "operator": CheckState.OK,
+        "gateway": CheckState.OK,
+        "preset": CheckState.OK,
+        "prometheus": CheckState.FAILED,
+        "scrape interval": CheckState.SKIPPED,
+        "policy": CheckState.OK,
+        "runtimes": CheckState.OK,
+        "reading": CheckState.OK,
+        "steering": CheckState.OK,
+        "operator's permissions": CheckState.OK,
     }
     assert NOWHERE in found["prometheus"][1]
 
 
 async def test_without_a_gateway_none_is_looked_for() -> None:
-    found = await doctor.examine(Patient(fake().typed, OperatorConfig(routing=Routing.SERVICE), NOWHERE, None))
+    found = await doctor.examine(Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None))
     states = {check.name: check.state for check in found}
-    assert (states["gateway"], states["prometheus"]) == (State.OK, State.FAILED)
+    assert (states["gateway"], states["prometheus"]) == (CheckState.OK, CheckState.FAILED)
     assert "preset" not in states
 
 
@@ -72,14 +72,14 @@ def test_a_release_that_runs_is_no_finding() -> None:
 async def test_permissions_of_the_operator_are_asked_for_its_service_account() -> None:
     cluster = fake(forbidden=frozenset({"watch pods", "patch modelrollouts"}))
     found = await examined(cluster)
-    assert found["operator's permissions"][0] is State.FAILED
+    assert found["operator's permissions"][0] is CheckState.FAILED
     assert "system:serviceaccount:sluice-system:sluice may not watch pods" in found["operator's permissions"][1]
-    assert found["steering"][0] is State.WARNING
+    assert found["steering"][0] is CheckState.WARNING
     assert ("watch", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "Gateway", "RolloutPolicy"])
 async def test_what_may_not_be_seen_is_skipped(kind: str) -> None:
     found = await examined(fake(denied=frozenset({kind})))
-    assert State.SKIPPED in {state for state, _ in found.values()}
+    assert CheckState.SKIPPED in {state for state, _ in found.values()}
     assert any("no permission" in said for _, said in found.values())

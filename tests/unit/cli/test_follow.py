@@ -11,12 +11,12 @@ from sluice import errors
 from sluice.adapters import kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import batch, cluster, console, exits, follow, status
-from sluice.cli.options import Connection, Output, Target
+from sluice.cli.options import Connection, ModelTarget, OutputFormat
 from tests.unit.cli.fakes import FakeCluster
 from tests.unit.views.builders import RELEASING, make_deployment
 from tests.unit.views.test_batch import HALF, RUN, make_raw
 
-TARGET = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
 AWAY = errors.Unavailable("no answer from the API server; check that the cluster runs")
 GONE = kubectl.NotFound("it was deleted")
 DONE = {**RUN, "completionTime": "2026-05-28T20:26:40Z", "outcome": "Complete"}
@@ -72,7 +72,7 @@ async def test_a_batch_goes_on_when_the_cluster_is_back(
 ) -> None:
     connect(monkeypatch, make_raw(**HALF), AWAY, AWAY, make_raw(**HALF), make_raw(run=DONE, percent=100))
 
-    assert await batch.show(TARGET, Output.TEXT, batch="nightly", watch=True) == exits.OK
+    assert await batch.show(TARGET, OutputFormat.TEXT, batch="nightly", watch=True) == exits.OK
 
     captured = capsys.readouterr()
     assert_said_once(captured, terminal=terminal)
@@ -85,7 +85,7 @@ async def test_a_status_goes_on_when_the_cluster_is_back(
     connect(monkeypatch, make_deployment(conditions=RELEASING), AWAY, AWAY, make_deployment(), GONE)
 
     with pytest.raises(console.Failure, match="there is no ModelDeployment 'digits'"):
-        await status.show(TARGET, Output.TEXT, watch=True)
+        await status.show(TARGET, OutputFormat.TEXT, watch=True)
 
     captured = capsys.readouterr()
     assert_said_once(captured, terminal=terminal)
@@ -97,4 +97,4 @@ async def test_a_cluster_that_never_answered_is_not_waited_for(monkeypatch: pyte
     connect(monkeypatch, AWAY, make_raw(run=DONE))
 
     with pytest.raises(errors.Unavailable):
-        await batch.show(TARGET, Output.TEXT, batch="nightly", watch=True)
+        await batch.show(TARGET, OutputFormat.TEXT, batch="nightly", watch=True)

@@ -10,7 +10,7 @@ import pytest
 
 from sluice.adapters import http, triton
 from sluice.cli import console, exits, predict
-from sluice.cli.options import Output
+from sluice.cli.options import OutputFormat
 from sluice.views.example import ModelMetadata, TensorMetadata
 
 HOST = "digits.default.models.local"
@@ -78,7 +78,7 @@ async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert (answer.status, answer.revision, json.loads(answer.text)) == (200, "digits-1111111111", {"outputs": [1]})
     assert answer.seconds > 0
-    assert predict._print_answer(answer, Output.TEXT) == exits.OK
+    assert predict._print_answer(answer, OutputFormat.TEXT) == exits.OK
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"outputs": [1]}
     assert "answered by digits-1111111111 in" in printed.err
@@ -95,6 +95,6 @@ async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_failures_are_readable(revision: str, text: str, want: str) -> None:
     answer = http.HttpAnswer(500, revision, text, 0.01)
     with pytest.raises(console.Failure) as failure:
-        predict._print_answer(answer, Output.TEXT)
+        predict._print_answer(answer, OutputFormat.TEXT)
     assert str(failure.value) == want
-    assert predict._print_answer(answer, Output.JSON) == exits.FAILED
+    assert predict._print_answer(answer, OutputFormat.JSON) == exits.FAILED

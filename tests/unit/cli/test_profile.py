@@ -16,11 +16,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sluice import errors
-from sluice.cli import app, cluster, console, profile, profiled
-from sluice.cli.options import Target
+from sluice.cli import app, cluster, console, loadcontainer, profile, profiled, temporary
+from sluice.cli.options import ModelTarget
 from sluice.core.render import workload
-from sluice.offline.profile import plan, pod
-from sluice.offline.profile.plan import Plan
+from sluice.offline.profile import pod, sweep
+from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.core.builders import make_model_deployment, make_revision, manifest
@@ -43,12 +43,12 @@ WHOLE = "\n".join(
 BEGUN = "\n".join(lines(SERVER, {"event": "setting", "setting": AS_IS}, point_event(1)))
 
 
-def order(**changes: Any) -> profiled.Order:
-    return profiled.Order(
+def order(**changes: Any) -> profiled.ProfileOrder:
+    return profiled.ProfileOrder(
         **{
             "deployment": DEPLOYMENT,
             "revision": REVISION,
-            "plan": Plan(plan.settings(plan.parse_batching("1ms"), ()), (1, 4), 1, 32, 600, None),
+            "sweep": Sweep(sweep.settings(sweep.parse_batching("1ms"), ()), (1, 4), 1, 32, 600, None),
             "path": "/v2/models/digits/infer",
             "payload": None,
             "image": pod.image_of(REVISION.template),
@@ -61,6 +61,7 @@ def order(**changes: Any) -> profiled.Order:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiled, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(temporary, "POLL_SECONDS", 0.01)
 
 
 def fake(**settings: Any) -> ProfilingCluster:
@@ -72,7 +73,7 @@ def pods(there: ProfilingCluster) -> list[str]:
 
 
 async def measured(there: ProfilingCluster, **changes: Any) -> ProfileView:
-    target = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+    target = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
     return await profile.profile_of(cluster.Session(there.typed, target), order(**changes), (), None)
 
 
@@ -106,7 +107,7 @@ async def test_what_people_read() -> None:
 
 async def test_each_number_of_threads_is_a_pod_of_its_own() -> None:
     there = fake()
-    target = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+    target = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
     view = await profile.profile_of(cluster.Session(there.typed, target), order(), (2, 4), 100)
     assert {row.setting for row in view.rows} >= {"as it is", "2 threads", "batching 1ms, 4 threads"}
     assert (len(there.created), there.deleted, pods(there)) == (3, [NAME] * 3, [])
@@ -237,7 +238,7 @@ async def test_a_pod_that_somebody_else_removes() -> None:
 async def test_a_pod_that_stays_is_told_with_the_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profiled, "GONE_SECONDS", 0.05)
+    monkeypatch.setattr(temporary, "GONE_SECONDS", 0.05)
     await measured(fake(keeps=10_000))
     assert f"remove it: kubectl delete pod -n default {NAME}" in capsys.readouterr().err
 
@@ -253,16 +254,16 @@ async def test_from_here_the_pod_has_no_generator(tmp_path: Path, monkeypatch: p
     (tmp_path / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     there = fake()
-    quickly = Plan(plan.settings((), ()), (1,), 1, 32, 1, None)
+    quickly = Sweep(sweep.settings((), ()), (1,), 1, 32, 1, None)
     with pytest.raises(console.Failure, match="the model was not ready within 1 s"):
-        await measured(there, image=None, plan=quickly)
+        await measured(there, image=None, sweep=quickly)
     [made] = there.created
     assert pod.GENERATOR not in [each["name"] for each in made["spec"]["containers"]]
     assert (there.deleted, pods(there)) == ([NAME], [])
 
 
 async def test_which_revision() -> None:
-    session = cluster.Session(fake().typed, Target(name="digits", namespace=None, context=None, kubeconfig=None))
+    session = cluster.Session(fake().typed, ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None))
     serving = make_model_deployment(
         namespace="default", status={"stable": {"revision": REVISION.name, "weight": 100, "replicas": 1}}
     )
@@ -284,9 +285,9 @@ async def test_which_revision() -> None:
 )
 async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.Image | None) -> None:
     session = cluster.Session(
-        fake(config=config).typed, Target(name="digits", namespace=None, context=None, kubeconfig=None)
+        fake(config=config).typed, ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
     )
-    assert await profiled.fetch_image(session.cluster, replace(REVISION, template=template)) == want
+    assert await loadcontainer.fetch_image(session.cluster, replace(REVISION, template=template)) == want
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ def test_the_whole_command(
     there.objects.append(manifest(serving))
 
     @contextlib.asynccontextmanager
-    async def session(target: Target) -> AsyncIterator[cluster.Session]:
+    async def session(target: ModelTarget) -> AsyncIterator[cluster.Session]:
         yield cluster.Session(there.typed, target)
 
     monkeypatch.setattr(cluster, "session", session)

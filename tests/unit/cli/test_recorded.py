@@ -11,13 +11,13 @@ import yaml
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import cluster, exits, record, replay
-from sluice.cli.options import Output, Target
+from sluice.cli.options import ModelTarget, OutputFormat
 from sluice.core.judge.model import Answers, Question
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
-TARGET = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
             """Nothing to give back."""
 
     @contextlib.asynccontextmanager
-    async def session(target: Target) -> AsyncIterator[cluster.Session]:
+    async def session(target: ModelTarget) -> AsyncIterator[cluster.Session]:
         fake = FakeCluster([*failed.objects.values(), *failed.shared.values()])
         yield cluster.Session(fake.typed, target)
 
@@ -65,7 +65,7 @@ async def recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str], **options
 
 async def replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
     counts, policy = str(tmp_path / "counts.jsonl"), str(tmp_path / "policy.yaml")
-    assert await replay.show(Output.JSON, counts=counts, policy=policy) == exits.OK
+    assert await replay.show(OutputFormat.JSON, counts=counts, policy=policy) == exits.OK
     return [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()]
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sluice.cli import console, exits, replay
-from sluice.cli.options import Output
+from sluice.cli.options import OutputFormat
 
 POLICY: dict[str, Any] = {
     "apiVersion": "sluice.dev/v1alpha1",
@@ -56,7 +56,7 @@ def bad(tmp_path: Path) -> str:
 
 
 async def test_json_is_one_object_a_scrape(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await replay.show(Output.JSON, counts=bad, policy=policy) == exits.OK
+    assert await replay.show(OutputFormat.JSON, counts=bad, policy=policy) == exits.OK
     scrapes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [scrape["time"] for scrape in scrapes] == [0.0, 15.0, 30.0, 45.0]
     assert scrapes[-1].keys() == {"time", "verdict", "reason", "evidence"}
@@ -66,7 +66,7 @@ async def test_json_is_one_object_a_scrape(policy: str, bad: str, capsys: pytest
 
 
 async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
-    await replay.show(Output.TEXT, counts=bad, policy=policy)
+    await replay.show(OutputFormat.TEXT, counts=bad, policy=policy)
     printed = capsys.readouterr().out.splitlines()
     assert "rolled back at 2.00" in printed[0]
     assert "passed at 1.30" in printed[0]
@@ -75,7 +75,7 @@ async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytes
 
 
 async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
-    await replay.show(Output.YAML, counts=bad, policy=policy)
+    await replay.show(OutputFormat.YAML, counts=bad, policy=policy)
     documents = list(yaml.safe_load_all(capsys.readouterr().out))
     assert [found["verdict"] for found in documents] == ["Wait", "RollBack", "RollBack", "RollBack"]
 
@@ -93,7 +93,7 @@ async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str
     file = tmp_path / "counts.jsonl"
     file.write_text(content)
     with pytest.raises(console.Failure, match=want):
-        await replay.show(Output.TEXT, counts=str(file), policy=policy)
+        await replay.show(OutputFormat.TEXT, counts=str(file), policy=policy)
 
 
 @pytest.mark.parametrize(

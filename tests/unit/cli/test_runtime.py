@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from sluice.adapters import kubectl
 from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import app, cluster, trial
+from sluice.cli import app, cluster, runtimecheck, temporary
 from sluice.core.kernel import naming
 from sluice.core.render import workload
 from sluice.offline import conformance
@@ -103,9 +103,10 @@ def _pod_status(ready: bool) -> Raw:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(trial, "WATCH_SECONDS", 0.05)
-    monkeypatch.setattr(trial, "WATCH_TIMES", 0)
+    monkeypatch.setattr(temporary, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(runtimecheck, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(runtimecheck, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(runtimecheck, "WATCH_TIMES", 0)
 
 
 @pytest.fixture
@@ -211,7 +212,7 @@ def test_a_payload_without_a_path_where_only_the_user_knows_it(there: TrialClust
 def test_nothing_is_left_when_it_is_interrupted(
     there: TrialCluster, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
-    monkeypatch.setattr(trial, "WATCH_SECONDS", 30.0)
+    monkeypatch.setattr(runtimecheck, "WATCH_SECONDS", 30.0)
     create = TrialCluster.create
 
     async def interrupted(self: TrialCluster, kind: Resource, wanted: Raw) -> Raw:

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits, steer
-from sluice.cli.options import Output, Target
+from sluice.cli.options import ModelTarget, OutputFormat
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
-TARGET = Target(name="digits", namespace=None, context=None, kubeconfig=None)
+TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)
 
 
 @dataclass
@@ -56,7 +57,7 @@ def first() -> Answering:
 
 def connect(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextlib.asynccontextmanager
-    async def session(target: Target) -> AsyncIterator[cluster.Session]:
+    async def session(target: ModelTarget) -> AsyncIterator[cluster.Session]:
         yield cluster.Session(fake.typed, target)
 
     monkeypatch.setattr(cluster, "session", session)
@@ -64,7 +65,7 @@ def connect(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def ask(fake: FakeCluster, monkeypatch: pytest.MonkeyPatch, action: Action, **options: Any) -> int:
     connect(fake, monkeypatch)
-    return await steer.ask(TARGET, Output.JSON, action, **{"note": None, "to": None} | options)
+    return await steer.ask(TARGET, OutputFormat.JSON, action, **{"note": None, "to": None} | options)
 
 
 async def test_rollback_goes_to_the_version_before_and_shows_the_divergence(

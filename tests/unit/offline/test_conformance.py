@@ -10,11 +10,11 @@ import pytest
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming
 from sluice.offline import conformance
-from sluice.offline.conformance import Trial
+from sluice.offline.conformance import RuntimeTrial
 from tests.unit.core.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 
-def make_trial(name: str = "triton", **changes: Any) -> Trial:
+def make_trial(name: str = "triton", **changes: Any) -> RuntimeTrial:
     usual: dict[str, Any] = {
         "runtime": make_runtime(name=name),
         "namespace": "team",
@@ -26,10 +26,10 @@ def make_trial(name: str = "triton", **changes: Any) -> Trial:
         "port": None,
         "readiness_path": None,
     }
-    return Trial(**usual | changes)
+    return RuntimeTrial(**usual | changes)
 
 
-def deployed(trial: Trial) -> ModelDeployment:
+def deployed(trial: RuntimeTrial) -> ModelDeployment:
     return ModelDeployment.model_validate(conformance.trial_deployment(trial))
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from demo import models
 from sluice.cli import cluster, profile, profiled
-from sluice.cli.options import Target
+from sluice.cli.options import ModelTarget
 from sluice.core.render import workload
-from sluice.offline.profile import plan, pod
-from sluice.offline.profile.plan import Plan
+from sluice.offline.profile import pod, sweep
+from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView, Row
 from tests.unit.cli.profiling import ProfilingCluster
 from tests.unit.core.builders import make_model_deployment, make_revision, make_runtime
@@ -72,12 +72,12 @@ async def profiled_by(
     there = ProfilingCluster(
         [workload.desired_controller_revision(revision, deployment)], processes=server.process, folder=folder
     )
-    order = profiled.Order(
+    order = profiled.ProfileOrder(
         deployment=deployment,
         revision=revision,
-        plan=Plan(
+        sweep=Sweep(
             **{  # type: ignore[arg-type]
-                "settings": plan.settings(plan.parse_batching("off,2ms"), (2,)),
+                "settings": sweep.settings(sweep.parse_batching("off,2ms"), (2,)),
                 "concurrency": (1, 8),
                 "seconds": 1,
                 "maximum_batch": 8,
@@ -86,12 +86,12 @@ async def profiled_by(
             }
             | changes
         ),
-        path=plan.infer_path(model),
+        path=sweep.infer_path(model),
         payload=None,
         image=None if here else pod.image_of(revision.template),
         kubectl_options=(),
     )
-    target = Target(name=model, namespace=None, context=None, kubeconfig=None)
+    target = ModelTarget(name=model, namespace=None, context=None, kubeconfig=None)
     return await profile.profile_of(cluster.Session(there.typed, target), order, (), None), there
 
 
@@ -142,7 +142,7 @@ async def test_from_here_through_a_port_forward(
     (tmp_path / "kubectl").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     view, there = await profiled_by(
-        server, tmp_path, SHIPPED, here=True, concurrency=(2,), settings=plan.settings((), ())
+        server, tmp_path, SHIPPED, here=True, concurrency=(2,), settings=sweep.settings((), ())
     )
     [only] = view.rows
     assert only.queue_millis is not None

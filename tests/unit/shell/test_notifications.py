@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.api.v1alpha1.rolloutpolicy import NotificationFormat
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, Refused, TryAgain
+from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.shell import notifications
 from sluice.shell.notifications import LANE_LIMIT, PATIENCE_SECONDS, REMEMBERED, Notifications
@@ -137,7 +137,9 @@ async def test_a_failure_is_tried_again_until_it_succeeds() -> None:
     assert scene.notifier.attempts == [make_notice(1)] * 3 + [make_notice(2)]
 
 
-@pytest.mark.parametrize(("answer", "outcome"), [(Refused("410"), "refused"), (NoAddress("no Secret"), "no_address")])
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(SinkRefused("410"), "refused"), (NoAddress("no Secret"), "no_address")]
+)
 async def test_what_more_attempts_would_not_help_is_given_up_at_once(
     answer: Delivery, outcome: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.workqueue import Done, Result, Retry, Schedule, WorkQueue, pause_seconds
+from sluice.shell.workqueue import Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
 from tests.unit.shell.builders import eventually
 
 
 def test_the_earliest_due_time_is_kept() -> None:
-    schedule: Schedule[str] = Schedule()
+    schedule: DueTimes[str] = DueTimes()
     schedule.add("a", 10.0)
     schedule.add("a", 5.0)
     schedule.add("a", 7.0)
@@ -23,7 +23,7 @@ def test_the_earliest_due_time_is_kept() -> None:
 
 
 def test_a_key_is_not_handed_out_twice_but_comes_again_when_it_was_added_meanwhile() -> None:
-    schedule: Schedule[str] = Schedule()
+    schedule: DueTimes[str] = DueTimes()
     schedule.add("a", 0.0)
     assert schedule.pop(0.0) == "a"
     schedule.add("a", 3.0)
@@ -34,7 +34,7 @@ def test_a_key_is_not_handed_out_twice_but_comes_again_when_it_was_added_meanwhi
 
 
 def test_depth_and_age_count_only_what_is_due() -> None:
-    schedule: Schedule[str] = Schedule()
+    schedule: DueTimes[str] = DueTimes()
     schedule.add("due", 1.0)
     schedule.add("later", 50.0)
     assert (schedule.depth(4.0), schedule.oldest_seconds(4.0)) == (1, 3.0)
@@ -44,7 +44,7 @@ def test_depth_and_age_count_only_what_is_due() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans()), max_size=60))
 def test_every_added_key_is_handed_out_after_its_last_addition(steps: list[tuple[str, int, bool]]) -> None:
-    schedule: Schedule[str] = Schedule()
+    schedule: DueTimes[str] = DueTimes()
     running: set[str] = set()
     owed: set[str] = set()
     for key, due, work in steps:

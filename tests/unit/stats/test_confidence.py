@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 
 from sluice.stats import confidence, logspace
-from sluice.stats.confidence import ConfidenceSequence, Separation
+from sluice.stats.confidence import ConfidenceSequence, RatioVerdict
 from sluice.stats.evidence import Counts
 
 
@@ -104,21 +104,21 @@ def test_the_interval_is_what_nothing_refutes() -> None:
     ("rates", "open_below", "open_above", "want"),
     [
         ((0.2, 0.2), False, False, None),
-        ((0.3, 0.2), False, False, Separation.ABOVE),
-        ((0.2, 0.3), False, False, Separation.BELOW),
-        ((0.9, 0.05), False, True, Separation.ABOVE),
-        ((0.005, 0.2), True, False, Separation.BELOW),
+        ((0.3, 0.2), False, False, RatioVerdict.ABOVE),
+        ((0.2, 0.3), False, False, RatioVerdict.BELOW),
+        ((0.9, 0.05), False, True, RatioVerdict.ABOVE),
+        ((0.005, 0.2), True, False, RatioVerdict.BELOW),
     ],
 )
 def test_separation_and_open_ends(
-    rates: tuple[float, float], open_below: bool, open_above: bool, want: Separation | None
+    rates: tuple[float, float], open_below: bool, open_above: bool, want: RatioVerdict | None
 ) -> None:
     seen = observe_all(simulated(np.random.default_rng(4), rates, 50, 400))
     found = seen.interval(alpha=0.05, arms=1)
     assert found is not None
     assert (found.lower == 0, found.upper == math.inf) == (open_below, open_above)
     assert seen.separation(alpha=0.05, arms=1) is want
-    assert (found.lower >= 1, found.upper <= 1) == (want is Separation.ABOVE, want is Separation.BELOW)
+    assert (found.lower >= 1, found.upper <= 1) == (want is RatioVerdict.ABOVE, want is RatioVerdict.BELOW)
 
 
 def test_more_arms_and_more_dispersion_widen_the_interval() -> None:

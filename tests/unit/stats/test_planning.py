@@ -7,7 +7,7 @@ from sluice.stats.evidence import Counts
 from sluice.stats.planning import Expectation
 
 
-def forecast(rate: float, **changes: float | None) -> planning.Forecast | None:
+def forecast(rate: float, **changes: float | None) -> planning.ProofForecast | None:
     settings: dict[str, float | None] = {
         "false_advance_probability": 0.05,
         "dispersion": 1.0,
@@ -75,7 +75,7 @@ def test_a_flawless_candidate_is_proven_after_about_the_forecast() -> None:
 )
 def test_remaining_requests(observed: float, log_evidence: float, want: float) -> None:
     """Threshold 3 nats, 0.01 nats a request: planned 600, of which 300 pay for the mixtures."""
-    planned = planning.Forecast(log_threshold=3.0, nats_per_request=0.01)
+    planned = planning.ProofForecast(log_threshold=3.0, nats_per_request=0.01)
     assert planned.remaining(observed, log_evidence) == pytest.approx(want)
 
 

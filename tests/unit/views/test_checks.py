@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from sluice.adapters.gateways import PRESETS
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.judge.model import Answer, Answered, Failed, Series
 from sluice.views import checks
-from sluice.views.checks import Check, State
+from sluice.views.checks import Check, CheckState
 
 REF = GatewayRef(name="models", namespace="gateway")
 INSIDE = "http://prometheus.monitoring:9090"
@@ -41,51 +41,67 @@ def runtime(*formats: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("check", "state", "said"),
     [
-        (checks.configured(None, OperatorConfig()), State.SKIPPED, "the defaults are assumed"),
-        (checks.configured({}, OperatorConfig()), State.OK, "Gateway gateway/models, preset contour"),
-        (checks.configured({}, OperatorConfig(routing=Routing.SERVICE)), State.OK, "routing by Service, Prometheus"),
-        (checks.operator_running([]), State.FAILED, "helm install sluice"),
-        (checks.operator_running([deployment(0)]), State.FAILED, "kubectl logs -n sluice-system deployment/sluice"),
-        (checks.operator_running([deployment(2)]), State.OK, "2 replicas of sluice-system/sluice ready"),
-        (checks.gateway_serves(None, REF), State.FAILED, "install the Gateway API"),
-        (checks.gateway_serves([], REF), State.FAILED, "Gateways that there are: none"),
-        (checks.gateway_serves([gateway("False")], REF), State.FAILED, "kubectl describe gateway -n gateway models"),
-        (checks.gateway_serves([gateway("True")], REF), State.OK, "gateway/models is programmed"),
-        (checks.preset_known("nope", PRESETS), State.FAILED, "contour"),
-        (checks.preset_known("contour", PRESETS), State.OK, "were tested"),
+        (checks.configured(None, OperatorConfig()), CheckState.SKIPPED, "the defaults are assumed"),
+        (checks.configured({}, OperatorConfig()), CheckState.OK, "Gateway gateway/models, preset contour"),
+        (
+            checks.configured({}, OperatorConfig(routing=RoutingMode.SERVICE)),
+            CheckState.OK,
+            "routing by Service, Prometheus",
+        ),
+        (checks.operator_running([]), CheckState.FAILED, "helm install sluice"),
+        (
+            checks.operator_running([deployment(0)]),
+            CheckState.FAILED,
+            "kubectl logs -n sluice-system deployment/sluice",
+        ),
+        (checks.operator_running([deployment(2)]), CheckState.OK, "2 replicas of sluice-system/sluice ready"),
+        (checks.gateway_serves(None, REF), CheckState.FAILED, "install the Gateway API"),
+        (checks.gateway_serves([], REF), CheckState.FAILED, "Gateways that there are: none"),
+        (
+            checks.gateway_serves([gateway("False")], REF),
+            CheckState.FAILED,
+            "kubectl describe gateway -n gateway models",
+        ),
+        (checks.gateway_serves([gateway("True")], REF), CheckState.OK, "gateway/models is programmed"),
+        (checks.preset_known("nope", PRESETS), CheckState.FAILED, "contour"),
+        (checks.preset_known("contour", PRESETS), CheckState.OK, "were tested"),
         (
             checks.gateway_sampled(Failed("refused"), PRESETS["contour"], url=INSIDE, now=NOW),
-            State.FAILED,
+            CheckState.FAILED,
             "port-forward -n monitoring service/prometheus 9090:9090 and give --prometheus http://127.0.0.1:9090",
         ),
         (
             checks.gateway_sampled(Answered(()), PRESETS["contour"], url=INSIDE, now=NOW),
-            State.FAILED,
+            CheckState.FAILED,
             "Status > Targets",
         ),
-        (checks.gateway_sampled(samples(100), PRESETS["contour"], url=INSIDE, now=NOW), State.FAILED, "15m00s old"),
-        (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], url=INSIDE, now=NOW), State.OK, "10s old"),
-        (checks.prometheus_answers(Failed("refused"), url=INSIDE), State.FAILED, "9090:9090"),
-        (checks.prometheus_answers(Answered(()), url=INSIDE), State.FAILED, "scrapes nothing"),
-        (checks.prometheus_answers(samples(1), url=INSIDE), State.OK, "scrapes 1 target"),
-        (checks.WITHOUT_GATEWAY, State.OK, "docs/without-a-gateway.md"),
-        (checks.scraped_as_said(samples(1), policies(5)), State.SKIPPED, "too few samples"),
-        (checks.scraped_as_said(Failed("away"), policies(5)), State.SKIPPED, "too few samples"),
-        (checks.scraped_as_said(samples(1, 6, 11), policies(5)), State.OK, "every 5 s"),
-        (checks.scraped_as_said(samples(1, 31, 61), policies(5)), State.WARNING, "set scrapeIntervalSeconds: 30"),
-        (checks.policy_exists(policies(5), "default"), State.OK, "is there"),
-        (checks.policy_exists(policies(5), "strict"), State.FAILED, "there are: default"),
-        (checks.runtimes_exist([]), State.FAILED, "helm upgrade"),
-        (checks.runtimes_exist([runtime("onnx", "triton"), runtime("onnx")]), State.OK, "formats: onnx, triton"),
-        (checks.allowed("reading", "alice", [], "ask", needed=True), State.OK, "alice may do"),
-        (checks.allowed("reading", "alice", ["list pods"], "ask", needed=True), State.FAILED, "may not list pods"),
-        (checks.allowed("steering", "alice", ["patch x"], "ask", needed=False), State.WARNING, "may not patch x"),
+        (
+            checks.gateway_sampled(samples(100), PRESETS["contour"], url=INSIDE, now=NOW),
+            CheckState.FAILED,
+            "15m00s old",
+        ),
+        (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], url=INSIDE, now=NOW), CheckState.OK, "10s old"),
+        (checks.prometheus_answers(Failed("refused"), url=INSIDE), CheckState.FAILED, "9090:9090"),
+        (checks.prometheus_answers(Answered(()), url=INSIDE), CheckState.FAILED, "scrapes nothing"),
+        (checks.prometheus_answers(samples(1), url=INSIDE), CheckState.OK, "scrapes 1 target"),
+        (checks.WITHOUT_GATEWAY, CheckState.OK, "docs/without-a-gateway.md"),
+        (checks.scraped_as_said(samples(1), policies(5)), CheckState.SKIPPED, "too few samples"),
+        (checks.scraped_as_said(Failed("away"), policies(5)), CheckState.SKIPPED, "too few samples"),
+        (checks.scraped_as_said(samples(1, 6, 11), policies(5)), CheckState.OK, "every 5 s"),
+        (checks.scraped_as_said(samples(1, 31, 61), policies(5)), CheckState.WARNING, "set scrapeIntervalSeconds: 30"),
+        (checks.policy_exists(policies(5), "default"), CheckState.OK, "is there"),
+        (checks.policy_exists(policies(5), "strict"), CheckState.FAILED, "there are: default"),
+        (checks.runtimes_exist([]), CheckState.FAILED, "helm upgrade"),
+        (checks.runtimes_exist([runtime("onnx", "triton"), runtime("onnx")]), CheckState.OK, "formats: onnx, triton"),
+        (checks.allowed("reading", "alice", [], "ask", needed=True), CheckState.OK, "alice may do"),
+        (checks.allowed("reading", "alice", ["list pods"], "ask", needed=True), CheckState.FAILED, "may not list pods"),
+        (checks.allowed("steering", "alice", ["patch x"], "ask", needed=False), CheckState.WARNING, "may not patch x"),
     ],
 )
-def test_checks(check: Check, state: State, said: str) -> None:
+def test_checks(check: Check, state: CheckState, said: str) -> None:
     assert check.state is state
     assert said in f"{check.finding} {check.remedy}"
-    assert bool(check.remedy) is (state in (State.WARNING, State.FAILED))
+    assert bool(check.remedy) is (state in (CheckState.WARNING, CheckState.FAILED))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "https://prometheus.example.com", "http://prometheus:9090"])

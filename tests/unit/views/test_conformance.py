@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from sluice.views.checks import State
-from sluice.views.conformance import CHECKS, Asked, Restart, Seen, Stopped, Wrong, judged
+from sluice.views.checks import CheckState
+from sluice.views.conformance import CHECKS, FirstRequest, Observations, Restart, Stopped, Wrong, judged
 
-OK, FAILED, SKIPPED = State.OK, State.FAILED, State.SKIPPED
+OK, FAILED, SKIPPED = CheckState.OK, CheckState.FAILED, CheckState.SKIPPED
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 POD = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 ASKS = {"httpGet": {"path": "/ready", "port": 8080}}
@@ -36,21 +36,21 @@ def restart(**changes: Any) -> Restart:
     return replace(good, **changes)
 
 
-def seen(**changes: Any) -> Seen:
-    good = Seen(
+def seen(**changes: Any) -> Observations:
+    good = Observations(
         template=template(),
         ready_seconds=4.0,
         condition="",
         wanted_series=("requests_total",),
         wrong=Wrong(was_ready=False, watched_seconds=20, said=""),
-        asked=Asked("", "", METRICS),
+        asked=FirstRequest("", "", METRICS),
         restart=restart(),
     )
     return replace(good, **changes)
 
 
-def asked(problem: str = "", reason: str = "", metrics: dict[str, Any] | None = METRICS) -> Seen:
-    return seen(asked=Asked(problem, reason, metrics))
+def asked(problem: str = "", reason: str = "", metrics: dict[str, Any] | None = METRICS) -> Observations:
+    return seen(asked=FirstRequest(problem, reason, metrics))
 
 
 def test_a_server_that_does_all_passes_all() -> None:
@@ -60,7 +60,7 @@ def test_a_server_that_does_all_passes_all() -> None:
 
 
 def test_of_one_that_was_never_ready_only_its_template_is_judged() -> None:
-    found = judged(Seen(template=template(), ready_seconds=None, condition="CrashLoopBackOff: it ends"))
+    found = judged(Observations(template=template(), ready_seconds=None, condition="CrashLoopBackOff: it ends"))
     states = {check.name: check.state for check in found}
     assert states == {
         "becomes ready": FAILED,
@@ -77,7 +77,7 @@ def test_of_one_that_was_never_ready_only_its_template_is_judged() -> None:
 
 
 def test_without_a_pod_nothing_but_that_is_said() -> None:
-    found = judged(Seen(template=None, ready_seconds=None, condition="RuntimeNotFound"))
+    found = judged(Observations(template=None, ready_seconds=None, condition="RuntimeNotFound"))
     assert [check.state for check in found] == [FAILED, *[SKIPPED] * (len(CHECKS) - 1)]
 
 
@@ -123,7 +123,7 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
         (seen(restart=restart(stopped=(stopped(7), stopped(20)))), "end", FAILED, "killed: gone 20 s after its deletion"),
     ],
 )  # fmt: skip
-def test_what_is_not_as_it_should_be(given: Seen, name: str, state: State, finding: str) -> None:
+def test_what_is_not_as_it_should_be(given: Observations, name: str, state: CheckState, finding: str) -> None:
     checks = {check.name: check for check in judged(given)}
     assert checks[name].state is state
     assert finding in checks[name].finding

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.cli import profile as command
-from sluice.offline.profile.model import Batching, Measurements, Setting, Skipped
+from sluice.offline.profile.model import BatchingMode, Measurements, Setting, SkippedSetting
 from sluice.views import profile, profileplot
 from sluice.views.profile import About, ProfileView
 from sluice.views.wire import to_wire
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
-BATCHING = Setting(Batching.ON, 1000)
+BATCHING = Setting(BatchingMode.ON, 1000)
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
 
@@ -27,7 +27,7 @@ FOUND = make_measurements(
     make_point(8, 105, p95=90),
     make_point(1, 100, p95=12),
     make_point(8, 160, p95=60, setting=BATCHING, mean_batch=3.4, largest_batch=5),
-    skipped=(Skipped(Setting(instances=2), "out of memory <1>"),),
+    skipped=(SkippedSetting(Setting(instances=2), "out of memory <1>"),),
 )
 
 

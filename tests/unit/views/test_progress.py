@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.views.progress import State, progress
+from sluice.views.progress import ProgressState, progress
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 
@@ -18,30 +18,38 @@ def outdated(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("deployment", "status", "want"),
     [
-        ({}, None, State.CURRENT),
-        ({}, {"outcome": "Promoted"}, State.CURRENT),
-        ({}, {"outcome": "Superseded"}, State.CURRENT),
-        ({}, {"step": 4, "weight": 100}, State.WAITING),  # the bake may still roll it back
-        ({"generation": 3}, None, State.WAITING),
-        ({"conditions": outdated(builders.HEALTHY)}, None, State.WAITING),
-        ({"conditions": outdated(builders.ROLLED_BACK)}, builders.BAD, State.WAITING),
-        ({"conditions": outdated(STALLED)}, None, State.WAITING),
-        ({"conditions": builders.ROLLED_BACK}, builders.BAD, State.NOT_RELEASED),
-        ({"conditions": builders.ROLLED_BACK}, {"attempt": 2}, State.WAITING),  # a retry runs
-        ({"conditions": [condition("Current", "False", "Aborted")]}, {"outcome": "Aborted"}, State.NOT_RELEASED),
+        ({}, None, ProgressState.CURRENT),
+        ({}, {"outcome": "Promoted"}, ProgressState.CURRENT),
+        ({}, {"outcome": "Superseded"}, ProgressState.CURRENT),
+        ({}, {"step": 4, "weight": 100}, ProgressState.WAITING),  # the bake may still roll it back
+        ({"generation": 3}, None, ProgressState.WAITING),
+        ({"conditions": outdated(builders.HEALTHY)}, None, ProgressState.WAITING),
+        ({"conditions": outdated(builders.ROLLED_BACK)}, builders.BAD, ProgressState.WAITING),
+        ({"conditions": outdated(STALLED)}, None, ProgressState.WAITING),
+        ({"conditions": builders.ROLLED_BACK}, builders.BAD, ProgressState.NOT_RELEASED),
+        ({"conditions": builders.ROLLED_BACK}, {"attempt": 2}, ProgressState.WAITING),  # a retry runs
+        (
+            {"conditions": [condition("Current", "False", "Aborted")]},
+            {"outcome": "Aborted"},
+            ProgressState.NOT_RELEASED,
+        ),
         (
             {"conditions": [condition("Current", "False", "RolledBackByPerson")]},
             {"outcome": "Promoted"},
-            State.NOT_RELEASED,
+            ProgressState.NOT_RELEASED,
         ),
-        ({"conditions": [condition("Current", "False", "WinnerPromoted")]}, {"outcome": "Promoted"}, State.CURRENT),
-        ({"conditions": [condition("Current", "False", "Frozen")]}, {"outcome": "Promoted"}, State.WAITING),
-        ({"conditions": [condition("Current", "True"), condition("Ready", "False")]}, None, State.WAITING),
-        ({"conditions": STALLED}, None, State.STALLED),
-        ({"conditions": builders.RELEASING}, builders.RUNNING, State.WAITING),
+        (
+            {"conditions": [condition("Current", "False", "WinnerPromoted")]},
+            {"outcome": "Promoted"},
+            ProgressState.CURRENT,
+        ),
+        ({"conditions": [condition("Current", "False", "Frozen")]}, {"outcome": "Promoted"}, ProgressState.WAITING),
+        ({"conditions": [condition("Current", "True"), condition("Ready", "False")]}, None, ProgressState.WAITING),
+        ({"conditions": STALLED}, None, ProgressState.STALLED),
+        ({"conditions": builders.RELEASING}, builders.RUNNING, ProgressState.WAITING),
     ],
 )
-def test_state(deployment: dict[str, Any], status: dict[str, Any] | None, want: State) -> None:
+def test_state(deployment: dict[str, Any], status: dict[str, Any] | None, want: ProgressState) -> None:
     rollouts = [] if status is None else [make_rollout(**status)]
     assert progress(make_deployment(**deployment), rollouts, now=T0).state is want
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action
+from sluice.api.v1alpha1.intent import Action
 from sluice.views import steering
 from sluice.views.revisions import KnownRevision
 from sluice.views.steering import refusal

@@ -9,7 +9,7 @@ from sluice.adapters.gateways.istio import ISTIO
 from sluice.adapters.gateways.nginx_gateway_fabric import NGINX_GATEWAY_FABRIC
 from sluice.adapters.gateways.none import NONE
 from sluice.adapters.gateways.traefik import TRAEFIK
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.core.kernel.presets import GatewayPreset
 
 PRESETS: Final[Mapping[str, GatewayPreset]] = {
@@ -19,4 +19,4 @@ PRESETS: Final[Mapping[str, GatewayPreset]] = {
 
 def preset_of(config: OperatorConfig) -> GatewayPreset:
     """What is known of the gateway that the operator is configured for; raises KeyError where nothing is."""
-    return NONE if config.routing is Routing.SERVICE else PRESETS[config.gateway_preset]
+    return NONE if config.routing is RoutingMode.SERVICE else PRESETS[config.gateway_preset]

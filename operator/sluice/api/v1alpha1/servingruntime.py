@@ -98,7 +98,7 @@ class WarmupTemplate(ApiModel):
     """The HTTP path of requests to the model, in which {{model.name}} is filled in."""
 
 
-class Metrics(ApiModel):
+class RuntimeMetrics(ApiModel):
     """Where the server exposes metrics of its own."""
 
     port: Annotated[int, Field(ge=1, le=65_535)]
@@ -168,7 +168,7 @@ class ServingRuntimeSpec(ApiModel):
     """Where warm-up requests go; for the protocol Native, the others say it themselves."""
     drain: Drain = Drain()
     """How the server is stopped."""
-    metrics: Metrics | None = None
+    metrics: RuntimeMetrics | None = None
     """Where the server exposes metrics."""
 
 

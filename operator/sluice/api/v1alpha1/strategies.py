@@ -49,7 +49,7 @@ class ArmModel(ApiModel):
     """A label for people."""
 
 
-class Arm(ApiModel):
+class ABTestArm(ApiModel):
     """One version beside the stable one in an A/B test."""
 
     name: Name
@@ -92,7 +92,7 @@ class ABTest(ApiModel):
     )
 
     arms: Annotated[
-        list[Arm],
+        list[ABTestArm],
         Field(
             min_length=1,
             max_length=5,

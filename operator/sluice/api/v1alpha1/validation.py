@@ -1,4 +1,4 @@
-"""Validation: what a candidate must answer well before it gets any request."""
+"""Validation: what a candidate must answer well before it gets any request, and how it does."""
 
 from typing import Annotated, ClassVar
 
@@ -80,3 +80,51 @@ class Validation(ApiModel):
     """The labelled data set."""
     deadline_seconds: Annotated[int, Field(ge=60, le=604_800)] = 3600
     """A Job that takes longer is stopped; the release then waits for a person."""
+
+
+class ShardScore(ApiModel):
+    """What one part of a labelled data set came to."""
+
+    shard: int
+    read: int
+    failed: int
+    """Rows that have no answer."""
+    wrong: int
+    """Rows whose answer is not the label."""
+
+
+class Score(ApiModel):
+    """What a version made of a labelled data set."""
+
+    revision: str
+    data: str
+    """Hash of what says which rows and which labels."""
+    shards: int
+    """How many parts there are."""
+    finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=list)
+    """Those that were counted; each once, whatever becomes of its pod."""
+
+    @property
+    def complete(self) -> bool:
+        return len(self.finished) == self.shards
+
+    @property
+    def rows(self) -> int:
+        return sum(part.read for part in self.finished)
+
+    @property
+    def bad(self) -> int:
+        """Rows without the right answer."""
+        return sum(part.failed + part.wrong for part in self.finished)
+
+
+class ValidationStatus(ApiModel):
+    """How far the validation is."""
+
+    passed: bool = False
+    attempt: int = 1
+    """Counts the tries; a person may ask for another one."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """What the judge made of it."""
+    scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=list)
+    """The candidate's, and the stable version's where it is compared with it."""

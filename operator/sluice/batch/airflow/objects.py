@@ -100,7 +100,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """What a task is told at the end.
 
     message: with the reason in front. reason: the object's own, in one word; empty where nothing is known of the run.
@@ -129,8 +129,8 @@ class Outcome:
         }
 
     @staticmethod
-    def of_event(event: Mapping[str, Any]) -> "Outcome":
-        return Outcome(Ending(event["ending"]), event["message"], event["reason"], event["run"], event["rows"])
+    def of_event(event: Mapping[str, Any]) -> "TaskOutcome":
+        return TaskOutcome(Ending(event["ending"]), event["message"], event["reason"], event["run"], event["rows"])
 
 
 def checked_name(name: str) -> str:
@@ -198,14 +198,14 @@ def is_worth_keeping(found: Object) -> bool:
     return outcome is None or (outcome.ending is Ending.COMPLETE and COLLECTED not in annotations_of(found))
 
 
-def outcome_of(found: Object) -> Outcome | None:
+def outcome_of(found: Object) -> TaskOutcome | None:
     """How the run of the object's present spec ended; None while it has not, or the operator has not seen the spec yet."""
     status = found.get("status") or {}
     if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
         return None
     for condition in status.get("conditions", ()):
         if condition["status"] == "True" and condition["type"] in (Ending.COMPLETE, Ending.FAILED):
-            return Outcome(
+            return TaskOutcome(
                 ending=Ending(condition["type"]),
                 message=_because(condition.get("reason", ""), condition.get("message", "")),
                 reason=condition.get("reason", ""),
@@ -215,7 +215,7 @@ def outcome_of(found: Object) -> Outcome | None:
     return None
 
 
-def outcome_since(found: Object, since: datetime) -> Outcome | None:
+def outcome_since(found: Object, since: datetime) -> TaskOutcome | None:
     """How the first run that began at `since` or later ended, of an object with a schedule; a replaced run does not count.
 
     rows: those of the newest run only, which is the one that the status counts.
@@ -228,7 +228,7 @@ def outcome_since(found: Object, since: datetime) -> Outcome | None:
             case None:
                 return None
             case "Complete" | "Failed" as outcome:
-                return Outcome(
+                return TaskOutcome(
                     ending=Ending(outcome),
                     message=_because(run.get("reason", ""), run.get("message", "")),
                     reason=run.get("reason", ""),

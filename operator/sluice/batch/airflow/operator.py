@@ -89,7 +89,7 @@ class BatchInferenceOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, int]:
         """Where a worker goes on after the trigger has fired."""
-        return self._finished(context, self._held(context), objects.Outcome.of_event(event))
+        return self._finished(context, self._held(context), objects.TaskOutcome.of_event(event))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """A deferred task that takes longer than its execution_timeout is ended like one that waits in a worker."""
@@ -131,7 +131,9 @@ class BatchInferenceOperator(BaseOperator):
                 rest=self.spec,
             )
 
-    def _finished(self, context: Context, waiting: BatchInferenceTrigger, outcome: objects.Outcome) -> dict[str, int]:
+    def _finished(
+        self, context: Context, waiting: BatchInferenceTrigger, outcome: objects.TaskOutcome
+    ) -> dict[str, int]:
         """The result, noted as handed over."""
         rows = asyncio.run(tasks.delivered(context, waiting, outcome))
         asyncio.run(waiting.cluster.mark_collected(waiting.name, task_instance=tasks.task_instance_of(context)))

@@ -53,7 +53,7 @@ class BatchInferenceSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, int]:
         """Where a worker goes on after the trigger has fired."""
-        return asyncio.run(tasks.delivered(context, self._waiting(), objects.Outcome.of_event(event)))
+        return asyncio.run(tasks.delivered(context, self._waiting(), objects.TaskOutcome.of_event(event)))
 
     def poke(self, context: Context) -> PokeReturnValue:
         return asyncio.run(self._looked(context))

@@ -34,7 +34,7 @@ def refused_arguments() -> Iterator[None]:
         raise errors.SpecRefused(str(error)) from error
 
 
-async def delivered(context: Context, waited: BatchInferenceTrigger, outcome: objects.Outcome) -> dict[str, int]:
+async def delivered(context: Context, waited: BatchInferenceTrigger, outcome: objects.TaskOutcome) -> dict[str, int]:
     """Pushes where the result of a complete run is, and returns its rows for `return_value`.
 
     Raises RunFailed, or WouldFailAgain, for any other outcome.

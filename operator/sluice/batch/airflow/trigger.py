@@ -13,7 +13,7 @@ from sluice.batch.airflow import client, errors, objects
 
 
 class BatchInferenceTrigger(BaseTrigger):
-    """Fires once, with an `Outcome` as its event.
+    """Fires once, with a `TaskOutcome` as its event.
 
     name, namespace: the object; the namespace's default is the connection's.
     kubernetes_conn_id: the Airflow connection of the cluster.
@@ -69,14 +69,14 @@ class BatchInferenceTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         yield TriggerEvent((await self.outcome()).event())  # type: ignore[no-untyped-call]
 
-    async def outcome(self) -> objects.Outcome:
+    async def outcome(self) -> objects.TaskOutcome:
         """Waits for the end and logs progress. An error of the API server is an outcome, which the task then tells."""
         try:
             return await self._followed()
         except errors.ApiServerUnreachable as error:
-            return objects.Outcome(objects.Ending.UNREACHABLE, str(error))
+            return objects.TaskOutcome(objects.Ending.UNREACHABLE, str(error))
         except AirflowException as error:
-            return objects.Outcome(objects.Ending.REFUSED, str(error))
+            return objects.TaskOutcome(objects.Ending.REFUSED, str(error))
 
     async def on_kill(self) -> None:
         """Airflow calls it when somebody fails or clears the deferred task; never at a restart of the triggerer."""
@@ -84,17 +84,17 @@ class BatchInferenceTrigger(BaseTrigger):
             done = await self.cluster.stop(self.name, task_instance=self.holder, how=self.when_killed)
             self.log.info("The task was ended; BatchInference %s %s", self.name, done)
 
-    def judged(self, found: objects.Object | None) -> objects.Outcome | None:
+    def judged(self, found: objects.Object | None) -> objects.TaskOutcome | None:
         """What the object says; None: wait."""
         if self.uid is not None and (found is None or found["metadata"]["uid"] != self.uid):
-            return objects.Outcome(objects.Ending.DELETED, "it was deleted while the task waited for it")
+            return objects.TaskOutcome(objects.Ending.DELETED, "it was deleted while the task waited for it")
         if found is None:
             return None
         if self.since is not None:
             return objects.outcome_since(found, objects.checked_since(self.since))
         return objects.outcome_of(found)
 
-    async def _followed(self) -> objects.Outcome:
+    async def _followed(self) -> objects.TaskOutcome:
         told: tuple[object, ...] | None = None
         async with aclosing(self.cluster.states(self.name)) as states:
             async for found in states:

@@ -23,12 +23,12 @@ from pyspark import AccumulatorParam, SparkConf, SparkContext
 
 from sluice.batch import __main__ as runner
 from sluice.batch import model, progress, storage
-from sluice.batch.checkpoint import Checkpoint, Counts
+from sluice.batch.checkpoint import Checkpoint, SplitCounts
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.model import Model
-from sluice.batch.options import Options, Server, Target
-from sluice.batch.plan import Plan
-from sluice.batch.progress import Progress
+from sluice.batch.options import Options, OutputData, Server
+from sluice.batch.progress import ProgressCounts
+from sluice.batch.runplan import RunPlan
 from sluice.batch.score import Scorer
 from sluice.batch.shard import Shard
 
@@ -60,10 +60,10 @@ class Application(Shard):
 
     progress: "TaskProgress"
 
-    def _own(self, held: Plan) -> range:
+    def _own(self, held: RunPlan) -> range:
         return range(len(held.splits))
 
-    def _write(self, _: Checkpoint, scorer: Scorer, splits: Sequence[int], target: Target) -> None:
+    def _write(self, _: Checkpoint, scorer: Scorer, splits: Sequence[int], target: OutputData) -> None:
         """Executors are asked for when there is something to do: by now the input has been looked at."""
         if not splits:
             return
@@ -82,7 +82,7 @@ class Application(Shard):
 class Ended:
     """A split that was done: its rows, and why the first one failed."""
 
-    counts: Counts
+    counts: SplitCounts
     reason: str
 
 
@@ -95,7 +95,7 @@ class _Ends(AccumulatorParam["list[Ended]"]):
         return value1
 
 
-class TaskProgress(Progress):
+class TaskProgress(ProgressCounts):
     """Counts that come from tasks, when they end."""
 
     def __init__(self) -> None:
@@ -131,9 +131,9 @@ def kept_model(given: Path | Server) -> Model:
     return _of_this_process.enter_context(runner.opened(given))
 
 
-def _do(given: Options, target: Target, held: Plan, ended: "Accumulator[list[Ended]]", split: int) -> None:
+def _do(given: Options, target: OutputData, held: RunPlan, ended: "Accumulator[list[Ended]]", split: int) -> None:
     """One task."""
-    told = Progress(shard=0)
+    told = ProgressCounts(shard=0)
     worker = Shard(given, storage.opened(given.source.uri, storage.INPUT), told, kept_model(given.model))
     checkpoint = Checkpoint(storage.opened(target.uri, storage.OUTPUT), given.run)
     size = worker.model.at_once

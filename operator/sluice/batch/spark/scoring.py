@@ -21,9 +21,9 @@ from sluice.batch import model as models
 from sluice.batch.columns import Feature, Tensor
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.model import Model
-from sluice.batch.plan import Plan
 from sluice.batch.read import Chunk
-from sluice.batch.score import Answered, Scorer
+from sluice.batch.runplan import RunPlan
+from sluice.batch.score import AnsweredChunk, Scorer
 from sluice.batch.spark import fetched
 
 if TYPE_CHECKING:
@@ -179,12 +179,12 @@ def _model(uri: str) -> Model:
     return fetched.model_at(uri)
 
 
-def _plan(features: tuple[Feature, ...], keep: tuple[str, ...]) -> Plan:
+def _plan(features: tuple[Feature, ...], keep: tuple[str, ...]) -> RunPlan:
     """Spark has split the data; what is left to agree on is the columns."""
-    return Plan(shards=1, files=(), splits=(), features=features, keep=keep, schema=None)
+    return RunPlan(shards=1, files=(), splits=(), features=features, keep=keep, schema=None)
 
 
-def _laid_out(table: Any, answered: Answered, wanted: _Wanted) -> Any:
+def _laid_out(table: Any, answered: AnsweredChunk, wanted: _Wanted) -> Any:
     """All rows in their order: with their answers, or with none and the reason."""
     reasons = {failure.position: failure.reason for failure in answered.failed}
     there = [row not in reasons for row in range(table.num_rows)]

@@ -12,7 +12,7 @@ from typing import Final
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchInferenceStatus, BatchOutcome, BatchRun, ShardCounts
 from sluice.core.batch import engine, failure, progress, report, runs
 from sluice.core.batch import schedule as schedules
-from sluice.core.batch.progress import Progress
+from sluice.core.batch.progress import RunProgress
 from sluice.core.batch.runs import Due, Record, Skipped
 from sluice.core.kernel import differ, timestamps
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
@@ -37,7 +37,7 @@ class Decided:
     """The record and the progress after this pass, and what there is to tell."""
 
     record: Record
-    progress: Progress
+    progress: RunProgress
     state: RunState = NOTHING
     """Of the newest run."""
     blocked: Blocked | None = None
@@ -178,7 +178,7 @@ def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
     return replace(
         decided,
         record=record,
-        progress=Progress(shards=ShardCounts(total=snapshot.batch.spec.engine.shard_count)),
+        progress=RunProgress(shards=ShardCounts(total=snapshot.batch.spec.engine.shard_count)),
         state=NOTHING,
         revision=revision,
         events=(*decided.events, started),

@@ -31,7 +31,7 @@ ALMOST: Final = 99
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """The part of the status that speaks of the newest run's rows."""
 
     rows: RowCounts = field(default_factory=RowCounts)
@@ -44,9 +44,9 @@ class Progress:
     progress_time: str | None = None
 
 
-def recorded(status: BatchInferenceStatus) -> Progress:
+def recorded(status: BatchInferenceStatus) -> RunProgress:
     """As the status has it."""
-    return Progress(
+    return RunProgress(
         rows=status.rows or RowCounts(),
         shards=status.shards or ShardCounts(),
         percent=status.percent or 0,
@@ -58,14 +58,14 @@ def recorded(status: BatchInferenceStatus) -> Progress:
     )
 
 
-def time_to_ask(before: Progress, now: float) -> float:
+def time_to_ask(before: RunProgress, now: float) -> float:
     """Seconds until running shards are asked again; 0 when it is time."""
     if before.progress_time is None:
         return 0.0
     return max(0.0, timestamps.seconds(before.progress_time) + ASK_SECONDS - now)
 
 
-def folded(before: Progress, state: RunState, answers: Answers, now: float) -> Progress:
+def folded(before: RunProgress, state: RunState, answers: Answers, now: float) -> RunProgress:
     """The progress after what the run's objects and its pods say."""
     counted = _counted(before.counted, state)
     done = indexes.parsed(counted.indexes)
@@ -79,7 +79,7 @@ def folded(before: Progress, state: RunState, answers: Answers, now: float) -> P
     return _timed(after, share, now) if heard else after
 
 
-def paused(before: Progress, state: RunState) -> Progress:
+def paused(before: RunProgress, state: RunState) -> RunProgress:
     """While nothing runs there is no speed, and it is measured anew afterwards."""
     shards = state.shards if state.exists else before.shards
     counted = _counted(before.counted, state)
@@ -88,7 +88,7 @@ def paused(before: Progress, state: RunState) -> Progress:
     )
 
 
-def ended(before: Progress, state: RunState, run: BatchRun) -> Progress:
+def ended(before: RunProgress, state: RunState, run: BatchRun) -> RunProgress:
     """The final figures; of a run that failed they are the last that were heard."""
     counted = _counted(before.counted, state)
     shards = state.shards if state.exists else before.shards
@@ -133,7 +133,7 @@ def _share(done: int, heard: Mapping[int, ShardProgress], total: int) -> float:
     return (done + sum(answer.fraction for answer in heard.values())) / total if total else 0.0
 
 
-def _timed(progress: Progress, share: float, now: float) -> Progress:
+def _timed(progress: RunProgress, share: float, now: float) -> RunProgress:
     """With speed and time left, as far as they can be told."""
     moment, read = timestamps.rfc3339(now), progress.rows.read
     progress = replace(progress, progress_time=moment)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
 from sluice.api.v1alpha1.common import Condition
-from sluice.core.batch.progress import Progress
+from sluice.core.batch.progress import RunProgress
 from sluice.core.kernel import conditions
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.plan import Event
@@ -30,7 +30,7 @@ def facts(
     batch: BatchInference,
     run: BatchRun | None,
     state: RunState,
-    progress: Progress,
+    progress: RunProgress,
     blocked: Blocked | None,
     next_time: str | None,
 ) -> dict[Type, Fact]:
@@ -72,7 +72,7 @@ def _complete(
     batch: BatchInference,
     run: BatchRun | None,
     state: RunState,
-    progress: Progress,
+    progress: RunProgress,
     blocked: Blocked | None,
     next_time: str | None,
 ) -> Fact:
@@ -93,7 +93,7 @@ def _complete(
     return Fact(False, Reason.of(run.reason), f"{run.name}: {run.message}{afterwards}")
 
 
-def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Progress) -> Fact:
+def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: RunProgress) -> Fact:
     shards = progress.shards
     done = f"{run.name}: {shards.succeeded} of {batch.spec.engine.shard_count} shards are done"
     if batch.spec.suspend:
@@ -110,7 +110,7 @@ def setback(before: Iterable[Condition], after: Iterable[Condition], state: RunS
         yield Event(Reason.SHARD_RETRIED, state.setback)
 
 
-def ended(run: BatchRun, progress: Progress | None) -> Event:
+def ended(run: BatchRun, progress: RunProgress | None) -> Event:
     """How a run ended; `progress`: of the newest one."""
     match run.outcome:
         case BatchOutcome.COMPLETE:

@@ -14,13 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import (
-    ModelRollout,
-    ModelRolloutSpec,
-    ModelRolloutStatus,
-    TimelineEntry,
-    Verdict,
-)
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
+from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice.core.decide import children, failure, notify, prepare, report, routes
 from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ, timestamps

@@ -36,7 +36,7 @@ class TryAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class SinkRefused:
     """The endpoint does not take it; the same once more would not help."""
 
     why: str
@@ -49,7 +49,7 @@ class NoAddress:
     why: str
 
 
-Delivery: TypeAlias = Delivered | TryAgain | Refused | NoAddress
+Delivery: TypeAlias = Delivered | TryAgain | SinkRefused | NoAddress
 
 
 def notices(

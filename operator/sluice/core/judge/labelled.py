@@ -37,7 +37,7 @@ SIGNIFICANT_DIGITS: Final = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Tally:
+class AnswerCounts:
     """What a version made of a data set."""
 
     rows: int
@@ -77,7 +77,9 @@ def needs_stable(ratio: FailureRatio) -> bool:
     return objectives.failure_rules(ratio).null_ratio is not None  # pyright: ignore[reportArgumentType]  # frozen
 
 
-def conclude(ratio: FailureRatio, candidate: Tally, stable: Tally | None, *, alpha: float, beta: float) -> Conclusion:
+def conclude(
+    ratio: FailureRatio, candidate: AnswerCounts, stable: AnswerCounts | None, *, alpha: float, beta: float
+) -> Conclusion:
     """The verdict on all rows at once.
 
     Args:
@@ -162,7 +164,7 @@ def _undecided(rows: int, needed: int | None) -> str:
     return f"too few rows to tell whether it is good enough; about {needed:,} with such shares would"
 
 
-def _of(tally: Tally, what: str = "") -> str:
+def _of(tally: AnswerCounts, what: str = "") -> str:
     share = f" ({words.percentage(tally.wrong / tally.rows)})" if tally.rows else ""
     return f"{tally.wrong} of {tally.rows}{what}{share}"
 

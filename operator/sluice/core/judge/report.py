@@ -154,7 +154,7 @@ def _finding(trial: Trial, state: State, kind: Kind, note: str) -> _Finding:
     )
 
 
-def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.Forecast | None:
+def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.ProofForecast | None:
     """For a candidate as good as the stable version is seen to be; as the candidate itself while stable shows nothing."""
     seen = known.total
     if seen.stable_requests > 0:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sluice.api.config import OperatorConfig, Routing
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -210,7 +210,7 @@ class Snapshot:
     @property
     def by_service(self) -> bool:
         """Whether requests are shared by one Service over pods instead of a gateway's weights."""
-        return self.config.routing is Routing.SERVICE
+        return self.config.routing is RoutingMode.SERVICE
 
     def revision(self, name: str) -> Revision | None:
         """The revision of this name."""

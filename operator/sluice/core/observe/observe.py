@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from sluice.api.base import ApiModel
-from sluice.api.config import Routing
+from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -56,7 +56,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
     revisions = tuple(observed_revisions(owned, world.now))
-    by_service = world.config.routing is Routing.SERVICE
+    by_service = world.config.routing is RoutingMode.SERVICE
     return Snapshot(
         now=world.now,
         config=world.config,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import AssignmentType
 
 DIGITS: Final = "0123456789"

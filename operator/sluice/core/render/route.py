@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
@@ -22,7 +22,7 @@ from sluice.core.render import common, rules
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class RouteProtocol:
     """What differs between the routes of two protocols."""
 
     kind: str
@@ -34,8 +34,8 @@ class Protocol:
     name is never answered; and no model or revision has a dot in its name."""
 
 
-HTTP: Final = Protocol("HTTPRoute", naming.SERVICE_PORT, "", "")
-GRPC: Final = Protocol("GRPCRoute", naming.GRPC_SERVICE_PORT, "grpc-", ".grpc")
+HTTP: Final = RouteProtocol("HTTPRoute", naming.SERVICE_PORT, "", "")
+GRPC: Final = RouteProtocol("GRPCRoute", naming.GRPC_SERVICE_PORT, "grpc-", ".grpc")
 PREVIEW_PREFIX: Final = "preview-"
 PREFIXES: Final = (GRPC.host_prefix, PREVIEW_PREFIX)
 
@@ -46,7 +46,7 @@ def gateway_of(deployment: ModelDeployment, config: OperatorConfig) -> GatewayRe
 
 
 def hostnames_of(
-    deployment: ModelDeployment, config: OperatorConfig, *, protocol: Protocol = HTTP, preview: bool = False
+    deployment: ModelDeployment, config: OperatorConfig, *, protocol: RouteProtocol = HTTP, preview: bool = False
 ) -> tuple[str, ...]:
     """The model's host names: the user's, or `{name}.{namespace}.{domain}`; with a prefix for gRPC and for the preview."""
     default = f"{deployment.metadata.name}.{deployment.metadata.namespace}.{config.domain}"
@@ -101,7 +101,7 @@ def desired_routes(
 
 
 def _named_rules(
-    protocol: Protocol, deployment: ModelDeployment, paths: Paths, test: ABTestRules | None
+    protocol: RouteProtocol, deployment: ModelDeployment, paths: Paths, test: ABTestRules | None
 ) -> Iterator[tuple[str, bool, tuple[dict[str, Any], ...]]]:
     """(name, whether it is the preview's, rules) of the protocol's routes."""
     name = deployment.metadata.name
@@ -140,7 +140,7 @@ def _spoken_weights(revisions: frozenset[str], weights: tuple[tuple[str, int], .
 
 
 def _route(
-    protocol: Protocol,
+    protocol: RouteProtocol,
     deployment: ModelDeployment,
     config: OperatorConfig,
     *,

@@ -11,20 +11,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import (
-    ABTestRules,
-    Action,
     ArmStatus,
-    Intent,
     ModelRollout,
     ModelRolloutStatus,
-    ObservedIntent,
     Outcome,
-    RolloutArm,
     StepRecord,
     TimelineEntry,
     Verdict,
 )
+from sluice.api.v1alpha1.rolloutspec import ABTestRules, RolloutArm
 from sluice.api.v1alpha1.strategies import OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps

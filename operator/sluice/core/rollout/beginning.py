@@ -4,15 +4,9 @@ from typing import Any, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
 from sluice.api.v1alpha1.common import CapacityMode, Strategy
-from sluice.api.v1alpha1.modelrollout import (
-    ABTestRules,
-    ModelRollout,
-    ModelRolloutSpec,
-    ReleaseEnd,
-    RolloutArm,
-    RolloutStep,
-)
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.api.v1alpha1.rolloutspec import ABTestRules, ModelRolloutSpec, ReleaseEnd, RolloutArm, RolloutStep
 from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sluice.api.v1alpha1.intent import Action, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import (
-    Action,
     ModelRollout,
     ModelRolloutStatus,
-    ObservedIntent,
-    PlannedStep,
+    StepPlan,
     StepRecord,
     TimelineEntry,
     Verdict,
@@ -66,7 +65,7 @@ def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatu
         update={
             "lead_permille": forecast.lead_permille,
             "plan": [
-                PlannedStep(
+                StepPlan(
                     permille=step.permille,
                     requests_needed=step.requests_needed,
                     seconds=None if step.seconds is None else round(step.seconds),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias, assert_never
 
 from sluice.api.v1alpha1.common import OnDeadline
-from sluice.api.v1alpha1.modelrollout import Action, Intent, Outcome, Verdict
+from sluice.api.v1alpha1.intent import Action, Intent
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths, Revision

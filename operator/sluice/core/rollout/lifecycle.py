@@ -6,15 +6,8 @@ What a release that begins looks like is in `beginning.py`.
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import (
-    Action,
-    Intent,
-    ModelRollout,
-    ModelRolloutStatus,
-    ObservedIntent,
-    Outcome,
-    TimelineEntry,
-)
+from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from sluice.api.v1alpha1.modelrollout import Intent, ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.intent import Intent
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import AnyReason

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, RolloutStep, StepRecord
+from sluice.api.v1alpha1.modelrollout import ModelRollout, StepRecord
+from sluice.api.v1alpha1.rolloutspec import RolloutStep
 
 WHOLE: Final = 1000
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ABTestRules, ModelRollout
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.core.judge.model import Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Route

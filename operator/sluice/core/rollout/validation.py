@@ -19,10 +19,10 @@ from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.batchinference import BatchOutcome
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Score, ShardScore, ValidationStatus, Verdict
-from sluice.api.v1alpha1.validation import Validation, ValidationBatch
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Verdict
+from sluice.api.v1alpha1.validation import Score, ShardScore, Validation, ValidationBatch, ValidationStatus
 from sluice.core.judge import labelled
-from sluice.core.judge.labelled import Tally
+from sluice.core.judge.labelled import AnswerCounts
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import STALLS, Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
@@ -231,7 +231,7 @@ def _concluded(
     active: ModelRollout, batch: ValidationBatch, each: tuple[Scoring, ...], status: ValidationStatus
 ) -> Finding:
     """All answers are in: one look at all of them."""
-    candidate, *others = (Tally(scoring.score.rows, scoring.score.bad) for scoring in each)
+    candidate, *others = (AnswerCounts(scoring.score.rows, scoring.score.bad) for scoring in each)
     stable = others[0] if others else None
     name, uri = active.spec.model_deployment, batch.input.uri
     if stable is not None and stable.rows != candidate.rows:

@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.api.v1alpha1.strategies import Arm
+from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
@@ -116,13 +116,13 @@ def interpret(snapshot: Snapshot) -> Situation:
     )
 
 
-def wanted_arms(deployment: ModelDeployment) -> tuple[Arm, ...]:
+def wanted_arms(deployment: ModelDeployment) -> tuple[ABTestArm, ...]:
     """The arms of the A/B test that the spec asks for."""
     rollout = deployment.spec.rollout
     return tuple(rollout.ab_test.arms) if rollout.strategy is Strategy.AB_TEST and rollout.ab_test else ()
 
 
-def arm_deployment(deployment: ModelDeployment, arm: Arm) -> ModelDeployment:
+def arm_deployment(deployment: ModelDeployment, arm: ABTestArm) -> ModelDeployment:
     """The ModelDeployment as it would be if the arm were its model."""
     changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version, "variant": None}
     model = deployment.spec.model.model_copy(update=changed)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sluice.offline.profile import pod
 from sluice.offline.profile.bottleneck import Bottleneck
-from sluice.offline.profile.model import Batching, Measurements, Point, Setting, figure, knee
+from sluice.offline.profile.model import BatchingMode, Measurements, Point, Setting, figure, knee
 
 WORTH: Final = 0.10
 """Gains below this share are not worth a change, on the quietest node."""
@@ -52,7 +52,7 @@ class Advice:
 
 
 def advise(
-    found: Measurements, kind: Bottleneck, *, rate: float | None, environment: Sequence[Mapping[str, Any]]
+    measured: Measurements, kind: Bottleneck, *, rate: float | None, environment: Sequence[Mapping[str, Any]]
 ) -> tuple[Advice, ...]:
     """The setting, the number of pods, and what to try next; needs at least one point of the server as it serves.
 
@@ -62,32 +62,32 @@ def advise(
         return (Advice(NEXT[kind]),)
     if kind is Bottleneck.NODE:
         return (
-            Advice(_best_other(found, "Nothing is recommended from a full node, whose load changes")),
+            Advice(_best_other(measured, "Nothing is recommended from a full node, whose load changes")),
             Advice(NEXT[kind]),
         )
-    best = best_setting(found)
-    setting = best[0] if best is not None else found.base[0].setting
-    advices = [_setting_advice(found, best, environment)] if len(found.settings) > 1 else []
-    advices.append(_replicas(knee(found.of(setting)), rate))
+    best = best_setting(measured)
+    setting = best[0] if best is not None else measured.base[0].setting
+    advices = [_setting_advice(measured, best, environment)] if len(measured.settings) > 1 else []
+    advices.append(_replicas(knee(measured.of(setting)), rate))
     return tuple(advices) if best is not None and kind not in DOUBTFUL else (*advices, Advice(NEXT[kind]))
 
 
-def compared(found: Measurements, setting: Setting) -> tuple[Point, Point] | None:
+def compared(measured: Measurements, setting: Setting) -> tuple[Point, Point] | None:
     """(as it serves, under the setting) with the same number of clients, the highest; None without a common one."""
-    base = {point.concurrency: point for point in found.base}
-    again = found.again
+    base = {point.concurrency: point for point in measured.base}
+    again = measured.again
     if again is not None and again.concurrency in base and again.rate > base[again.concurrency].rate:
         base[again.concurrency] = again
-    others = [point for point in found.of(setting) if point.concurrency in base]
+    others = [point for point in measured.of(setting) if point.concurrency in base]
     return (base[others[-1].concurrency], others[-1]) if others else None
 
 
-def spread(found: Measurements) -> float:
+def spread(measured: Measurements) -> float:
     """What two measurements of the same differ by, relatively; 0 where it was measured once."""
-    again = found.again
+    again = measured.again
     if again is None:
         return 0.0
-    rates = [point.rate for point in (*found.base, again) if point.concurrency == again.concurrency]
+    rates = [point.rate for point in (*measured.base, again) if point.concurrency == again.concurrency]
     return max(rates) / min(rates) - 1 if min(rates) else math.inf
 
 
@@ -97,12 +97,12 @@ def gain(pair: tuple[Point, Point]) -> float:
     return after.rate / before.rate - 1 if before.rate else 0.0
 
 
-def best_setting(found: Measurements) -> tuple[Setting, tuple[Point, Point]] | None:
+def best_setting(measured: Measurements) -> tuple[Setting, tuple[Point, Point]] | None:
     """The setting with the highest throughput, where it is worth a change and its p95 is no worse; None otherwise."""
-    better, enough = [], max(WORTH, spread(found))
-    for setting in found.settings:
-        pair = compared(found, setting)
-        if pair is None or setting == found.base[0].setting:
+    better, enough = [], max(WORTH, spread(measured))
+    for setting in measured.settings:
+        pair = compared(measured, setting)
+        if pair is None or setting == measured.base[0].setting:
             continue
         if gain(pair) >= enough and pair[1].p95_millis <= pair[0].p95_millis and not pair[1].failures:
             better.append((setting, pair))
@@ -118,18 +118,18 @@ def batch_size(point: Point) -> int:
 
 
 def _setting_advice(
-    found: Measurements,
+    measured: Measurements,
     best: tuple[Setting, tuple[Point, Point]] | None,
     environment: Sequence[Mapping[str, Any]],
 ) -> Advice:
     if best is None:
-        return Advice(_nothing_better(found))
+        return Advice(_nothing_better(measured))
     setting, pair = best
     before, after = pair
     percent = 100 * gain(pair)
     batch = (
         f" (batches of {after.mean_batch:.1f} on average)"
-        if setting.batching is Batching.ON and after.mean_batch
+        if setting.batching is BatchingMode.ON and after.mean_batch
         else ""
     )
     return Advice(
@@ -143,17 +143,17 @@ def _setting_advice(
     )
 
 
-def _nothing_better(found: Measurements) -> str:
-    threshold = 100 * max(WORTH, spread(found))
+def _nothing_better(measured: Measurements) -> str:
+    threshold = 100 * max(WORTH, spread(measured))
     return _best_other(
-        found, f"Keep the settings; a change is worth it from {threshold:.0f} % on, with a p95 that is no worse"
+        measured, f"Keep the settings; a change is worth it from {threshold:.0f} % on, with a p95 that is no worse"
     )
 
 
-def _best_other(found: Measurements, opening: str) -> str:
+def _best_other(measured: Measurements, opening: str) -> str:
     """What came nearest to a recommendation, with its figures."""
-    base = found.base[0].setting
-    pairs = [(s, pair) for s in found.settings if s != base and (pair := compared(found, s)) is not None]
+    base = measured.base[0].setting
+    pairs = [(s, pair) for s in measured.settings if s != base and (pair := compared(measured, s)) is not None]
     if not pairs:
         return f"{opening}: no other setting was measured."
     setting, (before, after) = max(pairs, key=lambda one: gain(one[1]))
@@ -187,7 +187,7 @@ def _thread_fields(setting: Setting, environment: Sequence[Mapping[str, Any]]) -
 
 def _server_config(setting: Setting, point: Point) -> tuple[str, ...]:
     lines = []
-    if setting.batching is Batching.ON:
+    if setting.batching is BatchingMode.ON:
         lines.append(f"max_batch_size: {batch_size(point)}")
         lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {setting.delay_micros} }}")
     if setting.instances is not None:

@@ -36,7 +36,7 @@ class Bottleneck(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BottleneckFinding:
     """The bottleneck in one sentence with its figures."""
 
     kind: Bottleneck
@@ -46,14 +46,14 @@ class Finding:
 Check: TypeAlias = Callable[[Measurements], str | None]
 
 
-def bottleneck(found: Measurements) -> Finding:
+def bottleneck(measured: Measurements) -> BottleneckFinding:
     """The first check that answers; needs at least one point of the server as it serves."""
-    answers = ((kind, check(found)) for kind, check in BOTTLENECKS)
-    return next(Finding(kind, sentence) for kind, sentence in answers if sentence is not None)
+    answers = ((kind, check(measured)) for kind, check in BOTTLENECKS)
+    return next(BottleneckFinding(kind, sentence) for kind, sentence in answers if sentence is not None)
 
 
-def requests_fail(found: Measurements) -> str | None:
-    worst = max(found.base, key=_failing)
+def requests_fail(measured: Measurements) -> str | None:
+    worst = max(measured.base, key=_failing)
     if _failing(worst) <= FAILING:
         return None
     total = worst.failures + worst.requests
@@ -66,8 +66,8 @@ def _failing(point: Point) -> float:
     return point.failures / (point.failures + point.requests) if point.requests else 1.0
 
 
-def generator_is_full(found: Measurements) -> str | None:
-    point = knee(found.base)
+def generator_is_full(measured: Measurements) -> str | None:
+    point = knee(measured.base)
     if point.generator_cores < GENERATOR_FULL:
         return None
     return (
@@ -76,8 +76,8 @@ def generator_is_full(found: Measurements) -> str | None:
     )
 
 
-def gateway_dominates(found: Measurements) -> str | None:
-    through = found.through
+def gateway_dominates(measured: Measurements) -> str | None:
+    through = measured.through
     if through is None or through.gateway_millis < HALF * through.through_millis:
         return None
     return (
@@ -86,9 +86,9 @@ def gateway_dominates(found: Measurements) -> str | None:
     )
 
 
-def serialisation_dominates(found: Measurements) -> str | None:
+def serialisation_dominates(measured: Measurements) -> str | None:
     """Looked at with the fewest clients, where nobody waits for anybody."""
-    point = found.base[0]
+    point = measured.base[0]
     if point.split is None or point.outside_millis is None or not point.mean_millis:
         return None
     beside = point.outside_millis + point.split.input_millis + point.split.output_millis
@@ -96,13 +96,13 @@ def serialisation_dominates(found: Measurements) -> str | None:
         return None
     return (
         f"Serialisation: with {point.concurrency} at once, {_ms(beside)} of {_ms(point.mean_millis)} are HTTP and reading "
-        f"and writing of bodies ({found.body_bytes:,} bytes a request), and {_ms(point.split.infer_millis)} the model."
+        f"and writing of bodies ({measured.body_bytes:,} bytes a request), and {_ms(point.split.infer_millis)} the model."
     )
 
 
-def batch_window_dominates(found: Measurements) -> str | None:
+def batch_window_dominates(measured: Measurements) -> str | None:
     """A request that is alone and still waits, waits for others to be batched with."""
-    point = found.base[0]
+    point = measured.base[0]
     if point.concurrency != 1 or point.split is None or point.split.queue_millis < HALF * point.mean_millis:
         return None
     return (
@@ -111,33 +111,33 @@ def batch_window_dominates(found: Measurements) -> str | None:
     )
 
 
-def processors_are_full(found: Measurements) -> str | None:
-    point = knee(found.base)
+def processors_are_full(measured: Measurements) -> str | None:
+    point = knee(measured.base)
     if point.server_cores is None:
         return None
     # Without a limit of its own, the server shares the node with the load.
-    own = point.server_cores + (0 if found.limited else point.generator_cores)
-    if own < FULL * found.cores:
+    own = point.server_cores + (0 if measured.limited else point.generator_cores)
+    if own < FULL * measured.cores:
         return None
     return (
-        f"CPU-bound: {_at(point)} the server keeps {point.server_cores:.1f} of {found.cores:g} processors busy"
+        f"CPU-bound: {_at(point)} the server keeps {point.server_cores:.1f} of {measured.cores:g} processors busy"
         f"{_waits(point)}."
     )
 
 
-def node_is_full(found: Measurements) -> str | None:
+def node_is_full(measured: Measurements) -> str | None:
     """Others have what the server would take: the figures are those of a crowded node."""
-    point = knee(found.base)
-    if point.node_busy_cores is None or point.node_busy_cores < FULL * found.node_cores:
+    point = knee(measured.base)
+    if point.node_busy_cores is None or point.node_busy_cores < FULL * measured.node_cores:
         return None
     return (
-        f"The node is full: {_at(point)} all of its {found.node_cores:g} processors are busy, and the server has "
+        f"The node is full: {_at(point)} all of its {measured.node_cores:g} processors are busy, and the server has "
         f"{point.server_cores or 0:.1f} of them; on a quieter node it would do more."
     )
 
 
-def limit_is_not_reached(found: Measurements) -> str | None:
-    *earlier, last = found.base
+def limit_is_not_reached(measured: Measurements) -> str | None:
+    *earlier, last = measured.base
     if not earlier:
         return (
             f"Not known: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; give --concurrency "
@@ -152,13 +152,13 @@ def limit_is_not_reached(found: Measurements) -> str | None:
     )
 
 
-def too_few_instances(found: Measurements) -> str | None:
+def too_few_instances(measured: Measurements) -> str | None:
     """Requests wait although the server has processors left: nobody is there to take them."""
-    point = found.base[-1]
+    point = measured.base[-1]
     if point.split is None or point.split.queue_millis < point.split.compute_millis:
         return None
     used = (
-        f", and the server uses {point.server_cores:.1f} of its {found.cores:g} processors"
+        f", and the server uses {point.server_cores:.1f} of its {measured.cores:g} processors"
         if point.server_cores is not None
         else ""
     )
@@ -168,10 +168,12 @@ def too_few_instances(found: Measurements) -> str | None:
     )
 
 
-def nothing_else(found: Measurements) -> str | None:
-    point = knee(found.base)
+def nothing_else(measured: Measurements) -> str | None:
+    point = knee(measured.base)
     used = (
-        f" with {point.server_cores:.1f} of {found.cores:g} processors busy" if point.server_cores is not None else ""
+        f" with {point.server_cores:.1f} of {measured.cores:g} processors busy"
+        if point.server_cores is not None
+        else ""
     )
     blind = "" if point.split is not None else "; this server does not tell where the time goes"
     return (

@@ -9,7 +9,7 @@ PLATEAU: Final = 0.95
 """More clients at once that bring less than the rest of this only wait longer."""
 
 
-class Batching(StrEnum):
+class BatchingMode(StrEnum):
     AS_IS = "as is"
     """Whatever the revision is configured to do."""
     OFF = "off"
@@ -21,7 +21,7 @@ class Batching(StrEnum):
 class Setting:
     """How the server is set while it is measured; None: as the revision has it."""
 
-    batching: Batching = Batching.AS_IS
+    batching: BatchingMode = BatchingMode.AS_IS
     delay_micros: int = 0
     """How long a request may wait for others to be batched with; only where batching is ON."""
     instances: int | None = None
@@ -33,9 +33,9 @@ class Setting:
     def words(self) -> str:
         """`as it is`, `batching 100us`, `no batching, 2 instances`, `2 threads`."""
         batching = {
-            Batching.AS_IS: "",
-            Batching.OFF: "no batching",
-            Batching.ON: f"batching {delay_words(self.delay_micros)}",
+            BatchingMode.AS_IS: "",
+            BatchingMode.OFF: "no batching",
+            BatchingMode.ON: f"batching {delay_words(self.delay_micros)}",
         }
         parts = (
             batching[self.batching],
@@ -63,7 +63,7 @@ def delay_words(micros: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class LatencySplit:
     """Where a request's time goes within the server, ms, means of all requests of a point."""
 
     queue_millis: float
@@ -99,7 +99,7 @@ class Point:
     p95_millis: float
     p99_millis: float
     mean_millis: float
-    split: Split | None
+    split: LatencySplit | None
     """None where the server tells none."""
     mean_batch: float | None
     """Requests that were computed together, by execution."""
@@ -123,7 +123,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedSetting:
     """A setting that could not be measured."""
 
     setting: Setting
@@ -157,7 +157,7 @@ class Measurements:
     made_up: bool
     """Whether the request was made up from the model's metadata."""
     points: tuple[Point, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedSetting, ...] = ()
     again: Point | None = None
     """The first setting at the end once more, with the most clients; None where nothing is compared."""
     through: Through | None = None

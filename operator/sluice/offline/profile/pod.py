@@ -128,8 +128,8 @@ def processor_limit(template: Object) -> float | None:
         for each in template["spec"]["containers"]
         if each["name"] != WARM_UP
     ]
-    known = [limit for limit in limits if limit is not None]
-    return float(sum(known)) if len(known) == len(limits) else None
+    set_limits = [limit for limit in limits if limit is not None]
+    return float(sum(set_limits)) if len(set_limits) == len(limits) else None
 
 
 def ended(pod: Object) -> str | None:
@@ -157,8 +157,8 @@ def generator_ended(pod: Object) -> bool:
 
 def waits_for(pod: Object, now: float) -> str:
     """What keeps it from starting, with a remedy; empty where nothing does."""
-    found = podproblems.problem(pod, now)
-    return found.message if found is not None else ""
+    problem = podproblems.problem(pod, now)
+    return problem.message if problem is not None else ""
 
 
 def refusal_remedy(message: str) -> str:

@@ -1,11 +1,20 @@
-"""The load generator's lines, as measurements; what it writes is `adapters/loadgen.py`'s to say."""
+"""The load generator's lines, as measurements; what it writes is `sluice.loadgen`'s to say."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sluice.offline.profile.model import MILLIS_NS, Batching, Measurements, Point, Setting, Skipped, Split, Through
+from sluice.offline.profile.model import (
+    MILLIS_NS,
+    BatchingMode,
+    LatencySplit,
+    Measurements,
+    Point,
+    Setting,
+    SkippedSetting,
+    Through,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +47,11 @@ def read(lines: Iterable[str], *, cores: float | None, threads: int | None = Non
     events: dict[str, list[Mapping[str, Any]]] = {}
     noise = ""
     for line in lines:
-        found = _parsed(line)
-        if found is None:
+        event = _parsed(line)
+        if event is None:
             noise = line.strip() or noise
         else:
-            events.setdefault(str(found["event"]), []).append(found)
+            events.setdefault(str(event["event"]), []).append(event)
     failed = events.get("failed", [{}])[-1]
     settings = events.get("setting", ())
     return Report(
@@ -75,10 +84,10 @@ def merged(runs: Iterable[Measurements]) -> Measurements:
 
 def _parsed(line: str) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(line)
+        event = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) and _KNOWN.get(str(found.get("event")), _never)(found) else None
+    return event if isinstance(event, dict) and _KNOWN.get(str(event.get("event")), _never)(event) else None
 
 
 def _never(_event: Mapping[str, Any]) -> bool:
@@ -120,7 +129,8 @@ def _measurements(
         made_up=bool(server["madeUp"]),
         points=tuple(_point(event, threads) for event in events.get("point", ())),
         skipped=tuple(
-            Skipped(_setting(event["setting"], threads), str(event["problem"])) for event in events.get("skipped", ())
+            SkippedSetting(_setting(event["setting"], threads), str(event["problem"]))
+            for event in events.get("skipped", ())
         ),
         again=_point(events["again"][-1], threads) if "again" in events else None,
         through=Through(float(gateway["direct"]), float(gateway["through"])) if "through" in gateway else None,
@@ -129,7 +139,7 @@ def _measurements(
 
 
 def _setting(raw: Mapping[str, Any], threads: int | None) -> Setting:
-    return Setting(Batching(raw["batching"]), int(raw["delayMicros"]), raw["instances"], threads)
+    return Setting(BatchingMode(raw["batching"]), int(raw["delayMicros"]), raw["instances"], threads)
 
 
 def _point(event: Mapping[str, Any], threads: int | None) -> Point:
@@ -155,6 +165,6 @@ def _point(event: Mapping[str, Any], threads: int | None) -> Point:
     )
 
 
-def _split(server: Mapping[str, Any]) -> Split:
+def _split(server: Mapping[str, Any]) -> LatencySplit:
     stages = ("queue", "compute_input", "compute_infer", "compute_output")
-    return Split(*(server[stage] / server["requests"] / MILLIS_NS for stage in stages))
+    return LatencySplit(*(server[stage] / server["requests"] / MILLIS_NS for stage in stages))

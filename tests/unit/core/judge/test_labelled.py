@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluice.api.v1alpha1.common import FailureRatio
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.core.judge import labelled, objectives
-from sluice.core.judge.labelled import Tally
+from sluice.core.judge.labelled import AnswerCounts
 from sluice.stats import evidence
 
 MAXIMUM = FailureRatio(maximum="10%")
@@ -20,8 +20,8 @@ NEGLIGIBLE = FailureRatio(maximum="10%", ignore_below="2%", relative_tolerance="
 
 
 def conclude(ratio: FailureRatio, rows: int, wrong: int, stable: int | None = None) -> labelled.Conclusion:
-    told = None if stable is None else Tally(rows, stable)
-    return labelled.conclude(ratio, Tally(rows, wrong), told, alpha=0.01, beta=0.05)
+    told = None if stable is None else AnswerCounts(rows, stable)
+    return labelled.conclude(ratio, AnswerCounts(rows, wrong), told, alpha=0.01, beta=0.05)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, Outcome
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import reasons
 from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
 from sluice.core.observe import podproblems

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.render import assignment
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.v1alpha1.modelrollout import ABTestRules
+from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route

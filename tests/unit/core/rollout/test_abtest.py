@@ -6,7 +6,8 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, Outcome, Verdict
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.judge.model import Separation
 from sluice.core.kernel import timestamps
 from sluice.core.rollout import abtest

@@ -5,7 +5,8 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, Outcome, Verdict
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout import gates
 from sluice.core.rollout.gates import FIRST_VERSION_GATES, GATES, Gate

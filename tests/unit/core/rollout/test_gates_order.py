@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action
+from sluice.api.v1alpha1.intent import Action
 from sluice.core.rollout import gates
 from sluice.core.rollout.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment

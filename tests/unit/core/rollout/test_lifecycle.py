@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Action, ModelRollout, ModelRolloutStatus, Outcome
+from sluice.api.v1alpha1.intent import Action
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice.core.judge.model import Judgement
 from sluice.core.rollout import lifecycle
 from sluice.core.rollout.freeze import Frozen

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from sluice.offline.profile.model import AS_IT_SERVES, Measurements, Point, Setting, Split
+from sluice.offline.profile.model import AS_IT_SERVES, LatencySplit, Measurements, Point, Setting
 
-SPLIT = Split(queue_millis=0.1, input_millis=0.1, infer_millis=9.0, output_millis=0.1)
+SPLIT = LatencySplit(queue_millis=0.1, input_millis=0.1, infer_millis=9.0, output_millis=0.1)
 
 
 def make_point(
@@ -13,7 +13,7 @@ def make_point(
     rate: float = 100,
     *,
     setting: Setting = AS_IT_SERVES,
-    split: Split | None = SPLIT,
+    split: LatencySplit | None = SPLIT,
     p95: float = 12,
     mean: float | None = None,
     cores: float | None = 0.5,

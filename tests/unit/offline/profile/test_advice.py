@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sluice.offline.profile import advice
 from sluice.offline.profile.advice import Advice
 from sluice.offline.profile.bottleneck import Bottleneck
-from sluice.offline.profile.model import AS_IT_SERVES, Batching, Measurements, Setting
+from sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Measurements, Setting
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
-SHORT, LONG = Setting(Batching.ON, 100), Setting(Batching.ON, 1000)
+SHORT, LONG = Setting(BatchingMode.ON, 100), Setting(BatchingMode.ON, 1000)
 TWO, THREADS = Setting(instances=2), Setting(threads=2)
 ENVIRONMENT = [{"name": "OMP_NUM_THREADS", "value": "1"}, {"name": "A", "value": "b"}]
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.offline.profile.bottleneck import BOTTLENECKS, Bottleneck, bottleneck
-from sluice.offline.profile.model import Batching, Measurements, Setting, Split, Through, knee
+from sluice.offline.profile.model import BatchingMode, LatencySplit, Measurements, Setting, Through, knee
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
-QUEUED = Split(queue_millis=60.0, input_millis=0.1, infer_millis=10.0, output_millis=0.1)
+QUEUED = LatencySplit(queue_millis=60.0, input_millis=0.1, infer_millis=10.0, output_millis=0.1)
 BUSY, IDLE = 1.9, 0.9
 
 
@@ -39,12 +39,12 @@ CASES = {
         "of the 30.0 ms that a single request takes through it, 20.0 ms",
     ),
     "bodies": (
-        make_measurements(make_point(1, 100, split=Split(0.1, 2.0, 3.0, 0.5)), make_point(8, 101)),
+        make_measurements(make_point(1, 100, split=LatencySplit(0.1, 2.0, 3.0, 0.5)), make_point(8, 101)),
         Bottleneck.SERIALISATION,
         "6.90 ms of 10.0 ms are HTTP and reading and writing of bodies (271 bytes a request), and 3.00 ms the model",
     ),
     "a batch that nobody joins": (
-        make_measurements(make_point(1, 50, split=Split(15.0, 0.1, 4.0, 0.1)), make_point(8, 51)),
+        make_measurements(make_point(1, 50, split=LatencySplit(15.0, 0.1, 4.0, 0.1)), make_point(8, 51)),
         Bottleneck.BATCH_WINDOW,
         "even a single request waits 15.0 ms of 20.0 ms",
     ),
@@ -94,12 +94,12 @@ def test_only_without_a_limit_the_load_takes_from_the_servers_processors(limited
 
 
 def test_only_what_serves_is_judged() -> None:
-    other = Setting(Batching.ON, 100)
+    other = Setting(BatchingMode.ON, 100)
     points = (make_point(1, 100, setting=other, failures=900), make_point(1, 100), make_point(8, 105))
     assert bottleneck(make_measurements(*points)).kind is Bottleneck.UNKNOWN
 
 
-splits = st.none() | st.builds(Split, *[st.floats(0, 1e4)] * 4)
+splits = st.none() | st.builds(LatencySplit, *[st.floats(0, 1e4)] * 4)
 points = st.builds(
     make_point,
     st.integers(1, 64),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.offline.profile import reading
-from sluice.offline.profile.model import Batching, Setting
+from sluice.offline.profile.model import BatchingMode, Setting
 from tests.unit.offline.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
 WHOLE = lines(
@@ -28,7 +28,7 @@ def test_a_whole_log() -> None:
     found = report.measurements
     assert found is not None
     assert (report.ended, report.reason, report.points) == (True, "", 2)
-    assert report.setting == Setting(Batching.ON, 1000)
+    assert report.setting == Setting(BatchingMode.ON, 1000)
     assert (found.server, found.cores, found.limited) == ("triton 2.51.0", 4.0, False)
     first, second = found.points
     assert first.split is not None

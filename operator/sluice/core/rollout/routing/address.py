@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sluice.api.config import Routing
+from sluice.api.config import RoutingMode
 from sluice.core.kernel import writing
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
@@ -11,7 +11,7 @@ from sluice.core.render import route, sharedservice
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.situation.situation import Situation
 
-MAIN_ADDRESS: Final = {Routing.GATEWAY: "HTTPRoute", Routing.SERVICE: "Service"}
+MAIN_ADDRESS: Final = {RoutingMode.GATEWAY: "HTTPRoute", RoutingMode.SERVICE: "Service"}
 """Kind of the object that carries the weights; it has the model's name."""
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"

@@ -7,7 +7,7 @@ sees it. A proof is not waited for, since nobody may ever call the preview: who 
 stage in front. After the flip the way back is one write of the route.
 """
 
-from sluice.api.v1alpha1.modelrollout import RolloutStep
+from sluice.api.v1alpha1.rolloutspec import RolloutStep
 from sluice.api.v1alpha1.strategies import BlueGreen
 
 

@@ -4,7 +4,7 @@ weight 5 ── proven ──> 25 ── proven ──> 50 ── proven ──>
 """
 
 from sluice.api.v1alpha1.common import CanaryStep
-from sluice.api.v1alpha1.modelrollout import RolloutStep
+from sluice.api.v1alpha1.rolloutspec import RolloutStep
 
 
 def steps(wanted: list[CanaryStep]) -> list[RolloutStep]:

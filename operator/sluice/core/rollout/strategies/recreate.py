@@ -8,7 +8,7 @@ The way back has the same downtime: the old version is not warm.
 
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import RolloutStep
+from sluice.api.v1alpha1.rolloutspec import RolloutStep
 
 START_SECONDS: Final = 600.0
 """A candidate that is not ready so long after the stable version went down is given up."""

@@ -6,7 +6,7 @@ As the first stage of Canary or BlueGreen it goes on by itself. Only failures of
 copies: nobody gives feedback on an answer that nobody saw.
 """
 
-from sluice.api.v1alpha1.modelrollout import RolloutStep
+from sluice.api.v1alpha1.rolloutspec import RolloutStep
 from sluice.api.v1alpha1.strategies import Shadow
 from sluice.core.kernel.presets import GatewayPreset
 

@@ -39,7 +39,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What all shards of a run agree on. schema: of the input columns that are read, as they are read."""
 
     shards: int
@@ -71,9 +71,9 @@ class Plan:
         ).encode()
 
 
-def loaded(stored: Any) -> Plan:
+def loaded(stored: Any) -> RunPlan:
     """The plan that `dumped` wrote."""
-    return Plan(
+    return RunPlan(
         shards=stored["shards"],
         files=tuple(File(*entry) for entry in stored["files"]),
         splits=tuple(Split(*entry) for entry in stored["splits"]),
@@ -125,7 +125,7 @@ def runs(sizes: Sequence[int], target: int) -> Iterator[tuple[int, int]]:
         yield start, len(sizes)
 
 
-def require_shards(plan: Plan, shards: int) -> None:
+def require_shards(plan: RunPlan, shards: int) -> None:
     if plan.shards != shards:
         raise BatchError(
             Reason.INVALID_OPTION, f"this run was planned for {plan.shards} shards, not for {shards}; begin a new run"

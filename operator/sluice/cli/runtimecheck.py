@@ -1,34 +1,32 @@
-"""The life of a trial of a ServingRuntime: deployed, looked at, restarted under requests, and removed whatever happens.
+"""A trial of a ServingRuntime: deployed for a while, looked at, and restarted under requests.
 
 create ModelDeployment ──Ready──> wrong pod: is it ever ready? ──> client pod: ask, stream ──> delete pod, wait; again
-       │                                                                                                   │
-       └───────────────── not Ready in time, Ctrl-C, an error ──────────────> delete ModelDeployment <─────┘
 """
 
 import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, loadgen, portforward
+from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import console, profiled
+from sluice.cli import loadcontainer, temporary
 from sluice.cli.console import Failure
+from sluice.cli.temporary import Say, TemporaryObject
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import podproblems
 from sluice.offline import conformance
-from sluice.offline.conformance import Trial
+from sluice.offline.conformance import RuntimeTrial
 from sluice.offline.profile import pod
 from sluice.views import words
-from sluice.views.conformance import Asked, Restart, Seen, Stopped, Wrong
+from sluice.views.conformance import FirstRequest, Observations, Restart, Stopped, Wrong
 
 POLL_SECONDS: Final = 0.5
-GONE_SECONDS: Final = 120.0
 WATCH_SECONDS: Final = 20.0
 """At least so long a wrong model is watched; otherwise WATCH_TIMES as long as the right one needed."""
 WATCH_TIMES: Final = 3
@@ -44,10 +42,10 @@ DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class CheckOrder:
     """What is to be tried, and how."""
 
-    trial: Trial
+    trial: RuntimeTrial
     path: str
     """Of a request."""
     payload: bytes | None
@@ -60,98 +58,60 @@ class Order:
     @property
     def longest_seconds(self) -> int:
         """After this long a client that nobody watches any more ends."""
-        return 60 + conformance.REPLICAS * (self.ready_seconds + int(GONE_SECONDS))
+        return 60 + conformance.REPLICAS * (self.ready_seconds + int(temporary.GONE_SECONDS))
 
 
-async def seen(api: kubectl.Kubectl, order: Order, say: profiled.Say) -> Seen:
+async def observe(api: kubectl.Kubectl, order: CheckOrder, say: Say) -> Observations:
     """The whole trial. Raises `Failure` where it cannot begin."""
-    with profiled.ending_as_on_ctrl_c():
-        async with _deployed(api, order, say) as deployment:
-            return await _Looking(api, order, deployment, say).all()
-
-
-@contextlib.asynccontextmanager
-async def _deployed(api: kubectl.Kubectl, order: Order, say: profiled.Say) -> AsyncIterator[ModelDeployment]:
-    """The ModelDeployment, as long as the block lasts; what an earlier check has left is removed first."""
     namespace, name = order.trial.namespace, order.trial.name
-    await _make_room(api, namespace, name, say)
-    say(f"creating ModelDeployment {name}")
-    try:
-        await api.create(DEPLOYMENTS, conformance.trial_deployment(order.trial))
-    except errors.Denied as error:
-        raise Failure(f"{error}; {RIGHTS}") from error
-    except (errors.Refused, errors.Conflict) as error:
-        raise Failure(str(error)) from error
-    except BaseException:
-        await _remove(api, namespace, name, say)  # it may have been made although nobody told us
-        raise
-    try:
-        yield await api.fetch_deployment(namespace, name)
-    finally:
-        if order.keep:
-            console.say(f"left there: kubectl delete modeldeployment -n {namespace} {name}")
-        else:
-            await _remove(api, namespace, name, say)
+    made = TemporaryObject(api, DEPLOYMENTS, namespace, name, say)
+    with temporary.ending_as_on_ctrl_c():
+        await _make_room(made)
+        manifest = conformance.trial_deployment(order.trial)
+        async with made.made(manifest, refusal=_refusal, keep=order.keep):
+            deployment = await api.fetch_deployment(namespace, name)
+            return await _TrialRun(api, order, deployment, say).all()
 
 
-async def _make_room(api: kubectl.Kubectl, namespace: str, name: str, say: profiled.Say) -> None:
+async def _make_room(wanted: TemporaryObject) -> None:
+    """Removes what an earlier check has left."""
     try:
-        there = await api.fetch_deployment(namespace, name)
+        present = await wanted.api.fetch_deployment(wanted.namespace, wanted.name)
     except kubectl.NotFound:
         return
-    if not conformance.is_ours(there):
-        raise Failure(f"there is a ModelDeployment {name} in {namespace} that no check made; use another namespace: -n")
-    console.say(f"removing ModelDeployment {name}, which an earlier check has left")
-    await _remove(api, namespace, name, say)
+    if not conformance.is_ours(present):
+        raise Failure(
+            f"there is a ModelDeployment {wanted.name} in {wanted.namespace} that no check made; "
+            "use another namespace: -n"
+        )
+    await wanted.remove_leftover("check")
 
 
-async def _remove(api: kubectl.Kubectl, namespace: str, name: str, say: profiled.Say) -> None:
-    """The ModelDeployment, and all that it owns: waits until no pod of it is left."""
-    say(f"removing ModelDeployment {name}")
-    try:
-        await api.delete(DEPLOYMENTS, namespace, name)
-        if await _until(lambda: _nothing_left(api, namespace, name), GONE_SECONDS):
-            return
-        console.say(f"pods of {name} are still ending")
-    except errors.ApiError as error:
-        console.say(f"{name} could not be removed: {error}; kubectl delete modeldeployment -n {namespace} {name}")
+def _refusal(error: errors.ApiError) -> str:
+    return f"{error}; {RIGHTS}" if isinstance(error, errors.Denied) else str(error)
 
 
-async def _nothing_left(api: kubectl.Kubectl, namespace: str, name: str) -> bool:
-    return not await api.fetch_all(PODS, namespace=namespace, selector=kubectl.owned_by(name))
-
-
-async def _until(holds: Callable[[], Any], seconds: float) -> bool:
-    """Whether an asynchronous condition came to hold in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if await holds():
-            return True
-        await asyncio.sleep(POLL_SECONDS)
-    return False
-
-
-class _Looking:
+class _TrialRun:
     """One trial under way."""
 
-    def __init__(self, api: kubectl.Kubectl, order: Order, deployment: ModelDeployment, say: profiled.Say) -> None:
+    def __init__(self, api: kubectl.Kubectl, order: CheckOrder, deployment: ModelDeployment, say: Say) -> None:
         self._api, self._order, self._deployment, self._say = api, order, deployment, say
         self._namespace, self._name = order.trial.namespace, order.trial.name
 
-    async def all(self) -> Seen:
+    async def all(self) -> Observations:
         ready_seconds, condition = await self._wait_ready()
         revision = next(iter(await self._api.fetch_revisions(self._namespace, self._name)), None)
-        found = Seen(
+        observations = Observations(
             template=revision.template if revision is not None else None,
             ready_seconds=ready_seconds,
             condition=condition,
             wanted_series=self._order.series,
         )
         if ready_seconds is None or revision is None:
-            return found
+            return observations
         wrong = await self._try_wrong_model(revision, ready_seconds)
         asked, restart = await self._ask(revision)
-        return replace(found, wrong=wrong, asked=asked, restart=restart)
+        return replace(observations, wrong=wrong, asked=asked, restart=restart)
 
     async def _wait_ready(self) -> tuple[float | None, str]:
         """(seconds of the slowest pod, None) or (None, why not)."""
@@ -183,17 +143,31 @@ class _Looking:
             began = time.monotonic()
             while (passed := time.monotonic() - began) < seconds:
                 self._say(f"a model of garbage must never be ready: {seconds - passed:.0f} s to go")
-                found = await self._api.fetch(PODS, self._namespace, name)
-                if _ready_at(found) is not None:
+                current = await self._api.fetch(PODS, self._namespace, name)
+                if _ready_at(current) is not None:
                     return Wrong(was_ready=True, watched_seconds=passed, said="")
-                if (ended := pod.ended(found)) is not None:
+                if (ended := pod.ended(current)) is not None:
                     return Wrong(was_ready=False, watched_seconds=passed, said=ended)
                 await asyncio.sleep(POLL_SECONDS)
         return Wrong(was_ready=False, watched_seconds=seconds, said="")
 
-    async def _ask(self, revision: Revision) -> tuple[Asked, Restart | None]:
+    async def _ask(self, revision: Revision) -> tuple[FirstRequest, Restart | None]:
         """The first request, and where it is answered a restart under a stream of them."""
-        image = await profiled.fetch_image(self._api, revision)
+        async with self._running(await self._client(revision)) as name:
+            self._say("waiting for the first answer")
+            events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
+            metrics = events.get("metrics")
+            if "failed" in events:
+                failed = events["failed"]
+                return FirstRequest(str(failed["problem"]), str(failed["reason"]), metrics), None
+            if "stream" not in events:
+                silence = f"pod {name} says nothing: {events.get('noise') or 'it has not started'}"
+                return FirstRequest(silence, "", metrics), None
+            return FirstRequest("", "", metrics), await self._restart(name)
+
+    async def _client(self, revision: Revision) -> Object:
+        """The pod that sends the requests."""
+        image = await loadcontainer.fetch_image(self._api, revision)
         if image is None:
             raise Failure("no image with Python is known from here for the client; ask for the ClusterRole sluice-view")
         [*_, one] = await self._pods()
@@ -205,25 +179,12 @@ class _Looking:
             rate=self._order.rate,
             seconds=self._order.longest_seconds,
         )
-        payload = loadgen.packed(self._order.payload) if self._order.payload is not None else ""
-        if len(payload) > pod.LARGEST_PAYLOAD:
-            raise Failure(f"--payload: {len(payload):,} characters after compression do not fit into a pod")
-        container = pod.generator(image, program=portforward.program(), plan=json.dumps(plan), payload=payload)
-        manifest = conformance.client_pod(
+        container = loadcontainer.generator(
+            image, plan=json.dumps(plan), payload=self._order.payload, too_large="give a smaller one"
+        )
+        return conformance.client_pod(
             revision, self._deployment, container, deadline_seconds=self._order.longest_seconds + 60
         )
-        async with self._running(manifest) as name:
-            self._say("waiting for the first answer")
-            events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
-            metrics = events.get("metrics")
-            if "failed" in events:
-                failed = events["failed"]
-                return Asked(str(failed["problem"]), str(failed["reason"]), metrics), None
-            if "stream" not in events:
-                return Asked(
-                    f"pod {name} says nothing: {events.get('noise') or 'it has not started'}", "", metrics
-                ), None
-            return Asked("", "", metrics), await self._restart(name)
 
     async def _restart(self, client: str) -> Restart:
         """Every pod is deleted, one after the other, as soon as there are enough again."""
@@ -232,7 +193,7 @@ class _Looking:
             name = str(each["metadata"]["name"])
             self._say(f"deleting pod {name} under requests")
             stopped.append(await self._stop(each))
-            if not await _until(self._enough_pods, self._order.ready_seconds):
+            if not await temporary.until(self._enough_pods, self._order.ready_seconds):
                 unfinished = f"no pod was ready again in place of {name} within {self._order.ready_seconds} s"
                 break
         self._say("waiting for the last answers")
@@ -255,7 +216,7 @@ class _Looking:
         began, last = time.monotonic(), running
         await self._api.delete(PODS, self._namespace, name)
         with contextlib.suppress(errors.Missing):
-            while time.monotonic() - began < GONE_SECONDS:
+            while time.monotonic() - began < temporary.GONE_SECONDS:
                 last = await self._api.fetch(PODS, self._namespace, name)
                 await asyncio.sleep(POLL_SECONDS)
         grace = int(running["spec"]["terminationGracePeriodSeconds"])
@@ -266,8 +227,8 @@ class _Looking:
 
     async def _pods(self) -> Sequence[Object]:
         """Those that serve and are not being deleted."""
-        found = await self._api.fetch_all(PODS, namespace=self._namespace, selector=kubectl.owned_by(self._name))
-        return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+        pods = await self._api.fetch_all(PODS, namespace=self._namespace, selector=kubectl.owned_by(self._name))
+        return [each for each in pods if "deletionTimestamp" not in each["metadata"]]
 
     async def _fetch(self) -> ModelDeployment:
         return await self._api.fetch_deployment(self._namespace, self._name)
@@ -276,16 +237,9 @@ class _Looking:
     async def _running(self, manifest: Object) -> AsyncIterator[str]:
         """A pod, as long as the block lasts."""
         name = str(manifest["metadata"]["name"])
-        self._say(f"creating pod {name}")
-        try:
-            await self._api.create(PODS, manifest)
-        except (errors.Denied, errors.Refused) as error:
-            raise Failure(f"{error}; {RIGHTS}") from error
-        try:
+        made = TemporaryObject(self._api, PODS, self._namespace, name, self._say)
+        async with made.made(manifest, refusal=_refusal, keep=self._order.keep):
             yield name
-        finally:
-            if not self._order.keep:
-                await self._api.delete(PODS, self._namespace, name)
 
     async def _events_until(self, name: str, wanted: Sequence[str], seconds: float) -> Mapping[str, Any]:
         deadline = time.monotonic() + seconds
@@ -297,27 +251,27 @@ class _Looking:
 
     async def _events(self, name: str) -> dict[str, Any]:
         """The newest event of each kind that a client has told; `noise`: its last line that is none."""
-        found: dict[str, Any] = {}
+        events: dict[str, Any] = {}
         for line in (await self._api.fetch_log(self._namespace, name, pod.GENERATOR)).splitlines():
             try:
                 event = json.loads(line)
-                found[event["event"]] = event
+                events[event["event"]] = event
             except (ValueError, TypeError, KeyError):
-                found["noise"] = line
-        return found
+                events["noise"] = line
+        return events
 
 
-def _ready_at(found: Object) -> float | None:
+def _ready_at(raw: Object) -> float | None:
     """When a pod became ready; None while it is not."""
-    ready = podproblems.condition(found, "Ready")
+    ready = podproblems.condition(raw, "Ready")
     return words.seconds_of(ready["lastTransitionTime"]) if ready.get("status") == "True" else None
 
 
-def _exit_code(found: Object) -> int | None:
+def _exit_code(raw: Object) -> int | None:
     """Of the server; None while it runs."""
-    ended = (podproblems.server_status(found).get("state") or {}).get("terminated")
+    ended = (podproblems.server_status(raw).get("state") or {}).get("terminated")
     return int(ended["exitCode"]) if ended is not None else None
 
 
-def _start_seconds(found: Object) -> float:
-    return (_ready_at(found) or 0.0) - words.seconds_of(str(found["metadata"]["creationTimestamp"]))
+def _start_seconds(raw: Object) -> float:
+    return (_ready_at(raw) or 0.0) - words.seconds_of(str(raw["metadata"]["creationTimestamp"]))

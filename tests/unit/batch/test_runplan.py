@@ -9,9 +9,9 @@ import pyarrow
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch import plan, read
+from sluice.batch import read, runplan
 from sluice.batch.columns import Feature
-from sluice.batch.plan import Plan, Split
+from sluice.batch.runplan import RunPlan, Split
 from sluice.batch.storage import File
 
 LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=60)
@@ -19,14 +19,14 @@ LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b""
 
 @given(st.lists(st.integers(0, 10**12), max_size=200), st.integers(1, 50))
 def test_shards_have_every_split_once(sizes: list[int], shards: int) -> None:
-    ranges = plan.balanced(sizes, shards)
+    ranges = runplan.balanced(sizes, shards)
     assert len(ranges) == shards
     assert list(itertools.chain.from_iterable(ranges)) == list(range(len(sizes)))
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=200), st.integers(1, 20))
 def test_no_shard_has_much_more_than_its_part(sizes: list[int], shards: int) -> None:
-    for splits in plan.balanced(sizes, shards):
+    for splits in runplan.balanced(sizes, shards):
         assert sum(sizes[index] for index in splits) <= sum(sizes) / shards + max(sizes)
 
 
@@ -38,7 +38,7 @@ def line_end(text: bytes, at: int) -> int:
 @given(LINES, st.booleans(), st.integers(1, 200), st.integers(1, 64))
 def test_byte_ranges_have_every_line_once(lines: list[bytes], ended: bool, target: int, block: int) -> None:
     text = b"\n".join(lines) + (b"\n" if ended else b"")
-    ranges = list(plan.byte_ranges(0, len(text), target, lambda at: line_end(text, at)))
+    ranges = list(runplan.byte_ranges(0, len(text), target, lambda at: line_end(text, at)))
     assert all(start < stop for start, stop in ranges)
     blocks = [part for start, stop in ranges for _, part in read.line_blocks(io.BytesIO(text), start, stop, block)]
     assert b"".join(blocks) == text
@@ -61,20 +61,20 @@ def test_lines_that_are_not_blank_are_found(lines: list[bytes], ended: bool) -> 
 
 @given(st.lists(st.integers(0, 100), max_size=50), st.integers(1, 300))
 def test_row_groups_are_taken_together_up_to_a_size(sizes: list[int], target: int) -> None:
-    found = list(plan.runs(sizes, target))
+    found = list(runplan.runs(sizes, target))
     assert list(itertools.chain.from_iterable(range(*run) for run in found)) == list(range(len(sizes)))
     assert all(stop - start == 1 or sum(sizes[start:stop]) <= target for start, stop in found)
 
 
 def test_splits_are_neither_tiny_nor_huge_nor_too_many() -> None:
-    assert plan.target_bytes(1000, 4) == plan.SMALLEST_BYTES
-    assert plan.target_bytes(100 << 20, 5) == 5 << 20
-    assert plan.target_bytes(1 << 40, 1) == plan.LARGEST_BYTES
-    assert (1 << 50) / plan.target_bytes(1 << 50, 1000) <= plan.MOST_SPLITS + 1
+    assert runplan.target_bytes(1000, 4) == runplan.SMALLEST_BYTES
+    assert runplan.target_bytes(100 << 20, 5) == 5 << 20
+    assert runplan.target_bytes(1 << 40, 1) == runplan.LARGEST_BYTES
+    assert (1 << 50) / runplan.target_bytes(1 << 50, 1000) <= runplan.MOST_SPLITS + 1
 
 
 def test_a_plan_survives_being_stored() -> None:
-    made = Plan(
+    made = RunPlan(
         shards=2,
         files=(File("a/b.parquet", 10, 1_700_000_000_123_456_789),),
         splits=(Split(0, 0, 2, 10, 0, 7), Split(0, 10, 20, 10)),
@@ -82,11 +82,11 @@ def test_a_plan_survives_being_stored() -> None:
         keep=("id",),
         schema=pyarrow.schema([("p0", pyarrow.float32()), ("id", pyarrow.list_(pyarrow.int64()))]),
     )
-    again = plan.loaded(json.loads(made.dumped()))
+    again = runplan.loaded(json.loads(made.dumped()))
     assert again == made
     assert again.digest == made.digest
 
 
 def test_numbers_of_a_plan_are_plain() -> None:
     """numpy's would not be written as JSON."""
-    assert all(type(edge) is int for splits in plan.balanced([int(n) for n in np.ones(5)], 2) for edge in splits)
+    assert all(type(edge) is int for splits in runplan.balanced([int(n) for n in np.ones(5)], 2) for edge in splits)

@@ -1,4 +1,4 @@
-"""What is to be measured, from the words of a command line, and as the load generator is told."""
+"""What is to be measured, from the words of a command line, and as the load generator reads it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from sluice.offline.profile.model import AS_IT_SERVES, Batching, Setting
+from sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Setting
 
 DELAY: Final = re.compile(r"(\d+)(us|ms)")
 OFF: Final = "off"
@@ -22,7 +22,7 @@ LONGEST: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Sweep:
     """One run of the generator."""
 
     settings: tuple[Setting, ...]
@@ -75,9 +75,9 @@ def infer_path(model: str) -> str:
 
 
 def document(
-    plan: Plan, *, host: str, port: int, model: str, path: str, ready_path: str, processes: int | None
+    sweep: Sweep, *, host: str, port: int, model: str, path: str, ready_path: str, processes: int | None
 ) -> dict[str, Any]:
-    """The plan as `adapters/loadgen.py` reads it.
+    """A plan as `sluice.loadgen` reads it.
 
     processes: whose processor time is the server's: 0 everybody's but its own, None nobody's.
     """
@@ -87,12 +87,12 @@ def document(
         "model": model,
         "path": path,
         "readyPath": ready_path,
-        "readySeconds": plan.ready_seconds,
-        "settings": [_wire(setting) for setting in plan.settings],
-        "concurrency": list(plan.concurrency),
-        "seconds": plan.seconds,
-        "maximumBatch": plan.maximum_batch,
-        "gateway": {"url": plan.gateway[0], "host": plan.gateway[1]} if plan.gateway is not None else None,
+        "readySeconds": sweep.ready_seconds,
+        "settings": [_wire(setting) for setting in sweep.settings],
+        "concurrency": list(sweep.concurrency),
+        "seconds": sweep.seconds,
+        "maximumBatch": sweep.maximum_batch,
+        "gateway": {"url": sweep.gateway[0], "host": sweep.gateway[1]} if sweep.gateway is not None else None,
         "processes": processes,
     }
 
@@ -115,13 +115,13 @@ def _numbers(text: str, least: int, most: int) -> tuple[int, ...]:
 
 def _batching(text: str) -> Setting:
     if text == OFF:
-        return Setting(Batching.OFF)
+        return Setting(BatchingMode.OFF)
     if text == "0":
-        return Setting(Batching.ON)
+        return Setting(BatchingMode.ON)
     parts = DELAY.fullmatch(text)
     micros = int(parts[1]) * MICROS[parts[2]] if parts else LONGEST_DELAY_MICROS + 1
     if micros > LONGEST_DELAY_MICROS:
         raise ValueError(
             f"{text!r} is no batching: write off, 0 (no delay), or a delay of up to a second as 100us or 2ms"
         )
-    return Setting(Batching.ON, micros)
+    return Setting(BatchingMode.ON, micros)

@@ -1,0 +1,88 @@
+"""One request to the Kubernetes API, and which error its answer means; the words are the caller's."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+from sluice import errors
+from sluice.core.kernel.snapshot import Object
+
+REQUEST_SECONDS: Final = 10.0
+"""After this long without an answer a request is given up."""
+QUOTED: Final = 600
+"""Characters of an answer that is no JSON object."""
+
+JSON: Final = "application/json"
+MERGE: Final = "application/merge-patch+json"
+APPLY: Final = "application/apply-patch+yaml"
+
+ERRORS: Final[Mapping[int, type[errors.ApiError]]] = {
+    **dict.fromkeys((400, 405, 413, 415, 422), errors.Refused),
+    **dict.fromkeys((401, 403), errors.Denied),
+    404: errors.Missing,
+    409: errors.Conflict,
+}
+"""By status; any other failure may pass by itself."""
+
+
+class NoAnswer(Exception):
+    """The API server did not answer; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API server said."""
+
+    status: int
+    content: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As an object; what is no JSON object (a proxy's page) becomes its message."""
+        try:
+            parsed = json.loads(self.content)
+        except ValueError:
+            return {"message": self.content[:QUOTED].decode(errors="replace")}
+        return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:QUOTED]}
+
+    @property
+    def error(self) -> type[errors.ApiError] | None:
+        """Which error it means; None for success."""
+        if self.status < 400:
+            return None
+        causes = (self.document.get("details") or {}).get("causes") or ()
+        if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+            return errors.Missing
+        return ERRORS.get(self.status, errors.Unavailable)
+
+
+async def ask(
+    client: Any,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None = None,
+    body: Object | None = None,
+    content_type: str = JSON,
+    accept: str = JSON,
+    seconds: float = REQUEST_SECONDS,
+) -> Answer:
+    """The answer, whatever its status. client: the Kubernetes client, which has no types. Raises `NoAnswer`."""
+    parameters = urlencode({key: value for key, value in (query or {}).items() if value})
+    headers = {"Accept": accept, "Content-Type": content_type}
+    try:
+        # Only this call adds the credentials, and renews them where they have become old.
+        _, url, headers, data, _ = await client.param_serialize(
+            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        url, limit = (f"{url}?{parameters}" if parameters else url), aiohttp.ClientTimeout(total=seconds)
+        answer = await client.call_api(method, url, header_params=headers, body=data, _request_timeout=limit)
+        return Answer(answer.status, await answer.read())
+    except TimeoutError as error:
+        raise NoAnswer(f"no answer within {seconds:.0f} s") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise NoAnswer(str(error) or type(error).__name__) from error

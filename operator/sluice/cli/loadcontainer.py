@@ -1,0 +1,28 @@
+"""The container from which a pod of a command sends requests."""
+
+from sluice.adapters import kubectl, loadprogram
+from sluice.cli import cluster
+from sluice.cli.console import Failure
+from sluice.core.kernel.snapshot import Object, Revision
+from sluice.loadgen import payload as packing
+from sluice.offline.profile import pod
+
+
+async def fetch_image(api: kubectl.Kubectl, revision: Revision) -> pod.Image | None:
+    """Where the generator can run; None where no image with Python is known from here."""
+    image = pod.image_of(revision.template)
+    if image is not None or await api.fetch_operator_config() is None:
+        return image
+    initializer = (await cluster.fetch_config(api)).storage_initializer
+    return pod.Image(initializer.image, initializer.image_pull_policy)
+
+
+def generator(image: pod.Image, *, plan: str, payload: bytes | None, too_large: str) -> Object:
+    """The container. too_large: what to do where the payload does not fit into a pod, which raises `Failure`."""
+    packed = packing.packed(payload) if payload is not None else ""
+    if len(packed) > pod.LARGEST_PAYLOAD:
+        raise Failure(
+            f"--payload: {len(packed):,} characters after compression do not fit into a pod "
+            f"({pod.LARGEST_PAYLOAD:,}); {too_large}"
+        )
+    return pod.generator(image, program=loadprogram.program(), plan=plan, payload=packed)

@@ -1,0 +1,37 @@
+"""Pods that the API server does not let a Deployment create."""
+
+import re
+from typing import Final
+
+from sluice.core.kernel.reasons import PodReason
+from sluice.core.kernel.snapshot import Object, Problem
+from sluice.core.observe.podproblems import podstate
+
+_REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
+CREATION_REMEDIES: Final = (
+    ("exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas or spec.resources"),
+    ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
+    (
+        "hostPath",
+        "allow hostPath volumes in the namespace, or take a claim for storageInitializer.cache of the configuration",
+    ),
+    ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
+    ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
+)
+
+
+def creation_problem(deployment: Object) -> Problem | None:
+    """Why the API server refuses to create the Deployment's pods: there is no pod then that could tell."""
+    failure = podstate.condition(deployment, "ReplicaFailure")
+    if failure.get("status") != "True":
+        return None
+    text = podstate.quoted(_REFUSED_POD.sub("", failure.get("message") or ""))
+    remedy = creation_remedy(text) or "see what it says"
+    return Problem(
+        podstate.camel(failure.get("reason")) or PodReason.FAILED_CREATE, f"pods cannot be created: {text}; {remedy}"
+    )
+
+
+def creation_remedy(refusal: str) -> str | None:
+    """What to do where the API server refuses to create a pod; None where its words are not known."""
+    return next((advice for word, advice in CREATION_REMEDIES if word in refusal), None)

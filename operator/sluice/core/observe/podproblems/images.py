@@ -1,0 +1,56 @@
+"""Images that cannot be pulled: a container's, or the model's."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from sluice.core.kernel.reasons import PodReason
+from sluice.core.kernel.snapshot import Object, Problem
+from sluice.core.observe.podproblems import podstate
+from sluice.core.render.downloader import STORAGE_INITIALIZER
+
+NOT_PULLED: Final = {
+    PodReason.ERR_IMAGE_PULL,
+    PodReason.IMAGE_PULL_BACK_OFF,
+    PodReason.ERR_IMAGE_NEVER_PULL,
+    PodReason.INVALID_IMAGE_NAME,
+}
+_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
+
+
+def image_not_pulled(pod: Object, _now: float) -> Problem | None:
+    for status in podstate.all_statuses(pod):
+        waiting = podstate.state(status, "waiting")
+        if waiting.get("reason") not in NOT_PULLED:
+            continue
+        reason = PodReason(waiting["reason"])
+        if reason is PodReason.ERR_IMAGE_PULL:
+            reason = PodReason.IMAGE_PULL_BACK_OFF
+        detail = _BACK_OFF.sub("", waiting.get("message") or "")
+        model = next((image for image in _image_volumes(pod) if image in (waiting.get("message") or "")), None)
+        if model is not None:
+            return Problem(
+                reason,
+                f"the model's image {model} cannot be pulled{podstate.because(detail)}; check spec.model.uri, the registry, and the "
+                "Secret of spec.model.credentialsSecretRef",
+            )
+        return Problem(
+            reason,
+            f"image {podstate.image(pod, status)} cannot be pulled{podstate.because(detail)}; {_image_remedy(reason, status)}",
+        )
+    return None
+
+
+def _image_volumes(pod: Object) -> Iterator[str]:
+    for volume in pod.get("spec", {}).get("volumes") or ():
+        reference = (volume.get("image") or {}).get("reference")
+        if reference:
+            yield reference
+
+
+def _image_remedy(reason: PodReason, status: Object) -> str:
+    if status.get("name") == STORAGE_INITIALIZER:
+        return "check storageInitializer in the operator's configuration"
+    if reason == PodReason.ERR_IMAGE_NEVER_PULL:
+        return "bring the image to the node, or change imagePullPolicy in the ServingRuntime"
+    return "check its name in the ServingRuntime, the registry, and spec.imagePullSecrets"

@@ -1,0 +1,88 @@
+"""The model: its download, its loading, its warm-up, and a server that runs without it."""
+
+import re
+from typing import Final
+
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import PodReason, Reason
+from sluice.core.kernel.snapshot import Object, Problem
+from sluice.core.observe.podproblems import podstate
+from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render.warmup import WARM_UP
+
+MODEL_LOAD_SECONDS: Final = 60
+"""A running server whose model is not ready for this long has a problem."""
+DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
+    PodReason.OBJECT_NOT_FOUND: "check spec.model.uri",
+    PodReason.ACCESS_DENIED: "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
+    PodReason.STORE_UNREACHABLE: "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the "
+    "Secret of spec.model.credentialsSecretRef, and the network",
+    PodReason.UNSUPPORTED_MODEL: "check that spec.model.format and the files at spec.model.uri belong together",
+    PodReason.VOLUME_TOO_SMALL: "the node needs more ephemeral storage for this model",
+    PodReason.CHECKSUM_MISMATCH: "correct spec.model.sha256, or put the right file at spec.model.uri",
+    PodReason.DOWNLOAD_INTERRUPTED: "it is tried again and continues; check the server and the network",
+}
+LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
+    PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is whole, and what spec.model.format says",
+}
+WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
+_WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
+_DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
+_LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
+
+
+def download_failed(pod: Object, _now: float) -> Problem | None:
+    for status in podstate.statuses(pod, "initContainerStatuses"):
+        end = podstate.last_end(status)
+        if status.get("name") != STORAGE_INITIALIZER or not end or end.get("exitCode") == 0:
+            continue
+        text = end.get("message") or ""
+        known = list(_DOWNLOAD.finditer(text))
+        if known:
+            reason, text = known[-1].groups()
+            return Problem(PodReason(reason), _with_remedy(podstate.quoted(text), DOWNLOAD_REMEDIES[PodReason(reason)]))
+        return Problem(
+            Reason.MODEL_DOWNLOAD_FAILED,
+            f"the model could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
+            f"see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+        )
+    return None
+
+
+def model_not_loadable(pod: Object, _now: float) -> Problem | None:
+    """The server ended because the model is none, and said so."""
+    for status in podstate.all_statuses(pod):
+        said = _LOADING.search(podstate.last_end(status).get("message") or "")
+        if said:
+            reason, text = said.groups()
+            return Problem(PodReason(reason), f"{podstate.quoted(text)}; {LOADING_REMEDIES[PodReason(reason)]}")
+    return None
+
+
+def not_warm(pod: Object, _now: float) -> Problem | None:
+    """The first requests were refused, or are still too slow."""
+    for status in podstate.statuses(pod, "containerStatuses"):
+        said = (
+            _WARM_UP.search(podstate.last_end(status).get("message") or "") if status.get("name") == WARM_UP else None
+        )
+        if said:
+            reason, text = said.groups()
+            return Problem(PodReason(reason), podstate.quoted(text))
+    return None
+
+
+def model_not_ready(pod: Object, now: float) -> Problem | None:
+    status = podstate.server_status(pod)
+    started = podstate.state(status, "running").get("startedAt")
+    if status.get("ready") or started is None or now - timestamps.seconds(started) < MODEL_LOAD_SECONDS:
+        return None
+    return Problem(
+        Reason.MODEL_NOT_READY,
+        f"the model server runs for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it is still "
+        f"loading, wait; otherwise see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+    )
+
+
+def _with_remedy(text: str, remedy: str) -> str:
+    """The downloader says `what happened; what to do` where it can."""
+    return text if ";" in text else f"{text}; {remedy}"

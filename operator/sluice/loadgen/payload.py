@@ -1,0 +1,43 @@
+"""The body of a request: made up from the model's metadata, or the user's, packed to travel."""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+LARGEST: Final = 16_000_000
+"""Elements of an input that is made up; the zeros of more would fill the memory."""
+FILLERS: Final[Mapping[str, Any]] = {"BOOL": False, "BYTES": ""}
+
+
+def body_of(metadata: Mapping[str, Any]) -> bytes:
+    """A V2 inference request of zeros, one row where the model leaves the number open.
+
+    The rule of the warm-up (`sluice_warmup.protocols`), written again because this program travels alone; a test holds
+    both against each other. Raises ValueError.
+    """
+    inputs = metadata.get("inputs")
+    if not inputs:
+        raise ValueError("the model's metadata name no inputs")
+    return json.dumps({"inputs": [_input(entry) for entry in inputs]}).encode()
+
+
+def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
+    shape = [max(1, int(size)) for size in entry.get("shape", ())]
+    count = math.prod(shape)
+    if count > LARGEST:
+        raise ValueError(f"input {entry.get('name')} of shape {shape} is too large to make up")
+    datatype = str(entry.get("datatype", ""))
+    filler = FILLERS.get(datatype, 0)
+    return {"name": entry.get("name"), "shape": shape, "datatype": datatype, "data": [filler] * count}
+
+
+def packed(body: bytes) -> str:
+    """A body as text that fits an environment variable."""
+    return base64.b64encode(zlib.compress(body, 9)).decode()
+
+
+def unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
