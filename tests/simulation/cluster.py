@@ -20,8 +20,7 @@ from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
-from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.render import scaledobject
 
 START = 1_700_000_000.0

@@ -11,8 +11,7 @@ from sluice.core.decide import decide
 from sluice.core.decide.inquiry import Replies
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Plan
-from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.situation import devices
 from tests.simulation import scenarios
 from tests.simulation.cluster import Cluster, deepcopy_world

@@ -13,7 +13,7 @@ from sluice.core.decide.inquiry import Replies
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Plan
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.render import validationjob
 from tests.simulation import scenarios, test_by_service, test_kills, test_strategies
 from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled, deepcopy_world

@@ -11,7 +11,7 @@ from sluice.core.kernel.presets import GatewayPreset
 
 from sluice.adapters.gateways.contour import CONTOUR
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
 from tests.unit.core import builders

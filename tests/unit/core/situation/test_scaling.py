@@ -8,7 +8,7 @@ import pytest
 from sluice.adapters import gateways
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked
 from tests.unit.core import builders
