@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from sluice.core import memo
 from sluice.core.kernel import differ, rawobjects
 from sluice.core.kernel.plan import Apply, Delete, Ref, Write
+from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.situation import Situation
 
 API_VERSIONS: Final = {
@@ -18,13 +20,20 @@ API_VERSIONS: Final = {
     "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
 
+_AGREED: Final = memo.Memo[Object, Mapping[str, Any]](1024)
+"""Observed objects, with the manifest that each was found to agree with last: about 2 KiB each."""
+
 
 def applied(situation: Situation, manifest: Mapping[str, Any]) -> Iterator[Write]:
     """Nothing where the object is as the manifest says."""
-    stamped = differ.stamped(manifest)
     observed = situation.snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+    if observed is not None and _AGREED.get(observed) == manifest:
+        return
+    stamped = differ.stamped(manifest)
     if observed is None or differ.needs_apply(stamped, observed):
         yield Apply(stamped)
+    else:
+        _AGREED.put(observed, manifest)
 
 
 def deleted(situation: Situation, kind: str, name: str) -> Iterator[Write]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
+from sluice.core import memo
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.snapshot import Object, Revision, Served
 from sluice.core.render import common, podtemplate
@@ -34,6 +35,7 @@ def input_hash(deployment: ModelDeployment) -> str:
     return naming.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
 
 
+@memo.by_identity(64)
 def runtime_hash(runtime: ServingRuntime) -> str:
     """Hash of a ServingRuntime's spec, to see whether a revision was rendered from an older one."""
     return naming.stable_hash(runtime.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
@@ -108,6 +110,7 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
     }
 
 
+@memo.by_identity(512)
 def read_controller_revision(controller_revision: Object) -> Revision:
     """The revision behind a ControllerRevision, with nothing running yet; ValueError when it is not one of ours."""
     name = controller_revision["metadata"]["name"]
