@@ -21,10 +21,12 @@ from tests.benchmarks.report import Figure, Section, Table
 KEY: Final = "pass"
 RUNS: Final = 5
 METHOD: Final = """\
-A pass takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes. Here the store, the decision and
-the reconciler are real; the cluster, its gateway and its Prometheus are [simulated](../tests/simulation/cluster.py), and what they take is left out. *At rest*: two
-versions have been released and nothing is left to do. *In a release*: a canary with ten objectives, at whose every pass there is a new sample to judge and a
-record to write. The medians of the passes of a process, and of the processes."""
+A pass takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes.
+Here the store, the decision and the reconciler are real; the cluster, its gateway and its Prometheus are
+[simulated](../tests/simulation/cluster.py), and what they take is left out. *At rest*: two versions have been released
+and nothing is left to do; *all objects replaced*: nothing is remembered of them from earlier passes. *In a release*: a
+canary with ten objectives; each pass has a new sample to judge and a record to write. Medians of the passes of a
+process, and of the processes."""
 
 
 @dataclass(frozen=True, slots=True)

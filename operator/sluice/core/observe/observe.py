@@ -106,7 +106,7 @@ def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
     return InvalidSpec(_path(first["loc"]), first["msg"], remedy)
 
 
-@memo.by_identity(192)
+@memo.by_identity(128)
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
     """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
 

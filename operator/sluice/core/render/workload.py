@@ -25,6 +25,7 @@ JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
 PROGRESS_DEADLINE_SECONDS: Final = 600
 
 
+@memo.by_identity(64)
 def input_hash(deployment: ModelDeployment) -> str:
     """Hash of the user's fields that change a pod.
 
