@@ -7,6 +7,7 @@
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
+    pass      processor time of a pass, at rest and in a release; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
@@ -16,12 +17,13 @@ Exit status 1 if a figure was missed.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from demo.cluster import Cluster
 from demo.program import DemoError
 from demo.progress import say
 from lab.processes import LabError
-from tests.benchmarks import batch, gateway, harm, images, report, same, scale, start, surroundings, warmup
+from tests.benchmarks import batch, gateway, harm, images, passes, report, same, scale, start, surroundings, warmup
 from tests.benchmarks.report import Section
 
 ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
@@ -36,6 +38,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "pass": lambda given: passes.measure(passes.Options(given.before)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
 """Measured before the lab is there, which would take some of the processors."""
@@ -94,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
+    group = parser.add_argument_group("pass")
+    group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
     group = parser.add_argument_group("batch")
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
     group = parser.add_argument_group("gateway")

@@ -151,10 +151,10 @@ def _without(mapping: Object, field: str) -> dict[str, Any]:
 
 def _shared(value: Any) -> Any:
     """The value with every key and short string stored once in the process: JSON makes new ones for each object."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return sys.intern(str(value)) if len(value) <= INTERNED_LENGTH else value
+    if isinstance(value, dict):
         return {sys.intern(str(key)): _shared(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_shared(item) for item in value]
-    if isinstance(value, str) and len(value) <= INTERNED_LENGTH:
-        return sys.intern(str(value))
     return value

@@ -14,6 +14,7 @@ The late starts are the e-detector idea of Shin, Ramdas & Rinaldo (arXiv 2203.03
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -46,14 +47,20 @@ class EProcess:
     @property
     def log_evidence(self) -> float:
         """ln E_K. 0 at the start; at least ln(1/alpha) means that the null is refuted at level alpha."""
-        log_reserve = -math.log(self.scrapes + 1)
-        if not self.log_wealths:
-            return log_reserve
-        return logspace.log_add(logspace.log_mean(self.log_wealths), log_reserve)
+        return _log_evidence(self.scrapes, self.log_wealths)
 
     def to_state(self) -> dict[str, object]:
         """A compact JSON value: `k`, the informative scrapes, and `a`, the log-wealths (null: ln 0)."""
         return {"k": self.scrapes, "a": [None if a == logspace.LOG_ZERO else a for a in self.log_wealths]}
+
+
+@functools.lru_cache(maxsize=1024)
+def _log_evidence(scrapes: int, log_wealths: tuple[float, ...]) -> float:
+    """Remembered, since every role that a process may have asks for it."""
+    log_reserve = -math.log(scrapes + 1)
+    if not log_wealths:
+        return log_reserve
+    return logspace.log_add(logspace.log_mean(log_wealths), log_reserve)
 
 
 def start(test: evidence.SequentialTest) -> EProcess:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from sluice.core.kernel import differ, rawobjects
+from sluice.core.kernel import differ, memo, rawobjects
 from sluice.core.kernel.plan import Apply, Delete, Ref, Write
-from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.kernel.snapshot import Object, Snapshot
 
 API_VERSIONS: Final = {
     "Deployment": "apps/v1",
@@ -18,13 +18,20 @@ API_VERSIONS: Final = {
     "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
 
+_AGREED: Final = memo.Memo[Object, Mapping[str, Any]](1024)
+"""Observed objects, with the manifest that each was found to agree with last: about 2 KiB each."""
+
 
 def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
     """Nothing where the object is as the manifest says."""
-    stamped = differ.stamped(manifest)
     observed = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+    if observed is not None and _AGREED.get(observed) == manifest:
+        return
+    stamped = differ.stamped(manifest)
     if observed is None or differ.needs_apply(stamped, observed):
         yield Apply(stamped)
+    else:
+        _AGREED.put(observed, manifest)
 
 
 def deleted(snapshot: Snapshot, kind: str, name: str) -> Iterator[Write]:

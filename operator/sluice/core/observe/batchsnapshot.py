@@ -70,7 +70,7 @@ def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
         batch=batch,
         model=model if isinstance(model, ModelDeployment) else None,
         revisions=tuple(observe.pinned_revisions(world.pinned)),
-        runtimes=observe.parsed_all(ServingRuntime, world.runtimes),
+        runtimes=observe.parsed_runtimes(world.runtimes),
         objects={
             (object_.get("kind", ""), rawobjects.name(object_)): object_
             for object_ in world.owned

@@ -14,7 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.kernel import naming, rawobjects, timestamps
+from sluice.core.kernel import memo, naming, rawobjects, timestamps
 from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, World
 from sluice.core.observe import endpoints, podproblems, routes, services
 from sluice.core.render import route as desired_route
@@ -62,8 +62,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         config=world.config,
         preset=world.preset,
         deployment=deployment,
-        runtimes=parsed_all(ServingRuntime, world.runtimes),
-        policies=parsed_all(RolloutPolicy, world.policies),
+        runtimes=parsed_runtimes(world.runtimes),
+        policies=parsed_policies(world.policies),
         revisions=revisions,
         rollouts=tuple(sorted(rollouts, key=_rollout_order)),
         route=services.observed_route(owned, revisions, deployment.metadata.name)
@@ -83,6 +83,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     )
 
 
+@memo.by_identity(64)
 def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
     try:
@@ -104,6 +105,7 @@ def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
     return InvalidSpec(_path(first["loc"]), first["msg"], remedy)
 
 
+@memo.by_identity(128)
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
     """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
 
@@ -235,9 +237,24 @@ def _drain_until(deployment: Object) -> float | None:
         return None
 
 
-def parsed_all(model: type[Kind], objects: Iterable[Object]) -> tuple[Kind, ...]:
-    """The objects of a kind that can be understood."""
-    return tuple(parsed for raw in objects if (parsed := _parsed(model, raw)) is not None)
+def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:
+    """The ServingRuntimes that can be understood."""
+    return tuple(parsed for raw in objects if (parsed := _parsed_runtime(raw)) is not None)
+
+
+def parsed_policies(objects: Iterable[Object]) -> tuple[RolloutPolicy, ...]:
+    """The RolloutPolicies that can be understood."""
+    return tuple(parsed for raw in objects if (parsed := _parsed_policy(raw)) is not None)
+
+
+@memo.by_identity(64)
+def _parsed_runtime(raw: Object) -> ServingRuntime | None:
+    return _parsed(ServingRuntime, raw)
+
+
+@memo.by_identity(64)
+def _parsed_policy(raw: Object) -> RolloutPolicy | None:
+    return _parsed(RolloutPolicy, raw)
 
 
 def _parsed(model: type[Kind], raw: Object) -> Kind | None:

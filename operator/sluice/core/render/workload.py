@@ -11,7 +11,7 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
-from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel import memo, naming, timestamps
 from sluice.core.kernel.snapshot import Object, Revision, Served
 from sluice.core.render import common, podtemplate
 
@@ -24,6 +24,7 @@ JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
 PROGRESS_DEADLINE_SECONDS: Final = 600
 
 
+@memo.by_identity(64)
 def input_hash(deployment: ModelDeployment) -> str:
     """Hash of the user's fields that change a pod.
 
@@ -34,6 +35,7 @@ def input_hash(deployment: ModelDeployment) -> str:
     return naming.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
 
 
+@memo.by_identity(64)
 def runtime_hash(runtime: ServingRuntime) -> str:
     """Hash of a ServingRuntime's spec, to see whether a revision was rendered from an older one."""
     return naming.stable_hash(runtime.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True))
@@ -108,6 +110,7 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
     }
 
 
+@memo.by_identity(512)
 def read_controller_revision(controller_revision: Object) -> Revision:
     """The revision behind a ControllerRevision, with nothing running yet; ValueError when it is not one of ours."""
     name = controller_revision["metadata"]["name"]

@@ -165,6 +165,12 @@ def test_known_differences_and_likenesses(desired: Any, observed: Any, want: boo
         ({"conditions": [{"type": "Ready"}]}, {"conditions": []}, False),
         ({"candidate": {"weight": 0}}, {"candidate": {}}, False),
         ({}, None, True),
+        ({"candidate": {"conditions": [], "message": None}}, {}, True),
+        ({"conditions": [{"type": "Ready", "message": None}]}, {"conditions": [{"type": "Ready"}]}, True),
+        ({"conditions": [{}]}, {"conditions": []}, False),
+        ({"conditions": [{"message": None}]}, {"conditions": [None]}, False),
+        ({"conditions": ["a", "b"]}, {"conditions": ["b", "a"]}, False),
+        ({"message": ""}, {}, False),
     ],
     ids=str,
 )

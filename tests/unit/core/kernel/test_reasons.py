@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import reasons
 from sluice.core.kernel.reasons import CALM, ForeignReason, Numbered, PodReason, Reason
-from sluice.core.observe import podproblems
+from sluice.core.observe.podproblems import models
 from sluice.views import reasons as views
 
 TABLE: Final = Path(reasons.__file__)
@@ -128,7 +128,7 @@ def test_the_downloader_says_what_there_are_remedies_for() -> None:
     failures = ast.parse((SERVING / "storage-initializer" / "sluice_storage" / "failures.py").read_text())
     table = next(node for node in failures.body if isinstance(node, ast.ClassDef) and node.name == "Reason")
     said = {each.value for each in ast.walk(table) if isinstance(each, ast.Constant)}
-    assert said - {"DownloadFailed"} == {str(word) for word in podproblems.DOWNLOAD_REMEDIES}
+    assert said - {"DownloadFailed"} == {str(word) for word in models.DOWNLOAD_REMEDIES}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.kernel.snapshot import Paths, Revision, Route
-from sluice.core.observe import routes as observed
+from sluice.core.observe import routes as observed_routes
 from sluice.core.render import route
 from tests.unit.core import builders
 from tests.unit.core.render import test_assignment
@@ -35,7 +35,7 @@ def make_routes(paths: Paths, *, grpc: bool = False, generation: int = 1, **test
 
 
 def observed(routes: list[Raw], revisions: tuple[Revision, ...] = SPEAKING, *, grpc_api: bool = True) -> Route:
-    found = observed.observed_route(routes, revisions, "digits", GATEWAY, grpc_api=grpc_api)
+    found = observed_routes.observed_route(routes, revisions, "digits", GATEWAY, grpc_api=grpc_api)
     assert found is not None
     return found
 
@@ -72,7 +72,7 @@ def test_arms_are_read(type_: AssignmentType) -> None:
 def test_without_a_route_there_is_nothing() -> None:
     foreign = [raw for raw in make_routes(Paths(BOTH, preview=STABLE.name)) if raw["metadata"]["name"] != "digits"]
     assert foreign
-    assert observed.observed_route(foreign, (), "digits", GATEWAY) is None
+    assert observed_routes.observed_route(foreign, (), "digits", GATEWAY) is None
 
 
 def test_a_route_emptied_by_hand_has_no_weights() -> None:

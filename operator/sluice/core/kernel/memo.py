@@ -1,0 +1,54 @@
+"""What was found out about an object, kept for as long as it is the very same object.
+
+An object of the store is never changed, only replaced by a newer version of itself. So what was read from it need not be
+read again on the next pass. This has no meaning of its own: whoever forgets everything gets the same results.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import wraps
+from typing import Generic, TypeVar
+
+Subject = TypeVar("Subject")
+Result = TypeVar("Result")
+
+
+class Memo(Generic[Subject, Result]):
+    """One result for each of the `size` subjects that were asked about last; a subject must never be changed."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._results: OrderedDict[int, tuple[Subject, Result]] = OrderedDict()
+        """By id; with the subject, so that no other object can have its id."""
+
+    def get(self, subject: Subject) -> Result | None:
+        kept = self._results.get(id(subject))
+        if kept is None:
+            return None
+        self._results.move_to_end(id(subject))
+        return kept[1]
+
+    def put(self, subject: Subject, result: Result) -> None:
+        self._results[id(subject)] = subject, result
+        self._results.move_to_end(id(subject))
+        if len(self._results) > self._size:
+            self._results.popitem(last=False)
+
+
+def by_identity(size: int) -> Callable[[Callable[[Subject], Result]], Callable[[Subject], Result]]:
+    """Computes a pure function of an object once, for the `size` objects that were asked about last."""
+
+    def remembering(function: Callable[[Subject], Result]) -> Callable[[Subject], Result]:
+        memo = Memo[Subject, tuple[Result]](size)
+
+        @wraps(function)
+        def remembered(subject: Subject) -> Result:
+            kept = memo.get(subject)
+            if kept is None:
+                kept = (function(subject),)
+                memo.put(subject, kept)
+            return kept[0]
+
+        return remembered
+
+    return remembering

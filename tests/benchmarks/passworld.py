@@ -1,0 +1,272 @@
+"""A simulated cluster behind the real store and reconciler, to measure what a pass costs: `python -m
+tests.benchmarks.passworld` prints CPU milliseconds of passes as JSON.
+
+    simulated cluster ──objects──> Store ──> Reconciler ──questions──> simulated Prometheus
+                                                  └─────writes──────> simulated API server
+
+What the simulation itself takes is not counted.
+"""
+
+import asyncio
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from demo import cluster as clusters
+from sluice.adapters import gateways
+from sluice.core.judge.model import Answers, Question
+from sluice.core.kernel.plan import Delete, Event, Ref, Write
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import runstate as batch
+from sluice.core.observe.runstate import Asked
+from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell.reconcile import Lead, Reconciler, target_of
+from sluice.shell.store import Key, Store
+from sluice.shell.telemetry import Telemetry
+from sluice.shell.workqueue import Done
+from tests.simulation import scenarios
+from tests.simulation.cluster import Cluster
+
+KEY: Final = Key("default", "digits")
+REQUESTS_PER_SECOND: Final = 40.0
+SCRAPE_SECONDS: Final = 5.0
+PASSES: Final = 60
+"""A round."""
+WARM_PASSES: Final = 20
+LIMITS: Final = {"maximum": "20%", "ignoreBelow": "1%"}
+FEEDBACK: Final = 'feedback_total{revision="{{revision}}"}'
+WRONG: Final = 'feedback_total{revision="{{revision}}",correct="false"}'
+OBJECTIVES: Final[list[dict[str, Any]]] = [
+    *(
+        {"name": events.lower(), "failureRatio": {"source": "Gateway", "events": events, **LIMITS}}
+        for events in ("ServerErrors", "ClientErrors")
+    ),
+    *(
+        {"name": f"latency{percentile}", "latency": {"percentile": percentile, "maximumMillis": millis}}
+        for percentile, millis in ((50, 50), (90, 100), (95, 250), (99, 500))
+    ),
+    *(
+        {"name": f"feedback{n}", "failureRatio": {"source": "Query", "total": FEEDBACK, "failures": WRONG, **LIMITS}}
+        for n in range(4)
+    ),
+]
+STEPS: Final = [{"weight": 25, "minimumSeconds": 100_000}, {"weight": 100}]
+"""The release stays where it is."""
+
+
+class NotMeasured(Exception):
+    """The simulated world did not do what is to be measured."""
+
+
+@dataclass(slots=True)
+class Outside:
+    """The ports: what is beyond them is simulated, and its time left out."""
+
+    cluster: Cluster
+    seconds: float = 0.0
+    writes: int = 0
+    version: int = 0
+
+    async def write(self, write: Write) -> Object | None:
+        began = time.process_time()
+        self.writes += 1
+        self.cluster.apply(write)
+        stored = None if isinstance(write, Delete) else self.versioned(self.cluster.objects[_place(write)])
+        self.seconds += time.process_time() - began
+        return stored
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        self.cluster.events.append(event)
+
+    async def answer(self, questions: Sequence[Question]) -> Answers:
+        began = time.process_time()
+        answers = self.cluster.answer(tuple(questions))
+        self.seconds += time.process_time() - began
+        return answers
+
+    async def progress(self, asked: Sequence[Asked]) -> batch.Answers:
+        return {}
+
+    async def devices(self, question: DevicesQuestion) -> Devices | None:
+        return Devices(unknown="not allowed")
+
+    def now(self) -> float:
+        return self.cluster.now
+
+    def monotonic(self) -> float:
+        return self.cluster.now
+
+    def versioned(self, object_: Mapping[str, Any]) -> dict[str, Any]:
+        """The object as a watch sends it: a value of its own, with the next resource version."""
+        self.version += 1
+        sent = deepcopy(dict(object_))
+        sent["metadata"]["resourceVersion"] = str(self.version)
+        return sent
+
+
+@dataclass(slots=True)
+class World:
+    """A simulated cluster, and the operator beside it."""
+
+    outside: Outside
+    store: Store
+    reconciler: Reconciler
+    sent: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def watch(self) -> None:
+        """Sends the store what has changed."""
+        cluster = self.outside.cluster
+        for place, object_ in (cluster.objects | cluster.shared).items():
+            if self.sent.get(place) != object_:
+                self.sent[place] = deepcopy(object_)
+                self.store.put(self.outside.versioned(object_))
+
+    def replace_all(self) -> None:
+        """Sends every object again: the same, with a later resource version."""
+        for object_ in self.sent.values():
+            self.store.put(self.outside.versioned(object_))
+
+    async def pass_millis(self) -> float:
+        """CPU of one pass, without what the ports take."""
+        self.outside.seconds = 0.0
+        began = time.process_time()
+        result = await self.reconciler.reconcile(KEY)
+        spent = time.process_time() - began - self.outside.seconds
+        if not isinstance(result, Done):
+            raise NotMeasured(f"the pass failed: {result}")
+        return 1000 * spent
+
+
+def _place(write: Write) -> tuple[str, str]:
+    kind, _, name = target_of(write)
+    return kind, name
+
+
+def make_world(cluster: Cluster) -> World:
+    """An operator that finds the cluster as it is."""
+    outside = Outside(cluster)
+    store = Store(cluster.config, gateways.preset_of(cluster.config))
+    reconciler = Reconciler(
+        store=store,
+        cluster=outside,
+        metrics=outside,
+        accelerators=outside,
+        progress=outside,
+        notify=lambda _: None,
+        clock=outside,
+        lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
+        telemetry=Telemetry(),
+    )
+    world = World(outside, store, reconciler)
+    _add_pods(cluster)
+    world.watch()
+    return world
+
+
+def _serving(**policy: Any) -> Cluster:
+    """The first version serves, in a cluster with what an installation brings."""
+    cluster = scenarios.make_cluster(requests_per_second=REQUESTS_PER_SECOND, policy_changes=policy)
+    for runtime in _installed("ServingRuntime"):
+        cluster.shared["ServingRuntime", runtime["metadata"]["name"]] = runtime
+    cluster.run(60)
+    return cluster
+
+
+def _installed(kind: str) -> Iterator[dict[str, Any]]:
+    documents = yaml.load_all((clusters.ROOT / "manifests" / "install.yaml").read_text(), yaml.CSafeLoader)
+    return (each for each in documents if each and each["kind"] == kind)
+
+
+def _add_pods(cluster: Cluster) -> None:
+    """The simulation only counts pods; an API server has them."""
+    for (kind, name), deployment in list(cluster.objects.items()):
+        if kind == "Deployment":
+            metadata = {"name": f"{name}-0", "namespace": "default", "labels": deployment["metadata"]["labels"]}
+            cluster.objects["Pod", f"{name}-0"] = {
+                "kind": "Pod",
+                "metadata": {**metadata, "creationTimestamp": "2026-03-01T12:00:00Z"},
+                "spec": deployment["spec"]["template"]["spec"],
+                "status": {
+                    "phase": "Running",
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "containerStatuses": [
+                        {"name": "server", "ready": True, "restartCount": 0, "state": {"running": {}}}
+                    ],
+                },
+            }
+
+
+def at_rest() -> World:
+    """A model whose second version was promoted, and nothing left to do."""
+    cluster = _serving()
+    cluster.user_applies(scenarios.manifest(scenarios.V2))
+    cluster.run(600)
+    return make_world(cluster)
+
+
+def in_a_release() -> World:
+    """A version no worse than the stable one, at a quarter of the requests, with ten objectives."""
+    cluster = _serving(objectives=OBJECTIVES, steps=STEPS)
+    cluster.user_applies(scenarios.manifest("s3://models/digits/1b"))
+    cluster.run(120)
+    return make_world(cluster)
+
+
+async def rest_round(world: World) -> list[float]:
+    """Passes over a model that nothing happens to."""
+    spent = [await world.pass_millis() for _ in range(PASSES)]
+    if world.outside.writes:
+        raise NotMeasured("a model at rest was written to")
+    return spent
+
+
+async def replaced_round(world: World) -> list[float]:
+    """The same where nothing is remembered of any object, as of a model that was not looked at for long."""
+    spent = []
+    for _ in range(PASSES):
+        world.replace_all()
+        spent.append(await world.pass_millis())
+    return spent
+
+
+async def release_round(world: World) -> list[float]:
+    """A pass after each scrape: its answers are new, and the release's record is written."""
+    spent = []
+    for _ in range(PASSES):
+        world.outside.cluster.tick(SCRAPE_SECONDS)
+        world.watch()
+        spent.append(await world.pass_millis())
+    status = world.outside.cluster.newest().status
+    if status.outcome is not None or world.outside.writes < PASSES:
+        raise NotMeasured(f"the release did not stay where it was: {status.outcome}, {world.outside.writes} writes")
+    return spent
+
+
+ROUNDS: Final = {
+    "at rest": (at_rest, rest_round),
+    "at rest, all objects replaced": (at_rest, replaced_round),
+    "in a release": (in_a_release, release_round),
+}
+
+
+def measure() -> dict[str, float]:
+    """Milliseconds of CPU of a pass, the median of a round, once everything is warm."""
+    found = {}
+    for name, (make, passes) in ROUNDS.items():
+        world = make()
+        gc.freeze()  # the collector would walk through what the simulation holds
+        spent = asyncio.run(passes(world))
+        found[name] = statistics.median(spent[WARM_PASSES:])
+    return found
+
+
+if __name__ == "__main__":
+    json.dump(measure(), sys.stdout)
