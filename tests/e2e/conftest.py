@@ -11,8 +11,8 @@ from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
-from tests.e2e import badmodels
-from tests.e2e.scene import POLICY, Scene
+from tests.support import badmodels
+from tests.support.scene import POLICY, Scene
 
 KEEP: Final = bool(os.environ.get("KEEP"))
 GOOD: Final = ("v2b", "v2c", "v2d", "v2e")

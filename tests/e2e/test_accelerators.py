@@ -12,7 +12,7 @@ from demo import setup
 from demo.load import LoadClient
 from lab import devices, kwok
 from sluice.core.situation.devices import held
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support.scene import Object, Scene, wait_until
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 PROFILE = "fake-gpu"

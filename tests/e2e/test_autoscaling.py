@@ -8,7 +8,7 @@ import pytest
 from demo.load import LoadClient
 from lab import keda, metricsserver
 from tests.e2e import oneatatime
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support.scene import Object, Scene, wait_until
 
 HPA = "horizontalpodautoscalers"
 REQUEST = "20m"

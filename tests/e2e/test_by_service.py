@@ -10,7 +10,7 @@ from demo import setup
 from demo.cluster import Cluster
 from demo.load import LoadClient, Target
 from tests.e2e.conftest import FAST_POLICY
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support.scene import Object, Scene, wait_until
 
 NAME: Final = "inside"
 POLICY: Final = "e2e-by-service"

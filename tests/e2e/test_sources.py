@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-
 
 from demo import cluster as clusters
 from demo import setup
-from tests.e2e.scene import Object, Scene, manifest, wait_until
-from tests.integration.sources import registry as registries
-from tests.integration.sources.registry import TAR_GZIP, Registry
-from tests.unit.serving_runtime import gcs, hub, webserver
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.support import gcs, hub, webserver
+from tests.support import registry as registries
+from tests.support.registry import TAR_GZIP, Registry
+from tests.support.scene import Object, Scene, manifest, wait_until
+from tests.support.webserver import Page, WebServer
 
 FILES = "files"
 """The Service in front of the web server."""

@@ -33,8 +33,8 @@ from sluice.core.render import common, route
 from sluice.core.rollout.routing import address, weights
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
-from tests.e2e.scene import wait_until
-from tests.unit.core.judge.gateway import make_trial
+from tests.support.scene import wait_until
+from tests.support.trials import make_trial
 
 Object = dict[str, Any]
 MODEL: Final = "digits"

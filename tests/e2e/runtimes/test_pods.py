@@ -21,10 +21,10 @@ from lab import images
 from tests.e2e import datasets
 from tests.e2e.conftest import use_further_image
 from tests.e2e.grpcload import GRPC_PREFIX
-from tests.e2e.runtimes import box
-from tests.e2e.runtimes.asking import Ask, Load, Place
-from tests.e2e.runtimes.table import MODEL, PARAMETERS, Case
-from tests.e2e.scene import Scene, wait_until
+from tests.support.runtimes import box
+from tests.support.runtimes.asking import Ask, Load, Place
+from tests.support.runtimes.table import MODEL, PARAMETERS, Case
+from tests.support.scene import Scene, wait_until
 
 READY_SECONDS: Final = 180.0
 REFUSED_SECONDS: Final = 150.0

@@ -12,8 +12,8 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
-from tests.integration.prometheus.faulty import Fault, FaultyPrometheus
-from tests.unit.core.judge import gateway
+from tests.support import trials
+from tests.support.faulty import Fault, FaultyPrometheus
 
 WAIT_SECONDS = 40.0
 ANSWER_SECONDS = 1.0
@@ -40,8 +40,8 @@ class Release:
 
     async def second(self) -> Judgement:
         """A second's requests, and a look."""
-        self.exporter.request(gateway.STABLE, code="200", times=STABLE_EACH, wrong=False)
-        self.exporter.request(gateway.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
+        self.exporter.request(trials.STABLE, code="200", times=STABLE_EACH, wrong=False)
+        self.exporter.request(trials.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
         await asyncio.sleep(1)
         return await self.look()
 
@@ -80,7 +80,7 @@ async def proxy(prometheus_url: str) -> AsyncIterator[FaultyPrometheus]:
 @pytest.fixture
 async def release(proxy: FaultyPrometheus, exporter: Exporter) -> AsyncIterator[Release]:
     metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=ANSWER_SECONDS)
-    trial = gateway.make_trial(now=time.time(), scrape_interval_seconds=1.0)
+    trial = trials.make_trial(now=time.time(), scrape_interval_seconds=1.0)
     yield Release(exporter, metrics, trial)
     metrics.close()
 

@@ -11,10 +11,10 @@ from sluice.core.kernel.presets import GatewayPreset
 
 from sluice.adapters.gateways.contour import CONTOUR
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
-from tests.unit.core import builders
+from tests.support import builders
 
 WAIT_SECONDS = 60.0
 REVISION = builders.make_revision()

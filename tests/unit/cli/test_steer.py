@@ -12,8 +12,8 @@ import pytest
 from sluice.api.v1alpha1.modelrollout import Action, ModelRollout
 from sluice.cli import cluster, console, exits, steer
 from sluice.cli.options import Output, Target
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
+from tests.support import scenarios
+from tests.support.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
 TARGET = Target(name="digits", namespace=None, context=None, kubeconfig=None)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sluice.offline import lines
-from tests.unit.core.judge.gateway import ACCURACY, ERRORS, LATENCY
+from tests.support.trials import ACCURACY, ERRORS, LATENCY
 from tests.unit.core.judge.test_judge import CLICKS
 
 EXAMPLE = (

@@ -1,7 +1,7 @@
 """Objects and stand-ins for the tests of the shell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +9,9 @@ from sluice import errors
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
-from sluice.core.judge.model import Answers, Failed, Question
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import runstate as batch
-from sluice.core.observe.runstate import Asked
-from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
 
@@ -103,27 +99,6 @@ class FakeCluster:
 
     async def emit(self, about: Ref, event: Event) -> None:
         self.events.append(event)
-
-
-class NoMetrics:
-    """A Prometheus that is away."""
-
-    async def answer(self, questions: Sequence[Question]) -> Answers:
-        return {question.key: Failed("away") for question in questions}
-
-
-class NoProgress:
-    """Pods of batch inference that do not answer."""
-
-    async def progress(self, asked: Sequence[Asked]) -> batch.Answers:
-        return {}
-
-
-class NoAccelerators:
-    """A cluster whose devices nobody may count."""
-
-    async def devices(self, question: DevicesQuestion) -> Devices | None:
-        return Devices(unknown="not allowed")
 
 
 @dataclass

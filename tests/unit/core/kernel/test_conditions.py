@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact, Facts
-from tests.unit.core.builders import NOW
+from tests.support.builders import NOW
 
 WELL = Facts(
     ready=Fact(True, message="2 of 2 pods"),

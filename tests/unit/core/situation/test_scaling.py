@@ -8,10 +8,10 @@ import pytest
 from sluice.adapters import gateways
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.observe import observe
+from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked
-from tests.unit.core import builders
+from tests.support import builders
 
 REVISION = builders.make_revision()
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"

@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 from demo import cluster as clusters
 from demo.cluster import Image
 from lab import baseimages, hostpackages, images, processes
-from tests.e2e.runtimes.forwarding import Forward, Namespace
+from tests.support.runtimes.forwarding import Forward, Namespace
 
 Object = dict[str, Any]
 

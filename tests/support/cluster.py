@@ -1,12 +1,11 @@
-"""A small world with a virtual clock: API server, kubelet, gateway, users and Prometheus, all deterministic.
+"""A small world with a virtual clock: kubelet, gateway and users beside API server and Prometheus, all deterministic.
 
 It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
 """
 
 import json
 import random
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,15 +15,15 @@ from sluice.api.config import OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure
 from sluice.core.decide.inquiry import Replies
-from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
+from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
+from sluice.core.kernel.plan import Event, Plan, Ref, Write
 from sluice.core.kernel.snapshot import Snapshot, World
-from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.render import scaledobject
+from tests.support.apiserver import ApiServer
+from tests.support.prometheus import Prometheus
 
-START = 1_700_000_000.0
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
@@ -43,7 +42,7 @@ class Behaviour:
 
 
 @dataclass
-class Cluster:
+class Cluster(ApiServer):
     """State of the simulated world; `tick` moves it by a second."""
 
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
@@ -53,12 +52,9 @@ class Cluster:
     ready_seconds: float = 3.0
     programmed_seconds: float = 1.0
     seed: int = 1
-    now: float = START
-    objects: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     prometheus_up: bool = True
     events: list[Event] = field(default_factory=list)
-    writes: list[Write] = field(default_factory=list)
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -86,64 +82,32 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        self.counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-        self.samples: dict[tuple[str, tuple[tuple[str, str], ...]], list[tuple[float, float]]] = {}
+        self.prometheus = Prometheus()
         self.ready: dict[str, int] = {}
-        self._uid = 0
         self._pending: dict[tuple[str, str], float] = {}
 
     # --- the API server -------------------------------------------------------------------------------------------
 
     def apply(self, write: Write) -> None:
-        """Performs one write like the API server: generations, uids, status apart."""
+        """One write, unless the operator dies before it."""
         if self.kill_after is not None:
             if self.kill_after == 0:
                 self.kill_after = None
                 raise OperatorKilled
             self.kill_after -= 1
-        self.writes.append(write)
-        match write:
-            case Apply(manifest):
-                self._store(manifest)
-            case ApplyStatus(manifest):
-                self.objects[_key(manifest)]["status"] = deepcopy(dict(manifest["status"]))
-            case Patch():
-                raise AssertionError("a model has no object that is patched")
-            case Delete(ref):
-                self.objects.pop((ref.kind, ref.name), None)
-                if ref.kind == "ScaledObject":
-                    self.objects.pop(("HorizontalPodAutoscaler", f"keda-hpa-{ref.name}"), None)
-                if ref.kind == "Deployment":
-                    self.ready.pop(ref.name, None)
-                if ref.kind == "Job":
-                    for key in [key for key in self.objects if key[0] == "Pod" and key[1].startswith(f"{ref.name}-")]:
-                        del self.objects[key]
-                if ref.kind == "Service":
-                    self.objects.pop(("EndpointSlice", ref.name), None)
+        super().apply(write)
 
-    def _store(self, manifest: Mapping[str, Any]) -> None:
-        key = _key(manifest)
-        old = self.objects.get(key)
-        new = deepcopy(dict(manifest))
-        if old is None:
-            self._uid += 1
-            new["metadata"] |= {
-                "uid": f"uid-{self._uid}",
-                "generation": 1,
-                "creationTimestamp": timestamps.rfc3339(self.now),
-            }
-        else:
-            changed = {k: v for k, v in new.items() if k not in ("metadata", "status")} != {
-                k: v for k, v in old.items() if k not in ("metadata", "status")
-            }
-            kept = {k: old["metadata"][k] for k in ("uid", "creationTimestamp")}
-            new["metadata"] |= kept | {"generation": old["metadata"]["generation"] + int(changed)}
-            new["status"] = old.get("status", {})
-        self.objects[key] = new
-
-    def user_applies(self, manifest: Mapping[str, Any]) -> None:
-        """A user's own write."""
-        self._store(manifest)
+    def collect(self, gone: Ref) -> None:
+        match gone.kind:
+            case "ScaledObject":
+                self.objects.pop(("HorizontalPodAutoscaler", f"keda-hpa-{gone.name}"), None)
+            case "Deployment":
+                self.ready.pop(gone.name, None)
+            case "Job":
+                for key in [key for key in self.objects if key[0] == "Pod" and key[1].startswith(f"{gone.name}-")]:
+                    del self.objects[key]
+            case "Service":
+                self.objects.pop(("EndpointSlice", gone.name), None)
 
     def asks(self, action: str, by: str = "alice", **more: str) -> None:
         """Writes spec.intent of the newest ModelRollout, as the CLI does."""
@@ -157,7 +121,7 @@ class Cluster:
         """Moves the world."""
         self.now += seconds
         self._run_keda()
-        self._run_pods()
+        self.run_pods()
         self._run_jobs()
         self._program_route()
         self._send_requests(seconds)
@@ -166,7 +130,7 @@ class Cluster:
 
     def _run_keda(self) -> None:
         """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
-        for scaled in self._of_kind("ScaledObject") if self.keda else ():
+        for scaled in self.of_kind("ScaledObject") if self.keda else ():
             metadata, spec = scaled["metadata"], scaled["spec"]
             deployment = self.objects["Deployment", spec["scaleTargetRef"]["name"]]
             paused = metadata.get("annotations", {}).get(scaledobject.ANNOTATION_PAUSED)
@@ -193,7 +157,7 @@ class Cluster:
         uri = pinned["data"]["uri"] if pinned else ""
         return self.behaviours.get(uri, Behaviour())
 
-    def _run_pods(self) -> None:
+    def run_pods(self) -> None:
         for (kind, name), deployment in list(self.objects.items()):
             if kind != "Deployment":
                 continue
@@ -207,12 +171,12 @@ class Cluster:
                     status["replicas"] = replicas
                     self.ready[name] = replicas
                     self._pending.pop((name, str(replicas)))
-        for service in self._of_kind("Service"):
-            self._set_endpoints(service)
+        for service in self.of_kind("Service"):
+            self.set_endpoints(service)
 
     def _run_jobs(self) -> None:
         """Jobs that ask a version for its answers to a labelled data set; the others are ended by their tests."""
-        for job in self._of_kind("Job"):
+        for job in self.of_kind("Job"):
             name = job["metadata"]["name"]
             if naming.LABEL_REVISION not in job["metadata"]["labels"] or job.get("status"):
                 continue
@@ -220,35 +184,38 @@ class Cluster:
                 continue
             revision = job["metadata"]["labels"][naming.LABEL_REVISION]
             uri = self.objects["ControllerRevision", revision]["data"]["uri"]
-            failure, shards = self.job_failures.get(uri), job["spec"]["completions"]
             self.scored.append(revision)
-            for shard in range(shards):
-                rows = self.labelled_rows // shards
-                wrong = round(rows * self.behaviours.get(uri, Behaviour()).wrong)
-                report = {"shard": shard, "read": rows, "written": 0, "failed": 0, "wrong": wrong, "seconds": 1.5}
-                end = (
-                    {"exitCode": 42, "message": failure} if failure else {"exitCode": 0, "message": json.dumps(report)}
-                )
-                self.objects["Pod", f"{name}-{shard}-x"] = {
-                    "kind": "Pod",
-                    "metadata": {
-                        "name": f"{name}-{shard}-x",
-                        "namespace": "default",
-                        "labels": {
-                            **job["spec"]["template"]["metadata"]["labels"],
-                            "batch.kubernetes.io/job-name": name,
-                            "batch.kubernetes.io/job-completion-index": str(shard),
-                        },
-                    },
-                    "spec": {"containers": [{"name": "batch", "image": "batch"}]},
-                    "status": {
-                        "phase": "Failed" if failure else "Succeeded",
-                        "containerStatuses": [{"name": "batch", "state": {"terminated": end}}],
-                    },
-                }
-            job["status"] = {"conditions": [{"type": "Failed" if failure else "Complete", "status": "True"}]}
+            for shard in range(job["spec"]["completions"]):
+                self._score(job, shard, uri)
+            job["status"] = {
+                "conditions": [{"type": "Failed" if uri in self.job_failures else "Complete", "status": "True"}]
+            }
 
-    def _set_endpoints(self, service: Mapping[str, Any]) -> None:
+    def _score(self, job: Mapping[str, Any], shard: int, uri: str) -> None:
+        """The pod of a shard, with what it leaves behind."""
+        name, failure = job["metadata"]["name"], self.job_failures.get(uri)
+        rows = self.labelled_rows // job["spec"]["completions"]
+        wrong = round(rows * self.behaviours.get(uri, Behaviour()).wrong)
+        report = {"shard": shard, "read": rows, "written": 0, "failed": 0, "wrong": wrong, "seconds": 1.5}
+        end = {"exitCode": 42, "message": failure} if failure else {"exitCode": 0, "message": json.dumps(report)}
+        labels = {"batch.kubernetes.io/job-name": name, "batch.kubernetes.io/job-completion-index": str(shard)}
+        self.store(
+            {
+                "kind": "Pod",
+                "metadata": {
+                    "name": f"{name}-{shard}-x",
+                    "namespace": "default",
+                    "labels": {**job["spec"]["template"]["metadata"]["labels"], **labels},
+                },
+                "spec": {"containers": [{"name": "batch", "image": "batch"}]},
+                "status": {
+                    "phase": "Failed" if failure else "Succeeded",
+                    "containerStatuses": [{"name": "batch", "state": {"terminated": end}}],
+                },
+            }
+        )
+
+    def set_endpoints(self, service: Mapping[str, Any]) -> None:
         name = service["metadata"]["name"]
         pods = [f"{revision}-{i}" for revision in self._selected(service) for i in range(self.ready.get(revision, 0))]
         self.objects["EndpointSlice", name] = {
@@ -272,16 +239,25 @@ class Cluster:
             if kind == "Deployment" and selector.items() <= deployment["metadata"]["labels"].items()
         ]
 
+    def never_starts(self, revision: str, replicas: int) -> None:
+        """So many pods of a revision do not become ready, until it `recovers`."""
+        self._pending[revision, str(replicas)] = float("inf")
+
+    def recovers(self, *names: str) -> None:
+        """What is under way begins again, and is done as soon as if it had just been asked for: of all, or of these."""
+        for key in [key for key in self._pending if not names or key[0] in names]:
+            del self._pending[key]
+
     def crash(self, revision: str) -> None:
-        """All pods of a revision vanish and do not come back."""
+        """All pods of a revision vanish, and do not come back until it `recovers`."""
         replicas = self.objects["Deployment", revision]["spec"]["replicas"]
         self.ready[revision] = 0
-        self._pending[revision, str(replicas)] = float("inf")
+        self.never_starts(revision, replicas)
         self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = 0
-        self._run_pods()
+        self.run_pods()
 
     def _program_route(self) -> None:
-        for route in (*self._of_kind("HTTPRoute"), *self._of_kind("GRPCRoute")):
+        for route in (*self.of_kind("HTTPRoute"), *self.of_kind("GRPCRoute")):
             metadata = route["metadata"]
             generation = metadata["generation"]
             named = f"{route['kind']}/{metadata['name']}"
@@ -297,7 +273,7 @@ class Cluster:
     def _send_requests(self, seconds: float) -> None:
         if self.routing is Routing.SERVICE:
             self._send_to_pods(seconds)
-        for route in self._of_kind("HTTPRoute"):
+        for route in self.of_kind("HTTPRoute"):
             rule = route["spec"]["rules"][0]
             preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
             rate = self.preview_per_second if preview else self.requests_per_second
@@ -309,7 +285,7 @@ class Cluster:
                     self._copy(rule)
 
     def _send_to_pods(self, seconds: float) -> None:
-        for service in self._of_kind("Service"):
+        for service in self.of_kind("Service"):
             name = service["metadata"]["name"]
             if name != service["metadata"]["labels"][naming.LABEL_OWNER]:
                 continue
@@ -322,7 +298,7 @@ class Cluster:
                 revision = self.random.choice(pods).rpartition("-")[0]
                 self.sent[revision] = self.sent.get(revision, 0) + 1
                 failed = self.random.random() < self.behaviour(revision).error
-                self._count("served_total", ("revision", revision), ("failed", str(failed).lower()), job="servers")
+                self.count("served_total", ("revision", revision), ("failed", str(failed).lower()), job="servers")
 
     def _drawn(self, mean: float) -> int:
         return int(mean) + (self.random.random() < mean % 1)
@@ -338,57 +314,42 @@ class Cluster:
         tally[revision] = tally.get(revision, 0) + 1
         model = self.behaviour(revision)
         cluster = ("envoy_cluster_name", f"default_{service}_{naming.SERVICE_PORT}")
-        if not self._has_endpoint(service):
+        if not self.has_endpoint(service):
             self.lost += counts
             code = "503"
         else:
             code = "500" if self.random.random() < model.error else "200"
-        self._count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code))
+        self.count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code))
         millis = 120.0 if self.random.random() < model.slow else 3.0
         for le in LE_MILLIS:
             if millis <= le:
-                self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
-        self._count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
+                self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
+        self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
         if counts:
             correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
-            self._count("feedback_total", ("revision", revision), ("correct", correct), job="users")
+            self.count("feedback_total", ("revision", revision), ("correct", correct), job="users")
 
-    def _has_endpoint(self, service: str) -> bool:
+    def has_endpoint(self, service: str) -> bool:
         slice_ = self.objects.get(("EndpointSlice", service))
         return bool(slice_ and slice_["endpoints"])
 
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
-    def _count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
-        key = (name, tuple(sorted((*labels, ("job", job), ("instance", f"{job}-0")))))
-        self.counters[key] = self.counters.get(key, 0.0) + 1
+    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
+        """One more, as the gateway or the users' own counters have it."""
+        self.prometheus.count(f"{job}-0", name, job=job, **dict(labels))
 
     def _scrape(self) -> None:
-        self.counters[("envoy_server_live", (("instance", "envoy-0"), ("job", "envoy")))] = 1.0
         if self.prometheus_up:
-            for key, value in self.counters.items():
-                self.samples.setdefault(key, []).append((self.now, value))
+            self.prometheus.scrape(
+                self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}
+            )
 
-    def answer(self, questions: tuple[Question, ...]) -> dict[str, Answer]:
-        """What Prometheus says to `selector[window]`."""
+    def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
+        """What Prometheus says."""
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
-        return {q.key: Answered(tuple(self._select(q))) for q in questions}
-
-    def _select(self, question: Question) -> Iterator[Series]:
-        found = re.fullmatch(r"\s*(\w*)\s*(?:\{(.*)\})?\s*", question.selector)
-        assert found, question.selector
-        matchers = re.findall(r'(\w+)\s*(=~|=)\s*"([^"]*)"', found[2] or "")
-        for (name, labels), points in self.samples.items():
-            have = dict(labels)
-            known = {"__name__": name, **have}
-            if found[1] in ("", name) and all(
-                re.fullmatch(value, known.get(label, "")) if op == "=~" else known.get(label, "") == value
-                for label, op, value in matchers
-            ):
-                inside = tuple(p for p in points if self.now - question.window_seconds < p[0] <= self.now)
-                if inside:
-                    yield Series(known if not found[1] else have, _thinned(inside, question.step_seconds))
+        return self.prometheus.answer(questions, self.now)
 
     @property
     def config(self) -> OperatorConfig:
@@ -406,7 +367,7 @@ class Cluster:
             kind: tuple(o for (k, _), o in self.shared.items() if k == kind)
             for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
         }
-        rivals = tuple(o for o in self._of_kind("ModelDeployment") if o["metadata"]["name"] != name)
+        rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
         return World(
             now=self.now,
             deployment=self.objects["ModelDeployment", name],
@@ -466,7 +427,7 @@ class Cluster:
     # --- looking --------------------------------------------------------------------------------------------------
 
     def rollouts(self) -> list[ModelRollout]:
-        parsed = [ModelRollout.model_validate(o) for o in self._of_kind("ModelRollout")]
+        parsed = [ModelRollout.model_validate(o) for o in self.of_kind("ModelRollout")]
         return sorted(parsed, key=lambda r: r.spec.sequence)
 
     def rollouts_of(self, name: str) -> list[ModelRollout]:
@@ -489,21 +450,7 @@ class Cluster:
     def condition(self, type_: str, name: str = "digits") -> dict[str, Any]:
         return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
 
-    def _of_kind(self, kind: str) -> list[dict[str, Any]]:
-        return [o for (k, _), o in self.objects.items() if k == kind]
-
-
-def _thinned(points: tuple[tuple[float, float], ...], step: int | None) -> tuple[tuple[float, float], ...]:
-    """The last sample of every step."""
-    if step is None:
-        return points
-    return tuple({time // step: (time, value) for time, value in points}.values())
-
 
 def deepcopy_world(world: World) -> World:
     """A world that later changes do not reach."""
     return World(**{name: deepcopy(getattr(world, name)) for name in World.__slots__})
-
-
-def _key(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    return manifest["kind"], manifest["metadata"]["name"]

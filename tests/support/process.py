@@ -14,9 +14,9 @@ from typing import Final
 
 import httpx
 
-from tests.integration.kube import wait_until
+from tests.support.kube import wait_until
 
-REPOSITORY: Final = Path(__file__).resolve().parents[3]
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = "domain: models.test\nprometheusUrl: http://127.0.0.1:9\n"
 LEASE_SECONDS: Final = 2
 
