@@ -14,6 +14,7 @@ from typing import Final
 
 import httpx
 
+from tests.support import patience
 from tests.support.kube import wait_until
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
@@ -49,7 +50,7 @@ class OperatorProcess:
     def terminate(self, *, seconds: float = 5.0) -> int:
         """As a kubelet: returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.process.wait(patience.seconds(seconds))
 
 
 @contextmanager

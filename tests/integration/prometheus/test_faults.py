@@ -12,7 +12,7 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import trials
+from tests.support import patience, trials
 from tests.support.faulty import Fault, FaultyPrometheus
 
 WAIT_SECONDS = 40.0
@@ -47,7 +47,7 @@ class Release:
 
     async def until(self, seen: int) -> Judgement:
         """Looks, without requests, until the judge has seen so many of the candidate's."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
         while time.monotonic() < deadline:
             found = await self.look()
             if found.candidate_requests >= seen:
@@ -97,7 +97,9 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     for _ in range(FAULTY_LOOKS):
         began = time.monotonic()
         found = await release.second()
-        assert time.monotonic() - began < 1 + ANSWER_SECONDS + 1, "a look does not wait for what does not come"
+        assert time.monotonic() - began < 1 + ANSWER_SECONDS + patience.seconds(1), (
+            "a look does not wait for what does not come"
+        )
         assert found.blind
         assert release.trial.state == state
     assert proxy.questions > 0

@@ -14,7 +14,7 @@ from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Answered, Failed, Judgement, Question
 from sluice.offline import record, replay
 from tests.integration.prometheus.exporter import Exporter
-from tests.support import trials
+from tests.support import patience, trials
 
 WAIT_SECONDS = 40.0
 
@@ -23,7 +23,7 @@ async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, e
     metrics = PrometheusMetrics(prometheus_url)
     trial = trials.make_trial(now=time.time(), objectives=(trials.ERRORS, trials.LATENCY), scrape_interval_seconds=1.0)
     seen: list[Judgement] = []
-    boundary, deadline = None, time.monotonic() + WAIT_SECONDS
+    boundary, deadline = None, time.monotonic() + patience.seconds(WAIT_SECONDS)
     try:
         while time.monotonic() < deadline:
             exporter.request(trials.STABLE, code="200", times=95)
@@ -55,7 +55,7 @@ async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, e
         now=time.time(), objectives=(trials.ERRORS, trials.LATENCY), scrape_interval_seconds=1.0, steps=(50, 1000)
     )
     arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
-    trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + WAIT_SECONDS
+    trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + patience.seconds(WAIT_SECONDS)
     policy = RolloutPolicySpec(objectives=list(trial.objectives), scrape_interval_seconds=1)
     found: list[replay.Scrape] = []
     try:
@@ -83,7 +83,7 @@ async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, e
 
 async def test_refused_query_is_a_failure_that_names_it(prometheus_url: str) -> None:
     metrics = PrometheusMetrics(prometheus_url)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
     good, bad = Question("good", "up", 10), Question("bad", "up{", 10)
     try:
         while time.monotonic() < deadline:

@@ -14,6 +14,7 @@ from sluice.core.kernel.plan import Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
+from tests.support import patience
 
 CONFIG = OperatorConfig(domain="models.test")
 PRESET = PRESETS["contour"]
@@ -136,6 +137,6 @@ def _content(target: Mapping[str, Any]) -> dict[str, Any]:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Waits for a condition that nobody signals, with a deadline."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.seconds(5)):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
