@@ -44,7 +44,8 @@ class ApiServer:
         self.writes.append(write)
         match write:
             case Apply(manifest):
-                assert "status" not in manifest, "a status is written apart"
+                if "status" in manifest:
+                    raise Refused("a status is written apart")
                 self.store(manifest)
             case ApplyStatus(manifest):
                 written = self._existing(Ref("", manifest["kind"], manifest["metadata"]["name"]))
