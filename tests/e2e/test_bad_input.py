@@ -23,7 +23,7 @@ STARTED_TOGETHER = 5
 SMALL = {"requests": {"cpu": "10m"}}
 """So that thirty models fit on two processors."""
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.disturbs, pytest.mark.timeout(400)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ UNREADY_SECONDS = 30
 FALTERING, CHANGING = "e2e-faltering", "e2e-changing"
 LAB = processes.ProcessFolder(paths.STATE)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.disturbs, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
