@@ -8,7 +8,8 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from tests.support import scenarios
-from tests.support.cluster import Behaviour, Cluster
+from tests.support.cluster import Cluster
+from tests.support.controllers import Behaviour
 from tests.support.laws import Laws
 from tests.support.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
 

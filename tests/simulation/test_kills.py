@@ -8,7 +8,8 @@ import pytest
 from sluice.api.v1alpha1.modelrollout import Outcome
 from tests.simulation import test_abtest, test_strategies
 from tests.support import scenarios
-from tests.support.cluster import Behaviour, Cluster, OperatorKilled
+from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.controllers import Behaviour
 from tests.support.laws import Laws
 from tests.support.scenarios import FAILING, V1, V2
 

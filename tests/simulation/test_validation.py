@@ -17,7 +17,8 @@ from sluice.core.observe.observe import observe
 from sluice.core.render import validationjob
 from tests.simulation import test_by_service, test_kills, test_strategies
 from tests.support import scenarios
-from tests.support.cluster import Behaviour, Cluster, OperatorKilled, deepcopy_world
+from tests.support.cluster import Cluster, OperatorKilled, deepcopy_world
+from tests.support.controllers import Behaviour
 from tests.support.laws import Laws
 from tests.support.scenarios import V1, V2, WRONG
 

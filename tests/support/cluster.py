@@ -3,7 +3,6 @@
 It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
 """
 
-import json
 import random
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -17,11 +16,10 @@ from sluice.core.decide import decide, failure
 from sluice.core.decide.inquiry import Replies
 from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.plan import Event, Plan, Ref, Write
+from sluice.core.kernel.plan import Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
-from sluice.core.render import scaledobject
-from tests.support.apiserver import ApiServer
+from tests.support.controllers import Controllers
 from tests.support.prometheus import Prometheus
 
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
@@ -31,29 +29,14 @@ class OperatorKilled(Exception):
     """The operator died between two writes."""
 
 
-@dataclass(frozen=True)
-class Behaviour:
-    """How a model answers: probabilities per request."""
-
-    error: float = 0.0
-    slow: float = 0.0
-    wrong: float = 0.05
-    ready: bool = True
-
-
 @dataclass
-class Cluster(ApiServer):
+class Cluster(Controllers):
     """State of the simulated world; `tick` moves it by a second."""
 
-    behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    """By model URI; anything else behaves well."""
     requests_per_second: float = 100.0
     scrape_seconds: float = 5.0
-    ready_seconds: float = 3.0
-    programmed_seconds: float = 1.0
     seed: int = 1
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    prometheus_up: bool = True
     events: list[Event] = field(default_factory=list)
     kill_after: int | None = None
     """The operator dies after so many more writes."""
@@ -68,23 +51,10 @@ class Cluster(ApiServer):
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
-    labelled_rows: int = 2000
-    """Rows of the data set that candidates are validated on; each shard of a Job has its part of them."""
-    job_seconds: float = 3.0
-    job_failures: dict[str, str] = field(default_factory=dict)
-    """Last words of the Jobs that cannot do their work, by model URI."""
-    scored: list[str] = field(default_factory=list)
-    """The revisions that Jobs have asked, in order."""
-    keda: bool = True
-    """Whether the cluster has KEDA."""
-    in_flight: int = 0
-    """Requests under way to every Deployment that KEDA scales."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
         self.prometheus = Prometheus()
-        self.ready: dict[str, int] = {}
-        self._pending: dict[tuple[str, str], float] = {}
 
     # --- the API server -------------------------------------------------------------------------------------------
 
@@ -97,178 +67,21 @@ class Cluster(ApiServer):
             self.kill_after -= 1
         super().apply(write)
 
-    def collect(self, gone: Ref) -> None:
-        match gone.kind:
-            case "ScaledObject":
-                self.objects.pop(("HorizontalPodAutoscaler", f"keda-hpa-{gone.name}"), None)
-            case "Deployment":
-                self.ready.pop(gone.name, None)
-            case "Job":
-                for key in [key for key in self.objects if key[0] == "Pod" and key[1].startswith(f"{gone.name}-")]:
-                    del self.objects[key]
-            case "Service":
-                self.objects.pop(("EndpointSlice", gone.name), None)
-
     def asks(self, action: str, by: str = "alice", **more: str) -> None:
         """Writes spec.intent of the newest ModelRollout, as the CLI does."""
         newest = self.newest_rollout_object()
         asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
         newest["spec"]["intent"] = asked
 
-    # --- kubelet, endpoints and gateway ---------------------------------------------------------------------------
+    # --- users and the gateway -------------------------------------------------------------------------------------
 
     def tick(self, seconds: float = 1.0) -> None:
         """Moves the world."""
         self.now += seconds
-        self._run_keda()
-        self.run_pods()
-        self._run_jobs()
-        self._program_route()
+        self.run_controllers()
         self._send_requests(seconds)
         if self.now % self.scrape_seconds < seconds:
             self._scrape()
-
-    def _run_keda(self) -> None:
-        """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
-        for scaled in self.of_kind("ScaledObject") if self.keda else ():
-            metadata, spec = scaled["metadata"], scaled["spec"]
-            deployment = self.objects["Deployment", spec["scaleTargetRef"]["name"]]
-            paused = metadata.get("annotations", {}).get(scaledobject.ANNOTATION_PAUSED)
-            least, most = spec["minReplicaCount"], spec["maxReplicaCount"]
-            told = {"type": "ScalingActive", "status": str(self.prometheus_up)}
-            if paused is not None:
-                deployment["spec"]["replicas"] = int(paused)
-            elif self.prometheus_up:
-                needed = -(-self.in_flight // int(spec["triggers"][0]["metadata"]["threshold"]))
-                deployment["spec"]["replicas"] = min(most, max(least, needed))
-            else:
-                deployment["spec"]["replicas"] = min(most, max(least, deployment["spec"]["replicas"]))
-                told["message"] = "unable to get external metric"
-            name = f"keda-hpa-{metadata['name']}"
-            self.objects["HorizontalPodAutoscaler", name] = {
-                "kind": "HorizontalPodAutoscaler",
-                "metadata": {"name": name, "namespace": metadata["namespace"], "labels": metadata["labels"]},
-                "spec": {"scaleTargetRef": spec["scaleTargetRef"]},
-                "status": {"conditions": [told]},
-            }
-
-    def behaviour(self, revision: str) -> Behaviour:
-        pinned = self.objects.get(("ControllerRevision", revision))
-        uri = pinned["data"]["uri"] if pinned else ""
-        return self.behaviours.get(uri, Behaviour())
-
-    def run_pods(self) -> None:
-        for (kind, name), deployment in list(self.objects.items()):
-            if kind != "Deployment":
-                continue
-            replicas = deployment["spec"]["replicas"]
-            status = deployment.setdefault("status", {})
-            if status.get("readyReplicas", 0) != replicas and self.behaviour(name).ready:
-                starts = replicas > status.get("readyReplicas", 0)
-                due = self._pending.setdefault((name, str(replicas)), self.now + self.ready_seconds * starts)
-                if self.now >= due:
-                    status["readyReplicas"] = replicas
-                    status["replicas"] = replicas
-                    self.ready[name] = replicas
-                    self._pending.pop((name, str(replicas)))
-        for service in self.of_kind("Service"):
-            self.set_endpoints(service)
-
-    def _run_jobs(self) -> None:
-        """Jobs that ask a version for its answers to a labelled data set; the others are ended by their tests."""
-        for job in self.of_kind("Job"):
-            name = job["metadata"]["name"]
-            if naming.LABEL_REVISION not in job["metadata"]["labels"] or job.get("status"):
-                continue
-            if self.now < self._pending.setdefault(("Job", name), self.now + self.job_seconds):
-                continue
-            revision = job["metadata"]["labels"][naming.LABEL_REVISION]
-            uri = self.objects["ControllerRevision", revision]["data"]["uri"]
-            self.scored.append(revision)
-            for shard in range(job["spec"]["completions"]):
-                self._score(job, shard, uri)
-            job["status"] = {
-                "conditions": [{"type": "Failed" if uri in self.job_failures else "Complete", "status": "True"}]
-            }
-
-    def _score(self, job: Mapping[str, Any], shard: int, uri: str) -> None:
-        """The pod of a shard, with what it leaves behind."""
-        name, failure = job["metadata"]["name"], self.job_failures.get(uri)
-        rows = self.labelled_rows // job["spec"]["completions"]
-        wrong = round(rows * self.behaviours.get(uri, Behaviour()).wrong)
-        report = {"shard": shard, "read": rows, "written": 0, "failed": 0, "wrong": wrong, "seconds": 1.5}
-        end = {"exitCode": 42, "message": failure} if failure else {"exitCode": 0, "message": json.dumps(report)}
-        labels = {"batch.kubernetes.io/job-name": name, "batch.kubernetes.io/job-completion-index": str(shard)}
-        self.store(
-            {
-                "kind": "Pod",
-                "metadata": {
-                    "name": f"{name}-{shard}-x",
-                    "namespace": "default",
-                    "labels": {**job["spec"]["template"]["metadata"]["labels"], **labels},
-                },
-                "spec": {"containers": [{"name": "batch", "image": "batch"}]},
-                "status": {
-                    "phase": "Failed" if failure else "Succeeded",
-                    "containerStatuses": [{"name": "batch", "state": {"terminated": end}}],
-                },
-            }
-        )
-
-    def set_endpoints(self, service: Mapping[str, Any]) -> None:
-        name = service["metadata"]["name"]
-        pods = [f"{revision}-{i}" for revision in self._selected(service) for i in range(self.ready.get(revision, 0))]
-        self.objects["EndpointSlice", name] = {
-            "kind": "EndpointSlice",
-            "metadata": {
-                "name": name,
-                "namespace": "default",
-                "labels": {**service["metadata"]["labels"], "kubernetes.io/service-name": name},
-            },
-            "endpoints": [{"addresses": [pod], "conditions": {"ready": True}} for pod in pods],
-        }
-
-    def _selected(self, service: Mapping[str, Any]) -> list[str]:
-        """The revisions whose pods the Service leads to."""
-        selector = service["spec"]["selector"]
-        if naming.LABEL_REVISION in selector:
-            return [selector[naming.LABEL_REVISION]]
-        return [
-            name
-            for (kind, name), deployment in self.objects.items()
-            if kind == "Deployment" and selector.items() <= deployment["metadata"]["labels"].items()
-        ]
-
-    def never_starts(self, revision: str, replicas: int) -> None:
-        """So many pods of a revision do not become ready, until it `recovers`."""
-        self._pending[revision, str(replicas)] = float("inf")
-
-    def recovers(self, *names: str) -> None:
-        """What is under way begins again, and is done as soon as if it had just been asked for: of all, or of these."""
-        for key in [key for key in self._pending if not names or key[0] in names]:
-            del self._pending[key]
-
-    def crash(self, revision: str) -> None:
-        """All pods of a revision vanish, and do not come back until it `recovers`."""
-        replicas = self.objects["Deployment", revision]["spec"]["replicas"]
-        self.ready[revision] = 0
-        self.never_starts(revision, replicas)
-        self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = 0
-        self.run_pods()
-
-    def _program_route(self) -> None:
-        for route in (*self.of_kind("HTTPRoute"), *self.of_kind("GRPCRoute")):
-            metadata = route["metadata"]
-            generation = metadata["generation"]
-            named = f"{route['kind']}/{metadata['name']}"
-            due = self._pending.setdefault((named, str(generation)), self.now + self.programmed_seconds)
-            if self.now < due:
-                continue
-            conditions = [
-                {"type": t, "status": "True", "reason": t, "observedGeneration": generation}
-                for t in ("Accepted", "ResolvedRefs")
-            ]
-            route["status"] = {"parents": [{"parentRef": route["spec"]["parentRefs"][0], "conditions": conditions}]}
 
     def _send_requests(self, seconds: float) -> None:
         if self.routing is Routing.SERVICE:
@@ -328,10 +141,6 @@ class Cluster(ApiServer):
         if counts:
             correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
             self.count("feedback_total", ("revision", revision), ("correct", correct), job="users")
-
-    def has_endpoint(self, service: str) -> bool:
-        slice_ = self.objects.get(("EndpointSlice", service))
-        return bool(slice_ and slice_["endpoints"])
 
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
