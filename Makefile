@@ -4,6 +4,9 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
+# Integration tests wait for processes, those on the lab for a release to be proven: several fit on two processors.
+INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
+E2E_PYTEST := $(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder tests/e2e
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
@@ -12,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit integration spark airflow e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint unit beside integration spark airflow e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,13 +42,14 @@ setup: .venv/.synced ## Install the Python environment
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
-test: lint unit integration spark airflow e2e ## Everything that CI runs
+test: lint unit beside e2e ## Everything that CI runs
 
 test-full: lint spark build/airflow/.synced ## Everything, including slow tests
 	@$(PYTHON) -m lab setup
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(AIRFLOW_PYTEST)
-	@$(PYTEST) tests/integration tests/e2e
+	@$(INTEGRATION_PYTEST)
+	@$(E2E_PYTEST)
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
 lint: setup ## Check format, lint, types and layers
@@ -60,9 +64,15 @@ unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
 
+# Two at a time; what each prints follows when it has ended.
+beside: setup build/spark/.synced build/airflow/.synced
+	@$(PYTHON) -m lab build kubernetes etcd helm registry versitygw
+	@echo "integration beside spark and airflow ..."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration spark airflow
+
 integration: setup ## Tests against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd helm registry
-	@$(PYTEST) -m "not slow" tests/integration
+	@$(INTEGRATION_PYTEST) -m "not slow"
 
 spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
 	@$(PYTHON) -m lab build versitygw
@@ -76,7 +86,7 @@ airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and D
 
 e2e: setup ## Tests on a real node, with real traffic
 	@$(PYTHON) -m lab setup
-	@$(PYTEST) -m "not slow" tests/e2e
+	@$(E2E_PYTEST) -m "not slow"
 
 bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge

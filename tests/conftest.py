@@ -1,9 +1,33 @@
 """What holds for every test: its verdict is not a matter of this machine's speed, nor of how the run was started."""
 
+import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support import patience
 
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sluice")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what runs in the background without it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measures the machine; the workers take over what this process has measured."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        workers = config.getoption("numprocesses", None) or 1
+        os.environ[patience.VARIABLE] = str(patience.measured(workers))
+
+
+def pytest_report_header() -> str:
+    return f"limits of waiting: {patience.factor():g} times those of two calm processors"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The time that a whole test may take grows like the limits within it."""
+    usual = float(config.getini("timeout"))
+    for item in items:
+        mark = item.get_closest_marker("timeout")
+        limit = patience.seconds(mark.args[0] if mark else usual)
+        item.add_marker(pytest.mark.timeout(limit), append=False)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo import digits, models
-from tests.e2e.runtimes import joining
-from tests.e2e.runtimes.box import Files
-from tests.e2e.runtimes.joining import Joined
-from tests.e2e.runtimes.table import TRITON
+from tests.support.runtimes import joining
+from tests.support.runtimes.box import Files
+from tests.support.runtimes.joining import Joined
+from tests.support.runtimes.table import TRITON
 
 PAIRS: Final = 5
 REQUESTS: Final = 160

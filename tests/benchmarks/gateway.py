@@ -20,8 +20,8 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.render.podtemplate import render_template
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.e2e import scene as scenes
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support import scene as scenes
+from tests.support.scene import Object, Scene, wait_until
 
 NAME: Final = "gateway"
 HOST: Final = "gateway-bench.example.com"

@@ -32,8 +32,8 @@ from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
+from tests.support import scenarios
+from tests.support.cluster import Cluster
 
 KEY: Final = Key("default", "digits")
 REQUESTS_PER_SECOND: Final = 40.0

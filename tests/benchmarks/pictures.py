@@ -30,9 +30,8 @@ from demo.load import LoadClient
 from demo.progress import say
 from tests.benchmarks import surroundings
 from tests.benchmarks.releases import FOLDER
-from tests.e2e.scene import Object, Scene, uri, wait_until
-from tests.e2e.test_abtest import OBJECTIVES
-from tests.e2e.users import Users
+from tests.support.scene import Object, Scene, uri, wait_until
+from tests.support.users import OBJECTIVES, Users
 
 RECORDS: Final = FOLDER / "pictures"
 PICTURES: Final = clusters.ROOT / "docs" / "pictures"

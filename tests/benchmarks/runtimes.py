@@ -13,8 +13,8 @@ from typing import Final
 
 from lab import processes
 from tests.benchmarks.images import compressed_megabytes
-from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import CASES, Case
+from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.table import CASES, Case
 
 STARTS: Final = 5
 

@@ -18,7 +18,7 @@ from demo.progress import say
 from tests.benchmarks import fakemodels, operatorpod, report, surroundings
 from tests.benchmarks.operatorpod import Requests, Sample
 from tests.benchmarks.report import Figure, Section, Table
-from tests.e2e.scene import Scene, wait_until
+from tests.support.scene import Scene, wait_until
 
 KEY: Final = "scale"
 REST_SECONDS: Final = 60.0

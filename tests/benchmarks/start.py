@@ -13,7 +13,7 @@ from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report, surroundings
 from tests.benchmarks.report import Figure, Section, Table
-from tests.e2e.scene import DEPLOYMENTS, Scene, manifest, wait_until
+from tests.support.scene import DEPLOYMENTS, Scene, manifest, wait_until
 
 Object = dict[str, Any]
 

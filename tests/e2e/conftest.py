@@ -1,7 +1,13 @@
-"""The lab, Sluice on it by its chart, and a namespace for each module. KEEP=1 leaves all of it running."""
+"""The lab, Sluice on it by its chart, and a namespace for each module. KEEP=1 leaves all of it running.
 
+Modules run side by side (`-n 3 --dist loadgroup`). What is marked `disturbs` has the lab for itself, after the others.
+"""
+
+import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -11,8 +17,9 @@ from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
-from tests.e2e import badmodels
-from tests.e2e.scene import POLICY, Scene
+from lab import lifecycle
+from tests.support import badmodels, together
+from tests.support.scene import POLICY, Scene
 
 KEEP: Final = bool(os.environ.get("KEEP"))
 GOOD: Final = ("v2b", "v2c", "v2d", "v2e")
@@ -45,35 +52,113 @@ FAST_POLICY: Final[dict[str, Any]] = {
 }
 
 
+PLACE: Final = together.Place()
+PLAIN_REGISTRY_PORT: Final = 5055
+"""A registry at this port of this machine may be asked without TLS."""
+GPU_PROFILE: Final = {"name": "fake-gpu", "resource": "nvidia.com/gpu"}
+DISTURBS: Final = "disturbs"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A group for each module, the large ones first; and one for all that disturbs, which comes last."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    sizes = Counter(map(_group, here))
+    for item in here:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: (_group(item) == DISTURBS, -sizes[_group(item)]))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Waits for a place on the lab; this takes nothing of the test's time."""
+    PLACE.take(_group(item), alone=_group(item) == DISTURBS)
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or _group(nextitem) != _group(item):
+            PLACE.leave()
+
+
+def _group(item: pytest.Item) -> str:
+    return DISTURBS if item.get_closest_marker(DISTURBS) else item.nodeid.partition("::")[0]
+
+
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A running lab with Sluice, its models in the object store, and the tests' policy."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def bare_lab(run_folder: Path) -> Iterator[Cluster]:
+    """A running lab; it ends with the run that started it."""
+    started = run_folder / "lab-was-started"
+
+    def start() -> None:
+        if clusters.start(Kind.LAB).started_here:
+            started.touch()
+
+    def end() -> None:
+        if started.exists() and not KEEP:
+            lifecycle.down()
+
+    with together.used(run_folder / "lab", first=start, last=end):
+        yield clusters.start(Kind.LAB)
+
+
+@pytest.fixture(scope="session")
+def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
+    """The lab with Sluice, its models in the object store, and the tests' policy."""
+
+    def install() -> None:
+        setup.install_sluice(bare_lab, clusters.build_images(bare_lab))
+        upgrade(bare_lab, *_settings(bare_lab))
+        setup.upload_models(bare_lab, _models(run_folder))
+        bare_lab.tools.apply(yaml.safe_dump(FAST_POLICY))
+
+    def forget() -> None:
+        bare_lab.tools.kubectl("delete", "rolloutpolicies.sluice.dev", POLICY, "--ignore-not-found")
+
+    with together.used(run_folder / "sluice", first=install, last=forget):
+        yield bare_lab
+
+
+def _models(folder: Path) -> dict[str, Path]:
     paths = setup.prepared_models()
-    folder = tmp_path_factory.mktemp("models")
     paths |= dict.fromkeys(GOOD, paths["v2"])
     paths["failing"] = badmodels.write_always_failing(folder / "failing.onnx")
     paths["garbage"] = badmodels.write_garbage(folder / "garbage.onnx")
-    with clusters.running(Kind.LAB, keep=KEEP) as cluster:
-        setup.install_sluice(cluster, clusters.build_images(cluster))
-        make_room(cluster)
-        setup.upload_models(cluster, paths)
-        cluster.tools.apply(yaml.safe_dump(FAST_POLICY))
-        yield cluster
-        cluster.tools.kubectl("delete", "rolloutpolicies.sluice.dev", POLICY, "--ignore-not-found")
+    return paths
 
 
-def make_room(cluster: Cluster) -> None:
-    """Some thirty models at once on two processors: the downloader's request is what the scheduler counts of each."""
+def _settings(cluster: Cluster) -> tuple[str, ...]:
+    """All that any module needs of the operator, so that none has to restart it for the others."""
+    images = {"batch": "batchRunner", "optimizer": "optimizer", "spark": "spark"}
+    registries = [f"{cluster.own_address}:{PLAIN_REGISTRY_PORT}"]
+    return (
+        # Some thirty models at once on two processors: the downloader's request is what the scheduler counts of each.
+        "--set-string=config.storageInitializer.resources.requests.cpu=10m",
+        f"--set-json=config.storageInitializer.plainHttpRegistries={json.dumps(registries)}",
+        f"--set-json=config.acceleratorProfiles={json.dumps([GPU_PROFILE])}",
+        *(f"--set-string=config.{key}.image={clusters.FURTHER_IMAGES[name].tag}" for name, key in images.items()),
+    )
+
+
+def upgrade(cluster: Cluster, *settings: str) -> None:
+    """Changes values of the chart. What changes the operator's configuration restarts it, and disturbs."""
     chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    little = "--set-string=config.storageInitializer.resources.requests.cpu=10m"
-    cluster.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", little, "--wait", "--timeout=120s")
+    with together.locked(together.IMAGES):
+        cluster.tools.helm(
+            "upgrade", setup.RELEASE, chart, where, "--reuse-values", *settings, "--wait", "--timeout=120s"
+        )
 
 
-def use_further_image(lab: Cluster, name: str, value: str) -> None:
-    """Build one of the images that only some need, and name it in a value of the chart."""
-    image = f"--set-string={value}={clusters.build_further(lab, name)}"
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    lab.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", image, "--wait", "--timeout=120s")
+def bring_further_image(lab: Cluster, name: str) -> None:
+    """Build one of the images that only some need; the operator knows its name already."""
+    with together.locked(together.IMAGES):
+        clusters.build_further(lab, name)
 
 
 @pytest.fixture(scope="module")

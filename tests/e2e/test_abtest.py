@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from demo import setup
-from tests.e2e.scene import Object, Scene, wait_until
-from tests.e2e.users import User, Users
+from tests.support.scene import Object, Scene, wait_until
+from tests.support.users import OBJECTIVES, User, Users
 
 CONTROL, GOOD, OTHER, ALWAYS_FAILING = "2", "2b", "2c", "failing"
 RATE = 40.0
@@ -18,20 +18,6 @@ ENOUGH = 300
 CROWD = 10_000
 DEVIATIONS = 4.5
 """Of a share from its weight; chance exceeds them once in 150,000 times."""
-OBJECTIVES: list[Object] = [
-    {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "2%"}},
-    {
-        "name": "conversion",
-        "required": False,
-        "failureRatio": {
-            "source": "Query",
-            "goal": "Higher",
-            "total": 'shop_users_total{revision="{{revision}}",namespace="{{namespace}}"}',
-            "successes": 'shop_buyers_total{revision="{{revision}}",namespace="{{namespace}}"}',
-            "relativeTolerance": "10%",
-        },
-    },
-]
 
 pytestmark = pytest.mark.timeout(300)
 

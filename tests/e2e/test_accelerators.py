@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from demo import cluster as clusters
-from demo import setup
 from demo.load import LoadClient
 from lab import devices, kwok
 from sluice.core.situation.devices import held
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.e2e.conftest import GPU_PROFILE
+from tests.support.scene import Object, Scene, wait_until
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
-PROFILE = "fake-gpu"
+PROFILE = GPU_PROFILE["name"]
 GPUS = 4
 LITTLE = {"requests": {"cpu": "20m", "memory": "64Mi"}}
 
@@ -24,11 +23,8 @@ pytestmark = [pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module")
 def gpus(scene: Scene) -> Iterator[Scene]:
-    """Four devices on the node, and a profile for them in the operator's configuration."""
+    """Four devices on the node; the operator has a profile for them."""
     devices.ensure(GPUS)
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    profiles = f"--set-json=config.acceleratorProfiles={json.dumps([{'name': PROFILE, 'resource': GPU}])}"
-    scene.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", profiles, "--wait", "--timeout=120s")
     yield scene
     scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "--all", scene.where, "--timeout=120s")
     devices.ensure(0)

@@ -8,7 +8,7 @@ import pytest
 from demo.load import LoadClient
 from lab import keda, metricsserver
 from tests.e2e import oneatatime
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support.scene import Object, Scene, wait_until
 
 HPA = "horizontalpodautoscalers"
 REQUEST = "20m"
@@ -88,6 +88,7 @@ def metrics() -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 @pytest.mark.usefixtures("metrics")
 def test_load_scales_in_the_middle_of_a_release(scene: Scene, connect: Callable[..., LoadClient]) -> None:
     scene.deploy("loaded", "2", **scaled(1, 3))
@@ -142,6 +143,7 @@ def engine(scene: Scene) -> Iterator[None]:
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 @pytest.mark.usefixtures("engine")
 def test_four_times_the_load_is_met_by_pods_and_they_go_again(scene: Scene, connect: Callable[..., LoadClient]) -> None:
     scene.deploy("busy", "2", **by_requests(1))
@@ -169,6 +171,7 @@ def test_four_times_the_load_is_met_by_pods_and_they_go_again(scene: Scene, conn
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 @pytest.mark.usefixtures("engine")
 def test_what_nobody_asks_for_sleeps_until_somebody_does(scene: Scene, connect: Callable[..., LoadClient]) -> None:
     scene.deploy("sleepy", "2", **by_requests(0))

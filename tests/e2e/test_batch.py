@@ -11,10 +11,10 @@ import pytest
 from demo import cluster as clusters
 from demo import setup
 from demo.cluster import Cluster
-from tests.e2e.conftest import use_further_image
+from tests.e2e.conftest import bring_further_image
 from tests.e2e.datasets import batch, condition_of, of_its_own, require_every_row_once, status_of, upload, wait_end
-from tests.e2e.runtimes import modelfiles
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.support.runtimes import modelfiles
+from tests.support.scene import Object, Scene, wait_until
 
 MODEL, VERSION = "digits", "2"
 MILLION: Final = 1_000_000
@@ -23,13 +23,13 @@ KILL_CHANCE: Final = 0.2
 KILLS: Final = 100
 LABEL: Final = "sluice.dev/batch-inference"
 
-pytestmark = [pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.disturbs, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def runner(lab: Cluster, scene: Scene) -> None:
     """The image, and a model that serves."""
-    use_further_image(lab, "batch", "config.batchRunner.image")
+    bring_further_image(lab, "batch")
     scene.deploy(MODEL, VERSION)
     scene.wait_ready(MODEL)
 

@@ -10,8 +10,8 @@ import pytest
 
 from demo.cluster import ROOT, Cluster
 from tests.e2e.datasets import batch, condition_of, require_every_row_once, upload, wait_end
-from tests.e2e.scene import Scene
 from tests.e2e.test_batch import MODEL, runner
+from tests.support.scene import Scene
 
 __all__ = ["runner"]  # a fixture that every test here uses
 
@@ -34,7 +34,7 @@ for dag_id, spec in json.loads({specs!r}).items():
         )
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.disturbs, pytest.mark.slow, pytest.mark.timeout(600)]
 
 Run = Callable[[str], str]
 

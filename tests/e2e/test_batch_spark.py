@@ -18,8 +18,8 @@ from pyarrow import parquet
 from demo import digits, models, setup
 from demo.cluster import Cluster
 from lab import sparkoperator
-from tests.e2e.conftest import use_further_image
-from tests.e2e.scene import Scene, uri, wait_until
+from tests.e2e.conftest import bring_further_image
+from tests.support.scene import Scene, uri, wait_until
 
 ROWS: Final = 1_000_000
 GROUP: Final = 50_000
@@ -29,7 +29,7 @@ APPLICATIONS: Final = "sparkapplications.sparkoperator.k8s.io"
 # Two processors have to do for the lab, the driver and the executors.
 RESOURCES: Final = {"requests": {"cpu": "200m"}, "limits": {"memory": "1536Mi"}}
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.disturbs, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def store(lab: Cluster) -> Any:
 @pytest.fixture(scope="module", autouse=True)
 def spark(lab: Cluster, scene: Scene) -> None:
     """The image, and the account that may create executors."""
-    use_further_image(lab, "spark", "config.spark.image")
+    bring_further_image(lab, "spark")
     lab.tools.kubectl("label", "namespace", scene.namespace, "pod-security.kubernetes.io/enforce=restricted")
     scene.apply(*yaml.safe_load_all((setup.EXAMPLES / "spark-rbac.yaml").read_text()))
 

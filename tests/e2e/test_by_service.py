@@ -5,12 +5,10 @@ from typing import Final
 
 import pytest
 
-from demo import cluster as clusters
-from demo import setup
 from demo.cluster import Cluster
 from demo.load import LoadClient, Target
-from tests.e2e.conftest import FAST_POLICY
-from tests.e2e.scene import Object, Scene, wait_until
+from tests.e2e.conftest import FAST_POLICY, upgrade
+from tests.support.scene import Object, Scene, wait_until
 
 NAME: Final = "inside"
 POLICY: Final = "e2e-by-service"
@@ -30,10 +28,11 @@ SPEC: Final[Object] = {
 RULES: Final[Object] = {**FAST_POLICY, "metadata": {"name": POLICY}, "spec": SPEC}
 
 
+pytestmark = [pytest.mark.disturbs]
+
+
 def route_by(cluster: Cluster, routing: str) -> None:
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    setting = f"--set-string=config.routing={routing}"
-    cluster.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", setting, "--wait", "--timeout=120s")
+    upgrade(cluster, f"--set-string=config.routing={routing}")
 
 
 @pytest.fixture(scope="module")

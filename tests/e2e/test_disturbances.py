@@ -7,7 +7,7 @@ import pytest
 
 from demo import setup
 from demo.load import LoadClient
-from tests.e2e.scene import Scene, wait_until
+from tests.support.scene import Scene, wait_until
 
 NAME = "steady"
 OPERATOR = f"--namespace={setup.OPERATOR_NAMESPACE}"
@@ -16,7 +16,7 @@ MONITORING = "--namespace=monitoring"
 OUTAGE_SECONDS = 25.0
 """More than three scrapes of five seconds, and more than blindSeconds."""
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
+pytestmark = [pytest.mark.disturbs, pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from demo.load import LoadClient
 from lab import controlplane, node, paths, processes
 from tests.e2e import badinput
 from tests.e2e.conftest import FAST_POLICY, GOOD
-from tests.e2e.scene import Object, Scene, uri, wait_until
-from tests.integration.prometheus.faulty import Fault, FaultyPrometheus
+from tests.support.faulty import Fault, FaultyPrometheus
+from tests.support.scene import Object, Scene, uri, wait_until
 
 NAME = "steady"
 FIRST, WRONG, FAILING_TENTH = "2", "3", "4"
@@ -44,7 +44,7 @@ UNREADY_SECONDS = 30
 FALTERING, CHANGING = "e2e-faltering", "e2e-changing"
 LAB = processes.ProcessFolder(paths.STATE)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.disturbs, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

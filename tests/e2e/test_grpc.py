@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from demo import digits
 from demo.load import LoadClient
 from tests.e2e.grpcload import GRPC_PREFIX, GrpcLoad
-from tests.e2e.scene import Scene, wait_until
+from tests.support.scene import Scene, wait_until
 
 NAME = "digits"
 GOOD, ALWAYS_FAILING = "2", "failing"

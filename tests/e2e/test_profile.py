@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.scene import Scene, wait_until
 from tests.e2e.test_warmup import pods, succeeded
+from tests.support.scene import Scene, wait_until
 
 NAME = "profiled"
 PROFILED = "--selector=sluice.dev/profile=" + NAME

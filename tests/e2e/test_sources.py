@@ -16,13 +16,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-initializer"))
 
-from demo import cluster as clusters
 from demo import setup
-from tests.e2e.scene import Object, Scene, manifest, wait_until
-from tests.integration.sources import registry as registries
-from tests.integration.sources.registry import TAR_GZIP, Registry
-from tests.unit.serving_runtime import gcs, hub, webserver
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.e2e.conftest import PLAIN_REGISTRY_PORT, upgrade
+from tests.support import gcs, hub, webserver
+from tests.support import registry as registries
+from tests.support.registry import TAR_GZIP, Registry
+from tests.support.scene import Object, Scene, manifest, wait_until
+from tests.support.webserver import Page, WebServer
 
 FILES = "files"
 """The Service in front of the web server."""
@@ -93,9 +93,8 @@ def log(scene: Scene, name: str) -> str:
 
 
 def configure(scene: Scene, **storage_initializer: Any) -> None:
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    values = [f"--set-json=config.storageInitializer.{name}={json.dumps(v)}" for name, v in storage_initializer.items()]
-    scene.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", *values, "--wait", "--timeout=120s")
+    values = (f"--set-json=config.storageInitializer.{name}={json.dumps(v)}" for name, v in storage_initializer.items())
+    upgrade(scene.cluster, *values)
 
 
 def test_a_web_file_is_continued_checked_and_served(scene: Scene, web: WebServer, model: bytes) -> None:
@@ -178,22 +177,20 @@ def push(registry: Registry, model: bytes) -> None:
 
 def test_an_image_from_a_private_registry(scene: Scene, model: bytes, tmp_path: Path) -> None:
     address = scene.cluster.own_address
-    with registries.running(tmp_path, address=address, htpasswd=HTPASSWD, login=LOGIN) as registry:
+    login = {"htpasswd": HTPASSWD, "login": LOGIN}
+    with registries.running(tmp_path, address=address, port=PLAIN_REGISTRY_PORT, **login) as registry:
         push(registry, model)
         auth = base64.b64encode(":".join(LOGIN).encode()).decode()
         logins = json.dumps({"auths": {registry.host: {"auth": auth}}})
         scene.apply(secret("registry", "kubernetes.io/dockerconfigjson", **{".dockerconfigjson": logins}))
-        configure(scene, plainHttpRegistries=[registry.host])
-        try:
-            deploy(scene, "image", f"oci://{registry.host}/digits:1", credentials="registry")
-            deploy(scene, "no-image", f"oci://{registry.host}/digits:9", credentials="registry")
-            scene.wait_ready("image", seconds=90)
-            assert "digits:9 does not exist" in wait_reason(scene, "no-image", "ObjectNotFound")
-        finally:
-            configure(scene, plainHttpRegistries=[])
+        deploy(scene, "image", f"oci://{registry.host}/digits:1", credentials="registry")
+        deploy(scene, "no-image", f"oci://{registry.host}/digits:9", credentials="registry")
+        scene.wait_ready("image", seconds=90)
+        assert "digits:9 does not exist" in wait_reason(scene, "no-image", "ObjectNotFound")
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 def test_an_image_volume(scene: Scene, model: bytes, tmp_path: Path) -> None:
     with registries.running(tmp_path) as registry:  # containerd speaks HTTP with 127.0.0.1 only
         push(registry, model)
@@ -210,6 +207,7 @@ def test_an_image_volume(scene: Scene, model: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.disturbs
 def test_the_second_pod_of_a_node_downloads_nothing(
     scene: Scene, web: WebServer, model: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from demo import digits
 from demo.load import REVISION_HEADER, LoadClient, Target
 from tests.e2e.conftest import GOOD
-from tests.e2e.scene import ROLLOUTS, Object, Scene, uri, wait_until
+from tests.support.scene import ROLLOUTS, Object, Scene, uri, wait_until
 
 NAME = "digits"
 ALWAYS_FAILING = "failing"

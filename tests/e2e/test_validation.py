@@ -11,8 +11,8 @@ import pytest
 from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
-from tests.e2e.conftest import use_further_image
-from tests.e2e.scene import Scene, uri, wait_until
+from tests.e2e.conftest import bring_further_image
+from tests.support.scene import Scene, uri, wait_until
 
 NAME: Final = "labelled"
 FOLDER: Final = "labelled/digits"
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture(scope="module", autouse=True)
 def runner(lab: Cluster) -> None:
     """The runner's image, and the held-out images with their labels in the object store."""
-    use_further_image(lab, "batch", "config.batchRunner.image")
+    bring_further_image(lab, "batch")
     _, held_out = digits.split()
     columns = {"image": pa.array(list(held_out.images), pa.list_(pa.float32())), "digit": pa.array(held_out.labels)}
     buffer = io.BytesIO()

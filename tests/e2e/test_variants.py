@@ -10,8 +10,8 @@ import pytest
 from demo import digits, setup
 from demo.cluster import Cluster
 from demo.load import LoadClient
-from tests.e2e.conftest import use_further_image
-from tests.e2e.scene import Scene, uri, wait_until
+from tests.e2e.conftest import bring_further_image
+from tests.support.scene import Scene, uri, wait_until
 
 NAME: Final = "small"
 ROWS: Final = "calibration/digits.npz"
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow]
 @pytest.fixture(scope="module", autouse=True)
 def optimizer(lab: Cluster) -> None:
     """The image, and a calibration set of images that the model never saw."""
-    use_further_image(lab, "optimizer", "config.optimizer.image")
+    bring_further_image(lab, "optimizer")
     _, held_out = digits.split()
     buffer = io.BytesIO()
     np.savez(buffer, image=held_out.images.astype(np.float32))

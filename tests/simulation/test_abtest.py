@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, OBJECTIVES, V1, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, OBJECTIVES, V1, V2
 
 THIRD: Final = "s3://models/digits/7"
 CONVERSION: Final[dict[str, Any]] = {
@@ -116,7 +116,7 @@ def test_an_arm_without_pods_is_taken_out_once_stable_has_some() -> None:
     cluster.crash(arm)
     cluster.run(100, check=Laws(cluster).check)
     assert not cluster.newest().status.arms[0].ended, "whatever took both is no fault of the arm"
-    cluster._pending.pop((stable, "1"))
+    cluster.recovers(stable)
     cluster.run(70, check=Laws(cluster).check)
     assert cluster.newest().status.arms[0].reason == "CandidateDown"
 

@@ -6,9 +6,9 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.render.scaledobject import ANNOTATION_PAUSED
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
 
 PER_POD = 4
 

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Delete, Patch
-from tests.simulation.batchcluster import BatchCluster, batch, make_cluster
+from tests.support.batchcluster import BatchCluster, batch, make_cluster
 
 HOURLY = {"cron": "0 * * * *"}
 

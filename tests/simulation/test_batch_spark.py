@@ -7,7 +7,7 @@ import pytest
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.render.batchjob import INDEX_LABEL
-from tests.simulation.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
+from tests.support.batchcluster import NAMESPACE, BatchCluster, batch, make_cluster
 
 SPARK = {"type": "Spark", "executors": 2, "serviceAccountName": "spark"}
 APPLICATION = "SparkApplication"

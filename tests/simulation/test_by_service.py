@@ -6,9 +6,9 @@ import pytest
 
 from sluice.api.config import RoutingMode
 from sluice.core.kernel import naming
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.scenarios import FAILING, V1, V2, WRONG
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import FAILING, V1, V2, WRONG
 
 SERVED = 'served_total{revision="{{revision}}"}'
 FAILED = 'served_total{revision="{{revision}}",failed="true"}'

@@ -13,10 +13,10 @@ from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Plan
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.situation import devices
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster, deepcopy_world
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, V1, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster, deepcopy_world
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, V1, V2
 
 GPU = "nvidia.com/gpu"
 STARTING_SECONDS, ENDING_SECONDS = 3.0, 4.0
@@ -35,16 +35,16 @@ class DeviceCluster(Cluster):
     """Pods that once were Pending for lack of a device, by revision."""
 
     def pods(self) -> list[dict[str, Any]]:
-        return self._of_kind("Pod")
+        return self.of_kind("Pod")
 
     def held(self) -> int:
         return sum(devices.held(pod, GPU) for pod in self.pods() if pod["spec"].get("nodeName"))
 
-    def _run_pods(self) -> None:
+    def run_pods(self) -> None:
         for pod in self.pods():
             if pod["metadata"].get("deletionTimestamp") and self.now >= pod["ends"]:
                 del self.objects["Pod", pod["metadata"]["name"]]
-        wanted = {d["metadata"]["name"]: d["spec"]["replicas"] for d in self._of_kind("Deployment")}
+        wanted = {d["metadata"]["name"]: d["spec"]["replicas"] for d in self.of_kind("Deployment")}
         revisions = {pod["metadata"]["labels"][naming.LABEL_REVISION] for pod in self.pods()} | wanted.keys()
         for revision in sorted(revisions):
             self._scale(revision, wanted.get(revision, 0))
@@ -53,8 +53,8 @@ class DeviceCluster(Cluster):
         self.most = max(self.most, self.held())
         for revision in revisions:
             self._report(revision)
-        for service in self._of_kind("Service"):
-            self._set_endpoints(service)
+        for service in self.of_kind("Service"):
+            self.set_endpoints(service)
 
     def _scale(self, revision: str, replicas: int) -> None:
         alive = [p for p in self._pods_of(revision) if not p["metadata"].get("deletionTimestamp")]
@@ -64,20 +64,20 @@ class DeviceCluster(Cluster):
             pod["metadata"]["deletionTimestamp"] = timestamps.rfc3339(self.now)
             pod["ends"] = self.now + (ENDING_SECONDS if pod["spec"].get("nodeName") else 0)
         for _ in range(replicas - len(alive)):
-            self._uid += 1
             template = self.objects["Deployment", revision]["spec"]["template"]
-            self.objects["Pod", f"{revision}-{self._uid}"] = {
-                "kind": "Pod",
-                "metadata": {
-                    "name": f"{revision}-{self._uid}",
-                    "namespace": "default",
-                    "labels": template["metadata"]["labels"],
-                    "creationTimestamp": timestamps.rfc3339(self.now),
-                },
-                "spec": dict(template["spec"]),
-                "status": {"phase": "Pending", "conditions": []},
-                "ready": 0.0,
-            }
+            self.store(
+                {
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": f"{revision}-{self.made + 1}",
+                        "namespace": "default",
+                        "labels": template["metadata"]["labels"],
+                    },
+                    "spec": template["spec"],
+                    "status": {"phase": "Pending", "conditions": []},
+                    "ready": 0.0,
+                }
+            )
 
     def _place(self, pod: dict[str, Any]) -> None:
         if not pod["spec"].get("nodeName"):
@@ -153,7 +153,7 @@ def release(cluster: DeviceCluster, uri: str, wanted: dict[str, Any], watch: Cal
 
 
 def replicas(cluster: DeviceCluster) -> list[int]:
-    return [deployment["spec"]["replicas"] for deployment in cluster._of_kind("Deployment")]
+    return [deployment["spec"]["replicas"] for deployment in cluster.of_kind("Deployment")]
 
 
 @pytest.mark.parametrize("size", [1, 3, 4])

@@ -6,9 +6,10 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import naming
-from tests.simulation import scenarios, test_abtest
-from tests.simulation.scenarios import V1, V2
+from tests.simulation import test_abtest
 from tests.simulation.test_capacity import DeviceCluster, spec
+from tests.support import scenarios
+from tests.support.scenarios import V1, V2
 
 MODELS = ("one", "two")
 

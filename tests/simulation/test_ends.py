@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios, test_abtest, test_freeze, test_strategies
-from tests.simulation.cluster import Behaviour, Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, V1, V2
+from tests.simulation import test_abtest, test_freeze, test_strategies
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.controllers import Behaviour
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, V1, V2
 
 SOON: dict[str, Any] = {"progressDeadlineSeconds": 60, "onDeadline": "RollBack"}
 NEVER_READY = "s3://models/digits/never-ready"
@@ -73,7 +75,7 @@ def test_a_bake_whose_pods_never_come_back_ends_at_a_deadline_that_rolls_back() 
     cluster = scenarios.serving_cluster(spec={"replicas": 2})
     candidate = in_the_bake(cluster, replicas=2)
     cluster.ready[candidate] = 1
-    cluster._pending[candidate, "2"] = float("inf")
+    cluster.never_starts(candidate, 2)
     cluster.objects["Deployment", candidate]["status"]["readyReplicas"] = 1
     held = cluster.newest_rollout_object()
     held["spec"] |= {"onDeadline": "RollBack"}
@@ -141,7 +143,7 @@ def test_recreate_serves_with_the_pods_that_there_are() -> None:
     cluster.run(20, until=lambda: cluster.objects["Deployment", candidate]["spec"]["replicas"] == 3)
     assert cluster.ready.get(candidate, 0) == 0
     cluster.ready[candidate] = 2
-    cluster._pending[candidate, "3"] = float("inf")
+    cluster.never_starts(candidate, 3)
     run(cluster, 20)
     assert cluster.ready[candidate] == 2
     assert cluster.weights()[candidate] == 1000
@@ -262,7 +264,7 @@ def test_a_test_ends_in_time_although_an_arm_lacks_a_pod() -> None:
     arm = cluster.newest().status.arms[0].revision
     assert cluster.weights()[arm] == 500
     cluster.ready[arm] = 1
-    cluster._pending[arm, "2"] = float("inf")
+    cluster.never_starts(arm, 2)
     cluster.objects["Deployment", arm]["status"]["readyReplicas"] = 1
     run(cluster, 150)
     assert (cluster.newest().status.outcome, cluster.newest().status.reason) == (Outcome.INCONCLUSIVE, "NoSeparation")
@@ -286,7 +288,7 @@ def test_a_winner_is_not_held_up_by_another_arm_that_lacks_a_pod() -> None:
     run(cluster, 12)
     other = cluster.newest().status.arms[1].revision
     cluster.ready[other] = 1
-    cluster._pending[other, "2"] = float("inf")
+    cluster.never_starts(other, 2)
     cluster.objects["Deployment", other]["status"]["readyReplicas"] = 1
     test_abtest.until_ended(cluster)
     assert cluster.newest().status.reason == "ArmIsBetter"

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios
-from tests.simulation.cluster import Behaviour, Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.controllers import Behaviour
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, OBJECTIVES, V1, V2, WRONG
 
 Fault = Callable[[Cluster], None]
 
@@ -55,7 +56,7 @@ def unready(cluster: Cluster, *revisions: str) -> None:
 
 def ready_again(cluster: Cluster) -> None:
     """Every pod, as soon as one that starts would be."""
-    cluster._pending.clear()
+    cluster.recovers()
 
 
 # --- What Prometheus shows --------------------------------------------------------------------------------------------
@@ -63,20 +64,21 @@ def ready_again(cluster: Cluster) -> None:
 
 def reset_counters(cluster: Cluster) -> None:
     """The gateway and the users' side were restarted: everything counts from 0 again."""
-    cluster.counters = dict.fromkeys(cluster.counters, 0.0)
+    for target in cluster.prometheus.counters:
+        cluster.prometheus.restart(target)
 
 
 def forget_everything(cluster: Cluster) -> None:
     """Prometheus answers, but has no series."""
-    cluster.samples.clear()
+    cluster.prometheus.samples.clear()
 
 
 def scraped_twice(cluster: Cluster) -> None:
     """A second job scrapes the same instances at the same moments."""
-    for (name, labels), points in list(cluster.samples.items()):
+    samples = cluster.prometheus.samples
+    for labels, points in list(samples.items()):
         if dict(labels)["job"] != "twice":
-            again = tuple(sorted({**dict(labels), "job": "twice"}.items()))
-            cluster.samples[name, again] = points
+            samples[tuple(sorted({**dict(labels), "job": "twice"}.items()))] = points
 
 
 def every(seconds: int, fault: Fault) -> Fault:
@@ -161,7 +163,7 @@ def test_a_way_back_does_not_wait_for_a_gateway_that_never_answers(preset: str) 
     cluster.run(60, check=laws.check)
     assert len(cluster.writes) == writes, "the rest waits for the gateway"
     cluster.programmed_seconds = 1.0
-    cluster._pending.clear()
+    cluster.recovers()
     cluster.run(60, check=laws.check)
     assert cluster.weights() == {blue: 1000}
     assert cluster.lost == 0
@@ -241,7 +243,7 @@ def test_a_candidate_that_stays_away_when_stable_is_back_is_taken_out(moment: Fa
     stable, candidate = arms(cluster)
     unready(cluster, candidate, stable)
     run(cluster, 90)
-    cluster._pending.pop((stable, "1"))
+    cluster.recovers(stable)
     run(cluster, 50)
     assert cluster.newest().status.outcome is None
     run(cluster, 20)
@@ -286,7 +288,7 @@ def delete(cluster: Cluster, revision: str) -> None:
 def _end_pods(cluster: Cluster, revision: str) -> None:
     cluster.ready[revision] = 0
     cluster.objects.get(("Deployment", revision), {}).get("status", {}).update(readyReplicas=0, replicas=0)
-    cluster._run_pods()
+    cluster.run_pods()
 
 
 def drifts(cluster: Cluster) -> list[str]:

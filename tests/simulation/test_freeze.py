@@ -7,10 +7,10 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import timestamps
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, V1, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, V1, V2
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "Canary": {},

@@ -6,10 +6,12 @@ from typing import Any, Final
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios, test_abtest, test_strategies
-from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, V1, V2
+from tests.simulation import test_abtest, test_strategies
+from tests.support import scenarios
+from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.controllers import Behaviour
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, V1, V2
 
 AWAY_SECONDS: Final = 15
 """Until another replica has the lease."""

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.plan import Apply
-from tests.simulation import scenarios, test_strategies
-from tests.simulation.cluster import Cluster, OperatorKilled
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import DEAD, FAILING, V1, V2, WRONG
+from tests.simulation import test_strategies
+from tests.support import scenarios
+from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.laws import Laws
+from tests.support.scenarios import DEAD, FAILING, V1, V2, WRONG
 
 URIS = (V1, V2, WRONG, FAILING, DEAD)
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from sluice.core.decide import notify
 from sluice.core.kernel.plan import Notice, Plan
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.scenarios import FAILING, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import FAILING, V2
 
 HOOK: dict[str, Any] = {"name": "hook", "urlSecretRef": {"name": "hooks"}}
 

@@ -7,13 +7,12 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, Outcome, TimelineEntry
 from sluice.core.rollout import abtest, engine
-from tests.simulation import scenarios, test_abtest
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import V2
 from tests.simulation.test_freeze import open_window
-from tests.support import moments
+from tests.support import moments, scenarios, test_abtest
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
 from tests.support.moments import Change, at, make_comparison, make_moment, make_pod
+from tests.support.scenarios import V2
 
 Start: TypeAlias = Callable[[], Cluster]
 Move: TypeAlias = Callable[[Change, Change], tuple[ModelRolloutStatus, ModelRolloutStatus | ArmStatus]]

@@ -7,9 +7,9 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.plan import Apply, Plan
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.scenarios import FAILING, V1, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import FAILING, V1, V2
 
 Backends = tuple[tuple[str, int], ...]
 
@@ -23,11 +23,11 @@ def backends(cluster: Cluster) -> Backends:
 class Positional(Cluster):
     """Counts as Envoy Gateway does."""
 
-    def _count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
+    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
         renamed = tuple(
             (label, self._place(value) if label == "envoy_cluster_name" else value) for label, value in labels
         )
-        super()._count(name, *renamed, job=job)
+        super().count(name, *renamed, job=job)
 
     def _place(self, cluster_name: str) -> str:
         service = cluster_name.removeprefix("default_").removesuffix("_80")

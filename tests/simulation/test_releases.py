@@ -4,10 +4,10 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.plan import Plan
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster, OperatorKilled
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import DEAD, FAILING, SLOW, V1, V2, WRONG
+from tests.support import scenarios
+from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.laws import Laws
+from tests.support.scenarios import DEAD, FAILING, SLOW, V1, V2, WRONG
 
 
 def release(cluster: Cluster, uri: str, seconds: float = 600) -> float:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import DEAD, FAILING, V1, V2, WRONG
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
+from tests.support.scenarios import DEAD, FAILING, V1, V2, WRONG
 
 SHADOW: dict[str, Any] = {"strategy": "Shadow", "shadow": {"minimumRequests": 100}}
 BLUE_GREEN: dict[str, Any] = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 30}}

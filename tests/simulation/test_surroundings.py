@@ -7,9 +7,9 @@ import pytest
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.observe.observe import InvalidSpec
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.scenarios import V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import V2
 
 
 def _remove_policy(cluster: Cluster) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import FAILING, V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
+from tests.support.scenarios import FAILING, V2
 
 NEW_SPEC = ("abTest", "capacity", "maximumRequestsAtRisk", "requestedInputHash", "rollback", "analysed", "startStep")
 NEW_STATUS = ("permille", "leadPermille", "plan", "resumedStep", "replacedPod", "splitMismatchSince", "winner", "arms")

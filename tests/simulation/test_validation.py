@@ -15,10 +15,12 @@ from sluice.core.kernel.plan import Apply, Plan
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.core.render import validationjob
-from tests.simulation import scenarios, test_by_service, test_kills, test_strategies
-from tests.simulation.cluster import Behaviour, Cluster, OperatorKilled, deepcopy_world
-from tests.simulation.laws import Laws
-from tests.simulation.scenarios import V1, V2, WRONG
+from tests.simulation import test_by_service, test_kills, test_strategies
+from tests.support import scenarios
+from tests.support.cluster import Cluster, OperatorKilled, deepcopy_world
+from tests.support.controllers import Behaviour
+from tests.support.laws import Laws
+from tests.support.scenarios import V1, V2, WRONG
 
 LABELLED: Final[dict[str, Any]] = {"uri": "s3://data/labelled.parquet", "format": "Parquet"}
 V7: Final = "s3://models/digits/7"

@@ -7,9 +7,9 @@ import pytest
 
 from sluice.core.kernel import naming
 from sluice.core.situation import variants
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
-from tests.simulation.scenarios import V2
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.scenarios import V2
 
 INT8 = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
 REPORT = {

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from demo import digits
 from tests.spark import onnxmodels
-from tests.unit.serving_runtime import s3
+from tests.support import s3
 
 PYTHON_PATH = os.pathsep.join(str(Path(__file__).resolve().parents[2] / folder) for folder in ("operator", "."))
 

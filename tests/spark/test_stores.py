@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.spark import score
 from tests.spark.test_scoring import collected, is_reason, listed
-from tests.unit.serving_runtime import s3
+from tests.support import s3
 
 Keys = Callable[..., None]
 

@@ -18,11 +18,11 @@ from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
 from sluice.core.rollout.abtest import Comparison
-from sluice.core.rollout.capacity import Capacity
+from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Decision, Moment
-from tests.unit.core import builders
-from tests.unit.core.builders import NOW
+from tests.support import builders
+from tests.support.builders import NOW
 
 STABLE: Final = builders.make_revision(uri="s3://models/digits/1", number=1)
 CANDIDATE: Final = builders.make_revision(uri="s3://models/digits/2", number=2)

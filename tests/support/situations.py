@@ -8,8 +8,8 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.snapshot import Paths, Revision, Route, Snapshot
 from sluice.core.rollout import steps
 from sluice.core.situation.situation import Blocked, Situation
+from tests.support import builders
 from tests.support.moments import CANDIDATE, REPLICAS, STABLE, at, make_intent, make_test_rules
-from tests.unit.core import builders
 
 DAY: Final = 86_400.0
 

@@ -3,7 +3,7 @@
 from played import COLLECTION, PlayedOperator
 from stack import Airflow
 
-from tests.integration.kube import Kube
+from tests.support.kube import Kube
 
 DAY = "2026-11-25"
 

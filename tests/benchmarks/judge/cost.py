@@ -11,7 +11,8 @@ from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective,
 from sluice.core.judge import judge
 from sluice.core.judge.model import Trial
 from tests.benchmarks.judge.figures import Figure
-from tests.unit.core.judge import gateway
+from tests.support import trials
+from tests.support.prometheus import Prometheus
 
 BUCKETS: Final = 20
 LIMIT_MILLIS: Final = 5.0
@@ -66,19 +67,19 @@ def evaluation(rollouts: int, seed: int) -> Figure:
 
 
 def _cpu_millis(evaluations: int, seed: int) -> Iterator[float]:
-    dice, prometheus = random.Random(seed), gateway.Prometheus()
-    trial = gateway.make_trial(objectives=OBJECTIVES)
+    dice, prometheus = random.Random(seed), Prometheus()
+    trial = trials.make_trial(objectives=OBJECTIVES)
     for scrape in range(-60, evaluations):
         _count(prometheus, dice, to_candidate=25 if scrape >= 0 else 0)
-        prometheus.scrape(gateway.START + scrape * gateway.SCRAPE_SECONDS)
+        prometheus.scrape(trials.START + scrape * trials.SCRAPE_SECONDS)
         if scrape >= -1:
-            now = gateway.START + scrape * gateway.SCRAPE_SECONDS + 0.6
+            now = trials.START + scrape * trials.SCRAPE_SECONDS + 0.6
             trial, millis = _look(dataclasses.replace(trial, now=now), prometheus)
             if scrape >= 1:
                 yield millis
 
 
-def _look(trial: Trial, prometheus: gateway.Prometheus) -> tuple[Trial, float]:
+def _look(trial: Trial, prometheus: Prometheus) -> tuple[Trial, float]:
     """Asks and judges; without the time that Prometheus takes."""
     started = time.process_time()
     asked = judge.questions(trial)
@@ -90,9 +91,9 @@ def _look(trial: Trial, prometheus: gateway.Prometheus) -> tuple[Trial, float]:
     return dataclasses.replace(trial, state=result.state), 1000 * (asking + judging)
 
 
-def _count(prometheus: gateway.Prometheus, dice: random.Random, *, to_candidate: int) -> None:
+def _count(prometheus: Prometheus, dice: random.Random, *, to_candidate: int) -> None:
     """The requests of one scrape; every bucket, code and counter moves."""
-    for revision, requests in ((gateway.STABLE, 475), (gateway.CANDIDATE, to_candidate)):
+    for revision, requests in ((trials.STABLE, 475), (trials.CANDIDATE, to_candidate)):
         cluster = f"shop_{revision}_80"
         slow = [dice.lognormvariate(2.0, 1.5) for _ in range(requests)]
         for le in BOUNDARIES:

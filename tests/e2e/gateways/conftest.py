@@ -1,12 +1,11 @@
-"""The lab without Sluice, and on it one gateway after the other. KEEP=1 leaves all of it running."""
+"""One gateway of the lab after the other. KEEP=1 leaves all of it running."""
 
 import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from demo import cluster as clusters
-from demo.cluster import Cluster, Kind
+from demo.cluster import Cluster
 from lab import gateways as lab_gateways
 from sluice.adapters.gateways import PRESETS
 from tests.e2e.conftest import KEEP
@@ -15,14 +14,12 @@ from tests.e2e.gateways.field import Field
 CONTOUR = "contour"
 
 
-@pytest.fixture(scope="session")
-def bare_lab() -> Iterator[Cluster]:
-    with clusters.running(Kind.LAB, keep=KEEP) as cluster:
-        yield cluster
-
-
 @pytest.fixture(
-    scope="module", params=[CONTOUR, *(pytest.param(name, marks=pytest.mark.slow) for name in lab_gateways.GATEWAYS)]
+    scope="module",
+    params=[
+        CONTOUR,
+        *(pytest.param(name, marks=(pytest.mark.slow, pytest.mark.disturbs)) for name in lab_gateways.GATEWAYS),
+    ],
 )
 def field(bare_lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Field]:
     """The revisions behind the gateway, before any route."""

@@ -33,8 +33,9 @@ from sluice.core.render import common, route
 from sluice.core.rollout.routing import address, weights
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
-from tests.e2e.scene import wait_until
-from tests.unit.core.judge.gateway import make_trial
+from tests.support import patience
+from tests.support.scene import wait_until
+from tests.support.trials import make_trial
 
 Object = dict[str, Any]
 MODEL: Final = "digits"
@@ -102,7 +103,7 @@ class Field:
         """One write of the route; returns when the gateway has accepted it."""
         self._apply_routes(paths)
         self.paths = paths
-        deadline = time.monotonic() + PROGRAMMED_SECONDS
+        deadline = time.monotonic() + patience.seconds(PROGRAMMED_SECONDS)
         while not self._programmed():
             assert time.monotonic() < deadline, f"not programmed: {list(self._conditions())}"
             time.sleep(LOOK_SECONDS)

@@ -19,7 +19,7 @@ from sluice.core.render import common
 from tests.e2e.gateways import backend
 from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send
-from tests.e2e.scene import wait_until
+from tests.support.scene import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 

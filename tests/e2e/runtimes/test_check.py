@@ -10,7 +10,7 @@ import yaml
 
 from demo import setup
 from sluice.api.base import API_VERSION
-from tests.e2e.scene import DEPLOYMENTS, Scene, uri, wait_until
+from tests.support.scene import DEPLOYMENTS, Scene, uri, wait_until
 
 NAME = "careless"
 MODEL = (f"--uri={uri('2')}", "--format=onnx", f"--credentials-secret={setup.CREDENTIALS_SECRET}")

@@ -13,11 +13,11 @@ from typing import Final
 import pytest
 
 from sluice.api.v1alpha1.servingruntime import Protocol
-from tests.e2e.runtimes import box, local, rendered
-from tests.e2e.runtimes.asking import Ask, Load
-from tests.e2e.runtimes.box import Box
-from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import MODEL, PARAMETERS
+from tests.support.runtimes import box, local, rendered
+from tests.support.runtimes.asking import Ask, Load
+from tests.support.runtimes.box import Box
+from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.table import MODEL, PARAMETERS
 
 RATE: Final = 100.0
 LEARNED_SECONDS: Final = 3.0

@@ -19,12 +19,13 @@ from demo.cluster import Cluster
 from demo.program import DemoError
 from lab import images
 from tests.e2e import datasets
-from tests.e2e.conftest import use_further_image
+from tests.e2e.conftest import bring_further_image, upgrade
 from tests.e2e.grpcload import GRPC_PREFIX
-from tests.e2e.runtimes import box
-from tests.e2e.runtimes.asking import Ask, Load, Place
-from tests.e2e.runtimes.table import MODEL, PARAMETERS, Case
-from tests.e2e.scene import Scene, wait_until
+from tests.support import together
+from tests.support.runtimes import box
+from tests.support.runtimes.asking import Ask, Load, Place
+from tests.support.runtimes.table import MODEL, PARAMETERS, Case
+from tests.support.scene import Scene, wait_until
 
 READY_SECONDS: Final = 180.0
 REFUSED_SECONDS: Final = 150.0
@@ -40,8 +41,9 @@ class Served:
     def __init__(self, scene: Scene, case: Case, folder: Path) -> None:
         self.scene = scene
         self.case = case
-        clusters.stage(case.image)
-        images.build(case.image.context, case.image.tag, containerfile=case.image.containerfile)
+        with together.locked(together.IMAGES):
+            clusters.stage(case.image)
+            images.build(case.image.context, case.image.tag, containerfile=case.image.containerfile)
         _install_runtime(scene.cluster, case)
         files = box.mounted(case.image)
         source = folder / "source"
@@ -91,9 +93,7 @@ class Served:
 
 def _install_runtime(cluster: Cluster, case: Case) -> None:
     values = {f"runtimes.{case.runtime}.create": "true", f"runtimes.{case.runtime}.image": case.image.tag}
-    settings = [f"--set={name}={value}" for name, value in values.items()]
-    chart, where = str(clusters.ROOT / "charts" / "sluice"), f"--namespace={setup.OPERATOR_NAMESPACE}"
-    cluster.tools.helm("upgrade", setup.RELEASE, chart, where, "--reuse-values", *settings, "--wait", "--timeout=120s")
+    upgrade(cluster, *(f"--set={name}={value}" for name, value in values.items()))
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
@@ -178,7 +178,7 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
 def test_beside_the_runner_it_answers_a_data_set(lab: Cluster, served: Served) -> None:
     """Or it is refused, because the runner does not speak what it speaks."""
     scene, case, rows = served.scene, served.case, 2_000
-    use_further_image(lab, "batch", "config.batchRunner.image")
+    bring_further_image(lab, "batch")
     source = datasets.upload(lab, f"data/{case.name}.parquet", rows)
     scene.apply(datasets.batch(case.name, source, f"answers/{case.name}/", deployment=case.name, batchSize=100))
     if not {"V1", "V2"} & {ask.protocol for ask in case.asks}:

@@ -10,10 +10,10 @@ import pytest
 
 from demo import digits, models
 from demo.cluster import ROOT
-from tests.e2e.runtimes import box
-from tests.e2e.runtimes.box import Files
-from tests.e2e.runtimes.joining import BATCHING, infer, joined, mean_batch, sent, served
-from tests.e2e.runtimes.table import IMAGES, LABELS, MODEL, TRITON
+from tests.support.runtimes import box
+from tests.support.runtimes.box import Files
+from tests.support.runtimes.joining import BATCHING, infer, joined, mean_batch, sent, served
+from tests.support.runtimes.table import IMAGES, LABELS, MODEL, TRITON
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import NAMESPACE
-from tests.integration.kube import Kube, wait_until
+from tests.support.kube import Kube, wait_until
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:sluice"
 GROUPS = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]

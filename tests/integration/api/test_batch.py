@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.objects import batch
-from tests.integration.kube import Kube, causes
+from tests.support.kube import Kube, causes
+from tests.support.objects import batch
 
 Object = dict[str, Any]
 

@@ -6,8 +6,8 @@ import pytest
 
 from lab import apiserver, processes
 from sluice.api import crd
-from tests.integration.api.objects import batch, deployment, policy, rollout, runtime
-from tests.integration.kube import Kube, true_conditions
+from tests.support.kube import Kube, true_conditions
+from tests.support.objects import batch, deployment, policy, rollout, runtime
 
 kinds = pytest.mark.parametrize("model", crd.KINDS, ids=lambda model: model.kind)
 

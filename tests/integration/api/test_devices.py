@@ -14,7 +14,7 @@ from sluice.adapters import devices as adapter
 from sluice.adapters import kube as adapters_kube
 from sluice.core.kernel import naming
 from sluice.core.situation.devices import Devices, DevicesQuestion
-from tests.integration.kube import Kube
+from tests.support.kube import Kube
 
 GPU, MIG = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 NAMESPACE = "devices"

@@ -6,8 +6,8 @@ import yaml
 from lab import gotools, keda
 from sluice.core.render import scaledobject
 from sluice.core.render.scaledobject import Signal
-from tests.integration.kube import Kube
-from tests.unit.core import builders
+from tests.support import builders
+from tests.support.kube import Kube
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from charts import render
 from lab import gotools, processes
 from sluice.api.config import OperatorConfig
 from tests.integration.conftest import NAMESPACE, REPOSITORY
-from tests.integration.kube import Kube
+from tests.support.kube import Kube
 
 Object = dict[str, Any]
 

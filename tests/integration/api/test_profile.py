@@ -8,8 +8,8 @@ from sluice import errors
 from sluice.adapters import kube as kinds
 from sluice.adapters import kubectl, loadprogram
 from sluice.offline.profile import pod
-from tests.integration.kube import Kube, wait_until
-from tests.unit.core.builders import make_model_deployment, make_revision
+from tests.support.builders import make_model_deployment, make_revision
+from tests.support.kube import Kube, wait_until
 
 NAMESPACE, QUOTA = "profiled", "profiled-full"
 PODS = kinds.BY_KIND["Pod"]

@@ -6,8 +6,8 @@ import pytest
 
 from sluice.api import crd
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from tests.integration.api.objects import intent, rollout
-from tests.integration.kube import Kube, causes, wait_until
+from tests.support.kube import Kube, causes, wait_until
+from tests.support.objects import intent, rollout
 
 Object = dict[str, Any]
 

@@ -7,9 +7,8 @@ from lab import sparkoperator
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchRun
 from sluice.core.render import sparkapplication
-from tests.integration.kube import Kube
-from tests.unit.core import builders
-from tests.unit.core.render.test_sparkapplication import make_batch
+from tests.support import builders
+from tests.support.kube import Kube
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def served(kube: Kube) -> Kube:
 @pytest.mark.parametrize("spec", [{}, {"suspend": True}, {"resources": {"limits": {"cpu": "1", "memory": "3Gi"}}}])
 def test_a_spark_application_is_accepted(served: Kube, spec: dict[str, object]) -> None:
     manifest = sparkapplication.desired_application(
-        make_batch(**spec), BatchRun(name="churn-1"), builders.make_revision(), OperatorConfig()
+        builders.make_spark_batch(**spec), BatchRun(name="churn-1"), builders.make_revision(), OperatorConfig()
     )
     manifest["metadata"]["namespace"] = "default"
     served.apply(manifest, manager="sluice", dry_run=True).raise_for_status()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.objects import deployment, merged, objective, policy, rollout, runtime
-from tests.integration.kube import Kube, causes
+from tests.support.kube import Kube, causes
+from tests.support.objects import deployment, merged, objective, policy, rollout, runtime
 
 Object = dict[str, Any]
 

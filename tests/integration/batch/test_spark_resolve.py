@@ -8,8 +8,8 @@ import yaml
 from lab.apiserver import ApiServer
 from sluice.batch.failures import BatchError, Reason
 from sluice.batch.spark import resolve
-from tests.integration.api import objects
-from tests.integration.kube import Kube
+from tests.support import objects
+from tests.support.kube import Kube
 
 NAMESPACE = "spark-resolve"
 REVISION = "digits-0123456789"

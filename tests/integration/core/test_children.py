@@ -10,8 +10,8 @@ from sluice.api.base import API_VERSION
 from sluice.core.kernel import differ, naming
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import budget, route, service, workload
-from tests.integration.kube import Kube, Object
-from tests.unit.core import builders
+from tests.support import builders
+from tests.support.kube import Kube, Object
 
 NAMESPACE: Final = "children"
 Owned: TypeAlias = Callable[[Object], Object]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.runtimes import rendered
+from tests.support.runtimes import rendered
 
 FORMATS = {
     "triton": "onnx",

@@ -1,13 +1,13 @@
 """What the tests of the operator share: a namespace of their own, a model, and a gateway that says it is there."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.integration.kube import Kube
 from tests.integration.operator.node import Node
+from tests.support.kube import Kube
+from tests.support.objects import make_model
 
 GATEWAY = {
     "apiVersion": "gateway.networking.k8s.io/v1",
@@ -59,13 +59,3 @@ def new_node(cluster: Kube) -> Iterator[NewNode]:
 def node(new_node: NewNode) -> Node:
     """A namespace of the test's own."""
     return new_node()
-
-
-def make_model(namespace: str, *, uri: str = "s3://models/digits/1") -> dict[str, Any]:
-    """The smallest ModelDeployment."""
-    return {
-        "apiVersion": "sluice.dev/v1alpha1",
-        "kind": "ModelDeployment",
-        "metadata": {"name": "digits", "namespace": namespace},
-        "spec": {"model": {"format": "onnx", "uri": uri}},
-    }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice.core.kernel.naming import LABEL_OWNER
-from tests.integration.kube import Kube
+from tests.support.kube import Kube
 
 MANAGER: Final = "node"
 ROUTE: Final = "gateway.networking.k8s.io/v1"

@@ -9,10 +9,10 @@ import pytest
 
 from lab.apiserver import ApiServer
 from sluice.core.kernel.naming import LABEL_BATCH
-from tests.integration.kube import Kube, true_conditions, wait_until
-from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import Node
-from tests.integration.operator.process import OperatorProcess, running
+from tests.support.kube import Kube, true_conditions, wait_until
+from tests.support.objects import make_model
+from tests.support.process import OperatorProcess, running
 
 Object = dict[str, Any]
 

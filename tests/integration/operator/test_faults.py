@@ -27,10 +27,11 @@ from sluice.shell.relist import Relister
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Retry
-from tests.integration.kube import true_conditions
-from tests.integration.operator.conftest import NewNode, make_model
+from tests.integration.operator.conftest import NewNode
 from tests.integration.operator.node import ROUTE, Node
-from tests.unit.shell.builders import NoMetrics, NoProgress
+from tests.support.away import NoMetrics, NoProgress
+from tests.support.kube import true_conditions
+from tests.support.objects import make_model
 
 SECOND: Final = "s3://models/digits/2"
 REVISION: Final = re.compile(r"digits-[0-9a-f]{10}")

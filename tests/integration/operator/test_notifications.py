@@ -12,10 +12,10 @@ import pytest
 
 from lab.apiserver import ApiServer
 from tests.integration.conftest import NAMESPACE
-from tests.integration.kube import Kube, wait_until
-from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import Node
-from tests.integration.operator.process import running
+from tests.support.kube import Kube, wait_until
+from tests.support.objects import make_model
+from tests.support.process import running
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:sluice"
 GROUPS = ["system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated"]

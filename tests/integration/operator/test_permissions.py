@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from lab.apiserver import ApiServer
-from tests.integration.kube import Kube, true_conditions, wait_until
-from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import Node
-from tests.integration.operator.process import running
+from tests.support.kube import Kube, true_conditions, wait_until
+from tests.support.objects import make_model
+from tests.support.process import running
 
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "sluice", "namespace": "sluice-system"}}
 ROLE = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "sluice-operator"}}

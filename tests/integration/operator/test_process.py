@@ -9,10 +9,10 @@ import pytest
 from lab import processes
 from lab.apiserver import ApiServer
 from sluice.shell.reconcile import WRITING_PASSES, WRITING_SECONDS
-from tests.integration.kube import Kube, true_conditions, wait_until
-from tests.integration.operator.conftest import make_model
 from tests.integration.operator.node import ROUTE, Node
-from tests.integration.operator.process import LEASE_SECONDS, OperatorProcess, running
+from tests.support.kube import Kube, true_conditions, wait_until
+from tests.support.objects import make_model
+from tests.support.process import LEASE_SECONDS, OperatorProcess, running
 
 REST_SECONDS = 20.0
 FIGHT_SECONDS = 10.0

@@ -8,7 +8,7 @@ from lab.apiserver import ApiServer
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.kube import BY_KIND
 from sluice.shell.watch import KopfThread
-from tests.integration.kube import Kube, wait_until
+from tests.support.kube import Kube, wait_until
 
 SCALED_OBJECTS: Final[dict[str, Any]] = {
     "apiVersion": "apiextensions.k8s.io/v1",

@@ -3,14 +3,15 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.unit.core.judge import gateway
+from tests.support import trials
+from tests.support.prometheus import LES, Prometheus
 
 
 class Exporter:
     """Serves the counters of a synthetic gateway in Prometheus' text format."""
 
     def __init__(self) -> None:
-        self.gateway = gateway.Prometheus()
+        self.gateway = Prometheus()
         self.broken: frozenset[str] = frozenset()
         """Names of counters that show NaN."""
         self.lock = threading.Lock()
@@ -45,8 +46,8 @@ class Exporter:
         with self.lock:
             name = f"envoy_cluster_grpc_{status}"
             self.gateway.count("a", name, times, envoy_cluster_name=f"shop_{revision}_81")
-            self.gateway.count("a", "envoy_cluster_grpc_0", 0, envoy_cluster_name=f"shop_{gateway.STABLE}_81")
-            for le in gateway.LES:
+            self.gateway.count("a", "envoy_cluster_grpc_0", 0, envoy_cluster_name=f"shop_{trials.STABLE}_81")
+            for le in LES:
                 labels = {"envoy_cluster_name": f"shop_{revision}_81", "le": le}
                 self.gateway.count("a", "envoy_cluster_upstream_rq_time_bucket", times, **labels)
 

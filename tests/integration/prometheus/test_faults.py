@@ -12,8 +12,8 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
-from tests.integration.prometheus.faulty import Fault, FaultyPrometheus
-from tests.unit.core.judge import gateway
+from tests.support import patience, trials
+from tests.support.faulty import Fault, FaultyPrometheus
 
 WAIT_SECONDS = 40.0
 ANSWER_SECONDS = 1.0
@@ -40,14 +40,14 @@ class Release:
 
     async def second(self) -> Judgement:
         """A second's requests, and a look."""
-        self.exporter.request(gateway.STABLE, code="200", times=STABLE_EACH, wrong=False)
-        self.exporter.request(gateway.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
+        self.exporter.request(trials.STABLE, code="200", times=STABLE_EACH, wrong=False)
+        self.exporter.request(trials.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
         await asyncio.sleep(1)
         return await self.look()
 
     async def until(self, seen: int) -> Judgement:
         """Looks, without requests, until the judge has seen so many of the candidate's."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
         while time.monotonic() < deadline:
             found = await self.look()
             if found.candidate_requests >= seen:
@@ -80,7 +80,7 @@ async def proxy(prometheus_url: str) -> AsyncIterator[FaultyPrometheus]:
 @pytest.fixture
 async def release(proxy: FaultyPrometheus, exporter: Exporter) -> AsyncIterator[Release]:
     metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=ANSWER_SECONDS)
-    trial = gateway.make_trial(now=time.time(), scrape_interval_seconds=1.0)
+    trial = trials.make_trial(now=time.time(), scrape_interval_seconds=1.0)
     yield Release(exporter, metrics, trial)
     metrics.close()
 
@@ -97,7 +97,9 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     for _ in range(FAULTY_LOOKS):
         began = time.monotonic()
         found = await release.second()
-        assert time.monotonic() - began < 1 + ANSWER_SECONDS + 1, "a look does not wait for what does not come"
+        assert time.monotonic() - began < 1 + ANSWER_SECONDS + patience.seconds(1), (
+            "a look does not wait for what does not come"
+        )
         assert found.blind
         assert release.trial.state == state
     assert proxy.questions > 0

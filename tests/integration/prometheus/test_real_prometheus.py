@@ -14,23 +14,21 @@ from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Answered, Failed, Judgement, Question
 from sluice.offline import record, replay
 from tests.integration.prometheus.exporter import Exporter
-from tests.unit.core.judge import gateway
+from tests.support import patience, trials
 
 WAIT_SECONDS = 40.0
 
 
 async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:
     metrics = PrometheusMetrics(prometheus_url)
-    trial = gateway.make_trial(
-        now=time.time(), objectives=(gateway.ERRORS, gateway.LATENCY), scrape_interval_seconds=1.0
-    )
+    trial = trials.make_trial(now=time.time(), objectives=(trials.ERRORS, trials.LATENCY), scrape_interval_seconds=1.0)
     seen: list[Judgement] = []
-    boundary, deadline = None, time.monotonic() + WAIT_SECONDS
+    boundary, deadline = None, time.monotonic() + patience.seconds(WAIT_SECONDS)
     try:
         while time.monotonic() < deadline:
-            exporter.request(gateway.STABLE, code="200", times=95)
+            exporter.request(trials.STABLE, code="200", times=95)
             if trial.state and len(seen) > 3:
-                exporter.request(gateway.CANDIDATE, code="503", times=5)
+                exporter.request(trials.CANDIDATE, code="503", times=5)
             trial = dataclasses.replace(trial, now=time.time())
             result = judge(trial, await metrics.answer(questions(trial)))
             trial = dataclasses.replace(trial, state=result.state)
@@ -53,18 +51,18 @@ async def test_all_errors_are_rolled_back_on_real_samples(prometheus_url: str, e
 async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, exporter: Exporter) -> None:
     """The thinned day is a subquery, gRPC series are found by their name's pattern, and what is recorded is replayed."""
     metrics = PrometheusMetrics(prometheus_url)
-    trial = gateway.make_trial(
-        now=time.time(), objectives=(gateway.ERRORS, gateway.LATENCY), scrape_interval_seconds=1.0, steps=(50, 1000)
+    trial = trials.make_trial(
+        now=time.time(), objectives=(trials.ERRORS, trials.LATENCY), scrape_interval_seconds=1.0, steps=(50, 1000)
     )
     arms = {side: dataclasses.replace(getattr(trial, side), grpc_port=81) for side in ("stable", "candidate")}
-    trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + WAIT_SECONDS
+    trial, deadline = dataclasses.replace(trial, **arms), time.monotonic() + patience.seconds(WAIT_SECONDS)
     policy = RolloutPolicySpec(objectives=list(trial.objectives), scrape_interval_seconds=1)
     found: list[replay.Scrape] = []
     try:
         while time.monotonic() < deadline and not (found and found[-1].verdict is Verdict.ROLL_BACK):
-            exporter.request(gateway.STABLE, code="200", times=95)
-            exporter.request(gateway.CANDIDATE, code="503", times=2)
-            exporter.grpc(gateway.CANDIDATE, status=14, times=3)
+            exporter.request(trials.STABLE, code="200", times=95)
+            exporter.request(trials.CANDIDATE, code="503", times=2)
+            exporter.grpc(trials.CANDIDATE, status=14, times=3)
             await asyncio.sleep(1)
             trial = dataclasses.replace(trial, now=time.time())
             asked = record.questions(trial, seconds=60)
@@ -85,7 +83,7 @@ async def test_forecast_record_and_replay_on_real_samples(prometheus_url: str, e
 
 async def test_refused_query_is_a_failure_that_names_it(prometheus_url: str) -> None:
     metrics = PrometheusMetrics(prometheus_url)
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
     good, bad = Question("good", "up", 10), Question("bad", "up{", 10)
     try:
         while time.monotonic() < deadline:

@@ -13,7 +13,7 @@ from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from tests.integration.prometheus.exporter import Exporter
-from tests.unit.core import builders
+from tests.support import builders, patience
 
 WAIT_SECONDS = 60.0
 REVISION = builders.make_revision()
@@ -45,7 +45,7 @@ def answer(url: str, query: str) -> float | None:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
     while True:
         try:
             if holds():

@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 import pytest
 
-from tests.e2e.runtimes import rendered
 from tests.integration.runtimes import tfserving
+from tests.support.runtimes import rendered
 
 MODEL = "digits"
 REST, GRPC = 8501, 8500

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.serving_runtime import webserver
-from tests.unit.serving_runtime.program import Downloader
-from tests.unit.serving_runtime.webserver import Page
+from tests.support import webserver
+from tests.support.downloader import Downloader
+from tests.support.webserver import Page
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small volume needs root")
 

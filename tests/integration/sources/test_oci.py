@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.sources import registry as registries
-from tests.integration.sources.registry import INDEX, TAR, TAR_GZIP, Registry, layer
-from tests.unit.serving_runtime.program import Downloader, Outcome
+from tests.support import registry as registries
+from tests.support.downloader import Downloader, Outcome
+from tests.support.registry import INDEX, TAR, TAR_GZIP, Registry, layer
 
 ZSTD = f"{TAR}+zstd"
 USER, PASSWORD = "reader", "s3cret"

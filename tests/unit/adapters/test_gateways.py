@@ -11,8 +11,8 @@ from sluice.core.judge.model import Arm
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
-from tests.unit.core import builders
-from tests.unit.core.judge.gateway import make_trial
+from tests.support import builders
+from tests.support.trials import make_trial
 
 STABLE = Arm("digits-aaa", "digits-aaa", 80, grpc_port=81, position=0)
 CANDIDATE = Arm("digits-bbb", "digits-bbb", 80, grpc_port=81, position=1)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from tests.support import s3
 from tests.unit.batch import network
 from tests.unit.batch.program import Output, Runner
-from tests.unit.serving_runtime import s3
 
 COUNTER = itertools.count()
 

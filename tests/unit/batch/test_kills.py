@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import patience
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table
 
@@ -90,7 +91,7 @@ def test_a_pod_that_is_told_to_end_does_so_at_once(bucket: Bucket, tmp_path: Pat
     filled(bucket, 60_000, 6)
     run = bucket.runner(tmp_path, model).changed(*PIXELS)
     process = run.spawned()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + patience.seconds(60)
     while not bucket.output.names() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()

@@ -11,10 +11,10 @@ import pytest
 from pyarrow import fs, parquet
 
 from sluice.batch.options import Format
+from tests.support import gcs
 from tests.unit.batch import network, program
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table
-from tests.unit.serving_runtime import gcs
 
 FORMATS = [kind.value for kind in Format]
 ROWS = 3000

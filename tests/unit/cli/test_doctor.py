@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
 from sluice.views.checks import CheckState
-from tests.simulation import scenarios
+from tests.support import scenarios
 from tests.unit.cli.fakes import FakeCluster
 
 NOWHERE = "http://127.0.0.1:9"

@@ -13,7 +13,7 @@ from rich.console import Console
 from sluice import errors
 from sluice.cli import console, manifests, plan
 from sluice.views.plan import PlanView
-from tests.simulation import scenarios
+from tests.support import scenarios
 from tests.unit.cli.fakes import FakeCluster
 
 NOWHERE = "http://127.0.0.1:9"

@@ -22,8 +22,8 @@ from sluice.core.render import workload
 from sluice.offline.profile import pod, sweep
 from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView
+from tests.support.builders import make_model_deployment, make_revision, manifest
 from tests.unit.cli.profiling import ProfilingCluster
-from tests.unit.core.builders import make_model_deployment, make_revision, manifest
 from tests.unit.offline.profile.builders import AS_IS, BATCHING, SERVER, lines, point_event
 
 DEPLOYMENT = make_model_deployment(namespace="default")

@@ -21,8 +21,8 @@ from sluice.cli import app, cluster, runtimecheck, temporary
 from sluice.core.kernel import naming
 from sluice.core.render import workload
 from sluice.offline import conformance
+from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
 from tests.unit.cli.fakes import FakeCluster, Raw
-from tests.unit.core.builders import make_container, make_model_deployment, make_revision, make_runtime, manifest
 
 PROBE = {"httpGet": {"path": "/ready", "port": 8000}}
 CONTAINER = make_container(startupProbe=PROBE, livenessProbe=PROBE, securityContext={"readOnlyRootFilesystem": True})

@@ -13,8 +13,8 @@ from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli import cluster, console, exits, steer
 from sluice.cli.options import ModelTarget, OutputFormat
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
+from tests.support import scenarios
+from tests.support.cluster import Cluster
 from tests.unit.cli.fakes import FakeCluster
 
 TARGET = ModelTarget(name="digits", namespace=None, context=None, kubeconfig=None)

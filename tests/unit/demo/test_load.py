@@ -13,6 +13,7 @@ import pytest
 
 from demo import digits
 from demo.load import LoadClient, Target
+from tests.support import patience
 
 RATE = 50.0
 DEADLINE_SECONDS = 20.0
@@ -93,7 +94,7 @@ def serve() -> Iterator[Callable[[Answer], Server]]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + patience.seconds(DEADLINE_SECONDS)
     while not condition():
         assert time.monotonic() < deadline, "the load client did not get so far in time"
         time.sleep(0.02)

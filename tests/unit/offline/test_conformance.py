@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming
 from sluice.offline import conformance
 from sluice.offline.conformance import RuntimeTrial
-from tests.unit.core.builders import make_container, make_model_deployment, make_revision, make_runtime
+from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 
 def make_trial(name: str = "triton", **changes: Any) -> RuntimeTrial:

@@ -7,7 +7,7 @@ import pytest
 from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kinds import kind_of
 from sluice.offline import lines
-from tests.unit.core.judge.gateway import ACCURACY, ERRORS, LATENCY
+from tests.support.trials import ACCURACY, ERRORS, LATENCY
 from tests.unit.core.judge.test_judge import CLICKS
 
 EXAMPLE = (

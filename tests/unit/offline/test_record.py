@@ -9,17 +9,8 @@ from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.judge.model import Answered, Failed, Trial
 from sluice.offline import record, replay
-from tests.unit.core.judge.gateway import (
-    ACCURACY,
-    CANDIDATE,
-    ERRORS,
-    LATENCY,
-    START,
-    Model,
-    Prometheus,
-    make_trial,
-    traffic,
-)
+from tests.support.prometheus import Prometheus
+from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
 from tests.unit.core.judge.test_judge import CLICKS
 
 OBJECTIVES = (ERRORS, LATENCY, ACCURACY, CLICKS)

@@ -11,9 +11,9 @@ import pytest
 from sluice_storage import transfer
 from sluice_storage.cache import ADDING, Cache
 
-from tests.unit.serving_runtime import webserver
-from tests.unit.serving_runtime.program import Downloader, Outcome, StagedDownloader
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.support import webserver
+from tests.support.downloader import Downloader, Outcome, StagedDownloader
+from tests.support.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 PATH = "/model.onnx"

@@ -12,9 +12,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from tests.unit.serving_runtime import s3
-from tests.unit.serving_runtime.program import StagedDownloader
-from tests.unit.serving_runtime.s3 import KEYS, connected
+from tests.support import s3
+from tests.support.downloader import StagedDownloader
+from tests.support.s3 import KEYS, connected
 
 ROOT = Path(__file__).parents[3]
 OBJECTS = {

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.serving_runtime import gcs
-from tests.unit.serving_runtime.program import StagedDownloader
+from tests.support import gcs
+from tests.support.downloader import StagedDownloader
 
 OBJECTS = {
     "digits/1/model.onnx": b"one",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.serving_runtime import hub, webserver
-from tests.unit.serving_runtime.program import StagedDownloader
-from tests.unit.serving_runtime.webserver import WebServer
+from tests.support import hub, webserver
+from tests.support.downloader import StagedDownloader
+from tests.support.webserver import WebServer
 
 LARGE = bytes(range(256)) * 50_000  # 12.8 MB
 FILES = {"config.json": b"{}", "onnx/model.onnx": b"fp32", "onnx/model_int8.onnx": b"int8"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sluice_storage import console, https, transfer
 
-from tests.unit.serving_runtime import webserver
-from tests.unit.serving_runtime.program import Downloader
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.support import webserver
+from tests.support.downloader import Downloader
+from tests.support.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 PATH = "/models/model.onnx"

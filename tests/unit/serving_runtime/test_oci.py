@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from sluice_storage import transfer
 
-from tests.unit.serving_runtime import webserver
-from tests.unit.serving_runtime.program import Downloader
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.support import webserver
+from tests.support.downloader import Downloader
+from tests.support.webserver import Page, WebServer
 
 MODEL = bytes(range(256)) * 4000
 FILES = {"model.onnx": MODEL, "more/weights": MODEL}

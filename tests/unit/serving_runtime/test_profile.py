@@ -15,8 +15,8 @@ from sluice.core.render import workload
 from sluice.offline.profile import pod, sweep
 from sluice.offline.profile.sweep import Sweep
 from sluice.views.profile import ProfileView, Row
+from tests.support.builders import make_model_deployment, make_revision, make_runtime
 from tests.unit.cli.profiling import ProfilingCluster
-from tests.unit.core.builders import make_model_deployment, make_revision, make_runtime
 from tests.unit.serving_runtime import test_triton
 from tests.unit.serving_runtime.test_triton import Triton, python
 

@@ -19,6 +19,7 @@ import pytest
 from sluice_storage import layout
 
 from demo import digits, models
+from tests.support import patience
 
 ROOT = Path(__file__).parents[3]
 SERVER_CODE = ROOT / "serving-runtime" / "triton" / "model.py"
@@ -118,7 +119,7 @@ def triton(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 def _wait_until_ready(server: Triton, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience.seconds(START_SECONDS)
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

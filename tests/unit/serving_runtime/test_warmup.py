@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import patience
+
 PACKAGE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
 METADATA = {
     "inputs": [
@@ -145,7 +147,7 @@ def free_port() -> Callable[[], int]:
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience.seconds(seconds)
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,7 +1,7 @@
 """Objects and stand-ins for the tests of the shell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,15 +9,12 @@ from sluice import errors
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
-from sluice.core.judge.model import Answers, Failed, Question
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import runstate as batch
-from sluice.core.observe.runstate import Asked
-from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
+from tests.support import patience
 
 CONFIG = OperatorConfig(domain="models.test")
 PRESET = PRESETS["contour"]
@@ -105,27 +102,6 @@ class FakeCluster:
         self.events.append(event)
 
 
-class NoMetrics:
-    """A Prometheus that is away."""
-
-    async def answer(self, questions: Sequence[Question]) -> Answers:
-        return {question.key: Failed("away") for question in questions}
-
-
-class NoProgress:
-    """Pods of batch inference that do not answer."""
-
-    async def progress(self, asked: Sequence[Asked]) -> batch.Answers:
-        return {}
-
-
-class NoAccelerators:
-    """A cluster whose devices nobody may count."""
-
-    async def devices(self, question: DevicesQuestion) -> Devices | None:
-        return Devices(unknown="not allowed")
-
-
 @dataclass
 class FakeLists:
     """Collections by kind, or the error that listing them gives."""
@@ -161,6 +137,6 @@ def _content(target: Mapping[str, Any]) -> dict[str, Any]:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Waits for a condition that nobody signals, with a deadline."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience.seconds(5)):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)

@@ -28,16 +28,8 @@ from sluice.shell.reconcile import (
 from sluice.shell.store import Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
-from tests.unit.shell.builders import (
-    FakeClock,
-    FakeCluster,
-    NoAccelerators,
-    NoMetrics,
-    NoProgress,
-    make_model,
-    make_object,
-    make_store,
-)
+from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 
 KEY = Key("team", "digits")
 META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}}

@@ -16,8 +16,9 @@ from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
 from sluice.shell.store import Key, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
-from tests.unit.core import builders
-from tests.unit.shell.builders import FakeClock, FakeCluster, NoAccelerators, NoMetrics, make_object, make_store
+from tests.support import builders
+from tests.support.away import NoAccelerators, NoMetrics
+from tests.unit.shell.builders import FakeClock, FakeCluster, make_object, make_store
 
 KEY = Key("team", "churn", "BatchInference")
 SPEC = {

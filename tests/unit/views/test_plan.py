@@ -14,8 +14,8 @@ from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices
 from sluice.views import plan
 from sluice.views.plan import PlanView
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
+from tests.support import scenarios
+from tests.support.cluster import Cluster
 
 GPU: dict[str, Any] = {"accelerator": {"resource": "nvidia.com/gpu"}}
 

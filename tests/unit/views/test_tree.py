@@ -7,8 +7,8 @@ import pytest
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.situation.situation import interpret
 from sluice.views.tree import Node, tree
-from tests.simulation import scenarios
-from tests.simulation.cluster import Cluster
+from tests.support import scenarios
+from tests.support.cluster import Cluster
 
 
 @pytest.fixture(scope="module")

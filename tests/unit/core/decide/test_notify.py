@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.rolloutpolicy import Notification
 from sluice.core.decide import notify
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import Numbered, Reason
-from tests.unit.core.builders import NOW, UID, make_model_deployment, make_revision, make_rollout
+from tests.support.builders import NOW, UID, make_model_deployment, make_revision, make_rollout
 
 DEPLOYMENT = make_model_deployment()
 OLD, NEW = make_revision(), make_revision(uri="s3://models/digits/2", number=2)

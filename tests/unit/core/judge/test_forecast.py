@@ -8,7 +8,8 @@ import pytest
 from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
 from sluice.core.judge.forecast import forecast, forecast_questions
 from sluice.core.judge.model import Answer, Answered, Failed, Forecast, Trial
-from tests.unit.core.judge.gateway import ACCURACY, LATENCY, STABLE, START, Prometheus, make_trial
+from tests.support.prometheus import Prometheus
+from tests.support.trials import ACCURACY, LATENCY, STABLE, START, make_trial
 
 FULL = Objective(
     name="errors",

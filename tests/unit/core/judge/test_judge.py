@@ -9,17 +9,8 @@ import pytest
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Answered, Arm, Judgement, Trial
-from tests.unit.core.judge.gateway import (
-    ACCURACY,
-    CANDIDATE,
-    ERRORS,
-    LATENCY,
-    STABLE,
-    START,
-    Prometheus,
-    look,
-    make_trial,
-)
+from tests.support.prometheus import Prometheus
+from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
 
 def run(
@@ -369,7 +360,7 @@ def test_query_whose_target_is_no_longer_sampled_says_so() -> None:
     trial, _ = run(prometheus, trial, begin=5, end=20)
     for second in range(25, 61, 5):
         prometheus.request(STABLE, times=100)
-        prometheus.scrape(START + second, ["a"])
+        prometheus.scrape(START + second, ["a"], ())
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
     assert result.blind == ""
@@ -386,7 +377,7 @@ def test_counters_of_each_pod_of_its_own_are_added_up() -> None:
             (("s1", STABLE, "true"), ("c1", CANDIDATE, "false"), ("c2", CANDIDATE, "true"))
         ):
             prometheus.count(pod, "feedback_total", 10, revision=revision, correct=correct)
-            prometheus.scrape(START + second + delay, [pod])
+            prometheus.scrape(START + second + delay, [pod], ())
         prometheus.scrape(START + second)
         trial, result = look(dataclasses.replace(trial, now=START + second + 2.6), prometheus)
 
@@ -542,14 +533,14 @@ def test_arms_that_are_scraped_at_different_moments_lose_nothing(skew: float) ->
     prometheus = Prometheus()
     for pod in ("s", "c"):
         prometheus.count(pod, "feedback_total", 0, revision=STABLE if pod == "s" else CANDIDATE, correct="true")
-        prometheus.scrape(START, [pod])
+        prometheus.scrape(START, [pod], ())
     prometheus.scrape(START)
     trial, _ = look(make_trial(now=START + 0.6, objectives=(ACCURACY,)), prometheus)
     for second in range(5, 61, 5):
         for pod, revision, delay in (("s", STABLE, 0.0), ("c", CANDIDATE, skew)):
             prometheus.count(pod, "feedback_total", 18, revision=revision, correct="true")
             prometheus.count(pod, "feedback_total", 2, revision=revision, correct="false")
-            prometheus.scrape(START + second + delay, [pod])
+            prometheus.scrape(START + second + delay, [pod], ())
         prometheus.scrape(START + second)
         trial, _ = look(dataclasses.replace(trial, now=START + second + 5.5), prometheus)
     _, result = look(dataclasses.replace(trial, now=START + 66), prometheus)
@@ -623,7 +614,7 @@ def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
         for revision, pod in pods:
             for correct, times in (("true", 977), ("false", 3)):
                 prometheus.count(pod, "feedback_total", times, revision=revision, correct=correct, pod=pod)
-        prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)])
+        prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)], ())
         trial, _ = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
         sizes.append((len(trial.state or ""), '"pods"' in (trial.state or "")))
 

@@ -10,7 +10,8 @@ from sluice.core.judge import judge, pods
 from sluice.core.judge import state as memory
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Judgement, Trial
-from tests.unit.core.judge.gateway import CANDIDATE, STABLE, START, Prometheus, look, make_trial
+from tests.support.prometheus import Prometheus
+from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
 ACCURACY = Objective(
     name="accuracy",
@@ -42,7 +43,7 @@ def run(
             feedback(prometheus, CANDIDATE, pod, right=20 - wrong.get(pod, 0), wrong=wrong.get(pod, 0))
         prometheus.request(STABLE, times=400)
         prometheus.request(CANDIDATE, times=20 * len(names))
-        prometheus.scrape(START + second, ["a", S1, S2, *names])
+        prometheus.scrape(START + second, ["a", S1, S2, *names], ())
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
     return trial, result
 
@@ -54,7 +55,7 @@ def begun() -> tuple[Prometheus, Trial]:
     for pod in (C1, C2, C3):
         feedback(prometheus, CANDIDATE, pod, right=0, wrong=0)
     prometheus.request(STABLE)
-    prometheus.scrape(START, ["a", S1, S2, C1, C2, C3])
+    prometheus.scrape(START, ["a", S1, S2, C1, C2, C3], ())
     trial = make_trial(now=START + 0.6, objectives=(ACCURACY,), permille=130)
     return prometheus, look(trial, prometheus)[0]
 
@@ -106,7 +107,7 @@ def test_pods_of_somebody_else_are_not_told_apart() -> None:
             feedback(prometheus, STABLE, pod, right=99, wrong=1)
             feedback(prometheus, CANDIDATE, pod, right=10, wrong=10)
         prometheus.request(STABLE)
-        prometheus.scrape(START + second, ["a", "collector-1", "collector-2"])
+        prometheus.scrape(START + second, ["a", "collector-1", "collector-2"], ())
         trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
 
     assert result.rollback_log >= result.rollback_threshold_log

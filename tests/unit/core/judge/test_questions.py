@@ -8,7 +8,8 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge import questions, series
 from sluice.core.judge.judge import questions as asked
 from sluice.core.judge.model import Answered, Series
-from tests.unit.core.judge.gateway import CANDIDATE, ERRORS, LATENCY, START, Prometheus, look, make_trial
+from tests.support.prometheus import Prometheus
+from tests.support.trials import CANDIDATE, ERRORS, LATENCY, START, look, make_trial
 
 
 def test_questions_of_the_first_look_cover_the_history() -> None:

@@ -9,17 +9,8 @@ from hypothesis import strategies as st
 
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Failed
-from tests.unit.core.judge.gateway import (
-    ACCURACY,
-    CANDIDATE,
-    ERRORS,
-    LATENCY,
-    STABLE,
-    START,
-    Prometheus,
-    look,
-    make_trial,
-)
+from tests.support.prometheus import Prometheus
+from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
 
 SECONDS = 240
 
@@ -44,7 +35,7 @@ def recorded(seed: int) -> Prometheus:
             prometheus.restart("b")
         for target, phase in (("a", 0), ("b", 2), ("client", 3)):
             if second % 5 == phase and dice.random() < 0.95:
-                prometheus.scrape(START + second + dice.choice((0.0, 0.004, 0.021)), [target])
+                prometheus.scrape(START + second + dice.choice((0.0, 0.004, 0.021)), [target], ())
     return prometheus
 
 

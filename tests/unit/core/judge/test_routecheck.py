@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sluice.core.judge import routecheck
-from tests.unit.core.judge.gateway import ERRORS, make_trial
+from tests.support.trials import ERRORS, make_trial
 from tests.unit.core.judge.test_judge import begun, run
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.judge import selectors
 from sluice.core.judge.model import Arm
-from tests.unit.core.judge.gateway import make_trial
+from tests.support.trials import make_trial
 
 BY_SERVICE = 'rq{cluster=~"{namespace}_{service}_{port}"}'
 BY_POSITION = 'rq{cluster=~"httproute/{namespace}/{route}/rule/{rule}/backend/{backend}"}'

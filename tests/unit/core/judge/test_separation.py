@@ -6,7 +6,8 @@ import pytest
 
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
 from sluice.core.judge.model import Judgement, Trial
-from tests.unit.core.judge.gateway import CANDIDATE, ERRORS, STABLE, START, Prometheus, look, make_trial
+from tests.support.prometheus import Prometheus
+from tests.support.trials import CANDIDATE, ERRORS, STABLE, START, look, make_trial
 
 
 def metric(goal: Goal) -> Objective:

@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact, Facts
 from sluice.core.kernel.reasons import ForeignReason, Reason
-from tests.unit.core.builders import NOW
+from tests.support.builders import NOW
 
 WELL = Facts(
     ready=Fact(True, Reason.SERVING, "2 of 2 pods"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluice.core.kernel import differ
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import budget, route, service, workload
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment(model={"credentialsSecretRef": {"name": "models-s3"}})
 REVISION = builders.make_revision(deployment=DEPLOYMENT)

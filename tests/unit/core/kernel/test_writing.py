@@ -7,7 +7,7 @@ from sluice.core.kernel.plan import Apply
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import observe
 from sluice.core.render import budget
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 MANIFEST = budget.desired_budget(DEPLOYMENT)

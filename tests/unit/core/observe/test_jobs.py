@@ -9,7 +9,7 @@ from sluice.core.batch import decide
 from sluice.core.observe import batchsnapshot, jobs
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import ShardProgress
-from tests.simulation.batchcluster import make_cluster
+from tests.support.batchcluster import make_cluster
 
 ANSWER = {"shard": 2, "splits": 8, "splitsDone": 3, "rowsTotal": 1000, "read": 400, "written": 390, "failed": 10}
 

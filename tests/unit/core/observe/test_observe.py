@@ -8,7 +8,7 @@ from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, Worl
 from sluice.core.observe import endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, route, service, workload
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 STABLE = builders.make_revision(number=1)

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.kernel import timestamps
 from sluice.core.observe import podproblems
-from tests.unit.core import builders
+from tests.support import builders
 
 REVISION = builders.make_revision()
 LONG_AGO = timestamps.rfc3339(builders.NOW - 300)

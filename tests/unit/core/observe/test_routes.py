@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.kernel.snapshot import Paths, Revision, Route
 from sluice.core.observe import routes as observed_routes
 from sluice.core.render import route
-from tests.unit.core import builders
+from tests.support import builders
 from tests.unit.core.render import test_assignment
 
 DEPLOYMENT = builders.make_model_deployment(spec={"routing": {"candidateHeader": {}}})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.core.render import autoscaler
-from tests.unit.core import builders
+from tests.support import builders
 
 
 def desired(minimum: int, **autoscaling: Any) -> dict[str, Any]:

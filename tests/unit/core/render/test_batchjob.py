@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import batchjob, podtemplate, workload
-from tests.unit.core import builders
+from tests.support import builders
 
 RUN = BatchRun(name="churn-1")
 RESOURCES = {"requests": {"cpu": "2"}, "limits": {"memory": "3Gi"}}

@@ -5,7 +5,7 @@ import pytest
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import budget, route, service, workload
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.api.config import OperatorConfig
 from sluice.core.render import placeholders, podtemplate, tuning, warmup
-from tests.unit.core import builders
+from tests.support import builders
 
 REVISION = "digits-0123456789"
 

@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
-from tests.unit.core import builders
+from tests.support import builders
 from tests.unit.core.render import test_assignment
 
 A, B = test_assignment.STABLE, test_assignment.arm(1)

@@ -6,7 +6,7 @@ import pytest
 
 from sluice.core.render import scaledobject
 from sluice.core.render.scaledobject import Signal
-from tests.unit.core import builders
+from tests.support import builders
 
 SIGNAL = Signal("in_flight", shared=True, wakes="asked")
 REVISION = builders.make_revision()

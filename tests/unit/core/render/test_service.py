@@ -7,7 +7,7 @@ import pytest
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common, service
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 REVISION = builders.make_revision()

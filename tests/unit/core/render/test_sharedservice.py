@@ -9,7 +9,7 @@ from sluice.core.kernel.naming import LABEL_OWNER, LABEL_REVISION
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.observe import services
 from sluice.core.render import service, sharedservice
-from tests.unit.core import builders
+from tests.support import builders
 
 DEPLOYMENT = builders.make_model_deployment()
 NAME = DEPLOYMENT.metadata.name

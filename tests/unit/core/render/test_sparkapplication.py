@@ -6,33 +6,21 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.batchinference import BatchInference, BatchRun
+from sluice.api.v1alpha1.batchinference import BatchRun
 from sluice.core.render import batchjob, sparkapplication
-from tests.unit.core import builders
+from tests.support import builders
+from tests.support.builders import make_spark_batch
 
 CONFIG = OperatorConfig()
 RUN = BatchRun(name="churn-1")
-DATA = {"uri": "s3://data/in", "format": "Parquet", "credentialsSecretRef": {"name": "data"}}
-
-
-def make_batch(**spec: Any) -> BatchInference:
-    wanted = {
-        "modelDeploymentRef": {"name": "digits"},
-        "input": DATA,
-        "output": {**DATA, "uri": "s3://data/out"},
-        "engine": {"type": "Spark", "executors": 3, "serviceAccountName": "spark"},
-        **spec,
-    }
-    metadata = {"name": "churn", "namespace": "ml", "uid": "uid-1", "generation": 1}
-    return BatchInference.model_validate({"metadata": metadata, "spec": wanted})
 
 
 def job(**spec: Any) -> dict[str, Any]:
-    return sparkapplication.desired_driver_job(make_batch(**spec), RUN, builders.make_revision(), CONFIG)
+    return sparkapplication.desired_driver_job(make_spark_batch(**spec), RUN, builders.make_revision(), CONFIG)
 
 
 def application(**spec: Any) -> dict[str, Any]:
-    return sparkapplication.desired_application(make_batch(**spec), RUN, builders.make_revision(), CONFIG)
+    return sparkapplication.desired_application(make_spark_batch(**spec), RUN, builders.make_revision(), CONFIG)
 
 
 def pod_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -184,6 +172,6 @@ def test_a_spark_operator_makes_nothing_that_its_role_does_not_allow() -> None:
 
 
 def test_no_value_of_the_user_is_expanded() -> None:
-    columns = {**DATA, "columns": ["$(POD_IP)"]}
+    columns = {"uri": "s3://data/in", "format": "Parquet", "columns": ["$(POD_IP)"]}
     arguments = pod_of(job(input=columns))["containers"][0]["args"]
     assert arguments[arguments.index("--columns") + 1] == "$$(POD_IP)"

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.validation import Validation
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Served
 from sluice.core.render import batchjob, validationjob
-from tests.unit.core import builders
+from tests.support import builders
 
 ONNX = Served("onnx", "digits", "V2")
 SECRET = {"credentialsSecretRef": {"name": "data-key"}}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluice.core.kernel import naming
 from sluice.core.render import workload
-from tests.unit.core import builders
+from tests.support import builders
 
 BASE = builders.make_model_deployment()
 PINNED_INPUT_HASH = "39cd777103"

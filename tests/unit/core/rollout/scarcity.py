@@ -9,7 +9,7 @@ from sluice.core.kernel.snapshot import Paths, Pod, Revision, Route, Snapshot
 from sluice.core.rollout import steps
 from sluice.core.situation.devices import Devices
 from sluice.core.situation.situation import Situation
-from tests.unit.core import builders
+from tests.support import builders
 
 GPU = "nvidia.com/gpu"
 STABLE = builders.make_revision(uri="s3://models/digits/1", number=1)

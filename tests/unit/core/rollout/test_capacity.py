@@ -12,7 +12,7 @@ from sluice.core.rollout.capacity import capacity, needs, pods, shares
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation
-from tests.unit.core import builders
+from tests.support import builders
 from tests.unit.core.rollout.scarcity import (
     CANDIDATE,
     GPU,

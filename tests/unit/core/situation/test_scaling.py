@@ -11,7 +11,7 @@ from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked
-from tests.unit.core import builders
+from tests.support import builders
 
 REVISION = builders.make_revision()
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"

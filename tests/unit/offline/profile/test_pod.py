@@ -7,7 +7,7 @@ import pytest
 from sluice.core.kernel import naming
 from sluice.core.render import budget, service, workload
 from sluice.offline.profile import pod
-from tests.unit.core.builders import make_container, make_model_deployment, make_revision, make_runtime
+from tests.support.builders import make_container, make_model_deployment, make_revision, make_runtime
 
 DEPLOYMENT = make_model_deployment(spec={"warmup": {"requests": 5}, "podAnnotations": {"team": "vision"}})
 RUNTIME = make_runtime(

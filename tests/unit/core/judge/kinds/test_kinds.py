@@ -13,7 +13,7 @@ from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.kinds.codes import ResponseCodes
 from sluice.core.judge.kinds.latency import GatewayLatency
 from sluice.core.judge.kinds.query import QueriedCounters
-from tests.unit.core.judge.gateway import ACCURACY, ERRORS, LATENCY, make_trial
+from tests.support.trials import ACCURACY, ERRORS, LATENCY, make_trial
 
 PACKAGE = Path(sluice.__file__).parent
 OWN_FIELDS = set(Objective.model_fields) - {"name", "required"}

@@ -5,7 +5,7 @@ import pytest
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kinds import kind_of
-from tests.unit.core.judge.gateway import make_trial
+from tests.support.trials import make_trial
 
 CLICKS = kind_of(
     Objective(

@@ -1,11 +1,11 @@
-"""A small world for batch inference: API server, Job controller and pods, on a virtual clock.
+"""A small world for batch inference: Job controller and pods beside the API server, on a virtual clock.
 
 It runs the real `observed`, `questions`, `decide` against what their own plans have made of it, and checks with every
 pass that a plan leads to a world in which there is nothing left to do.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.core.batch import decide, failure
 from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Plan, Write
+from sluice.core.kernel.plan import Event, Plan, Ref
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.observe import batchsnapshot, indexes
 from sluice.core.observe.batchsnapshot import BatchWorld
@@ -21,13 +21,12 @@ from sluice.core.observe.observe import InvalidSpec
 from sluice.core.observe.runstate import ShardProgress
 from sluice.core.render import workload
 from sluice.core.render.batchjob import INDEX_LABEL
-from tests.unit.core import builders
+from tests.support import builders
+from tests.support.apiserver import ApiServer, Object
 
 START: Final = timestamps.seconds("2026-03-02T12:00:00Z")
 NAMESPACE: Final = "ml"
 RUNTIME: Final = builders.manifest(builders.make_runtime())
-
-Object = dict[str, Any]
 
 
 def batch(name: str = "churn", **spec: Any) -> Object:
@@ -48,11 +47,10 @@ def batch(name: str = "churn", **spec: Any) -> Object:
 
 
 @dataclass
-class BatchCluster:
+class BatchCluster(ApiServer):
     """State of the simulated world."""
 
     now: float = START
-    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     runtimes: tuple[Object, ...] = (RUNTIME,)
     answers: dict[str, ShardProgress] = field(default_factory=dict)
     """What running pods say, by name."""
@@ -61,53 +59,21 @@ class BatchCluster:
     grace: bool = False
     """Whether pods of a Job that is deleted still run, until `pods_end`."""
     events: list[Event] = field(default_factory=list)
-    writes: list[Write] = field(default_factory=list)
     requeue_after: float | None = None
-    _uid: int = 0
 
     # --- the API server -------------------------------------------------------------------------------------------
 
-    def user_applies(self, manifest: Mapping[str, Any]) -> None:
-        self._store(manifest)
-
-    def apply(self, write: Write) -> None:
-        self.writes.append(write)
-        match write:
-            case Apply(manifest):
-                self._store(manifest)
-            case ApplyStatus(manifest):
-                self.objects[_key(manifest)]["status"] = json.loads(json.dumps(manifest["status"]))
-            case Patch(ref, change):
-                object_ = self.objects[ref.kind, ref.name]
-                assert object_["metadata"]["uid"] == ref.uid
-                object_["spec"] |= change["spec"]
-            case Delete(ref):
-                assert self.objects[ref.kind, ref.name]["metadata"]["uid"] == ref.uid
-                del self.objects[ref.kind, ref.name]
-                for pod in list(self.pods(ref.name)):
-                    pod["metadata"]["deletionTimestamp"] = timestamps.rfc3339(self.now)
-                if not self.grace:
-                    self.pods_end()
+    def collect(self, gone: Ref) -> None:
+        for pod in self.pods(gone.name):
+            pod["metadata"]["deletionTimestamp"] = timestamps.rfc3339(self.now)
+        if not self.grace:
+            self.pods_end()
 
     def pods_end(self) -> None:
         """Pods that are being deleted are gone."""
         gone = [key for key, object_ in self.objects.items() if object_["metadata"].get("deletionTimestamp")]
         for key in gone:
             del self.objects[key]
-
-    def _store(self, manifest: Mapping[str, Any]) -> None:
-        old, new = self.objects.get(_key(manifest)), deepcopy(dict(manifest))
-        if old is None:
-            self._uid += 1
-            created = timestamps.rfc3339(self.now)
-            new["metadata"] |= {"uid": f"uid-{self._uid}", "generation": 1, "creationTimestamp": created}
-        else:
-            assert new["kind"] != "Job", "the template of a Job can never be changed"
-            kept = {key: old["metadata"][key] for key in ("uid", "creationTimestamp")}
-            generation = old["metadata"]["generation"] + (old["spec"] != new["spec"])
-            new["metadata"] |= kept | {"generation": generation}
-            new["status"] = old.get("status", {})
-        self.objects[_key(manifest)] = new
 
     # --- the model ------------------------------------------------------------------------------------------------
 
@@ -133,7 +99,7 @@ class BatchCluster:
             name, spec = job["metadata"]["name"], job["spec"]
             if spec.get("suspend") or job.get("status", {}).get("conditions"):
                 for pod in [pod for pod in self.pods(name) if pod["status"]["phase"] == "Running"]:
-                    del self.objects[_key(pod)]
+                    del self.objects["Pod", pod["metadata"]["name"]]
                 continue
             for index in range(spec["completions"]):
                 if not any(_index(pod) == index and pod["status"]["phase"] != "Failed" for pod in self.pods(name)):
@@ -141,19 +107,20 @@ class BatchCluster:
 
     def start_pod(self, job: Object, index: int) -> None:
         name = job["metadata"]["name"]
-        self._uid += 1
         template = job["spec"]["template"]
         labels = template["metadata"]["labels"] | {JOB_NAME_LABEL: name, INDEX_LABEL: str(index)}
-        self.objects["Pod", f"{name}-{index}-{self._uid}"] = {
-            "kind": "Pod",
-            "metadata": {"name": f"{name}-{index}-{self._uid}", "namespace": NAMESPACE, "labels": labels},
-            "spec": {"containers": [{"name": "batch", "image": "batch"}]},
-            "status": {
-                "phase": "Running",
-                "podIP": f"10.0.0.{self._uid}",
-                "containerStatuses": [{"name": "batch", "state": {"running": {}}}],
-            },
-        }
+        self.store(
+            {
+                "kind": "Pod",
+                "metadata": {"name": f"{name}-{index}-{self.made + 1}", "namespace": NAMESPACE, "labels": labels},
+                "spec": {"containers": [{"name": "batch", "image": "batch"}]},
+                "status": {
+                    "phase": "Running",
+                    "podIP": f"10.0.0.{self.made + 1}",
+                    "containerStatuses": [{"name": "batch", "state": {"running": {}}}],
+                },
+            }
+        )
 
     def pod(self, run: str, index: int) -> Object:
         """The pod of a shard that runs."""
@@ -248,9 +215,6 @@ class BatchCluster:
 
     # --- looking --------------------------------------------------------------------------------------------------
 
-    def of_kind(self, kind: str) -> Iterator[Object]:
-        return (object_ for (k, _), object_ in self.objects.items() if k == kind)
-
     def pods(self, run: str) -> Iterator[Object]:
         return (pod for pod in self.of_kind("Pod") if pod["metadata"]["labels"].get(JOB_NAME_LABEL) == run)
 
@@ -292,7 +256,3 @@ def _ended(phase: str, code: int, message: str) -> Object:
 
 def _index(pod: Object) -> int:
     return int(pod["metadata"]["labels"][INDEX_LABEL])
-
-
-def _key(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    return manifest["kind"], manifest["metadata"]["name"]

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from sluice.api.base import API_VERSION, ApiModel
 from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -326,3 +327,17 @@ def make_world(
 
 def _raw(object_: ApiModel | Object) -> Object:
     return manifest(object_) if isinstance(object_, ApiModel) else object_
+
+
+def make_spark_batch(**spec: Any) -> BatchInference:
+    """A BatchInference of engine Spark."""
+    data = {"uri": "s3://data/in", "format": "Parquet", "credentialsSecretRef": {"name": "data"}}
+    wanted = {
+        "modelDeploymentRef": {"name": "digits"},
+        "input": data,
+        "output": {**data, "uri": "s3://data/out"},
+        "engine": {"type": "Spark", "executors": 3, "serviceAccountName": "spark"},
+        **spec,
+    }
+    metadata = {"name": "churn", "namespace": NAMESPACE, "uid": "uid-1", "generation": 1}
+    return BatchInference.model_validate({"metadata": metadata, "spec": wanted})

@@ -11,9 +11,9 @@ from typing import Any, Final
 import aiohttp
 import numpy as np
 
-from tests.e2e.runtimes.asking import Ask, Place
-from tests.e2e.runtimes.local import READY_SECONDS, LocalHost
-from tests.e2e.runtimes.table import MODEL, Case
+from tests.support.runtimes.asking import Ask, Place
+from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.table import MODEL, Case
 
 BATCHING: Final = {"runtime": {"batching": {"maximumBatchSize": 16, "maximumQueueDelayMicroseconds": 2000}}}
 CALLERS: Final = 16

@@ -3,7 +3,8 @@
 from copy import deepcopy
 from typing import Any
 
-from tests.simulation.cluster import Behaviour, Cluster
+from tests.support.cluster import Cluster
+from tests.support.controllers import Behaviour
 
 V1, V2, WRONG, FAILING, SLOW, DEAD = (f"s3://models/digits/{n}" for n in (1, 2, 3, 4, 5, 6))
 

@@ -12,6 +12,7 @@ from demo import setup
 from demo.cluster import Cluster
 from demo.load import LoadClient, Target
 from demo.program import DemoError, Tools
+from tests.support import patience
 
 Object = dict[str, Any]
 Found = TypeVar("Found")
@@ -26,13 +27,14 @@ LOG_LINES: Final = 40
 
 def wait_until(look: Callable[[], Found | None], what: str, *, seconds: float) -> Found:
     """The first true answer of `look`. Fails with what was waited for."""
-    deadline = time.monotonic() + seconds
+    limit = patience.seconds(seconds)
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(POLL_SECONDS)
-    raise AssertionError(f"not within {seconds:.0f} s: {what}")
+    raise AssertionError(f"not within {limit:.0f} s: {what}")
 
 
 def uri(version: str) -> str:

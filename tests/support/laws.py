@@ -9,7 +9,7 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import common
 from sluice.core.situation.situation import interpret
-from tests.simulation.cluster import Cluster
+from tests.support.cluster import Cluster
 
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)
 
@@ -39,8 +39,8 @@ class Laws:
         before = self.cluster.weights() if ("HTTPRoute", "digits") in self.cluster.objects else {}
         for name, weight in weights.items():
             if weight > before.get(name, 0) and before:
-                empty = not self.cluster._has_endpoint(name)
-                others_empty = not any(self.cluster._has_endpoint(other) for other in weights if other != name)
+                empty = not self.cluster.has_endpoint(name)
+                others_empty = not any(self.cluster.has_endpoint(other) for other in weights if other != name)
                 assert not empty or others_empty or self._recreating(), (
                     f"{name} is raised to {weight} without a ready endpoint"
                 )
@@ -61,7 +61,7 @@ class Laws:
         name = write.manifest["metadata"]["name"]
         before = _extra_services(self.cluster.objects.get(("HTTPRoute", name), {}))
         for service in _extra_services(write.manifest) - before:
-            assert self.cluster._has_endpoint(service), f"{service} gets requests without a ready endpoint"
+            assert self.cluster.has_endpoint(service), f"{service} gets requests without a ready endpoint"
 
     def _check_current(self, write: ApplyStatus) -> None:
         """Whoever waits for `Current` must not be told so before what was asked for is the stable version."""

@@ -21,7 +21,8 @@ from typing import Any, Final, Self
 from demo import cluster as clusters
 from demo.cluster import Image
 from lab import baseimages, hostpackages, images, processes
-from tests.e2e.runtimes.forwarding import Forward, Namespace
+from tests.support import patience, together
+from tests.support.runtimes.forwarding import Forward, Namespace
 
 Object = dict[str, Any]
 
@@ -66,8 +67,9 @@ def build(image: Image) -> None:
     """Build the image unless nothing changed; it stays on this machine."""
     hostpackages.ensure_debian()
     baseimages.ensure_python()
-    clusters.stage(image)
-    images.make(image.context, image.tag, containerfile=image.containerfile)
+    with together.locked(together.IMAGES):
+        clusters.stage(image)
+        images.make(image.context, image.tag, containerfile=image.containerfile)
 
 
 def mounted(image: Image) -> Files:
@@ -228,14 +230,15 @@ class Box:
 
     def wait_ready(self, seconds: float) -> float:
         """Seconds from its start until the startup probe and the readiness probe passed; fails when it ends before."""
-        deadline = time.monotonic() + seconds
+        limit = patience.seconds(seconds)
+        deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             if self.exit_code is not None:
                 raise AssertionError(f"ended with exit code {self.exit_code}:\n{self.log[-3000:]}")
             if self.passes("startupProbe") and self.passes("readinessProbe"):
                 return time.monotonic() - self.began
             time.sleep(POLL_SECONDS)
-        raise AssertionError(f"not ready within {seconds:.0f} s:\n{self.log[-3000:]}")
+        raise AssertionError(f"not ready within {limit:.0f} s:\n{self.log[-3000:]}")
 
     def terminate(self, before_signal: Callable[[], object] = lambda: None) -> Ending:
         """What the kubelet does with a Pod that is deleted: the pause, SIGTERM, and a kill when the time is over."""
@@ -251,7 +254,7 @@ class Box:
     def _wait_for_child(self) -> int:
         """The number on this machine of what is number 1 inside."""
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + patience.seconds(10)
         while time.monotonic() < deadline:
             for number in children.read_text().split() if children.exists() else ():
                 if Path(f"/proc/{number}/ns/net").exists():

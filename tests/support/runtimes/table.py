@@ -11,9 +11,9 @@ import pytest
 from demo import cluster as clusters
 from demo import digits
 from demo.cluster import Image
-from tests.e2e.runtimes import modelfiles
-from tests.e2e.runtimes.asking import Ask, GrpcAsk
-from tests.e2e.runtimes.box import Files
+from tests.support.runtimes import modelfiles
+from tests.support.runtimes.asking import Ask, GrpcAsk
+from tests.support.runtimes.box import Files
 
 Object = dict[str, Any]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
-from tests.e2e.runtimes import box, rendered
-from tests.e2e.runtimes.asking import Place
-from tests.e2e.runtimes.box import Box, Files
-from tests.e2e.runtimes.table import MODEL, Case
+from tests.support.runtimes import box, rendered
+from tests.support.runtimes.asking import Place
+from tests.support.runtimes.box import Box, Files
+from tests.support.runtimes.table import MODEL, Case
 
 Object = dict[str, Any]
 

@@ -10,8 +10,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from demo import digits, models
-from tests.e2e.runtimes import box
-from tests.e2e.runtimes.box import Files
+from tests.support.runtimes import box
+from tests.support.runtimes.box import Files
 
 PREDICTORS = Path(__file__).with_name("predictors")
 WIDTH = 1024

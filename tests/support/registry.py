@@ -16,6 +16,7 @@ from typing import Any, Final
 import requests
 
 from lab import gotools
+from tests.support import patience
 
 START_SECONDS: Final = 30.0
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -79,10 +80,15 @@ def layer(files: Mapping[str, bytes], mode: str = "w:gz") -> bytes:
 
 @contextmanager
 def running(
-    folder: Path, *, address: str = "127.0.0.1", htpasswd: str = "", login: tuple[str, str] | None = None
+    folder: Path,
+    *,
+    address: str = "127.0.0.1",
+    port: int = 0,
+    htpasswd: str = "",
+    login: tuple[str, str] | None = None,
 ) -> Iterator[Registry]:
     gotools.ensure("registry")
-    with socket.create_server((address, 0)) as probe:
+    with socket.create_server((address, port)) as probe:
         port = probe.getsockname()[1]
     config: dict[str, Any] = {
         "version": 0.1,
@@ -105,7 +111,7 @@ def running(
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience.seconds(START_SECONDS)
     while True:
         try:
             requests.get(url, timeout=5).close()

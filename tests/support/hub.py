@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from tests.unit.serving_runtime.webserver import Page, WebServer
+from tests.support.webserver import Page, WebServer
 
 HIDDEN = {"X-Error-Code": "RepoNotFound"}  # a hub does not tell what is private from what is not there
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

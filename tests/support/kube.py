@@ -12,6 +12,8 @@ from typing import Any, Final
 import httpx
 import yaml
 
+from tests.support import patience
+
 Object = dict[str, Any]
 
 APPLY: Final = "application/apply-patch+yaml"
@@ -124,8 +126,9 @@ def causes(answer: httpx.Response) -> list[tuple[str, str]]:
 
 def wait_until(holds: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> None:
     """Waits for a condition of the API server's own, such as an informer that must catch up."""
-    deadline = time.monotonic() + seconds
+    limit = patience.seconds(seconds)
+    deadline = time.monotonic() + limit
     while not holds():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {seconds:.0f} s")
+            raise TimeoutError(f"not so within {limit:.0f} s")
         time.sleep(0.2)

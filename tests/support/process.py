@@ -14,9 +14,10 @@ from typing import Final
 
 import httpx
 
-from tests.integration.kube import wait_until
+from tests.support import patience
+from tests.support.kube import wait_until
 
-REPOSITORY: Final = Path(__file__).resolve().parents[3]
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 CONFIG: Final = "domain: models.test\nprometheusUrl: http://127.0.0.1:9\n"
 LEASE_SECONDS: Final = 2
 
@@ -49,7 +50,7 @@ class OperatorProcess:
     def terminate(self, *, seconds: float = 5.0) -> int:
         """As a kubelet: returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.process.wait(patience.seconds(seconds))
 
 
 @contextmanager

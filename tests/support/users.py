@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 import prometheus_client
@@ -30,6 +30,22 @@ AT_ONCE: Final = 8
 """Requests under way while many users visit."""
 USUAL_SHARE: Final = 0.2
 """Of users who buy."""
+
+OBJECTIVES: Final[list[dict[str, Any]]] = [
+    {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "2%"}},
+    {
+        "name": "conversion",
+        "required": False,
+        "failureRatio": {
+            "source": "Query",
+            "goal": "Higher",
+            "total": 'shop_users_total{revision="{{revision}}",namespace="{{namespace}}"}',
+            "successes": 'shop_buyers_total{revision="{{revision}}",namespace="{{namespace}}"}',
+            "relativeTolerance": "10%",
+        },
+    },
+]
+"""Of an A/B test of such users."""
 
 
 @dataclass(slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support import patience
+
 BUCKET = "models"
 START_SECONDS = 30.0
 
@@ -38,7 +40,7 @@ def running(folder: Path, objects: Mapping[str, bytes], host: str = "127.0.0.1")
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience.seconds(START_SECONDS)
     while True:
         try:
             urllib.request.urlopen(url, timeout=5).close()

@@ -1,24 +1,22 @@
-"""A gateway and a Prometheus without a network: counters that are scraped, and raw windows that are asked for."""
+"""Trials of the judge: traffic that a gateway spreads by weight, and the looks at what a Prometheus has of it."""
 
 import collections
 import dataclasses
 import random
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge.judge import judge, questions
-from sluice.core.judge.model import Answer, Answered, Arm, Judgement, Question, Series, Trial
+from sluice.core.judge.model import Arm, Judgement, Trial
+from tests.support.prometheus import Prometheus
 
 START: Final = 1_800_000_000.0
 SCRAPE_SECONDS: Final = 5.0
-LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "1000", "+Inf")
 STABLE: Final = "digits-aaa"
 CANDIDATE: Final = "digits-bbb"
-_MATCHER: Final = re.compile(r'(\w+)(=~|=)"([^"]*)"')
 
 ERRORS: Final = Objective(name="errors", failure_ratio=FailureRatio(events=Events.SERVER_ERRORS, ignore_below="1%"))
 LATENCY: Final = Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50))
@@ -57,83 +55,6 @@ def make_trial(**changes: object) -> Trial:
         state=None,
     )
     return dataclasses.replace(trial, **changes)  # type: ignore[arg-type]
-
-
-class Prometheus:
-    """Series with their samples; `scrape` copies the counters of a target into them."""
-
-    def __init__(self) -> None:
-        self.counters: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-        self.samples: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
-
-    def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
-        """Adds to a counter of a target."""
-        key = tuple(sorted({"__name__": name, "instance": target, "job": "envoy", **labels}.items()))
-        of_target = self.counters.setdefault(target, {})
-        of_target[key] = of_target.get(key, 0) + amount
-
-    def request(
-        self,
-        revision: str,
-        *,
-        code: str = "200",
-        millis: float = 3.0,
-        wrong: bool | None = None,
-        target: str = "a",
-        times: int = 1,
-    ) -> None:
-        """Requests as Envoy counts them, and as the client does that knows the right answers."""
-        cluster = f"shop_{revision}_80"
-        self.count(target, "envoy_cluster_upstream_rq", times, envoy_cluster_name=cluster, envoy_response_code=code)
-        for le in LES:
-            inside = times if millis <= float(le) else 0
-            self.count(target, "envoy_cluster_upstream_rq_time_bucket", inside, envoy_cluster_name=cluster, le=le)
-        if wrong is not None:
-            correct = "false" if wrong else "true"
-            self.count("client", "feedback_total", times, revision=revision, correct=correct)
-
-    def scrape(self, time: float, targets: Iterable[str] = ("a", "client")) -> None:
-        """A sample of every counter of the targets."""
-        for target in targets:
-            if target != "client":
-                self.counters.setdefault(target, {})[
-                    ("__name__", "envoy_server_live"), ("instance", target), ("job", "envoy")
-                ] = 1.0
-            for key, value in self.counters.get(target, {}).items():
-                self.samples.setdefault(key, []).append((time, value))
-
-    def restart(self, target: str) -> None:
-        """The target's counters begin at 0 again."""
-        self.counters[target] = dict.fromkeys(self.counters.get(target, {}), 0.0)
-
-    def answer(self, asked: Iterable[Question], now: float) -> Mapping[str, Answer]:
-        """The raw samples of (now - window, now]."""
-        return {question.key: Answered(tuple(self._matching(question, now))) for question in asked}
-
-    def _matching(self, question: Question, now: float) -> Iterable[Series]:
-        name = question.selector.partition("{")[0]
-        matchers = _MATCHER.findall(question.selector)
-        for key, samples in self.samples.items():
-            labels = dict(key)
-            fits = all(
-                re.fullmatch(value if op == "=~" else re.escape(value), labels.get(label, ""))
-                for label, op, value in matchers
-            )
-            points = tuple(p for p in samples if now - question.window_seconds < p[0] <= now)
-            if question.step_seconds is not None:
-                points = thinned(points, question.step_seconds, now)
-            if name in ("", labels["__name__"]) and fits and points:
-                yield Series(labels, points)
-
-
-def thinned(points: tuple[tuple[float, float], ...], step: int, now: float) -> tuple[tuple[float, float], ...]:
-    """The newest sample before each step, as a subquery shows it: at the step's own time, for five minutes."""
-    if not points:
-        return ()
-    first = int(points[0][0] // step + 1) * step
-    moments = range(first, int(now) + 1, step)
-    shown = ((m, [p for p in points if m - 300 < p[0] <= m]) for m in moments)
-    return tuple((float(m), inside[-1][1]) for m, inside in shown if inside)
 
 
 @dataclasses.dataclass(frozen=True)

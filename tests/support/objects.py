@@ -78,3 +78,13 @@ def batch(change: Object | None = None, *, name: str = "churn") -> Object:
 def intent(by: str, *, action: str = "Promote", time: str = "2026-03-01T12:00:00Z") -> Object:
     """The change of a ModelRollout by which somebody asks for something."""
     return {"spec": {"intent": {"action": action, "requestedBy": by, "requestTime": time}}}
+
+
+def make_model(namespace: str, *, uri: str = "s3://models/digits/1") -> Object:
+    """The smallest ModelDeployment."""
+    return {
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "digits", "namespace": namespace},
+        "spec": {"model": {"format": "onnx", "uri": uri}},
+    }

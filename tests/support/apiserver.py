@@ -1,0 +1,123 @@
+"""An API server without a network, with its rules: uids, generations, fields that never change, status apart."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
+
+Object = dict[str, Any]
+
+START: Final = 1_700_000_000.0
+IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "ControllerRevision": ("data",),
+    "Deployment": ("spec.selector",),
+    "Job": ("spec.template", "spec.selector", "spec.completions", "spec.completionMode"),
+    "ModelRollout": (
+        *("spec.modelDeployment", "spec.sequence", "spec.attempt", "spec.from", "spec.to", "spec.strategy"),
+        *("spec.policy", "spec.baseReplicas", "spec.steps", "spec.abTest", "spec.capacity", "spec.rollback"),
+        *("spec.maximumRequestsAtRisk", "spec.requestedInputHash", "spec.startStep", "spec.objectives"),
+    ),
+}
+
+
+class Refused(AssertionError):
+    """The API server would not do it."""
+
+
+@dataclass
+class ApiServer:
+    """The objects of a simulated world; what refuses a write of the operator's fails the test."""
+
+    now: float = START
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    """By kind and name."""
+    writes: list[Write] = field(default_factory=list)
+    """The operator's, in order."""
+    made: int = 0
+    """Objects that were created so far."""
+
+    def apply(self, write: Write) -> None:
+        """Performs one write of the operator's."""
+        self.writes.append(write)
+        match write:
+            case Apply(manifest):
+                if "status" in manifest:
+                    raise Refused("a status is written apart")
+                self.store(manifest)
+            case ApplyStatus(manifest):
+                written = self._existing(Ref("", manifest["kind"], manifest["metadata"]["name"]))
+                written["status"] = _sent(manifest["status"])
+            case Patch(ref, change):
+                old = self._existing(ref)
+                self.store({**old, "spec": {**old["spec"], **change["spec"]}})
+            case Delete(ref):
+                if (ref.kind, ref.name) in self.objects:
+                    self._existing(ref)
+                    del self.objects[ref.kind, ref.name]
+                    self.collect(ref)
+
+    def store(self, manifest: Mapping[str, Any]) -> Object:
+        """Creates an object, or replaces all of it but its status; the object that is stored."""
+        key, new = (manifest["kind"], manifest["metadata"]["name"]), _sent(manifest)
+        self._require_owners(new)
+        old = self.objects.get(key)
+        if old is None:
+            self.made += 1
+            created = timestamps.rfc3339(self.now)
+            new["metadata"] |= {"uid": f"uid-{self.made}", "generation": 1, "creationTimestamp": created}
+        else:
+            _require_unchanged(old, new)
+            kept = {name: old["metadata"][name] for name in ("uid", "creationTimestamp")}
+            generation = old["metadata"]["generation"] + (_content(old) != _content(new))
+            new["metadata"] |= kept | {"generation": generation}
+            new["status"] = old.get("status", {})
+        self.objects[key] = new
+        return new
+
+    def user_applies(self, manifest: Mapping[str, Any]) -> None:
+        """A user's own write."""
+        self.store(manifest)
+
+    def of_kind(self, kind: str) -> list[Object]:
+        return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
+
+    def collect(self, gone: Ref) -> None:
+        """What a deletion takes with it; said by the worlds that have it."""
+
+    def _existing(self, ref: Ref) -> Object:
+        found = self.objects.get((ref.kind, ref.name))
+        if found is None:
+            raise Refused(f"there is no {ref.kind} {ref.name}")
+        if ref.uid and ref.uid != found["metadata"]["uid"]:
+            raise Refused(f"{ref.kind} {ref.name} is {found['metadata']['uid']}, not {ref.uid}")
+        return found
+
+    def _require_owners(self, new: Object) -> None:
+        """The garbage collector deletes what names an owner that is not there."""
+        for owner in new["metadata"].get("ownerReferences", ()):
+            self._existing(Ref("", owner["kind"], owner["name"], uid=owner["uid"]))
+
+
+def _require_unchanged(old: Object, new: Object) -> None:
+    for path in IMMUTABLE.get(new["kind"], ()):
+        if _at(old, path) != _at(new, path):
+            raise Refused(f"{path} of {new['kind']} {new['metadata']['name']} can never be changed")
+
+
+def _at(target: Object, path: str) -> Any:
+    found: Any = target
+    for name in path.split("."):
+        found = found.get(name) if found else None
+    return found
+
+
+def _content(target: Object) -> Object:
+    return {name: value for name, value in target.items() if name not in ("metadata", "status")}
+
+
+def _sent(value: Any) -> Any:
+    """As JSON brings it to the other side."""
+    return json.loads(json.dumps(value))

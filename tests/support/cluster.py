@@ -1,0 +1,265 @@
+"""A small world with a virtual clock: kubelet, gateway and users beside API server and Prometheus, all deterministic.
+
+It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluice.adapters import gateways
+from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.decide import decide, failure, prepare
+from sluice.core.decide.prepare import Replies
+from sluice.core.judge.model import Answer, Failed, Question
+from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.plan import Event, Plan, Write
+from sluice.core.kernel.snapshot import Snapshot, World
+from sluice.core.observe.observe import InvalidSpec, observe
+from tests.support.controllers import Controllers
+from tests.support.prometheus import Prometheus
+
+LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+
+class OperatorKilled(Exception):
+    """The operator died between two writes."""
+
+
+@dataclass
+class Cluster(Controllers):
+    """State of the simulated world; `tick` moves it by a second."""
+
+    requests_per_second: float = 100.0
+    scrape_seconds: float = 5.0
+    seed: int = 1
+    shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    kill_after: int | None = None
+    """The operator dies after so many more writes."""
+    sent: dict[str, int] = field(default_factory=dict)
+    """Users' requests by revision; copies, previews and testers' are not users'."""
+    lost: int = 0
+    preview_per_second: float = 0.0
+    """Requests that people send to the preview host name."""
+    preset: str = "contour"
+    routing: RoutingMode = RoutingMode.GATEWAY
+    """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
+    mirrored: dict[str, int] = field(default_factory=dict)
+    """Copies of requests by revision."""
+    previewed: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.prometheus = Prometheus()
+
+    # --- the API server -------------------------------------------------------------------------------------------
+
+    def apply(self, write: Write) -> None:
+        """One write, unless the operator dies before it."""
+        if self.kill_after is not None:
+            if self.kill_after == 0:
+                self.kill_after = None
+                raise OperatorKilled
+            self.kill_after -= 1
+        super().apply(write)
+
+    def asks(self, action: str, by: str = "alice", **more: str) -> None:
+        """Writes spec.intent of the newest ModelRollout, as the CLI does."""
+        newest = self.newest_rollout_object()
+        asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
+        newest["spec"]["intent"] = asked
+
+    # --- users and the gateway -------------------------------------------------------------------------------------
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Moves the world."""
+        self.now += seconds
+        self.run_controllers()
+        self._send_requests(seconds)
+        if self.now % self.scrape_seconds < seconds:
+            self._scrape()
+
+    def _send_requests(self, seconds: float) -> None:
+        if self.routing is RoutingMode.SERVICE:
+            self._send_to_pods(seconds)
+        for route in self.of_kind("HTTPRoute"):
+            rule = route["spec"]["rules"][0]
+            preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
+            rate = self.preview_per_second if preview else self.requests_per_second
+            total = sum(b.get("weight", 1) for b in rule["backendRefs"])
+            for backend in rule["backendRefs"]:
+                mean = rate * seconds * backend.get("weight", 1) / total if total else 0.0
+                for _ in range(self._drawn(mean)):
+                    self._answer(backend["name"], self.previewed if preview else self.sent, counts=not preview)
+                    self._copy(rule)
+
+    def _send_to_pods(self, seconds: float) -> None:
+        for service in self.of_kind("Service"):
+            name = service["metadata"]["name"]
+            if name != service["metadata"]["labels"][naming.LABEL_OWNER]:
+                continue
+            behind = self.objects.get(("EndpointSlice", name), {}).get("endpoints", [])
+            pods = [endpoint["addresses"][0] for endpoint in behind]
+            for _ in range(self._drawn(self.requests_per_second * seconds)):
+                if not pods:
+                    self.lost += 1
+                    continue
+                revision = self.random.choice(pods).rpartition("-")[0]
+                self.sent[revision] = self.sent.get(revision, 0) + 1
+                failed = self.random.random() < self.behaviour(revision).error
+                self.count("served_total", ("revision", revision), ("failed", str(failed).lower()), job="servers")
+
+    def _drawn(self, mean: float) -> int:
+        return int(mean) + (self.random.random() < mean % 1)
+
+    def _copy(self, rule: Mapping[str, Any]) -> None:
+        for filter_ in rule.get("filters", ()):
+            mirror = filter_.get("requestMirror")
+            if mirror and self.random.random() < mirror.get("percent", 100) / 100:
+                self._answer(mirror["backendRef"]["name"], self.mirrored, counts=False)
+
+    def _answer(self, service: str, tally: dict[str, int], *, counts: bool = True) -> None:
+        revision = self.objects["Service", service]["spec"]["selector"][naming.LABEL_REVISION]
+        tally[revision] = tally.get(revision, 0) + 1
+        model = self.behaviour(revision)
+        cluster = ("envoy_cluster_name", f"default_{service}_{naming.SERVICE_PORT}")
+        if not self.has_endpoint(service):
+            self.lost += counts
+            code = "503"
+        else:
+            code = "500" if self.random.random() < model.error else "200"
+        self.count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code))
+        millis = 120.0 if self.random.random() < model.slow else 3.0
+        for le in LE_MILLIS:
+            if millis <= le:
+                self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
+        self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
+        if counts:
+            correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
+            self.count("feedback_total", ("revision", revision), ("correct", correct), job="users")
+
+    # --- Prometheus -----------------------------------------------------------------------------------------------
+
+    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
+        """One more, as the gateway or the users' own counters have it."""
+        self.prometheus.count(f"{job}-0", name, job=job, **dict(labels))
+
+    def _scrape(self) -> None:
+        if self.prometheus_up:
+            self.prometheus.scrape(
+                self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}
+            )
+
+    def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
+        """What Prometheus says."""
+        if not self.prometheus_up:
+            return {q.key: Failed("prometheus is down") for q in questions}
+        return self.prometheus.answer(questions, self.now)
+
+    @property
+    def config(self) -> OperatorConfig:
+        return OperatorConfig(gateway_preset=self.preset, routing=self.routing)
+
+    # --- the operator ---------------------------------------------------------------------------------------------
+
+    def world(self, name: str) -> World:
+        owned = tuple(
+            o
+            for o in self.objects.values()
+            if naming.owner_name(o["metadata"].get("labels", {}).get(naming.LABEL_OWNER, "")) == name
+        )
+        shared = {
+            kind: tuple(o for (k, _), o in self.shared.items() if k == kind)
+            for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
+        }
+        rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
+        return World(
+            now=self.now,
+            deployment=self.objects["ModelDeployment", name],
+            owned=owned,
+            runtimes=shared["ServingRuntime"],
+            policies=shared["RolloutPolicy"],
+            gateways=shared["Gateway"],
+            rivals=rivals,
+            config=self.config,
+            preset=gateways.preset_of(self.config),
+            keda_api=self.keda,
+        )
+
+    def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
+        return observe(deepcopy_world(self.world(name)))
+
+    def plan(self, name: str = "digits") -> Plan:
+        """One decision on the world as it is."""
+        world = deepcopy_world(self.world(name))
+        snapshot = observe(world)
+        if isinstance(snapshot, InvalidSpec):
+            return failure.invalid_spec_plan(world, snapshot)
+        prepared = prepare.prepare(snapshot)
+        return decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+
+    def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
+        """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
+        count = 0
+        for _ in range(8):
+            plan = self.plan(name)
+            if check is not None:
+                check(plan)
+            for write in plan.writes:
+                self.apply(write)
+                count += 1
+            self.events.extend(plan.events)
+            if not plan.writes:
+                return count
+        raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
+
+    def run(
+        self,
+        seconds: float,
+        name: str = "digits",
+        check: Callable[[Plan], None] | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> float:
+        """Lets the world and the operator run; returns the seconds that passed."""
+        start = self.now
+        while self.now - start < seconds:
+            self.tick()
+            self.reconcile(name, check)
+            if until is not None and until():
+                break
+        return self.now - start
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def rollouts(self) -> list[ModelRollout]:
+        parsed = [ModelRollout.model_validate(o) for o in self.of_kind("ModelRollout")]
+        return sorted(parsed, key=lambda r: r.spec.sequence)
+
+    def rollouts_of(self, name: str) -> list[ModelRollout]:
+        """Where there are several models: those of one."""
+        return [rollout for rollout in self.rollouts() if rollout.spec.model_deployment == name]
+
+    def newest(self) -> ModelRollout:
+        return self.rollouts()[-1]
+
+    def newest_rollout_object(self) -> dict[str, Any]:
+        return self.objects["ModelRollout", self.newest().metadata.name]
+
+    def weights(self, name: str = "digits") -> dict[str, int]:
+        route = self.objects[("HTTPRoute", name)]
+        return {b["name"]: b["weight"] for b in route["spec"]["rules"][0]["backendRefs"]}
+
+    def status(self, name: str = "digits") -> dict[str, Any]:
+        return self.objects["ModelDeployment", name].get("status", {})
+
+    def condition(self, type_: str, name: str = "digits") -> dict[str, Any]:
+        return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
+
+
+def deepcopy_world(world: World) -> World:
+    """A world that later changes do not reach."""
+    return World(**{name: deepcopy(getattr(world, name)) for name in World.__slots__})

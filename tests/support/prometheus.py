@@ -1,0 +1,110 @@
+"""Prometheus without a network: counters that are scraped, and raw windows that are asked for."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Final, TypeAlias
+
+from sluice.core.judge.model import Answer, Answered, Question, Series
+
+LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "1000", "+Inf")
+STALE_SECONDS: Final = 300
+_MATCHER: Final = re.compile(r'(\w+)\s*(=~|=)\s*"([^"]*)"')
+
+
+Sample: TypeAlias = tuple[float, float]
+"""(time, value)."""
+Labels: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class Prometheus:
+    """Series with their samples; `scrape` copies the counters of a target into them."""
+
+    def __init__(self) -> None:
+        self.counters: dict[str, dict[Labels, float]] = {}
+        self.samples: dict[Labels, list[Sample]] = {}
+
+    def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
+        """Adds to a counter of a target."""
+        key = _series(target, name, tuple(labels.items()))
+        of_target = self.counters.setdefault(target, {})
+        of_target[key] = of_target.get(key, 0) + amount
+
+    def request(
+        self,
+        revision: str,
+        *,
+        code: str = "200",
+        millis: float = 3.0,
+        wrong: bool | None = None,
+        target: str = "a",
+        times: int = 1,
+    ) -> None:
+        """Requests as Envoy counts them, and as the client does that knows the right answers."""
+        cluster = f"shop_{revision}_80"
+        self.count(target, "envoy_cluster_upstream_rq", times, envoy_cluster_name=cluster, envoy_response_code=code)
+        for le in LES:
+            inside = times if millis <= float(le) else 0
+            self.count(target, "envoy_cluster_upstream_rq_time_bucket", inside, envoy_cluster_name=cluster, le=le)
+        if wrong is not None:
+            correct = "false" if wrong else "true"
+            self.count("client", "feedback_total", times, revision=revision, correct=correct)
+
+    def scrape(self, time: float, gateways: Iterable[str] = ("a",), others: Iterable[str] = ("client",)) -> None:
+        """A sample of every counter of these targets."""
+        gateways = tuple(gateways)
+        for target in gateways:
+            alive = ("__name__", "envoy_server_live"), ("instance", target), ("job", "envoy")
+            self.counters.setdefault(target, {})[alive] = 1.0
+        for target in (*gateways, *others):
+            for key, value in self.counters.get(target, {}).items():
+                self.samples.setdefault(key, []).append((time, value))
+
+    def restart(self, target: str) -> None:
+        """The target's counters begin at 0 again."""
+        self.counters[target] = dict.fromkeys(self.counters.get(target, {}), 0.0)
+
+    def answer(self, asked: Iterable[Question], now: float) -> Mapping[str, Answer]:
+        """The raw samples of (now - window, now]."""
+        return {question.key: Answered(tuple(self._matching(question, now))) for question in asked}
+
+    def _matching(self, question: Question, now: float) -> Iterable[Series]:
+        name = question.selector.partition("{")[0].strip()
+        matchers = [
+            (label, re.compile(value if op == "=~" else re.escape(value)))
+            for label, op, value in _MATCHER.findall(question.selector)
+        ]
+        for key, samples in self.samples.items():
+            labels = dict(key)
+            if name not in ("", labels["__name__"]):
+                continue
+            if not all(pattern.fullmatch(labels.get(label, "")) for label, pattern in matchers):
+                continue
+            begin = bisect_right(samples, now - question.window_seconds, key=_time)
+            points = tuple(samples[begin : bisect_right(samples, now, key=_time)])
+            if question.step_seconds is not None:
+                points = thinned(points, question.step_seconds, now)
+            if points:
+                yield Series(labels, points)
+
+
+@cache
+def _series(target: str, name: str, labels: Labels) -> Labels:
+    return tuple(sorted({"__name__": name, "instance": target, "job": "envoy", **dict(labels)}.items()))
+
+
+def _time(sample: Sample) -> float:
+    return sample[0]
+
+
+def thinned(points: tuple[Sample, ...], step: int, now: float) -> tuple[Sample, ...]:
+    """The newest sample before each step, as a subquery shows it: at the step's own time, for five minutes."""
+    if not points:
+        return ()
+    shown = []
+    for moment in range(int(points[0][0] // step + 1) * step, int(now) + 1, step):
+        time, value = points[bisect_right(points, moment, key=_time) - 1]
+        if time > moment - STALE_SECONDS:
+            shown.append((float(moment), value))
+    return tuple(shown)
