@@ -6,11 +6,11 @@ from typing import Final, TypeAlias
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Action, Outcome, Verdict
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout import gates
 from sluice.core.rollout.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment
-from sluice.core.rollout.validation import State
 from tests.support import changes
 from tests.support.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route
 
@@ -75,7 +75,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     ],
     gates.worse_offline: [
         row("nothing to validate", None),
-        row("inconclusive", None, {"validation": changes.finding(State.INCONCLUSIVE)}),
+        row("inconclusive", None, {"validation": changes.finding(Reason.VALIDATION_INCONCLUSIVE)}),
         row("worse", back("ValidationFailed"), changes.FAILED_OFFLINE),
     ],
     gates.stable_lost: [
@@ -144,8 +144,8 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     gates.not_validated: [
         row("nothing to validate", None),
         row("scoring", wait("Validating"), changes.SCORING),
-        row("passed", (Verdict.ADVANCE, "Validated", None, None), {"validation": changes.finding(State.PASSED)}),
-        row("needs a person", wait("ValidationError"), {"validation": changes.finding(State.ERROR)}),
+        row("passed", (Verdict.ADVANCE, "Validated", None, None), {"validation": changes.finding(Reason.VALIDATED)}),
+        row("needs a person", wait("ValidationError"), {"validation": changes.finding(Reason.VALIDATION_ERROR)}),
     ],
     gates.capacity_missing: [
         row("nothing is missing", None, changes.ready(0)),
