@@ -16,7 +16,7 @@ from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
-from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Decision, Moment
