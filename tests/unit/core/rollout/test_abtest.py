@@ -14,7 +14,7 @@ from sluice.core.kernel import timestamps
 from sluice.core.rollout.abtest import abtest, gates
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.abtest.gates import GATES, Gate
-from sluice.core.rollout.gates import evidence, harm
+from sluice.core.rollout.gates import evidence, harm, people
 from tests.support import moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod
 
@@ -86,7 +86,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("not paused", None),
         row("paused", wait("Paused"), PAUSED),
     ],
-    gates.frozen: [
+    people.frozen: [
         row("no window", None, BEFORE),
         row("not begun", wait("Frozen"), FROZEN, BEFORE),
         row("users are counted on", None, FROZEN),
@@ -149,8 +149,8 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Comparison]] = {
     (gates.abort_requested, gates.no_arm_left): make_comparison(asked(Action.ABORT), ALL_ENDED),
     (gates.one_pod_is_bad, harm.stable_lost): make_comparison(BAD_POD, STABLE_LOST),
     (harm.stable_lost, gates.paused_by_person): make_comparison(STABLE_LOST, PAUSED),
-    (gates.paused_by_person, gates.frozen): make_comparison(PAUSED, FROZEN, BEFORE),
-    (gates.frozen, evidence.metrics_blind): make_comparison(FROZEN, BETTER, PROMOTES, BLIND),
+    (gates.paused_by_person, people.frozen): make_comparison(PAUSED, FROZEN, BEFORE),
+    (people.frozen, evidence.metrics_blind): make_comparison(FROZEN, BETTER, PROMOTES, BLIND),
     (evidence.metrics_blind, gates.time_is_up): make_comparison(BLIND, TIME_UP),
     (gates.time_is_up, gates.arms_not_ready): make_comparison(TIME_UP, BEFORE, NO_PODS),
     (gates.arms_not_ready, gates.arms_ready): make_comparison(BEFORE, NO_PODS),

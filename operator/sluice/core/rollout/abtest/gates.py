@@ -12,7 +12,7 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.abtest import arms
 from sluice.core.rollout.abtest.comparison import Comparison
-from sluice.core.rollout.gates import evidence, harm, words
+from sluice.core.rollout.gates import evidence, harm, people, words
 from sluice.core.rollout.moment import OPERATOR, Decision, Effect
 
 Gate: TypeAlias = Callable[[Comparison], Decision | None]
@@ -61,13 +61,6 @@ def paused_by_person(seen: Comparison) -> Decision | None:
         f"users are counted on, but nothing ends: kubectl sluice resume {name}",
         effect=Effect.HOLDS,
     )
-
-
-def frozen(seen: Comparison) -> Decision | None:
-    window = seen.closed
-    if window is None:
-        return None
-    return Decision(Verdict.WAIT, Reason.FROZEN, window.message, effect=Effect.HOLDS, until=window.until)
 
 
 def arms_not_ready(seen: Comparison) -> Decision | None:
@@ -190,7 +183,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     one_pod_is_bad,
     harm.stable_lost,
     paused_by_person,
-    frozen,
+    people.frozen,
     evidence.metrics_blind,
     time_is_up,
     arms_not_ready,

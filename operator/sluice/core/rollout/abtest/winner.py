@@ -7,7 +7,7 @@ from sluice.core.rollout.abtest.comparison import Comparison
 
 
 def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:
-    """What changes in the test's status. The test's own clocks end with it."""
+    """What changes in the test's status."""
     permille = seen.rules.shares[winner.revision]
     now = timestamps.rfc3339(seen.now)
     return {
@@ -16,7 +16,6 @@ def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:
         "objectives": winner.objectives,
         "ready_time": winner.ready_time,
         "deadline_time": timestamps.rfc3339(seen.now + seen.rollout.spec.progress_deadline_seconds),
-        "held_since": None,
         "steps": [StepRecord(permille=permille, start_time=seen.rollout.status.start_time or now)],
         **steps.exposed(permille),
     }

@@ -5,7 +5,7 @@ from typing import Final
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout.gates import deadline, words
+from sluice.core.rollout.gates import deadline, readiness, words
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
 
 MINIMUM_SCRAPES: Final = 2
@@ -79,7 +79,7 @@ def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None
         return held
     following = moment.step_at(index)
     if not moment.may_enter(following):
-        return words.scaling(moment, following, message)
+        return readiness.scaling(moment, following, message)
     return Decision(Verdict.ADVANCE, reason, f"{message}; {words.gets(following)}", step=index, effect=effect)
 
 

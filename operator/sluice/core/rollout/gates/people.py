@@ -3,7 +3,7 @@
 from sluice.api.v1alpha1.modelrollout import Action, Outcome, Verdict
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import words
-from sluice.core.rollout.moment import Decision, Effect, Moment
+from sluice.core.rollout.moment import Decision, Effect, Moment, Release
 
 
 def abort_requested(moment: Moment) -> Decision | None:
@@ -29,8 +29,8 @@ def paused_by_person(moment: Moment) -> Decision | None:
     )
 
 
-def frozen(moment: Moment) -> Decision | None:
-    window = moment.closed
+def frozen(release: Release) -> Decision | None:
+    window = release.closed
     if window is None:
         return None
     return Decision(Verdict.WAIT, Reason.FROZEN, window.message, effect=Effect.HOLDS, until=window.until)

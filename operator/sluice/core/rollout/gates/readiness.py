@@ -4,6 +4,7 @@ from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import words
 from sluice.core.rollout.moment import Decision, Effect, Moment
+from sluice.core.rollout.steps import Step
 
 
 def not_validated(moment: Moment) -> Decision | None:
@@ -62,7 +63,7 @@ def candidate_ready(moment: Moment) -> Decision | None:
     first = min(moment.rollout.spec.start_step, moment.last_step)
     step = moment.step_at(first)
     if not moment.may_enter(step):
-        return words.scaling(moment, step, f"{moment.candidate.name} is ready")
+        return scaling(moment, step, f"{moment.candidate.name} is ready")
     return Decision(
         Verdict.ADVANCE, Reason.CANDIDATE_READY, f"{moment.candidate.name} is ready; {words.gets(step)}", step=first
     )
@@ -74,3 +75,13 @@ def step_not_begun(moment: Moment) -> Decision | None:
     if step is None or step.begun(moment.rollout.status.steps):
         return None
     return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, f"its pods are ready; {words.gets(step)}")
+
+
+def scaling(moment: Moment, step: Step, message: str) -> Decision:
+    """A step that is due, but for its pods."""
+    return Decision(
+        Verdict.WAIT,
+        Reason.SCALING_CANDIDATE,
+        f"{message}; {moment.candidate.ready_endpoints} of {moment.pods_needed(step)} pods for {step.words} are ready"
+        + (f"; {moment.capacity.wait}" if moment.capacity.wait else ""),
+    )
