@@ -1,14 +1,18 @@
 """What holds for every release, whether it goes through steps or compares arms: wishes, clocks and the record."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import pytest
 
+from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, Outcome, TimelineEntry
-from sluice.core.rollout import abtest, engine
+from sluice.core.rollout import stepping
+from sluice.core.rollout.abtest import abtest
+from sluice.core.rollout.engine import Moved
+from tests.simulation import test_abtest
 from tests.simulation.test_freeze import open_window
-from tests.support import moments, scenarios, test_abtest
+from tests.support import changes, moments, scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.moments import Change, at, make_comparison, make_moment, make_pod
@@ -18,6 +22,9 @@ Start: TypeAlias = Callable[[], Cluster]
 Move: TypeAlias = Callable[[Change, Change], tuple[ModelRolloutStatus, ModelRolloutStatus | ArmStatus]]
 SECONDS: Final = 60
 """How long a release may take without a decision, and a test without a separation."""
+
+LATE: Final[Change] = {"status": {"deadlineTime": at(0)}}
+BETTER: Final[Change] = {"arm": {"verdict": "Better", "ratio": "1.2"}}
 
 
 def steps() -> Cluster:
@@ -33,11 +40,6 @@ def arms() -> Cluster:
     cluster = test_abtest.comparing_cluster(test_abtest.rollout(("b", V2, 50), seconds=SECONDS))
     cluster.requests_per_second = 10
     return cluster
-
-
-def differs(start: Start | Move, why: str) -> Any:
-    """A kind of release for which it does not hold yet."""
-    return pytest.param(start, marks=pytest.mark.xfail(strict=True, reason=why))
 
 
 def run(cluster: Cluster, seconds: float) -> None:
@@ -63,7 +65,7 @@ def pause(cluster: Cluster, seconds: float) -> None:
     cluster.asks("Resume")
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "an abort of a test drops the note")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_who_aborts_may_say_why(start: Start) -> None:
     cluster = begun(start)
     cluster.asks("Abort", note="too slow on the phone")
@@ -74,7 +76,7 @@ def test_who_aborts_may_say_why(start: Start) -> None:
     assert "too slow on the phone" in ended.timeline[-1].why
 
 
-@pytest.mark.parametrize("start", [differs(steps, "a refused wish is not in the timeline"), arms])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_a_refused_wish_is_in_the_timeline_and_an_event(start: Start) -> None:
     cluster = begun(start)
     open_window(cluster, seconds=600)
@@ -87,7 +89,6 @@ def test_a_refused_wish_is_in_the_timeline_and_an_event(start: Start) -> None:
     assert asked[0].why in [event.message for event in cluster.events if event.reason == "Promote"]
 
 
-@pytest.mark.xfail(strict=True, reason="an ignored wish is not in the timeline")
 def test_a_wish_that_is_ignored_in_the_bake_is_in_the_timeline() -> None:
     cluster = scenarios.serving_cluster(warm_seconds=10)
     cluster.user_applies(scenarios.manifest(V2, rollout={"bakeSeconds": 600}))
@@ -102,7 +103,7 @@ def test_a_wish_that_is_ignored_in_the_bake_is_in_the_timeline() -> None:
     assert asked[0].why.startswith("ignored: there is no step after the bake")
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "a test's clock runs in a pause")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_the_deadline_waits_in_a_pause(start: Start) -> None:
     cluster = begun(start)
     pause(cluster, SECONDS * 2)
@@ -112,7 +113,7 @@ def test_the_deadline_waits_in_a_pause(start: Start) -> None:
     assert cluster.newest().status.outcome is not None
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "a test's clock runs in a freeze window that holds it")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_the_deadline_waits_for_the_end_of_a_window_that_holds_the_release(start: Start) -> None:
     cluster = start()
     cluster.ready_seconds = 10
@@ -125,7 +126,7 @@ def test_the_deadline_waits_for_the_end_of_a_window_that_holds_the_release(start
     assert (cluster.newest().status.step, cluster.newest().status.outcome) == (1, None)
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "a test is ended for a version that there never was")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_nobody_goes_back_to_a_version_that_there_never_was(start: Start) -> None:
     cluster = begun(start)
     cluster.asks("Rollback", toRevision="digits-nowhere")
@@ -136,7 +137,7 @@ def test_nobody_goes_back_to_a_version_that_there_never_was(start: Start) -> Non
     assert status.observed_intent.result.startswith("refused: there is no revision digits-nowhere")
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "in a test it is signed by the person")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_a_wish_is_signed_by_the_person_and_what_follows_by_sluice(start: Start) -> None:
     cluster = begun(start)
     pause(cluster, 3)
@@ -144,7 +145,7 @@ def test_a_wish_is_signed_by_the_person_and_what_follows_by_sluice(start: Start)
     assert [entry.actor for entry in entries(cluster, "Paused")] == ["sluice"]
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "a test begins with the first pass over it")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_a_release_begins_when_it_is_created(start: Start) -> None:
     """So that an operator that dies in between gives it no more time than others have."""
     cluster = start()
@@ -163,7 +164,7 @@ def _die_once_it_is_created(cluster: Cluster) -> None:
     raise AssertionError("no release was created")
 
 
-@pytest.mark.parametrize("start", [steps, differs(arms, "a test goes on without a stable version, and says nothing")])
+@pytest.mark.parametrize("start", [steps, arms])
 def test_the_loss_of_the_stable_version_is_told(start: Start) -> None:
     cluster = begun(start)
     end = cluster.newest().spec.source
@@ -177,7 +178,7 @@ def test_the_loss_of_the_stable_version_is_told(start: Start) -> None:
 
 
 def moved_steps(judged: Change, pods: Change) -> tuple[ModelRolloutStatus, ModelRolloutStatus]:
-    status = engine.move(make_moment({"judged": judged, "candidate": pods})).rollout.status
+    status = stepping.move(make_moment({"judged": judged, "candidate": pods})).rollout.status
     return status, status
 
 
@@ -186,22 +187,51 @@ def moved_arms(judged: Change, pods: Change) -> tuple[ModelRolloutStatus, ArmSta
     return status, status.arms[0]
 
 
-@pytest.mark.parametrize("move", [moved_steps, differs(moved_arms, "an arm's end does not name what its pods say")])
+@pytest.mark.parametrize("move", [moved_steps, moved_arms])
 def test_a_version_whose_server_restarts_ends_with_what_its_pods_say(move: Move) -> None:
     _, candidate = move({}, {"pods": (make_pod(3, moments.CRASHING),)})
     assert candidate.reason == moments.CRASHING.reason
     assert moments.CRASHING.message in candidate.message
 
 
-@pytest.mark.parametrize("move", [moved_steps, differs(moved_arms, "a test's route is not written once more")])
+@pytest.mark.parametrize("move", [moved_steps, moved_arms])
 def test_a_route_that_splits_wrongly_is_written_once_more(move: Move) -> None:
     release, _ = move({"split_mismatch": "50 of 100 instead of 5 %"}, {})
     assert release.reason == "SplitMismatch"
     assert release.split_mismatch_since == at(0)
 
 
-@pytest.mark.parametrize("move", [moved_steps, differs(moved_arms, "a single bad pod takes an arm out")])
+@pytest.mark.parametrize("move", [moved_steps, moved_arms])
 def test_a_single_bad_pod_is_replaced_first(move: Move) -> None:
     release, candidate = move({"rollback_log": 3.0, "bad_pod": "pod-0"}, {})
     assert release.replaced_pod == "pod-0"
     assert candidate.reason != "WorseThanStable"
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda: stepping.move(make_moment(changes.WORSE, changes.asked(Action.PAUSE))),
+        lambda: abtest.move(make_comparison(LATE, changes.asked(Action.RESUME))),
+    ],
+    ids=["steps", "arms"],
+)
+def test_nobody_signs_an_end_that_he_did_not_ask_for(moved: Callable[[], Moved]) -> None:
+    asked, ended = moved().news
+    assert (asked.actor, ended.actor) == ("alice", "sluice")
+    assert ended.what in (Outcome.ROLLED_BACK, Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        lambda: stepping.move(make_moment(changes.WORSE, changes.asked(Action.ABORT))),
+        lambda: stepping.move(make_moment(changes.BAKING, changes.asked(Action.PROMOTE))),
+        lambda: stepping.move(make_moment(changes.asked(Action.SKIP_STEP))),
+        lambda: abtest.move(make_comparison(LATE, changes.asked(Action.ABORT))),
+        lambda: abtest.move(make_comparison(BETTER, changes.asked(Action.PROMOTE))),
+    ],
+    ids=["abort", "promote", "skip", "abort of a test", "promote the winner"],
+)
+def test_who_asks_signs_what_follows(moved: Callable[[], Moved]) -> None:
+    assert [entry.actor for entry in moved().news] == ["alice", "alice"]

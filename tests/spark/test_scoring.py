@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import OnnxModel
 from sluice.batch.spark import fetched, score
 from tests.spark import onnxmodels
@@ -33,7 +33,7 @@ def collected(df: DataFrame) -> pyarrow.Table:
     return df.orderBy("id").toArrow()
 
 
-def is_reason(error: pytest.ExceptionInfo[BatchError], reason: Reason) -> bool:
+def is_reason(error: pytest.ExceptionInfo[BatchError], reason: FailureReason) -> bool:
     return error.value.reason is reason
 
 
@@ -108,18 +108,18 @@ def test_a_partition_in_which_every_row_fails(spark: SparkSession, picky: Path, 
 @pytest.mark.parametrize(
     ("options", "reason", "said"),
     [
-        ({"columns": ["image", "size"]}, Reason.BAD_COLUMNS, "no column 'size'; it has 'id', 'image'"),
-        ({"columns": ["id"]}, Reason.BAD_COLUMNS, "takes 64 values a row, and 1 columns feed it"),
-        ({"keep": ["name"]}, Reason.BAD_COLUMNS, "no column 'name'"),
-        ({"keep": ["id", "id"]}, Reason.BAD_COLUMNS, "'id' would be there twice"),
-        ({"uri": "/nowhere"}, Reason.OBJECT_NOT_FOUND, "/nowhere does not exist"),
-        ({"uri": "hf://org/model"}, Reason.INVALID_OPTION, "use s3://"),
-        ({"model": "digits"}, Reason.INVALID_OPTION, "either model="),
-        ({"uri": None}, Reason.INVALID_OPTION, "either model="),
+        ({"columns": ["image", "size"]}, FailureReason.BAD_COLUMNS, "no column 'size'; it has 'id', 'image'"),
+        ({"columns": ["id"]}, FailureReason.BAD_COLUMNS, "takes 64 values a row, and 1 columns feed it"),
+        ({"keep": ["name"]}, FailureReason.BAD_COLUMNS, "no column 'name'"),
+        ({"keep": ["id", "id"]}, FailureReason.BAD_COLUMNS, "'id' would be there twice"),
+        ({"uri": "/nowhere"}, FailureReason.OBJECT_NOT_FOUND, "/nowhere does not exist"),
+        ({"uri": "hf://org/model"}, FailureReason.INVALID_OPTION, "use s3://"),
+        ({"model": "digits"}, FailureReason.INVALID_OPTION, "either model="),
+        ({"uri": None}, FailureReason.INVALID_OPTION, "either model="),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_runs(
-    spark: SparkSession, model: Path, images: np.ndarray, options: dict[str, object], reason: Reason, said: str
+    spark: SparkSession, model: Path, images: np.ndarray, options: dict[str, object], reason: FailureReason, said: str
 ) -> None:
     with pytest.raises(BatchError, match=said) as error:
         score(listed(spark, images[:4]), **{"uri": str(model), **options})

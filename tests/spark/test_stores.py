@@ -8,7 +8,7 @@ import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.spark import score
 from tests.spark.test_scoring import collected, is_reason, listed
 from tests.support import s3
@@ -55,11 +55,11 @@ def test_a_model_in_an_object_store_answers_as_plain_onnx_runtime(
 @pytest.mark.parametrize(
     ("missing", "driver", "reason", "said"),
     [
-        ("/nothing", {}, Reason.OBJECT_NOT_FOUND, "does not exist"),
+        ("/nothing", {}, FailureReason.OBJECT_NOT_FOUND, "does not exist"),
         (
             "",
             {"AWS_SECRET_ACCESS_KEY": "wrong"},
-            Reason.ACCESS_DENIED,
+            FailureReason.ACCESS_DENIED,
             r"check the keys in the environment \(AWS_ACCESS_KEY_ID",
         ),
     ],
@@ -71,7 +71,7 @@ def test_what_the_driver_cannot_fetch_is_said_before_anything_runs(
     uploaded: str,
     missing: str,
     driver: dict[str, str],
-    reason: Reason,
+    reason: FailureReason,
     said: str,
     images: np.ndarray,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.validation import ValidationStatus
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout.validation import Finding, State
 from tests.support import moments
@@ -67,8 +68,8 @@ BLIND: Final[Change] = {"judged": {"blind": "Prometheus does not answer"}}
 MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 requests instead of 5 %"}}
 PROVEN: Final[Change] = {"judged": {"all_proven": True, "scrapes": 2}}
 IDLE: Final[Change] = {"judged": {"idle": True}}
-FAILED_OFFLINE: Final[Change] = {"validation": finding(State.FAILED)}
-SCORING: Final[Change] = {"validation": finding(State.SCORING)}
+FAILED_OFFLINE: Final[Change] = {"validation": finding(Reason.VALIDATION_FAILED)}
+SCORING: Final[Change] = {"validation": finding(Reason.VALIDATING)}
 STABLE_LOST: Final[Change] = {"stable": None}
 NO_ROOM: Final[Change] = {"capacity": moments.make_capacity(wait="0 of 4 devices are free")}
 RAMPS: Final[Change] = {"capacity": moments.make_capacity(CapacityMode.SHRINK_STABLE)}

@@ -16,8 +16,9 @@ from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
-from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Decision, Moment
@@ -29,7 +30,7 @@ CANDIDATE: Final = builders.make_revision(uri="s3://models/digits/2", number=2)
 THIRD: Final = builders.make_revision(uri="s3://models/digits/3", number=3)
 REPLICAS: Final = 4
 FROZEN: Final = Frozen("sale", 'freeze window "sale"', NOW + 600)
-CRASHING: Final = Problem("CrashLoopBackOff", "the server exits with code 1")
+CRASHING: Final = Problem(PodReason.CRASH_LOOP_BACK_OFF, "the server exits with code 1")
 
 Change: TypeAlias = Mapping[str, Any]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow
 
 from sluice.batch import failures, model, options, progress, served, storage
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError
 from sluice.batch.options import Options, Server
 from sluice.batch.progress import ProgressCounts
 from sluice.batch.shard import Shard
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], run: Callable[[Options], Mapping[str, object]
         return _ended(log, str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001  the operator must be told of a defect, too
         traceback.print_exc()
-        line = f"{Reason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
+        line = f"{FailureReason.BATCH_FAILED.value}: {type(error).__name__}: {failures.one_line(str(error))}"
         return _ended(log, line, failures.TRY_AGAIN)
     return _ended(log, json.dumps(told), failures.DONE)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 
 def table_of(kept: Any, outputs: Mapping[str, Any]) -> Any:
@@ -15,7 +15,7 @@ def table_of(kept: Any, outputs: Mapping[str, Any]) -> Any:
     twice = sorted(set(kept.column_names) & set(outputs))
     if twice:
         raise BatchError(
-            Reason.BAD_COLUMNS,
+            FailureReason.BAD_COLUMNS,
             f"both the data and the model's answer have {twice[0]!r}; list the columns to pass through in "
             "spec.output.columns, without it",
         )
@@ -47,7 +47,7 @@ def require_rows(outputs: Mapping[str, Any], rows: int) -> None:
     for name, array in outputs.items():
         if not array.ndim or array.shape[0] != rows:
             raise BatchError(
-                Reason.UNSUPPORTED_MODEL,
+                FailureReason.UNSUPPORTED_MODEL,
                 f"the output {name!r} has the shape {list(array.shape)} for {rows} rows; its first dimension must be the rows",
             )
 
@@ -62,7 +62,7 @@ def predicted(outputs: Mapping[str, Any]) -> Any:
     if scores is None:
         shapes = {name: list(array.shape) for name, array in outputs.items()}
         raise BatchError(
-            Reason.UNSUPPORTED_MODEL, f"no output can be compared with a label: they have the shapes {shapes}"
+            FailureReason.UNSUPPORTED_MODEL, f"no output can be compared with a label: they have the shapes {shapes}"
         )
     return scores.argmax(axis=1)
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from sluice.batch import runplan, storage
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.options import Format, Mode
 from sluice.batch.runplan import RunPlan
 from sluice.batch.storage import Place
@@ -74,7 +74,9 @@ class Checkpoint:
     def require_unreplaced(self, held: RunPlan) -> None:
         now = self.plan()
         if now is None or now.digest != held.digest:
-            raise BatchError(Reason.PLAN_REPLACED, "another pod made another plan of this run; this shard starts again")
+            raise BatchError(
+                FailureReason.PLAN_REPLACED, "another pod made another plan of this run; this shard starts again"
+            )
 
     def done(self, held: RunPlan, splits: range) -> dict[int, SplitCounts]:
         """The splits among these that need not be done again."""
@@ -119,13 +121,13 @@ class Checkpoint:
             return []
         if mode is Mode.ERROR_IF_EXISTS:
             raise BatchError(
-                Reason.OUTPUT_EXISTS,
+                FailureReason.OUTPUT_EXISTS,
                 f"{self.place.uri} holds {names[0]!r}; choose an empty folder, or set spec.output.mode to Overwrite",
             )
         foreign = [name for name in names if not is_own(name)]
         if foreign:
             raise BatchError(
-                Reason.OUTPUT_EXISTS,
+                FailureReason.OUTPUT_EXISTS,
                 f"{self.place.uri} holds {foreign[0]!r}, which no batch inference wrote and none overwrites; choose "
                 "another folder",
             )

@@ -10,7 +10,7 @@ import pyarrow
 from pyarrow import compute, types
 
 from sluice.batch import failures
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
 
 SHOWN: Final = 20
@@ -135,7 +135,7 @@ def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: 
         )
     if tensor.width is None and sum(size is None for size in tensor.shape) > 1:
         raise BatchError(
-            Reason.UNSUPPORTED_MODEL,
+            FailureReason.UNSUPPORTED_MODEL,
             f"the input {tensor.name!r} has the shape {list(tensor.shape)} a row; export it with at most one open size",
         )
     if not listed:
@@ -262,4 +262,4 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _bad(text: str) -> BatchError:
-    return BatchError(Reason.BAD_COLUMNS, text)
+    return BatchError(FailureReason.BAD_COLUMNS, text)

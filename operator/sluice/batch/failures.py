@@ -16,7 +16,7 @@ LONGEST: Final = 4096
 """Characters that the kubelet keeps of a termination message."""
 
 
-class Reason(enum.Enum):
+class FailureReason(enum.Enum):
     INVALID_OPTION = "InvalidOption"
     OBJECT_NOT_FOUND = "ObjectNotFound"
     ACCESS_DENIED = "AccessDenied"
@@ -38,12 +38,12 @@ class Reason(enum.Enum):
 
 PASSING: Final = frozenset(
     {
-        Reason.STORE_UNREACHABLE,
-        Reason.SERVER_UNREACHABLE,
-        Reason.VOLUME_TOO_SMALL,  # another node may have more room
-        Reason.PLAN_MISSING,
-        Reason.PLAN_REPLACED,
-        Reason.BATCH_FAILED,
+        FailureReason.STORE_UNREACHABLE,
+        FailureReason.SERVER_UNREACHABLE,
+        FailureReason.VOLUME_TOO_SMALL,  # another node may have more room
+        FailureReason.PLAN_MISSING,
+        FailureReason.PLAN_REPLACED,
+        FailureReason.BATCH_FAILED,
     }
 )
 """What another attempt may not meet again."""
@@ -52,7 +52,7 @@ PASSING: Final = frozenset(
 class BatchError(Exception):
     """A failure with a reason that a person can act on. `str()` is the one line `Reason: text`."""
 
-    def __init__(self, reason: Reason, text: str) -> None:
+    def __init__(self, reason: FailureReason, text: str) -> None:
         self.reason = reason
         super().__init__(f"{reason.value}: {one_line(text)}")
 
@@ -77,16 +77,16 @@ _AWAY: Final = re.compile(
 _MISSING: Final = re.compile("NO_SUCH_BUCKET|NO_SUCH_KEY|NOT_FOUND|RESOURCE_NOT_FOUND")
 
 
-def reason_of(error: OSError) -> Reason | None:
+def reason_of(error: OSError) -> FailureReason | None:
     """Why a store, or a volume, could not do what it was asked for; None where that cannot be told.
 
     Arrow's file systems tell a kind of error by class or errno only where it is one of POSIX; otherwise by text.
     """
     text = str(error)
     if error.errno in _NO_SPACE:
-        return Reason.VOLUME_TOO_SMALL
+        return FailureReason.VOLUME_TOO_SMALL
     if isinstance(error, PermissionError) or error.errno == errno.EROFS or _DENIED.search(text):
-        return Reason.ACCESS_DENIED
+        return FailureReason.ACCESS_DENIED
     if isinstance(error, FileNotFoundError) or _MISSING.search(text):
-        return Reason.OBJECT_NOT_FOUND
-    return Reason.STORE_UNREACHABLE if _AWAY.search(text) else None
+        return FailureReason.OBJECT_NOT_FOUND
+    return FailureReason.STORE_UNREACHABLE if _AWAY.search(text) else None

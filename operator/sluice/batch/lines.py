@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import csv as arrow_csv
 from pyarrow import json as arrow_json
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 HEADER_BYTES: Final = 1 << 20
 COLUMN_NUMBER: Final = re.compile(r"In CSV column #(\d+)")
@@ -32,7 +32,7 @@ def header(file: Any) -> Header:
     names = next(csv.reader([text[:end].decode("utf-8-sig").rstrip("\r\n")]), [])
     if not names or len(set(names)) < len(names):
         raise BatchError(
-            Reason.BAD_COLUMNS, f"the first line of a CSV file must name its columns, each once; it is {names}"
+            FailureReason.BAD_COLUMNS, f"the first line of a CSV file must name its columns, each once; it is {names}"
         )
     return Header(names, end)
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from sluice.batch.columns import Tensor
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 THREADS: Final = "SLUICE_ONNX_THREADS"
 CPU_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
@@ -63,13 +63,15 @@ class OnnxModel:
         try:
             self._session = onnxruntime.InferenceSession(str(path), settings, providers=_providers())
         except Exception as error:
-            raise BatchError(Reason.UNSUPPORTED_MODEL, f"ONNX Runtime cannot load {path.name}: {error}") from error
+            raise BatchError(
+                FailureReason.UNSUPPORTED_MODEL, f"ONNX Runtime cannot load {path.name}: {error}"
+            ) from error
         self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
         self._outputs = [value.name for value in self._session.get_outputs()]
         for value in self._session.get_outputs():
             if value.type not in DTYPES:
                 raise BatchError(
-                    Reason.UNSUPPORTED_MODEL,
+                    FailureReason.UNSUPPORTED_MODEL,
                     f"the output {value.name!r} is {value.type}; export with tensors only (skl2onnx: "
                     "options={'zipmap': False})",
                 )
@@ -89,7 +91,9 @@ def found(folder: Path) -> Path:
     files = sorted(folder.rglob("*.onnx"))
     if len(files) != 1:
         names = ", ".join(path.name for path in files) or "none"
-        raise BatchError(Reason.UNSUPPORTED_MODEL, f"there must be one .onnx file in {folder}; there is: {names}")
+        raise BatchError(
+            FailureReason.UNSUPPORTED_MODEL, f"there must be one .onnx file in {folder}; there is: {names}"
+        )
     return files[0]
 
 
@@ -110,13 +114,15 @@ def _providers() -> list[str]:
 
 def _tensor(value: Any) -> Tensor:
     if value.type not in DTYPES:
-        raise BatchError(Reason.UNSUPPORTED_MODEL, f"the input {value.name!r} is {value.type}, not a tensor")
+        raise BatchError(FailureReason.UNSUPPORTED_MODEL, f"the input {value.name!r} is {value.type}, not a tensor")
     if not value.shape:
-        raise BatchError(Reason.UNSUPPORTED_MODEL, f"the input {value.name!r} is a single value, not one for each row")
+        raise BatchError(
+            FailureReason.UNSUPPORTED_MODEL, f"the input {value.name!r} is a single value, not one for each row"
+        )
     batch, *shape = (size if isinstance(size, int) else None for size in value.shape)
     if batch not in (None, 1):
         raise BatchError(
-            Reason.UNSUPPORTED_MODEL,
+            FailureReason.UNSUPPORTED_MODEL,
             f"the input {value.name!r} takes exactly {batch} rows; export it with a first dimension of any size",
         )
     return Tensor(value.name, np.dtype(DTYPES[value.type]), tuple(shape), batch)

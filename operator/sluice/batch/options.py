@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 
@@ -182,4 +182,4 @@ def _names(text: str) -> tuple[str, ...] | None:
 
 
 def _invalid(text: str) -> BatchError:
-    return BatchError(Reason.INVALID_OPTION, text)
+    return BatchError(FailureReason.INVALID_OPTION, text)

@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import parquet
 
 from sluice.batch import failures, lines
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
 from sluice.batch.options import Format
 from sluice.batch.runplan import LARGEST_BYTES, RunPlan, Split
@@ -63,7 +63,7 @@ def chunks(place: Place, kind: Format, plan: RunPlan, split: Split, batch_size: 
 
 def reading(place: Place, name: str) -> Any:
     """What the store does not explain is the file's own fault."""
-    return place.within(name).explained(Reason.CORRUPT_INPUT)
+    return place.within(name).explained(FailureReason.CORRUPT_INPUT)
 
 
 def line_starts(text: bytes) -> Any:
@@ -86,7 +86,9 @@ def line_blocks(file: Any, start: int, stop: int, block_bytes: int = TEXT_BYTES)
     while at < stop:
         block = file.read(min(block_bytes, stop - at))
         if not block:
-            raise BatchError(Reason.INPUT_CHANGED, f"a file ends at byte {at}, and had {stop} when the run began")
+            raise BatchError(
+                FailureReason.INPUT_CHANGED, f"a file ends at byte {at}, and had {stop} when the run began"
+            )
         text, begin = rest + block, at - len(rest)
         at += len(block)
         cut = len(text) if at >= stop else text.rfind(b"\n") + 1
@@ -100,7 +102,7 @@ def _require_unchanged(place: Place, planned: File) -> None:
     if found != planned:
         what = "was removed" if found is None else "was changed"
         uri = place.within(planned.name).uri
-        raise BatchError(Reason.INPUT_CHANGED, f"{uri} {what} after the run began; begin a new run")
+        raise BatchError(FailureReason.INPUT_CHANGED, f"{uri} {what} after the run began; begin a new run")
 
 
 def _parquet(place: Place, file: File, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
@@ -139,7 +141,9 @@ def _conformed(table: Any, schema: Any, file: File) -> Any:
     try:
         return table.cast(schema.remove_metadata())
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
-        raise BatchError(Reason.BAD_COLUMNS, f"{file.name} has other types than the first file: {error}") from error
+        raise BatchError(
+            FailureReason.BAD_COLUMNS, f"{file.name} has other types than the first file: {error}"
+        ) from error
 
 
 def _parse(place: Place, kind: Format, file: File, schema: Any) -> Parse:
@@ -188,5 +192,5 @@ def _require_columns(wanted: Sequence[str], found: Sequence[str], file: File) ->
     missing = [name for name in wanted if name not in found]
     if missing:
         raise BatchError(
-            Reason.BAD_COLUMNS, f"{file.name or 'the file'} has no column {missing[0]!r}, which other files have"
+            FailureReason.BAD_COLUMNS, f"{file.name or 'the file'} has no column {missing[0]!r}, which other files have"
         )

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow
 
 from sluice.batch.columns import Feature
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.storage import File
 
 SPLITS_PER_SHARD: Final = 4
@@ -128,5 +128,6 @@ def runs(sizes: Sequence[int], target: int) -> Iterator[tuple[int, int]]:
 def require_shards(plan: RunPlan, shards: int) -> None:
     if plan.shards != shards:
         raise BatchError(
-            Reason.INVALID_OPTION, f"this run was planned for {plan.shards} shards, not for {shards}; begin a new run"
+            FailureReason.INVALID_OPTION,
+            f"this run was planned for {plan.shards} shards, not for {shards}; begin a new run",
         )

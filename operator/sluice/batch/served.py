@@ -10,7 +10,7 @@ import numpy as np
 
 from sluice.batch import failures
 from sluice.batch.columns import Tensor
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import Rejected
 from sluice.batch.options import Server, ServerProtocol
 
@@ -90,7 +90,7 @@ class ServedModel:
             return read(answer)
         except (KeyError, TypeError, ValueError) as error:
             raise BatchError(
-                Reason.UNSUPPORTED_MODEL,
+                FailureReason.UNSUPPORTED_MODEL,
                 f"the server's answer is none of protocol {self._server.protocol.value} ({type(error).__name__}: {error})",
             ) from error
 
@@ -107,7 +107,7 @@ class ServedModel:
                 said = f"{type(error).__name__}: {error}"
             if time.monotonic() + wait > deadline:
                 raise BatchError(
-                    Reason.SERVER_UNREACHABLE,
+                    FailureReason.SERVER_UNREACHABLE,
                     f"the model server at {self._server.endpoint} {said}; see the log of its container",
                 )
             time.sleep(wait)
@@ -118,7 +118,7 @@ def v2_tensor(entry: Mapping[str, Any]) -> Tensor:
     """An input as the metadata of a model tell it; -1 is any size."""
     dtype = DTYPES.get(str(entry.get("datatype")))
     if dtype is None:
-        raise BatchError(Reason.UNSUPPORTED_MODEL, f"the input {entry.get('name')!r} is {entry.get('datatype')}")
+        raise BatchError(FailureReason.UNSUPPORTED_MODEL, f"the input {entry.get('name')!r} is {entry.get('datatype')}")
     batch, *shape = (None if int(size) < 0 else int(size) for size in entry.get("shape") or [-1, -1])
     return Tensor(str(entry["name"]), np.dtype(dtype), tuple(shape), 1 if batch == 1 else None)
 

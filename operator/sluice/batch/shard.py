@@ -14,7 +14,7 @@ import numpy as np
 from sluice.batch import answers, failures, read, runplan, storage, survey
 from sluice.batch.ahead import ahead
 from sluice.batch.checkpoint import Checkpoint, SplitCounts, failed_part, part
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import Model
 from sluice.batch.options import Format, Options, OutputData
 from sluice.batch.progress import ProgressCounts
@@ -110,12 +110,13 @@ class Shard:
         if lost:
             checkpoint.forget(lost)
             raise BatchError(
-                Reason.BATCH_FAILED, f"{part(lost[0], target.format)} was removed from {target.uri}; it is made again"
+                FailureReason.BATCH_FAILED,
+                f"{part(lost[0], target.format)} was removed from {target.uri}; it is made again",
             )
         totals = sum(done.values(), SplitCounts())
         self._require_few_failed(totals.failed, totals.read)
         if not totals.read:
-            raise BatchError(Reason.EMPTY_INPUT, f"{self.source.uri} has no rows; there is nothing to do")
+            raise BatchError(FailureReason.EMPTY_INPUT, f"{self.source.uri} has no rows; there is nothing to do")
         checkpoint.finish(totals)
 
     # Answers are compared with labels.
@@ -153,7 +154,7 @@ class Shard:
             return answered, int(answers.is_wrong(given, labels).sum())
         except ValueError as error:
             raise BatchError(
-                Reason.BAD_COLUMNS,
+                FailureReason.BAD_COLUMNS,
                 f"column {name!r} has a label that is no number, as the model's answers are: {error}",
             ) from error
 
@@ -193,7 +194,7 @@ class Shard:
     def _require_few_failed(self, failed: int, rows: int) -> None:
         if 100 * failed > self.options.maximum_failed_percent * rows:
             raise BatchError(
-                Reason.TOO_MANY_FAILED_ROWS,
+                FailureReason.TOO_MANY_FAILED_ROWS,
                 f"{failed} of {rows} rows failed, and spec.maximumFailedRowsPercent allows "
                 f"{self.options.maximum_failed_percent:g}%; the first: {self.progress.first_reason}",
             )
@@ -217,7 +218,7 @@ class Shard:
         try:
             yield
         except OSError as error:
-            reason = failures.reason_of(error) or Reason.BATCH_FAILED
+            reason = failures.reason_of(error) or FailureReason.BATCH_FAILED
             raise BatchError(
                 reason,
                 f"a split does not fit on the volume at {self.options.scratch} ({error}); give the pods more ephemeral "
@@ -229,6 +230,6 @@ def _awaited(checkpoint: Checkpoint) -> RunPlan:
     deadline = time.monotonic() + PLAN_SECONDS
     while (held := checkpoint.plan()) is None:
         if time.monotonic() > deadline:
-            raise BatchError(Reason.PLAN_MISSING, f"shard 0 made no plan in {PLAN_SECONDS:.0f} s; see its log")
+            raise BatchError(FailureReason.PLAN_MISSING, f"shard 0 made no plan in {PLAN_SECONDS:.0f} s; see its log")
         time.sleep(POLL_SECONDS)
     return held

@@ -20,7 +20,7 @@ import pyarrow
 from pyarrow import fs
 
 from sluice.batch import failures
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 INPUT: Final = "INPUT_"
 OUTPUT: Final = "OUTPUT_"
@@ -113,7 +113,7 @@ class Place:
             self.system.delete_file(self.below(name))
 
     @contextmanager
-    def explained(self, otherwise: Reason = Reason.BATCH_FAILED) -> Iterator[None]:
+    def explained(self, otherwise: FailureReason = FailureReason.BATCH_FAILED) -> Iterator[None]:
         """Turns errors of this store into BatchError; `otherwise` where it does not tell why."""
         try:
             yield
@@ -125,7 +125,7 @@ class Place:
     def _is_local(self) -> bool:
         return isinstance(self.system, fs.LocalFileSystem)
 
-    def _told(self, reason: Reason, error: Exception) -> str:
+    def _told(self, reason: FailureReason, error: Exception) -> str:
         side = self.prefix.lower().rstrip("_")
         field = f"spec.{side}.uri" if side else "uri="
         keys = (
@@ -134,15 +134,15 @@ class Place:
             else "the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL and the like)"
         )
         match reason:
-            case Reason.OBJECT_NOT_FOUND:
+            case FailureReason.OBJECT_NOT_FOUND:
                 return f"{self.uri} does not exist; check {field} ({error})"
-            case Reason.ACCESS_DENIED:
+            case FailureReason.ACCESS_DENIED:
                 return f"{self.uri} may not be used; check the keys in {keys}, and the right to list, read and write ({error})"
-            case Reason.STORE_UNREACHABLE:
+            case FailureReason.STORE_UNREACHABLE:
                 return (
                     f"no connection to the store of {self.uri}; check its address in {keys}, and the network ({error})"
                 )
-            case Reason.VOLUME_TOO_SMALL:
+            case FailureReason.VOLUME_TOO_SMALL:
                 return f"no space left for {self.uri}; make the volume larger ({error})"
             case _:
                 return f"{self.uri}: {type(error).__name__}: {error}"
@@ -166,7 +166,7 @@ def opened(uri: str, prefix: str, environment: Mapping[str, str] = os.environ) -
             case "file" if path and not parts.netloc:
                 return replace(place, system=fs.LocalFileSystem())
     raise BatchError(
-        Reason.INVALID_OPTION, f"{uri!r} names no data; use s3://bucket/path, gs://bucket/path or file:///path"
+        FailureReason.INVALID_OPTION, f"{uri!r} names no data; use s3://bucket/path, gs://bucket/path or file:///path"
     )
 
 

@@ -10,7 +10,7 @@ from pyarrow import parquet, types
 
 from sluice.batch import columns, lines, read, runplan
 from sluice.batch.columns import Feature, Tensor
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
 from sluice.batch.options import Format, InputData
 from sluice.batch.runplan import RunPlan, Split
@@ -38,7 +38,8 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
     files = tuple(file for file in place.files() if file.size and not _is_hidden(file.name))
     if not files:
         raise BatchError(
-            Reason.EMPTY_INPUT, f"{place.uri} has no files, or only empty ones; check spec.input.uri (spelling, path)"
+            FailureReason.EMPTY_INPUT,
+            f"{place.uri} has no files, or only empty ones; check spec.input.uri (spelling, path)",
         )
     _require_plain(kind, files)
     target = runplan.target_bytes(sum(file.size for file in files), wanted.shards)
@@ -46,7 +47,7 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
         by_file = list(pool.map(lambda index: _splits(place, kind, files, index, target), range(len(files))))
     splits = tuple(split for found in by_file for split in found)
     if not splits:
-        raise BatchError(Reason.EMPTY_INPUT, f"{place.uri} has no rows; there is nothing to do")
+        raise BatchError(FailureReason.EMPTY_INPUT, f"{place.uri} has no rows; there is nothing to do")
     sample = _sampled(place, kind, files[splits[0].file])
     known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
     features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
@@ -64,7 +65,7 @@ def _require_plain(kind: Format, files: Sequence[File]) -> None:
     packed = next((file.name for file in files if file.name.lower().endswith(COMPRESSED)), "")
     if packed and kind is not Format.PARQUET:
         raise BatchError(
-            Reason.UNSUPPORTED_INPUT,
+            FailureReason.UNSUPPORTED_INPUT,
             f"{packed} is compressed, so it cannot be cut into splits; store it unpacked, or as Parquet",
         )
 
@@ -136,7 +137,9 @@ def _guessed(source: Any, start: int, file: File, parse: read.Parse) -> Any:
     )
     if not pieces:
         why = errors[0][1] if errors else "it has no lines"
-        raise BatchError(Reason.CORRUPT_INPUT, f"the first lines of {file.name or 'the file'} cannot be read: {why}")
+        raise BatchError(
+            FailureReason.CORRUPT_INPUT, f"the first lines of {file.name or 'the file'} cannot be read: {why}"
+        )
     return max(pieces, key=lambda piece: piece.stop - piece.start).result
 
 
@@ -157,7 +160,7 @@ def _first_length_stored(place: Place, file: File, name: str) -> int:
 def _first_length(lists: Any, name: str) -> int:
     first = next((value for value in lists.drop_null().slice(0, 1).to_pylist()), None)
     if not first:
-        raise BatchError(Reason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
+        raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
     length = 1
     while isinstance(first, list):
         length, first = length * len(first), first[0] if first else None
@@ -168,7 +171,8 @@ def _kept(schema: Any, features: Sequence[Feature], wanted: Wanted) -> tuple[str
     if wanted.labels:
         if wanted.labels not in schema.names:
             raise BatchError(
-                Reason.BAD_COLUMNS, f"the data has no column {wanted.labels!r} with the labels; it has {schema.names}"
+                FailureReason.BAD_COLUMNS,
+                f"the data has no column {wanted.labels!r} with the labels; it has {schema.names}",
             )
         return ()
     return columns.passed_through(schema.names, features, wanted.keep, "spec.output.columns")

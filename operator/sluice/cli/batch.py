@@ -20,11 +20,15 @@ from sluice.cli.options import Connection, OutputFormat
 from sluice.core.observe import observe
 from sluice.views import batch as views
 from sluice.views import words
-from sluice.views.batch import BatchView, ProgressView, RunView, State
+from sluice.views.batch import BatchState, BatchView, ProgressView, RunView
 from sluice.views.wire import to_wire
 
 BAR_CELLS: Final = 40
-STYLES: Final = {str(State.COMPLETE): "bold green", str(State.FAILED): "bold red", str(State.RUNNING): "cyan"}
+STYLES: Final = {
+    str(BatchState.COMPLETE): "bold green",
+    str(BatchState.FAILED): "bold red",
+    str(BatchState.RUNNING): "cyan",
+}
 CODES: Final = {str(BatchOutcome.COMPLETE): exits.OK, str(BatchOutcome.FAILED): exits.FAILED}
 
 BatchName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The BatchInference.", show_default=False)]
@@ -92,7 +96,7 @@ def drawn(view: BatchView) -> RenderableType:
     )
     parts: list[RenderableType] = [title]
     if view.headline:
-        parts.append(Text(view.headline, "red" if view.state is State.FAILED else ""))
+        parts.append(Text(view.headline, "red" if view.state is BatchState.FAILED else ""))
     facts = {"model": view.model, "input": view.input, "output": view.output, "engine": view.engine}
     parts += [Text(), *(render.fact(label, Text(value)) for label, value in facts.items())]
     if view.run is not None and view.progress is not None:
@@ -105,7 +109,7 @@ def drawn(view: BatchView) -> RenderableType:
 
 
 def _progress(view: BatchView, run: RunView, done: ProgressView) -> list[RenderableType]:
-    running = view.state is State.RUNNING
+    running = view.state is BatchState.RUNNING
     bar = Table.grid(padding=(0, 1))
     if done.percent is not None:
         bar.add_row(ProgressBar(total=100, completed=done.percent, width=BAR_CELLS), f"{done.percent} %")

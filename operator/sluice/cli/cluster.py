@@ -23,7 +23,7 @@ from sluice.views.revisions import KnownRevision
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class FetchedRelease:
     """One read of a ModelDeployment and its ModelRollouts."""
 
     deployment: ModelDeployment
@@ -51,16 +51,16 @@ class Session:
         self.name: Final = target.name
         self.namespace: Final = target.namespace or cluster.namespace
 
-    async def fetch(self) -> Release:
+    async def fetch(self) -> FetchedRelease:
         """Reads both kinds; a `Failure` with similar names where there is no such object."""
         try:
             deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
         except kubectl.NotFound:
             raise await not_found(self.cluster, ModelDeployment, self.namespace, self.name) from None
         rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
-        return Release(deployment, release.newest_first(rollouts))
+        return FetchedRelease(deployment, release.newest_first(rollouts))
 
-    async def fetch_known_revisions(self, release: Release) -> tuple[KnownRevision, ...]:
+    async def fetch_known_revisions(self, release: FetchedRelease) -> tuple[KnownRevision, ...]:
         """The revisions that can serve again, newest first."""
         try:
             kept = await self.cluster.fetch_revisions(self.namespace, self.name)

@@ -87,7 +87,9 @@ async def show(
     return exits.OK
 
 
-def recording(release: cluster.Release, *, since: int | None, against: str | None, aa: bool, now: float) -> Recording:
+def recording(
+    release: cluster.FetchedRelease, *, since: int | None, against: str | None, aa: bool, now: float
+) -> Recording:
     """What the options ask for; a `Failure` where there is no such comparison."""
     newest, name = release.newest, release.deployment.metadata.name
     if newest is None:

@@ -70,7 +70,7 @@ async def _lines(session: cluster.Session, output: OutputFormat) -> int:
         release = await follow.next_state(session.fetch)
 
 
-def _view(release: cluster.Release) -> ReleaseView:
+def _view(release: cluster.FetchedRelease) -> ReleaseView:
     return release_view(release.deployment, release.rollouts, now=time.time())
 
 
@@ -79,7 +79,7 @@ def _document(view: ReleaseView, command: str) -> dict[str, Any]:
     return document | ({"exampleRequest": command} if command else {})
 
 
-async def _example(session: cluster.Session, release: cluster.Release, gateway: str | None) -> tuple[str, str]:
+async def _example(session: cluster.Session, release: cluster.FetchedRelease, gateway: str | None) -> tuple[str, str]:
     """A command to copy, and a remark on it. Never fails: status must be readable when nothing else works."""
     try:
         address = await session.fetch_address(release.deployment, gateway)

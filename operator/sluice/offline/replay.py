@@ -215,7 +215,7 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick) -> State:
     sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
     stood = state.objectives.get(kind.name, ObjectiveState())
     known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
-    after = accumulate.observe(kind, known, (tick,), accumulate.Phase(baking=state.baking))
+    after = accumulate.observe(kind, known, (tick,), accumulate.LookRules(baking=state.baking))
     seen = accumulate.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0
     return dataclasses.replace(

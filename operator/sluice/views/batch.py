@@ -13,7 +13,7 @@ from sluice.views import words
 UNSEEN: Final = "the operator has not seen it yet; is it running? kubectl sluice doctor says"
 
 
-class State(StrEnum):
+class BatchState(StrEnum):
     """Where a BatchInference stands."""
 
     WAITING = "Waiting"
@@ -63,7 +63,7 @@ class BatchView:
 
     name: str
     namespace: str
-    state: State
+    state: BatchState
     headline: str
     """Why it waits or how it ended, in a sentence; empty where the state says it."""
     model: str
@@ -81,10 +81,10 @@ class BatchView:
     @property
     def ended(self) -> bool:
         """Whether the newest run has ended, and nothing else is to be expected at once."""
-        return self.state in (State.COMPLETE, State.FAILED)
+        return self.state in (BatchState.COMPLETE, BatchState.FAILED)
 
 
-TELLS: Final = {State.FAILED: report.Type.FAILED, State.SUSPENDED: report.Type.SUSPENDED}
+TELLS: Final = {BatchState.FAILED: report.BatchCondition.FAILED, BatchState.SUSPENDED: report.BatchCondition.SUSPENDED}
 """The condition that says why; `Complete` where there is none here."""
 
 
@@ -116,7 +116,7 @@ def line(view: BatchView) -> str:
     parts = [view.state, view.headline]
     if done is not None:
         percent = "" if done.percent is None else f"{done.percent} %"
-        parts += [percent, counts(done), pace(done) if view.state is State.RUNNING else "", done.shards]
+        parts += [percent, counts(done), pace(done) if view.state is BatchState.RUNNING else "", done.shards]
     return ", ".join(part for part in parts if part)
 
 
@@ -134,20 +134,20 @@ def pace(view: ProgressView) -> str:
     return ", ".join(part for part in (speed, left) if part)
 
 
-def _state(run: BatchRun | None, conditions: Mapping[str, Condition]) -> State:
-    suspended = conditions.get(report.Type.SUSPENDED)
+def _state(run: BatchRun | None, conditions: Mapping[str, Condition]) -> BatchState:
+    suspended = conditions.get(report.BatchCondition.SUSPENDED)
     if run is not None and run.outcome in (BatchOutcome.COMPLETE, BatchOutcome.FAILED):
-        return State(run.outcome)
+        return BatchState(run.outcome)
     if suspended is not None and suspended.status is ConditionStatus.TRUE:
-        return State.SUSPENDED
-    return State.RUNNING if run is not None and run.outcome is None else State.WAITING
+        return BatchState.SUSPENDED
+    return BatchState.RUNNING if run is not None and run.outcome is None else BatchState.WAITING
 
 
-def _headline(state: State, conditions: Mapping[str, Condition]) -> str:
-    told = conditions.get(TELLS.get(state, report.Type.COMPLETE))
+def _headline(state: BatchState, conditions: Mapping[str, Condition]) -> str:
+    told = conditions.get(TELLS.get(state, report.BatchCondition.COMPLETE))
     if told is None or not told.message:
         return ""
-    return f"{told.reason}: {told.message}" if state in (State.FAILED, State.WAITING) else told.message
+    return f"{told.reason}: {told.message}" if state in (BatchState.FAILED, BatchState.WAITING) else told.message
 
 
 def _model(batch: BatchInference) -> str:

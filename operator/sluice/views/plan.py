@@ -13,7 +13,7 @@ from sluice.core.decide import decide
 from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.rollout import engine, steps
+from sluice.core.rollout import stepping, steps
 from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import devices
@@ -184,7 +184,7 @@ def _shown(value: Any) -> str:
 def _with_forecast(begun: ModelRollout | None, findings: Findings) -> ModelRollout | None:
     if begun is None or findings.forecast is None:
         return begun
-    return begun.model_copy(update={"status": engine.planned(begun.status, findings.forecast)})
+    return begun.model_copy(update={"status": stepping.planned(begun.status, findings.forecast)})
 
 
 def _summary(found: Prospect, begun: ModelRollout | None, today: ModelDeployment | None) -> str:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from lab.apiserver import ApiServer
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.spark import resolve
 from tests.support import objects
 from tests.support.kube import Kube
@@ -40,7 +40,7 @@ def cluster(kube: Kube, api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) 
     return kube
 
 
-def reason_of(name: str, namespace: str | None = NAMESPACE) -> tuple[Reason, str]:
+def reason_of(name: str, namespace: str | None = NAMESPACE) -> tuple[FailureReason, str]:
     with pytest.raises(BatchError) as caught:
         resolve.stable_uri(name, namespace)
     return caught.value.reason, str(caught.value)
@@ -62,13 +62,13 @@ def test_the_namespace_is_that_of_the_context(
 
 def test_a_name_that_is_not_there() -> None:
     reason, said = reason_of("nothing")
-    assert reason is Reason.OBJECT_NOT_FOUND
+    assert reason is FailureReason.OBJECT_NOT_FOUND
     assert f"ModelDeployment {NAMESPACE}/nothing does not exist; check model= and namespace=" in said
 
 
 def test_a_model_that_does_not_serve_yet() -> None:
     reason, said = reason_of("new")
-    assert reason is Reason.OBJECT_NOT_FOUND
+    assert reason is FailureReason.OBJECT_NOT_FOUND
     assert "has no stable revision yet" in said
 
 
@@ -80,7 +80,7 @@ def test_credentials_that_are_not_accepted(
     (tmp_path / "config").write_text(yaml.safe_dump(known))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     reason, said = reason_of("digits")
-    assert reason is Reason.ACCESS_DENIED
+    assert reason is FailureReason.ACCESS_DENIED
     assert "log in again" in said
 
 
@@ -89,11 +89,11 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path, api_server: ApiServer, m
     known["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     (tmp_path / "config").write_text(yaml.safe_dump(known))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    assert reason_of("digits")[0] is Reason.SERVER_UNREACHABLE
+    assert reason_of("digits")[0] is FailureReason.SERVER_UNREACHABLE
 
 
 def test_no_cluster_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     reason, said = reason_of("digits")
-    assert reason is Reason.INVALID_OPTION
+    assert reason is FailureReason.INVALID_OPTION
     assert "set KUBECONFIG, or give uri=" in said

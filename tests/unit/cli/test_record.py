@@ -9,11 +9,11 @@ from tests.unit.views import builders
 from tests.unit.views.builders import CANDIDATE, STABLE, T0, make_deployment, make_rollout
 
 
-def release(*rollouts: Any) -> cluster.Release:
-    return cluster.Release(make_deployment(), rollouts)
+def release(*rollouts: Any) -> cluster.FetchedRelease:
+    return cluster.FetchedRelease(make_deployment(), rollouts)
 
 
-def recording(found: cluster.Release, **options: Any) -> record.Recording:
+def recording(found: cluster.FetchedRelease, **options: Any) -> record.Recording:
     return record.recording(found, **{"since": None, "against": None, "aa": False, "now": T0 + 600} | options)
 
 

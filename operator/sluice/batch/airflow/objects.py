@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sluice.batch.failures import PASSING, Reason
+from sluice.batch.failures import PASSING, FailureReason
 
 Object = dict[str, Any]
 
@@ -26,7 +26,7 @@ COLLECTED: Final = "sluice.dev/airflow-collected"
 SUSPENDED: Final = "sluice.dev/airflow-suspended"
 """The try that was killed and suspended it; the next one resumes it, and only then."""
 
-LASTING: Final = frozenset(reason.value for reason in set(Reason) - PASSING - {Reason.INPUT_CHANGED}) | {
+LASTING: Final = frozenset(reason.value for reason in set(FailureReason) - PASSING - {FailureReason.INPUT_CHANGED}) | {
     "ChecksumMismatch",  # of the model, which the downloader fetches; its other lasting reasons have the runner's names
 }
 """Reasons of a failed run that the same spec meets again. InputChanged is none: a new run takes the input as it is then.

@@ -24,7 +24,7 @@ from pyspark import AccumulatorParam, SparkConf, SparkContext
 from sluice.batch import __main__ as runner
 from sluice.batch import model, progress, storage
 from sluice.batch.checkpoint import Checkpoint, SplitCounts
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import Model
 from sluice.batch.options import Options, OutputData, Server
 from sluice.batch.progress import ProgressCounts
@@ -47,7 +47,9 @@ _of_this_process: Final = ExitStack()
 def run(given: Options) -> dict[str, Any]:
     """Does what is missing of the run; the termination message. Raises BatchError."""
     if given.target is None:
-        raise BatchError(Reason.INVALID_OPTION, "--labels: engine Spark writes answers; compare them with engine Job")
+        raise BatchError(
+            FailureReason.INVALID_OPTION, "--labels: engine Spark writes answers; compare them with engine Job"
+        )
     told = TaskProgress()
     with progress.served(told, given.progress_port), runner.opened(given.model) as answering:
         source = storage.opened(given.source.uri, storage.INPUT)
@@ -146,13 +148,13 @@ def _cause(error: Exception) -> BatchError:
     """What an executor, or the API server, said, out of Spark's long account of it; otherwise the first line of that."""
     text = str(error)
     said, forbidden = SAID.search(text), FORBIDDEN.search(text)
-    known = {reason.value: reason for reason in Reason}
+    known = {reason.value: reason for reason in FailureReason}
     if said is not None and said[1] in known:
         return BatchError(known[said[1]], said[2])
     if forbidden is not None:
         return BatchError(
-            Reason.ACCESS_DENIED,
+            FailureReason.ACCESS_DENIED,
             f"the driver may not create its executors: {forbidden[0]}; give its account, spec.engine.serviceAccountName, the "
             "role of manifests/examples/spark-rbac.yaml",
         )
-    return BatchError(Reason.BATCH_FAILED, f"Spark: {text.strip().partition(chr(10))[0]}")
+    return BatchError(FailureReason.BATCH_FAILED, f"Spark: {text.strip().partition(chr(10))[0]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from sluice.batch import model, storage
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import OnnxModel
 
 OWN_VARIABLES: Final = ""
@@ -24,7 +24,7 @@ def model_at(uri: str) -> OnnxModel:
     if "://" not in uri or uri.startswith("file://"):
         folder = Path(uri.removeprefix("file://"))
         if not folder.exists():
-            raise BatchError(Reason.OBJECT_NOT_FOUND, f"{uri} does not exist on this machine; check uri=")
+            raise BatchError(FailureReason.OBJECT_NOT_FOUND, f"{uri} does not exist on this machine; check uri=")
         return OnnxModel(model.found(folder))
     # ONNX Runtime has read, or mapped, all that it needs when it has loaded a model.
     with tempfile.TemporaryDirectory(prefix="sluice-model-") as scratch:
@@ -35,14 +35,14 @@ def model_at(uri: str) -> OnnxModel:
 def _download(uri: str, folder: Path) -> None:
     if not uri.startswith(("s3://", "gs://")):
         raise BatchError(
-            Reason.INVALID_OPTION,
+            FailureReason.INVALID_OPTION,
             f"{uri} cannot be fetched by the executors; use s3://bucket/path, gs://bucket/path or file:///path, for example "
             "a copy: uri=",
         )
     place = storage.opened(uri, OWN_VARIABLES)
     files = place.files()
     if not files:
-        raise BatchError(Reason.OBJECT_NOT_FOUND, f"{uri} does not exist, or is empty; check the model's uri")
+        raise BatchError(FailureReason.OBJECT_NOT_FOUND, f"{uri} does not exist, or is empty; check the model's uri")
     for file in files:
         target = folder / (file.name or place.path.rpartition("/")[2])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,16 @@ from typing import Any, Final
 import urllib3
 from kubernetes import client, config
 
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 GROUP, VERSION, PLURAL = "sluice.dev", "v1alpha1", "modeldeployments"
 TIMEOUT_SECONDS: Final = 10
-ANSWERS: Final = {401: Reason.ACCESS_DENIED, 403: Reason.ACCESS_DENIED, 404: Reason.OBJECT_NOT_FOUND}
+ANSWERS: Final = {
+    401: FailureReason.ACCESS_DENIED,
+    403: FailureReason.ACCESS_DENIED,
+    404: FailureReason.OBJECT_NOT_FOUND,
+}
 
 
 def stable_uri(name: str, namespace: str | None = None) -> str:
@@ -35,7 +39,7 @@ def stable_uri(name: str, namespace: str | None = None) -> str:
         revision = ((deployment.get("status") or {}).get("stable") or {}).get("revision")
         if not revision:
             raise BatchError(
-                Reason.OBJECT_NOT_FOUND,
+                FailureReason.OBJECT_NOT_FOUND,
                 f"ModelDeployment {namespace}/{name} has no stable revision yet; wait until it is Ready, or give uri=",
             )
         pinned = _asked(
@@ -61,7 +65,7 @@ def _connection() -> tuple[Any, str]:
         return settings, current["context"].get("namespace") or "default"
     except (config.ConfigException, OSError) as error:
         raise BatchError(
-            Reason.INVALID_OPTION,
+            FailureReason.INVALID_OPTION,
             f"no cluster to ask for the model: {error}; set KUBECONFIG, or give uri= with the place of the model",
         ) from error
 
@@ -70,9 +74,11 @@ def _asked(what: str, question: Callable[[], Any]) -> Any:
     try:
         return question()
     except client.ApiException as error:
-        raise BatchError(ANSWERS.get(error.status, Reason.SERVER_UNREACHABLE), _told(what, error)) from error
+        raise BatchError(ANSWERS.get(error.status, FailureReason.SERVER_UNREACHABLE), _told(what, error)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise BatchError(Reason.SERVER_UNREACHABLE, f"{what}: the API server does not answer: {error}") from error
+        raise BatchError(
+            FailureReason.SERVER_UNREACHABLE, f"{what}: the API server does not answer: {error}"
+        ) from error
 
 
 def _told(what: str, error: Any) -> str:

@@ -19,7 +19,7 @@ from sluice.batch import answers
 from sluice.batch import columns as feeding
 from sluice.batch import model as models
 from sluice.batch.columns import Feature, Tensor
-from sluice.batch.failures import BatchError, Reason
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.model import Model
 from sluice.batch.read import Chunk
 from sluice.batch.runplan import RunPlan
@@ -97,7 +97,7 @@ class _Wanted:
 
 def _place(name: str | None, namespace: str | None, uri: str | None) -> str:
     if (name is None) == (uri is None):
-        raise BatchError(Reason.INVALID_OPTION, "give either model=, the name of a ModelDeployment, or uri=")
+        raise BatchError(FailureReason.INVALID_OPTION, "give either model=, the name of a ModelDeployment, or uri=")
     if uri is not None:
         return uri
     from sluice.batch.spark import resolve  # its client of Kubernetes is not needed where the place is known
@@ -113,7 +113,7 @@ def _features(
         column = df.select(_quoted(name)).dropna().first()
         size = int(np.asarray(column[0]).size) if column is not None else 0
         if not size:
-            raise BatchError(Reason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
+            raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
         return size
 
     return feeding.resolved(inputs, given, requested, first_length)
@@ -129,7 +129,7 @@ def _probed(loaded: Model, features: Sequence[Feature]) -> Any:
         outputs = loaded.predict(asked)
     except models.Rejected as error:
         raise BatchError(
-            Reason.UNSUPPORTED_MODEL,
+            FailureReason.UNSUPPORTED_MODEL,
             f"the model refuses a row of zeros, so the types of its answers are unknown: {error}",
         ) from error
     answers.require_rows(outputs, rows)
@@ -154,7 +154,7 @@ def _answer_schema(given: Any, kept: Sequence[str], outputs: Any) -> Any:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BatchError(
-            Reason.BAD_COLUMNS,
+            FailureReason.BAD_COLUMNS,
             f"{twice!r} would be there twice: columns that are kept {list(kept)}, answers {outputs.names}, and {FAILURE!r}; "
             "rename the column, or leave it out with keep=",
         )

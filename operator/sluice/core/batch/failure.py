@@ -32,7 +32,7 @@ def blocked_plan(
 ) -> Plan:
     """Says why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
     complete = before.run is not None and before.run.outcome is BatchOutcome.COMPLETE
-    said = {} if complete else {report.Type.COMPLETE: Fact(False, blocked.reason, blocked.message)}
+    said = {} if complete else {report.BatchCondition.COMPLETE: Fact(False, blocked.reason, blocked.message)}
     stated = report.stated(before.conditions, said, metadata.generation, now)
     kept = [condition for condition in before.conditions if condition.type not in said]
     after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})

@@ -18,7 +18,7 @@ from sluice.core.observe.runstate import RunState
 from sluice.core.situation.situation import Blocked
 
 
-class Type(StrEnum):
+class BatchCondition(StrEnum):
     """What a condition of a BatchInference speaks of."""
 
     COMPLETE = "Complete"
@@ -33,7 +33,7 @@ def facts(
     progress: RunProgress,
     blocked: Blocked | None,
     next_time: str | None,
-) -> dict[Type, Fact]:
+) -> dict[BatchCondition, Fact]:
     """By type of condition.
 
     Args:
@@ -44,17 +44,19 @@ def facts(
     """
     failed = run is not None and run.outcome is BatchOutcome.FAILED
     return {
-        Type.COMPLETE: _complete(batch, run, state, progress, blocked, next_time),
-        Type.FAILED: Fact(True, Reason.of(run.reason), run.message)
+        BatchCondition.COMPLETE: _complete(batch, run, state, progress, blocked, next_time),
+        BatchCondition.FAILED: Fact(True, Reason.of(run.reason), run.message)
         if run is not None and failed
         else Fact(False, Reason.NOT_FAILED),
-        Type.SUSPENDED: Fact(True, Reason.SUSPENDED_BY_SPEC)
+        BatchCondition.SUSPENDED: Fact(True, Reason.SUSPENDED_BY_SPEC)
         if batch.spec.suspend
         else Fact(False, Reason.NOT_SUSPENDED),
     }
 
 
-def stated(before: Iterable[Condition], said: Mapping[Type, Fact], generation: int, now: float) -> list[Condition]:
+def stated(
+    before: Iterable[Condition], said: Mapping[BatchCondition, Fact], generation: int, now: float
+) -> list[Condition]:
     """The conditions; a transition time stays while the status stays."""
     known = {condition.type: condition for condition in before}
     return [conditions.condition(type_, fact, known.get(type_), generation, now) for type_, fact in said.items()]
@@ -62,9 +64,9 @@ def stated(before: Iterable[Condition], said: Mapping[Type, Fact], generation: i
 
 def events(before: Iterable[Condition], after: Iterable[Condition], troubles: frozenset[AnyReason]) -> Iterator[Event]:
     """One for every new reason why a run does not begin or does not get on."""
-    known = {condition.reason for condition in before if condition.type == Type.COMPLETE}
+    known = {condition.reason for condition in before if condition.type == BatchCondition.COMPLETE}
     for condition in after:
-        if condition.type == Type.COMPLETE and condition.reason in troubles - known:
+        if condition.type == BatchCondition.COMPLETE and condition.reason in troubles - known:
             yield Event(Reason.of(condition.reason), condition.message)
 
 

@@ -141,10 +141,10 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
 
 def _replaced_pod(situation: Situation) -> Iterator[Write]:
     """Deletes the one pod that spoils its version; the Deployment makes a new one."""
-    active, candidate = situation.active, situation.candidate
-    if active is None or candidate is None or active.status.replaced_pod is None:
+    active = situation.active
+    if active is None or active.status.replaced_pod is None:
         return
-    for pod in candidate.pods:
+    for pod in (pod for candidate in situation.candidates for pod in candidate.pods):
         if pod.name == active.status.replaced_pod and not pod.terminating:
             yield Delete(Ref("v1", "Pod", pod.name, situation.snapshot.namespace, _uid(situation, pod)))
 

@@ -18,14 +18,14 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, T
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice.core.decide import children, failure, notify, prepare, report, routes
 from sluice.core.decide.prepare import Findings, Prepared, Replies
-from sluice.core.kernel import conditions, differ, timestamps
+from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
-from sluice.core.rollout import abtest, beginning, engine, lifecycle, validation
-from sluice.core.rollout.abtest import Comparison
+from sluice.core.rollout import beginning, clocks, lifecycle, stepping, validation
+from sluice.core.rollout.abtest import abtest
+from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.gates import FUSE_SECONDS
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import paths
@@ -156,7 +156,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
     situation = _with_status(situation, active, planned.status)
     snapshot = situation.snapshot
     closed = _frozen(situation)
-    moved = engine.move(
+    moved = stepping.move(
         Moment(
             now=snapshot.now,
             rollout=planned,
@@ -222,7 +222,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
 def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
     if findings.forecast is None or findings.forecast.rate <= 0:
         return active
-    return active.model_copy(update={"status": engine.planned(active.status, findings.forecast)})
+    return active.model_copy(update={"status": stepping.planned(active.status, findings.forecast)})
 
 
 def _frozen(situation: Situation) -> Frozen | None:
@@ -278,20 +278,10 @@ def _requeue_after(done: Progress, findings: Findings, kids: children.Children, 
     elif active is not None:
         judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
         waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
-        waits.extend(after for after in _clock_waits(active.status, now) if after > 0)
+        waits.extend(after for after in clocks.waits(active.status, now) if after > 0)
     if done.until is not None:
         waits.append(max(1.0, done.until - now))
     return min(waits) if waits else None
-
-
-def _clock_waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
-    for moment, extra in (
-        (status.bake_end_time, 0.0),
-        (status.deadline_time, 0.0),
-        (status.unready_since, FUSE_SECONDS),
-    ):
-        if moment is not None:
-            yield timestamps.seconds(moment) + extra - now
 
 
 def _because(done: Progress) -> str:

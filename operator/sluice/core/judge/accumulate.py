@@ -17,7 +17,7 @@ with fewer in that hour those of the day."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Phase:
+class LookRules:
     """What an objective may learn from the ticks of this look."""
 
     baking: bool = False
@@ -71,7 +71,7 @@ def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveE
     return against, objectives.combined(tests, logs, Role.ADVANCE)
 
 
-def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: Phase) -> ObjectiveState:
+def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
     """The accumulators after more ticks."""
     if not ticks or awaits_boundary(kind, state):
         return state

@@ -158,8 +158,8 @@ def _judged(
     return judged
 
 
-def _phase(trial: Trial, kind: Kind) -> accumulate.Phase:
-    return accumulate.Phase(
+def _phase(trial: Trial, kind: Kind) -> accumulate.LookRules:
+    return accumulate.LookRules(
         baking=trial.baking,
         judged=not trial.mirrored or kind.judged_on_copies,
         metric=kind.name == trial.metric,

@@ -12,7 +12,7 @@ from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.rollout import engine, freeze, steps
+from sluice.core.rollout import freeze, steps, timeline
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.situation import Blocked, Situation, promoted_revision, testing
@@ -70,10 +70,10 @@ def _closed(
             "reason": reason,
             "message": why,
             "end_time": now,
-            **engine.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
+            **steps.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
             "requests_needed": None,
             "estimated_completion_time": None,
-            "timeline": engine.noted(active.status.timeline, [entry]),
+            "timeline": timeline.noted(active.status.timeline, [entry]),
         }
     )
 

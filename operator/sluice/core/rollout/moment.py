@@ -1,10 +1,12 @@
 """What the gates see of one running release, and what a gate says."""
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Final, Self
 
 from sluice.api.v1alpha1.intent import Intent
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import AnyReason
@@ -16,34 +18,84 @@ from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.steps import Step
 from sluice.core.rollout.validation import Finding
 
+OPERATOR: Final = "sluice"
+"""Who acts where no person does."""
+
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What the gates see of one running release."""
+class Release(ABC):
+    """What is seen of a running release, whether it goes through steps or compares arms."""
 
     now: float
     rollout: ModelRollout
     """With clocks and figures of this pass already in its status."""
     stable: Revision | None
-    candidate: Revision
     route: Route | None
     route_message: str
     """Why no route can be programmed at all, or empty."""
-    paths: Paths | None
-    """Who should get which requests now; None where there is no route to write."""
     replicas: int
     """Replicas of the stable version that stand for the whole traffic."""
-    capacity: Capacity
     frozen: Frozen | None
     """The freeze window that is open."""
-    judgement: Judgement | None
-    """None before the first step, and where nothing is compared."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
+
+    @property
+    @abstractmethod
+    def longest_seconds(self) -> int:
+        """How long it may take without a decision."""
+
+    @property
+    @abstractmethod
+    def blind(self) -> str:
+        """Why nothing can be measured, or empty."""
+
+    @property
+    @abstractmethod
+    def paused(self) -> bool:
+        """Whether a pause by a person holds it."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> Frozen | None:
+        """The freeze window that holds it."""
+
+    def with_status(self, status: ModelRolloutStatus) -> Self:
+        """As it is once the status is so."""
+        return replace(self, rollout=self.rollout.model_copy(update={"status": status}))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Release):
+    """What the gates see of one running release that goes through steps."""
+
+    candidate: Revision
+    paths: Paths | None
+    """Who should get which requests now; None where there is no route to write."""
+    capacity: Capacity
+    judgement: Judgement | None
+    """None before the first step, and where nothing is compared."""
     by_service: bool = False
     """Whether pods are what makes the shares."""
     validation: Finding | None = None
     """How far its validation is; None where there is none to wait for."""
+
+    @property
+    def longest_seconds(self) -> int:
+        return self.rollout.spec.progress_deadline_seconds
+
+    @property
+    def blind(self) -> str:
+        return self.judgement.blind if self.judgement is not None else ""
+
+    @property
+    def paused(self) -> bool:
+        return self.rollout.status.paused and not self.nothing_serves
+
+    @property
+    def closed(self) -> Frozen | None:
+        """Nothing goes forward in a window, not even on request; a way back does, and what ends a downtime."""
+        return None if self.rollout.spec.rollback or self.nothing_serves else self.frozen
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -142,3 +194,5 @@ class Decision:
     effect: Effect | None = None
     until: float | None = None
     """When the clock alone makes the decision another one, in seconds since the epoch."""
+    actor: str = OPERATOR
+    """The person whose wish it follows from, if any."""

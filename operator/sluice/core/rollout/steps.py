@@ -81,6 +81,18 @@ def rounded_percent(permille: int) -> int:
     return -(-permille // 10)
 
 
+def exposed(permille: int) -> dict[str, object]:
+    """The fields of the status that say what the candidate gets."""
+    return {"permille": permille, "weight": rounded_percent(permille)}
+
+
+def ended(records: Sequence[StepRecord], now: str) -> list[StepRecord]:
+    """The records of the steps that were entered, the last of them over."""
+    if not records or records[-1].end_time is not None:
+        return list(records)
+    return [*records[:-1], records[-1].model_copy(update={"end_time": now})]
+
+
 def _step(step: RolloutStep) -> Step:
     return Step(
         permille=step.permille,

@@ -11,7 +11,7 @@ from sluice.core.judge.model import Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common
-from sluice.core.rollout import gates, steps
+from sluice.core.rollout import fuse, steps
 from sluice.core.rollout.strategies import recreate
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
@@ -35,7 +35,7 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
-        outage=gates.outage(stable) and candidate.ready_endpoints == 0,
+        outage=fuse.outage(stable) and candidate.ready_endpoints == 0,
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
@@ -79,7 +79,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
             state=told[arm.name].state if arm.name in told else None,
             metric=active.spec.ab_test.metric,
             arms=len(active.spec.ab_test.arms),
-            outage=gates.outage(situation.stable) and arm.ready_endpoints == 0,
+            outage=fuse.outage(situation.stable) and arm.ready_endpoints == 0,
         )
         for arm in situation.candidates
     }

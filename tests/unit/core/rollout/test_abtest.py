@@ -8,10 +8,14 @@ import pytest
 
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.core.judge import judge
+from sluice.core.judge import state as memory
 from sluice.core.judge.model import Separation
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import abtest
-from sluice.core.rollout.abtest import GATES, Comparison, Gate
+from sluice.core.rollout.abtest import abtest, gates
+from sluice.core.rollout.abtest.comparison import Comparison
+from sluice.core.rollout.abtest.gates import GATES, Gate
+from sluice.core.rollout.gates import evidence, harm, people
 from tests.support import moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod
 
@@ -22,6 +26,8 @@ PAUSED: Final[Change] = {"status": {"paused": True}}
 FROZEN: Final[Change] = {"frozen": moments.FROZEN}
 BLIND: Final[Change] = {"judged": {"blind": "Prometheus does not answer"}}
 MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 users instead of 20 %"}}
+BAD_POD: Final[Change] = {"judged": {"rollback_log": 3.0, "bad_pod": "pod-0"}}
+STABLE_LOST: Final[Change] = {"stable": None}
 BETTER: Final[Change] = {"arm": {"verdict": "Better", "ratio": "1.2", "ratioLow": "1.05", "ratioHigh": "1.4"}}
 PROMOTES: Final[Change] = {"rules": {"onWinner": "Promote"}}
 TIME_UP: Final[Change] = {"status": {"deadlineTime": at(0)}}
@@ -57,40 +63,50 @@ def back(reason: str, outcome: Outcome) -> Said:
 
 
 ROWS: Final[dict[Gate, list[Row]]] = {
-    abtest.abort_requested: [
+    gates.abort_requested: [
         row("nobody asks", None),
         row("abort", back("Aborted", Outcome.ABORTED), asked(Action.ABORT)),
         row("roll back", back("Aborted", Outcome.ABORTED), asked(Action.ROLL_BACK)),
         row("promote", None, asked(Action.PROMOTE)),
     ],
-    abtest.no_arm_left: [
+    gates.no_arm_left: [
         row("one of two is left", None, {"arm": {"ended": True}}),
         row("none is left", back("EveryArmEnded", Outcome.ROLLED_BACK), ALL_ENDED),
     ],
-    abtest.paused_by_person: [
+    gates.one_pod_is_bad: [
+        row("none is", None),
+        row("one is", wait("ReplacingPod"), BAD_POD),
+        row("one was replaced already", None, BAD_POD, {"status": {"replacedPod": "pod-9"}}),
+        row("its arm was taken out", None, BAD_POD, {"arm": {"ended": True}}),
+    ],
+    harm.stable_lost: [
+        row("there it is", None),
+        row("gone", wait("StableVersionLost"), STABLE_LOST),
+    ],
+    gates.paused_by_person: [
         row("not paused", None),
         row("paused", wait("Paused"), PAUSED),
     ],
-    abtest.frozen: [
+    people.frozen: [
         row("no window", None, BEFORE),
         row("not begun", wait("Frozen"), FROZEN, BEFORE),
         row("users are counted on", None, FROZEN),
         row("a winner is to be promoted", wait("Frozen"), FROZEN, BETTER, PROMOTES),
         row("a winner is to be reported", None, FROZEN, BETTER),
     ],
-    abtest.metrics_blind: [
+    evidence.metrics_blind: [
         row("all is seen", None),
         row("one arm is not", (Verdict.BLIND, "MetricsUnavailable", None, None), BLIND),
         row("nothing is judged", None, BEFORE),
     ],
-    abtest.time_is_up: [
+    gates.time_is_up: [
         row("in time", None, {"status": {"deadlineTime": at(1)}}),
         row("no deadline", None, {"status": {"deadlineTime": None}}),
         row("nothing separates them", wait("NoSeparation", Outcome.INCONCLUSIVE), TIME_UP),
         row("one is better", None, TIME_UP, BETTER),
         row("one seems better", wait("NoSeparation", Outcome.INCONCLUSIVE), TIME_UP, BETTER, MISMATCH),
     ],
-    abtest.arms_not_ready: [
+    gates.arms_not_ready: [
         row("ready", None, BEFORE),
         row("begun", None, NO_PODS),
         row("no pods", wait("CandidateNotReady"), BEFORE, NO_PODS),
@@ -98,29 +114,29 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("with a problem", wait("CrashLoopBackOff"), BEFORE, CRASHING),
         row("pods of an arm that was taken out", None, BEFORE, NO_PODS, {"arm": {"ended": True}}),
     ],
-    abtest.arms_ready: [
+    gates.arms_ready: [
         row("begun", None),
         row("ready", (Verdict.ADVANCE, "ArmsReady", 1, None), BEFORE),
         row("no route is possible", wait("RouteNotProgrammed"), BEFORE, {"route_message": "the Gateway is gone"}),
     ],
-    abtest.split_mismatch: [
+    gates.split_mismatch: [
         row("as it should be", None),
         row("otherwise", wait("SplitMismatch"), MISMATCH),
         row("nothing is judged", None, BEFORE),
     ],
-    abtest.arm_is_better: [
+    gates.arm_is_better: [
         row("none is", None),
         row("reported", (Verdict.ADVANCE, "ArmIsBetter", None, Outcome.INCONCLUSIVE), BETTER),
         row("promoted", (Verdict.ADVANCE, "ArmIsBetter", 1, None), BETTER, PROMOTES),
         row("promoted by a person", (Verdict.ADVANCE, "ArmIsBetter", 1, None), BETTER, asked(Action.PROMOTE)),
         row("it was taken out", None, BETTER, {"arm": {"ended": True}}),
     ],
-    abtest.arm_short_of_pods: [
+    gates.arm_short_of_pods: [
         row("one pod is enough for a fifth", None, {"revision": {"ready_endpoints": 1}}),
         row("no pods", wait("CandidateNotReady"), NO_PODS),
         row("with a problem", wait("CrashLoopBackOff"), CRASHING),
     ],
-    abtest.route_not_programmed: [
+    gates.route_not_programmed: [
         row("as it should be", None),
         row("no route", wait("RouteNotProgrammed"), NO_ROUTE),
         row("none is possible", wait("RouteNotProgrammed"), {"route_message": "the Gateway is gone"}),
@@ -131,19 +147,23 @@ ROWS: Final[dict[Gate, list[Row]]] = {
 }
 
 TOGETHER: Final[dict[tuple[Gate, Gate], Comparison]] = {
-    (abtest.abort_requested, abtest.no_arm_left): make_comparison(asked(Action.ABORT), ALL_ENDED),
-    (abtest.no_arm_left, abtest.paused_by_person): make_comparison(ALL_ENDED, PAUSED),
-    (abtest.paused_by_person, abtest.frozen): make_comparison(PAUSED, FROZEN, BEFORE),
-    (abtest.frozen, abtest.metrics_blind): make_comparison(FROZEN, BETTER, PROMOTES, BLIND),
-    (abtest.metrics_blind, abtest.time_is_up): make_comparison(BLIND, TIME_UP),
-    (abtest.time_is_up, abtest.arms_not_ready): make_comparison(TIME_UP, BEFORE, NO_PODS),
-    (abtest.arms_not_ready, abtest.arms_ready): make_comparison(BEFORE, NO_PODS),
-    (abtest.arms_ready, abtest.split_mismatch): make_comparison({"status": {"step": 0}}, MISMATCH),
-    (abtest.split_mismatch, abtest.arm_is_better): make_comparison(MISMATCH, BETTER),
-    (abtest.arm_is_better, abtest.arm_short_of_pods): make_comparison(BETTER, NO_PODS),
-    (abtest.arm_short_of_pods, abtest.route_not_programmed): make_comparison(NO_PODS, NO_ROUTE),
+    (gates.abort_requested, gates.no_arm_left): make_comparison(asked(Action.ABORT), ALL_ENDED),
+    (gates.one_pod_is_bad, harm.stable_lost): make_comparison(BAD_POD, STABLE_LOST),
+    (harm.stable_lost, gates.paused_by_person): make_comparison(STABLE_LOST, PAUSED),
+    (gates.paused_by_person, people.frozen): make_comparison(PAUSED, FROZEN, BEFORE),
+    (people.frozen, evidence.metrics_blind): make_comparison(FROZEN, BETTER, PROMOTES, BLIND),
+    (evidence.metrics_blind, gates.time_is_up): make_comparison(BLIND, TIME_UP),
+    (gates.time_is_up, gates.arms_not_ready): make_comparison(TIME_UP, BEFORE, NO_PODS),
+    (gates.arms_not_ready, gates.arms_ready): make_comparison(BEFORE, NO_PODS),
+    (gates.arms_ready, gates.split_mismatch): make_comparison({"status": {"step": 0}}, MISMATCH),
+    (gates.split_mismatch, gates.arm_is_better): make_comparison(MISMATCH, BETTER),
+    (gates.arm_is_better, gates.arm_short_of_pods): make_comparison(BETTER, NO_PODS),
+    (gates.arm_short_of_pods, gates.route_not_programmed): make_comparison(NO_PODS, NO_ROUTE),
 }
 """For two neighbours in `GATES`: a moment in which both speak."""
+
+NEVER_TOGETHER: Final = (gates.no_arm_left, gates.one_pod_is_bad)
+"""The one speaks where no arm is left, the other of one that is."""
 
 
 @pytest.mark.parametrize(
@@ -163,18 +183,27 @@ def test_every_gate_has_rows_in_which_it_speaks_and_in_which_it_does_not() -> No
 
 
 @pytest.mark.parametrize(
-    "pair", list(pairwise(GATES)), ids=lambda pair: " before ".join(gate.__name__ for gate in pair)
+    "pair",
+    [pair for pair in pairwise(GATES) if pair != NEVER_TOGETHER],
+    ids=lambda pair: " before ".join(gate.__name__ for gate in pair),
 )
 def test_of_two_neighbours_that_both_speak_the_earlier_one_decides(pair: tuple[Gate, Gate]) -> None:
     earlier, later = (gate(TOGETHER[pair]) for gate in pair)
     assert earlier is not None
     assert later is not None
     assert earlier != later, "it makes no difference who decides"
-    assert abtest.decide(TOGETHER[pair]) == earlier
+    assert gates.decide(TOGETHER[pair]) == earlier
+
+
+@pytest.mark.parametrize("ended", [(False, False), (False, True), (True, False), (True, True)])
+def test_a_pod_is_replaced_of_an_arm_that_is_left_only(ended: tuple[bool, bool]) -> None:
+    seen = make_comparison({"arms": {"ended": ended[1]}}, {"arm": {"ended": ended[0]}}, BAD_POD)
+    assert NEVER_TOGETHER in set(pairwise(GATES))
+    assert [gate(seen) is not None for gate in NEVER_TOGETHER] == [all(ended), not ended[0]]
 
 
 def test_a_test_in_which_no_gate_speaks_goes_on() -> None:
-    assert fields(abtest.decide(make_comparison())) == wait("GatheringEvidence")
+    assert fields(gates.decide(make_comparison())) == wait("GatheringEvidence")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +217,7 @@ def test_a_test_in_which_no_gate_speaks_goes_on() -> None:
     ],
 )
 def test_a_message_says_who_asked_and_what_to_do(given: tuple[Change, ...], words: str) -> None:
-    assert words in abtest.decide(make_comparison(*given)).message
+    assert words in gates.decide(make_comparison(*given)).message
 
 
 def test_the_best_of_several_better_arms_wins() -> None:
@@ -197,6 +226,7 @@ def test_the_best_of_several_better_arms_wins() -> None:
 
 
 SEPARATED: Final = Separation("Worse", 0.8, 0.7, 0.9, users=500, stable_users=1500)
+SPOILT: Final = memory.dump(memory.State(since=0.0, step=1, route_generation=1, fence=None))
 DOWN: Final[Change] = {**NO_PODS, "arm": {"unreadySince": at(-60)}}
 
 
@@ -254,6 +284,23 @@ def test_a_winner_is_promoted_as_a_release_whose_one_step_is_everything() -> Non
     status = abtest.move(make_comparison(BETTER, PROMOTES)).rollout.status
     assert (status.winner, status.outcome, status.permille) == (CANDIDATE.name, None, 200)
     assert [step.permille for step in status.steps] == [200]
+
+
+def test_a_winner_is_not_held_any_more_by_what_held_the_test() -> None:
+    held = {"status": {"paused": True, "heldSince": at(-60)}}
+    seen = make_comparison(held, BETTER, asked(Action.PROMOTE))
+    status = abtest.move(seen).rollout.status
+    deadline = seen.rollout.spec.progress_deadline_seconds
+    assert (status.winner, status.held_since, status.deadline_time) == (CANDIDATE.name, None, at(deadline))
+
+
+def test_a_bad_pod_counts_no_more_in_what_its_arm_has_shown() -> None:
+    """And the next one, of whichever arm, takes its arm out."""
+    first = abtest.move(make_comparison(BAD_POD, {"judged": {"state": SPOILT}})).rollout.status
+    assert first.replaced_pod == "pod-0"
+    assert first.arms[0].state == judge.without_pod(SPOILT, "pod-0") != SPOILT
+    second = abtest.move(make_comparison(BAD_POD, {"status": {"replacedPod": "pod-9"}})).rollout.status
+    assert second.arms[0].reason == "WorseThanStable"
 
 
 def test_the_longest_time_is_counted_from_the_beginning() -> None:

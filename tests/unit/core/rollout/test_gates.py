@@ -7,11 +7,12 @@ import pytest
 
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths
-from sluice.core.rollout import gates
-from sluice.core.rollout.gates import FIRST_VERSION_GATES, GATES, Gate
+from sluice.core.rollout import fuse
+from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, readiness, routing
+from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment
-from sluice.core.rollout.validation import State
 from tests.support import changes
 from tests.support.moments import CANDIDATE, Change, at, fields, make_moment, make_pod, make_route
 
@@ -48,13 +49,13 @@ def promote(reason: str) -> Said:
 
 
 ROWS: Final[dict[Gate, list[Row]]] = {
-    gates.abort_requested: [
+    people.abort_requested: [
         row("nobody asks", None),
         row("abort", back("Aborted", Outcome.ABORTED), changes.asked(Action.ABORT)),
         row("back to the stable version", back("Aborted", Outcome.ABORTED), changes.asked(Action.ROLL_BACK)),
         row("promote", None, changes.asked(Action.PROMOTE)),
     ],
-    gates.fuse_blown: [
+    harm.fuse_blown: [
         row("no pod for just under a minute", None, changes.unready(59)),
         row("no pod for a minute", back("CandidateDown"), changes.unready(60)),
         row("with a problem", back("CrashLoopBackOff"), changes.unready(60), changes.CRASHING),
@@ -63,45 +64,45 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("two restarts", None, {"candidate": {"pods": (make_pod(2),)}}),
         row("three restarts", back("Restarting"), {"candidate": {"pods": (make_pod(3),)}}),
     ],
-    gates.one_pod_is_bad: [
+    harm.one_pod_is_bad: [
         row("none is", None),
         row("one is", wait("ReplacingPod"), changes.BAD_POD),
         row("one was replaced already", None, changes.BAD_POD, {"status": {"replacedPod": "pod-9"}}),
         row("nothing is judged", None, {"judged": None}),
     ],
-    gates.evidence_says_roll_back: [
+    harm.evidence_says_roll_back: [
         row("just under", None, {"judged": {"rollback_log": 2.99}}),
         row("at the threshold", back("WorseThanStable"), changes.WORSE),
         row("nothing is judged", None, {"judged": None}),
     ],
-    gates.worse_offline: [
+    harm.worse_offline: [
         row("nothing to validate", None),
-        row("inconclusive", None, {"validation": changes.finding(State.INCONCLUSIVE)}),
+        row("inconclusive", None, {"validation": changes.finding(Reason.VALIDATION_INCONCLUSIVE)}),
         row("worse", back("ValidationFailed"), changes.FAILED_OFFLINE),
     ],
-    gates.stable_lost: [
+    harm.stable_lost: [
         row("it is there", None),
         row("it is gone", wait("StableVersionLost"), changes.STABLE_LOST),
         row("there never was one", None, changes.FIRST),
     ],
-    gates.paused_by_person: [
+    people.paused_by_person: [
         row("not paused", None),
         row("paused", wait("Paused"), changes.PAUSED),
         row("nothing serves", None, changes.PAUSED, changes.TAKEN_DOWN),
         row("only the candidate serves", wait("Paused"), changes.PAUSED, changes.TAKEN_DOWN, changes.BAKING),
     ],
-    gates.frozen: [
+    people.frozen: [
         row("no window", None),
         row("a window", wait("Frozen"), changes.FROZEN),
         row("a way back", None, changes.FROZEN, {"spec": {"rollback": True}}),
         row("nothing serves", None, changes.FROZEN, changes.TAKEN_DOWN),
     ],
-    gates.promote_requested: [
+    people.promote_requested: [
         row("skip", None, changes.asked(Action.SKIP_STEP)),
         row("in a step", enter(3, "PromotedByPerson"), changes.asked(Action.PROMOTE)),
         row("in the bake", promote("PromotedByPerson"), changes.asked(Action.PROMOTE), changes.BAKING),
     ],
-    gates.skip_requested: [
+    people.skip_requested: [
         row("promote", None, changes.asked(Action.PROMOTE)),
         row("in a step", enter(2, "SkippedByPerson"), changes.asked(Action.SKIP_STEP)),
         row(
@@ -119,12 +120,12 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         ),
         row("in the bake", None, changes.asked(Action.SKIP_STEP), changes.BAKING),
     ],
-    gates.metrics_blind: [
+    evidence.metrics_blind: [
         row("all is seen", None),
         row("nothing is", (Verdict.BLIND, "MetricsUnavailable", None, None), changes.BLIND),
         row("nothing is judged", None, {"judged": None}),
     ],
-    gates.deadline_ends_waiting: [
+    deadline.deadline_ends_waiting: [
         row("waits, in time", None, changes.NO_ROUTE, {"spec": {"onDeadline": "RollBack"}}),
         row("waits, held at the deadline", None, changes.NO_ROUTE, changes.too_late("Hold")),
         row("has pods and route", None, changes.too_late("RollBack")),
@@ -142,18 +143,18 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             changes.ready(3),
         ),
     ],
-    gates.not_validated: [
+    readiness.not_validated: [
         row("nothing to validate", None),
         row("scoring", wait("Validating"), changes.SCORING),
-        row("passed", (Verdict.ADVANCE, "Validated", None, None), {"validation": changes.finding(State.PASSED)}),
-        row("needs a person", wait("ValidationError"), {"validation": changes.finding(State.ERROR)}),
+        row("passed", (Verdict.ADVANCE, "Validated", None, None), {"validation": changes.finding(Reason.VALIDATED)}),
+        row("needs a person", wait("ValidationError"), {"validation": changes.finding(Reason.VALIDATION_ERROR)}),
     ],
-    gates.capacity_missing: [
+    readiness.capacity_missing: [
         row("nothing is missing", None, changes.ready(0)),
         row("pods are there already", None, changes.NO_ROOM),
         row("no room", wait("CapacityUnavailable"), changes.NO_ROOM, changes.ready(0)),
     ],
-    gates.candidate_not_ready: [
+    readiness.candidate_not_ready: [
         row("ready", None, changes.ready(1)),
         row("no pod", wait("CandidateNotReady"), changes.ready(0)),
         row("with a problem", wait("CrashLoopBackOff"), changes.CRASHING),
@@ -168,7 +169,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("first step, ramped", None, changes.NOT_BEGUN, changes.RAMPS, changes.ready(1)),
         row("users wait for a single pod", None, changes.SECOND_DECIDED, changes.TAKEN_DOWN, changes.ready(1)),
     ],
-    gates.candidate_ready: [
+    readiness.candidate_ready: [
         row("begun already", None),
         row("ready", enter(1, "CandidateReady"), changes.NOT_BEGUN),
         row("first version", promote("FirstVersion"), changes.NOT_BEGUN, changes.FIRST),
@@ -186,12 +187,12 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             changes.ready(1),
         ),
     ],
-    gates.step_not_begun: [
+    readiness.step_not_begun: [
         row("begun", None),
         row("not begun", wait("RouteChanging"), changes.SECOND_DECIDED),
         row("before the first", None, changes.NOT_BEGUN),
     ],
-    gates.route_not_programmed: [
+    routing.route_not_programmed: [
         row("as it should be", None),
         row("no route", wait("RouteNotProgrammed"), changes.NO_ROUTE),
         row("none is possible", wait("RouteNotProgrammed"), {"route_message": "the Gateway is gone"}),
@@ -211,12 +212,12 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         ),
         row("a preview", None, changes.PREVIEW),
     ],
-    gates.split_mismatch: [
+    routing.split_mismatch: [
         row("as it should be", None),
         row("nothing is judged", None, {"judged": None}),
         row("otherwise", wait("SplitMismatch"), changes.MISMATCH),
     ],
-    gates.bake_over: [
+    evidence.bake_over: [
         row("in a step", None),
         row("in the bake", wait("Baking"), changes.BAKING),
         row("begins", wait("Baking"), changes.BAKING, {"status": {"bakeEndTime": None}, "spec": {"bakeSeconds": 1}}),
@@ -243,7 +244,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             {"status": {"idleAdvance": True, "deadlineTime": at(0)}, "judged": {"step_candidate_requests": 0}},
         ),
     ],
-    gates.preview_over: [
+    evidence.preview_over: [
         row("no preview", None),
         row("over", enter(2, "PreviewOver"), changes.PREVIEW),
         row(
@@ -259,7 +260,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             {"spec": {"steps": [{"preview": True, "pause": True}, {"weight": 100}]}},
         ),
     ],
-    gates.evidence_says_advance: [
+    evidence.evidence_says_advance: [
         row("not proven", None),
         row("proven", enter(2, "Proven"), changes.PROVEN),
         row("proven in a single scrape", None, changes.PROVEN, {"judged": {"scrapes": 1}}),
@@ -279,13 +280,13 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("ramped", enter(2, "Proven"), changes.PROVEN, changes.RAMPS, changes.ready(1)),
         row("pods make the shares", enter(2, "Proven"), changes.PROVEN, {"by_service": True}, changes.ready(1)),
     ],
-    gates.idle: [
+    evidence.idle: [
         row("requests", None),
         row("no requests", enter(2, "Idle"), changes.IDLE),
         row("fewer than it must see", enter(2, "Idle"), changes.IDLE, changes.step_rules(minimumRequests=500)),
         row("nothing is judged", None, {"judged": None}),
     ],
-    gates.deadline_passed: [
+    deadline.deadline_passed: [
         row("in time", None, {"status": {"deadlineTime": at(1)}}),
         row("no deadline", None, {"status": {"deadlineTime": None}}),
         row("hold", wait("DeadlineExceeded"), changes.too_late("Hold")),
@@ -364,4 +365,4 @@ def test_a_message_says_who_asked_and_what_to_do(given: tuple[Change, ...], word
     ],
 )
 def test_an_outage_is_a_stable_version_that_should_serve_and_does_not(stable: Change | None, want: bool) -> None:
-    assert gates.outage(make_moment({"stable": stable}).stable) is want
+    assert fuse.outage(make_moment({"stable": stable}).stable) is want

@@ -6,53 +6,60 @@ from typing import Final
 import pytest
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.core.rollout import gates
-from sluice.core.rollout.gates import FIRST_VERSION_GATES, GATES, Gate
+from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, readiness, routing
+from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment
 from tests.support import changes
 from tests.support.moments import fields, make_moment
 
 TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
-    (gates.abort_requested, gates.fuse_blown): make_moment(changes.asked(Action.ABORT), changes.unready(60)),
-    (gates.fuse_blown, gates.one_pod_is_bad): make_moment(changes.unready(60), changes.BAD_POD),
-    (gates.one_pod_is_bad, gates.evidence_says_roll_back): make_moment(changes.BAD_POD, changes.WORSE),
-    (gates.evidence_says_roll_back, gates.worse_offline): make_moment(changes.WORSE, changes.FAILED_OFFLINE),
-    (gates.worse_offline, gates.stable_lost): make_moment(changes.FAILED_OFFLINE, changes.STABLE_LOST),
-    (gates.stable_lost, gates.paused_by_person): make_moment(changes.STABLE_LOST, changes.PAUSED),
-    (gates.paused_by_person, gates.frozen): make_moment(changes.PAUSED, changes.FROZEN),
-    (gates.frozen, gates.promote_requested): make_moment(changes.FROZEN, changes.asked(Action.PROMOTE)),
-    (gates.skip_requested, gates.metrics_blind): make_moment(changes.asked(Action.SKIP_STEP), changes.BLIND),
-    (gates.metrics_blind, gates.deadline_ends_waiting): make_moment(
+    (people.abort_requested, harm.fuse_blown): make_moment(changes.asked(Action.ABORT), changes.unready(60)),
+    (harm.fuse_blown, harm.one_pod_is_bad): make_moment(changes.unready(60), changes.BAD_POD),
+    (harm.one_pod_is_bad, harm.evidence_says_roll_back): make_moment(changes.BAD_POD, changes.WORSE),
+    (harm.evidence_says_roll_back, harm.worse_offline): make_moment(changes.WORSE, changes.FAILED_OFFLINE),
+    (harm.worse_offline, harm.stable_lost): make_moment(changes.FAILED_OFFLINE, changes.STABLE_LOST),
+    (harm.stable_lost, people.paused_by_person): make_moment(changes.STABLE_LOST, changes.PAUSED),
+    (people.paused_by_person, people.frozen): make_moment(changes.PAUSED, changes.FROZEN),
+    (people.frozen, people.promote_requested): make_moment(changes.FROZEN, changes.asked(Action.PROMOTE)),
+    (people.skip_requested, evidence.metrics_blind): make_moment(changes.asked(Action.SKIP_STEP), changes.BLIND),
+    (evidence.metrics_blind, deadline.deadline_ends_waiting): make_moment(
         changes.BLIND, changes.too_late("RollBack"), changes.NO_ROUTE
     ),
-    (gates.deadline_ends_waiting, gates.not_validated): make_moment(changes.too_late("RollBack"), changes.SCORING),
-    (gates.not_validated, gates.capacity_missing): make_moment(
+    (deadline.deadline_ends_waiting, readiness.not_validated): make_moment(
+        changes.too_late("RollBack"), changes.SCORING
+    ),
+    (readiness.not_validated, readiness.capacity_missing): make_moment(
         changes.SCORING, changes.NO_ROOM, changes.NOT_BEGUN, changes.ready(0)
     ),
-    (gates.capacity_missing, gates.candidate_not_ready): make_moment(
+    (readiness.capacity_missing, readiness.candidate_not_ready): make_moment(
         changes.NO_ROOM, changes.NOT_BEGUN, changes.ready(0)
     ),
-    (gates.candidate_not_ready, gates.candidate_ready): make_moment(changes.NOT_BEGUN, changes.ready(0)),
-    (gates.step_not_begun, gates.route_not_programmed): make_moment(changes.SECOND_DECIDED, changes.NO_ROUTE),
-    (gates.route_not_programmed, gates.split_mismatch): make_moment(changes.NO_ROUTE, changes.MISMATCH),
-    (gates.split_mismatch, gates.bake_over): make_moment(changes.MISMATCH, changes.BAKING),
-    (gates.preview_over, gates.evidence_says_advance): make_moment(changes.PREVIEW, changes.PROVEN),
-    (gates.evidence_says_advance, gates.idle): make_moment(changes.PROVEN, changes.IDLE),
-    (gates.idle, gates.deadline_passed): make_moment(changes.IDLE, changes.too_late("Promote")),
+    (readiness.candidate_not_ready, readiness.candidate_ready): make_moment(changes.NOT_BEGUN, changes.ready(0)),
+    (readiness.step_not_begun, routing.route_not_programmed): make_moment(changes.SECOND_DECIDED, changes.NO_ROUTE),
+    (routing.route_not_programmed, routing.split_mismatch): make_moment(changes.NO_ROUTE, changes.MISMATCH),
+    (routing.split_mismatch, evidence.bake_over): make_moment(changes.MISMATCH, changes.BAKING),
+    (evidence.preview_over, evidence.evidence_says_advance): make_moment(changes.PREVIEW, changes.PROVEN),
+    (evidence.evidence_says_advance, evidence.idle): make_moment(changes.PROVEN, changes.IDLE),
+    (evidence.idle, deadline.deadline_passed): make_moment(changes.IDLE, changes.too_late("Promote")),
 }
 """For two neighbours in `GATES`: a moment in which both speak."""
 
 FIRST_TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
-    (gates.capacity_missing, gates.candidate_not_ready): make_moment(
+    (readiness.capacity_missing, readiness.candidate_not_ready): make_moment(
         changes.FIRST, changes.NOT_BEGUN, changes.NO_ROOM, changes.ready(0)
     ),
-    (gates.candidate_not_ready, gates.candidate_ready): make_moment(changes.FIRST, changes.NOT_BEGUN, changes.ready(0)),
+    (readiness.candidate_not_ready, readiness.candidate_ready): make_moment(
+        changes.FIRST, changes.NOT_BEGUN, changes.ready(0)
+    ),
 }
 
 NEVER_TOGETHER: Final[dict[tuple[Gate, Gate], str]] = {
-    (gates.promote_requested, gates.skip_requested): "a wish is for one thing",
-    (gates.candidate_ready, gates.step_not_begun): "the one speaks before the first step, the other in a step",
-    (gates.bake_over, gates.preview_over): "the bake is the last step, and a preview speaks where another follows",
+    (people.promote_requested, people.skip_requested): "a wish is for one thing",
+    (readiness.candidate_ready, readiness.step_not_begun): "the one speaks before the first step, the other in a step",
+    (
+        evidence.bake_over,
+        evidence.preview_over,
+    ): "the bake is the last step, and a preview speaks where another follows",
 }
 
 CHANGES: Final = (

@@ -1,0 +1,21 @@
+"""A winner's promotion: from here on it is a release like any other, whose one step is everything, the bake."""
+
+from sluice.api.v1alpha1.modelrollout import ArmStatus, StepRecord
+from sluice.core.kernel import timestamps
+from sluice.core.rollout import steps
+from sluice.core.rollout.abtest.comparison import Comparison
+
+
+def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:
+    """What changes in the test's status."""
+    permille = seen.rules.shares[winner.revision]
+    now = timestamps.rfc3339(seen.now)
+    return {
+        "winner": winner.revision,
+        "state": winner.state,
+        "objectives": winner.objectives,
+        "ready_time": winner.ready_time,
+        "deadline_time": timestamps.rfc3339(seen.now + seen.rollout.spec.progress_deadline_seconds),
+        "steps": [StepRecord(permille=permille, start_time=seen.rollout.status.start_time or now)],
+        **steps.exposed(permille),
+    }

@@ -1,0 +1,78 @@
+"""The clocks of a release: its deadline, and what makes it wait.
+
+created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
+first ready pod ──> no ready pod any more ──> the fuse
+whole traffic ──> end of the bake       stands still while metrics are blind
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
+from sluice.core.kernel import timestamps
+from sluice.core.rollout import fuse
+from sluice.core.rollout.moment import Release
+
+DECISIONS: Final = ("deadline_time",)
+"""Clocks for decisions, which wait while decisions are kept from being made; a bake goes on, its time is for watching."""
+MEASURING: Final = ("deadline_time", "bake_end_time")
+"""Clocks that stand still while nothing can be measured."""
+
+
+def ticked(release: Release) -> ModelRolloutStatus:
+    """The status in which the release has begun, and its clocks stand still where nothing can be measured."""
+    status, now = release.rollout.status, timestamps.rfc3339(release.now)
+    update: dict[str, object] = {}
+    if status.start_time is None:
+        created = timestamps.seconds(release.rollout.metadata.creation_timestamp or now)
+        update["start_time"] = timestamps.rfc3339(created)
+        update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
+    if release.blind:
+        update["blind_since"] = status.blind_since or now
+    elif status.blind_since is not None:
+        stood = release.now - timestamps.seconds(status.blind_since)
+        update |= {"blind_since": None, **_later(status, MEASURING, stood)}
+    return status.model_copy(update=update)
+
+
+def held(release: Release) -> ModelRolloutStatus:
+    """The status in which the deadline waits while a person or a freeze window keeps decisions from being made.
+
+    Blind time has moved the deadline already.
+    """
+    status = release.rollout.status
+    if (release.paused or release.closed is not None) and status.blind_since is None:
+        return status.model_copy(update={"held_since": status.held_since or timestamps.rfc3339(release.now)})
+    if status.held_since is None:
+        return status
+    stood = release.now - timestamps.seconds(status.held_since)
+    return status.model_copy(update={"held_since": None, **_later(status, DECISIONS, stood)})
+
+
+def readiness(version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, now: float) -> dict[str, Any]:
+    """Since when a version is ready, or is not although it should be. awaited: whether it should."""
+    time = timestamps.rfc3339(now)
+    if ready:
+        return {"ready_time": version.ready_time or time, "unready_since": None}
+    return {"unready_since": (version.unready_since or time) if awaited else None}
+
+
+def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
+    """Seconds until each clock strikes, or since then where negative."""
+    unready = (status.unready_since, *(arm.unready_since for arm in status.arms if not arm.ended))
+    strikes = [
+        (status.bake_end_time, 0.0),
+        (status.deadline_time, 0.0),
+        *((since, fuse.FUSE_SECONDS) for since in unready),
+    ]
+    for time, after in strikes:
+        if time is not None:
+            yield timestamps.seconds(time) + after - now
+
+
+def _later(status: ModelRolloutStatus, names: Sequence[str], seconds: float) -> dict[str, object]:
+    return {
+        name: timestamps.rfc3339(timestamps.seconds(value) + seconds)
+        for name in names
+        if (value := getattr(status, name)) is not None
+    }

@@ -1,0 +1,42 @@
+"""The fuse: what takes a version out at once, whatever it has shown before."""
+
+from typing import Final
+
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import AnyReason, Reason
+from sluice.core.kernel.snapshot import Revision
+
+FUSE_SECONDS: Final = 60.0
+"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out."""
+FUSE_RESTARTS: Final = 3
+"""So is one whose server restarted this often."""
+
+
+def outage(stable: Revision | None) -> bool:
+    """Whether the stable version has no ready pod although it should have.
+
+    Whatever took both versions down (a lost node, a network, a volume) says nothing about the new one, and to go back
+    would help nobody: the fuse's clock begins when stable is back. Where stable was taken down to make room there is
+    nothing to be compared with, and the clock runs. Restarts count in any case: they are the candidate's own.
+    """
+    return stable is not None and stable.replicas > 0 and stable.ready_endpoints == 0
+
+
+def blown(
+    revision: Revision, who: str, unready_since: str | None, now: float, *, patience: float = FUSE_SECONDS
+) -> tuple[AnyReason, str] | None:
+    """(reason, message) of a version that must go; with what its pods say, where they say something."""
+    problem = revision.problem
+    why = f": {problem.message}" if problem else ""
+    restarts = max((pod.restarts for pod in revision.pods), default=0)
+    if restarts >= FUSE_RESTARTS:
+        return (
+            problem.reason if problem else Reason.RESTARTING,
+            f"{who}'s server restarted {restarts} times{why}",
+        )
+    if unready_since is not None and now - timestamps.seconds(unready_since) >= patience:
+        return (
+            problem.reason if problem else Reason.CANDIDATE_DOWN,
+            f"{who} has had no ready pod for {patience:.0f} s{why}",
+        )
+    return None

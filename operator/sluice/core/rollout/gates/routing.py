@@ -1,0 +1,54 @@
+"""What the gateway must be seen to do before anything is read into what it counts."""
+
+from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.rollout import steps
+from sluice.core.rollout.moment import Decision, Effect, Moment
+
+
+def route_not_programmed(moment: Moment) -> Decision | None:
+    route, wanted = moment.route, moment.paths
+    if route is None or wanted is None or moment.route_message:
+        return Decision(
+            Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, moment.route_message or "the route does not exist yet"
+        )
+    if not route.answered:
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, route.message)
+    if not route.programmed:
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
+    if route.weight(moment.candidate.name) != moment.rollout.status.permille:
+        return Decision(
+            Verdict.WAIT,
+            Reason.ROUTE_CHANGING,
+            f"the route is on its way to {steps.percent(moment.rollout.status.permille)}",
+        )
+    if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview) or _service_missing(moment, wanted):
+        return Decision(
+            Verdict.WAIT, Reason.ROUTE_CHANGING, "the routes of mirrored and preview requests are on their way"
+        )
+    return None
+
+
+def _service_missing(moment: Moment, wanted: Paths) -> bool:
+    """Whether copies or previews are due, but their Service has no endpoint yet."""
+    step = moment.current
+    return step is not None and (bool(step.mirror_percent), step.preview) != (bool(wanted.mirror), bool(wanted.preview))
+
+
+def split_mismatch(moment: Moment) -> Decision | None:
+    """The gateway does something else than the route says; it is written once more, and then held."""
+    judged = moment.judgement
+    if judged is None or not judged.split_mismatch:
+        return None
+    remedy = (
+        "look for other routes with the same host name, and at the gateway's log"
+        if moment.rollout.status.split_mismatch_since is not None
+        else "the route is written once more"
+    )
+    return Decision(
+        Verdict.WAIT,
+        Reason.SPLIT_MISMATCH,
+        f"{judged.split_mismatch}; {remedy}",
+        effect=Effect.NOTES_SPLIT_MISMATCH,
+    )

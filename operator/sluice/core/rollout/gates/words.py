@@ -1,0 +1,23 @@
+"""Words that several gates use."""
+
+from sluice.api.v1alpha1.intent import Intent
+from sluice.core.rollout.moment import Moment
+from sluice.core.rollout.steps import Step
+
+
+def gets(step: Step) -> str:
+    return f"it gets {step.words}"
+
+
+def pods_ready(moment: Moment, step: Step) -> str:
+    needed = moment.pods_needed(step)
+    return f"{moment.candidate.ready_endpoints} of {needed} pods of {moment.candidate.name} are ready"
+
+
+def missing(moment: Moment) -> str:
+    return moment.judgement.missing if moment.judgement else ""
+
+
+def signed(intent: Intent) -> str:
+    """Who asked, and why where he said so."""
+    return f"{intent.requested_by} ({intent.note})" if intent.note else intent.requested_by

@@ -1,0 +1,156 @@
+"""What steps add to the engine's pass: the candidate's clocks and figures, wishes about steps, entering a step."""
+
+from dataclasses import replace
+from typing import Final
+
+from sluice.api.v1alpha1.intent import Action, Intent
+from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, StepPlan, StepRecord
+from sluice.core.judge import judge
+from sluice.core.judge.model import Forecast, Judgement
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
+from sluice.core.rollout import clocks, engine, fuse, steps, validation
+from sluice.core.rollout.capacity import shares
+from sluice.core.rollout.engine import Moved, Way
+from sluice.core.rollout.gates import gates
+from sluice.core.rollout.moment import Decision, Effect, Moment
+from sluice.core.rollout.steps import Step
+from sluice.core.rollout.wishes import Handled
+
+
+def planned(status: ModelRolloutStatus, forecast: Forecast) -> ModelRolloutStatus:
+    """The status with what the steps are expected to need, and the lead step; before the first step only."""
+    return status.model_copy(
+        update={
+            "lead_permille": forecast.lead_permille,
+            "plan": [
+                StepPlan(
+                    permille=step.permille,
+                    requests_needed=step.requests_needed,
+                    seconds=None if step.seconds is None else round(step.seconds),
+                )
+                for step in forecast.steps
+            ],
+        }
+    )
+
+
+def move(moment: Moment) -> Moved:
+    """One pass over a release that goes through steps."""
+    return engine.move(moment, WAY)
+
+
+def _measured(moment: Moment) -> ModelRolloutStatus:
+    status = moment.rollout.status
+    ready = moment.candidate.ready_endpoints > 0 and moment.validation is None  # otherwise pods of an earlier attempt
+    awaited = (status.ready_time is not None or moment.stable_is_down) and not fuse.outage(moment.stable)
+    update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, now=moment.now)
+    update |= _figures(status, moment.judgement, moment.now)
+    if moment.validation is not None:  # written down before the weight moves, so that no pod has to be asked again
+        update["validation"] = moment.validation.status
+    return status.model_copy(update=update)
+
+
+def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -> dict[str, object]:
+    """The judge's figures; without a new sample nothing changes, so nothing is written."""
+    if judged is None or judged.state == status.state:
+        return {}
+    records = list(status.steps)
+    if records:
+        records[-1] = records[-1].model_copy(
+            update={
+                "candidate_requests": judged.step_candidate_requests,
+                "stable_requests": judged.step_stable_requests,
+            }
+        )
+    eta = None if judged.eta_seconds is None else timestamps.rfc3339(now + judged.eta_seconds)
+    return {
+        "state": judged.state,
+        "objectives": list(judged.objectives),
+        "steps": records,
+        "requests_needed": judged.requests_needed,
+        "estimated_completion_time": eta,
+    }
+
+
+def _answer(moment: Moment, intent: Intent) -> Handled:
+    match intent.action:
+        case Action.RETRY if moment.validation is not None and moment.validation.state in validation.STUCK:
+            return Handled("it is scored again", {"validation": validation.retried(moment.validation.status)})
+        case Action.RETRY:
+            return Handled("ignored: the rollout is still running")
+        case Action.RESUME if moment.current is not None and moment.current.pause:
+            return Handled("the step goes on", {"resumed_step": moment.rollout.status.step})
+        case Action.RESUME:
+            return Handled("ignored: nothing is paused")
+        case Action.PROMOTE | Action.SKIP_STEP:
+            return _hurried(moment, intent.action)
+    return Handled("aborted", for_gate=True)
+
+
+def _hurried(moment: Moment, action: Action) -> Handled:
+    """What becomes of the wish not to wait for evidence."""
+    if action is Action.SKIP_STEP and moment.frozen is not None:
+        return Handled(f"refused: {moment.frozen.message}")
+    last = moment.step_at(moment.last_step)
+    if action is Action.PROMOTE and moment.baking and not moment.ready_for(last):
+        ready, needed = moment.candidate.ready_endpoints, moment.pods_needed(last)
+        return Handled(f"refused: {ready} of {needed} pods are ready for all requests")
+    if action is Action.SKIP_STEP and moment.baking:
+        return Handled("ignored: there is no step after the bake; end it with: kubectl sluice promote")
+    done = "promoted" if action is Action.PROMOTE else "skipped"
+    return Handled(f"{done}; weights still wait for ready pods", {"paused": False}, for_gate=True)
+
+
+def _decide(moment: Moment) -> Decision:
+    return gates.decide(_rescored(moment))
+
+
+def _rescored(moment: Moment) -> Moment:
+    """A validation that a person has just asked for again is under way."""
+    found, status = moment.validation, moment.rollout.status.validation
+    if found is None or status is None or status.attempt == found.status.attempt:
+        return moment
+    return replace(moment, validation=replace(found, state=Reason.VALIDATING, message="it is scored again"))
+
+
+def _effect(moment: Moment, decision: Decision) -> dict[str, object]:
+    status = moment.rollout.status
+    update = _own_effect(moment, decision)
+    index = decision.step if decision.step is not None else status.step
+    if index != status.step:
+        update |= {"step": index, "idle_advance": status.idle_advance or decision.effect is Effect.ADVANCES_IDLE}
+    if index == 0 or decision.effect is Effect.HOLDS:
+        return update
+    step = moment.step_at(index)
+    if not step.begun(status.steps) and moment.ready_for(step):  # decided on, and its pods are there
+        update |= _entered(status, step, moment.now)
+    elif moment.ramps:
+        pods = moment.candidate.ready_endpoints
+        ready = shares.permille_for(pods, moment.replicas, by_service=moment.by_service)
+        update |= steps.exposed(max(status.permille, min(ready, step.permille)))
+    return update
+
+
+def _own_effect(moment: Moment, decision: Decision) -> dict[str, object]:
+    status = moment.rollout.status
+    match decision.effect:
+        case Effect.REPLACES_POD if moment.judgement is not None:
+            pod = moment.judgement.bad_pod
+            return {"replaced_pod": pod, "state": judge.without_pod(status.state or "", pod)}
+        case Effect.PASSES_VALIDATION if status.validation is not None:
+            return {"validation": status.validation.model_copy(update={"passed": True})}
+        case Effect.BEGINS_BAKE:
+            return {"bake_end_time": moment.bake_end}
+    return {}
+
+
+def _entered(status: ModelRolloutStatus, step: Step, now: float) -> dict[str, object]:
+    time = timestamps.rfc3339(now)
+    record = StepRecord(
+        permille=step.permille, mirror_percent=step.mirror_percent, preview=step.preview, start_time=time
+    )
+    return {**steps.exposed(step.permille), "steps": [*steps.ended(status.steps, time), record]}
+
+
+WAY: Final = Way(measured=_measured, answer=_answer, decide=_decide, effect=_effect)

@@ -1,0 +1,60 @@
+"""When the clocks of a release strike, and what makes them wait."""
+
+from typing import Final
+
+import pytest
+
+from sluice.core.rollout import clocks
+from tests.support import changes
+from tests.support.builders import NOW
+from tests.support.moments import Change, at, make_comparison, make_moment
+
+HELD: Final[Change] = {"status": {"heldSince": at(-60)}}
+BLIND: Final[Change] = {"status": {"blindSince": at(-60)}}
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ({}, [3000]),
+        ({"bakeEndTime": at(10)}, [10, 3000]),
+        ({"unreadySince": at(-20)}, [3000, 40]),
+        ({"deadlineTime": None}, []),
+    ],
+)
+def test_a_release_is_looked_at_when_a_clock_strikes(given: Change, want: list[float]) -> None:
+    assert list(clocks.waits(make_moment({"status": given}).rollout.status, NOW)) == want
+
+
+@pytest.mark.parametrize(
+    ("arm", "want"),
+    [
+        ({}, [3000]),
+        ({"unreadySince": at(-20)}, [3000, 40]),
+        ({"unreadySince": at(-20), "ended": True}, [3000]),
+    ],
+)
+def test_a_test_is_looked_at_when_the_fuse_of_an_arm_blows(arm: Change, want: list[float]) -> None:
+    assert list(clocks.waits(make_comparison({"arm": arm}).rollout.status, NOW)) == want
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        pytest.param((), (None, at(3000)), id="nothing holds it"),
+        pytest.param((changes.PAUSED,), (at(0), at(3000)), id="a pause begins"),
+        pytest.param((changes.PAUSED, HELD), (at(-60), at(3000)), id="a pause goes on"),
+        pytest.param((HELD,), (None, at(3060)), id="a pause is over"),
+        pytest.param((changes.FROZEN,), (at(0), at(3000)), id="a window opens"),
+        pytest.param((changes.FROZEN, {"spec": {"rollback": True}}), (None, at(3000)), id="a way back in a window"),
+        pytest.param((changes.PAUSED, changes.TAKEN_DOWN), (None, at(3000)), id="nothing may make a downtime longer"),
+        pytest.param((changes.PAUSED, BLIND), (None, at(3000)), id="blind time moves it already"),
+        pytest.param((changes.PAUSED, HELD, BLIND), (None, at(3060)), id="it becomes blind in a pause"),
+        pytest.param((changes.PAUSED, changes.STABLE_LOST), (at(0), at(3000)), id="another gate comes first"),
+    ],
+)
+def test_the_deadline_waits_while_something_holds_the_release(
+    given: tuple[Change, ...], want: tuple[str | None, str]
+) -> None:
+    status = clocks.held(make_moment(*given))
+    assert (status.held_since, status.deadline_time) == want
