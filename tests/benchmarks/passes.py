@@ -1,32 +1,32 @@
 """CPU of a pass of the operator: over a model at rest, and over one in a release with ten objectives.
 
-Each run is a process of its own: beside another checkout the two take turns, so that both see the same machine.
+Beside another checkout the two take turns, round by round, so that both see the same machine.
 """
 
-import json
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from demo import cluster as clusters
 from demo.progress import step
-from tests.benchmarks import report
+from tests.benchmarks import passworld, report
 from tests.benchmarks.report import Figure, Section, Table
 
 KEY: Final = "pass"
-RUNS: Final = 5
+ROUNDS: Final = 15
+WARM_ROUNDS: Final = 1
 METHOD: Final = """\
 A pass takes a model's objects from the store, understands them, asks, decides, compares with what is there, and writes.
 Here the store, the decision and the reconciler are real; the cluster, its gateway and its Prometheus are
 [simulated](../tests/simulation/cluster.py), and what they take is left out. *At rest*: two versions have been released
 and nothing is left to do; *all objects replaced*: nothing is remembered of them from earlier passes. *In a release*: a
-canary with ten objectives; each pass has a new sample to judge and a record to write. Medians of the passes of a
-process, and of the processes."""
+canary with ten objectives; each pass has a new sample to judge and a record to write. Medians of rounds of passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,50 @@ class Options:
     """Another checkout to measure in turn with this one."""
 
 
-Run = Mapping[str, float]
+Process: TypeAlias = subprocess.Popen[str]
+Round: TypeAlias = Mapping[str, float]
 """Milliseconds of CPU, by what the model was doing."""
 
 
 def measure(options: Options) -> Section:
     machine = report.host()
-    here: list[Run] = []
-    before: list[Run] = []
-    with step(f"pass: {RUNS} runs"):
-        for _ in range(RUNS):
-            if options.before is not None:
-                before.append(_run(options.before))
-            here.append(_run(clusters.ROOT))
-    return section(here, before, machine)
+    checkouts = [clusters.ROOT, *([options.before] if options.before is not None else [])]
+    with step(f"pass: {ROUNDS} rounds"), contextlib.ExitStack() as stack:
+        running = [stack.enter_context(_running(checkout)) for checkout in checkouts]
+        here, *before = _rounds(running)
+    return section(here, before[0] if before else (), machine)
 
 
-def section(here: Sequence[Run], before: Sequence[Run], machine: Sequence[str]) -> Section:
+def _rounds(running: Sequence[Process]) -> list[list[Round]]:
+    """Of each process, in turn; what the first ones compile and fill is not measured."""
+    rounds = [[_round(process) for process in running] for _ in range(WARM_ROUNDS + ROUNDS)][WARM_ROUNDS:]
+    return [list(each) for each in zip(*rounds, strict=True)]
+
+
+def _round(process: Process) -> Round:
+    return {name: _asked(process, name) for name in passworld.ROUNDS}
+
+
+def _asked(process: Process, name: str) -> float:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(name, file=process.stdin, flush=True)
+    return float(process.stdout.readline())
+
+
+@contextlib.contextmanager
+def _running(checkout: Path) -> Iterator[Process]:
+    environment = os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{checkout}"}
+    command = [sys.executable, "-m", "tests.benchmarks.passworld"]
+    with subprocess.Popen(
+        command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def section(here: Sequence[Round], before: Sequence[Round], machine: Sequence[str]) -> Section:
     tables = (_beside(here, before),) if before else ()
     return Section(
         key=KEY,
@@ -63,7 +90,7 @@ def section(here: Sequence[Run], before: Sequence[Run], machine: Sequence[str]) 
     )
 
 
-def _beside(here: Sequence[Run], before: Sequence[Run]) -> Table:
+def _beside(here: Sequence[Round], before: Sequence[Round]) -> Table:
     rows = [
         (
             name,
@@ -76,13 +103,5 @@ def _beside(here: Sequence[Run], before: Sequence[Run]) -> Table:
     return Table(("a pass", "before", "now", "ratio, median of pairs"), rows)
 
 
-def _median(runs: Sequence[Run], name: str) -> float:
+def _median(runs: Sequence[Round], name: str) -> float:
     return statistics.median(run[name] for run in runs)
-
-
-def _run(checkout: Path) -> Run:
-    environment = os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{checkout}"}
-    command = [sys.executable, "-m", "tests.benchmarks.passworld"]
-    process = subprocess.run(command, cwd=checkout, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, float] = json.loads(process.stdout)
-    return found

@@ -1,5 +1,6 @@
-"""A simulated cluster behind the real store and reconciler, to measure what a pass costs: `python -m
-tests.benchmarks.passworld` prints CPU milliseconds of passes as JSON.
+"""A simulated cluster behind the real store and reconciler, to measure what a pass costs.
+
+`python -m tests.benchmarks.passworld` reads what to measure, a line each, and answers with milliseconds of CPU.
 
     simulated cluster ──objects──> Store ──> Reconciler ──questions──> simulated Prometheus
                                                   └─────writes──────> simulated API server
@@ -9,7 +10,6 @@ What the simulation itself takes is not counted.
 
 import asyncio
 import gc
-import json
 import statistics
 import sys
 import time
@@ -38,9 +38,8 @@ from tests.support.cluster import Cluster
 KEY: Final = Key("default", "digits")
 REQUESTS_PER_SECOND: Final = 40.0
 SCRAPE_SECONDS: Final = 5.0
-PASSES: Final = 60
+PASSES: Final = 30
 """A round."""
-WARM_PASSES: Final = 20
 LIMITS: Final = {"maximum": "20%", "ignoreBelow": "1%"}
 FEEDBACK: Final = 'feedback_total{revision="{{revision}}"}'
 WRONG: Final = 'feedback_total{revision="{{revision}}",correct="false"}'
@@ -257,16 +256,14 @@ ROUNDS: Final = {
 }
 
 
-def measure() -> dict[str, float]:
-    """Milliseconds of CPU of a pass, the median of a round, once everything is warm."""
-    found = {}
-    for name, (make, passes) in ROUNDS.items():
-        world = make()
-        gc.freeze()  # the collector would walk through what the simulation holds
-        spent = asyncio.run(passes(world))
-        found[name] = statistics.median(spent[WARM_PASSES:])
-    return found
+def serve() -> None:
+    """Measures a round of what each line names; its worlds go on from round to round."""
+    worlds = {name: make() for name, (make, _) in ROUNDS.items()}
+    gc.freeze()  # the collector would walk through what the simulation holds
+    for name in (line.strip() for line in sys.stdin):
+        _, passes = ROUNDS[name]
+        print(statistics.median(asyncio.run(passes(worlds[name]))), flush=True)
 
 
 if __name__ == "__main__":
-    json.dump(measure(), sys.stdout)
+    serve()
