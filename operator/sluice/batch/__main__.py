@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow
 
 from sluice.batch import failures, model, options, progress, served, storage
-from sluice.batch.failures import BatchError
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.options import Options, Server
 from sluice.batch.progress import ProgressCounts
 from sluice.batch.shard import Shard
