@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
 # Integration tests wait for processes, those on the lab for a release to be proven: several fit on two processors.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
-E2E_PYTEST := $(PYTEST) -n 3 --dist loadgroup --no-loadscope-reorder tests/e2e
+E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default

@@ -1,6 +1,6 @@
 """The lab, Sluice on it by its chart, and a namespace for each module. KEEP=1 leaves all of it running.
 
-Modules run side by side (`-n 3 --dist loadgroup`). What is marked `disturbs` has the lab for itself, after the others.
+Modules run side by side (`-n 3 --dist loadfile`). What is marked `disturbs` has the lab for itself, after the others.
 """
 
 import json
@@ -61,11 +61,8 @@ DISTURBS: Final = "disturbs"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A group for each module, the large ones first; and one for all that disturbs, which comes last."""
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
-    sizes = Counter(map(_group, here))
-    for item in here:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """The large modules first, and what disturbs last."""
+    sizes = Counter(map(_group, items))
     items.sort(key=lambda item: (_group(item) == DISTURBS, -sizes[_group(item)]))
 
 
@@ -105,7 +102,9 @@ def bare_lab(run_folder: Path) -> Iterator[Cluster]:
             lifecycle.down()
 
     with together.used(run_folder / "lab", first=start, last=end):
-        yield clusters.start(Kind.LAB)
+        with together.locked(run_folder / "joins.lock"):  # one command of the lab at a time
+            cluster = clusters.start(Kind.LAB)
+        yield cluster
 
 
 @pytest.fixture(scope="session")

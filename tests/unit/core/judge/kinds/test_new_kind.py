@@ -15,7 +15,8 @@ from sluice.core.judge.kinds.latency import GatewayLatency
 from sluice.core.judge.model import Answers, Judgement, Trial
 from sluice.offline import lines, record, replay
 from sluice.views.objectives import objective_views
-from tests.support.trials import CANDIDATE, STABLE, START, Prometheus, look, make_trial
+from tests.support.prometheus import Prometheus
+from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
 SELECTOR: Final = 'infer_bucket{revision="{{revision}}"}'
 SERVER: Final = Objective(name="server", latency=Latency(percentile=95, maximum_millis=50))
