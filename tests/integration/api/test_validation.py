@@ -182,7 +182,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "unknown placeholder",
         query(failures='x{revision="{{revision}}",pod="{{pod}}"}'),
         f"{OBJECTIVES}.failureRatio.failures",
-        "placeholders are revision, namespace and name",
+        "the placeholders are revision, namespace and name",
     ),
     ("half a latency", objective(latency={"percentile": 95}), f"{OBJECTIVES}.latency", "go together"),
     ("latency without limit", objective(latency={}), f"{OBJECTIVES}.latency", "give maximumMillis"),

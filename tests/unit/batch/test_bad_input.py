@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "a column to keep has an output's name": (
         parquet_file(table(10).rename_columns(["id", "total", "p0", "p1", "p2", "p3"])), PIXELS, "Parquet",
-        "BadColumns: both the data and the model's answer have 'total'",
+        "BadColumns: the data and the model's answer both have 'total'",
     ),
     "text for numbers": (
         parquet_file(with_text(table(10))), PIXELS, "Parquet",
@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "text for numbers in the second file": (
         together(parquet_file(table(10)), parquet_file(with_text(table(10)), "b.parquet")), PIXELS, "Parquet",
-        "BadColumns: b.parquet has other types than the first file: ",
+        "BadColumns: b.parquet has different types from the first file: ",
     ),
     "text for numbers in CSV": (
         text_file("a.csv", "id,p0,p1,p2,p3\n1,1,2,x,4\n"), PIXELS, "CSV",
@@ -270,7 +270,7 @@ def test_a_full_scratch_volume_may_be_tried_again_elsewhere(
 
 
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "none": (lambda folder: folder, "there must be one .onnx file in"),
+    "none": (lambda folder: folder, "there must be exactly one .onnx file in"),
     "two": (lambda f: network.summing(f / "a").parent if network.summing(f / "b") else f, "there is: model.onnx, model.onnx"),
     "garbage": (lambda f: ((f / "model.onnx").write_bytes(b"no model") and f) or f, "ONNX Runtime cannot load model.onnx: "),
     "a fixed number of rows": (lambda f: network.summing(f, rows=8), "the input 'image' takes exactly 8 rows"),
@@ -329,7 +329,7 @@ def test_nobody_waits_for_ever_for_a_plan(runner: Runner, data: Path, monkeypatc
     monkeypatch.setattr(shard, "PLAN_SECONDS", 0.0)
     monkeypatch.setattr(shard, "POLL_SECONDS", 0.01)
     outcome = runner.changed(*PIXELS, shards=2)(1)
-    assert (outcome.status, outcome.message) == (1, "PlanMissing: shard 0 made no plan in 0 s; see its log")
+    assert (outcome.status, outcome.message) == (1, "PlanMissing: shard 0 made no plan within 0 s; see its log")
 
 
 def test_a_defect_is_told_and_may_be_tried_again(runner: Runner, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,8 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "a time for numbers": ([LEFT], pa.schema([("left", pa.timestamp("s"))]), None, "BadColumns: column 'left' is timestamp[s]"),
     "numbers for text": ([Tensor("t", TEXT, ())], FLAT, ["a"], "BadColumns: column 'a' is double, and the model's input 't' takes text"),
     "a list beside others": ([IMAGE], LISTS, ["image", "id"], "BadColumns: column 'image' has lists, so it must be the only one"),
-    "nothing numeric": ([IMAGE], pa.schema([("id", pa.string())]), None, "BadColumns: no column is named as the model's input 'image'"),
+    "nothing numeric": ([IMAGE], pa.schema([(
+        "id", pa.string())]), None, "BadColumns: no column has the name of the model's input 'image'"),
     "several inputs, not all there": ([LEFT, RIGHT], FLAT, None, "BadColumns: the model has the inputs 'left', 'right'"),
     "several inputs, too many asked for": ([LEFT, RIGHT], PAIR, ["left", "right", "id"], "BadColumns: the model has the inputs"),
     "two open sizes": ([Tensor("image", F32, (None, None))], LISTS, None, "UnsupportedModel: the input 'image' has the shape"),

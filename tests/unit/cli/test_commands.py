@@ -131,7 +131,7 @@ async def test_a_wish_without_sense_is_not_written() -> None:
 
 @pytest.mark.parametrize(
     ("names", "want"),
-    [(("digits", "churn"), "did you mean digits"), (("churn",), "there are: churn"), ((), "there is none at all")],
+    [(("digits", "churn"), "did you mean digits"), (("churn",), "there are: churn"), ((), "there are none at all")],
 )
 async def test_similar_names_are_suggested(names: tuple[str, ...], want: str) -> None:
     with pytest.raises(console.Failure, match=want):

@@ -100,7 +100,7 @@ async def test_what_people_read() -> None:
         "batching 1ms 4 40.0 20.0 25.0 30.0 2.00 16.0",
         "→ Set batching 1ms: 40.0 instead of 22.0 requests/s (+82 %) with 4 at once",
         "config.pbtxt: max_batch_size: 4",
-        "made up from the model's metadata (zeros), 271 bytes",
+        "generated from the model's metadata (zeros), 271 bytes",
     ):
         assert part in shown
 
@@ -124,7 +124,7 @@ async def test_a_leftover_is_removed_first(capsys: pytest.CaptureFixture[str]) -
     await measured(there)
     assert there.deleted == ["old", NAME]
     assert pods(there) == ["serving", "else"]
-    assert "removing pod old, which an earlier profile has left" in capsys.readouterr().err
+    assert "removing pod old, left behind by an earlier profile" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -173,9 +173,9 @@ def test_one_that_is_never_ready_says_why(there: TrialCluster) -> None:
 
 
 def test_keep_leaves_all_and_the_next_check_removes_it(there: TrialCluster) -> None:
-    assert "left there: kubectl delete modeldeployment" in run("--keep").output
+    assert "left in place; to delete it: kubectl delete modeldeployment" in run("--keep").output
     assert "ModelDeployment" in left(there)
-    assert "which an earlier check has left" in run().output
+    assert "left behind by an earlier check" in run().output
     assert left(there) == ["ServingRuntime"]
 
 

@@ -65,7 +65,7 @@ def test_the_next_attempt_of_the_pod_goes_on_with_half_a_download(web: WebServer
     second = downloader.run(web.url(PATH))
     assert second.files == {"model.onnx": MODEL}
     assert web.ranges() == ["bytes=0-0", "bytes=600000-"]
-    assert "0.6 MB are here from an earlier attempt" in second.log
+    assert "0.6 MB are left from an earlier attempt" in second.log
 
 
 def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Downloader) -> None:

@@ -56,7 +56,7 @@ def runtime(*formats: str) -> dict[str, Any]:
         ),
         (checks.operator_running([deployment(2)]), CheckState.OK, "2 replicas of sluice-system/sluice ready"),
         (checks.gateway_serves(None, REF), CheckState.FAILED, "install the Gateway API"),
-        (checks.gateway_serves([], REF), CheckState.FAILED, "Gateways that there are: none"),
+        (checks.gateway_serves([], REF), CheckState.FAILED, "existing Gateways: none"),
         (
             checks.gateway_serves([gateway("False")], REF),
             CheckState.FAILED,
@@ -68,7 +68,7 @@ def runtime(*formats: str) -> dict[str, Any]:
         (
             checks.gateway_sampled(Failed("refused"), PRESETS["contour"], url=INSIDE, now=NOW),
             CheckState.FAILED,
-            "port-forward -n monitoring service/prometheus 9090:9090 and give --prometheus http://127.0.0.1:9090",
+            "port-forward -n monitoring service/prometheus 9090:9090 and pass --prometheus http://127.0.0.1:9090",
         ),
         (
             checks.gateway_sampled(Answered(()), PRESETS["contour"], url=INSIDE, now=NOW),
@@ -106,7 +106,7 @@ def test_checks(check: Check, state: CheckState, said: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "https://prometheus.example.com", "http://prometheus:9090"])
 def test_only_an_address_of_a_service_is_forwarded(url: str) -> None:
-    assert checks.reached(url) == "from outside of the cluster give an address with --prometheus"
+    assert checks.reached(url) == "from outside the cluster, pass an address with --prometheus"
 
 
 def test_a_service_is_forwarded_from_its_own_port() -> None:

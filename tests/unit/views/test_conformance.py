@@ -92,7 +92,7 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
             seen(template=template(readinessProbe={"tcpSocket": {"port": 1}})),
             "probes",
             FAILED,
-            "readinessProbe only asks whether a port is open",
+            "readinessProbe only checks whether a port is open",
         ),
         (seen(template=template(securityContext={})), "security", FAILED, "capabilities are not dropped in container server"),
         (seen(template=template({"securityContext": {}})), "security", FAILED, "runAsNonRoot is not true"),

@@ -41,13 +41,13 @@ def test_rows_are_by_setting_and_rising_concurrency() -> None:
 
 def test_what_could_not_be_measured_is_told() -> None:
     assert view(FOUND).notes == (
-        "requests: made up from the model's metadata (zeros), 271 bytes",
+        "requests: generated from the model's metadata (zeros), 271 bytes",
         "not measured: 2 instances: out of memory <1>",
     )
     blind = make_measurements(make_point(split=None), made_up=False, gateway_problem="refused")
     assert view(blind).notes == (
         "requests: the payload, 271 bytes",
-        "this server does not tell queue and compute time: there is the total only",
+        "this server does not report queue and compute time: only the total is known",
         "gateway not measured: refused",
     )
 

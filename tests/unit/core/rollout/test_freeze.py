@@ -111,7 +111,7 @@ def test_the_message_names_window_and_end() -> None:
     assert closed is not None
     assert closed.name == "black-friday"
     assert closed.message == (
-        'freeze window "black-friday" until 2026-11-28T00:00:00Z: nothing goes forward; a roll-back is always allowed'
+        'freeze window "black-friday" until 2026-11-28T00:00:00Z: nothing moves forward; a roll-back is always allowed'
     )
 
 
