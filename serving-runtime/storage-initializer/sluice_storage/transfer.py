@@ -1,8 +1,8 @@
 """One file over HTTP: with redirects, and continued where the connection was lost.
 
-GET Range: bytes=0-0            --> size, validator (strong ETag, otherwise Last-Modified)
-GET                             --> bytes, cut off after n
-GET Range: bytes=n-, If-Range   --> 206: the rest    200: the file changed, or the server does not support ranges here: from the beginning
+GET Range: bytes=0-0 --> size, validator (strong ETag, otherwise Last-Modified) GET --> bytes, cut off after n GET
+Range: bytes=n-, If-Range --> 206: the rest 200: the file changed, or the server does not support ranges here: from the
+beginning
 """
 
 import re

@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "too few columns": (
         parquet_file(table(10)), ("--columns", "p0,p1"), "Parquet",
-        "BadColumns: the model's input 'image' takes 4 values a row, and 2 columns feed it: 'p0', 'p1'",
+        "BadColumns: the model's input 'image' takes 4 values per row, but 2 columns feed it: 'p0', 'p1'",
     ),
     "no header": (text_file("a.csv", "1,1,1\n"), (), "CSV", "BadColumns: the first line of a CSV file must name its columns"),
     "no files": (lambda data: None, PIXELS, "Parquet", "EmptyInput: file://{data} has no files, or only empty ones"),
@@ -107,7 +107,8 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
         parquet_file(table(10)), (*PIXELS, "--labels", "truth"), "Parquet", "BadColumns: the data has no column 'truth' with the labels",
     ),
     "labels that are no numbers": (
-        parquet_file(table(10)), (*PIXELS, "--labels", "note"), "Parquet", "BadColumns: column 'note' has a label that is no number",
+        parquet_file(table(10)), (*PIXELS, 
+            "--labels", "note"), "Parquet", "BadColumns: column 'note' has a label that is not a number",
     ),
 }  # fmt: skip
 
@@ -208,8 +209,10 @@ def test_input_that_changes_while_it_is_read_is_not_committed(
 
 
 STORE = {
-    "wrong secret": ({"AWS_SECRET_ACCESS_KEY": "wrong"}, 42, "AccessDenied: ", "may not be used; check the keys in the secret of spec."),
-    "unknown key": ({"AWS_ACCESS_KEY_ID": "nobody"}, 42, "AccessDenied: ", "may not be used"),
+    "wrong secret": ({
+        "AWS_SECRET_ACCESS_KEY": 
+            "wrong"}, 42, "AccessDenied: ", "is not accessible; check the keys in the secret of spec."),
+    "unknown key": ({"AWS_ACCESS_KEY_ID": "nobody"}, 42, "AccessDenied: ", "is not accessible"),
     "store away": ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, 1, "StoreUnreachable: ", "no connection to the store of s3://"),
 }  # fmt: skip
 
@@ -251,7 +254,7 @@ def test_no_permission_on_a_file_system(data: Path, tmp_path: Path) -> None:
     place = storage.opened(f"file://{tmp_path}", "OUTPUT_")
     with pytest.raises(BatchError) as error, place.explained():
         raise PermissionError(13, "Permission denied")
-    assert str(error.value).startswith(f"AccessDenied: file://{tmp_path} may not be used")
+    assert str(error.value).startswith(f"AccessDenied: file://{tmp_path} is not accessible")
 
 
 @pytest.mark.parametrize("kind", ["Parquet", "CSV", "JSONLines"])

@@ -105,7 +105,7 @@ def test_without_a_pod_nothing_but_that_is_said() -> None:
             "container server may write to its image",
         ),
         (asked("POST /x answers 500: no", "ModelFails"), "prediction", FAILED, "POST /x answers 500: no"),
-        (asked("no request can be made up", "NoPayload"), "prediction", SKIPPED, "no request can be made up"),
+        (asked("no request can be generated", "NoPayload"), "prediction", SKIPPED, "no request can be generated"),
         (asked(metrics=None), "metrics", SKIPPED, "the runtime maps none"),
         (asked(metrics={"problem": "404 none"}), "metrics", FAILED, "404 none"),
         (asked(metrics={"problem": "", "series": []}), "metrics", FAILED, "no series requests_total"),

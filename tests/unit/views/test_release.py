@@ -61,10 +61,10 @@ def test_waits_for(change: dict[str, Any], want: str) -> None:
 @pytest.mark.parametrize(
     ("observed", "want"),
     [
-        (None, "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet"),
+        (None, "Pause requested by alice at 2026-03-01T12:00:30Z, not handled yet"),
         (
             {"requestTime": "2026-03-01T11:00:00Z", "result": "paused"},
-            "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet",
+            "Pause requested by alice at 2026-03-01T12:00:30Z, not handled yet",
         ),
         ({"requestTime": "2026-03-01T12:00:30Z", "result": "paused"}, ""),
     ],

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "half a download": (
         failed_download("DownloadInterrupted: https://h/m.onnx: the connection was lost after 5 MB"),
-        "DownloadInterrupted", "after 5 MB; it is tried again and continues",
+        "DownloadInterrupted", "after 5 MB; the download is retried and continues",
     ),
     "any other end of the downloader": (
         failed_download("Traceback: boom", code=2),
