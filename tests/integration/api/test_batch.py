@@ -19,7 +19,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("a runtime of another's model", batch({"runtime": {"name": "triton"}}), "spec.runtime", "belongs to model"),
     ("a variant", batch({**OWN, "model": {**OWN["model"], "variant": "int8"}}), "spec.model.variant", "belong to a ModelD"),  # type: ignore[dict-item]
     (
-        "a model without a place", batch({**OWN, 
+        "a model without a place", batch({**OWN,
             "model": {"format": "onnx"}}), "spec.model.uri", "set where the model is"),
     ("custom without an image", batch(CUSTOM), "spec.runtime.image", "format custom"),
     ("a revision in capitals", batch({"modelDeploymentRef": {"revision": "STABLE"}}), "spec.modelDeploymentRef.revision", "should match"),

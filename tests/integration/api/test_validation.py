@@ -43,7 +43,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
     (
         "see the answers", validation({
-            "input": {"columns": ["image", "label"]}}), f"{VALIDATION}.batch.labels", "would be see the answers"),
+            "input": {"columns": ["image", "label"]}}), f"{VALIDATION}.batch.labels", "would see the answers"),
     ("no limit of wrong answers", validation({"objective": {"maximum": None}}), f"{VALIDATION}.batch.objective", "maximum and relativeTolerance"),
     (
         "negligible alone", validation({
@@ -98,7 +98,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
     ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
     ("TensorRT without a GPU", deployment({"runtime": {"tensorRT": {}}}), "spec.accelerator", "TensorRT needs a GPU"),
-    ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "give a payload"),
+    ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "needs a payload: set payloadRef"),
     ("a metric without its value", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis"}}}),
      "spec.autoscaling.target.value", "which need it"),
     ("a value of another metric", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"value": 3}}}),

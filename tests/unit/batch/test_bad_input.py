@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
         parquet_file(table(10)), (*PIXELS, "--labels", "truth"), "Parquet", "BadColumns: the data has no column 'truth' with the labels",
     ),
     "labels that are no numbers": (
-        parquet_file(table(10)), (*PIXELS, 
+        parquet_file(table(10)), (*PIXELS,
             "--labels", "note"), "Parquet", "BadColumns: column 'note' has a label that is not a number",
     ),
 }  # fmt: skip
@@ -210,7 +210,7 @@ def test_input_that_changes_while_it_is_read_is_not_committed(
 
 STORE = {
     "wrong secret": ({
-        "AWS_SECRET_ACCESS_KEY": 
+        "AWS_SECRET_ACCESS_KEY":
             "wrong"}, 42, "AccessDenied: ", "is not accessible; check the keys in the secret of spec."),
     "unknown key": ({"AWS_ACCESS_KEY_ID": "nobody"}, 42, "AccessDenied: ", "is not accessible"),
     "store away": ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, 1, "StoreUnreachable: ", "no connection to the store of s3://"),

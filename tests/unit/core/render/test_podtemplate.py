@@ -421,7 +421,7 @@ def test_the_users_own_variable_is_the_last_word_on_threads() -> None:
 
 @pytest.mark.parametrize("name", TUNING)
 def test_tuning_is_refused_where_the_runtime_does_not_say_how(name: str) -> None:
-    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .* \(spec\.{name}\)$"
+    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .*, or add spec\.{name} to the runtime$"
     with pytest.raises(tuning.TuningNotSupported, match=said):
         render(spec=tuned(name))
 
