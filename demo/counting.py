@@ -159,10 +159,13 @@ class Exporter:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = prometheus_client.CollectorRegistry()
         self._feedback = prometheus_client.Counter(
-            "feedback", "Answers that were compared with the truth.", ["revision", "correct"], registry=self.registry
+            "feedback",
+            "Answers that were compared with the right answer.",
+            ["revision", "correct"],
+            registry=self.registry,
         )
         self._requests = prometheus_client.Counter(
-            "load_requests", "Requests by what became of them.", ["revision", "fate"], registry=self.registry
+            "load_requests", "Requests by outcome.", ["revision", "fate"], registry=self.registry
         )
         self._seconds = prometheus_client.Histogram(
             "load_request_seconds",

@@ -188,7 +188,9 @@ def main() -> None:
     parser.add_argument("--model", default="digits")
     parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="requests a second")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--metrics-port", type=int, help="where Prometheus finds the counters; 0: any free port")
+    parser.add_argument(
+        "--metrics-port", type=int, help="port on which Prometheus finds the counters; 0: any free port"
+    )
     parser.add_argument("--log", type=Path, help="file for one JSON line a second and revision")
     options = parser.parse_args()
     target = Target(options.url, options.host, options.model)

@@ -54,7 +54,7 @@ def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
                     f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits"
                 )
             elif not cluster.started_here:
-                with step("take the demo out of the cluster"):
+                with step("remove the demo from the cluster"):
                     setup.remove(cluster.tools)
 
 
@@ -85,7 +85,7 @@ def _release_all(cluster: Cluster, plans: Sequence[Plan]) -> bool:
             results.append(_release(cluster.tools, client, plan, seen))
             observations += seen
             if not results[-1].outcome:
-                say(f"[red]{plan.model}: no outcome within {watch.DEADLINE_SECONDS:.0f} s[/red]; the story ends here")
+                say(f"[red]{plan.model}: no outcome within {watch.DEADLINE_SECONDS:.0f} s[/red]; the demo ends here")
                 break
     counts = client.counts()
     summary.write(results, counts, FOLDER / "summary.json")
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Release models under real traffic.")
     parser.add_argument("--cluster", choices=[kind.value for kind in Kind], default=Kind.AUTO.value)
     parser.add_argument("--scenario", choices=list(release.SCENARIOS), default="default")
-    parser.add_argument("--keep", action="store_true", help="leave cluster and model running")
+    parser.add_argument("--keep", action="store_true", help="leave the cluster and the model running")
     return parser
 
 

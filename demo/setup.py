@@ -178,8 +178,8 @@ def require_calm_machine(client: LoadClient) -> None:
     if slow > TOLERATED_SLOW_SHARE * requests:
         raise DemoError(
             f"this machine is too busy to judge latency: {100 * slow / requests:.1f} % of v1's answers took over "
-            f"{SLOW_MILLIS} ms, and more than {100 * TOLERATED_SLOW_SHARE:.0f} % blurs every verdict; "
-            "end other work on it and start the demo again"
+            f"{SLOW_MILLIS} ms, and more than {100 * TOLERATED_SLOW_SHARE:.0f} % makes every verdict unreliable; "
+            "stop other work on it and start the demo again"
         )
 
 

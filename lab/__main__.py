@@ -46,15 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     command("setup", "install packages, build programs and images (cached); `up` does it as well")
     build = command("build", "build some of the Go programs (cached); no root needed")
     build.add_argument("tools", nargs="+", choices=tuple(gotools.TOOLS), metavar="TOOL", help="a folder of lab/tools")
-    command("up", "start the node with gateway, Prometheus and object store; quick when it runs already")
-    command("down", "end it and remove the cluster's state; images and programs stay cached").add_argument(
+    command("up", "start the node with gateway, Prometheus and object store; quick if it is already running")
+    command("down", "stop it and remove the cluster's state; images and programs stay cached").add_argument(
         "--force", action="store_true", help="also when another checkout started it"
     )
     command("status", "addresses, kubeconfig and state of each process; exit status 1 unless running").add_argument(
         "--output", choices=("text", "json"), default="text"
     )
 
-    image = command("image", "build an image and bring it to the node, unless nothing changed")
+    image = command("image", "build an image and load it on the node, unless nothing changed")
     image.add_argument("directory", type=Path, help="build context with a Containerfile")
     image.add_argument("tag", help="for example localhost/sluice/operator:dev")
     image.add_argument("--file", type=Path, help="Containerfile, when it is not DIRECTORY/Containerfile")
@@ -67,22 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     addon.add_argument("--timeout", type=int, default=300, metavar="SECONDS")
 
     fake = command("kwok", "add fake nodes and the kwok process that plays their kubelets")
-    fake.add_argument("--nodes", type=int, default=10, help="how many fake nodes there shall be (0 ends kwok)")
+    fake.add_argument("--nodes", type=int, default=10, help="the number of fake nodes (0 stops kwok)")
 
-    gpus = command("gpus", "pretend devices: a device plugin of ours at the real kubelet")
-    gpus.add_argument("--count", type=int, default=4, help="how many devices the node offers (0 ends the plugin)")
-    gpus.add_argument("--resource", default=devices.RESOURCE, help="extended resource that they are offered as")
+    gpus = command("gpus", "offer fake devices: registers a device plugin with the real kubelet")
+    gpus.add_argument("--count", type=int, default=4, help="how many devices the node offers (0 stops the plugin)")
+    gpus.add_argument("--resource", default=devices.RESOURCE, help="extended resource under which they are offered")
 
-    metrics = command("metrics", "start or end the resource metrics API, for autoscaling on CPU")
+    metrics = command("metrics", "start or stop the resource metrics API, for autoscaling on CPU")
     metrics.add_argument("action", choices=("up", "down"))
 
-    scaler = command("keda", "start or end KEDA, for autoscaling on requests and queues; built the first time")
+    scaler = command("keda", "start or stop KEDA, for autoscaling on requests and queues; built the first time")
     scaler.add_argument("action", choices=("up", "down"))
 
-    spark = command("spark-operator", "start or end the Spark operator, for SparkApplications; built the first time")
+    spark = command("spark-operator", "start or stop the Spark operator, for SparkApplications; built the first time")
     spark.add_argument("action", choices=("up", "down"))
 
-    gateway = command("gateway", "start or end another gateway beside Contour; built the first time")
+    gateway = command("gateway", "start or stop another gateway next to Contour; built the first time")
     gateway.add_argument("name", choices=tuple(gateways.GATEWAYS))
     gateway.add_argument("action", choices=("up", "down"))
 

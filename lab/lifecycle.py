@@ -81,7 +81,7 @@ def down(*, force: bool = False) -> None:
 def require_running(what: str) -> None:
     """Raises LabError, in the name of what needs the lab, unless it runs."""
     if status().state != "running":
-        raise processes.LabError(f"{what}: the lab does not run; start it with `python3 -m lab up`")
+        raise processes.LabError(f"{what}: the lab is not running; start it with `python3 -m lab up`")
 
 
 def status() -> Status:
@@ -154,7 +154,7 @@ def _require_healthy() -> Status:
             f"The lab is damaged: {', '.join(ended)} ended (logs in {paths.STATE / 'logs'}); "
             "run `python3 -m lab down`, then `python3 -m lab up`."
         )
-    with console.step("the lab runs already: check"):
+    with console.step("the lab is already running: check"):
         node.wait_until_ready()
         addons.wait_until_ready(node.PLANE.kubeconfig("admin"), timeout_seconds=ADDONS_TIMEOUT_SECONDS)
     _write_own_kubeconfig()
@@ -165,8 +165,8 @@ def _refuse_foreign() -> None:
     owner = _owner()
     if owner != str(paths.REPOSITORY):
         raise processes.LabError(
-            f"A lab that {owner} started runs on this machine, and a machine can have one only. "
-            f"End it there with `python3 -m lab down`, or here with `python3 -m lab down --force`."
+            f"A lab that {owner} started is running on this machine, and a machine can have only one. Stop it there "
+            "with `python3 -m lab down`, or here with `python3 -m lab down --force`."
         )
 
 
@@ -175,7 +175,7 @@ def _refuse_busy_ports() -> None:
     if busy:
         listed = ", ".join(f"{port} ({name})" for name, port in busy.items())
         raise processes.LabError(
-            f"127.0.0.1: somebody else listens on {listed}; end that program, the lab needs these ports."
+            f"127.0.0.1: another program listens on {listed}; stop it, because the lab needs these ports."
         )
 
 
@@ -205,7 +205,7 @@ def _machine_lock() -> Iterator[None]:
         except BlockingIOError as error:
             lock.seek(0)
             raise processes.LabError(
-                f"Another lab command is at work on this machine ({lock.read().strip()}); wait until it ends."
+                f"Another lab command is running on this machine ({lock.read().strip()}); wait until it ends."
             ) from error
         lock.truncate(0)
         lock.write(f"process {os.getpid()} of {paths.REPOSITORY}")

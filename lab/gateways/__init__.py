@@ -102,5 +102,5 @@ def _wait(gateway: Gateway) -> None:
 
 def _known(name: str) -> Gateway:
     if name not in GATEWAYS:
-        raise processes.LabError(f"{name}: no such gateway; one of {', '.join(GATEWAYS)}")
+        raise processes.LabError(f"{name}: there is no such gateway; use one of {', '.join(GATEWAYS)}")
     return GATEWAYS[name]

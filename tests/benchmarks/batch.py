@@ -32,10 +32,12 @@ LEAST_RATIO: Final = 0.8
 MOST_MEMORY_RATIO: Final = 1.2
 MODEL: Final = "v2"
 METHOD: Final = f"""\
-`sluice.batch` scores the [demo's](../README.md) held-out digits, repeated, with model {MODEL} in its own process: Parquet in, Parquet out, one shard, batches of
-{BATCH_SIZE}, from disk to disk. *The plain loop* reads the same columns of the same file with pyarrow in batches of {BATCH_SIZE}, makes the tensor and calls ONNX Runtime; it checks
-nothing, and keeps and writes nothing. Both have the same threads; the time is that of the work, without the start of Python, whose modules are compiled beforehand
-as they are in the image. Medians of {ROUNDS} rounds, taken in turn. *Memory* is the largest resident size of the whole process."""
+`sluice.batch` scores the [demo's](../README.md) held-out digits, repeated, with model {MODEL} in its own process:
+Parquet in, Parquet out, one shard, batches of {BATCH_SIZE}, from disk to disk. *The plain loop* reads the same columns
+of the same file with pyarrow in batches of {BATCH_SIZE}, makes the tensor and calls ONNX Runtime; it checks nothing,
+and keeps and writes nothing. Both have the same threads. The time is that of the work, without the start of Python,
+whose modules are compiled beforehand as they are in the image. Figures are medians of {ROUNDS} rounds, in alternating
+order. *Memory* is the largest resident size of the whole process."""
 LAYOUTS: Final = {"lists": "one column of lists", "columns": f"{digits.PIXELS} columns"}
 
 PLAIN_LOOP: Final = """\

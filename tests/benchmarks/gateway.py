@@ -28,8 +28,9 @@ HOST: Final = "gateway-bench.example.com"
 FIRST, SECOND = "first", "second"
 PAUSE_SECONDS: Final = 2.0
 METHOD: Final = """\
-Two Triton servers with v1 behind one HTTPRoute, without the operator; an open-loop client with keep-alive connections. In each sequence the route is
-written again every 2 s. *Lost* are requests without an answer from a model server: connection errors and what the gateway answers itself."""
+Two Triton servers with v1 run behind one HTTPRoute, without the operator; an open-loop client sends requests over
+keep-alive connections. In each sequence the route is written again every 2 s. *Lost* are requests without an answer
+from a model server: connection errors and what the gateway answers itself."""
 
 State = tuple[tuple[str, int], ...]
 """Backends in their order, with their weights."""

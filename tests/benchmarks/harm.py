@@ -44,10 +44,11 @@ COLUMNS: Final = (
     "lost",
 )
 METHOD: Final = """\
-A ModelDeployment serves v1 of the [demo's models](../README.md) under an open-loop load client; a bad version is released by the
-demo's policy (first step 5 %, scrape every 5 s). *Candidate requests* are those that the candidate answered, by the client's own count, until the
-gateway sent it none; *harmed* are its wrong answers, failures and, for v5, answers after more than 50 ms; *seconds of traffic* go from its first
-answer to its last. *Lost* counts requests of either version that got no answer from a model, over the whole release."""
+A ModelDeployment serves v1 of the [demo's models](../README.md) under an open-loop load client; a bad version is
+released by the demo's policy (first step 5 %, scrape every 5 s). *Candidate requests* are those that the candidate
+answered, by the client's own count, until the gateway sent it none. *Harmed* are its wrong answers, failures and, for
+v5, answers after more than 50 ms. *Seconds of traffic* go from its first answer to its last. *Lost* counts requests
+of either version that got no answer from a model, over the whole release."""
 
 
 @dataclass(frozen=True, slots=True)

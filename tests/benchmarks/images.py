@@ -17,7 +17,9 @@ from tests.benchmarks.report import Figure, Section, Table
 MEGABYTE: Final = 10**6
 OPERATOR_LIMIT_MEGABYTES: Final = 150
 PUSH_SECONDS: Final = 600.0
-METHOD: Final = "The layers' sizes after a push to an OCI layout. The lab's Python base image stands in for the public one, which is of about its size."
+METHOD: Final = """\
+The sizes of the layers after a push to an OCI layout. The lab's Python base image stands in for the public one, which
+has about the same size."""
 
 
 def measure(cluster: Cluster) -> Section:

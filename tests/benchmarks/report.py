@@ -19,6 +19,7 @@ from rich.table import Table as DrawnTable
 
 from demo import cluster as clusters
 from demo.program import Tools
+from tests.benchmarks import markdown
 
 PAGE: Final = clusters.ROOT / "docs" / "benchmarks.md"
 MARKER: Final = "<!-- {edge}: {key} -->"
@@ -88,12 +89,12 @@ def write(section: Section, page: Path) -> None:
 
 
 def as_markdown(section: Section) -> str:
-    parts = [f"## {section.title}", section.method, "\n".join(f"- {line}" for line in _circumstances(section))]
+    parts = [f"## {section.title}", markdown.paragraph(section.method), markdown.items(_circumstances(section))]
     for table in section.all_tables:
         parts += [f"### {table.title}"] if table.title else []
         parts.append(_markdown_table(table))
     if section.notes:
-        parts.append("\n".join(f"- {note}" for note in section.notes))
+        parts.append(markdown.items(section.notes))
     return "\n\n".join(parts)
 
 

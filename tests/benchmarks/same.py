@@ -15,8 +15,8 @@ from tests.benchmarks.report import Figure, Section, Table
 KEY: Final = "same"
 ENOUGH_RUNS: Final = 10
 METHOD: Final = """\
-v1 is released over v1, under a new URI each time, by the demo's policy: 5 → 25 → 50 → 100 %, then 30 s of bake. The versions do not differ, so that a
-roll-back is a false one; the policy allows it with probability 1 %."""
+v1 is released over v1, under a new URI each time, by the demo's policy: 5 → 25 → 50 → 100 %, then 30 s of bake. The
+versions do not differ, so a roll-back is a false one; the policy allows it with probability 1 %."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ SETTLE_SECONDS: Final = 300.0
 READY_SECONDS: Final = 1200.0
 PROGRESS_SECONDS: Final = 15.0
 METHOD: Final = """\
-ModelDeployments are created by one `kubectl create`; [kwok](../lab/README.md) plays the kubelets of their pods, everything else is real: the scheduler,
-Contour and Envoy with one route an object, and all status. The API server counts the operator's requests: a FlowSchema selects its service account.
-*Writes* are creations, patches, deletions and events; *reads* are lists and watches; leases are counted apart."""
+One `kubectl create` creates the ModelDeployments. [kwok](../lab/README.md) plays the kubelets of their pods;
+everything else is real: the scheduler, Contour and Envoy with one route per object, and all status. The API server
+counts the operator's requests: a FlowSchema selects its service account. *Writes* are creations, patches, deletions
+and events; *reads* are lists and watches; leases are counted separately."""
 
 
 @dataclass(frozen=True, slots=True)

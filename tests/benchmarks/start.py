@@ -25,9 +25,11 @@ POLL_SECONDS: Final = 0.05
 LONGEST_SECONDS: Final = 120.0
 GONE_SECONDS: Final = 120.0
 METHOD: Final = f"""\
-One pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; the images are on the node, the model is in the object store. *Sluice*: a ModelDeployment
-is applied. *By hand*: a Deployment with the very pod template that Sluice renders, a Service and an HTTPRoute are applied, in one command. The time is from the start of
-`kubectl apply` to the first answer 200 of the model through the gateway, which is asked every {POLL_SECONDS * 1000:.0f} ms. Pairs, the two in alternating order; what was measured is deleted before the next."""
+One pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; the images are on the node, the
+model is in the object store. *Sluice*: a ModelDeployment is applied. *By hand*: a Deployment with the very pod
+template that Sluice renders, a Service and an HTTPRoute are applied, in one command. The time runs from the start of
+`kubectl apply` to the model's first answer 200 through the gateway, which is polled every {POLL_SECONDS * 1000:.0f}
+ms. The two are measured in pairs, in alternating order; what was measured is deleted before the next."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,11 @@ STEADY: Final = 200
 WISHES: Final[dict[str, dict[str, Any] | None]] = {"without": None, "with": {"requests": 20}}
 MOST: Final = 1.5
 METHOD: Final = f"""\
-A ModelDeployment with one pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; its pod is deleted again and again. As soon as the
-new pod is Ready, {FIRST + STEADY} requests are sent to it, one after the other, on a connection each, from the node. *First* is the median of the first {FIRST} of them, *steady* that of
-the last {STEADY}; the ratio is taken pod by pod. `warmup: {{requests: 20}}` makes its requests up from the model's metadata."""
+A ModelDeployment with one pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; its pod is
+deleted again and again. As soon as the new pod is Ready, {FIRST + STEADY} requests are sent to it from the node, one
+after the other, each on its own connection. *First* is the median of the first {FIRST} of them, *steady* that of the
+last {STEADY}; the ratio is taken pod by pod. `warmup: {{requests: 20}}` generates its requests from the model's
+metadata."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def test_every_case_is_told_while_the_stable_version_serves(
 
 
 def test_an_objective_without_series_is_not_proven(broken: Scene) -> None:
-    """It goes on from the table above: the release waits at its first weight and says what is missing."""
+    """It continues from the table above: the release waits at its first weight and says what is missing."""
     rollout = broken.rollouts("no-series")[-1]["metadata"]["name"]
     status = broken.wait_status(
         rollout,

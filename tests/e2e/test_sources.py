@@ -122,7 +122,7 @@ def test_what_goes_wrong_is_told(scene: Scene, web: WebServer, model: bytes) -> 
     assert "correct spec.model.sha256" in wait_reason(scene, "wrong-sum", "ChecksumMismatch")
     assert "are missing" in wait_reason(scene, "huge", "VolumeTooSmall")
     scene.wait_ready("half", seconds=120)  # the pod's second attempt goes on
-    assert "are here from an earlier attempt" in log(scene, "half")
+    assert "are left from an earlier attempt" in log(scene, "half")
     scene.apply(secret("web-wrong", HTTP_AUTHORIZATION=f"Bearer {TOKEN}"))
     scene.tools.kubectl("delete", "pods", "--selector=sluice.dev/model-deployment=private", scene.where)
     scene.wait_ready("private", seconds=120)

@@ -143,7 +143,7 @@ def test_recreate_never_runs_two_and_says_that_it_is_down(scene: Scene, traffic:
     assert lost.total() > 0
     assert set(lost) == {"503"}, lost
     started = next(e for e in scene.events(NAME) if e["reason"] == "RolloutStarted" and new in e["message"])
-    assert "nothing answers from the moment the old version stops" in started["message"]
+    assert "the model does not answer from when the old version stops" in started["message"]
     answers_alone(traffic, new)
     assert traffic.counts().total.lost == after.total.lost
 

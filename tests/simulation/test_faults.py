@@ -298,7 +298,10 @@ def drifts(cluster: Cluster) -> list[str]:
 
 @pytest.mark.parametrize(
     ("harm", "told"),
-    [(scale_to_zero, "was changed by somebody else; put back"), (delete, "was deleted by somebody else; made again")],
+    [
+        (scale_to_zero, "was changed by somebody else; it was put back"),
+        (delete, "was deleted by somebody else; it was created again"),
+    ],
 )
 @pytest.mark.parametrize("arm", ["stable", "candidate"])
 def test_a_deployment_scaled_or_deleted_by_hand_comes_back(
@@ -342,8 +345,8 @@ def test_a_service_changed_or_deleted_by_hand_comes_back(arm: str) -> None:
     cluster.reconcile(check=Laws(cluster).check)
     assert cluster.objects["Service", revision]["spec"] == whole
     assert drifts(cluster) == [
-        f"Service {revision} was changed by somebody else; put back",
-        f"Service {revision} was deleted by somebody else; made again",
+        f"Service {revision} was changed by somebody else; it was put back",
+        f"Service {revision} was deleted by somebody else; it was created again",
     ]
 
 

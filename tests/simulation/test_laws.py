@@ -31,7 +31,7 @@ EXPLANATIONS = (
     "pods are ready now",
     "promoted",
     "skipped by",
-    "nothing spoke against it",
+    "no evidence against it",
     "no request",
 )
 

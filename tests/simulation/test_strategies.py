@@ -174,7 +174,7 @@ def test_recreate_frees_the_room_first_and_says_so() -> None:
     begin(cluster, V2, RECREATE)
     cluster.run(2)
     assert cluster.objects["Deployment", old]["spec"]["replicas"] == 0
-    assert any(e.reason == "RolloutStarted" and "nothing answers" in e.message for e in cluster.events)
+    assert any(e.reason == "RolloutStarted" and "the model does not answer" in e.message for e in cluster.events)
     until_end(cluster)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
     only_one_left(cluster)

@@ -253,7 +253,7 @@ def test_a_job_that_fails_gives_no_traffic_and_runs_again_when_a_person_says_so(
         "Validating",
         "Validated",
     ]
-    assert cluster.newest().status.observed_intent.result == "it is scored again"  # type: ignore[union-attr]
+    assert cluster.newest().status.observed_intent.result == ("the labelled data is scored again")  # type: ignore[union-attr]
     test_strategies.until_end(cluster)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
 

@@ -143,7 +143,7 @@ def test_the_first_run_of_a_schedule_since_three(newest: Object, history: list[O
     ("found", "want"),
     [
         (None, "does not exist yet"),
-        ({"metadata": {}}, "not begun: Sluice's operator has not answered yet"),
+        ({"metadata": {}}, "not begun: Sluice's operator has not responded yet"),
         (made(conditions=[condition("Complete", "False")]), "not begun: Because: of that"),
         (
             made(run={"name": "digits-1"}, percent=3, rows={"read": 3000}, shards={"total": 2}, rowsPerSecond="50"),

@@ -36,7 +36,7 @@ async def post_json(url: str, *, host: str, body: bytes, timeout_seconds: float)
         raise GatewayUnreachable(f"{url} did not answer within {timeout_seconds:g} s") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise GatewayUnreachable(
-            f"{url} cannot be reached: {error}; give the gateway's address with --gateway"
+            f"{url} cannot be reached: {error}; pass the gateway's address with --gateway"
         ) from error
     return HttpAnswer(
         response.status_code, response.headers.get(REVISION_HEADER, ""), response.text, time.perf_counter() - started

@@ -106,8 +106,8 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
             await loader.load_kube_config(config_file=str(kubeconfig), client_configuration=configuration)
     except config.ConfigException as error:
         raise errors.NoCluster(
-            f"no access to a cluster: {error}; inside of a cluster the pod needs a service account, "
-            "outside give --kubeconfig"
+            f"no access to a cluster: {error}; inside a cluster, the pod needs a service account; outside, pass "
+            "--kubeconfig"
         ) from error
     return configuration
 

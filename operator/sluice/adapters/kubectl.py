@@ -264,8 +264,8 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
         return str(loader.current_context["context"].get("namespace") or "default")
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
         raise errors.Unavailable(
-            f"no cluster to talk to: {error}; set KUBECONFIG, or give --kubeconfig and --context "
-            "(kubectl config get-contexts lists them)"
+            f"no cluster to talk to: {error}; set KUBECONFIG, or pass --kubeconfig and --context (kubectl config "
+            "get-contexts lists them)"
         ) from error
 
 
@@ -290,7 +290,7 @@ def _message(what: str, answer: exchange.Answer) -> str:
             "helm install sluice charts/sluice"
         )
     if error is errors.Conflict:
-        return f"cannot {what}: it has changed in the meantime; try again"
+        return f"cannot {what}: the object has changed in the meantime; try again"
     if error is errors.Unavailable:
         return f"cannot {what}: the API server answered {answer.status} {said}; try again later"
     return f"cannot {what}: {said}"

@@ -55,8 +55,10 @@ class HttpNotifier:
         except KeyError:
             return NoAddress(f"{where} has no key {endpoint.key}; add it, or name another one in urlSecretRef.key")
         except (binascii.Error, UnicodeDecodeError):
-            return NoAddress(f"{where}: the key {endpoint.key} is no text; put the URL there")
-        return url if http.is_url(url) else NoAddress(f"{where}: the key {endpoint.key} is no http:// or https:// URL")
+            return NoAddress(f"{where}: the key {endpoint.key} is not text; put the URL there")
+        return (
+            url if http.is_url(url) else NoAddress(f"{where}: the key {endpoint.key} is not an http:// or https:// URL")
+        )
 
 
 def delivery(receipt: http.Receipt) -> Delivery:
@@ -65,7 +67,7 @@ def delivery(receipt: http.Receipt) -> Delivery:
         return Delivered()
     if receipt.status in PATIENCE or receipt.status >= 500:
         return TryAgain(f"the endpoint answered {receipt.status}", _pause_seconds(receipt.retry_after))
-    return SinkRefused(f"the endpoint answered {receipt.status}; is the URL in the Secret right, and the format?")
+    return SinkRefused(f"the endpoint answered {receipt.status}; check the URL in the Secret, and the format")
 
 
 def _pause_seconds(retry_after: str) -> float | None:

@@ -26,7 +26,7 @@ async def forwarded(pod: str, port: int, *, namespace: str, options: Sequence[st
             "kubectl", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise errors.Unavailable(f"kubectl cannot be run ({error.strerror}); put it on the PATH") from error
+        raise errors.Unavailable(f"kubectl cannot be run ({error.strerror}); it must be on the PATH") from error
     try:
         yield await _local_port(process)
     finally:

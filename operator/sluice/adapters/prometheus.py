@@ -79,7 +79,7 @@ class PrometheusMetrics:
         except exceptions.PrometheusApiClientException as error:
             return self._failed(f"{question.selector}: {error}")
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
-            return self._failed(f"{question.selector}: not an answer of Prometheus' query API ({error!r})")
+            return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
 
     def _failed(self, what: str) -> Failed:
         return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE])

@@ -80,7 +80,7 @@ def immutable(field: str, *, optional: bool) -> Cel:
     both_absent_or_same = f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || {same})"
     return Cel(
         rule=both_absent_or_same if optional else same,
-        message="is written once and never changes",
+        message="cannot be changed once it is set",
         field_path=f".{field}",
         reason="FieldValueForbidden",
     )

@@ -23,7 +23,7 @@ class NodeCache(ApiModel):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.host_path is None) == (self.persistent_volume_claim is None):
-            raise ValueError("give exactly one of hostPath and persistentVolumeClaim")
+            raise ValueError("set exactly one of hostPath and persistentVolumeClaim")
         return self
 
 

@@ -16,8 +16,8 @@ def table_of(kept: Any, outputs: Mapping[str, Any]) -> Any:
     if twice:
         raise BatchError(
             FailureReason.BAD_COLUMNS,
-            f"both the data and the model's answer have {twice[0]!r}; list the columns to pass through in "
-            "spec.output.columns, without it",
+            f"the data and the model's answer both have {twice[0]!r}; list the columns to pass through in "
+            "spec.output.columns, without that one",
         )
     for name, array in outputs.items():
         kept = kept.append_column(name, column(array))

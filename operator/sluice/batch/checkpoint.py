@@ -75,7 +75,7 @@ class Checkpoint:
         now = self.plan()
         if now is None or now.digest != held.digest:
             raise BatchError(
-                FailureReason.PLAN_REPLACED, "another pod made another plan of this run; this shard starts again"
+                FailureReason.PLAN_REPLACED, "another pod made a different plan for this run; this shard starts again"
             )
 
     def done(self, held: RunPlan, splits: range) -> dict[int, SplitCounts]:
@@ -128,8 +128,8 @@ class Checkpoint:
         if foreign:
             raise BatchError(
                 FailureReason.OUTPUT_EXISTS,
-                f"{self.place.uri} holds {foreign[0]!r}, which no batch inference wrote and none overwrites; choose "
-                "another folder",
+                f"{self.place.uri} holds {foreign[0]!r}, which no batch inference wrote, so it is not overwritten; "
+                "choose another folder",
             )
         return sorted(names, key=lambda name: name != SUCCESS)  # what is no longer whole must not say that it is
 

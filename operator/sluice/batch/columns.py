@@ -116,8 +116,8 @@ def _assigned(
     numeric = tuple(entry.name for entry in schema if _is_number(entry.type) and entry.name != ignored)
     if not numeric:
         raise _bad(
-            f"no column is named as the model's input {name!r}, and none has numbers; name the columns that feed it in "
-            f"spec.input.columns: the data has {_shown(schema.names)}"
+            f"no column has the name of the model's input {name!r}, and none has numbers; name the columns that feed "
+            f"it in spec.input.columns: the data has {_shown(schema.names)}"
         )
     return {name: numeric}
 
@@ -127,16 +127,19 @@ def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: 
     for name in names:
         _require_fit(tensor, name, _leaf(schema.field(name).type))
     if listed and len(names) > 1:
-        raise _bad(f"column {listed[0]!r} has lists, so it must be the only one that feeds the input {tensor.name!r}")
+        raise _bad(
+            f"column {listed[0]!r} has lists, so it must be the only column that feeds the input {tensor.name!r}"
+        )
     if not listed and tensor.width not in (None, len(names)):
         raise _bad(
-            f"the model's input {tensor.name!r} takes {tensor.width} values a row, and {len(names)} columns feed it: "
+            f"the model's input {tensor.name!r} takes {tensor.width} values per row, but {len(names)} columns feed it: "
             f"{_shown(names)}; name the right ones in spec.input.columns"
         )
     if tensor.width is None and sum(size is None for size in tensor.shape) > 1:
         raise BatchError(
             FailureReason.UNSUPPORTED_MODEL,
-            f"the input {tensor.name!r} has the shape {list(tensor.shape)} a row; export it with at most one open size",
+            f"the input {tensor.name!r} has the shape {list(tensor.shape)} per row; export it with at most one open "
+            "size",
         )
     if not listed:
         return Feature(tensor.name, names, False, len(names))

@@ -92,7 +92,7 @@ def found(folder: Path) -> Path:
     if len(files) != 1:
         names = ", ".join(path.name for path in files) or "none"
         raise BatchError(
-            FailureReason.UNSUPPORTED_MODEL, f"there must be one .onnx file in {folder}; there is: {names}"
+            FailureReason.UNSUPPORTED_MODEL, f"there must be exactly one .onnx file in {folder}; there is: {names}"
         )
     return files[0]
 
@@ -117,7 +117,7 @@ def _tensor(value: Any) -> Tensor:
         raise BatchError(FailureReason.UNSUPPORTED_MODEL, f"the input {value.name!r} is {value.type}, not a tensor")
     if not value.shape:
         raise BatchError(
-            FailureReason.UNSUPPORTED_MODEL, f"the input {value.name!r} is a single value, not one for each row"
+            FailureReason.UNSUPPORTED_MODEL, f"the input {value.name!r} is a single value, not one per row"
         )
     batch, *shape = (size if isinstance(size, int) else None for size in value.shape)
     if batch not in (None, 1):

@@ -84,11 +84,11 @@ def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.
     """Raises BatchError for what does not fit together."""
     given = _parser(environment).parse_args(arguments)
     if bool(given.output) == bool(given.labels):
-        raise _invalid("give either --output, or --labels with nothing to be written")
+        raise _invalid("pass either --output, or --labels if nothing is to be written")
     if bool(given.model) == bool(given.endpoint):
-        raise _invalid("give either --model, or --endpoint with --protocol and --model-name")
+        raise _invalid("pass either --model, or --endpoint with --protocol and --model-name")
     if given.endpoint and not given.model_name:
-        raise _invalid("--endpoint needs --model-name, the name that the server knows the model by")
+        raise _invalid("--endpoint needs --model-name, the name by which the server knows the model")
     if given.shard is None:
         raise _invalid(f"give --shard, or set {INDEX_VARIABLE}")
     if not 0 <= given.shard < given.shards:
@@ -149,7 +149,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--protocol", default="V2", choices=[known.value for known in ServerProtocol])
     parser.add_argument("--model-name", default="")
     parser.add_argument("--progress-port", type=int, default=8090)
-    parser.add_argument("--scratch", type=Path, default=Path("/scratch"), help="a folder for the split at work")
+    parser.add_argument("--scratch", type=Path, default=Path("/scratch"), help="a folder for the split in progress")
     _add_termination_log(parser)
     return parser
 

@@ -74,7 +74,7 @@ class ProgressCounts:
         """In Prometheus' text format."""
         told = self.as_json()
         lines = [
-            "# HELP sluice_batch_rows_total Rows of this shard by what became of them.",
+            "# HELP sluice_batch_rows_total Rows of this shard, by outcome.",
             "# TYPE sluice_batch_rows_total counter",
             *(f'sluice_batch_rows_total{{outcome="{outcome}"}} {told[outcome]}' for outcome in ("written", "failed")),
             "# HELP sluice_batch_rows_read_total Rows of this shard that were read.",
@@ -83,7 +83,7 @@ class ProgressCounts:
             "# HELP sluice_batch_splits Splits of this shard.",
             "# TYPE sluice_batch_splits gauge",
             f"sluice_batch_splits {told['splits']}",
-            "# HELP sluice_batch_splits_done Splits of this shard that need not be done again.",
+            "# HELP sluice_batch_splits_done Splits of this shard that are done.",
             "# TYPE sluice_batch_splits_done gauge",
             f"sluice_batch_splits_done {told['splitsDone']}",
         ]

@@ -87,7 +87,7 @@ def line_blocks(file: Any, start: int, stop: int, block_bytes: int = TEXT_BYTES)
         block = file.read(min(block_bytes, stop - at))
         if not block:
             raise BatchError(
-                FailureReason.INPUT_CHANGED, f"a file ends at byte {at}, and had {stop} when the run began"
+                FailureReason.INPUT_CHANGED, f"a file ends at byte {at}, but had {stop} bytes when the run began"
             )
         text, begin = rest + block, at - len(rest)
         at += len(block)
@@ -142,7 +142,7 @@ def _conformed(table: Any, schema: Any, file: File) -> Any:
         return table.cast(schema.remove_metadata())
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise BatchError(
-            FailureReason.BAD_COLUMNS, f"{file.name} has other types than the first file: {error}"
+            FailureReason.BAD_COLUMNS, f"{file.name} has different types from the first file: {error}"
         ) from error
 
 
@@ -170,7 +170,7 @@ def _chunk(begin: int, text: bytes, starts: Any, parse: Parse) -> Chunk:
         rows = parse(text[starts[first] : ends[stop - 1]])
         if rows.num_rows != stop - first:
             raise pyarrow.ArrowInvalid(
-                f"{stop - first} lines are {rows.num_rows} rows; a value must not hold a line break"
+                f"{stop - first} lines gave {rows.num_rows} rows; a value must not contain a line break"
             )
         return rows
 

@@ -91,7 +91,8 @@ class ServedModel:
         except (KeyError, TypeError, ValueError) as error:
             raise BatchError(
                 FailureReason.UNSUPPORTED_MODEL,
-                f"the server's answer is none of protocol {self._server.protocol.value} ({type(error).__name__}: {error})",
+                f"the server's answer does not follow protocol {self._server.protocol.value} "
+                f"({type(error).__name__}: {error})",
             ) from error
 
     def _patiently(self, ask: Callable[[], httpx.Response]) -> httpx.Response:

@@ -111,7 +111,7 @@ class Shard:
             checkpoint.forget(lost)
             raise BatchError(
                 FailureReason.BATCH_FAILED,
-                f"{part(lost[0], target.format)} was removed from {target.uri}; it is made again",
+                f"{part(lost[0], target.format)} was removed from {target.uri}; it is written again",
             )
         totals = sum(done.values(), SplitCounts())
         self._require_few_failed(totals.failed, totals.read)
@@ -155,7 +155,7 @@ class Shard:
         except ValueError as error:
             raise BatchError(
                 FailureReason.BAD_COLUMNS,
-                f"column {name!r} has a label that is no number, as the model's answers are: {error}",
+                f"column {name!r} has a label that is not a number, but the model's answers are: {error}",
             ) from error
 
     # Both.
@@ -221,8 +221,8 @@ class Shard:
             reason = failures.reason_of(error) or FailureReason.BATCH_FAILED
             raise BatchError(
                 reason,
-                f"a split does not fit on the volume at {self.options.scratch} ({error}); give the pods more ephemeral "
-                "storage in spec.resources",
+                f"a split does not fit on the volume at {self.options.scratch} ({error}); request more ephemeral "
+                "storage for the pods in spec.resources",
             ) from error
 
 
@@ -230,6 +230,8 @@ def _awaited(checkpoint: Checkpoint) -> RunPlan:
     deadline = time.monotonic() + PLAN_SECONDS
     while (held := checkpoint.plan()) is None:
         if time.monotonic() > deadline:
-            raise BatchError(FailureReason.PLAN_MISSING, f"shard 0 made no plan in {PLAN_SECONDS:.0f} s; see its log")
+            raise BatchError(
+                FailureReason.PLAN_MISSING, f"shard 0 made no plan within {PLAN_SECONDS:.0f} s; see its log"
+            )
         time.sleep(POLL_SECONDS)
     return held

@@ -137,7 +137,10 @@ class Place:
             case FailureReason.OBJECT_NOT_FOUND:
                 return f"{self.uri} does not exist; check {field} ({error})"
             case FailureReason.ACCESS_DENIED:
-                return f"{self.uri} may not be used; check the keys in {keys}, and the right to list, read and write ({error})"
+                return (
+                    f"{self.uri} is not accessible; check the keys in {keys}, and the permission to list, read and "
+                    f"write ({error})"
+                )
             case FailureReason.STORE_UNREACHABLE:
                 return (
                     f"no connection to the store of {self.uri}; check its address in {keys}, and the network ({error})"
@@ -166,7 +169,8 @@ def opened(uri: str, prefix: str, environment: Mapping[str, str] = os.environ) -
             case "file" if path and not parts.netloc:
                 return replace(place, system=fs.LocalFileSystem())
     raise BatchError(
-        FailureReason.INVALID_OPTION, f"{uri!r} names no data; use s3://bucket/path, gs://bucket/path or file:///path"
+        FailureReason.INVALID_OPTION,
+        f"{uri!r} does not name data; use s3://bucket/path, gs://bucket/path or file:///path",
     )
 
 

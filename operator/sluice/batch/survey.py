@@ -66,7 +66,7 @@ def _require_plain(kind: Format, files: Sequence[File]) -> None:
     if packed and kind is not Format.PARQUET:
         raise BatchError(
             FailureReason.UNSUPPORTED_INPUT,
-            f"{packed} is compressed, so it cannot be cut into splits; store it unpacked, or as Parquet",
+            f"{packed} is compressed, so it cannot be divided into splits; store it uncompressed, or as Parquet",
         )
 
 
@@ -160,7 +160,7 @@ def _first_length_stored(place: Place, file: File, name: str) -> int:
 def _first_length(lists: Any, name: str) -> int:
     first = next((value for value in lists.drop_null().slice(0, 1).to_pylist()), None)
     if not first:
-        raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
+        raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} does not begin with a list that has values")
     length = 1
     while isinstance(first, list):
         length, first = length * len(first), first[0] if first else None

@@ -29,18 +29,18 @@ from sluice.cli.options import register
 from sluice.views.steering import COMMANDS
 
 STEERING: Final = {
-    Action.PROMOTE: "Go to 100 % without further proof; in the bake: end it now.",
+    Action.PROMOTE: "Go to 100 % without further proof; during the bake, end it now.",
     Action.SKIP_STEP: "Go to the next step without further proof.",
-    Action.ABORT: "Give all traffic back to the stable version and end the release.",
+    Action.ABORT: "Send all traffic back to the stable version and end the release.",
     Action.PAUSE: "Stay at this step; evidence against the candidate still rolls back.",
-    Action.RESUME: "Go on after a pause, or from a step that waits for a person.",
-    Action.RETRY: "Release a version again that was rolled back or aborted, from the step that failed.",
-    Action.ROLL_BACK: "Go back to a version that served before; at once, where it served lately.",
+    Action.RESUME: "Continue after a pause, or from a step that waits for a person.",
+    Action.RETRY: "Retry a version that was rolled back or aborted, from the step that failed.",
+    Action.ROLL_BACK: "Go back to a version that served before; at once if it served recently.",
 }
 
 app = typer.Typer(
     name="kubectl sluice",
-    help="See and steer releases of ML models.\n\n" + exits.HELP,
+    help="Watch and control releases of ML models.\n\n" + exits.HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,47 +51,47 @@ register(
     app,
     "status",
     status.show,
-    "What serves, what is being released, the evidence so far, and what it waits for.",
+    "Show what serves, what is being released, the evidence so far, and what it waits for.",
     forever=True,
 )
 register(
     app,
     "explain",
     explain.show,
-    "Why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
+    "Explain why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
 )
-register(app, "history", history.show, "Past releases with their outcome, or the audit trail of one.")
+register(app, "history", history.show, "List past releases with their outcome, or show the audit trail of one.")
 register(
     app,
     "wait",
     wait.wait,
-    "Wait until the requested version is promoted (exit 0), rolled back or aborted (2), or time is up (3).",
+    "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up (3).",
 )
 register(
     app,
     "predict",
     predict.predict,
-    "Send one request through the gateway; shows the answer, who answered and how fast.",
+    "Send one request through the gateway and show the answer, which version answered and how fast.",
 )
 register(
     app,
     "plan",
     plan.show,
-    "Before anything is applied: what would be released, in which steps, how many requests, time and devices it needs.",
+    "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.",
 )
 register(
     app,
     "profile",
     profile.show,
-    "Load on a pod of its own: what holds the model back, what would help and by how much. No serving pod is asked.",
+    "Put load on a separate pod and say what slows the model down, what would help and by how much.",
 )
 register(
     app,
     "batch",
     batch.show,
-    "How far a BatchInference is: rows, speed, time left, and how its earlier runs ended; -w has a progress bar.",
+    "Show the progress of a BatchInference: rows, speed, time left, and how earlier runs ended; -w has a progress bar.",
 )
-register(app, "replay", replay.show, "Run the judge over recorded counters: the verdict after every scrape.")
+register(app, "replay", replay.show, "Run the judge over recorded counters and print the verdict after every scrape.")
 register(
     app,
     "record",
@@ -101,20 +101,20 @@ register(
 for action, purpose in STEERING.items():
     register(app, COMMANDS[action], steer.command(action), purpose)
 
-register(app, "tree", tree.show, "The objects of a model, as a tree with the state of each.")
+register(app, "tree", tree.show, "Show the objects of a model as a tree with the state of each.")
 register(
     app,
     "doctor",
     doctor.show,
-    "Check operator, gateway, Prometheus, policies and permissions, and say what to do where something is wrong.",
+    "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.",
 )
-runtimes = typer.Typer(help="Look at model servers.", no_args_is_help=True)
+runtimes = typer.Typer(help="Check model servers.", no_args_is_help=True)
 register(
     runtimes,
     "check",
     runtime.check,
-    "Serve a model on a ServingRuntime and see whether it does what Sluice needs: readiness, probes, security, answers, "
-    "metrics, and a restart that loses nothing. All that it makes is removed again.",
+    "Serve a model on a ServingRuntime and check whether it does what Sluice needs: readiness, probes, security, "
+    "answers, metrics, and a restart that loses nothing. Everything that it creates is removed again.",
 )
 app.add_typer(runtimes, name="runtime")
 register(app, "completion", completion.show, "Print a script that completes kubectl-sluice in a shell.")
@@ -130,6 +130,6 @@ def main() -> None:
         code = exits.INTERRUPTED
     except TyperException as error:
         if error.format_message():  # empty where the help has been shown
-            typer.echo(f"error: {error.format_message()} (--help explains)", err=True)
+            typer.echo(f"error: {error.format_message()} (see --help)", err=True)
         code = exits.USAGE
     sys.exit(code)

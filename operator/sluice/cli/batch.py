@@ -33,7 +33,7 @@ CODES: Final = {str(BatchOutcome.COMPLETE): exits.OK, str(BatchOutcome.FAILED): 
 
 BatchName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The BatchInference.", show_default=False)]
 Watch: TypeAlias = Annotated[
-    bool, typer.Option("--watch", "-w", help="Follow it until its run has ended; exit status 1 if it failed.")
+    bool, typer.Option("--watch", "-w", help="Follow it until its run has ended; exit status 1 if the run failed.")
 ]
 
 

@@ -75,7 +75,7 @@ class Session:
             raise Failure(f"{self.name} has no address yet; see: kubectl sluice status {self.name}")
         url = gateway or await self._fetch_gateway_url(deployment)
         if urlsplit(url).scheme not in ("http", "https"):
-            raise Failure(f"--gateway: {url!r} is no address; write it as http://HOST:PORT")
+            raise Failure(f"--gateway: {url!r} is not an address; write it as http://HOST:PORT")
         return example.Address(gateway=url, host=host, model=common.served_name(deployment))
 
     async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
@@ -84,14 +84,14 @@ class Session:
             return config.gateway_url
         if config.routing is RoutingMode.SERVICE:
             raise Failure(
-                f"{self.name} answers inside of the cluster only; from outside run kubectl port-forward -n "
-                f"{self.namespace} service/{self.name} 8000:80 and give --gateway http://127.0.0.1:8000"
+                f"{self.name} can only be reached inside the cluster; from outside, run kubectl port-forward -n "
+                f"{self.namespace} service/{self.name} 8000:80 and pass --gateway http://127.0.0.1:8000"
             )
         ref = deployment.spec.routing.gateway_ref or config.gateway
         url = gateway_url(await self.cluster.fetch_gateway(ref) or {})
         if url is None:
             raise Failure(
-                f"the address of Gateway {ref.namespace}/{ref.name} is not known; give it with --gateway "
+                f"the address of Gateway {ref.namespace}/{ref.name} is unknown; pass it with --gateway "
                 "http://HOST:PORT or SLUICE_GATEWAY, or set config.gatewayUrl in the chart"
             )
         return url
@@ -121,7 +121,7 @@ async def not_found(
     similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if similar:
         return Failure(f"{message}; did you mean {' or '.join(similar)}?")
-    present = f"there are: {', '.join(sorted(names)[:10])}" if names else "there is none at all"
+    present = f"there are: {', '.join(sorted(names)[:10])}" if names else "there are none at all"
     return Failure(f"{message}; {present} (kubectl get {kind.short_names[0]} -A shows all)")
 
 

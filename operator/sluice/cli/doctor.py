@@ -37,7 +37,7 @@ STYLES: Final = {
 
 Model: TypeAlias = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="A ModelDeployment to look at as well.", show_default=False),
+    typer.Argument(metavar="NAME", help="A ModelDeployment to check as well.", show_default=False),
 ]
 
 
@@ -73,7 +73,7 @@ async def show(
         deployment = (await session.fetch()).deployment if session is not None else None
         config = await cluster.fetch_config(api)
         patient = Patient(api, config, prometheus or config.prometheus_url, deployment)
-        with console.progress("looking at the cluster"):
+        with console.progress("checking the cluster"):
             results = await examine(patient)
             if session is not None and deployment is not None:
                 results += (await _reached(session, deployment, gateway), *of_conditions(deployment))
@@ -135,7 +135,7 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
         return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
     preset = PRESETS.get(patient.config.gateway_preset)
     if preset is None:
-        return (Check("prometheus", CheckState.SKIPPED, "without a preset it is not known what to look for"),)
+        return (Check("prometheus", CheckState.SKIPPED, "without a preset, the series to look for are unknown"),)
     question = Question("freshness", preset.freshness, WINDOW_SECONDS)
     answer = (await world.fetch_answers(patient.prometheus_url, [question]))["freshness"]
     now = time.time()
@@ -165,7 +165,7 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
     reads = [("list", kube.BY_KIND[ModelDeployment.kind]), ("list", rollouts)]
     user = await patient.cluster.fetch_user()
     view = "ask for the ClusterRole sluice-view"
-    steer = "ask for the ClusterRole sluice-releaser, which may steer releases"
+    steer = "ask for the ClusterRole sluice-releaser, which is allowed to steer releases"
     return (
         checks.allowed("reading", user, await _missing(patient, reads, namespace), view, needed=True),
         checks.allowed(
@@ -214,9 +214,7 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     except console.Failure as error:
         return Check(name, CheckState.SKIPPED, str(error))
     except triton.MetadataUnavailable as error:
-        remedy = (
-            f"see kubectl sluice status {session.name}; from outside of the cluster give the address with --gateway"
-        )
+        remedy = f"see kubectl sluice status {session.name}; from outside the cluster, pass the address with --gateway"
         return Check(name, CheckState.WARNING, str(error), remedy)
     return Check(name, CheckState.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
 

@@ -13,5 +13,5 @@ def parse_seconds(text: str) -> int:
         return int(text)
     parts = PATTERN.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is no duration; write it as 30s, 5m, 1h or 1h30m")
+        raise ValueError(f"{text!r} is not a duration; use 30s, 5m, 1h or 1h30m")
     return sum(int(number) * UNITS_SECONDS[unit] for number, unit in parts)

@@ -14,6 +14,6 @@ USAGE: Final = 64
 INTERRUPTED: Final = 130
 
 HELP: Final = (
-    "Exit codes: 0 done (wait: promoted, or current already), 1 failed or stalled, 2 wait: rolled back or aborted, "
+    "Exit codes: 0 done (wait: promoted, or already current), 1 failed or stalled, 2 wait: rolled back or aborted, "
     "3 wait: time-out, 64 wrong command line, 130 interrupted."
 )

@@ -21,7 +21,7 @@ async def next_state(fetch: Callable[[], Awaitable[State]]) -> State:
             state = await fetch()
         except errors.Unavailable as error:
             if not lost:
-                console.say(f"not up to date until the cluster answers: {error}")
+                console.say(f"out of date until the cluster answers: {error}")
             lost = True
         else:
             if lost:

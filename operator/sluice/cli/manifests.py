@@ -26,7 +26,7 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
     try:
         documents = [each for each in yaml.safe_load_all(read_text(file)) if each is not None]
     except yaml.YAMLError as error:
-        raise Failure(f"{file}: this is no YAML: {' '.join(str(error).split())}") from error
+        raise Failure(f"{file}: this is not YAML: {' '.join(str(error).split())}") from error
     manifests = [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
     if len(manifests) != 1:
         there = ", ".join(str(each.get("kind")) for each in documents if isinstance(each, dict)) or "nothing"
@@ -35,7 +35,7 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
         )
     [manifest] = manifests
     if manifest.get("apiVersion") != API_VERSION:
-        raise Failure(f"{file}: apiVersion {manifest.get('apiVersion')!r} is not known; write {API_VERSION}")
+        raise Failure(f"{file}: apiVersion {manifest.get('apiVersion')!r} is unknown; use {API_VERSION}")
     if not isinstance(manifest.get("spec"), dict):
         raise Failure(f"{file}: spec is missing")
     return manifest

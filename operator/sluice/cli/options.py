@@ -33,7 +33,7 @@ Release: TypeAlias = Annotated[
     typer.Argument(metavar="RELEASE", help="One release (a ModelRollout); history names them.", show_default=False),
 ]
 Namespace: TypeAlias = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Its namespace.", show_default="that of the kubeconfig context")
+    str | None, typer.Option("--namespace", "-n", help="The namespace.", show_default="the kubeconfig context's")
 ]
 Context: TypeAlias = Annotated[
     str | None, typer.Option("--context", help="The kubeconfig context.", show_default="the current one")
@@ -49,7 +49,7 @@ Kubeconfig: TypeAlias = Annotated[
     ),
 ]
 OutputOption: TypeAlias = Annotated[
-    OutputFormat, typer.Option("--output", "-o", help="text for people, json and yaml for programs.")
+    OutputFormat, typer.Option("--output", "-o", help="text for people; json and yaml for programs.")
 ]
 Gateway: TypeAlias = Annotated[
     str | None,
@@ -57,7 +57,7 @@ Gateway: TypeAlias = Annotated[
         "--gateway",
         envvar="SLUICE_GATEWAY",
         metavar="URL",
-        help="Address at which the gateway is reached from here.",
+        help="Address of the gateway as seen from here.",
         show_default="the operator's gatewayUrl, or the Gateway's own address",
     ),
 ]
@@ -67,7 +67,7 @@ Prometheus: TypeAlias = Annotated[
         "--prometheus",
         envvar="SLUICE_PROMETHEUS",
         metavar="URL",
-        help="Address at which Prometheus is reached from here.",
+        help="Address of Prometheus as seen from here.",
         show_default="the operator's prometheusUrl",
     ),
 ]

@@ -60,7 +60,7 @@ def _addressed(manifest: dict[str, Any], connection: Connection, api: kubectl.Ku
         raise Failure(f"{file}: metadata.name is missing")
     own = metadata.get("namespace")
     if own and connection.namespace and own != connection.namespace:
-        raise Failure(f"{file}: metadata.namespace is {own!r}, and --namespace says {connection.namespace!r}")
+        raise Failure(f"{file}: metadata.namespace is {own!r}, but --namespace is {connection.namespace!r}")
     return {**manifest, "metadata": {**metadata, "namespace": own or connection.namespace or api.namespace}}
 
 
@@ -100,7 +100,7 @@ def text(view: PlanView) -> RenderableType:
         parts.append(Text(view.superseded, "yellow"))
     parts += [render.fact("changes" if index == 0 else "", Text(line)) for index, line in enumerate(view.changes)]
     if view.revision:
-        origin = "new" if view.new_revision else "serves already" if view.serves else "made before: it starts as it was"
+        origin = "new" if view.new_revision else "serves already" if view.serves else "known: it starts as it was"
         parts.append(render.fact("revision", Text(f"{view.revision} ({origin})")))
     if view.steps:
         parts += [Text(), tables.planned_steps(view.steps), Text()]

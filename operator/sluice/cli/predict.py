@@ -18,7 +18,7 @@ File: TypeAlias = Annotated[
     str | None, typer.Option("--file", "-f", metavar="FILE", help="V2 request body; - reads standard input.")
 ]
 Sample: TypeAlias = Annotated[
-    bool, typer.Option("--sample", help="Print a request body made from the model's metadata instead.")
+    bool, typer.Option("--sample", help="Instead, print a request body made from the model's metadata.")
 ]
 
 
@@ -42,7 +42,7 @@ async def predict(
 def read_body(file: str | None) -> bytes:
     """The request body from a file or, for `-`, from standard input; checked to be JSON before anyone is asked."""
     if file is None:
-        raise Failure("give the request body with -f body.json (or -f - for standard input); --sample prints one")
+        raise Failure("pass the request body with -f body.json (or -f - for standard input); --sample prints one")
     try:
         body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
@@ -50,7 +50,7 @@ def read_body(file: str | None) -> bytes:
     try:
         json.loads(body)
     except ValueError as error:
-        raise Failure(f"-f {file}: this is no JSON: {error}; --sample prints a valid body") from error
+        raise Failure(f"-f {file}: this is not JSON: {error}; --sample prints a valid body") from error
     return body
 
 
@@ -60,7 +60,7 @@ async def _print_sample(address: example.Address) -> int:
             address.gateway, host=address.host, model=address.model, timeout_seconds=TIMEOUT_SECONDS
         )
     except triton.MetadataUnavailable as error:
-        raise Failure(f"no sample: {error}; is the model ready? kubectl sluice status says") from error
+        raise Failure(f"no sample: {error}; check with kubectl sluice status whether the model is ready") from error
     print(json.dumps(example.sample_body(metadata)))
     return exits.OK
 

@@ -29,7 +29,7 @@ from sluice.views.wire import to_wire
 Parsed = TypeVar("Parsed")
 PLOTS: Final = {".html": profileplot.page, ".svg": profileplot.svg}
 """What a picture can be written as, by the end of the file's name."""
-FROM_HERE: Final = "the load came from this machine through a port-forward: times include that way"
+FROM_HERE: Final = "the load came from this machine through a port-forward: times include that path"
 UNSEEN: Final = "the server's processors cannot be seen from here"
 
 
@@ -53,7 +53,7 @@ Concurrency: TypeAlias = Annotated[
         "--concurrency",
         parser=_parsed(sweep.parse_concurrency),
         metavar="LIST",
-        help="How many clients ask at once; one point of load each.",
+        help="How many clients send requests at once; each number is one point of load.",
     ),
 ]
 Seconds: TypeAlias = Annotated[int, typer.Option("--seconds", min=1, max=600, help="How long each point is measured.")]
@@ -63,8 +63,8 @@ BatchingOption: TypeAlias = Annotated[
         "--batching",
         parser=_parsed(sweep.parse_batching),
         metavar="LIST",
-        help="Triton: dynamic batching to compare with what serves: off, 0 (no delay), delays as 100us or 2ms; "
-        "empty for none.",
+        help="Triton: dynamic batching to compare with the current settings: off, 0 (no delay), delays such as 100us "
+        "or 2ms; empty for none.",
     ),
 ]
 MaximumBatch: TypeAlias = Annotated[
@@ -76,7 +76,7 @@ Instances: TypeAlias = Annotated[
         "--instances",
         parser=_parsed(sweep.parse_counts),
         metavar="LIST",
-        help="Triton: copies of the model in one pod to compare with what serves, as in 2,4.",
+        help="Triton: copies of the model in one pod to compare with the current settings, such as 2,4.",
         show_default="none",
     ),
 ]
@@ -86,7 +86,7 @@ Threads: TypeAlias = Annotated[
         "--threads",
         parser=_parsed(sweep.parse_counts),
         metavar="LIST",
-        help=f"Threads of one inference to compare with what serves, as in 2,4: one more pod for each, with "
+        help=f"Threads of one inference to compare with the current settings, such as 2,4: one more pod for each, with "
         f"{' and '.join(pod.THREAD_VARIABLES)}.",
         show_default="none",
     ),
@@ -99,7 +99,7 @@ Payload: TypeAlias = Annotated[
         dir_okay=False,
         metavar="FILE",
         help="Body of the requests.",
-        show_default="zeros, made up from the model's metadata",
+        show_default="zeros, generated from the model's metadata",
     ),
 ]
 RequestPath: TypeAlias = Annotated[
@@ -115,20 +115,25 @@ Through: TypeAlias = Annotated[
     typer.Option(
         "--gateway",
         metavar="URL",
-        help=f"The gateway as it is reached from the pod: also sends {load_profile.GATEWAY_REQUESTS} requests through it, one at a time. "
-        "The pods that serve answer these.",
+        help=f"The gateway's address as seen from the pod: also sends {load_profile.GATEWAY_REQUESTS} requests "
+        "through it, one at a time. Serving pods answer these.",
         show_default="not measured",
     ),
 ]
 Rate: TypeAlias = Annotated[
     float | None,
-    typer.Option("--rate", min=0.001, metavar="N", help="Requests/s to be answered by all pods: counts replicas."),
+    typer.Option(
+        "--rate", min=0.001, metavar="N", help="Requests/s that all pods together must answer: computes replicas."
+    ),
 ]
 FromHere: TypeAlias = Annotated[
     bool, typer.Option("--from-here", help="Send the load from this machine, through kubectl port-forward.")
 ]
 Plot: TypeAlias = Annotated[
-    Path | None, typer.Option("--plot", metavar="FILE", help="Write throughput against p95: .html (with all) or .svg.")
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="Write a plot of throughput against p95: .html (with the table) or .svg."
+    ),
 ]
 Write: TypeAlias = Annotated[
     Path | None,
@@ -192,10 +197,11 @@ async def profile_of(
         console.say(FROM_HERE)
     expected = words.span(pods * order.sweep.expected_seconds)
     console.say(
-        f"profiling {order.revision.name} in {words.plural(pods, 'pod')} of its own: about {expected}, after it has loaded"
+        f"profiling {order.revision.name} in {words.plural(pods, 'pod')} of its own: about {expected} after the "
+        "model has loaded"
     )
     runs: list[Measurements] = []
-    with console.progress("making the pod") as say:
+    with console.progress("creating the pod") as say:
         for count in (None, *threads):
             runs.append(await profiled.measure(session.cluster, order, count, say))
     runtime = order.deployment.spec.runtime
@@ -213,7 +219,8 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
     name = wanted or (stable.revision if stable is not None else None)
     if name is None:
         raise Failure(
-            f"{session.name} has no stable version yet; name one with --revision, or wait: kubectl sluice wait {session.name}"
+            f"{session.name} has no stable version yet; name a revision with --revision, or wait: kubectl sluice "
+            f"wait {session.name}"
         )
     kept = await session.cluster.fetch_revisions(session.namespace, session.name)
     chosen = next((each for each in kept if each.name == name), None)
@@ -232,7 +239,9 @@ def _kubectl_options(target: ModelTarget) -> tuple[str, ...]:
 def _check_files(plot: Path | None, write: Path | None) -> None:
     """Before minutes of load, not after them."""
     if plot is not None and plot.suffix not in PLOTS:
-        raise Failure(f"--plot {plot}: write it as .html (the picture with the table) or .svg (the picture alone)")
+        raise Failure(
+            f"--plot {plot}: use a name that ends in .html (the picture with the table) or .svg (only the picture)"
+        )
     for option, file in (("--plot", plot), ("--write", write)):
         if file is not None and not file.parent.is_dir():
             raise Failure(f"{option} {file}: there is no folder {file.parent}")

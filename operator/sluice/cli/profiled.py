@@ -30,10 +30,10 @@ PATIENCE_SECONDS: Final = 120.0
 PODS: Final = kube.BY_KIND["Pod"]
 
 REMEDIES: Final = {
-    "PayloadRefused": "give a body that fits the model with --payload; kubectl sluice predict NAME --sample prints one",
-    "NoPayload": "give the body with --payload FILE (and --path, where the server does not speak V2)",
+    "PayloadRefused": "pass a body that fits the model with --payload; kubectl sluice predict NAME --sample prints one",
+    "NoPayload": "pass the body with --payload FILE (and --path, if the server does not speak V2)",
     "ModelFails": "kubectl sluice predict NAME -f FILE sends one request; see the log of the model's pods",
-    "NotReady": "raise --ready if it only needs longer; otherwise see kubectl sluice status NAME",
+    "NotReady": "raise --ready if the model only needs longer; otherwise see kubectl sluice status NAME",
     "NoAnswer": "see the log of the model's pods",
 }
 """By the reason that the generator gives."""
@@ -80,7 +80,7 @@ async def measure(api: kubectl.Kubectl, order: ProfileOrder, threads: int | None
                 report = await watch(api, order, name, threads, say)
             except errors.Missing as error:
                 raise Failure(
-                    f"somebody has removed pod {name} while it was measured: another profile, or a person"
+                    f"pod {name} was removed while it was measured, by another profile or a person"
                 ) from error
     return _measured(order, report)
 
@@ -96,7 +96,7 @@ async def _remove_leftovers(api: kubectl.Kubectl, order: ProfileOrder, say: Say)
 
 def _refusal(order: ProfileOrder, name: str, error: errors.ApiError) -> str:
     if isinstance(error, errors.Conflict):
-        return f"somebody else profiles {order.name} right now (pod {name}); wait until that is over"
+        return f"somebody else is profiling {order.name} right now (pod {name}); wait until that has ended"
     return f"{error}; {pod.refusal_remedy(str(error))}"
 
 
@@ -108,7 +108,7 @@ def _manifest(order: ProfileOrder, threads: int | None) -> dict[str, Any]:
             order.image,
             plan=_plan(order, order.revision.port, 0),
             payload=order.payload,
-            too_large="send it from here: --from-here",
+            too_large="send it from this machine with --from-here",
         )
     return pod.profiled_pod(
         order.revision,
@@ -153,7 +153,7 @@ async def _watch_there(api: kubectl.Kubectl, order: ProfileOrder, name: str, thr
         if (over := pod.ended(current)) is not None:
             return _cut_short(report, over)
         if pod.generator_ended(current):
-            return _cut_short(report, f"the load generator has ended: {report.noise or 'it does not say why'}")
+            return _cut_short(report, f"the load generator ended: {report.noise or 'it does not say why'}")
         if report.measurements is None:
             waiting.check(pod.waits_for(current, time.time()))
         say(_progress(order, report, waiting.what, threads))
@@ -175,7 +175,7 @@ async def _watch_here(api: kubectl.Kubectl, order: ProfileOrder, name: str, thre
             if report.ended or report.reason:
                 return report
             if ended:
-                return _cut_short(report, f"the load generator has ended: {report.noise or 'it does not say why'}")
+                return _cut_short(report, f"the load generator ended: {report.noise or 'it does not say why'}")
             if (over := pod.ended(await api.fetch(PODS, order.namespace, name))) is not None:
                 return _cut_short(report, over)
             say(_progress(order, report, "", threads))
@@ -226,7 +226,7 @@ def _measured(order: ProfileOrder, report: Report) -> Measurements:
     if report.reason:
         remedy = REMEDIES.get(report.reason, "see what it says").replace("NAME", order.name)
         raise Failure(f"{report.problem}; {remedy}")
-    assert report.measurements is not None, "a run that ends has begun"
+    assert report.measurements is not None, "a run that ended has measurements"
     return report.measurements
 
 

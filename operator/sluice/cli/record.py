@@ -69,7 +69,7 @@ async def show(
 ) -> int:
     """Prints one JSON object a line, for each scrape and objective."""
     if aa and against is not None:
-        raise Failure("--aa and --against exclude each other: give one of them")
+        raise Failure("--aa and --against exclude each other; use one of them")
     async with cluster.session(target) as session:
         release = await session.fetch()
         config = await cluster.fetch_config(session.cluster)
@@ -83,7 +83,7 @@ async def show(
         lines = await _fetch(trial, wanted, url)
     for line in lines:
         print(line)
-    console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} beside {wanted.stable}")
+    console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} and {wanted.stable}")
     return exits.OK
 
 
@@ -93,7 +93,7 @@ def recording(
     """What the options ask for; a `Failure` where there is no such comparison."""
     newest, name = release.newest, release.deployment.metadata.name
     if newest is None:
-        raise Failure(f"{name} has had no release yet, so that nothing is known to record")
+        raise Failure(f"{name} has had no release yet, so there is nothing to record")
     if not aa and against is None:
         return _of_release(newest, since, now)
     status = release.deployment.status.stable
@@ -105,7 +105,7 @@ def recording(
     rollouts = [r for r in reversed(release.rollouts) if against in _revisions(r)]
     if not rollouts:
         names = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
-        raise Failure(f"--against: no release speaks of {against!r}; known: {names}")
+        raise Failure(f"--against: no release has revision {against!r}; known: {names}")
     weights = tuple(change for rollout in rollouts for change in weight_changes(rollout, against))
     oldest = min(_began(r) for r in rollouts)
     return Recording(status.revision, against, ((EVER, 0), *weights), since or _back_to(oldest, now))
@@ -125,7 +125,8 @@ def _of_release(rollout: ModelRollout, since: int | None, now: float) -> Recordi
     source, target = rollout.spec.source, rollout.spec.target
     if source is None:
         raise Failure(
-            f"{rollout.metadata.name} is the first version: there is nothing beside it; --aa compares it with itself"
+            f"{rollout.metadata.name} is the first version, so there is nothing to compare it with; --aa compares it "
+            "with itself"
         )
     weights = ((EVER, 0), *weight_changes(rollout, target.revision))
     return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now))

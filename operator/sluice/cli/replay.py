@@ -52,7 +52,7 @@ def read_policy(file: str) -> RolloutPolicySpec:
 def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
     """One line for each scrape, and at the end since when the last verdict stands, and why."""
     back, on = (-math.log10(fraction(p)) for p in (rules.false_rollback_probability, rules.false_advance_probability))
-    print(f"evidence as log10: is worse (rolled back at {back:.2f}) / is good enough (a step is passed at {on:.2f})")
+    print(f"evidence as log10: worse (rolled back at {back:.2f}) / good enough (a step advances at {on:.2f})")
     print(COLUMNS.format(time="time", weight="weight", verdict="verdict", reason="reason") + "  evidence")
     last: Scrape | None = None
     since = 0.0
@@ -61,7 +61,7 @@ def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
         last = scrape
         print(_line(scrape))
     if last is None:
-        raise Failure("there is no line of counters to judge")
+        raise Failure("the file has no line of counters to judge")
     print(f"\n{last.verdict} since {since:g} s: {last.message}", flush=True)
 
 

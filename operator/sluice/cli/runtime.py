@@ -26,7 +26,7 @@ STYLES: Final = {CheckState.OK: "green", CheckState.FAILED: "bold red", CheckSta
 RuntimeName: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The ServingRuntime.", show_default=False)]
 Uri: TypeAlias = Annotated[
     str | None,
-    typer.Option("--uri", metavar="URI", help="A model that it can serve.", show_default="the image carries it"),
+    typer.Option("--uri", metavar="URI", help="A model that it can serve.", show_default="contained in the image"),
 ]
 Format: TypeAlias = Annotated[
     str | None, typer.Option("--format", help="The model's format.", show_default="the runtime's first one")
@@ -42,9 +42,7 @@ Secret: TypeAlias = Annotated[
 ]
 Image: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--image", help="An image in place of the runtime's; format custom needs one.", show_default="its own"
-    ),
+    typer.Option("--image", help="An image instead of the runtime's; format custom needs one.", show_default="its own"),
 ]
 Port: TypeAlias = Annotated[
     int | None, typer.Option("--port", min=1, max=65_535, help="HTTP port of --image.", show_default="the runtime's")
@@ -52,7 +50,10 @@ Port: TypeAlias = Annotated[
 ReadinessPath: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--readiness-path", metavar="PATH", help="What the probes ask of --image.", show_default="the runtime's"
+        "--readiness-path",
+        metavar="PATH",
+        help="The path that the probes call on --image.",
+        show_default="the runtime's",
     ),
 ]
 Payload: TypeAlias = Annotated[
@@ -63,24 +64,26 @@ Payload: TypeAlias = Annotated[
         dir_okay=False,
         metavar="FILE",
         help="Body of a request that the model answers.",
-        show_default="protocol V2: zeros, made up from the model's metadata",
+        show_default="protocol V2: zeros, generated from the model's metadata",
     ),
 ]
 RequestPath: TypeAlias = Annotated[
     str | None,
-    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="that of its protocol"),
+    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="the protocol's"),
 ]
 Series: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--series", metavar="NAME", help="A series that its metrics must have; may be repeated."),
+    typer.Option("--series", metavar="NAME", help="A series that the metrics must contain; may be repeated."),
 ]
 Rate: TypeAlias = Annotated[
-    float, typer.Option("--rate", min=0.1, max=1000, help="Requests/s while its pods are replaced.")
+    float, typer.Option("--rate", min=0.1, max=1000, help="Requests/s while the pods are replaced.")
 ]
 Ready: TypeAlias = Annotated[
-    int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long it may take to become ready.")
+    int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long the pods may take to become ready.")
 ]
-Keep: TypeAlias = Annotated[bool, typer.Option("--keep", help="Leave the objects of the check, to look at them.")]
+Keep: TypeAlias = Annotated[
+    bool, typer.Option("--keep", help="Leave the objects of the check, so that you can inspect them.")
+]
 
 
 async def check(
@@ -104,12 +107,12 @@ async def check(
 ) -> int:
     """Serves a model on it in a ModelDeployment of its own, looks, and removes that again; exit status 1 if a check failed."""
     if uri is None and image is None:
-        raise Failure("give a model with --uri, or an image that carries one with --image")
+        raise Failure("pass a model with --uri, or an image that contains one with --image")
     async with cluster.connected(connection) as api:
         serving_runtime = await fetch_runtime(api, runtime)
         asked = path or conformance.predict_path(serving_runtime, model_name)
         if payload is not None and asked is None:
-            raise Failure("--payload needs --path: the runtime speaks a protocol of its own")
+            raise Failure("--payload needs --path: the runtime speaks its own protocol")
         order = runtimecheck.CheckOrder(
             trial=conformance.RuntimeTrial(
                 runtime=serving_runtime,
@@ -129,8 +132,8 @@ async def check(
             ready_seconds=ready,
             keep=keep,
         )
-        console.say(f"trying ServingRuntime {runtime} in namespace {order.trial.namespace}; it takes some minutes")
-        with console.progress("making the pods") as say:
+        console.say(f"trying ServingRuntime {runtime} in namespace {order.trial.namespace}; this takes a few minutes")
+        with console.progress("creating the pods") as say:
             checks = judged(await runtimecheck.observe(api, order, say))
     console.show(output, to_wire(checks), text(checks))
     return exits.FAILED if any(each.state is CheckState.FAILED for each in checks) else exits.OK

@@ -35,7 +35,7 @@ CLIENT_SECONDS: Final = 120.0
 SETTLED_SECONDS: Final = 90.0
 """So long after the restart the last requests may be under way."""
 RIGHTS: Final = (
-    "a check makes a ModelDeployment and pods of its own: you need create and delete of both, and get of pods/log"
+    "a check creates its own ModelDeployment and pods: you need create and delete of both, and get of pods/log"
 )
 PODS: Final = kube.BY_KIND["Pod"]
 DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
@@ -81,8 +81,8 @@ async def _make_room(wanted: TemporaryObject) -> None:
         return
     if not conformance.is_ours(present):
         raise Failure(
-            f"there is a ModelDeployment {wanted.name} in {wanted.namespace} that no check made; "
-            "use another namespace: -n"
+            f"there is a ModelDeployment {wanted.name} in {wanted.namespace} that no check created; use another "
+            "namespace: -n"
         )
     await wanted.remove_leftover("check")
 
@@ -116,7 +116,7 @@ class _TrialRun:
     async def _wait_ready(self) -> tuple[float | None, str]:
         """(seconds of the slowest pod, None) or (None, why not)."""
         deadline = time.monotonic() + self._order.ready_seconds
-        said = "the operator says nothing about it; does it run? kubectl sluice doctor"
+        said = "the operator has not reported on it; check with kubectl sluice doctor that it is running"
         while time.monotonic() < deadline:
             conditions = {c.type: c for c in (await self._fetch()).status.conditions}
             true = {name for name, each in conditions.items() if each.status == "True"}
@@ -161,7 +161,7 @@ class _TrialRun:
                 failed = events["failed"]
                 return FirstRequest(str(failed["problem"]), str(failed["reason"]), metrics), None
             if "stream" not in events:
-                silence = f"pod {name} says nothing: {events.get('noise') or 'it has not started'}"
+                silence = f"pod {name} does not respond: {events.get('noise') or 'it has not started'}"
                 return FirstRequest(silence, "", metrics), None
             return FirstRequest("", "", metrics), await self._restart(name)
 
@@ -169,7 +169,9 @@ class _TrialRun:
         """The pod that sends the requests."""
         image = await loadcontainer.fetch_image(self._api, revision)
         if image is None:
-            raise Failure("no image with Python is known from here for the client; ask for the ClusterRole sluice-view")
+            raise Failure(
+                "no image with Python for the client is visible from here; ask for the ClusterRole sluice-view"
+            )
         [*_, one] = await self._pods()
         plan = conformance.stream_plan(
             revision,
@@ -194,7 +196,7 @@ class _TrialRun:
             self._say(f"deleting pod {name} under requests")
             stopped.append(await self._stop(each))
             if not await temporary.until(self._enough_pods, self._order.ready_seconds):
-                unfinished = f"no pod was ready again in place of {name} within {self._order.ready_seconds} s"
+                unfinished = f"no pod became ready in place of {name} within {self._order.ready_seconds} s"
                 break
         self._say("waiting for the last answers")
         now = (await self._events(client))["stream"]

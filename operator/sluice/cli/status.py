@@ -90,7 +90,7 @@ async def _example(session: cluster.Session, release: cluster.FetchedRelease, ga
             address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
         )
     except triton.MetadataUnavailable as error:
-        return example.curl_metadata(address), f"what the model expects ({error}):"
+        return example.curl_metadata(address), f"to see what the model expects ({error}):"
     if example.too_long(metadata):
         remark = f"a prediction (kubectl sluice predict {session.name} --sample > body.json):"
         return example.curl_infer(address, metadata), remark

@@ -26,7 +26,7 @@ ATTEMPTS: Final = 5
 UNHEARD: Final = ("ignored", "refused")
 """How the operator's answer begins where it did not do what was asked."""
 
-Note: TypeAlias = Annotated[str | None, typer.Option("--note", help="Why; kept in the release's audit trail.")]
+Note: TypeAlias = Annotated[str | None, typer.Option("--note", help="The reason; kept in the release's audit trail.")]
 To: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -76,11 +76,11 @@ async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note
         wish = Wish(action, await session.cluster.fetch_user(), note, to)
         diverged = await _checked_way_back(session, to) if action is Action.ROLL_BACK else None
         rollout, request_time = await write(session, wish)
-        with console.progress("the operator takes notice"):
+        with console.progress("waiting for the operator's response"):
             result = await _result(session, rollout.metadata.name, request_time)
     if result is None:
         raise Failure(
-            f"{action} is written to {rollout.metadata.name}, but the operator has not taken notice within "
+            f"{action} is written to {rollout.metadata.name}, but the operator has not responded within "
             f"{ANSWER_SECONDS:.0f} s; check that it runs: kubectl sluice doctor"
         )
     heard = not result.startswith(UNHEARD)
@@ -113,7 +113,7 @@ async def write(session: cluster.Session, wish: Wish) -> tuple[ModelRollout, str
         except errors.Conflict:
             continue
         return newest, request_time
-    raise Failure(f"{session.name} kept changing while {wish.action} was written; try again")
+    raise Failure(f"{session.name} kept changing while {wish.action} was being written; try again")
 
 
 async def _checked_way_back(session: cluster.Session, to: str | None) -> Divergence | None:

@@ -67,7 +67,7 @@ class TemporaryObject:
             yield
         finally:
             if keep:
-                console.say(f"left there: {self.deletion}")
+                console.say(f"left in place; to delete it: {self.deletion}")
             else:
                 await self.remove()
 
@@ -86,9 +86,9 @@ class TemporaryObject:
 
     async def remove_leftover(self, maker: str) -> None:
         """What an earlier run could not remove: it was killed, or the API server was away. Raises `Failure`."""
-        console.say(f"removing {self.words}, which an earlier {maker} has left")
+        console.say(f"removing {self.words}, left behind by an earlier {maker}")
         if not await self.remove():
-            raise Failure(f"{self.words} of an earlier {maker} does not end; kubectl describe says why")
+            raise Failure(f"{self.words} of an earlier {maker} is not ending; kubectl describe says why")
 
     async def _is_gone(self) -> bool:
         """With all that it owns, where that are pods."""

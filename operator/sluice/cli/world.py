@@ -35,8 +35,8 @@ def preset_of(config: OperatorConfig) -> GatewayPreset:
         return gateways.preset_of(config)
     except KeyError as error:
         raise Failure(
-            f"this plugin does not know the gateway preset {error}; it knows {', '.join(gateways.PRESETS)}: "
-            "is it as new as the operator?"
+            f"this plugin does not know the gateway preset {error}, only {', '.join(gateways.PRESETS)}; is it as new "
+            "as the operator?"
         ) from error
 
 

@@ -20,7 +20,7 @@ def body_of(metadata: Mapping[str, Any]) -> bytes:
     """
     inputs = metadata.get("inputs")
     if not inputs:
-        raise ValueError("the model's metadata name no inputs")
+        raise ValueError("the model's metadata do not name any inputs")
     return json.dumps({"inputs": [_input(entry) for entry in inputs]}).encode()
 
 
@@ -28,7 +28,7 @@ def _input(entry: Mapping[str, Any]) -> dict[str, Any]:
     shape = [max(1, int(size)) for size in entry.get("shape", ())]
     count = math.prod(shape)
     if count > LARGEST:
-        raise ValueError(f"input {entry.get('name')} of shape {shape} is too large to make up")
+        raise ValueError(f"input {entry.get('name')} of shape {shape} is too large to generate")
     datatype = str(entry.get("datatype", ""))
     filler = FILLERS.get(datatype, 0)
     return {"name": entry.get("name"), "shape": shape, "datatype": datatype, "data": [filler] * count}

@@ -57,7 +57,7 @@ class MeasuredServer:
         try:
             return payload.body_of(metadata or {})
         except (ValueError, TypeError, AttributeError) as error:
-            raise events.LoadFailed("NoPayload", f"no request can be made up: {error}") from error
+            raise events.LoadFailed("NoPayload", f"no request can be generated: {error}") from error
 
     def _ask_once(self) -> None:
         what = f"POST {self.plan['path']}"

@@ -113,7 +113,7 @@ def _recorded(number: int, found: Mapping[str, Any]) -> Recorded:
     stable = found.get("stable")
     given = [recorded for recorded in Recorded if isinstance(stable, dict) and recorded in stable]
     if len(given) != 1:
-        raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Recorded)} beside requests")
+        raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Recorded)} in addition to requests")
     return given[0]
 
 
@@ -125,7 +125,9 @@ def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Count
     requests = _number(number, f"{arm}.requests", found.get("requests"))
     events = _number(number, f"{arm}.{recorded}", found.get(recorded))
     if events > requests:
-        raise Unreadable(number, f"{arm}.{recorded}", f"{events:g} of {requests:g} requests; it must be a part of them")
+        raise Unreadable(
+            number, f"{arm}.{recorded}", f"{events:g} of {requests:g} requests; it cannot be more than the requests"
+        )
     return Counters(requests, events)
 
 

@@ -89,8 +89,8 @@ def recorded(
     found = [line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights)]
     if not found:
         raise NothingRecorded(
-            f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last {seconds} s;"
-            " check that it scrapes the gateway, and how long it keeps samples"
+            f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last "
+            f"{seconds} s; check that it scrapes the gateway, and check its retention time"
         )
     begin = min(line.time for line in found)
     for line in sorted(found, key=lambda line: line.time):

@@ -198,12 +198,12 @@ class Operator:
         now, schedule, gauge = self._clock.monotonic, self.queue.schedule, self.telemetry.gauge
         gauge(
             "sluice_workqueue_depth",
-            "ModelDeployments and BatchInferences that wait to be looked at.",
+            "ModelDeployments and BatchInferences that are due.",
             lambda: schedule.depth(now()),
         )
         gauge(
             "sluice_workqueue_oldest_seconds",
-            "For how long the first of them has waited.",
+            "How long the first of them has waited.",
             lambda: schedule.oldest_seconds(now()),
         )
         gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))

@@ -94,10 +94,10 @@ class Elector:
             await self.attempt()
             self.tried.set()
             if self.is_leader and not led:
-                LOG.info("leads now", extra={"identity": self._identity})
+                LOG.info("is the leader now", extra={"identity": self._identity})
                 on_gain()
             elif led and not self.is_leader:
-                LOG.warning("does not lead any more: writes have stopped", extra={"identity": self._identity})
+                LOG.warning("is no longer the leader: writes have stopped", extra={"identity": self._identity})
             led = self.is_leader
             await asyncio.sleep(self._timing.retry * (0.9 + 0.2 * random.random()))
 
@@ -135,7 +135,7 @@ class Elector:
         try:
             await self._leases.write_lease(lease)
         except errors.ApiError as error:
-            LOG.warning("could not give the lease back; a successor has to wait for it: %s", error)
+            LOG.warning("could not release the lease; the next leader has to wait for it to expire: %s", error)
 
     def _observe(self, lease: dict[str, Any], now: float) -> None:
         if lease.get("metadata", {}).get("resourceVersion") != self._seen.lease.get("metadata", {}).get(

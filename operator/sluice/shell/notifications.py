@@ -81,7 +81,7 @@ class Notifications:
             self._queue.add(endpoint)
         lane = self._lanes[endpoint]
         if len(lane) >= LANE_LIMIT:
-            self._end(lane.popleft().notice, "dropped", f"more than {LANE_LIMIT} notices wait for this endpoint")
+            self._end(lane.popleft().notice, "dropped", f"more than {LANE_LIMIT} notices are waiting for this endpoint")
         lane.append(waiting)
 
     async def _next(self, endpoint: Endpoint) -> Result:

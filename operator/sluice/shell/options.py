@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
             f"{given.config}: gatewayPreset: there is no preset {error}; use one of {', '.join(gateways.PRESETS)}"
         ) from error
     if not given.namespace:
-        raise InvalidOptions("--namespace: the namespace of the lease is not known; give it, or set POD_NAMESPACE")
+        raise InvalidOptions("--namespace: the namespace of the lease is unknown; pass it, or set POD_NAMESPACE")
     return OperatorOptions(
         config=config,
         preset=preset,
@@ -84,12 +84,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--lease-seconds",
         type=_seconds,
         default=DEFAULT_DURATION_SECONDS,
-        help="after this time without a renewal another replica takes over (1 or more)",
+        help="another replica takes over after this many seconds without a renewal (1 or more)",
     )
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of /healthz and /readyz")
     parser.add_argument("--metrics-port", type=int, default=9090, help="port of /metrics")
     parser.add_argument("--log-level", choices=LEVELS, help="overrides logLevel of the configuration")
-    parser.add_argument("--kubeconfig", type=Path, help="for running outside of a cluster")
+    parser.add_argument("--kubeconfig", type=Path, help="to run outside a cluster")
     return parser
 
 
@@ -115,7 +115,9 @@ def load_config(path: Path) -> tuple[OperatorConfig, tuple[str, ...]]:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors())
         raise InvalidOptions("\n".join(f"{path}: {problem}" for problem in problems)) from error
-    return config, tuple(f"{path}: {field}: is not known and has no effect" for field in unknown_fields(raw, config))
+    return config, tuple(
+        f"{path}: {field}: unknown field, which has no effect" for field in unknown_fields(raw, config)
+    )
 
 
 def unknown_fields(raw: Mapping[str, Any], model: BaseModel, prefix: str = "") -> list[str]:

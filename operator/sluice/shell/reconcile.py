@@ -107,11 +107,11 @@ class Reconciler:
             return "not_leader", Retry()
         except errors.ApiError as error:
             if self._is_news(key, error):
-                LOG.warning("%s; tried again with growing pauses", error, extra={"model": str(key)})
+                LOG.warning("%s; retrying with growing pauses", error, extra={"model": str(key)})
             return type(error).__name__.lower(), Retry()
         except Exception as error:  # one model's defect must not stop the others
             if self._is_news(key, error):
-                LOG.exception("unexpected error; tried again with growing pauses", extra={"model": str(key)})
+                LOG.exception("unexpected error; retrying with growing pauses", extra={"model": str(key)})
             return "error", Retry(UNEXPECTED_SECONDS)
 
     async def _pass(self, key: Key) -> Result:
@@ -185,7 +185,7 @@ class Reconciler:
         elif not allowance.complained:
             allowance.complained = True
             LOG.warning(
-                "somebody else changes the same objects all the time; they are put back more slowly now",
+                "somebody else keeps changing the same objects; they are now put back more slowly",
                 extra={"model": str(key)},
             )
         return pause

@@ -56,7 +56,7 @@ class Telemetry:
         )
         self.notifications = Counter(
             "sluice_notifications",
-            "Notices to the endpoints of a policy, by what became of them.",
+            "Notices to the endpoints of a policy, by outcome.",
             ["notification", "outcome"],
             registry=self.registry,
         )

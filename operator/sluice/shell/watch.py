@@ -93,7 +93,7 @@ class Watcher:
             resources = [resource for resource in WATCHED if resource.kind in self._relister.usable]
             ended = await self._watch(resources)
             if ended:
-                LOG.warning("the watches ended; starting them again in %.0f s", pause)
+                LOG.warning("the watches ended; restarting them in %.0f s", pause)
                 self._relister.request_unless_listed_since(self._monotonic())  # lists tell what cannot be watched now
                 await asyncio.sleep(pause)
             pause = min(LAST_RESTART_SECONDS, pause * 2) if ended else FIRST_RESTART_SECONDS

@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.batch import report
 from sluice.views import words
 
-UNSEEN: Final = "the operator has not seen it yet; is it running? kubectl sluice doctor says"
+UNSEEN: Final = "the operator has not seen it yet; check with kubectl sluice doctor that it is running"
 
 
 class BatchState(StrEnum):

@@ -50,7 +50,9 @@ def configured(raw: Object | None, config: OperatorConfig) -> Check:
     found = f"{sharing}, Prometheus {config.prometheus_url}"
     if raw is None:
         return Check(
-            "configuration", CheckState.SKIPPED, f"none can be read from here, so the defaults are assumed: {found}"
+            "configuration",
+            CheckState.SKIPPED,
+            f"the configuration cannot be read from here, so the defaults are assumed: {found}",
         )
     return Check("configuration", CheckState.OK, found)
 
@@ -79,7 +81,7 @@ def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:
     exists, message = observe.observed_gateway(gateways, ref)
     if not exists:
         there = words.listed([f"{rawobjects.namespace(g)}/{rawobjects.name(g)}" for g in gateways]) or "none"
-        return Check("gateway", CheckState.FAILED, message, f"Gateways that there are: {there}")
+        return Check("gateway", CheckState.FAILED, message, f"existing Gateways: {there}")
     if message:
         describe = f"kubectl describe gateway -n {ref.namespace} {ref.name}"
         return Check("gateway", CheckState.FAILED, message, describe)
@@ -93,15 +95,17 @@ def preset_known(name: str, presets: Mapping[str, GatewayPreset]) -> Check:
         remedy = f"set config.gatewayPreset in the chart to one of {words.listed(sorted(presets), 'or')}"
         return Check("preset", CheckState.FAILED, f"there is no preset {name!r}", remedy)
     if not preset.tested:
-        remedy = "try a release with traffic before you rely on it, or use a tested gateway"
-        return Check("preset", CheckState.WARNING, f"{name} is known by its documentation alone", remedy)
+        remedy = "test a release with traffic before you rely on it, or use a tested gateway"
+        return Check(
+            "preset", CheckState.WARNING, f"{name} has not been tested; the preset follows its documentation", remedy
+        )
     return Check("preset", CheckState.OK, f"{name}: weights, mirrors and series were tested")
 
 
 WITHOUT_GATEWAY = Check(
     "gateway",
     CheckState.OK,
-    "not used: routing is Service, so that shares are ratios of pods (docs/without-a-gateway.md)",
+    "not used: routing is Service, so shares are ratios of pods (docs/without-a-gateway.md)",
 )
 
 
@@ -114,7 +118,7 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
         )
     if not answer.series:
         return Check(
-            name, CheckState.FAILED, "it answers, but scrapes nothing", "look in Prometheus under Status > Targets"
+            name, CheckState.FAILED, "it answers, but scrapes nothing", "check in Prometheus, under Status > Targets"
         )
     return Check(name, CheckState.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
 
@@ -127,7 +131,7 @@ def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: flo
             name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
         )
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
-    targets = "look in Prometheus under Status > Targets whether the gateway's metrics port is scraped"
+    targets = "check in Prometheus, under Status > Targets, whether the gateway's metrics port is scraped"
     if newest is None:
         return Check(
             name, CheckState.FAILED, f"it answers, but has no sample of the gateway ({preset.freshness})", targets
@@ -145,11 +149,11 @@ def reached(url: str) -> str:
     service, _, rest = (parts.hostname or "").partition(".")
     namespace, _, domain = rest.partition(".")
     if not namespace or domain.split(".")[0] not in ("", "svc"):
-        return "from outside of the cluster give an address with --prometheus"
+        return "from outside the cluster, pass an address with --prometheus"
     port = parts.port or 80
     return (
-        f"from outside of the cluster run kubectl port-forward -n {namespace} service/{service} 9090:{port} "
-        "and give --prometheus http://127.0.0.1:9090"
+        f"from outside the cluster, run kubectl port-forward -n {namespace} service/{service} 9090:{port} "
+        "and pass --prometheus http://127.0.0.1:9090"
     )
 
 
@@ -176,7 +180,7 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
 def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str) -> Check:
     """Whether the policy that is referred to is there."""
     if wanted in policies:
-        return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} is there")
+        return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} exists")
     there = words.listed(sorted(policies)) or "none"
     return Check(
         "policy",
@@ -189,7 +193,7 @@ def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str) -> Che
 def runtimes_exist(runtimes: Sequence[Object]) -> Check:
     """Whether there is any model server to run."""
     if not runtimes:
-        remedy = "the chart installs one (helm upgrade sluice charts/sluice), or apply a ServingRuntime of your own"
+        remedy = "the chart installs one (helm upgrade sluice charts/sluice), or apply your own ServingRuntime"
         return Check("runtimes", CheckState.FAILED, "there is no ServingRuntime", remedy)
     formats = sorted({f["name"] for r in runtimes for f in r["spec"].get("formats") or ()})
     return Check("runtimes", CheckState.OK, f"formats: {', '.join(formats)}")
@@ -200,7 +204,7 @@ def allowed(name: str, who: str, missing: Sequence[str], remedy: str, *, needed:
     if missing:
         state = CheckState.FAILED if needed else CheckState.WARNING
         return Check(name, state, f"{who} may not {words.listed(missing, 'or')}", remedy)
-    return Check(name, CheckState.OK, f"{who} may do all that is needed")
+    return Check(name, CheckState.OK, f"{who} has all permissions that are needed")
 
 
 def _gaps(points: Sequence[tuple[float, float]]) -> list[float]:

@@ -88,18 +88,18 @@ class Observations:
 def becomes_ready(seen: Observations) -> Check:
     name = "becomes ready"
     if seen.ready_seconds is None:
-        remedy = "correct what it names; with --keep the objects stay: kubectl sluice status says more"
+        remedy = "correct what the message names; with --keep the objects stay, and kubectl sluice status says more"
         return Check(name, CheckState.FAILED, seen.condition, remedy)
-    return Check(name, CheckState.OK, f"ready {seen.ready_seconds:.0f} s after its pod was made")
+    return Check(name, CheckState.OK, f"ready {seen.ready_seconds:.0f} s after its pod was created")
 
 
 def is_not_ready_without_its_model(seen: Observations) -> Check:
     name = "wrong model"
     if seen.wrong is None:
-        why = "the image carries the model" if _runs(seen) else "it never became ready with the right one"
+        why = "the image carries the model" if _runs(seen) else "it never became ready with the right model"
         return Check(name, CheckState.SKIPPED, why)
     if seen.wrong.was_ready:
-        remedy = "let startupProbe and readinessProbe ask for the model, such as /v2/models/{{model.name}}/ready"
+        remedy = "make startupProbe and readinessProbe check the model, such as /v2/models/{{model.name}}/ready"
         return Check(name, CheckState.FAILED, "ready although its model's files cannot be loaded", remedy)
     how = seen.wrong.said.partition(": ")[0] or "its server waits"  # without the end of its log
     return Check(
@@ -118,7 +118,7 @@ def has_probes(seen: Observations) -> Check:
     blind = [probe for probe in PROBES[:2] if not any(way in server[probe] for way in ABOUT_THE_MODEL)]
     if blind:
         remedy = f"use one of {words.listed(ABOUT_THE_MODEL, 'or')}"
-        return Check(name, CheckState.FAILED, f"{words.listed(blind)} only asks whether a port is open", remedy)
+        return Check(name, CheckState.FAILED, f"{words.listed(blind)} only checks whether a port is open", remedy)
     return Check(name, CheckState.OK, words.listed([f"{probe} {_way(server[probe])}" for probe in PROBES]))
 
 
@@ -129,7 +129,7 @@ def runs_restricted(seen: Observations) -> Check:
     spec = seen.template["spec"]
     wrong = [problem for problem in _violations(spec) if problem]
     if wrong:
-        remedy = "remove it from the runtime's container: what it leaves out is restricted"
+        remedy = "remove it from the runtime's container: the default is restricted"
         return Check(name, CheckState.FAILED, f"not restricted: {words.listed(wrong)}", remedy)
     return Check(name, CheckState.OK, f"restricted, as user {spec['securityContext'].get('runAsUser', 'of the image')}")
 
@@ -150,9 +150,9 @@ def answers(seen: Observations) -> Check:
     if seen.asked is None:
         return Check(name, CheckState.SKIPPED, "it never became ready")
     if seen.asked.reason == NOT_ASKED:
-        return Check(name, CheckState.SKIPPED, seen.asked.problem, "give a request with --payload FILE and --path PATH")
+        return Check(name, CheckState.SKIPPED, seen.asked.problem, "pass a request with --payload FILE and --path PATH")
     if seen.asked.problem:
-        remedy = "see the log of its pods (--keep leaves them); --payload and --path say how it is asked"
+        remedy = "see the log of its pods (--keep leaves them); --payload and --path change the request"
         return Check(name, CheckState.FAILED, seen.asked.problem, remedy)
     return Check(name, CheckState.OK, "the first request to a ready pod was answered")
 
@@ -162,7 +162,7 @@ def has_metrics(seen: Observations) -> Check:
     if seen.asked is None:
         return Check(name, CheckState.SKIPPED, "it never became ready")
     if seen.asked.metrics is None:
-        return Check(name, CheckState.SKIPPED, "the runtime maps none", "name port and path in spec.metrics")
+        return Check(name, CheckState.SKIPPED, "the runtime maps none", "set port and path in spec.metrics")
     where = "correct port and path in spec.metrics"
     if seen.asked.metrics["problem"]:
         return Check(name, CheckState.FAILED, str(seen.asked.metrics["problem"]), where)
@@ -179,10 +179,17 @@ def loses_nothing(seen: Observations) -> Check:
         return Check(name, CheckState.SKIPPED, "no request could be sent", "see prediction")
     losses = f"{seen.restart.lost} of {seen.restart.sent} requests lost while both pods were replaced"
     if seen.restart.lost:
-        remedy = "raise spec.drain.preStopSeconds; where the server drops what it works on at SIGTERM: onSignal: Cuts"
+        remedy = (
+            "raise spec.drain.preStopSeconds; if the server drops requests in flight at SIGTERM, set onSignal: Cuts"
+        )
         return Check(name, CheckState.FAILED, f"{losses}: {seen.restart.problem}", remedy)
     if seen.restart.unfinished:
-        return Check(name, CheckState.FAILED, seen.restart.unfinished, "see why its pods do not come back: --keep")
+        return Check(
+            name,
+            CheckState.FAILED,
+            seen.restart.unfinished,
+            "find out why its pods do not come back; --keep leaves them",
+        )
     return Check(name, CheckState.OK, losses)
 
 
@@ -223,7 +230,7 @@ def _runs(seen: Observations) -> bool:
 
 
 def _without_template(name: str) -> Check:
-    return Check(name, CheckState.SKIPPED, "the operator has made no pod of it", "see the first check")
+    return Check(name, CheckState.SKIPPED, "the operator has not created a pod for it", "see the first check")
 
 
 def _way(probe: Mapping[str, Any]) -> str:

@@ -45,7 +45,9 @@ def explain(
     if chosen is None:
         problems = _problems(deployment, releasing=False)
         seen = deployment.status.observed_generation >= deployment.metadata.generation
-        answer = f"{name} has had no release yet." + ("" if seen else " The operator has not seen it yet; does it run?")
+        answer = f"{name} has had no release yet." + (
+            "" if seen else " The operator has not seen it yet; check that it is running."
+        )
         return Explanation("", (answer,), (), problems, (f"Gateway and operator: kubectl sluice doctor {name}",))
     view = release_view(deployment, [chosen], now=now).rollout
     assert view is not None
@@ -93,7 +95,7 @@ def _verb(view: RolloutView) -> str:
         case Verdict.BLIND:
             return "It is blind"
         case Verdict.ADVANCE:
-            return "It goes on"
+            return "It continues"
         case _:
             return "It waits"
 
@@ -108,7 +110,7 @@ def _evidence(rollout: ModelRollout, view: RolloutView) -> list[str]:
         sentences.append(
             f"Thresholds: a version that is as good as the stable one is rolled back with a chance of at most "
             f"{spec.false_rollback_probability} in the whole release, and one at the edge of what is tolerated passes a "
-            f"step with at most {spec.false_advance_probability}, however often one looks."
+            f"step with at most {spec.false_advance_probability}, however often the counters are checked."
         )
     return sentences
 
@@ -116,8 +118,8 @@ def _evidence(rollout: ModelRollout, view: RolloutView) -> list[str]:
 def _objective(view: ObjectiveView) -> str:
     parts = [
         f"{view.name}: {view.counts}: {words.count(view.candidate.counted)} of {words.count(view.candidate.requests)} "
-        f"({view.candidate.ratio}) on the candidate, {words.count(view.stable.counted)} of "
-        f"{words.count(view.stable.requests)} ({view.stable.ratio}) on stable"
+        f"({view.candidate.ratio}) for the candidate, {words.count(view.stable.counted)} of "
+        f"{words.count(view.stable.requests)} ({view.stable.ratio}) for stable"
     ]
     if view.comparison != "-":
         parts.append(f"ratio {view.comparison}")

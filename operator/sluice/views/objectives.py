@@ -79,7 +79,7 @@ class ObjectiveView:
         if self.proven:
             return "proven good"
         if not self.required:
-            return "need not be proven"
+            return "does not have to be proven"
         if self.requests_needed is None:
             return "not proven"
         return f"needs {words.count(self.requests_needed)} more"

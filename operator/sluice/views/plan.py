@@ -124,7 +124,7 @@ def _validation(begun: ModelRollout) -> str:
         f"{limits.ignore_below} wrong is negligible" if limits.ignore_below is not None else "",
     ]
     return (
-        f"before any pod or request a Job compares its answers to {batch.input.uri} with column {batch.labels}: "
+        f"before any pod or request, a Job compares its answers to {batch.input.uri} with column {batch.labels}: "
         + "; ".join(part for part in allowed if part)
     )
 
@@ -199,11 +199,11 @@ def _summary(found: Prospect, begun: ModelRollout | None, today: ModelDeployment
     if found.refusal is not None:
         return "nothing would be released"
     if found.situation.active is not None:
-        return f"{found.situation.active.metadata.name} would go on as it is"
+        return f"{found.situation.active.metadata.name} would continue unchanged"
     if today is not None and not changes(today.spec, found.situation.snapshot.deployment.spec):
         return "nothing would change"
     serving = f"{stable.name} keeps serving" if stable is not None else "nothing serves"
-    return f"no release: no pod would change, and {serving}; the changes take effect at once"
+    return f"no release: no pod would change, and {serving}; the changes would take effect at once"
 
 
 def _is_late(begun: ModelRollout, views: tuple[StepView, ...]) -> bool:

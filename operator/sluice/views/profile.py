@@ -90,7 +90,7 @@ def recommended(view: ProfileView) -> tuple[tuple[str, ...], Mapping[str, Any]]:
         comments += ["In the model's config.pbtxt:", *(f"  {line}" for line in config)]
     fields = advice.fields_of(view.advice)
     if not fields:
-        comments.append("No field of the ModelDeployment is to be changed.")
+        comments.append("No field of the ModelDeployment needs to be changed.")
     return tuple(comments), {"spec": fields}
 
 
@@ -124,8 +124,8 @@ def _repeated(found: Measurements) -> str:
         return ""
     percent = 100 * min(advice.spread(found), 9.99)
     return (
-        f"measured again at the end, {found.again.setting.words} differs by {percent:.0f} % from the beginning: smaller "
-        "gains are not counted"
+        f"measured again at the end, {found.again.setting.words} differs by {percent:.0f} % from the first "
+        "measurement: smaller gains are not counted"
     )
 
 
@@ -134,14 +134,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _notes(found: Measurements) -> tuple[str, ...]:
-    body = "made up from the model's metadata (zeros)" if found.made_up else "the payload"
+    body = "generated from the model's metadata (zeros)" if found.made_up else "the payload"
     told = any(point.split is not None for point in found.points)
     return tuple(
         note
         for note in (
             f"requests: {body}, {found.body_bytes:,} bytes",
             _repeated(found),
-            "" if told else "this server does not tell queue and compute time: there is the total only",
+            "" if told else "this server does not report queue and compute time: only the total is known",
             *(f"not measured: {skipped.setting.words}: {skipped.problem}" for skipped in found.skipped),
             f"gateway not measured: {found.gateway_problem}" if found.gateway_problem else "",
         )

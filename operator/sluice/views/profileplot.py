@@ -126,7 +126,7 @@ def _axes(across: Scale, up: Scale) -> list[str]:
         *parts,
         f'<path class="axis" fill="none" d="M{LEFT},{TOP}V{floor}H{WIDTH - RIGHT}"/>',
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{floor + 34}" text-anchor="middle">'
-        "requests/s (beside each point: clients at once)</text>",
+        "requests/s (next to each point: clients at once)</text>",
         f'<text transform="translate(16,{middle}) rotate(-90)" text-anchor="middle">p95, ms</text>',
     ]
 

@@ -17,16 +17,16 @@ class Meaning:
 
 
 PROOF: Final = Meaning(
-    "A step goes on when every required objective is proven good enough, not when time is up: that no failure was seen "
-    "is no proof as long as few requests were.",
+    "A step advances when every required objective is proven good enough, not when time is up. With few requests, "
+    "the absence of failures proves nothing.",
     (
-        "Nothing need be done: it goes on by itself with the proof, and back by itself on evidence against it.",
-        "Where you know better: kubectl sluice skip {name} goes to the next step, promote {name} to the end, abort "
+        "Nothing needs to be done: the release advances on proof and rolls back on evidence, automatically.",
+        "If you know better: kubectl sluice skip {name} goes to the next step, promote {name} to the end, abort "
         "{name} back.",
     ),
 )
 POD: Final = Meaning(
-    "No request is given to a version whose pods are not ready.",
+    "A version whose pods are not ready gets no requests.",
     (
         "The pods: kubectl describe pods -l sluice.dev/model-deployment={name}",
         "The objects: kubectl sluice tree {name}",
@@ -37,16 +37,16 @@ ROUTE: Final = Meaning(
     ("The route: kubectl describe httproute {name}", "Gateway and permissions: kubectl sluice doctor {name}"),
 )
 CHANGE: Final = (
-    "Release a better version by changing spec.model, or try this one again: kubectl sluice retry {name}",
+    "Release a better version by changing spec.model, or retry this one: kubectl sluice retry {name}",
     "What was decided when: kubectl sluice history {name} RELEASE",
 )
 
 MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.GATHERING_EVIDENCE: PROOF,
     Reason.VALIDATING: Meaning(
-        "Before it gets any request, or a pod, it answers the labelled data set of spec.rollout.validation.",
+        "Before it gets a pod or a request, it answers the labelled data set of spec.rollout.validation.",
         (
-            "It goes on by itself: worse is rolled back, good begins the first step.",
+            "This continues automatically: if it is worse, it is rolled back; if it is good, the first step begins.",
             "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
             "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
@@ -55,17 +55,17 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "It answered the labelled data set well enough.", ("Its pods start, and the first step begins.",)
     ),
     Reason.VALIDATION_INCONCLUSIVE: Meaning(
-        "The labelled data set can neither prove that it is worse than allowed nor that it is good enough, so nothing "
-        "happens by itself.",
+        "The labelled data set proves neither that it is worse than allowed nor that it is good enough, so a person "
+        "has to decide.",
         (
             "Add rows, or another data set, and score it again: kubectl sluice retry {name}",
             "Decide by hand: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
     ),
     Reason.VALIDATION_ERROR: Meaning(
-        "The labelled data set could not be scored, so nothing is known and nothing happens by itself.",
+        "The labelled data set could not be scored, so nothing is known and a person has to act.",
         (
-            "Correct what it says and score it again: kubectl sluice retry {name}",
+            "Correct what the message says and score it again: kubectl sluice retry {name}",
             "The Job: kubectl get jobs,pods -l sluice.dev/model-deployment={name}.validation",
             "Without it: kubectl sluice skip {name} begins the first step, abort {name} ends the release.",
         ),
@@ -74,72 +74,72 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "Its answers to the labelled data set are proven worse than allowed; it never had a request.", CHANGE
     ),
     Reason.MINIMUM_TIME: Meaning(
-        "The step has its proof and a minimum time that is not over.", ("It goes on by itself.",)
+        "The step has its proof, but its minimum time is not over.", ("It continues automatically.",)
     ),
     Reason.MINIMUM_REQUESTS: Meaning(
-        "The step has to see a minimum number of requests.",
-        ("It goes on with more traffic; or kubectl sluice skip {name}.",),
+        "The step needs a minimum number of requests.",
+        ("It continues with more traffic; or run kubectl sluice skip {name}.",),
     ),
     Reason.ROUTE_CHANGING: Meaning(
-        "A route was just written. Requests that are answered while it takes effect are no evidence.",
-        ("It goes on by itself within seconds.",),
+        "A route was just written. Requests that are answered while it takes effect are not evidence.",
+        ("It continues automatically within seconds.",),
     ),
     Reason.ROUTE_NOT_PROGRAMMED: ROUTE,
     Reason.CANDIDATE_NOT_READY: POD,
     Reason.SCALING_CANDIDATE: Meaning(
-        "A larger share needs more pods; they come before the requests.", ("It goes on when they are ready.",)
+        "A larger share needs more pods; they start before the requests arrive.", ("It continues when they are ready.",)
     ),
     Reason.SHRINKING_STABLE: Meaning(
-        "There is no room for both versions in full, so stable gives one pod after the other as its share shrinks.",
-        ("It goes on by itself, pod by pod.",),
+        "There is no room for both versions in full, so stable gives up one pod after the other as its share shrinks.",
+        ("It continues automatically, pod by pod.",),
     ),
     Reason.CAPACITY_UNAVAILABLE: Meaning(
-        "Pods for which there is no room are not created.",
-        ("It goes on by itself when devices become free; or set spec.rollout.capacity: ShrinkStable.",),
+        "Pods are not created if there is no room for them.",
+        ("It continues automatically when devices become free; or set spec.rollout.capacity: ShrinkStable.",),
     ),
     Reason.PAUSED: Meaning(
         "A person paused it. Evidence is still gathered, and evidence against the candidate still rolls back.",
-        ("Go on: kubectl sluice resume {name}",),
+        ("Continue: kubectl sluice resume {name}",),
     ),
     Reason.PAUSED_AT_STEP: Meaning(
-        "This step waits for a person, as its pause: true says.", ("Go on: kubectl sluice resume {name}",)
+        "This step waits for a person, as its pause: true says.", ("Continue: kubectl sluice resume {name}",)
     ),
     Reason.FROZEN: Meaning(
-        "In a freeze window of the policy nothing goes forward; a way back is always open.",
-        ("It goes on by itself after the window; go back with: kubectl sluice abort {name}",),
+        "In a freeze window of the policy nothing moves forward; going back is always possible.",
+        ("It continues automatically after the window; go back with: kubectl sluice abort {name}",),
     ),
     Reason.SPLIT_MISMATCH: Meaning(
-        "The requests do not split as the route says, so the counts do not speak of the shares that are meant.",
+        "Requests are not split as the route says, so the counts do not belong to the configured shares.",
         ("Routes with the same host name: kubectl get httproutes -A", "Gateway: kubectl sluice doctor {name}"),
     ),
     Reason.METRICS_UNAVAILABLE: Meaning(
         "Without metrics nothing is promoted and nothing rolled back; clocks and evidence stand still.",
-        ("It goes on by itself when they are back. What is wrong: kubectl sluice doctor {name}",),
+        ("It continues automatically when they are back. To see what is wrong: kubectl sluice doctor {name}",),
     ),
     Reason.STABLE_VERSION_LOST: Meaning(
-        "Without the stable version there is nothing to compare with or to go back to."
+        "Without the stable version there is nothing to compare with and nothing to go back to."
     ),
     Reason.REPLACING_POD: Meaning(
-        "One bad pod is no reason to give a version up; it is replaced once.", PROOF.then[:1]
+        "One bad pod is no reason to give up a version; the pod is replaced once.", PROOF.then[:1]
     ),
     Reason.DEADLINE_EXCEEDED: Meaning(
         "It was not decided within progressDeadlineSeconds.",
         (
             "Decide by hand: kubectl sluice promote {name}, or abort {name}",
-            "For next time: kubectl sluice plan -f FILE says what a release needs and which first weight is too small.",
+            "Next time, kubectl sluice plan -f FILE says what a release needs and which first weight is too small.",
         ),
     ),
     Reason.BAKING: Meaning(
-        "It has all requests; the old version stays warm, so that going back takes one write of the route.",
-        ("It is promoted at the end of the bake, unless evidence against it comes. End it now: promote {name}",),
+        "It gets all requests; the old version stays warm, so that going back takes one write of the route.",
+        ("It is promoted at the end of the bake, unless evidence against it appears. End it now: promote {name}",),
     ),
     Reason.BAKING_WITHOUT_TRAFFIC: Meaning(
-        "A step went on for lack of traffic, so the bake lasts until enough requests have come.",
+        "A step advanced without traffic, so the bake lasts until enough requests have arrived.",
         ("Send requests, or end it: kubectl sluice promote {name}",),
     ),
     Reason.WORSE_THAN_STABLE: Meaning(
-        "The evidence that it is worse than the stable version passed the threshold; all requests go to the stable "
-        "version again.",
+        "The evidence that it is worse than the stable version passed the threshold; all requests go back to the "
+        "stable version.",
         CHANGE,
     ),
     Reason.CANDIDATE_DOWN: Meaning("It had no ready pod for a minute after it had been ready.", CHANGE),
@@ -150,7 +150,7 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "smaller than this much traffic can show."
     ),
     Reason.ARM_IS_BETTER: Meaning("One arm is proven better on the metric that decides."),
-    Reason.ABORTED: Meaning("A person ended it; all requests go to the stable version.", CHANGE),
+    Reason.ABORTED: Meaning("A person ended the release; all requests go to the stable version.", CHANGE),
     Reason.CANDIDATE_READY: Meaning(
         "Its pods are ready, so the first step begins: evidence can only come from requests."
     ),
@@ -163,11 +163,11 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.SKIPPED_BY_PERSON: Meaning("A person asked for the next step."),
     Reason.WORSE_METRIC: Meaning("The metric of the A/B test is proven worse for the arm than for the stable version."),
     Reason.REVISION_LOST: Meaning("Somebody deleted the ControllerRevision that was being released.", CHANGE[1:]),
-    Reason.PROMOTED: Meaning("The bake is over without evidence against it: it is the stable version now."),
+    Reason.PROMOTED: Meaning("The bake ended without evidence against it: it is now the stable version."),
     Reason.PROMOTED_BY_PERSON: Meaning("A person promoted it."),
-    Reason.FIRST_VERSION: Meaning("There was no version to compare it with: it serves since it was ready."),
-    Reason.SUPERSEDED: Meaning("Another version was asked for while it ran."),
-    Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was asked for in its bake, when nothing spoke against it."),
+    Reason.FIRST_VERSION: Meaning("There was no version to compare it with: it has served since it became ready."),
+    Reason.SUPERSEDED: Meaning("Another version was requested while it ran."),
+    Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was requested during its bake, when nothing spoke against it."),
 }
 """Of every reason that a release can have; those of pods say everything in their message."""
 

@@ -150,8 +150,8 @@ def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
     if not _is_true(deployment, Type.READY):
         return "not ready"
     if _is_true(deployment, Type.CURRENT):
-        return "serves what was asked for"
-    return "serves, but not the version that was asked for"
+        return "serves the requested version"
+    return "serves, but not the requested version"
 
 
 def _release_headline(rollout: RolloutView) -> str:
@@ -256,4 +256,4 @@ def _asked(rollout: ModelRollout) -> str:
     intent, observed = rollout.spec.intent, rollout.status.observed_intent
     if intent is None or (observed is not None and observed.request_time == intent.request_time):
         return ""
-    return f"{intent.action} asked by {intent.requested_by} at {intent.request_time}, not handled yet"
+    return f"{intent.action} requested by {intent.requested_by} at {intent.request_time}, not handled yet"

@@ -74,8 +74,8 @@ def divergence(deployment: ModelDeployment, serving: KnownRevision) -> Divergenc
         serves=serving.uri,
         asked=asked,
         message=(
-            f"the manifest still asks for {asked}, and {serving.uri} serves: set spec.model.uri to {serving.uri}, or to "
-            "a version that is better"
+            f"the manifest still asks for {asked}, but {serving.uri} serves; set spec.model.uri to {serving.uri}, or "
+            "to a version that is better"
         ),
     )
 

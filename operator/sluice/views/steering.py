@@ -48,12 +48,12 @@ def rollback_refusal(to: str | None, known: Sequence[KnownRevision], *, before: 
     others = ", ".join(each.words for each in known if not each.serves) or "none"
     if to is None:
         possible = running or before in {each.name for each in known}
-        return "" if possible else f"it is not known which version served before; name one with --to: {others}"
+        return "" if possible else f"it is unknown which version served before; name one with --to: {others}"
     found = next((each for each in known if each.name == to), None)
     if found is None:
         return f"there is no revision {to!r}; known, newest first: {others}"
     if found.serves and not running:
-        return f"{to} serves already; others, newest first: {others}"
+        return f"{to} already serves; others, newest first: {others}"
     return ""
 
 
@@ -62,7 +62,7 @@ def _retry_refusal(rollout: ModelRollout) -> str:
     if outcome is None and rollout.status.reason in validation.STUCK:
         return ""
     if outcome is None:
-        return f"{rollout.metadata.name} is still running; abort it first, or wait for its end"
+        return f"{rollout.metadata.name} is still running; abort it first, or wait until it ends"
     if outcome not in RETRYABLE:
         return f"{rollout.metadata.name} ended {outcome}; only a release that was rolled back or aborted can be retried"
     return ""
@@ -71,19 +71,22 @@ def _retry_refusal(rollout: ModelRollout) -> str:
 def _running_refusal(action: Action, rollout: ModelRollout) -> str:
     name, status = rollout.metadata.name, rollout.status
     if status.outcome is not None:
-        instead = "; to try it again: kubectl sluice retry " + rollout.spec.model_deployment
+        instead = "; to retry it: kubectl sluice retry " + rollout.spec.model_deployment
         return f"no release is running: {name} ended {status.outcome}" + (
             instead if status.outcome in RETRYABLE else ""
         )
     if rollout.spec.source is None and action in NEEDS_ANOTHER:
         return (
             f"{name} is the first version: it serves as soon as it is ready, and there is no older version to go "
-            "back to; delete the ModelDeployment to take it away"
+            "back to; to remove it, delete the ModelDeployment"
         )
     if action is Action.SKIP_STEP and status.permille >= steps.WHOLE:
-        return f"{name} has all the traffic already; to end the bake: kubectl sluice promote {rollout.spec.model_deployment}"
+        return (
+            f"{name} already has all the traffic; to end the bake: kubectl sluice promote "
+            f"{rollout.spec.model_deployment}"
+        )
     if action is Action.PAUSE and status.paused:
-        return f"{name} is paused already"
+        return f"{name} is already paused"
     if action is Action.RESUME and not status.paused and not _waits_for_person(rollout):
         return f"{name} is not paused"
     return ""

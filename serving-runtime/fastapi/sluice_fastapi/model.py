@@ -32,7 +32,7 @@ class Model:
             raise ValueError(f"instances are not numbers of one shape: {error}") from error
         expected = tuple(self.input.shape[1:])
         if batch.shape[1:] != expected:
-            raise ValueError(f"an instance has shape {list(batch.shape[1:])}, the model wants {list(expected)}")
+            raise ValueError(f"an instance has shape {list(batch.shape[1:])}, the model expects {list(expected)}")
         return self.session.run(None, {self.input.name: batch})[0].tolist()
 
 
@@ -40,7 +40,7 @@ def load(folder):
     """Raises NotLoadable."""
     files = sorted(Path(folder).rglob("*.onnx"))
     if len(files) != 1:
-        raise NotLoadable(f"{len(files)} .onnx files in {folder}; spec.model.uri must lead to exactly one")
+        raise NotLoadable(f"{len(files)} .onnx files in {folder}; spec.model.uri must point to exactly one")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("MODEL_THREADS", "1"))
     try:

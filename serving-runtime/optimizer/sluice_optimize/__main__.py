@@ -125,7 +125,7 @@ def _say(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sluice_optimize", description="Make a faster variant of a model.")
     parser.add_argument("--uri", required=True, help="the original: s3://bucket/folder or s3://bucket/model.onnx")
-    parser.add_argument("--target", required=True, help="the folder that the variant goes to")
+    parser.add_argument("--target", required=True, help="the folder for the variant")
     parser.add_argument("--quantization", required=True, choices=[quantize.DYNAMIC, quantize.STATIC])
     parser.add_argument("--calibration-uri", default="", help=".npz with an array for each input")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))

@@ -43,7 +43,7 @@ def check(model: Path) -> None:
     try:
         onnx.load(str(model), load_external_data=False)
     except Exception as error:  # protobuf's own, and the package's
-        raise _unsupported(f"the file is no ONNX model: {error}") from error
+        raise _unsupported(f"the file is not an ONNX model: {error}") from error
 
 
 def quantized(model: Path, how: str, rows: Mapping[str, np.ndarray[Any, Any]], folder: Path) -> Path:
@@ -86,7 +86,7 @@ def made_up(model: Path) -> dict[str, np.ndarray[Any, Any]]:
             continue
         tensor = entry.type.tensor_type
         if tensor.elem_type not in DTYPES:
-            raise _unsupported(f"input {entry.name} is of a type that cannot be made up; give optimize.calibrationUri")
+            raise _unsupported(f"input {entry.name} has a type that cannot be generated; set optimize.calibrationUri")
         shape = [RANDOM_ROWS, *(max(1, size.dim_value) for size in tensor.shape.dim[1:])]
         rows[entry.name] = random.standard_normal(shape).astype(DTYPES[tensor.elem_type])
     return rows
@@ -100,10 +100,11 @@ def read_rows(file: Path, model: Path) -> dict[str, np.ndarray[Any, Any]]:
             rows = {name: arrays[name] for name in inputs if name in arrays.files}
             has = ", ".join(arrays.files)
     except (OSError, ValueError) as error:
-        raise _unsupported(f"optimize.calibrationUri is no .npz file: {error}") from error
+        raise _unsupported(f"optimize.calibrationUri is not an .npz file: {error}") from error
     if len(rows) < len(inputs) or len({len(values) for values in rows.values()}) != 1:
         raise _unsupported(
-            f"optimize.calibrationUri must have an array of equally many rows for each of {', '.join(inputs)}; it has {has}"
+            "optimize.calibrationUri must have an array with the same number of rows for each of "
+            f"{', '.join(inputs)}; it has {has}"
         )
     return rows
 

@@ -53,13 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--layout", required=True, choices=[known.value for known in layout.Layout])
     parser.add_argument("--model-name", required=True, help="the served name")
     parser.add_argument(
-        "--destination", type=Path, default=Path("/models"), help="an empty volume; what is in it is deleted"
+        "--destination", type=Path, default=Path("/models"), help="a volume for the model; its contents are deleted"
     )
     parser.add_argument(
         "--mount", type=Path, help="where the claim or the image of the URI is mounted; nothing is fetched"
     )
-    parser.add_argument("--cache", type=Path, help="where models are kept for the node's next pods")
-    parser.add_argument("--cache-bytes", type=int, default=50 << 30, help="what they may take together")
+    parser.add_argument("--cache", type=Path, help="where models are kept for later pods of the node")
+    parser.add_argument("--cache-bytes", type=int, default=50 << 30, help="the maximum size of all cached models")
     parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

@@ -28,7 +28,7 @@ def extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None
     root, target = folder.resolve(), (folder / member.name.lstrip("/")).resolve()
     led = (target.parent / member.linkname if member.issym() else root / member.linkname).resolve()
     if not target.is_relative_to(root) or ((member.islnk() or member.issym()) and not led.is_relative_to(root)):
-        raise tarfile.TarError(f"{member.name!r} leads outside")
+        raise tarfile.TarError(f"{member.name!r} points outside the archive")
     if not (member.isfile() or member.isdir() or member.islnk() or member.issym()):
         raise tarfile.TarError(f"{member.name!r} is a device")
     plain = copy.copy(member)

@@ -46,7 +46,7 @@ class Cache:
         try:
             lock = _locked(self.folder / f"{name}.lock", wait_seconds, "fetches the same model")
         except OSError as error:
-            say(f"going on without the cache: {error}")
+            say(f"continuing without the cache: {error}")
             yield None
             return
         try:
@@ -78,7 +78,7 @@ class Entry:
             shutil.copytree(self._place, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
             os.utime(self._place)
         except OSError as error:  # shutil.Error is one
-            say(f"the cache's copy cannot be read ({error}); it is fetched again")
+            say(f"the cache's copy cannot be read ({error}); fetching the model again")
             self.drop()
             return False
         return True
@@ -87,7 +87,7 @@ class Entry:
         """Adds the files of `folder`, if there is or can be made room for them."""
         size = written(folder)
         if size > self.cache.limit:
-            say(f"not cached: {megabytes(size)} are more than the cache may hold, {megabytes(self.cache.limit)}")
+            say(f"not cached: {megabytes(size)} exceed the size of the cache, {megabytes(self.cache.limit)}")
             return
         half = self.cache.folder / f".{self.name}{ADDING}"
         try:

@@ -67,8 +67,8 @@ def _download(order: Order) -> None:
     if order.sha256 and sources.unpacks(order.uri):
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL,
-            f"spec.model.sha256 of an archive is checked for https:// only, not for {order.uri}; leave it out, or store "
-            "the model's one file",
+            f"spec.model.sha256 of an archive is checked only for https://, not for {order.uri}; leave it out, or "
+            "store the model as one file",
         )
     say(f"fetching {sources.shown(order.uri)}")
     version = source.version()
@@ -96,7 +96,7 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
     mark.write_text(wanted)
     _remove(staging / archive.WORK)
     if known:
-        say(f"  {megabytes(written(staging))} are here from an earlier attempt")
+        say(f"  {megabytes(written(staging))} are left from an earlier attempt")
     return staging
 
 

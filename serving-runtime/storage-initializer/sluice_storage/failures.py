@@ -113,12 +113,12 @@ def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
     place = store.endpoint or "the provider's default endpoint"
     match reason:
         case Reason.OBJECT_NOT_FOUND:
-            hidden = f", or may not be seen; check {store.keys} of the secret, and" if store.hides else "; check"
+            hidden = f", or is not visible; check {store.keys} of the secret, and" if store.hides else "; check"
             text = f"{uri} does not exist in {place}{hidden} spec.model.uri (spelling, path)"
         case Reason.ACCESS_DENIED:
             text = (
                 f"{place} refused the credentials for {uri}; check {store.keys} of the secret that "
-                "spec.model.credentialsSecretRef names, and the user's right to list and read"
+                "spec.model.credentialsSecretRef names, and the user's permission to list and read"
             )
         case Reason.STORE_UNREACHABLE:
             text = f"no connection to {place} for {uri} ({error}); check {store.endpoint_key} in the secret, and the network"
@@ -139,7 +139,7 @@ def of_the_volume(error: OSError, uri: str) -> DownloadError:
 def no_space(uri: str, detail: str = "") -> DownloadError:
     return DownloadError(
         Reason.VOLUME_TOO_SMALL,
-        f"no space left for {uri}{detail}; give the nodes more ephemeral storage, or raise the pod's limit of it",
+        f"no space left for {uri}{detail}; add ephemeral storage to the nodes, or raise the pod's limit for it",
     )
 
 

@@ -26,7 +26,8 @@ class GS:
         self._path = path.strip("/")
         if not self._bucket or not self._path:
             raise DownloadError(
-                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r} names no bucket and path; use gs://bucket/path"
+                Reason.UNSUPPORTED_MODEL,
+                f"spec.model.uri {uri!r} does not name a bucket and a path; use gs://bucket/path",
             )
         _lend_key()
 

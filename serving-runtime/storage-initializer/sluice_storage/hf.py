@@ -33,7 +33,7 @@ class HF:
         if len(parts) < 2 or not all(parts):
             raise DownloadError(
                 Reason.UNSUPPORTED_MODEL,
-                f"spec.model.uri {uri!r} names no repository; use hf://organisation/name[/path][@revision]",
+                f"spec.model.uri {uri!r} does not name a repository; use hf://organisation/name[/path][@revision]",
             )
         self._uri = uri
         self._repository = "/".join(parts[:2])

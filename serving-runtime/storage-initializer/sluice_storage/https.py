@@ -30,7 +30,7 @@ class WebFile:
         shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"  # no password, no signature
         if not host:
             raise DownloadError(
-                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {shown!r} names no host; use https://host/path"
+                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {shown!r} does not name a host; use https://host/path"
             )
         if address.scheme == "http" and not _INSIDE.fullmatch(host):
             raise DownloadError(

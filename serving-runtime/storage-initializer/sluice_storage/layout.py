@@ -96,9 +96,7 @@ def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arra
         return _one_file(files, layout, model_name)
     asked = [f"spec.runtime.{field}" for variable, field in SETTINGS.items() if variable in os.environ]
     if asked:
-        raise _unsupported(
-            f"{', '.join(asked)}: a ready Triton repository says such things itself; say it in its config.pbtxt"
-        )
+        raise _unsupported(f"{', '.join(asked)}: a ready Triton repository defines this itself, in its config.pbtxt")
     return ready
 
 
@@ -148,8 +146,9 @@ def _only_model(files: Sequence[str], suffixes: tuple[str, ...]) -> str:
     models = sorted(file for file in files if file.endswith(suffixes))
     if not models:
         raise _unsupported(
-            f"no {' or '.join(suffixes)} file among {_listed(files)}; export the model, set spec.model.format, or bring a "
-            f"Triton repository (a folder with {CONFIG_FILE}): only that can say a TorchScript model's inputs"
+            f"no {' or '.join(suffixes)} file among {_listed(files)}; export the model, set spec.model.format, or "
+            f"provide a Triton repository (a folder with {CONFIG_FILE}): only that can describe a TorchScript "
+            "model's inputs"
         )
     if len(models) > 1:
         raise _unsupported(
@@ -174,7 +173,9 @@ def _threads(backend: str) -> str:
     if THREADS not in os.environ or backend == "python":
         return ""
     if backend != ONNX_RUNTIME:
-        raise _unsupported(f"spec.runtime.threads: backend {backend} runs no inference on the processor; remove it")
+        raise _unsupported(
+            f"spec.runtime.threads: backend {backend} does not run inference on the processor; remove the field"
+        )
     count = int(os.environ[THREADS])
     return f'parameters {{ key: "intra_op_thread_count" value: {{ string_value: "{count}" }} }}\n'
 
@@ -185,8 +186,8 @@ def _tensorrt(backend: str) -> str:
         return ""
     if backend != ONNX_RUNTIME:
         raise _unsupported(
-            f"spec.runtime.tensorRT: backend {backend} cannot be told; it is for a .onnx file on Triton's backend for ONNX "
-            "Runtime (layout TritonRepository)"
+            f"spec.runtime.tensorRT: backend {backend} does not support it; it is for a .onnx file on Triton's "
+            "backend for ONNX Runtime (layout TritonRepository)"
         )
     precision = os.environ[TENSORRT_PRECISION]
     parameters = {
@@ -222,7 +223,7 @@ def _mlserver_model(files: Sequence[str]) -> Arrangement:
     if len(models) != 1:
         suffixes = ", ".join(MLSERVER_SUFFIXES)
         raise _unsupported(
-            f"{len(models)} model files among {_listed(files)}; spec.model.uri must lead to one file with a suffix of "
+            f"{len(models)} model files among {_listed(files)}; spec.model.uri must point to one file with a suffix of "
             f"{suffixes}, or to an MLflow model (a folder with {MLFLOW_FILE})"
         )
     suffix = MLSERVER_SUFFIXES[PurePosixPath(models[0]).suffix]
@@ -236,8 +237,8 @@ def _bento(files: Sequence[str]) -> Arrangement:
     folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == BENTO_FILE]
     if len(folders) != 1:
         raise _unsupported(
-            f"{len(folders)} Bentos (folders with {BENTO_FILE}) among {_listed(files)}; spec.model.uri must lead to one, "
-            "as `bentoml build` makes it"
+            f"{len(folders)} Bentos (folders with {BENTO_FILE}) among {_listed(files)}; spec.model.uri must point to "
+            "one, as `bentoml build` makes it"
         )
     return _folder_as_it_is(files, folders[0])
 
@@ -255,7 +256,7 @@ def _torchserve_model(files: Sequence[str], model_name: str) -> Arrangement:
     if len(archives or scripts) != 1:
         raise _unsupported(
             f"{len(archives)} {ARCHIVE_SUFFIX} files and {len(scripts)} TorchScript files ({', '.join(TORCHSCRIPT_SUFFIXES)}) "
-            f"among {_listed(files)}; spec.model.uri must lead to one"
+            f"among {_listed(files)}; spec.model.uri must point to one"
         )
     if archives:
         archive = f"{model_name}{ARCHIVE_SUFFIX}"
@@ -305,8 +306,8 @@ def _saved_model(files: Sequence[str], model_name: str) -> Arrangement:
     folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == SAVED_MODEL_FILE]
     if len(folders) != 1:
         raise _unsupported(
-            f"{len(folders)} SavedModels (folders with {SAVED_MODEL_FILE}) among {_listed(files)}; spec.model.uri must lead "
-            "to one version of a model"
+            f"{len(folders)} SavedModels (folders with {SAVED_MODEL_FILE}) among {_listed(files)}; spec.model.uri "
+            "must point to one version of a model"
         )
     config = (
         f'model_config_list {{\n  config {{\n    name: "{model_name}"\n'

@@ -53,20 +53,20 @@ def listed(folder: Path) -> list[str]:
 def readable(uri: str, folder: Path, files: list[str]) -> list[str]:
     """`files`, if there are any and all of them may be read."""
     if not files:
-        raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{uri} holds no files that may be read; check spec.model.uri")
+        raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{uri} has no readable files; check spec.model.uri")
     # The server sees this folder only.
     outside = [file for file in files if not (folder / file).resolve().is_relative_to(folder.resolve())]
     if outside:
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL,
-            f"{uri}: {outside[0]} is a link to what lies outside; put the file itself there, or let spec.model.uri name a "
-            "folder that holds both",
+            f"{uri}: {outside[0]} is a link to a file outside; put the file itself there, or point spec.model.uri to "
+            "a folder that contains both",
         )
     closed = [file for file in files if not os.access(folder / file, os.R_OK)]
     if closed:
         raise DownloadError(
             Reason.ACCESS_DENIED,
-            f"{uri}: {closed[0]} may not be read by user {os.getuid()}; make it readable for everybody, or for group "
+            f"{uri}: {closed[0]} is not readable for user {os.getuid()}; make it readable for everybody, or for group "
             f"{os.getgid()}",
         )
     return files

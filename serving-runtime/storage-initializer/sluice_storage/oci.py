@@ -72,7 +72,7 @@ class Image:
         if not reference:
             raise DownloadError(
                 Reason.UNSUPPORTED_MODEL,
-                f"spec.model.uri {uri!r} names no image; use oci://registry/repository:tag or …@sha256:DIGEST",
+                f"spec.model.uri {uri!r} does not name an image; use oci://registry/repository:tag or …@sha256:DIGEST",
             )
         registry, self._repository, tag, digest = reference.groups()
         self._uri = uri
@@ -167,7 +167,7 @@ class Image:
             if not is_tar and not title:
                 continue  # attestations and the like
             if not _DIGEST.fullmatch(digest):
-                raise self._unsupported(f"a layer has the digest {digest!r}; only sha256 is known")
+                raise self._unsupported(f"a layer has the digest {digest!r}; only sha256 is supported")
             if PurePosixPath(title).is_absolute() or ".." in PurePosixPath(title).parts:
                 raise self._unsupported(f"a layer's title {title!r} leads out of the folder")
             yield _Layer(digest, int(entry.get("size", 0)), media_type, "" if is_tar else title)
@@ -192,7 +192,7 @@ class Image:
         if self._base.startswith("https://") and not asked.get("realm", "").startswith("https://"):
             raise DownloadError(
                 Reason.ACCESS_DENIED,
-                f"{self._uri}: the registry wants a password sent without encryption; correct its realm",
+                f"{self._uri}: the registry asks for the password to be sent without encryption; correct its realm",
             )
         url = _token_url(asked.get("realm", ""), asked.get("service", ""), f"repository:{self._repository}:pull")
         page = transfer.read(self._session, transfer.Remote(url, self._uri, ADVICE, basic))
@@ -222,7 +222,7 @@ def _login(registry: str) -> str:
             login = base64.b64encode(f"{entry['username']}:{entry['password']}".encode()).decode()
         base64.b64decode(login, validate=True)
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
-        raise DownloadError(Reason.ACCESS_DENIED, f"{LOGINS} is no Docker configuration; {ADVICE}") from None
+        raise DownloadError(Reason.ACCESS_DENIED, f"{LOGINS} is not a Docker configuration; {ADVICE}") from None
     return login
 
 

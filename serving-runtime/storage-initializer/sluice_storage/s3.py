@@ -26,7 +26,8 @@ class S3:
         bucket, _, path = uri.removeprefix("s3://").partition("/")
         if not bucket or not path.strip("/"):
             raise DownloadError(
-                Reason.UNSUPPORTED_MODEL, f"spec.model.uri {uri!r} names no bucket and path; use s3://bucket/path"
+                Reason.UNSUPPORTED_MODEL,
+                f"spec.model.uri {uri!r} does not name a bucket and a path; use s3://bucket/path",
             )
         self._uri = uri
         self._version = ""

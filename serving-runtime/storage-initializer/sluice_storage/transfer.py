@@ -1,8 +1,8 @@
 """One file over HTTP: with redirects, and continued where the connection was lost.
 
-GET Range: bytes=0-0            --> size, validator (strong ETag, otherwise Last-Modified)
-GET                             --> bytes, cut off after n
-GET Range: bytes=n-, If-Range   --> 206: the rest    200: the file changed, or no ranges here: from the beginning
+GET Range: bytes=0-0 --> size, validator (strong ETag, otherwise Last-Modified) GET --> bytes, cut off after n GET
+Range: bytes=n-, If-Range --> 206: the rest 200: the file changed, or the server does not support ranges here: from the
+beginning
 """
 
 import re
@@ -95,7 +95,7 @@ class _Session(requests.Session):
         if target and resp.url.startswith("https://") and urljoin(resp.url, target).startswith("http://"):
             raise DownloadError(
                 Reason.DOWNLOAD_FAILED,
-                f"{_without_query(resp.url)} redirects to an address without encryption; give an https:// address",
+                f"{_without_query(resp.url)} redirects to an address without encryption; use an https:// address",
             )
         return target
 
@@ -178,11 +178,11 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path)
         start = _start(response)
         if response.status_code == 416 or start not in (0, have):
             part.unlink(missing_ok=True)
-            raise Lost("the server has another part than the one asked for")
+            raise Lost("the server sent a different part from the one requested")
         if have:
             say(
                 f"  {remote.shown}: continued at {megabytes(start)}"
-                + ("" if start else ": the file changed, or no ranges")
+                + ("" if start else ": the file changed, or the server does not support ranges")
             )
         got = _told(response)
         try:
@@ -243,7 +243,7 @@ def _refusal(response: requests.Response, remote: Remote) -> Exception | None:
     if status in (404, 410):
         return DownloadError(Reason.OBJECT_NOT_FOUND, f"{remote.shown} does not exist; check spec.model.uri")
     if status in (401, 403, 407):
-        return DownloadError(Reason.ACCESS_DENIED, f"{remote.shown} may not be read (HTTP {status}); {remote.advice}")
+        return DownloadError(Reason.ACCESS_DENIED, f"{remote.shown} is not readable (HTTP {status}); {remote.advice}")
     if status in _PASSING:
         return Lost(f"the server answered HTTP {status}")
     return DownloadError(

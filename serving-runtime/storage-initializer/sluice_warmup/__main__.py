@@ -83,7 +83,8 @@ class Server:
         path = protocols.METADATA_PATHS.get(self.protocol, "").format(model=self.model)
         if not path:
             raise WarmUpError(
-                f"WarmUpFailed: no request can be made up in protocol {self.protocol}; give one in spec.warmup.payloadRef"
+                f"WarmUpFailed: no request can be generated in protocol {self.protocol}; set one in "
+                "spec.warmup.payloadRef"
             )
         connection = http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_SECONDS)
         try:
@@ -95,7 +96,7 @@ class Server:
             return protocols.BODIES[self.protocol](json.loads(text))
         except (OSError, http.client.HTTPException, ValueError, AttributeError, protocols.NoPayload) as error:
             raise WarmUpError(
-                f"WarmUpFailed: no request can be made up: {error}; give one in spec.warmup.payloadRef"
+                f"WarmUpFailed: no request can be generated: {error}; set one in spec.warmup.payloadRef"
             ) from error
         finally:
             connection.close()
@@ -113,9 +114,9 @@ def warm_up(server: Server, payload: bytes, requests: int, maximum_millis: float
         while len(latencies) < requests or (maximum_millis is not None and late(latencies, requests) > maximum_millis):
             if len(latencies) >= requests and time.monotonic() - began > PATIENCE_SECONDS:
                 raise WarmUpError(
-                    f"WarmUpTooSlow: after {len(latencies)} requests they take {late(latencies, requests):.0f} ms, and "
-                    f"spec.warmup.maximumLatencyMillis allows {maximum_millis:g}; give the pod more CPU in "
-                    "spec.resources, or raise the limit"
+                    f"WarmUpTooSlow: after {len(latencies)} requests, they still take "
+                    f"{late(latencies, requests):.0f} ms, but spec.warmup.maximumLatencyMillis allows "
+                    f"{maximum_millis:g}; request more CPU for the pod in spec.resources, or raise the limit"
                 )
             latencies.append(_send(connection, path, payload))
     finally:
@@ -181,7 +182,7 @@ class Readiness:
 def keep_warm(server: Server, readiness: Readiness, options: argparse.Namespace) -> None:
     """Warms the server up each time that it becomes ready; ends with WarmUpError only."""
     while True:
-        _say("waits until the model is ready")
+        _say("waiting until the model is ready")
         while not server.is_ready():
             time.sleep(WAIT_SECONDS)
         payload = _given(options.payload) if options.payload else server.payload()
@@ -220,16 +221,18 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sluice_warmup", description="Warm a model server up before users come.")
+    parser = argparse.ArgumentParser(
+        prog="sluice_warmup", description="Warm up a model server before users' requests arrive."
+    )
     parser.add_argument("--protocol", required=True, choices=protocols.PROTOCOLS)
-    parser.add_argument("--path", default="", help="where requests go; default: where the protocol says")
+    parser.add_argument("--path", default="", help="where requests go; default: the protocol's path")
     parser.add_argument("--port", type=int, required=True, help="where the server answers inference requests")
     parser.add_argument("--model", required=True, help="the served name")
-    parser.add_argument("--ready-path", default="", help="what the server's readiness probe asks for")
-    parser.add_argument("--requests", type=int, default=20, help="how many at least")
+    parser.add_argument("--ready-path", default="", help="the path of the server's readiness probe")
+    parser.add_argument("--requests", type=int, default=20, help="the minimum number of requests")
     parser.add_argument("--maximum-latency-millis", type=float, help="how fast it must have become")
-    parser.add_argument("--payload", type=Path, help="file with the body; default: made up from the model's metadata")
-    parser.add_argument("--ready-port", type=int, required=True, help="where this container's readiness is asked for")
+    parser.add_argument("--payload", type=Path, help="file with the body; default: generated from the model's metadata")
+    parser.add_argument("--ready-port", type=int, required=True, help="the port of this container's readiness probe")
     return parser
 
 

@@ -53,7 +53,7 @@ def body_of(metadata: Mapping[str, Any]) -> bytes:
     """A V2 inference request of zeros, with one row where the model leaves the number open."""
     inputs = metadata.get("inputs")
     if not inputs:
-        raise NoPayload("the model's metadata name no inputs")
+        raise NoPayload("the model's metadata do not name any inputs")
     return json.dumps({"inputs": [_input(entry) for entry in inputs]}).encode()
 
 
@@ -95,7 +95,7 @@ def _tensor(name: str, entry: Mapping[str, Any]) -> Any:
 def _count(name: str, shape: list[int]) -> int:
     count = math.prod(shape)
     if count > LARGEST:
-        raise NoPayload(f"input {name} of shape {shape} is too large to make up")
+        raise NoPayload(f"input {name} of shape {shape} is too large to generate")
     return count
 
 

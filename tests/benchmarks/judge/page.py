@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.benchmarks import markdown
 from tests.benchmarks.judge.figures import Figure
 
 PAGE: Final = Path(__file__).resolve().parents[3] / "docs" / "benchmarks-judge.md"
@@ -16,18 +17,18 @@ COLUMNS: Final = ("figure", "target", "measured", "")
 HEAD: Final = """\
 # Figures of the judge
 
-How often [the judge](release-judge.md) is wrong, and how long it takes, on simulated requests. Written by
-`make bench-judge` (`python -m tests.benchmarks.judge`); `--quick` prints the same with fewer rollouts and leaves this
-page alone.
+This page shows how often [the judge](release-judge.md) is wrong, and how long it takes, on simulated requests.
+`make bench-judge` (`python -m tests.benchmarks.judge`) writes it; `--quick` prints the same with fewer rollouts and
+leaves this page as it is.
 """
 METHOD: Final = """\
-One simulated scrape has a Poisson number of requests; each goes to the candidate with the probability of its weight and
-fails with the rate of its version. Scrapes every 5 s. Unless a line says otherwise: the default policy (errors,
-rejections, latency with 8 boundaries), stable errors 0.5 %, α = 1 %, β = 5 %, an hour at most. The interval after a
-change of weight is discarded, as the judge does, but its requests and seconds count; the second or two between a scrape
-and its evaluation, and the gateway's settling time, come on top. Where four numbers stand side by side they are the
-quantiles 10 %, 50 %, 90 % and the largest. The simulation is an independent numpy form of the arithmetic; before each
-run it replays random counts through the shipped modules and compares."""
+One simulated scrape has a Poisson number of requests; each goes to the candidate with the probability of its weight
+and fails with the rate of its version. There is a scrape every 5 s. Unless a line says otherwise, the default policy
+applies (errors, rejections, latency with 8 boundaries), with stable errors 0.5 %, α = 1 %, β = 5 %, and an hour at
+most. The interval after a change of weight is discarded, as the judge does, but its requests and seconds count. The
+second or two between a scrape and its evaluation, and the gateway's settling time, come on top. Four numbers side by
+side are the quantiles 10 %, 50 %, 90 % and the largest. The simulation is an independent numpy form of the
+arithmetic; before each run it replays random counts through the shipped modules and compares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,19 @@ def write(run: Run, sections: Sequence[Section]) -> None:
 
 
 def as_markdown(run: Run, sections: Sequence[Section]) -> str:
-    parts = [HEAD, METHOD, _circumstances(run)]
+    parts = [HEAD, METHOD, markdown.items(_circumstances(run))]
     for section in sections:
-        parts += [f"## {section.title}", section.text, _table(section)]
+        parts += [f"## {section.title}", markdown.paragraph(section.text), _table(section)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _circumstances(run: Run) -> str:
-    return "\n".join(
-        (
-            f"- Command: `{run.command}`: {run.rollouts:,} rollouts a figure, seed {run.seed}",
-            f"- Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
-            f"- Machine: {os.cpu_count()} cores ({_processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
-            f"Python {platform.python_version()}",
-            f"- Largest difference between the simulation and `sluice.stats`: {run.largest_difference:.0e} nats",
-        )
+def _circumstances(run: Run) -> Sequence[str]:
+    return (
+        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, seed {run.seed}",
+        f"Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
+        f"Machine: {os.cpu_count()} cores ({_processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
+        f"Python {platform.python_version()}",
+        f"Largest difference between the simulation and `sluice.stats`: {run.largest_difference:.0e} nats",
     )
 
 

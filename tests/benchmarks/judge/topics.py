@@ -17,29 +17,29 @@ class Topic:
 RATES: Final = Topic(
     "How often it is wrong",
     """\
-*False roll-backs*: both versions are the same (but for one line); a release of 5, 25 and 50 % for an hour. A shared
+*False roll-backs*: both versions are the same (except in one line); a release of 5, 25 and 50 % for an hour. A shared
 shock multiplies all rates of both versions by 20 in 2 % of the scrapes. Bursts: all events come five at a time, and
-each release measures its dispersion φ on the stable version's last hour, or where that has too few events on its last
-day. *Candidates at the edge or beyond*: an hour at 25 % of 50 requests/s, and no roll-back could come first. *A/B
-tests*: between two looks 200 users come to each arm, of whom 5 % convert.""",
+each release measures its dispersion φ on the stable version's last hour, or, if that has too few events, on its last
+day. *Candidates at the edge or beyond*: an hour at 25 % of 50 requests/s, where no roll-back could come first. *A/B
+tests*: between two looks, 200 users come to each arm, of whom 5 % convert.""",
     tuple(error_rates.FIGURES.items()),
 )
 DELAYS: Final = Topic(
     "How long it takes",
     """\
-Seconds and requests from the first weight, which is set at a random moment between two scrapes; so the first scrape is
-never evidence. With `maximumRequestsAtRisk: 60` the first weight is 5 % up to 120 requests/s, and above that a lead
-step at which one interval sends at most 30 requests; the smallest weight on the wire is 0.1 %, so beyond 6,000
-requests/s the number grows with the rate. A number of requests is Poisson, so one interval in ten has more than the
-third of its quantiles. *never*: not within the time simulated, an hour, or 90 minutes for proofs.""",
+Seconds and requests count from the first weight, which is set at a random moment between two scrapes; so the first
+scrape is never evidence. With `maximumRequestsAtRisk: 60`, the first weight is 5 % up to 120 requests/s. Above that
+it is a lead step at which one interval sends at most 30 requests; the smallest weight on the wire is 0.1 %, so beyond
+6,000 requests/s the number grows with the rate. A number of requests is Poisson, so one interval in ten has more than
+the third of its quantiles. *never*: not within the time simulated, which is an hour, or 90 minutes for proofs.""",
     tuple(delays.FIGURES.items()),
 )
 COST: Final = Topic(
     "What it costs",
     """\
-From raw samples and the stored state to the judgement and the next state, without network: 2 objectives on gateway
-counters, 4 latencies with 20 buckets each, 4 on counters of your own. CPU time of the process, so a machine that is
-busy with other work (see the load average above) makes it longer.""",
+The cost is measured from raw samples and the stored state to the judgement and the next state, without network: 2
+objectives on gateway counters, 4 latencies with 20 buckets each, 4 on counters of your own. It is CPU time of the
+process, so a machine that is busy with other work (see the load average above) makes it longer.""",
     (("10 objectives, 20 buckets", cost.evaluation),),
 )
 DEMO: Final = Topic(
@@ -50,10 +50,10 @@ DEMO: Final = Topic(
 COMPARISON: Final = Topic(
     "Beside the usual rules",
     """\
-All rules see the same requests: an hour, 20 minutes each at 5, 25 and 50 %, whatever they say. *same*: how many of the
-releases of an identical version are rolled back. *x4*, *x20*: the median delay after the candidate became bad;
-*before*: rolled back while it was still good; *missed*: not within the hour. A rule with many entries in *same* is fast
-because it accuses everybody. `failureLimit` is Argo's: the number of failed measurements that are let pass. The rank
-test compares the failure shares of all minutes so far, and is asked again every minute.""",
+All rules see the same requests: an hour, 20 minutes each at 5, 25 and 50 %, whatever they say. *same*: how many of
+the releases of an identical version are rolled back. *x4*, *x20*: the median delay after the candidate became bad;
+*before*: rolled back while it was still good; *missed*: not within the hour. A rule with high figures in *same* is
+fast because it accuses everybody. `failureLimit` is Argo's: the number of failed measurements that are tolerated. The
+rank test compares the failure shares of all minutes so far, and is repeated every minute.""",
     (),
 )

@@ -109,7 +109,7 @@ def served(stored: Served) -> Iterator[Served]:
     scene, case = stored.scene, stored.case
     stored.deploy(case.name, "good", replicas=2)
     scene.wait_ready(case.name, READY_SECONDS)
-    print(f"\n{case.name}: ready {max(map(_start_seconds, stored.pods(case.name))):.0f} s after its pod was made")
+    print(f"\n{case.name}: ready {max(map(_start_seconds, stored.pods(case.name))):.0f} s after its pod was created")
     yield stored
     scene.tools.kubectl("delete", "modeldeployments.sluice.dev", case.name, scene.where, "--wait=false")
 

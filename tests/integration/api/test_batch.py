@@ -16,9 +16,11 @@ HOURLY = {"cron": "0 * * * *"}
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("no model", batch({"modelDeploymentRef": None}), "spec", "exactly one of modelDeploymentRef and model"),
     ("two models", batch({**OWN, "modelDeploymentRef": {"name": "digits"}}), "spec", "exactly one of"),
-    ("a runtime of another's model", batch({"runtime": {"name": "triton"}}), "spec.runtime", "goes with model"),
+    ("a runtime of another's model", batch({"runtime": {"name": "triton"}}), "spec.runtime", "belongs to model"),
     ("a variant", batch({**OWN, "model": {**OWN["model"], "variant": "int8"}}), "spec.model.variant", "belong to a ModelD"),  # type: ignore[dict-item]
-    ("a model without a place", batch({**OWN, "model": {"format": "onnx"}}), "spec.model.uri", "say where the model is"),
+    (
+        "a model without a place", batch({**OWN,
+            "model": {"format": "onnx"}}), "spec.model.uri", "set where the model is"),
     ("custom without an image", batch(CUSTOM), "spec.runtime.image", "format custom"),
     ("a revision in capitals", batch({"modelDeploymentRef": {"revision": "STABLE"}}), "spec.modelDeploymentRef.revision", "should match"),
     ("data of a web server", batch({"input": {"uri": "https://host/a.csv"}}), "spec.input.uri", "use one of s3://bucket/path, gs://"),
@@ -28,7 +30,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("an unknown placeholder", batch({"output": {"uri": "s3://data/{{day}}"}}), "spec.output.uri", "should match"),
     ("an unknown format", batch({"input": {"format": "Avro"}}), "spec.input.format", "supported values"),
     ("credentials of a claim", batch({"input": {"uri": "pvc://data/a", "credentialsSecretRef": {"name": "s"}}}),
-     "spec.input.credentialsSecretRef", "needs no credentials"),
+     "spec.input.credentialsSecretRef", "does not need credentials"),
     ("a column with a comma", batch({"input": {"columns": ["a,b"]}}), "spec.input.columns[0]", "should match"),
     ("no columns", batch({"output": {"columns": []}}), "spec.output.columns", "at least 1"),
     ("batches of none", batch({"batchSize": 0}), "spec.batchSize", "greater than or equal to 1"),

@@ -33,7 +33,7 @@ def test_server_keeps_every_part_of_the_schema(kube: Kube, model: Any) -> None:
         ("modeldeployment.spec.resources.requests", "What is set aside for the container"),
         ("modelrollout.spec.intent.action", "Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback"),
         ("rolloutpolicy.spec.objectives.failureRatio.ignoreBelow", "Ratios below this are negligible"),
-        ("batchinference.spec.output.mode", "fail where the folder holds anything"),
+        ("batchinference.spec.output.mode", "fail if the folder contains anything"),
         ("servingruntimes.sluice.dev.spec.containers", "other placeholders are refused"),
     ],
 )

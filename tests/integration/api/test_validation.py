@@ -41,9 +41,14 @@ def validation(change: Object, **rollout_fields: Any) -> Object:
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("labels that nobody names", validation({"labels": None}), f"{VALIDATION}.batch.labels", "Required value"),
     ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
-    ("told the answers", validation({"input": {"columns": ["image", "label"]}}), f"{VALIDATION}.batch.labels", "would be told the answers"),
+    (
+        "see the answers", validation({
+            "input": {"columns": ["image", "label"]}}), f"{VALIDATION}.batch.labels", "would see the answers"),
     ("no limit of wrong answers", validation({"objective": {"maximum": None}}), f"{VALIDATION}.batch.objective", "maximum and relativeTolerance"),
-    ("negligible alone", validation({"objective": {"ignoreBelow": "1%"}}), f"{VALIDATION}.batch.objective.ignoreBelow", "goes with relativeTolerance"),
+    (
+        "negligible alone", validation({
+            "objective": {
+                "ignoreBelow": "1%"}}), f"{VALIDATION}.batch.objective.ignoreBelow", "belongs to relativeTolerance"),
     (
         "negligible above the maximum",
         validation({"objective": {"ignoreBelow": "20%", "relativeTolerance": "25%"}}),
@@ -72,7 +77,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "an image is pinned in its URI",
     ),
     ("no file", deployment({"model": {"uri": "https://host/"}}), "spec.model.uri", "does not name a host and a path"),
-    ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs into a Secret"),
+    ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs in a Secret"),
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),
     ("no claim", deployment({"model": {"uri": "pvc://Models/1"}}), "spec.model.uri", "use pvc://claim/path"),
     ("out of the claim", deployment({"model": {"uri": "pvc://m/a/../b"}}), "spec.model.uri", "leads out of the claim"),
@@ -92,8 +97,8 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
     ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
     ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
-    ("TensorRT without a GPU", deployment({"runtime": {"tensorRT": {}}}), "spec.accelerator", "TensorRT runs on a GPU"),
-    ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "give a payload"),
+    ("TensorRT without a GPU", deployment({"runtime": {"tensorRT": {}}}), "spec.accelerator", "TensorRT needs a GPU"),
+    ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "needs a payload: set payloadRef"),
     ("a metric without its value", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis"}}}),
      "spec.autoscaling.target.value", "which need it"),
     ("a value of another metric", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"value": 3}}}),
@@ -182,10 +187,10 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "unknown placeholder",
         query(failures='x{revision="{{revision}}",pod="{{pod}}"}'),
         f"{OBJECTIVES}.failureRatio.failures",
-        "placeholders are revision, namespace and name",
+        "the placeholders are revision, namespace and name",
     ),
     ("half a latency", objective(latency={"percentile": 95}), f"{OBJECTIVES}.latency", "go together"),
-    ("latency without limit", objective(latency={}), f"{OBJECTIVES}.latency", "give maximumMillis"),
+    ("latency without limit", objective(latency={}), f"{OBJECTIVES}.latency", "set maximumMillis"),
     ("objective twice", policy({"objectives": [{"name": "a", "latency": {"relativeTolerance": "1%"}}] * 2}), "spec.objectives[1]", "Duplicate"),
     ("no container", runtime({"containers": []}), "spec.containers", "at least 1 items"),
     ("container without image", runtime({"containers": [{"name": "a"}]}), "spec.containers[0].image", "Required value"),

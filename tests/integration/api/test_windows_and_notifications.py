@@ -26,10 +26,10 @@ def hook(**fields: Any) -> Object:
 @pytest.mark.parametrize(
     ("target", "field", "message"),
     [
-        pytest.param(window({}), WINDOW, "give startTime and durationMinutes", id="empty"),
-        pytest.param(window({**MOMENTS, **NIGHT}), WINDOW, "give startTime and durationMinutes", id="both"),
-        pytest.param(window({"startTime": "22:00"}), WINDOW, "give startTime and durationMinutes", id="no duration"),
-        pytest.param(window({**MOMENTS, "days": ["Fri"]}), WINDOW, "give startTime and", id="days of one moment"),
+        pytest.param(window({}), WINDOW, "set startTime and durationMinutes", id="empty"),
+        pytest.param(window({**MOMENTS, **NIGHT}), WINDOW, "set startTime and durationMinutes", id="both"),
+        pytest.param(window({"startTime": "22:00"}), WINDOW, "set startTime and durationMinutes", id="no duration"),
+        pytest.param(window({**MOMENTS, "days": ["Fri"]}), WINDOW, "set startTime and", id="days of one moment"),
         pytest.param(
             window({"from": MOMENTS["until"], "until": MOMENTS["from"]}), WINDOW, "from must be before", id="backwards"
         ),

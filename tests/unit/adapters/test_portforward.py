@@ -39,6 +39,6 @@ async def test_what_kubectl_says_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
 async def test_without_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(errors.Unavailable, match="put it on the PATH"):
+    with pytest.raises(errors.Unavailable, match="it must be on the PATH"):
         async with portforward.forwarded("p", 8000, namespace="ml", options=()):
             pass

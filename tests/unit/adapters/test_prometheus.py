@@ -96,9 +96,9 @@ async def test_raw_samples_of_one_moment(stub: Stub) -> None:
     [
         (400, '{"status":"error","error":"parse error"}', 'up{job="envoy"}: HTTP Status Code 400'),
         (503, "starting", "HTTP Status Code 503"),
-        (200, "<html>", "not an answer of Prometheus' query API"),
-        (200, '{"data":{"result":[{"metric":{}}]}}', "not an answer of Prometheus' query API"),
-        (200, '{"data":[]}', "not an answer of Prometheus' query API"),
+        (200, "<html>", "this is not an answer of Prometheus' query API"),
+        (200, '{"data":{"result":[{"metric":{}}]}}', "this is not an answer of Prometheus' query API"),
+        (200, '{"data":[]}', "this is not an answer of Prometheus' query API"),
     ],
 )
 async def test_wrong_answers_are_failures(stub: Stub, status: int, body: str, want: str) -> None:

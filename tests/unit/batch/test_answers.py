@@ -33,7 +33,7 @@ def test_an_output_becomes_a_column(array: Any, kind: pa.DataType) -> None:
 
 
 def test_an_output_may_not_take_the_place_of_a_column() -> None:
-    with pytest.raises(BatchError, match="BadColumns: both the data and the model's answer have 'label'"):
+    with pytest.raises(BatchError, match="BadColumns: the data and the model's answer both have 'label'"):
         answers.table_of(pa.table({"label": [1]}), {"label": np.array([1])})
 
 

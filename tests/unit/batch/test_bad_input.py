@@ -66,7 +66,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "a column to keep has an output's name": (
         parquet_file(table(10).rename_columns(["id", "total", "p0", "p1", "p2", "p3"])), PIXELS, "Parquet",
-        "BadColumns: both the data and the model's answer have 'total'",
+        "BadColumns: the data and the model's answer both have 'total'",
     ),
     "text for numbers": (
         parquet_file(with_text(table(10))), PIXELS, "Parquet",
@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "text for numbers in the second file": (
         together(parquet_file(table(10)), parquet_file(with_text(table(10)), "b.parquet")), PIXELS, "Parquet",
-        "BadColumns: b.parquet has other types than the first file: ",
+        "BadColumns: b.parquet has different types from the first file: ",
     ),
     "text for numbers in CSV": (
         text_file("a.csv", "id,p0,p1,p2,p3\n1,1,2,x,4\n"), PIXELS, "CSV",
@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "too few columns": (
         parquet_file(table(10)), ("--columns", "p0,p1"), "Parquet",
-        "BadColumns: the model's input 'image' takes 4 values a row, and 2 columns feed it: 'p0', 'p1'",
+        "BadColumns: the model's input 'image' takes 4 values per row, but 2 columns feed it: 'p0', 'p1'",
     ),
     "no header": (text_file("a.csv", "1,1,1\n"), (), "CSV", "BadColumns: the first line of a CSV file must name its columns"),
     "no files": (lambda data: None, PIXELS, "Parquet", "EmptyInput: file://{data} has no files, or only empty ones"),
@@ -107,7 +107,8 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
         parquet_file(table(10)), (*PIXELS, "--labels", "truth"), "Parquet", "BadColumns: the data has no column 'truth' with the labels",
     ),
     "labels that are no numbers": (
-        parquet_file(table(10)), (*PIXELS, "--labels", "note"), "Parquet", "BadColumns: column 'note' has a label that is no number",
+        parquet_file(table(10)), (*PIXELS,
+            "--labels", "note"), "Parquet", "BadColumns: column 'note' has a label that is not a number",
     ),
 }  # fmt: skip
 
@@ -208,8 +209,10 @@ def test_input_that_changes_while_it_is_read_is_not_committed(
 
 
 STORE = {
-    "wrong secret": ({"AWS_SECRET_ACCESS_KEY": "wrong"}, 42, "AccessDenied: ", "may not be used; check the keys in the secret of spec."),
-    "unknown key": ({"AWS_ACCESS_KEY_ID": "nobody"}, 42, "AccessDenied: ", "may not be used"),
+    "wrong secret": ({
+        "AWS_SECRET_ACCESS_KEY":
+            "wrong"}, 42, "AccessDenied: ", "is not accessible; check the keys in the secret of spec."),
+    "unknown key": ({"AWS_ACCESS_KEY_ID": "nobody"}, 42, "AccessDenied: ", "is not accessible"),
     "store away": ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, 1, "StoreUnreachable: ", "no connection to the store of s3://"),
 }  # fmt: skip
 
@@ -251,7 +254,7 @@ def test_no_permission_on_a_file_system(data: Path, tmp_path: Path) -> None:
     place = storage.opened(f"file://{tmp_path}", "OUTPUT_")
     with pytest.raises(BatchError) as error, place.explained():
         raise PermissionError(13, "Permission denied")
-    assert str(error.value).startswith(f"AccessDenied: file://{tmp_path} may not be used")
+    assert str(error.value).startswith(f"AccessDenied: file://{tmp_path} is not accessible")
 
 
 @pytest.mark.parametrize("kind", ["Parquet", "CSV", "JSONLines"])
@@ -270,7 +273,7 @@ def test_a_full_scratch_volume_may_be_tried_again_elsewhere(
 
 
 MODELS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "none": (lambda folder: folder, "there must be one .onnx file in"),
+    "none": (lambda folder: folder, "there must be exactly one .onnx file in"),
     "two": (lambda f: network.summing(f / "a").parent if network.summing(f / "b") else f, "there is: model.onnx, model.onnx"),
     "garbage": (lambda f: ((f / "model.onnx").write_bytes(b"no model") and f) or f, "ONNX Runtime cannot load model.onnx: "),
     "a fixed number of rows": (lambda f: network.summing(f, rows=8), "the input 'image' takes exactly 8 rows"),
@@ -329,7 +332,7 @@ def test_nobody_waits_for_ever_for_a_plan(runner: Runner, data: Path, monkeypatc
     monkeypatch.setattr(shard, "PLAN_SECONDS", 0.0)
     monkeypatch.setattr(shard, "POLL_SECONDS", 0.01)
     outcome = runner.changed(*PIXELS, shards=2)(1)
-    assert (outcome.status, outcome.message) == (1, "PlanMissing: shard 0 made no plan in 0 s; see its log")
+    assert (outcome.status, outcome.message) == (1, "PlanMissing: shard 0 made no plan within 0 s; see its log")
 
 
 def test_a_defect_is_told_and_may_be_tried_again(runner: Runner, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

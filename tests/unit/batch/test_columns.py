@@ -67,13 +67,16 @@ WRONG: dict[str, tuple[Any, Any, Any, str]] = {
     "no such column": ([IMAGE], FLAT, ["a", "x"], "BadColumns: the data has no column 'x'; it has 'id', 'a', 'b', 'c'"),
     "too many": (
         [IMAGE], PAIR.append(pa.field("x", pa.int8())), None,
-        "BadColumns: the model's input 'image' takes 3 values a row, and 4 columns feed it: 'right', 'left', 'id', 'x'",
+        "BadColumns: the model's input 'image' takes 3 values per row, but 4 columns feed it: 'right', 'left', "
+        "'id', 'x'",
     ),
     "text for numbers": ([IMAGE], FLAT, ["id", "a", "b"], "BadColumns: column 'id' is string, and the model's input 'image' takes float32"),
     "a time for numbers": ([LEFT], pa.schema([("left", pa.timestamp("s"))]), None, "BadColumns: column 'left' is timestamp[s]"),
     "numbers for text": ([Tensor("t", TEXT, ())], FLAT, ["a"], "BadColumns: column 'a' is double, and the model's input 't' takes text"),
-    "a list beside others": ([IMAGE], LISTS, ["image", "id"], "BadColumns: column 'image' has lists, so it must be the only one"),
-    "nothing numeric": ([IMAGE], pa.schema([("id", pa.string())]), None, "BadColumns: no column is named as the model's input 'image'"),
+    "a list beside others": ([IMAGE], LISTS, [
+        "image", "id"], "BadColumns: column 'image' has lists, so it must be the only column"),
+    "nothing numeric": ([IMAGE], pa.schema([(
+        "id", pa.string())]), None, "BadColumns: no column has the name of the model's input 'image'"),
     "several inputs, not all there": ([LEFT, RIGHT], FLAT, None, "BadColumns: the model has the inputs 'left', 'right'"),
     "several inputs, too many asked for": ([LEFT, RIGHT], PAIR, ["left", "right", "id"], "BadColumns: the model has the inputs"),
     "two open sizes": ([Tensor("image", F32, (None, None))], LISTS, None, "UnsupportedModel: the input 'image' has the shape"),

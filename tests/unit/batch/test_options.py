@@ -32,9 +32,9 @@ def test_a_server_takes_the_place_of_a_model() -> None:
 
 WRONG = {
     "no input": (["--run", "r"], "the following arguments are required: --input"),
-    "output and labels": ([*WHOLE, "--labels", "x"], "give either --output, or --labels"),
-    "neither": ([*NEEDED, "--model", "/m"], "give either --output, or --labels"),
-    "model and server": ([*WHOLE, "--endpoint", "http://x"], "give either --model, or --endpoint"),
+    "output and labels": ([*WHOLE, "--labels", "x"], "pass either --output, or --labels"),
+    "neither": ([*NEEDED, "--model", "/m"], "pass either --output, or --labels"),
+    "model and server": ([*WHOLE, "--endpoint", "http://x"], "pass either --model, or --endpoint"),
     "server without a name": (
         [*NEEDED, "--output", "s3://b/o", "--endpoint", "http://x"],
         "--endpoint needs --model-name",

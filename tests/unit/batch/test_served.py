@@ -165,7 +165,7 @@ def test_an_answer_of_another_protocol_is_never_asked_for_again(runner: Runner, 
     with serving(server):
         outcome = asking(runner, server, protocol)()
     assert outcome.status == 42
-    assert outcome.message.startswith(f"UnsupportedModel: the server's answer is none of protocol {protocol}")
+    assert outcome.message.startswith(f"UnsupportedModel: the server's answer does not follow protocol {protocol}")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_durations(text: str, want: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "h", "1w", "1.5h", "-5m", "5m later"])
 def test_no_durations(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration; write it as"):
+    with pytest.raises(ValueError, match="is not a duration; use 30s"):
         durations.parse_seconds(text)
 
 
@@ -131,7 +131,7 @@ async def test_a_wish_without_sense_is_not_written() -> None:
 
 @pytest.mark.parametrize(
     ("names", "want"),
-    [(("digits", "churn"), "did you mean digits"), (("churn",), "there are: churn"), ((), "there is none at all")],
+    [(("digits", "churn"), "did you mean digits"), (("churn",), "there are: churn"), ((), "there are none at all")],
 )
 async def test_similar_names_are_suggested(names: tuple[str, ...], want: str) -> None:
     with pytest.raises(console.Failure, match=want):
@@ -150,7 +150,7 @@ async def test_address(given: str | None, config: Any, want: str) -> None:
     assert (address.gateway, address.host, address.model) == (want, "digits.default.models.local", "digits")
 
 
-@pytest.mark.parametrize(("given", "want"), [(None, "SLUICE_GATEWAY"), ("127.0.0.1:8080", "is no address")])
+@pytest.mark.parametrize(("given", "want"), [(None, "SLUICE_GATEWAY"), ("127.0.0.1:8080", "is not an address")])
 async def test_no_address(given: str | None, want: str) -> None:
     with pytest.raises(console.Failure, match=want):
         await make_session(FakeKubectl()).fetch_address(make_deployment(), given)
@@ -160,7 +160,7 @@ async def test_no_address(given: str | None, want: str) -> None:
     ("arguments", "code", "said"),
     [
         (["--help"], exits.OK, ""),
-        (["wait", "digits", "--timeout", "soon"], exits.USAGE, "'soon' is no duration"),
+        (["wait", "digits", "--timeout", "soon"], exits.USAGE, "'soon' is not a duration"),
         (["nonsense"], exits.USAGE, "No such command"),
         (["status"], exits.USAGE, "NAME"),
         (["predict", "digits"], exits.FAILED, "-f body.json"),
@@ -169,7 +169,7 @@ async def test_no_address(given: str | None, want: str) -> None:
         (["plan"], exits.USAGE, "--file"),
         (["plan", "-f", "/nowhere.yaml"], exits.FAILED, "/nowhere.yaml: cannot be read"),
         (["replay", "/nowhere.jsonl"], exits.USAGE, "--policy"),
-        (["record", "digits", "--since", "soon"], exits.USAGE, "'soon' is no duration"),
+        (["record", "digits", "--since", "soon"], exits.USAGE, "'soon' is not a duration"),
         (["record", "digits", "--aa", "--against", "x"], exits.FAILED, "exclude each other"),
         (["completion", "csh"], exits.USAGE, "csh"),
     ],
@@ -198,7 +198,7 @@ def test_exit_codes(
 def test_body_must_be_json(tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text("{inputs: 1}")
-    with pytest.raises(console.Failure, match="this is no JSON"):
+    with pytest.raises(console.Failure, match="this is not JSON"):
         predict.read_body(str(body))
     body.write_text(json.dumps({"inputs": []}))
     assert predict.read_body(str(body)) == b'{"inputs": []}'

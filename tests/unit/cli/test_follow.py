@@ -63,7 +63,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
 def assert_said_once(captured: Any, *, terminal: bool) -> None:
     """On a terminal, rich takes what is said on standard error, and puts it above what it redraws."""
     remarks = captured.out if terminal else captured.err
-    assert remarks.count("not up to date until the cluster answers: no answer from the API server") == 1
+    assert remarks.count("out of date until the cluster answers: no answer from the API server") == 1
     assert remarks.count("the cluster answers again") == 1
 
 

@@ -88,10 +88,10 @@ async def test_a_new_model_may_be_planned_in_an_empty_namespace() -> None:
 @pytest.mark.parametrize(
     ("content", "want"),
     [
-        ("{", "this is no YAML"),
+        ("{", "this is not YAML"),
         ("", "must hold one ModelDeployment, but holds nothing"),
         ("{kind: Service}", "but holds Service"),
-        ("{kind: ModelDeployment, apiVersion: sluice.dev/v9, spec: {}}", "apiVersion 'sluice.dev/v9' is not known"),
+        ("{kind: ModelDeployment, apiVersion: sluice.dev/v9, spec: {}}", "apiVersion 'sluice.dev/v9' is unknown"),
         ("{kind: ModelDeployment, apiVersion: sluice.dev/v1alpha1}", "spec is missing"),
         ("kind: ModelDeployment\n---\nkind: ModelDeployment", "but holds 2 of them"),
     ],

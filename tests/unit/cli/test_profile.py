@@ -100,7 +100,7 @@ async def test_what_people_read() -> None:
         "batching 1ms 4 40.0 20.0 25.0 30.0 2.00 16.0",
         "→ Set batching 1ms: 40.0 instead of 22.0 requests/s (+82 %) with 4 at once",
         "config.pbtxt: max_batch_size: 4",
-        "made up from the model's metadata (zeros), 271 bytes",
+        "generated from the model's metadata (zeros), 271 bytes",
     ):
         assert part in shown
 
@@ -124,7 +124,7 @@ async def test_a_leftover_is_removed_first(capsys: pytest.CaptureFixture[str]) -
     await measured(there)
     assert there.deleted == ["old", NAME]
     assert pods(there) == ["serving", "else"]
-    assert "removing pod old, which an earlier profile has left" in capsys.readouterr().err
+    assert "removing pod old, left behind by an earlier profile" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ async def test_a_leftover_is_removed_first(capsys: pytest.CaptureFixture[str]) -
         (errors.Denied("cannot create pods default/p: exceeded quota: small"), "raise the ResourceQuota"),
         (errors.Denied("cannot create pods default/p: no"), "create and delete of pods, and get of pods/log"),
         (errors.Refused("cannot create pods default/p: LimitRange"), "within the LimitRange"),
-        (errors.Conflict("exists"), "somebody else profiles digits right now"),
+        (errors.Conflict("exists"), "somebody else is profiling digits right now"),
     ],
 )
 async def test_a_pod_that_may_not_be_made(refusal: errors.ApiError, want: str) -> None:
@@ -177,9 +177,9 @@ def terminated(name: str, message: str) -> dict[str, Any]:
     [
         (
             {"log": failed("PayloadRefused", "answers 400: shape")},
-            "answers 400: shape; give a body .* predict digits --sample",
+            "answers 400: shape; pass a body .* predict digits --sample",
         ),
-        ({"log": failed("NoPayload", "no inputs")}, "no inputs; give the body with --payload"),
+        ({"log": failed("NoPayload", "no inputs")}, "no inputs; pass the body with --payload"),
         ({"log": failed("NotReady", "not ready")}, "raise --ready .* status digits"),
         (
             {"log": "", "statuses": [terminated("triton", "CUDA out of memory")]},
@@ -187,7 +187,7 @@ def terminated(name: str, message: str) -> dict[str, Any]:
         ),
         (
             {"log": "Traceback\nModuleNotFoundError: no zlib", "statuses": [terminated("load", "")]},
-            "the load generator has ended: ModuleNotFoundError: no zlib",
+            "the load generator ended: ModuleNotFoundError: no zlib",
         ),
     ],
 )
@@ -231,7 +231,7 @@ async def test_an_api_server_that_is_away_for_a_moment_ends_nothing(monkeypatch:
 async def test_a_pod_that_somebody_else_removes() -> None:
     there = fake(log=BEGUN)
     asyncio.get_running_loop().call_later(0.2, lambda: there.objects.remove(there.created[0]))
-    with pytest.raises(console.Failure, match="somebody has removed pod"):
+    with pytest.raises(console.Failure, match="was removed while it was measured, by another profile or a person"):
         await measured(there)
 
 
@@ -294,7 +294,7 @@ async def test_where_the_load_comes_from(template: Any, config: Any, want: pod.I
     ("arguments", "want"),
     [
         (["--concurrency", "0"], "write whole numbers from 1 to 256"),
-        (["--batching", "fast"], "is no batching"),
+        (["--batching", "fast"], "is not a batching setting"),
         (["--seconds", "0"], "greater than or equal to 1"),
         (["--payload", "nowhere.json"], "does not exist"),
     ],
@@ -308,7 +308,7 @@ def test_options_that_make_no_sense(arguments: list[str], want: str) -> None:
 @pytest.mark.parametrize(
     ("plot", "write", "want"),
     [
-        ("a.png", None, "write it as .html"),
+        ("a.png", None, "use a name that ends in .html"),
         ("nowhere/a.svg", None, "--plot nowhere/a.svg: there is no folder nowhere"),
         (None, "nowhere/a.yaml", "--write nowhere/a.yaml: there is no folder"),
     ],

@@ -57,7 +57,7 @@ def test_a_release_that_was_rolled_back_shows_its_evidence() -> None:
 
 def test_a_promoted_release_is_short() -> None:
     text = status(builders.HEALTHY, **builders.RUNNING | {"outcome": "Promoted"})
-    assert "serves what was asked for" in text
+    assert "serves the requested version" in text
     assert "4,021" not in text
 
 

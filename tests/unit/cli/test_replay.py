@@ -69,7 +69,7 @@ async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytes
     await replay.show(OutputFormat.TEXT, counts=bad, policy=policy)
     printed = capsys.readouterr().out.splitlines()
     assert "rolled back at 2.00" in printed[0]
-    assert "passed at 1.30" in printed[0]
+    assert "a step advances at 1.30" in printed[0]
     assert [line.split()[3] for line in printed[2:6]] == ["Wait", "RollBack", "RollBack", "RollBack"]
     assert printed[-1].startswith("RollBack since 15 s: errors: candidate 10 of 50 failed")
 
@@ -86,7 +86,7 @@ async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFix
         ("{", "line 1: not JSON"),
         ('{"time": "x"}', "line 1: stable: must have exactly one of"),
         (counts(0).replace("errors", "latency"), "'latency' is not in the policy, which has errors"),
-        ("", "there is no line of counters"),
+        ("", "the file has no line of counters"),
     ],
 )
 async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str, tmp_path: Path) -> None:

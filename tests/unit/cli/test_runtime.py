@@ -173,9 +173,9 @@ def test_one_that_is_never_ready_says_why(there: TrialCluster) -> None:
 
 
 def test_keep_leaves_all_and_the_next_check_removes_it(there: TrialCluster) -> None:
-    assert "left there: kubectl delete modeldeployment" in run("--keep").output
+    assert "left in place; to delete it: kubectl delete modeldeployment" in run("--keep").output
     assert "ModelDeployment" in left(there)
-    assert "which an earlier check has left" in run().output
+    assert "left behind by an earlier check" in run().output
     assert left(there) == ["ServingRuntime"]
 
 
@@ -184,14 +184,14 @@ def test_a_deployment_of_somebody_else_is_not_touched(there: TrialCluster) -> No
     there.objects.append(theirs)
     result = run()
     assert result.return_value == 1
-    assert "that no check made; use another namespace" in result.output
+    assert "that no check created; use another namespace" in result.output
     assert theirs in there.objects
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("runtime", "check", "triton"), "give a model with --uri"),
+        (("runtime", "check", "triton"), "pass a model with --uri"),
         (("runtime", "check", "tritn", "--uri=s3://a/b"), "there is no ServingRuntime 'tritn'; there are: triton"),
     ],
 )

@@ -97,7 +97,7 @@ async def test_an_unknown_revision_is_refused_with_those_that_are_known(
 
 
 async def test_there_is_nothing_before_the_first_version(first: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(console.Failure, match="not known which version served before"):
+    with pytest.raises(console.Failure, match="it is unknown which version served before"):
         await ask(first, monkeypatch, Action.ROLL_BACK)
 
 

@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.benchmarks import report
+from tests.benchmarks.judge import page as judge_page
 from tests.unit.docs import test_docs
 
 LIMIT: Final = 120
@@ -45,3 +47,19 @@ def test_prose_ends_before_column_120(page: Path) -> None:
 )
 def test_what_counts_as_prose(text: str, lines: list[int]) -> None:
     assert [number for number, line in prose(text) if len(line) >= LIMIT] == lines
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        report.as_markdown(report.Section("key", "Title", "word " * 60, notes=["note " * 60], machine=["node " * 60])),
+        judge_page.as_markdown(
+            judge_page.Run("run " * 60, rollouts=1, seed=1, largest_difference=0.0, cpu_seconds=1.0),
+            [judge_page.Section("Title", "word " * 60, ("figure",), [["1"]])],
+        ),
+    ],
+    ids=["benchmarks", "judge"],
+)
+def test_pages_that_benchmarks_write_are_wrapped(written: str) -> None:
+    assert "word word" in written
+    assert not [number for number, line in prose(written) if len(line) >= LIMIT]

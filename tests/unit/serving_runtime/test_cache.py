@@ -112,14 +112,14 @@ def test_a_model_larger_than_the_cache_is_served_without_it(
     web.pages[PATH] = Page(MODEL * 3)
     outcome = fetch(downloader, web, folder)
     assert outcome.status == 0
-    assert "not cached: 3.1 MB are more than the cache may hold, 2.5 MB" in outcome.log
+    assert "not cached: 3.1 MB exceed the size of the cache, 2.5 MB" in outcome.log
     assert entries(folder) == set()
 
 
 def test_a_cache_that_cannot_be_written_is_passed_by(web: WebServer, downloader: Downloader, tmp_path: Path) -> None:
     outcome = fetch(downloader, web, tmp_path / "absent")
     assert outcome.files == {"model.onnx": MODEL}
-    assert "going on without the cache: " in outcome.log
+    assert "continuing without the cache: " in outcome.log
 
 
 def test_what_is_copied_now_is_not_removed(folder: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_the_next_attempt_of_the_pod_goes_on_with_half_a_download(web: WebServer
     second = downloader.run(web.url(PATH))
     assert second.files == {"model.onnx": MODEL}
     assert web.ranges() == ["bytes=0-0", "bytes=600000-"]
-    assert "0.6 MB are here from an earlier attempt" in second.log
+    assert "0.6 MB are left from an earlier attempt" in second.log
 
 
 def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Downloader) -> None:
@@ -190,7 +190,7 @@ FAILURES = {
     "forbidden": (
         "/nothing",
         Page(status=403),
-        "AccessDenied: {url} may not be read (HTTP 403); check the key HTTP_AUTH",
+        "AccessDenied: {url} is not readable (HTTP 403); check the key HTTP_AUTH",
     ),
     "no token": ("/nothing", Page(status=401), "AccessDenied: "),
     "empty": ("/nothing", Page(b""), "ObjectNotFound: {url} is empty"),
@@ -219,7 +219,7 @@ UNREACHABLE = {
     "refused": ("http://localhost:1/m.onnx", "StoreUnreachable: http://localhost:1/m.onnx: no connection (Connection refused)"),
     "no such host": ("https://no-such-host.invalid/m.onnx", "StoreUnreachable: https://no-such-host.invalid/m.onnx: no conn"),
     "plain http outside": ("http://example.com/m.onnx", "UnsupportedModel: spec.model.uri 'http://example.com/m.onnx': http://"),
-    "no host": ("https:///m.onnx", "UnsupportedModel: spec.model.uri 'https:///m.onnx' names no host"),
+    "no host": ("https:///m.onnx", "UnsupportedModel: spec.model.uri 'https:///m.onnx' does not name a host"),
     "scheme": ("ftp://host/m.onnx", "UnsupportedModel: spec.model.uri 'ftp://host/m.onnx': the scheme is not supported"),
 }  # fmt: skip
 

@@ -73,7 +73,7 @@ def test_batching_is_written_where_it_is_asked_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "200")
     written = dict(layout.arranged(["net.onnx"], Layout.TRITON_REPOSITORY, "digits").texts)
     assert written["digits/config.pbtxt"] == BATCHED
-    with pytest.raises(DownloadError, match=r"spec\.runtime\.batching: .* say it in its config\.pbtxt"):
+    with pytest.raises(DownloadError, match=r"spec\.runtime\.batching: .* defines this itself, in its config\.pbtxt"):
         layout.arranged(["config.pbtxt", "1/model.pt"], Layout.TRITON_REPOSITORY, "digits")
 
 
@@ -124,8 +124,18 @@ TENSORRT = {"TENSORRT_PRECISION": "FP16", "TENSORRT_WORKSPACE_MEBIBYTES": "64"}
 @pytest.mark.parametrize(
     ("settings", "files", "wanted", "said"),
     [
-        (TENSORRT, ["net.plan"], Layout.TRITON_REPOSITORY, r"spec\.runtime\.tensorRT: backend tensorrt cannot be told"),
-        (TENSORRT, ["net.onnx"], Layout.TRITON_PYTHON_ONNX, r"spec\.runtime\.tensorRT: backend python cannot be told"),
+        (
+            TENSORRT,
+            ["net.plan"],
+            Layout.TRITON_REPOSITORY,
+            r"spec\.runtime\.tensorRT: backend tensorrt does not support it",
+        ),
+        (
+            TENSORRT,
+            ["net.onnx"],
+            Layout.TRITON_PYTHON_ONNX,
+            r"spec\.runtime\.tensorRT: backend python does not support it",
+        ),
         ({"THREADS": "2"}, ["net.plan"], Layout.TRITON_REPOSITORY, r"spec\.runtime\.threads: backend tensorrt"),
         (
             {"THREADS": "2", "INSTANCES": "2"},

@@ -61,7 +61,9 @@ def test_a_missing_path_says_what_there_is(downloader: Downloader, claim: Path) 
 
 def test_an_empty_folder_is_no_model(downloader: Downloader, claim: Path) -> None:
     (claim / "empty").mkdir()
-    assert linked(downloader, claim, "/empty").message.startswith("ObjectNotFound: pvc://models/empty holds no files")
+    assert linked(downloader, claim, "/empty").message.startswith(
+        "ObjectNotFound: pvc://models/empty has no readable files"
+    )
 
 
 @pytest.mark.parametrize("path", ["/../secret", "/link"])
@@ -75,11 +77,11 @@ def test_a_file_of_the_model_may_not_lie_elsewhere(downloader: Downloader, claim
     (claim / "digits/3").mkdir()
     (claim / "digits/3/model.onnx").symlink_to("../1/model.onnx")
     message = linked(downloader, claim, "/digits/3").message
-    assert message.startswith("UnsupportedModel: pvc://models/digits/3: model.onnx is a link to what lies outside")
+    assert message.startswith("UnsupportedModel: pvc://models/digits/3: model.onnx is a link to a file outside")
     assert linked(downloader, claim, "/digits", layout="Plain").status == 0
 
 
 def test_what_may_not_be_read_is_said(downloader: Downloader, claim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     message = linked(downloader, claim, "/digits/1").message
-    assert message.startswith("AccessDenied: pvc://models/digits/1: model.onnx may not be read by user ")
+    assert message.startswith("AccessDenied: pvc://models/digits/1: model.onnx is not readable for user ")

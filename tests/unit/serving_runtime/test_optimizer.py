@@ -150,7 +150,8 @@ def test_what_is_there_is_not_made_again(optimizer: Optimizer, store: Any) -> No
         (
             "s3://models/net/1",
             ("--calibration-uri", "s3://models/net/wrong.npz"),
-            "UnsupportedModel: optimize.calibrationUri must have an array of equally many rows for each of image; it has",
+            "UnsupportedModel: optimize.calibrationUri must have an array with the same number of rows for each of "
+            "image; it has",
         ),
     ],
 )

@@ -270,9 +270,9 @@ def test_a_server_without_a_path_for_its_readiness_may_load_its_model_first(warm
 def test_metadata_of_v1_that_say_too_little(warm_up: Callable[..., WarmUp], metadata: object, said: str) -> None:
     with served(Model(metadata=metadata)) as port:
         ended = warm_up(port, "--protocol=V1").ended()
-    assert ended.startswith("WarmUpFailed: no request can be made up:")
+    assert ended.startswith("WarmUpFailed: no request can be generated:")
     assert said in ended
-    assert ended.endswith("give one in spec.warmup.payloadRef")
+    assert ended.endswith("set one in spec.warmup.payloadRef")
 
 
 def test_a_slow_model_gets_more_requests_until_it_is_fast(warm_up: Callable[..., WarmUp]) -> None:
@@ -319,6 +319,6 @@ def test_too_slow_is_told_with_the_figures(monkeypatch: pytest.MonkeyPatch) -> N
     with served(Model(slow_requests=10_000)) as port:
         server = warming.Server(port, "digits", "V2", "")
         with pytest.raises(
-            warming.WarmUpError, match=r"^WarmUpTooSlow: after \d+ requests they take \d+ ms, .* allows 1;"
+            warming.WarmUpError, match=r"^WarmUpTooSlow: after \d+ requests, they still take \d+ ms, .* allows 1;"
         ):
             warming.warm_up(server, b"{}", 2, 1.0)

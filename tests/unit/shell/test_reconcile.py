@@ -150,7 +150,7 @@ async def test_who_fights_over_a_field_is_answered_ever_more_slowly_but_for_ever
     written = case.cluster.writes.count(("Apply", "Service"))
     assert written == pytest.approx(WRITING_PASSES + 90 / WRITING_SECONDS, abs=1)
     assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == written, "the order of writes is one piece"
-    assert caplog.text.count("somebody else changes the same objects") == 1
+    assert caplog.text.count("somebody else keeps changing the same objects") == 1
     clock.seconds += WRITING_PASSES * WRITING_SECONDS
     assert await case.reconciler.reconcile(KEY) != Done(WRITING_SECONDS), "at rest the allowance grows back"
 

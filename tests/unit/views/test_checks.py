@@ -56,7 +56,7 @@ def runtime(*formats: str) -> dict[str, Any]:
         ),
         (checks.operator_running([deployment(2)]), CheckState.OK, "2 replicas of sluice-system/sluice ready"),
         (checks.gateway_serves(None, REF), CheckState.FAILED, "install the Gateway API"),
-        (checks.gateway_serves([], REF), CheckState.FAILED, "Gateways that there are: none"),
+        (checks.gateway_serves([], REF), CheckState.FAILED, "existing Gateways: none"),
         (
             checks.gateway_serves([gateway("False")], REF),
             CheckState.FAILED,
@@ -68,7 +68,7 @@ def runtime(*formats: str) -> dict[str, Any]:
         (
             checks.gateway_sampled(Failed("refused"), PRESETS["contour"], url=INSIDE, now=NOW),
             CheckState.FAILED,
-            "port-forward -n monitoring service/prometheus 9090:9090 and give --prometheus http://127.0.0.1:9090",
+            "port-forward -n monitoring service/prometheus 9090:9090 and pass --prometheus http://127.0.0.1:9090",
         ),
         (
             checks.gateway_sampled(Answered(()), PRESETS["contour"], url=INSIDE, now=NOW),
@@ -89,11 +89,11 @@ def runtime(*formats: str) -> dict[str, Any]:
         (checks.scraped_as_said(Failed("away"), policies(5)), CheckState.SKIPPED, "too few samples"),
         (checks.scraped_as_said(samples(1, 6, 11), policies(5)), CheckState.OK, "every 5 s"),
         (checks.scraped_as_said(samples(1, 31, 61), policies(5)), CheckState.WARNING, "set scrapeIntervalSeconds: 30"),
-        (checks.policy_exists(policies(5), "default"), CheckState.OK, "is there"),
+        (checks.policy_exists(policies(5), "default"), CheckState.OK, "RolloutPolicy default exists"),
         (checks.policy_exists(policies(5), "strict"), CheckState.FAILED, "there are: default"),
         (checks.runtimes_exist([]), CheckState.FAILED, "helm upgrade"),
         (checks.runtimes_exist([runtime("onnx", "triton"), runtime("onnx")]), CheckState.OK, "formats: onnx, triton"),
-        (checks.allowed("reading", "alice", [], "ask", needed=True), CheckState.OK, "alice may do"),
+        (checks.allowed("reading", "alice", [], "ask", needed=True), CheckState.OK, "alice has all permissions"),
         (checks.allowed("reading", "alice", ["list pods"], "ask", needed=True), CheckState.FAILED, "may not list pods"),
         (checks.allowed("steering", "alice", ["patch x"], "ask", needed=False), CheckState.WARNING, "may not patch x"),
     ],
@@ -106,7 +106,7 @@ def test_checks(check: Check, state: CheckState, said: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9090", "https://prometheus.example.com", "http://prometheus:9090"])
 def test_only_an_address_of_a_service_is_forwarded(url: str) -> None:
-    assert checks.reached(url) == "from outside of the cluster give an address with --prometheus"
+    assert checks.reached(url) == "from outside the cluster, pass an address with --prometheus"
 
 
 def test_a_service_is_forwarded_from_its_own_port() -> None:

@@ -23,8 +23,8 @@ def test_a_release_that_waits_says_for_what_and_how_long() -> None:
         "digits-2222222222-1 releases s3://models/digits/2 beside s3://models/digits/1 (Canary).",
         "It is in step 2 of 4 (25 %) for 1m00s, with 92 candidate requests.",
         "It waits: errors: 0.47 % of 212 requests, not proven.",
-        "that no failure was seen is no proof",
-        "failures: 1 of 212 (0.47%) on the candidate, 12 of 4,021 (0.30%) on stable; ratio 1.58x [0.2, 6.1]",
+        "the absence of failures proves nothing",
+        "failures: 1 of 212 (0.47%) for the candidate, 12 of 4,021 (0.30%) for stable; ratio 1.58x [0.2, 6.1]",
         "evidence that it is worse 10^0.41 against 10^2.00 (not reached)",
         "evidence that it is good enough 10^1.61 against 10^1.30 (passed): proven good",
         "at most 1% in the whole release",
@@ -38,10 +38,10 @@ def test_a_release_that_was_rolled_back_says_what_decided_it() -> None:
     text = said(builders.BAD, conditions=builders.ROLLED_BACK)
     for part in (
         "It was rolled back in step 1 of 4, 1m00s after it began and 83 candidate requests: accuracy: 46 of 83 failed",
-        "accuracy: failures: 46 of 83 (55.42%) on the candidate",
+        "accuracy: failures: 46 of 83 (55.42%) for the candidate",
         "evidence that it is worse 10^4.75 against 10^2.00 (passed)",
         "Current=False, RolledBack: accuracy: 40 of 80 failed; do: kubectl sluice retry digits",
-        "try this one again: kubectl sluice retry digits",
+        "retry this one: kubectl sluice retry digits",
     ):
         assert part in text
 
@@ -53,7 +53,7 @@ def test_a_release_that_was_rolled_back_says_what_decided_it() -> None:
             {"verdict": "Blind", "reason": "MetricsUnavailable", "message": "Prometheus is away"},
             "It is blind: Prometheus",
         ),
-        ({"verdict": "Wait", "reason": "PausedAtStep", "message": "waits"}, "Go on: kubectl sluice resume digits"),
+        ({"verdict": "Wait", "reason": "PausedAtStep", "message": "waits"}, "Continue: kubectl sluice resume digits"),
         ({"verdict": "Wait", "reason": "ObjectNotFound", "message": "no object s3://a"}, "It waits: no object s3://a."),
         ({}, "It has run for 2m00s and has no requests yet."),
         ({"outcome": "Promoted", "reason": "Promoted", "endTime": "2026-03-01T12:01:00Z"}, "It was promoted"),

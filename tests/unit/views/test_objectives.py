@@ -22,7 +22,7 @@ def objective_view(status: ObjectiveStatus) -> ObjectiveView:
         (builders.LATENCY, "-", "proven good"),
         (builders.ACCURACY, "11.4x [7.1, 16.0]", "worse"),
         ({"name": "n"}, "-", "not proven"),
-        ({"name": "n", "required": False, "ratioLow": "0.5"}, "[0.5, inf]", "need not be proven"),
+        ({"name": "n", "required": False, "ratioLow": "0.5"}, "[0.5, inf]", "does not have to be proven"),
     ],
 )
 def test_state(status: dict[str, Any], comparison: str, state: str) -> None:

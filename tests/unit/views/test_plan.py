@@ -123,7 +123,7 @@ def test_a_validation_is_told_and_hides_no_devices(serving: Cluster) -> None:
     asked = scenarios.manifest(scenarios.V2, replicas=2, rollout=rollout, **GPU)
     view = planned(serving, asked, Devices(free_by_node=(4,)))
     assert view.validation == (
-        "before any pod or request a Job compares its answers to s3://data/x with column digit: at most 10% wrong; "
+        "before any pod or request, a Job compares its answers to s3://data/x with column digit: at most 10% wrong; "
         "no more than 25% worse than stable's on the same rows"
     )
     assert view.accelerators is not None
@@ -153,7 +153,7 @@ def test_a_running_release_would_be_superseded() -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(scenarios.V2))
     cluster.run(20)
-    assert planned(cluster, scenarios.manifest(scenarios.V2)).summary.endswith("-1 would go on as it is")
+    assert planned(cluster, scenarios.manifest(scenarios.V2)).summary.endswith("-1 would continue unchanged")
     view = planned(cluster, scenarios.manifest("s3://models/digits/9"))
     assert view.releases
     assert "would end Superseded" in view.superseded

@@ -41,13 +41,13 @@ def test_rows_are_by_setting_and_rising_concurrency() -> None:
 
 def test_what_could_not_be_measured_is_told() -> None:
     assert view(FOUND).notes == (
-        "requests: made up from the model's metadata (zeros), 271 bytes",
+        "requests: generated from the model's metadata (zeros), 271 bytes",
         "not measured: 2 instances: out of memory <1>",
     )
     blind = make_measurements(make_point(split=None), made_up=False, gateway_problem="refused")
     assert view(blind).notes == (
         "requests: the payload, 271 bytes",
-        "this server does not tell queue and compute time: there is the total only",
+        "this server does not report queue and compute time: only the total is known",
         "gateway not measured: refused",
     )
 
@@ -55,8 +55,9 @@ def test_what_could_not_be_measured_is_told() -> None:
 def test_what_serves_is_shown_again_with_what_it_differs_by() -> None:
     repeated = view(replace(FOUND, again=make_point(8, 84, p95=100)))
     assert (repeated.rows[-1].setting, repeated.rows[-1].concurrency) == ("as it is, again", 8)
-    assert "measured again at the end, as it is differs by 25 % from the beginning: smaller gains are not counted" in (
-        repeated.notes
+    assert (
+        "measured again at the end, as it is differs by 25 % from the first measurement: smaller gains are not counted"
+        in (repeated.notes)
     )
 
 
@@ -77,7 +78,7 @@ def test_the_patch_has_fields_and_reasons() -> None:
         "spec": {"replicas": 9},
     }
     assert "#   dynamic_batching { max_queue_delay_microseconds: 1000 }" in text
-    assert "# No field of the ModelDeployment is to be changed." in command.patch(view(FOUND))
+    assert "# No field of the ModelDeployment needs to be changed." in command.patch(view(FOUND))
 
 
 def test_the_picture_has_a_line_for_each_setting_and_a_mark_for_each_point() -> None:

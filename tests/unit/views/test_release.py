@@ -14,8 +14,8 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
 @pytest.mark.parametrize(
     ("conditions", "status", "want"),
     [
-        (builders.HEALTHY, None, "serves what was asked for"),
-        (builders.ROLLED_BACK, builders.BAD, "serves, but not the version that was asked for"),
+        (builders.HEALTHY, None, "serves the requested version"),
+        (builders.ROLLED_BACK, builders.BAD, "serves, but not the requested version"),
         ([condition("Ready", "False", "NotServing")], None, "not ready"),
         (builders.RELEASING, builders.RUNNING, "releasing: step 2 of 4, 25 %"),
         (builders.RELEASING, builders.RUNNING | {"paused": True}, "releasing: step 2 of 4, 25 %, paused"),
@@ -61,10 +61,10 @@ def test_waits_for(change: dict[str, Any], want: str) -> None:
 @pytest.mark.parametrize(
     ("observed", "want"),
     [
-        (None, "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet"),
+        (None, "Pause requested by alice at 2026-03-01T12:00:30Z, not handled yet"),
         (
             {"requestTime": "2026-03-01T11:00:00Z", "result": "paused"},
-            "Pause asked by alice at 2026-03-01T12:00:30Z, not handled yet",
+            "Pause requested by alice at 2026-03-01T12:00:30Z, not handled yet",
         ),
         ({"requestTime": "2026-03-01T12:00:30Z", "result": "paused"}, ""),
     ],

@@ -21,7 +21,7 @@ HANDLED = {"requestTime": "2026-03-01T12:00:30.000Z", "result": "paused"}
         (Action.PROMOTE, {}, ""),
         (Action.ABORT, {"paused": True}, ""),
         (Action.PAUSE, {}, ""),
-        (Action.PAUSE, {"paused": True}, "is paused already"),
+        (Action.PAUSE, {"paused": True}, "is already paused"),
         (Action.RESUME, {"paused": True}, ""),
         (Action.RESUME, {}, "is not paused"),
         (Action.RESUME, {"rules": PAUSE_AT_FIRST, "step": 1, "permille": 50}, ""),
@@ -72,7 +72,7 @@ SERVING = KnownRevision("digits-1", "s3://models/digits/1", "", serves=True)
         (None, None, False, "name one with --to: digits-0 (s3://models/digits/0, version zero)"),
         (None, None, True, ""),
         ("digits-1", None, True, ""),
-        ("digits-1", None, False, "digits-1 serves already; others, newest first: digits-0"),
+        ("digits-1", None, False, "digits-1 already serves; others, newest first: digits-0"),
         ("digits-9", None, False, "there is no revision 'digits-9'; known, newest first: digits-0"),
     ],
 )

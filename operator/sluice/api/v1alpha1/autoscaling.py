@@ -33,14 +33,14 @@ class ScalingTarget(ApiModel):
     )
 
     metric: ScalingMetric = ScalingMetric.CPU
-    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests under way, as the gateway
-    counts them. QueueMillis: how long a request waits in the model server, where its ServingRuntime says how that is
-    measured. The last two need KEDA."""
+    """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests in progress, as the
+    gateway counts them. QueueMillis: how long a request waits in the model server, if its ServingRuntime says how to
+    measure that. The last two need KEDA."""
     utilization_percent: Annotated[int, Field(ge=1, le=500)] | None = None
     """For CPU and Memory: mean use over the pods, in percent of their requests; default 70."""
     value: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """For InFlightRequests: how many each pod shall have at a time. For QueueMillis: how many milliseconds a request
-    shall wait. Means over the last minute."""
+    """For InFlightRequests: how many each pod should have at a time. For QueueMillis: how many milliseconds a request
+    should wait. Both are means over the last minute."""
 
 
 class Autoscaling(ApiModel):
@@ -52,17 +52,18 @@ class Autoscaling(ApiModel):
         ),
         Cel(
             "self.minimumReplicas > 0 || (has(self.target.metric) && self.target.metric == 'InFlightRequests')",
-            message="only the gateway sees requests to a model without pods: minimumReplicas 0 needs metric "
-            "InFlightRequests",
+            message="minimumReplicas 0 needs metric InFlightRequests: only the gateway sees requests to a model "
+            "without pods",
             field_path=".minimumReplicas",
         ),
     )
 
     minimum_replicas: Annotated[int, Field(ge=0, le=1000)] = 1
-    """The fewest pods. 0: none while nobody asks; whoever asks first gets 503 until a pod is ready."""
+    """The minimum number of pods. 0: none while there are no requests; the first request gets 503, and so do others
+    until a pod is ready."""
     maximum_replicas: Annotated[int, Field(ge=1, le=1000)]
     """The most pods."""
     scale_down_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
-    """How long fewer pods must have been enough before some are taken away."""
+    """How long fewer pods must have been enough before some are removed."""
     target: ScalingTarget = ScalingTarget()
-    """The load that is aimed at."""
+    """The target load."""

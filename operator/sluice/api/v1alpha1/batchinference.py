@@ -32,8 +32,8 @@ class ModelDeploymentRef(ApiModel):
     revision: Annotated[
         str, Field(min_length=1, max_length=63, pattern=r"^(Stable|Candidate|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")
     ] = STABLE
-    """Stable: what serves when a run begins. Candidate: what is being released then. Otherwise the name of a revision, as
-    the status and the response header x-model-revision have it."""
+    """Stable: what serves when a run begins. Candidate: what is being released then. Otherwise the name of a revision,
+    as in the status and the response header x-model-revision."""
 
 
 class OutputMode(StrEnum):
@@ -51,12 +51,13 @@ class Output(ApiModel):
     format: DataFormat
     """Parquet, CSV or JSONLines."""
     mode: OutputMode = OutputMode.ERROR_IF_EXISTS
-    """ErrorIfExists: fail where the folder holds anything. Overwrite: remove earlier output first; where the folder holds
-    anything else, fail all the same."""
+    """ErrorIfExists: fail if the folder contains anything. Overwrite: remove earlier output first; if the folder
+    contains anything else, fail all the same."""
     columns: Columns | None = None
-    """Columns of the input that are passed through beside the answers; default: those that do not feed the model."""
+    """Columns of the input that are passed through in addition to the answers; default: those that do not feed the
+    model."""
     credentials_secret_ref: LocalObjectRef | None = None
-    """A Secret as the input's, for the output's store."""
+    """A Secret like the input's, for the output's store."""
 
 
 class EngineType(StrEnum):
@@ -91,14 +92,14 @@ class Engine(ApiModel):
     )
 
     type: EngineType = EngineType.JOB
-    """Job: an Indexed Job, with a pod for each shard. Spark: a SparkApplication where a Spark operator is installed,
+    """Job: an Indexed Job, with a pod for each shard. Spark: a SparkApplication if a Spark operator is installed,
     otherwise a Job whose pod is Spark's driver."""
     shards: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Job: into how many parts the input is split, each for a pod of its own; default 1."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Job: how many shards run at once; default all."""
     retries_per_shard: Annotated[int, Field(ge=0, le=100)] | None = None
-    """With Job: how often a shard that failed is tried again; it goes on where it was. Default 10."""
+    """With Job: how often a shard that failed is retried; it continues where it stopped. Default 10."""
     executors: Annotated[int, Field(ge=1, le=1000)] | None = None
     """With Spark: how many executors there are; default 2."""
     service_account_name: ObjectName | None = None
@@ -135,11 +136,11 @@ class Schedule(ApiModel):
     time_zone: TimeZone = "UTC"
     """The time zone of cron: a name of the IANA time zone database, such as Europe/Berlin."""
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.FORBID
-    """When it is time for a run and the one before still runs. Forbid: the new one is left out. Allow: both run, up to ten.
-    Replace: the old one is stopped."""
+    """What happens if a run is due while the previous one is still running. Forbid: the new one is skipped. Allow:
+    both run, up to ten. Replace: the old one is stopped."""
     starting_deadline_seconds: Annotated[int, Field(ge=10, le=2_592_000)] | None = None
-    """How late a run may begin, such as after the operator was away or spec.suspend was true; default: at any time. Of
-    several missed runs only the last is made up for."""
+    """How late a run may begin, for example after the operator was down or spec.suspend was true; default: at any
+    time. Of several missed runs only the last is made up for."""
     successful_runs_history_limit: Annotated[int, Field(ge=0, le=20)] = 3
     """How many completed runs are kept in status.history, with their Jobs."""
     failed_runs_history_limit: Annotated[int, Field(ge=0, le=20)] = 1
@@ -152,11 +153,11 @@ class BatchInferenceSpec(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "has(self.modelDeploymentRef) != has(self.model)",
-            message="give exactly one of modelDeploymentRef and model",
+            message="set exactly one of modelDeploymentRef and model",
         ),
         Cel(
             "!has(self.runtime) || has(self.model)",
-            message="runtime goes with model; a modelDeploymentRef brings its revision's own",
+            message="runtime belongs to model; with modelDeploymentRef, the revision has its own",
             field_path=".runtime",
             reason="FieldValueForbidden",
         ),
@@ -171,14 +172,14 @@ class BatchInferenceSpec(ApiModel):
         Cel(
             "!has(self.schedule) || self.output.uri.contains('{{run}}') || "
             "(self.output.mode == 'Overwrite' && self.schedule.concurrencyPolicy != 'Allow')",
-            message="runs of a schedule must not meet in one folder: put {{run}} into output.uri, or use mode Overwrite "
-            "(not with concurrencyPolicy Allow)",
+            message="runs of a schedule must not write to the same folder: put {{run}} into output.uri, or use mode "
+            "Overwrite (not with concurrencyPolicy Allow)",
             field_path=".output.uri",
         ),
     )
 
     model_deployment_ref: ModelDeploymentRef | None = None
-    """The model as a ModelDeployment has it."""
+    """The model of a ModelDeployment."""
     model: ModelSpec | None = None
     """A model of its own."""
     runtime: RuntimeSpec | None = None
@@ -198,7 +199,7 @@ class BatchInferenceSpec(ApiModel):
     """When runs begin; none: one run, at once, and another when the spec is changed."""
     resources: Resources | None = None
     """Compute resources of the container that runs the model; default: the revision's for a model server, those of the
-    operator's configuration where the runner runs the model itself (format onnx)."""
+    operator's configuration if the runner runs the model itself (format onnx)."""
     accelerator: Accelerator | None = None
     """Devices for every pod, and so a model server for every format; default: the revision's."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None
@@ -243,7 +244,7 @@ class RowCounts(ApiModel):
     """Rows of the current run."""
 
     total: int | None = None
-    """None where the input's format does not tell, or not all shards have begun."""
+    """Absent if the input's format does not tell, or not all shards have begun."""
     read: int = 0
     written: int = 0
     failed: int = 0
@@ -259,7 +260,7 @@ class ShardCounts(ApiModel):
 
 
 class CountedShards(ApiModel):
-    """What the finished shards reported; each is counted once, whatever becomes of its pod."""
+    """What the finished shards reported; each is counted once, whatever happens to its pod."""
 
     indexes: Annotated[str, Field(max_length=8192)] = ""
     """Such as `0-4,7`."""
@@ -269,7 +270,7 @@ class CountedShards(ApiModel):
 
 
 class Pace(ApiModel):
-    """From where on the speed is measured: when rows were first seen since the run began or was resumed."""
+    """The start of the speed measurement: when rows were first seen since the run began or was resumed."""
 
     since: Time
     rows: int = 0
@@ -277,7 +278,7 @@ class Pace(ApiModel):
 
 
 class BatchInferenceStatus(ApiModel):
-    """How far it is."""
+    """The progress."""
 
     observed_generation: int = 0
     run: BatchRun | None = None
@@ -293,9 +294,9 @@ class BatchInferenceStatus(ApiModel):
     counted: CountedShards | None = None
     pace: Pace | None = None
     progress_time: Time | None = None
-    """When running shards were last heard of; their rows are as of then."""
+    """When running shards last reported; their rows are as of then."""
     last_schedule_time: Time | None = None
-    """The last time of the schedule that was dealt with, by a run or by leaving it out."""
+    """The last time of the schedule that was handled, by a run or by skipping it."""
     next_schedule_time: Time | None = None
     history: Annotated[list[BatchRun], Field(max_length=40)] = Field(default_factory=list)
     """Runs that ended before the newest, newest first."""
@@ -303,7 +304,7 @@ class BatchInferenceStatus(ApiModel):
 
 
 class BatchInference(ApiModel):
-    """A model revision run over a data set, once or by a schedule."""
+    """Runs a model revision over a data set, once or on a schedule."""
 
     kind: ClassVar[str] = "BatchInference"
     plural: ClassVar[str] = "batchinferences"

@@ -64,7 +64,7 @@ Selector = Annotated[
         "([^{}]|[{][{](revision|namespace|name)[}][}])*[}]$')",
         message='must be the selector of a raw counter, such as feedback_total{revision="{{revision}}"}, or of several, '
         'which begins with {__name__=~"a|b",: functions are refused because evidence needs each series\' own resets; '
-        "placeholders are revision, namespace and name",
+        "the placeholders are revision, namespace and name",
     ),
     Cel(
         "self.contains('{{revision}}')",
@@ -92,17 +92,18 @@ class FailureRatio(ApiModel):
         ),
         Cel(
             "self.goal == 'Lower' || (has(self.relativeTolerance) && !has(self.maximum) && !has(self.ignoreBelow))",
-            message="goal Higher is judged relative to the stable version: give relativeTolerance, and neither maximum "
+            message="goal Higher is judged relative to the stable version: set relativeTolerance, and neither maximum "
             "nor ignoreBelow",
         ),
         Cel(
             "self.goal == 'Lower' || !has(self.relativeTolerance) "
             "|| double(self.relativeTolerance.replace('%', '')) < 50.0",
-            message="relativeTolerance must be below 50% with goal Higher: twice as much less would be nothing at all",
+            message="relativeTolerance must be below 50% with goal Higher: a step is proven at twice the tolerance, "
+            "and that would be nothing at all",
         ),
         Cel(
             "has(self.maximum) || has(self.ignoreBelow) || has(self.relativeTolerance)",
-            message="give at least one of maximum, ignoreBelow and relativeTolerance",
+            message="set at least one of maximum, ignoreBelow and relativeTolerance",
         ),
         Cel(
             "!has(self.maximum) || !has(self.ignoreBelow) || "
@@ -139,7 +140,7 @@ class Latency(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "has(self.maximumMillis) || has(self.relativeTolerance)",
-            message="give maximumMillis (with percentile) or relativeTolerance",
+            message="set maximumMillis (with percentile) or relativeTolerance",
         ),
         Cel(
             "has(self.maximumMillis) == has(self.percentile)",
@@ -150,13 +151,13 @@ class Latency(ApiModel):
     source: Literal[Source.GATEWAY] = Source.GATEWAY
     """Where the histogram comes from; only Gateway."""
     percentile: Annotated[int, Field(ge=50, le=99)] | None = None
-    """The percentile that `maximumMillis` speaks of."""
+    """The percentile that `maximumMillis` refers to."""
     maximum_millis: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
     """The highest acceptable latency at `percentile`, in milliseconds."""
     relative_tolerance: TolerancePercent | None = None
     """How much larger than the stable version's the share of slow requests may be."""
     ignore_below_millis: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
-    """Boundaries below this many milliseconds are not looked at."""
+    """Boundaries below this many milliseconds are ignored."""
 
 
 class Objective(ApiModel):
@@ -165,20 +166,20 @@ class Objective(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "has(self.failureRatio) != has(self.latency)",
-            message="give exactly one of failureRatio and latency",
+            message="set exactly one of failureRatio and latency",
         ),
         Cel(
             "!has(self.failureRatio) || !self.required || self.failureRatio.goal == 'Higher' "
             "|| has(self.failureRatio.maximum) || has(self.failureRatio.ignoreBelow)",
             message="a required failureRatio needs maximum or ignoreBelow: with relativeTolerance alone "
-            "nothing can be proven when no failure happens; add one of them or say required: false",
+            "nothing can be proven when no failure happens; add one of them or set required: false",
         ),
     )
 
     name: Name
     """Its name in status, events and metrics."""
     required: bool = True
-    """Whether a step needs proof of this objective; when false it can roll back, but need not be proven."""
+    """Whether a step needs proof of this objective; if false, it can roll back, but does not have to be proven."""
     failure_ratio: FailureRatio | None = None
     """Judge a share of failures."""
     latency: Latency | None = None
@@ -191,7 +192,7 @@ class CanaryStep(ApiModel):
     weight: Annotated[int, Field(ge=1, le=100)]
     """The candidate's share of the traffic in percent; 100 begins the bake."""
     pause: bool = False
-    """Whether a person must let it go on from here: `kubectl sluice resume`."""
+    """Whether a person must let the release continue from here: `kubectl sluice resume`."""
     minimum_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 0
     """The step lasts at least this long, whatever has been proven."""
 

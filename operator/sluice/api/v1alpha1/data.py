@@ -28,7 +28,7 @@ Columns = Annotated[
 
 NO_CREDENTIALS_FOR_CLAIMS: Final = Cel(
     "!has(self.credentialsSecretRef) || !self.uri.startsWith('pvc://')",
-    message="a pvc:// needs no credentials: the pods mount it",
+    message="pvc:// does not need credentials: the pods mount the claim",
     field_path=".credentialsSecretRef",
     reason="FieldValueForbidden",
 )
@@ -44,9 +44,9 @@ class Input(ApiModel):
     format: DataFormat
     """Parquet, CSV (with a header line) or JSONLines (one object in each line)."""
     columns: Columns | None = None
-    """The columns that feed the model, in order. With one model input: one list-typed column is the tensor, several scalar
-    columns are stacked to rows × columns. With several inputs: the columns are named as the inputs. Default: the columns
-    named as the inputs; otherwise, with one input, all numeric columns."""
+    """The columns that feed the model, in order. With one model input: one list-typed column is the tensor, several
+    scalar columns are stacked to rows × columns. With several inputs: the columns have the names of the inputs.
+    Default: the columns named like the inputs; otherwise, with one input, all numeric columns."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
     AWS_DEFAULT_REGION. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or STORAGE_EMULATOR_HOST."""

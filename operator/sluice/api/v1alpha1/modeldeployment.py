@@ -41,8 +41,8 @@ class ModelSpec(ApiModel):
     pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
     spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
-    """The checksum of the one file that uri names; a file with another one is not served. Not for oci://, whose URIs can
-    have a digest."""
+    """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
+    URIs can have a digest."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     variant: Name | None = None
@@ -55,13 +55,13 @@ class ModelSpec(ApiModel):
 
 MODEL_IS_SOMEWHERE: Final = Cel(
     "!has(self.model) || has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
-    message="say where the model is, or name the image that carries it in spec.runtime.image",
+    message="set where the model is, or name the image that contains it in spec.runtime.image",
     field_path=".model.uri",
     reason="FieldValueRequired",
 )
 CUSTOM_HAS_AN_IMAGE: Final = Cel(
     "!has(self.model) || self.model.format != 'custom' || (has(self.runtime) && has(self.runtime.image))",
-    message="format custom runs an image of your own: name it",
+    message="format custom runs your own image: name it",
     field_path=".runtime.image",
     reason="FieldValueRequired",
 )
@@ -78,13 +78,13 @@ class ModelDeploymentSpec(ApiModel):
         ),
         Cel(
             "!has(self.variants) || size(self.variants) == 0 || (self.model.format == 'onnx' && has(self.model.uri) && self.model.uri.startsWith('s3://'))",
-            message="variants are made of onnx models, and stored beside them in s3",
+            message="variants are made from onnx models and stored next to them in s3",
             field_path=".variants",
         ),
         MODEL_IS_SOMEWHERE,
         Cel(
             "!has(self.runtime) || !has(self.runtime.tensorRT) || has(self.accelerator)",
-            message="TensorRT runs on a GPU: ask for one",
+            message="TensorRT needs a GPU: set accelerator",
             field_path=".accelerator",
             reason="FieldValueRequired",
         ),
@@ -100,21 +100,21 @@ class ModelDeploymentSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=list)
-    """Faster forms of the model to make; format onnx, in a store that can be written to (s3)."""
+    """Faster forms of the model to make; only for format onnx, in a store that can be written to (s3)."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1
     """How many pods serve the stable version."""
     autoscaling: Autoscaling | None = None
-    """Replicas by load; `replicas` then only says how many there are at first."""
+    """Replicas by load; `replicas` is then only the initial number."""
     accelerator: Accelerator | None = None
     """Devices for every pod."""
     resources: Resources | None = None
     """Compute resources of the model server."""
     warmup: Warmup | None = None
-    """Requests to each new pod before users' come; default: none."""
+    """Requests to each new pod before users' requests arrive; default: none."""
     drain_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
-    """How long in-flight requests may take to end when a pod goes away."""
+    """How long requests in flight may take when a pod is removed."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
     """Labels of the nodes to run on."""
     tolerations: Annotated[list[OpaqueObject], Field(max_length=32)] | None = None
@@ -150,12 +150,12 @@ class ModelDeploymentSpec(ApiModel):
 
 
 class RevisionStatus(ApiModel):
-    """One revision as it serves now."""
+    """A revision that serves now."""
 
     revision: str
     """The revision's name, equal to the response header x-model-revision."""
     model_version: str | None = None
-    """The label model.version, where given."""
+    """The label model.version, if set."""
     weight: int = 0
     """Its share of the traffic in percent."""
     ready_replicas: int = 0
@@ -163,7 +163,7 @@ class RevisionStatus(ApiModel):
 
 
 class RolloutSummary(ApiModel):
-    """The running release in short; the whole is in the ModelRollout."""
+    """A summary of the running release; the ModelRollout has everything."""
 
     name: str
     """The ModelRollout."""
@@ -176,7 +176,7 @@ class RolloutSummary(ApiModel):
     """The current step, counted from 1."""
     steps: int = 0
     requests_needed: int | None = None
-    """Candidate requests still needed for the next decision, as far as can be told."""
+    """Candidate requests still needed for the next decision, if that can be estimated."""
     estimated_completion_time: Time | None = None
 
 
@@ -198,7 +198,7 @@ class ModelDeploymentStatus(ApiModel):
     stable: RevisionStatus | None = None
     candidate: RevisionStatus | None = None
     arms: Annotated[list[RevisionStatus], Field(max_length=5)] = Field(default_factory=list)
-    """The versions beside stable in an A/B test."""
+    """The versions next to stable in an A/B test."""
     variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
     """Of spec.variants."""
     rollout: RolloutSummary | None = None

@@ -76,7 +76,7 @@ class ObjectiveStatus(ApiModel):
     proven: bool = False
     """Whether this step has its proof."""
     requests_needed: int | None = None
-    """Candidate requests still needed for the proof, as far as can be told."""
+    """Candidate requests still needed for the proof, if that can be estimated."""
     message: str = ""
 
 
@@ -85,13 +85,13 @@ class StepPlan(ApiModel):
 
     permille: int
     requests_needed: int | None = None
-    """Candidate requests; absent where the step cannot be decided by evidence."""
+    """Candidate requests; absent if the step cannot be decided by evidence."""
     seconds: int | None = None
-    """At the stable version's rate; absent where it had no traffic."""
+    """At the stable version's rate; absent if it had no traffic."""
 
 
 class ArmStatus(ApiModel):
-    """How one arm of an A/B test does."""
+    """The state of one arm of an A/B test."""
 
     name: str
     revision: str
@@ -123,7 +123,7 @@ class TimelineEntry(ApiModel):
 
 
 class ModelRolloutStatus(ApiModel):
-    """Where the release stands, and how it came there."""
+    """The state of the release, and how it got there."""
 
     outcome: Outcome | None = None
     reason: str = ""
@@ -142,7 +142,7 @@ class ModelRolloutStatus(ApiModel):
     plan: Annotated[list[StepPlan], Field(max_length=25)] = Field(default_factory=list)
     """What every step is expected to need, from before the release began."""
     resumed_step: int = 0
-    """The step with pause: true that a person has let go on."""
+    """The step with pause: true that a person has resumed."""
     paused: bool = False
     ready_time: Time | None = None
     """When the candidate first had a ready endpoint."""
@@ -169,7 +169,7 @@ class ModelRolloutStatus(ApiModel):
     arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=list)
     """The arms of an A/B test."""
     withdrawn: bool = False
-    """Whether the user asked for another version after this one had failed; asking for it again is a new try."""
+    """Whether the user asked for another version after this one had failed; asking for it again is a new attempt."""
     requests_needed: int | None = None
     estimated_completion_time: Time | None = None
     steps: Annotated[list[StepRecord], Field(max_length=40)] = Field(default_factory=list)
@@ -181,7 +181,7 @@ class ModelRolloutStatus(ApiModel):
 
 
 class ModelRollout(ApiModel):
-    """One attempt to release a revision; made by the operator, steered through spec.intent."""
+    """One attempt to release a revision; created by the operator, steered through spec.intent."""
 
     kind: ClassVar[str] = "ModelRollout"
     plural: ClassVar[str] = "modelrollouts"

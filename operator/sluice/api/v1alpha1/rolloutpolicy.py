@@ -30,14 +30,14 @@ class Day(StrEnum):
 
 
 class FreezeWindow(ApiModel):
-    """A time in which no release begins and none goes a step further; roll-backs are always allowed."""
+    """A time in which no release begins and none moves to its next step; roll-backs are always allowed."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "(has(self.startTime) && has(self.durationMinutes) && !has(self.from) && !has(self.until)) || "
             "(has(self.from) && has(self.until) && !has(self.startTime) && !has(self.durationMinutes) "
             "&& !has(self.days))",
-            message="give startTime and durationMinutes (with days, to limit it), or from and until",
+            message="set startTime and durationMinutes (optionally days), or from and until",
         ),
         Cel(
             "!has(self.from) || !has(self.until) || timestamp(self.from) < timestamp(self.until)",
@@ -76,12 +76,12 @@ class SecretKeyRef(ApiModel):
 
 
 class Notification(ApiModel):
-    """An HTTP endpoint that learns of releases; it never delays a decision."""
+    """An HTTP endpoint that is notified of releases; it never delays a decision."""
 
     name: Name
     """Its name in logs and metrics."""
     format: NotificationFormat = NotificationFormat.CLOUD_EVENTS
-    """CloudEvents (structured JSON), or the body that Slack's incoming webhooks take."""
+    """CloudEvents (structured JSON), or the body that Slack's incoming webhooks accept."""
     url_secret_ref: SecretKeyRef
     """The Secret in the operator's namespace with the URL, which is a credential for most receivers."""
     events: (
@@ -104,8 +104,8 @@ class RolloutPolicySpec(ApiModel):
     steps: Steps = Field(default=[CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
     maximum_requests_at_risk: Annotated[int, Field(ge=0, le=1_000_000)] = 60
-    """How many candidate requests may be lost before the first evidence is seen: where one scrape at the first weight
-    would expose more than half of it, a smaller step is put before. 0: no such step."""
+    """How many candidate requests may be lost before the first evidence is seen: if one scrape at the first weight
+    would expose more than half of this number, a smaller step comes first. 0: no such step."""
     objectives: Objectives = Field(
         default=[
             Objective(
@@ -120,11 +120,11 @@ class RolloutPolicySpec(ApiModel):
     scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
     """How often Prometheus samples the gateway; three intervals without a sample mean Blind."""
     blind_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
-    """After this long without metrics an event is written and MetricsAvailable becomes False."""
+    """After this time without metrics, an event is written and MetricsAvailable becomes False."""
     idle_seconds: Annotated[int, Field(ge=1, le=604_800)] = 3600
-    """After this long without any request a step advances, since nobody can be harmed."""
+    """A step advances after this time without any request, since nobody can be harmed."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
-    """After this long without a decision onDeadline applies."""
+    """onDeadline applies after this time without a decision."""
     on_deadline: OnDeadline = OnDeadline.HOLD
     """What happens at the deadline."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
@@ -138,7 +138,7 @@ class RolloutPolicySpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=list)
-    """Times in which no release begins or goes a step further."""
+    """Times in which no release begins or moves to its next step."""
     notifications: Annotated[
         list[Notification],
         Field(
@@ -146,7 +146,7 @@ class RolloutPolicySpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=list)
-    """Who is told of releases."""
+    """Who is notified of releases."""
 
 
 class RolloutPolicy(ApiModel):

@@ -22,7 +22,7 @@ class ReleaseEnd(ApiModel):
     uri: Annotated[str, Field(max_length=1024)]
     """Where the model is."""
     model_version: Annotated[str, Field(max_length=63)] | None = None
-    """The label model.version, where given."""
+    """The label model.version, if set."""
 
 
 class RolloutStep(ApiModel):
@@ -39,7 +39,7 @@ class RolloutStep(ApiModel):
     minimum_seconds: int = 0
     """The step lasts at least this long."""
     minimum_requests: int = 0
-    """The candidate must have answered at least so many requests in it."""
+    """The candidate must have answered at least this many requests in it."""
 
     @property
     def permille(self) -> int:
@@ -69,7 +69,7 @@ class ABTestRules(ApiModel):
     arms: Annotated[list[RolloutArm], Field(min_length=1, max_length=5)]
     """The versions beside the stable one."""
     assignment: Assignment
-    """How a user keeps his arm."""
+    """How users keep their arm."""
     metric: Name
     """The objective that decides."""
     maximum_seconds: int
@@ -111,14 +111,15 @@ class ModelRolloutSpec(ApiModel):
     capacity: CapacityMode = CapacityMode.AUTO
     """Where the candidate's pods come from."""
     maximum_requests_at_risk: int = 0
-    """Where one scrape at the first weight would expose more than half of it, a smaller step is put before; 0: never."""
+    """If one scrape at the first weight would expose more than half of this number, a smaller step comes first; 0:
+    never."""
     requested_input_hash: Annotated[str, Field(max_length=63)] | None = None
-    """What the ModelDeployment asked for when it began, where that is not the version that is released: a roll-back by
-    a person, or an A/B test."""
+    """What the ModelDeployment asked for when it began, if that is not the version that is released: a roll-back by a
+    person, or an A/B test."""
     rollback: bool = False
     """Whether a person asked for a version that served before."""
     analysed: bool = True
-    """False on the way back to a version that served recently: no evidence is waited for."""
+    """False on the way back to a version that served recently: the release does not wait for evidence."""
     start_step: Annotated[int, Field(ge=1)] = 1
     """The step to begin with; a retry begins with the one that failed."""
     objectives: Objectives
@@ -130,11 +131,11 @@ class ModelRolloutSpec(ApiModel):
     scrape_interval_seconds: int
     """How often Prometheus samples the gateway."""
     blind_seconds: int
-    """After this long without metrics an event is written and MetricsAvailable becomes False."""
+    """After this time without metrics, an event is written and MetricsAvailable becomes False."""
     idle_seconds: int
-    """After this long without any request a step advances."""
+    """A step advances after this time without any request."""
     progress_deadline_seconds: int
-    """After this long without a decision onDeadline applies."""
+    """onDeadline applies after this time without a decision."""
     on_deadline: OnDeadline
     """What happens at the deadline."""
     bake_seconds: int

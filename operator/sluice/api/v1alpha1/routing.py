@@ -39,6 +39,6 @@ class Routing(ApiModel):
     ] = Field(default_factory=list)
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
     timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
-    """After this long the gateway answers 504."""
+    """The gateway answers 504 after this time."""
     candidate_header: CandidateHeader | None = None
-    """Requests with this header go to the candidate while a release runs; they are counted apart."""
+    """Requests with this header go to the candidate while a release runs; they are counted separately."""

@@ -56,10 +56,10 @@ class Drain(ApiModel):
     """How the server is stopped without losing a request."""
 
     pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
-    """Pause before the server is told to stop, in which the gateway learns that the pod is gone."""
+    """Pause before the server is told to stop, so that the gateway can learn that the pod is going away."""
     on_signal: OnSignal = OnSignal.FINISHES
-    """What the server does with requests in flight when it is told to stop. Finishes: it answers them. Cuts: it does not,
-    and so is told only when drainSeconds of the ModelDeployment are over."""
+    """What the server does with requests in flight when it is told to stop. Finishes: it answers them. Cuts: it does
+    not, so it is told only after drainSeconds of the ModelDeployment."""
 
 
 class BatchingTemplate(ApiModel):
@@ -73,7 +73,7 @@ class BatchingTemplate(ApiModel):
         ),
     ] = Field(default_factory=list)
     """Environment variables of the first container. In their values {{batching.maximumBatchSize}},
-    {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are filled in. None where the
+    {{batching.maximumQueueDelayMicroseconds}} and {{batching.maximumQueueDelaySeconds}} are filled in. Absent if the
     downloader's layout writes it (the Triton layouts)."""
 
 
@@ -87,7 +87,7 @@ class EnvTemplate(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=list)
-    """Environment variables of the first container, with the placeholders of the field. None where the downloader's
+    """Environment variables of the first container, with the placeholders of the field. Absent if the downloader's
     layout writes it."""
 
 
@@ -107,7 +107,7 @@ class RuntimeMetrics(ApiModel):
     """The HTTP path."""
     queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
-    the label matchers (namespace and pod) of a revision's pods; none: the server does not tell."""
+    the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
 
 
 Container = Annotated[
@@ -144,7 +144,7 @@ class ServingRuntimeSpec(ApiModel):
     port: Annotated[int, Field(ge=1, le=65_535)]
     """The container port that answers HTTP requests."""
     grpc_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """The container port that answers gRPC requests (HTTP/2 without TLS); none: the server speaks no gRPC."""
+    """The container port that answers gRPC requests (HTTP/2 without TLS); absent: the server does not speak gRPC."""
     containers: Annotated[
         list[Container],
         Field(
@@ -153,19 +153,20 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}}
-    and {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must speak of the model, not of the server."""
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}} and
+    {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must check the model, not
+    the server."""
     batching: BatchingTemplate | None = None
-    """How the server is told to batch; none: it cannot, or its model says so itself."""
+    """How to tell the server to batch; absent: it cannot, or its model defines that itself."""
     instances: EnvTemplate | None = None
-    """How the server is told spec.runtime.instances, which is {{instances}}; none: it cannot."""
+    """How to pass spec.runtime.instances, which is {{instances}}, to the server; absent: it is refused."""
     threads: EnvTemplate | None = None
-    """How the server is told spec.runtime.threads, which is {{threads}}; none: it cannot."""
+    """How to pass spec.runtime.threads, which is {{threads}}, to the server; absent: it is refused."""
     tensor_rt: Annotated[EnvTemplate | None, Field(alias="tensorRT")] = None
-    """How the server is told spec.runtime.tensorRT: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}}; none:
-    it cannot."""
+    """How to pass spec.runtime.tensorRT to the server: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}};
+    absent: it is refused."""
     warmup: WarmupTemplate | None = None
-    """Where warm-up requests go; for the protocol Native, the others say it themselves."""
+    """Where warm-up requests go; only for the protocol Native, the others define it."""
     drain: Drain = Drain()
     """How the server is stopped."""
     metrics: RuntimeMetrics | None = None

@@ -43,11 +43,11 @@ Uri = Annotated[
     Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
     _S3,
     _GS,
-    _form("https", "[^/?#@]+/.", "does not name a host and a path, or carries a password, which belongs into a Secret"),
+    _form("https", "[^/?#@]+/.", "does not name a host and a path, or contains a password, which belongs in a Secret"),
     _form(
         "http",
         "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
-        "http:// is for Services of the cluster, elsewhere use https://",
+        "http:// is only for Services of the cluster; elsewhere use https://",
     ),
     _form(
         "hf",

@@ -24,18 +24,18 @@ class BlueGreen(ApiModel):
     """Settings of the BlueGreen strategy: a full second set, one flip, and an instant way back."""
 
     preview_seconds: Annotated[int, Field(ge=0, le=604_800)] = 300
-    """How long the new version is at least reachable under its preview host name before the flip."""
+    """The minimum time for which the new version is reachable under its preview host name before the flip."""
     automatic_promotion: bool = True
-    """Whether the flip comes by itself; otherwise a person says so: `kubectl sluice resume`."""
+    """Whether the flip happens automatically; otherwise a person starts it: `kubectl sluice resume`."""
 
 
 class Shadow(ApiModel):
     """Mirrored traffic, whose answers no user sees; before Canary and BlueGreen it is the first stage."""
 
     percent: Annotated[int, Field(ge=1, le=100)] = 100
-    """The share of requests that is mirrored; less than 100 only where the gateway can."""
+    """The share of requests that is mirrored; less than 100 only if the gateway supports it."""
     minimum_requests: Annotated[int, Field(ge=0, le=10_000_000)] = 500
-    """Mirrored requests that must at least be seen."""
+    """The minimum number of mirrored requests."""
 
 
 class ArmModel(ApiModel):
@@ -50,7 +50,7 @@ class ArmModel(ApiModel):
 
 
 class ABTestArm(ApiModel):
-    """One version beside the stable one in an A/B test."""
+    """One version next to the stable one in an A/B test."""
 
     name: Name
     """Its name in status and reports."""
@@ -66,11 +66,11 @@ class AssignmentType(StrEnum):
 
 
 class Assignment(ApiModel):
-    """How a user keeps his arm."""
+    """How users keep their arm."""
 
     type: AssignmentType = AssignmentType.COOKIE
-    """Cookie: the gateway's first choice is kept in a cookie. Header: the arm follows from the last two letters or digits
-    of a header that identifies the user."""
+    """Cookie: the gateway's first choice is kept in a cookie. Header: the last two letters or digits of a header that
+    identifies the user choose the arm."""
     name: HeaderName = "sluice-arm"
     """The cookie or the header."""
 
@@ -101,13 +101,13 @@ class ABTest(ApiModel):
     ]
     """The versions to compare with the stable one."""
     assignment: Assignment = Assignment()
-    """How a user keeps his arm."""
+    """How users keep their arm."""
     metric: Name
     """The objective that decides; a failureRatio with source Query that counts users."""
     maximum_seconds: Annotated[int, Field(ge=60, le=7_776_000)] = 1_209_600
-    """The test ends after this long, with or without a winner."""
+    """The test ends after this time, with or without a winner."""
     on_winner: OnWinner = OnWinner.REPORT
-    """Report: say who won and serve on as before. Promote: release the winner."""
+    """Report: say who won and keep serving as before. Promote: release the winner."""
 
 
 class Rollout(ApiModel):
@@ -138,13 +138,13 @@ class Rollout(ApiModel):
             "!has(self.capacity) || self.capacity != 'ShrinkStable' "
             "|| ((!has(self.strategy) || self.strategy == 'Canary') && !has(self.shadow))",
             message="capacity ShrinkStable needs strategy Canary without shadow: previews, mirrored requests and arms need "
-            "pods beside all of the stable version's",
+            "pods in addition to all of the stable version's",
             field_path=".capacity",
         ),
         Cel(
             "!has(self.validation) || !has(self.strategy) || self.strategy != 'ABTest'",
-            message="validation is of one candidate, and strategy ABTest has several: score the arms' models with a "
-            "BatchInference each before the test",
+            message="validation is for one candidate, and strategy ABTest has several: before the test, score each "
+            "arm's model with a BatchInference",
             field_path=".validation",
         ),
     )
@@ -162,13 +162,13 @@ class Rollout(ApiModel):
     ab_test: Annotated[ABTest | None, Field(alias="abTest")] = None
     """Settings of the ABTest strategy."""
     capacity: CapacityMode = CapacityMode.AUTO
-    """Where the candidate's pods come from. Surge: beside stable. ShrinkStable: one pod at a time from stable, where its
-    share of the traffic allows. Recreate: stable goes first, with downtime. Auto: Surge where there is room, otherwise
-    ShrinkStable."""
+    """Where the candidate's pods come from. Surge: in addition to stable. ShrinkStable: one pod at a time from stable,
+    as its share of the traffic allows. Recreate: stable stops first, with downtime. Auto: Surge if there is room,
+    otherwise ShrinkStable."""
     objectives: Objectives | None = None
     """Objectives that replace the policy's."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] | None = None
-    """After this long without a decision onDeadline applies."""
+    """onDeadline applies after this time without a decision."""
     on_deadline: OnDeadline | None = None
     """What happens at the deadline: Hold (the default), Promote or RollBack."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] | None = None

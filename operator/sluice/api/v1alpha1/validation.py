@@ -16,11 +16,11 @@ class ValidationObjective(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "has(self.maximum) || has(self.relativeTolerance)",
-            message="give at least one of maximum and relativeTolerance",
+            message="set at least one of maximum and relativeTolerance",
         ),
         Cel(
             "!has(self.ignoreBelow) || has(self.relativeTolerance)",
-            message="ignoreBelow goes with relativeTolerance; maximum alone is a limit of its own",
+            message="ignoreBelow belongs to relativeTolerance; maximum alone does not need it",
             field_path=".ignoreBelow",
         ),
         Cel(
@@ -32,10 +32,11 @@ class ValidationObjective(ApiModel):
     )
 
     maximum: PositivePercent | None = None
-    """The highest acceptable share of wrong answers. Beside relativeTolerance: only where stable's answers are better."""
+    """The highest acceptable share of wrong answers. Together with relativeTolerance: applies only if stable's answers
+    are better."""
     ignore_below: PositivePercent | None = None
-    """Shares below this are negligible: they never roll back, and proof of them passes. For models that are nearly always
-    right, on which few rows can tell two versions apart."""
+    """Shares below this are negligible: they never roll back, and proof of them passes. For models that are nearly
+    always right, where few rows distinguish two versions."""
     relative_tolerance: TolerancePercent | None = None
     """How much worse than the stable version's, on the same rows, is still acceptable, relative to its share."""
 
@@ -56,7 +57,7 @@ class ValidationBatch(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "!has(self.input.columns) || !(self.labels in self.input.columns)",
-            message="labels must not be one of input.columns: the model would be told the answers",
+            message="labels must not be one of input.columns: the model would see the answers",
             field_path=".labels",
         ),
     )
@@ -68,7 +69,7 @@ class ValidationBatch(ApiModel):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 256
     """How many rows the model gets at once."""
     shards: Annotated[int, Field(ge=1, le=100)] = 1
-    """Into how many parts the data set is split, each for a pod of its own."""
+    """The number of parts into which the data set is split, each for its own pod."""
     objective: ValidationObjective
     """How many answers may be wrong."""
 
@@ -83,7 +84,7 @@ class Validation(ApiModel):
 
 
 class ShardScore(ApiModel):
-    """What one part of a labelled data set came to."""
+    """The result of one part of a labelled data set."""
 
     shard: int
     read: int
@@ -94,15 +95,15 @@ class ShardScore(ApiModel):
 
 
 class Score(ApiModel):
-    """What a version made of a labelled data set."""
+    """The result of one version on a labelled data set."""
 
     revision: str
     data: str
-    """Hash of what says which rows and which labels."""
+    """Hash of what determines the rows and labels."""
     shards: int
     """How many parts there are."""
     finished: Annotated[list[ShardScore], Field(max_length=100)] = Field(default_factory=list)
-    """Those that were counted; each once, whatever becomes of its pod."""
+    """Those that were counted; each once, whatever happens to its pod."""
 
     @property
     def complete(self) -> bool:
@@ -123,8 +124,8 @@ class ValidationStatus(ApiModel):
 
     passed: bool = False
     attempt: int = 1
-    """Counts the tries; a person may ask for another one."""
+    """Counts the attempts; a person may ask for another one."""
     message: Annotated[str, Field(max_length=1024)] = ""
-    """What the judge made of it."""
+    """The judge's conclusion."""
     scores: Annotated[list[Score], Field(max_length=2)] = Field(default_factory=list)
-    """The candidate's, and the stable version's where it is compared with it."""
+    """The candidate's, and the stable version's if the two are compared."""

@@ -25,7 +25,7 @@ class Optimize(ApiModel):
         ),
         Cel(
             "!has(self.calibrationUri) || self.calibrationUri.startsWith('s3://')",
-            message="calibrationUri must be in s3, as the model",
+            message="calibrationUri must be in s3, like the model",
             field_path=".calibrationUri",
         ),
     )
@@ -33,12 +33,12 @@ class Optimize(ApiModel):
     quantization: Quantization
     """Int8Dynamic: weights as integers, activations scaled at run time. Int8Static: both, scaled by a calibration set."""
     calibration_uri: Uri | None = None
-    """An .npz file with one array for each input of the model, whose first axes count the rows. The variant is compared
-    with the model on these rows; without it on random ones."""
+    """An .npz file with one array for each input of the model, whose first axis counts the rows. The variant is
+    compared with the model on these rows; without it, on random ones."""
 
 
 class Variant(ApiModel):
-    """A faster form of the model, made by a Job and stored beside it."""
+    """A faster form of the model, made by a Job and stored next to it."""
 
     name: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """Its name in model.variant."""
@@ -60,7 +60,7 @@ class VariantStatus(ApiModel):
     """Where it is stored."""
     state: VariantState = VariantState.PENDING
     message: str = ""
-    """Why it is not there."""
+    """Why it does not exist."""
     size_bytes: int | None = None
     original_size_bytes: int | None = None
     agreement: str | None = None

@@ -27,7 +27,7 @@ class Batching(ApiModel):
     """Requests that the server joins, so that the model runs once for many: more throughput, for some latency."""
 
     maximum_batch_size: Annotated[int, Field(ge=2, le=4096)]
-    """The most rows that run together."""
+    """The maximum number of rows that run together."""
     maximum_queue_delay_microseconds: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     """How long a request may wait for others; 0: only while the model is busy anyway."""
 
@@ -41,9 +41,9 @@ class TensorRT(ApiModel):
     """Parts of the model that NVIDIA's TensorRT can run, run by it."""
 
     precision: TensorRTPrecision = TensorRTPrecision.FP16
-    """Of the computation. FP16 is faster, and answers a little differently."""
+    """The precision of the computation. FP16 is faster, and its answers differ slightly."""
     maximum_workspace_mebibytes: Annotated[int, Field(ge=16, le=65_536)] = 1024
-    """Memory of the device that TensorRT may use beside the model, MiB."""
+    """Memory of the device that TensorRT may use in addition to the model, MiB."""
 
 
 class RuntimeSpec(ApiModel):
@@ -52,7 +52,7 @@ class RuntimeSpec(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "has(self.image) || !(has(self.port) || has(self.readinessPath))",
-            message="port and readinessPath belong to an image of your own: set image",
+            message="port and readinessPath belong to your own image: set image",
             field_path=".image",
             reason="FieldValueRequired",
         ),
@@ -61,20 +61,20 @@ class RuntimeSpec(ApiModel):
     name: ObjectName | None = None
     """The ServingRuntime; default: the one with the highest priority for the format."""
     image: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\s{}]+$")] | None = None
-    """An image in place of the ServingRuntime's; format custom needs one."""
+    """An image instead of the ServingRuntime's; format custom needs one."""
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    """The HTTP port of that image, in place of the ServingRuntime's."""
+    """The HTTP port of that image, instead of the ServingRuntime's."""
     readiness_path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
-    """The HTTP path that the startup and readiness probes ask; it must speak of the model."""
+    """The HTTP path that the startup and readiness probes call; it must report the state of the model."""
     batching: Batching | None = None
-    """Dynamic batching, where the ServingRuntime says how its server does it."""
+    """Dynamic batching, if the ServingRuntime says how its server does it."""
     instances: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Copies of the model that work side by side in each pod, for each of its devices where it has some; default: the
-    server's, which is one. Where the ServingRuntime says how."""
+    """Copies of the model that work side by side in each pod, on each of its devices if it has some; default: the
+    server's, which is one. Only if the ServingRuntime says how."""
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Processor threads of one inference; default: the server's. Where the ServingRuntime says how."""
+    """Processor threads of one inference; default: the server's. Only if the ServingRuntime says how."""
     tensor_rt: Annotated[TensorRT | None, Field(alias="tensorRT")] = None
-    """TensorRT for an onnx model, on a server with ONNX Runtime and a GPU, where the ServingRuntime says how."""
+    """TensorRT for an onnx model, on a server with ONNX Runtime and a GPU, if the ServingRuntime says how."""
     args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=64)] = Field(default_factory=list)
     """Arguments appended to the server's own."""
     env: Annotated[
@@ -91,16 +91,16 @@ class Resources(ApiModel):
     """Compute resources of the model server's container."""
 
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """What is set aside for the container, such as cpu: "1"."""
+    """What is reserved for the container, such as cpu: "1"."""
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """What it may use at most, such as memory: 2Gi."""
+    """The most that it may use, such as memory: 2Gi."""
 
 
 class Accelerator(ApiModel):
     """Devices for every pod."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
-        Cel("has(self.profile) != has(self.resource)", message="give exactly one of profile and resource"),
+        Cel("has(self.profile) != has(self.resource)", message="set exactly one of profile and resource"),
     )
 
     profile: Name | None = None
@@ -126,19 +126,19 @@ class Warmup(ApiModel):
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
             "!has(self.path) || has(self.payloadRef)",
-            message="nobody knows what a path of your own takes: give a payload",
+            message="a path of your own needs a payload: set payloadRef",
             field_path=".payloadRef",
             reason="FieldValueRequired",
         ),
     )
 
     requests: Annotated[int, Field(ge=1, le=10_000)] = 20
-    """How many at least, one after the other."""
+    """The minimum number of requests, sent one after the other."""
     payload_ref: ConfigMapKey | None = None
-    """The body of the requests; default: zeros in the shape that the model's metadata tell (V2, and V1 of TensorFlow
+    """The body of the requests; default: zeros in the shape that the model's metadata give (V2, and V1 of TensorFlow
     Serving), a short prompt (OpenAI). The other protocols need one."""
     path: Annotated[str, Field(max_length=256, pattern=r"^/[^\s{}]*$")] | None = None
     """The HTTP path of the requests; default: the protocol's, or the ServingRuntime's."""
     maximum_latency_millis: Annotated[int, Field(ge=1, le=600_000)] | None = None
-    """How fast the model must have become, by the median of the last half of the requests; until then there are more, and
-    after a minute the pod says so and stays unready."""
+    """How fast the model must have become, by the median of the last half of the requests; until then more requests
+    are sent, and after a minute the pod says so and stays unready."""

@@ -243,8 +243,11 @@ def _resumed(*, suspend: bool) -> objects.Object:
 
 def _taken(namespace: str, name: str, found: objects.Object) -> str:
     owner = objects.annotations_of(found).get(objects.TASK_INSTANCE)
-    whose = f"belongs to the task instance {owner}" if owner else "was not made by Airflow"
-    return f"name: the BatchInference {namespace}/{name} {whose}; leave the name out, or put {{{{ run_id }}}} or a date into it"
+    whose = f"belongs to the task instance {owner}" if owner else "was not created by Airflow"
+    return (
+        f"name: the BatchInference {namespace}/{name} {whose}; leave out the name, or put {{{{ run_id }}}} or a date "
+        "into it"
+    )
 
 
 def _refusal(error: client.ApiException) -> Exception:

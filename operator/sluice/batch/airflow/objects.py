@@ -137,7 +137,8 @@ def checked_name(name: str) -> str:
     """A name of somebody's own choice; raises ValueError when the kind does not allow it."""
     if len(name) > NAME_LENGTH or not NAME.fullmatch(name):
         raise ValueError(
-            f"name: {name!r} is not allowed; use at most {NAME_LENGTH} of a-z, 0-9 and -, with a letter first and no - last"
+            f"name: {name!r} is not allowed; use at most {NAME_LENGTH} of a-z, 0-9 and -, beginning with a letter "
+            "and not ending with -"
         )
     return name
 
@@ -176,8 +177,8 @@ def spec_of(
         raise ValueError(f"spec: {', '.join(sorted(twice))} is given as an argument too; give it once")
     if "schedule" in spec:
         raise ValueError(
-            "spec.schedule: the DAG has the schedule, and a task waits for one run; "
-            "BatchInferenceSensor waits for runs of the cluster's own schedule"
+            "spec.schedule: the DAG has the schedule, and a task waits for one run; use BatchInferenceSensor to "
+            "wait for runs of the cluster's own schedule"
         )
     return {**spec, **given}
 
@@ -285,7 +286,7 @@ def _why_not_begun(status: Mapping[str, Any]) -> str:
         for each in status.get("conditions", ())
         if each.get("message")
     ]
-    return f"not begun: {'; '.join(reasons)}" if reasons else "not begun: Sluice's operator has not answered yet"
+    return f"not begun: {'; '.join(reasons)}" if reasons else "not begun: Sluice's operator has not responded yet"
 
 
 def _because(reason: str, message: str) -> str:

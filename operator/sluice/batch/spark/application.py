@@ -154,7 +154,7 @@ def _cause(error: Exception) -> BatchError:
     if forbidden is not None:
         return BatchError(
             FailureReason.ACCESS_DENIED,
-            f"the driver may not create its executors: {forbidden[0]}; give its account, spec.engine.serviceAccountName, the "
-            "role of manifests/examples/spark-rbac.yaml",
+            f"the driver may not create its executors: {forbidden[0]}; grant its account, "
+            "spec.engine.serviceAccountName, the role of manifests/examples/spark-rbac.yaml",
         )
     return BatchError(FailureReason.BATCH_FAILED, f"Spark: {text.strip().partition(chr(10))[0]}")

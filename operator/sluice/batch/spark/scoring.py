@@ -113,7 +113,7 @@ def _features(
         column = df.select(_quoted(name)).dropna().first()
         size = int(np.asarray(column[0]).size) if column is not None else 0
         if not size:
-            raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} begins without a list that has values")
+            raise BatchError(FailureReason.BAD_COLUMNS, f"column {name!r} does not begin with a list that has values")
         return size
 
     return feeding.resolved(inputs, given, requested, first_length)
@@ -130,7 +130,7 @@ def _probed(loaded: Model, features: Sequence[Feature]) -> Any:
     except models.Rejected as error:
         raise BatchError(
             FailureReason.UNSUPPORTED_MODEL,
-            f"the model refuses a row of zeros, so the types of its answers are unknown: {error}",
+            f"the model rejects a row of zeros, so the types of its answers are unknown: {error}",
         ) from error
     answers.require_rows(outputs, rows)
     return pyarrow.schema([(name, _known_to_spark(answers.column(array).type)) for name, array in outputs.items()])
@@ -155,8 +155,8 @@ def _answer_schema(given: Any, kept: Sequence[str], outputs: Any) -> Any:
     if twice is not None:
         raise BatchError(
             FailureReason.BAD_COLUMNS,
-            f"{twice!r} would be there twice: columns that are kept {list(kept)}, answers {outputs.names}, and {FAILURE!r}; "
-            "rename the column, or leave it out with keep=",
+            f"{twice!r} would exist twice: columns that are kept {list(kept)}, answers {outputs.names}, and "
+            f"{FAILURE!r}; rename the column, or leave it out with keep=",
         )
     return pyarrow.schema([*(given.field(name) for name in kept), *outputs, pyarrow.field(FAILURE, pyarrow.string())])
 

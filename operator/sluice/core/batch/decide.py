@@ -202,7 +202,7 @@ def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchR
 
 
 def _waits(due: Due) -> Blocked:
-    return Blocked(Reason.REPLACING, f"{due.name} begins when the last pod of the run before has ended")
+    return Blocked(Reason.REPLACING, f"{due.name} begins when the last pod of the previous run has ended")
 
 
 def _stopping(snapshot: BatchSnapshot, record: Record) -> bool:

@@ -99,10 +99,10 @@ def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Ru
     shards = progress.shards
     done = f"{run.name}: {shards.succeeded} of {batch.spec.engine.shard_count} shards are done"
     if batch.spec.suspend:
-        return Fact(False, Reason.SUSPENDED, f"{done}; it goes on when spec.suspend is false")
+        return Fact(False, Reason.SUSPENDED, f"{done}; it continues when spec.suspend is false")
     if state.problem is not None:
         return Fact(False, state.problem.reason, f"{done}; {state.problem.message}")
-    return Fact(False, Reason.RUNNING, f"{done}; tried again: {state.setback}" if state.setback else done)
+    return Fact(False, Reason.RUNNING, f"{done}; retried after: {state.setback}" if state.setback else done)
 
 
 def setback(before: Iterable[Condition], after: Iterable[Condition], state: RunState) -> Iterator[Event]:

@@ -113,13 +113,13 @@ def _scheduled(snapshot: BatchSnapshot, schedule: Schedule, record: Record) -> D
     if patience is not None and now - moment > patience:
         late = int(now - moment)
         return Skipped(
-            moment, f"it could not begin within startingDeadlineSeconds: {late} s late, {patience} s allowed"
+            moment, f"the run could not begin within startingDeadlineSeconds: {late} s late, {patience} s allowed"
         )
     names = ", ".join(run.name for run in record.running)
     if names and schedule.concurrency_policy is ConcurrencyPolicy.FORBID:
-        return Skipped(moment, f"{names} still runs (concurrencyPolicy Forbid)")
+        return Skipped(moment, f"{names} is still running (concurrencyPolicy Forbid)")
     if len(record.running) >= MAXIMUM_RUNS_AT_ONCE:
-        return Skipped(moment, f"{MAXIMUM_RUNS_AT_ONCE} runs are under way, and more are never started")
+        return Skipped(moment, f"{MAXIMUM_RUNS_AT_ONCE} runs are under way, which is the maximum")
     return Due(naming.scheduled_run_name(metadata.name, moment), moment)
 
 

@@ -265,7 +265,7 @@ def _events(done: Progress) -> Iterator[Event]:
 def _downtime(spec: ModelRolloutSpec) -> str:
     if spec.capacity is not CapacityMode.RECREATE:
         return ""
-    return "; capacity Recreate: nothing answers from the moment the old version stops until the new one is ready"
+    return "; capacity Recreate: the model does not answer from when the old version stops until the new one is ready"
 
 
 def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:

@@ -9,7 +9,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.situation import Situation
 
-_REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights use kubectl sluice, or spec.rollout")
+_REMEDIES: Final = dict.fromkeys(("HTTPRoute", "GRPCRoute"), "To change weights, use kubectl sluice or spec.rollout")
 
 
 def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
@@ -19,12 +19,12 @@ def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
             continue
         kind, name = write.manifest["kind"], write.manifest["metadata"]["name"]
         observed = situation.snapshot.objects.get((kind, name))
-        remedy = _REMEDIES.get(kind, "To change it change the ModelDeployment")
+        remedy = _REMEDIES.get(kind, "To change it, change the ModelDeployment")
         if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
-            message = f"{kind} {name} was deleted by somebody else; made again. {remedy}"
+            message = f"{kind} {name} was deleted by somebody else; it was created again. {remedy}"
             yield Event(Reason.DRIFT_CORRECTED, message)
         elif observed is not None and _changed_by_others(situation, write.manifest, observed):
-            message = f"{kind} {name} was changed by somebody else; put back. {remedy}"
+            message = f"{kind} {name} was changed by somebody else; it was put back. {remedy}"
             yield Event(Reason.DRIFT_CORRECTED, message)
 
 

@@ -53,7 +53,7 @@ def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) ->
         return Fact(
             True,
             Reason.SCALED_TO_ZERO,
-            f"nobody asks; the first request to {routes.url(snapshot)} gets 503 and starts a pod",
+            f"no requests; the first request to {routes.url(snapshot)} will get 503 and start a pod",
         )
     if stable.ready_endpoints == 0:
         problem = stable.problem
@@ -116,7 +116,7 @@ def _current(situation: Situation, outlook: Attempt | Refusal | Blocked | None) 
         return Fact(False, Reason.NO_STABLE_VERSION, "nothing serves yet")
     if outlook is not None and outlook.target.name != stable.name:
         return Fact(False, Reason.ROLLOUT_RUNNING, _begins(outlook))
-    return Fact(True, Reason.CURRENT, f"{stable.name} is what was asked for")
+    return Fact(True, Reason.CURRENT, f"{stable.name} is the requested version")
 
 
 def _begins(attempt: Attempt) -> str:
@@ -129,7 +129,7 @@ def _capacity_available(situation: Situation, needs: Capacity) -> Fact:
         return Fact(False, Reason.CAPACITY_UNAVAILABLE, needs.wait)
     if situation.active is None and _restoring(situation):
         return Fact(
-            False, Reason.RESTORING_STABLE, "the stable version gets its pods back as those of the other version end"
+            False, Reason.RESTORING_STABLE, "the stable version gets its pods back as the other version's pods end"
         )
     served = [r for r in (situation.stable, *situation.candidates) if r is not None]
     problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
@@ -197,10 +197,10 @@ def _scaling_active(situation: Situation) -> Fact:
         return Fact(True, Reason.SCALED_TO_ZERO, "nobody asks")
     told = _told_by_autoscaler(snapshot, stable)
     if told is None:
-        return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has looked at the load yet")
+        return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has measured the load yet")
     if told.get("status") == "True":
         return Fact(True, Reason.SCALING)
-    return Fact(False, Reason.LOAD_NOT_MEASURED, f"the number of pods stays as it is: {told.get('message', '')}")
+    return Fact(False, Reason.LOAD_NOT_MEASURED, f"the number of pods stays the same: {told.get('message', '')}")
 
 
 def _told_by_autoscaler(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:

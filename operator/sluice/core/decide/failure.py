@@ -35,8 +35,8 @@ def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
         snapshot.name, snapshot.namespace, snapshot.deployment.metadata.generation, snapshot.deployment.status
     )
     message = (
-        f"the operator may not list and watch {', '.join(resources)}; nothing is changed until it can: upgrade the Helm "
-        "chart, or add the permission to its ClusterRole"
+        f"the operator may not list and watch {', '.join(resources)}; it changes nothing until it can: upgrade the "
+        "Helm chart, or add the permission to its ClusterRole"
     )
     return _stalled(subject, Reason.FORBIDDEN, message, snapshot.now, retry=True)
 

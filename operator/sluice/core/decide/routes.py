@@ -7,7 +7,7 @@ from sluice.core.render import route
 from sluice.core.rollout import steps
 from sluice.core.situation.situation import Blocked, Situation
 
-NO_ANSWER = "the gateway has not answered for the route yet; if this lasts, see whether its controller is running"
+NO_ANSWER = "the gateway has not responded to the route yet; if this lasts, check whether its controller is running"
 
 
 def blocked(snapshot: Snapshot) -> str:
@@ -29,8 +29,9 @@ def hindrance(snapshot: Snapshot) -> Blocked | None:
     if not snapshot.gateway_api:
         return Blocked(
             Reason.GATEWAY_API_MISSING,
-            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API CRDs and a gateway, see "
-            "docs/first-hour.md, or set the operator's config.routing to Service, see docs/without-a-gateway.md",
+            "the cluster does not serve gateway.networking.k8s.io/v1; install the Gateway API CRDs and a gateway "
+            "(README.md, section Install on a cluster), or set the operator's config.routing to Service "
+            "(docs/without-a-gateway.md)",
         )
     if snapshot.hostname_taken is not None:
         return Blocked(
@@ -68,21 +69,23 @@ def _shared_by_service(situation: Situation) -> Fact:
     """How near the pods come to the shares that are wanted."""
     route_, candidate = situation.snapshot.route, situation.candidate
     if route_ is None:
-        return Fact(False, Reason.WAITING_FOR_SERVICE, "the model's Service is written as soon as a version serves")
+        return Fact(
+            False, Reason.WAITING_FOR_SERVICE, "the model's Service will be written as soon as a version serves"
+        )
     if not route_.programmed:
         return Fact(False, Reason.WAITING_FOR_SERVICE, route_.message)
     wanted = route_.weight(candidate.name) if candidate is not None else 0
     if candidate is None or situation.stable is None or not 0 < wanted < steps.WHOLE:
         return Fact(
-            True, Reason.APPROXIMATE, "one version has all requests; in a release, shares are ratios of ready pods"
+            True, Reason.APPROXIMATE, "one version gets all requests; in a release, shares are ratios of ready pods"
         )
     ready, everybody = candidate.ready_endpoints, candidate.ready_endpoints + situation.stable.ready_endpoints
     share = steps.percent(round(steps.WHOLE * ready / max(1, everybody)))
     return Fact(
         True,
         Reason.APPROXIMATE,
-        f"{candidate.name} has {ready} of {everybody} ready pods, and so about {share} of the connections; "
-        f"{steps.percent(wanted)} is wanted",
+        f"{candidate.name} has {ready} of {everybody} ready pods, and so about {share} of the connections; the "
+        f"target is {steps.percent(wanted)}",
     )
 
 

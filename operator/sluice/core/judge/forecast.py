@@ -49,7 +49,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     day = history.day(trial, answers)
     traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
     if traffic.rate == 0:
-        return _unknown(trial, "no forecast: the stable version had no request that Prometheus knows of")
+        return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
     needs = [
         _need(trial, kind, day, hour)
         for kind in kinds.kinds_of(trial)
@@ -116,8 +116,8 @@ def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[
     names = ", ".join(need.name for need in late)
     if len(known) < len(each):
         return None, (
-            f"no weight can prove {names} within {within}: the stable version itself is too near to its limit, "
-            "or has too little traffic; change the objective, or promote by hand"
+            f"no weight can prove {names} within {within}: the stable version itself is too close to its limit, or "
+            "has too little traffic; change the objective, or promote by hand"
         )
     smallest = max(known)
     return smallest, (
@@ -150,7 +150,7 @@ def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warnin
         *(_words(step) for step in steps if 0 < step.permille < WHOLE),
     ]
     if lead is not None:
-        parts.append(f"{words.weight(lead)} comes first, so that one scrape risks no more than it may")
+        parts.append(f"{words.weight(lead)} comes first, to limit the requests that one scrape puts at risk")
     return "; ".join([*parts, warning] if warning else parts)
 
 

@@ -86,7 +86,7 @@ class Kind:
         """Why nobody has the samples, and what to do; empty: they are asked for."""
         if gatewayseries.counted_on_the_way(trial):
             return ""
-        return "there is no gateway that counts; judge the model server's own counters by source Query"
+        return "there is no gateway to count requests; judge the model server's own counters with source Query"
 
     def questions(self, trial: Trial) -> Mapping[str, str]:
         """Selectors by the key of the question, beside those of the gateway's requests."""

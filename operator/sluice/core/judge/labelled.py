@@ -160,8 +160,10 @@ def _undecided(rows: int, needed: int | None) -> str:
     if rows == 0:
         return "the data set has no rows"
     if needed is None:
-        return "neither worse than allowed nor good enough, and no number of rows with such shares would tell"
-    return f"too few rows to tell whether it is good enough; about {needed:,} with such shares would"
+        return (
+            "proven neither worse than allowed nor good enough, and more rows with these shares would not change that"
+        )
+    return f"too few rows to tell whether it is good enough; about {needed:,} rows with these shares would be enough"
 
 
 def _of(tally: AnswerCounts, what: str = "") -> str:

@@ -20,8 +20,8 @@ IDLE_SECONDS_WITHOUT_TRAFFIC: Final = 60.0
 """Where the stable version never had a request, so little of silence is enough."""
 SHORTEST_LOOK_SECONDS: Final = 0.5
 NOBODY_COUNTS: Final = (
-    "without a gateway nobody counts requests on the way, and no objective has source Query; judge the model server's own "
-    "counters by one that has, or promote by hand"
+    "without a gateway nothing counts requests on the way, and no objective has source Query; add one that judges "
+    "the model server's own counters, or promote by hand"
 )
 _Number = TypeVar("_Number", int, float)
 
@@ -92,9 +92,9 @@ def required(trial: Trial, kind: Kind) -> bool:
 def grpc_not_counted(trial: Trial) -> str:
     """Why a server that gets no HTTP requests cannot be judged, and what to do."""
     return (
-        f"no HTTP request of {trial.stable.revision} was ever counted, and the gateway ({trial.preset.name}) counts gRPC "
-        "requests in no series that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or promote "
-        "by hand"
+        f"no HTTP request of {trial.stable.revision} has been counted, and the gateway ({trial.preset.name}) has no "
+        "series for gRPC requests that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or "
+        "promote by hand"
     )
 
 
@@ -108,7 +108,7 @@ def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: flo
         return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
     return (
         f"the last sample of the gateway ({trial.preset.freshness}) is of {timestamps.rfc3339(newest)}, "
-        f"at a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
+        f"with a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
     )
 
 
@@ -201,10 +201,10 @@ def _message(
     if trial.mirrored and not kind.judged_on_copies:
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
-        return f"{name}: waits for requests of the stable version, to choose the boundary to judge"
+        return f"{name}: waiting for requests of the stable version, to choose the boundary to judge"
     if needed is None:
         share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
-        return f"{name}: can't be proven while the stable version itself is at {words.percentage(share)}"
+        return f"{name}: cannot be proven while the stable version itself is at {words.percentage(share)}"
     eta = planning.eta_seconds(needed, rate)
     when = "none counted yet in this step" if eta is None else f"about {words.duration(eta)} at {rate:.1f}/s"
     return f"{name}: {needed} more candidate requests ({when})"
@@ -214,8 +214,10 @@ def _bake_message(kind: Kind, known: ObjectiveState) -> str:
     if known.bake_limit is not None:
         return ""
     if not kind.rules(known.boundaries).bakes:
-        return f"{kind.name}: not watched in the bake, since successes are only compared with the stable version's"
-    return f"{kind.name}: not watched in the bake, since the stable version had too few requests to compare with"
+        return (
+            f"{kind.name}: not watched during the bake, since successes can only be compared with the stable version's"
+        )
+    return f"{kind.name}: not watched during the bake, since the stable version had too few requests to compare with"
 
 
 def _bad_pod(trial: Trial, weighed: _Weighed) -> str:

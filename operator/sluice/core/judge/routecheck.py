@@ -50,8 +50,8 @@ def mismatch(trial: Trial, state: State) -> str:
     got = seen.candidate / everything if everything > 0 else 0.0
     what = "users" if trial.metric is not None else "requests"
     return (
-        f"the candidate gets {100 * got:.1f} % of {everything:.0f} {what} that the gateway spread, "
-        f"the route says {100 * share(trial):.3g} %"
+        f"the candidate gets {100 * got:.1f} % of {everything:.0f} {what} that the gateway distributed; the route "
+        f"says {100 * share(trial):.3g} %"
     )
 
 

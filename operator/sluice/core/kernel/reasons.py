@@ -84,7 +84,7 @@ class Reason(StrEnum):
     REPLACING_POD = "ReplacingPod", "rolled-back.md#one-bad-pod"
     STABLE_VERSION_LOST = "StableVersionLost", "rolled-back.md#stable-version-lost"
 
-    # It goes on
+    # It continues
     CANDIDATE_READY = "CandidateReady"
     ARMS_READY = "ArmsReady", "", CALM
     PROVEN = "Proven"

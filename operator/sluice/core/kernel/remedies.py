@@ -10,10 +10,10 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
         Reason.FORBIDDEN,
-        "the operator lacks this permission: upgrade the Helm chart, or add it to its ClusterRole",
+        "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole",
     ),
     (Refused, Reason.REFUSED, "correct the field in the manifest or its ServingRuntime"),
-    (Missing, Reason.MISSING, "is the kind installed, and does the namespace exist?"),
+    (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )
 """What a person must do about a write that fails, by the kind of failure."""
 

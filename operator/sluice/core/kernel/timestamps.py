@@ -13,7 +13,7 @@ def seconds(rfc3339: str) -> float:
     """Seconds since the epoch of an RFC 3339 moment; ValueError when it is none or names no time zone."""
     moment = datetime.fromisoformat(rfc3339)
     if moment.tzinfo is None:
-        raise ValueError(f"{rfc3339!r} names no time zone; RFC 3339 needs one, such as a final Z")
+        raise ValueError(f"{rfc3339!r} has no time zone; RFC 3339 requires one, such as a final Z")
     return moment.timestamp()
 
 
@@ -23,6 +23,6 @@ def time_zone(name: str, path: str) -> tzinfo:
         return zoneinfo.ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # not found; not a zone; the name of a folder such as "Europe"
         raise ValueError(
-            f'{path}.timeZone: "{name}" is no time zone; use a name of the IANA time zone database, '
+            f'{path}.timeZone: "{name}" is not a time zone; use a name from the IANA time zone database, '
             "such as Europe/Berlin or UTC"
         ) from error

@@ -96,7 +96,7 @@ def _why(condition: Object, pods: Iterable[Object], now: float) -> tuple[AnyReas
     """The first reasons that its pods gave; where there are none, what the Job says."""
     told = Reason.of(condition.get("reason") or Reason.JOB_FAILED)
     if told is Reason.DEADLINE_EXCEEDED:  # the Job has the same word for it
-        return told, "it took longer than spec.activeDeadlineSeconds"
+        return told, "the run took longer than spec.activeDeadlineSeconds"
     return first_reasons(pods, now) or (told, podproblems.quoted(condition.get("message")))
 
 

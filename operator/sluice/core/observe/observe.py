@@ -123,7 +123,9 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
         if part != "status" or field == "outcome" or field not in status:
             path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {_path(detail['loc'])}"
             return InvalidSpec(
-                path, detail["msg"], "upgrade the operator if this object is of a newer one, otherwise restore it"
+                path,
+                detail["msg"],
+                "upgrade the operator if a newer one wrote this object, otherwise restore the object",
             )
         del status[field]
 

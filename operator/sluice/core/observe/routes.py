@@ -87,7 +87,7 @@ def _disagreement(owned: Iterable[Object], name: str, wanted: tuple[tuple[str, i
         has_any = any(permille > 0 for _, permille in wanted)
         return f"GRPCRoute {grpc} does not exist yet" if has_any else ""
     weights = _weights(next(iter(main["spec"].get("rules") or ()), {}))
-    return "" if weights == wanted else f"GRPCRoute {grpc} has other weights than the HTTPRoute"
+    return "" if weights == wanted else f"GRPCRoute {grpc} does not have the weights of the HTTPRoute"
 
 
 def _route_problem(route: Object, gateway: GatewayRef) -> str:

@@ -31,7 +31,7 @@ def observed_route(owned: Sequence[Object], revisions: Iterable[Revision], name:
 
 def _foreign_keys(name: str, selector: Object) -> str:
     foreign = ", ".join(sorted(set(selector) - OWN_KEYS))
-    return f"the selector of Service {name} has keys that are not ours: {foreign}; remove them" if foreign else ""
+    return f"the selector of Service {name} has keys that Sluice did not set: {foreign}; remove them" if foreign else ""
 
 
 def _strangers(owned: Sequence[Object], revisions: Iterable[Revision], paths: Paths, name: str) -> str:

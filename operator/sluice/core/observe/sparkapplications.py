@@ -85,12 +85,12 @@ def _problem(application: Object, now: float) -> Problem | None:
     """What keeps the driver from being made."""
     name, namespace = rawobjects.name(application), rawobjects.namespace(application)
     if _stage(application) == NOT_SUBMITTED:
-        remedy = "check spec.engine.serviceAccountName, and what the namespace lets the Spark operator make"
+        remedy = "check spec.engine.serviceAccountName, and what the namespace allows the Spark operator to create"
         return Problem(
-            Reason.SUBMISSION_FAILED, f"the Spark operator cannot make the driver: {_error(application)}; {remedy}"
+            Reason.SUBMISSION_FAILED, f"the Spark operator cannot create the driver: {_error(application)}; {remedy}"
         )
     if _patience(application, now) == 0:
-        remedy = f"see that one runs and watches namespace {namespace}, or remove the definition of SparkApplications"
+        remedy = f"check that one runs and watches namespace {namespace}, or remove the definition of SparkApplications"
         return Problem(Reason.NOT_TAKEN_UP, f"no Spark operator has taken up SparkApplication {name}; {remedy}")
     return None
 

@@ -45,8 +45,8 @@ class BatchingNotSupported(ValueError):
 
     def __init__(self, runtime: str) -> None:
         super().__init__(
-            f"spec.runtime.batching: ServingRuntime {runtime!r} does not say how its server batches; remove the field, or "
-            "let the runtime say so (spec.batching)"
+            f"spec.runtime.batching: ServingRuntime {runtime!r} does not say how its server batches; remove the "
+            "field, or add spec.batching to the runtime"
         )
 
 

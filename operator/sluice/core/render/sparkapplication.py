@@ -48,7 +48,8 @@ class TooLittleMemory(ValueError):
 
     def __init__(self, amount: Any) -> None:
         super().__init__(
-            f"spec.resources: {amount} of memory is too little for a pod of Spark, whose Java takes 512Mi; use 1Gi or more"
+            f"spec.resources: {amount} of memory is too little for a Spark pod, whose Java process takes 512Mi; use "
+            "1Gi or more"
         )
 
 

@@ -26,8 +26,8 @@ class TuningNotSupported(ValueError):
 
     def __init__(self, field: str, runtime: str) -> None:
         super().__init__(
-            f"spec.runtime.{field}: ServingRuntime {runtime!r} does not say how its server is told; remove the field, or let "
-            f"the runtime say so (spec.{field})"
+            f"spec.runtime.{field}: ServingRuntime {runtime!r} does not say how to pass this to its server; remove "
+            f"the field, or add spec.{field} to the runtime"
         )
 
 

@@ -88,8 +88,8 @@ def _protocol(runtime: ServingRuntime) -> Protocol:
     found = next((protocol for protocol in PROTOCOLS if protocol in runtime.spec.protocols), None)
     if found is None:
         raise WarmupNotPossible(
-            f"spec.warmup: ServingRuntime {runtime.metadata.name!r} speaks {', '.join(runtime.spec.protocols)}; warm-up "
-            f"requests can be sent in {', '.join(PROTOCOLS)}; remove spec.warmup, or use another runtime"
+            f"spec.warmup: ServingRuntime {runtime.metadata.name!r} speaks {', '.join(runtime.spec.protocols)}; "
+            f"warm-up requests can be sent only in {', '.join(PROTOCOLS)}; remove spec.warmup, or use another runtime"
         )
     return found
 
@@ -107,12 +107,12 @@ def _require_request(wishes: Warmup, runtime: ServingRuntime, protocol: Protocol
     name = runtime.metadata.name
     if protocol is Protocol.NATIVE and not path:
         raise WarmupNotPossible(
-            f"spec.warmup.path: ServingRuntime {name!r} speaks a protocol of its own and does not say where requests go; "
-            "give the path, with a payload in spec.warmup.payloadRef"
+            f"spec.warmup.path: ServingRuntime {name!r} speaks its own protocol and does not say where requests go; "
+            "set the path, and a payload in spec.warmup.payloadRef"
         )
     made_up = protocol in (Protocol.V2, Protocol.OPENAI) or runtime.spec.model_layout is ModelLayout.TENSORFLOW_VERSIONS
     if wishes.payload_ref is None and not made_up:
         raise WarmupNotPossible(
-            f"spec.warmup.payloadRef: ServingRuntime {name!r} speaks {protocol}, in which no model tells its inputs, so that "
-            "no request can be made up; give a payload"
+            f"spec.warmup.payloadRef: ServingRuntime {name!r} speaks {protocol}, in which models do not describe "
+            "their inputs, so no request can be generated; set a payload"
         )

@@ -50,7 +50,7 @@ def frozen(windows: Sequence[FreezeWindow], now: float) -> Frozen | None:
     until, name = max(ends)
     return Frozen(
         name,
-        f'freeze window "{name}" until {timestamps.rfc3339(until)}: nothing goes forward; '
+        f'freeze window "{name}" until {timestamps.rfc3339(until)}: nothing moves forward; '
         "a roll-back is always allowed",
         until,
     )
@@ -73,7 +73,7 @@ def _spans(window: FreezeWindow, path: str, now: float, zone: tzinfo) -> Iterato
             begin = datetime.combine(day, time.fromisoformat(window.start_time), zone).timestamp()
             yield begin, begin + window.duration_minutes * 60.0
     else:
-        raise InvalidWindow(f"{path}: give startTime and durationMinutes (with days, to limit it), or from and until")
+        raise InvalidWindow(f"{path}: set startTime and durationMinutes (optionally days), or from and until")
 
 
 def _days(window: FreezeWindow, today: date) -> Iterator[date]:
@@ -96,4 +96,4 @@ def _seconds(moment: str, path: str) -> float:
     try:
         return timestamps.seconds(moment)
     except ValueError as error:
-        raise InvalidWindow(f"{path}: {error}; give a moment such as 2026-11-27T00:00:00Z") from error
+        raise InvalidWindow(f"{path}: {error}; use a time such as 2026-11-27T00:00:00Z") from error

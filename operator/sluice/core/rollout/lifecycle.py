@@ -52,10 +52,10 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     going_back = old is None or requested.name == old.revision
     if active.status.permille >= steps.WHOLE and not going_back and _may_stay(situation, active, judgement):
         outcome, reason = Outcome.PROMOTED, Reason.SUPERSEDED_IN_BAKE
-        why = f"{requested.name} was asked for in the bake, with no evidence against {new}"
+        why = f"{requested.name} was requested during the bake, with no evidence against {new}"
     else:
         outcome, reason = Outcome.SUPERSEDED, Reason.SUPERSEDED
-        why = f"{requested.name} was asked for instead"
+        why = f"{requested.name} was requested instead"
     return _closed(situation, active, outcome, reason, why)
 
 
@@ -106,7 +106,7 @@ def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
     name = promoted_revision(active)
     if situation.snapshot.revision(name) is not None:
         return None
-    why = f"the ControllerRevision {name} is gone, and with it what is being released"
+    why = f"the ControllerRevision {name} is gone, and so is the version that is being released"
     return _closed(situation, active, Outcome.SUPERSEDED, Reason.REVISION_LOST, why)
 
 
@@ -168,7 +168,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     return Refusal(
         Reason(latest.status.outcome),
         f"{requested.name} was not released ({latest.status.reason}: "
-        f"{latest.status.message}); change spec.model, or try again with: kubectl sluice retry "
+        f"{latest.status.message}); change spec.model, or retry with: kubectl sluice retry "
         f"{situation.snapshot.name}",
     )
 

@@ -76,7 +76,9 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
 def _answer(moment: Moment, intent: Intent) -> Handled:
     match intent.action:
         case Action.RETRY if moment.validation is not None and moment.validation.state in validation.STUCK:
-            return Handled("it is scored again", {"validation": validation.retried(moment.validation.status)})
+            return Handled(
+                "the labelled data is scored again", {"validation": validation.retried(moment.validation.status)}
+            )
         case Action.RETRY:
             return Handled("ignored: the rollout is still running")
         case Action.RESUME if moment.current is not None and moment.current.pause:
@@ -95,9 +97,9 @@ def _hurried(moment: Moment, action: Action) -> Handled:
     last = moment.step_at(moment.last_step)
     if action is Action.PROMOTE and moment.baking and not moment.ready_for(last):
         ready, needed = moment.candidate.ready_endpoints, moment.pods_needed(last)
-        return Handled(f"refused: {ready} of {needed} pods are ready for all requests")
+        return Handled(f"refused: {ready} of the {needed} pods that all requests need are ready")
     if action is Action.SKIP_STEP and moment.baking:
-        return Handled("ignored: there is no step after the bake; end it with: kubectl sluice promote")
+        return Handled("ignored: there is no step after the bake; to end it, run kubectl sluice promote")
     done = "promoted" if action is Action.PROMOTE else "skipped"
     return Handled(f"{done}; weights still wait for ready pods", {"paused": False}, for_gate=True)
 
@@ -111,7 +113,9 @@ def _rescored(moment: Moment) -> Moment:
     found, status = moment.validation, moment.rollout.status.validation
     if found is None or status is None or status.attempt == found.status.attempt:
         return moment
-    return replace(moment, validation=replace(found, state=Reason.VALIDATING, message="it is scored again"))
+    return replace(
+        moment, validation=replace(found, state=Reason.VALIDATING, message="the labelled data is scored again")
+    )
 
 
 def _effect(moment: Moment, decision: Decision) -> dict[str, object]:

@@ -56,7 +56,7 @@ def _happened(
     # What a winner begins with is the share that it has had all along.
     if len(after.steps) > len(before.steps) and decision.effect is not Effect.PROMOTES_WINNER:
         decided = decision.step is not None
-        return _step_name(after), decision.message if decided else "decided before; its pods are ready now"
+        return _step_name(after), decision.message if decided else "decided earlier; its pods are ready now"
     if decision.reason != before.reason and QUIET not in decision.reason.marks:
         return decision.reason, decision.message
     return None

@@ -209,18 +209,18 @@ def _progress(situation: Situation, scoring: Scoring) -> tuple[State, str]:
     if isinstance(scoring.asked, Blocked):
         return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {scoring.asked.message}"
     if end is not None and end.reason is Reason.DEADLINE_EXCEEDED:
-        late = f"it took longer than validation.deadlineSeconds, {scoring.rules.deadline_seconds} s"
-        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {late}; allow more, then: {retry}"
+        late = f"the Job took longer than validation.deadlineSeconds, {scoring.rules.deadline_seconds} s"
+        return Reason.VALIDATION_ERROR, f"{scoring.who} could not be scored: {late}; raise the limit, then: {retry}"
     if end is not None and end.outcome is not BatchOutcome.COMPLETE:
         return (
             Reason.VALIDATION_ERROR,
-            f"{scoring.who} could not be scored: {end.message or end.reason}; correct it, then: {retry}",
+            f"{scoring.who} could not be scored: {end.message or end.reason}; correct this, then: {retry}",
         )
     if end is not None:
         missing = ", ".join(str(n) for n in sorted(set(range(score.shards)) - {part.shard for part in score.finished}))
         return (
             Reason.VALIDATION_ERROR,
-            f"{scoring.who}: shard {missing} left no counts of right and wrong answers; again: {retry}",
+            f"{scoring.who}: shard {missing} left no counts of right and wrong answers; to score again: {retry}",
         )
     done = f"{len(score.finished)} of {score.shards} shards of {scoring.rules.batch.input.uri} are scored by Job {scoring.job}"
     hindrance = state.problem.message if state.problem is not None else state.setback
@@ -238,7 +238,7 @@ def _concluded(
         return Finding(
             status,
             Reason.VALIDATION_ERROR,
-            f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it stays as it is: "
+            f"{uri} changed while it was scored: {candidate.rows} rows, then {stable.rows}; when it no longer changes: "
             f"kubectl sluice retry {name}",
         )
     concluded = labelled.conclude(

@@ -52,7 +52,7 @@ def _for_all(release: Release, intent: Intent) -> Handled | None:
             )
         case Action.ROLL_BACK if intent.to_revision not in (None, source.revision):
             return Handled(
-                f"refused: there is no revision {intent.to_revision}; kubectl sluice history shows those there are"
+                f"refused: there is no revision {intent.to_revision}; kubectl sluice history lists the revisions"
             )
         case Action.PROMOTE if release.frozen is not None:
             return Handled(f"refused: {release.frozen.message}")

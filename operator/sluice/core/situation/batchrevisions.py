@@ -54,7 +54,7 @@ def _named(ref: ModelDeploymentRef, model: ModelDeployment) -> str | Blocked:
             found = model.status.candidate
             missing = Blocked(
                 Reason.CANDIDATE_NOT_FOUND,
-                f"ModelDeployment {ref.name} releases nothing; a run begins with its next candidate",
+                f"ModelDeployment {ref.name} is not releasing anything; a run begins with its next candidate",
             )
         case name:
             return name
@@ -83,7 +83,8 @@ def with_served(revision: Revision, model: ModelDeployment, runtimes: Sequence[S
     if runtime is None:
         return Blocked(
             Reason.RUNTIME_NOT_FOUND,
-            f"ServingRuntime {revision.runtime}, which revision {revision.name} was made with, is gone; create it again",
+            f"ServingRuntime {revision.runtime}, from which revision {revision.name} was made, is gone; create it "
+            "again",
         )
     return replace(revision, served=workload.served_by(model, runtime))
 

@@ -104,7 +104,7 @@ def missing(question: DevicesQuestion, devices: Devices, pods: int, profile: str
     if devices.quota_left is not None and devices.quota_left < needed:
         sentence += f"; the ResourceQuota of namespace {question.namespace} leaves {devices.quota_left}"
     elif devices.free >= needed and devices.claimed:
-        sentence += f"; pods that wait for a node claim {devices.claimed}"
+        sentence += f"; pods waiting for a node claim {devices.claimed}"
     elif devices.free >= needed:
         sentence += f", but not {question.count} for each pod on one node"
     return sentence

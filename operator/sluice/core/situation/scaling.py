@@ -89,8 +89,8 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     if measured is None:
         return Blocked(
             Reason.SCALING_METRIC_NOT_SUPPORTED,
-            f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's queue is "
-            f"measured (spec.metrics.queueMillis); let it, or {INSTEAD} or InFlightRequests",
+            f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's "
+            f"queue is measured; set its spec.metrics.queueMillis, or {INSTEAD} or InFlightRequests",
         )
     pods = f'namespace="{snapshot.namespace}",pod=~"{revision.name}-[a-z0-9]+-[a-z0-9]+"'
     try:

@@ -183,9 +183,9 @@ def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) 
     if not ranked:
         return Blocked(
             Reason.FORMAT_NOT_SUPPORTED,
-            f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; available "
-            f"formats: {_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install "
-            "a ServingRuntime for it",
+            f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; supported formats: "
+            f"{_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install a "
+            "ServingRuntime for it",
         )
     return ranked[0][2]
 
@@ -199,7 +199,9 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     if known:
         return known[-1]
     if made is not None and made.state in variants.NOT_THERE:
-        return Blocked(variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} is not there: {made.message}")
+        return Blocked(
+            variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} does not exist yet: {made.message}"
+        )
     return rendered(deployment, snapshot.runtimes, snapshot.config, number)
 
 

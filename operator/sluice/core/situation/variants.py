@@ -115,7 +115,7 @@ def words(variant: VariantStatus) -> str:
         return variant.uri
     of_whom = "calibration" if variant.calibrated else "random"
     return (
-        f"{variant.size_bytes / variant.original_size_bytes:.2f} of the size, answers alike on "
+        f"{variant.size_bytes / variant.original_size_bytes:.2f} of the size, same answers on "
         f"{variant.agreement} of {variant.rows} {of_whom} rows, {variant.latency_millis} ms instead of "
         f"{variant.original_latency_millis} ms a row"
     )

@@ -22,14 +22,14 @@ HEADROOM: Final = 0.7
 """The share of a pod's throughput that is planned with: near its limit, waiting times grow without bound."""
 
 NEXT: Final[Mapping[Bottleneck, str]] = {
-    Bottleneck.FAILURES: "Find out why requests fail before anything else: kubectl sluice predict sends one.",
-    Bottleneck.GENERATOR: "One pod does more than the generator can ask for; what limits it does not show here.",
+    Bottleneck.FAILURES: "First find out why requests fail: kubectl sluice predict sends one.",
+    Bottleneck.GENERATOR: "One pod can do more than the generator can send; its limit does not show here.",
     Bottleneck.GATEWAY: "Look at the gateway's resources and at what it does with each request.",
-    Bottleneck.SERIALISATION: "Send more rows in a request, or gRPC or binary tensors in the place of JSON numbers.",
+    Bottleneck.SERIALISATION: "Send more rows in a request, or use gRPC or binary tensors instead of JSON numbers.",
     Bottleneck.BATCH_WINDOW: "Try shorter delays with --batching.",
     Bottleneck.CPU: "More processors (spec.resources), more replicas, or a smaller variant of the model.",
-    Bottleneck.NODE: "Profile again when the node has room, or give the pod a node of its own (spec.nodeSelector).",
-    Bottleneck.NOT_REACHED: "Give --concurrency higher values to see the limit.",
+    Bottleneck.NODE: "Profile again when the node has room, or give the pod its own node (spec.nodeSelector).",
+    Bottleneck.NOT_REACHED: "Use higher values of --concurrency to see the limit.",
     Bottleneck.INSTANCES: "Try --instances 1,2 and --threads 1,2, and --batching; otherwise more replicas.",
     Bottleneck.UNKNOWN: "Try --threads 1,2; otherwise more replicas.",
 }
@@ -146,7 +146,7 @@ def _setting_advice(
 def _nothing_better(measured: Measurements) -> str:
     threshold = 100 * max(WORTH, spread(measured))
     return _best_other(
-        measured, f"Keep the settings; a change is worth it from {threshold:.0f} % on, with a p95 that is no worse"
+        measured, f"Keep the settings; a change is worth it from +{threshold:.0f} %, with a p95 that is no worse"
     )
 
 
@@ -168,7 +168,8 @@ def _replicas(best: Point, rate: float | None) -> Advice:
     one = f"One pod ({best.setting.words}) answers {figure(best.rate)} requests/s with p95 {figure(best.p95_millis)} ms"
     if rate is None or not best.rate:
         return Advice(
-            f"{one} at {best.concurrency} at once; plan with {100 * HEADROOM:.0f} % of that (--rate N counts)."
+            f"{one} at {best.concurrency} at once; plan with {100 * HEADROOM:.0f} % of that (--rate N computes the "
+            "replicas)."
         )
     pods = max(1, math.ceil(rate / (HEADROOM * best.rate)))
     return Advice(

@@ -72,7 +72,7 @@ def generator_is_full(measured: Measurements) -> str | None:
         return None
     return (
         f"The load generator itself is the limit: it keeps {point.generator_cores:.1f} processors busy at "
-        f"{figure(point.rate)} requests/s, so the server can do at least that."
+        f"{figure(point.rate)} requests/s, so the server can do at least that much."
     )
 
 
@@ -106,8 +106,8 @@ def batch_window_dominates(measured: Measurements) -> str | None:
     if point.concurrency != 1 or point.split is None or point.split.queue_millis < HALF * point.mean_millis:
         return None
     return (
-        f"Queue: even a single request waits {_ms(point.split.queue_millis)} of {_ms(point.mean_millis)} for others to be "
-        "batched with; a shorter delay answers it sooner."
+        f"Queue: even a single request waits {_ms(point.split.queue_millis)} of {_ms(point.mean_millis)} for other "
+        "requests to be batched with; a shorter delay answers it sooner."
     )
 
 
@@ -140,15 +140,15 @@ def limit_is_not_reached(measured: Measurements) -> str | None:
     *earlier, last = measured.base
     if not earlier:
         return (
-            f"Not known: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; give --concurrency "
-            "more values."
+            f"Unknown: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; use more "
+            "values of --concurrency."
         )
     before = earlier[-1]
     if last.rate <= STILL_RISING * before.rate:
         return None
     return (
         f"Not reached: from {before.concurrency} to {last.concurrency} at once the throughput still grows by "
-        f"{100 * (last.rate / before.rate - 1):.0f} %; give --concurrency higher values."
+        f"{100 * (last.rate / before.rate - 1):.0f} %; use higher values of --concurrency."
     )
 
 
@@ -175,10 +175,10 @@ def nothing_else(measured: Measurements) -> str | None:
         if point.server_cores is not None
         else ""
     )
-    blind = "" if point.split is not None else "; this server does not tell where the time goes"
+    blind = "" if point.split is not None else "; this server does not report where the time goes"
     return (
-        f"More than {point.concurrency} at once bring no more than {figure(point.rate)} requests/s{used}: the server takes "
-        f"requests one after the other, or waits for something else{blind}."
+        f"More than {point.concurrency} at once bring no more than {figure(point.rate)} requests/s{used}: the server "
+        f"handles requests one after the other, or waits for something else{blind}."
     )
 
 

@@ -164,9 +164,9 @@ def waits_for(pod: Object, now: float) -> str:
 def refusal_remedy(message: str) -> str:
     """What to do where the API server does not let the pod be made."""
     if "exceeded quota" in message:
-        return "a profile needs room for one more pod of this revision: raise the ResourceQuota of the namespace"
+        return "a profile needs room for one more pod of this revision; raise the ResourceQuota of the namespace"
     return podproblems.creation_remedy(message) or (
-        "a profile makes a pod of its own: you need get, list, create and delete of pods, and get of pods/log; "
+        "a profile creates its own pod: you need get, list, create and delete of pods, and get of pods/log; "
         "docs/profile.md has the Role"
     )
 

@@ -122,6 +122,7 @@ def _batching(text: str) -> Setting:
     micros = int(parts[1]) * MICROS[parts[2]] if parts else LONGEST_DELAY_MICROS + 1
     if micros > LONGEST_DELAY_MICROS:
         raise ValueError(
-            f"{text!r} is no batching: write off, 0 (no delay), or a delay of up to a second as 100us or 2ms"
+            f"{text!r} is not a batching setting; use off, 0 (no delay), or a delay of up to a second such as 100us "
+            "or 2ms"
         )
     return Setting(BatchingMode.ON, micros)

@@ -138,7 +138,7 @@ def test_objectives_that_need_no_proof_are_not_waited_for() -> None:
     [
         ({}, "it was not asked"),
         ({"requests": Failed("http://prometheus: no connection")}, "no connection"),
-        ({"requests": Answered(())}, "no request that Prometheus knows of"),
+        ({"requests": Answered(())}, "Prometheus has no request of the stable version"),
     ],
     ids=["not asked", "away", "empty"],
 )

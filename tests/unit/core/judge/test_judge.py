@@ -201,7 +201,7 @@ def test_bake_is_off_and_says_so_without_stable_requests() -> None:
     _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=50, **BAKE)
 
     assert result.bake_log == 0
-    assert "not watched in the bake" in result.missing
+    assert "not watched during the bake" in result.missing
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(0, False), (100, True)])
@@ -441,7 +441,7 @@ def test_server_that_only_gets_uncounted_grpc_requests_is_blindness() -> None:
     prometheus.scrape(START + 100)
     _, seen = look(dataclasses.replace(trial, now=START + 100.6), prometheus)
 
-    assert "the gateway (contour) counts gRPC requests in no series" in result.blind
+    assert "the gateway (contour) has no series for gRPC requests" in result.blind
     assert (result.idle, result.all_proven) == (False, False)
     assert result.blind_for_seconds == pytest.approx(95)
     assert seen.blind == ""
@@ -489,7 +489,7 @@ def test_goal_higher_has_no_bake_and_says_so() -> None:
     _, result = run(prometheus, trial, begin=65, end=90, stable=0, candidate=100, baking=True, route_generation=9)
 
     assert result.bake_log == 0
-    assert "clicks: not watched in the bake" in result.missing
+    assert "clicks: not watched during the bake" in result.missing
 
 
 def test_copies_prove_server_failures_and_latency_only() -> None:

@@ -78,7 +78,7 @@ def test_the_rows_that_it_asks_for_decide_and_far_fewer_do_not(
 def test_shares_that_never_decide_are_said_to(ratio: FailureRatio, wrong: int, stable: int | None) -> None:
     concluded = conclude(ratio, 1000, wrong, stable)
     assert concluded.rows_needed is None
-    assert "no number of rows" in concluded.message
+    assert "more rows with these shares would not change that" in concluded.message
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,13 @@ def test_shares_that_never_decide_are_said_to(ratio: FailureRatio, wrong: int, s
             50,
             "candidate 500 of 1000 rows wrong (50.0%), stable 50 of 1000 (5.0%); evidence that it is worse",
         ),
-        (TOLERANCE, 1000, 50, 50, "too few rows to tell whether it is good enough; about 2,500 with such shares would"),
+        (
+            TOLERANCE,
+            1000,
+            50,
+            50,
+            "too few rows to tell whether it is good enough; about 2,500 rows with these shares would be enough",
+        ),
         (MAXIMUM, 0, 0, None, "the data set has no rows"),
     ],
 )

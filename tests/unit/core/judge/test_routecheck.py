@@ -14,7 +14,7 @@ def test_mismatch_is_found_and_said() -> None:
     _, result = run(prometheus, trial, begin=5, end=60, stable=70, candidate=30)
 
     assert result.split_mismatch == (
-        "the candidate gets 30.0 % of 1100 requests that the gateway spread, the route says 5 %"
+        "the candidate gets 30.0 % of 1100 requests that the gateway distributed; the route says 5 %"
     )
     assert result.rollback_log < 1
 

@@ -104,7 +104,11 @@ def test_interval_is_open_where_little_is_known() -> None:
 
 @pytest.mark.parametrize(
     ("stable_permille", "share_checked", "want"),
-    [(100, True, ""), (800, False, ""), (800, True, "of 3800 users that the gateway spread, the route says 11.1 %")],
+    [
+        (100, True, ""),
+        (800, False, ""),
+        (800, True, "of 3800 users that the gateway distributed; the route says 11.1 %"),
+    ],
 )
 def test_users_are_checked_against_their_shares(stable_permille: int, *, share_checked: bool, want: str) -> None:
     """Arm and stable version get the same number of users here."""

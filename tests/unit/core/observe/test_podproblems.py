@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "half a download": (
         failed_download("DownloadInterrupted: https://h/m.onnx: the connection was lost after 5 MB"),
-        "DownloadInterrupted", "after 5 MB; it is tried again and continues",
+        "DownloadInterrupted", "after 5 MB; the download is retried and continues",
     ),
     "any other end of the downloader": (
         failed_download("Traceback: boom", code=2),
@@ -256,7 +256,7 @@ def test_a_deployment_that_creates_its_pods_has_none(deployment: dict[str, Any])
     ],
 )
 def test_why_a_pod_is_not_warm_comes_before_its_restarts(line: str, reason: str, text: str) -> None:
-    said = {"terminated": ended(1, f"warm-up: waits until the model is ready\n{line}")}
+    said = {"terminated": ended(1, f"warm-up: waiting until the model is ready\n{line}")}
     pod = builders.make_pod(REVISION, ready=False)
     pod["status"]["containerStatuses"].append({"name": "warm-up", "restartCount": 3, "lastState": said})
     problem = podproblems.problem(pod, builders.NOW)

@@ -138,7 +138,7 @@ def without(routes: list[Raw], kind: str) -> list[Raw]:
                 *without(make_routes(Paths(BOTH), grpc=True), "GRPCRoute"),
                 *without(make_routes(Paths(((STABLE.name, 1000), (CANDIDATE.name, 0))), grpc=True), "HTTPRoute"),
             ],
-            "GRPCRoute digits.grpc has other weights than the HTTPRoute",
+            "GRPCRoute digits.grpc does not have the weights of the HTTPRoute",
         ),
     ],
     ids=["agree", "missing", "differ"],

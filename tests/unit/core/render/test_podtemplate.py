@@ -421,7 +421,7 @@ def test_the_users_own_variable_is_the_last_word_on_threads() -> None:
 
 @pytest.mark.parametrize("name", TUNING)
 def test_tuning_is_refused_where_the_runtime_does_not_say_how(name: str) -> None:
-    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .* \(spec\.{name}\)$"
+    said = rf"^spec\.runtime\.{name}: ServingRuntime 'triton' .*, or add spec\.{name} to the runtime$"
     with pytest.raises(tuning.TuningNotSupported, match=said):
         render(spec=tuned(name))
 
@@ -602,13 +602,13 @@ def test_warm_up_of_an_image_of_ones_own_asks_its_port() -> None:
             {},
             r"^spec\.warmup: ServingRuntime 'triton' speaks GRPCV2; .* in V2, V1, OpenAI, Native;",
         ),
-        ({"protocols": ["Native"]}, PAYLOAD, r"^spec\.warmup\.path: .* give the path, with a payload"),
+        ({"protocols": ["Native"]}, PAYLOAD, r"^spec\.warmup\.path: .* set the path, and a payload"),
         (
             {"protocols": ["Native"], "warmup": {"path": "/p"}},
             {},
-            r"^spec\.warmup\.payloadRef: .* speaks Native, .* give a payload",
+            r"^spec\.warmup\.payloadRef: .* speaks Native, .* set a payload",
         ),
-        ({"protocols": ["V1"]}, {}, r"^spec\.warmup\.payloadRef: .* speaks V1, .* give a payload"),
+        ({"protocols": ["V1"]}, {}, r"^spec\.warmup\.payloadRef: .* speaks V1, .* set a payload"),
     ],
 )
 def test_a_warm_up_that_nobody_could_send_is_told_at_the_border(

@@ -78,7 +78,7 @@ def test_keys_in_the_selector_that_cannot_be_taken_away_are_told() -> None:
     route = services.observed_route([manifest], BOTH, NAME)
     assert route is not None
     assert not route.programmed
-    assert "keys that are not ours: tier; remove them" in route.message
+    assert "keys that Sluice did not set: tier; remove them" in route.message
 
 
 def test_what_somebody_broke_in_the_annotation_is_no_share() -> None:

@@ -213,7 +213,7 @@ def test_a_test_in_which_no_gate_speaks_goes_on() -> None:
         ((PAUSED,), "kubectl sluice resume digits"),
         ((BETTER,), "set spec.model to it"),
         ((TIME_UP, BETTER, MISMATCH), "b: 1.2 times stable (1.05 to 1.4); c: not enough users yet"),
-        ((MISMATCH,), "see who is counted"),
+        ((MISMATCH,), "check which users are counted"),
     ],
 )
 def test_a_message_says_who_asked_and_what_to_do(given: tuple[Change, ...], words: str) -> None:
@@ -270,7 +270,7 @@ def test_no_arm_is_taken_out_for_what_took_the_stable_version_too() -> None:
         (Action.PROMOTE, (), "refused: no arm is proven better"),
         (Action.PROMOTE, (BETTER, FROZEN), 'refused: freeze window "sale"'),
         (Action.SKIP_STEP, (), "ignored: an A/B test has no steps"),
-        (Action.RETRY, (), "ignored: an A/B test has no steps, and still runs"),
+        (Action.RETRY, (), "ignored: an A/B test has no steps, and is still running"),
     ],
 )
 def test_a_wish_is_answered(action: Action, given: tuple[Change, ...], result: str) -> None:

@@ -111,7 +111,7 @@ def test_the_message_names_window_and_end() -> None:
     assert closed is not None
     assert closed.name == "black-friday"
     assert closed.message == (
-        'freeze window "black-friday" until 2026-11-28T00:00:00Z: nothing goes forward; a roll-back is always allowed'
+        'freeze window "black-friday" until 2026-11-28T00:00:00Z: nothing moves forward; a roll-back is always allowed'
     )
 
 
@@ -135,13 +135,15 @@ def test_no_windows() -> None:
         pytest.param(nightly(zone="Europe"), r"spec.freezeWindows\[1\].timeZone: .*Europe/Berlin or UTC", id="folder"),
         pytest.param(nightly(zone="leapseconds"), r"spec.freezeWindows\[1\].timeZone", id="a file that is no zone"),
         pytest.param(nightly(zone="/etc/passwd"), r"spec.freezeWindows\[1\].timeZone", id="a path"),
-        pytest.param(window(**{"from": "soon", "until": "2026-11-28T00:00:00Z"}), r"\[1\].from: .*give", id="from"),
+        pytest.param(
+            window(**{"from": "soon", "until": "2026-11-28T00:00:00Z"}), r"\[1\].from: .*use a time such as", id="from"
+        ),
         pytest.param(
             window(**{"from": "2026-11-28T00:00:00Z", "until": "2026-11-28T00:00:00"}),
             r"\[1\].until: .*no time zone.*",
             id="until without a zone",
         ),
-        pytest.param(window(), r"spec.freezeWindows\[1\]: give startTime and durationMinutes", id="empty"),
+        pytest.param(window(), r"spec.freezeWindows\[1\]: set startTime and durationMinutes", id="empty"),
     ],
 )
 def test_an_invalid_window_is_named(broken: FreezeWindow, says: str) -> None:

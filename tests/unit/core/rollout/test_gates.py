@@ -347,7 +347,7 @@ def test_a_moment_in_which_no_gate_speaks_is_one_of_waiting_for_evidence() -> No
         ((changes.MISMATCH,), "the route is written once more"),
         (
             (changes.MISMATCH, {"status": {"splitMismatchSince": at(-30)}}),
-            "look for other routes with the same host name",
+            "check for other routes with the same host name",
         ),
     ],
 )

@@ -132,7 +132,7 @@ def test_what_begins(situation: Situation, want: Attempt | str | None) -> None:
 @pytest.mark.parametrize(
     ("situation", "words"),
     [
-        (wants_second(FIRST, failed()), "WorseThanStable: errors); change spec.model, or try again with"),
+        (wants_second(FIRST, failed()), "WorseThanStable: errors); change spec.model, or retry with"),
         (wants_second(FIRST, WENT_BACK), f"set it to {STABLE.uri}"),
         (make_situation(FIRST, WON, stable=CANDIDATE), f"set spec.model to {CANDIDATE.uri}"),
         (make_situation(FIRST, WON, stable=CANDIDATE, revisions=()), f"set spec.model to {CANDIDATE.name}"),

@@ -201,7 +201,7 @@ def test_the_resource_that_a_pod_template_asks_for(containers: list[Raw], want: 
         (Devices(free_by_node=(1, 1)), 2, 1, None,
          "needs 2 nvidia.com/gpu; 2 free on 2 nodes, but not 2 for each pod on one node"),
         (Devices(free_by_node=(2,), claimed=2), 1, 1, None,
-         "needs 1 nvidia.com/gpu; 2 free on 1 node; pods that wait for a node claim 2"),
+         "needs 1 nvidia.com/gpu; 2 free on 1 node; pods waiting for a node claim 2"),
         (Devices(free_by_node=(4,), quota_left=0), 1, 1, None,
          "needs 1 nvidia.com/gpu; 4 free on 1 node; the ResourceQuota of namespace ml leaves 0"),
     ],

@@ -87,8 +87,8 @@ def test_settings_are_compared_with_the_same_number_of_clients() -> None:
 def test_where_nothing_is_better_the_best_is_told() -> None:
     first, _, last = advised(measured((SHORT, 103, 95), (LONG, 90, 150)))
     assert first.sentence == (
-        "Keep the settings; a change is worth it from 10 % on, with a p95 that is no worse: the best other one was batching "
-        "100us, +3 % requests/s with 8 at once, p95 95.0 instead of 100 ms."
+        "Keep the settings; a change is worth it from +10 %, with a p95 that is no worse: the best other one was "
+        "batching 100us, +3 % requests/s with 8 at once, p95 95.0 instead of 100 ms."
     )
     assert last.sentence == advice.NEXT[Bottleneck.CPU]
 

@@ -72,7 +72,7 @@ CASES = {
     "a server that tells nothing": (
         make_measurements(make_point(1, 100, split=None), make_point(8, 105, split=None, cores=None)),
         Bottleneck.UNKNOWN,
-        "this server does not tell where the time goes",
+        "this server does not report where the time goes",
     ),
 }
 

@@ -43,7 +43,7 @@ def test_batching(text: str, want: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["on", "100", "1s", "2000ms", "-1us"])
 def test_no_batching(text: str) -> None:
-    with pytest.raises(ValueError, match="is no batching: write off, 0"):
+    with pytest.raises(ValueError, match="is not a batching setting; use off, 0"):
         sweep.parse_batching(text)
 
 

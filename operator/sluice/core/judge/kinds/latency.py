@@ -47,8 +47,8 @@ class GatewayLatency(Kind):
     def hidden(self, trial: Trial) -> str:
         if gatewayseries.counted_on_the_way(trial) and gatewayseries.histogram_missing(trial):
             return (
-                f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own by source "
-                "Query, or remove the objective"
+                f"the gateway ({trial.preset.name}) has no latency histogram; judge the model server's own with "
+                "source Query, or remove the objective"
             )
         return Kind.hidden(self, trial)
 

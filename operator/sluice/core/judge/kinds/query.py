@@ -71,7 +71,7 @@ class QueriedCounters(Kind):
         selector = self._selectors(trial)[CANDIDATE, TOTAL]
         if shown is None:
             most = _most_series(trial)
-            return f"more than {most} series match {selector} and its like; narrow total and failures"
+            return f"more than {most} series match {selector} and similar selectors; narrow total and failures"
         return unseen(trial, shown, selector)
 
     def _selectors(self, trial: Trial) -> dict[tuple[str, str], str]:

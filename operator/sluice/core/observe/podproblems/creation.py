@@ -13,9 +13,9 @@ CREATION_REMEDIES: Final = (
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
     (
         "hostPath",
-        "allow hostPath volumes in the namespace, or take a claim for storageInitializer.cache of the configuration",
+        "allow hostPath volumes in the namespace, or use a claim for storageInitializer.cache of the configuration",
     ),
-    ("PodSecurity", "let the ServingRuntime's containers keep to the namespace's pod security standard"),
+    ("PodSecurity", "make the ServingRuntime's containers meet the namespace's pod security standard"),
     ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
 )
 

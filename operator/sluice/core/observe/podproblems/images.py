@@ -52,5 +52,5 @@ def _image_remedy(reason: PodReason, status: Object) -> str:
     if status.get("name") == STORAGE_INITIALIZER:
         return "check storageInitializer in the operator's configuration"
     if reason == PodReason.ERR_IMAGE_NEVER_PULL:
-        return "bring the image to the node, or change imagePullPolicy in the ServingRuntime"
+        return "load the image on the node, or change imagePullPolicy in the ServingRuntime"
     return "check its name in the ServingRuntime, the registry, and spec.imagePullSecrets"

@@ -17,13 +17,13 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     PodReason.ACCESS_DENIED: "check the keys in the Secret of spec.model.credentialsSecretRef, and what they may read",
     PodReason.STORE_UNREACHABLE: "check the address in spec.model.uri, the endpoint (such as AWS_ENDPOINT_URL) in the "
     "Secret of spec.model.credentialsSecretRef, and the network",
-    PodReason.UNSUPPORTED_MODEL: "check that spec.model.format and the files at spec.model.uri belong together",
+    PodReason.UNSUPPORTED_MODEL: "check that spec.model.format matches the files at spec.model.uri",
     PodReason.VOLUME_TOO_SMALL: "the node needs more ephemeral storage for this model",
     PodReason.CHECKSUM_MISMATCH: "correct spec.model.sha256, or put the right file at spec.model.uri",
-    PodReason.DOWNLOAD_INTERRUPTED: "it is tried again and continues; check the server and the network",
+    PodReason.DOWNLOAD_INTERRUPTED: "the download is retried and continues; check the server and the network",
 }
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
-    PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is whole, and what spec.model.format says",
+    PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is complete, and check spec.model.format",
 }
 WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
 _WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
@@ -78,8 +78,8 @@ def model_not_ready(pod: Object, now: float) -> Problem | None:
         return None
     return Problem(
         Reason.MODEL_NOT_READY,
-        f"the model server runs for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it is still "
-        f"loading, wait; otherwise see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+        f"the model server has been running for more than {MODEL_LOAD_SECONDS} s, but the model is not ready; if it "
+        f"is still loading, wait; otherwise see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
     )
 
 

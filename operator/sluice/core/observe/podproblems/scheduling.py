@@ -9,7 +9,7 @@ from sluice.core.observe.podproblems import podstate
 
 SCHEDULING_REMEDIES: Final = (
     ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
-    ("Insufficient", "lower spec.resources.requests, or add a node that has what is missing"),
+    ("Insufficient", "lower spec.resources.requests, or add a node that has the missing resources"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
     ("selector", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),

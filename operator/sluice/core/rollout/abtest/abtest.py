@@ -37,7 +37,7 @@ def _answer(seen: Comparison, intent: Intent) -> Handled:
         case Action.PROMOTE:
             return Handled("the winner is promoted", {"paused": False}, for_gate=True)
         case Action.SKIP_STEP | Action.RETRY:
-            return Handled("ignored: an A/B test has no steps, and still runs")
+            return Handled("ignored: an A/B test has no steps, and is still running")
     return Handled("ignored: nothing is paused")
 
 

@@ -59,7 +59,7 @@ def paused_by_person(seen: Comparison) -> Decision | None:
     return Decision(
         Verdict.WAIT,
         Reason.PAUSED,
-        f"users are counted on, but nothing ends: kubectl sluice resume {name}",
+        f"users are still counted, but nothing ends; resume with: kubectl sluice resume {name}",
         effect=Effect.HOLDS,
     )
 
@@ -118,7 +118,7 @@ def split_mismatch(seen: Comparison) -> Decision | None:
     if not seen.split_mismatch:
         return None
     repaired = seen.rollout.status.split_mismatch_since is not None
-    remedy = "see who is counted, and whether other rules steer users to one arm"
+    remedy = "check which users are counted, and whether other rules direct users to one arm"
     return Decision(
         Verdict.WAIT,
         Reason.SPLIT_MISMATCH,
@@ -143,7 +143,7 @@ def arm_is_better(seen: Comparison) -> Decision | None:
     return Decision(
         Verdict.ADVANCE,
         Reason.ARM_IS_BETTER,
-        f"{arms.result(winner)}; to release it set spec.model to it",
+        f"{arms.result(winner)}; to release it, set spec.model to it",
         outcome=Outcome.INCONCLUSIVE,
     )
 
@@ -165,7 +165,7 @@ def time_is_up(seen: Comparison) -> Decision | None:
     return Decision(
         Verdict.WAIT,
         Reason.NO_SEPARATION,
-        f"after {seen.rules.maximum_seconds} s nothing separates the arms from the stable version: {results}",
+        f"after {seen.rules.maximum_seconds} s, nothing separates the arms from the stable version: {results}",
         outcome=Outcome.INCONCLUSIVE,
     )
 

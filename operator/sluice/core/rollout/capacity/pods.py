@@ -34,4 +34,4 @@ def crowded(situation: Situation) -> str:
     others = [r.name for r in leaving(situation) if existing(r) > 0]
     if not situation.snapshot.by_service or not others:
         return ""
-    return f"the pods of {', '.join(others)} must end first: a Service cannot leave them out"
+    return f"the pods of {', '.join(others)} must end first: a Service cannot exclude them"

@@ -47,7 +47,7 @@ def preview_over(moment: Moment) -> Decision | None:
     if moment.current is None or not moment.current.preview:
         return None
     return _advance(
-        moment, Reason.PREVIEW_OVER, f"nothing spoke against it in {moment.requests_in_step} preview requests"
+        moment, Reason.PREVIEW_OVER, f"no evidence against it in {moment.requests_in_step} preview requests"
     )
 
 

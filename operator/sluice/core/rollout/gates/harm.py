@@ -25,7 +25,7 @@ def one_pod_is_bad(moment: Moment) -> Decision | None:
     return Decision(
         Verdict.WAIT,
         Reason.REPLACING_POD,
-        f"without the pod {judged.bad_pod} nothing speaks against the candidate; it is replaced, once",
+        f"without the pod {judged.bad_pod} nothing speaks against the candidate; the pod is replaced, once",
         effect=Effect.REPLACES_POD,
     )
 

@@ -37,7 +37,7 @@ def candidate_not_ready(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT,
             Reason.SHRINKING_STABLE,
-            f"stable gives one pod after the other: {words.pods_ready(moment, wanted)}",
+            f"stable gives up one pod after the other: {words.pods_ready(moment, wanted)}",
         )
     return Decision(
         Verdict.WAIT,

@@ -42,7 +42,7 @@ def split_mismatch(moment: Moment) -> Decision | None:
     if judged is None or not judged.split_mismatch:
         return None
     remedy = (
-        "look for other routes with the same host name, and at the gateway's log"
+        "check for other routes with the same host name, and check the gateway's log"
         if moment.rollout.status.split_mismatch_since is not None
         else "the route is written once more"
     )

@@ -21,11 +21,14 @@ def _problems(situation: Situation, target: Revision) -> Iterator[str]:
     if wishes.strategy is Strategy.AB_TEST:
         yield "spec.rollout.strategy: ABTest needs a gateway, which keeps each user with an arm"
     if wishes.strategy is Strategy.SHADOW or wishes.shadow is not None:
-        yield "spec.rollout.shadow: nobody copies requests without a gateway"
+        yield "spec.rollout.shadow: without a gateway, requests cannot be copied"
     if spec.routing.candidate_header is not None:
-        yield "spec.routing.candidateHeader: nobody looks at headers without a gateway"
+        yield "spec.routing.candidateHeader: without a gateway, headers have no effect"
     if wishes.capacity is CapacityMode.SHRINK_STABLE:
-        yield "spec.rollout.capacity: ShrinkStable would change the shares; without a gateway use Auto, Surge or Recreate"
+        yield (
+            "spec.rollout.capacity: ShrinkStable would change the shares; without a gateway, use Auto, Surge or "
+            "Recreate"
+        )
     one_port = stable is None or (stable.port, stable.grpc_port) == (target.port, target.grpc_port)
     if wishes.strategy is Strategy.CANARY and wishes.capacity is not CapacityMode.RECREATE and not one_port:
         yield (

@@ -30,7 +30,8 @@ def mirror_refused(settings: Shadow, preset: GatewayPreset) -> str:
         )
     if settings.percent < 100 and not preset.mirror_percent:
         return (
-            f"spec.rollout.shadow.percent: the gateway ({preset.name}) ignores the percentage of a mirror and would copy "
-            f"every request instead of {settings.percent} %; set it to 100, or use a gateway that can (docs/gateways.md)"
+            f"spec.rollout.shadow.percent: the gateway ({preset.name}) ignores the percentage of a mirror and would "
+            f"copy every request instead of {settings.percent} %; set it to 100, or use a gateway that supports it "
+            "(docs/gateways.md)"
         )
     return ""
