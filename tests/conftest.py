@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import coverage
 from tests.support import patience
 
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,9 +26,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The time that a whole test may take grows like the limits within it."""
+    """The time that a whole test may take grows like the limits within it. What coverage is measured in is marked."""
     usual = float(config.getini("timeout"))
     for item in items:
         mark = item.get_closest_marker("timeout")
         limit = patience.seconds(mark.args[0] if mark else usual)
         item.add_marker(pytest.mark.timeout(limit), append=False)
+        if coverage.is_measured(item.nodeid):
+            item.add_marker(pytest.mark.measured)
