@@ -7,6 +7,7 @@ PYTEST := .venv/bin/pytest
 # Integration tests wait for processes, those on the lab for a release to be proven: several fit on two processors.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
+MEASURED := tests/unit/core tests/unit/stats tests/simulation
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
@@ -59,10 +60,13 @@ lint: setup ## Check format, lint, types and layers
 	@.venv/bin/pyright
 	@.venv/bin/lint-imports
 
+# Coverage doubles the time of a test, so each runs once: either measured or not.
 # What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
 unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 	@$(PYTHON) -m lab build versitygw
-	@$(PYTEST) -n 2 -m "not slow" tests/unit tests/simulation
+	@$(PYTEST) -n 2 -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
+	@$(PYTHON) -m tests.coverage
+	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit tests/simulation
 
 # Two at a time; what each prints follows when it has ended.
 beside: setup build/spark/.synced build/airflow/.synced

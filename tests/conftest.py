@@ -6,15 +6,19 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import coverage
 from tests.support import patience
 
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("measured", settings.get_profile("sluice"), derandomize=True)
 settings.load_profile("sluice")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start what runs in the background without it
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measures the machine; the workers take over what this process has measured."""
+    """Measures the machine; the workers take over what this process has measured. Coverage wants the same examples."""
+    if config.getoption("cov_source", None):
+        settings.load_profile("measured")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         workers = config.getoption("numprocesses", None) or 1
         os.environ[patience.VARIABLE] = str(patience.measured(workers))
@@ -25,9 +29,11 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The time that a whole test may take grows like the limits within it."""
+    """The time that a whole test may take grows like the limits within it. What coverage is measured in is marked."""
     usual = float(config.getini("timeout"))
     for item in items:
         mark = item.get_closest_marker("timeout")
         limit = patience.seconds(mark.args[0] if mark else usual)
         item.add_marker(pytest.mark.timeout(limit), append=False)
+        if coverage.is_measured(item.nodeid):
+            item.add_marker(pytest.mark.measured)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice.core.kernel import naming
-from sluice.core.situation import variants
+from sluice.core.render import variantjob
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.scenarios import V2
@@ -133,4 +133,4 @@ def test_where_it_is_stored(uri: str, where: str) -> None:
     cluster = serving_with(INT8)
     snapshot = cluster.snapshot()
     (variant,) = snapshot.deployment.spec.variants  # type: ignore[union-attr]
-    assert variants.uri_of(uri, variant).startswith(where)
+    assert variantjob.uri_of(uri, variant).startswith(where)

@@ -1,5 +1,7 @@
 """The comparison of what is left out with what may be."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import coverage
@@ -38,3 +40,22 @@ def test_a_gap_is_counted_in_branches_or_in_lines_where_there_are_none() -> None
 def test_a_listed_gap_has_a_size_and_a_reason() -> None:
     text = '["core/a.py"]\nf = { most = 2, why = "defensive" }\n'
     assert coverage.listed(text) == ALLOWED
+
+
+@pytest.mark.parametrize("begin", [*coverage.TESTS, *coverage.TOO_SLOW])
+def test_measured_tests_exist(begin: str) -> None:
+    path, _, test = begin.partition("::")
+    assert Path(path).exists()
+    assert not test or f"def {test}(" in Path(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("test", "want"),
+    [
+        ("tests/unit/core/kernel/test_differ.py::test_a", True),
+        ("tests/unit/shell/test_store.py::test_a", False),
+        (f"{coverage.TOO_SLOW[0]}::test_a", False),
+    ],
+)
+def test_what_is_measured(test: str, want: bool) -> None:
+    assert coverage.is_measured(test) is want

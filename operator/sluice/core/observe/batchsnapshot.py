@@ -50,10 +50,6 @@ class BatchSnapshot:
     forbidden: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        return self.batch.metadata.name
-
-    @property
     def namespace(self) -> str:
         return self.batch.metadata.namespace
 

@@ -7,7 +7,7 @@ import pytest
 
 import sluice
 from sluice.api.v1alpha1.common import Objective
-from sluice.core.judge import kinds
+from sluice.core.judge import columns, kinds, series
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.kinds.codes import ResponseCodes
@@ -44,7 +44,11 @@ def test_objective_of_a_newer_version_is_neither_counted_nor_proven() -> None:
 
     assert kind.rules(()).terms == ()
     assert kind.requests_and_events({"200": 5.0, "500": 1.0}, None) == (0, 0)
+    assert kind.columns_of(5.0, 1.0) == {columns.TOTAL: 5.0, columns.EVENTS: 1.0}
     assert kind.questions(make_trial()) == {}
+    assert kind.samples(make_trial(), {}, ()) == series.Samples((), {})
+    assert kind.boundaries(series.Samples((), {}), sharing=1) is None
+    assert not kind.more_is_better
 
 
 def test_only_kinds_read_what_only_some_objectives_have() -> None:

@@ -1,0 +1,51 @@
+"""What the gateway's condition says, by what keeps requests from arriving as the route says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.core.decide import routes
+from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.observe import observe
+from sluice.core.observe.observe import InvalidSpec
+from sluice.core.render import route
+from sluice.core.situation.situation import interpret
+from tests.support import builders
+
+STABLE = builders.make_revision()
+DEPLOYMENT = builders.make_model_deployment(spec={"routing": {"hostnames": ["digits.example"]}})
+OLDER = builders.make_model_deployment(
+    name="older", uid="uid-older", created=builders.NOW - 7200, spec={"routing": {"hostnames": ["digits.example"]}}
+)
+(WRITTEN,) = route.desired_routes(DEPLOYMENT, builders.CONFIG, Paths(((STABLE.name, 1000),)), grpc=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("changes", "want"),
+    [
+        pytest.param({"gateway_api": False}, Reason.GATEWAY_API_MISSING, id="no Gateway API"),
+        pytest.param({"rivals": [OLDER]}, Reason.HOSTNAME_TAKEN, id="host name of an older model"),
+        pytest.param({"gateways": []}, Reason.GATEWAY_NOT_FOUND, id="no Gateway"),
+        pytest.param({"gateway_api": False, "gateways": []}, Reason.GATEWAY_API_MISSING, id="what comes first is told"),
+        pytest.param({}, Reason.WAITING_FOR_GATEWAY, id="no route yet"),
+        pytest.param({"owned": [WRITTEN]}, Reason.WAITING_FOR_GATEWAY, id="no answer yet"),
+        pytest.param(
+            {"owned": [builders.make_route_status(WRITTEN, accepted=False)]}, Reason.ROUTE_NOT_ACCEPTED, id="refused"
+        ),
+        pytest.param({"owned": [builders.make_route_status(WRITTEN)]}, Reason.PROGRAMMED, id="programmed"),
+        pytest.param(
+            {"config": OperatorConfig(routing=RoutingMode.SERVICE), "gateway_api": False},
+            Reason.WAITING_FOR_SERVICE,
+            id="without a gateway none is missed",
+        ),
+    ],
+)
+def test_programmed(changes: Mapping[str, Any], want: Reason) -> None:
+    snapshot = observe.observe(builders.make_world(**{"deployment": DEPLOYMENT, **changes}))
+    assert not isinstance(snapshot, InvalidSpec)
+    fact = routes.programmed(interpret(snapshot))
+
+    assert (fact.status, fact.reason) == (want is Reason.PROGRAMMED, want)
