@@ -10,7 +10,6 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.decide import decide
-from sluice.core.decide.prepare import Inquiry
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
@@ -66,7 +65,6 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
                 raise plan
             return plan
 
-        monkeypatch.setattr(decide, "questions", lambda _: Inquiry())
         monkeypatch.setattr(decide, "decide", decided)
         told: list[Notice] = []
         store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
