@@ -108,7 +108,7 @@ def test_shares_are_ratios_of_pods_and_the_condition_says_so() -> None:
     routed = cluster.condition("RoutesProgrammed")
     assert routed["reason"] == "Approximate"
     assert "1 of 5 ready pods" in routed["message"]
-    assert "20 % is wanted" in routed["message"]
+    assert "the target is 20 %" in routed["message"]
 
 
 def test_a_bad_version_is_taken_out_by_the_selector() -> None:
@@ -138,7 +138,7 @@ def test_an_objective_of_the_gateway_beside_a_counted_one_holds() -> None:
     cluster.run(300)
     status = cluster.newest().status
     assert (status.step, status.outcome) == (1, None)
-    assert "latency: there is no gateway that counts" in status.message
+    assert "latency: there is no gateway to count requests" in status.message
 
 
 def test_silence_is_no_proof_where_nobody_counts_requests_on_the_way() -> None:

@@ -234,7 +234,7 @@ def test_a_window_that_cannot_be_read_stops_new_releases_and_says_why() -> None:
     assert len(cluster.rollouts()) == 1
     current = cluster.condition("Current")
     assert current["reason"] == "PolicyInvalid"
-    assert 'spec.freezeWindows[0].timeZone: "Europe/Bielefeld" is no time zone' in current["message"]
+    assert 'spec.freezeWindows[0].timeZone: "Europe/Bielefeld" is not a time zone' in current["message"]
     cluster.shared["RolloutPolicy", "default"]["spec"]["freezeWindows"] = []
     cluster.run(5)
     assert len(cluster.rollouts()) == 2

@@ -25,7 +25,7 @@ def _remove_runtime(cluster: Cluster) -> None:
     [
         ({}, _remove_policy, "PolicyNotFound", "no RolloutPolicy"),
         ({}, _remove_runtime, "FormatNotSupported", "no ServingRuntime runs"),
-        ({"model": {"format": "tea", "uri": V2}}, None, "FormatNotSupported", "available formats: onnx"),
+        ({"model": {"format": "tea", "uri": V2}}, None, "FormatNotSupported", "supported formats: onnx"),
         ({"model": {"format": "onnx", "uri": "ftp://a/b"}}, None, "UnsupportedScheme", "use one of s3"),
         ({"runtime": {"name": "nope"}}, None, "RuntimeNotFound", "available: triton"),
         ({"model": {"format": "onnx", "uri": "nonsense"}}, None, "InvalidSpec", "spec.model.uri"),
