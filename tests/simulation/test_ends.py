@@ -96,7 +96,7 @@ def test_promote_in_the_bake_is_refused_while_nothing_of_the_candidate_is_ready(
     assert cluster.newest().status.outcome is None
     observed = cluster.newest().status.observed_intent
     assert observed is not None
-    assert observed.result.startswith("refused: 0 of 1 pods")
+    assert observed.result.startswith("refused: 0 of the 1 pods")
     run(cluster, 60)
     assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
     assert cluster.weights()[old] == 1000

@@ -30,7 +30,7 @@ def test_server_keeps_every_part_of_the_schema(kube: Kube, model: Any) -> None:
         ("modeldeployment", "A model that should serve, under one stable address"),
         ("modeldeployment.spec.model.uri", "Where the model is: s3://bucket/path or gs://bucket/path"),
         ("modeldeployment.spec.rollout.canary.steps", "Increasing weights that end with 100."),
-        ("modeldeployment.spec.resources.requests", "What is set aside for the container"),
+        ("modeldeployment.spec.resources.requests", "What is reserved for the container"),
         ("modelrollout.spec.intent.action", "Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback"),
         ("rolloutpolicy.spec.objectives.failureRatio.ignoreBelow", "Ratios below this are negligible"),
         ("batchinference.spec.output.mode", "fail if the folder contains anything"),

@@ -30,7 +30,9 @@ def manifest(where: str) -> dict[str, Any]:
     image = pod.image_of(revision.template)
     assert image is not None
     generator = pod.generator(image, program=loadprogram.program(), plan="{}", payload="x" * pod.LARGEST_PAYLOAD)
-    return pod.profiled_pod(revision, deployment, threads=2, generator=generator, deadline_seconds=600)
+    made = pod.profiled_pod(revision, deployment, threads=2, generator=generator, deadline_seconds=600)
+    del made["metadata"]["ownerReferences"]  # its owner is not there, and the garbage collector would remove it
+    return made
 
 
 @pytest.fixture(scope="module")
