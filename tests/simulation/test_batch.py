@@ -102,7 +102,7 @@ def test_a_shard_that_fails_and_is_tried_again_is_counted_once() -> None:
     cluster.shard_fails(run, 0, "StoreUnreachable: no answer from s3://data")
     cluster.step()
     assert cluster.condition() == ("False", "Running")
-    assert cluster.message().endswith("tried again: shard 0: StoreUnreachable: no answer from s3://data")
+    assert cluster.message().endswith("retried after: shard 0: StoreUnreachable: no answer from s3://data")
     cluster.run(30)
     assert cluster.told("ShardRetried") == ["shard 0: StoreUnreachable: no answer from s3://data"]
     completes(cluster, run)

@@ -39,7 +39,7 @@ def stated(plan: Plan) -> dict[str, tuple[str, str]]:
     [
         pytest.param(Denied("403"), Reason.FORBIDDEN, "upgrade the Helm chart", id="no permission"),
         pytest.param(Refused("422"), Reason.REFUSED, "correct the field", id="invalid"),
-        pytest.param(Missing("404"), Reason.MISSING, "is the kind installed", id="no such kind"),
+        pytest.param(Missing("404"), Reason.MISSING, "check that the kind is installed", id="no such kind"),
     ],
 )
 def test_refused_write_stalls_with_its_remedy_and_is_tried_again(error: ApiError, reason: Reason, remedy: str) -> None:

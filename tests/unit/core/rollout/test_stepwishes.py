@@ -23,7 +23,7 @@ def result_of(moment: Moment) -> str:
     ("action", "given", "want"),
     [
         pytest.param(Action.RETRY, [], "ignored: the rollout is still running", id="retry"),
-        pytest.param(Action.RETRY, [STUCK], "it is scored again", id="retry of a validation"),
+        pytest.param(Action.RETRY, [STUCK], "the labelled data is scored again", id="retry of a validation"),
         pytest.param(Action.RESUME, [], "ignored: nothing is paused", id="resume what runs"),
         pytest.param(Action.RESUME, [changes.PAUSED], "resumed", id="resume"),
         pytest.param(Action.RESUME, [PAUSES], "the step goes on", id="resume a step that pauses"),
@@ -36,7 +36,7 @@ def result_of(moment: Moment) -> str:
         pytest.param(
             Action.PROMOTE,
             [changes.BAKING, changes.ready(2)],
-            "refused: 2 of 4 pods are ready for all requests",
+            "refused: 2 of the 4 pods are ready for all requests",
             id="promote with too few pods",
         ),
         pytest.param(Action.PROMOTE, [changes.FROZEN], "refused: ", id="promote in a freeze window"),

@@ -55,7 +55,7 @@ def test_runtime_is_chosen(spec: Mapping[str, Any], want: str) -> None:
         pytest.param(
             {"model": {"format": "sklearn", "uri": "s3://m/1"}},
             Reason.FORMAT_NOT_SUPPORTED,
-            "no ServingRuntime runs 'sklearn'; available formats: onnx, sklearn, triton",
+            "no ServingRuntime runs 'sklearn'; supported formats: onnx, sklearn, triton",
             id="none without being named",
         ),
     ],
