@@ -36,7 +36,7 @@ def result_of(moment: Moment) -> str:
         pytest.param(
             Action.PROMOTE,
             [changes.BAKING, changes.ready(2)],
-            "refused: 2 of the 4 pods are ready for all requests",
+            "refused: 2 of the 4 pods that all requests need are ready",
             id="promote with too few pods",
         ),
         pytest.param(Action.PROMOTE, [changes.FROZEN], "refused: ", id="promote in a freeze window"),
