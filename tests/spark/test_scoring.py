@@ -109,9 +109,9 @@ def test_a_partition_in_which_every_row_fails(spark: SparkSession, picky: Path, 
     ("options", "reason", "said"),
     [
         ({"columns": ["image", "size"]}, FailureReason.BAD_COLUMNS, "no column 'size'; it has 'id', 'image'"),
-        ({"columns": ["id"]}, FailureReason.BAD_COLUMNS, "takes 64 values a row, and 1 columns feed it"),
+        ({"columns": ["id"]}, FailureReason.BAD_COLUMNS, "takes 64 values per row, but 1 columns feed it"),
         ({"keep": ["name"]}, FailureReason.BAD_COLUMNS, "no column 'name'"),
-        ({"keep": ["id", "id"]}, FailureReason.BAD_COLUMNS, "'id' would be there twice"),
+        ({"keep": ["id", "id"]}, FailureReason.BAD_COLUMNS, "'id' would exist twice"),
         ({"uri": "/nowhere"}, FailureReason.OBJECT_NOT_FOUND, "/nowhere does not exist"),
         ({"uri": "hf://org/model"}, FailureReason.INVALID_OPTION, "use s3://"),
         ({"model": "digits"}, FailureReason.INVALID_OPTION, "either model="),
@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_said_before_anything_runs(
 
 def test_a_column_with_the_name_of_an_answer_is_refused(spark: SparkSession, model: Path, images: np.ndarray) -> None:
     df = listed(spark, images[:4]).withColumn("label", F.lit(1))
-    with pytest.raises(BatchError, match=r"'label' would be there twice.*keep="):
+    with pytest.raises(BatchError, match=r"'label' would exist twice.*keep="):
         score(df, uri=str(model))
     assert score(df, uri=str(model), keep=["id"]).count() == 4
 

@@ -86,5 +86,5 @@ def test_an_executor_without_the_right_keys_says_so(
 ) -> None:
     with_keys(executors={"AWS_SECRET_ACCESS_KEY": "wrong"})
     scored = score(listed(spark, images[:4]), uri=uploaded)
-    with pytest.raises(PythonException, match=r"AccessDenied: .* may not be used"):
+    with pytest.raises(PythonException, match=r"AccessDenied: .* is not accessible; check the keys"):
         scored.collect()
