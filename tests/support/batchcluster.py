@@ -6,7 +6,6 @@ pass that a plan leads to a world in which there is nothing left to do.
 
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from sluice.core.render import workload
 from sluice.core.render.batchjob import INDEX_LABEL
 from tests.support import builders
 from tests.support.apiserver import ApiServer, Object
+from tests.support.cluster import copied
 
 START: Final = timestamps.seconds("2026-03-02T12:00:00Z")
 NAMESPACE: Final = "ml"
@@ -211,7 +211,7 @@ class BatchCluster(ApiServer):
             config=OperatorConfig(),
             spark_operator=self.spark_operator,
         )
-        return BatchWorld(**{name: deepcopy(getattr(world, name)) for name in BatchWorld.__slots__})
+        return BatchWorld(**{name: copied(getattr(world, name)) for name in BatchWorld.__slots__})
 
     # --- looking --------------------------------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
 It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
 """
 
+import json
 import random
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,4 +262,11 @@ class Cluster(Controllers):
 
 def deepcopy_world(world: World) -> World:
     """A world that later changes do not reach."""
-    return World(**{name: deepcopy(getattr(world, name)) for name in World.__slots__})
+    return World(**{name: copied(getattr(world, name)) for name in World.__slots__})
+
+
+def copied(value: Any) -> Any:
+    """Raw objects by way of JSON, which takes a fraction of the time of deepcopy; what is frozen as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(copied, value))
+    return json.loads(json.dumps(value)) if isinstance(value, dict) else value
