@@ -1,6 +1,6 @@
 """A small world with a virtual clock: kubelet, gateway and users beside API server and Prometheus, all deterministic.
 
-It runs the real `observe`, `questions`, `decide` against what their own plans have made of it.
+It runs the real `observe`, `prepare`, `decide` against what their own plans have made of it.
 """
 
 import json
