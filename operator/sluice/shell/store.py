@@ -260,7 +260,7 @@ class Store:
         return set().union(*sharing) - {key}
 
     def _hostnames(self, deployment: Object) -> tuple[str, ...]:
-        """What `core.desired.route.addresses_of` is made from, for an object that may not parse."""
+        """What `core.render.route.addresses_of` is made from, for an object that may not parse."""
         routing = (deployment.get("spec") or {}).get("routing") or {}
         metadata = deployment["metadata"]
         default = f"{metadata['name']}.{metadata.get('namespace', '')}.{self._config.domain}"

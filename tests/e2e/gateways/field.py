@@ -1,6 +1,6 @@
 """A namespace with revisions of a model behind one gateway, and routes that are written as Sluice writes them.
 
-The operator does not take part: what is tried is the gateway, with the very routes of `core.desired.route` and the very
+The operator does not take part: what is tried is the gateway, with the very routes of `core.render.route` and the very
 steps of `core.rollout.weights`.
 """
 
