@@ -23,11 +23,11 @@ def backends(cluster: Cluster) -> Backends:
 class Positional(Cluster):
     """Counts as Envoy Gateway does."""
 
-    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
+    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
         renamed = tuple(
             (label, self._place(value) if label == "envoy_cluster_name" else value) for label, value in labels
         )
-        super().count(name, *renamed, job=job)
+        super().count(name, *renamed, job=job, times=times)
 
     def _place(self, cluster_name: str) -> str:
         service = cluster_name.removeprefix("default_").removesuffix("_80")

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
@@ -19,7 +20,7 @@ from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
-from tests.support.controllers import Controllers
+from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
 
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
@@ -93,9 +94,7 @@ class Cluster(Controllers):
             total = sum(b.get("weight", 1) for b in rule["backendRefs"])
             for backend in rule["backendRefs"]:
                 mean = rate * seconds * backend.get("weight", 1) / total if total else 0.0
-                for _ in range(self._drawn(mean)):
-                    self._answer(backend["name"], self.previewed if preview else self.sent, counts=not preview)
-                    self._copy(rule)
+                self._answer(self._drawn(mean), backend["name"], rule, users=not preview)
 
     def _send_to_pods(self, seconds: float) -> None:
         for service in self.of_kind("Service"):
@@ -116,37 +115,48 @@ class Cluster(Controllers):
     def _drawn(self, mean: float) -> int:
         return int(mean) + (self.random.random() < mean % 1)
 
-    def _copy(self, rule: Mapping[str, Any]) -> None:
-        for filter_ in rule.get("filters", ()):
-            mirror = filter_.get("requestMirror")
-            if mirror and self.random.random() < mirror.get("percent", 100) / 100:
-                self._answer(mirror["backendRef"]["name"], self.mirrored, counts=False)
+    def _answer(self, requests: int, service: str, rule: Mapping[str, Any], *, users: bool) -> None:
+        """So many requests to a Service, and to the Services that get copies of them."""
+        if not requests:
+            return
+        tally = self.sent if users else self.previewed
+        server = self._server(service, tally, counts=users)
+        copies = [
+            (mirror.get("percent", 100) / 100, self._server(mirror["backendRef"]["name"], self.mirrored, counts=False))
+            for mirror in (filter_.get("requestMirror") for filter_ in rule.get("filters", ()))
+            if mirror
+        ]
+        for _ in range(requests):
+            server.answer(self.random)
+            for share, copied in copies:
+                if self.random.random() < share:
+                    copied.answer(self.random)
+        for one in (server, *(copied for _, copied in copies)):
+            self._count_answers(one)
 
-    def _answer(self, service: str, tally: dict[str, int], *, counts: bool = True) -> None:
+    def _server(self, service: str, tally: dict[str, int], *, counts: bool) -> "Server":
         revision = self.objects["Service", service]["spec"]["selector"][naming.LABEL_REVISION]
-        tally[revision] = tally.get(revision, 0) + 1
-        model = self.behaviour(revision)
-        cluster = ("envoy_cluster_name", f"default_{service}_{naming.SERVICE_PORT}")
-        if not self.has_endpoint(service):
-            self.lost += counts
-            code = "503"
-        else:
-            code = "500" if self.random.random() < model.error else "200"
-        self.count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code))
-        millis = 120.0 if self.random.random() < model.slow else 3.0
-        for le in LE_MILLIS:
-            if millis <= le:
-                self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"))
-        self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"))
-        if counts:
-            correct = "false" if code != "200" or self.random.random() < model.wrong else "true"
-            self.count("feedback_total", ("revision", revision), ("correct", correct), job="users")
+        return Server(service, revision, self.behaviour(revision), tally, counts, self.has_endpoint(service))
+
+    def _count_answers(self, server: "Server") -> None:
+        cluster = ("envoy_cluster_name", f"default_{server.service}_{naming.SERVICE_PORT}")
+        for (code, millis, correct), number in server.answers.items():
+            server.tally[server.revision] = server.tally.get(server.revision, 0) + number
+            self.lost += number * (server.counts and not server.up)
+            self.count("envoy_cluster_upstream_rq", cluster, ("envoy_response_code", code), times=number)
+            for le in LE_MILLIS:
+                if millis <= le:
+                    self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"), times=number)
+            self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"), times=number)
+            if correct is not None:
+                labels = ("revision", server.revision), ("correct", str(correct).lower())
+                self.count("feedback_total", *labels, job="users", times=number)
 
     # --- Prometheus -----------------------------------------------------------------------------------------------
 
-    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy") -> None:
-        """One more, as the gateway or the users' own counters have it."""
-        self.prometheus.count(f"{job}-0", name, job=job, **dict(labels))
+    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
+        """So many more, as the gateway or the users' own counters have it."""
+        self.prometheus.count(f"{job}-0", name, times, job=job, **dict(labels))
 
     def _scrape(self) -> None:
         if self.prometheus_up:
@@ -260,13 +270,46 @@ class Cluster(Controllers):
         return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
 
 
+@dataclass(slots=True)
+class Server:
+    """The pods behind a Service, as one turn of the world finds them."""
+
+    service: str
+    revision: str
+    behaviour: Behaviour
+    tally: dict[str, int]
+    """Where its requests are counted, by revision."""
+    counts: bool
+    """Whether users wait for its answers."""
+    up: bool
+    answers: dict[tuple[str, float, bool | None], int] = field(default_factory=dict)
+    """By status code, milliseconds, and whether the answer was correct, if anybody tells."""
+
+    def answer(self, random_: random.Random) -> None:
+        if self.up:
+            code = "500" if random_.random() < self.behaviour.error else "200"
+        else:
+            code = "503"
+        millis = 120.0 if random_.random() < self.behaviour.slow else 3.0
+        correct = None
+        if self.counts:
+            correct = code == "200" and random_.random() >= self.behaviour.wrong
+        key = code, millis, correct
+        self.answers[key] = self.answers.get(key, 0) + 1
+
+
 def deepcopy_world(world: World) -> World:
     """A world that later changes do not reach."""
     return World(**{name: copied(getattr(world, name)) for name in World.__slots__})
 
 
 def copied(value: Any) -> Any:
-    """Raw objects by way of JSON, which takes a fraction of the time of deepcopy; what is frozen as it is."""
+    """Raw objects as the operator's store has them: the same object again until it changes. What is frozen as it is."""
     if isinstance(value, tuple):
         return tuple(map(copied, value))
-    return json.loads(json.dumps(value)) if isinstance(value, dict) else value
+    return _stored(json.dumps(value)) if isinstance(value, dict) else value
+
+
+@lru_cache(maxsize=1024)
+def _stored(text: str) -> Any:
+    return json.loads(text)

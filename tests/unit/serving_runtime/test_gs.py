@@ -49,7 +49,7 @@ FAILURES = {
     "object": ("gs://models/digits/7", {}, "ObjectNotFound: gs://models/digits/7 does not exist; check spec.model.uri"),
     "bucket": ("gs://nowhere/digits", {}, "ObjectNotFound: gs://nowhere/digits does not exist in http://127.0.0.1:"),
     "no onnx": ("gs://models/notes", {}, "UnsupportedModel: no .onnx file among readme.txt"),
-    "no path": ("gs://models", {}, "UnsupportedModel: spec.model.uri 'gs://models' names no bucket and path"),
+    "no path": ("gs://models", {}, "UnsupportedModel: spec.model.uri 'gs://models' does not name a bucket and a path"),
     "store away": (
         "gs://models/digits/1",
         {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:1"},

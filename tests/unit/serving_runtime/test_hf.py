@@ -44,7 +44,7 @@ def test_a_token_opens_a_private_repository(downloader: StagedDownloader) -> Non
     assert downloader.run("hf://acme/private", "Plain", HF_TOKEN="hf_s3cret").files == {"model.onnx": b"private"}
     refused = downloader.run("hf://acme/private", "Plain", HF_TOKEN="hf_other_s3cret")
     assert refused.message.startswith("ObjectNotFound: hf://acme/private does not exist in http://127.0.0.1:")
-    assert "or may not be seen; check the key HF_TOKEN of the secret" in refused.message
+    assert "or is not visible; check the key HF_TOKEN of the secret" in refused.message
     assert "s3cret" not in refused.log + refused.message
 
 
@@ -70,7 +70,7 @@ FAILURES = {
     "repository": ("hf://acme/nothing", {}, "ObjectNotFound: hf://acme/nothing does not exist in http://127.0.0.1:"),
     "revision": ("hf://acme/digits@v2", {}, "ObjectNotFound: hf://acme/digits@v2 does not exist"),
     "file": ("hf://acme/digits/model.onnx", {}, "ObjectNotFound: hf://acme/digits/model.onnx: the repository has no such"),
-    "no repository": ("hf://acme", {}, "UnsupportedModel: spec.model.uri 'hf://acme' names no repository"),
+    "no repository": ("hf://acme", {}, "UnsupportedModel: spec.model.uri 'hf://acme' does not name a repository"),
     "two files": ("hf://acme/digits", {}, "UnsupportedModel: 2 .onnx files"),
     "hub away": ("hf://acme/digits", {"HF_ENDPOINT": "http://127.0.0.1:1"}, "StoreUnreachable: no connection to http://127"),
 }  # fmt: skip

@@ -140,7 +140,7 @@ def test_what_is_there_is_not_made_again(optimizer: Optimizer, store: Any) -> No
     ("uri", "more", "said"),
     [
         ("s3://models/plain/1", (), "UnsupportedModel: there is nothing to quantize"),
-        ("s3://models/garbage/1", (), "UnsupportedModel: the file is no ONNX model"),
+        ("s3://models/garbage/1", (), "UnsupportedModel: the file is not an ONNX model"),
         ("s3://models/net/9", (), "ObjectNotFound: s3://models/net/9 does not exist"),
         (
             "s3://models/net/1",
