@@ -4,9 +4,9 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
-# Integration tests wait for processes: two fit on a processor each. On the lab two processors are busy with one release.
+# These tests wait for processes and for releases: two at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
-E2E_PYTEST := $(PYTEST) tests/e2e
+E2E_PYTEST := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
