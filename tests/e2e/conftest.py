@@ -38,7 +38,7 @@ FAST_POLICY: Final[dict[str, Any]] = {
         "blindSeconds": 15,
         "bakeSeconds": 5,
         "objectives": [
-            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "2%"}},
+            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "5%"}},
             {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 250}},
             {
                 "name": "accuracy",
