@@ -245,7 +245,7 @@ def _consume(
             fence=before.fence,
             interval_seconds=trial.scrape_interval_seconds,
         )
-    return ticks, feeds
+    return ticks, series.bounded(feeds)
 
 
 def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:

@@ -110,7 +110,7 @@ def dump(state: State) -> str:
         "n": [state.requests.candidate, state.requests.stable],
         "ns": [state.step_requests.candidate, state.step_requests.stable],
         "k": state.scrapes,
-        "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
+        "feeds": {key: _dump_feed(feed) for key, feed in state.feeds.items()},
         "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
@@ -141,7 +141,7 @@ def load(text: str | None) -> State | None:
             requests=Tally(*wire["n"]),
             step_requests=Tally(*wire["ns"]),
             scrapes=int(wire["k"]),
-            feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
+            feeds={key: series.Feed(*feed) for key, feed in wire["feeds"].items()},
             objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
@@ -151,6 +151,10 @@ def load(text: str | None) -> State | None:
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _dump_feed(feed: series.Feed) -> list[object]:
+    return [feed.pace, feed.tick, dict(feed.last), *([] if feed.floor is None else [feed.floor])]
 
 
 def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:

@@ -622,6 +622,23 @@ def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
     assert {told for _, told in sizes} == {True, False}
 
 
+def test_a_thousand_gateway_pods_fit_the_state() -> None:
+    gateways = [f"10.0.{n // 256}.{n % 256}:8002" for n in range(1000)]
+    prometheus, trial = Prometheus(), make_trial(objectives=(ERRORS, LATENCY))
+    for target in gateways:
+        for revision in (STABLE, CANDIDATE):
+            prometheus.request(revision, target=target, times=0)
+    for index in range(4):
+        for target in gateways:
+            prometheus.request(STABLE, target=target)
+            prometheus.request(CANDIDATE, target=target)
+        prometheus.scrape(START + 5 * index, gateways, ())
+        trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
+
+    assert len(trial.state or "") < 32_768
+    assert (result.candidate_requests, result.blind) == (3000, "")
+
+
 @pytest.mark.parametrize("garbage", ["", "{", "[]", '{"v":2}', '{"v":1}', "null"])
 def test_unreadable_state_starts_anew(garbage: str) -> None:
     prometheus, _ = begun()
