@@ -160,9 +160,15 @@ class Cluster(Controllers):
 
     def _scrape(self) -> None:
         if self.prometheus_up:
+            self.prometheus.backends = tuple(self.backend_names())
             self.prometheus.scrape(
                 self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}
             )
+
+    def backend_names(self) -> list[str]:
+        """What Envoy calls the backends of the routes."""
+        rules = (rule for route in self.of_kind("HTTPRoute") for rule in route["spec"]["rules"])
+        return [f"default_{backend['name']}_{naming.SERVICE_PORT}" for rule in rules for backend in rule["backendRefs"]]
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""

@@ -74,7 +74,9 @@ class State:
     """Intervals that began before it are not evidence; None while the route is not programmed."""
     baking: bool = False
     active: float | None = None
-    """Time of the last tick with a request; None before the first."""
+    """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
+    counted: bool = False
+    """Whether the last look found a series of the gateway's requests."""
     stable_ever: bool = False
     """Whether the stable version ever had a request."""
     requests: Tally = Tally()
@@ -106,6 +108,7 @@ def dump(state: State) -> str:
         "fence": state.fence,
         "bake": state.baking,
         "active": state.active,
+        "seen": state.counted,
         "ever": state.stable_ever,
         "n": [state.requests.candidate, state.requests.stable],
         "ns": [state.step_requests.candidate, state.step_requests.stable],
@@ -137,6 +140,7 @@ def load(text: str | None) -> State | None:
             fence=wire["fence"],
             baking=bool(wire["bake"]),
             active=wire["active"],
+            counted=bool(wire.get("seen", False)),
             stable_ever=bool(wire["ever"]),
             requests=Tally(*wire["n"]),
             step_requests=Tally(*wire["ns"]),

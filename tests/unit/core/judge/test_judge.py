@@ -269,8 +269,8 @@ def test_the_day_tells_where_the_hour_was_downtime() -> None:
     [
         (True, 200, 300, False),
         (True, 400, 300, True),
-        (False, 50, 300, False),
-        (False, 80, 300, True),
+        (False, 200, 300, False),
+        (False, 400, 300, True),
         (False, 40, 30, True),
     ],
 )
@@ -284,6 +284,52 @@ def test_idle(*, stable_ever: bool, seconds: int, idle_seconds: int, want: bool)
 
     assert result.idle is want
     assert result.blind == ""
+
+
+def test_silence_counts_where_the_gateway_has_the_backends() -> None:
+    prometheus = Prometheus()
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(idle_seconds=60, objectives=(ERRORS,)), prometheus)
+    _, result = run(prometheus, trial, begin=5, end=90, stable=0, candidate=0)
+
+    assert (result.idle, result.blind) == (True, "")
+
+
+def test_a_gateway_that_does_not_know_the_backends_is_no_silence() -> None:
+    """Another kind of gateway, or one that is not scraped, beside one that is."""
+    prometheus = Prometheus()
+    prometheus.backends = ("httproute/shop/digits/rule/0/backend/0",)
+    for second in range(0, 90, 5):
+        prometheus.scrape(START + second)
+    trial, first = look(make_trial(now=START + 5, idle_seconds=60), prometheus)
+    _, later = look(dataclasses.replace(trial, now=START + 90), prometheus)
+
+    assert "config.gatewayPreset" in first.blind
+    assert (later.idle, later.blind, later.blind_for_seconds) == (False, first.blind, 85)
+
+
+def test_a_gateway_whose_series_vanish_is_not_silent() -> None:
+    prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS,))
+    prometheus.restart("a")
+    prometheus.counters["a"], prometheus.backends = {}, ()
+    results = []
+    for second in range(5, 1200, 5):
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+        results.append(result)
+
+    assert not any(result.idle for result in results)
+    assert results[-1].blind
+
+
+def test_a_counter_of_an_objective_ends_idleness() -> None:
+    prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS, ACCURACY))
+    for second in range(5, 120, 5):
+        prometheus.count("client", "feedback_total", revision=STABLE, correct="true")
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert (result.idle, result.blind) == (False, "")
 
 
 def test_one_request_ends_idleness() -> None:
