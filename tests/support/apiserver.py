@@ -55,9 +55,7 @@ class ApiServer:
                 self.store({**old, "spec": {**old["spec"], **change["spec"]}})
             case Delete(ref):
                 if (ref.kind, ref.name) in self.objects:
-                    self._existing(ref)
-                    del self.objects[ref.kind, ref.name]
-                    self.collect(ref)
+                    self._delete(ref)
 
     def store(self, manifest: Mapping[str, Any]) -> Object:
         """Creates an object, or replaces all of it but its status; the object that is stored."""
@@ -80,6 +78,15 @@ class ApiServer:
     def user_applies(self, manifest: Mapping[str, Any]) -> None:
         """A user's own write."""
         self.store(manifest)
+
+    def _delete(self, ref: Ref) -> None:
+        """At once, unless a finalizer holds the object."""
+        metadata = self._existing(ref)["metadata"]
+        if metadata.get("finalizers"):
+            metadata.setdefault("deletionTimestamp", timestamps.rfc3339(self.now))
+        else:
+            del self.objects[ref.kind, ref.name]
+            self.collect(ref)
 
     def of_kind(self, kind: str) -> list[Object]:
         return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
