@@ -4,9 +4,9 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
-# Integration tests wait for processes: two fit on a processor each. On the lab two processors are busy with one release.
+# These tests wait for processes and for releases: two at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
-E2E_PYTEST := $(PYTEST) tests/e2e
+E2E_PYTEST := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint unit beside integration spark airflow e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint mypy pyright layers unit beside integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,8 +56,12 @@ test-full: lint spark build/airflow/.synced ## Everything, including slow tests
 lint: setup ## Check format, lint, types and layers
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@.venv/bin/mypy
-	@.venv/bin/pyright
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers
+
+mypy pyright: setup
+	@.venv/bin/$@
+
+layers: setup
 	@.venv/bin/lint-imports
 
 # Coverage doubles the time of a test, so each runs once: either measured or not.
@@ -70,9 +74,13 @@ unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
 
 # Two at a time; what each prints follows when it has ended.
 beside: setup build/spark/.synced build/airflow/.synced
-	@$(PYTHON) -m lab build kubernetes etcd helm registry versitygw
-	@echo "integration beside spark and airflow ..."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration spark airflow
+	@$(PYTHON) -m lab setup
+	@$(PYTHON) -m lab build registry
+	@echo "integration beside spark, airflow and the images of e2e ..."
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration spark airflow e2e-images
+
+e2e-images: setup
+	@$(PYTHON) -m tests.e2e.prepare
 
 integration: setup ## Tests against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd helm registry

@@ -1,6 +1,6 @@
 """The lab, Sluice on it by its chart, and a namespace for each module. KEEP=1 leaves all of it running.
 
-Modules may run side by side (`-n 3 --dist loadfile`). What is marked `disturbs` has the lab for itself, after the others.
+Two modules run side by side (`-n 2 --dist loadfile`). What is marked `disturbs` has the lab for itself, after the others.
 """
 
 import json
@@ -22,6 +22,8 @@ from tests.support import badmodels, together
 from tests.support.scene import POLICY, Scene
 
 KEEP: Final = bool(os.environ.get("KEEP"))
+SCRAPE_SECONDS: Final = 2
+"""A release waits for samples at each of its steps, so half of the tests' time is that of scrapes."""
 GOOD: Final = ("v2b", "v2c", "v2d", "v2e")
 """v2 under other addresses: further good versions to release."""
 
@@ -32,19 +34,19 @@ FAST_POLICY: Final[dict[str, Any]] = {
     "spec": {
         "steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}],
         "maximumRequestsAtRisk": 0,
-        "scrapeIntervalSeconds": 5,
+        "scrapeIntervalSeconds": SCRAPE_SECONDS,
         "blindSeconds": 15,
-        "bakeSeconds": 10,
+        "bakeSeconds": 5,
         "objectives": [
-            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "2%"}},
-            {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 50}},
+            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "5%"}},
+            {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 250}},
             {
                 "name": "accuracy",
                 "failureRatio": {
                     "source": "Query",
                     "total": 'feedback_total{revision="{{revision}}",namespace="{{namespace}}"}',
                     "failures": 'feedback_total{revision="{{revision}}",namespace="{{namespace}}",correct="false"}',
-                    "maximum": "10%",
+                    "maximum": "20%",
                 },
             },
         ],
@@ -114,6 +116,7 @@ def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
     def install() -> None:
         setup.install_sluice(bare_lab, clusters.build_images(bare_lab))
         upgrade(bare_lab, *_settings(bare_lab))
+        _scrape_often(bare_lab)
         setup.upload_models(bare_lab, _models(run_folder))
         bare_lab.tools.apply(yaml.safe_dump(FAST_POLICY))
 
@@ -122,6 +125,18 @@ def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
 
     with together.used(run_folder / "sluice", first=install, last=forget):
         yield bare_lab
+
+
+def _scrape_often(cluster: Cluster) -> None:
+    """The configuration of the lab's Prometheus, with a shorter interval."""
+    where = "--namespace=monitoring"
+    stored = cluster.tools.get("configmap", "prometheus", where)
+    config = yaml.safe_load(stored["data"]["prometheus.yml"])
+    config["global"] = {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"}
+    patch = json.dumps({"data": {"prometheus.yml": yaml.safe_dump(config)}})
+    cluster.tools.kubectl("patch", "configmap", "prometheus", where, "--type=merge", f"--patch={patch}")
+    cluster.tools.kubectl("rollout", "restart", "deployment/prometheus", where)
+    cluster.tools.kubectl("rollout", "status", "deployment/prometheus", where, "--timeout=60s")
 
 
 def _models(folder: Path) -> dict[str, Path]:

@@ -14,7 +14,7 @@ OPERATOR = f"--namespace={setup.OPERATOR_NAMESPACE}"
 LEASE = "sluice-operator"
 MONITORING = "--namespace=monitoring"
 OUTAGE_SECONDS = 25.0
-"""More than three scrapes of five seconds, and more than blindSeconds."""
+"""More than three scrapes, and more than blindSeconds."""
 
 pytestmark = [pytest.mark.disturbs, pytest.mark.timeout(300), pytest.mark.usefixtures("no_request_is_lost")]
 

@@ -354,7 +354,7 @@ def test_a_candidate_that_becomes_unready_is_taken_out(scene: Scene, traffic: Lo
 
 
 def test_a_fix_for_a_bad_stable_version_is_not_blocked(scene: Scene, connect: Callable[..., LoadClient]) -> None:
-    """Stable fails in every tenth request, five times of what is negligible by the policy."""
+    """Stable fails in every tenth request, twice what is negligible by the policy."""
     name = "patient"
     scene.deploy(name, FAILING_TENTH, rollout={"objectives": FAST_POLICY["spec"]["objectives"][:1]})
     scene.wait_ready(name)

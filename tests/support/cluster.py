@@ -292,10 +292,8 @@ class Server:
     """By status code, milliseconds, and whether the answer was correct, if anybody tells."""
 
     def answer(self, random_: random.Random) -> None:
-        if self.up:
-            code = "500" if random_.random() < self.behaviour.error else "200"
-        else:
-            code = "503"
+        failed = self.up and random_.random() < self.behaviour.error
+        code = "503" if not self.up else "500" if failed else "200"
         millis = 120.0 if random_.random() < self.behaviour.slow else 3.0
         correct = None
         if self.counts:

@@ -96,14 +96,19 @@ class Scene:
         patch = json.dumps({"spec": spec})
         self.tools.kubectl("patch", DEPLOYMENTS, name, self.where, "--type=merge", f"--patch={patch}")
 
-    def ask_for(self, name: str, version: str, steps: Sequence[int] = ()) -> None:
-        """The one-line change of a release; with `steps` by weights of its own instead of the policy's."""
+    def ask_for(
+        self, name: str, version: str, steps: Sequence[int] = (), objectives: Sequence[Object] | None = None
+    ) -> None:
+        """The one-line change of a release; by weights or objectives of its own instead of the policy's."""
         canary = {"steps": [{"weight": weight} for weight in steps]} if steps else None
-        self.patch(name, {"model": {"uri": uri(version)}, "rollout": {"canary": canary}})
+        rollout = {"canary": canary, "objectives": objectives}
+        self.patch(name, {"model": {"uri": uri(version)}, "rollout": rollout})
 
-    def release(self, name: str, version: str, steps: Sequence[int] = ()) -> str:
+    def release(
+        self, name: str, version: str, steps: Sequence[int] = (), objectives: Sequence[Object] | None = None
+    ) -> str:
         """Ask for a version; returns the ModelRollout that began for it."""
-        return self.begun(name, lambda: self.ask_for(name, version, steps), version)
+        return self.begun(name, lambda: self.ask_for(name, version, steps, objectives), version)
 
     def begun(self, name: str, act: Callable[[], object], version: str) -> str:
         """The new ModelRollout to the version that an act leads to."""

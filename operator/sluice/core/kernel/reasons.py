@@ -85,13 +85,13 @@ class Reason(StrEnum):
     STABLE_VERSION_LOST = "StableVersionLost", "rolled-back.md#stable-version-lost"
 
     # It continues
-    CANDIDATE_READY = "CandidateReady"
+    CANDIDATE_READY = "CandidateReady", "", CALM
     ARMS_READY = "ArmsReady", "", CALM
-    PROVEN = "Proven"
-    IDLE = "Idle", "waiting.md"
-    PREVIEW_OVER = "PreviewOver"
-    SKIPPED_BY_PERSON = "SkippedByPerson"
-    PROMOTED_BY_PERSON = "PromotedByPerson"
+    PROVEN = "Proven", "", CALM
+    IDLE = "Idle", "waiting.md", CALM
+    PREVIEW_OVER = "PreviewOver", "", CALM
+    SKIPPED_BY_PERSON = "SkippedByPerson", "", CALM
+    PROMOTED_BY_PERSON = "PromotedByPerson", "", CALM
     ARM_IS_BETTER = "ArmIsBetter", "../strategies/abtest.md", CALM
 
     # Labelled data are answered first

@@ -147,3 +147,8 @@ def test_the_downloader_says_what_there_are_remedies_for() -> None:
 )
 def test_the_last_words_of_a_program_are_known(word: PodReason, program: str) -> None:
     assert f'"{word}: ' in (SERVING / program).read_text()
+
+
+def test_what_lets_a_release_continue_is_no_warning() -> None:
+    continuing = "CandidateReady Proven Idle PreviewOver SkippedByPerson PromotedByPerson ArmsReady ArmIsBetter"
+    assert all(CALM in Reason(word).marks for word in continuing.split())
