@@ -22,6 +22,8 @@ def route(observed: Weights, *, programmed: bool = True, answered: bool = True) 
 ONE = (("a", 1000),)
 TWO = (("a", 950), ("b", 50))
 PROMOTED = (("a", 0), ("b", 1000))
+FULL = (("a", 1000), *((f"old{number}", 0) for number in range(15)))
+HELD_FULL = (*FULL[2:], ("a", 0), ("a", 1000))
 HELD = (("b", 0), ("b", 1000))
 
 
@@ -62,6 +64,21 @@ HELD = (("b", 0), ("b", 1000))
             "",
             Target((("a", 998), ("b", 1), ("c", 1)), True),
             id="a swap away from two",
+        ),
+        pytest.param(FULL, {"a": 950, "b": 50}, "", Target(FULL, False), id="where there is no room nobody enters"),
+        pytest.param(
+            FULL,
+            {"a": 950, "b": 50},
+            ["old3"],
+            Target((*FULL[:4], *FULL[5:]), False),
+            id="out before in where it is full",
+        ),
+        pytest.param(
+            FULL[:15],
+            {"a": 800, "b": 100, "c": 100},
+            "",
+            Target((*FULL[:15], ("b", 0)), True),
+            id="as many as have room",
         ),
         pytest.param((("a", 7),), {"a": 1000}, "", Target(ONE, False), id="foreign weights are put back"),
         pytest.param((("a", 7),), {"a": 950, "b": 50}, "", Target(ONE, False), id="before a new one enters"),
@@ -122,6 +139,13 @@ def test_the_next_write(observed: Weights | None, shares: dict[str, int], leavin
             "a",
             Target((*PROMOTED, ("c", 0)), True),
             id="not while somebody stands there",
+        ),
+        pytest.param(
+            HELD_FULL,
+            {"a": 950, "b": 50},
+            "",
+            Target((*HELD_FULL[:14], ("b", 0), ("a", 1000)), True),
+            id="a held place is room",
         ),
         pytest.param((("a", 1000), ("b", 0)), {"a": 1000}, "b", Target(ONE, False), id="the last place is given up"),
         pytest.param(
