@@ -11,6 +11,8 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Writ
 Object = dict[str, Any]
 
 START: Final = 1_700_000_000.0
+MOST_BACKENDS: Final = 16
+"""Of a rule of a route, by the schema of the Gateway API."""
 IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "ControllerRevision": ("data",),
     "Deployment": ("spec.selector",),
@@ -61,6 +63,7 @@ class ApiServer:
         """Creates an object, or replaces all of it but its status; the object that is stored."""
         key, new = (manifest["kind"], manifest["metadata"]["name"]), _sent(manifest)
         self._require_owners(new)
+        _require_valid(new)
         old = self.objects.get(key)
         if old is None:
             self.made += 1
@@ -106,6 +109,13 @@ class ApiServer:
         """The garbage collector deletes what names an owner that is not there."""
         for owner in new["metadata"].get("ownerReferences", ()):
             self._existing(Ref("", owner["kind"], owner["name"], uid=owner["uid"]))
+
+
+def _require_valid(new: Object) -> None:
+    if new["kind"] in ("HTTPRoute", "GRPCRoute"):
+        for rule in new["spec"]["rules"]:
+            if len(rule["backendRefs"]) > MOST_BACKENDS:
+                raise Refused(f"{new['kind']} {new['metadata']['name']}: more than {MOST_BACKENDS} backendRefs")
 
 
 def _require_unchanged(old: Object, new: Object) -> None:

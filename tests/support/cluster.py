@@ -20,6 +20,8 @@ from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.core.rollout.routing import weights
+from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
 
@@ -216,7 +218,9 @@ class Cluster(Controllers):
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
         prepared = prepare.prepare(snapshot)
-        return decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        plan = decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        laws.nobody_is_raised_in_vain(self, plan)
+        return plan
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
         """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
@@ -267,7 +271,7 @@ class Cluster(Controllers):
 
     def weights(self, name: str = "digits") -> dict[str, int]:
         route = self.objects[("HTTPRoute", name)]
-        return {b["name"]: b["weight"] for b in route["spec"]["rules"][0]["backendRefs"]}
+        return weights.added((b["name"], b["weight"]) for b in route["spec"]["rules"][0]["backendRefs"])
 
     def status(self, name: str = "digits") -> dict[str, Any]:
         return self.objects["ModelDeployment", name].get("status", {})

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.config import RoutingMode
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.core.kernel import writing
 from sluice.core.kernel.plan import Write
-from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
+from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
+from sluice.core.observe import endpoints
 from sluice.core.render import route, sharedservice
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.situation.situation import Situation
@@ -33,15 +35,40 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
+    empty = _empty(situation)
     if snapshot.route is not None and settle_left(situation) > 0:
-        return weights.Target(_settling(situation, snapshot.route), intermediate=True)
+        settling = _settling(situation, snapshot.route)
+        had, wanted = weights.added(snapshot.route.weights), weights.added(settling)
+        if weights.upheld(had, wanted, empty) == wanted:
+            return weights.Target(settling, intermediate=True)
     return weights.target(
         route=snapshot.route,
         shares=paths.shares(situation),
         leaving=frozenset(drained | unknown),
         positional=snapshot.preset.positional,
         swaps_at_once=snapshot.by_service,
+        empty=empty,
     )
+
+
+def _empty(situation: Situation) -> frozenset[str]:
+    """Those on the route, or on their way to it, that must get no more requests because they have no ready endpoint.
+
+    None where there is no room for two versions: the new one must go before the old one gets its pods.
+    """
+    snapshot, latest = situation.snapshot, situation.latest
+    if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
+        return frozenset()
+    names = {*paths.shares(situation), *(name for name, _ in (snapshot.route.weights if snapshot.route else ()))}
+    return frozenset(name for name in names if not _answers(snapshot, name))
+
+
+def _answers(snapshot: Snapshot, name: str) -> bool:
+    """Whether a revision has ready endpoints. One that nobody pins any more may have some, but no Service to share."""
+    revision = snapshot.revision(name)
+    if revision is not None:
+        return revision.ready_endpoints > 0
+    return not snapshot.by_service and bool(endpoints.ready(snapshot.objects.values(), name))
 
 
 def observed_shares(situation: Situation) -> Mapping[str, int]:
