@@ -113,6 +113,13 @@ class ArmStatus(ApiModel):
     """The judge's compact accumulators (JSON); not for people."""
 
 
+class PodRestarts(ApiModel):
+    """How often the model server of one pod has restarted."""
+
+    pod: Annotated[str, Field(max_length=253)]
+    restarts: int
+
+
 class TimelineEntry(ApiModel):
     """One thing that happened."""
 
@@ -158,6 +165,9 @@ class ModelRolloutStatus(ApiModel):
     """Since when a pause by a person or a freeze window has held it."""
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
+    restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=list)
+    """Restarts that the pods of its versions had had when it began; only more than these count. At most 64 pods, those
+    with the most restarts."""
     replaced_pod: str | None = None
     """The one pod that was replaced instead of rolling back."""
     split_mismatch_since: Time | None = None

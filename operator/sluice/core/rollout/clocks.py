@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import fuse
+from sluice.core.rollout import fuse, restarts
 from sluice.core.rollout.moment import Release
 
 DECISIONS: Final = ("deadline_time",)
@@ -27,6 +27,7 @@ def ticked(release: Release) -> ModelRolloutStatus:
         created = timestamps.seconds(release.rollout.metadata.creation_timestamp or now)
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
+        update["restarts_before"] = restarts.before(release.released)
     if release.blind:
         update["blind_since"] = status.blind_since or now
     elif status.blind_since is not None:

@@ -42,6 +42,11 @@ class Release(ABC):
 
     @property
     @abstractmethod
+    def released(self) -> tuple[Revision, ...]:
+        """The versions that it releases, or compares with the stable one."""
+
+    @property
+    @abstractmethod
     def longest_seconds(self) -> int:
         """How long it may take without a decision."""
 
@@ -79,6 +84,10 @@ class Moment(Release):
     """Whether pods are what makes the shares."""
     validation: Finding | None = None
     """How far its validation is; None where there is none to wait for."""
+
+    @property
+    def released(self) -> tuple[Revision, ...]:
+        return (self.candidate,)
 
     @property
     def longest_seconds(self) -> int:

@@ -39,7 +39,9 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     if judged is not None and judged.state != arm.state:
         update |= {"state": judged.state, "objectives": list(judged.objectives), **_figures(judged)}
     arm = arm.model_copy(update=update)
-    why = fuse.blown(revision, "the arm", arm.unready_since, seen.now) or _evidence_against(arm, judged, seen)
+    before = seen.rollout.status.restarts_before
+    blown = fuse.blown(revision, "the arm", arm.unready_since, seen.now, before=before)
+    why = blown or _evidence_against(arm, judged, seen)
     return arm if why is None else _ended(arm, *why)
 
 

@@ -10,7 +10,14 @@ from sluice.core.rollout.strategies import recreate
 def fuse_blown(moment: Moment) -> Decision | None:
     status = moment.rollout.status
     patience = fuse.FUSE_SECONDS if status.ready_time is not None else recreate.START_SECONDS
-    blown = fuse.blown(moment.candidate, "the candidate", status.unready_since, moment.now, patience=patience)
+    blown = fuse.blown(
+        moment.candidate,
+        "the candidate",
+        status.unready_since,
+        moment.now,
+        before=status.restarts_before,
+        patience=patience,
+    )
     if blown is None:
         return None
     reason, message = blown
