@@ -108,6 +108,8 @@ class ArmStatus(ApiModel):
     """Better, Worse, or empty while nothing separates it from the stable version."""
     unready_since: Time | None = None
     ready_time: Time | None = None
+    load_seconds: int | None = None
+    """Seconds that its first ready pod took from being scheduled to being ready."""
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people."""
@@ -153,6 +155,8 @@ class ModelRolloutStatus(ApiModel):
     paused: bool = False
     ready_time: Time | None = None
     """When the candidate first had a ready endpoint."""
+    load_seconds: int | None = None
+    """Seconds that its first ready pod took from being scheduled to being ready."""
     unready_since: Time | None = None
     """Since when a candidate that was ready has had no ready endpoint."""
     deadline_time: Time | None = None

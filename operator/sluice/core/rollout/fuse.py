@@ -10,7 +10,8 @@ from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import restarts
 
 FUSE_SECONDS: Final = 60.0
-"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out."""
+"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out; later where its
+model may still be loading (see `patience`)."""
 FUSE_RESTARTS: Final = 3
 """So is one whose server restarted this often since the release began."""
 
@@ -32,11 +33,11 @@ def blown(
     now: float,
     *,
     before: Sequence[PodRestarts],
-    patience: float = FUSE_SECONDS,
+    patience: float,
 ) -> tuple[AnyReason, str] | None:
     """(reason, message) of a version that must go; with what its pods say, where they say something.
 
-    before: the restarts of its pods when the release began.
+    before: the restarts of its pods when the release began. patience: seconds that it may be unready.
     """
     problem = revision.problem
     why = f": {problem.message}" if problem else ""

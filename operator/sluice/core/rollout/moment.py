@@ -1,6 +1,7 @@
 """What the gates see of one running release, and what a gate says."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Self
@@ -39,6 +40,8 @@ class Release(ABC):
     """The freeze window that is open."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
+    loads: Mapping[str, float]
+    """Seconds that a pod of each revision was seen to need until it was ready."""
 
     @property
     @abstractmethod
