@@ -28,6 +28,11 @@ def unready(seconds: float) -> Change:
     return {"status": {"unreadySince": at(-seconds)}, **ready(0)}
 
 
+def restarted_before(times: int) -> Change:
+    """How often the server of the first pod had restarted when the release began."""
+    return {"status": {"restartsBefore": [{"pod": "pod-0", "restarts": times}]}}
+
+
 def too_late(what: str) -> Change:
     return {"spec": {"onDeadline": what}, "status": {"deadlineTime": at(0)}}
 

@@ -117,6 +117,7 @@ def make_moment(*changes: Change) -> Moment:
         "frozen": None,
         "judgement": None if judged is None else make_judgement(**judged),
         "intent": None,
+        "loads": {},
     }
     return Moment(**{**quiet, **merged})
 
@@ -144,6 +145,7 @@ def make_comparison(*changes: Change) -> Comparison:
         "frozen": None,
         "judgements": {CANDIDATE.name: make_judgement(**judged), THIRD.name: make_judgement()},
         "intent": None,
+        "loads": {},
     }
     return Comparison(**{**quiet, **merged})
 

@@ -21,7 +21,7 @@ from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
-from sluice.core.rollout import beginning, clocks, lifecycle, stepping, validation
+from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity import capacity, pods, shares
@@ -170,6 +170,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             frozen=closed,
             judgement=findings.judgement,
             intent=lifecycle.pending_intent(active),
+            loads=patience.observed_loads(snapshot.rollouts),
             by_service=snapshot.by_service,
             validation=validation.find(situation),
         )
@@ -207,6 +208,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
             frozen=closed,
             judgements=findings.arms,
             intent=lifecycle.pending_intent(active),
+            loads=patience.observed_loads(snapshot.rollouts),
         )
     )
     return Progress(

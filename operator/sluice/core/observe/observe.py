@@ -184,6 +184,8 @@ def _observed_pod(pod: Object, now: float) -> Pod:
         restarts=int(podproblems.server_status(pod).get("restartCount", 0)),
         terminating=terminating,
         problem=None if terminating else podproblems.problem(pod, now),
+        server_since=podproblems.server_since(pod),
+        load_seconds=podproblems.load_seconds(pod),
     )
 
 

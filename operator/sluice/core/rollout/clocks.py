@@ -1,7 +1,7 @@
 """The clocks of a release: its deadline, and what makes it wait.
 
 created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
-first ready pod ──> no ready pod any more ──> the fuse
+first ready pod ──> no ready pod any more ──> the fuse (`patience` says when)
 whole traffic ──> end of the bake       stands still while metrics are blind
 """
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import fuse
+from sluice.core.rollout import fuse, restarts
 from sluice.core.rollout.moment import Release
 
 DECISIONS: Final = ("deadline_time",)
@@ -27,6 +27,7 @@ def ticked(release: Release) -> ModelRolloutStatus:
         created = timestamps.seconds(release.rollout.metadata.creation_timestamp or now)
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
+        update["restarts_before"] = restarts.before(release.released)
     if release.blind:
         update["blind_since"] = status.blind_since or now
     elif status.blind_since is not None:
@@ -49,16 +50,23 @@ def held(release: Release) -> ModelRolloutStatus:
     return status.model_copy(update={"held_since": None, **_later(status, DECISIONS, stood)})
 
 
-def readiness(version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, now: float) -> dict[str, Any]:
-    """Since when a version is ready, or is not although it should be. awaited: whether it should."""
+def readiness(
+    version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, loaded: int | None, now: float
+) -> dict[str, Any]:
+    """Since when a version is ready, or is not although it should be.
+
+    awaited: whether it should. loaded: seconds that a pod of it took; noted when the version is ready first.
+    """
     time = timestamps.rfc3339(now)
+    if ready and version.ready_time is None:
+        return {"ready_time": time, "load_seconds": loaded, "unready_since": None}
     if ready:
-        return {"ready_time": version.ready_time or time, "unready_since": None}
+        return {"unready_since": None}
     return {"unready_since": (version.unready_since or time) if awaited else None}
 
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
-    """Seconds until each clock strikes, or since then where negative."""
+    """Seconds until each clock strikes, or since then where negative; of a fuse with more patience the first stroke."""
     unready = (status.unready_since, *(arm.unready_since for arm in status.arms if not arm.ended))
     strikes = [
         (status.bake_end_time, 0.0),

@@ -8,7 +8,7 @@ from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, Worl
 from sluice.core.observe import endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, route, service, workload
-from tests.support import builders
+from tests.support import builders, moments
 
 DEPLOYMENT = builders.make_model_deployment()
 STABLE = builders.make_revision(number=1)
@@ -63,6 +63,41 @@ def test_revisions_come_by_number_with_what_runs_of_them() -> None:
     assert (candidate.pods[0].restarts, candidate.pods[0].ready) == (2, False)
     assert candidate.drain_until == builders.NOW + 30
     assert isinstance(candidate.problem, Problem)
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "ready", "want"),
+    [
+        pytest.param(("True", -100), ("True", -40), 60, id="it is ready"),
+        pytest.param(("True", -100), ("False", -40), None, id="it is not ready"),
+        pytest.param(("True", None), ("True", -40), None, id="nobody says when it was scheduled"),
+        pytest.param(("False", -100), ("False", -100), None, id="it is not scheduled"),
+    ],
+)
+def test_a_pod_tells_how_long_it_took(
+    scheduled: tuple[str, float | None], ready: tuple[str, float | None], want: float | None
+) -> None:
+    conditions = [
+        {"type": type_, "status": status, **({} if then is None else {"lastTransitionTime": moments.at(then)})}
+        for type_, (status, then) in (("PodScheduled", scheduled), ("Ready", ready))
+    ]
+    pod = builders.make_pod(STABLE, status={"conditions": conditions})
+    (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), pod])).revisions
+    assert revision.pods[0].load_seconds == want
+
+
+@pytest.mark.parametrize(
+    ("state", "want"),
+    [
+        ({"running": {"startedAt": moments.at(-30)}}, builders.NOW - 30),
+        ({"waiting": {"reason": "PodInitializing"}}, None),
+        ({}, None),
+    ],
+)
+def test_a_pod_tells_since_when_its_server_runs(state: dict[str, Any], want: float | None) -> None:
+    pod = builders.make_pod(STABLE, server={"state": state})
+    (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), pod])).revisions
+    assert revision.pods[0].server_since == want
 
 
 def test_a_revision_without_a_deployment_runs_nothing() -> None:
