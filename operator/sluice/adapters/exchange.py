@@ -50,8 +50,13 @@ class Answer:
         return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:QUOTED]}
 
     @property
+    def is_status(self) -> bool:
+        """Whether the API server itself says how the request ended; a proxy between has no such words."""
+        return self.document.get("kind") == "Status"
+
+    @property
     def error(self) -> type[errors.ApiError] | None:
-        """Which error it means; None for success."""
+        """Which error it means, whoever says it; None for success."""
         if self.status < 400:
             return None
         causes = (self.document.get("details") or {}).get("causes") or ()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.store import NOBODY, Identity, Key, Store, Woken
+from sluice.shell.store import DELETIONS_KEPT, NOBODY, Identity, Key, Store, Woken
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")
@@ -130,6 +130,48 @@ def test_the_deletion_of_a_predecessor_does_not_remove_its_successor() -> None:
     assert store.drop(make_object("Service", "digits-a", owner="digits", uid="old", version=8)) == NOBODY
     assert store.drop(make_object("Service", "digits-a", owner="digits", uid="new", version=10)) == woken("digits")
     assert store.get("Service", "team", "digits-a") is None
+
+
+def test_an_older_object_of_the_same_name_does_not_replace_its_successor() -> None:
+    """The answer to a write of the one before, or its last event, may come late."""
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", uid="new", version=9))
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="old", version=8)) == NOBODY
+    kept = store.get("Service", "team", "digits-a")
+    assert kept is not None
+    assert kept["metadata"]["uid"] == "new"
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="newest", version=10)) == woken("digits")
+
+
+def test_what_was_deleted_never_comes_back() -> None:
+    """The answer to a write may come after the news of the deletion; another object of the name is another one."""
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", uid="one", version=3))
+    store.drop(make_object("Service", "digits-a", owner="digits", uid="one", version=6))
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="one", version=5)) == NOBODY
+    assert store.get("Service", "team", "digits-a") is None
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="two", version=7)) == woken("digits")
+
+
+def test_a_deletion_that_is_heard_of_first_is_remembered() -> None:
+    """A watch tells of an object that the list which began before has yet to show."""
+    store = make_store()
+    with store.listing():
+        assert store.drop(make_object("Service", "digits-a", owner="digits", version=6)) == NOBODY
+        assert store.put(make_object("Service", "digits-a", owner="digits", version=5)) == NOBODY
+    assert store.count("Service") == 0
+
+
+def test_deletions_are_remembered_as_long_as_a_list_is_read_and_few_of_them_afterwards() -> None:
+    store = make_store()
+    many = [make_object("Service", f"s{number}", owner="digits") for number in range(DELETIONS_KEPT + 1)]
+    with store.listing():
+        for each in many:
+            store.put(each)
+            store.drop(each)
+        assert store.put(many[0]) == NOBODY
+    assert store.put(many[-1]) == NOBODY
+    assert store.put(many[0]) == woken("digits")
 
 
 def test_a_list_finds_deletions_but_not_in_what_is_newer_than_itself() -> None:
