@@ -152,11 +152,11 @@ class Kube:
             query = {"limit": str(PAGE_SIZE), "labelSelector": resource.selector, "continue": token}
             answer = await self._about(resource, "GET", resource.path(), query=query, seconds=LIST_SECONDS)
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            items = tuple({**kind, **item} for item in answer.get("items") or ())
-            metadata = answer.get("metadata") or {}
-            if not (moment := str(metadata.get("resourceVersion") or "")):
+            found, metadata = answer.get("items") or (), answer.get("metadata") or {}
+            moment = str(metadata.get("resourceVersion") or "")
+            if not moment or not all(_is_object(item) for item in found):
                 raise errors.Unavailable(f"GET {resource.path()}: the answer is not a list of the Kubernetes API")
-            yield Page(items, moment)
+            yield Page(tuple({**kind, **item} for item in found), moment)
             token = metadata.get("continue") or ""
             if not token:
                 return
@@ -250,6 +250,12 @@ class Kube:
             return await exchange.ask(self._client, method, path, **request)
         except exchange.NoAnswer as error:
             raise errors.Unavailable(f"{method} {path}: {error}") from error
+
+
+def _is_object(item: Any) -> bool:
+    """Whether it has what the API server gives to every object."""
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    return isinstance(metadata, dict) and bool(metadata.get("name"))
 
 
 def _content(what: str, answer: exchange.Answer) -> dict[str, Any]:

@@ -189,6 +189,11 @@ class Operator:
             lambda: schedule.oldest_seconds(now()),
         )
         gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))
+        gauge(
+            "sluice_unreadable_objects",
+            "Objects that cannot be read; their conditions, or those of their owners, say why.",
+            lambda: len(self.store.unreadable),
+        )
         gauge("sluice_models", "ModelDeployments in the cluster.", lambda: self.store.count("ModelDeployment"))
 
 

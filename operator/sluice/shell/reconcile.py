@@ -112,6 +112,7 @@ class Reconciler:
         except Exception as error:  # one model's defect must not stop the others
             if self._is_news(key, error):
                 LOG.exception("unexpected error; retrying with growing pauses", extra={"model": str(key)})
+            await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
     async def _pass(self, key: Key) -> Result:
@@ -253,6 +254,28 @@ class Reconciler:
         for event in plan.events:
             await self._emit(about, event)
         return Done(plan.requeue_after or FAILED_SECONDS)
+
+    async def _report_defect(self, key: Key, error: Exception) -> None:
+        """Writes a condition that says at what the operator fails; where even that fails, the log has to do."""
+        about = self.store.get(key.kind, key.namespace, key.name)
+        try:
+            plan = self._defect_plan(key, error)
+            if about is None or plan is None:
+                return
+            for write in plan.writes:
+                await self._write(write)
+            for event in plan.events:
+                await self._emit(about, event)
+        except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters
+            LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
+
+    def _defect_plan(self, key: Key, error: Exception) -> Plan | None:
+        now = self.clock.now()
+        if key.kind == BATCH:
+            batch = self.store.batch_world(key, now)
+            return batch_failure.defect_plan(batch, error) if batch is not None else None
+        model = self.store.world(key, now)
+        return failure.defect_plan(model, error) if model is not None else None
 
     def _failed_plan(self, key: Key, error: errors.ApiError) -> Plan | None:
         """None for what has gone meanwhile, and for what passes by itself."""

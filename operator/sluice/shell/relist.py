@@ -153,6 +153,9 @@ class Relister:
         except errors.ApiError as error:
             self._complain(resource, f"cannot list {resource.full_name}: {error}")
             return UNAVAILABLE_SECONDS
+        except Exception:  # one kind's defect must not stop the others
+            LOG.exception("cannot list %s", resource.full_name, extra={"kind": resource.kind})
+            return UNAVAILABLE_SECONDS
         self._complained.pop(resource.kind, None)
         self._classify(resource, began, forbidden=False, absent=False)
         self._listed_at[resource.kind] = began

@@ -10,6 +10,7 @@ not matter in which order a watch event, a page of a list and the answer to our 
 write wakes nobody.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
+
+LOG: Final = logging.getLogger(__name__)
 
 MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"
@@ -90,6 +93,8 @@ class Store:
 
     def __init__(self, config: OperatorConfig, preset: GatewayPreset) -> None:
         self.access = Access()
+        self.unreadable: set[Identity] = set()
+        """Objects of which only a stub is kept."""
         self._config = config
         self._preset = preset
         self._objects: dict[str, dict[Identity, Object]] = defaultdict(dict)
@@ -107,7 +112,7 @@ class Store:
         known = self._objects[identity.kind].get(identity)
         if known is not None and not _is_newer(raw, known):
             return NOBODY
-        kept = trim.trimmed(raw)
+        kept = self._kept(identity, raw)
         woken = NOBODY if known is not None and trim.same_content(known, kept) else self._interested(known, kept)
         if known is not None:
             self._unlink(identity, known)
@@ -211,6 +216,21 @@ class Store:
         """How many objects of a kind are known."""
         return len(self._objects[kind])
 
+    def _kept(self, identity: Identity, raw: Object) -> Object:
+        """What is kept of an object. Whatever is wrong with it, the store, and with it everybody else, goes on."""
+        try:
+            kept = trim.trimmed(raw)
+            self._interested(None, kept)
+            model_of(kept)
+        except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
+            kept = trim.unreadable(raw, error)
+            text = rawobjects.unreadable(kept)
+            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
+            self.unreadable.add(identity)
+        else:
+            self.unreadable.discard(identity)
+        return kept
+
     def _bury(self, uid: str) -> None:
         if uid:
             self._deleted[uid] = None
@@ -220,6 +240,7 @@ class Store:
     def _forget(self, identity: Identity, known: Object) -> Woken:
         woken = self._interested(known, None)
         self._unlink(identity, known)
+        self.unreadable.discard(identity)
         return woken
 
     def _link(self, identity: Identity, kept: Object) -> None:

@@ -178,6 +178,26 @@ async def test_without_the_lease_nothing_is_written(given: Given) -> None:
     assert case.cluster.writes == []
 
 
+async def test_what_the_operator_fails_at_is_said_in_the_condition(given: Given) -> None:
+    """The log alone reaches no user. The condition is written once, and goes with the cause."""
+    case = given(RecursionError("maximum recursion depth exceeded"))
+    for _ in range(3):
+        assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+    assert case.cluster.writes == [("ApplyStatus", "ModelDeployment")]
+    assert [event.reason for event in case.cluster.events] == [Reason.OPERATOR_DEFECT]
+    status = case.cluster.stored["ModelDeployment", "team", "digits"]["status"]
+    stalled = next(each for each in status["conditions"] if each["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "OperatorDefect")
+    assert "(RecursionError: maximum recursion depth exceeded)" in stalled["message"]
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="error") == 3
+
+
+async def test_where_even_the_condition_cannot_be_written_others_go_on(given: Given) -> None:
+    case = given(ValueError("odd"), refuse=lambda _: errors.Unavailable("503"))
+    assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+    assert case.cluster.writes == []
+
+
 async def test_a_slow_write_goes_on_while_the_lease_is_renewed(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,)))
     case.lead["left"] = 0.01

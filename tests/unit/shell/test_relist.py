@@ -167,3 +167,14 @@ async def test_a_list_after_a_moment_is_tried_until_it_succeeds(monkeypatch: pyt
     await listing
     assert relister.not_listed_since(since) == ()
     assert lists.asked.count("Service") == 2, "only what failed is listed again"
+
+
+async def test_one_object_that_cannot_be_read_hides_no_other() -> None:
+    """Nor does a kind at which the operator itself fails."""
+    store = make_store()
+    bad = make_object("Gateway", "bad", status={"conditions": ["Programmed"]})
+    lists = FakeLists({"Gateway": [bad, make_object("Gateway", "good")], "Pod": [{"kind": "Pod", "metadata": {}}]})
+    relister = make_relister(lists, store, [])
+    await relister.refresh()
+    assert store.count("Gateway") == 2
+    assert relister.not_listed_since(0.0) == ("Pod",)
