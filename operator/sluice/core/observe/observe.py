@@ -1,13 +1,13 @@
 """From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from sluice.api.base import ApiModel
-from sluice.api.config import RoutingMode
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -47,6 +47,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     if isinstance(deployment, InvalidSpec):
         return deployment
     owned = tuple(object_ for object_ in world.owned if belongs_to(object_, deployment))
+    if (unreadable := unreadable_object(owned)) is not None:
+        return unreadable
     rollouts: list[ModelRollout] = []
     for raw in rawobjects.of_kind(owned, ModelRollout.kind):
         rollout = parsed_rollout(raw)
@@ -83,9 +85,19 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     )
 
 
+def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
+    """The first of our objects that could not be read: what it would say must not be taken for absent."""
+    for raw in objects:
+        if text := rawobjects.unreadable(raw):
+            return InvalidSpec(f"{raw['kind']} {rawobjects.name(raw)}", text, "correct or delete this object")
+    return None
+
+
 @memo.by_identity(64)
 def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
         return ModelDeployment.model_validate(raw)
     except ValidationError as error:
@@ -97,6 +109,8 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
 
 def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
     """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
         return BatchInference.model_validate(raw)
     except ValidationError as error:
@@ -205,14 +219,21 @@ def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[b
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
     """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
     ours = desired_route.addresses_of(deployment, world.config)
-    rivals = (rival for raw in world.rivals if isinstance(rival := parsed_deployment(raw), ModelDeployment))
-    older = [
-        rival
-        for rival in rivals
-        if _seniority(rival) < _seniority(deployment) and ours & desired_route.addresses_of(rival, world.config)
-    ]
+    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world.config)) is not None)
+    older = [rival for rival in rivals if _seniority(rival) < _seniority(deployment)]
     first = min(older, key=_seniority, default=None)
     return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
+
+
+def _rival(raw: Object, ours: Set[str], config: OperatorConfig) -> ModelDeployment | None:
+    """Another ModelDeployment, if it has one of our addresses. One that cannot be worked with has none."""
+    try:
+        parsed = parsed_deployment(raw)
+        if isinstance(parsed, InvalidSpec) or not ours & desired_route.addresses_of(parsed, config):
+            return None
+    except Exception:  # noqa: BLE001 - its own passes say what is wrong with it
+        return None
+    return parsed
 
 
 def _seniority(deployment: ModelDeployment) -> tuple[str, str, str]:
@@ -262,9 +283,10 @@ def _parsed_policy(raw: Object) -> RolloutPolicy | None:
 
 
 def _parsed(model: type[Kind], raw: Object) -> Kind | None:
+    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
     try:
         return model.model_validate(raw)
-    except ValidationError:
+    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
         return None
 
 

@@ -4,6 +4,10 @@ from typing import Any
 
 import pytest
 
+from sluice.api.base import ApiModel
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
 from sluice.core.observe import endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
@@ -103,6 +107,45 @@ def test_a_pod_tells_since_when_its_server_runs(state: dict[str, Any], want: flo
 def test_a_revision_without_a_deployment_runs_nothing() -> None:
     (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE)])).revisions
     assert revision == STABLE
+
+
+def renamed(raw: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "metadata": {**raw["metadata"], **metadata}}
+
+
+@pytest.mark.parametrize("broken", [ServingRuntime, RolloutPolicy, ModelDeployment])
+def test_a_defect_that_somebody_elses_object_meets_is_not_ours(
+    broken: type[ApiModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever our own reading of it raises: a runtime or policy counts as absent, a rival takes no host name."""
+    reading = broken.model_validate
+
+    def defect(raw: Any) -> ApiModel:
+        if raw["metadata"]["name"] == "odd":
+            raise RecursionError
+        return reading(raw)
+
+    older = {"name": "odd", "uid": "odd", "creationTimestamp": "2020-01-01T00:00:00Z"}
+    others = {
+        "runtimes": builders.make_runtime(),
+        "policies": builders.make_policy(),
+        "rivals": rival(name="odd", namespace="ml", age=10),
+    }
+    odd: dict[str, Any] = {name: [renamed(builders.manifest(one), older)] for name, one in others.items()}
+    monkeypatch.setattr(broken, "model_validate", defect)
+    snapshot = snapshot_of(builders.make_world(**odd))
+    seen = {
+        ServingRuntime: snapshot.runtimes == (),
+        RolloutPolicy: snapshot.policies == (),
+        ModelDeployment: snapshot.hostname_taken is None,
+    }
+    assert [kind for kind, absent in seen.items() if absent] == [broken]
+
+
+def test_an_object_that_the_store_could_not_read_is_named() -> None:
+    stub = {key: value for key, value in pinned(STABLE).items() if key in ("apiVersion", "kind", "metadata")}
+    seen = observe.observe(builders.make_world(owned=[pinned(CANDIDATE), {**stub, "unreadable": "too deep"}]))
+    assert seen == InvalidSpec(f"ControllerRevision {STABLE.name}", "too deep", "correct or delete this object")
 
 
 def test_a_foreign_controller_revision_counts_as_absent() -> None:
