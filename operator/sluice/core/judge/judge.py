@@ -125,7 +125,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         route_generation=trial.route_generation,
         fence=_fence(trial, None),
         baking=trial.baking,
-        active=_last_active(traffic, unknown_before),
+        active=_last_active(ticks, unknown_before),
         stable_ever=stable_ever,
         feeds=feeds,
         objectives=judged,
@@ -139,7 +139,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=max((_last_active(each, turned.active) for each in ticks.values()), default=turned.active),
+        active=_last_active(ticks, turned.active),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
@@ -262,5 +262,6 @@ def _informative(tick: series.Tick) -> bool:
     return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
 
 
-def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:
-    return next((tick.time for tick in reversed(ticks) if tick.seen), standing)
+def _last_active(ticks: Mapping[str, Sequence[series.Tick]], standing: float | None) -> float | None:
+    """The last tick of any feed in which a counter moved."""
+    return max((tick.time for shown in ticks.values() for tick in shown if tick.seen), default=standing)
