@@ -46,6 +46,8 @@ class Cluster(Controllers):
     sent: dict[str, int] = field(default_factory=dict)
     """Users' requests by revision; copies, previews and testers' are not users'."""
     lost: int = 0
+    clock_ahead_seconds: float = 0.0
+    """By so much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
     preview_per_second: float = 0.0
     """Requests that people send to the preview host name."""
     preset: str = "contour"
@@ -176,7 +178,7 @@ class Cluster(Controllers):
         """What Prometheus says."""
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
-        return self.prometheus.answer(questions, self.now)
+        return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)
 
     @property
     def config(self) -> OperatorConfig:
@@ -196,7 +198,7 @@ class Cluster(Controllers):
         }
         rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
         return World(
-            now=self.now,
+            now=self.now + self.clock_ahead_seconds,
             deployment=self.objects["ModelDeployment", name],
             owned=owned,
             runtimes=shared["ServingRuntime"],

@@ -306,7 +306,8 @@ def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
     interval = trial.scrape_interval_seconds
     due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
     late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
-    return due + 0.1 if due > 0 else late
+    # By a clock that was put back since, the last sample is of a time to come.
+    return min(due, interval + series.VISIBLE_SECONDS) + 0.1 if due > 0 else late
 
 
 def _largest(values: list[_Number | None]) -> _Number | None:

@@ -1,5 +1,6 @@
 """From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
@@ -57,7 +58,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         rollouts.append(rollout)
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
-    revisions = tuple(observed_revisions(owned, world.now))
+    longest_drain = world.preset.settle_seconds + deployment.spec.drain_seconds
+    revisions = tuple(observed_revisions(owned, world.now, longest_drain))
     by_service = world.config.routing is RoutingMode.SERVICE
     return Snapshot(
         now=world.now,
@@ -144,8 +146,8 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
         del status[field]
 
 
-def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
-    """The revisions by number, each with what runs of it."""
+def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float = math.inf) -> Iterator[Revision]:
+    """The revisions by number, each with what runs of it. longest_drain: seconds that a drain lasts at most."""
     deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
     pinned = sorted(pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
     for revision in pinned:
@@ -156,7 +158,7 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
             ready_endpoints=len(endpoints.ready(owned, revision.name)),
             pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
-            drain_until=_drain_until(deployment),
+            drain_until=_drain_until(deployment, now + longest_drain),
         )
 
 
@@ -253,13 +255,17 @@ def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool
     return not uids or owner.metadata.uid in uids
 
 
-def _drain_until(deployment: Object) -> float | None:
-    """A value that somebody broke counts as absent: the drain begins anew."""
+def _drain_until(deployment: Object, latest: float) -> float | None:
+    """A value that somebody broke counts as absent: the drain begins anew.
+
+    So does one that is later than a drain which began now would last: the clock was put back since.
+    """
     text = (deployment.get("metadata", {}).get("annotations") or {}).get(naming.ANNOTATION_DRAIN_UNTIL)
     try:
-        return None if text is None else timestamps.seconds(text)
+        moment = None if text is None else timestamps.seconds(text)
     except ValueError:
         return None
+    return moment if moment is None or moment <= latest + timestamps.ROUNDED_SECONDS else None
 
 
 def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:

@@ -3,6 +3,9 @@
 created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
 first ready pod ──> no ready pod any more ──> the fuse (`patience` says when)
 whole traffic ──> end of the bake       stands still while metrics are blind
+
+All of them are kept as moments. No wait lasts longer than its own length, also where the clock is put back: what was
+noted as past is then of now, and an end is as far ahead as if the wait began now.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +16,8 @@ from sluice.core.kernel import timestamps
 from sluice.core.rollout import fuse, restarts
 from sluice.core.rollout.moment import Release
 
+PAST: Final = ("blind_since", "held_since")
+"""Since when something holds it."""
 DECISIONS: Final = ("deadline_time",)
 """Clocks for decisions, which wait while decisions are kept from being made; a bake goes on, its time is for watching."""
 MEASURING: Final = ("deadline_time", "bake_end_time")
@@ -21,10 +26,10 @@ MEASURING: Final = ("deadline_time", "bake_end_time")
 
 def ticked(release: Release) -> ModelRolloutStatus:
     """The status in which the release has begun, and its clocks stand still where nothing can be measured."""
-    status, now = release.rollout.status, timestamps.rfc3339(release.now)
+    status, now = _bounded(release), timestamps.rfc3339(release.now)
     update: dict[str, object] = {}
     if status.start_time is None:
-        created = timestamps.seconds(release.rollout.metadata.creation_timestamp or now)
+        created = min(release.now, timestamps.seconds(release.rollout.metadata.creation_timestamp or now))
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
         update["restarts_before"] = restarts.before(release.released)
@@ -33,6 +38,21 @@ def ticked(release: Release) -> ModelRolloutStatus:
     elif status.blind_since is not None:
         stood = release.now - timestamps.seconds(status.blind_since)
         update |= {"blind_since": None, **_later(status, MEASURING, stood)}
+    return status.model_copy(update=update)
+
+
+def _bounded(release: Release) -> ModelRolloutStatus:
+    """The status in which nothing is past that is still to come, and no end is further away than it can be."""
+    status, now = release.rollout.status, release.now
+    update: dict[str, object] = {
+        **{name: timestamps.not_after(getattr(status, name), now) for name in PAST},
+        "deadline_time": timestamps.not_after(status.deadline_time, now + release.longest_seconds),
+        "bake_end_time": timestamps.not_after(status.bake_end_time, now + release.rollout.spec.bake_seconds),
+    }
+    if status.steps:
+        *before, last = status.steps
+        began = timestamps.not_after(last.start_time, now)
+        update["steps"] = [*before, last.model_copy(update={"start_time": began})]
     return status.model_copy(update=update)
 
 
@@ -62,7 +82,7 @@ def readiness(
         return {"ready_time": time, "load_seconds": loaded, "unready_since": None}
     if ready:
         return {"unready_since": None}
-    return {"unready_since": (version.unready_since or time) if awaited else None}
+    return {"unready_since": (timestamps.not_after(version.unready_since, now) or time) if awaited else None}
 
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:

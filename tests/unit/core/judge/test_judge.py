@@ -117,6 +117,14 @@ def test_next_look_is_when_the_next_sample_is_visible() -> None:
     assert judge(late, prometheus.answer(questions(late), late.now)).next_look_seconds == 1.25
 
 
+def test_a_clock_that_was_put_back_looks_as_often_as_ever() -> None:
+    prometheus, trial = begun()
+    trial, _ = run(prometheus, trial, begin=5, end=10)
+    back = dataclasses.replace(trial, now=trial.now - 600)
+
+    assert judge(back, prometheus.answer(questions(trial), trial.now)).next_look_seconds <= 6
+
+
 def test_wait_says_what_is_missing() -> None:
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=100, candidate=25, stable=75)

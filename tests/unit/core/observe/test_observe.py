@@ -394,11 +394,20 @@ def test_raw_children_are_kept_for_comparison() -> None:
     assert len(objects) == 4
 
 
-def test_a_broken_drain_mark_counts_as_none() -> None:
+@pytest.mark.parametrize(
+    ("noted", "want"),
+    [
+        pytest.param("soon", None, id="broken"),
+        pytest.param(moments.at(-5), -5, id="over"),
+        pytest.param(moments.at(31), 31, id="as long as a drain lasts, and settling before it"),
+        pytest.param(moments.at(60), None, id="longer: the clock was put back since"),
+    ],
+)
+def test_a_drain_mark_that_cannot_be_ours_counts_as_none(noted: str, want: float | None) -> None:
     deployment = running(STABLE, 1, 1)
-    deployment["metadata"] = {**deployment["metadata"], "annotations": {"sluice.dev/drain-until": "soon"}}
+    deployment["metadata"] = {**deployment["metadata"], "annotations": {"sluice.dev/drain-until": noted}}
     (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), deployment])).revisions
-    assert revision.drain_until is None
+    assert revision.drain_until == (None if want is None else builders.NOW + want)
 
 
 def test_a_refused_pod_is_the_revisions_problem() -> None:
