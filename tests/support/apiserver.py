@@ -52,7 +52,7 @@ class ApiServer:
                 written["status"] = _sent(manifest["status"])
             case Patch(ref, change):
                 old = self._existing(ref)
-                self.store({**old, "spec": {**old["spec"], **change["spec"]}})
+                self.store(_merged(old, change))
             case Delete(ref):
                 if (ref.kind, ref.name) in self.objects:
                     self._existing(ref)
@@ -99,6 +99,14 @@ class ApiServer:
         """The garbage collector deletes what names an owner that is not there."""
         for owner in new["metadata"].get("ownerReferences", ()):
             self._existing(Ref("", owner["kind"], owner["name"], uid=owner["uid"]))
+
+
+def _merged(old: Object, change: Mapping[str, Any]) -> Object:
+    """A merge patch without deletions."""
+    both = {
+        name: _merged(old.get(name) or {}, new) if isinstance(new, Mapping) else new for name, new in change.items()
+    }
+    return {**old, **both}
 
 
 def _require_unchanged(old: Object, new: Object) -> None:

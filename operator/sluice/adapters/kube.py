@@ -177,7 +177,7 @@ class Kube:
 
     async def _patch(self, ref: Ref, change: Object) -> Object:
         """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
-        body = {**change, "metadata": {"uid": ref.uid}} if ref.uid else change
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": ref.uid}} if ref.uid else change
         path = BY_KIND[ref.kind].path(ref.namespace, ref.name)
         return await self.request(
             "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=exchange.MERGE
