@@ -54,7 +54,7 @@ class ApiServer:
                 written["status"] = _sent(manifest["status"])
             case Patch(ref, change):
                 old = self._existing(ref)
-                self.store({**old, "spec": {**old["spec"], **change["spec"]}})
+                self.store(_merged(old, change))
             case Delete(ref):
                 if (ref.kind, ref.name) in self.objects:
                     self._delete(ref)
@@ -116,6 +116,14 @@ def _require_valid(new: Object) -> None:
         for rule in new["spec"]["rules"]:
             if len(rule["backendRefs"]) > MOST_BACKENDS:
                 raise Refused(f"{new['kind']} {new['metadata']['name']}: more than {MOST_BACKENDS} backendRefs")
+
+
+def _merged(old: Object, change: Mapping[str, Any]) -> Object:
+    """A merge patch without deletions."""
+    both = {
+        name: _merged(old.get(name) or {}, new) if isinstance(new, Mapping) else new for name, new in change.items()
+    }
+    return {**old, **both}
 
 
 def _require_unchanged(old: Object, new: Object) -> None:

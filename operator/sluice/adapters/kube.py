@@ -184,7 +184,7 @@ class Kube:
 
     async def _patch(self, ref: Ref, change: Object) -> Object:
         """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
-        body = {**change, "metadata": {"uid": ref.uid}} if ref.uid else change
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": ref.uid}} if ref.uid else change
         resource, query = BY_KIND[ref.kind], {"fieldManager": FIELD_MANAGER}
         path = resource.path(ref.namespace, ref.name)
         return await self._about(resource, "PATCH", path, query=query, body=body, content_type=exchange.MERGE)

@@ -290,8 +290,9 @@ def test_paths(kind: str, path: str) -> None:
 
 async def test_a_patch_merges_and_is_bound_to_the_uid(server: Serving) -> None:
     recorded, client = server
-    await client.write(Patch(Ref("batch/v1", "Job", "churn-1", "team", "uid-9"), {"spec": {"suspend": True}}))
+    change = {"spec": {"suspend": True}, "metadata": {"annotations": {"a": "b"}}}
+    await client.write(Patch(Ref("batch/v1", "Job", "churn-1", "team", "uid-9"), change))
     asked = recorded.asked[0]
     assert asked["what"] == "PATCH /apis/batch/v1/namespaces/team/jobs/churn-1"
     assert asked["type"] == "application/merge-patch+json"
-    assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"uid": "uid-9"}}
+    assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"annotations": {"a": "b"}, "uid": "uid-9"}}

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     PROMOTED = "Promoted", "", CALM
     SUPERSEDED = "Superseded", "", CALM
     SUPERSEDED_IN_BAKE = "SupersededInBake", "", CALM
+    RESTORED = "Restored", "restore.md", CALM
     NO_SEPARATION = "NoSeparation", "", CALM
     INCONCLUSIVE = "Inconclusive", "", CALM
 

@@ -119,6 +119,8 @@ class Revision:
     pods: tuple[Pod, ...] = ()
     drain_until: float | None = None
     """When its drain is over, seconds since the epoch; None while it is not draining."""
+    stable_since: int | None = None
+    """The sequence of the newest release that made it stable, as its ControllerRevision is marked; None without a mark."""
 
     @property
     def problem(self) -> Problem | None:

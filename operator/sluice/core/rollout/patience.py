@@ -15,7 +15,7 @@ from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout, ModelRollo
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.rollout import fuse
-from sluice.core.situation.situation import promoted_revision
+from sluice.core.situation.record import promoted_revision
 
 START_SECONDS: Final = 600.0
 """For what no probe bounds: a node, the images, the download of the model."""
