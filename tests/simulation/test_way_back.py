@@ -192,7 +192,7 @@ def test_recreate_goes_back_at_once_since_there_is_no_room_for_both() -> None:
     assert cluster.weights() == {stable_of(cluster): 1000}
 
 
-def test_a_half_way_state_is_not_put_back_onto_a_version_that_has_lost_its_pods_meanwhile() -> None:
+def test_a_half_way_state_is_not_put_back_onto_a_version_without_pods() -> None:
     cluster = scenarios.serving_cluster()
     cluster.user_applies(scenarios.manifest(V2, rollout={"bakeSeconds": 600}))
     run(cluster, 400, until=lambda: cluster.newest().status.permille == 1000)
