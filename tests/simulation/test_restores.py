@@ -187,3 +187,15 @@ def test_the_winner_of_a_test_is_known_without_its_status() -> None:
     run(cluster, 60)
     assert cluster.weights() == {winner: 1000}
     assert cluster.newest().status.winner == winner
+
+
+def test_a_wish_on_a_release_that_has_ended_is_answered_again() -> None:
+    cluster, _, second = released_twice()
+    cluster.asks("Promote")
+    lose_statuses(cluster)
+    run(cluster, 1)
+    status = cluster.newest().status
+    assert (status.outcome, status.reason) == (Outcome.PROMOTED, "Restored")
+    assert status.observed_intent is not None
+    assert status.observed_intent.result == "ignored: the rollout has ended (Promoted)"
+    assert cluster.weights() == {second: 1000}
