@@ -37,6 +37,8 @@ TESTS: Final = (
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",
     "tests/simulation/test_one_engine.py::test_a_route_that_splits_wrongly_is_written_once_more",
     "tests/simulation/test_one_engine.py::test_a_single_bad_pod_is_replaced_first",
+    "tests/simulation/test_restores.py::test_a_backup_without_statuses_gets_them_again",
+    "tests/simulation/test_restores.py::test_a_wish_on_a_release_that_has_ended_is_answered_again",
     "tests/simulation/test_surroundings.py::test_nothing_is_touched_while_something_cannot_be_seen",
     "tests/simulation/test_surroundings.py::test_stalled_with_a_remedy_while_stable_serves",
     "tests/simulation/test_validation.py::test_more_rows_under_the_same_uri_are_asked_of_stable_again",

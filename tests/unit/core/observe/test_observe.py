@@ -148,6 +148,13 @@ def test_an_object_that_the_store_could_not_read_is_named() -> None:
     assert seen == InvalidSpec(f"ControllerRevision {STABLE.name}", "too deep", "correct or delete this object")
 
 
+def test_what_the_store_could_not_read_of_us_is_told() -> None:
+    world = builders.make_world(deployment={**builders.manifest(DEPLOYMENT), "unreadable": "too deep"})
+    assert observe.observe(world) == InvalidSpec("spec", "too deep")
+    batch = {"kind": "BatchInference", "metadata": {"name": "churn", "namespace": "shop"}}
+    assert observe.parsed_batch({**batch, "unreadable": "too deep"}) == InvalidSpec("spec", "too deep")
+
+
 def test_a_foreign_controller_revision_counts_as_absent() -> None:
     foreign = {**pinned(STABLE), "data": {"spec": {}}}
     assert snapshot_of(builders.make_world(owned=[foreign])).revisions == ()
