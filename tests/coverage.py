@@ -28,12 +28,17 @@ TESTS: Final = (
     "tests/simulation/test_abtest.py::test_another_model_ends_the_test",
     "tests/simulation/test_autoscaling.py::test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it",
     "tests/simulation/test_autoscaling.py::test_the_two_engines_are_never_there_at_once",
+    "tests/simulation/test_backends.py::test_an_abort_reaches_a_full_route",
     "tests/simulation/test_by_service.py::test_what_needs_a_gateway_is_refused_while_stable_serves",
     "tests/simulation/test_by_service.py::test_without_a_counter_of_its_own_nothing_advances_and_the_message_says_what_to_do",
     "tests/simulation/test_capacity.py::test_a_superseded_version_gives_its_devices_to_the_next_one",
+    "tests/simulation/test_clock.py::test_a_settling_that_somebody_wrote_holds_no_abort",
+    "tests/simulation/test_clock.py::test_in_a_drain",
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",
     "tests/simulation/test_one_engine.py::test_a_route_that_splits_wrongly_is_written_once_more",
     "tests/simulation/test_one_engine.py::test_a_single_bad_pod_is_replaced_first",
+    "tests/simulation/test_restores.py::test_a_backup_without_statuses_gets_them_again",
+    "tests/simulation/test_restores.py::test_a_wish_on_a_release_that_has_ended_is_answered_again",
     "tests/simulation/test_surroundings.py::test_nothing_is_touched_while_something_cannot_be_seen",
     "tests/simulation/test_surroundings.py::test_stalled_with_a_remedy_while_stable_serves",
     "tests/simulation/test_validation.py::test_more_rows_under_the_same_uri_are_asked_of_stable_again",
@@ -41,6 +46,9 @@ TESTS: Final = (
     "tests/simulation/test_validation.py::test_too_few_rows_wait_for_a_person",
     "tests/simulation/test_variants.py::test_naming_it_is_a_release_that_waits_until_it_is_made",
     "tests/simulation/test_variants.py::test_one_that_cannot_be_made_says_why_and_stable_serves",
+    "tests/simulation/test_way_back.py::test_a_half_way_state_is_not_put_back_onto_a_version_without_pods",
+    "tests/simulation/test_way_back.py::test_a_version_whose_record_is_deleted_meanwhile_answers_on",
+    "tests/simulation/test_way_back.py::test_recreate_goes_back_at_once_since_there_is_no_room_for_both",
 )
 """Those that run under coverage, by the beginnings of their ids: all that is near, and few whole releases."""
 TOO_SLOW: Final = (

@@ -270,6 +270,21 @@ def test_events_of_pods_do_not_make_it_ask_more_often() -> None:
     assert cluster.requeue_after == pytest.approx(7.0)
 
 
+def test_a_clock_that_is_put_back_keeps_no_shard_from_being_asked() -> None:
+    cluster = make_cluster()
+    run = cluster.run_name()
+    cluster.says(run, 0, read=100, total=1000)
+    cluster.run(10)
+    cluster.now -= 600
+    cluster.says(run, 0, read=200, total=1000)
+    cluster.step()
+    assert cluster.status()["rows"]["read"] == 200
+    assert cluster.requeue_after == pytest.approx(10.0)
+    cluster.says(run, 0, read=300, total=1000)
+    cluster.run(10)
+    assert cluster.status()["rowsPerSecond"] == "10"
+
+
 # --- waiting --------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,8 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Writ
 Object = dict[str, Any]
 
 START: Final = 1_700_000_000.0
+MOST_BACKENDS: Final = 16
+"""Of a rule of a route, by the schema of the Gateway API."""
 IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "ControllerRevision": ("data",),
     "Deployment": ("spec.selector",),
@@ -52,17 +54,16 @@ class ApiServer:
                 written["status"] = _sent(manifest["status"])
             case Patch(ref, change):
                 old = self._existing(ref)
-                self.store({**old, "spec": {**old["spec"], **change["spec"]}})
+                self.store(_merged(old, change))
             case Delete(ref):
                 if (ref.kind, ref.name) in self.objects:
-                    self._existing(ref)
-                    del self.objects[ref.kind, ref.name]
-                    self.collect(ref)
+                    self._delete(ref)
 
     def store(self, manifest: Mapping[str, Any]) -> Object:
         """Creates an object, or replaces all of it but its status; the object that is stored."""
         key, new = (manifest["kind"], manifest["metadata"]["name"]), _sent(manifest)
         self._require_owners(new)
+        _require_valid(new)
         old = self.objects.get(key)
         if old is None:
             self.made += 1
@@ -80,6 +81,15 @@ class ApiServer:
     def user_applies(self, manifest: Mapping[str, Any]) -> None:
         """A user's own write."""
         self.store(manifest)
+
+    def _delete(self, ref: Ref) -> None:
+        """At once, unless a finalizer holds the object."""
+        metadata = self._existing(ref)["metadata"]
+        if metadata.get("finalizers"):
+            metadata.setdefault("deletionTimestamp", timestamps.rfc3339(self.now))
+        else:
+            del self.objects[ref.kind, ref.name]
+            self.collect(ref)
 
     def of_kind(self, kind: str) -> list[Object]:
         return [one for (its_kind, _), one in self.objects.items() if its_kind == kind]
@@ -99,6 +109,21 @@ class ApiServer:
         """The garbage collector deletes what names an owner that is not there."""
         for owner in new["metadata"].get("ownerReferences", ()):
             self._existing(Ref("", owner["kind"], owner["name"], uid=owner["uid"]))
+
+
+def _require_valid(new: Object) -> None:
+    if new["kind"] in ("HTTPRoute", "GRPCRoute"):
+        for rule in new["spec"]["rules"]:
+            if len(rule["backendRefs"]) > MOST_BACKENDS:
+                raise Refused(f"{new['kind']} {new['metadata']['name']}: more than {MOST_BACKENDS} backendRefs")
+
+
+def _merged(old: Object, change: Mapping[str, Any]) -> Object:
+    """A merge patch without deletions."""
+    both = {
+        name: _merged(old.get(name) or {}, new) if isinstance(new, Mapping) else new for name, new in change.items()
+    }
+    return {**old, **both}
 
 
 def _require_unchanged(old: Object, new: Object) -> None:

@@ -31,6 +31,7 @@ PRESET: Final = GatewayPreset(
     latency_bucket='envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="{namespace}_{service}_{port}"}',
     latency_unit_millis=1.0,
     freshness="envoy_server_uptime",
+    backend="",
     settle_seconds=5.0,
 )
 

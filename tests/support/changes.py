@@ -28,6 +28,11 @@ def unready(seconds: float) -> Change:
     return {"status": {"unreadySince": at(-seconds)}, **ready(0)}
 
 
+def restarted_before(times: int) -> Change:
+    """How often the server of the first pod had restarted when the release began."""
+    return {"status": {"restartsBefore": [{"pod": "pod-0", "restarts": times}]}}
+
+
 def too_late(what: str) -> Change:
     return {"spec": {"onDeadline": what}, "status": {"deadlineTime": at(0)}}
 
@@ -67,7 +72,7 @@ BAD_POD: Final[Change] = {"judged": {"bad_pod": "pod-0"}}
 BLIND: Final[Change] = {"judged": {"blind": "Prometheus does not answer"}}
 MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 requests instead of 5 %"}}
 PROVEN: Final[Change] = {"judged": {"all_proven": True, "scrapes": 2}}
-IDLE: Final[Change] = {"judged": {"idle": True}}
+IDLE: Final[Change] = {"judged": {"idle_for_seconds": 3605.0}}
 FAILED_OFFLINE: Final[Change] = {"validation": finding(Reason.VALIDATION_FAILED)}
 SCORING: Final[Change] = {"validation": finding(Reason.VALIDATING)}
 STABLE_LOST: Final[Change] = {"stable": None}

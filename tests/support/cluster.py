@@ -20,6 +20,8 @@ from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.core.rollout.routing import weights
+from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
 
@@ -44,6 +46,8 @@ class Cluster(Controllers):
     sent: dict[str, int] = field(default_factory=dict)
     """Users' requests by revision; copies, previews and testers' are not users'."""
     lost: int = 0
+    clock_ahead_seconds: float = 0.0
+    """By so much the operator's clock is ahead of everybody else's; less after somebody has put it back."""
     preview_per_second: float = 0.0
     """Requests that people send to the preview host name."""
     preset: str = "contour"
@@ -160,15 +164,21 @@ class Cluster(Controllers):
 
     def _scrape(self) -> None:
         if self.prometheus_up:
+            self.prometheus.backends = tuple(self.backend_names())
             self.prometheus.scrape(
                 self.now, gateways=("envoy-0",), others=self.prometheus.counters.keys() - {"envoy-0"}
             )
+
+    def backend_names(self) -> list[str]:
+        """What Envoy calls the backends of the routes."""
+        rules = (rule for route in self.of_kind("HTTPRoute") for rule in route["spec"]["rules"])
+        return [f"default_{backend['name']}_{naming.SERVICE_PORT}" for rule in rules for backend in rule["backendRefs"]]
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
-        return self.prometheus.answer(questions, self.now)
+        return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)
 
     @property
     def config(self) -> OperatorConfig:
@@ -188,7 +198,7 @@ class Cluster(Controllers):
         }
         rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
         return World(
-            now=self.now,
+            now=self.now + self.clock_ahead_seconds,
             deployment=self.objects["ModelDeployment", name],
             owned=owned,
             runtimes=shared["ServingRuntime"],
@@ -210,7 +220,9 @@ class Cluster(Controllers):
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
         prepared = prepare.prepare(snapshot)
-        return decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        plan = decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        laws.nobody_is_raised_in_vain(self, plan)
+        return plan
 
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
         """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
@@ -261,7 +273,7 @@ class Cluster(Controllers):
 
     def weights(self, name: str = "digits") -> dict[str, int]:
         route = self.objects[("HTTPRoute", name)]
-        return {b["name"]: b["weight"] for b in route["spec"]["rules"][0]["backendRefs"]}
+        return weights.added((b["name"], b["weight"]) for b in route["spec"]["rules"][0]["backendRefs"])
 
     def status(self, name: str = "digits") -> dict[str, Any]:
         return self.objects["ModelDeployment", name].get("status", {})

@@ -1,15 +1,19 @@
 """The laws that every plan must keep, checked on every pass of every simulated rollout."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sluice.api.v1alpha1.common import CapacityMode
+from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import common
+from sluice.core.render import common, sharedservice
+from sluice.core.rollout.routing import weights
 from sluice.core.situation.situation import interpret
-from tests.support.cluster import Cluster
+
+if TYPE_CHECKING:
+    from tests.support.cluster import Cluster
 
 SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)
 
@@ -18,7 +22,7 @@ SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)
 class Laws:
     """Watches a cluster's plans."""
 
-    cluster: Cluster
+    cluster: "Cluster"
     weight_history: list[dict[str, int]] = field(default_factory=list)
 
     def check(self, plan: Plan) -> None:
@@ -33,28 +37,18 @@ class Laws:
         self._check_order(plan)
 
     def _check_route(self, write: Apply) -> None:
-        backends = write.manifest["spec"]["rules"][0]["backendRefs"]
-        weights = {b["name"]: b["weight"] for b in backends}
-        assert sum(weights.values()) == 1000, f"weights do not sum to the whole: {weights}"
-        before = self.cluster.weights() if ("HTTPRoute", "digits") in self.cluster.objects else {}
-        for name, weight in weights.items():
-            if weight > before.get(name, 0) and before:
-                empty = not self.cluster.has_endpoint(name)
-                others_empty = not any(self.cluster.has_endpoint(other) for other in weights if other != name)
-                assert not empty or others_empty or self._recreating(), (
-                    f"{name} is raised to {weight} without a ready endpoint"
-                )
+        places, had = _backends(write.manifest), _backends(self.cluster.objects.get(("HTTPRoute", "digits"), {}))
+        after, before = weights.added(places), weights.added(had)
+        assert sum(after.values()) == 1000, f"weights do not sum to the whole: {after}"
+        assert len(places) <= weights.MOST_BACKENDS, f"too many backends: {after}"
         if before:
             positive_before = {n for n, w in before.items() if w}
-            positive_after = {n for n, w in weights.items() if w}
-            assert positive_before & positive_after, f"complete swap in one write: {before} -> {weights}"
-            kept = [n for n in before if n in weights]
-            assert [n for n in weights if n in before] == kept, f"backends changed places: {before} -> {weights}"
-        self.weight_history.append(weights)
-
-    def _recreating(self) -> bool:
-        """The way back of Recreate: the new version must go before there is room for the old one."""
-        return self.cluster.newest().spec.capacity is CapacityMode.RECREATE
+            positive_after = {n for n, w in after.items() if w}
+            assert positive_before & positive_after, f"complete swap in one write: {before} -> {after}"
+        if len(places) == len(after) and len(had) == len(before):  # nobody stands twice
+            kept = [n for n in before if n in after]
+            assert [n for n in after if n in before] == kept, f"backends changed places: {before} -> {after}"
+        self.weight_history.append(after)
 
     def _check_extra_paths(self, write: Apply) -> None:
         """Copies, previews and testers' requests go to Services that have a ready endpoint when the rule is written."""
@@ -83,6 +77,53 @@ class Laws:
             assert kinds.index("status of ModelRollout") < kinds.index("HTTPRoute"), "the route moved before its record"
         if "status of ModelDeployment" in kinds:
             assert kinds[-1] == "status of ModelDeployment", "the status is not the last write"
+
+
+def nobody_is_raised_in_vain(cluster: "Cluster", plan: Plan) -> None:
+    """No write gives more to a revision without ready endpoints while another one that users reach has some.
+
+    Recreate apart: there the new version must go before there is room for the old one. Checked on every pass of every
+    simulated world, by the world itself. Raises AssertionError.
+    """
+    for write in plan.writes:
+        if isinstance(write, Apply) and _is_address(write.manifest):
+            key = write.manifest["kind"], write.manifest["metadata"]["name"]
+            after, had = weights.added(_shares(write.manifest)), weights.added(_shares(cluster.objects.get(key, {})))
+            for name in _raised(had, after):
+                served = [other for other in {**had, **after} if other != name and cluster.has_endpoint(other)]
+                assert cluster.has_endpoint(name) or not served or _recreating(cluster, key[1]), (
+                    f"{name} is raised without a ready endpoint, and {served} have some: {had} -> {after}"
+                )
+
+
+def _raised(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
+    """Those with a larger share of the requests than they have among the backends that stay."""
+    whole = sum(permille for name, permille in before.items() if name in after)
+    return (name for name, permille in after.items() if whole and permille * whole > 1000 * before.get(name, 0))
+
+
+def _is_address(manifest: Mapping[str, Any]) -> bool:
+    """Whether it is what users reach a model by."""
+    return manifest["kind"] in ("HTTPRoute", "Service") and (
+        manifest["metadata"]["name"] == manifest["metadata"]["labels"][naming.LABEL_OWNER]
+    )
+
+
+def _shares(address: Mapping[str, Any]) -> weights.Weights:
+    if address.get("kind") == "Service":
+        return sharedservice.read_paths(address).weights
+    return _backends(address)
+
+
+def _backends(route: Mapping[str, Any]) -> weights.Weights:
+    """(revision, permille) by place."""
+    backends = route["spec"]["rules"][0]["backendRefs"] if route else ()
+    return tuple((backend["name"], backend["weight"]) for backend in backends)
+
+
+def _recreating(cluster: "Cluster", model: str) -> bool:
+    rollouts = cluster.rollouts_of(model)
+    return bool(rollouts) and rollouts[-1].spec.capacity is CapacityMode.RECREATE
 
 
 def _extra_services(route: Mapping[str, Any]) -> set[str]:

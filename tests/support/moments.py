@@ -68,7 +68,7 @@ def make_judgement(**changes: Any) -> Judgement:
         "eta_seconds": 60.0,
         "blind": "",
         "blind_for_seconds": 0.0,
-        "idle": False,
+        "idle_for_seconds": None,
         "candidate_requests": 100,
         "stable_requests": 900,
         "step_candidate_requests": 100,
@@ -117,6 +117,7 @@ def make_moment(*changes: Change) -> Moment:
         "frozen": None,
         "judgement": None if judged is None else make_judgement(**judged),
         "intent": None,
+        "loads": {},
     }
     return Moment(**{**quiet, **merged})
 
@@ -144,6 +145,7 @@ def make_comparison(*changes: Change) -> Comparison:
         "frozen": None,
         "judgements": {CANDIDATE.name: make_judgement(**judged), THIRD.name: make_judgement()},
         "intent": None,
+        "loads": {},
     }
     return Comparison(**{**quiet, **merged})
 

@@ -24,6 +24,8 @@ class Prometheus:
     def __init__(self) -> None:
         self.counters: dict[str, dict[Labels, float]] = {}
         self.samples: dict[Labels, list[Sample]] = {}
+        self.backends: tuple[str, ...] = ("shop_digits-aaa_80", "shop_digits-bbb_80")
+        """Envoy's names of the clusters that the gateways have, whether requests came or not."""
 
     def count(self, target: str, name: str, amount: float = 1, **labels: str) -> None:
         """Adds to a counter of a target."""
@@ -56,7 +58,12 @@ class Prometheus:
         gateways = tuple(gateways)
         for target in gateways:
             alive = ("__name__", "envoy_server_live"), ("instance", target), ("job", "envoy")
-            self.counters.setdefault(target, {})[alive] = 1.0
+            known = self.counters.setdefault(target, {})
+            known[alive] = 1.0
+            known |= {
+                _series(target, "envoy_cluster_membership_total", (("envoy_cluster_name", name),)): 1.0
+                for name in self.backends
+            }
         for target in (*gateways, *others):
             for key, value in self.counters.get(target, {}).items():
                 self.samples.setdefault(key, []).append((time, value))

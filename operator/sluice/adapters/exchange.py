@@ -1,6 +1,5 @@
 """One request to the Kubernetes API, and which error its answer means; the words are the caller's."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from sluice import errors
+from sluice.adapters import deepjson
 from sluice.core.kernel.snapshot import Object
 
 REQUEST_SECONDS: Final = 10.0
@@ -44,14 +44,19 @@ class Answer:
     def document(self) -> dict[str, Any]:
         """As an object; what is no JSON object (a proxy's page) becomes its message."""
         try:
-            parsed = json.loads(self.content)
+            parsed = deepjson.loads(self.content)
         except ValueError:
             return {"message": self.content[:QUOTED].decode(errors="replace")}
         return parsed if isinstance(parsed, dict) else {"message": str(parsed)[:QUOTED]}
 
     @property
+    def is_status(self) -> bool:
+        """Whether the API server itself says how the request ended; a proxy between has no such words."""
+        return self.document.get("kind") == "Status"
+
+    @property
     def error(self) -> type[errors.ApiError] | None:
-        """Which error it means; None for success."""
+        """Which error it means, whoever says it; None for success."""
         if self.status < 400:
             return None
         causes = (self.document.get("details") or {}).get("causes") or ()

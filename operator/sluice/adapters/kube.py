@@ -17,10 +17,11 @@ from sluice.core.kernel.snapshot import Object
 from sluice.ports import Clock
 
 LIST_SECONDS: Final = 60.0
-LEASE_SECONDS: Final = 5.0
 PAGE_SIZE: Final = 100
 """Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
 REASON_LIMIT: Final = 600
+TOO_LARGE: Final = 413
+"""Whoever says it: the same request will not get through another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,15 @@ class Resource:
         """`plural.group`, as kubectl and RBAC messages write it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def root(self) -> str:
+        """The URL path under which the kinds of its API group and version are served."""
+        return f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
+
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of a collection, an object or a subresource."""
-        root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
         middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return "/".join(part for part in (f"{root}{middle}/{self.plural}", name, subresource) if part)
+        return "/".join(part for part in (f"{self.root}{middle}/{self.plural}", name, subresource) if part)
 
 
 OURS: Final = f"{LABEL_MANAGED_BY}=sluice"
@@ -145,74 +150,122 @@ class Kube:
         token = ""
         while True:
             query = {"limit": str(PAGE_SIZE), "labelSelector": resource.selector, "continue": token}
-            answer = await self.request("GET", resource.path(), query=query, seconds=LIST_SECONDS)
+            answer = await self._about(resource, "GET", resource.path(), query=query, seconds=LIST_SECONDS)
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
-            items = tuple({**kind, **item} for item in answer.get("items") or ())
-            metadata = answer.get("metadata") or {}
-            yield Page(items, str(metadata.get("resourceVersion", "")))
+            found, metadata = answer.get("items") or (), answer.get("metadata") or {}
+            moment = str(metadata.get("resourceVersion") or "")
+            if not moment or not all(_is_object(item) for item in found):
+                raise errors.Unavailable(f"GET {resource.path()}: the answer is not a list of the Kubernetes API")
+            yield Page(tuple({**kind, **item} for item in found), moment)
             token = metadata.get("continue") or ""
             if not token:
                 return
 
-    async def read_lease(self, namespace: str, name: str) -> Object | None:
-        """The Lease, or None where there is none."""
+    async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
+        """The Lease, or None where there is none. seconds: how long to wait for the answer."""
         try:
-            return await self.request("GET", LEASES.path(namespace, name), seconds=LEASE_SECONDS)
+            return await self.request("GET", LEASES.path(namespace, name), seconds=seconds)
         except errors.Missing:
             return None
 
-    async def write_lease(self, lease: Object) -> Object:
+    async def write_lease(self, lease: Object, *, seconds: float) -> Object:
         """Creates the Lease, or replaces the very version that `lease` was made from; `Conflict` if it changed."""
         metadata = lease["metadata"]
         exists = bool(metadata.get("resourceVersion"))
         path = LEASES.path(metadata["namespace"], metadata["name"] if exists else "")
-        return await self.request("PUT" if exists else "POST", path, body=lease, seconds=LEASE_SECONDS)
+        return await self.request("PUT" if exists else "POST", path, body=lease, seconds=seconds)
 
     async def _apply(self, manifest: Object, subresource: str) -> Object:
         resource = BY_KIND[manifest["kind"]]
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace", ""), metadata["name"], subresource)
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self.request("PATCH", path, query=query, body=manifest, content_type=exchange.APPLY)
+        return await self._about(resource, "PATCH", path, query=query, body=manifest, content_type=exchange.APPLY)
 
     async def _patch(self, ref: Ref, change: Object) -> Object:
         """With the uid, where it is given, as a part of the patch: another object of the name is a `Conflict`."""
-        body = {**change, "metadata": {"uid": ref.uid}} if ref.uid else change
-        path = BY_KIND[ref.kind].path(ref.namespace, ref.name)
-        return await self.request(
-            "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=exchange.MERGE
-        )
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": ref.uid}} if ref.uid else change
+        resource, query = BY_KIND[ref.kind], {"fieldManager": FIELD_MANAGER}
+        path = resource.path(ref.namespace, ref.name)
+        return await self._about(resource, "PATCH", path, query=query, body=body, content_type=exchange.MERGE)
 
     async def _delete(self, ref: Ref) -> Object | None:
         options: dict[str, Any] = {"propagationPolicy": "Background"}
         if ref.uid:
             options["preconditions"] = {"uid": ref.uid}
+        resource = BY_KIND[ref.kind]
         try:
-            left = await self.request("DELETE", BY_KIND[ref.kind].path(ref.namespace, ref.name), body=options)
+            left = await self._about(resource, "DELETE", resource.path(ref.namespace, ref.name), body=options)
         except errors.Missing:
             return None
         return left if left.get("kind") == ref.kind else None
 
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Object | None = None,
-        content_type: str = exchange.JSON,
-        seconds: float = exchange.REQUEST_SECONDS,
-    ) -> dict[str, Any]:
-        """One request; anything but success raises one of `sluice.errors`, which names method and path."""
-        what = f"{method} {path}"
-        try:
-            answer = await exchange.ask(
-                self._client, method, path, query=query, body=body, content_type=content_type, seconds=seconds
+    async def _about(self, resource: Resource, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """A request about objects of a kind. `Missing` by the API server's own word alone.
+
+        Of a kind that it does not serve the API server says "404 page not found", and so do proxies of anything. What
+        it does serve is therefore asked before such an answer counts. request: the rest of what `request` takes.
+        """
+        answer = await self._answer(method, path, **request)
+        listed = path == resource.path()
+        if answer.status == 404 and (listed or not answer.is_status):
+            what = f"{method} {path}: 404"
+            if await self._serves(resource):
+                raise errors.Unavailable(f"{what}, though the API server serves {resource.full_name}")
+            raise errors.Missing(f"{what}: the API server does not serve {resource.full_name}")
+        return _content(f"{method} {path}", answer)
+
+    async def _serves(self, resource: Resource) -> bool:
+        """Whether the API server's own list of kinds has this one; raises `Unavailable` where that cannot be read."""
+        kinds = await self._discovered(resource.root)
+        if kinds is not None:
+            return any(each.get("name") == resource.plural for each in kinds.get("resources") or ())
+        groups = (await self._discovered("/apis") or {}).get("groups") or ()
+        versions = {each.get("groupVersion") for group in groups for each in group.get("versions") or ()}
+        if not (resource.group and versions):
+            raise errors.Unavailable(
+                f"GET {resource.root}: 404; something between here and the API server answers in its place"
             )
+        return resource.api_version in versions
+
+    async def _discovered(self, path: str) -> dict[str, Any] | None:
+        """A document of the discovery; None where the answer is a 404."""
+        answer = await self._answer("GET", path)
+        if answer.status == 404:
+            return None
+        try:
+            return _content(f"GET {path}", answer)
+        except errors.ApiError as error:
+            raise errors.Unavailable(f"what the API server serves cannot be read: {error}") from error
+
+    async def request(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """One request; anything but success raises one of `sluice.errors`, which names method and path.
+
+        request: the rest of what `exchange.ask` takes.
+        """
+        return _content(f"{method} {path}", await self._answer(method, path, **request))
+
+    async def _answer(self, method: str, path: str, **request: Any) -> exchange.Answer:
+        try:
+            return await exchange.ask(self._client, method, path, **request)
         except exchange.NoAnswer as error:
-            raise errors.Unavailable(f"{what}: {error}") from error
-        document = answer.document
-        if answer.error is not None:
-            message = str(document.get("message", ""))[:REASON_LIMIT]
-            raise answer.error(f"{what}: {answer.status} {document.get('reason', '')}: {message}")
-        return document
+            raise errors.Unavailable(f"{method} {path}: {error}") from error
+
+
+def _is_object(item: Any) -> bool:
+    """Whether it has what the API server gives to every object."""
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    return isinstance(metadata, dict) and bool(metadata.get("name"))
+
+
+def _content(what: str, answer: exchange.Answer) -> dict[str, Any]:
+    """What a successful answer says; raises one of `sluice.errors`."""
+    document, error = answer.document, answer.error
+    message = str(document.get("message", ""))[:REASON_LIMIT]
+    if error is not None:
+        if not answer.is_status and answer.status != TOO_LARGE:
+            error = errors.Unavailable  # a page of a proxy's: the request has not reached the API server
+        raise error(f"{what}: {answer.status} {document.get('reason', '')}: {message}")
+    if not document.keys() - {"message"} and message:
+        raise errors.Unavailable(f"{what}: {answer.status}, but no object of the Kubernetes API: {message}")
+    return document

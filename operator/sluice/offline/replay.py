@@ -31,7 +31,7 @@ __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
 _FILE: Final = "file"
-_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", 0.0)
+_RECORDED: Final = GatewayPreset("recorded", "recorded", "", "", 1.0, "", "", 0.0)
 """The file stands for the gateway: its lines are all requests."""
 
 
@@ -272,13 +272,14 @@ def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time
             return Verdict.WAIT, Reason.BAKING, f"the old version stays warm for {words.duration(left)} more"
         return Verdict.ADVANCE, Reason.PROMOTED, "the bake is over without evidence against the new version"
     proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
-    if proven or judged.idle:
+    silent = judged.idle_for_seconds
+    if proven or silent is not None:
         left = _minimum_seconds(policy, course.weight) - in_step
         if left > 0:
             return Verdict.WAIT, Reason.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
-        if proven:
+        if proven or silent is None:
             return Verdict.ADVANCE, Reason.PROVEN, "every required objective is proven"
-        return Verdict.ADVANCE, Reason.IDLE, f"no request for {policy.idle_seconds} s: nobody can be harmed"
+        return Verdict.ADVANCE, Reason.IDLE, f"no request for {words.duration(silent)}: nobody can be harmed"
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
     return Verdict.WAIT, Reason.GATHERING_EVIDENCE, judged.missing

@@ -24,6 +24,7 @@ from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Key, Store, Woken
+from sluice.shell.takeover import TakeOver
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.workqueue import WorkQueue
 
@@ -93,6 +94,7 @@ class Operator:
             timing=Timing(given.lease_seconds),
             clock=clock,
         )
+        self.takeover = TakeOver(self.elector, self.relister, wake=self.wake, monotonic=clock.monotonic)
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
         reconciler = Reconciler(
             store=self.store,
@@ -102,19 +104,13 @@ class Operator:
             progress=progress,
             notify=self.notifications.submit,
             clock=clock,
-            lead=Lead(may_write=self.may_write, seconds_left=lambda: self.elector.seconds_left),
+            lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, monotonic=clock.monotonic)
         inlet = Inlet(self.store, self.relister, self.telemetry, self.wake)
         self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
-        self._caught_up = False
-        self._catching_up: asyncio.Task[None] | None = None
         self._register_gauges()
-
-    def may_write(self) -> bool:
-        """Whether this replica leads and knows what its predecessor has written."""
-        return self.elector.is_leader and self._caught_up
 
     def wake(self, woken: Woken) -> None:
         """Puts those who must look again into the queue; all of them spread over some time."""
@@ -137,7 +133,7 @@ class Operator:
         )
         LOG.info("started", extra={"identity": self._given.identity})
         queue, watcher = asyncio.create_task(self._work()), asyncio.create_task(self._watch())
-        elector = asyncio.create_task(self.elector.run(self._take_over))
+        elector = asyncio.create_task(self.elector.run(self.takeover.begin))
         relister = asyncio.create_task(self._list())
         notifications = asyncio.create_task(self.notifications.run())
         stopping = asyncio.create_task(stop.wait())
@@ -165,7 +161,7 @@ class Operator:
 
     def unready(self) -> str | None:
         """Why this replica could not act even if it led."""
-        return self.relister.problem or self.watcher.problem or self.elector.problem
+        return self.relister.problem or self.watcher.problem or self.elector.problem or self.takeover.problem
 
     async def _list(self) -> None:
         """After the first attempt to lead, so that a leader's first lists show what its predecessor wrote last."""
@@ -180,20 +176,6 @@ class Operator:
         await self.relister.complete.wait()
         await self.watcher.run()
 
-    def _take_over(self) -> None:
-        self._caught_up = False
-        if self._catching_up is not None:
-            self._catching_up.cancel()
-        self._catching_up = asyncio.create_task(self._catch_up())
-
-    async def _catch_up(self) -> None:
-        """The predecessor's last writes may not have reached us by watch yet: list before the first write."""
-        if self.relister.complete.is_set():
-            await self.relister.refresh()
-        await self.relister.complete.wait()
-        self._caught_up = True
-        self.wake(Woken(spread=True))
-
     def _register_gauges(self) -> None:
         now, schedule, gauge = self._clock.monotonic, self.queue.schedule, self.telemetry.gauge
         gauge(
@@ -207,6 +189,11 @@ class Operator:
             lambda: schedule.oldest_seconds(now()),
         )
         gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))
+        gauge(
+            "sluice_unreadable_objects",
+            "Objects that cannot be read; their conditions, or those of their owners, say why.",
+            lambda: len(self.store.unreadable),
+        )
         gauge("sluice_models", "ModelDeployments in the cluster.", lambda: self.store.count("ModelDeployment"))
 
 

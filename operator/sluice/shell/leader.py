@@ -3,6 +3,10 @@
     holder   renews every `retry` ──── may write until `renew_within` after the last renewal was *sent* ───> silent
     others   look every `retry` ────── take over `duration` after they saw the last renewal, by their own clock ───>
 
+A renewal is one request: a replacement of the very version that the holder wrote last. Only a holder that is not sure
+of it any more looks first. With slow requests the next renewal begins when the last one has been answered, so a holder
+stays one without a gap up to half of `renew_within` a request.
+
 Both sides count on their own monotonic clock, so clocks that differ do no harm. `duration - renew_within` is the time
 in which the last write of a holder that lost its connection must have ended.
 """
@@ -26,10 +30,10 @@ DEFAULT_DURATION_SECONDS: Final = 15.0
 class Leases(Protocol):
     """Reads and writes Leases."""
 
-    async def read_lease(self, namespace: str, name: str) -> Object | None:
-        """The Lease, or None where there is none."""
+    async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
+        """The Lease, or None where there is none. seconds: how long to wait for the answer."""
 
-    async def write_lease(self, lease: Object) -> Object:
+    async def write_lease(self, lease: Object, *, seconds: float) -> Object:
         """Creates or replaces it; `Conflict` when somebody else was faster."""
         ...
 
@@ -47,6 +51,11 @@ class Timing:
     @property
     def retry(self) -> float:
         return min(2.0, self.duration / 5)
+
+    @property
+    def request(self) -> float:
+        """Longest wait for one answer: a request that hangs leaves time for one that does not."""
+        return self.duration * 2 / 5
 
 
 @dataclass(slots=True)
@@ -75,7 +84,13 @@ class Elector:
         self._timing = timing
         self._clock = clock
         self._seen = Observed()
+        self._sure = False
+        """Whether the version that was seen is, as far as is known, still there and ours."""
         self._valid_until = float("-inf")
+        self._claim_made = ("", 0)
+        self._gains = 0
+        self.term = 0
+        """Another number each time after somebody else may have led; 0 before the first time."""
 
     @property
     def is_leader(self) -> bool:
@@ -88,44 +103,66 @@ class Elector:
         return self._valid_until - self._clock.monotonic()
 
     async def run(self, on_gain: Callable[[], None]) -> None:
-        """Tries to become and to stay leader until cancelled."""
-        led = False
+        """Tries to become and to stay leader until cancelled. on_gain: called also at the end of a silence."""
+        led, gains = False, self._gains
         while True:
+            began = self._clock.monotonic()
             await self.attempt()
             self.tried.set()
-            if self.is_leader and not led:
+            if self._gains != gains:
                 LOG.info("is the leader now", extra={"identity": self._identity})
                 on_gain()
             elif led and not self.is_leader:
                 LOG.warning("is no longer the leader: writes have stopped", extra={"identity": self._identity})
-            led = self.is_leader
-            await asyncio.sleep(self._timing.retry * (0.9 + 0.2 * random.random()))
+            led, gains = self.is_leader, self._gains
+            due = began + self._timing.retry * (0.9 + 0.2 * random.random())
+            await asyncio.sleep(max(0.0, due - self._clock.monotonic()))
 
     async def attempt(self) -> None:
         """One try to take or to renew the Lease."""
-        sent_at = self._clock.monotonic()
+        sure, self._sure = self._sure, False
         try:
-            lease = await self._leases.read_lease(self._namespace, self._name)
-            self._observe(dict(lease or {}), self._clock.monotonic())
-            if not self._is_ours() and not self._is_free():
-                self._valid_until = float("-inf")
-                self._report(None)
-                return
-            stored = await self._leases.write_lease(self._claim())
+            if not (sure and await self._renewed()):
+                await self._look()
         except errors.Conflict:
             self._report(None)
-            return
         except errors.ApiError as error:
             self._report(f"lease {self._namespace}/{self._name}: {error}")
-            return
-        self._observe(dict(stored), self._clock.monotonic())
+
+    async def _renewed(self) -> bool:
+        """Renews with one write; False where the Lease is not the one that we wrote last."""
+        try:
+            await self._claim()
+        except (errors.Conflict, errors.Missing):
+            return False
+        return True
+
+    async def _look(self) -> None:
+        lease = await self._leases.read_lease(self._namespace, self._name, seconds=self._timing.request)
+        self._observe(dict(lease or {}), self._clock.monotonic())
+        if self._is_ours() or self._is_free():
+            await self._claim()
+        else:
+            self._valid_until = float("-inf")
+            self._report(None)
+
+    async def _claim(self) -> None:
+        sent_at = self._clock.monotonic()
+        stored = dict(await self._leases.write_lease(self._claimed(), seconds=self._timing.request))
+        self._observe(stored, self._clock.monotonic())
+        claim_made = str(stored["metadata"].get("uid", "")), int(stored["spec"]["leaseTransitions"])
+        if claim_made != self._claim_made:
+            self.term += 1
+        if claim_made != self._claim_made or not self.is_leader:
+            self._gains += 1
+        self._claim_made, self._sure = claim_made, True
         self._valid_until = sent_at + self._timing.renew_within
         self._report(None)
 
     async def release(self) -> None:
         """Gives the Lease back, so that a successor need not wait for it to expire."""
         held = self.is_leader
-        self._valid_until = float("-inf")
+        self._valid_until, self._sure = float("-inf"), False
         if not held:
             return
         lease = {
@@ -133,7 +170,7 @@ class Elector:
             "spec": {**self._seen.lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1},
         }
         try:
-            await self._leases.write_lease(lease)
+            await self._leases.write_lease(lease, seconds=self._timing.request)
         except errors.ApiError as error:
             LOG.warning("could not release the lease; the next leader has to wait for it to expire: %s", error)
 
@@ -157,7 +194,7 @@ class Elector:
         spec: dict[str, Any] = self._seen.lease.get("spec") or {}
         return spec
 
-    def _claim(self) -> dict[str, Any]:
+    def _claimed(self) -> dict[str, Any]:
         now = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         spec, ours = self._spec(), self._is_ours()
         metadata = self._seen.lease.get("metadata") or {"namespace": self._namespace, "name": self._name}

@@ -5,9 +5,9 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sluice import errors
 from sluice.core.batch import decide as batch_decide
@@ -19,7 +19,7 @@ from sluice.core.kernel.plan import ApplyStatus, Delete, Event, Notice, Patch, P
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster, Metrics
-from sluice.shell.store import BATCH, Key, Store
+from sluice.shell.store import BATCH, NOBODY, Key, Store, Woken
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 
@@ -112,6 +112,7 @@ class Reconciler:
         except Exception as error:  # one model's defect must not stop the others
             if self._is_news(key, error):
                 LOG.exception("unexpected error; retrying with growing pauses", extra={"model": str(key)})
+            await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
     async def _pass(self, key: Key) -> Result:
@@ -192,22 +193,34 @@ class Reconciler:
 
     async def _write(self, write: Write) -> bool:
         """Performs a write and stores the answer; True when something else than a status changed."""
-        left = self.lead.seconds_left()
         if not self.lead.may_write():
             raise LeaseLost
         kind, namespace, name = target_of(write)
         before = self.store.get(kind, namespace, name)
         try:
-            async with asyncio.timeout(left):
-                stored = await self.cluster.write(write)
-        except TimeoutError as error:
-            raise LeaseLost from error
+            stored = await self._while_leading(self.cluster.write(write))
         except errors.ApiError as error:
             self.telemetry.api_errors.labels(kind, type(error).__name__).inc()
             raise
         self.telemetry.count_write(write, before)
-        woken = self.store.forget(kind, namespace, name) if stored is None else self.store.put(stored)
+        woken = self.store.put(stored) if stored is not None else self._gone(before)
         return bool(woken) and not isinstance(write, ApplyStatus)
+
+    async def _while_leading(self, request: Coroutine[Any, Any, Object | None]) -> Object | None:
+        """The answer; given up when the lease ends, as it stands then: it is renewed while a slow request waits."""
+        task = asyncio.create_task(request)
+        try:
+            while not task.done() and (left := self.lead.seconds_left()) > 0:
+                await asyncio.wait([task], timeout=left)
+            if not task.done():
+                raise LeaseLost
+            return task.result()
+        finally:
+            task.cancel()
+
+    def _gone(self, before: Object | None) -> Woken:
+        """What was deleted is what was known when the request was sent; another one may have its name by now."""
+        return NOBODY if before is None else self.store.drop(before)
 
     def _next_look(self, key: Key, plan: Plan, changed: bool) -> float | None:
         """A pass that wrote is followed by one that confirms, as our own writes wake nobody."""
@@ -241,6 +254,28 @@ class Reconciler:
         for event in plan.events:
             await self._emit(about, event)
         return Done(plan.requeue_after or FAILED_SECONDS)
+
+    async def _report_defect(self, key: Key, error: Exception) -> None:
+        """Writes a condition that says at what the operator fails; where even that fails, the log has to do."""
+        about = self.store.get(key.kind, key.namespace, key.name)
+        try:
+            plan = self._defect_plan(key, error)
+            if about is None or plan is None:
+                return
+            for write in plan.writes:
+                await self._write(write)
+            for event in plan.events:
+                await self._emit(about, event)
+        except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters
+            LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
+
+    def _defect_plan(self, key: Key, error: Exception) -> Plan | None:
+        now = self.clock.now()
+        if key.kind == BATCH:
+            batch = self.store.batch_world(key, now)
+            return batch_failure.defect_plan(batch, error) if batch is not None else None
+        model = self.store.world(key, now)
+        return failure.defect_plan(model, error) if model is not None else None
 
     def _failed_plan(self, key: Key, error: errors.ApiError) -> Plan | None:
         """None for what has gone meanwhile, and for what passes by itself."""

@@ -28,7 +28,7 @@ REQUEST_INTERVAL_SECONDS: Final = 10.0
 """At most one list in this time is made because a watch asks for it."""
 
 OPTIONAL: Final = frozenset({"HTTPRoute", "GRPCRoute", "Gateway", "ScaledObject", "SparkApplication"})
-"""Kinds whose absence is a state of the cluster, not of a broken installation."""
+"""Kinds whose absence is a state of the cluster. Any other that is absent cannot be seen: what is known of it stays."""
 
 
 class Lists(Protocol):
@@ -69,13 +69,14 @@ class Relister:
         self._requested = asyncio.Event()
         self._asked: dict[str, float] = {}
         self._listed_at: dict[str, float] = {}
-        self._known: set[str] = set()
+        self._answered_at: dict[str, float] = {}
+        """When the last list with a definite answer began, by kind: of objects, or that there is nothing to read."""
         self._complained: dict[str, str] = {}
 
     @property
     def problem(self) -> str | None:
         """Why the store cannot be trusted yet; None when every kind was listed, or is known to be unusable."""
-        if missing := sorted(set(self._resources) - self._known):
+        if missing := self.not_listed_since(float("-inf")):
             return f"not listed yet: {', '.join(missing)}"
         absent = sorted(self._store.access.absent - OPTIONAL)
         return f"the cluster does not serve {', '.join(absent)}; install the CRDs" if absent else None
@@ -99,6 +100,19 @@ class Relister:
         """Lists every kind now."""
         for resource in self._resources.values():
             await self._list(resource)
+
+    def not_listed_since(self, moment: float) -> tuple[str, ...]:
+        """Kinds of which no list that began at a (monotonic) moment or later had a definite answer, in order."""
+        answered = {kind for kind, began in self._answered_at.items() if began >= moment}
+        return tuple(sorted(set(self._resources) - answered))
+
+    async def list_since(self, moment: float) -> None:
+        """Lists those of `not_listed_since`, again and again until there are none."""
+        while pending := self.not_listed_since(moment):
+            for kind in pending:
+                await self._list(self._resources[kind])
+            if self.not_listed_since(moment):
+                await asyncio.sleep(UNAVAILABLE_SECONDS)
 
     async def run(self) -> None:
         """Lists whatever is due, until cancelled."""
@@ -127,19 +141,23 @@ class Relister:
                 f"may not list {resource.full_name}; grant get, list and watch on it in the "
                 f"operator's ClusterRole: {error}",
             )
-            self._classify(resource, forbidden=True, absent=False)
+            self._classify(resource, began, forbidden=True, absent=False)
             return UNUSABLE_SECONDS
         except errors.Missing:
             self._complain(resource, f"the cluster does not serve {resource.full_name}")
-            woken = self._store.replace(resource.kind, {}, None)
-            self._classify(resource, forbidden=False, absent=True)
+            optional = resource.kind in OPTIONAL
+            woken = self._store.replace(resource.kind, {}, None) if optional else NOBODY
+            self._classify(resource, began, forbidden=not optional, absent=True)
             self._wake(woken)
             return UNUSABLE_SECONDS
         except errors.ApiError as error:
             self._complain(resource, f"cannot list {resource.full_name}: {error}")
             return UNAVAILABLE_SECONDS
+        except Exception:  # one kind's defect must not stop the others
+            LOG.exception("cannot list %s", resource.full_name, extra={"kind": resource.kind})
+            return UNAVAILABLE_SECONDS
         self._complained.pop(resource.kind, None)
-        self._classify(resource, forbidden=False, absent=False)
+        self._classify(resource, began, forbidden=False, absent=False)
         self._listed_at[resource.kind] = began
         self.last_success = self._monotonic()
         self._wake(woken)
@@ -149,21 +167,23 @@ class Relister:
         woken = NOBODY
         listed: dict[Identity, str] = {}
         moment = ""
-        async for page in self._lists.pages(resource):
-            moment = page.resource_version
-            for item in page.items:
-                listed[identity_of(item)] = str(item["metadata"].get("uid", ""))
-                woken |= self._store.put(item)
-        return woken | self._store.replace(resource.kind, listed, moment)
+        with self._store.listing():
+            async for page in self._lists.pages(resource):
+                moment = page.resource_version
+                for item in page.items:
+                    listed[identity_of(item)] = str(item["metadata"].get("uid", ""))
+                    woken |= self._store.put(item)
+            return woken | self._store.replace(resource.kind, listed, moment)
 
-    def _classify(self, resource: Resource, *, forbidden: bool, absent: bool) -> None:
+    def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:
+        """Takes note of a definite answer to a list that began at a moment."""
         access = self._store.access
         before = (resource.plural in access.forbidden, resource.kind in access.absent)
         _set_member(access.forbidden, resource.plural, forbidden)
         _set_member(access.absent, resource.kind, absent)
-        first = resource.kind not in self._known
-        self._known.add(resource.kind)
-        if self._known == set(self._resources):
+        first = resource.kind not in self._answered_at
+        self._answered_at[resource.kind] = max(began, self._answered_at.get(resource.kind, began))
+        if len(self._answered_at) == len(self._resources):
             self.complete.set()
         usable = self.usable - {resource.kind} if forbidden or absent else self.usable | {resource.kind}
         if usable != self.usable:

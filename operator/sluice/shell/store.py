@@ -5,12 +5,15 @@
                                                      ├─> world(key): everything about one ModelDeployment
                                                      └─> batch_world(key): everything about one BatchInference
 
-An object is only ever replaced by a newer version of itself. So it does not matter in which order a watch event and the
-answer to our own write arrive, and the echo of an own write wakes nobody.
+An object is only ever replaced by a newer one, and what was deleted never comes back: a uid is given once. So it does
+not matter in which order a watch event, a page of a list and the answer to our own write arrive, and the echo of an own
+write wakes nobody.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -23,12 +26,17 @@ from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
 
+LOG: Final = logging.getLogger(__name__)
+
 MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"
 PINNED: Final = "ControllerRevision"
 NAMESPACE: Final = "Namespace"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
+
+DELETIONS_KEPT: Final = 4096
+"""So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
 
 
 class Key(NamedTuple):
@@ -85,20 +93,26 @@ class Store:
 
     def __init__(self, config: OperatorConfig, preset: GatewayPreset) -> None:
         self.access = Access()
+        self.unreadable: set[Identity] = set()
+        """Objects of which only a stub is kept."""
         self._config = config
         self._preset = preset
         self._objects: dict[str, dict[Identity, Object]] = defaultdict(dict)
         self._owned: dict[Key, dict[Identity, Object]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
+        self._deleted: dict[str, None] = {}
+        self._lists_under_way = 0
 
     def put(self, raw: Object) -> Woken:
-        """Stores a version of an object, unless a newer one is here already."""
+        """Stores a version of an object, unless a newer one is here already, or it was deleted."""
         identity = identity_of(raw)
+        if _uid(raw) in self._deleted:
+            return NOBODY
         known = self._objects[identity.kind].get(identity)
         if known is not None and not _is_newer(raw, known):
             return NOBODY
-        kept = trim.trimmed(raw)
+        kept = self._kept(identity, raw)
         woken = NOBODY if known is not None and trim.same_content(known, kept) else self._interested(known, kept)
         if known is not None:
             self._unlink(identity, known)
@@ -108,16 +122,19 @@ class Store:
     def drop(self, raw: Object) -> Woken:
         """Forgets an object that was deleted, unless another one has its name by now."""
         identity = identity_of(raw)
+        self._bury(_uid(raw))
         known = self._objects[identity.kind].get(identity)
-        if known is None or _uid(known) != _uid(raw):
-            return NOBODY
-        return self._forget(identity, known)
+        return NOBODY if known is None or _uid(known) != _uid(raw) else self._forget(identity, known)
 
-    def forget(self, kind: str, namespace: str, name: str) -> Woken:
-        """Forgets an object that the API server says is gone."""
-        identity = Identity(kind, namespace, name)
-        known = self._objects[kind].get(identity)
-        return NOBODY if known is None else self._forget(identity, known)
+    @contextmanager
+    def listing(self) -> Iterator[None]:
+        """While a list is read page by page: all pages show its first moment, and every deletion since is kept."""
+        self._lists_under_way += 1
+        try:
+            yield
+        finally:
+            self._lists_under_way -= 1
+            self._bury("")
 
     def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None) -> Woken:
         """Forgets what a complete list does not have: objects whose deletion no watch event told of.
@@ -199,9 +216,31 @@ class Store:
         """How many objects of a kind are known."""
         return len(self._objects[kind])
 
+    def _kept(self, identity: Identity, raw: Object) -> Object:
+        """What is kept of an object. Whatever is wrong with it, the store, and with it everybody else, goes on."""
+        try:
+            kept = trim.trimmed(raw)
+            self._interested(None, kept)
+            model_of(kept)
+        except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
+            kept = trim.unreadable(raw, error)
+            text = rawobjects.unreadable(kept)
+            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
+            self.unreadable.add(identity)
+        else:
+            self.unreadable.discard(identity)
+        return kept
+
+    def _bury(self, uid: str) -> None:
+        if uid:
+            self._deleted[uid] = None
+        while len(self._deleted) > DELETIONS_KEPT and not self._lists_under_way:
+            del self._deleted[next(iter(self._deleted))]
+
     def _forget(self, identity: Identity, known: Object) -> Woken:
         woken = self._interested(known, None)
         self._unlink(identity, known)
+        self.unreadable.discard(identity)
         return woken
 
     def _link(self, identity: Identity, kept: Object) -> None:
@@ -295,8 +334,8 @@ def _key(raw: Object, kind: str) -> Key:
 
 
 def _is_newer(raw: Object, known: Object) -> bool:
-    """Whether `raw` is another object under the name, or a later version of the same."""
-    return _uid(raw) != _uid(known) or _is_later(_version(raw), _version(known))
+    """Whether `raw` is a later version of the same object, or a later object under the name."""
+    return _is_later(_version(raw), _version(known))
 
 
 def _is_later(one: str, other: str) -> bool:

@@ -11,17 +11,38 @@ Trim: TypeAlias = Callable[[Object], dict[str, Any]]
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 DROPPED_METADATA: Final = frozenset({"managedFields", "selfLink"})
+DECIDED_ON: Final = frozenset({"ModelDeployment", "ModelRollout", "BatchInference"})
+"""Kinds whose status is a record: written anew without it, it would be lost."""
 HEARTBEATS: Final = frozenset({"lastProbeTime", "lastUpdateTime", "lastHeartbeatTime"})
 INTERNED_LENGTH: Final = 64
+DEEPEST: Final = 64
+"""Levels of an object; Kubernetes' own kinds and ours stay below 25. What compares or parses objects goes down in them."""
+
+
+class TooDeep(ValueError):
+    """An object is nested too deeply to be worked with."""
 
 
 def trimmed(raw: Object) -> dict[str, Any]:
-    """A copy with only the fields that are used; equal strings are shared between objects."""
+    """A copy with only the fields that are used; equal strings are shared between objects.
+
+    Whatever an object is made of, it may raise anything: see `unreadable`.
+    """
     special = BY_KIND.get(str(raw.get("kind")))
     kept = {**raw, **special(raw)} if special is not None else {**raw}
     kept["metadata"] = _metadata(raw.get("metadata") or {})
     shared: dict[str, Any] = _shared(kept)
     return shared
+
+
+def unreadable(raw: Object, error: Exception) -> dict[str, Any]:
+    """What stands for an object that cannot be trimmed: whose it is, why, and the record of what was decided on it."""
+    stub: dict[str, Any] = {"apiVersion": raw.get("apiVersion"), "kind": raw["kind"]}
+    stub["metadata"] = _shared(_metadata(raw["metadata"]))
+    if raw["kind"] in DECIDED_ON:
+        stub["status"] = _shared(raw.get("status") or {})
+    stub[rawobjects.UNREADABLE] = str(error) if isinstance(error, TooDeep) else f"{type(error).__name__}: {error}"
+    return stub
 
 
 def same_content(one: Object, other: Object) -> bool:
@@ -149,12 +170,14 @@ def _without(mapping: Object, field: str) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key != field}
 
 
-def _shared(value: Any) -> Any:
+def _shared(value: Any, levels: int = DEEPEST) -> Any:
     """The value with every key and short string stored once in the process: JSON makes new ones for each object."""
     if isinstance(value, str):
         return sys.intern(str(value)) if len(value) <= INTERNED_LENGTH else value
+    if not isinstance(value, dict | list | tuple):
+        return value
+    if levels == 0:
+        raise TooDeep(f"nested more than {DEEPEST} levels deep")
     if isinstance(value, dict):
-        return {sys.intern(str(key)): _shared(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_shared(item) for item in value]
-    return value
+        return {sys.intern(str(key)): _shared(item, levels - 1) for key, item in value.items()}
+    return [_shared(item, levels - 1) for item in value]

@@ -12,10 +12,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 import kopf
+from kopf._cogs.clients import api as kopf_api
 from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
+from sluice.adapters import deepjson
 from sluice.adapters.kube import PAGE_SIZE, WATCHED, Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.relist import Relister
@@ -125,6 +127,17 @@ class Watcher:
                 wait.cancel()
             thread.stop_flag.set()
             await asyncio.to_thread(thread.join, STOP_SECONDS)
+
+
+async def _get(url: str, **request: Any) -> Any:
+    """kopf's own `get`, but for who reads the JSON."""
+    async with await kopf_api.request(method="get", url=url, **request) as response:
+        return deepjson.loads(await response.read())
+
+
+# One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
+setattr(kopf_api, "get", _get)  # noqa: B010 - assigned as what it is not declared to be
+setattr(kopf_api, "json", deepjson)  # noqa: B010
 
 
 class KopfThread(threading.Thread):

@@ -282,6 +282,7 @@ def test_accepted(kube: Kube, given: Object) -> None:
     [
         pytest.param(deployment({"validation": {}}), "spec.validation", id="a field of the future"),
         pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
+        pytest.param(deployment({"affinity": {"x": {"y": {}}}}), "spec.affinity.x", id="a typo in a pod field"),
     ],
 )
 def test_unknown_field_is_named(kube: Kube, given: Object, unknown: str) -> None:

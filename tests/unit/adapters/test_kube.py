@@ -98,7 +98,7 @@ async def test_a_deletion_is_in_the_background_and_bound_to_the_uid(server: Serv
 @pytest.mark.parametrize(
     ("status", "body", "want"),
     [
-        (404, {"reason": "NotFound"}, None),
+        (404, {"kind": "Status", "reason": "NotFound"}, None),
         (200, {"kind": "Service", "metadata": {"name": "s", "deletionTimestamp": "t"}}, "Service"),
     ],
 )
@@ -133,7 +133,7 @@ async def test_errors_are_told_apart_and_name_object_and_reason(
     server: Serving, status: int, body: Any, want: type[errors.ApiError]
 ) -> None:
     recorded, client = server
-    answer = {"message": "because of spec.x", **body} if isinstance(body, dict) else body
+    answer = {"kind": "Status", "message": "because of spec.x", **body} if isinstance(body, dict) else body
     recorded.answers = [(status, answer)]
     with pytest.raises(want) as caught:
         await client.write(Apply(DEPLOYMENT))
@@ -141,6 +141,22 @@ async def test_errors_are_told_apart_and_name_object_and_reason(
     assert f"deployments/digits-a: {status}" in str(caught.value)
     assert ("spec.x" if isinstance(body, dict) else "proxy") in str(caught.value)
     assert "secret-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
+@pytest.mark.parametrize("page", ["<html>proxy</html>", {"error": "denied"}])
+async def test_a_proxy_says_nothing_of_the_cluster(server: Serving, status: int, page: Any) -> None:
+    recorded, client = server
+    recorded.answers = [(status, page)]
+    with pytest.raises(errors.Unavailable, match=str(status)):
+        await client.write(Apply(DEPLOYMENT))
+
+
+async def test_what_is_too_large_for_a_proxy_is_refused(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [(413, "<html>nginx</html>")]
+    with pytest.raises(errors.Refused):
+        await client.write(Apply(DEPLOYMENT))
 
 
 async def test_no_connection_is_unavailable() -> None:
@@ -168,12 +184,74 @@ async def test_a_list_is_read_page_by_page_and_its_items_are_named(server: Servi
     assert {asked["query"]["labelSelector"] for asked in recorded.asked} == {"app.kubernetes.io/managed-by=sluice"}
 
 
+NOT_FOUND_PAGE = (404, "404 page not found\n")
+"""What the API server says of a kind that it does not serve; proxies say the same of anything."""
+GROUPS = {"kind": "APIGroupList", "groups": [{"versions": [{"groupVersion": "apps/v1"}]}]}
+NO_ROUTES = {"kind": "APIResourceList", "resources": [{"name": "gateways"}]}
+ROUTES = {"kind": "APIResourceList", "resources": [{"name": "httproutes"}]}
+
+
+@pytest.mark.parametrize(
+    ("discovery", "want"),
+    [
+        ([NOT_FOUND_PAGE, (200, GROUPS)], errors.Missing),
+        ([(200, NO_ROUTES)], errors.Missing),
+        ([(200, ROUTES)], errors.Unavailable),
+        ([NOT_FOUND_PAGE], errors.Unavailable),
+        ([NOT_FOUND_PAGE, (200, "<html>proxy</html>")], errors.Unavailable),
+        ([(403, {"kind": "Status"})], errors.Unavailable),
+        ([(503, "<html>proxy</html>")], errors.Unavailable),
+    ],
+)
+@pytest.mark.parametrize("first", [NOT_FOUND_PAGE, (404, "<html>proxy</html>"), (404, {"kind": "Status"})])
+async def test_a_kind_is_absent_only_if_the_api_server_says_what_it_serves(
+    server: Serving, first: tuple[int, Any], discovery: list[tuple[int, Any]], want: type[errors.ApiError]
+) -> None:
+    recorded, client = server
+    recorded.answers = [first, *discovery]
+    with pytest.raises(errors.ApiError, match=r"httproutes|/apis") as caught:
+        async for _ in client.pages(kube.BY_KIND["HTTPRoute"]):
+            pass
+    assert type(caught.value) is want
+
+
+async def test_the_core_is_never_absent(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [NOT_FOUND_PAGE, NOT_FOUND_PAGE, (200, GROUPS)]
+    with pytest.raises(errors.Unavailable, match="answers in its place"):
+        async for _ in client.pages(kube.BY_KIND["Pod"]):
+            pass
+
+
+@pytest.mark.parametrize("page", ["<html>proxy</html>", {"items": []}])
+async def test_a_page_in_place_of_a_list_is_no_empty_list(server: Serving, page: Any) -> None:
+    recorded, client = server
+    recorded.answers = [(200, page)]
+    with pytest.raises(errors.Unavailable, match="/api/v1/pods"):
+        async for _ in client.pages(kube.BY_KIND["Pod"]):
+            pass
+
+
+async def test_a_page_of_a_proxy_deletes_nothing(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [(404, "<html>proxy</html>")]
+    with pytest.raises(errors.Unavailable):
+        await client.write(Delete(Ref("v1", "Service", "s", "team")))
+
+
+async def test_a_write_of_a_kind_that_is_not_served_is_missing(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [NOT_FOUND_PAGE, (200, {"kind": "APIResourceList", "resources": []})]
+    with pytest.raises(errors.Missing, match=r"does not serve deployments\.apps"):
+        await client.write(Apply(DEPLOYMENT))
+
+
 async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:
     recorded, client = server
-    recorded.answers = [(404, {}), (201, {}), (200, {})]
-    assert await client.read_lease("ns", "l") is None
-    await client.write_lease({"metadata": {"namespace": "ns", "name": "l"}})
-    await client.write_lease({"metadata": {"namespace": "ns", "name": "l", "resourceVersion": "3"}})
+    recorded.answers = [(404, {"kind": "Status"}), (201, {}), (200, {})]
+    assert await client.read_lease("ns", "l", seconds=5.0) is None
+    await client.write_lease({"metadata": {"namespace": "ns", "name": "l"}}, seconds=5.0)
+    await client.write_lease({"metadata": {"namespace": "ns", "name": "l", "resourceVersion": "3"}}, seconds=5.0)
     root = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
     assert [asked["what"] for asked in recorded.asked] == [f"GET {root}/l", f"POST {root}", f"PUT {root}/l"]
 
@@ -212,8 +290,9 @@ def test_paths(kind: str, path: str) -> None:
 
 async def test_a_patch_merges_and_is_bound_to_the_uid(server: Serving) -> None:
     recorded, client = server
-    await client.write(Patch(Ref("batch/v1", "Job", "churn-1", "team", "uid-9"), {"spec": {"suspend": True}}))
+    change = {"spec": {"suspend": True}, "metadata": {"annotations": {"a": "b"}}}
+    await client.write(Patch(Ref("batch/v1", "Job", "churn-1", "team", "uid-9"), change))
     asked = recorded.asked[0]
     assert asked["what"] == "PATCH /apis/batch/v1/namespaces/team/jobs/churn-1"
     assert asked["type"] == "application/merge-patch+json"
-    assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"uid": "uid-9"}}
+    assert asked["body"] == {"spec": {"suspend": True}, "metadata": {"annotations": {"a": "b"}, "uid": "uid-9"}}

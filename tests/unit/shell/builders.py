@@ -1,7 +1,7 @@
 """Objects and stand-ins for the tests of the shell."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,12 +79,14 @@ class FakeCluster:
     stored: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     version: int = 100
     before_write: Callable[[], None] = lambda: None
+    pause: Callable[[], Awaitable[Any]] = lambda: asyncio.sleep(0)
+    """How long it takes until the write is done."""
 
     async def write(self, write: Write) -> Object | None:
         self.before_write()
         if (error := self.refuse(write)) is not None:
             raise error
-        await asyncio.sleep(0)
+        await self.pause()
         target = target_of(write)
         self.writes.append((type(write).__name__, target[0]))
         if isinstance(write, Delete):
@@ -109,13 +111,16 @@ class FakeLists:
     collections: dict[str, list[dict[str, Any]] | errors.ApiError] = field(default_factory=dict)
     moment: str = "1000"
     asked: list[str] = field(default_factory=list)
+    before_page: Callable[[int], None] = lambda _: None
+    """Called with the number of each page before it is handed over."""
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
         self.asked.append(resource.kind)
         content = self.collections.get(resource.kind, [])
         if isinstance(content, errors.ApiError):
             raise content
-        for item in content:
+        for number, item in enumerate(content):
+            self.before_page(number)
             yield Page((item,), self.moment)
         yield Page((), self.moment)
 

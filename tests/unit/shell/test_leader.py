@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from sluice import errors
 from sluice.core.kernel.snapshot import Object
+from sluice.ports import Clock
 from sluice.shell.leader import Elector, Timing
+from tests.support import virtualloop
+from tests.support.virtualloop import LoopClock
 from tests.unit.shell.builders import FakeClock
 
 TIMING = Timing(15.0)
@@ -22,10 +25,12 @@ class FakeLeases:
         self.lease: dict[str, Any] | None = None
         self.version = 0
         self.error: errors.ApiError | None = None
+        self.asked: list[str] = []
         self.between: Any = None
         """Called after a read, to let somebody else come first."""
 
-    async def read_lease(self, namespace: str, name: str) -> Object | None:
+    async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
+        self.asked.append("read")
         if self.error is not None:
             raise self.error
         seen = None if self.lease is None else dict(self.lease)
@@ -34,7 +39,8 @@ class FakeLeases:
             await between()
         return seen
 
-    async def write_lease(self, lease: Object) -> Object:
+    async def write_lease(self, lease: Object, *, seconds: float) -> Object:
+        self.asked.append("write")
         if self.error is not None:
             raise self.error
         held = self.lease["metadata"]["resourceVersion"] if self.lease is not None else None
@@ -45,7 +51,7 @@ class FakeLeases:
         return self.lease
 
 
-def make_elector(leases: FakeLeases, identity: str, clock: FakeClock) -> Elector:
+def make_elector(leases: FakeLeases, identity: str, clock: Clock) -> Elector:
     return Elector(leases, namespace="ns", name="sluice", identity=identity, timing=TIMING, clock=clock)
 
 
@@ -149,3 +155,106 @@ def test_there_are_never_two_leaders(steps: list[tuple[str, float, bool]]) -> No
 def test_there_are_several_tries_before_a_leader_falls_silent(duration: float) -> None:
     timing = Timing(duration)
     assert timing.retry * 3 <= timing.renew_within < timing.duration
+    assert timing.retry + timing.request < timing.renew_within, "a renewal that hangs leaves time for another"
+
+
+async def test_a_renewal_is_one_write_until_somebody_else_writes() -> None:
+    leases, clock = FakeLeases(), FakeClock()
+    one = make_elector(leases, "one", clock)
+    await one.attempt()
+    for _ in range(3):
+        await one.attempt()
+    assert leases.asked == ["read", "write", "write", "write", "write"]
+    assert leases.lease is not None
+    await leases.write_lease({**leases.lease, "spec": {**leases.lease["spec"], "note": "by hand"}}, seconds=1.0)
+    leases.asked.clear()
+    await one.attempt()
+    assert (one.is_leader, one.term, leases.asked) == (True, 1, ["write", "read", "write"])
+
+
+async def test_a_renewal_that_may_have_been_lost_is_looked_at_before_the_next() -> None:
+    leases, clock = FakeLeases(), FakeClock()
+    one = make_elector(leases, "one", clock)
+    await one.attempt()
+    leases.error = errors.Unavailable("no answer within 6 s")
+    await one.attempt()
+    leases.error = None
+    leases.asked.clear()
+    await one.attempt()
+    assert (one.is_leader, one.term, leases.asked) == (True, 1, ["read", "write"])
+
+
+async def test_a_lease_that_another_replica_had_meanwhile_begins_another_term() -> None:
+    leases, clock = FakeLeases(), FakeClock()
+    one, two = make_elector(leases, "one", clock), make_elector(leases, "two", clock)
+    await one.attempt()
+    await two.attempt()
+    clock.seconds += TIMING.duration + 1
+    await two.attempt()
+    await two.release()
+    await one.attempt()
+    assert (one.is_leader, one.term) == (True, 2)
+
+
+class SlowLeases(FakeLeases):
+    """Half of the time passes before the API server does it, half of it after."""
+
+    def __init__(self, latency_seconds: float) -> None:
+        super().__init__()
+        self.half = latency_seconds / 2
+
+    async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
+        await asyncio.sleep(self.half)
+        seen = await super().read_lease(namespace, name, seconds=seconds)
+        await asyncio.sleep(self.half)
+        return seen
+
+    async def write_lease(self, lease: Object, *, seconds: float) -> Object:
+        if 2 * self.half > seconds:
+            await asyncio.sleep(seconds)
+            raise errors.Unavailable("no answer")
+        await asyncio.sleep(self.half)
+        stored = await super().write_lease(lease, seconds=seconds)
+        await asyncio.sleep(self.half)
+        return stored
+
+
+@pytest.mark.parametrize(("latency_seconds", "share"), [(0.01, 1.0), (1.0, 1.0), (3.0, 1.0), (4.5, 1.0), (5.0, 0.99)])
+def test_a_leader_with_a_slow_api_may_write(latency_seconds: float, share: float) -> None:
+    """Share of the time after its first renewal, and no replica beside it at any moment."""
+
+    async def play() -> None:
+        leases, looks = SlowLeases(latency_seconds), 0
+        electors = [make_elector(leases, name, LoopClock()) for name in ("one", "two")]
+        gains: list[str] = []
+        tasks = [asyncio.create_task(electors[0].run(lambda: gains.append("one")))]
+        async with asyncio.timeout(60):
+            while not gains:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        tasks.append(asyncio.create_task(electors[1].run(lambda: gains.append("two"))))
+        for _ in range(3000):
+            await asyncio.sleep(0.1)
+            looks += electors[0].is_leader
+        assert looks >= 3000 * share
+        assert set(gains) == {"one"}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    virtualloop.run(play())
+
+
+def test_the_end_of_a_silence_is_told() -> None:
+    """What was not done meanwhile is to be done now; nobody else has led, so the term is the same."""
+
+    async def play() -> None:
+        leases, told = SlowLeases(5.6), list[int]()
+        elector = make_elector(leases, "one", LoopClock())
+        task = asyncio.create_task(elector.run(lambda: told.append(elector.term)))
+        await asyncio.sleep(60)
+        assert told[0] == told[-1] == 1
+        assert len(told) > 2
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    virtualloop.run(play())

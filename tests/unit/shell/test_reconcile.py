@@ -1,5 +1,6 @@
 """One pass: order of writes, what ends it, and how each kind of error goes on."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -175,6 +176,62 @@ async def test_without_the_lease_nothing_is_written(given: Given) -> None:
     case.lead["left"] = -1.0
     assert await case.reconciler.reconcile(KEY) == Done(None)
     assert case.cluster.writes == []
+
+
+async def test_what_the_operator_fails_at_is_said_in_the_condition(given: Given) -> None:
+    """The log alone reaches no user. The condition is written once, and goes with the cause."""
+    case = given(RecursionError("maximum recursion depth exceeded"))
+    for _ in range(3):
+        assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+    assert case.cluster.writes == [("ApplyStatus", "ModelDeployment")]
+    assert [event.reason for event in case.cluster.events] == [Reason.OPERATOR_DEFECT]
+    status = case.cluster.stored["ModelDeployment", "team", "digits"]["status"]
+    stalled = next(each for each in status["conditions"] if each["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "OperatorDefect")
+    assert "(RecursionError: maximum recursion depth exceeded)" in stalled["message"]
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="error") == 3
+
+
+async def test_where_even_the_condition_cannot_be_written_others_go_on(given: Given) -> None:
+    case = given(ValueError("odd"), refuse=lambda _: errors.Unavailable("503"))
+    assert await case.reconciler.reconcile(KEY) == Retry(UNEXPECTED_SECONDS)
+    assert case.cluster.writes == []
+
+
+async def test_a_slow_write_goes_on_while_the_lease_is_renewed(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)))
+    case.lead["left"] = 0.01
+    answered = asyncio.Event()
+    case.cluster.pause = answered.wait
+    passing = asyncio.create_task(case.reconciler.reconcile(KEY))
+    await asyncio.sleep(0.03)
+    assert not passing.done()
+    answered.set()
+    assert await passing == Done(CONFIRM_SECONDS)
+
+
+async def test_a_slow_write_is_given_up_with_the_lease(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)))
+    case.lead["left"] = 0.01
+    case.cluster.pause = asyncio.Event().wait
+    passing = asyncio.create_task(case.reconciler.reconcile(KEY))
+    await asyncio.sleep(0)
+    case.lead["left"] = 0.0
+    assert await passing == Retry()
+    assert case.cluster.writes == []
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="not_leader") == 1
+
+
+async def test_the_answer_to_a_deletion_does_not_take_the_successor(given: Given) -> None:
+    """By the time it is read, another object of the name may be known from a watch."""
+    case = given(Plan(writes=(Delete(Ref("v1", "Service", "digits", "team")),)))
+    case.reconciler.store.put(make_object("Service", "digits", owner="digits", uid="one", version=1))
+    successor = make_object("Service", "digits", owner="digits", uid="two", version=3)
+    case.cluster.before_write = lambda: case.reconciler.store.put(successor) and None
+    await case.reconciler.reconcile(KEY)
+    kept = case.reconciler.store.get("Service", "team", "digits")
+    assert kept is not None
+    assert kept["metadata"]["uid"] == "two"
 
 
 async def test_a_lease_lost_between_two_writes_stops_the_second(given: Given) -> None:

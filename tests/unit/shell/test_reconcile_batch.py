@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sluice import errors
+from sluice.core.batch import decide as batch_decide
 from sluice.core.kernel.naming import LABEL_BATCH
-from sluice.core.kernel.plan import Patch, Write
+from sluice.core.kernel.plan import Patch, Plan, Write
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked, ShardProgress
@@ -116,6 +117,18 @@ def refusing(kind: str, error: errors.ApiError) -> Callable[[Write], errors.ApiE
         return error if not hasattr(write, "ref") and write.manifest["kind"] == kind else None
 
     return refuse
+
+
+async def test_what_the_operator_fails_at_is_said_in_the_condition(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(_: object) -> Plan:
+        raise RecursionError
+
+    monkeypatch.setattr(batch_decide, "questions", defect)
+    case = given()
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert case.complete()["reason"] == "OperatorDefect"
 
 
 async def test_a_job_that_the_api_server_refuses_is_a_condition_and_tried_again(given: Given) -> None:

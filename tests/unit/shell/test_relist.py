@@ -6,9 +6,15 @@ import pytest
 
 from sluice import errors
 from sluice.adapters.kube import WATCHED
+from sluice.core.kernel.snapshot import Object
+from sluice.shell import relist
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Key, Store, Woken
 from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
+
+
+def names(objects: tuple[Object, ...]) -> list[str]:
+    return [each["metadata"]["name"] for each in objects]
 
 
 def make_relister(
@@ -29,6 +35,22 @@ async def test_a_deletion_that_no_event_told_of_is_found() -> None:
     assert Woken(frozenset({Key("team", "digits")})) in woken
     assert relister.problem is None
     assert relister.complete.is_set()
+
+
+async def test_what_is_deleted_while_its_list_is_read_does_not_come_back() -> None:
+    """The pages of a list all show the moment of the first; the watch has gone on since."""
+    store = make_store()
+    store.put(make_object("Service", "early", owner="digits", version=3))
+    store.put(make_object("Service", "late", owner="digits", version=4))
+    services = [make_object("Service", name, owner="digits", version=3) for name in ("early", "late", "kept")]
+
+    def watch(page: int) -> None:
+        if page == 0:
+            store.drop(make_object("Service", "early", owner="digits", version=1001))
+            store.drop(make_object("Service", "late", owner="digits", version=1002))
+
+    await make_relister(FakeLists({"Service": services}, before_page=watch), store, []).refresh()
+    assert {kept["metadata"]["name"] for kept in store.owned(Key("team", "digits"))} == {"kept"}
 
 
 async def test_nothing_is_ready_before_every_kind_is_known() -> None:
@@ -93,9 +115,16 @@ async def test_grpc_routes_may_be_absent_alone() -> None:
     assert relister.problem is None
 
 
-async def test_an_absent_crd_of_our_own_is_a_problem() -> None:
-    relister = make_relister(FakeLists({"ModelRollout": errors.Missing("404")}), make_store(), [])
+async def test_an_absent_crd_of_our_own_is_a_problem_and_ends_no_release() -> None:
+    store = make_store()
+    store.put(make_model())
+    store.put(make_object("ModelRollout", "digits-a-1", owner="digits"))
+    lists = FakeLists({"ModelRollout": errors.Missing("404"), "ModelDeployment": [make_model()]})
+    relister = make_relister(lists, store, [])
     await relister.refresh()
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert (names(world.owned), world.forbidden) == (["digits-a-1"], ("modelrollouts",))
     assert relister.problem == "the cluster does not serve ModelRollout; install the CRDs"
 
 
@@ -121,3 +150,31 @@ async def test_many_requests_of_a_watch_are_one_list() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert lists.asked.count("Pod") == 2
+
+
+async def test_a_list_after_a_moment_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relist, "UNAVAILABLE_SECONDS", 0.01)
+    lists = FakeLists()
+    relister = make_relister(lists, make_store(), [])
+    await relister.refresh()
+    since = asyncio.get_running_loop().time()
+    lists.collections["Pod"] = errors.Unavailable("503")
+    listing = asyncio.create_task(relister.list_since(since))
+    await eventually(lambda: lists.asked.count("Pod") >= 4)
+    assert not listing.done()
+    assert relister.not_listed_since(since) == ("Pod",)
+    lists.collections["Pod"] = errors.Denied("403")
+    await listing
+    assert relister.not_listed_since(since) == ()
+    assert lists.asked.count("Service") == 2, "only what failed is listed again"
+
+
+async def test_one_object_that_cannot_be_read_hides_no_other() -> None:
+    """Nor does a kind at which the operator itself fails."""
+    store = make_store()
+    bad = make_object("Gateway", "bad", status={"conditions": ["Programmed"]})
+    lists = FakeLists({"Gateway": [bad, make_object("Gateway", "good")], "Pod": [{"kind": "Pod", "metadata": {}}]})
+    relister = make_relister(lists, store, [])
+    await relister.refresh()
+    assert store.count("Gateway") == 2
+    assert relister.not_listed_since(0.0) == ("Pod",)

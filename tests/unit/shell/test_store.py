@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.store import NOBODY, Identity, Key, Store, Woken
+from sluice.core.observe import batchsnapshot
+from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.shell.store import DELETIONS_KEPT, NOBODY, Identity, Key, Store, Woken
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")
@@ -130,6 +132,126 @@ def test_the_deletion_of_a_predecessor_does_not_remove_its_successor() -> None:
     assert store.drop(make_object("Service", "digits-a", owner="digits", uid="old", version=8)) == NOBODY
     assert store.drop(make_object("Service", "digits-a", owner="digits", uid="new", version=10)) == woken("digits")
     assert store.get("Service", "team", "digits-a") is None
+
+
+def test_an_older_object_of_the_same_name_does_not_replace_its_successor() -> None:
+    """The answer to a write of the one before, or its last event, may come late."""
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", uid="new", version=9))
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="old", version=8)) == NOBODY
+    kept = store.get("Service", "team", "digits-a")
+    assert kept is not None
+    assert kept["metadata"]["uid"] == "new"
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="newest", version=10)) == woken("digits")
+
+
+def test_a_batch_that_cannot_be_read_says_so() -> None:
+    store = make_store()
+    store.put({**make_batch(), "spec": nested(65)})
+    world = store.batch_world(CHURN, 0.0)
+    assert world is not None
+    assert batchsnapshot.observed(world) == InvalidSpec("spec", "nested more than 64 levels deep")
+    whole = make_batch(version=2)
+    whole["spec"] |= {
+        "input": {"uri": "s3://data/in", "format": "Parquet"},
+        "output": {"uri": "s3://data/out/{{run}}", "format": "Parquet"},
+    }
+    store.put(whole)
+    store.put(of_batch("Job", "churn-1", spec={"suspend": nested(65)}))
+    world = store.batch_world(CHURN, 0.0)
+    assert world is not None
+    seen = batchsnapshot.observed(world)
+    assert isinstance(seen, InvalidSpec)
+    assert seen.path == "Job churn-1"
+
+
+def test_what_was_deleted_never_comes_back() -> None:
+    """The answer to a write may come after the news of the deletion; another object of the name is another one."""
+    store = make_store()
+    store.put(make_object("Service", "digits-a", owner="digits", uid="one", version=3))
+    store.drop(make_object("Service", "digits-a", owner="digits", uid="one", version=6))
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="one", version=5)) == NOBODY
+    assert store.get("Service", "team", "digits-a") is None
+    assert store.put(make_object("Service", "digits-a", owner="digits", uid="two", version=7)) == woken("digits")
+
+
+def test_a_deletion_that_is_heard_of_first_is_remembered() -> None:
+    """A watch tells of an object that the list which began before has yet to show."""
+    store = make_store()
+    with store.listing():
+        assert store.drop(make_object("Service", "digits-a", owner="digits", version=6)) == NOBODY
+        assert store.put(make_object("Service", "digits-a", owner="digits", version=5)) == NOBODY
+    assert store.count("Service") == 0
+
+
+def test_deletions_are_remembered_as_long_as_a_list_is_read_and_few_of_them_afterwards() -> None:
+    store = make_store()
+    many = [make_object("Service", f"s{number}", owner="digits") for number in range(DELETIONS_KEPT + 1)]
+    with store.listing():
+        for each in many:
+            store.put(each)
+            store.drop(each)
+        assert store.put(many[0]) == NOBODY
+    assert store.put(many[-1]) == NOBODY
+    assert store.put(many[0]) == woken("digits")
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"x": value}
+    return value
+
+
+def test_an_object_that_is_nested_too_deeply_is_named_and_keeps_its_place() -> None:
+    """An affinity of 600 levels once ended the process, again after each restart."""
+    store = make_store()
+    status = {"stable": {"revision": "digits-a"}}
+    deep = make_model(spec={"model": {}, "affinity": nested(600)}, status=status, version=2)
+    store.put(make_model())
+    assert store.put(deep) == woken("digits")
+    assert store.unreadable == {Identity("ModelDeployment", "team", "digits")}
+    world = store.world(DIGITS, 0.0)
+    assert world is not None
+    assert world.deployment["status"] == status, "the record stays"
+    assert observe(world) == InvalidSpec("spec", "nested more than 64 levels deep")
+    assert store.put(make_model(version=3)) == woken("digits")
+    assert store.unreadable == set()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        make_object("ControllerRevision", "digits-a", owner="digits", data=nested(9_000)),
+        make_object("HTTPRoute", "digits", owner="digits", spec=nested(64)),
+        make_object("Gateway", "models", status={"conditions": ["Programmed"]}),
+        make_object("Pod", "p", owner="digits", status={"containerStatuses": [1]}),
+        {**make_model("other"), "spec": {"routing": {"hostnames": [7]}}},
+        make_object("BatchInference", "churn", spec={"modelDeploymentRef": "digits"}),
+    ],
+    ids=lambda raw: raw["kind"],
+)
+def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any]) -> None:
+    store = make_store()
+    store.put(raw)
+    store.put({**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}})
+    assert [identity.name for identity in store.unreadable] == [raw["metadata"]["name"]]
+    store.put(make_model())
+    assert store.get("ModelDeployment", "team", "digits") is not None
+    store.drop(raw)
+    assert store.unreadable == set()
+    assert store.get(raw["kind"], "team", raw["metadata"]["name"]) is None
+
+
+def test_an_owned_object_that_cannot_be_read_is_not_taken_for_absent() -> None:
+    store = make_store()
+    store.put(make_model())
+    store.put(make_object("ModelRollout", "digits-a-1", owner="digits", spec=nested(70)))
+    world = store.world(DIGITS, 0.0)
+    assert world is not None
+    seen = observe(world)
+    assert isinstance(seen, InvalidSpec)
+    assert (seen.path, seen.remedy) == ("ModelRollout digits-a-1", "correct or delete this object")
 
 
 def test_a_list_finds_deletions_but_not_in_what_is_newer_than_itself() -> None:

@@ -13,6 +13,7 @@ CONTOUR: Final = GatewayPreset(
     latency_bucket='envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=~"{namespace}_{service}_{port}"}',
     latency_unit_millis=1.0,
     freshness="envoy_server_live",
+    backend='envoy_cluster_membership_total{envoy_cluster_name=~"{namespace}_{service}_{port}"}',
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
     # `percent` passes the schema and is then ignored: every request is copied.

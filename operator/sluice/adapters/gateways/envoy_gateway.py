@@ -20,6 +20,7 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_BACKEND}}}",
     latency_unit_millis=1.0,
     freshness="envoy_server_live",
+    backend=f"envoy_cluster_membership_total{{{_BACKEND}}}",
     settle_seconds=2.0,
     positional=True,
     mirror_percent=True,

@@ -21,6 +21,7 @@ ISTIO: Final = GatewayPreset(
     latency_bucket=f"istio_request_duration_milliseconds_bucket{{{_HTTP}}}",
     latency_unit_millis=1.0,
     freshness='istio_build{component="proxy"}',
+    backend="",
     settle_seconds=2.0,
     # It copies requests, by percent as well; but these metrics are written where the request is answered, so the
     # gateway counts no copy, and there would be nothing to judge.

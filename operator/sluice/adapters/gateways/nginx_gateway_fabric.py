@@ -14,6 +14,7 @@ NGINX_GATEWAY_FABRIC: Final = GatewayPreset(
     latency_bucket="",
     latency_unit_millis=1.0,
     freshness="nginx_http_requests_total",
+    backend="",
     # Without NGINX Plus' own interface for endpoints, a change is a reload.
     settle_seconds=3.0,
     mirror_percent=True,

@@ -11,6 +11,7 @@ NONE: Final = GatewayPreset(
     latency_bucket="",
     latency_unit_millis=1.0,
     freshness="",
+    backend="",
     # kube-proxy follows a change of the EndpointSlices within a second.
     settle_seconds=1.0,
     request_mirror=False,

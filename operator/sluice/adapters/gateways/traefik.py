@@ -18,6 +18,7 @@ TRAEFIK: Final = GatewayPreset(
     latency_bucket=f"traefik_service_request_duration_seconds_bucket{{{_SERVICE}}}",
     latency_unit_millis=1000.0,
     freshness="traefik_config_last_reload_success",
+    backend="",
     # It gathers changes for up to two seconds (`providers.providersThrottleDuration`) before it takes them.
     settle_seconds=3.0,
     # It accepts a route with copies, and answers every request with 500.

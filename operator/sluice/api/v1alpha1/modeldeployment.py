@@ -4,10 +4,11 @@ from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, OpaqueObject, Time
+from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.autoscaling import Autoscaling
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, Strategy
+from sluice.api.v1alpha1.podfields import Affinity, Toleration
 from sluice.api.v1alpha1.routing import Routing
 from sluice.api.v1alpha1.sources import Sha256, Uri
 from sluice.api.v1alpha1.strategies import Rollout
@@ -117,9 +118,9 @@ class ModelDeploymentSpec(ApiModel):
     """How long requests in flight may take when a pod is removed."""
     node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=32)] | None = None
     """Labels of the nodes to run on."""
-    tolerations: Annotated[list[OpaqueObject], Field(max_length=32)] | None = None
+    tolerations: Annotated[list[Toleration], Field(max_length=32)] | None = None
     """Taints to tolerate (Kubernetes Toleration)."""
-    affinity: OpaqueObject | None = None
+    affinity: Affinity | None = None
     """Scheduling affinity (Kubernetes Affinity)."""
     image_pull_secrets: (
         Annotated[

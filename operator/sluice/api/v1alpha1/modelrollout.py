@@ -108,9 +108,18 @@ class ArmStatus(ApiModel):
     """Better, Worse, or empty while nothing separates it from the stable version."""
     unready_since: Time | None = None
     ready_time: Time | None = None
+    load_seconds: int | None = None
+    """Seconds that its first ready pod took from being scheduled to being ready."""
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people."""
+
+
+class PodRestarts(ApiModel):
+    """How often the model server of one pod has restarted."""
+
+    pod: Annotated[str, Field(max_length=253)]
+    restarts: int
 
 
 class TimelineEntry(ApiModel):
@@ -146,6 +155,8 @@ class ModelRolloutStatus(ApiModel):
     paused: bool = False
     ready_time: Time | None = None
     """When the candidate first had a ready endpoint."""
+    load_seconds: int | None = None
+    """Seconds that its first ready pod took from being scheduled to being ready."""
     unready_since: Time | None = None
     """Since when a candidate that was ready has had no ready endpoint."""
     deadline_time: Time | None = None
@@ -158,6 +169,9 @@ class ModelRolloutStatus(ApiModel):
     """Since when a pause by a person or a freeze window has held it."""
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
+    restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=list)
+    """Restarts that the pods of its versions had had when it began; only more than these count. At most 64 pods, those
+    with the most restarts."""
     replaced_pod: str | None = None
     """The one pod that was replaced instead of rolling back."""
     split_mismatch_since: Time | None = None

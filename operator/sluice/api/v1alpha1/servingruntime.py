@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
-from sluice.api.v1alpha1.workload import EnvVar
+from sluice.api.v1alpha1.podfields import EnvVar
 
 
 class ModelLayout(StrEnum):

@@ -5,22 +5,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Quantity
+from sluice.api.base import ApiModel, Name, ObjectName, Quantity
 from sluice.api.cel import Cel
-
-EnvVar = Annotated[
-    OpaqueObject,
-    Field(
-        json_schema_extra={
-            "required": ["name"],
-            "properties": {
-                "name": {"type": "string", "minLength": 1, "maxLength": 253, "description": "Name of the variable."},
-                "value": {"type": "string", "maxLength": 32_768, "description": "Its value."},
-            },
-        }
-    ),
-]
-"""A Kubernetes EnvVar."""
+from sluice.api.v1alpha1.podfields import EnvVar
 
 
 class Batching(ApiModel):

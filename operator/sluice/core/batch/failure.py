@@ -27,6 +27,11 @@ def write_failed_plan(world: BatchWorld, error: ApiError) -> Plan | None:
     return None if remedy is None else _plan(world, Blocked(*remedy), RETRY_SECONDS)
 
 
+def defect_plan(world: BatchWorld, error: Exception) -> Plan:
+    """What the operator itself fails at; other objects go on."""
+    return _plan(world, Blocked(Reason.OPERATOR_DEFECT, remedies.of_defect(error)), RETRY_SECONDS)
+
+
 def blocked_plan(
     metadata: ObjectMeta, before: BatchInferenceStatus, blocked: Blocked, now: float, requeue_after: float | None
 ) -> Plan:

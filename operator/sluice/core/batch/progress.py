@@ -59,10 +59,11 @@ def recorded(status: BatchInferenceStatus) -> RunProgress:
 
 
 def time_to_ask(before: RunProgress, now: float) -> float:
-    """Seconds until running shards are asked again; 0 when it is time."""
+    """Seconds until running shards are asked again; 0 when it is time, or the clock was put back since."""
     if before.progress_time is None:
         return 0.0
-    return max(0.0, timestamps.seconds(before.progress_time) + ASK_SECONDS - now)
+    left = timestamps.seconds(before.progress_time) + ASK_SECONDS - now
+    return left if 0 < left <= ASK_SECONDS else 0.0
 
 
 def folded(before: RunProgress, state: RunState, answers: Answers, now: float) -> RunProgress:
@@ -137,7 +138,7 @@ def _timed(progress: RunProgress, share: float, now: float) -> RunProgress:
     """With speed and time left, as far as they can be told."""
     moment, read = timestamps.rfc3339(now), progress.rows.read
     progress = replace(progress, progress_time=moment)
-    if progress.pace is None:
+    if progress.pace is None or timestamps.seconds(progress.pace.since) > now:
         return replace(progress, pace=Pace(since=moment, rows=read)) if read else progress
     elapsed = now - timestamps.seconds(progress.pace.since)
     rate = (read - progress.pace.rows) / elapsed if elapsed > 0 else 0.0

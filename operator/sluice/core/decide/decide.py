@@ -19,9 +19,9 @@ from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice.core.decide import children, failure, notify, prepare, report, routes
 from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ
-from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write
+from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
-from sluice.core.rollout import beginning, clocks, lifecycle, stepping, validation
+from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity import capacity, pods, shares
@@ -72,7 +72,7 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
-    writes = [*_release_writes(done), *kids.writes]
+    writes = [*_release_writes(done), *children.mark_writes(done.situation), *kids.writes]
     events = [*_events(done), *kids.events]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
         outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
@@ -170,6 +170,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
             frozen=closed,
             judgement=findings.judgement,
             intent=lifecycle.pending_intent(active),
+            loads=patience.observed_loads(snapshot.rollouts),
             by_service=snapshot.by_service,
             validation=validation.find(situation),
         )
@@ -207,6 +208,7 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
             frozen=closed,
             judgements=findings.arms,
             intent=lifecycle.pending_intent(active),
+            loads=patience.observed_loads(snapshot.rollouts),
         )
     )
     return Progress(
@@ -242,6 +244,10 @@ def _release_writes(done: Progress) -> Iterator[Write]:
         for revision in (done.attempt.target, *done.attempt.arms):
             yield from children.revision_writes(situation, revision)
         yield Apply(beginning.manifest(done.begun, situation))
+    moved = {rollout.metadata.name for rollout, _ in done.statuses}
+    for rollout in situation.restored:
+        if rollout.metadata.name not in moved:
+            yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, rollout.status)
     for rollout, status in done.statuses:
         yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
 

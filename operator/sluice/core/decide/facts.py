@@ -10,6 +10,7 @@ from sluice.core.kernel.conditions import Fact, Facts
 from sluice.core.kernel.reasons import STALLS, PodReason, Reason
 from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
 from sluice.core.render import workload
+from sluice.core.rollout import steps
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.lifecycle import Attempt, Refusal
@@ -56,14 +57,23 @@ def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) ->
             f"no requests; the first request to {routes.url(snapshot)} will get 503 and start a pod",
         )
     if stable.ready_endpoints == 0:
-        problem = stable.problem
-        if problem is not None:
-            return Fact(False, problem.reason, problem.message)
-        return Fact(False, Reason.PODS_NOT_READY, f"no pod of {stable.name} is ready")
+        problem = stable.problem or Problem(Reason.PODS_NOT_READY, f"no pod of {stable.name} is ready")
+        return Fact(False, problem.reason, problem.message + _meanwhile(snapshot, stable))
     routed = routes.programmed(situation, splits=False)
     if not routed.status and not (routed.reason == Reason.WAITING_FOR_GATEWAY and routes.still_routed(snapshot.route)):
         return routed
     return Fact(True, Reason.SERVING, f"{stable.name} serves at {routes.url(snapshot)}")
+
+
+def _meanwhile(snapshot: Snapshot, stable: Revision) -> str:
+    """Who answers while the stable version cannot, or empty: a way back waits for its first pod."""
+    serving = [
+        f"{revision.name} answers {steps.percent(permille)} of the requests"
+        for revision in snapshot.revisions
+        if revision != stable and revision.ready_endpoints > 0 and snapshot.route is not None
+        if (permille := snapshot.route.weight(revision.name)) > 0
+    ]
+    return f"; until one is, {' and '.join(serving)}" if serving else ""
 
 
 def _reconciling(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:

@@ -29,6 +29,13 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
 
 
+def defect_plan(world: World, error: Exception) -> Plan:
+    """What the operator itself fails at; other objects go on."""
+    return _stalled(
+        _subject(world.deployment), Reason.OPERATOR_DEFECT, remedies.of_defect(error), world.now, retry=True
+    )
+
+
 def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
     """The operator cannot see what it would have to decide on, so it leaves everything as it is."""
     subject = _Subject(

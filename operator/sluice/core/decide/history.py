@@ -16,7 +16,7 @@ def deletions(situation: Situation) -> Iterator[Write]:
     kept |= set(_names([r for r in ended if r.status.outcome is Outcome.PROMOTED][-1:]))
     kept |= set(_names([r for r in snapshot.rollouts if r.status.outcome is None]))
     for rollout in snapshot.rollouts:
-        if rollout.metadata.name not in kept:
+        if rollout.metadata.name not in kept and rollout.metadata.deletion_timestamp is None:
             yield Delete(
                 Ref(
                     "sluice.dev/v1alpha1",

@@ -37,7 +37,7 @@ class _Need:
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
     """The stable version's last day and last hour."""
-    return (*history.day_questions(trial), *ask.wanted(trial, {}))
+    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True))
 
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:

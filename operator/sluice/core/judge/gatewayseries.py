@@ -12,6 +12,7 @@ REQUESTS: Final = "requests"
 LATENCY: Final = "latency"
 FEEDS: Final = (REQUESTS, LATENCY)
 FRESHNESS: Final = "freshness"
+BACKEND: Final = "backend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,16 @@ def histogram(trial: Trial) -> Iterator[GatewaySource]:
 def freshness(trial: Trial) -> str:
     """The selector of an always-present series."""
     return selectors.filled(trial, trial.preset.freshness, tuple(columns.sides(trial).values()))
+
+
+def backend(trial: Trial) -> str:
+    """The selector of series that the arms' backends have before their first request; empty: `freshness` will do."""
+    return selectors.filled(trial, trial.preset.backend, tuple(columns.sides(trial).values()))
+
+
+def knows_backends(trial: Trial, answers: Answers) -> bool:
+    """Whether a gateway that is scraped has the arms' backends, as far as the preset can tell."""
+    return not trial.preset.backend or bool(scraped.series_of(answers, BACKEND))
 
 
 def selectors_of(trial: Trial, sources: Iterator[GatewaySource]) -> dict[str, str]:

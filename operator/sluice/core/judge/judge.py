@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sluice.core.judge import accumulate, columns, history, pods, report, routecheck, series
+from sluice.core.judge import accumulate, columns, gatewayseries, history, pods, report, routecheck, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
 from sluice.core.judge.kind import Kind
@@ -30,8 +30,8 @@ def questions(trial: Trial) -> tuple[Question, ...]:
     """The raw samples that `judge` needs to go on from the trial's state."""
     known = memory.load(trial.state)
     if known is None or not known.feeds:
-        return (*ask.wanted(trial, {}), *history.day_questions(trial))
-    return ask.wanted(trial, known.feeds)
+        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial))
+    return ask.wanted(trial, known.feeds, counted=known.counted)
 
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
@@ -50,12 +50,18 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
     ):
         return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
+    counted = bool(samples[traffic].tracks)
+    silence_is_known = counted or gatewayseries.knows_backends(trial, answers)
+    if not silence_is_known and not before.counted and gatewayseries.counted_on_the_way(trial):
+        return _frozen(trial, before, report.not_counted(trial), None)
     after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
     notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
+    after = dataclasses.replace(after, counted=counted)
     text = trial.state if after == before and trial.state else _stored(after)
-    return report.judgement(trial, after, text, notes)
+    judged = report.judgement(trial, after, text, notes)
+    return judged if silence_is_known else dataclasses.replace(judged, idle_for_seconds=None)
 
 
 def _stored(state: State) -> str:
@@ -69,7 +75,7 @@ def _unseen(trial: Trial) -> State:
 
 def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
     """Why an answer is missing, or empty."""
-    for question in ask.wanted(trial, before.feeds):
+    for question in ask.wanted(trial, before.feeds, counted=before.counted):
         answer = answers.get(question.key)
         if answer is None:
             return f"Prometheus was not asked for {question.selector}; this is a defect of the operator"
@@ -87,7 +93,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
         frozen,
         blind=why,
         blind_for_seconds=max(0.0, trial.now - seen),
-        idle=False,
+        idle_for_seconds=None,
         next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
     )
 
@@ -119,7 +125,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         route_generation=trial.route_generation,
         fence=_fence(trial, None),
         baking=trial.baking,
-        active=_last_active(traffic, unknown_before),
+        active=_last_active(ticks, unknown_before),
         stable_ever=stable_ever,
         feeds=feeds,
         objectives=judged,
@@ -133,7 +139,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
-        active=_last_active(traffic, turned.active),
+        active=_last_active(ticks, turned.active),
         stable_ever=turned.stable_ever or new.stable > 0,
         requests=turned.requests + new,
         step_requests=turned.step_requests + new,
@@ -245,7 +251,7 @@ def _consume(
             fence=before.fence,
             interval_seconds=trial.scrape_interval_seconds,
         )
-    return ticks, feeds
+    return ticks, series.bounded(feeds)
 
 
 def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:
@@ -256,5 +262,6 @@ def _informative(tick: series.Tick) -> bool:
     return any(side == columns.CANDIDATE for side, _ in tick.evidence or ())
 
 
-def _last_active(ticks: Sequence[series.Tick], standing: float | None) -> float | None:
-    return next((tick.time for tick in reversed(ticks) if tick.seen), standing)
+def _last_active(ticks: Mapping[str, Sequence[series.Tick]], standing: float | None) -> float | None:
+    """The last tick of any feed in which a counter moved."""
+    return max((tick.time for shown in ticks.values() for tick in shown if tick.seen), default=standing)

@@ -191,8 +191,9 @@ class Judgement:
     blind: str
     """Why nothing can be seen (Prometheus away, target not sampled, series missing), or empty."""
     blind_for_seconds: float
-    idle: bool
-    """The route has had no request at all for idle_seconds."""
+    idle_for_seconds: float | None
+    """For so long no counter has moved, the gateway's or an objective's, if that is as long as the trial's
+    idle_seconds; None otherwise."""
     candidate_requests: int
     """Since the rollout began."""
     stable_requests: int
@@ -206,3 +207,8 @@ class Judgement:
     """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
     separation: Separation | None = None
     """In an A/B test."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody asks for the model at all."""
+        return self.idle_for_seconds is not None

@@ -57,9 +57,16 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
     return math.ceil(max(shortest, min(LONGEST_SECONDS, since_tick)))
 
 
-def wanted(trial: Trial, consumed: Mapping[str, series.Feed]) -> tuple[Question, ...]:
-    """The questions of this look. No feed consumed yet: the first look."""
-    return asked(trial, lambda feed: window_seconds(trial, consumed.get(feed), first=not consumed))
+def wanted(trial: Trial, consumed: Mapping[str, series.Feed], *, counted: bool) -> tuple[Question, ...]:
+    """The questions of this look. No feed consumed yet: the first look.
+
+    counted: the last look found the gateway's requests; otherwise it is asked whether it knows the backends at all.
+    """
+    found = asked(trial, lambda feed: window_seconds(trial, consumed.get(feed), first=not consumed))
+    if counted or not trial.preset.backend:
+        return found
+    shortest = window_seconds(trial, None, first=False)
+    return *found, *_over(shortest, {gatewayseries.BACKEND: gatewayseries.backend(trial)})
 
 
 def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:

@@ -16,8 +16,6 @@ from sluice.core.judge.state import ObjectiveState, State
 from sluice.core.kernel import timestamps
 from sluice.stats import combine, intervals, planning
 
-IDLE_SECONDS_WITHOUT_TRAFFIC: Final = 60.0
-"""Where the stable version never had a request, so little of silence is enough."""
 SHORTEST_LOOK_SECONDS: Final = 0.5
 NOBODY_COUNTS: Final = (
     "without a gateway nothing counts requests on the way, and no objective has source Query; add one that judges "
@@ -72,7 +70,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
         blind="",
         blind_for_seconds=0.0,
-        idle=_idle(trial, state, feed),
+        idle_for_seconds=_idle_for_seconds(trial, state, feed),
         candidate_requests=round(state.requests.candidate),
         stable_requests=round(state.requests.stable),
         step_candidate_requests=round(state.step_requests.candidate),
@@ -95,6 +93,16 @@ def grpc_not_counted(trial: Trial) -> str:
         f"no HTTP request of {trial.stable.revision} has been counted, and the gateway ({trial.preset.name}) has no "
         "series for gRPC requests that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or "
         "promote by hand"
+    )
+
+
+def not_counted(trial: Trial) -> str:
+    """Why a gateway that is scraped shows nothing of this model, and what to do."""
+    wanted = gatewayseries.backend(trial)
+    return (
+        f"no gateway that Prometheus scrapes has this model's backends ({wanted}): either another gateway serves the "
+        f"model than that of the preset {trial.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
+        "scrape the one that does"
     )
 
 
@@ -286,11 +294,11 @@ def _bake_log(findings: tuple[_Finding, ...]) -> float:
     return combine.mean_intersection(*(finding.evidence.bake for finding in findings))
 
 
-def _idle(trial: Trial, state: State, feed: series.Feed | None) -> bool:
+def _idle_for_seconds(trial: Trial, state: State, feed: series.Feed | None) -> float | None:
     if feed is None or not feed.pace or state.active is None or not gatewayseries.counted_on_the_way(trial):
-        return False
-    enough = trial.idle_seconds if state.stable_ever else min(trial.idle_seconds, IDLE_SECONDS_WITHOUT_TRAFFIC)
-    return feed.tick - state.active >= enough
+        return None
+    silent = feed.tick - state.active
+    return silent if silent >= trial.idle_seconds else None
 
 
 def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
@@ -298,7 +306,8 @@ def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:
     interval = trial.scrape_interval_seconds
     due = feed.tick + interval + series.VISIBLE_SECONDS - trial.now if feed is not None and feed.pace else interval
     late = max(SHORTEST_LOOK_SECONDS, min(interval / 4, 5.0))
-    return due + 0.1 if due > 0 else late
+    # By a clock that was put back since, the last sample is of a time to come.
+    return min(due, interval + series.VISIBLE_SECONDS) + 0.1 if due > 0 else late
 
 
 def _largest(values: list[_Number | None]) -> _Number | None:

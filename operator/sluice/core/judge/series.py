@@ -8,8 +8,9 @@ How evidence is keyed by sample timestamps. Gateway pod A is the pacemaker; B is
                                                       state: {pace: A, tick: a2, last: {A: a2, B: b2}}
 
 A sample is consumed once: each target remembers its last consumed timestamp, so a sample that Prometheus shows late is
-counted by the next tick, and none twice. The state holds no counter values: the window that is asked for reaches back
-before the last tick, so the baseline of every series is in the answer.
+counted by the next tick, and none twice. Of very many targets only the last tick is remembered: then what is shown late
+is left out. The state holds no counter values: the window that is asked for reaches back before the last tick, so the
+baseline of every series is in the answer.
 
 Three rules keep the first failure, which the gateway's series often begins with, and nothing more:
 - a series that appears where its target was sampled before without it: its first value counts in full;
@@ -18,6 +19,7 @@ Three rules keep the first failure, which the gateway's series often begins with
 """
 
 import bisect
+import dataclasses
 import itertools
 import math
 from collections import defaultdict
@@ -32,6 +34,8 @@ STALE_INTERVALS: Final = 3
 """A target without a sample for this many scrape intervals is not fresh."""
 VISIBLE_SECONDS: Final = 0.5
 """Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
+MOST_TARGETS: Final = 200
+"""Of so many targets together, all feeds counted, each one's last sample is remembered: 5 KB of the state."""
 FORGET_SECONDS: Final = 3600.0
 """A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
 
@@ -67,7 +71,9 @@ class Feed:
     tick: float = 0.0
     """Time of the last tick, seconds since the epoch."""
     last: Mapping[str, float] = field(default_factory=dict)
-    """The last consumed sample of each target."""
+    """The last consumed sample of each target that is remembered."""
+    floor: float | None = None
+    """Nothing up to this time is consumed again, of any target; None while each target is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +121,47 @@ def consume(
         (time, target)
         for target, times in samples.times.items()
         for time in times
-        if feed.last.get(target, -math.inf) < time <= until
+        if _consumed(feed, target) < time <= until
     )
     increments = _increments(samples, since) if events else {}
     pace, tick, last, ticks = feed.pace, feed.tick, dict(feed.last), []
     pending: list[tuple[float, str]] = []
-    for time, target in events:
-        pending.append((time, target))
-        if target != pace and pace in samples.times and time - tick <= STALE_INTERVALS * interval_seconds:
+    for time, group in itertools.groupby(events, key=_time):
+        sampled = list(group)
+        pending += sampled
+        targets = [target for _, target in sampled]
+        if pace not in targets and pace in samples.times and time - tick <= STALE_INTERVALS * interval_seconds:
             continue
-        pace, tick = target, max(time, tick)
+        pace, tick = pace if pace in targets else targets[0], max(time, tick)
         ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in pending), fence))
         last.update((seen_target, seen_time) for seen_time, seen_target in pending)
         pending = []
     remembered = {target: time for target, time in last.items() if time > tick - FORGET_SECONDS}
-    return tuple(ticks), Feed(pace, tick, remembered)
+    return tuple(ticks), Feed(pace, tick, remembered, feed.floor)
+
+
+def bounded(feeds: Mapping[str, Feed], *, most: int = MOST_TARGETS) -> dict[str, Feed]:
+    """The feeds with at most so many targets remembered in all of them; the largest feeds forget theirs first.
+
+    At a feed's last tick all samples up to it were consumed, so its time stands for those of all its targets.
+    """
+    left, bound = sum(len(feed.last) for feed in feeds.values()), dict(feeds)
+    for key, feed in sorted(feeds.items(), key=lambda item: -len(item[1].last)):
+        if left <= most:
+            break
+        bound[key] = dataclasses.replace(feed, last={}, floor=feed.tick)
+        left -= len(feed.last)
+    return bound
+
+
+def _time(event: tuple[float, str]) -> float:
+    return event[0]
+
+
+def _consumed(feed: Feed, target: str) -> float:
+    """Up to when the samples of a target were consumed."""
+    floor = -math.inf if feed.floor is None else feed.floor
+    return max(floor, feed.last.get(target, -math.inf))
 
 
 def _increments(samples: Samples, since: float) -> dict[tuple[float, str], list[_Increment]]:

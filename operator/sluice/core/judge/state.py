@@ -74,7 +74,9 @@ class State:
     """Intervals that began before it are not evidence; None while the route is not programmed."""
     baking: bool = False
     active: float | None = None
-    """Time of the last tick with a request; None before the first."""
+    """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
+    counted: bool = False
+    """Whether the last look found a series of the gateway's requests."""
     stable_ever: bool = False
     """Whether the stable version ever had a request."""
     requests: Tally = Tally()
@@ -106,11 +108,12 @@ def dump(state: State) -> str:
         "fence": state.fence,
         "bake": state.baking,
         "active": state.active,
+        "seen": state.counted,
         "ever": state.stable_ever,
         "n": [state.requests.candidate, state.requests.stable],
         "ns": [state.step_requests.candidate, state.step_requests.stable],
         "k": state.scrapes,
-        "feeds": {key: [feed.pace, feed.tick, dict(feed.last)] for key, feed in state.feeds.items()},
+        "feeds": {key: _dump_feed(feed) for key, feed in state.feeds.items()},
         "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
@@ -137,11 +140,12 @@ def load(text: str | None) -> State | None:
             fence=wire["fence"],
             baking=bool(wire["bake"]),
             active=wire["active"],
+            counted=bool(wire.get("seen", False)),
             stable_ever=bool(wire["ever"]),
             requests=Tally(*wire["n"]),
             step_requests=Tally(*wire["ns"]),
             scrapes=int(wire["k"]),
-            feeds={key: series.Feed(pace, tick, last) for key, (pace, tick, last) in wire["feeds"].items()},
+            feeds={key: series.Feed(*feed) for key, feed in wire["feeds"].items()},
             objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
@@ -151,6 +155,10 @@ def load(text: str | None) -> State | None:
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _dump_feed(feed: series.Feed) -> list[object]:
+    return [feed.pace, feed.tick, dict(feed.last), *([] if feed.floor is None else [feed.floor])]
 
 
 def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:

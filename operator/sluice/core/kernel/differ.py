@@ -19,7 +19,7 @@ ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
 
 QUANTITIES: Final = {"requests", "limits"}
 """Maps whose values are resource quantities: the server may write "1000m" as "1"."""
-QUANTITY: Final = {"sizeLimit"}
+QUANTITY: Final = {"sizeLimit", "divisor"}
 """Fields that are a resource quantity."""
 MERGE_KEYS: Final = {
     "containers": "name",

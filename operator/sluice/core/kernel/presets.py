@@ -23,6 +23,9 @@ class GatewayPreset:
     """Milliseconds per unit of `le`."""
     freshness: str
     """An always-present series of the scraped gateway target, to tell "no requests" from "no samples"."""
+    backend: str
+    """A series of a backend that is there before its first request, to tell "no requests" from "another gateway".
+    Empty: `freshness` is itself a series that no other gateway has."""
     settle_seconds: float
     """How long the gateway takes to use a route after it says Programmed."""
     positional: bool = False

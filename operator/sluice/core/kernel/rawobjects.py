@@ -8,6 +8,9 @@ from sluice.core.kernel.snapshot import Object
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
 
+UNREADABLE: Final = "unreadable"
+"""Why an object could not be read, in place of what could not: beside kind, metadata and, for what we decide on, status."""
+
 
 class Phase(StrEnum):
     """Of a pod."""
@@ -27,6 +30,11 @@ def of_kind(objects: Iterable[Object], kind: str) -> Iterator[Object]:
 
 def name(object_: Object) -> str:
     return str(object_.get("metadata", {}).get("name", ""))
+
+
+def unreadable(object_: Object) -> str:
+    """Why the object could not be read; empty where it could."""
+    return str(object_.get(UNREADABLE, ""))
 
 
 def namespace(object_: Object) -> str:

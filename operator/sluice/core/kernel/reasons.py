@@ -60,6 +60,7 @@ class Reason(StrEnum):
     PROMOTED = "Promoted", "", CALM
     SUPERSEDED = "Superseded", "", CALM
     SUPERSEDED_IN_BAKE = "SupersededInBake", "", CALM
+    RESTORED = "Restored", "restore.md", CALM
     NO_SEPARATION = "NoSeparation", "", CALM
     INCONCLUSIVE = "Inconclusive", "", CALM
 
@@ -120,6 +121,7 @@ class Reason(StrEnum):
 
     # What is asked for cannot be tried, or is not released
     INVALID_SPEC = "InvalidSpec", "stalled.md", STALLS
+    OPERATOR_DEFECT = "OperatorDefect", "stalled.md", STALLS
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS

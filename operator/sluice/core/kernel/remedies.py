@@ -6,6 +6,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.errors import ApiError, Denied, Missing, Refused
 
 RETRY_SECONDS: Final = 60.0
+LONGEST_CAUSE: Final = 300
 REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
@@ -24,3 +25,12 @@ def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
         if isinstance(error, kind):
             return reason, f"{error}; {remedy}"
     return None
+
+
+def of_defect(error: Exception) -> str:
+    """What a condition says of an object at which the operator itself fails: always the same for the same failure."""
+    cause = f"{type(error).__name__}: {error}".strip(": ")[:LONGEST_CAUSE]
+    return (
+        f"the operator fails at this object and changes nothing of it ({cause}); undo the last change to it, and "
+        "report the traceback in the operator's log"
+    )

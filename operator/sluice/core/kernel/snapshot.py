@@ -68,6 +68,10 @@ class Pod:
     """Restarts of the model server's container."""
     terminating: bool
     problem: Problem | None = None
+    server_since: float | None = None
+    """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
+    load_seconds: float | None = None
+    """Seconds from when it was scheduled to when it was ready; None while it is not ready, or that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ class Revision:
     pods: tuple[Pod, ...] = ()
     drain_until: float | None = None
     """When its drain is over, seconds since the epoch; None while it is not draining."""
+    stable_since: int | None = None
+    """The sequence of the newest release that made it stable, as its ControllerRevision is marked; None without a mark."""
 
     @property
     def problem(self) -> Problem | None:

@@ -2,6 +2,10 @@
 
 import zoneinfo
 from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+ROUNDED_SECONDS: Final = 1.0
+"""By so much at most a moment is later on an object than it was meant to be."""
 
 
 def rfc3339(seconds: float) -> str:
@@ -15,6 +19,15 @@ def seconds(rfc3339: str) -> float:
     if moment.tzinfo is None:
         raise ValueError(f"{rfc3339!r} has no time zone; RFC 3339 requires one, such as a final Z")
     return moment.timestamp()
+
+
+def not_after(moment: str | None, latest: float) -> str | None:
+    """The moment, or the latest that it may be where it is later.
+
+    What is noted as past cannot lie ahead, and no wait lasts longer than it was meant to: otherwise the clock was put
+    back since, and everything that was noted before would wait for as long.
+    """
+    return rfc3339(latest) if moment is not None and seconds(moment) > latest else moment
 
 
 def time_zone(name: str, path: str) -> tzinfo:

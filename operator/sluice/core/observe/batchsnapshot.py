@@ -59,6 +59,9 @@ def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
     batch = observe.parsed_batch(world.batch)
     if isinstance(batch, InvalidSpec):
         return batch
+    owned = tuple(object_ for object_ in world.owned if observe.belongs_to(object_, batch))
+    if (unreadable := observe.unreadable_object(owned)) is not None:
+        return unreadable
     model = observe.parsed_deployment(world.model) if world.model is not None else None
     return BatchSnapshot(
         now=world.now,
@@ -67,11 +70,7 @@ def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
         model=model if isinstance(model, ModelDeployment) else None,
         revisions=tuple(observe.pinned_revisions(world.pinned)),
         runtimes=observe.parsed_runtimes(world.runtimes),
-        objects={
-            (object_.get("kind", ""), rawobjects.name(object_)): object_
-            for object_ in world.owned
-            if observe.belongs_to(object_, batch)
-        },
+        objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
         spark_operator=world.spark_operator,
         forbidden=world.forbidden,
     )

@@ -1,13 +1,14 @@
 """From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from sluice.api.base import ApiModel
-from sluice.api.config import RoutingMode
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -47,6 +48,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     if isinstance(deployment, InvalidSpec):
         return deployment
     owned = tuple(object_ for object_ in world.owned if belongs_to(object_, deployment))
+    if (unreadable := unreadable_object(owned)) is not None:
+        return unreadable
     rollouts: list[ModelRollout] = []
     for raw in rawobjects.of_kind(owned, ModelRollout.kind):
         rollout = parsed_rollout(raw)
@@ -55,7 +58,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         rollouts.append(rollout)
     gateway = desired_route.gateway_of(deployment, world.config)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
-    revisions = tuple(observed_revisions(owned, world.now))
+    longest_drain = world.preset.settle_seconds + deployment.spec.drain_seconds
+    revisions = tuple(observed_revisions(owned, world.now, longest_drain))
     by_service = world.config.routing is RoutingMode.SERVICE
     return Snapshot(
         now=world.now,
@@ -83,9 +87,19 @@ def observe(world: World) -> Snapshot | InvalidSpec:
     )
 
 
+def unreadable_object(objects: Iterable[Object]) -> InvalidSpec | None:
+    """The first of our objects that could not be read: what it would say must not be taken for absent."""
+    for raw in objects:
+        if text := rawobjects.unreadable(raw):
+            return InvalidSpec(f"{raw['kind']} {rawobjects.name(raw)}", text, "correct or delete this object")
+    return None
+
+
 @memo.by_identity(64)
 def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     """The ModelDeployment; a status that an older or newer operator wrote is dropped rather than refused."""
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
         return ModelDeployment.model_validate(raw)
     except ValidationError as error:
@@ -97,6 +111,8 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
 
 def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
     """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
         return BatchInference.model_validate(raw)
     except ValidationError as error:
@@ -130,8 +146,8 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
         del status[field]
 
 
-def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision]:
-    """The revisions by number, each with what runs of it."""
+def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float = math.inf) -> Iterator[Revision]:
+    """The revisions by number, each with what runs of it. longest_drain: seconds that a drain lasts at most."""
     deployments = {rawobjects.name(object_): object_ for object_ in rawobjects.of_kind(owned, "Deployment")}
     pinned = sorted(pinned_revisions(owned), key=lambda revision: (revision.number, revision.name))
     for revision in pinned:
@@ -142,7 +158,7 @@ def observed_revisions(owned: Sequence[Object], now: float) -> Iterator[Revision
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
             ready_endpoints=len(endpoints.ready(owned, revision.name)),
             pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
-            drain_until=_drain_until(deployment),
+            drain_until=_drain_until(deployment, now + longest_drain),
         )
 
 
@@ -184,6 +200,8 @@ def _observed_pod(pod: Object, now: float) -> Pod:
         restarts=int(podproblems.server_status(pod).get("restartCount", 0)),
         terminating=terminating,
         problem=None if terminating else podproblems.problem(pod, now),
+        server_since=podproblems.server_since(pod),
+        load_seconds=podproblems.load_seconds(pod),
     )
 
 
@@ -203,14 +221,21 @@ def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[b
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
     """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
     ours = desired_route.addresses_of(deployment, world.config)
-    rivals = (rival for raw in world.rivals if isinstance(rival := parsed_deployment(raw), ModelDeployment))
-    older = [
-        rival
-        for rival in rivals
-        if _seniority(rival) < _seniority(deployment) and ours & desired_route.addresses_of(rival, world.config)
-    ]
+    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world.config)) is not None)
+    older = [rival for rival in rivals if _seniority(rival) < _seniority(deployment)]
     first = min(older, key=_seniority, default=None)
     return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
+
+
+def _rival(raw: Object, ours: Set[str], config: OperatorConfig) -> ModelDeployment | None:
+    """Another ModelDeployment, if it has one of our addresses. One that cannot be worked with has none."""
+    try:
+        parsed = parsed_deployment(raw)
+        if isinstance(parsed, InvalidSpec) or not ours & desired_route.addresses_of(parsed, config):
+            return None
+    except Exception:  # noqa: BLE001 - its own passes say what is wrong with it
+        return None
+    return parsed
 
 
 def _seniority(deployment: ModelDeployment) -> tuple[str, str, str]:
@@ -230,13 +255,17 @@ def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool
     return not uids or owner.metadata.uid in uids
 
 
-def _drain_until(deployment: Object) -> float | None:
-    """A value that somebody broke counts as absent: the drain begins anew."""
+def _drain_until(deployment: Object, latest: float) -> float | None:
+    """A value that somebody broke counts as absent: the drain begins anew.
+
+    So does one that is later than a drain which began now would last: the clock was put back since.
+    """
     text = (deployment.get("metadata", {}).get("annotations") or {}).get(naming.ANNOTATION_DRAIN_UNTIL)
     try:
-        return None if text is None else timestamps.seconds(text)
+        moment = None if text is None else timestamps.seconds(text)
     except ValueError:
         return None
+    return moment if moment is None or moment <= latest + timestamps.ROUNDED_SECONDS else None
 
 
 def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:
@@ -260,9 +289,10 @@ def _parsed_policy(raw: Object) -> RolloutPolicy | None:
 
 
 def _parsed(model: type[Kind], raw: Object) -> Kind | None:
+    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
     try:
         return model.model_validate(raw)
-    except ValidationError:
+    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
         return None
 
 

@@ -7,6 +7,7 @@ A selector cannot say who should have how much: annotations do, so that the next
 that is up to `capacity`.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ ANNOTATION_WEIGHTS: Final = f"{GROUP}/weights"
 """`<revision>=<permille>,…`: the wanted shares."""
 ANNOTATION_PREVIEW: Final = f"{GROUP}/preview"
 """The revision that may be looked at under its own Service `<revision>-pre`."""
+
+
+PERMILLE: Final = re.compile("[0-9]{1,4}")
 
 
 def hostname(deployment: ModelDeployment) -> str:
@@ -58,5 +62,5 @@ def read_paths(raw: Object) -> Paths:
     """What the annotations of an existing Service say; what somebody broke in them is put back by the next write."""
     annotations = rawobjects.annotations(raw)
     pairs = (pair.partition("=") for pair in annotations.get(ANNOTATION_WEIGHTS, "").split(",") if pair)
-    weights = tuple((name, int(permille)) for name, _, permille in pairs if permille.isdigit())
+    weights = tuple((name, int(permille)) for name, _, permille in pairs if PERMILLE.fullmatch(permille))
     return Paths(weights, preview=annotations.get(ANNOTATION_PREVIEW))

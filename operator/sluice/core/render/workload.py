@@ -128,9 +128,16 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             runtime_hash=data["runtimeHash"],
             grpc_port=int(data["grpcPort"]) if "grpcPort" in data else None,
             served=_read_served(data["served"]) if "served" in data else None,
+            stable_since=_read_mark(controller_revision),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"ControllerRevision {name}: not written by this operator: {error!r}") from error
+
+
+def _read_mark(controller_revision: Object) -> int | None:
+    """A value that somebody broke counts as absent."""
+    mark = (controller_revision["metadata"].get("annotations") or {}).get(naming.ANNOTATION_STABLE_SINCE, "")
+    return int(mark) if mark.isdecimal() else None
 
 
 def _read_served(data: Object) -> Served:

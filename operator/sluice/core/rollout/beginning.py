@@ -16,6 +16,7 @@ from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.routing import sharing
 from sluice.core.rollout.strategies import bluegreen, canary, recreate, shadow
+from sluice.core.situation import record
 from sluice.core.situation.situation import Blocked, Situation, wanted_arms
 
 
@@ -50,7 +51,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     spec = ModelRolloutSpec(
         **ends,
         model_deployment=snapshot.name,
-        sequence=max((r.spec.sequence for r in snapshot.rollouts), default=0) + 1,
+        sequence=record.last_sequence(snapshot) + 1,
         attempt=attempt.number,
         requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
         rollback=attempt.rollback,

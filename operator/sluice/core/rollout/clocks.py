@@ -1,8 +1,11 @@
 """The clocks of a release: its deadline, and what makes it wait.
 
 created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
-first ready pod ──> no ready pod any more ──> the fuse
+first ready pod ──> no ready pod any more ──> the fuse (`patience` says when)
 whole traffic ──> end of the bake       stands still while metrics are blind
+
+All of them are kept as moments. No wait lasts longer than its own length, also where the clock is put back: what was
+noted as past is then of now, and an end is as far ahead as if the wait began now.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +13,11 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import fuse
+from sluice.core.rollout import fuse, restarts
 from sluice.core.rollout.moment import Release
 
+PAST: Final = ("blind_since", "held_since")
+"""Since when something holds it."""
 DECISIONS: Final = ("deadline_time",)
 """Clocks for decisions, which wait while decisions are kept from being made; a bake goes on, its time is for watching."""
 MEASURING: Final = ("deadline_time", "bake_end_time")
@@ -21,17 +26,33 @@ MEASURING: Final = ("deadline_time", "bake_end_time")
 
 def ticked(release: Release) -> ModelRolloutStatus:
     """The status in which the release has begun, and its clocks stand still where nothing can be measured."""
-    status, now = release.rollout.status, timestamps.rfc3339(release.now)
+    status, now = _bounded(release), timestamps.rfc3339(release.now)
     update: dict[str, object] = {}
     if status.start_time is None:
-        created = timestamps.seconds(release.rollout.metadata.creation_timestamp or now)
+        created = min(release.now, timestamps.seconds(release.rollout.metadata.creation_timestamp or now))
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
+        update["restarts_before"] = restarts.before(release.released)
     if release.blind:
         update["blind_since"] = status.blind_since or now
     elif status.blind_since is not None:
         stood = release.now - timestamps.seconds(status.blind_since)
         update |= {"blind_since": None, **_later(status, MEASURING, stood)}
+    return status.model_copy(update=update)
+
+
+def _bounded(release: Release) -> ModelRolloutStatus:
+    """The status in which nothing is past that is still to come, and no end is further away than it can be."""
+    status, now = release.rollout.status, release.now
+    update: dict[str, object] = {
+        **{name: timestamps.not_after(getattr(status, name), now) for name in PAST},
+        "deadline_time": timestamps.not_after(status.deadline_time, now + release.longest_seconds),
+        "bake_end_time": timestamps.not_after(status.bake_end_time, now + release.rollout.spec.bake_seconds),
+    }
+    if status.steps:
+        *before, last = status.steps
+        began = timestamps.not_after(last.start_time, now)
+        update["steps"] = [*before, last.model_copy(update={"start_time": began})]
     return status.model_copy(update=update)
 
 
@@ -49,16 +70,23 @@ def held(release: Release) -> ModelRolloutStatus:
     return status.model_copy(update={"held_since": None, **_later(status, DECISIONS, stood)})
 
 
-def readiness(version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, now: float) -> dict[str, Any]:
-    """Since when a version is ready, or is not although it should be. awaited: whether it should."""
+def readiness(
+    version: ModelRolloutStatus | ArmStatus, *, ready: bool, awaited: bool, loaded: int | None, now: float
+) -> dict[str, Any]:
+    """Since when a version is ready, or is not although it should be.
+
+    awaited: whether it should. loaded: seconds that a pod of it took; noted when the version is ready first.
+    """
     time = timestamps.rfc3339(now)
+    if ready and version.ready_time is None:
+        return {"ready_time": time, "load_seconds": loaded, "unready_since": None}
     if ready:
-        return {"ready_time": version.ready_time or time, "unready_since": None}
-    return {"unready_since": (version.unready_since or time) if awaited else None}
+        return {"unready_since": None}
+    return {"unready_since": (timestamps.not_after(version.unready_since, now) or time) if awaited else None}
 
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
-    """Seconds until each clock strikes, or since then where negative."""
+    """Seconds until each clock strikes, or since then where negative; of a fuse with more patience the first stroke."""
     unready = (status.unready_since, *(arm.unready_since for arm in status.arms if not arm.ended))
     strikes = [
         (status.bake_end_time, 0.0),

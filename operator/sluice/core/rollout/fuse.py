@@ -1,15 +1,19 @@
 """The fuse: what takes a version out at once, whatever it has shown before."""
 
+from collections.abc import Sequence
 from typing import Final
 
+from sluice.api.v1alpha1.modelrollout import PodRestarts
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.kernel.snapshot import Revision
+from sluice.core.rollout import restarts
 
 FUSE_SECONDS: Final = 60.0
-"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out."""
+"""A version that was ready and has had no ready pod for this long, while stable has one, is taken out; later where its
+model may still be loading (see `patience`)."""
 FUSE_RESTARTS: Final = 3
-"""So is one whose server restarted this often."""
+"""So is one whose server restarted this often since the release began."""
 
 
 def outage(stable: Revision | None) -> bool:
@@ -23,16 +27,25 @@ def outage(stable: Revision | None) -> bool:
 
 
 def blown(
-    revision: Revision, who: str, unready_since: str | None, now: float, *, patience: float = FUSE_SECONDS
+    revision: Revision,
+    who: str,
+    unready_since: str | None,
+    now: float,
+    *,
+    before: Sequence[PodRestarts],
+    patience: float,
 ) -> tuple[AnyReason, str] | None:
-    """(reason, message) of a version that must go; with what its pods say, where they say something."""
+    """(reason, message) of a version that must go; with what its pods say, where they say something.
+
+    before: the restarts of its pods when the release began. patience: seconds that it may be unready.
+    """
     problem = revision.problem
     why = f": {problem.message}" if problem else ""
-    restarts = max((pod.restarts for pod in revision.pods), default=0)
-    if restarts >= FUSE_RESTARTS:
+    restarted = restarts.since(revision, before)
+    if restarted >= FUSE_RESTARTS:
         return (
             problem.reason if problem else Reason.RESTARTING,
-            f"{who}'s server restarted {restarts} times{why}",
+            f"{who}'s server restarted {restarted} times since the release began{why}",
         )
     if unready_since is not None and now - timestamps.seconds(unready_since) >= patience:
         return (

@@ -15,7 +15,8 @@ from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import freeze, steps, timeline
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.situation.situation import Blocked, Situation, promoted_revision, testing
+from sluice.core.situation.record import promoted_revision
+from sluice.core.situation.situation import Blocked, Situation, testing
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0
@@ -154,7 +155,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     if situation.stable is not None and requested.name == situation.stable.name:
         return _test(situation, requested)
     following = Attempt(requested, _number(situation, requested.name))
-    if latest is None or asked_for(latest) != requested.input_hash:
+    if latest is None or situation.latest_is_old or asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
     if latest.status.outcome is Outcome.PROMOTED:
         lost = situation.stable is None and requested.name == promoted_revision(latest)

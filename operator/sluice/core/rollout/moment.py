@@ -1,6 +1,7 @@
 """What the gates see of one running release, and what a gate says."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, Self
@@ -39,6 +40,13 @@ class Release(ABC):
     """The freeze window that is open."""
     intent: Intent | None
     """A person's wish that is not handled yet."""
+    loads: Mapping[str, float]
+    """Seconds that a pod of each revision was seen to need until it was ready."""
+
+    @property
+    @abstractmethod
+    def released(self) -> tuple[Revision, ...]:
+        """The versions that it releases, or compares with the stable one."""
 
     @property
     @abstractmethod
@@ -79,6 +87,10 @@ class Moment(Release):
     """Whether pods are what makes the shares."""
     validation: Finding | None = None
     """How far its validation is; None where there is none to wait for."""
+
+    @property
+    def released(self) -> tuple[Revision, ...]:
+        return (self.candidate,)
 
     @property
     def longest_seconds(self) -> int:

@@ -9,7 +9,7 @@ from sluice.core.judge import judge
 from sluice.core.judge.model import Forecast, Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import clocks, engine, fuse, steps, validation
+from sluice.core.rollout import clocks, engine, fuse, patience, steps, validation
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.engine import Moved, Way
 from sluice.core.rollout.gates import gates
@@ -44,7 +44,8 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
     status = moment.rollout.status
     ready = moment.candidate.ready_endpoints > 0 and moment.validation is None  # otherwise pods of an earlier attempt
     awaited = (status.ready_time is not None or moment.stable_is_down) and not fuse.outage(moment.stable)
-    update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, now=moment.now)
+    loaded = patience.load_seconds(moment.candidate, status.start_time, moment.now)
+    update: dict[str, object] = clocks.readiness(status, ready=ready, awaited=awaited, loaded=loaded, now=moment.now)
     update |= _figures(status, moment.judgement, moment.now)
     if moment.validation is not None:  # written down before the weight moves, so that no pod has to be asked again
         update["validation"] = moment.validation.status

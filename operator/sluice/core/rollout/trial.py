@@ -11,8 +11,7 @@ from sluice.core.judge.model import Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common
-from sluice.core.rollout import fuse, steps
-from sluice.core.rollout.strategies import recreate
+from sluice.core.rollout import fuse, patience, steps
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
 
@@ -35,10 +34,19 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
-        outage=fuse.outage(stable) and candidate.ready_endpoints == 0,
+        outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
+
+
+def _loads_again(stable: Revision | None, active: ModelRollout, candidate: Revision) -> bool:
+    """Whether nothing serves because a pod is made again, beside which there is no room for the stable version.
+
+    The gateway's answers then say nothing about the model, and to go back would take as long: the fuse decides.
+    """
+    room_needed = stable is not None and stable.replicas == 0 and active.spec.capacity is CapacityMode.RECREATE
+    return room_needed and patience.loading(candidate, active.status.unready_since)
 
 
 def forecast_trial(situation: Situation) -> Trial | None:
@@ -135,6 +143,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
 
 def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:
     """When releases without room for two versions had taken it down, until its pods surely were back."""
+    returns = patience.to_start(stable, patience.observed_loads(situation.snapshot.rollouts))
     made = [
         rollout.status
         for rollout in situation.snapshot.rollouts
@@ -145,7 +154,7 @@ def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, flo
     return tuple(
         (
             timestamps.seconds(status.start_time),
-            math.inf if status.end_time is None else timestamps.seconds(status.end_time) + recreate.START_SECONDS,
+            math.inf if status.end_time is None else timestamps.seconds(status.end_time) + returns,
         )
         for status in made
         if status.start_time is not None

@@ -8,14 +8,14 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Strategy
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
-from sluice.core.situation import variants
+from sluice.core.situation import record, variants
 
 DEFAULT_POLICY: Final = "default"
 
@@ -45,20 +45,29 @@ class Situation:
     policy_name: str
     arms: tuple[Revision | Blocked, ...] = ()
     """The versions that the spec wants to compare with the stable one, in the order of the spec."""
+    stable_since: int = 0
+    """The sequence of the release that the stable version has been stable since; 0 where that is not known."""
+    restored: tuple[ModelRollout, ...] = ()
+    """Rollouts whose outcome was lost, and is known from other objects: it is to be written again."""
+
+    @property
+    def latest_is_old(self) -> bool:
+        """Whether the stable version was promoted by a later release than the newest that is left."""
+        return self.latest is not None and self.latest.spec.sequence < self.stable_since
 
     @property
     def candidate(self) -> Revision | None:
         """The one revision that is being released; None while an A/B test compares several."""
         if self.active is None or testing(self.active):
             return None
-        return self.revision(promoted_revision(self.active))
+        return self.revision(record.promoted_revision(self.active))
 
     @property
     def candidates(self) -> tuple[Revision, ...]:
         """All revisions that get some traffic beside the stable one, or are about to; none of them before it is validated."""
         if self.active is None or validating(self.active):
             return ()
-        names = running_arms(self.active) if testing(self.active) else (promoted_revision(self.active),)
+        names = running_arms(self.active) if testing(self.active) else (record.promoted_revision(self.active),)
         return tuple(found for name in names if (found := self.revision(name)) is not None)
 
     def updated(self, rollout: ModelRollout) -> "Situation":
@@ -86,11 +95,6 @@ def validating(rollout: ModelRollout) -> bool:
     return rollout.spec.validation is not None and not passed and status.step == 0 and status.outcome is None
 
 
-def promoted_revision(rollout: ModelRollout) -> str:
-    """The revision that is stable once the rollout is promoted."""
-    return rollout.status.winner or rollout.spec.target.revision
-
-
 def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
     """The revisions of an A/B test's arms that were not taken out."""
     rules = rollout.spec.ab_test
@@ -100,6 +104,7 @@ def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
 
 def interpret(snapshot: Snapshot) -> Situation:
     """Understands a snapshot."""
+    found, snapshot = snapshot.rollouts, replace(snapshot, rollouts=record.restored(snapshot))
     policy_ref = snapshot.deployment.spec.rollout.policy_ref
     policy_name = policy_ref.name if policy_ref else DEFAULT_POLICY
     numbered = max((r.number for r in snapshot.revisions), default=0) + 1
@@ -113,6 +118,7 @@ def interpret(snapshot: Snapshot) -> Situation:
             _requested(snapshot, arm_deployment(snapshot.deployment, arm), numbered + index)
             for index, arm in enumerate(wanted_arms(snapshot.deployment), start=1)
         ),
+        restored=tuple(now for before, now in zip(found, snapshot.rollouts, strict=True) if now is not before),
     )
 
 
@@ -131,6 +137,7 @@ def arm_deployment(deployment: ModelDeployment, arm: ABTestArm) -> ModelDeployme
 
 class _Releases(TypedDict):
     stable: Revision | None
+    stable_since: int
     active: ModelRollout | None
     latest: ModelRollout | None
 
@@ -139,19 +146,13 @@ def _releases(snapshot: Snapshot) -> _Releases:
     """What the audit trail says."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     running = latest is not None and latest.status.outcome is None
-    return {"stable": _stable(snapshot), "active": latest if running else None, "latest": latest}
-
-
-def _stable(snapshot: Snapshot) -> Revision | None:
-    """The target of the newest promoted ModelRollout: one record, written before the world is changed.
-
-    Should somebody have deleted it, the status still tells.
-    """
-    promoted = [r for r in snapshot.rollouts if r.status.outcome is Outcome.PROMOTED]
-    if promoted:
-        return snapshot.revision(promoted_revision(promoted[-1]))
-    told = snapshot.deployment.status.stable
-    return snapshot.revision(told.revision) if told is not None else None
+    name, since = record.stable(snapshot) or ("", 0)
+    return {
+        "stable": snapshot.revision(name),
+        "stable_since": since,
+        "active": latest if running else None,
+        "latest": latest,
+    }
 
 
 def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) -> ServingRuntime | Blocked:

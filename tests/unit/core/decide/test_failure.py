@@ -57,6 +57,16 @@ def test_failure_that_passes_is_not_told(error: ApiError) -> None:
     assert failure.write_failed_plan(make_world(), error) is None
 
 
+def test_a_defect_of_the_operator_is_said_once_and_tried_again() -> None:
+    plan = failure.defect_plan(make_world(), KeyError("x" * 1000))
+    assert stated(plan)["Stalled"] == ("True", Reason.OPERATOR_DEFECT)
+    assert "(KeyError: 'xxx" in plan.because
+    assert len(plan.because) < 600
+    assert plan.requeue_after == RETRY_SECONDS
+    told = make_model_deployment(status=status_of(plan).to_wire())
+    assert failure.defect_plan(make_world(deployment=told), KeyError("x" * 1000)).writes == ()
+
+
 def test_invalid_spec_waits_for_a_change() -> None:
     plan = failure.invalid_spec_plan(make_world(), INVALID)
 

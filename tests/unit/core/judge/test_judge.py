@@ -117,6 +117,14 @@ def test_next_look_is_when_the_next_sample_is_visible() -> None:
     assert judge(late, prometheus.answer(questions(late), late.now)).next_look_seconds == 1.25
 
 
+def test_a_clock_that_was_put_back_looks_as_often_as_ever() -> None:
+    prometheus, trial = begun()
+    trial, _ = run(prometheus, trial, begin=5, end=10)
+    back = dataclasses.replace(trial, now=trial.now - 600)
+
+    assert judge(back, prometheus.answer(questions(trial), trial.now)).next_look_seconds <= 6
+
+
 def test_wait_says_what_is_missing() -> None:
     prometheus, trial = begun()
     _, result = run(prometheus, trial, begin=5, end=100, candidate=25, stable=75)
@@ -269,8 +277,8 @@ def test_the_day_tells_where_the_hour_was_downtime() -> None:
     [
         (True, 200, 300, False),
         (True, 400, 300, True),
-        (False, 50, 300, False),
-        (False, 80, 300, True),
+        (False, 200, 300, False),
+        (False, 400, 300, True),
         (False, 40, 30, True),
     ],
 )
@@ -284,6 +292,52 @@ def test_idle(*, stable_ever: bool, seconds: int, idle_seconds: int, want: bool)
 
     assert result.idle is want
     assert result.blind == ""
+
+
+def test_silence_counts_where_the_gateway_has_the_backends() -> None:
+    prometheus = Prometheus()
+    prometheus.scrape(START)
+    trial, _ = look(make_trial(idle_seconds=60, objectives=(ERRORS,)), prometheus)
+    _, result = run(prometheus, trial, begin=5, end=90, stable=0, candidate=0)
+
+    assert (result.idle, result.blind) == (True, "")
+
+
+def test_a_gateway_that_does_not_know_the_backends_is_no_silence() -> None:
+    """Another kind of gateway, or one that is not scraped, beside one that is."""
+    prometheus = Prometheus()
+    prometheus.backends = ("httproute/shop/digits/rule/0/backend/0",)
+    for second in range(0, 90, 5):
+        prometheus.scrape(START + second)
+    trial, first = look(make_trial(now=START + 5, idle_seconds=60), prometheus)
+    _, later = look(dataclasses.replace(trial, now=START + 90), prometheus)
+
+    assert "config.gatewayPreset" in first.blind
+    assert (later.idle, later.blind, later.blind_for_seconds) == (False, first.blind, 85)
+
+
+def test_a_gateway_whose_series_vanish_is_not_silent() -> None:
+    prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS,))
+    prometheus.restart("a")
+    prometheus.counters["a"], prometheus.backends = {}, ()
+    results = []
+    for second in range(5, 1200, 5):
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+        results.append(result)
+
+    assert not any(result.idle for result in results)
+    assert results[-1].blind
+
+
+def test_a_counter_of_an_objective_ends_idleness() -> None:
+    prometheus, trial = begun(idle_seconds=60, objectives=(ERRORS, ACCURACY))
+    for second in range(5, 120, 5):
+        prometheus.count("client", "feedback_total", revision=STABLE, correct="true")
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+
+    assert (result.idle, result.blind) == (False, "")
 
 
 def test_one_request_ends_idleness() -> None:
@@ -620,6 +674,23 @@ def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
 
     assert max(size for size, _ in sizes) < 32_768
     assert {told for _, told in sizes} == {True, False}
+
+
+def test_a_thousand_gateway_pods_fit_the_state() -> None:
+    gateways = [f"10.0.{n // 256}.{n % 256}:8002" for n in range(1000)]
+    prometheus, trial = Prometheus(), make_trial(objectives=(ERRORS, LATENCY))
+    for target in gateways:
+        for revision in (STABLE, CANDIDATE):
+            prometheus.request(revision, target=target, times=0)
+    for index in range(4):
+        for target in gateways:
+            prometheus.request(STABLE, target=target)
+            prometheus.request(CANDIDATE, target=target)
+        prometheus.scrape(START + 5 * index, gateways, ())
+        trial, result = look(dataclasses.replace(trial, now=START + 5 * index + 0.6), prometheus)
+
+    assert len(trial.state or "") < 32_768
+    assert (result.candidate_requests, result.blind) == (3000, "")
 
 
 @pytest.mark.parametrize("garbage", ["", "{", "[]", '{"v":2}', '{"v":1}', "null"])

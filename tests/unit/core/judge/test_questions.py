@@ -14,6 +14,7 @@ from tests.support.trials import CANDIDATE, ERRORS, LATENCY, START, look, make_t
 
 def test_questions_of_the_first_look_cover_the_history() -> None:
     every = {question.key: question for question in asked(make_trial())}
+    proof = every.pop("backend")
     found = {key: question for key, question in every.items() if not key.startswith("day/")}
     day = {key.removeprefix("day/"): question for key, question in every.items() if key not in found}
 
@@ -32,6 +33,8 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
     assert (
         found["requests"].selector == 'envoy_cluster_upstream_rq{envoy_cluster_name=~"shop_(digits-aaa|digits-bbb)_80"}'
     )
+    assert proof.selector == 'envoy_cluster_membership_total{envoy_cluster_name=~"shop_(digits-aaa|digits-bbb)_80"}'
+    assert proof.window_seconds == 20
     assert found["query/accuracy/C/events"].selector == f'feedback_total{{revision="{CANDIDATE}",correct="false"}}'
 
 
@@ -39,7 +42,7 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
 def test_only_what_an_objective_needs_is_asked(objectives: tuple[Objective, ...]) -> None:
     keys = [question.key for question in asked(make_trial(objectives=objectives))]
 
-    assert keys == ["requests", "freshness", "day/requests", "day/freshness"]
+    assert keys == ["requests", "freshness", "backend", "day/requests", "day/freshness"]
 
 
 @pytest.mark.parametrize(

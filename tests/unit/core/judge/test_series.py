@@ -119,3 +119,22 @@ def test_target_of_long_ago_is_forgotten() -> None:
     _, feed = consume(Feed("a", 5, {"a": 5, "old": 1}), samples([(C, "a", [(5, 0), (4000, 1)])]))
 
     assert feed.last == {"a": 4000}
+
+
+def test_of_very_many_targets_only_the_tick_is_remembered() -> None:
+    times = {f"pod-{n}": [base + n / 100 for base in (5, 10, 15)] for n in range(8)}
+    shown = samples([(C, pod, [(time, time) for time in sampled]) for pod, sampled in times.items()], **times)
+    _, feed = consume(Feed(), shown, until=11)
+    bound = series.bounded({"many": feed, "few": Feed("a", 5, {"a": 5})}, most=7)
+
+    assert bound["few"].last == {"a": 5}
+    assert (bound["many"].last, bound["many"].floor) == ({}, feed.tick)
+    assert consume(bound["many"], shown)[0] == consume(feed, shown)[0]
+    assert series.bounded({"many": feed}, most=8) == {"many": feed}
+
+
+def test_what_was_remembered_together_is_not_consumed_again() -> None:
+    late = samples([(C, "a", [(5, 0), (10, 0)]), (C, "b", [(4, 1), (9, 3)])])
+    feed = series.bounded({"": Feed("a", 5, {"a": 5, "b": 1})}, most=1)[""]
+
+    assert consume(feed, late)[0] == [(10, {C: 2})]

@@ -127,6 +127,8 @@ def test_stamping_keeps_annotations_and_its_argument() -> None:
         ({"limits": {"memory": "1Gi"}}, {"limits": {"memory": "1G"}}, False),
         ({"limits": {"cpu": "x"}}, {"limits": {"cpu": "y"}}, False),
         ({"sizeLimit": "0.5Gi"}, {"sizeLimit": "512Mi"}, True),
+        ({"divisor": "1000m"}, {"divisor": "1"}, True),
+        ({"divisor": "1"}, {"divisor": "1Mi"}, False),
         ({"name": "1000m"}, {"name": "1"}, False),
         # the server drops empty values ...
         ({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]}, True),

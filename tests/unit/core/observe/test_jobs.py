@@ -1,6 +1,7 @@
 """What pods of a run say: answers while they run, and last words."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sluice.core.batch import decide
 from sluice.core.observe import batchsnapshot, jobs
 from sluice.core.observe.batchsnapshot import BatchSnapshot
+from sluice.core.observe.observe import InvalidSpec
 from sluice.core.observe.runstate import ShardProgress
 from tests.support.batchcluster import make_cluster
 
@@ -63,6 +65,15 @@ def test_a_job_that_failed_without_a_pod_that_tells() -> None:
     cluster.job_ends(cluster.run_name(), "Failed", "FailedIndexes")
     cluster.step()
     assert cluster.status()["run"]["reason"] == "FailedIndexes"
+
+
+def test_a_job_that_the_store_could_not_read_stops_every_decision() -> None:
+    cluster = make_cluster()
+    world = cluster.world("churn")
+    job = {key: value for key, value in world.owned[0].items() if key in ("kind", "metadata")}
+    seen = batchsnapshot.observed(replace(world, owned=({**job, "unreadable": "too deep"}, *world.owned[1:])))
+    assert isinstance(seen, InvalidSpec)
+    assert seen.message == "too deep"
 
 
 @pytest.mark.parametrize(

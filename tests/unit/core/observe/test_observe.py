@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 
+from sluice.api.base import ApiModel
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
 from sluice.core.observe import endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, route, service, workload
-from tests.support import builders
+from tests.support import builders, moments
 
 DEPLOYMENT = builders.make_model_deployment()
 STABLE = builders.make_revision(number=1)
@@ -65,9 +69,90 @@ def test_revisions_come_by_number_with_what_runs_of_them() -> None:
     assert isinstance(candidate.problem, Problem)
 
 
+@pytest.mark.parametrize(
+    ("scheduled", "ready", "want"),
+    [
+        pytest.param(("True", -100), ("True", -40), 60, id="it is ready"),
+        pytest.param(("True", -100), ("False", -40), None, id="it is not ready"),
+        pytest.param(("True", None), ("True", -40), None, id="nobody says when it was scheduled"),
+        pytest.param(("False", -100), ("False", -100), None, id="it is not scheduled"),
+    ],
+)
+def test_a_pod_tells_how_long_it_took(
+    scheduled: tuple[str, float | None], ready: tuple[str, float | None], want: float | None
+) -> None:
+    conditions = [
+        {"type": type_, "status": status, **({} if then is None else {"lastTransitionTime": moments.at(then)})}
+        for type_, (status, then) in (("PodScheduled", scheduled), ("Ready", ready))
+    ]
+    pod = builders.make_pod(STABLE, status={"conditions": conditions})
+    (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), pod])).revisions
+    assert revision.pods[0].load_seconds == want
+
+
+@pytest.mark.parametrize(
+    ("state", "want"),
+    [
+        ({"running": {"startedAt": moments.at(-30)}}, builders.NOW - 30),
+        ({"waiting": {"reason": "PodInitializing"}}, None),
+        ({}, None),
+    ],
+)
+def test_a_pod_tells_since_when_its_server_runs(state: dict[str, Any], want: float | None) -> None:
+    pod = builders.make_pod(STABLE, server={"state": state})
+    (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), pod])).revisions
+    assert revision.pods[0].server_since == want
+
+
 def test_a_revision_without_a_deployment_runs_nothing() -> None:
     (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE)])).revisions
     assert revision == STABLE
+
+
+def renamed(raw: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    return {**raw, "metadata": {**raw["metadata"], **metadata}}
+
+
+@pytest.mark.parametrize("broken", [ServingRuntime, RolloutPolicy, ModelDeployment])
+def test_a_defect_that_somebody_elses_object_meets_is_not_ours(
+    broken: type[ApiModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever our own reading of it raises: a runtime or policy counts as absent, a rival takes no host name."""
+    reading = broken.model_validate
+
+    def defect(raw: Any) -> ApiModel:
+        if raw["metadata"]["name"] == "odd":
+            raise RecursionError
+        return reading(raw)
+
+    older = {"name": "odd", "uid": "odd", "creationTimestamp": "2020-01-01T00:00:00Z"}
+    others = {
+        "runtimes": builders.make_runtime(),
+        "policies": builders.make_policy(),
+        "rivals": rival(name="odd", namespace="ml", age=10),
+    }
+    odd: dict[str, Any] = {name: [renamed(builders.manifest(one), older)] for name, one in others.items()}
+    monkeypatch.setattr(broken, "model_validate", defect)
+    snapshot = snapshot_of(builders.make_world(**odd))
+    seen = {
+        ServingRuntime: snapshot.runtimes == (),
+        RolloutPolicy: snapshot.policies == (),
+        ModelDeployment: snapshot.hostname_taken is None,
+    }
+    assert [kind for kind, absent in seen.items() if absent] == [broken]
+
+
+def test_an_object_that_the_store_could_not_read_is_named() -> None:
+    stub = {key: value for key, value in pinned(STABLE).items() if key in ("apiVersion", "kind", "metadata")}
+    seen = observe.observe(builders.make_world(owned=[pinned(CANDIDATE), {**stub, "unreadable": "too deep"}]))
+    assert seen == InvalidSpec(f"ControllerRevision {STABLE.name}", "too deep", "correct or delete this object")
+
+
+def test_what_the_store_could_not_read_of_us_is_told() -> None:
+    world = builders.make_world(deployment={**builders.manifest(DEPLOYMENT), "unreadable": "too deep"})
+    assert observe.observe(world) == InvalidSpec("spec", "too deep")
+    batch = {"kind": "BatchInference", "metadata": {"name": "churn", "namespace": "shop"}}
+    assert observe.parsed_batch({**batch, "unreadable": "too deep"}) == InvalidSpec("spec", "too deep")
 
 
 def test_a_foreign_controller_revision_counts_as_absent() -> None:
@@ -316,11 +401,20 @@ def test_raw_children_are_kept_for_comparison() -> None:
     assert len(objects) == 4
 
 
-def test_a_broken_drain_mark_counts_as_none() -> None:
+@pytest.mark.parametrize(
+    ("noted", "want"),
+    [
+        pytest.param("soon", None, id="broken"),
+        pytest.param(moments.at(-5), -5, id="over"),
+        pytest.param(moments.at(31), 31, id="as long as a drain lasts, and settling before it"),
+        pytest.param(moments.at(60), None, id="longer: the clock was put back since"),
+    ],
+)
+def test_a_drain_mark_that_cannot_be_ours_counts_as_none(noted: str, want: float | None) -> None:
     deployment = running(STABLE, 1, 1)
-    deployment["metadata"] = {**deployment["metadata"], "annotations": {"sluice.dev/drain-until": "soon"}}
+    deployment["metadata"] = {**deployment["metadata"], "annotations": {"sluice.dev/drain-until": noted}}
     (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), deployment])).revisions
-    assert revision.drain_until is None
+    assert revision.drain_until == (None if want is None else builders.NOW + want)
 
 
 def test_a_refused_pod_is_the_revisions_problem() -> None:

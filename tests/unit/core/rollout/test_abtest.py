@@ -16,7 +16,7 @@ from sluice.core.rollout.abtest import abtest, gates
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.abtest.gates import GATES, Gate
 from sluice.core.rollout.gates import evidence, harm, people
-from tests.support import moments
+from tests.support import changes, moments
 from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, fields, make_comparison, make_intent, make_pod
 
 Said: TypeAlias = tuple[Verdict, str, int | None, Outcome | None]
@@ -236,6 +236,9 @@ DOWN: Final[Change] = {**NO_PODS, "arm": {"unreadySince": at(-60)}}
         pytest.param((), "", id="nothing speaks against it"),
         pytest.param(({"revision": {"pods": (make_pod(2),)}},), "", id="two restarts"),
         pytest.param(({"revision": {"pods": (make_pod(3),)}},), "Restarting", id="three restarts"),
+        pytest.param(
+            ({"revision": {"pods": (make_pod(3),)}}, changes.restarted_before(1)), "", id="three, one of them older"
+        ),
         pytest.param((DOWN, {"arm": {"unreadySince": at(-59)}}), "", id="no pod for just under a minute"),
         pytest.param((DOWN,), "CandidateDown", id="no pod for a minute"),
         pytest.param((DOWN, {"arm": {"readyTime": None, "unreadySince": None}}), "", id="never had a pod"),

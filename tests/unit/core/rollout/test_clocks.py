@@ -1,5 +1,6 @@
 """When the clocks of a release strike, and what makes them wait."""
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -36,6 +37,31 @@ def test_a_release_is_looked_at_when_a_clock_strikes(given: Change, want: list[f
 )
 def test_a_test_is_looked_at_when_the_fuse_of_an_arm_blows(arm: Change, want: list[float]) -> None:
     assert list(clocks.waits(make_comparison({"arm": arm}).rollout.status, NOW)) == want
+
+
+@pytest.mark.parametrize(
+    ("field", "noted", "want"),
+    [
+        ("bakeEndTime", at(30), at(30)),
+        ("bakeEndTime", at(700), at(300)),
+        ("deadlineTime", at(-5), at(-5)),
+        ("deadlineTime", at(9000), at(3600)),
+        ("heldSince", at(-5), at(-5)),
+        ("heldSince", at(600), at(0)),
+    ],
+)
+def test_by_a_clock_that_was_put_back_no_wait_is_longer_than_its_own_length(field: str, noted: str, want: str) -> None:
+    spec = {"bakeSeconds": 300, "progressDeadlineSeconds": 3600}
+    status = clocks.ticked(make_moment({"spec": spec, "status": {field: noted}}))
+    assert status.model_dump(by_alias=True, mode="json")[field] == want
+
+
+def test_a_release_that_the_api_server_made_in_our_future_begins_now() -> None:
+    moment = make_moment({"spec": {"progressDeadlineSeconds": 3600}, "status": {"startTime": None}})
+    created = moment.rollout.metadata.model_copy(update={"creation_timestamp": at(60)})
+    ahead = replace(moment, rollout=moment.rollout.model_copy(update={"metadata": created}))
+    status = clocks.ticked(ahead)
+    assert (status.start_time, status.deadline_time) == (at(0), at(3600))
 
 
 @pytest.mark.parametrize(

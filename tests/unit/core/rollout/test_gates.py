@@ -63,6 +63,8 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("never ready: ten minutes", back("CandidateDown"), changes.unready(600), {"status": {"readyTime": None}}),
         row("two restarts", None, {"candidate": {"pods": (make_pod(2),)}}),
         row("three restarts", back("Restarting"), {"candidate": {"pods": (make_pod(3),)}}),
+        row("three, one of them older", None, {"candidate": {"pods": (make_pod(3),)}}, changes.restarted_before(1)),
+        row("three more", back("Restarting"), {"candidate": {"pods": (make_pod(5),)}}, changes.restarted_before(2)),
     ],
     harm.one_pod_is_bad: [
         row("none is", None),

@@ -10,7 +10,14 @@ from typing import Final, TypeAlias
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import containers, ends, images, models, scheduling
 from sluice.core.observe.podproblems.creation import creation_problem, creation_remedy
-from sluice.core.observe.podproblems.podstate import all_statuses, condition, quoted, server_status
+from sluice.core.observe.podproblems.podstate import (
+    all_statuses,
+    condition,
+    load_seconds,
+    quoted,
+    server_since,
+    server_status,
+)
 
 __all__ = [
     "all_statuses",
@@ -20,8 +27,10 @@ __all__ = [
     "creation_problem",
     "creation_remedy",
     "job_problem",
+    "load_seconds",
     "problem",
     "quoted",
+    "server_since",
     "server_status",
 ]
 

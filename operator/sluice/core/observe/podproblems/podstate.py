@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import ForeignReason
 from sluice.core.kernel.snapshot import Object
 
@@ -22,6 +23,22 @@ def server_status(pod: Object) -> Object:
     containers = pod.get("spec", {}).get("containers") or ()
     name = containers[0].get("name") if containers else None
     return next((status for status in statuses(pod, "containerStatuses") if status.get("name") == name), {})
+
+
+def server_since(pod: Object) -> float | None:
+    """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
+    started = state(server_status(pod), "running").get("startedAt")
+    return None if started is None else timestamps.seconds(started)
+
+
+def load_seconds(pod: Object) -> float | None:
+    """Seconds from when a pod was scheduled to when it became ready last; None while it is not ready."""
+    ends = [condition(pod, type_) for type_ in ("PodScheduled", "Ready")]
+    moments = [time for end in ends if end.get("status") == "True" and (time := end.get("lastTransitionTime"))]
+    if len(moments) < len(ends):
+        return None
+    scheduled, ready = map(timestamps.seconds, moments)
+    return max(0.0, ready - scheduled)
 
 
 def statuses(pod: Object, field: str) -> Iterator[Object]:

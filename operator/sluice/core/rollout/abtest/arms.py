@@ -5,7 +5,8 @@ from typing import Any
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel.reasons import AnyReason, Reason
-from sluice.core.rollout import clocks, fuse, timeline
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.rollout import clocks, fuse, patience, timeline
 from sluice.core.rollout.abtest.comparison import WORSE, Comparison
 
 
@@ -34,13 +35,26 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     if revision is None:
         return _ended(arm, Reason.REVISION_LOST, f"the ControllerRevision {arm.revision} is gone")
     awaited = arm.ready_time is not None and not fuse.outage(seen.stable)
-    update = clocks.readiness(arm, ready=revision.ready_endpoints > 0, awaited=awaited, now=seen.now)
+    loaded = patience.load_seconds(revision, seen.rollout.status.start_time, seen.now)
+    ready = revision.ready_endpoints > 0
+    update = clocks.readiness(arm, ready=ready, awaited=awaited, loaded=loaded, now=seen.now)
     judged = seen.judgements.get(arm.revision)
     if judged is not None and judged.state != arm.state:
         update |= {"state": judged.state, "objectives": list(judged.objectives), **_figures(judged)}
     arm = arm.model_copy(update=update)
-    why = fuse.blown(revision, "the arm", arm.unready_since, seen.now) or _evidence_against(arm, judged, seen)
+    why = _fuse(arm, revision, seen) or _evidence_against(arm, judged, seen)
     return arm if why is None else _ended(arm, *why)
+
+
+def _fuse(arm: ArmStatus, revision: Revision, seen: Comparison) -> tuple[AnyReason, str] | None:
+    return fuse.blown(
+        revision,
+        "the arm",
+        arm.unready_since,
+        seen.now,
+        before=seen.rollout.status.restarts_before,
+        patience=patience.to_return(revision, arm.unready_since, seen.loads),
+    )
 
 
 def _ended(arm: ArmStatus, reason: AnyReason, message: str) -> ArmStatus:

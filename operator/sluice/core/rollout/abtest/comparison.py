@@ -30,6 +30,10 @@ class Comparison(Release):
     """By revision; empty before the test has begun."""
 
     @property
+    def released(self) -> tuple[Revision, ...]:
+        return tuple(self.revisions.values())
+
+    @property
     def longest_seconds(self) -> int:
         return self.rules.maximum_seconds
 

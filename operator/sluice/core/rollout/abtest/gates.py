@@ -15,6 +15,7 @@ from sluice.core.rollout.abtest import arms
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.gates import evidence, harm, people, words
 from sluice.core.rollout.moment import OPERATOR, Decision, Effect
+from sluice.core.rollout.routing import weights
 
 Gate: TypeAlias = Callable[[Comparison], Decision | None]
 
@@ -109,7 +110,8 @@ def route_not_programmed(seen: Comparison) -> Decision | None:
         return Decision(Verdict.WAIT, reason, route.message)
     wanted = {arm.end.revision: arm.permille for arm, _ in seen.arms}
     if any(route.weight(name) != permille for name, permille in wanted.items()):
-        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, "the route is on its way to the arms' shares")
+        full = weights.waits_for_room(route, wanted)
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, full or "the route is on its way to the arms' shares")
     return None
 
 

@@ -15,6 +15,7 @@ def promoted(winner: ArmStatus, seen: Comparison) -> dict[str, object]:
         "state": winner.state,
         "objectives": winner.objectives,
         "ready_time": winner.ready_time,
+        "load_seconds": winner.load_seconds,
         "deadline_time": timestamps.rfc3339(seen.now + seen.rollout.spec.progress_deadline_seconds),
         "steps": [StepRecord(permille=permille, start_time=seen.rollout.status.start_time or now)],
         **steps.exposed(permille),

@@ -71,8 +71,12 @@ def _arms_beside(scene: Scene, active: ModelRollout) -> Capacity:
 
 
 def _restored(situation: Situation) -> int:
-    """Stable's replicas at rest; after ShrinkStable it grows as the pods of the other version end."""
-    stable, latest, wanted = situation.stable, situation.latest, shares.at_rest(situation)
+    """Stable's replicas at rest; after ShrinkStable it grows as the pods of the other version end.
+
+    A version that may sleep does not while another one still has requests that are to go back to it.
+    """
+    stable, latest = situation.stable, situation.latest
+    wanted = max(shares.at_rest(situation), 1 if pods.others_serve(situation) else 0)
     if stable is None or latest is None or latest.spec.capacity is not CapacityMode.SHRINK_STABLE:
         return wanted
     return min(wanted, pods.grown(stable, wanted + pods.EXTRA - pods.leaving_pods(situation)))

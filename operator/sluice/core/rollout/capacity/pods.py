@@ -24,6 +24,13 @@ def leaving_pods(situation: Situation) -> int:
     return sum(existing(r) for r in leaving(situation))
 
 
+def others_serve(situation: Situation) -> bool:
+    """Whether the route still sends requests to another version than the stable one."""
+    stable, route = situation.stable, situation.snapshot.route
+    weights = route.weights if route is not None and stable is not None else ()
+    return any(permille > 0 for name, permille in weights if stable is not None and name != stable.name)
+
+
 def grown(stable: Revision, most: int) -> int:
     """Its replicas, or more while that makes no more than `most` pods, those that end still counted."""
     return max(stable.replicas, most - (existing(stable) - stable.replicas))

@@ -2,19 +2,33 @@
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import fuse
+from sluice.core.rollout import fuse, patience
 from sluice.core.rollout.moment import Decision, Effect, Moment, Release
-from sluice.core.rollout.strategies import recreate
 
 
 def fuse_blown(moment: Moment) -> Decision | None:
     status = moment.rollout.status
-    patience = fuse.FUSE_SECONDS if status.ready_time is not None else recreate.START_SECONDS
-    blown = fuse.blown(moment.candidate, "the candidate", status.unready_since, moment.now, patience=patience)
+    blown = fuse.blown(
+        moment.candidate,
+        "the candidate",
+        status.unready_since,
+        moment.now,
+        before=status.restarts_before,
+        patience=_patience(moment),
+    )
     if blown is None:
         return None
     reason, message = blown
     return Decision(Verdict.ROLL_BACK, reason, message, outcome=Outcome.ROLLED_BACK)
+
+
+def _patience(moment: Moment) -> float:
+    """Seconds for a candidate without a ready pod, which only waits for its first where stable was taken down."""
+    status = moment.rollout.status
+    if status.ready_time is not None:
+        return patience.to_return(moment.candidate, status.unready_since, moment.loads)
+    others = (moment.stable,) if moment.stable is not None else ()
+    return patience.to_start(moment.candidate, moment.loads, *others)
 
 
 def one_pod_is_bad(moment: Moment) -> Decision | None:

@@ -5,6 +5,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout import steps
 from sluice.core.rollout.moment import Decision, Effect, Moment
+from sluice.core.rollout.routing import weights
 
 
 def route_not_programmed(moment: Moment) -> Decision | None:
@@ -21,7 +22,8 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT,
             Reason.ROUTE_CHANGING,
-            f"the route is on its way to {steps.percent(moment.rollout.status.permille)}",
+            weights.waits_for_room(route, [moment.candidate.name])
+            or f"the route is on its way to {steps.percent(moment.rollout.status.permille)}",
         )
     if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview) or _service_missing(moment, wanted):
         return Decision(

@@ -1,23 +1,29 @@
 """What users reach the model by: the routes, or the shared Service, with their weights."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.config import RoutingMode
-from sluice.core.kernel import writing
+from sluice.api.v1alpha1.common import CapacityMode
+from sluice.core.kernel import rawobjects, timestamps, writing
 from sluice.core.kernel.plan import Write
-from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
+from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
+from sluice.core.observe import endpoints
 from sluice.core.render import route, sharedservice
 from sluice.core.rollout.routing import paths, weights
+from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
 
 MAIN_ADDRESS: Final = {RoutingMode.GATEWAY: "HTTPRoute", RoutingMode.SERVICE: "Service"}
 """Kind of the object that carries the weights; it has the model's name."""
 SETTLE_SECONDS: Final = 2.0
 ANNOTATION_SETTLE_UNTIL: Final = "sluice.dev/settle-until"
-"""Epoch seconds until which a route in an intermediate state is left as it is."""
+"""Epoch seconds until which a route in an intermediate state is left as it is; never longer than settling lasts."""
 ANNOTATION_SETTLING: Final = "sluice.dev/settling"
 """The weights of that state, permille in the order of the backends."""
+SECONDS: Final = re.compile("[0-9]{1,15}")
+PERMILLE: Final = re.compile("[0-9]{1,4}")
 ANNOTATION_REPAIRED: Final = "sluice.dev/repaired"
 """Since when the gateway has not split requests as the route says; a route that gets it is written once more."""
 
@@ -33,15 +39,40 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
+    empty = _empty(situation)
     if snapshot.route is not None and settle_left(situation) > 0:
-        return weights.Target(_settling(situation, snapshot.route), intermediate=True)
+        settling = _settling(situation, snapshot.route)
+        had, wanted = weights.added(snapshot.route.weights), weights.added(settling)
+        if weights.upheld(had, wanted, empty) == wanted:
+            return weights.Target(settling, intermediate=True)
     return weights.target(
         route=snapshot.route,
         shares=paths.shares(situation),
         leaving=frozenset(drained | unknown),
         positional=snapshot.preset.positional,
         swaps_at_once=snapshot.by_service,
+        empty=empty,
     )
+
+
+def _empty(situation: Situation) -> frozenset[str]:
+    """Those on the route, or on their way to it, that must get no more requests because they have no ready endpoint.
+
+    None where there is no room for two versions: the new one must go before the old one gets its pods.
+    """
+    snapshot, latest = situation.snapshot, situation.latest
+    if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
+        return frozenset()
+    names = {*paths.shares(situation), *(name for name, _ in (snapshot.route.weights if snapshot.route else ()))}
+    return frozenset(name for name in names if not _answers(snapshot, name))
+
+
+def _answers(snapshot: Snapshot, name: str) -> bool:
+    """Whether a revision has ready endpoints. One that nobody pins any more may have some, but no Service to share."""
+    revision = snapshot.revision(name)
+    if revision is not None:
+        return revision.ready_endpoints > 0
+    return not snapshot.by_service and bool(endpoints.ready(snapshot.objects.values(), name))
 
 
 def observed_shares(situation: Situation) -> Mapping[str, int]:
@@ -107,18 +138,24 @@ def _kept_address(situation: Situation, manifest: Object) -> Mapping[str, Any]:
 
 
 def _settle_until(situation: Situation) -> float | None:
-    observed = situation.snapshot.objects.get(_main_address(situation), {})
-    value = observed.get("metadata", {}).get("annotations", {}).get(ANNOTATION_SETTLE_UNTIL)
-    return float(value) if value is not None and value.isdigit() else None
+    """When the intermediate state is over. A moment that is further away than settling lasts is not ours, or of a clock
+    that was put back since: the state then begins anew."""
+    observed, now = situation.snapshot.objects.get(_main_address(situation), {}), situation.snapshot.now
+    value = rawobjects.annotations(observed).get(ANNOTATION_SETTLE_UNTIL)
+    if value is None or not SECONDS.fullmatch(value):
+        return None
+    longest = settle_seconds(situation)
+    return float(value) if float(value) <= now + longest + timestamps.ROUNDED_SECONDS else now + longest
 
 
 def _settling(situation: Situation, observed: Route) -> weights.Weights:
     """The weights of the intermediate state, whatever somebody else has made of them meanwhile."""
-    annotations = situation.snapshot.objects[_main_address(situation)]["metadata"]["annotations"]
+    annotations = rawobjects.annotations(situation.snapshot.objects[_main_address(situation)])
     noted = annotations.get(ANNOTATION_SETTLING, "").split(",")
-    if len(noted) != len(observed.weights) or not all(permille.isdigit() for permille in noted):
+    if len(noted) != len(observed.weights) or not all(map(PERMILLE.fullmatch, noted)):
         return observed.weights
-    return tuple((name, int(permille)) for (name, _), permille in zip(observed.weights, noted, strict=True))
+    weights_ = tuple((name, int(permille)) for (name, _), permille in zip(observed.weights, noted, strict=True))
+    return weights_ if sum(permille for _, permille in weights_) == WHOLE else observed.weights
 
 
 def settle_seconds(situation: Situation) -> float:

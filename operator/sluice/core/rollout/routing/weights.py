@@ -19,10 +19,17 @@ trace of one in a thousand. Between weights above 0 nothing is made or taken awa
     a share begins   c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:50   b:950
     a share ends     c:50  b:950   ──>  c:1   b:999   … settle …  ──>  c:0    b:1000
     a swap           c:0   b:1000  ──>  c:1   b:999   … settle …  ──>  c:999  b:1    … settle …  ──>  c:1000 b:0
+
+No write gives more to a revision without ready endpoints while another one of the route has some: whoever would have
+given it keeps it, and the way back waits for the first pod.
+
+    an abort         a:0   b:1000  ──>  … a gets a pod …  ──>  a:999  b:1   … settle …  ──>  a:1000 b:0
+
+A route has `MOST_BACKENDS` at most. When it is full, those that have drained go first, and who is new waits for them.
 """
 
 import itertools
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -34,6 +41,8 @@ Weights: TypeAlias = tuple[tuple[str, int], ...]
 
 TRACE: Final = 1
 """Permille: of no account if it is lost, and enough for the gateway to know the backend."""
+MOST_BACKENDS: Final = 16
+"""In a rule of a route, by the Gateway API; the API server refuses a route with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ def target(
     leaving: frozenset[str],
     positional: bool,
     swaps_at_once: bool = False,
+    empty: Set[str] = frozenset(),
 ) -> Target:
     """The weights to write, given the route as it is.
 
@@ -61,6 +71,7 @@ def target(
         leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
         positional: whether backends keep their positions.
         swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
+        empty: revisions without ready endpoints that must not get more than they have, if another one has some.
     """
     observed = route.weights if route is not None else ()
     before = added(observed)
@@ -71,18 +82,50 @@ def target(
     if not serving:
         return Target(tuple(shares.items()), intermediate=False)
     kept = _without(observed, gone if broken else set(), holder=serving[0], positional=positional)
-    goal = _among_known(kept, shares, serving[0])
+    goal = upheld(before, _among_known(kept, shares, serving[0]), empty)
     moved = _placed(kept, goal)
     if moved != observed:
         between = None if swaps_at_once else _between(before, goal, positional=positional)
         return Target(moved, False) if between is None else Target(_placed(kept, between), intermediate=True)
-    arriving = [name for name in shares if name not in before]
+    arriving = [name for name in shares if name not in before][: _room(kept, positional=positional)]
     if arriving:
         return Target(_entered(kept, arriving, positional=positional), any(shares[name] for name in arriving))
     return Target(_without(kept, gone, holder=serving[0], positional=positional), intermediate=False)
 
 
-def added(weights: Weights) -> dict[str, int]:
+def upheld(before: Mapping[str, int], goal: Mapping[str, int], empty: Set[str]) -> Mapping[str, int]:
+    """`goal`, without anything more for those that are `empty`: what they do not get stays with whoever has it.
+
+    before: permille as observed, of any sum; goal: permille of those that stay on the route, summing to WHOLE.
+    """
+    whole = sum(before.get(name, 0) for name in goal)
+    if not whole or all(name in empty for name in goal):
+        return goal
+    had = {name: before.get(name, 0) * WHOLE // whole for name in goal}
+    held = {name: min(permille, had[name]) if name in empty else permille for name, permille in goal.items()}
+    left = WHOLE - sum(held.values())
+    # Those that answer first. What is lost by rounding is theirs as well.
+    keepers = sorted(goal, key=lambda name: (name in empty, -had[name]))
+    for name in keepers:
+        kept = min(left, max(0, had[name] - held[name]))
+        held[name] += kept
+        left -= kept
+    return {**held, keepers[0]: held[keepers[0]] + left}
+
+
+def waits_for_room(route: Route, names: Iterable[str]) -> str:
+    """Why revisions are not on the route yet although they should be, or empty."""
+    there = {name for name, _ in route.weights}
+    outside = [name for name in names if name not in there]
+    if not outside or len(route.weights) < MOST_BACKENDS:
+        return ""
+    return (
+        f"the route has {MOST_BACKENDS} backends, as many as it may have; {', '.join(outside)} must wait until one of "
+        "them has drained (spec.drainSeconds)"
+    )
+
+
+def added(weights: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Permille by revision; one that stands twice counts once."""
     total: dict[str, int] = {}
     for name, permille in weights:
@@ -134,6 +177,11 @@ def _traced(permille: Mapping[str, int], names: list[str]) -> Mapping[str, int]:
     """With a trace for each of `names`, which have nothing; who has the most gives it."""
     largest = max(permille, key=lambda name: permille[name])
     return {**permille, **dict.fromkeys(names, TRACE), largest: permille[largest] - TRACE * len(names)}
+
+
+def _room(kept: Weights, *, positional: bool) -> int:
+    """How many new backends the route can take: in places that are only held, and behind the others."""
+    return MOST_BACKENDS - (len(added(kept)) if positional else len(kept))
 
 
 def _entered(kept: Weights, arriving: list[str], *, positional: bool) -> Weights:

@@ -22,6 +22,8 @@ def route(observed: Weights, *, programmed: bool = True, answered: bool = True) 
 ONE = (("a", 1000),)
 TWO = (("a", 950), ("b", 50))
 PROMOTED = (("a", 0), ("b", 1000))
+FULL = (("a", 1000), *((f"old{number}", 0) for number in range(15)))
+HELD_FULL = (*FULL[2:], ("a", 0), ("a", 1000))
 HELD = (("b", 0), ("b", 1000))
 
 
@@ -62,6 +64,21 @@ HELD = (("b", 0), ("b", 1000))
             "",
             Target((("a", 998), ("b", 1), ("c", 1)), True),
             id="a swap away from two",
+        ),
+        pytest.param(FULL, {"a": 950, "b": 50}, "", Target(FULL, False), id="where there is no room nobody enters"),
+        pytest.param(
+            FULL,
+            {"a": 950, "b": 50},
+            ["old3"],
+            Target((*FULL[:4], *FULL[5:]), False),
+            id="out before in where it is full",
+        ),
+        pytest.param(
+            FULL[:15],
+            {"a": 800, "b": 100, "c": 100},
+            "",
+            Target((*FULL[:15], ("b", 0)), True),
+            id="as many as have room",
         ),
         pytest.param((("a", 7),), {"a": 1000}, "", Target(ONE, False), id="foreign weights are put back"),
         pytest.param((("a", 7),), {"a": 950, "b": 50}, "", Target(ONE, False), id="before a new one enters"),
@@ -123,6 +140,13 @@ def test_the_next_write(observed: Weights | None, shares: dict[str, int], leavin
             Target((*PROMOTED, ("c", 0)), True),
             id="not while somebody stands there",
         ),
+        pytest.param(
+            HELD_FULL,
+            {"a": 950, "b": 50},
+            "",
+            Target((*HELD_FULL[:14], ("b", 0), ("a", 1000)), True),
+            id="a held place is room",
+        ),
         pytest.param((("a", 1000), ("b", 0)), {"a": 1000}, "b", Target(ONE, False), id="the last place is given up"),
         pytest.param(
             (("a", 1000), ("b", 0), ("c", 0)), {"a": 1000}, "bc", Target(ONE, False), id="and the held ones before it"
@@ -149,6 +173,43 @@ def test_the_next_write_where_positions_count(
 ) -> None:
     got = weights.target(route=route(observed), shares=shares, leaving=frozenset(leaving), positional=True)
     assert got == want
+
+
+@pytest.mark.parametrize(
+    ("observed", "shares", "empty", "want"),
+    [
+        pytest.param(PROMOTED, {"a": 1000}, "a", PROMOTED, id="no way back to a version without pods"),
+        pytest.param(PROMOTED, {"a": 1000}, "ab", (("a", 999), ("b", 1)), id="unless the other one has none either"),
+        pytest.param(TWO, {"a": 1000}, "a", TWO, id="in a step everybody keeps what he has"),
+        pytest.param(TWO, {"a": 1000}, "b", (("a", 1000), ("b", 0)), id="who has none gives at once"),
+        pytest.param(TWO, {"a": 750, "b": 250}, "a", (("a", 750), ("b", 250)), id="a share of his may be given"),
+        pytest.param(
+            (("a", 500), ("b", 400), ("c", 100)),
+            {"a": 1000},
+            "ac",
+            (("a", 500), ("b", 400), ("c", 100)),
+            id="who has none keeps what nobody else may have",
+        ),
+        pytest.param(
+            (("a", 600), ("b", 200), ("c", 200)),
+            {"a": 800, "c": 200},
+            "a",
+            (("a", 600), ("b", 200), ("c", 200)),
+            id="an arm's users stay with it",
+        ),
+        pytest.param(
+            (("a", 1), ("b", 2)), {"a": 1000}, "a", (("a", 333), ("b", 667)), id="foreign weights in proportion"
+        ),
+        pytest.param((("a", 0), ("b", 0)), {"a": 1000}, "a", ONE, id="where nobody has anything"),
+    ],
+)
+def test_nobody_without_endpoints_gets_more(
+    observed: Weights, shares: dict[str, int], empty: str, want: Weights
+) -> None:
+    got = weights.target(
+        route=route(observed), shares=shares, leaving=frozenset(), positional=False, empty=frozenset(empty)
+    )
+    assert got.weights == want
 
 
 @pytest.mark.parametrize(("positional", "want"), [(False, ONE), (True, (("a", 0), ("a", 1000)))])
@@ -220,6 +281,25 @@ def test_every_write_sums_to_the_whole_and_the_way_ends_where_it_should(
     assert not (set(weights.added(last)) - set(shares)) & leaving
     assert not writes or not writes[-1].intermediate
     assert positional or len(last) == len({name for name, _ in last})
+
+
+@given(foreign_routes() | whole_routes(), wanted_shares(), leavers, either)
+def test_no_write_gives_more_to_who_has_no_endpoints_while_another_one_has_some(
+    observed: Weights, shares: dict[str, int], empty: frozenset[str], positional: bool
+) -> None:
+    for _ in range(MOST_WRITES + 1):
+        before = weights.added(observed)
+        write = weights.target(
+            route=route(observed), shares=shares, leaving=frozenset(), positional=positional, empty=empty
+        )
+        after, whole = weights.added(write.weights), sum(before.values())
+        assert sum(after.values()) == steps.WHOLE
+        for name in empty & after.keys() if whole and not empty.issuperset(before) else ():
+            assert after[name] * whole <= before.get(name, 0) * steps.WHOLE
+        if write.weights == observed:
+            return
+        observed = write.weights
+    raise AssertionError("the way does not end")
 
 
 @given(whole_routes(), wanted_shares(), leavers, either)

@@ -1,0 +1,41 @@
+"""JSON of any depth: what is nested too deeply for Python's reader is cut off, so that the rest can be read.
+
+One object of a list or a stream may be nested thousands of levels deep: the API server stores up to 10,000. Python's
+reader gives up at about a thousand, and with it would go everything else of the same answer.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+DEEPEST: Final = 200
+"""Levels that are kept where anything has to be cut off; far more than any object that is used has."""
+CUT: Final = b'"(nested too deeply)"'
+TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def loads(content: bytes | str) -> Any:
+    """What `json.loads` returns, or nearly that. Raises `ValueError`."""
+    try:
+        return json.loads(content)
+    except RecursionError:
+        encoded = content.encode() if isinstance(content, str) else content
+        return json.loads(b"".join(_kept(encoded)))
+
+
+def _kept(content: bytes) -> Iterator[bytes]:
+    depth, begin = 0, 0
+    for token in TOKEN.finditer(content):
+        match token.group():
+            case b"{" | b"[":
+                depth += 1
+                if depth == DEEPEST + 1:
+                    yield content[begin : token.start()]
+                    yield CUT
+            case b"}" | b"]":
+                depth -= 1
+                if depth == DEEPEST:
+                    begin = token.end()
+    if depth <= DEEPEST:
+        yield content[begin:]

@@ -1,0 +1,116 @@
+"""Which version is stable: what every record says that is left, and the newest one is believed.
+
+    ModelRollout 1   to A           promoted ───────────────────────────┐ stable since 1: A
+    ModelRollout 2   from A, to B   promoted ──────────────┐            │ before 2: A
+       └── ControllerRevision B   sluice.dev/stable-since: "2"          │ stable since 2: B
+    ModelRollout 3   from B, to C   running                             │ before 3: B
+
+A promotion is one write, of the ModelRollout's status; the rest follows from it. But a ModelRollout may be deleted by
+hand, and a backup may have no statuses: then the other records say the same.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Snapshot
+
+
+def promoted_revision(rollout: ModelRollout) -> str:
+    """The revision that is stable once the rollout is promoted."""
+    return rollout.status.winner or rollout.spec.target.revision
+
+
+def stable(snapshot: Snapshot) -> tuple[str, int] | None:
+    """(name, sequence) of the stable revision and of the release that it has been stable since, 0 if that is not known.
+
+    Its ControllerRevision may be gone: then nothing else is stable, for what came before it has no pods.
+    """
+    newest = sorted(_records(snapshot), key=lambda record: record[0])[-1:]
+    for position, name in newest:
+        return name, position // 2
+    unrecorded = _reported(snapshot) or _running_unrecorded(snapshot)
+    return None if unrecorded is None else (unrecorded, 0)
+
+
+def last_sequence(snapshot: Snapshot) -> int:
+    """The sequence of the newest release that anything tells of; 0 before the first one."""
+    noted = (revision.stable_since or 0 for revision in snapshot.revisions)
+    return max((*noted, *(rollout.spec.sequence for rollout in snapshot.rollouts)), default=0)
+
+
+def restored(snapshot: Snapshot) -> tuple[ModelRollout, ...]:
+    """The rollouts, with the outcomes that were lost.
+
+    One that another one follows has ended, and the newest has if its version is marked: the mark is written afterwards.
+    """
+    pairs = itertools.zip_longest(snapshot.rollouts, snapshot.rollouts[1:])
+    return tuple(_with_outcome(snapshot, rollout, following) for rollout, following in pairs)
+
+
+def _records(snapshot: Snapshot) -> Iterator[tuple[int, str]]:
+    """(position, revision): twice the sequence of the release that it is stable since, one less where it was before."""
+    for rollout in snapshot.rollouts:
+        if rollout.status.outcome is Outcome.PROMOTED:
+            yield 2 * rollout.spec.sequence, promoted_revision(rollout)
+        if rollout.spec.source is not None:
+            yield 2 * rollout.spec.sequence - 1, rollout.spec.source.revision
+    for revision in snapshot.revisions:
+        if revision.stable_since is not None:
+            yield 2 * revision.stable_since, revision.name
+
+
+def _reported(snapshot: Snapshot) -> str | None:
+    """What the status says, if the whole history was deleted."""
+    told = snapshot.deployment.status.stable
+    return told.revision if told is not None else None
+
+
+def _running_unrecorded(snapshot: Snapshot) -> str | None:
+    """Where the status is lost as well: the oldest revision that has a Deployment, but not while it is released first."""
+    latest = snapshot.rollouts[-1] if snapshot.rollouts else None
+    if snapshot.deployment.status.observed_generation or (latest is not None and latest.status.outcome is None):
+        return None
+    running = (revision.name for revision in snapshot.revisions if ("Deployment", revision.name) in snapshot.objects)
+    return next(running, None)
+
+
+def _with_outcome(snapshot: Snapshot, rollout: ModelRollout, following: ModelRollout | None) -> ModelRollout:
+    if rollout.status.outcome is not None:
+        return rollout
+    promoted = _promoted_by(snapshot, rollout, following)
+    if promoted is None and following is None:
+        return rollout
+    return rollout.model_copy(update={"status": _restored_status(snapshot, rollout, promoted)})
+
+
+def _promoted_by(snapshot: Snapshot, rollout: ModelRollout, following: ModelRollout | None) -> str | None:
+    """The revision that a rollout without outcome has promoted, as the other records say; None where it has none."""
+    after = {r.name for r in snapshot.revisions if r.stable_since == rollout.spec.sequence}
+    if following is not None and following.spec.source is not None:
+        after.add(following.spec.source.revision)
+    return next((name for name in _promotable(rollout) if name in after), None)
+
+
+def _promotable(rollout: ModelRollout) -> Sequence[str]:
+    """A test ends with its control, which was stable before, or with an arm."""
+    if rollout.spec.ab_test is None:
+        return (rollout.spec.target.revision,)
+    return [arm.end.revision for arm in rollout.spec.ab_test.arms]
+
+
+def _restored_status(snapshot: Snapshot, rollout: ModelRollout, promoted: str | None) -> ModelRolloutStatus:
+    why = f"{promoted} was promoted" if promoted is not None else "another release followed it"
+    return rollout.status.model_copy(
+        update={
+            "outcome": Outcome.PROMOTED if promoted is not None else Outcome.SUPERSEDED,
+            "winner": promoted if rollout.spec.ab_test is not None else None,
+            "reason": Reason.RESTORED,
+            "message": f"its status was lost; {why}, as other objects say",
+            "end_time": timestamps.rfc3339(snapshot.now),
+            "permille": 1000 if promoted is not None else 0,
+            "weight": 100 if promoted is not None else 0,
+        }
+    )

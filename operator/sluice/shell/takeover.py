@@ -1,0 +1,74 @@
+"""A new leader reads what its predecessor wrote last, before it writes itself.
+
+gains the lease ──> term n ──> every kind listed since ──> may write in term n ──> everybody looks again
+                                     ▲          │
+                                     └──────────┘ a list failed: again, and nothing is written until all have succeeded
+
+The watches may be behind the predecessor's last writes. A plan that is made of what was before them would undo them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from sluice.shell.relist import Relister
+from sluice.shell.store import Woken
+
+
+class Tenure(Protocol):
+    """What the leader election says."""
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether a write may be started now, as far as the lease is concerned."""
+
+    @property
+    def term(self) -> int:
+        """Another number each time after another replica may have led; 0 before the first time."""
+        ...
+
+
+class TakeOver:
+    """Whether the leader knows what was written before its term."""
+
+    def __init__(
+        self, tenure: Tenure, relister: Relister, *, wake: Callable[[Woken], None], monotonic: Callable[[], float]
+    ) -> None:
+        self._tenure = tenure
+        self._relister = relister
+        self._wake = wake
+        self._monotonic = monotonic
+        self._known_term = 0
+        self._term = 0
+        self._began = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    def may_write(self) -> bool:
+        """Whether this replica leads and knows what its predecessor has written."""
+        return self._tenure.is_leader and self._known_term == self._tenure.term
+
+    @property
+    def problem(self) -> str | None:
+        """Why a leader does not write; None while it does, and for those who do not lead."""
+        if not self._tenure.is_leader or self.may_write():
+            return None
+        pending = ", ".join(self._relister.not_listed_since(self._began))
+        return f"leads, but may not write before these are listed again: {pending}"
+
+    def begin(self) -> None:
+        """This replica leads from now on, or again after a silence in which no other one led."""
+        if self._known_term == self._tenure.term:
+            self._wake(Woken(spread=True))  # the passes of the silence did nothing
+            return
+        if self._task is not None:
+            if self._term == self._tenure.term:
+                return  # these lists go on
+            self._task.cancel()
+        self._term, self._began = self._tenure.term, self._monotonic()
+        self._task = asyncio.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        await self._relister.complete.wait()
+        await self._relister.list_since(self._began)
+        self._known_term = self._term
+        self._wake(Woken(spread=True))

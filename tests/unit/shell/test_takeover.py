@@ -1,0 +1,87 @@
+"""Who leads may write only once the store has what the predecessor wrote."""
+
+import asyncio
+
+import pytest
+
+from sluice import errors
+from sluice.shell import relist
+from sluice.shell.relist import Relister
+from sluice.shell.store import Woken
+from sluice.shell.takeover import TakeOver
+from tests.unit.shell.builders import FakeLists, eventually, make_store
+
+
+class Lead:
+    """Leads as it is told."""
+
+    is_leader = True
+    term = 1
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> FakeLists:
+    monkeypatch.setattr(relist, "UNAVAILABLE_SECONDS", 0.01)
+    return FakeLists()
+
+
+def make_takeover(lead: Lead, lists: FakeLists, woken: list[Woken]) -> tuple[TakeOver, Relister]:
+    monotonic = asyncio.get_running_loop().time
+    relister = Relister(lists, make_store(), wake=lambda _: None, monotonic=monotonic)
+    return TakeOver(lead, relister, wake=woken.append, monotonic=monotonic), relister
+
+
+async def test_a_new_leader_writes_nothing_on_a_stale_store(lists: FakeLists) -> None:
+    """The API server answers leases and writes, and fails lists: what the predecessor wrote last is not known."""
+    woken: list[Woken] = []
+    takeover, relister = make_takeover(Lead(), lists, woken)
+    await relister.refresh()
+    lists.collections["ModelRollout"] = errors.Unavailable("503")
+    takeover.begin()
+    await eventually(lambda: lists.asked.count("ModelRollout") >= 3)
+    assert not takeover.may_write()
+    assert takeover.problem == "leads, but may not write before these are listed again: ModelRollout"
+    assert woken == []
+    del lists.collections["ModelRollout"]
+    await eventually(takeover.may_write)
+    assert takeover.problem is None
+    assert woken == [Woken(spread=True)]
+
+
+async def test_nothing_is_written_before_the_first_lists(lists: FakeLists) -> None:
+    takeover, relister = make_takeover(Lead(), lists, [])
+    takeover.begin()
+    await asyncio.sleep(0)
+    assert not takeover.may_write()
+    await relister.refresh()
+    await eventually(takeover.may_write)
+    assert lists.asked.count("Pod") == 1, "the first lists are new enough"
+
+
+async def test_what_was_listed_for_one_term_does_not_count_for_the_next(lists: FakeLists) -> None:
+    lead = Lead()
+    takeover, relister = make_takeover(lead, lists, [])
+    await relister.refresh()
+    takeover.begin()
+    await eventually(takeover.may_write)
+    lead.term = 2
+    assert not takeover.may_write()
+    takeover.begin()
+    takeover.begin()
+    await eventually(takeover.may_write)
+    lead.is_leader = False
+    assert not takeover.may_write()
+    assert takeover.problem is None
+
+
+async def test_a_leader_that_was_silent_for_a_while_looks_at_everything_and_lists_nothing(lists: FakeLists) -> None:
+    """Nobody else led meanwhile, but the passes of that time did nothing."""
+    woken: list[Woken] = []
+    takeover, relister = make_takeover(Lead(), lists, woken)
+    await relister.refresh()
+    takeover.begin()
+    await eventually(takeover.may_write)
+    before = len(lists.asked)
+    takeover.begin()
+    assert takeover.may_write()
+    assert (woken, len(lists.asked)) == ([Woken(spread=True)] * 2, before)
