@@ -21,6 +21,7 @@ class Tenure(Protocol):
     @property
     def is_leader(self) -> bool:
         """Whether a write may be started now, as far as the lease is concerned."""
+        ...
 
     @property
     def term(self) -> int:
