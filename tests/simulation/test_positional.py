@@ -29,9 +29,6 @@ class Positional(Cluster):
         )
         super().count(name, *renamed, job=job, times=times)
 
-    def backend_names(self) -> list[str]:
-        return [f"httproute/default/digits/rule/0/backend/{place}" for place, _ in enumerate(super().backend_names())]
-
     def _place(self, cluster_name: str) -> str:
         service = cluster_name.removeprefix("default_").removesuffix("_80")
         places = backends(self)

@@ -171,8 +171,14 @@ class Cluster(Controllers):
 
     def backend_names(self) -> list[str]:
         """What Envoy calls the backends of the routes."""
-        rules = (rule for route in self.of_kind("HTTPRoute") for rule in route["spec"]["rules"])
-        return [f"default_{backend['name']}_{naming.SERVICE_PORT}" for rule in rules for backend in rule["backendRefs"]]
+        places = (
+            (f"httproute/default/{route['metadata']['name']}/rule/{number}/backend/{place}", backend["name"])
+            for route in self.of_kind("HTTPRoute")
+            for number, rule in enumerate(route["spec"]["rules"])
+            for place, backend in enumerate(rule["backendRefs"])
+        )
+        positional = gateways.preset_of(self.config).positional
+        return [place if positional else f"default_{service}_{naming.SERVICE_PORT}" for place, service in places]
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""

@@ -68,7 +68,7 @@ def make_judgement(**changes: Any) -> Judgement:
         "eta_seconds": 60.0,
         "blind": "",
         "blind_for_seconds": 0.0,
-        "idle_for_seconds": None,
+        "idle_since": None,
         "candidate_requests": 100,
         "stable_requests": 900,
         "step_candidate_requests": 100,

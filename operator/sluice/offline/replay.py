@@ -22,6 +22,7 @@ from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Arm, Judgement, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
+from sluice.core.kernel import timestamps
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import Reason
 from sluice.offline import lines
@@ -272,14 +273,18 @@ def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time
             return Verdict.WAIT, Reason.BAKING, f"the old version stays warm for {words.duration(left)} more"
         return Verdict.ADVANCE, Reason.PROMOTED, "the bake is over without evidence against the new version"
     proven = judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES
-    silent = judged.idle_for_seconds
-    if proven or silent is not None:
+    silent_since = judged.idle_since
+    if proven or silent_since is not None:
         left = _minimum_seconds(policy, course.weight) - in_step
         if left > 0:
             return Verdict.WAIT, Reason.MINIMUM_TIME, f"the step lasts {words.duration(left)} more"
-        if proven or silent is None:
+        if proven or silent_since is None:
             return Verdict.ADVANCE, Reason.PROVEN, "every required objective is proven"
-        return Verdict.ADVANCE, Reason.IDLE, f"no request for {words.duration(silent)}: nobody can be harmed"
+        return (
+            Verdict.ADVANCE,
+            Reason.IDLE,
+            f"no request since {timestamps.rfc3339(silent_since)}: nobody can be harmed",
+        )
     if time - course.begun >= policy.progress_deadline_seconds:
         return _at_deadline(policy, judged)
     return Verdict.WAIT, Reason.GATHERING_EVIDENCE, judged.missing

@@ -61,7 +61,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(after, counted=counted)
     text = trial.state if after == before and trial.state else _stored(after)
     judged = report.judgement(trial, after, text, notes)
-    return judged if silence_is_known else dataclasses.replace(judged, idle_for_seconds=None)
+    return judged if silence_is_known else dataclasses.replace(judged, idle_since=None)
 
 
 def _stored(state: State) -> str:
@@ -93,7 +93,7 @@ def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judg
         frozen,
         blind=why,
         blind_for_seconds=max(0.0, trial.now - seen),
-        idle_for_seconds=None,
+        idle_since=None,
         next_look_seconds=min(trial.scrape_interval_seconds, _LONGEST_BLIND_PAUSE_SECONDS),
     )
 

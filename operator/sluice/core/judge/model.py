@@ -191,8 +191,8 @@ class Judgement:
     blind: str
     """Why nothing can be seen (Prometheus away, target not sampled, series missing), or empty."""
     blind_for_seconds: float
-    idle_for_seconds: float | None
-    """For so long no counter has moved, the gateway's or an objective's, if that is as long as the trial's
+    idle_since: float | None
+    """Time since which no counter has moved, the gateway's or an objective's, if that is as long as the trial's
     idle_seconds; None otherwise."""
     candidate_requests: int
     """Since the rollout began."""
@@ -211,4 +211,4 @@ class Judgement:
     @property
     def idle(self) -> bool:
         """Whether nobody asks for the model at all."""
-        return self.idle_for_seconds is not None
+        return self.idle_since is not None

@@ -70,7 +70,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         eta_seconds=_largest([finding.eta_seconds for finding in weighed.waiting]),
         blind="",
         blind_for_seconds=0.0,
-        idle_for_seconds=_idle_for_seconds(trial, state, feed),
+        idle_since=_idle_since(trial, state, feed),
         candidate_requests=round(state.requests.candidate),
         stable_requests=round(state.requests.stable),
         step_candidate_requests=round(state.step_requests.candidate),
@@ -294,11 +294,10 @@ def _bake_log(findings: tuple[_Finding, ...]) -> float:
     return combine.mean_intersection(*(finding.evidence.bake for finding in findings))
 
 
-def _idle_for_seconds(trial: Trial, state: State, feed: series.Feed | None) -> float | None:
+def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float | None:
     if feed is None or not feed.pace or state.active is None or not gatewayseries.counted_on_the_way(trial):
         return None
-    silent = feed.tick - state.active
-    return silent if silent >= trial.idle_seconds else None
+    return state.active if feed.tick - state.active >= trial.idle_seconds else None
 
 
 def _next_look_seconds(trial: Trial, feed: series.Feed | None) -> float:

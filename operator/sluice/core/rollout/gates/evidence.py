@@ -3,7 +3,6 @@
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.judge.words import duration
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout.gates import deadline, readiness, words
@@ -60,9 +59,9 @@ def evidence_says_advance(moment: Moment) -> Decision | None:
 
 
 def idle(moment: Moment) -> Decision | None:
-    if moment.judgement is None or moment.judgement.idle_for_seconds is None:
+    if moment.judgement is None or moment.judgement.idle_since is None:
         return None
-    message = f"no request for {duration(moment.judgement.idle_for_seconds)}: nobody can be harmed"
+    message = f"no request since {timestamps.rfc3339(moment.judgement.idle_since)}: nobody can be harmed"
     return _advance(moment, Reason.IDLE, message, Effect.ADVANCES_IDLE)
 
 
