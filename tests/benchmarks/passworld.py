@@ -160,6 +160,7 @@ def make_world(cluster: Cluster) -> World:
         accelerators=outside,
         progress=outside,
         notify=lambda _: None,
+        wake=lambda _: None,
         clock=outside,
         lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
         telemetry=Telemetry(),

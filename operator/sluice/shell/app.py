@@ -103,6 +103,7 @@ class Operator:
             accelerators=FreeDevices(api),
             progress=progress,
             notify=self.notifications.submit,
+            wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
             telemetry=self.telemetry,

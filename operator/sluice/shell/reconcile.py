@@ -84,6 +84,8 @@ class Reconciler:
     progress: BatchProgress
     notify: Callable[[Sequence[Notice]], None]
     """Takes over what people are to be told; returns at once."""
+    wake: Callable[[Woken], None]
+    """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
     lead: Lead
     telemetry: Telemetry
@@ -166,7 +168,7 @@ class Reconciler:
             return Done(pause)
         changed = False
         for write in plan.writes:
-            changed = await self._write(write) or changed
+            changed = await self._write(key, write) or changed
         if plan.writes:
             LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
         for event in plan.events:
@@ -191,7 +193,7 @@ class Reconciler:
             )
         return pause
 
-    async def _write(self, write: Write) -> bool:
+    async def _write(self, key: Key, write: Write) -> bool:
         """Performs a write and stores the answer; True when something else than a status changed."""
         if not self.lead.may_write():
             raise LeaseLost
@@ -204,6 +206,8 @@ class Reconciler:
             raise
         self.telemetry.count_write(write, before)
         woken = self.store.put(stored) if stored is not None else self._gone(before)
+        if others := woken.keys - {key}:
+            self.wake(Woken(others))
         return bool(woken) and not isinstance(write, ApplyStatus)
 
     async def _while_leading(self, request: Coroutine[Any, Any, Object | None]) -> Object | None:
@@ -246,7 +250,7 @@ class Reconciler:
             return Retry()
         try:
             for write in plan.writes:
-                await self._write(write)
+                await self._write(key, write)
         except errors.Missing:
             return Retry()  # the model itself is gone; the news of that is on its way
         except errors.ApiError as second:
@@ -263,7 +267,7 @@ class Reconciler:
             if about is None or plan is None:
                 return
             for write in plan.writes:
-                await self._write(write)
+                await self._write(key, write)
             for event in plan.events:
                 await self._emit(about, event)
         except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters

@@ -12,7 +12,7 @@ write wakes nobody.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -286,13 +286,15 @@ class Store:
         name = namespace["metadata"]["name"]
         return Woken(frozenset(key for key in self.keys() if key.namespace == name))
 
-    def _around(self, versions: Iterable[Object]) -> Iterator[Key]:
-        """The model itself, those that share a host name with it now or did before, and who runs it over data."""
-        for version in versions:
-            key = _key(version, MODEL)
-            yield key
-            yield from self._rivals(key, version)
-            yield from self._by_model.get(key, ())
+    def _around(self, versions: Sequence[Object]) -> Iterator[Key]:
+        """The model itself, who runs it over data, and, if it claims other host names now, those that share one."""
+        key = _key(versions[0], MODEL)
+        yield key
+        yield from self._by_model.get(key, ())
+        claims = {(self._hostnames(version), rawobjects.is_going(version)) for version in versions}
+        if len(claims) != 1 or len(versions) == 1:
+            for version in versions:
+                yield from self._rivals(key, version)
 
     def _rivals(self, key: Key, deployment: Object) -> set[Key]:
         sharing = (self._by_host.get(host, set()) for host in self._hostnames(deployment))

@@ -99,6 +99,7 @@ class Life:
             accelerators=FreeDevices(api),
             progress=NoProgress(),
             notify=lambda _: None,
+            wake=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),
             telemetry=Telemetry(),

@@ -25,7 +25,7 @@ from sluice.shell.reconcile import (
     Lead,
     Reconciler,
 )
-from sluice.shell.store import Key, Woken, identity_of
+from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress
@@ -46,6 +46,7 @@ class Pass:
     cluster: FakeCluster
     telemetry: Telemetry
     lead: dict[str, float]
+    woken: list[Woken]
 
     def sample(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(name, labels) or 0.0
@@ -68,6 +69,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
 
         monkeypatch.setattr(decide, "decide", decided)
         told: list[Notice] = []
+        woken: list[Woken] = []
         store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
         known = model or make_model()
         store.put(known)
@@ -79,11 +81,12 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
             accelerators=NoAccelerators(),
             progress=NoProgress(),
             notify=told.extend,
+            wake=woken.append,
             clock=FakeClock(),
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
             telemetry=telemetry,
         )
-        return Pass(reconciler, fake, telemetry, lead)
+        return Pass(reconciler, fake, telemetry, lead, woken)
 
     return build
 
@@ -109,6 +112,15 @@ async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirmi
 async def test_a_status_write_alone_needs_no_confirmation(given: Given) -> None:
     case = given(Plan(writes=(STATUS,), requeue_after=7.0))
     assert await case.reconciler.reconcile(KEY) == Done(7.0)
+
+
+async def test_what_an_own_write_means_to_others_wakes_them(given: Given) -> None:
+    """Its echo tells the store nothing new, so a run that waits for a stable version would wait until the next list."""
+    case = given(Plan(writes=(STATUS, SERVICE)))
+    batch = make_object("BatchInference", "churn", spec={"modelDeploymentRef": {"name": "digits"}})
+    case.reconciler.store.put(batch)
+    await case.reconciler.reconcile(KEY)
+    assert case.woken == [Woken(frozenset({Key("team", "churn", BATCH)}))]
 
 
 async def test_a_write_that_changes_nothing_ends_the_passes(given: Given) -> None:

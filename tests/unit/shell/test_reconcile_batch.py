@@ -78,6 +78,7 @@ def given() -> Given:
             accelerators=NoAccelerators(),
             progress=pods,
             notify=lambda _: None,
+            wake=lambda _: None,
             clock=FakeClock(1_790_000_000.0),
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
             telemetry=Telemetry(),

@@ -114,6 +114,14 @@ def test_models_with_the_same_host_name_know_and_wake_each_other() -> None:
     assert world.rivals == ()
 
 
+def test_what_is_no_claim_to_a_host_name_wakes_no_rival() -> None:
+    store = make_store()
+    for name in ("a", "b"):
+        store.put(make_model(name, hostnames=["x.test"]))
+    changed = make_model("b", hostnames=["x.test"], version=2)
+    assert store.put({**changed, "status": {"url": "http://x.test"}}) == woken("b")
+
+
 def test_the_host_name_of_a_preview_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a", hostnames=["x.test"]))

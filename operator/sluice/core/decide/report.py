@@ -82,7 +82,9 @@ def _variant_events(before: ModelDeploymentStatus, after: ModelDeploymentStatus)
 
 
 def _is_bad(condition: Condition) -> bool:
-    polarity = next(d.polarity for d in CONDITIONS if d.type == condition.type)
+    polarity = next((d.polarity for d in CONDITIONS if d.type == condition.type), None)
+    if polarity is None:  # of another version of the operator, or somebody else's
+        return False
     bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
     return condition.status is bad
 
