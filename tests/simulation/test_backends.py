@@ -47,6 +47,7 @@ def test_a_release_enters_a_full_route_as_soon_as_one_has_drained(preset: str) -
     assert cluster.lost == 0
 
 
+@pytest.mark.slow
 def test_after_many_releases_nothing_is_left_behind() -> None:
     cluster = full("contour")
     cluster.asks("Promote")

@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
@@ -188,7 +188,7 @@ class Cluster(Controllers):
 
     @property
     def config(self) -> OperatorConfig:
-        return OperatorConfig(gateway_preset=self.preset, routing=self.routing)
+        return _config(self.preset, self.routing)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -324,6 +324,11 @@ def copied(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(copied, value))
     return _stored(json.dumps(value)) if isinstance(value, dict) else value
+
+
+@cache
+def _config(preset: str, routing: RoutingMode) -> OperatorConfig:
+    return OperatorConfig(gateway_preset=preset, routing=routing)
 
 
 @lru_cache(maxsize=1024)
