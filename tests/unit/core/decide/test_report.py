@@ -16,8 +16,8 @@ def status(*conditions: tuple[str, ConditionStatus, str]) -> ModelDeploymentStat
 
 
 def test_a_condition_that_turns_bad_is_told_once() -> None:
-    bad = status(("Ready", ConditionStatus.FALSE, "PodsNotReady"))
-    assert [event.reason for event in report.events(ModelDeploymentStatus(), bad)] == ["PodsNotReady"]
+    bad = status(("Stalled", ConditionStatus.TRUE, "RuntimeNotFound"))
+    assert [event.reason for event in report.events(ModelDeploymentStatus(), bad)] == ["RuntimeNotFound"]
     assert list(report.events(bad, bad)) == []
 
 
