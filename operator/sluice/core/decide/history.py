@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.kernel import writing
-from sluice.core.kernel.plan import Delete, Ref, Write
+from sluice.core.kernel.plan import Write
 from sluice.core.situation.situation import Situation
 
 
@@ -16,16 +16,8 @@ def deletions(situation: Situation) -> Iterator[Write]:
     kept |= set(_names([r for r in ended if r.status.outcome is Outcome.PROMOTED][-1:]))
     kept |= set(_names([r for r in snapshot.rollouts if r.status.outcome is None]))
     for rollout in snapshot.rollouts:
-        if rollout.metadata.name not in kept and rollout.metadata.deletion_timestamp is None:
-            yield Delete(
-                Ref(
-                    "sluice.dev/v1alpha1",
-                    ModelRollout.kind,
-                    rollout.metadata.name,
-                    snapshot.namespace,
-                    rollout.metadata.uid,
-                )
-            )
+        if rollout.metadata.name not in kept:
+            yield from writing.deleted(snapshot, ModelRollout.kind, rollout.metadata.name)
     used = {
         end.revision
         for r in snapshot.rollouts
@@ -36,7 +28,7 @@ def deletions(situation: Situation) -> Iterator[Write]:
     running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
     for revision in snapshot.revisions:
         if revision.name not in used | running and revision != situation.stable:
-            yield from writing.deleted(situation.snapshot, "ControllerRevision", revision.name)
+            yield from writing.deleted(snapshot, "ControllerRevision", revision.name)
 
 
 def _names(rollouts: list[ModelRollout] | tuple[ModelRollout, ...]) -> Iterator[str]:

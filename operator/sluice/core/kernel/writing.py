@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from sluice.api.base import API_VERSION
 from sluice.core.kernel import differ, memo, rawobjects
 from sluice.core.kernel.plan import Apply, Delete, Ref, Write
 from sluice.core.kernel.snapshot import Object, Snapshot
@@ -11,6 +12,7 @@ API_VERSIONS: Final = {
     "Deployment": "apps/v1",
     "Service": "v1",
     "Job": "batch/v1",
+    "ModelRollout": API_VERSION,
     "ControllerRevision": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
     "ScaledObject": "keda.sh/v1alpha1",
