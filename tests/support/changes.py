@@ -70,6 +70,7 @@ FROZEN: Final[Change] = {"frozen": moments.FROZEN}
 WORSE: Final[Change] = {"judged": {"rollback_log": 3.0}}
 BAD_POD: Final[Change] = {"judged": {"bad_pod": "pod-0"}}
 BLIND: Final[Change] = {"judged": {"blind": "Prometheus does not answer"}}
+NOT_LOOKED: Final[Change] = {"judged": {"looked": False}}
 MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 requests instead of 5 %"}}
 PROVEN: Final[Change] = {"judged": {"all_proven": True, "scrapes": 2}}
 IDLE: Final[Change] = {"judged": {"idle_since": 0.0}}

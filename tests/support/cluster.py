@@ -56,6 +56,8 @@ class Cluster(Controllers):
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
+    """Questions to Prometheus so far."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -182,6 +184,7 @@ class Cluster(Controllers):
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""
+        self.asked += len(questions)
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
         return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)

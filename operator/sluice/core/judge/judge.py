@@ -2,6 +2,9 @@
 
     questions(trial) ──> Prometheus ──> judge(trial, answers) ──> Judgement: evidence, what is missing, the next state
 
+While the route is not programmed no interval is evidence, and a person's wish waits for no samples: nothing is asked
+then, and the judgement is that of the last look.
+
 What the evidence leads to (roll back, advance, wait) is decided by the gates of the rollout, not here. After a bad pod
 was replaced, the judge goes on with `without_pod(state, pod)`.
 """
@@ -21,6 +24,9 @@ from sluice.core.judge.state import ObjectiveState, State, Tally
 
 _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
+UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
+"""While the route is not programmed, what is counted for people is asked for this often: before samples are out of reach
+(`questions.LONGEST_SECONDS`)."""
 
 
 without_pod = pods.without_pod
@@ -29,6 +35,8 @@ without_pod = pods.without_pod
 def questions(trial: Trial) -> tuple[Question, ...]:
     """The raw samples that `judge` needs to go on from the trial's state."""
     known = memory.load(trial.state)
+    if not _looks(trial, known):
+        return ()
     if known is None or not known.feeds:
         return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial))
     return ask.wanted(trial, known.feeds, counted=known.counted)
@@ -37,6 +45,8 @@ def questions(trial: Trial) -> tuple[Question, ...]:
 def judge(trial: Trial, answers: Answers) -> Judgement:
     """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
     before = memory.load(trial.state) or _unseen(trial)
+    if not _looks(trial, before):
+        return _as_seen_last(trial, before)
     away = _unanswered(trial, before, answers)
     if away:
         return _frozen(trial, before, away, None)
@@ -62,6 +72,36 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     text = trial.state if after == before and trial.state else _stored(after)
     judged = report.judgement(trial, after, text, notes)
     return judged if silence_is_known else dataclasses.replace(judged, idle_since=None)
+
+
+def _looks(trial: Trial, known: State | None) -> bool:
+    """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
+    if trial.wished:
+        return False
+    if trial.route_programmed or trial.blind or known is None or not known.feeds:
+        return True
+    return not 0 <= trial.now - _last_tick(trial, known) < UNPROGRAMMED_LOOK_SECONDS
+
+
+def _as_seen_last(trial: Trial, before: State) -> Judgement:
+    """What the last look has left, and what has been changed since; blind is who was blind then."""
+    after = _turned(trial, before)
+    text = trial.state if after == before and trial.state else _stored(after)
+    due = report.SHORTEST_LOOK_SECONDS
+    if not trial.wished:
+        due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
+    return dataclasses.replace(
+        report.judgement(trial, after, text, {}),
+        blind=trial.blind,
+        idle_since=None,
+        next_look_seconds=due,
+        looked=False,
+    )
+
+
+def _last_tick(trial: Trial, known: State) -> float:
+    feed = known.feeds.get(ask.traffic_feed(trial))
+    return -math.inf if feed is None else feed.tick
 
 
 def _stored(state: State) -> str:

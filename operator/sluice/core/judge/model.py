@@ -79,6 +79,10 @@ class Trial:
     """Whether any pod of the stable version is ready: while none is, everything is better than it."""
     outage: bool = False
     """Whether neither version has a ready pod, though both should: then nothing that is counted is evidence."""
+    blind: str = ""
+    """Why nothing could be seen at the last look, or empty."""
+    wished: bool = False
+    """Whether a person's wish is to be answered that waits for no samples: then nothing is asked."""
     downtimes: tuple[tuple[float, float], ...] = ()
     """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
     counted of it then says nothing about it."""
@@ -207,6 +211,8 @@ class Judgement:
     """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
     separation: Separation | None = None
     """In an A/B test."""
+    looked: bool = True
+    """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
 
     @property
     def idle(self) -> bool:

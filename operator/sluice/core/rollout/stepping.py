@@ -56,6 +56,8 @@ def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -
     """The judge's figures; without a new sample nothing changes, so nothing is written."""
     if judged is None or judged.state == status.state:
         return {}
+    if not judged.looked:
+        return {"state": judged.state}
     records = list(status.steps)
     if records:
         records[-1] = records[-1].model_copy(

@@ -2,18 +2,24 @@
 
 import math
 from dataclasses import replace
+from typing import Final
 
 from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import CapacityMode
+from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.core.judge.model import Trial
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common
-from sluice.core.rollout import fuse, patience, steps
+from sluice.core.rollout import fuse, lifecycle, patience, steps
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
+
+WITHOUT_SAMPLES: Final = frozenset({Action.ABORT, Action.ROLL_BACK, Action.PROMOTE, Action.SKIP_STEP, Action.PAUSE})
+"""Wishes that are answered whatever the counters say; after the others a release goes on by evidence."""
 
 
 def running_trial(situation: Situation) -> Trial | None:
@@ -54,7 +60,7 @@ def forecast_trial(situation: Situation) -> Trial | None:
     active, candidate = situation.active, situation.candidate
     if active is None or candidate is None or not active.spec.analysed or active.status.step > 0:
         return None
-    if active.status.plan:
+    if active.status.plan or _wished(active):
         return None
     base = _trial(situation, active)
     if base is None:
@@ -137,8 +143,25 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         if spec.start_step == 1 and not snapshot.by_service
         else 0,
         stable_ready=stable.ready_endpoints > 0,
+        blind=_blind(situation, active),
+        wished=_wished(active),
         downtimes=_downtimes(situation, stable),
     )
+
+
+def _wished(active: ModelRollout) -> bool:
+    """Whether a person's wish is to be answered before anybody looks."""
+    intent = lifecycle.pending_intent(active)
+    return intent is not None and intent.action in WITHOUT_SAMPLES
+
+
+def _blind(situation: Situation, active: ModelRollout) -> str:
+    """Why nothing could be seen at the last look, as the model's condition says; or empty."""
+    if active.status.blind_since is None:
+        return ""
+    every = situation.snapshot.deployment.status.conditions
+    said = (condition.message for condition in every if condition.type == Type.METRICS_AVAILABLE)
+    return next(said, "") or "nothing could be seen at the last look"
 
 
 def _downtimes(situation: Situation, stable: Revision) -> tuple[tuple[float, float], ...]:

@@ -219,6 +219,11 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("nothing is judged", None, {"judged": None}),
         row("otherwise", wait("SplitMismatch"), changes.MISMATCH),
     ],
+    evidence.not_looked: [
+        row("a look", None),
+        row("nothing is judged", None, {"judged": None}),
+        row("the last decision stands", wait("Baking"), changes.NOT_LOOKED, {"status": {"reason": "Baking"}}),
+    ],
     evidence.bake_over: [
         row("in a step", None),
         row("in the bake", wait("Baking"), changes.BAKING),

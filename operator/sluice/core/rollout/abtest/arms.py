@@ -40,7 +40,7 @@ def _arm(arm: ArmStatus, seen: Comparison) -> ArmStatus:
     update = clocks.readiness(arm, ready=ready, awaited=awaited, loaded=loaded, now=seen.now)
     judged = seen.judgements.get(arm.revision)
     if judged is not None and judged.state != arm.state:
-        update |= {"state": judged.state, "objectives": list(judged.objectives), **_figures(judged)}
+        update |= {"state": judged.state, **_figures(judged)}
     arm = arm.model_copy(update=update)
     why = _fuse(arm, revision, seen) or _evidence_against(arm, judged, seen)
     return arm if why is None else _ended(arm, *why)
@@ -62,10 +62,13 @@ def _ended(arm: ArmStatus, reason: AnyReason, message: str) -> ArmStatus:
 
 
 def _figures(judged: Judgement) -> dict[str, Any]:
-    found = judged.separation
-    if found is None:
+    if not judged.looked:
         return {}
+    found, objectives = judged.separation, {"objectives": list(judged.objectives)}
+    if found is None:
+        return objectives
     return {
+        **objectives,
         "verdict": found.verdict,
         "ratio": _number(found.ratio),
         "ratio_low": _number(found.low),

@@ -18,6 +18,14 @@ def metrics_blind(release: Release) -> Decision | None:
     return Decision(Verdict.BLIND, Reason.METRICS_UNAVAILABLE, release.blind) if release.blind else None
 
 
+def not_looked(moment: Moment) -> Decision | None:
+    """What follows is decided on samples: where only a wish was to be answered, the last decision stands."""
+    if moment.judgement is None or moment.judgement.looked:
+        return None
+    status = moment.rollout.status
+    return Decision(status.verdict or Verdict.WAIT, Reason.of(status.reason), status.message)
+
+
 def bake_over(moment: Moment) -> Decision | None:
     """The bake begins once the gateway is seen to send everything: before, there is nothing to watch."""
     if not moment.baking:

@@ -31,6 +31,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     readiness.step_not_begun,
     routing.route_not_programmed,
     routing.split_mismatch,
+    evidence.not_looked,
     evidence.bake_over,
     evidence.preview_over,
     evidence.evidence_says_advance,

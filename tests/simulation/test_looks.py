@@ -1,0 +1,152 @@
+"""When Prometheus is asked, and what is written of a look."""
+
+import math
+
+import pytest
+
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.core.decide import prepare
+from sluice.core.kernel.snapshot import Snapshot
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+from tests.support.laws import Laws
+from tests.support.scenarios import V2
+
+
+def released(**settings: object) -> Cluster:
+    """A good version is in its first step, and its samples are read."""
+    cluster = scenarios.serving_cluster(**{"requests_per_second": 20.0, **settings})  # type: ignore[arg-type]
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(30)
+    assert cluster.newest().status.reason == "GatheringEvidence"
+    return cluster
+
+
+def sparsely(cluster: Cluster, seconds: float) -> None:
+    """The same as `run`, with a pass after each scrape."""
+    for _ in range(int(seconds / cluster.scrape_seconds)):
+        cluster.tick(cluster.scrape_seconds)
+        cluster.reconcile()
+
+
+def inquiry(cluster: Cluster) -> prepare.Inquiry:
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    return prepare.prepare(snapshot).inquiry
+
+
+def unprogrammed(cluster: Cluster) -> None:
+    """The gateway takes no more changes of a route, and the release goes one step further."""
+    cluster.programmed_seconds = math.inf
+    cluster.asks("SkipStep")
+    cluster.run(1)
+    assert cluster.newest().status.reason == "RouteChanging"
+
+
+def test_nothing_is_asked_or_written_while_the_route_is_not_programmed() -> None:
+    cluster = released()
+    unprogrammed(cluster)
+    asked, written = cluster.asked, len(cluster.writes)
+    sparsely(cluster, seconds=500)
+    assert (cluster.asked, len(cluster.writes)) == (asked, written)
+    after = cluster.plan().requeue_after
+    assert after is not None
+    assert 60 < after <= 120, "the next look is before samples are out of reach"
+    assert "the gateway has not responded" in cluster.condition("RoutesProgrammed")["message"]
+
+
+def test_what_is_counted_meanwhile_is_not_lost() -> None:
+    """The gateway may send requests all the time, and only say nothing of it."""
+    cluster = released(requests_per_second=5.0)
+    unprogrammed(cluster)
+    sparsely(cluster, seconds=1500)
+    cluster.programmed_seconds = 1.0
+    cluster.recovers()
+    cluster.run(12)
+    status = cluster.newest().status
+    assert status.reason == "GatheringEvidence"
+    counted = next(objective.candidate for objective in status.objectives if objective.name == "errors")
+    assert counted.requests >= 0.98 * cluster.sent[cluster.newest().spec.target.revision]
+
+
+@pytest.mark.parametrize("on_deadline", ["RollBack", "Hold"])
+def test_the_deadline_holds_while_the_route_is_not_programmed(on_deadline: str) -> None:
+    cluster = released(policy_changes={"progressDeadlineSeconds": 300, "onDeadline": on_deadline})
+    unprogrammed(cluster)
+    sparsely(cluster, seconds=330)
+    status = cluster.newest().status
+    if on_deadline == "RollBack":
+        assert (status.outcome, status.reason) == (Outcome.ROLLED_BACK, "DeadlineExceeded")
+    else:
+        assert (status.outcome, status.reason) == (None, "RouteChanging")
+
+
+def test_who_is_blind_stays_blind_while_the_route_is_not_programmed() -> None:
+    """Its clocks stand still, and the model says why, whatever a person asks for meanwhile."""
+    cluster = released()
+    cluster.prometheus_up = False
+    cluster.run(150)
+    before = cluster.condition("MetricsAvailable")
+    assert before["status"] == "False"
+    since = cluster.newest().status.blind_since
+    cluster.programmed_seconds = math.inf
+    cluster.asks("SkipStep")
+    cluster.run(60)
+    status = cluster.newest().status
+    assert (status.step, status.blind_since, status.verdict) == (2, since, Verdict.BLIND)
+    assert cluster.condition("MetricsAvailable") == before
+
+
+@pytest.mark.parametrize("action", ["Abort", "Rollback", "Promote", "SkipStep", "Pause"])
+def test_a_wish_waits_for_no_samples(action: str) -> None:
+    cluster = released()
+    assert inquiry(cluster).metrics
+    cluster.asks(action)
+    assert inquiry(cluster).metrics == ()
+    asked = cluster.asked
+    plan = cluster.plan()
+    Laws(cluster).check(plan)
+    for write in plan.writes:
+        cluster.apply(write)
+    assert cluster.asked == asked
+    assert cluster.newest().status.observed_intent is not None
+    if action in ("Abort", "Rollback"):
+        assert cluster.newest().status.outcome is Outcome.ABORTED
+    else:
+        assert plan.requeue_after is not None
+        assert plan.requeue_after <= 0.5, "then it is looked"
+
+
+@pytest.mark.parametrize("action", ["Resume", "Retry"])
+def test_a_wish_after_which_evidence_decides_asks_first(action: str) -> None:
+    cluster = released()
+    cluster.asks(action)
+    assert inquiry(cluster).metrics
+
+
+def test_a_wish_that_is_refused_decides_nothing_else() -> None:
+    """The bake is over in the same moment, and the last samples speak against the version: they are read first."""
+    cluster = released()
+    cluster.asks("Promote")
+    cluster.run(30, until=lambda: cluster.newest().status.reason == "Baking")
+    cluster.tick(60.0)
+    cluster.asks("SkipStep")
+    plan = cluster.plan()
+    for write in plan.writes:
+        cluster.apply(write)
+    status = cluster.newest().status
+    assert status.observed_intent is not None
+    assert status.observed_intent.result.startswith("ignored")
+    assert (status.outcome, status.reason) == (None, "Baking")
+
+
+def test_a_wish_before_the_first_look_needs_no_forecast_either() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.tick()
+    cluster.reconcile()
+    assert cluster.newest().status.step == 0
+    cluster.asks("Abort")
+    assert inquiry(cluster).metrics == ()
+    cluster.reconcile()
+    assert cluster.newest().status.outcome is Outcome.ABORTED
