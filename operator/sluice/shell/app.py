@@ -108,7 +108,9 @@ class Operator:
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
             telemetry=self.telemetry,
         )
-        self.queue: WorkQueue[Key] = WorkQueue(reconciler.reconcile, monotonic=clock.monotonic)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            reconciler.reconcile, monotonic=clock.monotonic, share=lambda key: key.namespace
+        )
         inlet = Inlet(self.store, self.relister, self.telemetry, self.wake)
         self.watcher = Watcher(lambda: kube.load_configuration(given.kubeconfig), self.relister, inlet, clock.monotonic)
         self._register_gauges()

@@ -1,17 +1,20 @@
 """The work queue: every key at most once, one worker a key, delays and backoff; a key at rest costs nothing.
 
-add(key) ──> Schedule (due times) ──> a free worker ──> Done(after) ──> due again after so many seconds, or at rest
-                 ▲                                  └─> Retry       ──> due again after a growing, random pause
+add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due again after so many seconds, or at rest
+                 ▲                      └─> Retry       ──> due again after a growing, random pause
                  └── added while it was being worked on: due again as soon as the worker is done
+
+Who is next: news before timers, and the shares in turn (the namespaces, for the objects of the cluster).
 """
 
 import asyncio
 import heapq
 import random
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
@@ -19,6 +22,8 @@ WORKERS: Final = 8
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
+NEWS_IN_A_ROW: Final = 3
+"""So many keys with news before one whose time has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,57 +46,122 @@ Result: TypeAlias = Done | Retry
 Handle: TypeAlias = Callable[[K], Awaitable[Result]]
 
 
-class DueTimes(Generic[K]):
-    """Which key is due when, without a clock of its own: moments are whatever the caller counts in."""
+class _Due(NamedTuple):
+    """When a key is due, and why."""
+
+    moment: float
+    count: int
+    """Names its entry in the lines; entries with another count are outdated."""
+    news: bool
+
+
+_Entry: TypeAlias = tuple[float, int, K]
+"""(due, count, key)."""
+
+
+class Turns(Generic[K]):
+    """Keys that are due: each share has its turn, and in it the key that has been due for longest."""
 
     def __init__(self) -> None:
-        self._due: dict[K, float] = {}
-        self._heap: list[tuple[float, int, K]] = []
-        self._running: dict[K, float | None] = {}
-        self._count = 0
+        self._shares: OrderedDict[Hashable, list[_Entry[K]]] = OrderedDict()
 
-    def add(self, key: K, due: float) -> None:
-        """Keeps the earliest of several due times; a key that is being worked on is due again afterwards."""
+    def push(self, share: Hashable, entry: "_Entry[K]") -> None:
+        """A share that had nothing to do gets the last turn."""
+        heapq.heappush(self._shares.setdefault(share, []), entry)
+
+    def pop(self, is_valid: Callable[["_Entry[K]"], bool]) -> "_Entry[K] | None":
+        """The next entry; those that are not valid any more are dropped."""
+        while self._shares:
+            share, entries = self._shares.popitem(last=False)
+            if _without_outdated(entries, is_valid):
+                entry = heapq.heappop(entries)
+                if entries:
+                    self._shares[share] = entries
+                return entry
+        return None
+
+    def first_due(self, is_valid: Callable[["_Entry[K]"], bool]) -> float | None:
+        """Since when the first of them has been due."""
+        return min(
+            (entries[0][0] for entries in self._shares.values() if _without_outdated(entries, is_valid)), default=None
+        )
+
+
+class DueTimes(Generic[K]):
+    """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
+
+    News (something has happened to the key) go before timers, but not for ever: after `NEWS_IN_A_ROW` of them a timer
+    that is due has its turn. Among both the shares take turns, so that nobody waits for all keys of another share.
+    """
+
+    def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
+        self._share = share
+        self._due: dict[K, _Due] = {}
+        self._later: list[_Entry[K]] = []
+        self._timers: Turns[K] = Turns()
+        self._news: Turns[K] = Turns()
+        self._running: dict[K, _Due | None] = {}
+        self._count = 0
+        self._news_in_a_row = 0
+
+    def add(self, key: K, due: float, *, news: bool = False) -> None:
+        """Keeps the earliest of several due times, and that there are news, which are due at once; a key that is being
+        worked on is due again afterwards."""
         if key in self._running:
-            self._running[key] = _earliest(self._running[key], due)
-        elif due < self._due.get(key, float("inf")):
-            self._due[key] = due
-            self._count += 1
-            heapq.heappush(self._heap, (due, self._count, key))
+            self._running[key] = _merged(self._running[key], due, news=news, count=0)
+            return
+        self._count += 1
+        before = self._due.get(key)
+        after = _merged(before, due, news=news, count=self._count)
+        if before is not None and (before.moment, before.news) == (after.moment, after.news):
+            return
+        self._due[key] = after
+        entry = (after.moment, after.count, key)
+        if after.news:
+            self._news.push(self._share(key), entry)
+        else:
+            heapq.heappush(self._later, entry)
 
     def pop(self, now: float) -> K | None:
-        """The key that has been due for longest, to be worked on until `done` is called; None when none is due."""
-        self._discard_outdated()
-        if not self._heap or self._heap[0][0] > now:
-            return None
-        _, _, key = heapq.heappop(self._heap)
-        del self._due[key]
-        self._running[key] = None
-        return key
+        """The key whose turn it is, to be worked on until `done` is called; None when none is due."""
+        while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
+            entry = heapq.heappop(self._later)
+            self._timers.push(self._share(entry[2]), entry)
+        turns = (self._news, self._timers)
+        for line in turns if self._news_in_a_row < NEWS_IN_A_ROW else reversed(turns):
+            if (found := line.pop(self._is_valid)) is not None:
+                self._news_in_a_row = self._news_in_a_row + 1 if line is self._news else 0
+                key = found[2]
+                del self._due[key]
+                self._running[key] = None
+                return key
+        return None
 
     def done(self, key: K) -> None:
         """The key may be worked on again."""
-        due = self._running.pop(key)
-        if due is not None:
-            self.add(key, due)
+        again = self._running.pop(key)
+        if again is not None:
+            self.add(key, again.moment, news=again.news)
 
     def next_due(self) -> float | None:
-        """When the next key becomes due; None when all are at rest."""
-        self._discard_outdated()
-        return self._heap[0][0] if self._heap else None
+        """When the next key becomes due, or has become; None when all are at rest."""
+        firsts = [self._news.first_due(self._is_valid), self._timers.first_due(self._is_valid)]
+        if _without_outdated(self._later, self._is_valid):
+            firsts.append(self._later[0][0])
+        return min((due for due in firsts if due is not None), default=None)
 
     def depth(self, now: float) -> int:
         """Keys that are due and not being worked on."""
-        return sum(due <= now for due in self._due.values())
+        return sum(due.moment <= now for due in self._due.values())
 
     def oldest_seconds(self, now: float) -> float:
         """For how long the first key in the queue has been due."""
         due = self.next_due()
         return 0.0 if due is None else max(0.0, now - due)
 
-    def _discard_outdated(self) -> None:
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
+    def _is_valid(self, entry: "_Entry[K]") -> bool:
+        due = self._due.get(entry[2])
+        return due is not None and due.count == entry[1]
 
 
 class WorkQueue(Generic[K]):
@@ -105,8 +175,10 @@ class WorkQueue(Generic[K]):
         jitter: Callable[[], float] = random.random,
         workers: int = WORKERS,
         deadline_seconds: float = DEADLINE_SECONDS,
+        share: Callable[[K], Hashable] = lambda _: None,
     ) -> None:
-        self.schedule: DueTimes[K] = DueTimes()
+        """share: whose a key is; those who share the workers take turns."""
+        self.schedule: DueTimes[K] = DueTimes(share)
         self._handle = handle
         self._monotonic = monotonic
         self._jitter = jitter
@@ -116,9 +188,9 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, key: K, after: float = 0.0) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before."""
-        self.schedule.add(key, self._monotonic() + after)
+    def add(self, key: K, after: float | None = None) -> None:
+        """The key is due after so many seconds, or earlier if that was asked before. None: now, by what has happened."""
+        self.schedule.add(key, self._monotonic() + (after or 0.0), news=after is None)
         self._changed.set()
 
     async def run(self) -> None:
@@ -184,5 +256,14 @@ def pause_seconds(failures: int, at_most: float, jitter: float) -> float:
     return whole * (0.5 + jitter / 2)
 
 
-def _earliest(one: float | None, other: float) -> float:
-    return other if one is None else min(one, other)
+def _merged(before: _Due | None, due: float, *, news: bool, count: int) -> _Due:
+    if before is None:
+        return _Due(due, count, news)
+    return _Due(min(before.moment, due), count, before.news or news)
+
+
+def _without_outdated(entries: "list[_Entry[K]]", is_valid: "Callable[[_Entry[K]], bool]") -> bool:
+    """Drops outdated entries from the top of the heap; whether any entry is left."""
+    while entries and not is_valid(entries[0]):
+        heapq.heappop(entries)
+    return bool(entries)

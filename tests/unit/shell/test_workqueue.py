@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.workqueue import Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
+from sluice.shell.workqueue import NEWS_IN_A_ROW, Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
 from tests.unit.shell.builders import eventually
 
 
@@ -42,13 +42,115 @@ def test_depth_and_age_count_only_what_is_due() -> None:
     assert (schedule.depth(4.0), schedule.oldest_seconds(4.0)) == (0, 0.0)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans()), max_size=60))
-def test_every_added_key_is_handed_out_after_its_last_addition(steps: list[tuple[str, int, bool]]) -> None:
+def order(schedule: DueTimes[str], now: float) -> list[str]:
+    """What is handed out, if every pass ends at once and adds nothing."""
+    handed = []
+    while (key := schedule.pop(now)) is not None:
+        handed.append(key)
+        schedule.done(key)
+    return handed
+
+
+def by_first_letter(key: str) -> str:
+    """The share in these tests: a letter stands for a namespace."""
+    return key[0]
+
+
+def test_of_what_is_due_by_timer_the_first_is_handed_out_first() -> None:
     schedule: DueTimes[str] = DueTimes()
+    for due, key in ((3.0, "c"), (1.0, "a"), (9.0, "later"), (2.0, "b")):
+        schedule.add(key, due)
+    assert order(schedule, 5.0) == ["a", "b", "c"]
+    assert schedule.next_due() == 9.0
+
+
+def test_news_overtake_timers_that_are_overdue() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    for number in range(5):
+        schedule.add(f"timer {number}", 0.0)
+    schedule.add("abort", 100.0, news=True)
+    assert order(schedule, 100.0)[0] == "abort"
+
+
+def test_news_of_a_key_that_is_overdue_by_its_timer_overtake_too() -> None:
+    """A wish on a release that waits in the queue already: the earlier due time stays, its place does not."""
+    schedule: DueTimes[str] = DueTimes()
+    for number in range(5):
+        schedule.add(f"timer {number}", float(number))
+    schedule.add("timer 4", 100.0, news=True)
+    assert schedule.oldest_seconds(100.0) == 100.0
+    assert order(schedule, 100.0) == ["timer 4", "timer 0", "timer 1", "timer 2", "timer 3"]
+
+
+def test_a_timer_of_a_key_with_news_changes_nothing() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("a", 5.0, news=True)
+    schedule.add("a", 9.0)
+    schedule.add("a", 7.0, news=True)
+    assert order(schedule, 5.0) == ["a"]
+    assert schedule.next_due() is None
+
+
+def test_news_of_a_key_that_is_worked_on_are_news_afterwards() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("a", 0.0)
+    assert schedule.pop(0.0) == "a"
+    schedule.add("b", 0.0)
+    schedule.add("a", 60.0)
+    schedule.add("a", 1.0, news=True)
+    schedule.done("a")
+    assert order(schedule, 1.0) == ["a", "b"]
+
+
+def test_timers_have_their_turn_while_news_never_end() -> None:
+    schedule: DueTimes[str] = DueTimes()
+    schedule.add("timer", 0.0)
+    for number in range(20):
+        schedule.add(f"news {number}", 1.0, news=True)
+    assert order(schedule, 1.0).index("timer") == NEWS_IN_A_ROW
+
+
+@pytest.mark.parametrize("news", [False, True])
+def test_a_share_with_a_thousand_keys_delays_nobody(*, news: bool) -> None:
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for number in range(1000):
+        schedule.add(f"a{number}", 0.0, news=news)
+    for share in "bcd":
+        schedule.add(f"{share}0", 1.0, news=news)
+    handed = order(schedule, 1.0)
+    assert set(handed[:5]) >= {"b0", "c0", "d0"}
+    assert len(handed) == 1003
+
+
+def test_shares_take_turns_also_while_they_get_more() -> None:
+    """Each pass of the busy share is followed by another one at once."""
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for share in "ab":
+        for number in range(10):
+            schedule.add(f"{share}{number}", 0.0)
+    handed = []
+    for _ in range(20):
+        key = schedule.pop(0.0)
+        assert key is not None
+        handed.append(key[0])
+        if key[0] == "a":
+            schedule.add(key, 0.0)
+        schedule.done(key)
+    assert handed == ["a", "b"] * 10
+
+
+@given(
+    steps=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans(), st.booleans()), max_size=60),
+    shared=st.booleans(),
+)
+def test_every_added_key_is_handed_out_after_its_last_addition(
+    steps: list[tuple[str, int, bool, bool]], *, shared: bool
+) -> None:
+    schedule: DueTimes[str] = DueTimes(by_first_letter) if shared else DueTimes()
     running: set[str] = set()
     owed: set[str] = set()
-    for key, due, work in steps:
-        schedule.add(key, float(due))
+    for key, due, news, work in steps:
+        schedule.add(key, 10.0 if news else float(due), news=news)
         owed.add(key)
         if work and (popped := schedule.pop(10.0)) is not None:
             assert popped not in running
@@ -140,6 +242,20 @@ async def test_a_key_at_rest_costs_no_task() -> None:
     assert len(asyncio.all_tasks()) <= before
     assert queue.schedule.next_due() is None
     await stopped(task)
+
+
+async def test_a_wish_is_worked_on_before_what_has_waited_for_long() -> None:
+    handle = Recorder(Done(), seconds=0.01)
+    queue = make_queue(handle, workers=1)
+    for number in range(50):
+        queue.add(f"timer {number}", after=0.0)
+    task = await running(queue)
+    await eventually(handle.seen.is_set)
+    queue.add("timer 49")
+    before = handle.handled.total()
+    await eventually(lambda: handle.handled["timer 49"] > 0)
+    await stopped(task)
+    assert list(handle.handled).index("timer 49") <= before + 1, "after the pass that was under way"
 
 
 async def test_a_failed_key_is_tried_again() -> None:
