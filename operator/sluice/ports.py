@@ -27,8 +27,9 @@ class Cluster(Protocol):
 class Metrics(Protocol):
     """Reads raw samples."""
 
-    async def answer(self, questions: Sequence[analysis.Question]) -> analysis.Answers:
-        """Answers every question; a failure becomes a `Failed` answer, never an exception."""
+    async def answer(self, questions: Sequence[analysis.Question], moment: float | None = None) -> analysis.Answers:
+        """Answers every question as of a moment, seconds since the epoch, or of now; a failure becomes a `Failed` answer,
+        never an exception."""
         ...
 
 

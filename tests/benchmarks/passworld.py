@@ -22,12 +22,13 @@ import yaml
 
 from demo import cluster as clusters
 from sluice.adapters import gateways
-from sluice.core.judge.model import Answers, Question
+from sluice.core.judge.model import Question
 from sluice.core.kernel.plan import Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell.asking import Look
 from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
@@ -85,11 +86,11 @@ class Outside:
     async def emit(self, about: Ref, event: Event) -> None:
         self.cluster.events.append(event)
 
-    async def answer(self, questions: Sequence[Question]) -> Answers:
+    def look(self, key: Key, questions: Sequence[Question]) -> Look:
         began = time.process_time()
         answers = self.cluster.answer(tuple(questions))
         self.seconds += time.process_time() - began
-        return answers
+        return Look(answers)
 
     async def progress(self, asked: Sequence[Asked]) -> batch.Answers:
         return {}

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 
-from sluice.core.judge.model import Answers, Failed, Question
+from sluice.core.judge.model import Failed, Question
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell.asking import Look
+from sluice.shell.store import Key
 
 
 class NoMetrics:
-    """A Prometheus that is away."""
+    """A Prometheus that is away, and says so at once."""
 
-    async def answer(self, questions: Sequence[Question]) -> Answers:
-        return {question.key: Failed("away") for question in questions}
+    def look(self, key: Key, questions: Sequence[Question]) -> Look:
+        return Look({question.key: Failed("away") for question in questions})
 
 
 class NoProgress:

@@ -16,13 +16,17 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 import urllib3
 from prometheus_api_client import exceptions, prometheus_connect
+from requests import adapters
 
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 
-THREADS: Final = 4
+THREADS: Final = 16
+"""As many as the operator asks at once (`shell/asking.py`)."""
 TIMEOUT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0
 _LONGEST_MESSAGE: Final = 300
+_REFUSED: Final = "HTTP Status Code 4"
+"""In the client's words."""
 
 
 class PrometheusMetrics:
@@ -38,13 +42,15 @@ class PrometheusMetrics:
         self._session = requests.Session()
         # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
         self._session.trust_env = False
-        self._client = prometheus_connect.PrometheusConnect(
-            url.rstrip("/"), session=self._session, retry=urllib3.Retry(total=0), method="POST"
+        self._client = prometheus_connect.PrometheusConnect(url.rstrip("/"), session=self._session, method="POST")
+        # In place of the client's own, which keeps fewer connections than there are threads, and tries again.
+        self._session.mount(
+            url.rstrip("/"), adapters.HTTPAdapter(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
         )
 
-    async def answer(self, questions: Sequence[Question]) -> Answers:
-        """Answers every question as of now; a failure becomes a `Failed` answer, never an exception."""
-        moment = self._now()
+    async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+        """Answers every question as of a moment, or of now; a failure becomes a `Failed` answer, never an exception."""
+        moment = self._now() if moment is None else moment
         answers = await asyncio.gather(*(self._answer(question, moment) for question in questions))
         return {question.key: answer for question, answer in zip(questions, answers, strict=True)}
 
@@ -56,7 +62,7 @@ class PrometheusMetrics:
     async def _answer(self, question: Question, moment: float) -> Answer:
         loop = asyncio.get_running_loop()
         try:
-            # The wait for a free thread counts, too: under a hanging Prometheus questions must not pile up.
+            # The wait for a free thread counts, too: who asks more at once than there are threads must not pile them up.
             async with asyncio.timeout(self._timeout_seconds):
                 return await loop.run_in_executor(self._pool, self._ask, question, moment)
         except TimeoutError:
@@ -77,12 +83,12 @@ class PrometheusMetrics:
         except requests.ConnectionError as error:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
-            return self._failed(f"{question.selector}: {error}")
+            return self._failed(f"{question.selector}: {error}", refused=_REFUSED in str(error))
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
 
-    def _failed(self, what: str) -> Failed:
-        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE])
+    def _failed(self, what: str, *, refused: bool = False) -> Failed:
+        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE], refused)
 
 
 def without_credentials(url: str) -> str:

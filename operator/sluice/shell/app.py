@@ -18,6 +18,7 @@ from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
+from sluice.shell.asking import Asking
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
@@ -96,10 +97,12 @@ class Operator:
         )
         self.takeover = TakeOver(self.elector, self.relister, wake=self.wake, monotonic=clock.monotonic)
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
+        self.prometheus = PrometheusMetrics(given.config.prometheus_url)
+        self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
-            metrics=PrometheusMetrics(given.config.prometheus_url),
+            metrics=self.asking,
             accelerators=FreeDevices(api),
             progress=progress,
             notify=self.notifications.submit,
@@ -147,6 +150,8 @@ class Operator:
             LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
         LOG.info("stopping")
         await _cancelled(queue, watcher, relister, stopping)
+        await self.asking.close()
+        self.prometheus.close()
         await _cancelled(elector)
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):

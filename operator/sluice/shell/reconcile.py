@@ -18,7 +18,8 @@ from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import ApplyStatus, Delete, Event, Notice, Patch, Plan, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
-from sluice.ports import Accelerators, BatchProgress, Clock, Cluster, Metrics
+from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
+from sluice.shell.asking import Asker
 from sluice.shell.store import BATCH, NOBODY, Key, Store, Woken
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
@@ -28,6 +29,8 @@ LOG: Final = logging.getLogger(__name__)
 FAILED_SECONDS: Final = 300.0
 """A refused write is not tried again before something changes; this is the safety net."""
 UNEXPECTED_SECONDS: Final = 300.0
+SAMPLES_SECONDS: Final = 30.0
+"""A pass that lacks samples ends, and they wake the next one; this is the safety net."""
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
@@ -79,7 +82,7 @@ class Reconciler:
 
     store: Store
     cluster: Cluster
-    metrics: Metrics
+    metrics: Asker
     accelerators: Accelerators
     progress: BatchProgress
     notify: Callable[[Sequence[Notice]], None]
@@ -122,19 +125,23 @@ class Reconciler:
         if about is None or not self.lead.may_write():
             self.memories.pop(key, None)
             self.allowances.pop(key, None)
+            self.metrics.look(key, ())
             return Done()
         if rawobjects.is_going(about):
             return Done()
         if self.store.is_ending(key.namespace):
-            plan = ending.plan(self.store.owned(key))
+            plan: Plan | None = ending.plan(self.store.owned(key))
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
+        if plan is None:
+            return Done(SAMPLES_SECONDS)
         try:
             return await self._carry_out(key, about, plan)
         except (errors.Refused, errors.Denied, errors.Missing) as error:
             return await self._report_failure(key, error)
 
-    async def _model_plan(self, key: Key) -> Plan:
+    async def _model_plan(self, key: Key) -> Plan | None:
+        """None while samples are on their way: with them another pass decides, on what is then in the store."""
         world = self.store.world(key, self.clock.now())
         if world is None:
             return Plan()
@@ -142,7 +149,8 @@ class Reconciler:
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(seen)
-        return decide.decide(prepared, await self._replies(prepared.inquiry))
+        replies = await self._replies(key, prepared.inquiry)
+        return None if replies is None else decide.decide(prepared, replies)
 
     async def _batch_plan(self, key: Key) -> Plan:
         world = self.store.batch_world(key, self.clock.now())
@@ -154,11 +162,14 @@ class Reconciler:
         asked = batch_decide.questions(seen)
         return batch_decide.decide(seen, await self.progress.progress(asked) if asked else {})
 
-    async def _replies(self, inquiry: Inquiry) -> Replies:
-        """What Prometheus and the cluster say; nothing is asked at rest."""
-        metrics, devices = inquiry.metrics, inquiry.devices
+    async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
+        """What Prometheus and the cluster say, or None while Prometheus is being asked; nothing is asked at rest."""
+        look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
+        if look is None:
+            return None
         return Replies(
-            metrics=await self.metrics.answer(metrics) if metrics else {},
+            metrics=look.answers,
+            moment=look.moment,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
 

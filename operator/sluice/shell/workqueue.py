@@ -50,13 +50,13 @@ class _Due(NamedTuple):
     """When a key is due, and why."""
 
     moment: float
-    count: int
-    """Names its entry in the lines; entries with another count are outdated."""
+    number: int
+    """Names its entry in the lines; entries with another number are outdated."""
     news: bool
 
 
 _Entry: TypeAlias = tuple[float, int, K]
-"""(due, count, key)."""
+"""(due, number, key)."""
 
 
 class Turns(Generic[K]):
@@ -108,15 +108,15 @@ class DueTimes(Generic[K]):
         """Keeps the earliest of several due times, and that there are news, which are due at once; a key that is being
         worked on is due again afterwards."""
         if key in self._running:
-            self._running[key] = _merged(self._running[key], due, news=news, count=0)
+            self._running[key] = _merged(self._running[key], due, news=news, number=0)
             return
         self._count += 1
         before = self._due.get(key)
-        after = _merged(before, due, news=news, count=self._count)
+        after = _merged(before, due, news=news, number=self._count)
         if before is not None and (before.moment, before.news) == (after.moment, after.news):
             return
         self._due[key] = after
-        entry = (after.moment, after.count, key)
+        entry = (after.moment, after.number, key)
         if after.news:
             self._news.push(self._share(key), entry)
         else:
@@ -161,7 +161,7 @@ class DueTimes(Generic[K]):
 
     def _is_valid(self, entry: "_Entry[K]") -> bool:
         due = self._due.get(entry[2])
-        return due is not None and due.count == entry[1]
+        return due is not None and due.number == entry[1]
 
 
 class WorkQueue(Generic[K]):
@@ -256,10 +256,10 @@ def pause_seconds(failures: int, at_most: float, jitter: float) -> float:
     return whole * (0.5 + jitter / 2)
 
 
-def _merged(before: _Due | None, due: float, *, news: bool, count: int) -> _Due:
+def _merged(before: _Due | None, due: float, *, news: bool, number: int) -> _Due:
     if before is None:
-        return _Due(due, count, news)
-    return _Due(min(before.moment, due), count, before.news or news)
+        return _Due(due, number, news)
+    return _Due(min(before.moment, due), number, before.news or news)
 
 
 def _without_outdated(entries: "list[_Entry[K]]", is_valid: "Callable[[_Entry[K]], bool]") -> bool:

@@ -2,23 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sluice import errors
 from sluice.api.base import API_VERSION
-from sluice.core.decide import decide
+from sluice.core.decide import decide, prepare
+from sluice.core.decide.prepare import Inquiry, Replies
+from sluice.core.judge.model import Failed, Question
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
+from sluice.shell.asking import Look
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
     QUIET_PASSES,
+    SAMPLES_SECONDS,
     UNEXPECTED_SECONDS,
     WRITING_PASSES,
     WRITING_SECONDS,
@@ -96,6 +101,52 @@ async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
     assert await case.reconciler.reconcile(KEY) == Done(None)
     assert case.cluster.writes == []
     assert case.sample("sluice_reconcile_duration_seconds_count", result="ok") == 1
+
+
+class Waiting:
+    """Prometheus takes its time: a pass has its samples as soon as they are put here."""
+
+    def __init__(self) -> None:
+        self.samples: Look | None = None
+        self.asked: list[tuple[Question, ...]] = []
+
+    def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
+        assert key == KEY
+        self.asked.append(tuple(questions))
+        return self.samples
+
+
+async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_is_there_then(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics, question = given(Plan(writes=(SERVICE,))), Waiting(), Question("up", "up", 20)
+    case.reconciler.metrics = metrics
+    decided: list[tuple[Any, Replies]] = []
+
+    def decide_once(prepared: Any, replies: Replies) -> Plan:
+        decided.append((prepared, replies))
+        return Plan(writes=(SERVICE,))
+
+    monkeypatch.setattr(prepare, "prepare", lambda seen: SimpleNamespace(seen=seen, inquiry=Inquiry((question,))))
+    monkeypatch.setattr(decide, "decide", decide_once)
+
+    assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
+    assert (case.cluster.writes, decided) == ([], [])
+
+    case.reconciler.store.put(make_model(version=7, metadata={**make_model()["metadata"], "resourceVersion": "7"}))
+    metrics.samples = Look({"up": Failed("away")}, 990.0)
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    [(prepared, replies)] = decided
+    assert prepared.seen.deployment.metadata.resource_version == "7"
+    assert replies == Replies(metrics={"up": Failed("away")}, moment=990.0)
+    assert metrics.asked == [(question,), (question,)]
+
+
+async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:
+    case, metrics = given(Plan(), model=make_model("other")), Waiting()
+    case.reconciler.metrics = metrics
+    await case.reconciler.reconcile(KEY)
+    assert metrics.asked == [()]
 
 
 async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirming_pass(given: Given) -> None:

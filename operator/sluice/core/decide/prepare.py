@@ -3,7 +3,8 @@
 Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> decide(prepared, replies) ──> Plan
 
 The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
-is never kept: whoever has waited for anything else than these replies begins again with a fresh snapshot.
+is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
+which they were asked for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ class Replies:
     """What it got."""
 
     metrics: Answers = field(default_factory=lambda: MappingProxyType({}))
+    moment: float | None = None
+    """When the samples were asked for, seconds since the epoch; None: at the snapshot's own time."""
     devices: Devices | None = None
     """None where nothing was asked."""
 
@@ -83,11 +86,20 @@ def of(situation: Situation) -> Prepared:
 def read(prepared: Prepared, replies: Replies) -> Findings:
     """The judge's reading of the replies."""
     return Findings(
-        judgement=judge.judge(prepared.running, replies.metrics) if prepared.running is not None else None,
-        arms={arm: judge.judge(each, _answers_of(arm, replies.metrics)) for arm, each in prepared.arms.items()},
+        judgement=judge.judge(_at(prepared.running, replies), replies.metrics)
+        if prepared.running is not None
+        else None,
+        arms={
+            arm: judge.judge(_at(each, replies), _answers_of(arm, replies.metrics))
+            for arm, each in prepared.arms.items()
+        },
         forecast=forecast.forecast(prepared.ahead, replies.metrics) if prepared.ahead is not None else None,
         devices=replies.devices,
     )
+
+
+def _at(trial: Trial, replies: Replies) -> Trial:
+    return replace(trial, moment=replies.moment)
 
 
 def _questions(running: Trial | None, ahead: Trial | None, arms: Mapping[str, Trial]) -> Iterator[Question]:

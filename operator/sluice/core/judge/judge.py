@@ -57,7 +57,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     newest = samples.get(traffic, _NOTHING).newest
     if (
         newest is None
-        or trial.now - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
+        or trial.asked - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
     ):
         return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
     counted = bool(samples[traffic].tracks)
@@ -287,7 +287,7 @@ def _consume(
             feed or series.Feed(),
             shown,
             since=trial.now - window + trial.scrape_interval_seconds,
-            until=trial.now - series.VISIBLE_SECONDS,
+            until=trial.asked - series.VISIBLE_SECONDS,
             fence=before.fence,
             interval_seconds=trial.scrape_interval_seconds,
         )

@@ -34,7 +34,7 @@ def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
     """Why a feed of its own shows nothing, and what to do; empty if it does."""
     if shown.newest is None:
         return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
-    age = trial.now - shown.newest
+    age = trial.asked - shown.newest
     if age > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS:
         return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
     return ""

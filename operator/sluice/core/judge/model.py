@@ -83,9 +83,16 @@ class Trial:
     """Why nothing could be seen at the last look, or empty."""
     wished: bool = False
     """Whether a person's wish is to be answered that waits for no samples: then nothing is asked."""
+    moment: float | None = None
+    """Seconds since the epoch at which all samples were asked for; None: now."""
     downtimes: tuple[tuple[float, float], ...] = ()
     """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
     counted of it then says nothing about it."""
+
+    @property
+    def asked(self) -> float:
+        """The time of the answers, seconds since the epoch: younger samples may be missing in some of them."""
+        return self.now if self.moment is None else min(self.now, self.moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +147,8 @@ class Question:
     window_seconds: int
     step_seconds: int | None = None
     """Thinned out to one sample in so many seconds, for long windows; None: every sample."""
+    preset: bool = False
+    """Whether the gateway's preset words it, so that it may be asked together with others' (`joined`); else a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +169,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Prometheus could not be asked."""
+    """Prometheus could not be asked, or does not answer this."""
 
     message: str
+    refused: bool = False
+    """Whether the question itself is refused, as one that selects too many samples: others may be answered."""
 
 
 Answer: TypeAlias = Answered | Failed

@@ -66,7 +66,7 @@ def wanted(trial: Trial, consumed: Mapping[str, series.Feed], *, counted: bool) 
     if counted or not trial.preset.backend:
         return found
     shortest = window_seconds(trial, None, first=False)
-    return *found, *_over(shortest, {gatewayseries.BACKEND: gatewayseries.backend(trial)})
+    return *found, *_over(shortest, {gatewayseries.BACKEND: gatewayseries.backend(trial)}, preset=True)
 
 
 def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
@@ -75,11 +75,11 @@ def asked(trial: Trial, window: Callable[[str], int]) -> tuple[Question, ...]:
     found: list[Question] = []
     if gatewayseries.counted_on_the_way(trial):
         requests = gatewayseries.selectors_of(trial, gatewayseries.requests(trial))
-        found.extend(_over(window(gatewayseries.REQUESTS), requests))
+        found.extend(_over(window(gatewayseries.REQUESTS), requests, preset=True))
         longest = max(window(feed) for feed in gatewayseries.FEEDS if feed == gatewayseries.REQUESTS or feed in own)
-        found.extend(_over(longest, {gatewayseries.FRESHNESS: gatewayseries.freshness(trial)}))
+        found.extend(_over(longest, {gatewayseries.FRESHNESS: gatewayseries.freshness(trial)}, preset=True))
     for feed, kind in own.items():
-        found.extend(_over(window(feed), kind.questions(trial)))
+        found.extend(_over(window(feed), kind.questions(trial), preset=feed in gatewayseries.FEEDS))
     return tuple(found)
 
 
@@ -98,5 +98,5 @@ def grpc_unseen(trial: Trial) -> bool:
     return unseen and gatewayseries.counted_on_the_way(trial)
 
 
-def _over(window: int, selectors: Mapping[str, str]) -> Iterator[Question]:
-    return (Question(key, selector, window) for key, selector in selectors.items())
+def _over(window: int, selectors: Mapping[str, str], *, preset: bool) -> Iterator[Question]:
+    return (Question(key, selector, window, preset=preset) for key, selector in selectors.items())

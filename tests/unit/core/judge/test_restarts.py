@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,20 @@ def test_any_looks_and_restarts_give_the_same_evidence(seed: int, moments: list[
 
 def test_looking_at_every_second_gives_the_same_evidence() -> None:
     assert final_state(1, [float(second) for second in range(1, SECONDS)]) == final_state(1, [])
+
+
+@pytest.mark.parametrize("late", [0.3, 4.9, 60.0])
+def test_answers_that_come_late_give_the_same_evidence(late: float) -> None:
+    """They are read as of the moment at which they were asked for: a younger sample may be in one, and not in another."""
+    trial, _ = look(make_trial(), recorded(1))
+    for second in range(7, SECONDS, 7):
+        asked = dataclasses.replace(trial, now=START + second)
+        answers = recorded(1).answer(questions(asked), asked.now)
+        result = judge(dataclasses.replace(trial, now=asked.now + late, moment=asked.now), answers)
+        assert not result.blind
+        trial = dataclasses.replace(trial, state=result.state)
+    trial, _ = look(dataclasses.replace(trial, now=START + SECONDS), recorded(1))
+    assert trial.state == final_state(1, [])
 
 
 def test_looking_twice_changes_nothing() -> None:

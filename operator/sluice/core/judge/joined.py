@@ -1,0 +1,132 @@
+"""Many questions as few: equal ones are asked once, and those of one preset together, as far as the text allows.
+
+    requests{cluster=~"(a_80|b_80)"}[22s] ─┐
+    requests{cluster=~"(c_80|d_80)"}[27s] ─┴─> requests{cluster=~"(a_80|b_80)|(c_80|d_80)"}[30s] ──> a series goes to
+                                                                                 whose pattern its label matches
+What a user has worded is asked as it stands, and alone. A longer window than was asked for changes no evidence: each
+sample is consumed once.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sluice.core.judge.model import Answer, Answered, Question, Series
+
+MOST: Final = 50
+"""Questions in one."""
+MOST_SAMPLES: Final = 2000
+"""Of each series, times the questions in one: an answer of two hours is as large as one for many looks."""
+MOST_CHARACTERS: Final = 6000
+"""Of the values in one selector, which is a part of an address: many a proxy refuses more than 8 KB."""
+SAMPLE_SECONDS: Final = 5
+"""A usual scrape interval, to estimate how many samples a window has."""
+WINDOWS: Final = (30, 60, 120, 240, 480, 960)
+"""Seconds; windows in between are rounded up, so that more questions are equal, and longer ones to whole minutes."""
+_MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """One question in place of several."""
+
+    question: Question
+    parts: tuple[Question, ...]
+    """Those that it stands for, as `plain` has made them."""
+    label: str = ""
+    """Whose value tells the parts apart; empty where there is only one."""
+
+
+def plain(question: Question, *, seconds_ago: float = 0.0) -> Question:
+    """The question without what does not change its answer, so that equal ones are equal.
+
+    seconds_ago: how long ago it was worded; the window then reaches as far back as it did.
+    """
+    # Windows are whole seconds: another look at the same state may reach back up to a second further.
+    window = question.window_seconds + seconds_ago + 1
+    rounded = next((each for each in WINDOWS if window <= each), 60 * math.ceil(window / 60))
+    return replace(question, key="", window_seconds=rounded)
+
+
+def samples(question: Question) -> int:
+    """About how many samples of each series are in the answer."""
+    return max(1, question.window_seconds // (question.step_seconds or SAMPLE_SECONDS))
+
+
+def joined(questions: Iterable[Question], *, most: int = MOST) -> tuple[Joined, ...]:
+    """All of these questions, which `plain` has made, in as few as possible. most: in one."""
+    groups: defaultdict[tuple[object, ...], list[Question]] = defaultdict(list)
+    for question in dict.fromkeys(questions):
+        groups[_group(question)].append(question)
+    return tuple(
+        _as_one(group[begin : begin + size])
+        for group in groups.values()
+        for size in [_size(group, most)]
+        for begin in range(0, len(group), size)
+    )
+
+
+def halves(whole: Joined) -> tuple[Joined, ...]:
+    """The same in two questions; only where it has several parts."""
+    middle = len(whole.parts) // 2
+    return _as_one(whole.parts[:middle]), _as_one(whole.parts[middle:])
+
+
+def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
+    """The answer to each of the parts."""
+    if len(whole.parts) == 1 or not isinstance(answer, Answered):
+        return dict.fromkeys(whole.parts, answer)
+    patterns = {part: re.compile(_value(part)) for part in whole.parts}
+    owners: dict[str, list[list[Series]]] = {}
+    shares: dict[Question, list[Series]] = {part: [] for part in whole.parts}
+    for series in answer.series:
+        value = series.labels.get(whole.label, "")
+        if value not in owners:
+            owners[value] = [shares[part] for part, pattern in patterns.items() if pattern.fullmatch(value)]
+        for share in owners[value]:
+            share.append(series)
+    return {part: Answered(tuple(share)) for part, share in shares.items()}
+
+
+def _group(question: Question) -> tuple[object, ...]:
+    """Questions with the same one differ in nothing but the value of the label that joins them."""
+    matcher = _matcher(question)
+    if matcher is None:
+        return (question,)
+    begin, end = matcher.span(2)
+    without = question.selector[:begin], question.selector[end:]
+    return *without, question.window_seconds, question.step_seconds
+
+
+def _matcher(question: Question) -> re.Match[str] | None:
+    """The last regular expression in it; None where it is asked alone."""
+    if not question.preset:
+        return None
+    found = list(_MATCHER.finditer(question.selector))
+    return found[-1] if found else None
+
+
+def _value(question: Question) -> str:
+    matcher = _matcher(question)
+    assert matcher is not None
+    return matcher[2]
+
+
+def _size(group: Sequence[Question], most: int) -> int:
+    """How many of a group are asked in one."""
+    longest = max(len(question.selector) for question in group)
+    return max(1, min(most, MOST_SAMPLES // samples(group[0]), MOST_CHARACTERS // longest))
+
+
+def _as_one(parts: Sequence[Question]) -> Joined:
+    first = parts[0]
+    matcher = _matcher(first)
+    if len(parts) == 1 or matcher is None:
+        return Joined(first, tuple(parts))
+    begin, end = matcher.span(2)
+    values = "|".join(_value(part) for part in parts)
+    selector = f"{first.selector[:begin]}{values}{first.selector[end:]}"
+    return Joined(replace(first, selector=selector), tuple(parts), matcher[1])

@@ -1,0 +1,276 @@
+"""Asks Prometheus for the passes of all models together; no pass waits for it.
+
+pass ──look──> nothing yet: the pass ends ─┐
+pass ──look──> nothing yet: the pass ends ─┤ some 50 ms, or until a slot is free
+                                           ├──> presets' questions, as few ──────> Prometheus ──┐
+                                           └──> users' questions, namespace by namespace ──> … ─┤
+pass <──look── the answers, once  <── a pass is due again, in its old place  <── all are there ─┘
+
+What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. A
+question's time begins when it is sent.
+"""
+
+import asyncio
+import logging
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from sluice.core.judge import joined
+from sluice.core.judge.joined import Joined
+from sluice.core.judge.model import Answer, Answers, Failed, Question
+from sluice.ports import Clock, Metrics
+from sluice.shell.store import Key
+
+LOG: Final = logging.getLogger(__name__)
+
+COLLECT_SECONDS: Final = 0.05
+PRESETS_AT_ONCE: Final = 8
+"""Questions of presets that Prometheus is asked at the same time."""
+USERS_AT_ONCE: Final = 8
+"""The same of users' own."""
+NAMESPACE_AT_ONCE: Final = 2
+"""Of them for one namespace."""
+MOST_LOOKS: Final = joined.MOST
+"""Looks whose questions are sent together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The answers that a pass reads."""
+
+    answers: Answers
+    moment: float | None = None
+    """When they were asked for, seconds since the epoch; None where nothing was."""
+
+
+class Asker(Protocol):
+    """Has the questions of passes answered."""
+
+    def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
+        """The answers, once for each time that they were asked for; None until they are there, which wakes the key.
+
+        Without questions the look is empty, and what the key has asked for is forgotten.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Asked:
+    """What one key wants to know."""
+
+    key: Key
+    questions: tuple[Question, ...]
+    at: float
+    """When its pass asked, seconds since the epoch."""
+    since: float
+    """The same on the monotonic clock."""
+    moment: float = 0.0
+    """The time of the answers; 0 until they are asked for."""
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    @property
+    def is_answered(self) -> bool:
+        return len(self.answers) == len(self.questions)
+
+    @property
+    def samples(self) -> int:
+        """About how large its answers are: the longest of them, in samples of each series."""
+        return max(map(joined.samples, self.questions))
+
+    def covers(self, questions: Sequence[Question], now: float) -> bool:
+        """Whether these questions, asked now, want nothing else."""
+        begins = {_identity(question): self.at - question.window_seconds for question in self.questions}
+        # Windows are whole seconds, and reach back to the same sample.
+        return all(begins.get(_identity(question), now) <= now - question.window_seconds + 1 for question in questions)
+
+
+class Slots:
+    """So many at once, so many of one share; the shares take turns."""
+
+    def __init__(self, at_once: int, of_a_share: int) -> None:
+        self._free = at_once
+        self._of_a_share = of_a_share
+        self._running: Counter[Hashable] = Counter()
+        self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def slot(self, share: Hashable) -> AsyncIterator[None]:
+        """Waits for a turn, and holds the slot."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(share, deque()).append(turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._give_up(share, turn)
+            raise
+        try:
+            yield
+        finally:
+            self._release(share)
+
+    def _admit(self) -> None:
+        while self._free and (share := self._next()) is not None:
+            turns = self._waiting.pop(share)
+            turn = turns.popleft()
+            if turns:
+                self._waiting[share] = turns
+            if not turn.done():  # else it has just been given up
+                self._free -= 1
+                self._running[share] += 1
+                turn.set_result(None)
+
+    def _next(self) -> Hashable | None:
+        return next((share for share in self._waiting if self._running[share] < self._of_a_share), None)
+
+    def _release(self, share: Hashable) -> None:
+        self._free += 1
+        self._running[share] -= 1
+        if not self._running[share]:
+            del self._running[share]
+        self._admit()
+
+    def _give_up(self, share: Hashable, turn: "asyncio.Future[None]") -> None:
+        if not turn.cancelled():
+            self._release(share)
+        elif turn in self._waiting.get(share, ()):
+            self._waiting[share].remove(turn)
+            if not self._waiting[share]:
+                del self._waiting[share]
+
+
+class Asking:
+    """Implements `Asker`."""
+
+    def __init__(self, metrics: Metrics, *, wake: Callable[[Key, float], None], clock: Clock) -> None:
+        """wake: has the key looked at again, which has waited for so many seconds."""
+        self._metrics = metrics
+        self._wake = wake
+        self._clock = clock
+        self._asked: dict[Key, Asked] = {}
+        self._waiting: defaultdict[str, deque[Asked]] = defaultdict(deque)
+        """Not sent yet, by namespace."""
+        self._turns: deque[str] = deque()
+        """The namespaces that have some, in turn."""
+        self._presets = asyncio.Semaphore(PRESETS_AT_ONCE)
+        self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
+        self._most = MOST_LOOKS
+        """Questions in one, as far as Prometheus has borne it lately."""
+        self._sender: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
+        if not questions:
+            self._asked.pop(key, None)
+            return Look({})
+        now = self._clock.now()
+        asked = self._asked.get(key)
+        if asked is not None and not asked.is_answered:
+            return None
+        if asked is not None:
+            del self._asked[key]
+            if asked.covers(questions, now):
+                return Look(asked.answers, asked.moment)
+        self._ask(Asked(key, tuple(questions), now, self._clock.monotonic()))
+        return None
+
+    async def close(self) -> None:
+        """Asks nothing more, and waits for no answer."""
+        tasks = {*self._tasks, *([self._sender] if self._sender is not None else [])}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ask(self, asked: Asked) -> None:
+        self._asked[asked.key] = asked
+        namespace = asked.key.namespace
+        if not self._waiting[namespace]:
+            self._turns.append(namespace)
+        self._waiting[namespace].append(asked)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all(), name="questions to Prometheus")
+
+    async def _send_all(self) -> None:
+        """Until nothing waits. What comes while every slot is taken is sent together with the next."""
+        while self._turns:
+            await asyncio.sleep(COLLECT_SECONDS)
+            async with self._presets:
+                pass
+            self._send(list(self._next()))
+
+    def _next(self) -> Iterator[Asked]:
+        """The next looks, of each namespace in turn; fewer where their answers are large."""
+        samples = 0
+        for _ in range(MOST_LOOKS):
+            if not self._turns or samples > joined.MOST_SAMPLES:
+                return
+            namespace = self._turns.popleft()
+            asked = self._waiting[namespace].popleft()
+            if self._waiting[namespace]:
+                self._turns.append(namespace)
+            else:
+                del self._waiting[namespace]
+            if self._asked.get(asked.key) is asked:  # otherwise nobody wants to know any more
+                samples += asked.samples
+                yield asked
+
+    def _send(self, looks: Sequence[Asked]) -> None:
+        """All questions of these looks, as of now."""
+        moment = self._clock.now()
+        wanted: defaultdict[Question, list[tuple[Asked, str]]] = defaultdict(list)
+        for asked in looks:
+            asked.moment = moment
+            for question in asked.questions:
+                plain = joined.plain(question, seconds_ago=max(0.0, moment - asked.at))
+                # A user's question is answered in the share of who asks it.
+                wanted[plain if plain.preset else replace(plain, key=asked.key.namespace)].append((asked, question.key))
+        for whole in joined.joined(wanted, most=self._most):
+            self._start(self._answer(whole, wanted, moment))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(
+        self, whole: Joined, wanted: Mapping[Question, Sequence[tuple[Asked, str]]], moment: float
+    ) -> None:
+        answer = await self._in_turn(whole.question, moment)
+        if isinstance(answer, Failed) and len(whole.parts) > 1:
+            self._most = max(1, self._most // 2)
+            if answer.refused:  # perhaps for one of them, or for being too large
+                for half in joined.halves(whole):
+                    self._start(self._answer(half, wanted, moment))
+                return
+        elif self._most < MOST_LOOKS:
+            self._most += 1
+        for question, part in _parted(whole, answer).items():
+            for asked, key in wanted[question]:
+                asked.answers[key] = part
+                if asked.is_answered and self._asked.get(asked.key) is asked:
+                    self._wake(asked.key, self._clock.monotonic() - asked.since)
+
+    async def _in_turn(self, question: Question, moment: float) -> Answer:
+        async with self._presets if question.preset else self._users.slot(question.key):
+            try:
+                answers = await self._metrics.answer((question,), moment)
+                return answers[question.key]
+            except Exception as error:  # a defect must not keep others' answers back
+                LOG.exception("unexpected error in a question to Prometheus")
+                return Failed(f"{question.selector}: {type(error).__name__}: {error}")
+
+
+def _parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
+    """Whatever is wrong with an answer, who waits for it is told."""
+    try:
+        return joined.parted(whole, answer)
+    except Exception as error:
+        LOG.exception("unexpected error in an answer of Prometheus")
+        return dict.fromkeys(whole.parts, Failed(f"{type(error).__name__}: {error}"))
+
+
+def _identity(question: Question) -> tuple[object, ...]:
+    return question.key, question.selector, question.step_seconds

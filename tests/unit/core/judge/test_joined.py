@@ -1,0 +1,152 @@
+"""Questions that are asked as one get the answers that they would have got alone."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.adapters.gateways import PRESETS
+from sluice.core.judge import joined, selectors
+from sluice.core.judge.model import Answer, Answered, Arm, Failed, Question, Series
+from tests.support.prometheus import Prometheus
+
+MODELS = 6
+NOW = 600.0
+
+
+def asked(model: int, *, window: int = 20, preset: bool = True, metric: str = "envoy_cluster_upstream_rq") -> Question:
+    """The requests of a model's two versions, as Contour's preset words them."""
+    values = "|".join(f"shop_m{model}-{version}_80" for version in ("aaa", "bbb"))
+    return Question(f"requests/{model}", f'{metric}{{envoy_cluster_name=~"({values})"}}', window, preset=preset)
+
+
+def counted() -> Prometheus:
+    """Every version of every model has requests on two gateway pods, each its own number of them."""
+    prometheus = Prometheus()
+    for second in range(0, int(NOW) + 1, 5):
+        for model in range(MODELS):
+            for number, version in enumerate(("aaa", "bbb")):
+                for target in ("a", "b"):
+                    prometheus.request(f"m{model}-{version}", target=target, times=1 + model + number)
+        prometheus.scrape(float(second), ("a", "b"))
+    return prometheus
+
+
+PROMETHEUS = counted()
+
+
+def alone(question: Question) -> Answer:
+    return PROMETHEUS.answer([question], NOW)[question.key]
+
+
+def together(questions: list[Question], most: int = joined.MOST) -> dict[Question, Answer]:
+    wholes = joined.joined(questions, most=most)
+    return {part: answer for whole in wholes for part, answer in joined.parted(whole, alone(whole.question)).items()}
+
+
+@given(
+    models=st.lists(st.integers(0, MODELS - 1), min_size=1, max_size=12),
+    windows=st.lists(st.sampled_from([18, 20, 45, 100]), min_size=12, max_size=12),
+    most=st.integers(1, 5),
+)
+def test_who_is_asked_together_gets_the_answer_of_who_asks_alone(
+    models: list[int], windows: list[int], most: int
+) -> None:
+    questions = [joined.plain(asked(model, window=window)) for model, window in zip(models, windows, strict=False)]
+    answers = together(questions, most)
+    assert answers.keys() == set(questions)
+    for question, answer in answers.items():
+        assert answer == alone(question)
+        assert isinstance(answer, Answered)
+        assert len(answer.series) > 0
+
+
+def test_many_releases_are_one_question() -> None:
+    questions = [joined.plain(asked(model, window=20 + model % 8)) for model in range(joined.MOST)]
+    [whole] = joined.joined(questions)
+    assert whole.parts == tuple(questions)
+    assert whole.question.window_seconds == joined.WINDOWS[0]
+
+
+def test_equal_questions_are_one_whoever_asks_and_a_second_sooner_or_later() -> None:
+    one = Question("freshness", "envoy_server_live", 21, preset=True)
+    other = Question("b/freshness", "envoy_server_live", 23, preset=True)
+    assert joined.plain(one) == joined.plain(other)
+    [whole] = joined.joined([joined.plain(one), joined.plain(other)])
+    assert whole.parts == (joined.plain(one),)
+
+
+def test_what_differs_in_more_than_one_value_is_asked_apart() -> None:
+    questions = [
+        joined.plain(question)
+        for question in (
+            asked(1),
+            asked(2, metric="envoy_cluster_upstream_rq_time_bucket"),
+            asked(3, window=200),
+            replace(asked(4), step_seconds=300),
+            asked(5, preset=False),
+        )
+    ]
+    assert [whole.parts for whole in joined.joined(questions)] == [(question,) for question in questions]
+
+
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.requests])
+def test_every_preset_can_be_joined(name: str) -> None:
+    """Requests of two models of one namespace in one question, and each series back to its model."""
+    preset = PRESETS[name]
+    filled = [
+        selectors.filled_for("shop", f"m{model}", preset.requests, [Arm(f"m{model}-a", f"m{model}-a", 80)])
+        for model in (1, 2)
+    ]
+    questions = [joined.plain(Question("requests", selector, 20, preset=True)) for selector in filled]
+    [whole] = joined.joined(questions)
+    assert len(whole.parts) == 2
+    assert whole.question.selector.count("m1") == filled[0].count("m1")
+    assert whole.question.selector.count("m2") == filled[1].count("m2")
+
+
+@pytest.mark.parametrize(
+    ("question", "most_parts"),
+    [
+        (Question("", 'x{a=~"b"}', 20, preset=True), joined.MOST),
+        (Question("", 'x{a=~"b"}', 900, preset=True), 10),
+        (Question("", 'x{a=~"b"}', 3600, preset=True), 2),
+        (Question("", 'x{a=~"b"}', 86_400, 300, preset=True), 6),
+        (Question("", 'x{a=~"b"}', 86_400, preset=True), 1),
+        (Question("", f'x{{a=~"{"b" * 1000}"}}', 20, preset=True), 5),
+        (Question("", f'x{{a=~"{"b" * 9000}"}}', 20, preset=True), 1),
+    ],
+)
+def test_large_answers_and_long_selectors_are_joined_less(question: Question, most_parts: int) -> None:
+    questions = [
+        joined.plain(replace(question, selector=question.selector.replace("b", "c", number % 5 + 1) + " " * number))
+        for number in range(1)
+    ] + [
+        joined.plain(replace(question, selector=question.selector.replace('=~"', f'=~"{number:03}')))
+        for number in range(60)
+    ]
+    assert max(len(whole.parts) for whole in joined.joined(questions)) == most_parts
+
+
+def test_a_window_reaches_as_far_back_as_when_it_was_worded() -> None:
+    question = asked(1, window=29)
+    assert joined.plain(question).window_seconds == 30
+    assert joined.plain(question, seconds_ago=0.2).window_seconds == 60
+    assert joined.plain(replace(question, window_seconds=3600)).window_seconds == 3660
+
+
+def test_a_failure_is_that_of_all_parts_until_they_are_asked_in_halves() -> None:
+    questions = [joined.plain(asked(model)) for model in range(3)]
+    [whole] = joined.joined(questions)
+    assert joined.parted(whole, Failed("away")) == dict.fromkeys(questions, Failed("away"))
+    one, other = joined.halves(whole)
+    assert (one.parts, other.parts) == (tuple(questions[:1]), tuple(questions[1:]))
+    assert one.question == questions[0]
+    assert joined.parted(other, alone(other.question)) == {part: alone(part) for part in other.parts}
+
+
+def test_a_series_without_the_label_is_nobodys() -> None:
+    [whole] = joined.joined([joined.plain(asked(1)), joined.plain(asked(2))])
+    stray = Series({"__name__": "envoy_cluster_upstream_rq"}, ((1.0, 1.0),))
+    assert joined.parted(whole, Answered((stray,))) == dict.fromkeys(whole.parts, Answered(()))

@@ -1,0 +1,360 @@
+"""Asking Prometheus for all passes: what is asked once, who waits for whom, and whose error it is."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sluice.core.judge import joined
+from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
+from sluice.shell.asking import MOST_LOOKS, NAMESPACE_AT_ONCE, PRESETS_AT_ONCE, USERS_AT_ONCE, Asking, Look, Slots
+from sluice.shell.store import Key
+from tests.support import virtualloop
+from tests.support.virtualloop import LoopClock
+
+FRESHNESS = Question("freshness", "envoy_server_live", 20, preset=True)
+SLOW = "slow_total"
+BAD = "bad"
+
+
+def requests(model: str) -> Question:
+    return Question("requests", f'rq{{cluster=~"{model}"}}', 20, preset=True)
+
+
+def feedback(metric: str = "feedback_total") -> Question:
+    return Question("query/accuracy", metric, 20)
+
+
+def model(number: int, namespace: str = "shop") -> Key:
+    return Key(namespace, f"m{number}")
+
+
+@dataclass
+class Prometheus:
+    """Answers after some seconds with a series of the cluster that is asked for; says how much it was asked."""
+
+    seconds: float = 0.1
+    failure: Callable[[Question], Failed | Exception | None] = lambda _: None
+    asked: list[tuple[Question, float]] = field(default_factory=list)
+    running: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    """At once, of presets and of users' questions by metric."""
+
+    async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+        [question] = questions
+        assert moment is not None
+        self.asked.append((question, moment))
+        kind = "presets" if question.preset else question.selector
+        self.running[kind] += 1
+        self.most[kind] = max(self.most[kind], self.running[kind])
+        try:
+            await asyncio.sleep(60.0 if question.selector == SLOW else self.seconds)
+        finally:
+            self.running[kind] -= 1
+        failure = self.failure(question)
+        if isinstance(failure, Exception):
+            raise failure
+        return {question.key: failure or Answered(tuple(_series(question)))}
+
+    @property
+    def selectors(self) -> list[str]:
+        return [question.selector for question, _ in self.asked]
+
+
+def _series(question: Question) -> list[Series]:
+    _, _, values = question.selector.partition('=~"')
+    points = ((asyncio.get_running_loop().time(), 1.0),)
+    return [Series({"cluster": value}, points) for value in values.removesuffix('"}').split("|") if value]
+
+
+@dataclass
+class Desk:
+    """Passes that ask, and what wakes them."""
+
+    prometheus: Prometheus
+    woken: asyncio.Queue[Key] = field(default_factory=asyncio.Queue)
+    waited: dict[Key, float] = field(default_factory=dict)
+    asking: Asking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asking = Asking(self.prometheus, wake=self.wake, clock=LoopClock())
+
+    def wake(self, key: Key, waited: float) -> None:
+        self.waited[key] = waited
+        self.woken.put_nowait(key)
+
+    def ask(self, key: Key, *questions: Question) -> None:
+        assert self.asking.look(key, questions) is None
+
+    async def looks(self, *asked: tuple[Key, Question]) -> dict[Key, Look]:
+        """One question of each key, and the look of each when it is woken."""
+        for key, question in asked:
+            self.ask(key, question)
+        questions, found = dict(asked), dict[Key, Look]()
+        while len(found) < len(asked):
+            key = await self.woken.get()
+            if key in questions:
+                look = self.asking.look(key, [questions[key]])
+                assert look is not None
+                found[key] = look
+        return found
+
+
+def test_a_pass_asks_and_the_answers_wake_the_next_one() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus(seconds=2.0))
+        desk.ask(model(1), FRESHNESS, requests("m1"))
+        began = LoopClock().now()
+        desk.ask(model(1), FRESHNESS, requests("m1"))  # a pass for another reason meanwhile asks nothing more
+        assert await desk.woken.get() == model(1)
+        assert desk.waited[model(1)] >= 2.0
+        look = desk.asking.look(model(1), [FRESHNESS, requests("m1")])
+        assert look is not None
+        assert look.answers.keys() == {"freshness", "requests"}
+        assert look.moment is not None
+        assert began <= look.moment < began + 1.0, "of the time when they were asked for"
+        assert len(desk.prometheus.asked) == 2
+        assert desk.asking.look(model(1), [FRESHNESS, requests("m1")]) is None, "they are read once"
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_questions_of_many_releases_are_few() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        keys = [model(number) for number in range(40)]
+        for key in keys:
+            desk.ask(key, FRESHNESS, requests(key.name))
+        for _ in keys:
+            await desk.woken.get()
+        assert len(desk.prometheus.asked) == 2
+        assert len({moment for _, moment in desk.prometheus.asked}) == 1
+        for key in keys:
+            look = desk.asking.look(key, [FRESHNESS, requests(key.name)])
+            assert look is not None
+            answer = look.answers["requests"]
+            assert isinstance(answer, Answered)
+            assert [series.labels["cluster"] for series in answer.series] == [key.name]
+
+    virtualloop.run(main())
+
+
+def test_what_comes_while_every_slot_is_taken_is_asked_together() -> None:
+    """A slow Prometheus is asked less often for more at a time, and never for more at once."""
+
+    async def main() -> None:
+        desk = Desk(Prometheus(seconds=10.0))
+        for number in range(200):
+            desk.ask(model(number), requests(f"m{number}"))
+            await asyncio.sleep(0.1)
+        for _ in range(200):
+            await desk.woken.get()
+        assert desk.prometheus.most["presets"] == PRESETS_AT_ONCE
+        assert len(desk.prometheus.asked) <= 2 * PRESETS_AT_ONCE + 4
+
+    virtualloop.run(main())
+
+
+def test_a_namespace_with_many_looks_delays_nobody() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        many = [model(number, "many") for number in range(20 * MOST_LOOKS)]
+        for key in many:
+            desk.ask(key, requests(key.name))
+        desk.ask(model(1, "few"), requests("few"))
+        order = [await desk.woken.get() for _ in range(len(many) + 1)]
+        assert order.index(model(1, "few")) < MOST_LOOKS
+
+    virtualloop.run(main())
+
+
+def test_what_users_ask_is_asked_alone_and_in_their_share() -> None:
+    """Selectors that never answer in time hold two slots, and nobody else's questions."""
+
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        for number in range(100):
+            desk.ask(model(number, "slow"), feedback(f"{SLOW}"), requests(f"s{number}"))
+            desk.ask(model(number, "slow2"), Question("other", f"other_{number}", 20))
+        good = [model(number, f"team-{number % 5}") for number in range(50)]
+        looks = await desk.looks(*((key, feedback(f"f{number}")) for number, key in enumerate(good)))
+        assert len(looks) == 50
+        assert max(desk.waited[key] for key in good) < 10.0
+        assert desk.prometheus.most[SLOW] <= NAMESPACE_AT_ONCE
+        assert all(count <= USERS_AT_ONCE for count in desk.prometheus.most.values())
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_waiting_for_a_slot_is_nobodys_time() -> None:
+    """A namespace whose questions take four seconds waits, and gets every answer: the five seconds are Prometheus'."""
+
+    async def main() -> None:
+        desk = Desk(Prometheus(seconds=4.0))
+        looks = await desk.looks(*((model(number), feedback(f"f{number}")) for number in range(12)))
+        assert all(isinstance(look.answers["query/accuracy"], Answered) for look in looks.values())
+        assert max(desk.waited.values()) >= 20.0
+
+    virtualloop.run(main())
+
+
+def test_the_error_of_one_question_is_not_everybodys() -> None:
+    async def main() -> None:
+        desk = Desk(
+            Prometheus(failure=lambda question: Failed("422", refused=True) if BAD in question.selector else None)
+        )
+        names = [*(f"m{number}" for number in range(20)), BAD]
+        looks = await desk.looks(*((Key("shop", name), requests(name)) for name in names))
+        failed = [key.name for key, look in looks.items() if isinstance(look.answers["requests"], Failed)]
+        assert failed == [BAD]
+        assert len(desk.prometheus.asked) <= 12, "halves, not one by one"
+
+    virtualloop.run(main())
+
+
+def test_a_defect_in_one_question_is_its_own() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus(failure=lambda question: KeyError("odd") if BAD in question.selector else None))
+        looks = await desk.looks((model(1), feedback(BAD)), (model(2), feedback("good")))
+        answer = looks[model(1)].answers["query/accuracy"]
+        assert answer == Failed("bad: KeyError: 'odd'")
+        assert isinstance(looks[model(2)].answers["query/accuracy"], Answered)
+
+    virtualloop.run(main())
+
+
+def test_a_defect_in_an_answer_is_told_to_who_waits_for_it() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        looks = await desk.looks((model(1), requests("(")), (model(2), requests(")")))
+        assert {type(look.answers["requests"]) for look in looks.values()} == {Failed}
+        assert isinstance((await desk.looks((model(3), requests("m3"))))[model(3)].answers["requests"], Answered)
+
+    virtualloop.run(main())
+
+
+def test_a_prometheus_that_is_away_is_not_asked_in_ever_smaller_parts() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus(failure=lambda _: Failed("no answer within 5 s")))
+        looks = await desk.looks(*((model(number), requests(f"m{number}")) for number in range(30)))
+        assert {type(look.answers["requests"]) for look in looks.values()} == {Failed}
+        assert len(desk.prometheus.asked) == 1
+
+    virtualloop.run(main())
+
+
+def test_what_fails_together_is_asked_in_smaller_parts_for_a_while() -> None:
+    async def main() -> None:
+        prometheus = Prometheus(failure=lambda _: Failed("no answer within 5 s"))
+        desk = Desk(prometheus)
+        asked = [(model(number), requests(f"m{number}")) for number in range(MOST_LOOKS)]
+        await desk.looks(*asked)
+        prometheus.failure = lambda _: None
+        counts = []
+        for _ in range(MOST_LOOKS):
+            before = len(prometheus.asked)
+            await desk.looks(*asked)
+            counts.append(len(prometheus.asked) - before)
+        assert counts[0] == 2
+        assert counts[-1] == 1
+
+    virtualloop.run(main())
+
+
+def test_questions_that_have_changed_are_asked_anew() -> None:
+    """A step was entered while Prometheus was asked: the answers are no answers to what is wanted now."""
+
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        desk.ask(model(1), requests("old"))
+        await desk.woken.get()
+        desk.ask(model(1), requests("new"))
+        await desk.woken.get()
+        assert desk.asking.look(model(1), [requests("new")]) is not None
+        desk.ask(model(1), requests("new"))
+        await desk.woken.get()
+        longer = Question("requests", requests("new").selector, 300, preset=True)
+        desk.ask(model(1), longer)
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_answers_that_come_late_are_still_those_to_the_same_questions() -> None:
+    """The window of a look reaches back to the last sample that was consumed, and grows with the time."""
+
+    async def main() -> None:
+        desk = Desk(Prometheus(seconds=4.9))
+        desk.ask(model(1), Question("requests", "rq", 23, preset=True))
+        await desk.woken.get()
+        await asyncio.sleep(20.0)
+        later = Question("requests", "rq", 23 + 25, preset=True)
+        assert desk.asking.look(model(1), [later]) is not None
+
+    virtualloop.run(main())
+
+
+def test_who_asks_nothing_any_more_is_not_woken() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        desk.ask(model(1), requests("m1"))
+        assert desk.asking.look(model(1), ()) == Look({})
+        desk.ask(model(2), requests("m2"))
+        await desk.woken.get()
+        await asyncio.sleep(10.0)
+        assert desk.woken.empty()
+        assert desk.prometheus.selectors == [requests("m2").selector]
+
+    virtualloop.run(main())
+
+
+def test_at_the_end_nothing_is_asked_and_nobody_woken() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus(seconds=30.0))
+        for number in range(3 * MOST_LOOKS):
+            desk.ask(model(number), requests(f"m{number}"), feedback(f"f{number}"))
+        await asyncio.sleep(1.0)
+        assert desk.prometheus.running.total() > 0
+        await desk.asking.close()
+        assert desk.prometheus.running.total() == 0
+        asked = len(desk.prometheus.asked)
+        await asyncio.sleep(100.0)
+        assert (desk.woken.empty(), len(desk.prometheus.asked)) == (True, asked)
+
+    virtualloop.run(main())
+
+
+def test_a_look_with_much_history_is_sent_with_few_others() -> None:
+    async def main() -> None:
+        desk = Desk(Prometheus())
+        for number in range(20):
+            day = Question("day", f'rq{{cluster=~"m{number}"}}', 3600, preset=True)
+            desk.ask(model(number), day)
+        for _ in range(20):
+            await desk.woken.get()
+        assert max(selector.count("|") for selector in desk.prometheus.selectors) == joined.MOST_SAMPLES // 720 - 1
+
+    virtualloop.run(main())
+
+
+def test_who_gives_up_waiting_for_a_slot_leaves_it_to_the_next() -> None:
+    async def main() -> None:
+        slots = Slots(1, 1)
+        order: list[str] = []
+
+        async def work(name: str, share: str) -> None:
+            async with slots.slot(share):
+                order.append(name)
+                await asyncio.sleep(1.0)
+
+        tasks = [asyncio.create_task(work(name, name[0])) for name in ("a1", "a2", "a3", "b1")]
+        await asyncio.sleep(0.5)
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert order == ["a1", "a3", "b1"]
+        await work("c1", "c")
+        assert order[-1] == "c1"
+
+    virtualloop.run(main())
