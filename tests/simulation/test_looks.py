@@ -6,11 +6,13 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.decide import prepare
+from sluice.core.judge import judge
+from sluice.core.kernel.plan import ApplyStatus
 from sluice.core.kernel.snapshot import Snapshot
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
-from tests.support.scenarios import V2
+from tests.support.scenarios import V2, WRONG
 
 
 def released(**settings: object) -> Cluster:
@@ -150,3 +152,57 @@ def test_a_wish_before_the_first_look_needs_no_forecast_either() -> None:
     assert inquiry(cluster).metrics == ()
     cluster.reconcile()
     assert cluster.newest().status.outcome is Outcome.ABORTED
+
+
+def whole_release(uri: str) -> tuple[Cluster, float, int]:
+    """(cluster, seconds, status writes) of a release to its end."""
+    cluster = scenarios.serving_cluster()
+    before = len(cluster.writes)
+    cluster.user_applies(scenarios.manifest(uri))
+    laws = Laws(cluster)
+
+    def is_over() -> bool:
+        return len(cluster.rollouts()) == 2 and cluster.newest().status.outcome is not None
+
+    seconds = cluster.run(600, check=laws.check, until=is_over)
+    return cluster, seconds, sum(isinstance(write, ApplyStatus) for write in cluster.writes[before:])
+
+
+@pytest.mark.parametrize(("uri", "outcome"), [(V2, Outcome.PROMOTED), (WRONG, Outcome.ROLLED_BACK)])
+def test_a_look_that_only_counts_is_not_written_and_nothing_else_changes(
+    uri: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, seconds, writes = whole_release(uri)
+    monkeypatch.setattr(judge, "COUNTED_SECONDS", 0.0)
+    every, seconds_of_every, writes_of_every = whole_release(uri)
+    status, reference = cluster.newest().status, every.newest().status
+    assert (status.outcome, seconds) == (outcome, seconds_of_every)
+    assert (status.timeline, status.state, status.objectives) == (
+        reference.timeline,
+        reference.state,
+        reference.objectives,
+    )
+    assert writes < writes_of_every
+    if outcome is Outcome.PROMOTED:
+        assert writes <= 45
+        assert writes_of_every >= 2 * writes
+
+
+def test_while_evidence_is_gathered_one_look_a_minute_is_written() -> None:
+    """A version that gets so few requests that its first step takes long."""
+    cluster = released(requests_per_second=2.0)
+    before = len(cluster.writes)
+    sparsely(cluster, seconds=600)
+    assert cluster.newest().status.step == 1
+    written = [write.manifest["kind"] for write in cluster.writes[before:] if isinstance(write, ApplyStatus)]
+    assert 10 <= written.count("ModelRollout") <= 14
+    assert written.count("ModelDeployment") <= written.count("ModelRollout")
+
+
+def test_a_problem_is_written_at_once_also_between_two_minutes() -> None:
+    cluster = released()
+    cluster.run(7)
+    cluster.crash(cluster.newest().spec.target.revision)
+    cluster.run(2)
+    assert cluster.newest().status.reason == "CandidateNotReady"
+    assert cluster.status()["rollout"]["reason"] == "CandidateNotReady"

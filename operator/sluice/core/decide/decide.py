@@ -74,7 +74,7 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
     kids = children.desired(done.situation, needs, created=done.begun is not None)
     writes = [*_release_writes(done), *children.mark_writes(done.situation), *kids.writes]
     events = [*_events(done), *kids.events]
-    if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
+    if not done.again:  # otherwise the next pass, which follows at once, has more to say
         outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
             outlook = lifecycle.next_attempt(done.situation)
@@ -143,7 +143,7 @@ def _begun(situation: Situation, attempt: Attempt) -> Progress:
     latest = situation.latest
     if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
         statuses = ((latest, lifecycle.retried(latest, intent)),)
-    return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses)
+    return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses, again=True)
 
 
 def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = None) -> Progress:
@@ -186,6 +186,7 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
         plan=plan,
         until=moved.decision.until,
         refusal=refusal,
+        again=moved.decision.step is not None,
     )
 
 
@@ -277,7 +278,7 @@ def _downtime(spec: ModelRolloutSpec) -> str:
 def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:
     waits = [kids.look_again_after] if kids.look_again_after is not None else []
     active = done.situation.active
-    if done.again or done.begun is not None:
+    if done.again:
         waits.append(0.0)
     if active is not None and active.spec.source is None:
         waits.append(FIRST_VERSION_LOOK_SECONDS)

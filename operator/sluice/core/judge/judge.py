@@ -24,6 +24,13 @@ from sluice.core.judge.state import ObjectiveState, State, Tally
 
 _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
+COUNTED_SECONDS: Final = 60.0
+"""What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
+_COUNTERS: Final = (
+    *("active", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
+    *("objectives", "split", "split_requests"),
+)
+"""Of a `State`: what the next look counts again, where this one is not written."""
 UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
 """While the route is not programmed, what is counted for people is asked for this often: before samples are out of reach
 (`questions.LONGEST_SECONDS`)."""
@@ -71,7 +78,11 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(after, counted=counted)
     text = trial.state if after == before and trial.state else _stored(after)
     judged = report.judgement(trial, after, text, notes)
-    return judged if silence_is_known else dataclasses.replace(judged, idle_since=None)
+    return dataclasses.replace(
+        judged,
+        idle_since=judged.idle_since if silence_is_known else None,
+        counts_only=_only_counted(trial, before, after),
+    )
 
 
 def _looks(trial: Trial, known: State | None) -> bool:
@@ -102,6 +113,22 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
 def _last_tick(trial: Trial, known: State) -> float:
     feed = known.feeds.get(ask.traffic_feed(trial))
     return -math.inf if feed is None else feed.tick
+
+
+def _only_counted(trial: Trial, before: State, after: State) -> bool:
+    """Whether a look that goes on from the state before will come to all that this one has seen."""
+    if not before.feeds or _last_tick(trial, after) - _last_tick(trial, before) >= COUNTED_SECONDS:
+        return False
+    counters = {name: getattr(before, name) for name in _COUNTERS}
+    return dataclasses.replace(after, **counters) == before and _learnt(after) == _learnt(before)
+
+
+def _learnt(state: State) -> dict[str, tuple[object, ...]]:
+    """What the objectives have learnt at one moment, and keep from it on."""
+    return {
+        name: (known.dispersion, known.boundary, known.boundaries, known.before, known.bake_limit)
+        for name, known in state.objectives.items()
+    }
 
 
 def _stored(state: State) -> str:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from sluice.api.v1alpha1.intent import Intent
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import clocks, steps, timeline, wishes
+from sluice.core.rollout import clocks, counting, steps, timeline, wishes
 from sluice.core.rollout.moment import Decision, Effect, Release
 from sluice.core.rollout.wishes import Handled
 
@@ -52,7 +52,7 @@ def move(release: R, way: Way[R]) -> Moved:
     release = wishes.answered(release, way.answer)
     release = release.with_status(clocks.held(release))
     decision = way.decide(release)
-    status = _decided(release, decision, way)
+    status = counting.written(release, before, _decided(release, decision, way), decision)
     news = tuple(timeline.news(before, status, decision, asked, release.now))
     status = status.model_copy(update={"timeline": timeline.noted(before.timeline, news)})
     return Moved(release.with_status(status).rollout, decision, news)

@@ -60,6 +60,11 @@ class Release(ABC):
 
     @property
     @abstractmethod
+    def counts_only(self) -> bool:
+        """Whether what was seen in this pass need not be written, as far as the judge is concerned."""
+
+    @property
+    @abstractmethod
     def paused(self) -> bool:
         """Whether a pause by a person holds it."""
 
@@ -99,6 +104,10 @@ class Moment(Release):
     @property
     def blind(self) -> str:
         return self.judgement.blind if self.judgement is not None else ""
+
+    @property
+    def counts_only(self) -> bool:
+        return self.judgement is not None and self.judgement.counts_only
 
     @property
     def paused(self) -> bool:
@@ -204,6 +213,8 @@ class Decision:
     outcome: Outcome | None = None
     """How the release ends."""
     effect: Effect | None = None
+    counts: bool = False
+    """Whether its message says what was counted."""
     until: float | None = None
     """When the clock alone makes the decision another one, in seconds since the epoch."""
     actor: str = OPERATOR

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,49 @@ def test_changed_route_generation_discards_intervals() -> None:
     assert after.rollback_log == before.rollback_log
     _, later = run(prometheus, trial, begin=35, end=35, bad=5)
     assert later.rollback_log > before.rollback_log
+
+
+def counted_since(prometheus: Prometheus, trial: Trial, seconds: int, **changes: Any) -> Judgement:
+    """A look after so many seconds with traffic; its state is not kept."""
+    for second in range(5, seconds + 1, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.request(CANDIDATE, times=5)
+        prometheus.scrape(trial.now + second)
+    later = dataclasses.replace(trial, now=trial.now + seconds + 0.6, **changes)
+    return judge(later, prometheus.answer(questions(later), later.now))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "changes", "want"),
+    [
+        (5, {}, True),
+        (55, {}, True),
+        (60, {}, False),
+        (5, {"route_generation": 8}, False),
+        (5, {"step": 2}, False),
+        (5, {"route_programmed": False, "blind": "since a while"}, False),
+        (5, {"stable_ready": False}, False),
+        (5, {"baking": True}, False),
+    ],
+)
+def test_a_look_that_only_counts_says_so(seconds: int, changes: dict[str, Any], *, want: bool) -> None:
+    """So that it need not be written: the next one counts the same again, and no moment is in it."""
+    prometheus, trial = Prometheus(), make_trial(objectives=(ERRORS, LATENCY))
+    prometheus.request(STABLE, times=5000)
+    prometheus.scrape(START - 5)
+    prometheus.request(STABLE, times=5000)
+    prometheus.scrape(START - 1)
+    trial, first = look(trial, prometheus)
+    assert not first.counts_only
+    assert counted_since(prometheus, trial, seconds, **changes).counts_only is want
+
+
+def test_a_look_that_learns_something_does_not_only_count() -> None:
+    """The boundary of a latency objective is chosen from the samples of one moment, and kept from it on."""
+    prometheus, trial = Prometheus(), make_trial(objectives=(LATENCY,))
+    prometheus.scrape(START - 1)
+    trial, _ = look(trial, prometheus)
+    assert not counted_since(prometheus, trial, 5).counts_only
 
 
 def test_no_evidence_while_the_route_is_not_programmed() -> None:

@@ -42,6 +42,10 @@ class Comparison(Release):
         return next((judged.blind for judged in self.judgements.values() if judged.blind), "")
 
     @property
+    def counts_only(self) -> bool:
+        return bool(self.judgements) and all(judged.counts_only for judged in self.judgements.values())
+
+    @property
     def paused(self) -> bool:
         return self.rollout.status.paused
 

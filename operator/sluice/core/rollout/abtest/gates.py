@@ -126,6 +126,7 @@ def split_mismatch(seen: Comparison) -> Decision | None:
         Reason.SPLIT_MISMATCH,
         f"{seen.split_mismatch}; {remedy if repaired else f'the route is written once more; {remedy}'}",
         effect=Effect.NOTES_SPLIT_MISMATCH,
+        counts=True,
     )
 
 

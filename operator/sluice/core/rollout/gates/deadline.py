@@ -30,7 +30,10 @@ def deadline_passed(moment: Moment) -> Decision | None:
     match moment.rollout.spec.on_deadline:
         case OnDeadline.HOLD:
             return Decision(
-                Verdict.WAIT, Reason.DEADLINE_EXCEEDED, f"{after}; promote or abort it by hand. {words.missing(moment)}"
+                Verdict.WAIT,
+                Reason.DEADLINE_EXCEEDED,
+                f"{after}; promote or abort it by hand. {words.missing(moment)}",
+                counts=True,
             )
         case OnDeadline.PROMOTE:
             return Decision(Verdict.ADVANCE, Reason.DEADLINE_EXCEEDED, f"{after}: promoted", step=moment.last_step)

@@ -40,7 +40,10 @@ def bake_over(moment: Moment) -> Decision | None:
         )
     if moment.rollout.status.idle_advance and seen < IDLE_BAKE_REQUESTS and not deadline.over(moment):
         return Decision(
-            Verdict.WAIT, Reason.BAKING_WITHOUT_TRAFFIC, f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %"
+            Verdict.WAIT,
+            Reason.BAKING_WITHOUT_TRAFFIC,
+            f"{seen} of {IDLE_BAKE_REQUESTS} requests seen at 100 %",
+            counts=True,
         )
     return Decision(
         Verdict.ADVANCE,
@@ -74,7 +77,7 @@ def idle(moment: Moment) -> Decision | None:
 
 
 def waiting(moment: Moment) -> Decision:
-    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, words.missing(moment))
+    return Decision(Verdict.WAIT, Reason.GATHERING_EVIDENCE, words.missing(moment), counts=True)
 
 
 def _advance(moment: Moment, reason: Reason, message: str, effect: Effect | None = None) -> Decision | None:
@@ -96,16 +99,20 @@ def _held(moment: Moment, message: str) -> Decision | None:
     step = moment.step_at(moment.rollout.status.step)
     if moment.now < moment.step_began + step.minimum_seconds:
         until = timestamps.rfc3339(moment.step_began + step.minimum_seconds)
-        return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}")
+        return Decision(Verdict.WAIT, Reason.MINIMUM_TIME, f"{message}; the step lasts until {until}", counts=True)
     seen = moment.requests_in_step
     if seen < step.minimum_requests and not (moment.judgement and moment.judgement.idle):
         return Decision(
-            Verdict.WAIT, Reason.MINIMUM_REQUESTS, f"{message}; {seen} of {step.minimum_requests} requests seen"
+            Verdict.WAIT,
+            Reason.MINIMUM_REQUESTS,
+            f"{message}; {seen} of {step.minimum_requests} requests seen",
+            counts=True,
         )
     if step.pause and moment.rollout.status.resumed_step < moment.rollout.status.step:
         return Decision(
             Verdict.WAIT,
             Reason.PAUSED_AT_STEP,
             f"{message}; this step waits for a person: kubectl sluice resume {moment.rollout.spec.model_deployment}",
+            counts=True,
         )
     return None

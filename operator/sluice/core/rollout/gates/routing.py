@@ -53,4 +53,5 @@ def split_mismatch(moment: Moment) -> Decision | None:
         Reason.SPLIT_MISMATCH,
         f"{judged.split_mismatch}; {remedy}",
         effect=Effect.NOTES_SPLIT_MISMATCH,
+        counts=True,
     )
