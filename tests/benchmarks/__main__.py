@@ -8,6 +8,7 @@
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
     pass      processor time of a pass, at rest and in a release; without a cluster
+    looks     many releases at once under a slow Prometheus; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
@@ -23,7 +24,20 @@ from demo.cluster import Cluster
 from demo.program import DemoError
 from demo.progress import say
 from lab.processes import LabError
-from tests.benchmarks import batch, gateway, harm, images, passes, report, same, scale, start, surroundings, warmup
+from tests.benchmarks import (
+    batch,
+    gateway,
+    harm,
+    images,
+    looks,
+    passes,
+    report,
+    same,
+    scale,
+    start,
+    surroundings,
+    warmup,
+)
 from tests.benchmarks.report import Section
 
 ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
@@ -39,6 +53,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
+    "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
 """Measured before the lab is there, which would take some of the processors."""
@@ -97,8 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
-    group = parser.add_argument_group("pass")
+    group = parser.add_argument_group("pass, looks")
     group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
+    group.add_argument(
+        "--millis", type=int, nargs="+", default=list(looks.MILLIS), help="looks: answers in (default: 5 100 400 1500)"
+    )
     group = parser.add_argument_group("batch")
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
     group = parser.add_argument_group("gateway")

@@ -20,7 +20,7 @@ from requests import adapters
 
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 
-THREADS: Final = 16
+THREADS: Final = 32
 """As many as the operator asks at once (`shell/asking.py`)."""
 TIMEOUT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0

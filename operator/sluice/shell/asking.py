@@ -29,9 +29,9 @@ LOG: Final = logging.getLogger(__name__)
 COLLECT_SECONDS: Final = 0.05
 PRESETS_AT_ONCE: Final = 8
 """Questions of presets that Prometheus is asked at the same time."""
-USERS_AT_ONCE: Final = 8
+USERS_AT_ONCE: Final = 24
 """The same of users' own."""
-NAMESPACE_AT_ONCE: Final = 2
+NAMESPACE_AT_ONCE: Final = 4
 """Of them for one namespace."""
 MOST_LOOKS: Final = joined.MOST
 """Looks whose questions are sent together."""

@@ -26,6 +26,8 @@ _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
+ACCUSING_LOG: Final = math.log(2)
+"""Evidence against the candidate that is worth keeping, natural logarithm; a good version seldom has so much."""
 _COUNTERS: Final = (
     *("active", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
     *("objectives", "split", "split_requests"),
@@ -81,7 +83,8 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     return dataclasses.replace(
         judged,
         idle_since=judged.idle_since if silence_is_known else None,
-        counts_only=_only_counted(trial, before, after),
+        # What accuses is written at once: a changed route would fence it off, were it still to be counted.
+        counts_only=judged.rollback_log < ACCUSING_LOG and _only_counted(trial, before, after),
     )
 
 

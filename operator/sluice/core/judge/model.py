@@ -223,8 +223,8 @@ class Judgement:
     separation: Separation | None = None
     """In an A/B test."""
     counts_only: bool = False
-    """Whether nothing has happened since `Trial.state` but that counters went on, for less than `judge.COUNTED_SECONDS`:
-    the next look can count it again from there."""
+    """Whether nothing has happened since `Trial.state` but that counters went on, for less than `judge.COUNTED_SECONDS`,
+    and hardly anything speaks against the candidate: the next look can count it again from there."""
     looked: bool = True
     """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
-from sluice.core.judge.judge import judge, questions
+from sluice.core.judge.judge import ACCUSING_LOG, judge, questions
 from sluice.core.judge.model import Answered, Arm, Judgement, Trial
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
@@ -111,6 +111,16 @@ def test_a_look_that_only_counts_says_so(seconds: int, changes: dict[str, Any], 
     trial, first = look(trial, prometheus)
     assert not first.counts_only
     assert counted_since(prometheus, trial, seconds, **changes).counts_only is want
+
+
+def test_what_accuses_is_written_at_once() -> None:
+    """A route that somebody changes fences off what is not counted yet; an accusation must outlast that."""
+    prometheus, trial = begun(objectives=(ERRORS,))
+    trial, quiet = run(prometheus, trial, begin=5, end=10)
+    assert quiet.counts_only
+    _, accused = run(prometheus, trial, begin=15, end=15, bad=2)
+    assert ACCUSING_LOG <= accused.rollback_log < accused.rollback_threshold_log
+    assert not accused.counts_only
 
 
 def test_a_look_that_learns_something_does_not_only_count() -> None:
