@@ -196,6 +196,16 @@ class Operator:
             "How long the first of them has waited.",
             lambda: schedule.oldest_seconds(now()),
         )
+        gauge(
+            "sluice_prometheus_waiting",
+            "ModelDeployments whose questions to Prometheus are not answered yet.",
+            lambda: float(self.asking.waiting()),
+        )
+        gauge(
+            "sluice_prometheus_oldest_seconds",
+            "How long the first of them has waited.",
+            self.asking.oldest_seconds,
+        )
         gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))
         gauge(
             "sluice_unreadable_objects",

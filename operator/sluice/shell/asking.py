@@ -58,7 +58,7 @@ class Asker(Protocol):
 
 
 @dataclass(slots=True)
-class Asked:
+class PendingLook:
     """What one key wants to know."""
 
     key: Key
@@ -150,8 +150,8 @@ class Asking:
         self._metrics = metrics
         self._wake = wake
         self._clock = clock
-        self._asked: dict[Key, Asked] = {}
-        self._waiting: defaultdict[str, deque[Asked]] = defaultdict(deque)
+        self._asked: dict[Key, PendingLook] = {}
+        self._waiting: defaultdict[str, deque[PendingLook]] = defaultdict(deque)
         """Not sent yet, by namespace."""
         self._turns: deque[str] = deque()
         """The namespaces that have some, in turn."""
@@ -174,8 +174,17 @@ class Asking:
             del self._asked[key]
             if asked.covers(questions, now):
                 return Look(asked.answers, asked.moment)
-        self._ask(Asked(key, tuple(questions), now, self._clock.monotonic()))
+        self._ask(PendingLook(key, tuple(questions), now, self._clock.monotonic()))
         return None
+
+    def waiting(self) -> int:
+        """Keys whose questions are not answered yet."""
+        return sum(not asked.is_answered for asked in self._asked.values())
+
+    def oldest_seconds(self) -> float:
+        """For how long the first of them has waited."""
+        now = self._clock.monotonic()
+        return max((now - asked.since for asked in self._asked.values() if not asked.is_answered), default=0.0)
 
     async def close(self) -> None:
         """Asks nothing more, and waits for no answer."""
@@ -184,7 +193,7 @@ class Asking:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ask(self, asked: Asked) -> None:
+    def _ask(self, asked: PendingLook) -> None:
         self._asked[asked.key] = asked
         namespace = asked.key.namespace
         if not self._waiting[namespace]:
@@ -201,7 +210,7 @@ class Asking:
                 pass
             self._send(list(self._next()))
 
-    def _next(self) -> Iterator[Asked]:
+    def _next(self) -> Iterator[PendingLook]:
         """The next looks, of each namespace in turn; fewer where their answers are large."""
         samples = 0
         for _ in range(MOST_LOOKS):
@@ -217,10 +226,10 @@ class Asking:
                 samples += asked.samples
                 yield asked
 
-    def _send(self, looks: Sequence[Asked]) -> None:
+    def _send(self, looks: Sequence[PendingLook]) -> None:
         """All questions of these looks, as of now."""
         moment = self._clock.now()
-        wanted: defaultdict[Question, list[tuple[Asked, str]]] = defaultdict(list)
+        wanted: defaultdict[Question, list[tuple[PendingLook, str]]] = defaultdict(list)
         for asked in looks:
             asked.moment = moment
             for question in asked.questions:
@@ -236,7 +245,7 @@ class Asking:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(
-        self, whole: Joined, wanted: Mapping[Question, Sequence[tuple[Asked, str]]], moment: float
+        self, whole: Joined, wanted: Mapping[Question, Sequence[tuple[PendingLook, str]]], moment: float
     ) -> None:
         answer = await self._in_turn(whole.question, moment)
         if isinstance(answer, Failed) and len(whole.parts) > 1:
