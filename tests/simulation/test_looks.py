@@ -5,9 +5,9 @@ import math
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
-from sluice.core.decide import prepare
+from sluice.core.decide import decide, prepare
 from sluice.core.judge import judge
-from sluice.core.kernel.plan import ApplyStatus
+from sluice.core.kernel.plan import Apply, ApplyStatus, Plan
 from sluice.core.kernel.snapshot import Snapshot
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -117,6 +117,60 @@ def test_a_wish_waits_for_no_samples(action: str) -> None:
     else:
         assert plan.requeue_after is not None
         assert plan.requeue_after <= 0.5, "then it is looked"
+
+
+def pending(cluster: Cluster) -> Plan:
+    """What is decided while samples are on their way."""
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    prepared = prepare.prepare(snapshot)
+    assert prepared.inquiry.metrics
+    return decide.decide(prepared, prepare.Replies(pending=True))
+
+
+def test_while_samples_are_on_their_way_nothing_is_decided_by_evidence() -> None:
+    """In the moment in which the last samples would have proven the candidate."""
+    cluster = released(requests_per_second=100.0)
+    for _ in range(120):
+        cluster.tick()
+        if decides(cluster.plan()):
+            break
+        cluster.reconcile()
+    assert decides(cluster.plan())
+    assert pending(cluster).writes == ()
+
+
+def decides(plan: Plan) -> bool:
+    return any(isinstance(write, Apply) for write in plan.writes)
+
+
+def test_who_has_lost_its_pods_does_not_wait_for_samples() -> None:
+    cluster = released()
+    candidate = cluster.newest().spec.target.revision
+    assert cluster.weights()[candidate] > 0
+    cluster.crash(candidate)
+    plan = pending(cluster)
+    Laws(cluster).check(plan)
+    for write in plan.writes:
+        cluster.apply(write)
+    assert cluster.weights()[candidate] == 0
+    assert plan.requeue_after is not None
+    assert 1 <= plan.requeue_after <= 60
+
+
+def test_the_first_weight_waits_for_its_forecast() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.tick()
+    for write in cluster.plan().writes:
+        cluster.apply(write)
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    assert prepare.waits_for_samples(prepare.prepare(snapshot))
+    cluster.run(10)
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    assert not prepare.waits_for_samples(prepare.prepare(snapshot))
 
 
 @pytest.mark.parametrize("action", ["Resume", "Retry"])

@@ -2,6 +2,8 @@
 
 pass ──look──> nothing yet: the pass ends ─┐
 pass ──look──> nothing yet: the pass ends ─┤ some 50 ms, or until a slot is free
+pass ──look──> pending: what needs no      │
+               answer is decided           │
                                            ├──> presets' questions, as few ──────> Prometheus ──┐
                                            └──> users' questions, namespace by namespace ──> … ─┤
 pass <──look── the answers, once  <── a pass is due again, in its old place  <── all are there ─┘
@@ -44,13 +46,16 @@ class Look:
     answers: Answers
     moment: float | None = None
     """When they were asked for, seconds since the epoch; None where nothing was."""
+    pending: bool = False
+    """Whether they are still on their way: nothing is answered yet, and the key is going to be woken."""
 
 
 class Asker(Protocol):
     """Has the questions of passes answered."""
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
-        """The answers, once for each time that they were asked for; None until they are there, which wakes the key.
+        """The answers, once for each time that they were asked for; None where that has just been done, and `pending`
+        until they are there, which wakes the key.
 
         Without questions the look is empty, and what the key has asked for is forgotten.
         """
@@ -169,7 +174,7 @@ class Asking:
         now = self._clock.now()
         asked = self._asked.get(key)
         if asked is not None and not asked.is_answered:
-            return None
+            return Look({}, pending=True)
         if asked is not None:
             del self._asked[key]
             if asked.covers(questions, now):

@@ -29,8 +29,8 @@ LOG: Final = logging.getLogger(__name__)
 FAILED_SECONDS: Final = 300.0
 """A refused write is not tried again before something changes; this is the safety net."""
 UNEXPECTED_SECONDS: Final = 300.0
-SAMPLES_SECONDS: Final = 30.0
-"""A pass that lacks samples ends, and they wake the next one; this is the safety net."""
+SAMPLES_SECONDS: Final = 5.0
+"""A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
@@ -141,7 +141,8 @@ class Reconciler:
             return await self._report_failure(key, error)
 
     async def _model_plan(self, key: Key) -> Plan | None:
-        """None while samples are on their way: with them another pass decides, on what is then in the store."""
+        """None where samples were asked for: with them another pass decides, on what is then in the store. A pass that
+        comes before them, by what has happened or because they take long, decides what they are not needed for."""
         world = self.store.world(key, self.clock.now())
         if world is None:
             return Plan()
@@ -150,7 +151,9 @@ class Reconciler:
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(seen)
         replies = await self._replies(key, prepared.inquiry)
-        return None if replies is None else decide.decide(prepared, replies)
+        if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
+            return None
+        return decide.decide(prepared, replies)
 
     async def _batch_plan(self, key: Key) -> Plan:
         world = self.store.batch_world(key, self.clock.now())
@@ -163,13 +166,14 @@ class Reconciler:
         return batch_decide.decide(seen, await self.progress.progress(asked) if asked else {})
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
-        """What Prometheus and the cluster say, or None while Prometheus is being asked; nothing is asked at rest."""
+        """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
         if look is None:
             return None
         return Replies(
             metrics=look.answers,
             moment=look.moment,
+            pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
 

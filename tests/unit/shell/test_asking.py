@@ -107,7 +107,8 @@ def test_a_pass_asks_and_the_answers_wake_the_next_one() -> None:
         began = LoopClock().now()
         await asyncio.sleep(1.0)
         assert (desk.asking.waiting(), desk.asking.oldest_seconds()) == (1, 1.0)
-        desk.ask(model(1), FRESHNESS, requests("m1"))  # a pass for another reason meanwhile asks nothing more
+        meanwhile = desk.asking.look(model(1), [FRESHNESS, requests("m1")])
+        assert meanwhile == Look({}, pending=True), "a pass for another reason asks nothing more"
         assert await desk.woken.get() == model(1)
         assert desk.waited[model(1)] >= 2.0
         assert (desk.asking.waiting(), desk.asking.oldest_seconds()) == (0, 0.0)

@@ -13,7 +13,7 @@ from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Inquiry, Replies
-from sluice.core.judge.model import Failed, Question
+from sluice.core.judge.model import Failed, Question, Trial
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
@@ -34,6 +34,7 @@ from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 
 KEY = Key("team", "digits")
@@ -127,19 +128,32 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
         decided.append((prepared, replies))
         return Plan(writes=(SERVICE,))
 
-    monkeypatch.setattr(prepare, "prepare", lambda seen: SimpleNamespace(seen=seen, inquiry=Inquiry((question,))))
+    ahead: list[Trial] = []
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen: SimpleNamespace(seen=seen, inquiry=Inquiry((question,)), ahead=ahead[0] if ahead else None),
+    )
     monkeypatch.setattr(decide, "decide", decide_once)
 
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
     assert (case.cluster.writes, decided) == ([], [])
 
+    metrics.samples = Look({}, pending=True)
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS), "something else has happened meanwhile"
+    assert decided.pop()[1] == Replies(pending=True)
+    ahead.append(make_trial())
+    assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS), "the forecast comes before the first weight"
+    assert decided == []
+
+    ahead.clear()
     case.reconciler.store.put(make_model(version=7, metadata={**make_model()["metadata"], "resourceVersion": "7"}))
     metrics.samples = Look({"up": Failed("away")}, 990.0)
-    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
     [(prepared, replies)] = decided
     assert prepared.seen.deployment.metadata.resource_version == "7"
     assert replies == Replies(metrics={"up": Failed("away")}, moment=990.0)
-    assert metrics.asked == [(question,), (question,)]
+    assert metrics.asked == [(question,)] * 4
 
 
 async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:

@@ -33,6 +33,8 @@ class Replies:
     """What it got."""
 
     metrics: Answers = field(default_factory=lambda: MappingProxyType({}))
+    pending: bool = False
+    """Whether samples are still on their way: then what they are not needed for is decided."""
     moment: float | None = None
     """When the samples were asked for, seconds since the epoch; None: at the snapshot's own time."""
     devices: Devices | None = None
@@ -83,6 +85,11 @@ def of(situation: Situation) -> Prepared:
     return Prepared(situation, running, ahead, arms, Inquiry(metrics, needs.question(situation)))
 
 
+def waits_for_samples(prepared: Prepared) -> bool:
+    """Whether nothing may be decided without samples: before the first weight, which the forecast may make smaller."""
+    return prepared.ahead is not None
+
+
 def read(prepared: Prepared, replies: Replies) -> Findings:
     """The judge's reading of the replies."""
     return Findings(
@@ -99,7 +106,7 @@ def read(prepared: Prepared, replies: Replies) -> Findings:
 
 
 def _at(trial: Trial, replies: Replies) -> Trial:
-    return replace(trial, moment=replies.moment)
+    return replace(trial, moment=replies.moment, pending=replies.pending)
 
 
 def _questions(running: Trial | None, ahead: Trial | None, arms: Mapping[str, Trial]) -> Iterator[Question]:

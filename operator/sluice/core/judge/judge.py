@@ -24,6 +24,8 @@ from sluice.core.judge.state import ObjectiveState, State, Tally
 
 _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
+PENDING_LOOK_SECONDS: Final = 5.0
+"""Samples that are on their way bring the next look themselves."""
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
 ACCUSING_LOG: Final = math.log(2)
@@ -90,7 +92,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
 
 def _looks(trial: Trial, known: State | None) -> bool:
     """Whether samples are asked for now. Who was blind looks on, and the history is needed in any case."""
-    if trial.wished:
+    if trial.wished or trial.pending:
         return False
     if trial.route_programmed or trial.blind or known is None or not known.feeds:
         return True
@@ -101,8 +103,8 @@ def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """What the last look has left, and what has been changed since; blind is who was blind then."""
     after = _turned(trial, before)
     text = trial.state if after == before and trial.state else _stored(after)
-    due = report.SHORTEST_LOOK_SECONDS
-    if not trial.wished:
+    due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
+    if not trial.wished and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
     return dataclasses.replace(
         report.judgement(trial, after, text, {}),

@@ -83,6 +83,8 @@ class Trial:
     """Why nothing could be seen at the last look, or empty."""
     wished: bool = False
     """Whether a person's wish is to be answered that waits for no samples: then nothing is asked."""
+    pending: bool = False
+    """Whether its samples are on their way, and something else must not wait for them."""
     moment: float | None = None
     """Seconds since the epoch at which all samples were asked for; None: now."""
     downtimes: tuple[tuple[float, float], ...] = ()
