@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
-from sluice.core.judge.judge import ACCUSING_LOG, judge, questions
+from sluice.core.judge.judge import (
+    ACCUSING_LOG,
+    PENDING_LOOK_SECONDS,
+    UNPROGRAMMED_LOOK_SECONDS,
+    judge,
+    questions,
+)
 from sluice.core.judge.model import Answered, Arm, Judgement, Trial
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, STABLE, START, look, make_trial
@@ -76,6 +82,45 @@ def test_changed_route_generation_discards_intervals() -> None:
     assert after.rollback_log == before.rollback_log
     _, later = run(prometheus, trial, begin=35, end=35, bad=5)
     assert later.rollback_log > before.rollback_log
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "asks"),
+    [
+        ({}, 5, False),
+        ({}, 599, False),
+        ({}, 601, True),
+        ({"blind": "Prometheus does not answer"}, 5, True),
+        ({"route_programmed": True}, 5, True),
+        ({"route_programmed": True, "wished": True}, 5, False),
+        ({"state": None}, 5, True),
+        ({"state": None, "wished": True}, 5, False),
+        ({}, -100, True),
+    ],
+)
+def test_nothing_is_asked_where_no_sample_would_be_evidence(
+    changes: dict[str, Any], seconds: int, *, asks: bool
+) -> None:
+    """While the route is not programmed, for a wish, and never for so long that a count were lost."""
+    _, trial = begun()
+    later = dataclasses.replace(trial, **{"now": trial.now + seconds, "route_programmed": False, **changes})
+    assert bool(questions(later)) is asks
+    assert judge(later, {}).looked is asks
+
+
+def test_without_a_look_what_was_seen_stands_and_what_was_changed_is_noted() -> None:
+    prometheus, trial = begun()
+    trial, seen = run(prometheus, trial, begin=5, end=10, bad=1)
+    changed = dataclasses.replace(trial, route_programmed=False, route_generation=8)
+    result = judge(changed, {})
+    assert (result.rollback_log, result.candidate_requests) == (seen.rollback_log, seen.candidate_requests)
+    assert result.next_look_seconds == pytest.approx(UNPROGRAMMED_LOOK_SECONDS, abs=2)
+    again = judge(dataclasses.replace(changed, state=result.state), {})
+    assert again.state == result.state != trial.state
+    pending = judge(dataclasses.replace(trial, pending=True), {})
+    assert (pending.state, pending.looked, pending.next_look_seconds) == (trial.state, False, PENDING_LOOK_SECONDS)
+    wished = judge(dataclasses.replace(trial, wished=True, blind="since a while"), {})
+    assert (wished.blind, wished.next_look_seconds) == ("since a while", 0.5)
 
 
 def counted_since(prometheus: Prometheus, trial: Trial, seconds: int, **changes: Any) -> Judgement:

@@ -109,3 +109,19 @@ def test_a_pass_over_an_ab_test_is_written_as_soon_as_one_arm_is_due(*, counts_o
     assert seen.counts_only is False
     after = abtest.move(make_comparison({"rollout": first, "judgements": judged})).rollout
     assert (after.status == first.status) is counts_only
+
+
+def test_without_a_look_only_the_state_is_kept() -> None:
+    first = move(make_moment({"judged": {"objectives": (ObjectiveStatus(name="errors"),)}})).rollout
+    judged = {"state": "{2}", "objectives": (), "requests_needed": None, "looked": False}
+    after = move(make_moment({"rollout": first, "judged": judged})).rollout.status
+    assert after.state == "{2}"
+    assert (after.objectives, after.requests_needed) == (first.status.objectives, first.status.requests_needed)
+
+
+def test_without_a_look_an_arm_keeps_its_figures() -> None:
+    first = abtest.move(make_comparison({"judged": {"objectives": (ObjectiveStatus(name="errors"),)}})).rollout
+    judgements = {arm.revision: make_judgement(state="{2}", looked=False) for arm in first.status.arms}
+    after = abtest.move(make_comparison({"rollout": first, "judgements": judgements})).rollout.status
+    for arm, before in zip(after.arms, first.status.arms, strict=True):
+        assert (arm.state, arm.objectives, arm.ratio) == ("{2}", before.objectives, before.ratio)

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from sluice.api.v1alpha1.common import Condition, ConditionStatus
+from sluice.api.v1alpha1.intent import Action
 from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.rollout import trial
 from tests.support import moments
 from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, at
-from tests.support.situations import make_release, make_situation
+from tests.support.situations import asking, make_release, make_situation
 
 DOWN = moments.running(STABLE, 0, replicas=0)
 AWAY = moments.running(STABLE, 0)
@@ -38,3 +40,43 @@ def test_an_outage_proves_nothing(capacity: str, stable: Revision, candidate: Re
     made = trial.running_trial(make_situation(release, stable=stable, revisions=(stable, candidate)))
     assert made is not None
     assert made.outage is want
+
+
+IN_A_STEP = {"step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": at(-60)}], "startTime": at(-90)}
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_wishes_that_need_no_samples_are_told_to_the_judge(action: Action) -> None:
+    release = asking(make_release(status=IN_A_STEP), action)
+    made = trial.running_trial(make_situation(release))
+    assert made is not None
+    assert made.wished is (action not in (Action.RESUME, Action.RETRY))
+
+
+def test_a_wish_needs_no_forecast_either() -> None:
+    release = make_release(status={"startTime": at(-90)})
+    assert trial.forecast_trial(make_situation(release)) is not None
+    assert trial.forecast_trial(make_situation(asking(release, Action.ABORT))) is None
+
+
+@pytest.mark.parametrize(
+    ("since", "conditions", "want"),
+    [
+        (None, [("MetricsAvailable", "Prometheus is away")], ""),
+        (at(-10), [("Ready", "all is well"), ("MetricsAvailable", "Prometheus is away")], "Prometheus is away"),
+        (at(-10), [], "nothing could be seen at the last look"),
+    ],
+)
+def test_who_was_blind_at_the_last_look_is_told_why(
+    since: str | None, conditions: list[tuple[str, str]], want: str
+) -> None:
+    situation = make_situation(make_release(status={**IN_A_STEP, "blindSince": since}))
+    deployment = situation.snapshot.deployment
+    said = [
+        Condition(type=name, status=ConditionStatus.FALSE, reason="X", message=message, last_transition_time=at(0))
+        for name, message in conditions
+    ]
+    model = deployment.model_copy(update={"status": deployment.status.model_copy(update={"conditions": said})})
+    made = trial.running_trial(replace(situation, snapshot=replace(situation.snapshot, deployment=model)))
+    assert made is not None
+    assert made.blind == want
