@@ -43,8 +43,8 @@ except ImportError:  # an earlier operator, whose passes wait
 RELEASES: Final = 600
 """Scraped every 5 s: 120 looks a second are wanted."""
 NAMESPACES: Final = 100
-WARM_SECONDS: Final = 10.0
-SECONDS: Final = 20.0
+WARM_SECONDS: Final = 5.0
+SECONDS: Final = 15.0
 WRITE_SECONDS: Final = 0.01
 QUEUE_MILLIS: Final = 100.0
 NEWS_PER_SECOND: Final = 200

@@ -22,8 +22,8 @@ WORKERS: Final = 8
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
-NEWS_IN_A_ROW: Final = 3
-"""So many keys with news before one whose time has come."""
+MOST_SHARES: Final = 4096
+"""Of so many shares it is remembered when their news overtook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,16 @@ class Turns(Generic[K]):
         """A share that had nothing to do gets the last turn."""
         heapq.heappush(self._shares.setdefault(share, []), entry)
 
-    def pop(self, is_valid: Callable[["_Entry[K]"], bool]) -> "_Entry[K] | None":
-        """The next entry; those that are not valid any more are dropped."""
-        while self._shares:
-            share, entries = self._shares.popitem(last=False)
+    def __len__(self) -> int:
+        """How many shares wait for a turn."""
+        return len(self._shares)
+
+    def pop(
+        self, is_valid: Callable[["_Entry[K]"], bool], may: Callable[[Hashable], bool] = lambda _: True
+    ) -> "_Entry[K] | None":
+        """The next entry of a share that may have a turn; those that are not valid any more are dropped."""
+        for share in [share for share in self._shares if may(share)]:
+            entries = self._shares.pop(share)
             if _without_outdated(entries, is_valid):
                 entry = heapq.heappop(entries)
                 if entries:
@@ -90,8 +96,8 @@ class Turns(Generic[K]):
 class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
 
-    News (something has happened to the key) go before timers, but not for ever: after `NEWS_IN_A_ROW` of them a timer
-    that is due has its turn. Among both the shares take turns, so that nobody waits for all keys of another share.
+    News (something has happened to the key) go before timers, one of a share for each round of the shares whose timers
+    are due. Among both the shares take turns, so that nobody waits for all keys of another share.
     """
 
     def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
@@ -102,7 +108,10 @@ class DueTimes(Generic[K]):
         self._news: Turns[K] = Turns()
         self._running: dict[K, _Due | None] = {}
         self._count = 0
-        self._news_in_a_row = 0
+        self._handed = 0
+        """Keys handed out so far."""
+        self._news_handed: dict[Hashable, int] = {}
+        """The same when the last news of a share went before timers."""
 
     def add(self, key: K, due: float, *, news: bool = False) -> None:
         """Keeps the earliest of several due times, and that there are news, which are due at once; a key that is being
@@ -127,15 +136,27 @@ class DueTimes(Generic[K]):
         while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
             entry = heapq.heappop(self._later)
             self._timers.push(self._share(entry[2]), entry)
-        turns = (self._news, self._timers)
-        for line in turns if self._news_in_a_row < NEWS_IN_A_ROW else reversed(turns):
-            if (found := line.pop(self._is_valid)) is not None:
-                self._news_in_a_row = self._news_in_a_row + 1 if line is self._news else 0
-                key = found[2]
-                del self._due[key]
-                self._running[key] = None
-                return key
-        return None
+        found = self._overtaking() or self._timers.pop(self._is_valid) or self._news.pop(self._is_valid)
+        if found is None:
+            return None
+        key = found[2]
+        self._handed += 1
+        del self._due[key]
+        self._running[key] = None
+        return key
+
+    def _overtaking(self) -> "_Entry[K] | None":
+        """News that go before timers."""
+        round_ = len(self._timers)
+        found = self._news.pop(
+            self._is_valid, lambda share: self._handed - self._news_handed.get(share, -round_) >= round_
+        )
+        if found is not None:
+            if len(self._news_handed) > MOST_SHARES:
+                self._news_handed.clear()
+            # This one, and then a whole round.
+            self._news_handed[self._share(found[2])] = self._handed + 1
+        return found
 
     def done(self, key: K) -> None:
         """The key may be worked on again."""

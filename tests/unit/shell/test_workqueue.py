@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.workqueue import NEWS_IN_A_ROW, Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
+from sluice.shell.workqueue import MOST_SHARES, Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
 from tests.unit.shell.builders import eventually
 
 
@@ -107,7 +107,36 @@ def test_timers_have_their_turn_while_news_never_end() -> None:
     schedule.add("timer", 0.0)
     for number in range(20):
         schedule.add(f"news {number}", 1.0, news=True)
-    assert order(schedule, 1.0).index("timer") == NEWS_IN_A_ROW
+    assert order(schedule, 1.0).index("timer") == 1
+
+
+def test_news_of_one_share_take_no_more_than_a_share_while_others_have_timers() -> None:
+    """Something happens to a busy namespace all the time, and a person aborts a release in another one."""
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for share in "bcdefghij":
+        for number in range(20):
+            schedule.add(f"{share}{number}", 0.0)
+    for number in range(100):
+        schedule.add(f"a{number}", 1.0, news=True)
+    handed = []
+    for turn in range(100):
+        if turn == 50:
+            schedule.add("j-abort", 1.0, news=True)
+        key = schedule.pop(1.0)
+        assert key is not None
+        handed.append(key)
+        schedule.done(key)
+    assert sum(key.startswith("a") for key in handed) == 10
+    assert "j-abort" in handed[50:52]
+
+
+def test_what_is_remembered_of_shares_is_bounded() -> None:
+    schedule: DueTimes[int] = DueTimes(lambda key: key)
+    for key in range(3 * MOST_SHARES):
+        schedule.add(key, 0.0, news=True)
+        assert schedule.pop(0.0) == key
+        schedule.done(key)
+    assert len(schedule._news_handed) <= MOST_SHARES + 1
 
 
 @pytest.mark.parametrize("news", [False, True])
