@@ -1,0 +1,35 @@
+"""What is asked before a decision, and what the replies mean for it."""
+
+from typing import Any
+
+import pytest
+
+from sluice.core.decide import prepare
+from sluice.core.decide.prepare import Prepared, Replies
+from sluice.core.judge.model import Failed
+from tests.support.moments import at
+from tests.support.situations import make_release, make_situation
+
+BEFORE: dict[str, Any] = {"startTime": at(-90)}
+IN_A_STEP = {**BEFORE, "step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": at(-60)}]}
+
+
+def prepared(status: dict[str, Any]) -> Prepared:
+    return prepare.of(make_situation(make_release(status=status)))
+
+
+@pytest.mark.parametrize(("status", "want"), [(BEFORE, True), (IN_A_STEP, False)])
+def test_only_the_first_weight_waits_for_samples_whatever_happens(status: dict[str, Any], *, want: bool) -> None:
+    assert prepared(status).inquiry.metrics
+    assert prepare.waits_for_samples(prepared(status)) is want
+
+
+def test_samples_are_read_as_of_when_they_were_asked_for_and_not_at_all_while_they_are_on_their_way() -> None:
+    release = prepared(IN_A_STEP)
+    away = {question.key: Failed("away") for question in release.inquiry.metrics}
+    asked = prepare.read(release, Replies(metrics=away, moment=1.0)).judgement
+    assert asked is not None
+    assert (asked.looked, "away" in asked.blind) == (True, True)
+    pending = prepare.read(release, Replies(pending=True)).judgement
+    assert pending is not None
+    assert (pending.looked, pending.blind) == (False, "")
