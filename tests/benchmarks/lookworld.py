@@ -294,7 +294,8 @@ async def queue(good: int, bad: int) -> dict[str, float]:
         await asyncio.sleep(SECONDS)
         for task in (running, news):
             task.cancel()
-    of_good = sorted(seconds for key, seconds in waits.seconds if key.namespace != "busy")
+    # Nobody took any of them: they have waited all the time.
+    of_good = sorted(seconds for key, seconds in waits.seconds if key.namespace != "busy") or [SECONDS]
     return {
         "p50": of_good[len(of_good) // 2],
         "p99": of_good[int(0.99 * len(of_good))],
