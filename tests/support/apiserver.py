@@ -82,6 +82,15 @@ class ApiServer:
         """A user's own write."""
         self.store(manifest)
 
+    def user_deletes(self, kind: str, name: str) -> None:
+        """Somebody deletes an object; the garbage collector then deletes what names it as its owner."""
+        uid = self.objects[kind, name]["metadata"]["uid"]
+        self._delete(Ref("", kind, name))
+        for key, one in list(self.objects.items()):
+            owners = [owner["uid"] for owner in one["metadata"].get("ownerReferences", ())]
+            if uid in owners and key in self.objects:
+                self.user_deletes(*key)
+
     def _delete(self, ref: Ref) -> None:
         """At once, unless a finalizer holds the object."""
         metadata = self._existing(ref)["metadata"]

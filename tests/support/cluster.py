@@ -72,9 +72,10 @@ class Cluster(Controllers):
             self.kill_after -= 1
         super().apply(write)
 
-    def asks(self, action: str, by: str = "alice", **more: str) -> None:
-        """Writes spec.intent of the newest ModelRollout, as the CLI does."""
-        newest = self.newest_rollout_object()
+    def asks(self, action: str, by: str = "alice", name: str | None = None, **more: str) -> None:
+        """Writes spec.intent of the newest ModelRollout, of all or of one model, as the CLI does."""
+        rollouts = self.rollouts() if name is None else self.rollouts_of(name)
+        newest = self.objects["ModelRollout", rollouts[-1].metadata.name]
         asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
         newest["spec"]["intent"] = asked
 
@@ -96,9 +97,9 @@ class Cluster(Controllers):
             preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
             rate = self.preview_per_second if preview else self.requests_per_second
             total = sum(b.get("weight", 1) for b in rule["backendRefs"])
-            for backend in rule["backendRefs"]:
+            for place, backend in enumerate(rule["backendRefs"]):
                 mean = rate * seconds * backend.get("weight", 1) / total if total else 0.0
-                self._answer(self._drawn(mean), backend["name"], rule, users=not preview)
+                self._answer(self._drawn(mean), backend["name"], route, place, users=not preview)
 
     def _send_to_pods(self, seconds: float) -> None:
         for service in self.of_kind("Service"):
@@ -119,15 +120,19 @@ class Cluster(Controllers):
     def _drawn(self, mean: float) -> int:
         return int(mean) + (self.random.random() < mean % 1)
 
-    def _answer(self, requests: int, service: str, rule: Mapping[str, Any], *, users: bool) -> None:
-        """So many requests to a Service, and to the Services that get copies of them."""
+    def _answer(self, requests: int, service: str, route: Mapping[str, Any], place: int, *, users: bool) -> None:
+        """So many requests to a route's backend, and to the Services that get copies of them."""
         if not requests:
             return
-        tally = self.sent if users else self.previewed
-        server = self._server(service, tally, counts=users)
+        tally, name = self.sent if users else self.previewed, f"httproute/default/{route['metadata']['name']}/rule/0"
+        server = self._server(service, f"{name}/backend/{place}", tally, counts=users)
+        mirrors = (filter_.get("requestMirror") for filter_ in route["spec"]["rules"][0].get("filters", ()))
         copies = [
-            (mirror.get("percent", 100) / 100, self._server(mirror["backendRef"]["name"], self.mirrored, counts=False))
-            for mirror in (filter_.get("requestMirror") for filter_ in rule.get("filters", ()))
+            (
+                mirror.get("percent", 100) / 100,
+                self._server(mirror["backendRef"]["name"], f"{name}-mirror-0", self.mirrored, counts=False),
+            )
+            for mirror in mirrors
             if mirror
         ]
         for _ in range(requests):
@@ -138,12 +143,15 @@ class Cluster(Controllers):
         for one in (server, *(copied for _, copied in copies)):
             self._count_answers(one)
 
-    def _server(self, service: str, tally: dict[str, int], *, counts: bool) -> "Server":
-        revision = self.objects["Service", service]["spec"]["selector"][naming.LABEL_REVISION]
-        return Server(service, revision, self.behaviour(revision), tally, counts, self.has_endpoint(service))
+    def _server(self, service: str, place: str, tally: dict[str, int], *, counts: bool) -> "Server":
+        there = self.objects.get(("Service", service))
+        revision = there["spec"]["selector"][naming.LABEL_REVISION] if there else service
+        return Server(
+            self._backend(place, service), revision, self.behaviour(revision), tally, counts, self.has_endpoint(service)
+        )
 
     def _count_answers(self, server: "Server") -> None:
-        cluster = ("envoy_cluster_name", f"default_{server.service}_{naming.SERVICE_PORT}")
+        cluster = ("envoy_cluster_name", server.backend)
         for (code, millis, correct), number in server.answers.items():
             server.tally[server.revision] = server.tally.get(server.revision, 0) + number
             self.lost += number * (server.counts and not server.up)
@@ -177,14 +185,21 @@ class Cluster(Controllers):
             for number, rule in enumerate(route["spec"]["rules"])
             for place, backend in enumerate(rule["backendRefs"])
         )
-        positional = gateways.preset_of(self.config).positional
-        return [place if positional else f"default_{service}_{naming.SERVICE_PORT}" for place, service in places]
+        return [self._backend(place, service) for place, service in places]
+
+    def _backend(self, place: str, service: str) -> str:
+        return place if gateways.preset_of(self.config).positional else f"default_{service}_{naming.SERVICE_PORT}"
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
         return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)
+
+    def heals(self) -> None:
+        """Whatever is broken around the operator works again, and its clock is right."""
+        self.prometheus_up, self.kill_after, self.clock_ahead_seconds = True, None, 0.0
+        self.recovers()
 
     @property
     def config(self) -> OperatorConfig:
@@ -292,7 +307,8 @@ class Cluster(Controllers):
 class Server:
     """The pods behind a Service, as one turn of the world finds them."""
 
-    service: str
+    backend: str
+    """What the gateway calls it."""
     revision: str
     behaviour: Behaviour
     tally: dict[str, int]

@@ -1,5 +1,6 @@
 """Ready-made worlds for the simulation."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -68,13 +69,22 @@ GATEWAY: dict[str, Any] = {
 }
 
 
+def empty_cluster(
+    *, policy_changes: dict[str, Any] | None = None, runtime_changes: Mapping[str, Any] | None = None, **settings: Any
+) -> Cluster:
+    """A cluster with all that a model needs, and no model."""
+    cluster = Cluster(behaviours=dict(BEHAVIOURS), **settings)
+    runtime = {**RUNTIME, "spec": {**RUNTIME["spec"], **(runtime_changes or {})}}
+    for shared in (policy(**(policy_changes or {})), runtime, GATEWAY):
+        cluster.shared[shared["kind"], shared["metadata"]["name"]] = deepcopy(shared)
+    return cluster
+
+
 def make_cluster(
     uri: str = V1, *, policy_changes: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **settings: Any
 ) -> Cluster:
     """A cluster in which a user has just applied a ModelDeployment."""
-    cluster = Cluster(behaviours=dict(BEHAVIOURS), **settings)
-    for shared in (policy(**(policy_changes or {})), RUNTIME, GATEWAY):
-        cluster.shared[shared["kind"], shared["metadata"]["name"]] = deepcopy(shared)
+    cluster = empty_cluster(policy_changes=policy_changes, **settings)
     cluster.user_applies(manifest(uri, **(spec or {})))
     return cluster
 
