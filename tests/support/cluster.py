@@ -41,6 +41,8 @@ class Cluster(Controllers):
     seed: int = 1
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+    """Names of the events that were sent: a plan lists again what happened a moment ago."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -240,7 +242,8 @@ class Cluster(Controllers):
             for write in plan.writes:
                 self.apply(write)
                 count += 1
-            self.events.extend(plan.events)
+            self.events.extend(event for event in plan.events if event.id not in self.told)
+            self.told.update(event.id for event in plan.events)
             if not plan.writes:
                 return count
         raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")

@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
-from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.core.decide import children, failure, notify, prepare, report, routes
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Verdict
+from sluice.core.decide import children, failure, news, notify, prepare, report, routes
+from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ
+from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
-from sluice.core.kernel.reasons import BY_CONDITION, Reason
+from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
@@ -54,7 +54,6 @@ class Progress:
     """What `begun` releases."""
     until: float | None = None
     """When the freeze window ends that holds it, in seconds since the epoch."""
-    news: tuple[TimelineEntry, ...] = ()
     plan: str = ""
     """What the steps are expected to need, in words, when that has just become known."""
     again: bool = False
@@ -73,7 +72,7 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
     writes = [*_release_writes(done), *children.mark_writes(done.situation), *kids.writes]
-    events = [*_events(done), *kids.events]
+    told = [*_release_news(done), *(News(event, _subject(done)) for event in kids.events)]
     if done.begun is None:  # otherwise the next pass, which follows at once, has more to say
         outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
@@ -81,28 +80,26 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
-        told = {event.reason for event in events}
-        events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
+        turned = report.events(model.metadata, model.status, status, snapshot.now)
+        told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
-        events=tuple(events),
-        notices=_notices(done, events),
+        events=tuple(each.event for each in told),
+        notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
 
 
-def _notices(done: Progress, events: Sequence[Event]) -> tuple[Notice, ...]:
-    situation = done.situation
+def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:
     if isinstance(situation.policy, Blocked):
         return ()
-    return notify.notices(
-        situation.policy.notifications,
-        situation.snapshot.deployment,
-        rollout=done.begun or situation.active or (situation.latest if done.statuses else None),
-        events=events,
-        now=situation.snapshot.now,
-    )
+    return notify.notices(situation.policy.notifications, situation.snapshot.deployment, told)
+
+
+def _subject(done: Progress) -> ModelRollout | None:
+    """The release that what happens in this pass is about."""
+    return done.begun or done.situation.active or (done.situation.latest if done.statuses else None)
 
 
 def progress(situation: Situation, findings: Findings) -> Progress:
@@ -130,7 +127,6 @@ def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatu
     return Progress(
         _with_status(situation, active, status),
         statuses=((active, status),),
-        news=tuple(status.timeline[-1:]),
         again=True,
     )
 
@@ -182,7 +178,6 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
     return Progress(
         after,
         statuses=((active, moved.rollout.status),),
-        news=moved.news,
         plan=plan,
         until=moved.decision.until,
         refusal=refusal,
@@ -214,7 +209,6 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
     return Progress(
         _with_status(situation, active, moved.rollout.status),
         statuses=((active, moved.rollout.status),),
-        news=moved.news,
         until=moved.decision.until,
         refusal=refusal,
         again=moved.rollout.status.winner is not None,
@@ -252,26 +246,15 @@ def _release_writes(done: Progress) -> Iterator[Write]:
         yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
 
 
-def _events(done: Progress) -> Iterator[Event]:
-    if done.begun is not None and done.begun.spec.source is not None:
-        spec = done.begun.spec
-        yield Event(
-            Reason.ROLLOUT_STARTED,
-            f"{spec.strategy}: {spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
-            f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}",
-        )
-    if done.plan:
-        yield Event(Reason.ROLLOUT_PLANNED, conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
-    for entry in done.news:
-        reason = Reason.of(entry.what)
-        if BY_CONDITION not in reason.marks:
-            yield Event(reason, entry.why)
-
-
-def _downtime(spec: ModelRolloutSpec) -> str:
-    if spec.capacity is not CapacityMode.RECREATE:
-        return ""
-    return "; capacity Recreate: the model does not answer from when the old version stops until the new one is ready"
+def _release_news(done: Progress) -> Iterator[News]:
+    snapshot, active = done.situation.snapshot, done.situation.active
+    yield from news.of_releases(done.situation)
+    if done.begun is not None:
+        yield from news.begun(done.begun, snapshot.deployment.metadata, snapshot.now)
+    if done.plan and active is not None:
+        reason, record = Reason.ROLLOUT_PLANNED, (active.kind, active.metadata.name)
+        message = conditions.shortened(done.plan, conditions.MESSAGE_LIMIT)
+        yield News(Event(reason, message, happening(active.metadata.uid, reason), snapshot.now, record), active)
 
 
 def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:

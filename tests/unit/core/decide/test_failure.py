@@ -1,9 +1,12 @@
 """What an operator does that may not, cannot or need not decide: it says why, and leaves everything as it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.core.decide import ending, failure
+from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import ApplyStatus, Delete, Plan
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
@@ -11,7 +14,7 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError, Conflict, Denied, Missing, Refused, Unavailable
-from tests.support.builders import make_model_deployment, make_world, manifest
+from tests.support.builders import NOW, make_model_deployment, make_world, manifest
 
 INVALID = InvalidSpec("spec.model.uri", "no scheme")
 READY = {
@@ -83,7 +86,9 @@ def test_what_was_known_stays_and_the_same_failure_is_told_once() -> None:
 
     assert stated(first)["Ready"] == ("True", "Ready")
     assert status_of(first).url == "http://digits.example"
-    assert (again.writes, again.events) == ((), ())
+    assert (again.writes, again.events) == ((), first.events)
+    later = replace(make_world(deployment=told), now=NOW + RECENT_SECONDS + 1)
+    assert failure.invalid_spec_plan(later, INVALID).events == ()
 
 
 def test_status_that_cannot_be_read_is_written_anew() -> None:
