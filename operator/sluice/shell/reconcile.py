@@ -170,13 +170,39 @@ class Reconciler:
         changed, left = False, list(plan.writes)
         try:
             while left:
-                changed = await self._write(key, left[0]) or changed
+                changed = await self._perform(key, plan, left[0]) or changed
                 del left[0]
         finally:
             self.news.hear(key, plan, frozenset((kind, name) for kind, _, name in map(target_of, left)))
         if plan.writes:
             LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
         return Done(self._next_look(key, plan, changed))
+
+    async def _perform(self, key: Key, plan: Plan, write: Write) -> bool:
+        """One write of a plan, as `_write`. Where the record of a release is refused, its way back happens all the same."""
+        try:
+            return await self._write(key, write)
+        except (errors.Refused, errors.Denied) as error:
+            if not failure.is_record(write):
+                raise
+            if await self._is_written_reduced(key, write):
+                LOG.warning("recorded without its figures: %s", error, extra={"model": str(key)})
+                return False
+            if plan.way_back is None:
+                raise
+            for each in plan.way_back:
+                await self._write(key, each)
+            raise failure.gone_back(error) from error
+
+    async def _is_written_reduced(self, key: Key, record: Write) -> bool:
+        """Whether the API server takes what must be recorded, without the rest."""
+        reduced = failure.reduced(record)
+        try:
+            if reduced is not None:
+                await self._write(key, reduced)
+        except (errors.Refused, errors.Denied):
+            return False
+        return reduced is not None
 
     async def _told(self, key: Key, result: Result) -> Result:
         """What follows a pass once its news are told, also those of one that failed after what it had recorded."""

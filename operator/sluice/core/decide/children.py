@@ -27,6 +27,8 @@ class Children:
     """What the children still need."""
 
     writes: tuple[Write, ...]
+    serving: tuple[Write, ...]
+    """Those of the writes without which requests do not arrive where they should: workloads, Services and routes."""
     events: tuple[Event, ...]
     look_again_after: float | None
     """Seconds until a drain or a settling route must be looked at; None at rest."""
@@ -53,6 +55,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
     )
     return Children(
         writes=writes,
+        serving=(*running_writes, *route_writes),
         events=tuple(drift.events(situation, (*running_writes, *route_writes))),
         look_again_after=_look_again(situation, retired, target),
         shares=weights.added(target.weights) if target is not None else address.observed_shares(situation),

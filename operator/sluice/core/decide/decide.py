@@ -9,11 +9,11 @@ The order of the writes is the order of safety: the record of a release comes be
 explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Verdict
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
 from sluice.core.decide import children, failure, news, notify, prepare, report, routes
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared, Replies
@@ -28,7 +28,7 @@ from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.moment import Effect, Moment
-from sluice.core.rollout.routing import paths
+from sluice.core.rollout.routing import address, paths
 from sluice.core.situation.situation import Blocked, Situation, testing
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
@@ -84,6 +84,7 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
+        way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
         events=tuple(each.event for each in told),
         notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
@@ -243,7 +244,24 @@ def _release_writes(done: Progress) -> Iterator[Write]:
         if rollout.metadata.name not in moved:
             yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, rollout.status)
     for rollout, status in done.statuses:
-        yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
+        if situation.refused:  # whether it is taken now decides whether anybody may get more requests
+            yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, status)
+        else:
+            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
+
+
+def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+    """Whether what this pass makes of the routes could be made without its record: nobody but the version that the
+    release came from gets more requests, and no step begins, which may mean copies or a preview."""
+    for rollout, status in done.statuses:
+        source = rollout.spec.source
+        begins = status.step != rollout.status.step or len(status.steps) > len(rollout.status.steps)
+        ends = status.outcome not in (None, Outcome.PROMOTED)
+        if source is None or status.outcome is Outcome.PROMOTED or (begins and not ends):
+            return False
+        if any(permille > before.get(name, 0) for name, permille in after.items() if name != source.revision):
+            return False
+    return bool(done.statuses)
 
 
 def _release_news(done: Progress) -> Iterator[News]:

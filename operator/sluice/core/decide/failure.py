@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeGuard
 
 from pydantic import ValidationError
 
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import conditions, differ, remedies, timestamps
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.news import happening, is_recent, spell
-from sluice.core.kernel.plan import Event, Plan
+from sluice.core.kernel.plan import ApplyStatus, Event, Plan, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError
+
+FOR_READERS: Final = frozenset({"objectives", "plan"})
+"""Fields of a release's record, and of its arms, that no decision depends on."""
+FOR_THE_JUDGE: Final = frozenset({"state"})
+"""Those that none depends on once the release has ended."""
 
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
@@ -29,6 +36,31 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     if remedy is None:
         return None
     return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
+
+
+def reduced(write: Write) -> Write | None:
+    """The record of a release without what is not needed; None for other writes, and where nothing can be left out.
+
+    A release that goes on keeps the judge's state, which is its evidence.
+    """
+    if not is_record(write):
+        return None
+    status = write.manifest["status"]
+    left_out = FOR_READERS | FOR_THE_JUDGE if status.get("outcome") else FOR_READERS
+    kept = {key: value for key, value in status.items() if key not in left_out}
+    if "arms" in kept:
+        kept["arms"] = [{key: value for key, value in arm.items() if key not in left_out} for arm in kept["arms"]]
+    return None if kept == status else ApplyStatus({**write.manifest, "status": kept})
+
+
+def is_record(write: Write) -> TypeGuard[ApplyStatus]:
+    """Whether it is the record of a release."""
+    return isinstance(write, ApplyStatus) and write.manifest["kind"] == ModelRollout.kind
+
+
+def gone_back(error: ApiError) -> ApiError:
+    """The refusal of a record whose release went back all the same, in words that say so."""
+    return type(error)(f"{error}; requests go back to the stable version all the same")
 
 
 def defect_plan(world: World, error: Exception) -> Plan:

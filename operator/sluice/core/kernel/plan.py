@@ -127,6 +127,9 @@ class Plan:
     """One pass: writes in order (evidence first, status last), events, and when to look again."""
 
     writes: tuple[Write, ...] = ()
+    way_back: tuple[Write, ...] | None = None
+    """Those of the writes that follow even where the API server refuses the record of a release, because they give
+    nobody but the version that was stable before more requests; None where others get more."""
     events: tuple[Event, ...] = ()
     """What has just happened, and what records say happened a moment ago; each is sent once."""
     notices: tuple[Notice, ...] = ()

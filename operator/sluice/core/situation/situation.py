@@ -6,18 +6,20 @@ from typing import Final, TypedDict
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.common import Strategy
+from sluice.api.v1alpha1.common import ConditionStatus, Strategy
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.strategies import ABTestArm
+from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.situation import record, variants
 
 DEFAULT_POLICY: Final = "default"
+REFUSALS: Final = frozenset({Reason.REFUSED, Reason.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,14 @@ class Situation:
     def latest_is_old(self) -> bool:
         """Whether the stable version was promoted by a later release than the newest that is left."""
         return self.latest is not None and self.latest.spec.sequence < self.stable_since
+
+    @property
+    def refused(self) -> bool:
+        """Whether the API server refused a write of the pass before, perhaps the record of the release."""
+        return any(
+            each.type == Type.STALLED and each.status is ConditionStatus.TRUE and each.reason in REFUSALS
+            for each in self.snapshot.deployment.status.conditions
+        )
 
     @property
     def candidate(self) -> Revision | None:

@@ -7,7 +7,7 @@ import pytest
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.core.decide import ending, failure
 from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import ApplyStatus, Delete, Plan
+from sluice.core.kernel.plan import ApplyStatus, Delete, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
 from sluice.core.kernel.snapshot import Object
@@ -119,3 +119,31 @@ def test_ending_namespace_loses_its_jobs_and_nothing_else() -> None:
     assert [(write.ref.kind, write.ref.name, write.ref.uid) for write in plan.writes if isinstance(write, Delete)] == [
         ("Job", "running", "uid-running")
     ]
+
+
+FULL = {
+    "state": "{}",
+    "objectives": [{"name": "errors"}],
+    "plan": [],
+    "arms": [{"name": "b", "state": "{}"}],
+    "step": 1,
+}
+
+
+def record(kind: str = "ModelRollout", **status: object) -> ApplyStatus:
+    return ApplyStatus({"kind": kind, "metadata": {"name": "digits-1"}, "status": {**FULL, **status}})
+
+
+@pytest.mark.parametrize(
+    ("write", "kept"),
+    [
+        pytest.param(record(outcome="Aborted"), {"arms": [{"name": "b"}], "step": 1, "outcome": "Aborted"}, id="ended"),
+        pytest.param(record(), {"state": "{}", "arms": FULL["arms"], "step": 1}, id="evidence stays while it goes on"),
+        pytest.param(record("ModelDeployment", outcome="Aborted"), None, id="no record of a release"),
+        pytest.param(Delete(Ref("v1", "Service", "digits")), None, id="no status"),
+    ],
+)
+def test_a_refused_record_is_left_with_what_is_needed(write: Write, kept: Object | None) -> None:
+    left = failure.reduced(write)
+    assert (left.manifest["status"] if isinstance(left, ApplyStatus) else None) == kept
+    assert left is None or failure.reduced(left) is None, "nothing more can be left out"
