@@ -15,7 +15,7 @@ from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, prepare
 from sluice.core.decide.prepare import Inquiry, Replies
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import ApplyStatus, Delete, Patch, Plan, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster, Metrics
@@ -243,6 +243,8 @@ class Reconciler:
             raise
         self.telemetry.count_write(write, before)
         woken = self.store.put(stored) if stored is not None else self._gone(before)
+        if isinstance(write, Apply) and stored is not None:
+            self.store.applied(write.manifest, stored)
         if others := woken.keys - {key}:
             self.wake(Woken(others))
         return bool(woken) and not isinstance(write, ApplyStatus)

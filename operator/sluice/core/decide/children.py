@@ -150,7 +150,7 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
     manifest = workload.desired_deployment(revision, replicas, deployment)
     hashed = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     stamped = {**manifest, "metadata": differ.stamped(hashed)["metadata"]}
-    if differ.needs_apply(stamped, observed):
+    if writing.is_needed(situation.snapshot, stamped, observed):
         yield Apply(stamped)
 
 

@@ -47,6 +47,8 @@ class World:
     """Whether the cluster serves keda.sh/v1alpha1."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
+    admitted: frozenset[str] = frozenset()
+    """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Snapshot:
     grpc_api: bool = True
     keda_api: bool = True
     forbidden: tuple[str, ...] = ()
+    admitted: frozenset[str] = frozenset()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""
 

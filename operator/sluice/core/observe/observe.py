@@ -83,6 +83,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         else desired_route.hostnames_of(deployment, world.config),
         hostname_taken=None if by_service else hostname_taken(deployment, world),
         forbidden=world.forbidden,
+        admitted=world.admitted,
         objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
     )
 
