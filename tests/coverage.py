@@ -35,6 +35,8 @@ TESTS: Final = (
     "tests/simulation/test_clock.py::test_a_settling_that_somebody_wrote_holds_no_abort",
     "tests/simulation/test_clock.py::test_in_a_drain",
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",
+    "tests/simulation/test_ends.py::test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes",
+    "tests/simulation/test_ends.py::test_a_service_alone_of_a_version_that_nobody_pins_goes_at_once",
     "tests/simulation/test_news.py::test_an_event_that_is_not_taken_is_sent_later",
     "tests/simulation/test_one_engine.py::test_a_route_that_splits_wrongly_is_written_once_more",
     "tests/simulation/test_one_engine.py::test_a_single_bad_pod_is_replaced_first",

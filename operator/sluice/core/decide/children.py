@@ -9,7 +9,7 @@ The life of a revision's Deployment and Service after it lost its traffic:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluice.core.decide import drift, history
+from sluice.core.decide import drift, history, orphans
 from sluice.core.kernel import differ, naming, writing
 from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Pod, Revision
@@ -49,6 +49,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *_budget_writes(situation),
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
+        *orphans.writes(situation, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
         *_job_writes(situation),
         *(() if created else history.deletions(situation)),
@@ -248,7 +249,8 @@ def _budget_writes(situation: Situation) -> Iterator[Write]:
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:
     now = situation.snapshot.now
-    waits = [max(0.1, r.drain_until - now) for r in retired if r.drain_until is not None and r.drain_until > now]
+    drains = [*(r.drain_until for r in retired if r.drain_until is not None), *orphans.drains(situation)]
+    waits = [max(0.1, until - now) for until in drains if until > now]
     left = address.settle_left(situation)
     if left > 0:
         waits.append(left)

@@ -159,7 +159,7 @@ def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
             ready_endpoints=len(endpoints.ready(owned, revision.name)),
             pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
-            drain_until=_drain_until(deployment, now + longest_drain),
+            drain_until=drain_until(deployment, now + longest_drain),
         )
 
 
@@ -256,8 +256,8 @@ def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool
     return not uids or owner.metadata.uid in uids
 
 
-def _drain_until(deployment: Object, latest: float) -> float | None:
-    """A value that somebody broke counts as absent: the drain begins anew.
+def drain_until(deployment: Object, latest: float) -> float | None:
+    """When a Deployment's drain is over, in seconds since the epoch; a value that somebody broke counts as absent.
 
     So does one that is later than a drain which began now would last: the clock was put back since.
     """
