@@ -223,9 +223,12 @@ def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
 
 
 def _frozen(situation: Situation) -> Frozen | None:
-    """A window that cannot be read closes nothing here; it is reported where a release would begin."""
+    """What holds a running release. Windows that cannot be read may be open, and so they are."""
     closed = lifecycle.frozen(situation)
-    return closed if isinstance(closed, Frozen) else None
+    if not isinstance(closed, Blocked):
+        return closed
+    held = "nothing moves forward meanwhile, as in a freeze window; a roll-back is always allowed"
+    return Frozen(situation.policy_name, f"{closed.message}; {held}", until=None, reason=closed.reason)
 
 
 def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:

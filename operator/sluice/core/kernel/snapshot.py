@@ -203,6 +203,8 @@ class Snapshot:
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     grpc_api: bool = True
     keda_api: bool = True
+    unreadable_policies: Mapping[str, str] = field(default_factory=dict)
+    """Why the policies that are there besides `policies` cannot be understood, by name."""
     forbidden: tuple[str, ...] = ()
     admitted: frozenset[str] = frozenset()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)

@@ -1,13 +1,12 @@
 """From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from sluice.api.base import ApiModel
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -22,8 +21,6 @@ from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
 
 CORRECT_IT: Final = "correct the manifest and apply it again"
-
-Kind = TypeVar("Kind", bound=ApiModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class InvalidSpec:
 def observe(world: World) -> Snapshot | InvalidSpec:
     """Everything that a decision may see.
 
-    A runtime, policy or revision that does not parse counts as absent. A rollout never does: an older one would then
-    define what is stable.
+    A runtime or revision that does not parse counts as absent. A rollout never does: an older one would then define what
+    is stable. Nor does a policy, whose freeze windows would be over.
     """
     deployment = parsed_deployment(world.deployment)
     if isinstance(deployment, InvalidSpec):
@@ -68,6 +65,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         deployment=deployment,
         runtimes=parsed_runtimes(world.runtimes),
         policies=parsed_policies(world.policies),
+        unreadable_policies=unreadable_policies(world.policies),
         revisions=revisions,
         rollouts=tuple(sorted(rollouts, key=_rollout_order)),
         route=services.observed_route(owned, revisions, deployment.metadata.name)
@@ -276,25 +274,38 @@ def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:
 
 def parsed_policies(objects: Iterable[Object]) -> tuple[RolloutPolicy, ...]:
     """The RolloutPolicies that can be understood."""
-    return tuple(parsed for raw in objects if (parsed := _parsed_policy(raw)) is not None)
+    return tuple(parsed for raw in objects if isinstance(parsed := _parsed_policy(raw), RolloutPolicy))
+
+
+def unreadable_policies(objects: Iterable[Object]) -> Mapping[str, str]:
+    """Why the others cannot be understood, by name."""
+    return {
+        rawobjects.name(raw): f"{why.path}: {why.message}"
+        for raw in objects
+        if isinstance(why := _parsed_policy(raw), InvalidSpec)
+    }
 
 
 @memo.by_identity(64)
 def _parsed_runtime(raw: Object) -> ServingRuntime | None:
-    return _parsed(ServingRuntime, raw)
+    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
+    try:
+        return ServingRuntime.model_validate(raw)
+    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
+        return None
 
 
 @memo.by_identity(64)
-def _parsed_policy(raw: Object) -> RolloutPolicy | None:
-    return _parsed(RolloutPolicy, raw)
-
-
-def _parsed(model: type[Kind], raw: Object) -> Kind | None:
-    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
+def _parsed_policy(raw: Object) -> RolloutPolicy | InvalidSpec:
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
-        return model.model_validate(raw)
-    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
-        return None
+        return RolloutPolicy.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return InvalidSpec(_path(first["loc"]), first["msg"])
+    except Exception as error:  # noqa: BLE001 - everybody refers to policies: it is said where this one is needed
+        return InvalidSpec("spec", f"{type(error).__name__}: {error}")
 
 
 def _path(location: Sequence[Any]) -> str:

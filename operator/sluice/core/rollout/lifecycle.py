@@ -241,9 +241,9 @@ def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal 
 
 
 def frozen(situation: Situation) -> Frozen | Blocked | None:
-    """The freeze window that is open now."""
+    """The freeze window that is open now; `Blocked` while nobody can know, because the policy cannot be read."""
     if isinstance(situation.policy, Blocked):
-        return None
+        return situation.policy if situation.policy.reason is Reason.POLICY_INVALID else None
     try:
         return freeze.frozen(situation.policy.freeze_windows, situation.snapshot.now)
     except freeze.InvalidWindow as error:

@@ -246,6 +246,9 @@ def rendered(
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
     found = next((p for p in snapshot.policies if p.metadata.name == name), None)
+    if found is None and name in snapshot.unreadable_policies:
+        why = snapshot.unreadable_policies[name]
+        return Blocked(Reason.POLICY_INVALID, f"RolloutPolicy {name} cannot be read: {why}; correct it")
     if found is None:
         return Blocked(
             Reason.POLICY_NOT_FOUND,

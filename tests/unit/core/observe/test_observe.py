@@ -335,13 +335,16 @@ def test_a_status_of_another_version_is_dropped() -> None:
     assert invalid.path == "spec.model"
 
 
-def test_a_runtime_or_policy_that_does_not_parse_counts_as_absent() -> None:
+def test_a_runtime_that_does_not_parse_counts_as_absent_and_of_a_policy_it_is_known_why() -> None:
     broken_runtime = {"kind": "ServingRuntime", "metadata": {"name": "old"}, "spec": {"formats": []}}
     broken_policy = {"kind": "RolloutPolicy", "metadata": {"name": "odd"}, "spec": {"bakeSeconds": "soon"}}
-    world = builders.make_world(runtimes=[broken_runtime, builders.make_runtime()], policies=[broken_policy])
+    stub = {"kind": "RolloutPolicy", "metadata": {"name": "deep"}, "unreadable": "nested more than 64 levels deep"}
+    world = builders.make_world(runtimes=[broken_runtime, builders.make_runtime()], policies=[broken_policy, stub])
     snapshot = snapshot_of(world)
     assert [runtime.metadata.name for runtime in snapshot.runtimes] == ["triton"]
     assert snapshot.policies == ()
+    assert snapshot.unreadable_policies["odd"].startswith("spec.bakeSeconds: Input should be a valid integer")
+    assert snapshot.unreadable_policies["deep"] == "spec: nested more than 64 levels deep"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice.core.judge.model import Judgement
+from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import lifecycle
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt, Refusal
@@ -360,6 +361,12 @@ def test_the_window_that_is_open(policy: dict[str, Any], want: type | None) -> N
 def test_without_a_policy_no_window_is_open() -> None:
     situation = replace(make_situation(FIRST), policy=Blocked("PolicyNotFound", "create it"))
     assert lifecycle.frozen(situation) is None
+
+
+def test_windows_that_nobody_can_read_may_be_open() -> None:
+    blocked = Blocked(Reason.POLICY_INVALID, "correct it")
+    situation = replace(make_situation(FIRST), policy=blocked)
+    assert lifecycle.frozen(situation) == blocked
 
 
 @pytest.mark.parametrize(
