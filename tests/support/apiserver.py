@@ -82,8 +82,12 @@ class ApiServer:
         return new
 
     def user_applies(self, manifest: Mapping[str, Any]) -> None:
-        """A user's own write."""
-        self.store(manifest)
+        """A user's own write; `managedFields` tell when the spec was changed last."""
+        old = self.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+        unchanged = old is not None and _content(old) == _content(_sent(manifest))
+        written = {"manager": "kubectl", "time": timestamps.rfc3339(self.now), "fieldsV1": {"f:spec": {}}}
+        fields = old["metadata"].get("managedFields") if old is not None and unchanged else [written]
+        self.store({**manifest, "metadata": {**manifest["metadata"], "managedFields": fields}})
 
     def _delete(self, ref: Ref) -> None:
         """At once, unless a finalizer holds the object."""

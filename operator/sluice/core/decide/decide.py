@@ -139,7 +139,7 @@ def _begun(situation: Situation, attempt: Attempt) -> Progress:
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
     latest = situation.latest
     if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
-        statuses = ((latest, lifecycle.retried(latest, intent)),)
+        statuses = ((latest, lifecycle.followed(latest, intent, attempt, situation.snapshot.now)),)
     return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses)
 
 

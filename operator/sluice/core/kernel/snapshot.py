@@ -203,6 +203,8 @@ class Snapshot:
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     grpc_api: bool = True
     keda_api: bool = True
+    asked_time: float | None = None
+    """When the spec was changed last, in seconds since the epoch; None where that is not known."""
     unreadable_policies: Mapping[str, str] = field(default_factory=dict)
     """Why the policies that are there besides `policies` cannot be understood, by name."""
     forbidden: tuple[str, ...] = ()

@@ -79,6 +79,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         hostnames=(sharedservice.hostname(deployment),)
         if by_service
         else desired_route.hostnames_of(deployment, world.config),
+        asked_time=asked_time(world.deployment),
         hostname_taken=None if by_service else hostname_taken(deployment, world),
         forbidden=world.forbidden,
         admitted=world.admitted,
@@ -106,6 +107,14 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     if first is None:
         return parsed_deployment({key: value for key, value in raw.items() if key != "status"})
     return InvalidSpec(_path(first["loc"]), first["msg"])
+
+
+def asked_time(raw: Object) -> float | None:
+    """When the spec was changed last, in seconds since the epoch, rounded down; None where the object does not tell."""
+    try:
+        return max((timestamps.seconds(each["time"]) for each in rawobjects.spec_writes(raw)), default=None)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:

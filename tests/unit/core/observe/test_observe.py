@@ -428,3 +428,28 @@ def test_a_refused_pod_is_the_revisions_problem() -> None:
     assert len(revision.pods) == 2
     assert revision.problem is not None
     assert revision.problem.reason == "FailedCreate"
+
+
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [
+        pytest.param(None, None, id="the object does not tell"),
+        pytest.param([{"time": "2026-09-21T14:13:20Z", "fieldsV1": {"f:spec": {}}}], builders.NOW, id="one writer"),
+        pytest.param(
+            [
+                {"time": "2026-09-21T14:13:10Z", "fieldsV1": {"f:spec": {}}},
+                {"time": "2026-09-21T14:13:20Z", "fieldsV1": {"f:spec": {"f:model": {}}}},
+                {"time": "2026-09-21T14:13:30Z", "fieldsV1": {"f:metadata": {}}},
+                {"time": "2026-09-21T14:13:40Z", "fieldsV1": {"f:spec": {}}, "subresource": "scale"},
+            ],
+            builders.NOW,
+            id="the last one to the spec",
+        ),
+        pytest.param([{"time": "soon", "fieldsV1": {"f:spec": {}}}], None, id="a moment that cannot be read"),
+        pytest.param([{"fieldsV1": {"f:spec": {}}}], None, id="no moment"),
+    ],
+)
+def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None:
+    raw = builders.manifest(DEPLOYMENT)
+    raw["metadata"]["managedFields"] = fields
+    assert observe.asked_time(raw) == want

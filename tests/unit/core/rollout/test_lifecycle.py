@@ -13,6 +13,7 @@ from sluice.core.rollout import lifecycle
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation.situation import Blocked, Situation
+from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
 from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted
 
@@ -383,4 +384,15 @@ def test_a_wish_is_pending_until_it_was_observed(observed: str | None, want: Act
 def test_a_retry_is_handled_on_the_old_release_once_the_new_one_has_begun() -> None:
     old = retry(failed())
     assert old.spec.intent is not None
-    assert handled(lifecycle.retried(old, old.spec.intent)) == "a new attempt has begun"
+    again = lifecycle.Attempt(CANDIDATE, 2)
+    assert handled(lifecycle.followed(old, old.spec.intent, again, NOW)) == "a new attempt has begun"
+
+
+def test_another_wish_is_left_when_another_version_begins_and_that_is_said() -> None:
+    old = asking(failed(), Action.ROLL_BACK)
+    assert old.spec.intent is not None
+    status = lifecycle.followed(old, old.spec.intent, lifecycle.Attempt(CANDIDATE, 1), NOW)
+    assert handled(status) == f"ignored: {CANDIDATE.name} was requested instead"
+    assert [(entry.what, entry.why) for entry in status.timeline[-1:]] == [("Rollback", handled(status))]
+    back = lifecycle.Attempt(STABLE, 1, rollback=True)
+    assert handled(lifecycle.followed(old, old.spec.intent, back, NOW)) == "a new attempt has begun"
