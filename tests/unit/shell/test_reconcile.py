@@ -15,7 +15,7 @@ from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.news import News
+from sluice.shell.news import AGAIN_SECONDS, News
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
@@ -110,6 +110,34 @@ async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirmi
     assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
     assert case.reconciler.store.get("Service", "team", "digits") is not None
     assert case.sample("sluice_api_writes_total", kind="HTTPRoute", verb="apply") == 1
+
+
+async def test_news_that_could_not_be_sent_are_sent_by_a_pass_that_writes_nothing(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), events=(STARTED,)), Plan())
+    case.cluster.event_error = errors.Unavailable("503")
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(AGAIN_SECONDS), "at rest but for the news"
+    case.cluster.event_error = None
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
+
+
+async def test_what_a_failed_pass_has_recorded_is_told_and_nothing_else(given: Given) -> None:
+    routed = make_event(Reason.DRIFT_CORRECTED, "put back", record=("HTTPRoute", "digits"), time=1000.0)
+    plan = Plan(writes=(SERVICE, ROUTE), events=(STARTED, routed))
+    case = given(plan, refuse=failing(errors.Conflict("409")))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
+
+
+async def test_news_of_a_model_that_is_deleted_are_dropped(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), events=(STARTED,)))
+    case.cluster.event_error = errors.Unavailable("503")
+    await case.reconciler.reconcile(KEY)
+    assert case.reconciler.news.boards.keys() == {KEY}
+    case.reconciler.store.drop(case.cluster.stored["ModelDeployment", "team", "digits"])
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.reconciler.news.boards == {}
 
 
 async def test_a_status_write_alone_needs_no_confirmation(given: Given) -> None:
