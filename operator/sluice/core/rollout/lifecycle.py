@@ -16,7 +16,7 @@ from sluice.core.rollout import freeze, steps, timeline
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.record import promoted_revision
-from sluice.core.situation.situation import Blocked, Situation, testing
+from sluice.core.situation.situation import Blocked, Situation, Unreadable, testing
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0
@@ -274,7 +274,7 @@ def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal 
 def frozen(situation: Situation) -> Frozen | Blocked | None:
     """The freeze window that is open now; `Blocked` while nobody can know, because the policy cannot be read."""
     if isinstance(situation.policy, Blocked):
-        return situation.policy if situation.policy.reason is Reason.POLICY_INVALID else None
+        return situation.policy if isinstance(situation.policy, Unreadable) else None
     try:
         return freeze.frozen(situation.policy.freeze_windows, situation.snapshot.now)
     except freeze.InvalidWindow as error:

@@ -31,6 +31,11 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable(Blocked):
+    """A policy that is there and cannot be read: nobody knows which of its freeze windows are open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """A snapshot, understood."""
 
@@ -248,7 +253,7 @@ def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
     found = next((p for p in snapshot.policies if p.metadata.name == name), None)
     if found is None and name in snapshot.unreadable_policies:
         why = snapshot.unreadable_policies[name]
-        return Blocked(Reason.POLICY_INVALID, f"RolloutPolicy {name} cannot be read: {why}; correct it")
+        return Unreadable(Reason.POLICY_INVALID, f"RolloutPolicy {name} cannot be read: {why}; correct it")
     if found is None:
         return Blocked(
             Reason.POLICY_NOT_FOUND,

@@ -139,6 +139,11 @@ def record(kind: str = "ModelRollout", **status: object) -> ApplyStatus:
     [
         pytest.param(record(outcome="Aborted"), {"arms": [{"name": "b"}], "step": 1, "outcome": "Aborted"}, id="ended"),
         pytest.param(record(), {"state": "{}", "arms": FULL["arms"], "step": 1}, id="evidence stays while it goes on"),
+        pytest.param(
+            ApplyStatus({"kind": "ModelRollout", "metadata": {}, "status": {"state": "{}", "plan": []}}),
+            {"state": "{}"},
+            id="one without arms",
+        ),
         pytest.param(record("ModelDeployment", outcome="Aborted"), None, id="no record of a release"),
         pytest.param(Delete(Ref("v1", "Service", "digits")), None, id="no status"),
     ],
