@@ -453,3 +453,12 @@ def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None
     raw = builders.manifest(DEPLOYMENT)
     raw["metadata"]["managedFields"] = fields
     assert observe.asked_time(raw) == want
+
+
+def test_whatever_is_wrong_with_a_policy_is_said_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> RolloutPolicy:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(RolloutPolicy, "model_validate", fails)
+    policy = {"kind": "RolloutPolicy", "metadata": {"name": "odd"}}
+    assert observe.unreadable_policies([policy]) == {"odd": "spec: RuntimeError: odd"}
