@@ -16,8 +16,8 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge.model import Answer, Failed, Question
-from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.plan import Event, Plan, Write
+from sluice.core.kernel import naming, timestamps, writing
+from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.rollout.routing import weights
@@ -41,6 +41,10 @@ class Cluster(Controllers):
     seed: int = 1
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    admitted: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What the operator remembers of the answers to what it applied."""
+    told: set[str] = field(default_factory=set)
+    """Names of the events that were sent: a plan lists again what happened a moment ago."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -71,6 +75,9 @@ class Cluster(Controllers):
                 raise OperatorKilled
             self.kill_after -= 1
         super().apply(write)
+        if isinstance(write, Apply):
+            place = write.manifest["kind"], write.manifest["metadata"]["name"]
+            self.admitted[place] = writing.admitted(write.manifest, self.objects[place])
 
     def asks(self, action: str, by: str = "alice", name: str | None = None, **more: str) -> None:
         """Writes spec.intent of the newest ModelRollout, of all or of one model, as the CLI does."""
@@ -229,6 +236,7 @@ class Cluster(Controllers):
             config=self.config,
             preset=gateways.preset_of(self.config),
             keda_api=self.keda,
+            admitted=frozenset(filter(None, self.admitted.values())),
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
@@ -255,7 +263,8 @@ class Cluster(Controllers):
             for write in plan.writes:
                 self.apply(write)
                 count += 1
-            self.events.extend(plan.events)
+            self.events.extend(event for event in plan.events if event.id not in self.told)
+            self.told.update(event.id for event in plan.events)
             if not plan.writes:
                 return count
         raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")

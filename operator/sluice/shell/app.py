@@ -19,6 +19,7 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
 from sluice.shell.leader import Elector, Timing
+from sluice.shell.news import News
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
@@ -102,7 +103,7 @@ class Operator:
             metrics=PrometheusMetrics(given.config.prometheus_url),
             accelerators=FreeDevices(api),
             progress=progress,
-            notify=self.notifications.submit,
+            news=News(cluster, self.notifications.submit, clock),
             wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),

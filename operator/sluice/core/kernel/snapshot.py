@@ -47,6 +47,8 @@ class World:
     """Whether the cluster serves keda.sh/v1alpha1."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
+    admitted: frozenset[str] = frozenset()
+    """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,12 @@ class Snapshot:
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     grpc_api: bool = True
     keda_api: bool = True
+    asked_time: float | None = None
+    """When the spec was changed last, in seconds since the epoch; None where that is not known."""
+    unreadable_policies: Mapping[str, str] = field(default_factory=dict)
+    """Why the policies that are there besides `policies` cannot be understood, by name."""
     forbidden: tuple[str, ...] = ()
+    admitted: frozenset[str] = frozenset()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""
 
