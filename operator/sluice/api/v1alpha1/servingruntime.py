@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
 from sluice.api.v1alpha1.podfields import EnvVar
+from sluice.api.v1alpha1.routing import Timeouts
 
 
 class ModelLayout(StrEnum):
@@ -169,6 +170,9 @@ class ServingRuntimeSpec(ApiModel):
     """Where warm-up requests go; only for the protocol Native, the others define it."""
     drain: Drain = Drain()
     """How the server is stopped."""
+    timeouts: Timeouts | None = None
+    """How long the gateway waits for an answer of this server, where the ModelDeployment does not say; default: 30s.
+    A revision keeps what its runtime said when it was made."""
     metrics: RuntimeMetrics | None = None
     """Where the server exposes metrics."""
 
