@@ -28,6 +28,7 @@ SELECTORS = (
     "grpc_latency_bucket",
 )
 
+GAUGES = ("active", "grpc_active")
 BROKEN = ("broken", "mirror_broken", "grpc_broken")
 
 every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=list(gateways.PRESETS))
@@ -35,7 +36,7 @@ every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=
 
 def texts(preset: GatewayPreset) -> dict[str, str]:
     """The selectors that the preset has, by field."""
-    return {field: text for field in (*SELECTORS, *BROKEN, "freshness") if (text := text_of(preset, field))}
+    return {field: text for field in (*SELECTORS, *GAUGES, *BROKEN, "freshness") if (text := text_of(preset, field))}
 
 
 def text_of(preset: GatewayPreset, field: str) -> str:
@@ -64,7 +65,15 @@ def test_selectors_render_without_anything_left_open(preset: GatewayPreset) -> N
 @every_preset
 def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) -> None:
     trial = make_trial(preset=preset, stable=STABLE, candidate=CANDIDATE)
-    for field in ("requests", "latency_bucket", "grpc_requests", "grpc_latency_bucket", "broken", "grpc_broken"):
+    for field in (
+        "requests",
+        "latency_bucket",
+        "grpc_requests",
+        "grpc_latency_bucket",
+        *GAUGES,
+        "broken",
+        "grpc_broken",
+    ):
         text = text_of(preset, field)
         if not text:
             continue
@@ -276,6 +285,7 @@ def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) ->
     assert bool(preset.mirror_requests) == bool(preset.mirror_latency_bucket)
     assert (preset.grpc_requests is None) == (preset.grpc_latency_bucket is None)
     assert (preset.broken is None) == (preset.grpc_broken is None) or preset.grpc_requests is None
+    assert not preset.active or bool(preset.grpc_active) == (preset.grpc_requests is not None)
     assert (preset.mirror_broken is not None) == bool(preset.mirror_requests)
     assert name_of(preset.requests) != name_of(preset.latency_bucket or preset.freshness)
 

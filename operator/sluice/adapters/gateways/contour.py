@@ -18,6 +18,7 @@ CONTOUR: Final = GatewayPreset(
     latency_unit_millis=1.0,
     freshness="envoy_server_live",
     backend=f"envoy_cluster_membership_total{{{_BACKEND}}}",
+    active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
     broken=envoy.broken(_BACKEND),
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
@@ -26,5 +27,6 @@ CONTOUR: Final = GatewayPreset(
     # Contour puts Envoy's gRPC statistics on every listener: one counter for each grpc-status, named by it.
     grpc_requests=f'{{__name__=~"envoy_cluster_grpc_[0-9]+",{_GRPC_BACKEND}}}',
     grpc_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_GRPC_BACKEND}}}",
+    grpc_active=f"envoy_cluster_upstream_rq_active{{{_GRPC_BACKEND}}}",
     grpc_broken=envoy.broken_calls(_GRPC_BACKEND),
 )

@@ -44,6 +44,8 @@ class GatewayPreset:
     Empty: `freshness` is itself a series that no other gateway has."""
     settle_seconds: float
     """How long the gateway takes to use a route after it says Programmed."""
+    active: str = ""
+    """Gauge of the requests that are in flight to a backend, there before the first one. Empty: the gateway has none."""
     broken: Broken | None = None
     """Answers that broke off; None where the gateway does not tell them from whole ones."""
     positional: bool = False
@@ -67,6 +69,8 @@ class GatewayPreset:
     """Regular expression to search in that label; its first group is the status as a number."""
     grpc_latency_bucket: str | None = None
     """`latency_bucket` of a GRPCRoute's backend; None where the gateway has none."""
+    grpc_active: str = ""
+    """`active` of a GRPCRoute's backend."""
     grpc_broken: Broken | None = None
     """`broken` of a GRPCRoute's backend."""
     tested: bool = True
