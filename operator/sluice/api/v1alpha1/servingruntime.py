@@ -154,9 +154,9 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}} and
-    {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must check the model, not
-    the server."""
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}},
+    {{accelerator.count}} (0 without devices), {{accelerator.shards}} (the same, at least 1) and {{drain.seconds}} are
+    filled in; other placeholders are refused. The readiness probe must check the model, not the server."""
     batching: BatchingTemplate | None = None
     """How to tell the server to batch; absent: it cannot, or its model defines that itself."""
     instances: EnvTemplate | None = None
