@@ -96,6 +96,21 @@ def test_answers_that_break_off_are_failures_of_their_version(statistic: str) ->
     assert result.rollback_log >= result.rollback_threshold_log
 
 
+def test_streams_that_break_in_a_scrape_without_requests_count_once() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for second in range(5, 61, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.request(CANDIDATE, times=21 if second == 20 else 0)
+        broken = 5 if second > 40 else 0
+        cluster = f"shop_{CANDIDATE}_80"
+        prometheus.count("a", "envoy_cluster_upstream_rq_timeout", broken, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    (errors,) = result.objectives
+    assert (errors.candidate.requests, errors.candidate.failures) == (21, 20)
+    assert result.rollback_log >= result.rollback_threshold_log
+
+
 def test_what_a_client_cancels_is_nobodys_failure() -> None:
     prometheus, trial = begun(objectives=(ERRORS,))
     for second in range(5, 61, 5):

@@ -1,7 +1,7 @@
 """failureRatio, source Gateway: the share of requests that the gateway answered with some response codes.
 
 A request that breaks off after its answer began has a good code already, and a call none at all: it is a failure of the
-server, counted when it breaks off. A scrape in which more break off than begin stands for as many requests.
+server, counted when it breaks off, which may be scrapes after the request was.
 """
 
 from dataclasses import dataclass
@@ -46,13 +46,16 @@ class ResponseCodes(Kind):
         events = sum(amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
         if self.which is Events.SERVER_ERRORS:
             events += columns.broken(amounts)
-        return max(columns.requests(amounts), events), events
+        return columns.requests(amounts), events
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
 
     def columns_of(self, requests: float, events: float) -> dict[str, float]:
-        return {"200": requests - events, f"{_CODE_CLASS[self.which]}00": events}
+        """A request that breaks off was written down before as a good one: its 200 stays."""
+        if self.which is Events.SERVER_ERRORS:
+            return {"200": requests, columns.BROKEN: events}
+        return {"200": requests - events, "400": events}
 
 
 KIND: Final = ResponseCodes
