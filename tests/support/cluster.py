@@ -4,6 +4,7 @@ It runs the real `observe`, `prepare`, `decide` against what their own plans hav
 """
 
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
 
+NEVER = math.inf
+"""Milliseconds of an answer that does not end."""
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
@@ -159,6 +162,7 @@ class Cluster(Controllers):
 
     def _count_answers(self, server: "Server") -> None:
         cluster = ("envoy_cluster_name", server.backend)
+        self.count("envoy_cluster_upstream_rq_timeout", cluster, times=server.broken)
         for (code, millis, correct), number in server.answers.items():
             server.tally[server.revision] = server.tally.get(server.revision, 0) + number
             self.lost += number * (server.counts and not server.up)
@@ -166,7 +170,8 @@ class Cluster(Controllers):
             for le in LE_MILLIS:
                 if millis <= le:
                     self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"), times=number)
-            self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"), times=number)
+            if millis < NEVER:
+                self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"), times=number)
             if correct is not None:
                 labels = ("revision", server.revision), ("correct", str(correct).lower())
                 self.count("feedback_total", *labels, job="users", times=number)
@@ -325,6 +330,8 @@ class Server:
     counts: bool
     """Whether users wait for its answers."""
     up: bool
+    broken: int = 0
+    """Answers that were cut: the gateway has their code already, and no time."""
     answers: dict[tuple[str, float, bool | None], int] = field(default_factory=dict)
     """By status code, milliseconds, and whether the answer was correct, if anybody tells."""
 
@@ -333,7 +340,10 @@ class Server:
         code = "503" if not self.up else "500" if failed else "200"
         millis = 120.0 if random_.random() < self.behaviour.slow else 3.0
         correct = None
-        if self.counts:
+        if code == "200" and self.behaviour.breaks and random_.random() < self.behaviour.breaks:
+            self.broken += 1
+            millis = NEVER
+        elif self.counts:
             correct = code == "200" and random_.random() >= self.behaviour.wrong
         key = code, millis, correct
         self.answers[key] = self.answers.get(key, 0) + 1

@@ -18,6 +18,8 @@ class Behaviour:
     error: float = 0.0
     slow: float = 0.0
     wrong: float = 0.05
+    breaks: float = 0.0
+    """Answers that the route's limit cuts after they began."""
     ready: bool = True
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.cluster import Cluster
 from tests.support.controllers import Behaviour
 
-V1, V2, WRONG, FAILING, SLOW, DEAD = (f"s3://models/digits/{n}" for n in (1, 2, 3, 4, 5, 6))
+V1, V2, WRONG, FAILING, SLOW, DEAD, BREAKING = (f"s3://models/digits/{n}" for n in range(1, 8))
 
 BEHAVIOURS = {
     V1: Behaviour(wrong=0.05),
@@ -16,6 +16,7 @@ BEHAVIOURS = {
     FAILING: Behaviour(error=0.1, wrong=0.02),
     SLOW: Behaviour(slow=1.0, wrong=0.02),
     DEAD: Behaviour(error=1.0),
+    BREAKING: Behaviour(breaks=0.5, wrong=0.02),
 }
 
 OBJECTIVES: list[dict[str, Any]] = [

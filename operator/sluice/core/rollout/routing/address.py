@@ -10,7 +10,7 @@ from sluice.core.kernel import rawobjects, timestamps, writing
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice.core.observe import endpoints
-from sluice.core.render import route, sharedservice
+from sluice.core.render import route, sharedservice, timeouts
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
@@ -114,6 +114,7 @@ def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...
         snapshot.config,
         wanted,
         grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
+        limits=timeouts.longest(r.timeouts for r in snapshot.revisions if r.name in wanted.revisions),
         test=situation.active.spec.ab_test if situation.active is not None else None,
     )
 
