@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import coverage
-from tests.support import patience
+from tests.support import patience, seed
 
 settings.register_profile("sluice", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("measured", settings.get_profile("sluice"), derandomize=True)
@@ -22,10 +22,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         workers = config.getoption("numprocesses", None) or 1
         os.environ[patience.VARIABLE] = str(patience.measured(workers))
+        seed.of_this_run()
 
 
-def pytest_report_header() -> str:
-    return f"limits of waiting: {patience.factor():g} times those of two calm processors"
+def pytest_report_header() -> list[str]:
+    return [
+        f"limits of waiting: {patience.factor():g} times those of two calm processors",
+        f"random walks: {seed.VARIABLE}={seed.of_this_run()}",
+    ]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

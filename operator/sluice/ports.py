@@ -21,7 +21,7 @@ class Cluster(Protocol):
         """
 
     async def emit(self, about: Ref, event: Event) -> None:
-        """Creates a Kubernetes event; losing one is no error."""
+        """Creates a Kubernetes event; of the same name again it does nothing. Raises as `write` does."""
 
 
 class Metrics(Protocol):

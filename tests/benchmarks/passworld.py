@@ -29,6 +29,7 @@ from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
+from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
@@ -160,7 +161,7 @@ def make_world(cluster: Cluster) -> World:
         metrics=outside,
         accelerators=outside,
         progress=outside,
-        notify=lambda _: None,
+        news=Announcer(outside, lambda _: None, outside),
         wake=lambda _: None,
         clock=outside,
         lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),

@@ -120,6 +120,7 @@ def test_users_keep_their_arm_and_a_better_one_is_reported(
     assert scene.condition(shop, "Current")["status"] == "True"
 
 
+@pytest.mark.slow
 def test_a_failing_arm_gives_its_users_to_stable_and_nobody_else_moves(
     scene: Scene, shop: str, visitors: Callable[..., Users]
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_runtime_may_go_while_it_is_used(broken: Scene) -> None:
     assert broken.condition("orphan", "Ready")["status"] == "True"
 
 
+@pytest.mark.slow
 def test_a_policy_may_go_while_it_is_used(broken: Scene) -> None:
     """The running release goes on by the rules that it began with; the next one has none to begin with."""
     policy = {**FAST_POLICY, "metadata": {"name": SHORT_LIVED}}

@@ -51,6 +51,7 @@ def test_one_point_and_nobody_who_serves_is_asked(scene: Scene, tmp_path: Path) 
     assert after["metadata"]["uid"] == serving["metadata"]["uid"]
 
 
+@pytest.mark.slow
 def test_no_endpoint_is_the_profiled_pod_and_ctrl_c_removes_it(scene: Scene) -> None:
     command = [scene.tools.plugin_path, "profile", NAME, scene.where, "--seconds=60", "--batching="]
     with subprocess.Popen(command, env=scene.tools.full_environment, stderr=subprocess.PIPE) as running:

@@ -76,10 +76,10 @@ def test_a_prediction_is_right(scene: Scene, tmp_path: Path) -> None:
     ("version", "objective", "most_requests"),
     [
         pytest.param(WRONG, "accuracy", 120, id="wrong answers"),
-        pytest.param(FAILING_TENTH, "errors", 500, id="a tenth fails"),
+        pytest.param(FAILING_TENTH, "errors", 500, id="a tenth fails", marks=pytest.mark.slow),
         pytest.param(ALWAYS_FAILING, "errors", 100, id="nothing but errors"),
         # Each of its answers takes a processor for about 100 ms.
-        pytest.param(SLOW, "latency", 200, id="slow answers"),
+        pytest.param(SLOW, "latency", 200, id="slow answers", marks=pytest.mark.slow),
     ],
 )
 def test_a_bad_version_is_rolled_back(

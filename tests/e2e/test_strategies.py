@@ -166,6 +166,7 @@ def test_blue_green_is_previewed_flipped_and_promoted(scene: Scene, traffic: Loa
     assert answering(preview) == {"404"}, "the preview's host name has ended"
 
 
+@pytest.mark.slow
 @nobody_is_lost
 def test_blue_green_goes_back_to_blue_that_stayed_warm(scene: Scene, traffic: LoadClient) -> None:
     blue = stable_revision(scene)
@@ -200,7 +201,11 @@ def test_shadow_is_proven_on_copies_and_released_by_a_person(scene: Scene, traff
 
 @nobody_is_lost
 @pytest.mark.parametrize(
-    "rollout", [pytest.param(SHADOW, id="alone"), pytest.param({**CANARY, **SHADOW, "strategy": "Canary"}, id="first")]
+    "rollout",
+    [
+        pytest.param(SHADOW, id="alone", marks=pytest.mark.slow),
+        pytest.param({**CANARY, **SHADOW, "strategy": "Canary"}, id="first"),
+    ],
 )
 def test_shadow_takes_a_failing_version_out_before_a_user_meets_it(
     scene: Scene, traffic: LoadClient, rollout: Object

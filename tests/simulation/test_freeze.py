@@ -1,6 +1,7 @@
 """Freeze windows around whole releases: what stands still in one, what does not, and what happens when it ends."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -238,3 +239,53 @@ def test_a_window_that_cannot_be_read_stops_new_releases_and_says_why() -> None:
     cluster.shared["RolloutPolicy", "default"]["spec"]["freezeWindows"] = []
     cluster.run(5)
     assert len(cluster.rollouts()) == 2
+
+
+def unreadable_field(policy: dict[str, Any]) -> None:
+    policy["spec"]["bakeSeconds"] = {"of": "another version"}
+
+
+def unreadable_window(policy: dict[str, Any]) -> None:
+    policy["spec"]["freezeWindows"] = [
+        {"name": "night", "startTime": "22:00", "durationMinutes": 60, "timeZone": "Europe/Bielefeld"}
+    ]
+
+
+@pytest.mark.parametrize("spoil", [unreadable_field, unreadable_window])
+@pytest.mark.parametrize("strategy", ["Canary", "ABTest"])
+def test_a_policy_that_cannot_be_read_ends_no_freeze(spoil: Callable[[dict[str, Any]], None], strategy: str) -> None:
+    """Nobody knows any more how long it lasts: until somebody does, nothing moves forward, and it is said."""
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2, rollout=STRATEGIES.get(strategy, {})))
+    cluster.run(4)
+    open_window(cluster, seconds=30)
+    cluster.run(20, check=Laws(cluster).check)
+    before = cluster.newest().status
+    assert before.reason == "Frozen"
+    policy = cluster.shared["RolloutPolicy", "default"]
+    readable = deepcopy(policy)
+    spoil(policy)
+    cluster.run(60, check=Laws(cluster).check)
+    status = cluster.newest().status
+    assert (status.outcome, status.reason, status.permille) == (None, "PolicyInvalid", before.permille)
+    stalled = cluster.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "PolicyInvalid")
+    assert "nothing moves forward meanwhile" in stalled["message"]
+    assert "PolicyInvalid" in {event.reason for event in cluster.events}
+    writes = len(cluster.writes)
+    cluster.reconcile()
+    assert len(cluster.writes) == writes
+    cluster.shared["RolloutPolicy", "default"] = readable
+    cluster.run(30, check=Laws(cluster).check)
+    assert cluster.newest().status.reason not in ("Frozen", "PolicyInvalid")
+    assert cluster.condition("Stalled")["status"] == "False"
+
+
+def test_an_abort_needs_no_policy_that_can_be_read() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(20)
+    unreadable_field(cluster.shared["RolloutPolicy", "default"])
+    cluster.asks("Abort")
+    cluster.run(10, check=Laws(cluster).check)
+    assert cluster.newest().status.outcome is Outcome.ABORTED

@@ -134,6 +134,29 @@ def _comes_to_rest(world: World) -> None:
     assert len(cluster.writes) == writes
 
 
+def test_limits_of_a_newer_runtime_come_with_the_next_version() -> None:
+    """The route of what runs stays as it is; the longer limit holds while both versions have requests."""
+    cluster = scenarios.serving_cluster(warm_seconds=20)
+    cluster.shared["ServingRuntime", "triton"]["spec"]["timeouts"] = {"request": "10m"}
+    plan = cluster.plan()
+    assert [w.manifest["kind"] for w in plan.writes if isinstance(w, Apply)] == []
+    cluster.reconcile()
+    assert limits(cluster) == {"30s"}
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(20)
+    assert len(cluster.weights()) == 2
+    assert limits(cluster) == {"10m"}
+    cluster.user_applies(scenarios.manifest(V2, routing={"timeouts": {"request": "1h"}}))
+    cluster.run(5)
+    assert len(cluster.weights()) == 2
+    assert limits(cluster) == {"1h"}
+
+
+def limits(cluster: Cluster) -> set[str]:
+    """What the rules of the model's route allow a request."""
+    return {rule["timeouts"]["request"] for rule in cluster.objects["HTTPRoute", "digits"]["spec"]["rules"]}
+
+
 def test_an_operator_upgrade_is_an_empty_plan() -> None:
     """Neither a new runtime nor a new downloader restarts a model that runs."""
     cluster = scenarios.serving_cluster(warm_seconds=20)

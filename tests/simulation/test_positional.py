@@ -20,24 +20,6 @@ def backends(cluster: Cluster) -> Backends:
     return tuple((backend["name"], backend["weight"]) for backend in rule["backendRefs"])
 
 
-class Positional(Cluster):
-    """Counts as Envoy Gateway does."""
-
-    def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
-        renamed = tuple(
-            (label, self._place(value) if label == "envoy_cluster_name" else value) for label, value in labels
-        )
-        super().count(name, *renamed, job=job, times=times)
-
-    def _place(self, cluster_name: str) -> str:
-        service = cluster_name.removeprefix("default_").removesuffix("_80")
-        places = backends(self)
-        if service.endswith("-mirror"):
-            return "httproute/default/digits/rule/0-mirror-0"
-        weight = max(permille for name, permille in places if name == service)
-        return f"httproute/default/digits/rule/0/backend/{places.index((service, weight))}"
-
-
 @dataclass
 class Places:
     """Watches the route's positions over every plan."""
@@ -64,7 +46,7 @@ class Places:
 
 @pytest.fixture
 def cluster() -> Cluster:
-    cluster = Positional(behaviours=dict(scenarios.BEHAVIOURS), preset="envoy-gateway")
+    cluster = Cluster(behaviours=dict(scenarios.BEHAVIOURS), preset="envoy-gateway")
     for shared in (scenarios.policy(), scenarios.RUNTIME, scenarios.GATEWAY):
         cluster.shared[shared["kind"], shared["metadata"]["name"]] = shared
     cluster.user_applies(scenarios.manifest(V1))

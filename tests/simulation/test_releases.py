@@ -7,7 +7,7 @@ from sluice.core.kernel.plan import Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled
 from tests.support.laws import Laws
-from tests.support.scenarios import DEAD, FAILING, SLOW, V1, V2, WRONG
+from tests.support.scenarios import BREAKING, DEAD, FAILING, SLOW, V1, V2, WRONG
 
 
 def release(cluster: Cluster, uri: str, seconds: float = 600) -> float:
@@ -60,7 +60,13 @@ def test_a_release_that_loses_nothing_stays_ready() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "objective", "most_requests"),
-    [(WRONG, "accuracy", 90), (FAILING, "errors", 200), (SLOW, "latency", 90), (DEAD, "errors", 85)],
+    [
+        (WRONG, "accuracy", 90),
+        (FAILING, "errors", 200),
+        (SLOW, "latency", 90),
+        (DEAD, "errors", 85),
+        (BREAKING, "errors", 100),
+    ],
 )
 def test_bad_version_is_rolled_back(uri: str, objective: str, most_requests: int) -> None:
     cluster = scenarios.serving_cluster()

@@ -199,3 +199,34 @@ def test_a_wish_on_a_release_that_has_ended_is_answered_again() -> None:
     assert status.observed_intent is not None
     assert status.observed_intent.result == "ignored: the rollout has ended (Promoted)"
     assert cluster.weights() == {second: 1000}
+
+
+@pytest.mark.parametrize("then", [V2, V3])
+def test_an_older_attempt_without_an_outcome_is_over_although_the_newest_record_is_gone(then: str) -> None:
+    """A restore without statuses, and then somebody deletes the ModelRollout of the second attempt, which was promoted."""
+    cluster = scenarios.serving_cluster(warm_seconds=20, policy_changes={"bakeSeconds": 5})
+    release(cluster, V2)
+    run(cluster, 10)
+    cluster.asks("Abort")
+    run(cluster, 3)
+    cluster.asks("Retry")
+    run(cluster, 10)
+    cluster.asks("Promote")
+    until_ended(cluster, 60)
+    assert [rollout.status.outcome for rollout in cluster.rollouts()] == ["Promoted", "Aborted", "Promoted"]
+    second = cluster.newest().spec.target.revision
+    lose_statuses(cluster)
+    del cluster.objects["ModelRollout", cluster.newest().metadata.name]
+    cluster.user_applies(scenarios.manifest(then))
+    run(cluster, 3)
+    assert cluster.status()["stable"]["revision"] == second
+    older = cluster.rollouts()[1].status
+    assert (older.outcome, older.reason) == (Outcome.SUPERSEDED, "Restored")
+    if then != V2:
+        run(cluster, 8)
+        cluster.asks("Promote")
+        until_ended(cluster, 60)
+    run(cluster, 80)
+    assert cluster.newest().status.outcome is not None
+    assert cluster.condition("Current")["status"] == "True"
+    assert cluster.reconcile() == 0

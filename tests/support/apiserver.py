@@ -1,7 +1,7 @@
 """An API server without a network, with its rules: uids, generations, fields that never change, status apart."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ class ApiServer:
     """The operator's, in order."""
     made: int = 0
     """Objects that were created so far."""
+    admits: Callable[[Object], None] = lambda _: None
+    """What admission webhooks make of an object that is written, in place."""
 
     def apply(self, write: Write) -> None:
         """Performs one write of the operator's."""
@@ -62,6 +64,7 @@ class ApiServer:
     def store(self, manifest: Mapping[str, Any]) -> Object:
         """Creates an object, or replaces all of it but its status; the object that is stored."""
         key, new = (manifest["kind"], manifest["metadata"]["name"]), _sent(manifest)
+        self.admits(new)
         self._require_owners(new)
         _require_valid(new)
         old = self.objects.get(key)
@@ -79,8 +82,21 @@ class ApiServer:
         return new
 
     def user_applies(self, manifest: Mapping[str, Any]) -> None:
-        """A user's own write."""
-        self.store(manifest)
+        """A user's own write; `managedFields` tell when the spec was changed last."""
+        old = self.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+        unchanged = old is not None and _content(old) == _content(_sent(manifest))
+        written = {"manager": "kubectl", "time": timestamps.rfc3339(self.now), "fieldsV1": {"f:spec": {}}}
+        fields = old["metadata"].get("managedFields") if old is not None and unchanged else [written]
+        self.store({**manifest, "metadata": {**manifest["metadata"], "managedFields": fields}})
+
+    def user_deletes(self, kind: str, name: str) -> None:
+        """Somebody deletes an object; the garbage collector then deletes what names it as its owner."""
+        uid = self.objects[kind, name]["metadata"]["uid"]
+        self._delete(Ref("", kind, name))
+        for key, one in list(self.objects.items()):
+            owners = [owner["uid"] for owner in one["metadata"].get("ownerReferences", ())]
+            if uid in owners and key in self.objects:
+                self.user_deletes(*key)
 
     def _delete(self, ref: Ref) -> None:
         """At once, unless a finalizer holds the object."""

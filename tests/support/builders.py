@@ -15,7 +15,10 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import naming, timestamps
+from sluice.core.kernel.news import happening
+from sluice.core.kernel.plan import Event
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.reasons import AnyReason
 from sluice.core.kernel.snapshot import Object, Revision, World
 from sluice.core.render import workload
 
@@ -176,6 +179,13 @@ def make_rollout(
             "status": status or {},
         }
     )
+
+
+def make_event(reason: AnyReason, message: str = "", **fields: Any) -> Event:
+    """An event about the model that its status records, of a name made of reason, message and time."""
+    time = fields.setdefault("time", NOW)
+    fields.setdefault("id", happening(UID, reason, message, int(time)))
+    return Event(reason, message, **{"record": (ModelDeployment.kind, NAME), **fields})
 
 
 def make_gateway(*, name: str = "models", namespace: str = "gateway", programmed: bool = True) -> Raw:

@@ -4,6 +4,7 @@ It runs the real `observe`, `prepare`, `decide` against what their own plans hav
 """
 
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge.model import Answer, Failed, Question
-from sluice.core.kernel import naming, timestamps
-from sluice.core.kernel.plan import Event, Plan, Write
+from sluice.core.kernel import naming, timestamps, writing
+from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.rollout.routing import weights
@@ -25,6 +26,8 @@ from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
 
+NEVER = math.inf
+"""Milliseconds of an answer that does not end."""
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
 
 
@@ -41,6 +44,10 @@ class Cluster(Controllers):
     seed: int = 1
     shared: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    admitted: dict[tuple[str, str], str | None] = field(default_factory=dict)
+    """What the operator remembers of the answers to what it applied."""
+    told: set[str] = field(default_factory=set)
+    """Names of the events that were sent: a plan lists again what happened a moment ago."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -73,10 +80,14 @@ class Cluster(Controllers):
                 raise OperatorKilled
             self.kill_after -= 1
         super().apply(write)
+        if isinstance(write, Apply):
+            place = write.manifest["kind"], write.manifest["metadata"]["name"]
+            self.admitted[place] = writing.admitted(write.manifest, self.objects[place])
 
-    def asks(self, action: str, by: str = "alice", **more: str) -> None:
-        """Writes spec.intent of the newest ModelRollout, as the CLI does."""
-        newest = self.newest_rollout_object()
+    def asks(self, action: str, by: str = "alice", name: str | None = None, **more: str) -> None:
+        """Writes spec.intent of the newest ModelRollout, of all or of one model, as the CLI does."""
+        rollouts = self.rollouts() if name is None else self.rollouts_of(name)
+        newest = self.objects["ModelRollout", rollouts[-1].metadata.name]
         asked = {"action": action, "requestedBy": by, "requestTime": timestamps.rfc3339(self.now), **more}
         newest["spec"]["intent"] = asked
 
@@ -98,9 +109,9 @@ class Cluster(Controllers):
             preview = route["metadata"]["name"] != route["metadata"]["labels"][naming.LABEL_OWNER]
             rate = self.preview_per_second if preview else self.requests_per_second
             total = sum(b.get("weight", 1) for b in rule["backendRefs"])
-            for backend in rule["backendRefs"]:
+            for place, backend in enumerate(rule["backendRefs"]):
                 mean = rate * seconds * backend.get("weight", 1) / total if total else 0.0
-                self._answer(self._drawn(mean), backend["name"], rule, users=not preview)
+                self._answer(self._drawn(mean), backend["name"], route, place, users=not preview)
 
     def _send_to_pods(self, seconds: float) -> None:
         for service in self.of_kind("Service"):
@@ -121,15 +132,19 @@ class Cluster(Controllers):
     def _drawn(self, mean: float) -> int:
         return int(mean) + (self.random.random() < mean % 1)
 
-    def _answer(self, requests: int, service: str, rule: Mapping[str, Any], *, users: bool) -> None:
-        """So many requests to a Service, and to the Services that get copies of them."""
+    def _answer(self, requests: int, service: str, route: Mapping[str, Any], place: int, *, users: bool) -> None:
+        """So many requests to a route's backend, and to the Services that get copies of them."""
         if not requests:
             return
-        tally = self.sent if users else self.previewed
-        server = self._server(service, tally, counts=users)
+        tally, name = self.sent if users else self.previewed, f"httproute/default/{route['metadata']['name']}/rule/0"
+        server = self._server(service, f"{name}/backend/{place}", tally, counts=users)
+        mirrors = (filter_.get("requestMirror") for filter_ in route["spec"]["rules"][0].get("filters", ()))
         copies = [
-            (mirror.get("percent", 100) / 100, self._server(mirror["backendRef"]["name"], self.mirrored, counts=False))
-            for mirror in (filter_.get("requestMirror") for filter_ in rule.get("filters", ()))
+            (
+                mirror.get("percent", 100) / 100,
+                self._server(mirror["backendRef"]["name"], f"{name}-mirror-0", self.mirrored, counts=False),
+            )
+            for mirror in mirrors
             if mirror
         ]
         for _ in range(requests):
@@ -140,12 +155,16 @@ class Cluster(Controllers):
         for one in (server, *(copied for _, copied in copies)):
             self._count_answers(one)
 
-    def _server(self, service: str, tally: dict[str, int], *, counts: bool) -> "Server":
-        revision = self.objects["Service", service]["spec"]["selector"][naming.LABEL_REVISION]
-        return Server(service, revision, self.behaviour(revision), tally, counts, self.has_endpoint(service))
+    def _server(self, service: str, place: str, tally: dict[str, int], *, counts: bool) -> "Server":
+        there = self.objects.get(("Service", service))
+        revision = there["spec"]["selector"][naming.LABEL_REVISION] if there else service
+        return Server(
+            self._backend(place, service), revision, self.behaviour(revision), tally, counts, self.has_endpoint(service)
+        )
 
     def _count_answers(self, server: "Server") -> None:
-        cluster = ("envoy_cluster_name", f"default_{server.service}_{naming.SERVICE_PORT}")
+        cluster = ("envoy_cluster_name", server.backend)
+        self.count("envoy_cluster_upstream_rq_timeout", cluster, times=server.broken)
         for (code, millis, correct), number in server.answers.items():
             server.tally[server.revision] = server.tally.get(server.revision, 0) + number
             self.lost += number * (server.counts and not server.up)
@@ -153,7 +172,8 @@ class Cluster(Controllers):
             for le in LE_MILLIS:
                 if millis <= le:
                     self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", f"{le:g}"), times=number)
-            self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"), times=number)
+            if millis < NEVER:
+                self.count("envoy_cluster_upstream_rq_time_bucket", cluster, ("le", "+Inf"), times=number)
             if correct is not None:
                 labels = ("revision", server.revision), ("correct", str(correct).lower())
                 self.count("feedback_total", *labels, job="users", times=number)
@@ -179,8 +199,10 @@ class Cluster(Controllers):
             for number, rule in enumerate(route["spec"]["rules"])
             for place, backend in enumerate(rule["backendRefs"])
         )
-        positional = gateways.preset_of(self.config).positional
-        return [place if positional else f"default_{service}_{naming.SERVICE_PORT}" for place, service in places]
+        return [self._backend(place, service) for place, service in places]
+
+    def _backend(self, place: str, service: str) -> str:
+        return place if gateways.preset_of(self.config).positional else f"default_{service}_{naming.SERVICE_PORT}"
 
     def answer(self, questions: tuple[Question, ...]) -> Mapping[str, Answer]:
         """What Prometheus says."""
@@ -188,6 +210,11 @@ class Cluster(Controllers):
         if not self.prometheus_up:
             return {q.key: Failed("prometheus is down") for q in questions}
         return self.prometheus.answer(questions, self.now + self.clock_ahead_seconds)
+
+    def heals(self) -> None:
+        """Whatever is broken around the operator works again, and its clock is right."""
+        self.prometheus_up, self.kill_after, self.clock_ahead_seconds = True, None, 0.0
+        self.recovers()
 
     @property
     def config(self) -> OperatorConfig:
@@ -217,6 +244,7 @@ class Cluster(Controllers):
             config=self.config,
             preset=gateways.preset_of(self.config),
             keda_api=self.keda,
+            admitted=frozenset(filter(None, self.admitted.values())),
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
@@ -243,7 +271,8 @@ class Cluster(Controllers):
             for write in plan.writes:
                 self.apply(write)
                 count += 1
-            self.events.extend(plan.events)
+            self.events.extend(event for event in plan.events if event.id not in self.told)
+            self.told.update(event.id for event in plan.events)
             if not plan.writes:
                 return count
         raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
@@ -295,7 +324,8 @@ class Cluster(Controllers):
 class Server:
     """The pods behind a Service, as one turn of the world finds them."""
 
-    service: str
+    backend: str
+    """What the gateway calls it."""
     revision: str
     behaviour: Behaviour
     tally: dict[str, int]
@@ -303,6 +333,8 @@ class Server:
     counts: bool
     """Whether users wait for its answers."""
     up: bool
+    broken: int = 0
+    """Answers that were cut: the gateway has their code already, and no time."""
     answers: dict[tuple[str, float, bool | None], int] = field(default_factory=dict)
     """By status code, milliseconds, and whether the answer was correct, if anybody tells."""
 
@@ -311,7 +343,10 @@ class Server:
         code = "503" if not self.up else "500" if failed else "200"
         millis = 120.0 if random_.random() < self.behaviour.slow else 3.0
         correct = None
-        if self.counts:
+        if code == "200" and self.behaviour.breaks and random_.random() < self.behaviour.breaks:
+            self.broken += 1
+            millis = NEVER
+        elif self.counts:
             correct = code == "200" and random_.random() >= self.behaviour.wrong
         key = code, millis, correct
         self.answers[key] = self.answers.get(key, 0) + 1

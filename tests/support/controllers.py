@@ -8,7 +8,7 @@ from typing import Any
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Ref
 from sluice.core.render import scaledobject
-from tests.support.apiserver import ApiServer
+from tests.support.apiserver import ApiServer, Object
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Behaviour:
     error: float = 0.0
     slow: float = 0.0
     wrong: float = 0.05
+    breaks: float = 0.0
+    """Answers that the route's limit cuts after they began."""
     ready: bool = True
 
 
@@ -68,7 +70,9 @@ class Controllers(ApiServer):
         """KEDA: keeps the bounds, holds so many requests in flight for each pod, and lets sleep what nobody asks for."""
         for scaled in self.of_kind("ScaledObject") if self.keda else ():
             metadata, spec = scaled["metadata"], scaled["spec"]
-            deployment = self.objects["Deployment", spec["scaleTargetRef"]["name"]]
+            deployment = self.objects.get(("Deployment", spec["scaleTargetRef"]["name"]))
+            if deployment is None:
+                continue
             paused = metadata.get("annotations", {}).get(scaledobject.ANNOTATION_PAUSED)
             least, most = spec["minReplicaCount"], spec["maxReplicaCount"]
             told = {"type": "ScalingActive", "status": str(self.prometheus_up)}
@@ -190,6 +194,17 @@ class Controllers(ApiServer):
         self.ready[revision] = 0
         self.never_starts(revision, replicas)
         self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = 0
+        self.run_pods()
+
+    def restored(self, backup: dict[tuple[str, str], Object]) -> None:
+        """All objects are those of a backup; pods that belong to none of them end, and those that are missing start."""
+        self.objects = backup
+        for revision in [name for name in self.ready if ("Deployment", name) not in backup]:
+            del self.ready[revision]
+        for deployment in self.of_kind("Deployment"):
+            ready = min(self.ready.get(deployment["metadata"]["name"], 0), deployment["spec"]["replicas"])
+            deployment["status"] = {"readyReplicas": ready, "replicas": ready}
+        self.recovers()
         self.run_pods()
 
     def _program_route(self) -> None:

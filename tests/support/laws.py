@@ -44,7 +44,9 @@ class Laws:
         if before:
             positive_before = {n for n, w in before.items() if w}
             positive_after = {n for n, w in after.items() if w}
-            assert positive_before & positive_after, f"complete swap in one write: {before} -> {after}"
+            assert positive_before & positive_after or not positive_before, (
+                f"complete swap in one write: {before} -> {after}"
+            )
         if len(places) == len(after) and len(had) == len(before):  # nobody stands twice
             kept = [n for n in before if n in after]
             assert [n for n in after if n in before] == kept, f"backends changed places: {before} -> {after}"

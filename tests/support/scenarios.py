@@ -1,12 +1,13 @@
 """Ready-made worlds for the simulation."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from tests.support.cluster import Cluster
 from tests.support.controllers import Behaviour
 
-V1, V2, WRONG, FAILING, SLOW, DEAD = (f"s3://models/digits/{n}" for n in (1, 2, 3, 4, 5, 6))
+V1, V2, WRONG, FAILING, SLOW, DEAD, BREAKING = (f"s3://models/digits/{n}" for n in range(1, 8))
 
 BEHAVIOURS = {
     V1: Behaviour(wrong=0.05),
@@ -15,6 +16,7 @@ BEHAVIOURS = {
     FAILING: Behaviour(error=0.1, wrong=0.02),
     SLOW: Behaviour(slow=1.0, wrong=0.02),
     DEAD: Behaviour(error=1.0),
+    BREAKING: Behaviour(breaks=0.5, wrong=0.02),
 }
 
 OBJECTIVES: list[dict[str, Any]] = [
@@ -68,13 +70,22 @@ GATEWAY: dict[str, Any] = {
 }
 
 
+def empty_cluster(
+    *, policy_changes: dict[str, Any] | None = None, runtime_changes: Mapping[str, Any] | None = None, **settings: Any
+) -> Cluster:
+    """A cluster with all that a model needs, and no model."""
+    cluster = Cluster(behaviours=dict(BEHAVIOURS), **settings)
+    runtime = {**RUNTIME, "spec": {**RUNTIME["spec"], **(runtime_changes or {})}}
+    for shared in (policy(**(policy_changes or {})), runtime, GATEWAY):
+        cluster.shared[shared["kind"], shared["metadata"]["name"]] = deepcopy(shared)
+    return cluster
+
+
 def make_cluster(
     uri: str = V1, *, policy_changes: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **settings: Any
 ) -> Cluster:
     """A cluster in which a user has just applied a ModelDeployment."""
-    cluster = Cluster(behaviours=dict(BEHAVIOURS), **settings)
-    for shared in (policy(**(policy_changes or {})), RUNTIME, GATEWAY):
-        cluster.shared[shared["kind"], shared["metadata"]["name"]] = deepcopy(shared)
+    cluster = empty_cluster(policy_changes=policy_changes, **settings)
     cluster.user_applies(manifest(uri, **(spec or {})))
     return cluster
 

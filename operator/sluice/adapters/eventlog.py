@@ -3,7 +3,7 @@
 from collections import OrderedDict, deque
 from typing import Any, Final
 
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.plan import Event, Ref
 
 REPEAT_SECONDS: Final = 600.0
@@ -25,28 +25,30 @@ class EventLog:
 
     def manifest(self, about: Ref, event: Event, now: float) -> dict[str, Any] | None:
         """The Event object, or None when it would be a repetition or one too many."""
-        subject = about.uid or f"{about.kind}/{about.namespace}/{about.name}"
-        key = (subject, event.reason, event.message)
-        if now - self._said.get(key, float("-inf")) < REPEAT_SECONDS or self._is_flooded(subject, now):
+        said = self._said.get((_subject(about), event.reason, event.message), float("-inf"))
+        if now - said < REPEAT_SECONDS or self._is_flooded(_subject(about), now):
             return None
+        return self._written(about, event)
+
+    def sent(self, about: Ref, event: Event, now: float) -> None:
+        """Remembers an event that the API server has."""
+        key = (_subject(about), event.reason, event.message)
         self._said[key] = now
         self._said.move_to_end(key)
-        if len(self._said) > REMEMBERED:
-            self._said.popitem(last=False)
-        return self._written(about, event, timestamps.rfc3339(now))
+        times = self._recent.setdefault(_subject(about), deque(maxlen=BURST))
+        times.append(now)
+        self._recent.move_to_end(_subject(about))
+        for memory in (self._said, self._recent):
+            if len(memory) > REMEMBERED:
+                memory.popitem(last=False)
 
     def _is_flooded(self, subject: str, now: float) -> bool:
-        times = self._recent.setdefault(subject, deque(maxlen=BURST))
-        self._recent.move_to_end(subject)
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
-        if len(times) == BURST and now - times[0] < REPEAT_SECONDS:
-            return True
-        times.append(now)
-        return False
+        times = self._recent.get(subject)
+        return times is not None and len(times) == BURST and now - times[0] < REPEAT_SECONDS
 
-    def _written(self, about: Ref, event: Event, time: str) -> dict[str, Any]:
-        namespace = about.namespace or "default"
+    def _written(self, about: Ref, event: Event) -> dict[str, Any]:
+        """By a name that stays: the API server takes the same happening once."""
+        namespace, time = about.namespace or "default", timestamps.rfc3339(event.time)
         involved = {
             "apiVersion": about.api_version,
             "kind": about.kind,
@@ -56,7 +58,7 @@ class EventLog:
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{about.name}.", "namespace": namespace},
+            "metadata": {"name": f"{about.name}.{naming.stable_hash(event.id, 16)}", "namespace": namespace},
             "involvedObject": {**involved, "uid": about.uid},
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason[:REASON_LIMIT],
@@ -68,3 +70,7 @@ class EventLog:
             "reportingComponent": "sluice.dev/operator",
             "reportingInstance": self._identity[: MESSAGE_LIMIT // 8],
         }
+
+
+def _subject(about: Ref) -> str:
+    return about.uid or f"{about.kind}/{about.namespace}/{about.name}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -66,9 +67,8 @@ class Poster:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def post(self, url: str, *, body: bytes, content_type: str) -> Receipt:
+    async def post(self, url: str, *, body: bytes, headers: Mapping[str, str]) -> Receipt:
         """Posts the body; the answer's own body is not read. Raises `Unanswered`."""
-        headers = {"Content-Type": content_type}
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum

@@ -20,6 +20,9 @@ LIST_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
 """Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
 REASON_LIMIT: Final = 600
+CONFLICT: Final = 409
+ALREADY_EXISTS: Final = "AlreadyExists"
+"""The reason of a 409 to a POST of a name that is taken; there are others, such as a quota that changes."""
 TOO_LARGE: Final = 413
 """Whoever says it: the same request will not get through another time."""
 
@@ -142,8 +145,13 @@ class Kube:
 
     async def emit(self, about: Ref, event: Event) -> None:
         manifest = self._events.manifest(about, event, self._clock.now())
-        if manifest is not None:
-            await self.request("POST", EVENTS.path(manifest["metadata"]["namespace"]), body=manifest)
+        if manifest is None:
+            return
+        path = EVENTS.path(manifest["metadata"]["namespace"])
+        answer = await self._answer("POST", path, body=manifest)
+        if answer.status != CONFLICT or answer.document.get("reason") != ALREADY_EXISTS:  # it is this very happening
+            _content(f"POST {path}", answer)
+        self._events.sent(about, event, self._clock.now())
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
         """All objects of a kind in all namespaces, page by page."""

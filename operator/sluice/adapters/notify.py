@@ -7,7 +7,7 @@ from typing import Final
 from sluice import errors
 from sluice.adapters import http, kube
 from sluice.core.decide import notify
-from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefused, TryAgain
+from sluice.core.decide.notify import Body, Delivered, Delivery, NoAddress, SinkRefused, TryAgain
 from sluice.core.kernel.plan import Endpoint, Notice
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -35,7 +35,7 @@ class HttpNotifier:
             return url
         body = notify.body(notice)
         try:
-            receipt = await self._poster.post(url, body=body.content, content_type=body.content_type)
+            receipt = await self._poster.post(url, body=body.content, headers=headers(notice, body))
         except http.Unanswered as error:
             return TryAgain(str(error))
         return delivery(receipt)
@@ -59,6 +59,11 @@ class HttpNotifier:
         return (
             url if http.is_url(url) else NoAddress(f"{where}: the key {endpoint.key} is not an http:// or https:// URL")
         )
+
+
+def headers(notice: Notice, body: Body) -> dict[str, str]:
+    """What goes with the body. By the key a receiver knows what it has had already, whatever the format."""
+    return {"Content-Type": body.content_type, "Idempotency-Key": notice.id}
 
 
 def delivery(receipt: http.Receipt) -> Delivery:

@@ -39,6 +39,9 @@ Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-ti
 TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")]
 """A name of the IANA time zone database, such as `Europe/Berlin`."""
 
+Duration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", max_length=28)]
+"""A length of time as the Gateway API writes it: `10s`, `1h30m`, `500ms`; `0s` for no limit."""
+
 QUANTITY: Final = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 
 Quantity = Annotated[

@@ -81,7 +81,8 @@ def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
     if kind.recorded is Recorded.BUCKETS:
         finite = {le: amount for le, amount in counted.items() if le != columns.SLOWEST}
         return Counters(counted.get(columns.SLOWEST, 0.0), 0.0, finite)
-    return Counters(*kind.requests_and_events(counted, None))
+    requests, events = kind.requests_and_events(counted, None)
+    return Counters(max(requests, events), events)
 
 
 def _line(number: int, text: str) -> Line:

@@ -20,6 +20,7 @@ from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.leader import Elector, Timing
+from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
@@ -105,7 +106,7 @@ class Operator:
             metrics=self.asking,
             accelerators=FreeDevices(api),
             progress=progress,
-            notify=self.notifications.submit,
+            news=Announcer(cluster, self.notifications.submit, clock),
             wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),

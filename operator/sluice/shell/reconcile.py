@@ -5,7 +5,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -15,11 +15,12 @@ from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, prepare
 from sluice.core.decide.prepare import Inquiry, Replies
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import ApplyStatus, Delete, Event, Notice, Patch, Plan, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell.asking import Asker
+from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import BATCH, NOBODY, Key, Store, Woken
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
@@ -85,8 +86,7 @@ class Reconciler:
     metrics: Asker
     accelerators: Accelerators
     progress: BatchProgress
-    notify: Callable[[Sequence[Notice]], None]
-    """Takes over what people are to be told; returns at once."""
+    news: Announcer
     wake: Callable[[Woken], None]
     """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
@@ -101,6 +101,7 @@ class Reconciler:
         outcome = "cancelled"
         try:
             outcome, result = await self._guarded(key)
+            result = await self._told(key, result)
         finally:
             self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
         return result
@@ -136,7 +137,7 @@ class Reconciler:
         if plan is None:
             return Done(SAMPLES_SECONDS)
         try:
-            return await self._carry_out(key, about, plan)
+            return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing) as error:
             return await self._report_failure(key, error)
 
@@ -177,19 +178,55 @@ class Reconciler:
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
 
-    async def _carry_out(self, key: Key, about: Object, plan: Plan) -> Result:
+    async def _carry_out(self, key: Key, plan: Plan) -> Result:
         pause = self._pause(key, plan)
         if pause > 0:
             return Done(pause)
-        changed = False
-        for write in plan.writes:
-            changed = await self._write(key, write) or changed
+        changed, left = False, list(plan.writes)
+        try:
+            while left:
+                changed = await self._perform(key, plan, left[0]) or changed
+                del left[0]
+        finally:
+            self.news.hear(key, plan, frozenset((kind, name) for kind, _, name in map(target_of, left)))
         if plan.writes:
             LOG.info("%s", plan.because or "applied", extra={"model": str(key), "writes": summary(plan.writes)})
-        for event in plan.events:
-            await self._emit(about, event)
-        self.notify(plan.notices)
         return Done(self._next_look(key, plan, changed))
+
+    async def _perform(self, key: Key, plan: Plan, write: Write) -> bool:
+        """One write of a plan, as `_write`. Where the record of a release is refused, its way back happens all the same."""
+        try:
+            return await self._write(key, write)
+        except (errors.Refused, errors.Denied) as error:
+            if not failure.is_record(write):
+                raise
+            if await self._is_written_reduced(key, write):
+                LOG.warning("recorded without its figures: %s", error, extra={"model": str(key)})
+                return False
+            if plan.way_back is None:
+                raise
+            for each in plan.way_back:
+                await self._write(key, each)
+            raise failure.gone_back(error) from error
+
+    async def _is_written_reduced(self, key: Key, record: Write) -> bool:
+        """Whether the API server takes what must be recorded, without the rest."""
+        reduced = failure.reduced(record)
+        try:
+            if reduced is not None:
+                await self._write(key, reduced)
+        except (errors.Refused, errors.Denied):
+            return False
+        return reduced is not None
+
+    async def _told(self, key: Key, result: Result) -> Result:
+        """What follows a pass once its news are told, also those of one that failed after what it had recorded."""
+        about = self.store.get(key.kind, key.namespace, key.name)
+        if about is None or not self.lead.may_write():
+            self.news.forget(key)
+        elif not await self.news.tell(key, about) and isinstance(result, Done):
+            return Done(AGAIN_SECONDS if result.after is None else min(result.after, AGAIN_SECONDS))
+        return result
 
     def _pause(self, key: Key, plan: Plan) -> float:
         """How long a plan that changes objects has to wait, since so many did; 0: not at all."""
@@ -221,6 +258,8 @@ class Reconciler:
             raise
         self.telemetry.count_write(write, before)
         woken = self.store.put(stored) if stored is not None else self._gone(before)
+        if isinstance(write, Apply) and stored is not None:
+            self.store.applied(write.manifest, stored)
         if others := woken.keys - {key}:
             self.wake(Woken(others))
         return bool(woken) and not isinstance(write, ApplyStatus)
@@ -259,9 +298,8 @@ class Reconciler:
         """Writes a condition that says what was refused; the reason is the user's or the administrator's to remove."""
         if self._is_news(key, error):
             LOG.warning("%s", error, extra={"model": str(key)})
-        about = self.store.get(key.kind, key.namespace, key.name)
         plan = self._failed_plan(key, error)
-        if about is None or plan is None:
+        if plan is None:
             return Retry()
         try:
             for write in plan.writes:
@@ -270,21 +308,18 @@ class Reconciler:
             return Retry()  # the model itself is gone; the news of that is on its way
         except errors.ApiError as second:
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
-        for event in plan.events:
-            await self._emit(about, event)
+        self.news.hear(key, plan)
         return Done(plan.requeue_after or FAILED_SECONDS)
 
     async def _report_defect(self, key: Key, error: Exception) -> None:
         """Writes a condition that says at what the operator fails; where even that fails, the log has to do."""
-        about = self.store.get(key.kind, key.namespace, key.name)
         try:
             plan = self._defect_plan(key, error)
-            if about is None or plan is None:
+            if plan is None:
                 return
             for write in plan.writes:
                 await self._write(key, write)
-            for event in plan.events:
-                await self._emit(about, event)
+            self.news.hear(key, plan)
         except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
 
@@ -304,17 +339,6 @@ class Reconciler:
             return batch_failure.write_failed_plan(batch, error) if batch is not None else None
         model = self.store.world(key, now)
         return failure.write_failed_plan(model, error) if model is not None else None
-
-    async def _emit(self, about: Object, event: Event) -> None:
-        metadata = about["metadata"]
-        ref = Ref(about["apiVersion"], about["kind"], metadata["name"], metadata["namespace"], metadata["uid"])
-        try:
-            await self.cluster.emit(ref, event)
-        except errors.Missing:
-            return  # the namespace goes, and its events with it
-        except errors.ApiError as error:
-            where = f"{metadata['namespace']}/{metadata['name']}"
-            LOG.warning("an event was lost: %s: %s", event.reason, error, extra={"model": where})
 
     def _is_news(self, key: Key, error: Exception) -> bool:
         """Whether this is not just the error of the last pass again."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
-from sluice.core.kernel import rawobjects
+from sluice.core.kernel import rawobjects, writing
 from sluice.core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, World
@@ -101,6 +101,8 @@ class Store:
         self._owned: dict[Key, dict[Identity, Object]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
+        self._admitted: dict[Identity, str] = {}
+        """What came of the last manifest that was applied, of objects that are not as it says."""
         self._deleted: dict[str, None] = {}
         self._lists_under_way = 0
 
@@ -118,6 +120,15 @@ class Store:
             self._unlink(identity, known)
         self._link(identity, kept)
         return woken
+
+    def applied(self, manifest: Object, answer: Object) -> None:
+        """Remembers what the API server made of a manifest that was applied, until another one is."""
+        identity = identity_of(manifest)
+        self._admitted.pop(identity, None)
+        if identity in self.unreadable:
+            return
+        if (admitted := writing.admitted(manifest, trim.trimmed(answer))) is not None:
+            self._admitted[identity] = admitted
 
     def drop(self, raw: Object) -> Woken:
         """Forgets an object that was deleted, unless another one has its name by now."""
@@ -171,6 +182,9 @@ class Store:
             grpc_api="GRPCRoute" not in self.access.absent,
             keda_api="ScaledObject" not in self.access.absent,
             forbidden=tuple(sorted(self.access.forbidden)),
+            admitted=frozenset(
+                self._admitted[identity] for identity in self._owned.get(key, {}) if identity in self._admitted
+            ),
         )
 
     def batch_world(self, key: Key, now: float) -> BatchWorld | None:
@@ -241,6 +255,7 @@ class Store:
         woken = self._interested(known, None)
         self._unlink(identity, known)
         self.unreadable.discard(identity)
+        self._admitted.pop(identity, None)
         return woken
 
     def _link(self, identity: Identity, kept: Object) -> None:

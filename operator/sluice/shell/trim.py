@@ -11,7 +11,8 @@ Trim: TypeAlias = Callable[[Object], dict[str, Any]]
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 DROPPED_METADATA: Final = frozenset({"managedFields", "selfLink"})
-DECIDED_ON: Final = frozenset({"ModelDeployment", "ModelRollout", "BatchInference"})
+MODEL: Final = "ModelDeployment"
+DECIDED_ON: Final = frozenset({MODEL, "ModelRollout", "BatchInference"})
 """Kinds whose status is a record: written anew without it, it would be lost."""
 HEARTBEATS: Final = frozenset({"lastProbeTime", "lastUpdateTime", "lastHeartbeatTime"})
 INTERNED_LENGTH: Final = 64
@@ -31,6 +32,10 @@ def trimmed(raw: Object) -> dict[str, Any]:
     special = BY_KIND.get(str(raw.get("kind")))
     kept = {**raw, **special(raw)} if special is not None else {**raw}
     kept["metadata"] = _metadata(raw.get("metadata") or {})
+    if raw.get("kind") == MODEL:
+        kept["metadata"]["managedFields"] = [
+            {"time": each.get("time"), "fieldsV1": {"f:spec": {}}} for each in rawobjects.spec_writes(raw)
+        ]
     shared: dict[str, Any] = _shared(kept)
     return shared
 

@@ -58,6 +58,15 @@ class Counts:
             self.stable_events + other.stable_events,
         )
 
+    def whole(self) -> "Counts":
+        """With at least as many requests as events, in each arm: an event may be of a request that was counted before."""
+        return Counts(
+            max(self.candidate_requests, self.candidate_events),
+            self.candidate_events,
+            max(self.stable_requests, self.stable_events),
+            self.stable_events,
+        )
+
     @property
     def events(self) -> float:
         """X, the events of both arms."""

@@ -175,6 +175,7 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
             scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
 
 
+@pytest.mark.slow
 def test_beside_the_runner_it_answers_a_data_set(lab: Cluster, served: Served) -> None:
     """Or it is refused, because the runner does not speak what it speaks."""
     scene, case, rows = served.scene, served.case, 2_000

@@ -38,6 +38,13 @@ def validation(change: Object, **rollout_fields: Any) -> Object:
     return deployment({"rollout": {"validation": {"batch": merged(LABELLED, change)}, **rollout_fields}})
 
 
+TIMEOUTS = "spec.routing.timeouts"
+
+
+def routed(**fields: Any) -> Object:
+    return deployment({"routing": fields})
+
+
 REFUSED: list[tuple[str, Object, str, str]] = [
     ("labels that nobody names", validation({"labels": None}), f"{VALIDATION}.batch.labels", "Required value"),
     ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
@@ -56,6 +63,26 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "must not be above maximum",
     ),
     ("nothing wrong at all", validation({"objective": {"maximum": "0%"}}), f"{VALIDATION}.batch.objective.maximum", "more than 0%"),
+    ("a limit that is no duration", routed(timeouts={"request": "10 minutes"}), f"{TIMEOUTS}.request", "should match"),
+    ("a fraction of a second", routed(timeouts={"request": "1.5s"}), f"{TIMEOUTS}.request", "should match"),
+    (
+        "an attempt longer than the whole",
+        routed(timeouts={"request": "1m", "backendRequest": "61s"}),
+        f"{TIMEOUTS}.backendRequest",
+        "must not be longer than request",
+    ),
+    (
+        "two limits of one thing",
+        routed(timeouts={"request": "1m"}, timeoutSeconds=120),
+        "spec.routing.timeoutSeconds",
+        "not both",
+    ),
+    (
+        "a server's attempt longer than the whole",
+        runtime({"timeouts": {"request": "1m", "backendRequest": "1h"}}),
+        "spec.timeouts.backendRequest",
+        "must not be longer than request",
+    ),
     ("no shards", validation({"shards": 0}), f"{VALIDATION}.batch.shards", "greater than or equal to 1"),
     (
         "validation of a test",
@@ -228,6 +255,10 @@ SOURCES = (
 )
 
 ACCEPTED: list[tuple[str, Object]] = [
+    ("no limit", routed(timeouts={"request": "0s", "backendRequest": "1h"})),
+    ("an attempt without a limit of its own", routed(timeouts={"request": "1h30m", "backendRequest": "0s"})),
+    ("a limit beside the default", routed(timeouts={"request": "500ms"}, timeoutSeconds=30)),
+    ("a server's limits", runtime({"timeouts": {"request": "10m"}})),
     (
         "validation",
         validation({"shards": 4, "objective": {"ignoreBelow": "1%", "relativeTolerance": "25%"}}, strategy="Recreate"),

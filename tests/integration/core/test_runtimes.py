@@ -76,6 +76,46 @@ def test_vllm_serves_the_downloaded_model_on_all_its_devices_and_may_take_an_hou
     assert any(mount["mountPath"] == "/dev/shm" for mount in container["volumeMounts"])
 
 
+def test_vllm_needs_no_device() -> None:
+    assert "--tensor-parallel-size=1" in server("vllm")["args"]
+
+
+@pytest.mark.parametrize(
+    ("image", "finishes"),
+    [
+        ("docker.io/vllm/vllm-openai:v0.32.0", True),
+        ("docker.io/vllm/vllm-openai:v0.18.0-cu130", True),
+        ("docker.io/vllm/vllm-openai:v0.17.1", False),
+        ("registry.local:5000/vllm-openai:0.11", False),
+        ("docker.io/vllm/vllm-openai:v0.9.2@sha256:0123456789abcdef", False),
+        ("docker.io/vllm/vllm-openai:latest", True),
+        ("registry.local:5000/vllm-openai", True),
+    ],
+)
+def test_vllm_is_told_to_finish_where_it_can_and_otherwise_told_late(image: str, finishes: bool) -> None:
+    """`--shutdown-timeout` is of 0.18.0; older ones refuse to start with it, and cut what they answer."""
+    values = (f"runtimes.vllm.image={image}",)
+    template = rendered.pod("vllm", name="net", format_="huggingface", spec={"drainSeconds": 90}, values=values)
+    (container,) = template["spec"]["containers"]
+    assert ("--shutdown-timeout=90" in container["args"]) is finishes
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == (5 if finishes else 95)
+    assert template["spec"]["terminationGracePeriodSeconds"] == 100
+
+
+def test_vllm_has_a_name_and_a_home_that_it_can_write_to() -> None:
+    """Its user is in no passwd file of the image."""
+    container = server("vllm")
+    env = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert env["USER"]
+    assert any(mount["mountPath"] == env["HOME"] for mount in container["volumeMounts"])
+
+
+def test_answers_of_a_language_model_may_take_minutes() -> None:
+    limits = rendered.runtimes()["vllm"].spec.timeouts
+    assert limits is not None
+    assert limits.request == "10m"
+
+
 def test_torchserve_runs_java_itself_so_that_signals_arrive() -> None:
     container = server("torchserve")
     assert container["command"][0] == "java"

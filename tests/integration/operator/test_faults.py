@@ -22,6 +22,7 @@ from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
+from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import Relister
 from sluice.shell.store import Key, Store
@@ -98,7 +99,7 @@ class Life:
             metrics=NoMetrics(),
             accelerators=FreeDevices(api),
             progress=NoProgress(),
-            notify=lambda _: None,
+            news=Announcer(cluster, lambda _: None, clock),
             wake=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),

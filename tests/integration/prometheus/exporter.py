@@ -47,6 +47,7 @@ class Exporter:
             name = f"envoy_cluster_grpc_{status}"
             self.gateway.count("a", name, times, envoy_cluster_name=f"shop_{revision}_81")
             self.gateway.count("a", "envoy_cluster_grpc_0", 0, envoy_cluster_name=f"shop_{trials.STABLE}_81")
+            self._none_timed_out(f"shop_{revision}_81")
             for le in LES:
                 labels = {"envoy_cluster_name": f"shop_{revision}_81", "le": le}
                 self.gateway.count("a", "envoy_cluster_upstream_rq_time_bucket", times, **labels)
@@ -54,6 +55,11 @@ class Exporter:
     def request(self, revision: str, *, code: str, times: int, wrong: bool | None = None) -> None:
         with self.lock:
             self.gateway.request(revision, code=code, times=times, wrong=wrong)
+            self._none_timed_out(f"shop_{revision}_80")
+
+    def _none_timed_out(self, cluster: str) -> None:
+        """Envoy has this counter, as all that have no code, from the beginning."""
+        self.gateway.count("a", "envoy_cluster_upstream_rq_timeout", 0, envoy_cluster_name=cluster)
 
     def restart(self) -> None:
         """Everything counts from 0 again."""

@@ -18,6 +18,8 @@ from tests.support import builders, patience
 WAIT_SECONDS = 60.0
 REVISION = builders.make_revision()
 CLUSTER = f"ml_{REVISION.name}_80"
+CALLS = f"ml_{REVISION.name}_81"
+ACTIVE = "envoy_cluster_upstream_rq_active"
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"
 
 
@@ -56,12 +58,18 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.5)
 
 
+def scraped(url: str) -> None:
+    """Returns when the gateway is."""
+    eventually(lambda: answer(url, "min(envoy_server_live)") == 1)
+
+
 def test_requests_in_flight(prometheus_url: str, exporter: Exporter) -> None:
     asked = signal("InFlightRequests")
+    scraped(prometheus_url)
+    assert (answer(prometheus_url, asked.query), answer(prometheus_url, asked.wakes)) == (None, None)
+    set_active(exporter, 0)
     eventually(lambda: answer(prometheus_url, asked.query) == 0)
     assert answer(prometheus_url, asked.wakes) == 0, "nobody has asked, and that is known"
-    unseen = signal("InFlightRequests", dataclasses.replace(CONTOUR, freshness="nobody_scrapes_this"))
-    assert (answer(prometheus_url, unseen.query), answer(prometheus_url, unseen.wakes)) == (None, None)
 
     with exporter.lock:
         exporter.gateway.count(
@@ -69,19 +77,52 @@ def test_requests_in_flight(prometheus_url: str, exporter: Exporter) -> None:
         )
     eventually(lambda: (answer(prometheus_url, asked.wakes) or 0) > 0)
 
+    set_active(exporter, 12)  # and none of them ends: they time out
+    eventually(lambda: (answer(prometheus_url, asked.query) or 0) > 1)
+    assert (answer(prometheus_url, asked.query) or 0) <= 18
+
+
+def set_active(exporter: Exporter, requests: int) -> None:
+    """So many requests in flight, and half as many calls."""
+    with exporter.lock:
+        for cluster, number in ((CLUSTER, requests), (CALLS, requests // 2)):
+            exporter.gateway.count("a", ACTIVE, number, envoy_cluster_name=cluster)
+
+
+def test_requests_in_flight_by_the_time_that_they_take(prometheus_url: str, exporter: Exporter) -> None:
+    """Of a gateway that has no gauge of them; two requests at a time, and one call: 3,000 ms of them each second."""
+    asked = signal("InFlightRequests", dataclasses.replace(CONTOUR, active=""))
+    scraped(prometheus_url)
+    assert answer(prometheus_url, asked.query) is None, "a series that is missing is not a load of 0"
+
     def busy() -> bool:
-        """Two requests at a time, and one call: 3,000 ms of them each second."""
         with exporter.lock:
-            for cluster, millis in ((CLUSTER, 1000), (f"ml_{REVISION.name}_81", 500)):  # every half second
+            for cluster, millis in ((CLUSTER, 1000), (CALLS, 500)):  # every half second
                 exporter.gateway.count("a", "envoy_cluster_upstream_rq_time_sum", millis, envoy_cluster_name=cluster)
         found = answer(prometheus_url, asked.query)
-        assert found is not None
-        assert found < 3.5
-        return found > 1
+        assert found is None or found < 3.5
+        return (found or 0) > 1
 
     eventually(busy)
 
 
-def test_the_time_in_the_queue(prometheus_url: str) -> None:
+def test_the_time_in_the_queue(prometheus_url: str, exporter: Exporter) -> None:
     asked = signal("QueueMillis")
+    scraped(prometheus_url)
+    assert answer(prometheus_url, asked.query) is None, "a series that is missing is not a load of 0"
+    pod = f"{REVISION.name}-6b7f9c5d4d-x2kqz"
+
+    def served(waited: float, requests: float) -> None:
+        with exporter.lock:
+            exporter.gateway.count("a", "waited", waited, namespace="ml", pod=pod)
+            exporter.gateway.count("a", "asked", requests, namespace="ml", pod=pod)
+
+    served(0, 0)
     eventually(lambda: answer(prometheus_url, asked.query) == 0)
+
+    def waiting() -> bool:
+        served(80, 2)
+        return (answer(prometheus_url, asked.query) or 0) > 1
+
+    eventually(waiting)
+    assert round(answer(prometheus_url, asked.query) or 0, 6) == 40

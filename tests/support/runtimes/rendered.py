@@ -25,12 +25,13 @@ URI: Final = "s3://models/conformance"
 
 
 @functools.cache
-def runtimes() -> dict[str, ServingRuntime]:
-    """All ServingRuntimes of the chart by name, those included that are not created by default."""
+def runtimes(*values: str) -> dict[str, ServingRuntime]:
+    """All ServingRuntimes of the chart by name, those included that are not created by default; values: `KEY=VALUE`."""
     gotools.ensure("helm")
     names = [path.stem.removeprefix("runtime-") for path in (ROOT / "charts/sluice/templates").glob("runtime-*.yaml")]
     create = [f"--set=runtimes.{name}.create=true" for name in names]
     create.append("--set=runtimes.triton.layout=TritonPythonOnnx")  # of the image that is built here
+    create.extend(f"--set={value}" for value in values)
     text = processes.run(
         [gotools.program("helm"), "template", "sluice", str(ROOT / "charts" / "sluice"), *create],
     )
@@ -38,11 +39,11 @@ def runtimes() -> dict[str, ServingRuntime]:
     return {runtime.metadata.name: runtime for runtime in found}
 
 
-def pod(server: str, *, name: str, format_: str, spec: Object) -> Object:
-    """The pod template of a ModelDeployment with this spec."""
+def pod(server: str, *, name: str, format_: str, spec: Object, values: tuple[str, ...] = ()) -> Object:
+    """The pod template of a ModelDeployment with this spec; values: of the chart."""
     document = {"metadata": {"name": name}, "spec": {"model": {"format": format_, "uri": URI}, **spec}}
     deployment = ModelDeployment.model_validate(document)
-    return podtemplate.render_template(deployment, runtimes()[server], OperatorConfig(), f"{name}-0123456789")
+    return podtemplate.render_template(deployment, runtimes(*values)[server], OperatorConfig(), f"{name}-0123456789")
 
 
 def lay_out(source: Path, target: Path, template: Object) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sluice.adapters import gateways
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
-from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.presets import Broken, GatewayPreset
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
 from tests.support import builders
@@ -28,12 +28,21 @@ SELECTORS = (
     "grpc_latency_bucket",
 )
 
+GAUGES = ("active", "grpc_active")
+BROKEN = ("broken", "mirror_broken", "grpc_broken")
+
 every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=list(gateways.PRESETS))
 
 
 def texts(preset: GatewayPreset) -> dict[str, str]:
     """The selectors that the preset has, by field."""
-    return {field: text for field in (*SELECTORS, "freshness") if (text := getattr(preset, field))}
+    return {field: text for field in (*SELECTORS, *GAUGES, *BROKEN, "freshness") if (text := text_of(preset, field))}
+
+
+def text_of(preset: GatewayPreset, field: str) -> str:
+    """A selector of the preset; empty where it has none."""
+    value = getattr(preset, field)
+    return value.selector if isinstance(value, Broken) else value or ""
 
 
 def name_of(selector: str) -> str:
@@ -56,8 +65,16 @@ def test_selectors_render_without_anything_left_open(preset: GatewayPreset) -> N
 @every_preset
 def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) -> None:
     trial = make_trial(preset=preset, stable=STABLE, candidate=CANDIDATE)
-    for field in ("requests", "latency_bucket", "grpc_requests", "grpc_latency_bucket"):
-        text = getattr(preset, field)
+    for field in (
+        "requests",
+        "latency_bucket",
+        "grpc_requests",
+        "grpc_latency_bucket",
+        *GAUGES,
+        "broken",
+        "grpc_broken",
+    ):
+        text = text_of(preset, field)
         if not text:
             continue
         both = selectors.filled(trial, text, (STABLE, CANDIDATE))
@@ -70,13 +87,29 @@ def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) 
 
 def sample_of(pattern: str) -> str:
     """A text that the pattern matches."""
-    return re.sub(r"\.\+|\[0-9\]\+", "7", pattern)
+    if pattern in SAMPLES:
+        return SAMPLES[pattern]
+    return re.sub(r"\.\+|\[0-9\]\+", "7", re.sub(r"\(upstream_.+\)", "upstream_rq_timeout", pattern))
+
+
+SAMPLES = {"(.*,)?(UT|UC|UR|UPE)(,.*)?": "UPE", "[0-4].*": "200"}
 
 
 def envoy_series(cluster: str, statistic: str) -> dict[str, str]:
     """As Envoy writes it: the label has the name up to its first dot, and the metric the rest."""
     name, _, rest = f"{cluster}.{statistic}".partition(".")
     return {"__name__": f"envoy_cluster_{re.sub('[^0-9A-Za-z]', '_', rest)}", "envoy_cluster_name": name}
+
+
+def istio_series(**labels: str) -> dict[str, str]:
+    """Of the stable version's HTTP requests."""
+    return {
+        "reporter": "source",
+        "destination_service_namespace": "shop",
+        "destination_service_name": "digits-aaa",
+        "request_protocol": "http",
+        **labels,
+    }
 
 
 SERIES = (
@@ -106,6 +139,29 @@ SERIES = (
         STABLE,
         envoy_series(f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/0", "upstream_rq_time_bucket"),
     ),
+    ("contour", "broken", STABLE, envoy_series("shop_digits-aaa_80", "upstream_rq_timeout")),
+    ("contour", "broken", CANDIDATE, envoy_series("shop_digits-bbb_80", "upstream_cx_protocol_error")),
+    ("contour", "grpc_broken", STABLE, envoy_series("shop_digits-aaa_81", "upstream_rq_pending_failure_eject")),
+    (
+        "envoy-gateway",
+        "broken",
+        CANDIDATE,
+        envoy_series("httproute/shop/digits/rule/0/backend/1", "upstream_rq_per_try_timeout"),
+    ),
+    (
+        "envoy-gateway",
+        "mirror_broken",
+        MIRROR,
+        envoy_series("httproute/shop/digits/rule/0-mirror-0", "upstream_rq_timeout"),
+    ),
+    (
+        "envoy-gateway",
+        "grpc_broken",
+        CANDIDATE,
+        envoy_series(f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/1", "upstream_rq_rx_reset"),
+    ),
+    ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UT")),
+    ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UC,URX")),
     (
         "traefik",
         "requests",
@@ -115,17 +171,7 @@ SERIES = (
             "@kubernetesgateway"
         },
     ),
-    (
-        "istio",
-        "requests",
-        STABLE,
-        {
-            "reporter": "source",
-            "destination_service_namespace": "shop",
-            "destination_service_name": "digits-aaa",
-            "request_protocol": "http",
-        },
-    ),
+    ("istio", "requests", STABLE, istio_series(response_code="200", response_flags="-")),
     ("nginx-gateway-fabric", "requests", STABLE, {"nginx_upstream_name": "shop_digits-aaa_80"}),
 )
 
@@ -135,11 +181,47 @@ SERIES = (
 )
 def test_a_series_is_given_to_its_arm_alone(preset: str, field: str, arm: Arm, labels: dict[str, str]) -> None:
     trial = make_trial(preset=gateways.PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
-    text = getattr(gateways.PRESETS[preset], field)
-    mirrored = gateways.PRESETS[preset].mirror_requests == text
+    text = text_of(gateways.PRESETS[preset], field)
+    mirrored = field.startswith("mirror_")
     others = [other for other in (STABLE, CANDIDATE, MIRROR) if other != arm and not (mirrored or other.mirrored)]
     assert selectors.belongs(labels, selectors.matchers(trial, text, arm))
     assert not any(selectors.belongs(labels, selectors.matchers(trial, text, other)) for other in others)
+
+
+INNOCENT = (
+    ("contour", envoy_series("shop_digits-aaa_80", "upstream_rq_tx_reset")),
+    ("contour", envoy_series("shop_digits-aaa_80", "upstream_cx_destroy_local_with_active_rq")),
+    ("contour", envoy_series("shop_digits-aaa_80", "upstream_rq_active")),
+    ("contour", envoy_series("shop_digits-aaa_80", "upstream_rq_pending_failure_eject")),
+    ("istio", istio_series(response_code="200", response_flags="DC")),
+    ("istio", istio_series(response_code="200", response_flags="-")),
+    ("istio", istio_series(response_code="504", response_flags="UT")),
+)
+
+
+@pytest.mark.parametrize(("preset", "labels"), INNOCENT)
+def test_what_clients_cancel_and_what_has_a_code_is_not_broken(preset: str, labels: dict[str, str]) -> None:
+    trial = make_trial(preset=gateways.PRESETS[preset], stable=STABLE, candidate=CANDIDATE)
+    text = text_of(gateways.PRESETS[preset], "broken")
+    assert not selectors.belongs(labels, selectors.matchers(trial, text, STABLE))
+
+
+ANSWERS = (
+    ("contour", "broken", "envoy_cluster_upstream_rq_timeout", "broken-504"),
+    ("contour", "broken", "envoy_cluster_upstream_rq_per_try_timeout", "broken-504"),
+    ("contour", "broken", "envoy_cluster_upstream_cx_protocol_error", "broken-502"),
+    ("contour", "broken", "envoy_cluster_upstream_rq_rx_reset", "broken-503"),
+    ("contour", "broken", "envoy_cluster_upstream_rq", ""),
+    ("envoy-gateway", "grpc_broken", "envoy_cluster_grpc_rule_0_backend_1_upstream_rq_timeout", "broken-grpc-14"),
+    ("istio", "broken", "istio_requests_total", "broken-"),
+    ("istio", "grpc_broken", "istio_requests_total", "broken-grpc-"),
+)
+
+
+@pytest.mark.parametrize(("preset", "field", "name", "want"), ANSWERS)
+def test_what_broke_goes_with_the_code_that_may_stand_for_it(preset: str, field: str, name: str, want: str) -> None:
+    broken = getattr(gateways.PRESETS[preset], field)
+    assert columns.broken_as(name, broken.answers) == want
 
 
 @pytest.mark.parametrize("name", [name for name, preset in gateways.PRESETS.items() if preset.positional])
@@ -202,6 +284,9 @@ def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) ->
     assert preset.request_mirror or not (preset.mirror_percent or preset.mirror_requests)
     assert bool(preset.mirror_requests) == bool(preset.mirror_latency_bucket)
     assert (preset.grpc_requests is None) == (preset.grpc_latency_bucket is None)
+    assert (preset.broken is None) == (preset.grpc_broken is None) or preset.grpc_requests is None
+    assert not preset.active or bool(preset.grpc_active) == (preset.grpc_requests is not None)
+    assert (preset.mirror_broken is not None) == bool(preset.mirror_requests)
     assert name_of(preset.requests) != name_of(preset.latency_bucket or preset.freshness)
 
 

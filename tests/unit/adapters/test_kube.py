@@ -11,8 +11,9 @@ from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, kube
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice.core.kernel.reasons import Reason
+from tests.support.builders import make_event
 from tests.unit.shell.builders import FakeClock
 
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "digits-a", "namespace": "team"}}
@@ -259,21 +260,57 @@ async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:
 async def test_an_event_is_not_repeated(server: Serving) -> None:
     recorded, client = server
     for _ in range(3):
-        await client.emit(ABOUT, Event(Reason.PROMOTED, "v2 serves"))
+        await client.emit(ABOUT, make_event(Reason.PROMOTED, "v2 serves"))
     assert [asked["what"] for asked in recorded.asked] == ["POST /api/v1/namespaces/team/events"]
     body = recorded.asked[0]["body"]
     assert (body["type"], body["reason"], body["message"]) == ("Normal", "Promoted", "v2 serves")
     assert body["involvedObject"]["uid"] == "uid-1"
 
 
+async def test_the_same_happening_has_the_same_name(server: Serving) -> None:
+    """Whatever an operator that has just begun makes of it: the API server has it, and nothing is doubled."""
+    recorded, client = server
+    taken = {"kind": "Status", "code": 409, "reason": "AlreadyExists"}
+    recorded.answers = [(201, {"kind": "Event"}), (409, taken)]
+    for message in ("v2 serves", "v2 has served for a while"):
+        await client.emit(ABOUT, make_event(Reason.PROMOTED, message, id="uid-1.Promoted.1"))
+    names = [asked["body"]["metadata"]["name"] for asked in recorded.asked]
+    assert names[0] == names[1]
+    assert names[0].startswith(f"{ABOUT.name}.")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "error"),
+    [
+        (503, "ServiceUnavailable", errors.Unavailable),
+        (409, "Conflict", errors.Conflict),  # a quota of events that changes at the same time
+    ],
+)
+async def test_an_event_that_was_not_taken_is_sent_again(
+    server: Serving, status: int, reason: str, error: type[errors.ApiError]
+) -> None:
+    recorded, client = server
+    recorded.answers = [(status, {"kind": "Status", "reason": reason}), (201, {"kind": "Event"})]
+    with pytest.raises(error):
+        await client.emit(ABOUT, make_event(Reason.PROMOTED, "v2 serves"))
+    await client.emit(ABOUT, make_event(Reason.PROMOTED, "v2 serves"))
+    assert len(recorded.asked) == 2
+
+
 def test_the_same_may_be_said_again_later_but_never_too_much() -> None:
     log = eventlog.EventLog("sluice-1")
-    same = Event(Reason.ROLLED_BACK, "worse")
-    assert log.manifest(ABOUT, same, 0.0) is not None
-    assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS - 1) is None
-    assert log.manifest(ABOUT, same, eventlog.REPEAT_SECONDS + 1) is not None
-    sent = [log.manifest(ABOUT, Event(Reason.DRIFT_CORRECTED, str(n)), 5000.0) is not None for n in range(100)]
-    assert sum(sent) == eventlog.BURST
+
+    def said(message: str, now: float) -> bool:
+        event = make_event(Reason.DRIFT_CORRECTED, message)
+        taken = log.manifest(ABOUT, event, now) is not None
+        if taken:
+            log.sent(ABOUT, event, now)
+        return taken
+
+    assert said("worse", 0.0)
+    assert not said("worse", eventlog.REPEAT_SECONDS - 1)
+    assert said("worse", eventlog.REPEAT_SECONDS + 1)
+    assert sum(said(str(n), 5000.0) for n in range(100)) == eventlog.BURST
 
 
 @pytest.mark.parametrize(

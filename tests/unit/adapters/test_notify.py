@@ -44,9 +44,11 @@ class Surroundings:
         return web.json_response({"kind": "Secret", "data": encoded})
 
     async def receive(self, request: web.Request) -> web.Response:
-        self.received.append({"type": request.headers["Content-Type"], "body": json.loads(await request.read())})
-        status, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return web.Response(status=status, headers=headers)
+        headers = request.headers
+        said = {"type": headers["Content-Type"], "key": headers["Idempotency-Key"]}
+        self.received.append({**said, "body": json.loads(await request.read())})
+        status, answered = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return web.Response(status=status, headers=answered)
 
 
 Given = tuple[Surroundings, notify.HttpNotifier]
@@ -92,7 +94,9 @@ async def test_slack_and_cloud_events_as_they_arrive(given: Given) -> None:
     for format in NotificationFormat:
         assert await notifier.send(make_notice(format=format)) == Delivered()
     cloud_event, slack = around.received
-    assert slack == {"type": "application/json; charset=utf-8", "body": {"text": "*team/digits* Promoted"}}
+    text = {"text": "*team/digits* Promoted"}
+    assert slack == {"type": "application/json; charset=utf-8", "key": "id-1", "body": text}
+    assert cloud_event["key"] == cloud_event["body"]["id"] == "id-1"
     assert cloud_event["type"] == "application/cloudevents+json; charset=utf-8"
     assert cloud_event["body"]["type"] == "dev.sluice.model.Promoted"
 
@@ -140,7 +144,7 @@ async def test_who_accepts_and_says_nothing_is_left_after_a_while() -> None:
     poster = http.Poster(timeout_seconds=0.1)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     with pytest.raises(http.Unanswered, match=r"^no answer within 0.1 s$"):
-        await poster.post(url, body=b"{}", content_type="application/json")
+        await poster.post(url, body=b"{}", headers={"Content-Type": "application/json"})
     released.set()
     await poster.close()
     server.close()

@@ -18,6 +18,7 @@ from sluice.loadgen import profile
 from sluice.offline.profile import reading
 
 METADATA = {"name": "m", "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": []}
+POINT_SECONDS = 0.2
 AS_IS = {"batching": "as is", "delayMicros": 0, "instances": None}
 
 
@@ -92,7 +93,7 @@ def run_program(server: Server, payload: bytes | None = None, **changes: Any) ->
         "readySeconds": 5,
         "settings": [AS_IS],
         "concurrency": [1, 2],
-        "seconds": 0.2,
+        "seconds": POINT_SECONDS,
         "maximumBatch": 8,
         "gateway": None,
         "processes": os.getpid(),
@@ -121,7 +122,9 @@ def test_points_of_a_server_that_tells_only_totals(server: Server) -> None:
     assert found.again is not None
     assert found.again.concurrency == 2
     for point in found.points:
-        assert point.requests >= profile.ENOUGH
+        # A machine that stalls may not answer enough: then it was tried for the longest time.
+        assert point.requests >= profile.ENOUGH or point.seconds >= POINT_SECONDS * profile.LONGEST
+        assert point.requests > 0
         assert point.split is None
         assert point.p99_millis >= point.p50_millis >= 2
         assert point.server_cores is not None

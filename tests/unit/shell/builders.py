@@ -76,6 +76,8 @@ class FakeCluster:
     writes: list[tuple[str, str]] = field(default_factory=list)
     """(verb, kind) in order."""
     events: list[Event] = field(default_factory=list)
+    event_error: Exception | None = None
+    """What every event is answered with, if anything."""
     stored: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     version: int = 100
     before_write: Callable[[], None] = lambda: None
@@ -101,6 +103,8 @@ class FakeCluster:
         return self.stored[target]
 
     async def emit(self, about: Ref, event: Event) -> None:
+        if self.event_error is not None:
+            raise self.event_error
         self.events.append(event)
 
 

@@ -15,10 +15,11 @@ from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
 from sluice.core.kernel.naming import LABEL_OWNER
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Notice, Plan, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.asking import Look
+from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
@@ -34,6 +35,7 @@ from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.support.builders import make_event
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 
@@ -42,6 +44,7 @@ META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}
 SERVICE = Apply({"apiVersion": "v1", "kind": "Service", "metadata": META, "spec": {"port": 1}})
 ROUTE = Apply({"apiVersion": "v1", "kind": "HTTPRoute", "metadata": META, "spec": {"weight": 1}})
 STATUS = ApplyStatus({"apiVersion": API_VERSION, "kind": "ModelDeployment", "metadata": META, "status": {"url": "x"}})
+STARTED = make_event(Reason.ROLLOUT_STARTED, "now", record=("Service", "digits"), time=1000.0)
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Pass:
     telemetry: Telemetry
     lead: dict[str, float]
     woken: list[Woken]
+    told: list[Notice]
 
     def sample(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(name, labels) or 0.0
@@ -77,6 +81,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         told: list[Notice] = []
         woken: list[Woken] = []
         store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
+        clock = FakeClock()
         known = model or make_model()
         store.put(known)
         fake.stored[identity_of(known)] = known
@@ -86,13 +91,13 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
             metrics=NoMetrics(),
             accelerators=NoAccelerators(),
             progress=NoProgress(),
-            notify=told.extend,
+            news=Announcer(fake, told.extend, clock),
             wake=woken.append,
-            clock=FakeClock(),
+            clock=clock,
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
             telemetry=telemetry,
         )
-        return Pass(reconciler, fake, telemetry, lead, woken)
+        return Pass(reconciler, fake, telemetry, lead, woken, told)
 
     return build
 
@@ -164,14 +169,40 @@ async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:
 
 
 async def test_writes_keep_their_order_and_are_followed_by_events_and_a_confirming_pass(given: Given) -> None:
-    case = given(
-        Plan(writes=(SERVICE, ROUTE, STATUS), events=(Event(Reason.ROLLOUT_STARTED, "now"),), requeue_after=7.0)
-    )
+    case = given(Plan(writes=(SERVICE, ROUTE, STATUS), events=(STARTED,), requeue_after=7.0))
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service"), ("Apply", "HTTPRoute"), ("ApplyStatus", "ModelDeployment")]
     assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
     assert case.reconciler.store.get("Service", "team", "digits") is not None
     assert case.sample("sluice_api_writes_total", kind="HTTPRoute", verb="apply") == 1
+
+
+async def test_news_that_could_not_be_sent_are_sent_by_a_pass_that_writes_nothing(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), events=(STARTED,)), Plan())
+    case.cluster.event_error = errors.Unavailable("503")
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(AGAIN_SECONDS), "at rest but for the news"
+    case.cluster.event_error = None
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
+
+
+async def test_what_a_failed_pass_has_recorded_is_told_and_nothing_else(given: Given) -> None:
+    routed = make_event(Reason.DRIFT_CORRECTED, "put back", record=("HTTPRoute", "digits"), time=1000.0)
+    plan = Plan(writes=(SERVICE, ROUTE), events=(STARTED, routed))
+    case = given(plan, refuse=failing(errors.Conflict("409")))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert [event.reason for event in case.cluster.events] == ["RolloutStarted"]
+
+
+async def test_news_of_a_model_that_is_deleted_are_dropped(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), events=(STARTED,)))
+    case.cluster.event_error = errors.Unavailable("503")
+    await case.reconciler.reconcile(KEY)
+    assert case.reconciler.news.boards.keys() == {KEY}
+    case.reconciler.store.drop(case.cluster.stored["ModelDeployment", "team", "digits"])
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert case.reconciler.news.boards == {}
 
 
 async def test_a_status_write_alone_needs_no_confirmation(given: Given) -> None:
@@ -312,7 +343,7 @@ async def test_the_answer_to_a_deletion_does_not_take_the_successor(given: Given
 
 
 async def test_a_lease_lost_between_two_writes_stops_the_second(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE, ROUTE), events=(Event(Reason.ROLLOUT_STARTED, "now"),)))
+    case = given(Plan(writes=(SERVICE, ROUTE), events=(STARTED,)))
 
     def lose() -> None:
         case.lead["left"] = 0.0

@@ -13,6 +13,7 @@ from sluice.core.kernel.plan import Patch, Plan, Write
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked, ShardProgress
+from sluice.shell.news import Announcer
 from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
 from sluice.shell.store import Key, identity_of
 from sluice.shell.telemetry import Telemetry
@@ -67,7 +68,7 @@ def given() -> Given:
         batch = make_object("BatchInference", "churn", spec={**SPEC, **spec})
         batch["apiVersion"] = "sluice.dev/v1alpha1"
         batch["metadata"]["creationTimestamp"] = "2026-03-02T12:00:00Z"
-        store, cluster, pods = make_store(), FakeCluster(refuse=refuse), Pods()
+        store, cluster, pods, clock = make_store(), FakeCluster(refuse=refuse), Pods(), FakeClock(1_790_000_000.0)
         for item in (batch, builders.manifest(builders.make_runtime())):
             store.put(item)
             cluster.stored[identity_of(item)] = item
@@ -77,9 +78,9 @@ def given() -> Given:
             metrics=NoMetrics(),
             accelerators=NoAccelerators(),
             progress=pods,
-            notify=lambda _: None,
+            news=Announcer(cluster, lambda _: None, clock),
             wake=lambda _: None,
-            clock=FakeClock(1_790_000_000.0),
+            clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
             telemetry=Telemetry(),
         )

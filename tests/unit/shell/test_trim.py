@@ -8,13 +8,21 @@ from tests.unit.shell.builders import make_object
 
 
 def test_metadata_loses_what_only_the_server_and_kubectl_use() -> None:
-    raw = make_object("ModelDeployment", "digits", spec={"a": 1}, status={"b": 2})
+    raw = make_object("ModelRollout", "digits", spec={"a": 1}, status={"b": 2})
     raw["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "mine": "1"}, "generation": 3}
     kept = trimmed(raw)
     assert "managedFields" not in kept["metadata"]
     assert kept["metadata"]["annotations"] == {"mine": "1"}
     assert kept["metadata"]["generation"] == 3
     assert (kept["spec"], kept["status"]) == ({"a": 1}, {"b": 2})
+
+
+def test_of_a_model_it_stays_known_when_its_spec_was_changed() -> None:
+    raw = make_object("ModelDeployment", "digits", spec={})
+    user = {"manager": "kubectl", "time": "2026-03-01T12:00:00Z", "fieldsV1": {"f:spec": {"f:model": {"f:uri": {}}}}}
+    operator = {"manager": "sluice", "time": "2026-03-01T13:00:00Z", "fieldsV1": {}, "subresource": "status"}
+    raw["metadata"]["managedFields"] = [user, operator]
+    assert trimmed(raw)["metadata"]["managedFields"] == [{"time": user["time"], "fieldsV1": {"f:spec": {}}}]
 
 
 def test_a_pod_keeps_what_tells_its_state() -> None:

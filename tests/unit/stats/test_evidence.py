@@ -197,3 +197,8 @@ def test_impossible_nulls_are_refused(make: object, value: float) -> None:
 
 def test_counts_add_up() -> None:
     assert Counts(1, 2, 3, 4) + Counts(10, 20, 30, 40) == Counts(11, 22, 33, 44)
+
+
+def test_events_of_requests_that_were_counted_before_stand_for_themselves() -> None:
+    assert evidence.Counts(2, 5, 100, 3).whole() == evidence.Counts(5, 5, 100, 3)
+    assert evidence.Counts(9, 5, 1, 3).whole() == evidence.Counts(9, 5, 3, 3)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sluice.adapters.gateways import envoy
 from sluice.core.kernel.presets import GatewayPreset
 
 _BACKEND: Final = 'envoy_cluster_name=~"httproute/{namespace}/{route}/rule/{rule}/backend/{backend}"'
@@ -21,12 +22,17 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     latency_unit_millis=1.0,
     freshness="envoy_server_live",
     backend=f"envoy_cluster_membership_total{{{_BACKEND}}}",
+    active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
+    broken=envoy.broken(_BACKEND),
     settle_seconds=2.0,
     positional=True,
     mirror_percent=True,
     mirror_requests=f"envoy_cluster_upstream_rq{{{_MIRROR}}}",
     mirror_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_MIRROR}}}",
+    mirror_broken=envoy.broken(_MIRROR),
     # It puts Envoy's gRPC statistics on a listener as soon as a GRPCRoute is attached, unless an EnvoyProxy forbids it.
     grpc_requests=f'{{__name__=~"{_GRPC_PREFIX}_grpc_.+_[0-9]+",{_GRPC_ROUTE}}}',
     grpc_latency_bucket=f'{{__name__=~"{_GRPC_PREFIX}_upstream_rq_time_bucket",{_GRPC_ROUTE}}}',
+    grpc_active=f'{{__name__=~"{_GRPC_PREFIX}_upstream_rq_active",{_GRPC_ROUTE}}}',
+    grpc_broken=envoy.broken_calls(_GRPC_ROUTE, prefix=_GRPC_PREFIX),
 )

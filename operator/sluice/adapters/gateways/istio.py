@@ -3,7 +3,7 @@ documentation (https://istio.io/latest/docs/reference/config/metrics/)."""
 
 from typing import Final
 
-from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.presets import Broken, GatewayPreset
 
 # `reporter="source"`: as the gateway saw it, not the sidecar of the model server, which may not exist and which does
 # not see what the gateway answers itself. The port is no label; HTTP and gRPC are told apart by their protocol.
@@ -13,6 +13,10 @@ _SERVICE: Final = (
 )
 _HTTP: Final = _SERVICE.replace("{protocol}", "http")
 _GRPC: Final = _SERVICE.replace("{protocol}", "grpc")
+# Envoy's flags of a whole request (https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/):
+# the route's limit, the server that ends the connection, resets the stream or breaks the protocol. Not DC, the client
+# that has gone. A failing code counts by itself.
+_BROKEN: Final = 'response_flags=~"(.*,)?(UT|UC|UR|UPE)(,.*)?"'
 
 ISTIO: Final = GatewayPreset(
     name="istio",
@@ -22,6 +26,7 @@ ISTIO: Final = GatewayPreset(
     latency_unit_millis=1.0,
     freshness='istio_build{component="proxy"}',
     backend="",
+    broken=Broken(f'istio_requests_total{{{_HTTP},{_BROKEN},response_code=~"[0-4].*"}}'),
     settle_seconds=2.0,
     # It copies requests, by percent as well; but these metrics are written where the request is answered, so the
     # gateway counts no copy, and there would be nothing to judge.
@@ -30,5 +35,6 @@ ISTIO: Final = GatewayPreset(
     grpc_status_label="grpc_response_status",
     grpc_status_pattern=r"^(\d+)$",
     grpc_latency_bucket=f"istio_request_duration_milliseconds_bucket{{{_GRPC}}}",
+    grpc_broken=Broken(f'istio_requests_total{{{_GRPC},{_BROKEN},grpc_response_status=""}}', (("", "grpc-"),)),
     tested=False,
 )

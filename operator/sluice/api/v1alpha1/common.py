@@ -115,8 +115,8 @@ class FailureRatio(ApiModel):
     source: Source = Source.GATEWAY
     """Where the counters come from: the gateway's own series (Gateway) or your series selectors (Query)."""
     events: Events | None = None
-    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made, or the grpc-status of a server's
-    failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake)."""
+    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made, answers that break off, or the
+    grpc-status of a server's failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake)."""
     goal: Goal = Goal.LOWER
     """Lower: `failures` should be few. Higher: `successes` (clicks, purchases, correct answers) should be many."""
     total: Selector | None = None

@@ -146,3 +146,10 @@ class ModelRolloutSpec(ApiModel):
     """The labelled data set that the candidate must answer well before it gets any request."""
     intent: Intent | None = None
     """What a person asks for; the only field that may change."""
+
+    @property
+    def ends(self) -> tuple[ReleaseEnd, ...]:
+        """All versions that it speaks of: where it comes from, where it goes to, and its arms."""
+        arms = self.ab_test.arms if self.ab_test is not None else ()
+        source = () if self.source is None else (self.source,)
+        return (*source, self.target, *(arm.end for arm in arms))

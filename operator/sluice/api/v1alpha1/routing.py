@@ -1,10 +1,14 @@
 """How requests reach a model."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from sluice.api.base import ApiModel, Name, ObjectName
+from sluice.api.base import ApiModel, Duration, Name, ObjectName
+from sluice.api.cel import Cel
+
+TIMEOUT_SECONDS: Final = 30
+"""The limit of a route where nobody sets one."""
 
 
 class GatewayRef(ApiModel):
@@ -28,8 +32,34 @@ class CandidateHeader(ApiModel):
     """Its exact value."""
 
 
+class Timeouts(ApiModel):
+    """How long the gateway waits for an answer, in the words of an HTTPRoute. `0s` is no limit."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.request) || !has(self.backendRequest) || duration(self.request) == duration('0s') || duration(self.backendRequest) <= duration(self.request)",
+            message="backendRequest must not be longer than request",
+            field_path=".backendRequest",
+        ),
+    )
+
+    request: Duration | None = None
+    """From a request's arrival to the end of its answer, such as `10m`. The gateway answers 504 after this time, or cuts an
+    answer that has begun."""
+    backend_request: Duration | None = None
+    """The same of one attempt at a pod; not longer than `request`."""
+
+
 class Routing(ApiModel):
     """How requests reach the model."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            f"!has(self.timeouts) || !has(self.timeouts.request) || !has(self.timeoutSeconds) || self.timeoutSeconds == {TIMEOUT_SECONDS}",
+            message="set timeouts.request or timeoutSeconds, not both",
+            field_path=".timeoutSeconds",
+        ),
+    )
 
     gateway_ref: GatewayRef | None = None
     """The Gateway to attach to; default from the operator's configuration."""
@@ -38,7 +68,11 @@ class Routing(ApiModel):
         Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"}),
     ] = Field(default_factory=list)
     """Host names of the model; default {name}.{namespace}.{domain of the operator's configuration}."""
-    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
-    """The gateway answers 504 after this time."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=3600)] = TIMEOUT_SECONDS
+    """timeouts.request in seconds. 30, the default, gives way to the ServingRuntime's; write timeouts.request: 30s for
+    exactly that."""
+    timeouts: Timeouts | None = None
+    """How long the gateway waits for an answer; default: the ServingRuntime's, or 30s. HTTP alone: gRPC calls have the
+    deadline that their client sends."""
     candidate_header: CandidateHeader | None = None
     """Requests with this header go to the candidate while a release runs; they are counted separately."""

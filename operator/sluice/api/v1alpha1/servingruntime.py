@@ -7,6 +7,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
 from sluice.api.v1alpha1.podfields import EnvVar
+from sluice.api.v1alpha1.routing import Timeouts
 
 
 class ModelLayout(StrEnum):
@@ -153,9 +154,9 @@ class ServingRuntimeSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}} and
-    {{accelerator.count}} are filled in; other placeholders are refused. The readiness probe must check the model, not
-    the server."""
+    """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}},
+    {{accelerator.count}} (0 without devices), {{accelerator.shards}} (the same, at least 1) and {{drain.seconds}} are
+    filled in; other placeholders are refused. The readiness probe must check the model, not the server."""
     batching: BatchingTemplate | None = None
     """How to tell the server to batch; absent: it cannot, or its model defines that itself."""
     instances: EnvTemplate | None = None
@@ -169,6 +170,9 @@ class ServingRuntimeSpec(ApiModel):
     """Where warm-up requests go; only for the protocol Native, the others define it."""
     drain: Drain = Drain()
     """How the server is stopped."""
+    timeouts: Timeouts | None = None
+    """How long the gateway waits for an answer of this server, where the ModelDeployment does not say; default: 30s.
+    A revision keeps what its runtime said when it was made."""
     metrics: RuntimeMetrics | None = None
     """Where the server exposes metrics."""
 

@@ -93,8 +93,8 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
         writes=tuple(writes),
         events=(
             *decided.events,
-            *report.events(batch.status.conditions, status.conditions, troubles),
-            *report.setback(batch.status.conditions, status.conditions, decided.state),
+            *report.events(batch.metadata, batch.status.conditions, status.conditions, troubles, now),
+            *report.setback(batch.metadata, batch.status.conditions, status.conditions, decided.state, now),
         ),
         requeue_after=_requeue_after(snapshot, decided, record, upcoming),
         because=", ".join(f"{event.reason}: {event.message}" for event in decided.events),
@@ -109,6 +109,10 @@ def _ended_runs(snapshot: BatchSnapshot, answers: Answers) -> Decided:
         newest = decided.record.run is not None and run.name == decided.record.run.name
         decided = _followed(snapshot, decided, run, answers) if newest else _followed_apart(snapshot, decided, run)
     return _with_late_news(snapshot, decided)
+
+
+def _end_of(snapshot: BatchSnapshot, run: BatchRun, fold: RunProgress | None = None) -> Event:
+    return report.ended(snapshot.batch.metadata, run, fold, snapshot.now)
 
 
 def _with_late_news(snapshot: BatchSnapshot, decided: Decided) -> Decided:
@@ -129,7 +133,7 @@ def _followed(snapshot: BatchSnapshot, decided: Decided, run: BatchRun, answers:
         return replace(decided, progress=fold, state=state)
     record, over = runs.with_end(decided.record, run, state.end)
     fold = progress.ended(decided.progress, state, over)
-    return replace(decided, record=record, progress=fold, events=(*decided.events, report.ended(over, fold)))
+    return replace(decided, record=record, progress=fold, events=(*decided.events, _end_of(snapshot, over, fold)))
 
 
 def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) -> Decided:
@@ -138,7 +142,7 @@ def _followed_apart(snapshot: BatchSnapshot, decided: Decided, run: BatchRun) ->
     if state.end is None:
         return decided
     record, over = runs.with_end(decided.record, run, state.end)
-    return replace(decided, record=record, events=(*decided.events, report.ended(over, None)))
+    return replace(decided, record=record, events=(*decided.events, _end_of(snapshot, over)))
 
 
 def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
@@ -148,7 +152,8 @@ def _begun(snapshot: BatchSnapshot, decided: Decided) -> Decided:
         case None:
             return decided
         case Skipped(moment, message):
-            event = Event(Reason.SCHEDULE_SKIPPED, f"the run of {timestamps.rfc3339(moment)}: {message}")
+            skipped = f"the run of {timestamps.rfc3339(moment)}: {message}"
+            event = report.event(snapshot.batch.metadata, Reason.SCHEDULE_SKIPPED, skipped, snapshot.now)
             record = runs.noted(decided.record, moment)
             return replace(decided, record=record, events=(*decided.events, event))
         case Blocked():
@@ -172,9 +177,8 @@ def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
         return _stopped(snapshot, decided, in_the_way, due)
     if _stopping(snapshot, decided.record):
         return replace(decided, blocked=_waits(due))
-    started = Event(
-        Reason.RUN_STARTED, f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
-    )
+    message = f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
+    started = report.event(snapshot.batch.metadata, Reason.RUN_STARTED, message, snapshot.now)
     return replace(
         decided,
         record=record,
@@ -197,7 +201,7 @@ def _stopped(snapshot: BatchSnapshot, decided: Decided, in_the_way: tuple[BatchR
     for run in in_the_way:
         end = End(BatchOutcome.REPLACED, snapshot.now, Reason.REPLACED, f"stopped in favour of {due.name}")
         record, over = runs.with_end(record, run, end)
-        told.append(report.ended(over, None))
+        told.append(_end_of(snapshot, over))
     return replace(decided, record=record, state=NOTHING, blocked=_waits(due), events=tuple(told))
 
 
@@ -224,7 +228,7 @@ def _with_objects(snapshot: BatchSnapshot, decided: Decided) -> Decided:
         elif manifest.reason in LOST:
             end = End(BatchOutcome.FAILED, snapshot.now, manifest.reason, manifest.message)
             record, over = runs.with_end(decided.record, run, end)
-            decided = replace(decided, record=record, events=(*decided.events, report.ended(over, None)))
+            decided = replace(decided, record=record, events=(*decided.events, _end_of(snapshot, over)))
         else:
             decided = replace(decided, blocked=manifest)
     return decided

@@ -43,7 +43,7 @@ def blocked_plan(
     after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})
     return Plan(
         writes=tuple(differ.status_writes(BatchInference.kind, metadata, before, after)),
-        events=tuple(report.events(before.conditions, stated, frozenset({blocked.reason}))),
+        events=tuple(report.events(metadata, before.conditions, stated, frozenset({blocked.reason}), now)),
         requeue_after=requeue_after,
         because=blocked.message,
     )

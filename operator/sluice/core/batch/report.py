@@ -7,11 +7,13 @@ run waits for or failed of.
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
+from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun
 from sluice.api.v1alpha1.common import Condition
 from sluice.core.batch.progress import RunProgress
-from sluice.core.kernel import conditions
+from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact
+from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import AnyReason, Reason
 from sluice.core.observe.runstate import RunState
@@ -62,12 +64,24 @@ def stated(
     return [conditions.condition(type_, fact, known.get(type_), generation, now) for type_, fact in said.items()]
 
 
-def events(before: Iterable[Condition], after: Iterable[Condition], troubles: frozenset[AnyReason]) -> Iterator[Event]:
+def event(batch: ObjectMeta, reason: AnyReason, message: str, time: float) -> Event:
+    """What happened to a BatchInference, whose status records it. time: seconds since the epoch."""
+    id_ = happening(batch.uid, reason, message, timestamps.rfc3339(time))
+    return Event(reason, message, id_, time, (BatchInference.kind, batch.name))
+
+
+def events(
+    batch: ObjectMeta,
+    before: Iterable[Condition],
+    after: Iterable[Condition],
+    troubles: frozenset[AnyReason],
+    now: float,
+) -> Iterator[Event]:
     """One for every new reason why a run does not begin or does not get on."""
     known = {condition.reason for condition in before if condition.type == BatchCondition.COMPLETE}
     for condition in after:
         if condition.type == BatchCondition.COMPLETE and condition.reason in troubles - known:
-            yield Event(Reason.of(condition.reason), condition.message)
+            yield event(batch, Reason.of(condition.reason), condition.message, now)
 
 
 def _complete(
@@ -105,20 +119,22 @@ def _running(batch: BatchInference, run: BatchRun, state: RunState, progress: Ru
     return Fact(False, Reason.RUNNING, f"{done}; retried after: {state.setback}" if state.setback else done)
 
 
-def setback(before: Iterable[Condition], after: Iterable[Condition], state: RunState) -> Iterator[Event]:
+def setback(
+    batch: ObjectMeta, before: Iterable[Condition], after: Iterable[Condition], state: RunState, now: float
+) -> Iterator[Event]:
     """A part of the run had to begin again, which the conditions say now, and did not before."""
     told, tells = (any(state.setback in condition.message for condition in when) for when in (before, after))
     if state.setback and tells and not told:
-        yield Event(Reason.SHARD_RETRIED, state.setback)
+        yield event(batch, Reason.SHARD_RETRIED, state.setback, now)
 
 
-def ended(run: BatchRun, progress: RunProgress | None) -> Event:
+def ended(batch: ObjectMeta, run: BatchRun, progress: RunProgress | None, now: float) -> Event:
     """How a run ended; `progress`: of the newest one."""
     match run.outcome:
         case BatchOutcome.COMPLETE:
             rows = f": {progress.rows.written} rows written, {progress.rows.failed} failed" if progress else ""
-            return Event(Reason.RUN_COMPLETED, f"{run.name}{rows}")
+            return event(batch, Reason.RUN_COMPLETED, f"{run.name}{rows}", now)
         case BatchOutcome.REPLACED:
-            return Event(Reason.RUN_REPLACED, f"{run.name}: {run.message}")
+            return event(batch, Reason.RUN_REPLACED, f"{run.name}: {run.message}", now)
         case _:
-            return Event(Reason.RUN_FAILED, f"{run.name}: {run.reason}: {run.message}")
+            return event(batch, Reason.RUN_FAILED, f"{run.name}: {run.reason}: {run.message}", now)

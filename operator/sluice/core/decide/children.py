@@ -9,7 +9,7 @@ The life of a revision's Deployment and Service after it lost its traffic:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluice.core.decide import drift, history
+from sluice.core.decide import drift, history, orphans
 from sluice.core.kernel import differ, naming, writing
 from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Pod, Revision
@@ -27,6 +27,8 @@ class Children:
     """What the children still need."""
 
     writes: tuple[Write, ...]
+    serving: tuple[Write, ...]
+    """Those of the writes without which requests do not arrive where they should: workloads, Services and routes."""
     events: tuple[Event, ...]
     look_again_after: float | None
     """Seconds until a drain or a settling route must be looked at; None at rest."""
@@ -47,12 +49,14 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *_budget_writes(situation),
         *route_writes,
         *_removals(situation, retired, unchanged=not route_writes),
+        *orphans.writes(situation, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
         *_job_writes(situation),
         *(() if created else history.deletions(situation)),
     )
     return Children(
         writes=writes,
+        serving=(*running_writes, *route_writes),
         events=tuple(drift.events(situation, (*running_writes, *route_writes))),
         look_again_after=_look_again(situation, retired, target),
         shares=weights.added(target.weights) if target is not None else address.observed_shares(situation),
@@ -147,7 +151,7 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
     manifest = workload.desired_deployment(revision, replicas, deployment)
     hashed = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     stamped = {**manifest, "metadata": differ.stamped(hashed)["metadata"]}
-    if differ.needs_apply(stamped, observed):
+    if writing.is_needed(situation.snapshot, stamped, observed):
         yield Apply(stamped)
 
 
@@ -245,7 +249,8 @@ def _budget_writes(situation: Situation) -> Iterator[Write]:
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:
     now = situation.snapshot.now
-    waits = [max(0.1, r.drain_until - now) for r in retired if r.drain_until is not None and r.drain_until > now]
+    drains = [*(r.drain_until for r in retired if r.drain_until is not None), *orphans.drains(situation)]
+    waits = [max(0.1, until - now) for until in drains if until > now]
     left = address.settle_left(situation)
     if left > 0:
         waits.append(left)

@@ -9,18 +9,18 @@ The order of the writes is the order of safety: the record of a release comes be
 explains, so that a crash between any two writes is completed by the next pass instead of being repeated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sluice.api.v1alpha1.common import CapacityMode
-from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, TimelineEntry, Verdict
-from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.core.decide import children, failure, notify, prepare, report, routes
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
+from sluice.core.decide import children, failure, news, notify, prepare, report, routes
+from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared, Replies
 from sluice.core.kernel import conditions, differ
+from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
-from sluice.core.kernel.reasons import BY_CONDITION, Reason
+from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
@@ -28,7 +28,7 @@ from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.moment import Effect, Moment
-from sluice.core.rollout.routing import paths
+from sluice.core.rollout.routing import address, paths
 from sluice.core.situation.situation import Blocked, Situation, testing
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
@@ -54,7 +54,6 @@ class Progress:
     """What `begun` releases."""
     until: float | None = None
     """When the freeze window ends that holds it, in seconds since the epoch."""
-    news: tuple[TimelineEntry, ...] = ()
     plan: str = ""
     """What the steps are expected to need, in words, when that has just become known."""
     again: bool = False
@@ -73,7 +72,7 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
     writes = [*_release_writes(done), *children.mark_writes(done.situation), *kids.writes]
-    events = [*_events(done), *kids.events]
+    told = [*_release_news(done), *(News(event, _subject(done)) for event in kids.events)]
     if not done.again:  # otherwise the next pass, which follows at once, has more to say
         outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
@@ -81,28 +80,27 @@ def decide(prepared: Prepared, replies: Replies) -> Plan:
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
-        told = {event.reason for event in events}
-        events += (event for event in report.events(snapshot.deployment.status, status) if event.reason not in told)
+        turned = report.events(model.metadata, model.status, status, snapshot.now)
+        told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
     return Plan(
         writes=tuple(writes),
-        events=tuple(events),
-        notices=_notices(done, events),
+        way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
+        events=tuple(each.event for each in told),
+        notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
 
 
-def _notices(done: Progress, events: Sequence[Event]) -> tuple[Notice, ...]:
-    situation = done.situation
+def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:
     if isinstance(situation.policy, Blocked):
         return ()
-    return notify.notices(
-        situation.policy.notifications,
-        situation.snapshot.deployment,
-        rollout=done.begun or situation.active or (situation.latest if done.statuses else None),
-        events=events,
-        now=situation.snapshot.now,
-    )
+    return notify.notices(situation.policy.notifications, situation.snapshot.deployment, told)
+
+
+def _subject(done: Progress) -> ModelRollout | None:
+    """The release that what happens in this pass is about."""
+    return done.begun or done.situation.active or (done.situation.latest if done.statuses else None)
 
 
 def progress(situation: Situation, findings: Findings) -> Progress:
@@ -130,7 +128,6 @@ def _ended(situation: Situation, active: ModelRollout, status: ModelRolloutStatu
     return Progress(
         _with_status(situation, active, status),
         statuses=((active, status),),
-        news=tuple(status.timeline[-1:]),
         again=True,
     )
 
@@ -142,7 +139,7 @@ def _begun(situation: Situation, attempt: Attempt) -> Progress:
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
     latest = situation.latest
     if latest is not None and (intent := lifecycle.pending_intent(latest)) is not None:
-        statuses = ((latest, lifecycle.retried(latest, intent)),)
+        statuses = ((latest, lifecycle.followed(latest, intent, attempt, situation.snapshot.now)),)
     return Progress(replace(situation, active=rollout), begun=rollout, attempt=attempt, statuses=statuses, again=True)
 
 
@@ -182,7 +179,6 @@ def _moved(situation: Situation, findings: Findings, refusal: Blocked | None = N
     return Progress(
         after,
         statuses=((active, moved.rollout.status),),
-        news=moved.news,
         plan=plan,
         until=moved.decision.until,
         refusal=refusal,
@@ -215,7 +211,6 @@ def _compared(situation: Situation, active: ModelRollout, findings: Findings, re
     return Progress(
         _with_status(situation, active, moved.rollout.status),
         statuses=((active, moved.rollout.status),),
-        news=moved.news,
         until=moved.decision.until,
         refusal=refusal,
         again=moved.rollout.status.winner is not None,
@@ -229,9 +224,12 @@ def _planned(active: ModelRollout, findings: Findings) -> ModelRollout:
 
 
 def _frozen(situation: Situation) -> Frozen | None:
-    """A window that cannot be read closes nothing here; it is reported where a release would begin."""
+    """What holds a running release. Windows that cannot be read may be open, and so they are."""
     closed = lifecycle.frozen(situation)
-    return closed if isinstance(closed, Frozen) else None
+    if not isinstance(closed, Blocked):
+        return closed
+    held = "nothing moves forward meanwhile, as in a freeze window; a roll-back is always allowed"
+    return Frozen(situation.policy_name, f"{closed.message}; {held}", until=None, reason=closed.reason)
 
 
 def _with_status(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Situation:
@@ -250,29 +248,35 @@ def _release_writes(done: Progress) -> Iterator[Write]:
         if rollout.metadata.name not in moved:
             yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, rollout.status)
     for rollout, status in done.statuses:
-        yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
+        if situation.refused:  # whether it is taken now decides whether anybody may get more requests
+            yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, status)
+        else:
+            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
 
 
-def _events(done: Progress) -> Iterator[Event]:
-    if done.begun is not None and done.begun.spec.source is not None:
-        spec = done.begun.spec
-        yield Event(
-            Reason.ROLLOUT_STARTED,
-            f"{spec.strategy}: {spec.source.revision if spec.source else 'nothing'} -> {spec.target.revision} "
-            f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}",
-        )
-    if done.plan:
-        yield Event(Reason.ROLLOUT_PLANNED, conditions.shortened(done.plan, conditions.MESSAGE_LIMIT))
-    for entry in done.news:
-        reason = Reason.of(entry.what)
-        if BY_CONDITION not in reason.marks:
-            yield Event(reason, entry.why)
+def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+    """Whether what this pass makes of the routes could be made without its record: nobody but the version that the
+    release came from gets more requests, and no step begins, which may mean copies or a preview."""
+    for rollout, status in done.statuses:
+        source = rollout.spec.source
+        begins = status.step != rollout.status.step or len(status.steps) > len(rollout.status.steps)
+        ends = status.outcome not in (None, Outcome.PROMOTED)
+        if source is None or status.outcome is Outcome.PROMOTED or (begins and not ends):
+            return False
+        if any(permille > before.get(name, 0) for name, permille in after.items() if name != source.revision):
+            return False
+    return bool(done.statuses)
 
 
-def _downtime(spec: ModelRolloutSpec) -> str:
-    if spec.capacity is not CapacityMode.RECREATE:
-        return ""
-    return "; capacity Recreate: the model does not answer from when the old version stops until the new one is ready"
+def _release_news(done: Progress) -> Iterator[News]:
+    snapshot, active = done.situation.snapshot, done.situation.active
+    yield from news.of_releases(done.situation)
+    if done.begun is not None:
+        yield from news.begun(done.begun, snapshot.deployment.metadata, snapshot.now)
+    if done.plan and active is not None:
+        reason, record = Reason.ROLLOUT_PLANNED, (active.kind, active.metadata.name)
+        message = conditions.shortened(done.plan, conditions.MESSAGE_LIMIT)
+        yield News(Event(reason, message, happening(active.metadata.uid, reason), snapshot.now, record), active)
 
 
 def _requeue_after(done: Progress, findings: Findings, kids: children.Children, now: float) -> float | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sluice.core.kernel import differ
+from sluice.core.kernel.news import happening, spell
 from sluice.core.kernel.plan import Apply, Event, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
@@ -22,10 +23,17 @@ def events(situation: Situation, writes: tuple[Write, ...]) -> Iterator[Event]:
         remedy = _REMEDIES.get(kind, "To change it, change the ModelDeployment")
         if observed is None and kind in ("Deployment", "Service") and name in _was_there(situation):
             message = f"{kind} {name} was deleted by somebody else; it was created again. {remedy}"
-            yield Event(Reason.DRIFT_CORRECTED, message)
+            yield _event(situation, message, (kind, name))
         elif observed is not None and _changed_by_others(situation, write.manifest, observed):
             message = f"{kind} {name} was changed by somebody else; it was put back. {remedy}"
-            yield Event(Reason.DRIFT_CORRECTED, message)
+            yield _event(situation, message, (kind, name))
+
+
+def _event(situation: Situation, message: str, put_back: tuple[str, str]) -> Event:
+    """Who changes the same object all the time is told of once in a while."""
+    now, model = situation.snapshot.now, situation.snapshot.deployment.metadata
+    id_ = happening(model.uid, Reason.DRIFT_CORRECTED, message, spell(now))
+    return Event(Reason.DRIFT_CORRECTED, message, id_, now, put_back)
 
 
 def _was_there(situation: Situation) -> frozenset[str]:

@@ -2,17 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeGuard
 
 from pydantic import ValidationError
 
+from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentStatus
-from sluice.core.kernel import conditions, differ, remedies
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel import conditions, differ, remedies, timestamps
 from sluice.core.kernel.conditions import Fact
-from sluice.core.kernel.plan import Event, Plan, status_write
+from sluice.core.kernel.news import happening, is_recent, spell
+from sluice.core.kernel.plan import ApplyStatus, Event, Plan, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot, World
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError
+
+FOR_READERS: Final = frozenset({"objectives", "plan"})
+"""Fields of a release's record, and of its arms, that no decision depends on."""
+FOR_THE_JUDGE: Final = frozenset({"state"})
+"""Those that none depends on once the release has ended."""
 
 
 def invalid_spec_plan(world: World, invalid: InvalidSpec) -> Plan:
@@ -29,6 +38,31 @@ def write_failed_plan(world: World, error: ApiError) -> Plan | None:
     return _stalled(_subject(world.deployment), *remedy, world.now, retry=True)
 
 
+def reduced(write: Write) -> Write | None:
+    """The record of a release without what is not needed; None for other writes, and where nothing can be left out.
+
+    A release that goes on keeps the judge's state, which is its evidence.
+    """
+    if not is_record(write):
+        return None
+    status = write.manifest["status"]
+    left_out = FOR_READERS | FOR_THE_JUDGE if status.get("outcome") else FOR_READERS
+    kept = {key: value for key, value in status.items() if key not in left_out}
+    if "arms" in kept:
+        kept["arms"] = [{key: value for key, value in arm.items() if key not in left_out} for arm in kept["arms"]]
+    return None if kept == status else ApplyStatus({**write.manifest, "status": kept})
+
+
+def is_record(write: Write) -> TypeGuard[ApplyStatus]:
+    """Whether it is the record of a release."""
+    return isinstance(write, ApplyStatus) and write.manifest["kind"] == ModelRollout.kind
+
+
+def gone_back(error: ApiError) -> ApiError:
+    """The refusal of a record whose release went back all the same, in words that say so."""
+    return type(error)(f"{error}; requests go back to the stable version all the same")
+
+
 def defect_plan(world: World, error: Exception) -> Plan:
     """What the operator itself fails at; other objects go on."""
     return _stalled(
@@ -38,9 +72,7 @@ def defect_plan(world: World, error: Exception) -> Plan:
 
 def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
     """The operator cannot see what it would have to decide on, so it leaves everything as it is."""
-    subject = _Subject(
-        snapshot.name, snapshot.namespace, snapshot.deployment.metadata.generation, snapshot.deployment.status
-    )
+    subject = _Subject(snapshot.deployment.metadata, snapshot.deployment.status)
     message = (
         f"the operator may not list and watch {', '.join(resources)}; it changes nothing until it can: upgrade the "
         "Helm chart, or add the permission to its ClusterRole"
@@ -50,36 +82,38 @@ def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    name: str
-    namespace: str
-    generation: int
+    metadata: ObjectMeta
     status: ModelDeploymentStatus
 
 
 def _subject(raw: Object) -> _Subject:
-    metadata = raw["metadata"]
-    return _Subject(metadata["name"], metadata.get("namespace", ""), metadata.get("generation", 0), _status(raw))
+    read = {name: value for name in ("name", "namespace", "uid", "generation") if (value := raw["metadata"].get(name))}
+    return _Subject(ObjectMeta.model_validate(read), _status(raw))
 
 
 def _stalled(subject: _Subject, reason: Reason, message: str, now: float, *, retry: bool) -> Plan:
-    before = subject.status
+    before, metadata = subject.status, subject.metadata
     wanted = {
         conditions.Type.STALLED: Fact(True, reason, message),
         conditions.Type.RECONCILING: Fact(False, Reason.STALLED, message),
     }
     kept = [c for c in before.conditions if c.type not in wanted]
     known = {c.type: c for c in before.conditions}
-    changed = [
-        conditions.condition(type_, fact, known.get(type_), subject.generation, now) for type_, fact in wanted.items()
-    ]
-    after = before.model_copy(update={"conditions": [*kept, *changed], "observed_generation": subject.generation})
-    requeue = remedies.RETRY_SECONDS if retry else None
-    if differ.status_equal(after.to_wire(), before.to_wire()):
-        return Plan(requeue_after=requeue, because=message)
+    stalled, *others = (
+        conditions.condition(type_, fact, known.get(type_), metadata.generation, now) for type_, fact in wanted.items()
+    )
+    after = before.model_copy(
+        update={"conditions": [*kept, stalled, *others], "observed_generation": metadata.generation}
+    )
+    writes = tuple(differ.status_writes(ModelDeployment.kind, metadata, before, after))
+    since = timestamps.seconds(stalled.last_transition_time)
+    time = since if is_recent(since, now) else now
+    id_ = happening(metadata.uid, reason, message, spell(time))
+    event = Event(reason, message, id_, time, (ModelDeployment.kind, metadata.name))
     return Plan(
-        writes=(status_write(ModelDeployment.kind, subject.name, subject.namespace, after),),
-        events=(Event(reason, message),),
-        requeue_after=requeue,
+        writes=writes,
+        events=(event,) if writes or is_recent(since, now) else (),
+        requeue_after=remedies.RETRY_SECONDS if retry else None,
         because=message,
     )
 

@@ -18,13 +18,7 @@ def deletions(situation: Situation) -> Iterator[Write]:
     for rollout in snapshot.rollouts:
         if rollout.metadata.name not in kept:
             yield from writing.deleted(snapshot, ModelRollout.kind, rollout.metadata.name)
-    used = {
-        end.revision
-        for r in snapshot.rollouts
-        if r.metadata.name in kept
-        for end in (r.spec.source, r.spec.target, *(arm.end for arm in (r.spec.ab_test.arms if r.spec.ab_test else ())))
-        if end is not None
-    }
+    used = {end.revision for r in snapshot.rollouts if r.metadata.name in kept for end in r.spec.ends}
     running = {name for kind, name in snapshot.objects if kind in ("Deployment", "Service")}
     for revision in snapshot.revisions:
         if revision.name not in used | running and revision != situation.stable:

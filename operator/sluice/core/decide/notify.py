@@ -10,15 +10,13 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification, NotificationFormat
+from sluice.core.decide.news import News
 from sluice.core.kernel import timestamps
-from sluice.core.kernel.plan import Endpoint, Event, Notice
+from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.core.kernel.reasons import AnyReason
 
 CLOUD_EVENTS_VERSION: Final = "1.0"
-REPEAT_SECONDS: Final = 600
-"""The same reason about a model that nothing is released of is told once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +51,14 @@ Delivery: TypeAlias = Delivered | TryAgain | SinkRefused | NoAddress
 
 
 def notices(
-    notifications: Sequence[Notification],
-    deployment: ModelDeployment,
-    *,
-    rollout: ModelRollout | None,
-    events: Sequence[Event],
-    now: float,
+    notifications: Sequence[Notification], deployment: ModelDeployment, told: Sequence[News]
 ) -> tuple[Notice, ...]:
-    """What every endpoint is told of these events, in their order.
-
-    rollout: the release that they are about, with the status of after this pass. now: seconds since the epoch.
-    """
+    """What every endpoint is told of these news, in their order; each release with the status of after this pass."""
     return tuple(
-        _notice(notification, deployment, rollout=rollout, event=event, now=now)
-        for event in events
+        _notice(notification, deployment, each)
+        for each in told
         for notification in notifications
-        if is_wanted(notification, event.reason)
+        if is_wanted(notification, each.event.reason)
     )
 
 
@@ -77,24 +67,11 @@ def is_wanted(notification: Notification, reason: AnyReason) -> bool:
     return not notification.events or reason in notification.events or reason.kind in notification.events
 
 
-def _notice(
-    notification: Notification,
-    deployment: ModelDeployment,
-    *,
-    rollout: ModelRollout | None,
-    event: Event,
-    now: float,
-) -> Notice:
-    metadata = deployment.metadata
+def _notice(notification: Notification, deployment: ModelDeployment, told: News) -> Notice:
+    event, rollout, secret = told.event, told.rollout, notification.url_secret_ref
     about: dict[str, Any] = {}
-    if rollout is None:
-        identity = f"{metadata.uid}.{event.reason}.{int(now // REPEAT_SECONDS)}"
-    else:
+    if rollout is not None:
         spec, status = rollout.spec, rollout.status
-        # The length of the timeline tells the second pause within a step from the first.
-        identity = (
-            f"{rollout.metadata.uid or rollout.metadata.name}.{event.reason}.{status.step}.{len(status.timeline)}"
-        )
         about = {
             "rollout": rollout.metadata.name,
             "from_revision": spec.source.revision if spec.source is not None else None,
@@ -103,16 +80,15 @@ def _notice(
             "weight_percent": status.permille / 10,
             "outcome": None if status.outcome is None else str(status.outcome),
         }
-    secret = notification.url_secret_ref
     return Notice(
         Endpoint(notification.name, notification.format, secret.name, secret.key),
-        id=identity,
-        time=timestamps.rfc3339(now),
+        id=event.id,
+        time=timestamps.rfc3339(event.time),
         reason=event.reason,
         message=event.message,
         warning=event.warning,
-        namespace=metadata.namespace,
-        model=metadata.name,
+        namespace=deployment.metadata.namespace,
+        model=deployment.metadata.name,
         **about,
     )
 

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterator, Mapping
 
+from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.api.v1alpha1.modeldeployment import LastRollout, ModelDeploymentStatus, RevisionStatus, RolloutSummary
+from sluice.api.v1alpha1.modeldeployment import (
+    LastRollout,
+    ModelDeployment,
+    ModelDeploymentStatus,
+    RevisionStatus,
+    RolloutSummary,
+)
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.variants import VariantState
 from sluice.core.decide import facts, routes
 from sluice.core.judge.model import Judgement
-from sluice.core.kernel import conditions
+from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import CONDITIONS, Polarity
+from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_RELEASE, QUIET, Reason
 from sluice.core.kernel.snapshot import Revision
@@ -57,28 +65,45 @@ def status(
     )
 
 
-def events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
-    """One event for every reason that a condition has turned bad for, with the remedy; and for variants that are made."""
-    yield from _variant_events(before, after)
+def events(
+    model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
+) -> Iterator[Event]:
+    """One event for every reason that a condition has turned bad for, with the remedy; and for variants that are made.
+
+    A condition that turned bad within the last minutes is listed again, under the same name.
+    """
+    record = (ModelDeployment.kind, model.name)
+    yield from _variant_events(model, before, after, now)
     known = {condition.reason for condition in before.conditions if _is_bad(condition)}
+    listed: set[str] = set()
     for condition in after.conditions:
-        reason = Reason.of(condition.reason)
-        if _is_bad(condition) and reason not in known and not reason.marks & (QUIET | BY_RELEASE):
-            known.add(reason)
-            yield Event(reason, f"{condition.type}: {condition.message}")
+        reason, turned = Reason.of(condition.reason), timestamps.seconds(condition.last_transition_time)
+        if not _is_bad(condition) or reason in listed or reason.marks & (QUIET | BY_RELEASE):
+            continue
+        if is_recent(turned, now) or reason not in known:
+            listed.add(reason)
+            time = turned if is_recent(turned, now) else now
+            message = f"{condition.type}: {condition.message}"
+            yield Event(reason, message, happening(model.uid, reason, spell(time)), time, record)
 
 
-def _variant_events(before: ModelDeploymentStatus, after: ModelDeploymentStatus) -> Iterator[Event]:
+def _variant_events(
+    model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
+) -> Iterator[Event]:
     states = {(variant.name, variant.uri): variant.state for variant in before.variants}
+    failed = Reason.VARIANT_FAILED
     for variant in after.variants:
         if states.get((variant.name, variant.uri), VariantState.PENDING) is variant.state:
             continue
         if variant.state is VariantState.READY:
-            yield Event(Reason.VARIANT_READY, f"{variant.name}: {variants.words(variant)}")
-        elif variant.state is VariantState.FAILED and not any(
-            c.reason == Reason.VARIANT_FAILED for c in after.conditions
-        ):
-            yield Event(Reason.VARIANT_FAILED, f"{variant.name}: {variant.message}")
+            yield _variant_event(model, Reason.VARIANT_READY, f"{variant.name}: {variants.words(variant)}", now)
+        elif variant.state is VariantState.FAILED and not any(c.reason == failed for c in after.conditions):
+            yield _variant_event(model, failed, f"{variant.name}: {variant.message}", now)
+
+
+def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) -> Event:
+    id_ = happening(model.uid, reason, message, timestamps.rfc3339(now))
+    return Event(reason, message, id_, now, (ModelDeployment.kind, model.name))
 
 
 def _is_bad(condition: Condition) -> bool:

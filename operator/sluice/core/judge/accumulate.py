@@ -29,7 +29,8 @@ class LookRules:
 
 
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
-    """Requests and events of both arms. boundary: the one whose excess is an event."""
+    """Requests and events of both arms; an event may be of a request that an earlier scrape counted. boundary: the one
+    whose excess is an event."""
     return kind.counts(
         columns.of_arm(increments, columns.CANDIDATE), columns.of_arm(increments, columns.STABLE), boundary
     )
@@ -78,11 +79,11 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
     total, step, start, end = state.total, state.step, state.step_start, state.step_end
     shown = []
     for tick in ticks:
-        total += counts(kind, tick.seen, state.boundary)
+        total = (total + counts(kind, tick.seen, state.boundary)).whole()
         if tick.evidence is None or not phase.judged:
             continue
         shown.append(tick.evidence)
-        step += counts(kind, tick.evidence, state.boundary)
+        step = (step + counts(kind, tick.evidence, state.boundary)).whole()
         start, end = tick.time if start is None else start, tick.time
     counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
     if phase.metric:
@@ -104,9 +105,9 @@ def _with_evidence(
     for increments in shown:
         candidate = columns.of_arm(increments, columns.CANDIDATE)
         stable = columns.of_arm(increments, columns.STABLE)
-        judged = kind.counts(candidate, stable, state.boundary)
+        judged = kind.counts(candidate, stable, state.boundary).whole()
         for term in terms:
-            seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary)
+            seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
             after = process.observe(seen, dispersion=state.dispersion)
             if after is not process:

@@ -1,11 +1,11 @@
 """What the judge counts in; how columns become the requests and events of an objective, its kind knows.
 
-A column is (arm, what): an HTTP code, a grpc-status, a bucket, or total and events of a Query. Where the series of a
+A column is (arm, what): an HTTP code, a grpc-status, what broke off, a bucket, or total and events of a Query. Where the series of a
 Query are told apart by pod, its columns are as well: `total@digits-bbb-x7k2p`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from sluice.core.judge import series
@@ -20,6 +20,8 @@ SLOWEST: Final = "inf"
 """The column of the bucket that holds every request."""
 GRPC: Final = "grpc-"
 """Prefix of a grpc-status; the codes of HTTP stand without."""
+BROKEN: Final = "broken-"
+"""Prefix of what broke off: behind it stands the column that also holds those that the gateway still answered."""
 POD: Final = "@"
 
 Amounts: TypeAlias = Mapping[str, float]
@@ -41,6 +43,24 @@ def summed(amounts: Amounts, kind: str) -> float:
     return sum(amount for column, amount in amounts.items() if column.partition(POD)[0] == kind)
 
 
+def requests(amounts: Amounts) -> float:
+    """Of one arm, where the gateway counts: by code, and calls at their end, which one that breaks off does not have."""
+    answered = sum(amount for column, amount in amounts.items() if not column.startswith(BROKEN))
+    return answered + broken(amounts, f"{BROKEN}{GRPC}")
+
+
+def broken(amounts: Amounts, prefix: str = BROKEN) -> float:
+    """Requests of one arm that broke off, without those that the gateway answered by the code that goes with it.
+
+    A server may answer by that code itself: then of the two counts the larger one is all that is sure.
+    """
+    return sum(
+        max(0.0, amount - amounts.get(column.removeprefix(BROKEN), 0.0))
+        for column, amount in amounts.items()
+        if column.startswith(prefix)
+    )
+
+
 def by_pod(amounts: Amounts) -> Mapping[str, Amounts]:
     """Total and events of each pod, where they are told apart."""
     found: dict[str, dict[str, float]] = {}
@@ -60,6 +80,11 @@ def grpc_status(text: str, pattern: str) -> str:
     """The column of a grpc-status; empty where the label holds none."""
     found = re.search(pattern, text)
     return f"{GRPC}{int(found[1])}" if found is not None else ""
+
+
+def broken_as(name: str, answers: Sequence[tuple[str, str]]) -> str:
+    """The column of a metric with this name, by `Broken.answers`; empty where it is none of them."""
+    return next((f"{BROKEN}{answer}" for pattern, answer in answers if re.search(pattern, name)), "")
 
 
 def boundary_millis(le: str, unit_millis: float) -> str:

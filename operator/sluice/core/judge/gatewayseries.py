@@ -1,4 +1,5 @@
-"""The gateway's own series: requests by code and grpc-status, response times by `le`, and whether it is scraped."""
+"""The gateway's own series: requests by code and grpc-status, answers that broke off, response times by `le`, and whether
+it is scraped."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from typing import Final
 from sluice.core.judge import columns, scraped, selectors, series
 from sluice.core.judge.columns import CANDIDATE, STABLE
 from sluice.core.judge.model import Answers, Trial
+from sluice.core.kernel.presets import Broken
 
 REQUESTS: Final = "requests"
 LATENCY: Final = "latency"
 FEEDS: Final = (REQUESTS, LATENCY)
 FRESHNESS: Final = "freshness"
 BACKEND: Final = "backend"
+_NAME: Final = "__name__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,16 @@ class GatewaySource:
     label: str
     pattern: str = ""
     """Of a grpc-status in the label; empty for codes of HTTP and for buckets."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """Of what broke off, by the label; empty for the others."""
 
     def column(self, trial: Trial, labels: Mapping[str, str]) -> str:
         """What a series with these labels counts; empty where that is nothing that is wanted."""
         text = labels.get(self.label, "")
         if self.label == "le":
             return columns.boundary_millis(text, trial.preset.latency_unit_millis)
+        if self.answers:
+            return columns.broken_as(text, self.answers)
         return columns.grpc_status(text, self.pattern) if self.pattern else text
 
 
@@ -48,14 +55,23 @@ def histogram_missing(trial: Trial) -> bool:
 
 
 def requests(trial: Trial) -> Iterator[GatewaySource]:
-    """Requests by code, and by grpc-status; those of a mirror apart where the gateway counts it elsewhere."""
+    """Requests by code, by grpc-status, and those that broke off; those of a mirror apart where the gateway counts it
+    elsewhere."""
     preset, both = trial.preset, _both(trial)
     yield GatewaySource(REQUESTS, preset.requests, both, preset.code_label)
+    yield from _broken(f"{REQUESTS}/broken", preset.broken, both)
     if _mirror_apart(trial):
         yield GatewaySource(f"{REQUESTS}/mirror", preset.mirror_requests, (CANDIDATE,), preset.code_label)
+        yield from _broken(f"{REQUESTS}/mirror/broken", preset.mirror_broken, (CANDIDATE,))
     if _grpc(trial) and preset.grpc_requests is not None:
         label, pattern = preset.grpc_status_label, preset.grpc_status_pattern
         yield GatewaySource(f"{REQUESTS}/grpc", preset.grpc_requests, both, label, pattern)
+        yield from _broken(f"{REQUESTS}/grpc/broken", preset.grpc_broken, both)
+
+
+def _broken(key: str, broken: Broken | None, sides: tuple[str, ...]) -> Iterator[GatewaySource]:
+    if broken is not None:
+        yield GatewaySource(key, broken.selector, sides, _NAME, answers=broken.answers)
 
 
 def histogram(trial: Trial) -> Iterator[GatewaySource]:

@@ -119,4 +119,5 @@ def _summed(ticks: Sequence[series.Tick], counts: Sequence[tuple[float, float]])
     if first is None:
         return Seen(0.0, 0.0, 0.0)
     seconds = ticks[-1].time - ticks[max(0, first - 1)].time
-    return Seen(math.fsum(requests for requests, _ in counts), math.fsum(events for _, events in counts), seconds)
+    requests, events = (math.fsum(amounts) for amounts in zip(*counts, strict=True))
+    return Seen(max(requests, events), events, seconds)

@@ -103,7 +103,8 @@ class Kind:
     # ---- what they count
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        """Of one arm. boundary: the one whose excess is an event, where a kind has boundaries."""
+        """Of one arm; an event may be of a request that an earlier scrape counted. boundary: the one whose excess is an
+        event, where a kind has boundaries."""
         return 0.0, 0.0
 
     def counts(self, candidate: Amounts, stable: Amounts, boundary: str | None) -> evidence.Counts:

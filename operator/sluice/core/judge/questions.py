@@ -39,7 +39,7 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
     """An arm's requests among the increments of the traffic feed."""
     amounts = columns.of_arm(increments, arm)
     if gatewayseries.counted_on_the_way(trial):
-        return sum(amounts.values())
+        return columns.requests(amounts)
     first = next(iter(filled_by(trial).values()))
     return first.requests_and_events(amounts, None)[0]
 

@@ -70,7 +70,7 @@ def _requests(trial: Trial, increments: Mapping[series.Column, float]) -> Tally:
     """Of both arms: the gateway's requests, or the users that the metric counts."""
     candidate, stable = (columns.of_arm(increments, arm) for arm in (columns.CANDIDATE, columns.STABLE))
     if trial.metric is None:
-        return Tally(sum(candidate.values()), sum(stable.values()))
+        return Tally(columns.requests(candidate), columns.requests(stable))
     metric = next(kind for kind in kinds_of(trial) if kind.name == trial.metric)
     return Tally(metric.requests_and_events(candidate, None)[0], metric.requests_and_events(stable, None)[0])
 

@@ -65,6 +65,14 @@ def needs_apply(desired_stamped: Object, observed: Object | None) -> bool:
     return observed is None or not equal(desired_stamped, observed)
 
 
+def settled(desired_stamped: Object, observed: Object) -> str:
+    """A fingerprint of the manifest and of what the object makes of it: its values for the fields of the manifest.
+
+    The same after any change of fields that are not in the manifest.
+    """
+    return naming.stable_hash([desired_stamped, _projected(observed, desired_stamped, key="")], length=32)
+
+
 def equal(desired: Any, observed: Any) -> bool:
     """Whether `observed` has everything that is `desired`."""
     return _contains(observed, desired, key="")
@@ -118,6 +126,21 @@ def _list_contains(observed: Sequence[Any], desired: Sequence[Any], key: str) ->
     return len(observed) == len(desired) and all(
         _contains(have, want, key="") for have, want in zip(observed, desired, strict=True)
     )
+
+
+def _projected(observed: Any, desired: Any, key: str) -> Any:
+    """What `observed` has of the fields that are `desired`."""
+    if isinstance(desired, Mapping) and isinstance(observed, Mapping):
+        return {name: _projected(observed.get(name), want, name) for name, want in desired.items()}
+    if not (isinstance(desired, list | tuple) and isinstance(observed, list | tuple)):
+        return observed
+    merge_key = MERGE_KEYS.get(key)
+    if merge_key is not None and _keyed(observed, merge_key) and _keyed(desired, merge_key):
+        present = {item[merge_key]: item for item in observed}
+        return [_projected(present.get(item[merge_key]), item, key="") for item in desired]
+    if len(observed) != len(desired):
+        return observed
+    return [_projected(have, want, key="") for have, want in zip(observed, desired, strict=True)]
 
 
 def _keyed(items: Sequence[Any], key: str) -> bool:

@@ -71,6 +71,12 @@ class Event:
 
     reason: AnyReason
     message: str
+    id: str
+    """The name of what happened (`news.happening`): the same again is not told again."""
+    time: float
+    """When it happened, in seconds since the epoch."""
+    record: tuple[str, str]
+    """(kind, name) of the object that records it: it is told after the write of that, where the plan has one."""
 
     @property
     def warning(self) -> bool:
@@ -96,9 +102,9 @@ class Notice:
 
     endpoint: Endpoint
     id: str
-    """The same for the same happening, also if it is decided once more after a restart: who receives it twice knows."""
+    """That of its event: who receives the same happening twice, such as after a restart, knows."""
     time: str
-    """RFC 3339."""
+    """When it happened, RFC 3339."""
     reason: str
     message: str
     warning: bool
@@ -121,10 +127,13 @@ class Plan:
     """One pass: writes in order (evidence first, status last), events, and when to look again."""
 
     writes: tuple[Write, ...] = ()
+    way_back: tuple[Write, ...] | None = None
+    """Those of the writes that follow even where the API server refuses the record of a release, because they give
+    nobody but the version that was stable before more requests; None where others get more."""
     events: tuple[Event, ...] = ()
-    """Sent after the writes have succeeded."""
+    """What has just happened, and what records say happened a moment ago; each is sent once."""
     notices: tuple[Notice, ...] = ()
-    """What people outside of the cluster are told, likewise."""
+    """What people outside of the cluster are told of these events."""
     requeue_after: float | None = None
     """Seconds until the next look without a new event; None at rest."""
     because: str = ""

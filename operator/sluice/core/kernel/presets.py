@@ -4,6 +4,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """Counters of requests that got no whole answer, because of the server or of a limit of the route; never because of
+    the client, and not while they are in flight.
+
+    Where nothing of the answer had been sent, a gateway answers by a code, and may count the request in both places.
+    """
+
+    selector: str
+    """With placeholders, as those of the preset."""
+    answers: tuple[tuple[str, str], ...] = (("", ""),)
+    """(regular expression to search in a metric's name, the code by which the gateway then answers); the first that fits
+    is taken, and a metric that none fits is not counted. `grpc-` and a status stand for calls, which have no code of
+    their own before their end. An empty code: the counters hold nothing that is answered by a failing code."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPreset:
     """What a gateway can do, and how it names its series for a backend.
 
@@ -18,7 +34,7 @@ class GatewayPreset:
     code_label: str
     """The label of `requests` that carries the HTTP code."""
     latency_bucket: str
-    """Cumulative histogram with label `le`."""
+    """Cumulative histogram with label `le`; whether it holds answers that broke off, docs/gateways.md says."""
     latency_unit_millis: float
     """Milliseconds per unit of `le`."""
     freshness: str
@@ -28,6 +44,10 @@ class GatewayPreset:
     Empty: `freshness` is itself a series that no other gateway has."""
     settle_seconds: float
     """How long the gateway takes to use a route after it says Programmed."""
+    active: str = ""
+    """Gauge of the requests that are in flight to a backend, there before the first one. Empty: the gateway has none."""
+    broken: Broken | None = None
+    """Answers that broke off; None where the gateway does not tell them from whole ones."""
     positional: bool = False
     """Series are named by `{rule}` and `{backend}`: whoever changes positions makes another version's series of one."""
     request_mirror: bool = True
@@ -39,6 +59,8 @@ class GatewayPreset:
     `requests`, with the mirror's own Service."""
     mirror_latency_bucket: str = ""
     """`latency_bucket` of a mirror, likewise."""
+    mirror_broken: Broken | None = None
+    """`broken` of a mirror, likewise."""
     grpc_requests: str | None = None
     """Counter by grpc-status of a GRPCRoute's backend; None where the gateway has none."""
     grpc_status_label: str = "__name__"
@@ -47,5 +69,9 @@ class GatewayPreset:
     """Regular expression to search in that label; its first group is the status as a number."""
     grpc_latency_bucket: str | None = None
     """`latency_bucket` of a GRPCRoute's backend; None where the gateway has none."""
+    grpc_active: str = ""
+    """`active` of a GRPCRoute's backend."""
+    grpc_broken: Broken | None = None
+    """`broken` of a GRPCRoute's backend."""
     tested: bool = True
     """Whether Sluice's conformance table was run on this gateway; False: by its documentation alone."""

@@ -73,6 +73,12 @@ def unmet_condition(conditions: Iterable[Object], types: Sequence[str], generati
     return ""
 
 
+def spec_writes(object_: Object) -> list[Object]:
+    """Of `managedFields`, who has written to the spec, and when the last time."""
+    entries = object_.get("metadata", {}).get("managedFields") or ()
+    return [each for each in entries if not each.get("subresource") and "f:spec" in (each.get("fieldsV1") or {})]
+
+
 def is_over(pod: Object) -> bool:
     """Whether a pod has ended for good."""
     return pod.get("status", {}).get("phase") in OVER

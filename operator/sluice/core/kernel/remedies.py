@@ -13,7 +13,12 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
         Reason.FORBIDDEN,
         "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole",
     ),
-    (Refused, Reason.REFUSED, "correct the field in the manifest or its ServingRuntime"),
+    (
+        Refused,
+        Reason.REFUSED,
+        "correct the field in the manifest or its ServingRuntime; if it is a status, look for an admission webhook or "
+        "policy that refuses it, and for CRDs of another version",
+    ),
     (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )
 """What a person must do about a write that fails, by the kind of failure."""

@@ -12,6 +12,7 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
+from sluice.api.v1alpha1.routing import Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
@@ -47,6 +48,8 @@ class World:
     """Whether the cluster serves keda.sh/v1alpha1."""
     forbidden: tuple[str, ...] = ()
     """Resources that we may not list or watch, such as `pods`."""
+    admitted: frozenset[str] = frozenset()
+    """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class Revision:
     """The container port that answers gRPC; None where the server speaks none."""
     served: Served | None = None
     """None for a revision that an operator pinned who did not note it."""
+    timeouts: Timeouts | None = None
+    """The limits that its ServingRuntime named when it was made; None where it named none."""
     replicas: int = 0
     """Replicas that its Deployment asks for; 0 where there is none."""
     ready_replicas: int = 0
@@ -148,6 +153,13 @@ class Paths:
     """The revision under the preview host name."""
     arms: tuple[str, ...] = ()
     """In an A/B test: the revisions that keep their users, the stable one first."""
+
+    @property
+    def revisions(self) -> frozenset[str]:
+        """All that are named anywhere."""
+        mirror = () if self.mirror is None else (self.mirror[0],)
+        single = (name for name in (self.header, self.preview) if name is not None)
+        return frozenset((*(name for name, _ in self.weights), *mirror, *single, *self.arms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +213,12 @@ class Snapshot:
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
     grpc_api: bool = True
     keda_api: bool = True
+    asked_time: float | None = None
+    """When the spec was changed last, in seconds since the epoch; None where that is not known."""
+    unreadable_policies: Mapping[str, str] = field(default_factory=dict)
+    """Why the policies that are there besides `policies` cannot be understood, by name."""
     forbidden: tuple[str, ...] = ()
+    admitted: frozenset[str] = frozenset()
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""
 

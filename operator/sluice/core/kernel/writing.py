@@ -30,10 +30,25 @@ def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
     if observed is not None and _AGREED.get(observed) == manifest:
         return
     stamped = differ.stamped(manifest)
-    if observed is None or differ.needs_apply(stamped, observed):
-        yield Apply(stamped)
-    else:
+    if observed is not None and differ.equal(stamped, observed):
         _AGREED.put(observed, manifest)
+    elif is_needed(snapshot, stamped, observed):
+        yield Apply(stamped)
+
+
+def is_needed(snapshot: Snapshot, stamped: Mapping[str, Any], observed: Object | None) -> bool:
+    """Whether to apply a manifest: not if that came to the very object that is there, as an admission webhook wants it."""
+    if observed is None:
+        return True
+    return differ.needs_apply(stamped, observed) and differ.settled(stamped, observed) not in snapshot.admitted
+
+
+def admitted(stamped: Mapping[str, Any], answer: Object) -> str | None:
+    """What to remember of the answer to an Apply: the API server made something else of it, and would again.
+
+    None where the object is as it was sent.
+    """
+    return differ.settled(stamped, answer) if differ.needs_apply(stamped, answer) else None
 
 
 def deleted(snapshot: Snapshot, kind: str, name: str) -> Iterator[Write]:

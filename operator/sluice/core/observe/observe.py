@@ -1,13 +1,12 @@
 """From raw objects to a `Snapshot`: everything parsed, typed, and in the terms of this domain."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from sluice.api.base import ApiModel
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -22,8 +21,6 @@ from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
 
 CORRECT_IT: Final = "correct the manifest and apply it again"
-
-Kind = TypeVar("Kind", bound=ApiModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class InvalidSpec:
 def observe(world: World) -> Snapshot | InvalidSpec:
     """Everything that a decision may see.
 
-    A runtime, policy or revision that does not parse counts as absent. A rollout never does: an older one would then
-    define what is stable.
+    A runtime or revision that does not parse counts as absent. A rollout never does: an older one would then define what
+    is stable. Nor does a policy, whose freeze windows would be over.
     """
     deployment = parsed_deployment(world.deployment)
     if isinstance(deployment, InvalidSpec):
@@ -68,6 +65,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         deployment=deployment,
         runtimes=parsed_runtimes(world.runtimes),
         policies=parsed_policies(world.policies),
+        unreadable_policies=unreadable_policies(world.policies),
         revisions=revisions,
         rollouts=tuple(sorted(rollouts, key=_rollout_order)),
         route=services.observed_route(owned, revisions, deployment.metadata.name)
@@ -81,8 +79,10 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         hostnames=(sharedservice.hostname(deployment),)
         if by_service
         else desired_route.hostnames_of(deployment, world.config),
+        asked_time=asked_time(world.deployment),
         hostname_taken=None if by_service else hostname_taken(deployment, world),
         forbidden=world.forbidden,
+        admitted=world.admitted,
         objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
     )
 
@@ -107,6 +107,14 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
     if first is None:
         return parsed_deployment({key: value for key, value in raw.items() if key != "status"})
     return InvalidSpec(_path(first["loc"]), first["msg"])
+
+
+def asked_time(raw: Object) -> float | None:
+    """When the spec was changed last, in seconds since the epoch, rounded down; None where the object does not tell."""
+    try:
+        return max((timestamps.seconds(each["time"]) for each in rawobjects.spec_writes(raw)), default=None)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
@@ -158,7 +166,7 @@ def observed_revisions(owned: Sequence[Object], now: float, longest_drain: float
             ready_replicas=int(deployment.get("status", {}).get("readyReplicas", 0)),
             ready_endpoints=len(endpoints.ready(owned, revision.name)),
             pods=(*observed_pods(owned, revision.name, now), *_refused_pods(deployment)),
-            drain_until=_drain_until(deployment, now + longest_drain),
+            drain_until=drain_until(deployment, now + longest_drain),
         )
 
 
@@ -255,8 +263,8 @@ def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool
     return not uids or owner.metadata.uid in uids
 
 
-def _drain_until(deployment: Object, latest: float) -> float | None:
-    """A value that somebody broke counts as absent: the drain begins anew.
+def drain_until(deployment: Object, latest: float) -> float | None:
+    """When a Deployment's drain is over, in seconds since the epoch; a value that somebody broke counts as absent.
 
     So does one that is later than a drain which began now would last: the clock was put back since.
     """
@@ -275,25 +283,38 @@ def parsed_runtimes(objects: Iterable[Object]) -> tuple[ServingRuntime, ...]:
 
 def parsed_policies(objects: Iterable[Object]) -> tuple[RolloutPolicy, ...]:
     """The RolloutPolicies that can be understood."""
-    return tuple(parsed for raw in objects if (parsed := _parsed_policy(raw)) is not None)
+    return tuple(parsed for raw in objects if isinstance(parsed := _parsed_policy(raw), RolloutPolicy))
+
+
+def unreadable_policies(objects: Iterable[Object]) -> Mapping[str, str]:
+    """Why the others cannot be understood, by name."""
+    return {
+        rawobjects.name(raw): f"{why.path}: {why.message}"
+        for raw in objects
+        if isinstance(why := _parsed_policy(raw), InvalidSpec)
+    }
 
 
 @memo.by_identity(64)
 def _parsed_runtime(raw: Object) -> ServingRuntime | None:
-    return _parsed(ServingRuntime, raw)
+    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
+    try:
+        return ServingRuntime.model_validate(raw)
+    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
+        return None
 
 
 @memo.by_identity(64)
-def _parsed_policy(raw: Object) -> RolloutPolicy | None:
-    return _parsed(RolloutPolicy, raw)
-
-
-def _parsed(model: type[Kind], raw: Object) -> Kind | None:
-    """None for one that cannot be understood, for whatever reason: everybody refers to these."""
+def _parsed_policy(raw: Object) -> RolloutPolicy | InvalidSpec:
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
     try:
-        return model.model_validate(raw)
-    except Exception:  # noqa: BLE001 - it counts as absent for those that need it, and disturbs nobody else
-        return None
+        return RolloutPolicy.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return InvalidSpec(_path(first["loc"]), first["msg"])
+    except Exception as error:  # noqa: BLE001 - everybody refers to policies: it is said where this one is needed
+        return InvalidSpec("spec", f"{type(error).__name__}: {error}")
 
 
 def _path(location: Sequence[Any]) -> str:

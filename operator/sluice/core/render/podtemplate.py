@@ -165,6 +165,8 @@ def _servers(
         "model.path": naming.MODEL_PATH,
         "revision": revision,
         "accelerator.count": str(wanted.count if wanted is not None else 0),
+        "accelerator.shards": str(wanted.count if wanted is not None else 1),
+        "drain.seconds": str(deployment.spec.drain_seconds),
         "port": str(common.served_port(deployment.spec, runtime)),
     }
     containers = placeholders.filled(runtime.containers, values, "spec.containers")

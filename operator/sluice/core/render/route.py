@@ -15,10 +15,10 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.v1alpha1.routing import GatewayRef, Timeouts
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import common, rules
+from sluice.core.render import common, rules, timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ def desired_routes(
     paths: Paths,
     *,
     grpc: frozenset[str],
+    limits: Timeouts = timeouts.UNSAID,
     test: ABTestRules | None = None,
 ) -> tuple[dict[str, Any], ...]:
     """All routes that the model needs now, in the order in which they are to be written.
@@ -90,11 +91,21 @@ def desired_routes(
         config: the operator's configuration.
         paths: who gets which requests.
         grpc: the revisions whose server speaks gRPC; the others get no gRPC request, whatever their share of HTTP is.
+        limits: how long the servers of these revisions may take, `timeouts.longest`; empty: they do not say.
         test: the rules of the A/B test that `paths.arms` are of.
     """
     in_order = ((HTTP, paths), (GRPC, spoken_by(grpc, paths)))
+    # A GRPCRoute has no timeouts: a gRPC client sends its own deadline.
+    timed = {HTTP: {"timeouts": timeouts.of_rule(deployment.spec.routing, limits)}}
     return tuple(
-        _route(protocol, deployment, config, name=f"{name}{protocol.name_suffix}", preview=preview, route_rules=rules_)
+        _route(
+            protocol,
+            deployment,
+            config,
+            name=f"{name}{protocol.name_suffix}",
+            preview=preview,
+            route_rules=tuple({**timed.get(protocol, {}), **rule} for rule in rules_),
+        )
         for protocol, spoken in (in_order if paths.mirror is not None else reversed(in_order))
         for name, preview, rules_ in _named_rules(protocol, deployment, spoken, test)
     )
@@ -149,8 +160,6 @@ def _route(
     route_rules: tuple[dict[str, Any], ...],
 ) -> dict[str, Any]:
     gateway = gateway_of(deployment, config)
-    # A GRPCRoute has no timeouts: a gRPC client sends its own deadline.
-    timeouts = {"timeouts": {"request": f"{deployment.spec.routing.timeout_seconds}s"}} if protocol == HTTP else {}
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": protocol.kind,
@@ -159,6 +168,6 @@ def _route(
             # The namespace is always said: some gateways match a parentRef without one by name alone.
             "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
             "hostnames": list(hostnames_of(deployment, config, protocol=protocol, preview=preview)),
-            "rules": [{**timeouts, **rule} for rule in route_rules],
+            "rules": list(route_rules),
         },
     }

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
+from sluice.api.v1alpha1.routing import Timeouts
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.core.kernel import memo, naming, timestamps
 from sluice.core.kernel.snapshot import Object, Revision, Served
@@ -77,6 +78,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         runtime_hash=runtime_hash(runtime),
         grpc_port=runtime.spec.grpc_port,
         served=served_by(deployment, runtime),
+        timeouts=runtime.spec.timeouts,
     )
 
 
@@ -101,6 +103,8 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
             "protocol": revision.served.protocol,
             "ownImage": revision.served.own_image,
         }
+    if revision.timeouts is not None:
+        data["timeouts"] = revision.timeouts.to_wire()
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -128,6 +132,7 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             runtime_hash=data["runtimeHash"],
             grpc_port=int(data["grpcPort"]) if "grpcPort" in data else None,
             served=_read_served(data["served"]) if "served" in data else None,
+            timeouts=Timeouts.model_validate(data["timeouts"]) if "timeouts" in data else None,
             stable_since=_read_mark(controller_revision),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

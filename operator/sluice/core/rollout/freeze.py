@@ -17,6 +17,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.rolloutpolicy import Day, FreezeWindow
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
 
 WEEKDAYS: Final = tuple(Day)
 """By number, Monday first, as `date.weekday` counts."""
@@ -34,8 +35,9 @@ class Frozen:
     name: str
     message: str
     """For people; it does not change while the window is open."""
-    until: float
-    """The first moment after it, in seconds since the epoch."""
+    until: float | None
+    """The first moment after it, in seconds since the epoch; None where nobody can know."""
+    reason: Reason = Reason.FROZEN
 
 
 def frozen(windows: Sequence[FreezeWindow], now: float) -> Frozen | None:

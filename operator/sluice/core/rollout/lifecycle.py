@@ -16,7 +16,7 @@ from sluice.core.rollout import freeze, steps, timeline
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.record import promoted_revision
-from sluice.core.situation.situation import Blocked, Situation, testing
+from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy, testing
 
 FAILED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED)
 RECENT_SECONDS: Final = 7 * 86_400.0
@@ -29,6 +29,15 @@ def pending_intent(rollout: ModelRollout) -> Intent | None:
     if intent is None or (observed is not None and observed.request_time == intent.request_time):
         return None
     return intent
+
+
+def is_overtaken(situation: Situation, rollout: ModelRollout) -> bool:
+    """Whether a person's wish to go back is older than the user's for another version: the newest one counts."""
+    intent, requested, asked = pending_intent(rollout), situation.requested, situation.snapshot.asked_time
+    if intent is None or intent.action is not Action.ROLL_BACK or isinstance(requested, Blocked) or asked is None:
+        return False
+    another = requested.input_hash != asked_for(rollout) and requested.name != intent.to_revision
+    return another and requested != situation.stable and asked > timestamps.seconds(intent.request_time)
 
 
 def asked_for(rollout: ModelRollout) -> str:
@@ -57,7 +66,25 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     else:
         outcome, reason = Outcome.SUPERSEDED, Reason.SUPERSEDED
         why = f"{requested.name} was requested instead"
-    return _closed(situation, active, outcome, reason, why)
+    closed = _closed(situation, active, outcome, reason, why)
+    intent = pending_intent(active)
+    if intent is None:
+        return closed
+    what = "the release has ended" if intent.action in (Action.ABORT, Action.ROLL_BACK) else "ignored"
+    return _answered(closed, intent, f"{what}: {why}", situation.snapshot.now)
+
+
+def _answered(status: ModelRolloutStatus, intent: Intent, result: str, now: float) -> ModelRolloutStatus:
+    """With what became of a wish because something else was asked for, so that nobody waits for it."""
+    entry = TimelineEntry(
+        time=timestamps.rfc3339(now), actor=intent.requested_by, what=Reason(intent.action), why=result
+    )
+    return status.model_copy(
+        update={
+            "observed_intent": ObservedIntent(request_time=intent.request_time, result=result),
+            "timeline": timeline.noted(status.timeline, [entry]),
+        }
+    )
 
 
 def _closed(
@@ -180,6 +207,8 @@ def way_back(situation: Situation) -> Attempt | None:
     intent = pending_intent(latest) if latest is not None else None
     if latest is None or situation.active is not None or intent is None or intent.action is not Action.ROLL_BACK:
         return None
+    if is_overtaken(situation, latest):
+        return None
     name = intent.to_revision or _before(situation)
     target = situation.snapshot.revision(name) if name is not None else None
     if target is None or situation.stable is None or target.name == situation.stable.name:
@@ -193,8 +222,10 @@ def way_back_asked(situation: Situation) -> bool:
     intent = pending_intent(active) if active is not None else None
     if active is None or intent is None or intent.action is not Action.ROLL_BACK or active.spec.source is None:
         return False
-    return intent.to_revision not in (None, active.spec.source.revision) and (
-        situation.snapshot.revision(intent.to_revision or "") is not None
+    return (
+        not is_overtaken(situation, active)
+        and intent.to_revision not in (None, active.spec.source.revision)
+        and (situation.snapshot.revision(intent.to_revision or "") is not None)
     )
 
 
@@ -241,9 +272,9 @@ def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal 
 
 
 def frozen(situation: Situation) -> Frozen | Blocked | None:
-    """The freeze window that is open now."""
+    """The freeze window that is open now; `Blocked` while nobody can know, because the policy cannot be read."""
     if isinstance(situation.policy, Blocked):
-        return None
+        return situation.policy if isinstance(situation.policy, UnreadablePolicy) else None
     try:
         return freeze.frozen(situation.policy.freeze_windows, situation.snapshot.now)
     except freeze.InvalidWindow as error:
@@ -332,6 +363,8 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
     """Why a wish on an ended release does nothing."""
     if intent.action is not Action.ROLL_BACK:
         return f"ignored: the rollout has ended ({latest.status.outcome})"
+    if is_overtaken(situation, latest):
+        return "ignored: another version was requested later"
     name = intent.to_revision or _before(situation)
     if situation.stable is not None and name == situation.stable.name:
         return f"ignored: {name} serves already"
@@ -339,8 +372,10 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
     return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]
 
 
-def retried(rollout: ModelRollout, intent: Intent) -> ModelRolloutStatus:
-    """The old attempt's status once the new one that a person asked for has begun."""
+def followed(rollout: ModelRollout, intent: Intent, attempt: Attempt, now: float) -> ModelRolloutStatus:
+    """The old attempt's status once another one has begun: the one that a person asked for, or not."""
+    if intent.action is not Action.RETRY and not attempt.rollback:
+        return _answered(rollout.status, intent, f"ignored: {attempt.target.name} was requested instead", now)
     return rollout.status.model_copy(
         update={"observed_intent": ObservedIntent(request_time=intent.request_time, result="a new attempt has begun")}
     )

@@ -44,7 +44,8 @@ def last_sequence(snapshot: Snapshot) -> int:
 def restored(snapshot: Snapshot) -> tuple[ModelRollout, ...]:
     """The rollouts, with the outcomes that were lost.
 
-    One that another one follows has ended, and the newest has if its version is marked: the mark is written afterwards.
+    One that another one follows has ended, also if only the mark of the other one's version is left. The newest has if its
+    version is marked: the mark is written afterwards.
     """
     pairs = itertools.zip_longest(snapshot.rollouts, snapshot.rollouts[1:])
     return tuple(_with_outcome(snapshot, rollout, following) for rollout, following in pairs)
@@ -81,7 +82,8 @@ def _with_outcome(snapshot: Snapshot, rollout: ModelRollout, following: ModelRol
     if rollout.status.outcome is not None:
         return rollout
     promoted = _promoted_by(snapshot, rollout, following)
-    if promoted is None and following is None:
+    marked = max((revision.stable_since or 0 for revision in snapshot.revisions), default=0)
+    if promoted is None and following is None and marked <= rollout.spec.sequence:
         return rollout
     return rollout.model_copy(update={"status": _restored_status(snapshot, rollout, promoted)})
 

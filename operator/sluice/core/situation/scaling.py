@@ -4,8 +4,10 @@
     InFlightRequests    ScaledObject (KEDA)       asks Prometheus for what the gateway counts
     QueueMillis         ScaledObject (KEDA)       asks Prometheus for what the model server counts
 
-Requests in flight are the seconds that requests take, summed up over each second (Little's law), so that every gateway
-with a histogram of latencies can tell them, and a moment between two samples is not missed.
+Requests in flight are what the gateway's gauge of them says. Where a gateway has none, they are the seconds that requests
+take, summed up over each second (Little's law); that leaves out whatever a gateway's histogram does not hold.
+
+A series that is missing is not a load of 0: the query has no answer, and KEDA leaves the number of pods as it is.
 """
 
 from typing import Final
@@ -23,6 +25,8 @@ HORIZONTAL_POD_AUTOSCALER: Final = "HorizontalPodAutoscaler"
 SCALED_OBJECT: Final = "ScaledObject"
 ENGINES: Final = (HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT)
 WINDOW: Final = "1m"
+RESOLUTION: Final = "5s"
+"""How often within it a gauge is looked at."""
 INSTEAD: Final = "use metric CPU or Memory"
 
 
@@ -61,26 +65,39 @@ def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
 
 def _in_flight(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     preset = snapshot.preset
-    if not preset.latency_bucket:
+    if not (preset.active or preset.latency_bucket):
         return Blocked(
             Reason.SCALING_METRIC_NOT_SUPPORTED,
             f"spec.autoscaling.target.metric: nothing counts requests in flight with gateway preset {preset.name!r}, which "
             f"has no histogram of latencies; {INSTEAD}",
         )
-    buckets = [preset.latency_bucket]
-    if revision.grpc_port is not None and preset.grpc_latency_bucket is not None:
-        buckets.append(preset.grpc_latency_bucket)
-    sums = [_filled(snapshot, revision, bucket.replace("_bucket", "_sum")) for bucket in buckets]
-    rates = " or ".join(f"rate({selector}[{WINDOW}])" for selector in sums)
-    # Nobody has asked yet: no series. The gateway is not scraped: no answer, and the number of pods stays.
-    nothing = f"0 * max(max_over_time({preset.freshness}[{WINDOW}]))"
     requests = _filled(snapshot, revision, preset.requests)
+    seen = _filled(snapshot, revision, preset.active) if preset.active else requests
     return Signal(
-        query=f"sum({rates}) * {preset.latency_unit_millis / 1000:g} or {nothing}",
+        query=_active(snapshot, revision) if preset.active else _little(snapshot, revision),
         shared=True,
         # A counter that appears with its first request has no rate.
-        wakes=f"sum(rate({requests}[{WINDOW}]) > 0 or {requests} unless {requests} offset {WINDOW}) or {nothing}",
+        wakes=f"sum(rate({requests}[{WINDOW}]) > 0 or {requests} unless {requests} offset {WINDOW}) or 0 * sum({seen})",
     )
+
+
+def _active(snapshot: Snapshot, revision: Revision) -> str:
+    """The mean of a gauge. Summed up first: the names of two gauges may be all that tells them apart."""
+    gauges = _of_both(snapshot, revision, snapshot.preset.active, snapshot.preset.grpc_active)
+    return f"avg_over_time(sum({' or '.join(gauges)})[{WINDOW}:{RESOLUTION}])"
+
+
+def _little(snapshot: Snapshot, revision: Revision) -> str:
+    preset = snapshot.preset
+    buckets = _of_both(snapshot, revision, preset.latency_bucket, preset.grpc_latency_bucket or "")
+    rates = " or ".join(f"rate({bucket.replace('_bucket', '_sum')}[{WINDOW}])" for bucket in buckets)
+    return f"sum({rates}) * {preset.latency_unit_millis / 1000:g}"
+
+
+def _of_both(snapshot: Snapshot, revision: Revision, http: str, grpc: str) -> list[str]:
+    """The selector of requests, and that of calls where the server answers some."""
+    spoken = [http, grpc] if revision.grpc_port is not None and grpc else [http]
+    return [_filled(snapshot, revision, selector) for selector in spoken]
 
 
 def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
@@ -92,13 +109,14 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
             f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's "
             f"queue is measured; set its spec.metrics.queueMillis, or {INSTEAD} or InFlightRequests",
         )
-    pods = f'namespace="{snapshot.namespace}",pod=~"{revision.name}-[a-z0-9]+-[a-z0-9]+"'
+    # Of a long name, the hash of the ReplicaSet is cut off, and the hyphen behind it.
+    pods = f'namespace="{snapshot.namespace}",pod=~"{revision.name}-[a-z0-9]+(-[a-z0-9]+)?"'
     try:
         query = placeholders.filled(measured, {"pods": pods}, "spec.metrics.queueMillis")
     except placeholders.UnknownPlaceholder as error:
         return Blocked(Reason.SCALING_METRIC_NOT_SUPPORTED, f"ServingRuntime {revision.runtime!r}: {error}")
-    # Without requests a mean is no number: nobody waits.
-    return Signal(query=f"({query}) >= 0 or vector(0)", shared=False)
+    # Without requests a mean is not a number: nobody waits. Anything to the power of 0 is 1, but not what is missing.
+    return Signal(query=f"({query}) >= 0 or 0 * ({query}) ^ 0", shared=False)
 
 
 def _filled(snapshot: Snapshot, revision: Revision, selector: str) -> str:

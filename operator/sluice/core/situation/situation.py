@@ -6,18 +6,20 @@ from typing import Final, TypedDict
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1 import sources
-from sluice.api.v1alpha1.common import Strategy
+from sluice.api.v1alpha1.common import ConditionStatus, Strategy
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.strategies import ABTestArm
+from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.situation import record, variants
 
 DEFAULT_POLICY: Final = "default"
+REFUSALS: Final = frozenset({Reason.REFUSED, Reason.FORBIDDEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,11 @@ class Blocked:
 
     reason: Reason
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadablePolicy(Blocked):
+    """A policy that is there and cannot be read: nobody knows which of its freeze windows are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,14 @@ class Situation:
     def latest_is_old(self) -> bool:
         """Whether the stable version was promoted by a later release than the newest that is left."""
         return self.latest is not None and self.latest.spec.sequence < self.stable_since
+
+    @property
+    def refused(self) -> bool:
+        """Whether the API server refused a write of the pass before, perhaps the record of the release."""
+        return any(
+            each.type == Type.STALLED and each.status is ConditionStatus.TRUE and each.reason in REFUSALS
+            for each in self.snapshot.deployment.status.conditions
+        )
 
     @property
     def candidate(self) -> Revision | None:
@@ -236,6 +251,9 @@ def rendered(
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
     found = next((p for p in snapshot.policies if p.metadata.name == name), None)
+    if found is None and name in snapshot.unreadable_policies:
+        why = snapshot.unreadable_policies[name]
+        return UnreadablePolicy(Reason.POLICY_INVALID, f"RolloutPolicy {name} cannot be read: {why}; correct it")
     if found is None:
         return Blocked(
             Reason.POLICY_NOT_FOUND,

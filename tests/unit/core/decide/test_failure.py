@@ -1,17 +1,20 @@
 """What an operator does that may not, cannot or need not decide: it says why, and leaves everything as it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.core.decide import ending, failure
-from sluice.core.kernel.plan import ApplyStatus, Delete, Plan
+from sluice.core.kernel.news import RECENT_SECONDS
+from sluice.core.kernel.plan import ApplyStatus, Delete, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.remedies import RETRY_SECONDS
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.errors import ApiError, Conflict, Denied, Missing, Refused, Unavailable
-from tests.support.builders import make_model_deployment, make_world, manifest
+from tests.support.builders import NOW, make_model_deployment, make_world, manifest
 
 INVALID = InvalidSpec("spec.model.uri", "no scheme")
 READY = {
@@ -83,7 +86,9 @@ def test_what_was_known_stays_and_the_same_failure_is_told_once() -> None:
 
     assert stated(first)["Ready"] == ("True", "Ready")
     assert status_of(first).url == "http://digits.example"
-    assert (again.writes, again.events) == ((), ())
+    assert (again.writes, again.events) == ((), first.events)
+    later = replace(make_world(deployment=told), now=NOW + RECENT_SECONDS + 1)
+    assert failure.invalid_spec_plan(later, INVALID).events == ()
 
 
 def test_status_that_cannot_be_read_is_written_anew() -> None:
@@ -114,3 +119,36 @@ def test_ending_namespace_loses_its_jobs_and_nothing_else() -> None:
     assert [(write.ref.kind, write.ref.name, write.ref.uid) for write in plan.writes if isinstance(write, Delete)] == [
         ("Job", "running", "uid-running")
     ]
+
+
+FULL = {
+    "state": "{}",
+    "objectives": [{"name": "errors"}],
+    "plan": [],
+    "arms": [{"name": "b", "state": "{}"}],
+    "step": 1,
+}
+
+
+def record(kind: str = "ModelRollout", **status: object) -> ApplyStatus:
+    return ApplyStatus({"kind": kind, "metadata": {"name": "digits-1"}, "status": {**FULL, **status}})
+
+
+@pytest.mark.parametrize(
+    ("write", "kept"),
+    [
+        pytest.param(record(outcome="Aborted"), {"arms": [{"name": "b"}], "step": 1, "outcome": "Aborted"}, id="ended"),
+        pytest.param(record(), {"state": "{}", "arms": FULL["arms"], "step": 1}, id="evidence stays while it goes on"),
+        pytest.param(
+            ApplyStatus({"kind": "ModelRollout", "metadata": {}, "status": {"state": "{}", "plan": []}}),
+            {"state": "{}"},
+            id="one without arms",
+        ),
+        pytest.param(record("ModelDeployment", outcome="Aborted"), None, id="no record of a release"),
+        pytest.param(Delete(Ref("v1", "Service", "digits")), None, id="no status"),
+    ],
+)
+def test_a_refused_record_is_left_with_what_is_needed(write: Write, kept: Object | None) -> None:
+    left = failure.reduced(write)
+    assert (left.manifest["status"] if isinstance(left, ApplyStatus) else None) == kept
+    assert left is None or failure.reduced(left) is None, "nothing more can be left out"

@@ -9,13 +9,14 @@ import pytest
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import Notification
 from sluice.core.decide import notify
+from sluice.core.decide.news import News
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import Numbered, Reason
-from tests.support.builders import NOW, UID, make_model_deployment, make_revision, make_rollout
+from tests.support.builders import UID, make_event, make_model_deployment, make_revision, make_rollout
 
 DEPLOYMENT = make_model_deployment()
 OLD, NEW = make_revision(), make_revision(uri="s3://models/digits/2", number=2)
-ROLLED_BACK = Event(Reason.ROLLED_BACK, "errors: 3.1 % of 812 requests against 0.4 % of 15,402")
+ROLLED_BACK = make_event(Reason.ROLLED_BACK, "errors: 3.1 % of 812 requests against 0.4 % of 15,402")
 
 
 def make_notification(name: str = "hook", **fields: Any) -> Notification:
@@ -30,8 +31,8 @@ def make_release(**status: Any) -> ModelRollout:
     return make_rollout(source=OLD, target=NEW, status={"step": 2, "permille": 250, "timeline": timeline, **status})
 
 
-def made(*events: Event, to: list[Notification], rollout: ModelRollout | None, now: float = NOW) -> list[notify.Notice]:
-    return list(notify.notices(to, DEPLOYMENT, rollout=rollout, events=events, now=now))
+def made(*events: Event, to: list[Notification], rollout: ModelRollout | None) -> list[notify.Notice]:
+    return list(notify.notices(to, DEPLOYMENT, [News(event, rollout) for event in events]))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,9 @@ def test_only_the_reasons_that_were_asked_for(wanted: list[str] | None, reason: 
 
 def test_one_notice_for_each_endpoint_in_the_order_of_events() -> None:
     slack, hook = make_notification("slack", format="Slack"), make_notification(events=["RolledBack"])
-    sent = made(Event(Numbered(Reason.WEIGHT, 25), "proven"), ROLLED_BACK, to=[slack, hook], rollout=make_release())
+    sent = made(
+        make_event(Numbered(Reason.WEIGHT, 25), "proven"), ROLLED_BACK, to=[slack, hook], rollout=make_release()
+    )
     assert [(each.endpoint.notification, each.reason) for each in sent] == [
         ("slack", "Weight25"),
         ("slack", "RolledBack"),
@@ -72,7 +75,7 @@ def test_the_body_is_a_cloud_event() -> None:
     assert body.content_type == "application/cloudevents+json; charset=utf-8"
     assert json.loads(body.content) == {
         "specversion": "1.0",
-        "id": f"{rollout.metadata.uid}.RolledBack.2.2",
+        "id": ROLLED_BACK.id,
         "source": "/apis/sluice.dev/v1alpha1/namespaces/ml/modeldeployments/digits",
         "type": "dev.sluice.rollout.RolledBack",
         "subject": rollout.metadata.name,
@@ -95,42 +98,11 @@ def test_the_body_is_a_cloud_event() -> None:
 
 
 def test_what_concerns_no_release_is_about_the_model() -> None:
-    [notice] = made(Event(Reason.DRIFT_CORRECTED, "put back"), to=[make_notification()], rollout=None)
+    [notice] = made(make_event(Reason.DRIFT_CORRECTED, "put back"), to=[make_notification()], rollout=None)
     event = notify.cloud_event(notice)
     assert (event["type"], event["subject"]) == ("dev.sluice.model.DriftCorrected", "digits")
     assert event["data"].keys() == {"reason", "message", "warning", "namespace", "model"}
     assert event["id"].startswith(f"{UID}.DriftCorrected.")
-
-
-def test_the_same_decision_has_the_same_id_later() -> None:
-    first, again = (
-        made(Event(Numbered(Reason.WEIGHT, 25), "proven"), to=[make_notification()], rollout=make_release(), now=now)[
-            0
-        ].id
-        for now in (NOW, NOW + 3600)
-    )
-    assert first == again
-
-
-def test_another_step_reason_or_turn_of_the_timeline_has_another_id() -> None:
-    timeline = [{"time": "2026-03-01T12:00:00Z", "what": "Pause"}] * 3
-    rollouts = [make_release(), make_release(step=3), make_release(timeline=timeline)]
-    ids = [
-        made(event, to=[make_notification()], rollout=rollout)[0].id
-        for rollout in rollouts
-        for event in (Event(Reason.PAUSED, "paused"), Event(Reason.RESUME, "resumed"))
-    ]
-    assert len(set(ids)) == 6
-
-
-@pytest.mark.parametrize(("later", "same"), [(notify.REPEAT_SECONDS, False), (1, True)])
-def test_a_model_at_rest_repeats_itself_only_after_a_while(later: float, same: bool) -> None:
-    start = NOW - NOW % notify.REPEAT_SECONDS
-    event = Event(Reason.DRIFT_CORRECTED, "put back")
-    first, again = (
-        made(event, to=[make_notification()], rollout=None, now=now)[0].id for now in (start, start + later)
-    )
-    assert (first == again) is same
 
 
 def test_slack_text() -> None:
@@ -148,7 +120,7 @@ def test_slack_text() -> None:
 
 def test_slack_text_of_a_first_version() -> None:
     rollout = make_rollout(target=NEW, status={"permille": 1000})
-    [notice] = made(Event(Reason.PROMOTED, ""), to=[make_notification(format="Slack")], rollout=rollout)
+    [notice] = made(make_event(Reason.PROMOTED, ""), to=[make_notification(format="Slack")], rollout=rollout)
     assert notify.slack_text(notice) == f"*ml/digits* Promoted\n{NEW.name}, 100 % of the traffic"
 
 

@@ -3,25 +3,59 @@
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
 from sluice.core.decide import report
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.news import RECENT_SECONDS
+from sluice.core.kernel.plan import Event
+from tests.support.builders import NOW, make_model_deployment
 
-NOW = "2026-03-01T12:00:00Z"
+MODEL = make_model_deployment().metadata
+NONE = ModelDeploymentStatus()
 
 
-def status(*conditions: tuple[str, ConditionStatus, str]) -> ModelDeploymentStatus:
+def status(*conditions: tuple[str, ConditionStatus, str], since: float = NOW) -> ModelDeploymentStatus:
     made = [
-        Condition(type=type_, status=value, reason=reason, last_transition_time=NOW)
+        Condition(type=type_, status=value, reason=reason, last_transition_time=timestamps.rfc3339(since))
         for type_, value, reason in conditions
     ]
     return ModelDeploymentStatus(conditions=made)
 
 
-def test_a_condition_that_turns_bad_is_told_once() -> None:
-    bad = status(("Stalled", ConditionStatus.TRUE, "RuntimeNotFound"))
-    assert [event.reason for event in report.events(ModelDeploymentStatus(), bad)] == ["RuntimeNotFound"]
-    assert list(report.events(bad, bad)) == []
+def told(before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float = NOW) -> list[Event]:
+    return list(report.events(MODEL, before, after, now))
+
+
+BAD = status(("Stalled", ConditionStatus.TRUE, "RuntimeNotFound"))
+
+
+def test_a_condition_that_turns_bad_is_told_under_one_name_for_as_long_as_it_may_have_been_lost() -> None:
+    first, again = told(NONE, BAD), told(BAD, BAD, NOW + RECENT_SECONDS - 1)
+    assert [event.reason for event in first] == ["RuntimeNotFound"]
+    assert again == first
+    assert told(BAD, BAD, NOW + RECENT_SECONDS + 1) == []
+
+
+def test_a_new_reason_of_a_condition_that_has_long_been_bad_is_told_when_it_is_seen() -> None:
+    before = status(("Stalled", ConditionStatus.TRUE, "PolicyNotFound"), since=NOW - 7200)
+    after = status(("Stalled", ConditionStatus.TRUE, "RuntimeNotFound"), since=NOW - 7200)
+    assert [(event.reason, event.time) for event in told(before, after)] == [("RuntimeNotFound", NOW)]
+    assert told(after, after) == []
+
+
+def test_two_conditions_of_one_reason_are_one_event() -> None:
+    after = status(("Stalled", ConditionStatus.TRUE, "Refused"), ("Ready", ConditionStatus.FALSE, "Refused"))
+    assert [event.message for event in told(NONE, after)] == ["Stalled: "]
+
+
+def test_what_comes_and_goes_is_told_once_in_a_while() -> None:
+    spell = NOW - NOW % RECENT_SECONDS
+    names = [
+        told(NONE, status(("Ready", ConditionStatus.FALSE, "RouteNotAccepted"), since=since), since)[0].id
+        for since in (spell, spell + 30, spell + RECENT_SECONDS)
+    ]
+    assert names[0] == names[1] != names[2]
 
 
 def test_a_condition_of_another_version_is_neither_good_nor_bad() -> None:
     foreign = status(("Enchanted", ConditionStatus.FALSE, "Unknown"), ("Cursed", ConditionStatus.TRUE, "Unknown"))
-    assert list(report.events(foreign, foreign)) == []
-    assert list(report.events(ModelDeploymentStatus(), foreign)) == []
+    assert told(foreign, foreign) == []
+    assert told(NONE, foreign) == []

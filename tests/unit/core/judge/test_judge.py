@@ -176,6 +176,53 @@ def test_a_look_that_learns_something_does_not_only_count() -> None:
     assert not counted_since(prometheus, trial, 5).counts_only
 
 
+@pytest.mark.parametrize("statistic", ["upstream_rq_timeout", "upstream_cx_protocol_error", "upstream_rq_rx_reset"])
+def test_answers_that_break_off_are_failures_of_their_version(statistic: str) -> None:
+    """Their code was counted when they began, 200; the break comes scrapes later."""
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for second in range(5, 101, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.request(CANDIDATE, times=5)
+        broken = {STABLE: 0, CANDIDATE: 4 if second > 30 else 0}
+        for revision, times in broken.items():
+            cluster = f"shop_{revision}_80"
+            prometheus.count("a", f"envoy_cluster_{statistic}", times, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    (errors,) = result.objectives
+    assert (errors.candidate.requests, errors.candidate.failures) == (100, 56)
+    assert errors.stable.failures == 0
+    assert result.rollback_log >= result.rollback_threshold_log
+
+
+def test_streams_that_break_in_a_scrape_without_requests_count_once() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for second in range(5, 61, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.request(CANDIDATE, times=21 if second == 20 else 0)
+        broken = 5 if second > 40 else 0
+        cluster = f"shop_{CANDIDATE}_80"
+        prometheus.count("a", "envoy_cluster_upstream_rq_timeout", broken, envoy_cluster_name=cluster)
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    (errors,) = result.objectives
+    assert (errors.candidate.requests, errors.candidate.failures) == (21, 20)
+    assert result.rollback_log >= result.rollback_threshold_log
+
+
+def test_what_a_client_cancels_is_nobodys_failure() -> None:
+    prometheus, trial = begun(objectives=(ERRORS,))
+    for second in range(5, 61, 5):
+        prometheus.request(STABLE, times=95)
+        prometheus.request(CANDIDATE, times=5)
+        for statistic in ("upstream_cx_destroy_local_with_active_rq", "upstream_rq_tx_reset", "upstream_rq_cancelled"):
+            prometheus.count("a", f"envoy_cluster_{statistic}", 5, envoy_cluster_name=f"shop_{CANDIDATE}_80")
+        prometheus.scrape(START + second)
+        trial, result = look(dataclasses.replace(trial, now=START + second + 0.6), prometheus)
+    (errors,) = result.objectives
+    assert (errors.candidate.requests, errors.candidate.failures) == (60, 0)
+
+
 def test_no_evidence_while_the_route_is_not_programmed() -> None:
     prometheus, trial = begun()
     trial, before = run(prometheus, trial, begin=5, end=20)

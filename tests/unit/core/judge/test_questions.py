@@ -28,6 +28,7 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
         "query/accuracy/S/events",
         "query/accuracy/S/total",
         "requests",
+        "requests/broken",
     ]
     assert {question.window_seconds for question in found.values()} == {3600}
     assert (
@@ -42,7 +43,15 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
 def test_only_what_an_objective_needs_is_asked(objectives: tuple[Objective, ...]) -> None:
     keys = [question.key for question in asked(make_trial(objectives=objectives))]
 
-    assert keys == ["requests", "freshness", "backend", "day/requests", "day/freshness"]
+    assert keys == [
+        "requests",
+        "requests/broken",
+        "freshness",
+        "backend",
+        "day/requests",
+        "day/requests/broken",
+        "day/freshness",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Writes of one object against what is there, on one pass after another."""
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from sluice.core.kernel import differ, writing
-from sluice.core.kernel.plan import Apply
+from sluice.core.kernel.plan import Apply, Write
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import observe
 from sluice.core.render import budget
@@ -39,3 +42,62 @@ def test_an_object_that_agreed_is_written_once_somebody_has_changed_it() -> None
     changed = {**agreed, "spec": {**agreed["spec"], "maxUnavailable": 5}}
     assert list(writing.applied(among(changed), MANIFEST)) == [Apply(agreed)]
     assert list(writing.applied(among(), MANIFEST)) == [Apply(agreed)]
+
+
+ROUTE = {
+    "kind": "HTTPRoute",
+    "metadata": {"name": "digits"},
+    "spec": {"hostnames": ["a"], "rules": [{"backendRefs": [{"name": "digits-1", "weight": 1000}]}]},
+}
+POD = {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "server", "image": "triton"}]}}
+
+
+def with_spec(object_: Object, **changes: object) -> dict[str, Any]:
+    return {**object_, "spec": {**object_["spec"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "made", "foreign", "harm"),
+    [
+        pytest.param(
+            ROUTE, {"hostnames": ["a", "b"]}, {"x": 1}, {"hostnames": ["a", "b"], "rules": []}, id="an entry is added"
+        ),
+        pytest.param(
+            ROUTE,
+            {"rules": [{"backendRefs": [{"name": "digits-1", "weight": 999}]}]},
+            {"x": 1},
+            {"rules": [{"backendRefs": [{"name": "digits-1", "weight": 7}]}]},
+            id="a value deep inside is another",
+        ),
+        pytest.param(
+            POD,
+            {"containers": [{"name": "sidecar"}, {"name": "server", "image": "mirror/triton"}]},
+            {"containers": [{"name": "another"}, {"name": "server", "image": "mirror/triton"}]},
+            {"containers": [{"name": "sidecar"}]},
+            id="an entry with a key is rewritten, beside one of somebody else's",
+        ),
+        pytest.param(ROUTE, {"hostnames": None}, {"x": 1}, {"hostnames": "none"}, id="a field is dropped"),
+    ],
+)
+def test_what_the_api_server_makes_of_a_manifest_is_not_applied_against(
+    manifest: Object, made: dict[str, Any], foreign: dict[str, Any], harm: dict[str, Any]
+) -> None:
+    stamped = differ.stamped(manifest)
+    answer = with_spec(stamped, **made)
+    admitted = writing.admitted(stamped, answer)
+    assert admitted is not None
+
+    def written(observed: Object, manifest: Object = manifest) -> list[Write]:
+        return list(writing.applied(replace(among(observed), admitted=frozenset({admitted})), manifest))
+
+    assert list(writing.applied(among(answer), manifest)) == [Apply(stamped)], "an operator that has just begun tries"
+    assert written(answer) == []
+    assert written(with_spec(answer, **foreign)) == [], "what others do to their own fields changes nothing"
+    assert written(with_spec(answer, **harm)) == [Apply(stamped)]
+    wish = with_spec(manifest, wish=True)
+    assert written(answer, wish) == [Apply(differ.stamped(wish))]
+
+
+def test_what_is_stored_as_it_was_sent_has_nothing_to_remember() -> None:
+    stamped = differ.stamped(MANIFEST)
+    assert writing.admitted(stamped, {**stamped, "status": {"x": 1}}) is None

@@ -335,13 +335,16 @@ def test_a_status_of_another_version_is_dropped() -> None:
     assert invalid.path == "spec.model"
 
 
-def test_a_runtime_or_policy_that_does_not_parse_counts_as_absent() -> None:
+def test_a_runtime_that_does_not_parse_counts_as_absent_and_of_a_policy_it_is_known_why() -> None:
     broken_runtime = {"kind": "ServingRuntime", "metadata": {"name": "old"}, "spec": {"formats": []}}
     broken_policy = {"kind": "RolloutPolicy", "metadata": {"name": "odd"}, "spec": {"bakeSeconds": "soon"}}
-    world = builders.make_world(runtimes=[broken_runtime, builders.make_runtime()], policies=[broken_policy])
+    stub = {"kind": "RolloutPolicy", "metadata": {"name": "deep"}, "unreadable": "nested more than 64 levels deep"}
+    world = builders.make_world(runtimes=[broken_runtime, builders.make_runtime()], policies=[broken_policy, stub])
     snapshot = snapshot_of(world)
     assert [runtime.metadata.name for runtime in snapshot.runtimes] == ["triton"]
     assert snapshot.policies == ()
+    assert snapshot.unreadable_policies["odd"].startswith("spec.bakeSeconds: Input should be a valid integer")
+    assert snapshot.unreadable_policies["deep"] == "spec: nested more than 64 levels deep"
 
 
 @pytest.mark.parametrize(
@@ -425,3 +428,37 @@ def test_a_refused_pod_is_the_revisions_problem() -> None:
     assert len(revision.pods) == 2
     assert revision.problem is not None
     assert revision.problem.reason == "FailedCreate"
+
+
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [
+        pytest.param(None, None, id="the object does not tell"),
+        pytest.param([{"time": "2026-09-21T14:13:20Z", "fieldsV1": {"f:spec": {}}}], builders.NOW, id="one writer"),
+        pytest.param(
+            [
+                {"time": "2026-09-21T14:13:10Z", "fieldsV1": {"f:spec": {}}},
+                {"time": "2026-09-21T14:13:20Z", "fieldsV1": {"f:spec": {"f:model": {}}}},
+                {"time": "2026-09-21T14:13:30Z", "fieldsV1": {"f:metadata": {}}},
+                {"time": "2026-09-21T14:13:40Z", "fieldsV1": {"f:spec": {}}, "subresource": "scale"},
+            ],
+            builders.NOW,
+            id="the last one to the spec",
+        ),
+        pytest.param([{"time": "soon", "fieldsV1": {"f:spec": {}}}], None, id="a moment that cannot be read"),
+        pytest.param([{"fieldsV1": {"f:spec": {}}}], None, id="no moment"),
+    ],
+)
+def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None:
+    raw = builders.manifest(DEPLOYMENT)
+    raw["metadata"]["managedFields"] = fields
+    assert observe.asked_time(raw) == want
+
+
+def test_whatever_is_wrong_with_a_policy_is_said_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> RolloutPolicy:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(RolloutPolicy, "model_validate", fails)
+    policy = {"kind": "RolloutPolicy", "metadata": {"name": "odd"}}
+    assert observe.unreadable_policies([policy]) == {"odd": "spec: RuntimeError: odd"}

@@ -193,7 +193,10 @@ def test_an_unknown_placeholder_is_refused_with_its_place(
     with pytest.raises(placeholders.UnknownPlaceholder) as refused:
         render(runtime=runtime)
     assert (refused.value.path, refused.value.placeholder) == (path, placeholder)
-    assert "{{accelerator.count}}, {{model.name}}, {{model.path}}, {{port}}, {{revision}}" in str(refused.value)
+    assert (
+        "{{accelerator.count}}, {{accelerator.shards}}, {{drain.seconds}}, {{model.name}}, {{model.path}}, {{port}}, "
+        "{{revision}}"
+    ) in str(refused.value)
 
 
 def test_the_users_strings_are_taken_literally() -> None:
@@ -478,13 +481,22 @@ def test_devices_come_beside_the_users_fields() -> None:
     assert [toleration["key"] for toleration in spec["tolerations"]] == ["nvidia.com/gpu", "batch"]
 
 
-@pytest.mark.parametrize(("accelerator", "count"), [(None, "0"), ({"resource": "nvidia.com/gpu", "count": 4}, "4")])
-def test_the_server_may_be_told_how_many_devices_it_has(accelerator: dict[str, Any] | None, count: str) -> None:
-    runtime = builders.make_runtime(
-        containers=[builders.make_container(args=["--tensor-parallel={{accelerator.count}}"])]
-    )
+@pytest.mark.parametrize(
+    ("accelerator", "count", "shards"), [(None, "0", "1"), ({"resource": "nvidia.com/gpu", "count": 4}, "4", "4")]
+)
+def test_the_server_may_be_told_how_many_devices_it_has(
+    accelerator: dict[str, Any] | None, count: str, shards: str
+) -> None:
+    arguments = ["--devices={{accelerator.count}}", "--tensor-parallel={{accelerator.shards}}"]
+    runtime = builders.make_runtime(containers=[builders.make_container(args=arguments)])
     spec = {"accelerator": accelerator} if accelerator else {}
-    assert server(runtime=runtime, spec=spec)["args"] == [f"--tensor-parallel={count}"]
+    assert server(runtime=runtime, spec=spec)["args"] == [f"--devices={count}", f"--tensor-parallel={shards}"]
+
+
+def test_the_server_may_be_told_how_long_it_has_for_requests_in_flight() -> None:
+    runtime = builders.make_runtime(containers=[builders.make_container(args=["--shutdown={{drain.seconds}}"])])
+    assert server(runtime=runtime)["args"] == ["--shutdown=30"]
+    assert server(runtime=runtime, spec={"drainSeconds": 120})["args"] == ["--shutdown=120"]
 
 
 @pytest.mark.parametrize(("profiles", "known"), [([L4], "nvidia-l4"), ([], "none")])

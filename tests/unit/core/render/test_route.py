@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
+from sluice.api.v1alpha1.routing import Timeouts
 from sluice.api.v1alpha1.strategies import AssignmentType
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import route
@@ -54,6 +55,22 @@ def test_a_route_says_gateway_hosts_and_timeout() -> None:
     assert spec["parentRefs"] == [{"name": "edge", "namespace": "infra"}]
     assert spec["hostnames"] == ["a.example.com", "b.example.com"]
     assert [rule["timeouts"] for rule in spec["rules"]] == [{"request": "7s"}]
+
+
+def test_every_rule_and_the_preview_keep_to_the_limits_of_the_servers() -> None:
+    paths = Paths(BOTH, header=B, preview=B)
+    wanted = route.desired_routes(
+        builders.make_model_deployment(spec={"routing": {"candidateHeader": {}}}),
+        builders.CONFIG,
+        paths,
+        grpc=frozenset({A, B}),
+        limits=Timeouts(request="10m", backend_request="9m"),
+    )
+    for manifest in wanted:
+        limits = {"timeouts": {"request": "10m", "backendRequest": "9m"}} if manifest["kind"] == "HTTPRoute" else {}
+        assert manifest["spec"]["rules"]
+        for rule in manifest["spec"]["rules"]:
+            assert {key: value for key, value in rule.items() if key == "timeouts"} == limits
 
 
 @given(st.lists(st.tuples(st.from_regex(r"digits-[0-9a-f]{10}", fullmatch=True), st.integers(0, 1000)), max_size=4))

@@ -62,6 +62,16 @@ def test_what_changes_a_pod_makes_a_revision(changes: dict[str, Any]) -> None:
     assert variant(**changes) != workload.input_hash(BASE)
 
 
+def test_limits_of_the_runtime_are_pinned_with_a_revision_and_rename_none() -> None:
+    limits = {"request": "10m", "backendRequest": "9m"}
+    plain, limited = (builders.make_revision(runtime=builders.make_runtime(timeouts=each)) for each in (None, limits))
+    assert limited.name == plain.name
+    assert "timeouts" not in workload.desired_controller_revision(plain, builders.make_model_deployment())["data"]
+    pinned = workload.desired_controller_revision(limited, builders.make_model_deployment())
+    assert pinned["data"]["timeouts"] == limits
+    assert workload.read_controller_revision(pinned) == limited
+
+
 def test_input_hash_is_pinned() -> None:
     """A changed value would restart every running model at the next upgrade of the operator."""
     assert workload.input_hash(BASE) == PINNED_INPUT_HASH

@@ -8,10 +8,12 @@ import pytest
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
 from sluice.core.judge.model import Judgement
+from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import lifecycle
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt, Refusal
-from sluice.core.situation.situation import Blocked, Situation
+from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy
+from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
 from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted
 
@@ -362,6 +364,12 @@ def test_without_a_policy_no_window_is_open() -> None:
     assert lifecycle.frozen(situation) is None
 
 
+def test_windows_that_nobody_can_read_may_be_open() -> None:
+    blocked = UnreadablePolicy(Reason.POLICY_INVALID, "correct it")
+    situation = replace(make_situation(FIRST), policy=blocked)
+    assert lifecycle.frozen(situation) == blocked
+
+
 @pytest.mark.parametrize(
     ("observed", "want"),
     [(None, Action.PAUSE), (at(0), None), (at(-60), Action.PAUSE)],
@@ -376,4 +384,65 @@ def test_a_wish_is_pending_until_it_was_observed(observed: str | None, want: Act
 def test_a_retry_is_handled_on_the_old_release_once_the_new_one_has_begun() -> None:
     old = retry(failed())
     assert old.spec.intent is not None
-    assert handled(lifecycle.retried(old, old.spec.intent)) == "a new attempt has begun"
+    again = lifecycle.Attempt(CANDIDATE, 2)
+    assert handled(lifecycle.followed(old, old.spec.intent, again, NOW)) == "a new attempt has begun"
+
+
+def test_another_wish_is_left_when_another_version_begins_and_that_is_said() -> None:
+    old = asking(failed(), Action.ROLL_BACK)
+    assert old.spec.intent is not None
+    status = lifecycle.followed(old, old.spec.intent, lifecycle.Attempt(CANDIDATE, 1), NOW)
+    assert handled(status) == f"ignored: {CANDIDATE.name} was requested instead"
+    assert [(entry.what, entry.why) for entry in status.timeline[-1:]] == [("Rollback", handled(status))]
+    back = lifecycle.Attempt(STABLE, 1, rollback=True)
+    assert handled(lifecycle.followed(old, old.spec.intent, back, NOW)) == "a new attempt has begun"
+
+
+def later_than_the_wish(situation: Situation, seconds: float = 1) -> Situation:
+    """The spec was changed so many seconds after the wish of the newest release."""
+    return replace(situation, snapshot=replace(situation.snapshot, asked_time=NOW + seconds))
+
+
+BACK = asking(SECOND, Action.ROLL_BACK)
+
+
+@pytest.mark.parametrize(
+    ("situation", "want"),
+    [
+        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=THIRD)), True, id="another one, later"),
+        pytest.param(
+            later_than_the_wish(make_situation(FIRST, BACK, requested=THIRD), 0), False, id="at the same time"
+        ),
+        pytest.param(make_situation(FIRST, BACK, requested=THIRD), False, id="nobody knows when"),
+        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=CANDIDATE)), False, id="nothing new"),
+        pytest.param(later_than_the_wish(make_situation(FIRST, BACK, requested=BLOCKED)), False, id="none that can be"),
+        pytest.param(
+            later_than_the_wish(make_situation(FIRST, asking(SECOND, Action.RETRY), requested=THIRD)),
+            False,
+            id="no wish to go back",
+        ),
+    ],
+)
+def test_a_wish_to_go_back_is_overtaken_by_a_newer_one(situation: Situation, want: bool) -> None:
+    latest = situation.latest
+    assert latest is not None
+    assert lifecycle.is_overtaken(situation, latest) is want
+
+
+def test_an_overtaken_wish_begins_nothing_and_is_answered() -> None:
+    situation = later_than_the_wish(
+        make_situation(FIRST, BACK, requested=THIRD, stable=CANDIDATE, revisions=(STABLE, CANDIDATE, THIRD))
+    )
+    assert lifecycle.way_back(situation) is None
+    assert handled(lifecycle.after_the_end(situation)) == "ignored: another version was requested later"
+
+
+@pytest.mark.parametrize(
+    ("action", "result"),
+    [(Action.ROLL_BACK, "the release has ended: "), (Action.PROMOTE, "ignored: ")],
+)
+def test_a_wish_on_what_is_superseded_is_answered_with_its_end(action: Action, result: str) -> None:
+    ended = lifecycle.superseded(make_situation(FIRST, asking(RUNNING, action), requested=THIRD), None)
+    assert ended is not None
+    assert handled(ended) == f"{result}{THIRD.name} was requested instead"
+    assert [entry.what for entry in ended.timeline[-2:]] == ["Superseded", str(action)]

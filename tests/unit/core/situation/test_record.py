@@ -77,6 +77,10 @@ def test_the_newest_record_names_the_stable_version(snapshot: Snapshot, want: tu
         pytest.param([make_release(STABLE, source=None, sequence=1)], (None, None, None), [None], id="it runs first"),
         pytest.param([make_release(sequence=2)], (1, 2, None), ["Promoted"], id="its version is marked"),
         pytest.param([make_release(sequence=2)], (1, None, None), [None], id="it begins anew"),
+        pytest.param(
+            [make_release(sequence=2)], (1, 3, None), ["Superseded"], id="a later one of its version is marked"
+        ),
+        pytest.param([make_release(sequence=2)], (3, None, None), ["Superseded"], id="a later one of another is"),
         pytest.param([make_release(sequence=2), RUNNING], (1, None, None), ["Promoted", None], id="the next says so"),
         pytest.param(
             [make_release(sequence=2), make_release(THIRD, sequence=3)], (1, None, None), ["Superseded", None], id="no"

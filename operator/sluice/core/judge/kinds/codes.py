@@ -1,10 +1,14 @@
-"""failureRatio, source Gateway: the share of requests that the gateway answered with some response codes."""
+"""failureRatio, source Gateway: the share of requests that the gateway answered with some response codes.
+
+A request that breaks off after its answer began has a good code already, and a call none at all: it is a failure of the
+server, counted when it breaks off, which may be scrapes after the request was.
+"""
 
 from dataclasses import dataclass
 from typing import Final, Self
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Objective, Source
-from sluice.core.judge import objectives
+from sluice.core.judge import columns, objectives
 from sluice.core.judge.columns import GRPC, Amounts
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.objectives import Rules
@@ -39,14 +43,19 @@ class ResponseCodes(Kind):
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         codes, statuses = _CODE_CLASS[self.which], _GRPC_EVENTS[self.which]
-        failures = (amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
-        return sum(amounts.values()), sum(failures)
+        events = sum(amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
+        if self.which is Events.SERVER_ERRORS:
+            events += columns.broken(amounts)
+        return columns.requests(amounts), events
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash
 
     def columns_of(self, requests: float, events: float) -> dict[str, float]:
-        return {"200": requests - events, f"{_CODE_CLASS[self.which]}00": events}
+        """A request that breaks off was written down before as a good one: its 200 stays."""
+        if self.which is Events.SERVER_ERRORS:
+            return {"200": requests, columns.BROKEN: events}
+        return {"200": requests - events, "400": events}
 
 
 KIND: Final = ResponseCodes

@@ -34,7 +34,7 @@ def frozen(release: Release) -> Decision | None:
     window = release.closed
     if window is None:
         return None
-    return Decision(Verdict.WAIT, Reason.FROZEN, window.message, effect=Effect.HOLDS, until=window.until)
+    return Decision(Verdict.WAIT, window.reason, window.message, effect=Effect.HOLDS, until=window.until)
 
 
 def promote_requested(moment: Moment) -> Decision | None:

@@ -1,7 +1,7 @@
 """What users reach the model by: the routes, or the shared Service, with their weights."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 from sluice.api.config import RoutingMode
@@ -10,7 +10,7 @@ from sluice.core.kernel import rawobjects, timestamps, writing
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
 from sluice.core.observe import endpoints
-from sluice.core.render import route, sharedservice
+from sluice.core.render import route, sharedservice, timeouts
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation
@@ -39,11 +39,11 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     unknown = (
         {name for name, _ in snapshot.route.weights} - {r.name for r in snapshot.revisions} if snapshot.route else set()
     )
-    empty = _empty(situation)
+    held = _held(situation)
     if snapshot.route is not None and settle_left(situation) > 0:
         settling = _settling(situation, snapshot.route)
         had, wanted = weights.added(snapshot.route.weights), weights.added(settling)
-        if weights.upheld(had, wanted, empty) == wanted:
+        if weights.upheld(had, wanted, held) == wanted:
             return weights.Target(settling, intermediate=True)
     return weights.target(
         route=snapshot.route,
@@ -51,20 +51,27 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
         leaving=frozenset(drained | unknown),
         positional=snapshot.preset.positional,
         swaps_at_once=snapshot.by_service,
-        empty=empty,
+        held=held,
     )
 
 
-def _empty(situation: Situation) -> frozenset[str]:
-    """Those on the route, or on their way to it, that must get no more requests because they have no ready endpoint.
+def _held(situation: Situation) -> frozenset[str]:
+    """Those on the route, or on their way to it, that must get no more requests than they have."""
+    snapshot, stable = situation.snapshot, situation.stable
+    names = {*paths.shares(situation), *(name for name, _ in (snapshot.route.weights if snapshot.route else ()))}
+    unrecorded = {name for name in names if stable is not None and name != stable.name} if situation.refused else set()
+    return frozenset(unrecorded | _empty(situation, names))
+
+
+def _empty(situation: Situation, names: Set[str]) -> Set[str]:
+    """Those without a ready endpoint.
 
     None where there is no room for two versions: the new one must go before the old one gets its pods.
     """
-    snapshot, latest = situation.snapshot, situation.latest
+    latest = situation.latest
     if latest is not None and latest.spec.capacity is CapacityMode.RECREATE:
         return frozenset()
-    names = {*paths.shares(situation), *(name for name, _ in (snapshot.route.weights if snapshot.route else ()))}
-    return frozenset(name for name in names if not _answers(snapshot, name))
+    return {name for name in names if not _answers(situation.snapshot, name)}
 
 
 def _answers(snapshot: Snapshot, name: str) -> bool:
@@ -107,6 +114,7 @@ def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...
         snapshot.config,
         wanted,
         grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
+        limits=timeouts.longest(r.timeouts for r in snapshot.revisions if r.name in wanted.revisions),
         test=situation.active.spec.ab_test if situation.active is not None else None,
     )
 

@@ -61,7 +61,7 @@ def target(
     leaving: frozenset[str],
     positional: bool,
     swaps_at_once: bool = False,
-    empty: Set[str] = frozenset(),
+    held: Set[str] = frozenset(),
 ) -> Target:
     """The weights to write, given the route as it is.
 
@@ -71,7 +71,8 @@ def target(
         leaving: revisions that are to be removed from the route: their drain is over, or nobody knows them.
         positional: whether backends keep their positions.
         swaps_at_once: whether a complete swap loses nothing, as where a Service selects other pods.
-        empty: revisions without ready endpoints that must not get more than they have, if another one has some.
+        held: revisions that must not get more than they have, if there is another one: without ready endpoints, or
+            while the API server refuses the record of their release.
     """
     observed = route.weights if route is not None else ()
     before = added(observed)
@@ -82,7 +83,7 @@ def target(
     if not serving:
         return Target(tuple(shares.items()), intermediate=False)
     kept = _without(observed, gone if broken else set(), holder=serving[0], positional=positional)
-    goal = upheld(before, _among_known(kept, shares, serving[0]), empty)
+    goal = upheld(before, _among_known(kept, shares, serving[0]), held)
     moved = _placed(kept, goal)
     if moved != observed:
         between = None if swaps_at_once else _between(before, goal, positional=positional)
@@ -93,24 +94,24 @@ def target(
     return Target(_without(kept, gone, holder=serving[0], positional=positional), intermediate=False)
 
 
-def upheld(before: Mapping[str, int], goal: Mapping[str, int], empty: Set[str]) -> Mapping[str, int]:
-    """`goal`, without anything more for those that are `empty`: what they do not get stays with whoever has it.
+def upheld(before: Mapping[str, int], goal: Mapping[str, int], held: Set[str]) -> Mapping[str, int]:
+    """`goal`, without anything more for those that are `held`: what they do not get stays with whoever has it.
 
     before: permille as observed, of any sum; goal: permille of those that stay on the route, summing to WHOLE.
     """
     whole = sum(before.get(name, 0) for name in goal)
-    if not whole or all(name in empty for name in goal):
+    if not whole or all(name in held for name in goal):
         return goal
     had = {name: before.get(name, 0) * WHOLE // whole for name in goal}
-    held = {name: min(permille, had[name]) if name in empty else permille for name, permille in goal.items()}
-    left = WHOLE - sum(held.values())
+    given = {name: min(permille, had[name]) if name in held else permille for name, permille in goal.items()}
+    left = WHOLE - sum(given.values())
     # Those that answer first. What is lost by rounding is theirs as well.
-    keepers = sorted(goal, key=lambda name: (name in empty, -had[name]))
+    keepers = sorted(goal, key=lambda name: (name in held, -had[name]))
     for name in keepers:
-        kept = min(left, max(0, had[name] - held[name]))
-        held[name] += kept
+        kept = min(left, max(0, had[name] - given[name]))
+        given[name] += kept
         left -= kept
-    return {**held, keepers[0]: held[keepers[0]] + left}
+    return {**given, keepers[0]: given[keepers[0]] + left}
 
 
 def waits_for_room(route: Route, names: Iterable[str]) -> str:

@@ -207,7 +207,7 @@ def test_nobody_without_endpoints_gets_more(
     observed: Weights, shares: dict[str, int], empty: str, want: Weights
 ) -> None:
     got = weights.target(
-        route=route(observed), shares=shares, leaving=frozenset(), positional=False, empty=frozenset(empty)
+        route=route(observed), shares=shares, leaving=frozenset(), positional=False, held=frozenset(empty)
     )
     assert got.weights == want
 
@@ -290,7 +290,7 @@ def test_no_write_gives_more_to_who_has_no_endpoints_while_another_one_has_some(
     for _ in range(MOST_WRITES + 1):
         before = weights.added(observed)
         write = weights.target(
-            route=route(observed), shares=shares, leaving=frozenset(), positional=positional, empty=empty
+            route=route(observed), shares=shares, leaving=frozenset(), positional=positional, held=empty
         )
         after, whole = weights.added(write.weights), sum(before.values())
         assert sum(after.values()) == steps.WHOLE

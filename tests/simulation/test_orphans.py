@@ -1,0 +1,64 @@
+"""Versions whose ControllerRevision somebody deleted: what is left of them goes, once their requests have ended."""
+
+import pytest
+
+from tests.simulation.test_ends import release, run
+from tests.support import scenarios
+from tests.support.laws import Laws
+from tests.support.scenarios import V1, V2
+
+
+@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+@pytest.mark.parametrize("after", [0, 8])
+def test_a_leaving_version_that_nobody_pins_any_more_drains_and_goes(preset: str, after: int) -> None:
+    """Somebody deletes its ControllerRevision so many seconds after it has lost its traffic."""
+    cluster = scenarios.serving_cluster(warm_seconds=20, preset=preset, spec={"drainSeconds": 30})
+    old = cluster.newest().spec.target.revision
+    release(cluster, V2, {"bakeSeconds": 0}, drainSeconds=30)
+    run(cluster, 10)
+    cluster.asks("Promote")
+    cluster.run(100, until=lambda: cluster.newest().status.outcome is not None)
+    new = cluster.newest().spec.target.revision
+    cluster.run(60, until=lambda: cluster.weights().get(old, 0) == 0)
+    gone = cluster.now
+    run(cluster, after)
+    del cluster.objects["ControllerRevision", old]
+    cluster.run(120, check=Laws(cluster).check, until=lambda: ("Deployment", old) not in cluster.objects)
+    assert cluster.now - gone >= 30, "its last requests have their time"
+    assert [name for kind, name in cluster.objects if kind in ("Deployment", "Service")] == [new] * 2
+    assert cluster.lost == 0
+    assert cluster.reconcile() == 0
+
+
+def test_a_candidate_that_nobody_pins_any_more_leaves_nothing_behind() -> None:
+    cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
+    old = cluster.newest().spec.target.revision
+    release(cluster, V2, drainSeconds=5)
+    run(cluster, 10)
+    new = cluster.newest().spec.target.revision
+    del cluster.objects["ControllerRevision", new]
+    release(cluster, V1, drainSeconds=5)
+    run(cluster, 60)
+    assert [name for kind, name in cluster.objects if kind in ("Deployment", "Service")] == [old] * 2
+    assert cluster.weights() == {old: 1000}
+
+
+def test_what_cannot_be_read_is_not_taken_for_deleted() -> None:
+    """A ControllerRevision that another version of the operator has written: its version stays."""
+    cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
+    release(cluster, V2, drainSeconds=5)
+    run(cluster, 10)
+    new = cluster.newest().spec.target.revision
+    del cluster.objects["ControllerRevision", new]["data"]["inputHash"]
+    release(cluster, V1, drainSeconds=5)
+    run(cluster, 60)
+    assert ("Deployment", new) in cluster.objects
+
+
+def test_a_service_alone_of_a_version_that_nobody_pins_goes_at_once() -> None:
+    cluster = scenarios.serving_cluster(warm_seconds=20, spec={"drainSeconds": 5})
+    service = cluster.objects["Service", cluster.newest().spec.target.revision]
+    labels = {**service["metadata"]["labels"], "sluice.dev/revision": "digits-gone"}
+    cluster.store({**service, "metadata": {**service["metadata"], "name": "digits-gone", "labels": labels}})
+    cluster.reconcile()
+    assert ("Service", "digits-gone") not in cluster.objects
