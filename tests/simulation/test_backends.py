@@ -32,7 +32,7 @@ def _candidate(cluster: Cluster) -> str:
     return cluster.newest().spec.target.revision
 
 
-@pytest.mark.parametrize("preset", ["contour", "envoy-gateway"])
+@pytest.mark.parametrize("preset", ["contour", pytest.param("envoy-gateway", marks=pytest.mark.slow)])
 def test_a_release_enters_a_full_route_as_soon_as_one_has_drained(preset: str) -> None:
     cluster = full(preset)
     assert len(cluster.weights()) == 16

@@ -222,7 +222,7 @@ def in_first_step(cluster: Cluster) -> None:
     assert cluster.newest().status.permille == 50
 
 
-@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+@pytest.mark.parametrize("moment", [in_first_step, pytest.param(until_baking, marks=pytest.mark.slow)])
 def test_a_node_lost_with_all_pods_of_both_versions_is_no_fault_of_the_candidate(moment: Fault) -> None:
     cluster = begin(V2, policy_changes={"bakeSeconds": 300})
     moment(cluster)
@@ -236,7 +236,7 @@ def test_a_node_lost_with_all_pods_of_both_versions_is_no_fault_of_the_candidate
     assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
 
 
-@pytest.mark.parametrize("moment", [in_first_step, until_baking])
+@pytest.mark.parametrize("moment", [in_first_step, pytest.param(until_baking, marks=pytest.mark.slow)])
 def test_a_candidate_that_stays_away_when_stable_is_back_is_taken_out(moment: Fault) -> None:
     cluster = begin(V2, policy_changes={"bakeSeconds": 300})
     moment(cluster)

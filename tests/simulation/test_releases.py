@@ -5,7 +5,7 @@ import pytest
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel.plan import Plan
 from tests.support import scenarios
-from tests.support.cluster import Cluster, OperatorKilled
+from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.scenarios import BREAKING, DEAD, FAILING, SLOW, V1, V2, WRONG
 
@@ -309,28 +309,6 @@ def test_foreign_change_of_the_route_is_put_back_with_an_event() -> None:
     cluster.reconcile()
     assert list(cluster.weights().values()) == [1000]
     assert "DriftCorrected" in {event.reason for event in cluster.events}
-
-
-@pytest.mark.parametrize("uri", [pytest.param(V2, marks=pytest.mark.slow), WRONG])
-def test_operator_killed_between_any_two_writes(uri: str) -> None:
-    """The same end, wherever the operator dies, and no weight that its record does not explain."""
-    undisturbed = scenarios.serving_cluster()
-    start = len(undisturbed.writes)
-    release(undisturbed, uri)
-    undisturbed.run(60)
-    for kill_after in range(len(undisturbed.writes) - start):
-        cluster = scenarios.serving_cluster()
-        cluster.user_applies(scenarios.manifest(uri))
-        cluster.kill_after = kill_after
-        laws = Laws(cluster)
-        try:
-            cluster.run(500, check=laws.check)
-        except OperatorKilled:
-            cluster.run(500, check=laws.check)
-        assert cluster.newest().status.outcome is undisturbed.newest().status.outcome
-        assert cluster.weights() == undisturbed.weights()
-        assert cluster.objects.keys() == undisturbed.objects.keys()
-        assert cluster.lost == 0
 
 
 def test_restart_at_any_time_does_not_change_the_evidence() -> None:

@@ -103,7 +103,7 @@ def test_the_version_that_serves_stays_stable(harm: Harm) -> None:
 
 
 @pytest.mark.parametrize("harm", HARMS)
-@pytest.mark.parametrize("uri", [V1, V3])
+@pytest.mark.parametrize("uri", [V1, pytest.param(V3, marks=pytest.mark.slow)])
 def test_the_next_release_begins_as_ever(harm: Harm, uri: str) -> None:
     """Also one of the version before, whose ModelRollout may be the newest that is left."""
     cluster, _, second = released_twice()

@@ -31,8 +31,15 @@ class NotScraped(AnotherGateway):
             super().count(name, *labels, job=job, times=times)
 
 
-@pytest.mark.parametrize("world", [AnotherGateway, NotScraped])
-@pytest.mark.parametrize("objectives", [scenarios.OBJECTIVES, scenarios.OBJECTIVES[:2]], ids=["counted", "uncounted"])
+@pytest.mark.parametrize(
+    ("world", "objectives"),
+    [
+        pytest.param(AnotherGateway, scenarios.OBJECTIVES, id="another gateway"),
+        pytest.param(NotScraped, scenarios.OBJECTIVES[:2], id="not scraped, and users count nothing"),
+        pytest.param(AnotherGateway, scenarios.OBJECTIVES[:2], id="both", marks=pytest.mark.slow),
+        pytest.param(NotScraped, scenarios.OBJECTIVES, id="not scraped", marks=pytest.mark.slow),
+    ],
+)
 def test_what_cannot_be_seen_is_not_idle(world: type[Cluster], objectives: list[dict[str, Any]]) -> None:
     """A version that answers nothing but 500 must not be promoted because nobody sees its requests."""
     cluster = world(behaviours=dict(scenarios.BEHAVIOURS))

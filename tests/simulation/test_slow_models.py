@@ -57,7 +57,7 @@ def test_recreate_gives_a_model_the_time_that_the_version_before_needed() -> Non
     assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
 
 
-@pytest.mark.parametrize(("probe", "seconds"), [(False, 600), (True, 1800)])
+@pytest.mark.parametrize(("probe", "seconds"), [(False, 600), pytest.param(True, 1800, marks=pytest.mark.slow)])
 def test_recreate_gives_up_what_nothing_says_is_still_loading(probe: bool, seconds: int) -> None:
     cluster = serving(15, spec={"rollout": RECREATE})
     if probe:

@@ -25,6 +25,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "mirrored-bluegreen": MIRRORED_BLUE_GREEN,
 }
 
+OTHERS = tuple(name for name in STRATEGIES if name != "canary")
+
 
 def serving(rollout: dict[str, Any], **settings: Any) -> Cluster:
     return scenarios.serving_cluster(spec={"rollout": rollout}, **settings)
@@ -342,7 +344,7 @@ def test_a_freeze_window_stops_steps_but_not_the_way_back() -> None:
 @pytest.mark.parametrize(
     "after", [pytest.param(4, marks=pytest.mark.slow), 15, pytest.param(40, marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("then", [V1, V1 + "-again", "again"])
+@pytest.mark.parametrize("then", [V1, pytest.param(V1 + "-again", marks=pytest.mark.slow), "again"])
 def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
     """A→B→A, A→B→C and A→B→B′: the last one asked for serves in the end, and no user's request is lost."""
     rollout = STRATEGIES[strategy]
@@ -365,7 +367,7 @@ def test_superseding_at_any_time(strategy: str, after: int, then: str) -> None:
     assert cluster.lost == 0 or strategy == "recreate"
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["canary", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_changes_in_the_middle_leave_a_release_with_its_own_rules(strategy: str) -> None:
     rollout = STRATEGIES[strategy]
     cluster = serving(rollout)
