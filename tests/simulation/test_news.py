@@ -10,7 +10,7 @@ from sluice import errors
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.news import AGAIN_SECONDS, News
+from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import target_of
 from sluice.shell.workqueue import Done
 from tests.benchmarks import passworld
@@ -66,7 +66,7 @@ class Told:
         """The operator has just begun: it remembers nothing."""
         self.world = passworld.make_world(self.cluster)
         self.world.reconciler.cluster = self.api
-        self.world.reconciler.news = News(self.api, self._notify, self.world.outside)
+        self.world.reconciler.news = Announcer(self.api, self._notify, self.world.outside)
 
     def _notify(self, notices: Sequence[Notice]) -> None:
         self.notices += notices
