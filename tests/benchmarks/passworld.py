@@ -240,14 +240,14 @@ async def replaced_round(world: World) -> list[float]:
 
 
 async def release_round(world: World) -> list[float]:
-    """A pass after each scrape: its answers are new, and the release's record is written."""
+    """A pass after each scrape: its answers are new, and what they count is written once a minute."""
     spent = []
     for _ in range(PASSES):
         world.outside.cluster.tick(SCRAPE_SECONDS)
         world.watch()
         spent.append(await world.pass_millis())
     status = world.outside.cluster.newest().status
-    if status.outcome is not None or world.outside.writes < PASSES:
+    if status.outcome is not None or not world.outside.writes:
         raise NotMeasured(f"the release did not stay where it was: {status.outcome}, {world.outside.writes} writes")
     return spent
 
