@@ -22,7 +22,7 @@ from typing import Any, Final
 from sluice.adapters import gateways
 from sluice.adapters.clock import SystemClock
 from sluice.adapters.prometheus import PrometheusMetrics
-from sluice.core.decide import decide
+from sluice.core.decide import prepare
 from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
@@ -93,8 +93,8 @@ class ApiServer:
 
 
 @dataclass
-class Counted:
-    """Looks: passes that decide with answers of Prometheus, and those among them in which one is missing."""
+class LookCount:
+    """Looks: passes that read answers of Prometheus, and those among them in which one is missing."""
 
     looks: int = 0
     failed: int = 0
@@ -102,16 +102,16 @@ class Counted:
     """By namespace."""
 
     def install(self) -> None:
-        decided = decide.decide
+        read = prepare.read
 
         def counting(prepared: Any, replies: Any) -> Any:
             if replies.metrics:
                 self.looks += 1
                 self.looked[prepared.situation.snapshot.namespace] += 1
                 self.failed += any(isinstance(answer, Failed) for answer in replies.metrics.values())
-            return decided(prepared, replies)
+            return read(prepared, replies)
 
-        decide.decide = counting
+        prepare.read = counting
 
 
 @dataclass
@@ -251,7 +251,7 @@ async def looks(millis: float, objectives: int) -> dict[str, float]:
 
     objectives: how many of errors, latency, and accuracy, which is a user's own query.
     """
-    counted = Counted()
+    counted = LookCount()
     objects, candidate = a_release(scenarios.OBJECTIVES[:objectives])
     with slow_prometheus(millis, candidate) as url:
         world = World(url, candidate)
@@ -284,7 +284,7 @@ async def queue(good: int, bad: int) -> dict[str, float]:
             world.add(objects, f"team-{number}", f"m{number}")
         for number in range(bad):
             world.add(objects, "busy", f"m{number}", feedback_total="slow_total")
-        counted, waits = Counted(), Waits(world.queue)
+        counted, waits = LookCount(), Waits(world.queue)
         running = await world.begin()
         counted.install()
         news = asyncio.create_task(_news(world, bad))

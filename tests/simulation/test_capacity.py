@@ -109,7 +109,8 @@ class DeviceCluster(Cluster):
         asked = prepared.inquiry
         node = {"metadata": {"name": "node"}, "status": {"allocatable": {GPU: str(self.devices - self.taken)}}}
         found = devices.count(asked.devices, [node], self.pods(), []) if asked.devices is not None else None
-        return decide.decide(prepared, Replies(metrics=self.answer(asked.metrics), devices=found))
+        replies = Replies(metrics=self.answer(asked.metrics), devices=found)
+        return decide.decide(prepared, prepare.read(prepared, replies))
 
 
 TWO_STEPS = {"steps": [{"weight": 50}, {"weight": 100}]}

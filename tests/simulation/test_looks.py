@@ -125,7 +125,7 @@ def pending(cluster: Cluster) -> Plan:
     assert isinstance(snapshot, Snapshot)
     prepared = prepare.prepare(snapshot)
     assert prepared.inquiry.metrics
-    return decide.decide(prepared, prepare.Replies(pending=True))
+    return decide.decide(prepared, prepare.read(prepared, prepare.Replies(pending=True)))
 
 
 def test_while_samples_are_on_their_way_nothing_is_decided_by_evidence() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Replies
+from sluice.core.decide.prepare import Findings
 from sluice.core.observe.observe import InvalidSpec
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -91,7 +91,7 @@ def test_without_gateway_api_no_route_is_written() -> None:
     del cluster.objects["HTTPRoute", "digits"]
     snapshot = cluster.snapshot()
     assert not isinstance(snapshot, InvalidSpec)
-    plan = decide.decide(prepare.prepare(replace(snapshot, gateway_api=False)), Replies())
+    plan = decide.decide(prepare.prepare(replace(snapshot, gateway_api=False)), Findings())
     conditions = {c["type"]: c for write in plan.writes for c in write.manifest["status"]["conditions"]}  # type: ignore[union-attr]
     assert conditions["Ready"]["reason"] == "GatewayAPIMissing"
     assert "install the Gateway API" in conditions["Ready"]["message"]
@@ -101,7 +101,7 @@ def test_nothing_is_touched_while_something_cannot_be_seen() -> None:
     cluster = scenarios.serving_cluster()
     snapshot = cluster.snapshot()
     assert not isinstance(snapshot, InvalidSpec)
-    plan = decide.decide(prepare.prepare(replace(snapshot, forbidden=("endpointslices",))), Replies())
+    plan = decide.decide(prepare.prepare(replace(snapshot, forbidden=("endpointslices",))), Findings())
     assert [type(write).__name__ for write in plan.writes] == ["ApplyStatus"]
     assert plan.events[0].reason == "Forbidden"
     assert "ClusterRole" in plan.events[0].message

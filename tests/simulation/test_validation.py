@@ -9,7 +9,7 @@ import pytest
 from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Replies
+from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Plan
 from sluice.core.kernel.snapshot import Snapshot
@@ -381,7 +381,7 @@ def test_nothing_passes_unseen(resource: str) -> None:
     cluster.run(1)
     snapshot = observe(replace(deepcopy_world(cluster.world("digits")), forbidden=(resource,)))
     assert isinstance(snapshot, Snapshot)
-    assert f"may not list {resource}" in decide.decide(prepare.prepare(snapshot), Replies()).because
+    assert f"may not list {resource}" in decide.decide(prepare.prepare(snapshot), Findings()).because
 
 
 RELEASES: Final = {

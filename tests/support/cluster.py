@@ -16,7 +16,7 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, prepare
 from sluice.core.decide.prepare import Replies
-from sluice.core.judge.model import Answer, Failed, Question
+from sluice.core.judge.model import Answer, Counted, Failed, Question
 from sluice.core.kernel import naming, timestamps, writing
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
@@ -48,6 +48,8 @@ class Cluster(Controllers):
     """What the operator remembers of the answers to what it applied."""
     told: set[str] = field(default_factory=set)
     """Names of the events that were sent: a plan lists again what happened a moment ago."""
+    counted: dict[str, Mapping[str, Counted]] = field(default_factory=dict)
+    """By model: what the operator remembers of looks that it has not written."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class Cluster(Controllers):
         if self.kill_after is not None:
             if self.kill_after == 0:
                 self.kill_after = None
+                self.counted.clear()
                 raise OperatorKilled
             self.kill_after -= 1
         super().apply(write)
@@ -256,8 +259,10 @@ class Cluster(Controllers):
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
-        prepared = prepare.prepare(snapshot)
-        plan = decide.decide(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        prepared = prepare.prepare(snapshot, self.counted.get(name, prepare.NOTHING_COUNTED))
+        findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        self.counted[name] = findings.counted
+        plan = decide.decide(prepared, findings)
         laws.nobody_is_raised_in_vain(self, plan)
         return plan
 

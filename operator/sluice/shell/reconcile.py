@@ -5,7 +5,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,8 @@ from sluice import errors
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, prepare
-from sluice.core.decide.prepare import Inquiry, Replies
+from sluice.core.decide.prepare import Findings, Inquiry, Replies
+from sluice.core.judge.model import Counted
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Write
 from sluice.core.kernel.snapshot import Object
@@ -94,6 +95,8 @@ class Reconciler:
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
+    counted: dict[Key, Mapping[str, Counted]] = field(default_factory=dict)
+    """By model and revision: what looks have counted that were not written."""
 
     async def reconcile(self, key: Key) -> Result:
         """One pass; never raises but for cancellation."""
@@ -126,6 +129,7 @@ class Reconciler:
         if about is None or not self.lead.may_write():
             self.memories.pop(key, None)
             self.allowances.pop(key, None)
+            self.counted.pop(key, None)
             self.metrics.look(key, ())
             return Done()
         if rawobjects.is_going(about):
@@ -150,11 +154,20 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
-        prepared = prepare.prepare(seen)
+        prepared = prepare.prepare(seen, self.counted.get(key, prepare.NOTHING_COUNTED))
         replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
-        return decide.decide(prepared, replies)
+        findings = prepare.read(prepared, replies)
+        self._remember(key, findings)
+        return decide.decide(prepared, findings)
+
+    def _remember(self, key: Key, findings: Findings) -> None:
+        """What was counted and is not going to be written; nothing of a model in which nothing is judged."""
+        if findings.counted:
+            self.counted[key] = findings.counted
+        else:
+            self.counted.pop(key, None)
 
     async def _batch_plan(self, key: Key) -> Plan:
         world = self.store.batch_world(key, self.clock.now())

@@ -12,7 +12,7 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.decide import decide, prepare
-from sluice.core.decide.prepare import Inquiry, Replies
+from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
 from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
@@ -129,17 +129,17 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
     case.reconciler.metrics = metrics
     decided: list[tuple[Any, Replies]] = []
 
-    def decide_once(prepared: Any, replies: Replies) -> Plan:
+    def read_once(prepared: Any, replies: Replies) -> Findings:
         decided.append((prepared, replies))
-        return Plan(writes=(SERVICE,))
+        return Findings()
 
     ahead: list[Trial] = []
     monkeypatch.setattr(
         prepare,
         "prepare",
-        lambda seen: SimpleNamespace(seen=seen, inquiry=Inquiry((question,)), ahead=ahead[0] if ahead else None),
+        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((question,)), ahead=ahead[0] if ahead else None),
     )
-    monkeypatch.setattr(decide, "decide", decide_once)
+    monkeypatch.setattr(prepare, "read", read_once)
 
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
     assert (case.cluster.writes, decided) == ([], [])

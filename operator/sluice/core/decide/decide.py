@@ -1,4 +1,4 @@
-"""The decision: a prepared snapshot and replies in, a plan out.
+"""The decision: a prepared snapshot and findings in, a plan out.
 
     1 prepare     what is asked for, stable, running; what must be asked      prepare.py
     2 progress    end, move or begin a release; its new status                rollout/
@@ -60,14 +60,13 @@ class Progress:
     """Another pass must follow at once."""
 
 
-def decide(prepared: Prepared, replies: Replies) -> Plan:
+def decide(prepared: Prepared, findings: Findings) -> Plan:
     """The plan for one ModelDeployment; empty when everything is as it should be."""
     situation = prepared.situation
     snapshot = situation.snapshot
     unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
     if unseen:
         return failure.forbidden_plan(snapshot, unseen)
-    findings = prepare.read(prepared, replies)
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)

@@ -6,18 +6,21 @@ record, nor with the operator, and no marker has to be written for it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from sluice.api.base import ObjectMeta
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, TimelineEntry
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import memo, timestamps
 from sluice.core.kernel.news import happening, is_recent
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
 from sluice.core.situation.situation import Situation
 
-SAME_SECONDS = 60.0
+_ENTERED: Final = memo.Memo[TimelineEntry, Event](256)
+"""An entry belongs to one release."""
+SAME_SECONDS: Final = 60.0
 """A condition that gets the reason of an entry of the timeline within this time tells the same happening."""
 
 
@@ -74,14 +77,18 @@ def _recent(rollout: ModelRollout, now: float) -> Iterator[TimelineEntry]:
 
 
 def _entered(rollout: ModelRollout, entry: TimelineEntry) -> Event:
-    reason = Reason.of(entry.what)
-    return Event(
-        reason,
-        entry.why,
-        happening(rollout.metadata.uid, reason, entry.time, entry.why),
-        timestamps.seconds(entry.time),
-        (rollout.kind, rollout.metadata.name),
-    )
+    known = _ENTERED.get(entry)
+    if known is None:
+        reason = Reason.of(entry.what)
+        known = Event(
+            reason,
+            entry.why,
+            happening(rollout.metadata.uid, reason, entry.time, entry.why),
+            timestamps.seconds(entry.time),
+            (rollout.kind, rollout.metadata.name),
+        )
+        _ENTERED.put(entry, known)
+    return known
 
 
 def _downtime(spec: ModelRolloutSpec) -> str:

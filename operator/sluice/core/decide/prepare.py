@@ -1,6 +1,8 @@
 """Understands a snapshot once: the situation, what is compared, and what must be known beyond the store to decide.
 
-Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> decide(prepared, replies) ──> Plan
+Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> read ──> Findings ──> decide
+                ^                                                                                    │
+                └──────────── what was counted and is not written, by the operator's memory ─────────┘
 
 The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
 is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
@@ -10,14 +12,18 @@ which they were asked for.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Final
 
 from sluice.core.judge import forecast, judge
-from sluice.core.judge.model import Answers, Forecast, Judgement, Question, Trial
+from sluice.core.judge.model import Answers, Counted, Forecast, Judgement, Question, Trial
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout import trial
 from sluice.core.rollout.capacity import needs
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation, interpret
+
+
+NOTHING_COUNTED: Final[Mapping[str, Counted]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,12 @@ class Findings:
     devices: Devices | None = None
 
     @property
+    def counted(self) -> Mapping[str, Counted]:
+        """By revision: what was counted and need not be written yet. The next pass goes on with it."""
+        judged = [*([self.judgement] if self.judgement is not None else []), *self.arms.values()]
+        return {each.counted.candidate: each.counted for each in judged if each.counted is not None}
+
+    @property
     def seen(self) -> Judgement | None:
         """Any judgement, for what they have in common; one that is blind first."""
         every = [*([self.judgement] if self.judgement is not None else []), *self.arms.values()]
@@ -72,15 +84,17 @@ class Prepared:
     inquiry: Inquiry
 
 
-def prepare(snapshot: Snapshot) -> Prepared:
-    """Everything about a snapshot that does not depend on replies."""
-    return of(interpret(snapshot))
+def prepare(snapshot: Snapshot, counted: Mapping[str, Counted] = NOTHING_COUNTED) -> Prepared:
+    """Everything about a snapshot that does not depend on replies. counted: `Findings.counted` of the pass before."""
+    return of(interpret(snapshot), counted)
 
 
-def of(situation: Situation) -> Prepared:
+def of(situation: Situation, counted: Mapping[str, Counted] = NOTHING_COUNTED) -> Prepared:
     """The same of a situation that is understood already, such as one that is only imagined."""
     running, ahead = trial.running_trial(situation), trial.forecast_trial(situation)
-    arms = trial.arm_trials(situation)
+    if running is not None:
+        running = _going_on(running, counted)
+    arms = {arm: _going_on(each, counted) for arm, each in trial.arm_trials(situation).items()}
     metrics = tuple(_questions(running, ahead, arms))
     return Prepared(situation, running, ahead, arms, Inquiry(metrics, needs.question(situation)))
 
@@ -103,6 +117,10 @@ def read(prepared: Prepared, replies: Replies) -> Findings:
         forecast=forecast.forecast(prepared.ahead, replies.metrics) if prepared.ahead is not None else None,
         devices=replies.devices,
     )
+
+
+def _going_on(trial: Trial, counted: Mapping[str, Counted]) -> Trial:
+    return replace(trial, counted=counted.get(trial.candidate.revision))
 
 
 def _at(trial: Trial, replies: Replies) -> Trial:

@@ -19,7 +19,7 @@ from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
-from sluice.core.judge.model import Answers, Failed, Judgement, Question, Trial
+from sluice.core.judge.model import Answers, Counted, Failed, Judgement, Question, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
 
 _NOTHING: Final = series.Samples((), {})
@@ -45,7 +45,7 @@ without_pod = pods.without_pod
 
 def questions(trial: Trial) -> tuple[Question, ...]:
     """The raw samples that `judge` needs to go on from the trial's state."""
-    known = memory.load(trial.state)
+    known = _known(trial)
     if not _looks(trial, known):
         return ()
     if known is None or not known.feeds:
@@ -55,7 +55,7 @@ def questions(trial: Trial) -> tuple[Question, ...]:
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
     """What the counters say now. With any needed answer missing nothing is consumed: evidence and clocks freeze."""
-    before = memory.load(trial.state) or _unseen(trial)
+    before = _known(trial) or _unseen(trial)
     if not _looks(trial, before):
         return _as_seen_last(trial, before)
     away = _unanswered(trial, before, answers)
@@ -80,13 +80,14 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
     notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
     after = dataclasses.replace(after, counted=counted)
-    text = trial.state if after == before and trial.state else _stored(after)
-    judged = report.judgement(trial, after, text, notes)
+    judged = report.judgement(trial, after, _text(trial, before, after), notes)
+    # What accuses is written at once: a changed route would fence it off, were it still to be counted.
+    counts_only = judged.rollback_log < ACCUSING_LOG and _only_counted(trial, before, after)
     return dataclasses.replace(
         judged,
         idle_since=judged.idle_since if silence_is_known else None,
-        # What accuses is written at once: a changed route would fence it off, were it still to be counted.
-        counts_only=judged.rollback_log < ACCUSING_LOG and _only_counted(trial, before, after),
+        counts_only=counts_only,
+        counted=_counted(trial, before, after) if counts_only else None,
     )
 
 
@@ -102,17 +103,49 @@ def _looks(trial: Trial, known: State | None) -> bool:
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """What the last look has left, and what has been changed since; blind is who was blind then."""
     after = _turned(trial, before)
-    text = trial.state if after == before and trial.state else _stored(after)
+    goes_on = _remembered(trial) if after == before else None
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
     if not trial.wished and not trial.pending:
         due = UNPROGRAMMED_LOOK_SECONDS - (trial.now - _last_tick(trial, before))
     return dataclasses.replace(
-        report.judgement(trial, after, text, {}),
+        report.judgement(trial, after, _text(trial, before, after), {}),
         blind=trial.blind,
         idle_since=None,
         next_look_seconds=due,
         looked=False,
+        counts_only=goes_on is not None,
+        counted=goes_on,
     )
+
+
+def _known(trial: Trial) -> State | None:
+    """All that was counted so far, written or not."""
+    remembered = _remembered(trial)
+    return remembered.state if remembered is not None else memory.load(trial.state)
+
+
+def _remembered(trial: Trial) -> Counted | None:
+    """What is not written, where it goes on from what is."""
+    return trial.counted if trial.counted is not None and trial.counted.since == trial.state else None
+
+
+def _counted(trial: Trial, before: State, after: State) -> Counted | None:
+    if trial.state is None:
+        return None
+    return Counted(trial.candidate.revision, trial.state, _written_tick(trial, before), after)
+
+
+def _text(trial: Trial, before: State, after: State) -> str:
+    """The state after the look, as it would be written; the very same where it is written so already."""
+    if trial.state and after == before and _remembered(trial) is None:
+        return trial.state
+    return _stored(after)
+
+
+def _written_tick(trial: Trial, before: State) -> float:
+    """The last tick that the written state has counted."""
+    remembered = _remembered(trial)
+    return remembered.tick if remembered is not None else _last_tick(trial, before)
 
 
 def _last_tick(trial: Trial, known: State) -> float:
@@ -122,7 +155,7 @@ def _last_tick(trial: Trial, known: State) -> float:
 
 def _only_counted(trial: Trial, before: State, after: State) -> bool:
     """Whether a look that goes on from the state before will come to all that this one has seen."""
-    if not before.feeds or _last_tick(trial, after) - _last_tick(trial, before) >= COUNTED_SECONDS:
+    if not before.feeds or _last_tick(trial, after) - _written_tick(trial, before) >= COUNTED_SECONDS:
         return False
     counters = {name: getattr(before, name) for name in _COUNTERS}
     return dataclasses.replace(after, **counters) == before and _learnt(after) == _learnt(before)
@@ -159,8 +192,7 @@ def _unanswered(trial: Trial, before: State, answers: Answers) -> str:
 def _frozen(trial: Trial, before: State, why: str, newest: float | None) -> Judgement:
     feed = before.feeds.get(ask.traffic_feed(trial))
     seen = max(before.since if feed is None else feed.tick, -math.inf if newest is None else newest)
-    text = trial.state if trial.state and before.feeds else memory.dump(before)
-    frozen = report.judgement(trial, before, text, {})
+    frozen = report.judgement(trial, before, _text(trial, before, before), {})
     return dataclasses.replace(
         frozen,
         blind=why,

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.core.judge.state import State
 from sluice.core.kernel.presets import GatewayPreset
 
 
@@ -28,6 +29,19 @@ class Arm:
     """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
     mirrored: bool = False
     """Whether it only gets copies of requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What looks that were not written have counted. Whoever forgets it reads the same samples again."""
+
+    candidate: str
+    """The revision that is judged."""
+    since: str
+    """The ModelRollout.status.state, or that of an arm, that they go on from: any other one is newer or older."""
+    tick: float
+    """The last sample that is counted there, seconds since the epoch."""
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,8 @@ class Trial:
     preset: GatewayPreset
     state: str | None
     """ModelRollout.status.state."""
+    counted: Counted | None = None
+    """What the looks since then have counted that were not written, as far as the operator remembers it."""
     metric: str | None = None
     """In an A/B test: the objective that separates the arms, whose unit is a user."""
     arms: int = 1
@@ -227,6 +243,8 @@ class Judgement:
     counts_only: bool = False
     """Whether nothing has happened since `Trial.state` but that counters went on, for less than `judge.COUNTED_SECONDS`,
     and hardly anything speaks against the candidate: the next look can count it again from there."""
+    counted: Counted | None = None
+    """With what the next look goes on, so that it does not have to count it again; None where everything is in `state`."""
     looked: bool = True
     """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
 

@@ -8,6 +8,7 @@ A reason is a plain string on the wire, and read back by `Reason.of`. What follo
 nobody compares reasons to find it out; what a person reads about one is in `views/reasons.py`.
 """
 
+import functools
 import re
 from contextlib import suppress
 from enum import Flag, ReprEnum, StrEnum, auto
@@ -218,6 +219,7 @@ class Reason(StrEnum):
         return self
 
     @staticmethod
+    @functools.lru_cache(maxsize=512)
     def of(text: str) -> "AnyReason":
         """What a status has, or a person wrote: ours where the word is ours, and foreign otherwise."""
         with suppress(ValueError):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, StepRecord
-from sluice.api.v1alpha1.rolloutspec import RolloutStep
+from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec, RolloutStep
+from sluice.core.kernel import memo
 
 WHOLE: Final = 1000
 
@@ -51,12 +52,16 @@ class Step:
 
 def steps(rollout: ModelRollout) -> tuple[Step, ...]:
     """All steps, the lead step included once it is known."""
-    planned = [_step(step) for step in rollout.spec.steps]
-    lead = rollout.status.lead_permille
-    if lead is not None:
-        first = next(index for index, step in enumerate(planned) if step.permille > 0)
-        planned.insert(first, Step(lead))
-    return tuple(planned)
+    planned, lead = _planned(rollout.spec), rollout.status.lead_permille
+    if lead is None:
+        return planned
+    first = next(index for index, step in enumerate(planned) if step.permille > 0)
+    return (*planned[:first], Step(lead), *planned[first:])
+
+
+@memo.by_identity(64)
+def _planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
+    return tuple(map(_step, spec.steps))
 
 
 def current(rollout: ModelRollout) -> Step | None:

@@ -10,6 +10,7 @@ from typing import Final
 from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Trial
+from sluice.core.kernel import memo
 
 KINDS: Final[tuple[type[Kind], ...]] = tuple(
     importlib.import_module(f"{__name__}.{file.name}").KIND for file in pkgutil.iter_modules(__path__)
@@ -17,6 +18,7 @@ KINDS: Final[tuple[type[Kind], ...]] = tuple(
 """An objective is of one of them at most."""
 
 
+@memo.by_identity(256)
 def kind_of(objective: Objective) -> Kind:
     """The objective with what is known of its kind."""
     each = (kind.of(objective) for kind in KINDS)
