@@ -86,13 +86,15 @@ class Reader:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
+        # A few compressed bytes may become any number of them.
+        plain = {"Accept-Encoding": "identity"}
+        self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False, headers=plain)
 
     async def close(self) -> None:
         await self._client.aclose()
 
     async def get(self, url: str, *, at_most_bytes: int) -> str:
-        """The body of a 200; raises `Unanswered` for anything else, and for a longer one."""
+        """The body of a 200; raises `Unanswered` for anything else, and for one that is longer or compressed."""
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
@@ -108,8 +110,11 @@ class Reader:
 
 
 async def _bounded(response: httpx.Response, at_most_bytes: int) -> str:
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise Unanswered(f"compressed ({encoding}), which was not asked for")
     body = bytearray()
-    async for part in response.aiter_bytes():
+    async for part in response.aiter_raw():
         body += part
         if len(body) > at_most_bytes:
             raise Unanswered(f"more than {at_most_bytes} bytes")

@@ -3,10 +3,15 @@ subquery where the window is long.
 
 prometheus-api-client blocks, hence a small thread pool. It retries for ten seconds by default, which would let a dead
 Prometheus hold every thread; here a question fails at once, and the judge asks again at its next look.
+
+It also parses whatever it gets, which takes some ten times the space of the text. So a body is read up to a limit only,
+uncompressed, and one is parsed at a time.
 """
 
 import asyncio
+import io
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +29,11 @@ THREADS: Final = 32
 """As many as the operator asks at once (`shell/asking.py`)."""
 TIMEOUT_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 2.0
+PRESET_BYTES: Final = 8 * 2**20
+"""The longest answer to a gateway preset's questions, which may be those of many models."""
+QUERY_BYTES: Final = 2 * 2**20
+"""The longest answer to a user's question: an hour of about a hundred series that are scraped every 5 s."""
+_CHUNK_BYTES: Final = 65_536
 _LONGEST_MESSAGE: Final = 300
 _REFUSED: Final = "HTTP Status Code 4"
 """In the client's words."""
@@ -39,14 +49,13 @@ class PrometheusMetrics:
         self._timeout_seconds = timeout_seconds
         self._now = now
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prometheus")
-        self._session = requests.Session()
-        # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
-        self._session.trust_env = False
-        self._client = prometheus_connect.PrometheusConnect(url.rstrip("/"), session=self._session, method="POST")
-        # In place of the client's own, which keeps fewer connections than there are threads, and tries again.
-        self._session.mount(
-            url.rstrip("/"), adapters.HTTPAdapter(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
-        )
+        self._parsing = Turn()
+        self._sessions = {preset: requests.Session() for preset in (True, False)}
+        """By whether a preset asks."""
+        self._clients = {
+            preset: _client(url.rstrip("/"), session, LimitedAdapter(self._parsing, preset=preset))
+            for preset, session in self._sessions.items()
+        }
 
     async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
         """Answers every question as of a moment, or of now; a failure becomes a `Failed` answer, never an exception."""
@@ -57,7 +66,8 @@ class PrometheusMetrics:
     def close(self) -> None:
         """Gives the threads and connections back; questions that still wait are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._session.close()
+        for session in self._sessions.values():
+            session.close()
 
     async def _answer(self, question: Question, moment: float) -> Answer:
         loop = asyncio.get_running_loop()
@@ -72,7 +82,7 @@ class PrometheusMetrics:
         # requests takes a pair; the library's annotation knows only whole seconds.
         connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
-            answer = self._client.custom_query(
+            answer = self._clients[question.preset].custom_query(
                 f"{question.selector}[{_range(question)}]",
                 params={"time": f"{moment:.3f}"},
                 timeout=connect_and_read,
@@ -80,15 +90,89 @@ class PrometheusMetrics:
             return Answered(_distinct(map(_series, answer)))
         except requests.Timeout:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
+        except TooLarge as error:
+            return self._failed(f"{error}; narrow the selector {question.selector}", refused=True)
         except requests.ConnectionError as error:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
             return self._failed(f"{question.selector}: {error}", refused=_REFUSED in str(error))
         except (requests.RequestException, ValueError, KeyError, TypeError) as error:
             return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
+        finally:
+            self._parsing.end()
 
     def _failed(self, what: str, *, refused: bool = False) -> Failed:
         return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE], refused)
+
+
+class TooLarge(requests.RequestException):
+    """An answer is longer than it may be; the message says how long that is."""
+
+
+class Turn:
+    """One thread at a time, from when its turn begins until it ends."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+
+    def begin(self) -> None:
+        """Waits for the turn, unless this thread has it."""
+        if self._holder != threading.get_ident():
+            self._lock.acquire()
+            self._holder = threading.get_ident()
+
+    def end(self) -> None:
+        """Ends the turn of this thread, if it has one."""
+        if self._holder == threading.get_ident():
+            self._holder = None
+            self._lock.release()
+
+
+class LimitedAdapter(adapters.HTTPAdapter):
+    """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once."""
+
+    def __init__(self, parsing: Turn, *, preset: bool) -> None:
+        super().__init__(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
+        self._parsing = parsing
+        self._most_bytes = PRESET_BYTES if preset else QUERY_BYTES
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """As a whole answer. Raises `TooLarge`, beside what requests raises."""
+        request.headers["Accept-Encoding"] = "identity"
+        response = super().send(request, *arguments, **options)
+        try:
+            body = self._body(response)
+        finally:
+            response.close()
+        response.raw = io.BytesIO(body)
+        self._parsing.begin()
+        return response
+
+    def _body(self, response: requests.Response) -> bytes:
+        """Not by the client's own reading, which goes on to the end, and decompresses whatever it is sent."""
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":
+            raise requests.RequestException(f"the answer is compressed ({encoding}), which was not asked for")
+        body = bytearray()
+        try:
+            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+                body += chunk
+                if len(body) > self._most_bytes:
+                    raise TooLarge(f"an answer has more than {self._most_bytes >> 20} MiB")
+        except urllib3.exceptions.TimeoutError as error:
+            raise requests.ReadTimeout(error, request=response.request) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(error, request=response.request) from error
+        return bytes(body)
+
+
+def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) -> prometheus_connect.PrometheusConnect:
+    # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
+    session.trust_env = False
+    client = prometheus_connect.PrometheusConnect(url, session=session, method="POST")
+    session.mount(url, adapter)  # in place of the client's own, which tries again
+    return client
 
 
 def without_credentials(url: str) -> str:

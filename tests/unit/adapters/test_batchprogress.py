@@ -1,9 +1,11 @@
 """Asking pods for their progress: real servers on the loopback, some of which answer badly or not at all."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -38,8 +40,20 @@ async def base() -> AsyncIterator[str]:
     async def elsewhere(_: web.Request) -> web.Response:
         raise web.HTTPFound("/good")
 
+    async def deep(_: web.Request) -> web.Response:
+        return web.Response(text="[" * 60_000)
+
+    async def compressed(request: web.Request) -> web.Response:
+        response = web.Response(text=json.dumps(ANSWER))
+        if request.headers["Accept-Encoding"] == "identity":
+            response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async def bomb(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(b" " * 2**26), headers={"Content-Encoding": "gzip"})
+
     app = web.Application()
-    for handler in (good, other, error, endless, hangs, elsewhere):
+    for handler in (good, other, error, endless, hangs, elsewhere, deep, compressed, bomb):
         app.router.add_get(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -61,9 +75,23 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", 0.2)
-    paths = ("good", "other", "error", "endless", "hangs", "elsewhere", "nowhere")
+    paths = ("good", "other", "error", "endless", "hangs", "elsewhere", "nowhere", "deep", "compressed")
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
+
+
+async def test_nothing_is_decompressed(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 KiB of gzip once became 64 MiB of text."""
+    inflated: list[int] = []
+    decode = httpx._decoders.GZipDecoder.decode
+
+    def counting(self: httpx._decoders.GZipDecoder, data: bytes) -> bytes:
+        inflated.append(len(text := decode(self, data)))
+        return text
+
+    monkeypatch.setattr(httpx._decoders.GZipDecoder, "decode", counting)
+    assert await ask(f"{base}/bomb") == {}
+    assert inflated == []
 
 
 async def test_many_that_hang_are_given_up_together(base: str, monkeypatch: pytest.MonkeyPatch) -> None:

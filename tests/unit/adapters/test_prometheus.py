@@ -1,6 +1,8 @@
 """Whatever Prometheus does, an answer is a value: samples, or a failure in words."""
 
 import asyncio
+import contextlib
+import dataclasses
 import json
 import socket
 import threading
@@ -8,6 +10,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
@@ -16,6 +19,8 @@ from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from tests.support import patience
 
 UP = Question("up", 'up{job="envoy"}', 20)
+SOCKET_BYTES = 32 * 2**20
+"""More than the sockets of both sides hold."""
 MATRIX = {
     "status": "success",
     "data": {
@@ -37,17 +42,34 @@ class Stub:
         self.status, self.body, self.pause_seconds = 200, json.dumps(MATRIX), 0.0
         self.queries: list[dict[str, list[str]]] = []
         self.credentials: list[str | None] = []
+        self.encodings: list[str | None] = []
+        self.encoding = ""
+        self.endless = False
+        self.sent = 0
+        """Bytes of endless answers."""
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 stub.queries.append(urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query))
                 stub.credentials.append(self.headers.get("Authorization"))
+                stub.encodings.append(self.headers.get("Accept-Encoding"))
                 time.sleep(stub.pause_seconds)
                 self.send_response(stub.status)
+                if stub.encoding:
+                    self.send_header("Content-Encoding", stub.encoding)
+                if stub.endless:
+                    self.end_headers()
+                    self._send_until_nobody_reads()
+                    return
                 self.send_header("Content-Length", str(len(stub.body)))
                 self.end_headers()
                 self.wfile.write(stub.body.encode())
+
+            def _send_until_nobody_reads(self) -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        stub.sent += self.wfile.write(b" " * 65_536)
 
             def log_message(self, *_: object) -> None:
                 """Silent."""
@@ -116,6 +138,57 @@ async def test_series_that_are_merged_twice_or_have_no_number_are_left_out(stub:
     stub.body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [up, nothing, up]}})
 
     assert await ask(f"http://{stub.address}", UP) == [Answered((Series({"__name__": "up"}, ((1.5, 1.0),)),))]
+
+
+@pytest.mark.parametrize(("preset", "limit"), [(True, prometheus.PRESET_BYTES), (False, prometheus.QUERY_BYTES)])
+async def test_an_answer_that_is_too_large_is_never_read_whole(stub: Stub, preset: bool, limit: int) -> None:
+    """A selector that matches 5,000 series once cost 445 MiB."""
+    stub.endless = True
+    [answer] = await ask(f"http://{stub.address}", dataclasses.replace(UP, preset=preset))
+
+    assert isinstance(answer, Failed)
+    assert answer.refused, "others that are asked with it may be answered"
+    assert f"more than {limit >> 20} MiB" in answer.message
+    assert 'up{job="envoy"}' in answer.message
+    assert "narrow" in answer.message
+    assert stub.sent < limit + SOCKET_BYTES
+
+
+async def test_the_page_of_an_error_is_limited_too(stub: Stub) -> None:
+    stub.status, stub.endless = 500, True
+    [answer] = await ask(f"http://{stub.address}", UP)
+
+    assert isinstance(answer, Failed)
+    assert stub.sent < prometheus.QUERY_BYTES + SOCKET_BYTES
+
+
+async def test_nothing_compressed_is_asked_for_or_taken(stub: Stub) -> None:
+    """A few bytes may become any number of them."""
+    stub.encoding = "gzip"
+    [answer] = await ask(f"http://{stub.address}", UP)
+
+    assert stub.encodings == ["identity"]
+    assert isinstance(answer, Failed)
+    assert "compressed (gzip)" in answer.message
+
+
+async def test_answers_are_parsed_one_after_the_other(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer takes many times its size while it is parsed."""
+    busy, most = 0, 0
+    series = prometheus._series
+
+    def counting(item: Any) -> Series:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        time.sleep(0.01)
+        busy -= 1
+        return series(item)
+
+    monkeypatch.setattr(prometheus, "_series", counting)
+    await ask(f"http://{stub.address}", *(Question(str(number), "up", 20) for number in range(8)))
+
+    assert most == 1
 
 
 async def test_empty_answer_is_an_answer(stub: Stub) -> None:

@@ -76,7 +76,7 @@ def read_progress(text: str) -> ShardProgress:
             written=int(said["written"]),
             failed=int(said["failed"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, RecursionError, OverflowError) as error:
         raise ValueError(f"no progress of a shard: {error!r}") from error
 
 

@@ -21,7 +21,19 @@ def test_an_answer_is_read() -> None:
     assert jobs.read_progress(json.dumps({**ANSWER, "rowsTotal": None})).rows_total is None
 
 
-@pytest.mark.parametrize("text", ["", "busy", "[]", "null", "{}", json.dumps({**ANSWER, "read": "many"})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "busy",
+        "[]",
+        "null",
+        "{}",
+        "[" * 60_000,
+        json.dumps({**ANSWER, "read": "many"}),
+        json.dumps({**ANSWER, "read": 1e999}),
+    ],
+)
 def test_anything_else_is_no_answer(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         jobs.read_progress(text)
