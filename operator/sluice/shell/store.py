@@ -25,6 +25,7 @@ from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
+from sluice.shell.shelf import Entry, Shares, Shelf
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -35,6 +36,12 @@ NAMESPACE: Final = "Namespace"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
 
+NO_ROOM: Final = (
+    "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
+    "more"
+)
+MOST_BYTES: Final = 112 * 2**20
+"""Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 DELETIONS_KEPT: Final = 4096
 """So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
 
@@ -91,14 +98,18 @@ class Access:
 class Store:
     """Objects by identity; not for use by several threads."""
 
-    def __init__(self, config: OperatorConfig, preset: GatewayPreset) -> None:
+    def __init__(self, config: OperatorConfig, preset: GatewayPreset, *, most_bytes: int = MOST_BYTES) -> None:
         self.access = Access()
         self.unreadable: set[Identity] = set()
         """Objects of which only a stub is kept."""
         self._config = config
         self._preset = preset
-        self._objects: dict[str, dict[Identity, Object]] = defaultdict(dict)
-        self._owned: dict[Key, dict[Identity, Object]] = defaultdict(dict)
+        self.shares = Shares(most_bytes)
+        self._shelf = Shelf()
+        self._refused: set[Identity] = set()
+        """Of those, objects for which there was no room."""
+        self._objects: dict[str, dict[Identity, Entry]] = defaultdict(dict)
+        self._owned: dict[Key, dict[Identity, Entry]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
         self._admitted: dict[Identity, str] = {}
@@ -111,15 +122,15 @@ class Store:
         identity = identity_of(raw)
         if _uid(raw) in self._deleted:
             return NOBODY
-        known = self._objects[identity.kind].get(identity)
-        if known is not None and not _is_newer(raw, known):
+        entry = self._objects[identity.kind].get(identity)
+        if entry is not None and not _is_later(_version(raw), entry.version) and identity not in self._refused:
             return NOBODY
-        kept = self._kept(identity, raw)
-        woken = NOBODY if known is not None and trim.same_content(known, kept) else self._interested(known, kept)
-        if known is not None:
-            self._unlink(identity, known)
-        self._link(identity, kept)
-        return woken
+        before = None if entry is None else self._shelf.object_of(entry)
+        if entry is not None:
+            self._unlink(identity, entry)
+        kept, entry = self._entry(identity, raw)
+        self._link(identity, kept, entry)
+        return NOBODY if before is not None and trim.same_content(before, kept) else self._interested(before, kept)
 
     def applied(self, manifest: Object, answer: Object) -> None:
         """Remembers what the API server made of a manifest that was applied, until another one is."""
@@ -135,7 +146,7 @@ class Store:
         identity = identity_of(raw)
         self._bury(_uid(raw))
         known = self._objects[identity.kind].get(identity)
-        return NOBODY if known is None or _uid(known) != _uid(raw) else self._forget(identity, known)
+        return NOBODY if known is None or known.uid != _uid(raw) else self._forget(identity, known)
 
     @contextmanager
     def listing(self) -> Iterator[None]:
@@ -155,25 +166,25 @@ class Store:
         """
         woken = NOBODY
         for identity, known in list(self._objects[kind].items()):
-            gone = listed.get(identity) != _uid(known)
-            if gone and (moment is None or not _is_later(_version(known), moment)):
+            gone = listed.get(identity) != known.uid
+            if gone and (moment is None or not _is_later(known.version, moment)):
                 woken |= self._forget(identity, known)
         return woken
 
     def world(self, key: Key, now: float) -> World | None:
         """Everything about one ModelDeployment; None when there is none."""
-        deployment = self._objects[MODEL].get(Identity(MODEL, key.namespace, key.name))
+        deployment = self.get(MODEL, key.namespace, key.name)
         if deployment is None:
             return None
         return World(
             now=now,
             deployment=deployment,
             owned=self.owned(key),
-            runtimes=_ordered(self._objects["ServingRuntime"]),
-            policies=_ordered(self._objects["RolloutPolicy"]),
-            gateways=_ordered(self._objects["Gateway"]),
+            runtimes=self._ordered(self._objects["ServingRuntime"]),
+            policies=self._ordered(self._objects["RolloutPolicy"]),
+            gateways=self._ordered(self._objects["Gateway"]),
             rivals=tuple(
-                self._objects[MODEL][Identity(MODEL, rival.namespace, rival.name)]
+                self._shelf.object_of(self._objects[MODEL][Identity(MODEL, rival.namespace, rival.name)])
                 for rival in sorted(self._rivals(key, deployment))
             ),
             config=self._config,
@@ -189,7 +200,7 @@ class Store:
 
     def batch_world(self, key: Key, now: float) -> BatchWorld | None:
         """Everything about one BatchInference; None when there is none."""
-        batch = self._objects[BATCH].get(Identity(BATCH, key.namespace, key.name))
+        batch = self.get(BATCH, key.namespace, key.name)
         if batch is None:
             return None
         model = model_of(batch)
@@ -199,8 +210,8 @@ class Store:
             batch=batch,
             owned=self.owned(key),
             model=self.get(MODEL, model.namespace, model.name) if model is not None else None,
-            pinned=tuple(each for each in _ordered(owned_by_model) if each["kind"] == PINNED),
-            runtimes=_ordered(self._objects["ServingRuntime"]),
+            pinned=tuple(each for each in self._ordered(owned_by_model) if each["kind"] == PINNED),
+            runtimes=self._ordered(self._objects["ServingRuntime"]),
             config=self._config,
             spark_operator="SparkApplication" not in self.access.absent
             and "sparkapplications" not in self.access.forbidden,
@@ -215,11 +226,12 @@ class Store:
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as it is stored."""
-        return self._objects[kind].get(Identity(kind, namespace, name))
+        entry = self._objects[kind].get(Identity(kind, namespace, name))
+        return None if entry is None else self._shelf.object_of(entry)
 
     def owned(self, key: Key) -> tuple[Object, ...]:
         """The objects that are labelled with the owner."""
-        return _ordered(self._owned.get(key, {}))
+        return self._ordered(self._owned.get(key, {}))
 
     def is_ending(self, namespace: str) -> bool:
         """Whether the namespace is being deleted, as far as is known."""
@@ -230,20 +242,34 @@ class Store:
         """How many objects of a kind are known."""
         return len(self._objects[kind])
 
-    def _kept(self, identity: Identity, raw: Object) -> Object:
+    def _entry(self, identity: Identity, raw: Object) -> tuple[Object, Entry]:
         """What is kept of an object. Whatever is wrong with it, the store, and with it everybody else, goes on."""
+        self._forgive(identity)
+        kept, size = self._measured(raw)
+        entry = self._shelf.entry(kept, size)
+        if not rawobjects.unreadable(kept) and not self.shares.has_room(identity.namespace, entry.size):
+            kept = trim.unreadable(raw, trim.Unusable(NO_ROOM))
+            entry = self._shelf.entry(kept, trim.size_of(kept))
+            self._refused.add(identity)
+        if text := rawobjects.unreadable(kept):
+            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
+            self.unreadable.add(identity)
+        return kept, entry
+
+    def _measured(self, raw: Object) -> tuple[Object, int]:
+        """What can be kept of an object if there is room for it, and its size."""
         try:
-            kept = trim.trimmed(raw)
+            kept, size = trim.measured(raw)
             self._interested(None, kept)
             model_of(kept)
         except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
             kept = trim.unreadable(raw, error)
-            text = rawobjects.unreadable(kept)
-            LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
-            self.unreadable.add(identity)
-        else:
-            self.unreadable.discard(identity)
-        return kept
+            return kept, trim.size_of(kept)
+        return kept, size
+
+    def _forgive(self, identity: Identity) -> None:
+        self.unreadable.discard(identity)
+        self._refused.discard(identity)
 
     def _bury(self, uid: str) -> None:
         if uid:
@@ -251,15 +277,17 @@ class Store:
         while len(self._deleted) > DELETIONS_KEPT and not self._lists_under_way:
             del self._deleted[next(iter(self._deleted))]
 
-    def _forget(self, identity: Identity, known: Object) -> Woken:
+    def _forget(self, identity: Identity, entry: Entry) -> Woken:
+        known = self._shelf.object_of(entry)
         woken = self._interested(known, None)
-        self._unlink(identity, known)
-        self.unreadable.discard(identity)
+        self._unlink(identity, entry)
+        self._forgive(identity)
         self._admitted.pop(identity, None)
         return woken
 
-    def _link(self, identity: Identity, kept: Object) -> None:
-        self._objects[identity.kind][identity] = kept
+    def _link(self, identity: Identity, kept: Object, entry: Entry) -> None:
+        self._objects[identity.kind][identity] = entry
+        self.shares.add(identity.namespace, entry.size)
         if identity.kind == MODEL:
             for host in self._hostnames(kept):
                 self._by_host[host].add(Key(identity.namespace, identity.name))
@@ -267,10 +295,12 @@ class Store:
             if (model := model_of(kept)) is not None:
                 self._by_model[model].add(Key(identity.namespace, identity.name, BATCH))
         elif (owner := owner_of(kept)) is not None:
-            self._owned[owner][identity] = kept
+            self._owned[owner][identity] = entry
 
-    def _unlink(self, identity: Identity, known: Object) -> None:
+    def _unlink(self, identity: Identity, entry: Entry) -> None:
+        known = self._shelf.object_of(entry)
         self._objects[identity.kind].pop(identity, None)
+        self.shares.add(identity.namespace, -entry.size)
         if identity.kind == MODEL:
             for host in self._hostnames(known):
                 _discard(self._by_host, host, Key(identity.namespace, identity.name))
@@ -281,6 +311,9 @@ class Store:
             self._owned[owner].pop(identity, None)
             if not self._owned[owner]:
                 del self._owned[owner]
+
+    def _ordered(self, entries: Mapping[Identity, Entry]) -> tuple[Object, ...]:
+        return tuple(self._shelf.object_of(entries[identity]) for identity in sorted(entries))
 
     def _interested(self, before: Object | None, after: Object | None) -> Woken:
         versions = [version for version in (before, after) if version is not None]
@@ -350,11 +383,6 @@ def _key(raw: Object, kind: str) -> Key:
     return Key(raw["metadata"].get("namespace") or "", raw["metadata"]["name"], kind)
 
 
-def _is_newer(raw: Object, known: Object) -> bool:
-    """Whether `raw` is a later version of the same object, or a later object under the name."""
-    return _is_later(_version(raw), _version(known))
-
-
 def _is_later(one: str, other: str) -> bool:
     """Resource versions of one kind are ordered; anything that is no number counts as later, to be safe."""
     if one.isdecimal() and other.isdecimal():
@@ -368,10 +396,6 @@ def _version(raw: Object) -> str:
 
 def _uid(raw: Object) -> str:
     return str(raw["metadata"].get("uid", ""))
-
-
-def _ordered(objects: Mapping[Identity, Object]) -> tuple[Object, ...]:
-    return tuple(objects[identity] for identity in sorted(objects))
 
 
 def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:

@@ -1,5 +1,6 @@
 """Keeps of an object what decisions are made from: memory is per object, and what is not kept wakes nobody."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
@@ -20,8 +21,19 @@ DEEPEST: Final = 64
 """Levels of an object; Kubernetes' own kinds and ours stay below 25. What compares or parses objects goes down in them."""
 
 
-class TooDeep(ValueError):
-    """An object is nested too deeply to be worked with."""
+MOST_BYTES: Final = 2**20
+"""Of memory that is kept of one object, about; the largest of those that are used take a tenth."""
+OUR_LABELS: Final = (
+    naming.LABEL_MANAGED_BY,
+    naming.LABEL_OWNER,
+    naming.LABEL_REVISION,
+    naming.LABEL_BATCH,
+    rawobjects.JOB_NAME_LABEL,
+)
+
+
+class Unusable(ValueError):
+    """An object is too deep or too large to be worked with; the message says so."""
 
 
 def trimmed(raw: Object) -> dict[str, Any]:
@@ -29,6 +41,11 @@ def trimmed(raw: Object) -> dict[str, Any]:
 
     Whatever an object is made of, it may raise anything: see `unreadable`.
     """
+    return measured(raw)[0]
+
+
+def measured(raw: Object) -> tuple[dict[str, Any], int]:
+    """What `trimmed` gives, and about how many bytes of memory that takes."""
     special = BY_KIND.get(str(raw.get("kind")))
     kept = {**raw, **special(raw)} if special is not None else {**raw}
     kept["metadata"] = _metadata(raw.get("metadata") or {})
@@ -36,18 +53,34 @@ def trimmed(raw: Object) -> dict[str, Any]:
         kept["metadata"]["managedFields"] = [
             {"time": each.get("time"), "fieldsV1": {"f:spec": {}}} for each in rawobjects.spec_writes(raw)
         ]
-    shared: dict[str, Any] = _shared(kept)
-    return shared
+    copy = Copy(MOST_BYTES)
+    shared: dict[str, Any] = copy.of(kept)
+    return shared, copy.size
+
+
+def readable(raw: Object) -> dict[str, Any]:
+    """What `trimmed` gives, or else what stands for it."""
+    try:
+        return trimmed(raw)
+    except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
+        return unreadable(raw, error)
 
 
 def unreadable(raw: Object, error: Exception) -> dict[str, Any]:
     """What stands for an object that cannot be trimmed: whose it is, why, and the record of what was decided on it."""
     stub: dict[str, Any] = {"apiVersion": raw.get("apiVersion"), "kind": raw["kind"]}
-    stub["metadata"] = _shared(_metadata(raw["metadata"]))
+    stub["metadata"] = _identifying(raw["metadata"])
     if raw["kind"] in DECIDED_ON:
-        stub["status"] = _shared(raw.get("status") or {})
-    stub[rawobjects.UNREADABLE] = str(error) if isinstance(error, TooDeep) else f"{type(error).__name__}: {error}"
+        stub["status"] = Copy().of(raw.get("status") or {})
+    stub[rawobjects.UNREADABLE] = str(error) if isinstance(error, Unusable) else f"{type(error).__name__}: {error}"
     return stub
+
+
+def size_of(kept: Object) -> int:
+    """About how many bytes of memory a trimmed object takes."""
+    copy = Copy()
+    copy.of(kept)
+    return copy.size
 
 
 def same_content(one: Object, other: Object) -> bool:
@@ -58,6 +91,14 @@ def same_content(one: Object, other: Object) -> bool:
 def _without_version(trimmed_object: Object) -> dict[str, Any]:
     metadata = {key: value for key, value in trimmed_object["metadata"].items() if key != "resourceVersion"}
     return {**trimmed_object, "metadata": metadata}
+
+
+def _identifying(metadata: Object) -> dict[str, Any]:
+    """What tells an object from others, and whose it is; its other labels, annotations and owners may be anything."""
+    fields = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
+    labels = _only(metadata.get("labels") or {}, *OUR_LABELS)
+    found: dict[str, Any] = Copy().of({**_only(metadata, *fields), **({"labels": labels} if labels else {})})
+    return found
 
 
 def _metadata(metadata: Object) -> dict[str, Any]:
@@ -175,14 +216,30 @@ def _without(mapping: Object, field: str) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key != field}
 
 
-def _shared(value: Any, levels: int = DEEPEST) -> Any:
-    """The value with every key and short string stored once in the process: JSON makes new ones for each object."""
-    if isinstance(value, str):
-        return sys.intern(str(value)) if len(value) <= INTERNED_LENGTH else value
-    if not isinstance(value, dict | list | tuple):
-        return value
-    if levels == 0:
-        raise TooDeep(f"nested more than {DEEPEST} levels deep")
-    if isinstance(value, dict):
-        return {sys.intern(str(key)): _shared(item, levels - 1) for key, item in value.items()}
-    return [_shared(item, levels - 1) for item in value]
+class Copy:
+    """Copies values with every key and short string stored once in the process: JSON makes new ones for each object."""
+
+    def __init__(self, most_bytes: float = math.inf) -> None:
+        self.size = 0
+        """About how many bytes the copies take: of keys, which most objects share, only their length."""
+        self._most_bytes = most_bytes
+
+    def of(self, value: Any, levels: int = DEEPEST) -> Any:
+        """Raises `Unusable` as soon as the copy is too deep or too large."""
+        if isinstance(value, str):
+            self._add(sys.getsizeof(value))
+            return sys.intern(str(value)) if len(value) <= INTERNED_LENGTH else value
+        if not isinstance(value, dict | list | tuple):
+            return value
+        if levels == 0:
+            raise Unusable(f"nested more than {DEEPEST} levels deep")
+        self._add(sys.getsizeof(value))
+        if isinstance(value, dict):
+            self._add(sum(map(len, value)))
+            return {sys.intern(str(key)): self.of(item, levels - 1) for key, item in value.items()}
+        return [self.of(item, levels - 1) for item in value]
+
+    def _add(self, size: int) -> None:
+        self.size += size
+        if self.size > self._most_bytes:
+            raise Unusable(f"what the operator needs of it takes more than {MOST_BYTES >> 10} KiB of memory")

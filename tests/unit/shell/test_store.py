@@ -11,7 +11,8 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.shell.store import DELETIONS_KEPT, NOBODY, Identity, Key, Store, Woken
-from tests.unit.shell.builders import make_model, make_object, make_store
+from sluice.shell.trim import LAST_APPLIED
+from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")
 
@@ -260,6 +261,121 @@ def test_an_owned_object_that_cannot_be_read_is_not_taken_for_absent() -> None:
     seen = observe(world)
     assert isinstance(seen, InvalidSpec)
     assert (seen.path, seen.remedy) == ("ModelRollout digits-a-1", "correct or delete this object")
+
+
+BRIM = 1_400_000 // 3
+"""Empty lists of an object that the API server just stores; in memory each takes twenty times its three bytes."""
+
+
+def large(kind: str, name: str, *, owner: str | None = None, version: int = 1, **fields: Any) -> dict[str, Any]:
+    raw = make_object(kind, name, owner=owner, version=version, **fields)
+    raw["metadata"]["ownerReferences"] = [[] for _ in range(BRIM)]
+    return raw
+
+
+@pytest.mark.parametrize("kind", ["ControllerRevision", "HTTPRoute", "Pod", "ModelRollout", "ServingRuntime"])
+def test_an_object_at_the_limit_of_the_api_server_is_named_and_not_kept(kind: str) -> None:
+    """Five of them once ended the operator."""
+    store = make_store()
+    store.put(large(kind, "big", owner="digits"))
+    assert store.unreadable == {Identity(kind, "team", "big")}
+    assert store.shares.total < 4096
+    assert store.owned(DIGITS) or kind == "ServingRuntime", "it is still known whose it is"
+    store.put(make_object(kind, "big", owner="digits", version=2, spec={}))
+    assert store.unreadable == set()
+
+
+def test_a_model_that_is_too_large_says_so_and_keeps_its_record() -> None:
+    store = make_store()
+    store.put(make_model(spec={"affinity": [[] for _ in range(BRIM)]}, status={"stable": {"revision": "digits-a"}}))
+    world = store.world(DIGITS, 0.0)
+    assert world is not None
+    seen = observe(world)
+    assert isinstance(seen, InvalidSpec)
+    assert seen.message == "what the operator needs of it takes more than 1024 KiB of memory"
+    assert world.deployment["status"] == {"stable": {"revision": "digits-a"}}
+
+
+def test_what_nobody_reads_makes_no_object_too_large() -> None:
+    store = make_store()
+    raw = make_object("Deployment", "digits-a", owner="digits", spec={"replicas": 1})
+    raw["metadata"] |= {"managedFields": [[] for _ in range(BRIM)], "annotations": {LAST_APPLIED: "x" * 262_144}}
+    store.put(raw)
+    assert store.unreadable == set()
+    assert store.shares.total < 4096
+
+
+def filled(store: Store, namespace: str, services: int) -> None:
+    for number in range(services):
+        store.put(make_object("Service", f"s{number}", owner="digits", namespace=namespace, spec={"x": "y" * 10_000}))
+
+
+def test_a_namespace_cannot_fill_the_store() -> None:
+    store = Store(CONFIG, PRESET, most_bytes=400_000)
+    for tenant in ("good", "other"):
+        filled(store, tenant, 5)
+    filled(store, "busy", 100)
+    assert {identity.namespace for identity in store.unreadable} == {"busy"}
+    kept = store.count("Service") - len(store.unreadable)
+    assert 30 < kept < 40, "all that is free is anybody's"
+    filled(store, "good", 10)
+    assert {identity.namespace for identity in store.unreadable} == {"busy"}, "an equal share is everybody's"
+    store.put(make_object("ServingRuntime", "triton", namespace="", spec={"x": "y" * 10_000}))
+    assert {identity.namespace for identity in store.unreadable} == {"busy"}, "what is for everybody always fits"
+
+
+def test_the_owner_of_what_does_not_fit_is_told_why() -> None:
+    store = Store(CONFIG, PRESET, most_bytes=10_000)
+    store.put(make_model())
+    store.put(make_object("Service", "digits-a", owner="digits", spec={"x": "y" * 10_000}))
+    world = store.world(DIGITS, 0.0)
+    assert world is not None
+    seen = observe(world)
+    assert isinstance(seen, InvalidSpec)
+    assert seen.path == "Service digits-a"
+    assert "as much of the operator's memory as they may" in seen.message
+
+
+def test_what_did_not_fit_is_kept_at_the_next_list_if_there_is_room() -> None:
+    store = Store(CONFIG, PRESET, most_bytes=30_000)
+    filled(store, "team", 4)
+    assert store.unreadable == {Identity("Service", "team", "s2"), Identity("Service", "team", "s3")}
+    store.drop(make_object("Service", "s0", owner="digits"))
+    filled(store, "team", 4)
+    assert store.unreadable == {Identity("Service", "team", "s3")}
+    for number in range(4):
+        store.drop(make_object("Service", f"s{number}", owner="digits"))
+    assert store.shares.total == 0
+
+
+def ended(name: str, outcome: str | None = "Promoted") -> dict[str, Any]:
+    timeline = [{"what": "StepEntered", "why": f"step {number} of many"} for number in range(50)]
+    return make_object("ModelRollout", name, owner="digits", status={"outcome": outcome, "timeline": timeline})
+
+
+def test_what_is_past_is_kept_compressed_and_whole() -> None:
+    store = make_store()
+    store.put(ended("digits-a-1", outcome=None))
+    running = store.shares.total
+    store.put(ended("digits-a-1", outcome=None) | {"metadata": ended("digits-b-1")["metadata"]})
+    assert store.shares.total == 2 * running
+    store.put({**ended("digits-b-1"), "metadata": {**ended("digits-b-1")["metadata"], "resourceVersion": "2"}})
+    assert store.shares.total < 1.3 * running
+    kept = store.get("ModelRollout", "team", "digits-b-1")
+    assert kept is not None
+    assert kept["status"] == ended("digits-b-1")["status"]
+    assert store.get("ModelRollout", "team", "digits-b-1") is kept, "what was found out about it is by identity"
+
+
+def test_a_pinned_revision_is_kept_compressed() -> None:
+    store = make_store()
+    template = {"spec": {"containers": [{"name": f"c{number}", "image": "server:1"} for number in range(50)]}}
+    store.put(make_object("ControllerRevision", "digits-a", owner="digits", data={"template": template}))
+    assert store.shares.total < 3_000
+    store.put(make_model())
+    world = store.world(DIGITS, 0.0)
+    assert world is not None
+    assert world.owned[0]["data"] == {"template": template}
 
 
 def test_a_list_finds_deletions_but_not_in_what_is_newer_than_itself() -> None:

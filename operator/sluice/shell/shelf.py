@@ -1,0 +1,91 @@
+"""How objects are kept in memory: what is past, and only rarely looked at, compressed; and how much each namespace has.
+
+A model at rest keeps the last ten releases and their pinned revisions: compressed, they take a sixth of the space. What
+has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
+"""
+
+import json
+import sys
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.core.kernel.memo import Memo
+from sluice.core.kernel.snapshot import Object
+
+OPENED: Final = 512
+"""Compressed objects that stay open: those of about twenty models with all of their releases."""
+ENTRY_BYTES: Final = 600
+"""About what an object takes beside its content: its names, and its places in the indexes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One object of the store."""
+
+    uid: str
+    version: str
+    """Its resource version."""
+    content: Object | bytes
+    """As it is, or compressed."""
+    size: int
+    """About how many bytes of memory it takes."""
+
+
+class Shelf:
+    """Makes entries of objects, and objects of entries."""
+
+    def __init__(self) -> None:
+        self._opened = Memo[Entry, Object](OPENED)
+
+    def entry(self, kept: Object, size: int) -> Entry:
+        """An entry for an object that is not going to be changed. size: what it takes as it is, about."""
+        metadata = kept["metadata"]
+        names = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
+        if not is_past(kept):
+            return Entry(*names, kept, ENTRY_BYTES + size)
+        content = zlib.compress(json.dumps(kept, separators=(",", ":")).encode())
+        return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content))
+
+    def object_of(self, entry: Entry) -> Object:
+        """The object; the very same one for as long as it is asked for often."""
+        if not isinstance(entry.content, bytes):
+            return entry.content
+        opened = self._opened.get(entry)
+        if opened is None:
+            opened = json.loads(zlib.decompress(entry.content))
+            self._opened.put(entry, opened)
+        return opened
+
+
+class Shares:
+    """How many bytes the objects of each namespace take, and whether it may have more.
+
+    While all together take no more than `most_bytes`, any may. Beyond that, those that have less than an equal share.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.total = 0
+        self._most_bytes = most_bytes
+        self._taken: Counter[str] = Counter()
+
+    def add(self, namespace: str, size: int) -> None:
+        """size: negative for what is given back."""
+        self.total += size
+        self._taken[namespace] += size
+        if not self._taken[namespace]:
+            del self._taken[namespace]
+
+    def has_room(self, namespace: str, size: int) -> bool:
+        """Whether so much more of a namespace may be kept; always for what belongs to none, which is for everybody."""
+        if not namespace or self.total + size <= self._most_bytes:
+            return True
+        return self._taken[namespace] + size <= self._most_bytes // len(self._taken.keys() | {namespace})
+
+
+def is_past(kept: Object) -> bool:
+    """Whether an object is only looked at now and then: a pinned revision, or the record of a release that has ended."""
+    return kept["kind"] == "ControllerRevision" or (
+        kept["kind"] == "ModelRollout" and bool((kept.get("status") or {}).get("outcome"))
+    )
