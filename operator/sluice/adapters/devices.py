@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from sluice import errors
-from sluice.adapters.kube import LIST_SECONDS, Kube, Resource
+from sluice.adapters.kube import Kube, Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices, DevicesQuestion
 
-PAGE_SIZE: Final = 500
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
 PODS: Final = Resource("v1", "Pod", "pods")
 QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")
@@ -37,18 +36,13 @@ class FreeDevices:
     async def _count(self, question: DevicesQuestion) -> Devices:
         resource = question.resource
         # Of each page only what has such devices is kept: a cluster has many pods, and few hold any.
-        nodes = [n async for n in self._all(NODES.path()) if devices.allocatable(n, resource) is not None]
-        pods = [p async for p in self._all(PODS.path(), NOT_OVER) if devices.held(p, resource) > 0]
-        quotas = [quota async for quota in self._all(QUOTAS.path(question.namespace))]
+        nodes = [n async for n in self._all(NODES) if devices.allocatable(n, resource) is not None]
+        pods = [p async for p in self._all(PODS, fields=NOT_OVER) if devices.held(p, resource) > 0]
+        quotas = [quota async for quota in self._all(QUOTAS, namespace=question.namespace)]
         return devices.count(question, nodes, pods, quotas)
 
-    async def _all(self, path: str, fields: str = "") -> AsyncIterator[Object]:
-        token = ""
-        while True:
-            query = {"limit": str(PAGE_SIZE), "fieldSelector": fields, "continue": token}
-            answer = await self._kube.request("GET", path, query=query, seconds=LIST_SECONDS)
+    async def _all(self, resource: Resource, *, namespace: str = "", fields: str = "") -> AsyncIterator[Object]:
+        async for answer in self._kube.documents(resource, namespace=namespace, fields=fields):
             for item in answer.get("items") or ():
                 yield item
-            token = (answer.get("metadata") or {}).get("continue") or ""
-            if not token:
-                return
+            del answer

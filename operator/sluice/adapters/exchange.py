@@ -1,5 +1,6 @@
 """One request to the Kubernetes API, and which error its answer means; the words are the caller's."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,8 +30,15 @@ ERRORS: Final[Mapping[int, type[errors.ApiError]]] = {
 """By status; any other failure may pass by itself."""
 
 
+CHUNK_BYTES: Final = 65_536
+
+
 class NoAnswer(Exception):
     """The API server did not answer; the message says why."""
+
+
+class TooLong(Exception):
+    """The answer has more bytes than it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,12 @@ async def ask(
     content_type: str = JSON,
     accept: str = JSON,
     seconds: float = REQUEST_SECONDS,
+    at_most_bytes: float = math.inf,
 ) -> Answer:
-    """The answer, whatever its status. client: the Kubernetes client, which has no types. Raises `NoAnswer`."""
+    """The answer, whatever its status. client: the Kubernetes client, which has no types.
+
+    Raises `NoAnswer`, and `TooLong` for an answer of more bytes, of which the rest is not read.
+    """
     parameters = urlencode({key: value for key, value in (query or {}).items() if value})
     headers = {"Accept": accept, "Content-Type": content_type}
     try:
@@ -86,8 +98,20 @@ async def ask(
         )
         url, limit = (f"{url}?{parameters}" if parameters else url), aiohttp.ClientTimeout(total=seconds)
         answer = await client.call_api(method, url, header_params=headers, body=data, _request_timeout=limit)
-        return Answer(answer.status, await answer.read())
+        return Answer(answer.status, await bounded(answer.response, at_most_bytes))
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {seconds:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
         raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+async def bounded(response: aiohttp.ClientResponse, at_most_bytes: float) -> bytes:
+    """The body of an answer. Raises `TooLong`."""
+    body = bytearray()
+    async with response:
+        async for part in response.content.iter_chunked(CHUNK_BYTES):
+            body += part
+            if len(body) > at_most_bytes:
+                response.close()
+                raise TooLong
+    return bytes(body)

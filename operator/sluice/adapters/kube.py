@@ -1,5 +1,6 @@
 """The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from sluice.ports import Clock
 LIST_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
 """Objects a page: what is read at once stays small, and so does the process, which gives little memory back."""
+PAGE_BYTES: Final = 2 * 2**20
+"""A page of more bytes is asked for again with fewer objects. In memory it may take twenty times as many."""
 REASON_LIMIT: Final = 600
 CONFLICT: Final = 409
 ALREADY_EXISTS: Final = "AlreadyExists"
@@ -155,19 +158,40 @@ class Kube:
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
         """All objects of a kind in all namespaces, page by page."""
-        token = ""
-        while True:
-            query = {"limit": str(PAGE_SIZE), "labelSelector": resource.selector, "continue": token}
-            answer = await self._about(resource, "GET", resource.path(), query=query, seconds=LIST_SECONDS)
-            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        async for answer in self.documents(resource):
             found, metadata = answer.get("items") or (), answer.get("metadata") or {}
             moment = str(metadata.get("resourceVersion") or "")
             if not moment or not all(_is_object(item) for item in found):
                 raise errors.Unavailable(f"GET {resource.path()}: the answer is not a list of the Kubernetes API")
             yield Page(tuple({**kind, **item} for item in found), moment)
-            token = metadata.get("continue") or ""
+            del answer, found  # one page at a time, also while the next is read
+
+    async def documents(
+        self, resource: Resource, *, namespace: str = "", fields: str = ""
+    ) -> AsyncIterator[dict[str, Any]]:
+        """A list as the API server sends it, page by page; of fewer objects where they are large.
+
+        namespace: empty for all of them. fields: a field selector.
+        """
+        path, size, token = resource.path(namespace), PAGE_SIZE, ""
+        selectors = {"labelSelector": resource.selector, "fieldSelector": fields}
+        while True:
+            query = {"limit": str(size), **selectors, "continue": token}
+            at_most_bytes = PAGE_BYTES if size > 1 else math.inf
+            try:
+                answer = await self._about(
+                    resource, "GET", path, query=query, seconds=LIST_SECONDS, at_most_bytes=at_most_bytes
+                )
+            except exchange.TooLong:
+                size = max(1, size // 4)
+                continue
+            token = (answer.get("metadata") or {}).get("continue") or ""
+            yield answer
+            del answer
             if not token:
                 return
+            size = min(PAGE_SIZE, 2 * size)
 
     async def read_lease(self, namespace: str, name: str, *, seconds: float) -> Object | None:
         """The Lease, or None where there is none. seconds: how long to wait for the answer."""

@@ -173,6 +173,8 @@ class Relister:
                 for item in page.items:
                     listed[identity_of(item)] = str(item["metadata"].get("uid", ""))
                     woken |= self._store.put(item)
+                    del item
+                del page  # one page at a time, also while the next is read
             return woken | self._store.replace(resource.kind, listed, moment)
 
     def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:

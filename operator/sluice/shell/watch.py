@@ -6,6 +6,8 @@ watch fails for good (no permission, a kind that is gone). It is then started ag
 
 import asyncio
 import logging
+import math
+import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -17,9 +19,10 @@ from kopf._core.engines.peering import Identity
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
-from sluice.adapters import deepjson
-from sluice.adapters.kube import PAGE_SIZE, WATCHED, Resource
+from sluice.adapters import deepjson, exchange
+from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE, WATCHED, Resource
 from sluice.core.kernel.snapshot import Object
+from sluice.shell import trim
 from sluice.shell.relist import Relister
 from sluice.shell.store import Store, Woken
 from sluice.shell.telemetry import Telemetry
@@ -41,6 +44,10 @@ IDENTITY: Final = Identity("sluice-operator")
 """Only kopf's peering needs one, which is off; without it kopf asks for the user's name, and a container has none."""
 CATCH_UP_SECONDS: Final = 20.0
 """After a start; by then every watch has listed its objects, and a kind that became empty meanwhile told nothing."""
+
+LARGE_BYTES: Final = 128 * 1024
+"""Of JSON: what is larger is trimmed as soon as it is read."""
+PAGE_LIMIT: Final = re.compile(r"[?&]limit=(\d+)")
 
 Deliver = Callable[[str | None, Object], None]
 
@@ -130,14 +137,45 @@ class Watcher:
 
 
 async def _get(url: str, **request: Any) -> Any:
-    """kopf's own `get`, but for who reads the JSON."""
-    async with await kopf_api.request(method="get", url=url, **request) as response:
-        return deepjson.loads(await response.read())
+    """kopf's own `get`, but for who reads the JSON; a page of a list that is too long is asked for with fewer objects."""
+    while True:
+        limit = PAGE_LIMIT.search(url)
+        at_most_bytes = PAGE_BYTES if limit is not None and int(limit[1]) > 1 else math.inf
+        try:
+            response = await kopf_api.request(method="get", url=url, **request)
+            return reduced_page(await exchange.bounded(response, at_most_bytes))
+        except exchange.TooLong:
+            assert limit is not None
+            url = f"{url[: limit.start(1)]}{max(1, int(limit[1]) // 4)}{url[limit.end(1) :]}"
+
+
+def reduced_page(content: bytes) -> Any:
+    """The JSON of a document; of a list that is long only what the store keeps, before it waits in kopf's queues."""
+    document = deepjson.loads(content)
+    items = document.get("items") if isinstance(document, dict) else None
+    if len(content) > LARGE_BYTES and isinstance(items, list):
+        kind = {"apiVersion": document.get("apiVersion"), "kind": str(document.get("kind")).removesuffix("List")}
+        for number, item in enumerate(items):
+            items[number] = trim.readable({**kind, **item})
+    return document
+
+
+class Lines:
+    """Reads the lines of a watch in place of kopf's `json`."""
+
+    @staticmethod
+    def loads(line: str) -> Any:
+        """The JSON of an event; of an object that is large only what the store keeps."""
+        event = deepjson.loads(line)
+        object_ = event.get("object") if isinstance(event, dict) else None
+        if len(line) > LARGE_BYTES and isinstance(object_, dict) and (object_.get("metadata") or {}).get("name"):
+            event["object"] = trim.readable(object_)
+        return event
 
 
 # One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
 setattr(kopf_api, "get", _get)  # noqa: B010 - assigned as what it is not declared to be
-setattr(kopf_api, "json", deepjson)  # noqa: B010
+setattr(kopf_api, "json", Lines)  # noqa: B010
 
 
 class KopfThread(threading.Thread):

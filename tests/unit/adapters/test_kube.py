@@ -21,13 +21,35 @@ ABOUT = Ref("sluice.dev/v1alpha1", "ModelDeployment", "digits", "team", "uid-1")
 
 
 @dataclass
+class Collection:
+    """A list of objects of these sizes in bytes, from which pages are served; says how many bytes each page had."""
+
+    sizes: list[int]
+    pages: list[tuple[int, int]] = field(default_factory=list)
+    """(objects, bytes) of each page."""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        begin, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
+        end = min(begin + limit, len(self.sizes))
+        items = [{"metadata": {"name": f"o{n}"}, "data": "x" * self.sizes[n]} for n in range(begin, end)]
+        metadata = {"resourceVersion": "5", "continue": str(end) if end < len(self.sizes) else ""}
+        text = json.dumps({"metadata": metadata, "items": items})
+        self.pages.append((len(items), len(text)))
+        return web.Response(text=text, content_type="application/json")
+
+
+@dataclass
 class Server:
     """Answers each request with the next of its answers; the last one stays."""
 
     answers: list[tuple[int, Any]] = field(default_factory=lambda: [(200, {})])
     asked: list[dict[str, Any]] = field(default_factory=list)
+    collection: Collection | None = None
+    """Answers in their place."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.collection is not None:
+            return await self.collection.handle(request)
         body = await request.read()
         self.asked.append(
             {
@@ -183,6 +205,26 @@ async def test_a_list_is_read_page_by_page_and_its_items_are_named(server: Servi
     assert pages[0].items[0]["kind"] == "Pod"
     assert [asked["query"].get("continue") for asked in recorded.asked] == [None, "next"]
     assert {asked["query"]["labelSelector"] for asked in recorded.asked} == {"app.kubernetes.io/managed-by=sluice"}
+
+
+async def test_a_page_of_large_objects_is_read_in_smaller_ones(server: Serving) -> None:
+    """A hundred objects of 1.4 MB are as many as the operator's memory has."""
+    recorded, client = server
+    sizes = [1_000] * 250
+    sizes[120:125] = [1_400_000] * 5
+    collection = recorded.collection = Collection(sizes)
+    found = [len(page.items) async for page in client.pages(kube.BY_KIND["Pod"])]
+    assert sum(found) == 250
+    assert max(found) == kube.PAGE_SIZE
+    assert len(collection.pages) < 40
+    read = [size for objects, size in collection.pages if size <= kube.PAGE_BYTES or objects == 1]
+    assert len(read) == len(found), "of a longer page the rest was not read"
+
+
+async def test_an_object_that_is_longer_than_a_page_may_be_is_read_alone(server: Serving) -> None:
+    recorded, client = server
+    recorded.collection = Collection([10, kube.PAGE_BYTES + 1, 10])
+    assert [len(page.items) async for page in client.pages(kube.BY_KIND["Pod"])] == [1, 1, 1]
 
 
 NOT_FOUND_PAGE = (404, "404 page not found\n")
