@@ -17,7 +17,7 @@ from aiohttp import web
 SCRAPE_SECONDS: Final = 5
 SLOW_SECONDS: Final = 10.0
 LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "+Inf")
-QUERY: Final = re.compile(r"(\w+)(?:\{(.*)\})?\[(\d+)s(?::(\d+)s)?\]", re.DOTALL)
+QUERY: Final = re.compile(r"(\w*)(?:\{(.*)\})?\[(\d+)s(?::(\d+)s)?\]", re.DOTALL)
 NAMES: Final = re.compile(r"([^()|]*)\(([^()]*)\)([^()|]*)|([^()|]+)")
 VALUES: Final = re.compile(r'envoy_cluster_name=~"([^"]*)"')
 
@@ -27,6 +27,8 @@ def series(query: str, moment: float, candidate: str) -> Iterator[dict[str, Any]
     parsed = QUERY.fullmatch(query)
     assert parsed is not None, query
     name, matchers, window, thinned = parsed[1], parsed[2] or "", int(parsed[3]), parsed[4]
+    if not name:  # of several names: what broke off, which nothing does
+        return
     step = int(thinned) if thinned else SCRAPE_SECONDS
     times = range(int((moment - window) // step + 1) * step, int(moment) + 1, step)
     for labels, rate in _labels(name, matchers, candidate):

@@ -10,9 +10,13 @@ pass <──look── the answers, once  <── a pass is due again, in its ol
 
 What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. A
 question's time begins when it is sent.
+
+Answers that no pass has read yet take memory: while it is much, nothing more is sent, and of one namespace's users only
+as much is kept as leaves room for others.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
@@ -22,8 +26,9 @@ from typing import Any, Final, Protocol
 
 from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Answers, Failed, Question
+from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question
 from sluice.ports import Clock, Metrics
+from sluice.shell.shelf import Shares
 from sluice.shell.store import Key
 
 LOG: Final = logging.getLogger(__name__)
@@ -37,6 +42,17 @@ NAMESPACE_AT_ONCE: Final = 4
 """Of them for one namespace."""
 MOST_LOOKS: Final = joined.MOST
 """Looks whose questions are sent together."""
+UNREAD_BYTES: Final = 24 * 2**20
+"""While answers of so many bytes wait for their passes, nothing more is sent."""
+KEPT_BYTES: Final = 2 * UNREAD_BYTES
+"""So many bytes of unread answers are kept; beyond, an answer to a user's question is refused."""
+FORGOTTEN_SECONDS: Final = 30.0
+"""Answers that no pass has read after this time are not waited for: nobody wants to know any more."""
+SERIES_BYTES: Final = 600
+SAMPLE_BYTES: Final = 112
+_REFUSED: Final = (
+    "the answers to queries of this namespace take too much memory; narrow the selectors, or use fewer objectives"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +91,8 @@ class PendingLook:
     moment: float = 0.0
     """The time of the answers; 0 until they are asked for."""
     answers: dict[str, Answer] = field(default_factory=dict)
+    size: int = 0
+    """Of the answers, about, in bytes."""
 
     @property
     def is_answered(self) -> bool:
@@ -164,19 +182,23 @@ class Asking:
         self._users = Slots(USERS_AT_ONCE, NAMESPACE_AT_ONCE)
         self._most = MOST_LOOKS
         """Questions in one, as far as Prometheus has borne it lately."""
+        self._unread = Shares(KEPT_BYTES)
+        """Bytes of answers that no pass has read."""
+        self._read = asyncio.Event()
+        """Set when a pass has read some."""
         self._sender: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
         if not questions:
-            self._asked.pop(key, None)
+            self._forget(key)
             return Look({})
         now = self._clock.now()
         asked = self._asked.get(key)
         if asked is not None and not asked.is_answered:
             return Look({}, pending=True)
         if asked is not None:
-            del self._asked[key]
+            self._forget(key)
             if asked.covers(questions, now):
                 return Look(asked.answers, asked.moment)
         self._ask(PendingLook(key, tuple(questions), now, self._clock.monotonic()))
@@ -198,6 +220,12 @@ class Asking:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _forget(self, key: Key) -> None:
+        asked = self._asked.pop(key, None)
+        if asked is not None:
+            self._unread.add(key.namespace, -asked.size)
+            self._read.set()
+
     def _ask(self, asked: PendingLook) -> None:
         self._asked[asked.key] = asked
         namespace = asked.key.namespace
@@ -213,7 +241,19 @@ class Asking:
             await asyncio.sleep(COLLECT_SECONDS)
             async with self._presets:
                 pass
+            await self._until_read()
             self._send(list(self._next()))
+
+    async def _until_read(self) -> None:
+        """Waits while much is not read yet."""
+        while self._unread.total > UNREAD_BYTES:
+            self._read.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FORGOTTEN_SECONDS):
+                    await self._read.wait()
+                    continue
+            for asked in [asked for asked in self._asked.values() if asked.is_answered]:
+                self._forget(asked.key)
 
     def _next(self) -> Iterator[PendingLook]:
         """The next looks, of each namespace in turn; fewer where their answers are large."""
@@ -263,9 +303,19 @@ class Asking:
             self._most += 1
         for question, part in _parted(whole, answer).items():
             for asked, key in wanted[question]:
-                asked.answers[key] = part
-                if asked.is_answered and self._asked.get(asked.key) is asked:
-                    self._wake(asked.key, self._clock.monotonic() - asked.since)
+                if self._asked.get(asked.key) is asked:  # otherwise nobody wants to know any more
+                    self._keep(asked, key, part, preset=question.preset)
+
+    def _keep(self, asked: PendingLook, key: str, answer: Answer, *, preset: bool) -> None:
+        """Until a pass reads it. With the last of its answers the look is woken."""
+        size, namespace = _size(answer), asked.key.namespace
+        if not preset and not self._unread.has_room(namespace, size):
+            answer, size = Failed(_REFUSED, refused=True), 0
+        asked.answers[key] = answer
+        asked.size += size
+        self._unread.add(namespace, size)
+        if asked.is_answered:
+            self._wake(asked.key, self._clock.monotonic() - asked.since)
 
     async def _in_turn(self, question: Question, moment: float) -> Answer:
         async with self._presets if question.preset else self._users.slot(question.key):
@@ -284,6 +334,13 @@ def _parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
     except Exception as error:
         LOG.exception("unexpected error in an answer of Prometheus")
         return dict.fromkeys(whole.parts, Failed(f"{type(error).__name__}: {error}"))
+
+
+def _size(answer: Answer) -> int:
+    """About how many bytes of memory it takes."""
+    if not isinstance(answer, Answered):
+        return 0
+    return sum(SERIES_BYTES + SAMPLE_BYTES * len(series.points) for series in answer.series)
 
 
 def _identity(question: Question) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from typing import Final
 from sluice.core.kernel.memo import Memo
 from sluice.core.kernel.snapshot import Object
 
+POD_TEMPLATES: Final = frozenset({"ControllerRevision", "Deployment"})
 OPENED: Final = 512
 """Compressed objects that stay open: those of about twenty models with all of their releases."""
 ENTRY_BYTES: Final = 600
@@ -43,7 +44,7 @@ class Shelf:
         """An entry for an object that is not going to be changed. size: what it takes as it is, about."""
         metadata = kept["metadata"]
         names = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
-        if not is_past(kept):
+        if not is_compressed(kept):
             return Entry(*names, kept, ENTRY_BYTES + size)
         content = zlib.compress(json.dumps(kept, separators=(",", ":")).encode())
         return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content))
@@ -84,8 +85,7 @@ class Shares:
         return self._taken[namespace] + size <= self._most_bytes // len(self._taken.keys() | {namespace})
 
 
-def is_past(kept: Object) -> bool:
-    """Whether an object is only looked at now and then: a pinned revision, or the record of a release that has ended."""
-    return kept["kind"] == "ControllerRevision" or (
-        kept["kind"] == "ModelRollout" and bool((kept.get("status") or {}).get("outcome"))
-    )
+def is_compressed(kept: Object) -> bool:
+    """Whether an object is worth it: a pod template, which hardly changes, or the record of a release that has ended."""
+    ended = bool((kept.get("status") or {}).get("outcome"))
+    return kept["kind"] in POD_TEMPLATES or (kept["kind"] == "ModelRollout" and ended)

@@ -40,7 +40,7 @@ NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"
 )
-MOST_BYTES: Final = 112 * 2**20
+MOST_BYTES: Final = 512 * 2**20
 """Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 DELETIONS_KEPT: Final = 4096
 """So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""

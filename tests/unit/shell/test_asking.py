@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 
 from sluice.core.judge import joined
 from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
-from sluice.shell.asking import MOST_LOOKS, NAMESPACE_AT_ONCE, PRESETS_AT_ONCE, USERS_AT_ONCE, Asking, Look, Slots
+from sluice.shell.asking import (
+    FORGOTTEN_SECONDS,
+    KEPT_BYTES,
+    MOST_LOOKS,
+    NAMESPACE_AT_ONCE,
+    PRESETS_AT_ONCE,
+    SAMPLE_BYTES,
+    UNREAD_BYTES,
+    USERS_AT_ONCE,
+    Asking,
+    Look,
+    Slots,
+)
 from sluice.shell.store import Key
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
@@ -360,5 +372,85 @@ def test_who_gives_up_waiting_for_a_slot_leaves_it_to_the_next() -> None:
         assert order == ["a1", "a3", "b1"]
         await work("c1", "c")
         assert order[-1] == "c1"
+
+    virtualloop.run(main())
+
+
+def large(series: int, samples: int) -> tuple[Series, ...]:
+    points = tuple((float(number), 1.0) for number in range(samples))
+    return tuple(Series({"id": str(number)}, points) for number in range(series))
+
+
+@dataclass
+class LargeAnswers(Prometheus):
+    """Every answer has so many samples."""
+
+    samples: int = 10_000
+
+    async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+        answers = await super().answer(questions, moment)
+        return {key: Answered(large(1, self.samples)) for key in answers}
+
+
+def failures(look: Look) -> list[str]:
+    return [answer.message for answer in look.answers.values() if isinstance(answer, Failed)]
+
+
+def test_the_large_answers_of_one_namespace_leave_room_for_others() -> None:
+    """What 20 selectors of one model match may be as much as the operator's memory."""
+
+    async def main() -> None:
+        desk = Desk(LargeAnswers(samples=40_000))
+        greedy, modest = model(1, "greedy"), model(2)
+        many = [Question(f"query/{number}", f"many_{number}_total", 3600) for number in range(20)]
+        few = [feedback(), requests("m2")]
+        desk.ask(greedy, *many)
+        assert await desk.woken.get() == greedy
+        desk.prometheus.samples = 100  # type: ignore[attr-defined]
+        first = desk.asking.look(greedy, many)
+        assert first is not None
+        kept = len(first.answers) - len(failures(first))
+        assert kept * 40_000 * SAMPLE_BYTES <= KEPT_BYTES
+        assert failures(first)
+        assert all("this namespace take too much memory" in message for message in failures(first))
+        desk.ask(modest, *few)
+        assert await desk.woken.get() == modest
+        look = desk.asking.look(modest, few)
+        assert look is not None
+        assert failures(look) == []
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_nothing_more_is_sent_while_many_answers_are_not_read() -> None:
+    async def main() -> None:
+        desk = Desk(LargeAnswers(samples=UNREAD_BYTES // SAMPLE_BYTES // 4))
+        asked = [[Question("query/a", f"a_{number}_total", 20)] for number in range(20)]
+        for number, questions in enumerate(asked):
+            desk.ask(model(number, f"team-{number}"), *questions)
+            await asyncio.sleep(0.5)
+        sent = len(desk.prometheus.asked)
+        assert sent < 8
+        assert desk.asking.look(model(0, "team-0"), asked[0]) is not None
+        await asyncio.sleep(0.5)
+        assert len(desk.prometheus.asked) > sent, "what is read makes room"
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_answers_that_nobody_reads_hold_nobody_up_for_long() -> None:
+    """Of an object that is being deleted no pass reads any more."""
+
+    async def main() -> None:
+        desk = Desk(LargeAnswers(samples=UNREAD_BYTES // SAMPLE_BYTES))
+        for number in range(2):
+            desk.ask(model(number, f"team-{number}"), Question("query/a", f"a_{number}_total", 20))
+            await asyncio.sleep(0.5)
+        assert len(desk.prometheus.asked) == 1
+        await asyncio.sleep(FORGOTTEN_SECONDS + 1.0)
+        assert len(desk.prometheus.asked) == 2
+        await desk.asking.close()
 
     virtualloop.run(main())

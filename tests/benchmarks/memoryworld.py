@@ -1,0 +1,349 @@
+"""An operator with a thousand models in a process of its own, to measure its memory.
+
+`python -m tests.benchmarks.memoryworld make WORLD` prints the objects of a thousand models, a line of JSON each;
+`… measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, passes over each model, and prints what
+that takes as JSON. It runs with the operator of an earlier checkout as well: PYTHONPATH says which.
+
+    one simulated model ──> copies at rest ──as an API server sends them──> Store ──> Reconciler ──> passes
+                                                                                         └──> attack ──HTTP──> hostile
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kubernetes.aio.client import Configuration
+
+import sluice.shell.app  # noqa: F401 - what the process has loaded besides
+from sluice.adapters import deepjson, gateways, kube
+from sluice.adapters.batchprogress import PodProgress
+from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.api.config import OperatorConfig
+from sluice.core.judge.model import Answered, Question, Series
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe.runstate import Asked
+from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell import watch
+from sluice.shell.asking import Asking, Look
+from sluice.shell.news import Announcer
+from sluice.shell.reconcile import Lead, Reconciler, target_of
+from sluice.shell.relist import Relister
+from sluice.shell.store import Key, Store, identity_of
+from sluice.shell.telemetry import Telemetry
+from tests.benchmarks import slowprometheus
+
+MODELS: Final = 1000
+NAMESPACES: Final = 100
+REST: Final = "at rest"
+RUNNING: Final = "releases"
+PAST: Final = "ten past releases"
+WORLDS: Final = (REST, RUNNING, PAST)
+PAST_RELEASES: Final = 10
+LOOKS: Final = 4
+"""A scrape apart: what they count is kept, and not written."""
+RELEASE_SECONDS: Final = 400.0
+"""By then a release is in its step, and gathers evidence."""
+DRAIN_SECONDS: Final = 600.0
+"""By then nothing is left of the versions before."""
+SETTLING_PASSES: Final = 3
+SCRAPE_SECONDS: Final = 5.0
+MEBIBYTE: Final = 2**20
+MANAGERS: Final = (("sluice", ""), ("sluice", "status"), ("kube-controller-manager", "status"))
+
+
+def make(world: str) -> Iterator[str]:
+    """First what the world is like, and then its objects as an API server sends them."""
+    simulated, shared = simulation(world)
+    candidate, moment = simulated.newest().spec.target.revision.removeprefix("digits-"), simulated.now
+    begins = moment + SETTLING_PASSES * SCRAPE_SECONDS
+    yield json.dumps({"candidate": candidate, "moment": begins})
+    yield from (json.dumps(served(each, "", number)) for number, each in enumerate(shared))
+    for number in range(MODELS):
+        operator = Operator(candidate, moment)
+        operator.outside.objects = {}
+        objects = [json.loads(line) for line in copies(list(simulated.objects.values()), number)]
+        for each in (*shared, *objects):
+            operator.outside.put(served(each, "", 0))
+        asyncio.run(operator.settle())
+        yield from (
+            json.dumps(served(each, f"m{number}", place))
+            for place, each in enumerate(operator.outside.objects.values())
+            if each["metadata"].get("namespace", "").startswith("team-")
+        )
+
+
+def simulation(world: str) -> tuple[Any, list[Object]]:
+    """A cluster with one model, and what it shares with others."""
+    from tests.benchmarks import passworld  # what the simulation takes is not the operator's
+    from tests.support import scenarios
+
+    cluster = passworld._serving(**({"steps": passworld.STEPS} if world == RUNNING else {}))
+    for number in range(PAST_RELEASES if world == PAST else 1):
+        cluster.user_applies(scenarios.manifest(f"s3://models/digits/1{'abcdefghij'[number]}"))
+        if world == RUNNING:
+            cluster.run(RELEASE_SECONDS)
+        else:
+            cluster.run(900, until=lambda: cluster.newest().status.outcome is not None)
+            cluster.run(DRAIN_SECONDS)
+    passworld._add_pods(cluster)
+    return cluster, list(cluster.shared.values())
+
+
+def served(object_: Mapping[str, Any], owner: str, place: int) -> dict[str, Any]:
+    """With what an API server adds."""
+    managed = [
+        {
+            "manager": manager,
+            "operation": "Apply" if manager == "sluice" else "Update",
+            "apiVersion": object_.get("apiVersion", "v1"),
+            "time": "2026-03-01T12:00:00Z",
+            "fieldsType": "FieldsV1",
+            "fieldsV1": _fields({key: object_[key] for key in (part or "spec", "metadata") if key in object_}),
+            **({"subresource": part} if part else {}),
+        }
+        for manager, part in MANAGERS
+    ]
+    given = {
+        "creationTimestamp": "2026-03-01T12:00:00Z",
+        "uid": f"{owner}-5f0c7c9a-3a8e-4b0c-9a53-{place:012d}",
+        "resourceVersion": f"{10_000_000 + place}",
+    }
+    return {**object_, "metadata": {**given, **object_["metadata"], "managedFields": managed}}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {f"f:{key}": _fields(item) for key, item in value.items() if key != "managedFields"}
+    if isinstance(value, list):
+        return {f'k:{{"name":"{number}"}}': {".": {}, **_fields(item)} for number, item in enumerate(value)}
+    return {}
+
+
+def copies(objects: Sequence[Object], number: int) -> Iterator[str]:
+    """The same objects for another model, as JSON."""
+    namespace, name = f"team-{number % NAMESPACES}", f"m{number}"
+
+    replaced = {
+        '"uid": "': f'"uid": "{namespace}-{name}-',
+        "digits": name,
+        '"namespace": "default"': f'"namespace": "{namespace}"',
+        ".default.": f".{namespace}.",
+        f"models/{name}": "models/digits",  # the hash of its inputs stays that of the revision
+    }
+    for each in objects:
+        text = json.dumps(each)
+        for before, after in replaced.items():
+            text = text.replace(before, after)
+        yield text
+
+
+@dataclass
+class Outside:
+    """The ports: whoever is asked answers at once, and every write is taken as it is."""
+
+    store: Store
+    candidate: str
+    moment: float
+    version: int = 100_000_000
+    writes: int = 0
+    objects: dict[Any, Object] | None = None
+    """All that was stored, where somebody wants to know."""
+
+    def put(self, object_: Object) -> None:
+        self.store.put(object_)
+        if self.objects is not None:
+            self.objects[identity_of(object_)] = object_
+
+    def now(self) -> float:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.moment
+
+    async def write(self, write: Write) -> Object | None:
+        self.writes += 1
+        if isinstance(write, Delete):
+            return None
+        before = dict(self.store.get(*target_of(write)) or {})
+        self.version += 1
+        sent = write.manifest if isinstance(write, Apply | ApplyStatus) else {}
+        metadata = {**before.get("metadata", {}), **sent.get("metadata", {}), "resourceVersion": str(self.version)}
+        stored: Object = json.loads(json.dumps({**before, **sent, "metadata": metadata}))
+        if self.objects is not None:
+            self.objects[identity_of(stored)] = stored
+        return stored
+
+    async def emit(self, about: Ref, event: Event) -> None:
+        """Nobody reads them."""
+
+    async def devices(self, question: DevicesQuestion) -> Devices | None:
+        return Devices(unknown="not allowed")
+
+    async def progress(self, asked: Sequence[Asked]) -> dict[str, Any]:
+        return {}
+
+    def look(self, key: Key, questions: Sequence[Question]) -> Look:
+        return Look({question.key: Answered(tuple(self._series(question))) for question in questions})
+
+    def _series(self, question: Question) -> Iterator[Series]:
+        thinned = f":{question.step_seconds}s" if question.step_seconds else ""
+        query = f"{question.selector}[{question.window_seconds}s{thinned}]"
+        for found in slowprometheus.series(query, self.moment, self.candidate):
+            yield Series(found["metric"], tuple((float(when), float(value)) for when, value in found["values"]))
+
+
+class Operator:
+    """The operator's own parts, on the ports above."""
+
+    def __init__(self, candidate: str, moment: float) -> None:
+        config = OperatorConfig()
+        self.store = Store(config, gateways.preset_of(config))
+        self.outside = Outside(self.store, candidate, moment)
+        self.reconciler = Reconciler(
+            store=self.store,
+            cluster=self.outside,
+            metrics=self.outside,
+            accelerators=self.outside,
+            progress=self.outside,
+            news=Announcer(self.outside, lambda _: None, self.outside),
+            wake=lambda _: None,
+            clock=self.outside,
+            lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
+            telemetry=Telemetry(),
+        )
+
+    def hear(self, lines: Iterable[str]) -> None:
+        """As kopf would have them heard."""
+        reader: Any = getattr(watch, "Lines", deepjson)  # an earlier operator reads everything
+        for line in lines:
+            self.store.put(reader.loads(f'{{"type": "ADDED", "object": {line}}}')["object"])
+
+    async def settle(self) -> None:
+        for _ in range(SETTLING_PASSES):
+            await self.pass_over_all()
+
+    async def pass_over_all(self) -> None:
+        for key in list(self.store.keys()):
+            await self.reconciler.reconcile(key)
+        self.outside.moment += SCRAPE_SECONDS
+
+
+def memory() -> dict[str, float]:
+    """Resident MiB of this process: now, and the most so far."""
+    found = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", Path("/proc/self/status").read_text()))
+    return {"now": int(found["VmRSS"]) / 1024, "most": int(found["VmHWM"]) / 1024}
+
+
+async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, float]:
+    """MiB: of the modules alone, with all objects, after passes over each, and the most of all."""
+    base = memory()["now"]
+    operator = Operator(**json.loads(next(lines)))
+    operator.outside.version *= 2  # later than whatever was written before
+    operator.hear(lines)
+    filled = memory()["now"]
+    for _ in range(LOOKS if world == RUNNING else 1):
+        await operator.pass_over_all()
+    passed = memory()
+    result = {
+        "base": base,
+        "filled": filled,
+        "passed": passed["now"],
+        "most": passed["most"],
+        "objects": sum(map(len, operator.store._objects.values())),
+        "counted": len(operator.reconciler.counted),
+        "writes": operator.outside.writes,
+        "unreadable": len(operator.store.unreadable),
+    }
+    if (shares := getattr(operator.store, "shares", None)) is not None:
+        result["estimated"] = shares.total / MEBIBYTE
+    if attack:
+        await ATTACKS[attack](operator)
+        result |= {"attacked": memory()["most"], "unreadable": len(operator.store.unreadable)}
+    return result
+
+
+@contextlib.contextmanager
+def hostile() -> Iterator[str]:
+    """The address of who answers the operator, in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.hostile"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.kill()
+
+
+async def large_objects(victim: Operator) -> None:
+    """Five objects of 1.4 MB, in a list of the operator's own, and in kopf's."""
+    from tests.benchmarks import hostile as server
+
+    with hostile() as url:
+        configuration = Configuration()
+        configuration.host = url
+        api = kube.Kube(configuration, clock=victim.outside, identity="benchmark")
+        resource = kube.BY_KIND["ControllerRevision"]
+        lists = Relister(api, victim.store, wake=lambda _: None, monotonic=time.monotonic, resources=(resource,))
+        await lists.refresh()
+        await api.close()
+    victim.hear(server.large_object(number, version=2) for number in range(server.LARGE_OBJECTS))
+    await victim.pass_over_all()
+
+
+async def many_series(victim: Operator) -> None:
+    """A model whose ten objectives each have a selector that answers 5,000 series, in four namespaces."""
+    with hostile() as url:
+        metrics = PrometheusMetrics(url)
+        answered: asyncio.Queue[Key] = asyncio.Queue()
+        asking = Asking(metrics, wake=lambda key, _: answered.put_nowait(key), clock=victim.outside)
+        keys = [Key(f"team-{number}", "greedy") for number in range(4)]
+        for key in keys:
+            asking.look(key, [Question(f"query/{n}", f"many_{n}_total", 3600) for n in range(20)])
+        for _ in keys:
+            await answered.get()
+        await asking.close()
+        metrics.close()
+
+
+async def compressed(victim: Operator) -> None:
+    """Pods of a batch inference that answer 64 KiB of gzip each."""
+    with hostile() as url:
+        pods = PodProgress()
+        await pods.progress([Asked(f"pod-{number}", f"{url}/progress") for number in range(32)])
+        await pods.close()
+
+
+async def full_namespace(victim: Operator) -> None:
+    """A namespace with two thousand objects of 200 KB."""
+    from tests.benchmarks import hostile as server
+
+    victim.hear(server.object_of(number, '"' + "x" * 200_000 + f'{number}"') for number in range(2000))
+    await victim.pass_over_all()
+
+
+ATTACKS: Final = {
+    "five objects of 1.4 MB": large_objects,
+    "selectors with 5,000 series": many_series,
+    "64 KiB of gzip from each of 32 pods": compressed,
+    "2,000 objects of 200 KB in one namespace": full_namespace,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    what, world, *attack = arguments
+    if what == "make":
+        for line in make(world):
+            print(line)
+    else:
+        print(json.dumps(asyncio.run(measured(world, attack[0] if attack else "", sys.stdin))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
