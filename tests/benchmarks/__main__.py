@@ -8,6 +8,7 @@
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
     pass      processor time of a pass, at rest and in a release; without a cluster
+    memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
@@ -30,6 +31,7 @@ from tests.benchmarks import (
     harm,
     images,
     looks,
+    memory,
     passes,
     report,
     same,
@@ -53,6 +55,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
+    "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
@@ -112,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
-    group = parser.add_argument_group("pass, looks")
+    group = parser.add_argument_group("pass, memory, looks")
     group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
     group.add_argument(
         "--millis", type=int, nargs="+", default=list(looks.MILLIS), help="looks: answers in (default: 5 100 400 1500)"

@@ -7,6 +7,7 @@
 
 import asyncio
 import json
+import random
 import sys
 import zlib
 from typing import Final
@@ -20,14 +21,14 @@ SAMPLES: Final = 720
 BOMB_MEBIBYTES: Final = 64
 
 
-def object_of(number: int, data: str, version: int = 1) -> str:
+def object_of(number: int, data: str, version: int = 1, owner: str = "m0") -> str:
     """A ControllerRevision of a model, as JSON."""
     metadata = {
         "name": f"m0-large-{number}",
         "namespace": "team-0",
         "uid": f"large-{number}",
         "resourceVersion": str(version),
-        "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/model-deployment": "m0"},
+        "labels": {"app.kubernetes.io/managed-by": "sluice", "sluice.dev/model-deployment": owner},
     }
     raw = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": metadata, "revision": number}
     return f'{json.dumps(raw)[:-1]}, "data": {data}}}'
@@ -36,6 +37,11 @@ def object_of(number: int, data: str, version: int = 1) -> str:
 def large_object(number: int, version: int = 1) -> str:
     """One whose values take twenty times their text: empty lists."""
     return object_of(number, f"[{','.join(['[]'] * (LARGE_BYTES // 3))}]", version)
+
+
+def filling_object(number: int) -> str:
+    """One of 200 KB that can't be compressed much."""
+    return object_of(number, f'"{random.Random(number).randbytes(100_000).hex()}"', owner=f"x{number}")
 
 
 async def listed(request: web.Request) -> web.Response:

@@ -324,7 +324,7 @@ async def full_namespace(victim: Operator) -> None:
     """A namespace with two thousand objects of 200 KB."""
     from tests.benchmarks import hostile as server
 
-    victim.hear(server.object_of(number, '"' + "x" * 200_000 + f'{number}"') for number in range(2000))
+    victim.hear(server.filling_object(number) for number in range(2000))
     await victim.pass_over_all()
 
 

@@ -4,7 +4,7 @@ A model at rest keeps the last ten releases and their pinned revisions: compress
 has been opened lately stays open, so that passes in a row find the very same object (`core.kernel.memo`).
 """
 
-import json
+import marshal
 import sys
 import zlib
 from collections import Counter
@@ -14,9 +14,12 @@ from typing import Final
 from sluice.core.kernel.memo import Memo
 from sluice.core.kernel.snapshot import Object
 
-POD_TEMPLATES: Final = frozenset({"ControllerRevision", "Deployment"})
-OPENED: Final = 512
-"""Compressed objects that stay open: those of about twenty models with all of their releases."""
+COMPRESSED: Final = frozenset(
+    {"ControllerRevision", "Deployment", "GRPCRoute", "HTTPRoute", "PodDisruptionBudget", "Service"}
+)
+"""Kinds that hardly change once they are written."""
+OPENED: Final = 128
+"""Compressed objects that stay open: those of some models with all of their releases."""
 ENTRY_BYTES: Final = 600
 """About what an object takes beside its content: its names, and its places in the indexes."""
 
@@ -32,6 +35,8 @@ class Entry:
     """As it is, or compressed."""
     size: int
     """About how many bytes of memory it takes."""
+    unpacked_size: int = 0
+    """The same of what a compressed one becomes when it is looked at; 0 where it is as it is."""
 
 
 class Shelf:
@@ -46,8 +51,8 @@ class Shelf:
         names = str(metadata.get("uid", "")), str(metadata.get("resourceVersion", ""))
         if not is_compressed(kept):
             return Entry(*names, kept, ENTRY_BYTES + size)
-        content = zlib.compress(json.dumps(kept, separators=(",", ":")).encode())
-        return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content))
+        content = zlib.compress(marshal.dumps(dict(kept)))
+        return Entry(*names, content, ENTRY_BYTES + sys.getsizeof(content), size)
 
     def object_of(self, entry: Entry) -> Object:
         """The object; the very same one for as long as it is asked for often."""
@@ -55,7 +60,7 @@ class Shelf:
             return entry.content
         opened = self._opened.get(entry)
         if opened is None:
-            opened = json.loads(zlib.decompress(entry.content))
+            opened = marshal.loads(zlib.decompress(entry.content))  # unlike JSON it keeps strings shared
             self._opened.put(entry, opened)
         return opened
 
@@ -86,6 +91,6 @@ class Shares:
 
 
 def is_compressed(kept: Object) -> bool:
-    """Whether an object is worth it: a pod template, which hardly changes, or the record of a release that has ended."""
+    """Whether an object is kept compressed; of releases those that have ended."""
     ended = bool((kept.get("status") or {}).get("outcome"))
-    return kept["kind"] in POD_TEMPLATES or (kept["kind"] == "ModelRollout" and ended)
+    return kept["kind"] in COMPRESSED or (kept["kind"] == "ModelRollout" and ended)

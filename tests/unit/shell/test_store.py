@@ -10,7 +10,7 @@ from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
-from sluice.shell.store import DELETIONS_KEPT, NOBODY, Identity, Key, Store, Woken
+from sluice.shell.store import DELETIONS_KEPT, MOST_UNPACKED_BYTES, NOBODY, Identity, Key, Store, Woken
 from sluice.shell.trim import LAST_APPLIED
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 
@@ -305,9 +305,13 @@ def test_what_nobody_reads_makes_no_object_too_large() -> None:
     assert store.shares.total < 4096
 
 
+AUTOSCALER = "HorizontalPodAutoscaler"
+"""A kind that is kept as it is."""
+
+
 def filled(store: Store, namespace: str, services: int) -> None:
     for number in range(services):
-        store.put(make_object("Service", f"s{number}", owner="digits", namespace=namespace, spec={"x": "y" * 10_000}))
+        store.put(make_object(AUTOSCALER, f"s{number}", owner="digits", namespace=namespace, spec={"x": "y" * 10_000}))
 
 
 def test_a_namespace_cannot_fill_the_store() -> None:
@@ -316,7 +320,7 @@ def test_a_namespace_cannot_fill_the_store() -> None:
         filled(store, tenant, 5)
     filled(store, "busy", 100)
     assert {identity.namespace for identity in store.unreadable} == {"busy"}
-    kept = store.count("Service") - len(store.unreadable)
+    kept = store.count(AUTOSCALER) - len(store.unreadable)
     assert 30 < kept < 40, "all that is free is anybody's"
     filled(store, "good", 10)
     assert {identity.namespace for identity in store.unreadable} == {"busy"}, "an equal share is everybody's"
@@ -327,24 +331,24 @@ def test_a_namespace_cannot_fill_the_store() -> None:
 def test_the_owner_of_what_does_not_fit_is_told_why() -> None:
     store = Store(CONFIG, PRESET, most_bytes=10_000)
     store.put(make_model())
-    store.put(make_object("Service", "digits-a", owner="digits", spec={"x": "y" * 10_000}))
+    store.put(make_object(AUTOSCALER, "digits-a", owner="digits", spec={"x": "y" * 10_000}))
     world = store.world(DIGITS, 0.0)
     assert world is not None
     seen = observe(world)
     assert isinstance(seen, InvalidSpec)
-    assert seen.path == "Service digits-a"
+    assert seen.path == f"{AUTOSCALER} digits-a"
     assert "as much of the operator's memory as they may" in seen.message
 
 
 def test_what_did_not_fit_is_kept_at_the_next_list_if_there_is_room() -> None:
     store = Store(CONFIG, PRESET, most_bytes=30_000)
     filled(store, "team", 4)
-    assert store.unreadable == {Identity("Service", "team", "s2"), Identity("Service", "team", "s3")}
-    store.drop(make_object("Service", "s0", owner="digits"))
+    assert store.unreadable == {Identity(AUTOSCALER, "team", "s2"), Identity(AUTOSCALER, "team", "s3")}
+    store.drop(make_object(AUTOSCALER, "s0", owner="digits"))
     filled(store, "team", 4)
-    assert store.unreadable == {Identity("Service", "team", "s3")}
+    assert store.unreadable == {Identity(AUTOSCALER, "team", "s3")}
     for number in range(4):
-        store.drop(make_object("Service", f"s{number}", owner="digits"))
+        store.drop(make_object(AUTOSCALER, f"s{number}", owner="digits"))
     assert store.shares.total == 0
 
 
@@ -376,6 +380,22 @@ def test_a_pinned_revision_is_kept_compressed() -> None:
     world = store.world(DIGITS, 0.0)
     assert world is not None
     assert world.owned[0]["data"] == {"template": template}
+
+
+def test_what_is_compressed_well_is_not_more_than_can_be_looked_at() -> None:
+    """A pass looks at everything that belongs to a model at once."""
+    store = make_store()
+    for number in range(100):
+        store.put(make_object("ControllerRevision", f"r{number}", owner="digits", data={"x": "y" * 900_000}))
+    store.put(make_object("ControllerRevision", "r0", owner="other", data={"x": "y" * 900_000}))
+    assert store.shares.total < 400_000
+    kept = MOST_UNPACKED_BYTES // 900_000
+    assert len(store.unreadable) == 100 - kept
+    assert Identity("ControllerRevision", "team", f"r{kept}") in store.unreadable
+    for number in range(100):
+        store.drop(make_object("ControllerRevision", f"r{number}", owner="digits"))
+    store.put(make_object("ControllerRevision", "r0", owner="digits", uid="new", data={"x": "y" * 900_000}))
+    assert store.unreadable == set(), "what goes makes room"
 
 
 def test_a_list_finds_deletions_but_not_in_what_is_newer_than_itself() -> None:

@@ -114,7 +114,7 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
     }
 
 
-@memo.by_identity(512)
+@memo.by_identity(128)
 def read_controller_revision(controller_revision: Object) -> Revision:
     """The revision behind a ControllerRevision, with nothing running yet; ValueError when it is not one of ours."""
     name = controller_revision["metadata"]["name"]

@@ -1,0 +1,144 @@
+"""Memory of the operator: with a thousand models, and under what may try to fill it.
+
+Beside another checkout each is measured with its operator first.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from demo import cluster as clusters
+from demo.progress import step
+from tests.benchmarks import hostile, memoryworld, report
+from tests.benchmarks.report import Figure, Section, Table
+
+KEY: Final = "memory"
+TO_REACH: Final = {memoryworld.REST: 128, memoryworld.RUNNING: 200, memoryworld.PAST: 200}
+"""MiB, by world."""
+LIMIT: Final = 256
+"""MiB: the chart's limit."""
+METHOD: Final = f"""\
+A process of its own has the operator's modules, and fills its store with {memoryworld.MODELS} models in
+{memoryworld.NAMESPACES} namespaces, as an API server sends them: with managed fields, pods, pod templates as the installed
+runtimes make them, timelines, and the judge's state. *At rest*: two versions were released. *Releases*: each model has one
+that gathers evidence, and has been looked at {memoryworld.LOOKS} times, so that what was counted is remembered. *Ten past
+releases*: each keeps the records of as many, and their pinned revisions. Then there was a pass over each model. Resident
+memory (RSS); *most* is its maximum. `MALLOC_ARENA_MAX=2`, as in the image. *Attacks* begin with all models at rest; who
+answers is [another process](../tests/benchmarks/hostile.py). The selectors are those of four models in as many namespaces,
+twenty each, with {hostile.SAMPLES} samples a series."""
+
+Found: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    before: Path | None = None
+    """Another checkout whose operator is measured, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one operator took; None where it did not get to the end."""
+
+    worlds: Mapping[str, Found | None]
+    attacks: Mapping[str, Found | None]
+
+
+def measure(options: Options) -> Section:
+    machine = report.host()
+    with tempfile.TemporaryDirectory() as folder:
+        worlds = {world: _made(world, Path(folder) / f"{number}") for number, world in enumerate(memoryworld.WORLDS)}
+        before = _measured(options.before, worlds) if options.before is not None else None
+        here = _measured(clusters.ROOT, worlds)
+    return section(here, before, machine)
+
+
+def _made(world: str, path: Path) -> Path:
+    command = [sys.executable, "-m", "tests.benchmarks.memoryworld", "make", world]
+    with step(f"memory: the objects of {world}"), path.open("w") as lines:
+        subprocess.run(command, cwd=clusters.ROOT, env=_environment(clusters.ROOT), check=True, stdout=lines)
+    return path
+
+
+def _measured(checkout: Path, worlds: Mapping[str, Path]) -> Measured:
+    return Measured(
+        worlds={world: _run(checkout, path, world) for world, path in worlds.items()},
+        attacks={
+            attack: _run(checkout, worlds[memoryworld.REST], memoryworld.REST, attack) for attack in memoryworld.ATTACKS
+        },
+    )
+
+
+def _run(checkout: Path, path: Path, *what: str) -> Found | None:
+    command = [sys.executable, "-m", "tests.benchmarks.memoryworld", "measure", *what]
+    with step(f"memory: {', '.join(what)}"), path.open() as lines:
+        done = subprocess.run(
+            command, cwd=clusters.ROOT, env=_environment(checkout), stdin=lines, stdout=subprocess.PIPE, text=True
+        )
+    found: Found | None = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+    return found
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    """The world is this checkout's, and the operator in it that of the one given."""
+    return os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{clusters.ROOT}", "MALLOC_ARENA_MAX": "2"}
+
+
+def section(here: Measured, before: Measured | None, machine: list[str] | tuple[str, ...]) -> Section:
+    return Section(
+        key=KEY,
+        title="Memory of the operator",
+        method=METHOD,
+        figures=tuple(_figures(here)),
+        tables=(_worlds_table(here, before), _attacks_table(here, before)),
+        machine=machine,
+    )
+
+
+def _figures(here: Measured) -> Iterator[Figure]:
+    for world, most in TO_REACH.items():
+        found = here.worlds[world]
+        name = f"{memoryworld.MODELS:,} models, {world}"
+        yield Figure(name, _mebibytes(found, "passed"), f"≤ {most} MiB", found is not None and found["passed"] <= most)
+    attacked = [found["attacked"] if found is not None else float("inf") for found in here.attacks.values()]
+    yield Figure("most under any of the attacks", f"{max(attacked):.0f} MiB", f"≤ {LIMIT} MiB", max(attacked) <= LIMIT)
+
+
+def _worlds_table(here: Measured, before: Measured | None) -> Table:
+    rows = [
+        (
+            f"{world}{label}",
+            *(_mebibytes(found, column) for column in ("base", "filled", "passed", "most")),
+            "" if found is None else f"{found['objects']:,.0f}",
+            "" if found is None else f"{found['counted']:,.0f}",
+        )
+        for world in memoryworld.WORLDS
+        for label, measured in _labelled(here, before)
+        for found in [measured.worlds[world]]
+    ]
+    columns = ("1,000 models", "modules alone", "with all objects", "after passes", "most", "objects", "counts kept")
+    return Table(columns, rows)
+
+
+def _attacks_table(here: Measured, before: Measured | None) -> Table:
+    rows = [
+        (f"{attack}{label}", _mebibytes(found, "passed"), _mebibytes(found, "attacked"))
+        for attack in memoryworld.ATTACKS
+        for label, measured in _labelled(here, before)
+        for found in [measured.attacks[attack]]
+    ]
+    return Table(("attack", "before it", "most"), rows)
+
+
+def _labelled(here: Measured, before: Measured | None) -> list[tuple[str, Measured]]:
+    return [("", here)] if before is None else [(", before", before), (", now", here)]
+
+
+def _mebibytes(found: Found | None, column: str) -> str:
+    return "did not end" if found is None else f"{found[column]:.0f} MiB"
