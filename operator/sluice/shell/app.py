@@ -213,6 +213,11 @@ class Operator:
             "Objects that cannot be read; their conditions, or those of their owners, say why.",
             lambda: len(self.store.unreadable),
         )
+        gauge(
+            "sluice_store_bytes",
+            "Memory that the objects of the cluster take, estimated.",
+            lambda: float(self.store.shares.total),
+        )
         gauge("sluice_models", "ModelDeployments in the cluster.", lambda: self.store.count("ModelDeployment"))
 
 
