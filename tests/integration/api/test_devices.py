@@ -108,7 +108,7 @@ async def test_slices_are_counted_and_a_quota_limits_them(kube: adapters_kube.Ku
 
 
 async def test_many_pods_come_page_by_page(kube: adapters_kube.Kube, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "PAGE_SIZE", 1)
+    monkeypatch.setattr(adapters_kube, "PAGE_SIZE", 1)
     found = await adapter.FreeDevices(kube).devices(L4)
     assert found is not None
     assert sorted(found.free_by_node) == [1, 3]
