@@ -143,8 +143,9 @@ class LimitedAdapter(adapters.HTTPAdapter):
         response = super().send(request, *arguments, **options)
         try:
             body = self._body(response)
-        finally:
-            response.close()
+        except requests.RequestException:
+            response.close()  # what was not read keeps the connection from being used again
+            raise
         response.raw = io.BytesIO(body)
         self._parsing.begin()
         return response

@@ -43,6 +43,8 @@ class Stub:
         self.queries: list[dict[str, list[str]]] = []
         self.credentials: list[str | None] = []
         self.encodings: list[str | None] = []
+        self.clients: set[Any] = set()
+        """Addresses of connections."""
         self.encoding = ""
         self.endless = False
         self.sent = 0
@@ -50,15 +52,19 @@ class Stub:
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self) -> None:
                 stub.queries.append(urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query))
                 stub.credentials.append(self.headers.get("Authorization"))
+                stub.clients.add(self.client_address)
                 stub.encodings.append(self.headers.get("Accept-Encoding"))
                 time.sleep(stub.pause_seconds)
                 self.send_response(stub.status)
                 if stub.encoding:
                     self.send_header("Content-Encoding", stub.encoding)
                 if stub.endless:
+                    self.send_header("Connection", "close")
                     self.end_headers()
                     self._send_until_nobody_reads()
                     return
@@ -189,6 +195,15 @@ async def test_answers_are_parsed_one_after_the_other(stub: Stub, monkeypatch: p
     await ask(f"http://{stub.address}", *(Question(str(number), "up", 20) for number in range(8)))
 
     assert most == 1
+
+
+async def test_connections_are_kept(stub: Stub) -> None:
+    metrics = prometheus.PrometheusMetrics(f"http://{stub.address}")
+    for _ in range(5):
+        assert isinstance((await metrics.answer([UP]))[UP.key], Answered)
+    metrics.close()
+
+    assert len(stub.clients) == 1
 
 
 async def test_empty_answer_is_an_answer(stub: Stub) -> None:
