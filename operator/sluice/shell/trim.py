@@ -23,6 +23,8 @@ DEEPEST: Final = 64
 
 MOST_BYTES: Final = 2**20
 """Of memory that is kept of one object, about; the largest of those that are used take a tenth."""
+ITEM_BYTES: Final = 80
+"""About what an entry of a mapping or list takes: a key, which most objects share, and a number or a short string."""
 OUR_LABELS: Final = (
     naming.LABEL_MANAGED_BY,
     naming.LABEL_OWNER,
@@ -55,6 +57,7 @@ def measured(raw: Object) -> tuple[dict[str, Any], int]:
         ]
     copy = Copy(MOST_BYTES)
     shared: dict[str, Any] = copy.of(kept)
+    copy.of(())  # a long string at the end
     return shared, copy.size
 
 
@@ -221,25 +224,23 @@ class Copy:
 
     def __init__(self, most_bytes: float = math.inf) -> None:
         self.size = 0
-        """About how many bytes the copies take: of keys, which most objects share, only their length."""
+        """About how many bytes the copies take."""
         self._most_bytes = most_bytes
 
     def of(self, value: Any, levels: int = DEEPEST) -> Any:
         """Raises `Unusable` as soon as the copy is too deep or too large."""
         if isinstance(value, str):
-            self._add(sys.getsizeof(value))
-            return sys.intern(str(value)) if len(value) <= INTERNED_LENGTH else value
+            if len(value) <= INTERNED_LENGTH:
+                return sys.intern(str(value))
+            self.size += len(value)
+            return value
         if not isinstance(value, dict | list | tuple):
             return value
         if levels == 0:
             raise Unusable(f"nested more than {DEEPEST} levels deep")
-        self._add(sys.getsizeof(value))
-        if isinstance(value, dict):
-            self._add(sum(map(len, value)))
-            return {sys.intern(str(key)): self.of(item, levels - 1) for key, item in value.items()}
-        return [self.of(item, levels - 1) for item in value]
-
-    def _add(self, size: int) -> None:
-        self.size += size
+        self.size += sys.getsizeof(value) + ITEM_BYTES * len(value)
         if self.size > self._most_bytes:
             raise Unusable(f"what the operator needs of it takes more than {MOST_BYTES >> 10} KiB of memory")
+        if isinstance(value, dict):
+            return {sys.intern(str(key)): self.of(item, levels - 1) for key, item in value.items()}
+        return [self.of(item, levels - 1) for item in value]
