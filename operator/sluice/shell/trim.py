@@ -23,7 +23,7 @@ DEEPEST: Final = 64
 
 MOST_BYTES: Final = 2**20
 """Of memory that is kept of one object, about; the largest of those that are used take a tenth."""
-ITEM_BYTES: Final = 80
+ITEM_BYTES: Final = 50
 """About what an entry of a mapping or list takes: a key, which most objects share, and a number or a short string."""
 OUR_LABELS: Final = (
     naming.LABEL_MANAGED_BY,
