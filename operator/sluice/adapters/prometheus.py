@@ -91,7 +91,7 @@ class PrometheusMetrics:
         except requests.Timeout:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
         except TooLarge as error:
-            return self._failed(f"{error}; narrow the selector {question.selector}", refused=True)
+            return self._failed(f"{error}; narrow the selector {question.selector}", refused=True, too_large=True)
         except requests.ConnectionError as error:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
@@ -101,8 +101,8 @@ class PrometheusMetrics:
         finally:
             self._parsing.end()
 
-    def _failed(self, what: str, *, refused: bool = False) -> Failed:
-        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE], refused)
+    def _failed(self, what: str, *, refused: bool = False, too_large: bool = False) -> Failed:
+        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE], refused, too_large)
 
 
 class TooLarge(requests.RequestException):

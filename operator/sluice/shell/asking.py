@@ -299,6 +299,9 @@ class Asking:
                 for half in joined.halves(whole):
                     self._start(self._answer(half, wanted, moment))
                 return
+        elif isinstance(answer, Failed) and answer.too_large and (shorter := joined.shorter(whole)) is not None:
+            self._start(self._answer(shorter, wanted, moment))
+            return
         elif self._most < MOST_LOOKS:
             self._most += 1
         for question, part in _parted(whole, answer).items():

@@ -3,7 +3,9 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pytest
 
 from sluice.core.judge import joined
 from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
@@ -226,6 +228,26 @@ def test_the_error_of_one_question_is_not_everybodys() -> None:
         failed = [key.name for key, look in looks.items() if isinstance(look.answers["requests"], Failed)]
         assert failed == [BAD]
         assert len(desk.prometheus.asked) <= 12, "halves, not one by one"
+
+    virtualloop.run(main())
+
+
+@pytest.mark.parametrize(("longest", "want"), [(1000, "answered"), (100, "answered"), (1, "failed")])
+def test_an_answer_that_is_too_large_is_asked_for_over_a_shorter_time(longest: int, want: str) -> None:
+    """The first look at a release behind a gateway of hundreds of pods asks for an hour."""
+
+    def too_large(question: Question) -> Failed | None:
+        large = question.window_seconds > longest
+        return Failed("more than 8 MiB", refused=True, too_large=True) if large else None
+
+    async def main() -> None:
+        desk = Desk(Prometheus(failure=too_large))
+        hour = replace(requests("m1"), window_seconds=3600)
+        looks = await desk.looks((model(1), hour))
+        answer = looks[model(1)].answers["requests"]
+        assert isinstance(answer, Failed) is (want == "failed")
+        assert len(desk.prometheus.asked) <= 4
+        assert min(question.window_seconds for question, _ in desk.prometheus.asked) >= 30
 
     virtualloop.run(main())
 

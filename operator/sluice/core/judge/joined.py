@@ -75,6 +75,15 @@ def halves(whole: Joined) -> tuple[Joined, ...]:
     return _as_one(whole.parts[:middle]), _as_one(whole.parts[middle:])
 
 
+def shorter(whole: Joined) -> Joined | None:
+    """The same over a quarter of its window, which has the newest samples; None where that is as short as it may be.
+
+    What is left out is history, which then says less, or evidence that is given up.
+    """
+    window = whole.question.window_seconds // 4
+    return None if window < WINDOWS[0] else replace(whole, question=replace(whole.question, window_seconds=window))
+
+
 def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
     """The answer to each of the parts."""
     if len(whole.parts) == 1 or not isinstance(answer, Answered):

@@ -192,6 +192,8 @@ class Failed:
     message: str
     refused: bool = False
     """Whether the question itself is refused, as one that selects too many samples: others may be answered."""
+    too_large: bool = False
+    """Whether its answer is refused for its size: that over a shorter window may be small enough."""
 
 
 Answer: TypeAlias = Answered | Failed
