@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.decide import children, failure, news, notify, prepare, report, routes
+from sluice.core.decide import children, failure, news, notify, report, routes
 from sluice.core.decide.news import News
-from sluice.core.decide.prepare import Findings, Prepared, Replies
+from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
