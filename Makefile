@@ -9,6 +9,7 @@ SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
 E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
+SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
@@ -49,9 +50,9 @@ test: lint built ## Everything that CI runs
 	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"
 	@$(SIDE_BY_SIDE) --background "unit=$(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
-test-full: lint spark build/airflow/.synced ## Everything, including slow tests
-	@$(PYTHON) -m lab setup
+test-full: lint built ## Everything, including slow tests
 	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
 	@$(INTEGRATION_PYTEST)
 	@$(E2E_PYTEST)
@@ -94,7 +95,7 @@ integration: setup ## Tests against a real API server
 spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
 	@$(PYTHON) -m lab build versitygw
 	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
-	@build/spark/venv/bin/pytest tests/spark
+	@$(SPARK_PYTEST) -m "not slow"
 
 airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and DAGs in a real Airflow against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd
