@@ -4,7 +4,7 @@
 
     ──> unit  ────────────────────┐
     ──> e2e   ──────────────────────────────────┤──> what each printed, in order; 1 where one of them failed
-        └── 120 s: unit 43 %, e2e 12 % ── every ten seconds
+        └── 120 s: unit 430 of 3300, e2e 12 of 69 ── every ten seconds
 
 A stage is NAME=COMMAND for a shell. What it prints is kept, so that lines of several stages do not mix; those in the
 background come first, so that the summary of the last one ends the output.
@@ -30,8 +30,9 @@ GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
 LOWEST: Final = 19
 AUTOGROUP: Final = Path("/proc/self/autogroup")
-LAST_BYTES: Final = 4096
-PERCENT: Final = re.compile(r"\[ *(\d+)%\]")
+FOUND: Final = re.compile(r"(?:collected |workers \[)(\d+) items")
+RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
+"""Pytest's letters of tests, with or without the name of their file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,12 @@ class Stage:
 
     @property
     def words(self) -> str:
-        """Its name, and how far it is: pytest's own figure, where it has printed one."""
+        """Its name, and how many tests it has run of those that it has found so far."""
         if self.process.poll() is not None:
             return f"{self.name} {'done' if self.process.returncode == 0 else 'failed'}"
-        printed = self.output.read_bytes()[-LAST_BYTES:].decode(errors="replace")
-        figures = PERCENT.findall(printed)
-        return f"{self.name} {figures[-1]} %" if figures else self.name
+        printed = self.output.read_text(errors="replace")
+        found = sum(map(int, FOUND.findall(printed)))
+        return f"{self.name} {sum(map(len, RUN.findall(printed)))} of {found}" if found else self.name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,8 +30,11 @@ def test_one_that_fails_fails_the_whole_and_the_others_run_to_their_end(
 
 def test_how_far_each_is_is_said(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sidebyside, "EVERY_SECONDS", 0.3)
-    assert sidebyside.main(["unit=echo '.... [ 43%]'; sleep 2", "lint=true"]) == 0
-    assert ": unit 43 %, lint done\n" in capfdbinary.readouterr().out.decode()
+    printed = "created: 2/2 workers\\n2 workers [9 items]\\n\\n..s.F [ 43%]\\n.."
+    alone = "collected 3 items\\n\\na/test_b.py .. [ 66%]\\n"
+    stages = [f"unit=printf '{printed}'; sleep 2", f"e2e=printf '{alone}'; sleep 2", "lint=true"]
+    assert sidebyside.main([each.replace("%]", "%%]") for each in stages]) == 0
+    assert ": unit 7 of 9, e2e 2 of 3, lint done\n" in capfdbinary.readouterr().out.decode()
 
 
 def test_ctrl_c_ends_what_the_stages_have_started(tmp_path: Path) -> None:
