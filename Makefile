@@ -4,10 +4,12 @@ UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
 PYTHON := .venv/bin/python
 PYTEST := .venv/bin/pytest
-# These tests wait for processes and for releases: two at a time keep two processors busy enough.
+SIDE_BY_SIDE := $(PYTHON) -m tests.sidebyside
+# These tests wait for processes and for releases: so many at a time keep two processors busy enough.
 INTEGRATION_PYTEST := $(PYTEST) -n 2 --dist loadfile tests/integration
-E2E_PYTEST := $(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/e2e
+E2E_PYTEST := $(PYTEST) -n 3 --dist loadfile --no-loadscope-reorder tests/e2e
 MEASURED := tests/unit/core tests/unit/stats tests/simulation
+SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
@@ -16,7 +18,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint mypy pyright layers unit beside integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo test test-full lint mypy pyright layers unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +45,14 @@ setup: .venv/.synced ## Install the Python environment
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
-test: lint unit beside e2e ## Everything that CI runs
+# What computes runs beside what waits. The second time with the lowest priority: releases are judged by their latency.
+test: lint built ## Everything that CI runs
+	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"
+	@$(SIDE_BY_SIDE) --background "unit=$(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
-test-full: lint spark build/airflow/.synced ## Everything, including slow tests
-	@$(PYTHON) -m lab setup
+test-full: lint built ## Everything, including slow tests
 	@$(PYTEST) -n 2 tests/unit tests/simulation
+	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
 	@$(INTEGRATION_PYTEST)
 	@$(E2E_PYTEST)
@@ -64,20 +69,21 @@ mypy pyright: setup
 layers: setup
 	@.venv/bin/lint-imports
 
+unit: coverage uncovered ## Unit tests, laws and whole rollouts with a virtual clock
+
 # Coverage doubles the time of a test, so each runs once: either measured or not.
-# What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
-unit: setup ## Unit tests, laws and whole rollouts with a virtual clock
-	@$(PYTHON) -m lab build versitygw
+coverage: setup
 	@$(PYTEST) -n 2 -m "measured and not slow" --cov --cov-report=json:build/coverage.json $(MEASURED)
 	@$(PYTHON) -m tests.coverage
+
+uncovered: setup
+	@$(PYTHON) -m lab build versitygw
 	@$(PYTEST) -n 2 -m "not measured and not slow" tests/unit tests/simulation
 
-# Two at a time; what each prints follows when it has ended.
-beside: setup build/spark/.synced build/airflow/.synced
+# What is built only once takes minutes, so it is built before the tests: their time limits do not include it.
+built: setup build/spark/.synced build/airflow/.synced
 	@$(PYTHON) -m lab setup
-	@$(PYTHON) -m lab build registry
-	@echo "integration beside spark, airflow and the images of e2e ..."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration spark airflow e2e-images
+	@$(PYTHON) -m lab build registry versitygw
 
 e2e-images: setup
 	@$(PYTHON) -m tests.e2e.prepare
@@ -89,7 +95,7 @@ integration: setup ## Tests against a real API server
 spark: setup build/spark/.synced ## Tests of scoring on Spark, with a real PySpark in local mode
 	@$(PYTHON) -m lab build versitygw
 	@build/spark/venv/bin/mypy --config-file tests/spark/pyproject.toml operator/sluice/batch/spark
-	@build/spark/venv/bin/pytest tests/spark
+	@$(SPARK_PYTEST) -m "not slow"
 
 airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and DAGs in a real Airflow against a real API server
 	@$(PYTHON) -m lab build kubernetes etcd

@@ -201,7 +201,7 @@ class World:
             metrics=Instant(candidate),  # type: ignore[arg-type]  # an earlier operator wants another method
             accelerators=self.api,
             progress=self.api,
-            notify=lambda _: None,
+            news=Announcer(self.api, lambda _: None, self.clock),
             wake=self.wake,
             clock=self.clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),

@@ -122,13 +122,14 @@ class World:
     reconciler: Reconciler
     sent: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
 
-    def watch(self) -> None:
-        """Sends the store what has changed."""
-        cluster = self.outside.cluster
+    def watch(self) -> bool:
+        """Sends the store what has changed; whether that wakes the model."""
+        cluster, woken = self.outside.cluster, False
         for place, object_ in (cluster.objects | cluster.shared).items():
             if self.sent.get(place) != object_:
                 self.sent[place] = deepcopy(object_)
-                self.store.put(self.outside.versioned(object_))
+                woken = KEY in self.store.put(self.outside.versioned(object_)).keys or woken
+        return woken
 
     def replace_all(self) -> None:
         """Sends every object again: the same, with a later resource version."""

@@ -1,6 +1,6 @@
 """The lab, Sluice on it by its chart, and a namespace for each module. KEEP=1 leaves all of it running.
 
-Two modules run side by side (`-n 2 --dist loadfile`). What is marked `disturbs` has the lab for itself, after the others.
+Three modules run side by side (`-n 3 --dist loadfile`). What is marked `disturbs` has the lab for itself, after the others.
 """
 
 import json

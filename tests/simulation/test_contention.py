@@ -86,7 +86,7 @@ def test_two_canaries_end(replicas: int, free: int) -> None:
     assert cluster.lost == 0
 
 
-@pytest.mark.parametrize("free", [2, 3])
+@pytest.mark.parametrize("free", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_two_previews_that_need_all_of_their_pods_end(free: int) -> None:
     wanted = spec("Auto", 2, "BlueGreen", blueGreen={"previewSeconds": 10})
     cluster = serving(wanted, devices=4 + free)

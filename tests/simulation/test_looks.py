@@ -119,6 +119,23 @@ def test_a_wish_waits_for_no_samples(action: str) -> None:
         assert plan.requeue_after <= 0.5, "then it is looked"
 
 
+@pytest.mark.parametrize("uri", [V2, WRONG])
+def test_who_forgets_what_was_counted_counts_the_same_again(uri: str) -> None:
+    """An operator that dies between two records, again and again, beside one that lives."""
+    lives, forgets = (scenarios.serving_cluster(requests_per_second=20.0) for _ in range(2))
+    for cluster in (lives, forgets):
+        cluster.user_applies(scenarios.manifest(uri))
+    remembered = 0
+    for _ in range(900):
+        lives.run(1)
+        forgets.counted.clear()
+        forgets.run(1)
+        remembered += bool(lives.counted["digits"])
+        assert lives.newest().status == forgets.newest().status
+    assert lives.newest().status.outcome is not None
+    assert remembered > 0
+
+
 def pending(cluster: Cluster) -> Plan:
     """What is decided while samples are on their way."""
     snapshot = cluster.snapshot()

@@ -168,7 +168,7 @@ class Walk:
 
     def passes(self) -> None:
         for name in self.place.models:
-            if ("ModelDeployment", name) not in self.cluster.objects:
+            if ("ModelDeployment", name) not in self.cluster.objects or not self.cluster.is_due(name):
                 continue
             try:
                 self.cluster.reconcile(name, laws.Laws(self.cluster).check)
@@ -363,7 +363,7 @@ def _delete_and_apply(walk: Walk, name: str) -> None:
 def _wish(action: Action) -> Callable[[Walk, str], None]:
     def act(walk: Walk, name: str) -> None:
         if walk.cluster.rollouts_of(name):
-            walk.cluster.asks(action, name=name)
+            walk.cluster.asks(action.value, name=name)
 
     return act
 

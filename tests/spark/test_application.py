@@ -138,6 +138,7 @@ def test_failed_rows_are_listed_and_counted(data: Run, model: Path, images: np.n
     ]
 
 
+@pytest.mark.slow
 def test_too_many_failed_rows_end_the_run_for_good(data: Run, model: Path, images: np.ndarray) -> None:
     rows: list[list[float] | None] = [list(map(float, image)) for image in images[:200]]
     rows[150] = None
@@ -156,6 +157,7 @@ def test_missing_columns_end_the_run_before_spark_asks_for_executors(
     assert (status, said) == (42, "BadColumns: the data has no column 'image'; it has 'id', 'picture'")
 
 
+@pytest.mark.slow
 def test_a_corrupt_file_is_told_from_the_executor(data: Run, model: Path, images: np.ndarray) -> None:
     many = np.tile(images, (4, 1))
     data.write("a.parquet", id=np.arange(len(many)), image=list(many))

@@ -3,11 +3,11 @@
 It runs the real `observe`, `prepare`, `decide` against what their own plans have made of it.
 """
 
-import json
+import marshal
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -67,6 +67,8 @@ class Cluster(Controllers):
     previewed: dict[str, int] = field(default_factory=dict)
     asked: int = 0
     """Questions to Prometheus so far."""
+    _rests: dict[str, "Rest"] = field(default_factory=dict)
+    """By model: since when the operator has nothing to do."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -80,6 +82,7 @@ class Cluster(Controllers):
             if self.kill_after == 0:
                 self.kill_after = None
                 self.counted.clear()
+                self._rests.clear()
                 raise OperatorKilled
             self.kill_after -= 1
         super().apply(write)
@@ -269,6 +272,7 @@ class Cluster(Controllers):
     def reconcile(self, name: str = "digits", check: Callable[[Plan], None] | None = None) -> int:
         """Decides and applies until nothing is left to do; the number of writes. More than a few passes is a bug."""
         count = 0
+        self._rests.pop(name, None)
         for _ in range(8):
             plan = self.plan(name)
             if check is not None:
@@ -279,8 +283,18 @@ class Cluster(Controllers):
             self.events.extend(event for event in plan.events if event.id not in self.told)
             self.told.update(event.id for event in plan.events)
             if not plan.writes:
+                after = math.inf if plan.requeue_after is None else plan.requeue_after
+                self._rests[name] = Rest(self.now + after, self._seen(name))
                 return count
         raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
+
+    def is_due(self, name: str = "digits") -> bool:
+        """Whether the operator's queue would bring the model up: something has changed, or it wanted to look again."""
+        rest = self._rests.get(name)
+        return rest is None or self.now >= rest.until or self._seen(name) != rest.seen
+
+    def _seen(self, name: str) -> World:
+        return replace(deepcopy_world(self.world(name)), now=0.0)
 
     def run(
         self,
@@ -293,7 +307,8 @@ class Cluster(Controllers):
         start = self.now
         while self.now - start < seconds:
             self.tick()
-            self.reconcile(name, check)
+            if self.is_due(name):
+                self.reconcile(name, check)
             if until is not None and until():
                 break
         return self.now - start
@@ -323,6 +338,14 @@ class Cluster(Controllers):
 
     def condition(self, type_: str, name: str = "digits") -> dict[str, Any]:
         return next(c for c in self.status(name)["conditions"] if c["type"] == type_)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How a model was left when there was nothing more to do."""
+
+    until: float
+    seen: World
 
 
 @dataclass(slots=True)
@@ -366,7 +389,7 @@ def copied(value: Any) -> Any:
     """Raw objects as the operator's store has them: the same object again until it changes. What is frozen as it is."""
     if isinstance(value, tuple):
         return tuple(map(copied, value))
-    return _stored(json.dumps(value)) if isinstance(value, dict) else value
+    return _stored(marshal.dumps(value, 2)) if isinstance(value, dict) else value
 
 
 @cache
@@ -375,5 +398,5 @@ def _config(preset: str, routing: RoutingMode) -> OperatorConfig:
 
 
 @lru_cache(maxsize=1024)
-def _stored(text: str) -> Any:
-    return json.loads(text)
+def _stored(data: bytes) -> Any:
+    return marshal.loads(data)

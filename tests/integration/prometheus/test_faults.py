@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.core.judge import gatewayseries, state
 from sluice.core.judge.judge import judge, questions
 from sluice.core.judge.model import Judgement, Trial
 from tests.integration.prometheus.exporter import Exporter
@@ -30,6 +31,8 @@ class Release:
     metrics: PrometheusMetrics
     trial: Trial
     looks: list[Judgement] = field(default_factory=list)
+    sent: float = 0.0
+    """When the last requests were made, seconds since the epoch."""
 
     async def look(self) -> Judgement:
         self.trial = dataclasses.replace(self.trial, now=time.time())
@@ -42,6 +45,7 @@ class Release:
         """A second's requests, and a look."""
         self.exporter.request(trials.STABLE, code="200", times=STABLE_EACH, wrong=False)
         self.exporter.request(trials.CANDIDATE, code="200", times=CANDIDATE_EACH, wrong=False)
+        self.sent = time.time()
         await asyncio.sleep(1)
         return await self.look()
 
@@ -66,9 +70,15 @@ class Release:
         raise AssertionError("Prometheus never showed a sample of the gateway")
 
     async def settled(self) -> Judgement:
-        """After everything that was sent is scraped and visible."""
-        await asyncio.sleep(2.5)
-        return await self.look()
+        """After everything that was sent is scraped and visible: a later sample is counted."""
+        deadline = time.monotonic() + patience.seconds(WAIT_SECONDS)
+        while time.monotonic() < deadline:
+            found = await self.look()
+            known = state.load(self.trial.state)
+            if known is not None and known.feeds[gatewayseries.REQUESTS].tick > self.sent:
+                return found
+            await asyncio.sleep(0.5)
+        raise AssertionError(f"no sample of what was sent is counted within {WAIT_SECONDS:.0f} s")
 
 
 @pytest.fixture
@@ -92,7 +102,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     release: Release, proxy: FaultyPrometheus, fault: Fault
 ) -> None:
     counted = await release.warmed_up()
-    state = release.trial.state
+    known = release.trial.state
     proxy.misbehave(fault)
     for _ in range(FAULTY_LOOKS):
         began = time.monotonic()
@@ -101,7 +111,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
             "a look does not wait for what does not come"
         )
         assert found.blind
-        assert release.trial.state == state
+        assert release.trial.state == known
     assert proxy.questions > 0
     proxy.misbehave(Fault.NONE)
     found = await release.until(counted + FAULTY_LOOKS * CANDIDATE_EACH)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.decide import children, failure, news, notify, prepare, report, routes
+from sluice.core.decide import children, failure, news, notify, report, routes
 from sluice.core.decide.news import News
-from sluice.core.decide.prepare import Findings, Prepared, Replies
+from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
@@ -288,10 +288,16 @@ def _requeue_after(done: Progress, findings: Findings, kids: children.Children, 
     elif active is not None:
         judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
         waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
-        waits.extend(after for after in clocks.waits(active.status, now) if after > 0)
+        ends = (*clocks.waits(active.status, now), *_patience_ends(done.situation, active, now))
+        waits.extend(after for after in ends if after > 0)
     if done.until is not None:
         waits.append(max(1.0, done.until - now))
     return min(waits) if waits else None
+
+
+def _patience_ends(situation: Situation, active: ModelRollout, now: float) -> Iterator[float]:
+    loads = patience.observed_loads(situation.snapshot.rollouts)
+    return patience.waits(active, situation.candidates, situation.stable, loads, now)
 
 
 def _because(done: Progress) -> str:

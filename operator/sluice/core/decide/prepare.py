@@ -22,7 +22,6 @@ from sluice.core.rollout.capacity import needs
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation, interpret
 
-
 NOTHING_COUNTED: Final[Mapping[str, Counted]] = MappingProxyType({})
 
 

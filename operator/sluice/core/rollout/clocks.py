@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
 from sluice.core.kernel import timestamps
-from sluice.core.rollout import fuse, restarts
+from sluice.core.rollout import restarts
 from sluice.core.rollout.moment import Release
 
 PAST: Final = ("blind_since", "held_since")
@@ -86,16 +86,10 @@ def readiness(
 
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
-    """Seconds until each clock strikes, or since then where negative; of a fuse with more patience the first stroke."""
-    unready = (status.unready_since, *(arm.unready_since for arm in status.arms if not arm.ended))
-    strikes = [
-        (status.bake_end_time, 0.0),
-        (status.deadline_time, 0.0),
-        *((since, fuse.FUSE_SECONDS) for since in unready),
-    ]
-    for time, after in strikes:
+    """Seconds until each of its ends, or since then where negative."""
+    for time in (status.bake_end_time, status.deadline_time):
         if time is not None:
-            yield timestamps.seconds(time) + after - now
+            yield timestamps.seconds(time) - now
 
 
 def _later(status: ModelRolloutStatus, names: Sequence[str], seconds: float) -> dict[str, object]:

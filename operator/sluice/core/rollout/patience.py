@@ -8,7 +8,7 @@ What a pod needs is noted when the version is ready for the first time, so the h
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout, ModelRolloutStatus
@@ -27,6 +27,31 @@ PERIOD_SECONDS: Final = 10
 """Kubernetes' default of a probe."""
 FAILURE_THRESHOLD: Final = 3
 """Kubernetes' default of a probe."""
+
+
+def granted(
+    revision: Revision, version: ModelRolloutStatus | ArmStatus, loads: Mapping[str, float], stable: Revision | None
+) -> float:
+    """Seconds for a version without a ready pod, which only waits for its first where stable was taken down.
+
+    version: what is written of it.
+    """
+    if version.ready_time is not None:
+        return to_return(revision, version.unready_since, loads)
+    return to_start(revision, loads, *((stable,) if stable is not None else ()))
+
+
+def waits(
+    rollout: ModelRollout, released: Iterable[Revision], stable: Revision | None, loads: Mapping[str, float], now: float
+) -> Iterator[float]:
+    """Seconds until each version without a ready pod is given up, or since then where negative."""
+    status = rollout.status
+    versions: dict[str, ModelRolloutStatus | ArmStatus] = {promoted_revision(rollout): status}
+    versions |= {arm.revision: arm for arm in status.arms}
+    for revision in released:
+        version = versions.get(revision.name)
+        if version is not None and version.unready_since is not None:
+            yield timestamps.seconds(version.unready_since) + granted(revision, version, loads, stable) - now
 
 
 def to_start(revision: Revision, loads: Mapping[str, float], *others: Revision) -> float:

@@ -8,7 +8,7 @@ import pytest
 from sluice.core.rollout import clocks
 from tests.support import changes
 from tests.support.builders import NOW
-from tests.support.moments import Change, at, make_comparison, make_moment
+from tests.support.moments import Change, at, make_moment
 
 HELD: Final[Change] = {"status": {"heldSince": at(-60)}}
 BLIND: Final[Change] = {"status": {"blindSince": at(-60)}}
@@ -19,24 +19,11 @@ BLIND: Final[Change] = {"status": {"blindSince": at(-60)}}
     [
         ({}, [3000]),
         ({"bakeEndTime": at(10)}, [10, 3000]),
-        ({"unreadySince": at(-20)}, [3000, 40]),
         ({"deadlineTime": None}, []),
     ],
 )
 def test_a_release_is_looked_at_when_a_clock_strikes(given: Change, want: list[float]) -> None:
     assert list(clocks.waits(make_moment({"status": given}).rollout.status, NOW)) == want
-
-
-@pytest.mark.parametrize(
-    ("arm", "want"),
-    [
-        ({}, [3000]),
-        ({"unreadySince": at(-20)}, [3000, 40]),
-        ({"unreadySince": at(-20), "ended": True}, [3000]),
-    ],
-)
-def test_a_test_is_looked_at_when_the_fuse_of_an_arm_blows(arm: Change, want: list[float]) -> None:
-    assert list(clocks.waits(make_comparison({"arm": arm}).rollout.status, NOW)) == want
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sluice.core.rollout import patience, stepping
 from sluice.core.rollout.gates import harm
 from tests.support import builders, changes
 from tests.support.builders import NOW
-from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_moment, make_test_rules
+from tests.support.moments import CANDIDATE, STABLE, THIRD, Change, at, make_comparison, make_moment, make_test_rules
 
 
 def pod(server_since: float | None = None, *, load_seconds: float | None = None, terminating: bool = False) -> Pod:
@@ -130,6 +130,29 @@ def test_what_a_pod_needed_is_noted_when_the_candidate_is_ready_first() -> None:
     assert (first.ready_time, first.load_seconds) == (at(0), 80)
     later = stepping.move(make_moment(loaded, {"status": {"loadSeconds": 40}})).rollout.status
     assert later.load_seconds == 40
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        pytest.param({}, [], id="it is ready"),
+        pytest.param({"unreadySince": at(-20)}, [40], id="a moment"),
+        pytest.param(
+            {"unreadySince": at(-20), "loadSeconds": 100, "startTime": at(-500)}, [180], id="it loads for long"
+        ),
+        pytest.param({"unreadySince": at(-20), "readyTime": None}, [580], id="it never was ready"),
+    ],
+)
+def test_a_release_is_looked_at_when_the_patience_with_its_candidate_ends(given: Change, want: list[float]) -> None:
+    rollout = make_moment({"status": given}).rollout
+    loads = patience.observed_loads([rollout])
+    assert list(patience.waits(rollout, [CANDIDATE], STABLE, loads, NOW)) == want
+
+
+@pytest.mark.parametrize(("given", "want"), [({}, []), ({"unreadySince": at(-20)}, [40])])
+def test_a_test_is_looked_at_when_the_patience_with_an_arm_ends(given: Change, want: list[float]) -> None:
+    rollout = make_comparison({"arm": given}).rollout
+    assert list(patience.waits(rollout, [CANDIDATE], STABLE, {}, NOW)) == want
 
 
 def test_a_candidate_that_loads_slowly_outlives_the_loss_of_a_pod() -> None:

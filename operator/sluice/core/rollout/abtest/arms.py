@@ -53,7 +53,7 @@ def _fuse(arm: ArmStatus, revision: Revision, seen: Comparison) -> tuple[AnyReas
         arm.unready_since,
         seen.now,
         before=seen.rollout.status.restarts_before,
-        patience=patience.to_return(revision, arm.unready_since, seen.loads),
+        patience=patience.granted(revision, arm, seen.loads, seen.stable),
     )
 
 

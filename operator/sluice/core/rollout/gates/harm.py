@@ -14,21 +14,12 @@ def fuse_blown(moment: Moment) -> Decision | None:
         status.unready_since,
         moment.now,
         before=status.restarts_before,
-        patience=_patience(moment),
+        patience=patience.granted(moment.candidate, status, moment.loads, moment.stable),
     )
     if blown is None:
         return None
     reason, message = blown
     return Decision(Verdict.ROLL_BACK, reason, message, outcome=Outcome.ROLLED_BACK)
-
-
-def _patience(moment: Moment) -> float:
-    """Seconds for a candidate without a ready pod, which only waits for its first where stable was taken down."""
-    status = moment.rollout.status
-    if status.ready_time is not None:
-        return patience.to_return(moment.candidate, status.unready_since, moment.loads)
-    others = (moment.stable,) if moment.stable is not None else ()
-    return patience.to_start(moment.candidate, moment.loads, *others)
 
 
 def one_pod_is_bad(moment: Moment) -> Decision | None:

@@ -1,0 +1,134 @@
+"""Runs stages of the tests side by side, and says every ten seconds how far they are: `python -m tests.sidebyside`.
+
+    python -m tests.sidebyside --background "unit=make unit" "e2e=make e2e"
+
+    ──> unit  ────────────────────┐
+    ──> e2e   ──────────────────────────────────┤──> what each printed, in order; 1 where one of them failed
+        └── 120 s: unit 430 of 3300, e2e 12 of 69 ── every ten seconds
+
+A stage is NAME=COMMAND for a shell. What it prints is kept, so that lines of several stages do not mix; those in the
+background come first, so that the summary of the last one ends the output.
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+EVERY_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.2
+GRACE_SECONDS: Final = 60.0
+"""For a stage to clean up after Ctrl-C."""
+LOWEST: Final = 19
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+FOUND: Final = re.compile(r"(?:collected |workers \[)(\d+) items")
+RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
+"""Pytest's letters of tests, with or without the name of their file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One command that runs."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def words(self) -> str:
+        """Its name, and how many tests it has run of those that it has found so far."""
+        if self.process.poll() is not None:
+            return f"{self.name} {'done' if self.process.returncode == 0 else 'failed'}"
+        printed = self.output.read_text(errors="replace")
+        found = sum(map(int, FOUND.findall(printed)))
+        return f"{self.name} {sum(map(len, RUN.findall(printed)))} of {found}" if found else self.name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 0 where all stages succeeded."""
+    parser = argparse.ArgumentParser("python -m tests.sidebyside", description="Run stages of the tests side by side.")
+    parser.add_argument("stages", nargs="+", metavar="NAME=COMMAND")
+    parser.add_argument(
+        "--background", action="append", default=[], metavar="NAME=COMMAND", help="runs when the others leave time"
+    )
+    options = parser.parse_args(arguments)
+    began = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _running(options.background, Path(folder), _last) as background,
+        _running(options.stages, Path(folder), lambda: None) as foreground,
+    ):
+        stages = (*background, *foreground)
+        said = began
+        while any(stage.process.poll() is None for stage in stages):
+            time.sleep(LOOK_SECONDS)
+            if time.monotonic() - said >= EVERY_SECONDS:
+                said = time.monotonic()
+                print(f"{said - began:5.0f} s: {', '.join(stage.words for stage in stages)}", flush=True)
+        for stage in stages:
+            print(f"--- {stage.name} ---", flush=True)
+            sys.stdout.buffer.write(stage.output.read_bytes())
+            sys.stdout.flush()
+        failed = [stage.name for stage in stages if stage.process.returncode]
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def _last() -> None:
+    """Gives this process the lowest priority, also where Linux shares the processors out by session first."""
+    os.nice(LOWEST)
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(str(LOWEST))
+
+
+@contextlib.contextmanager
+def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) -> Iterator[list[Stage]]:
+    """The stages, each in a session of its own; whoever leaves early ends them. begin: called first in each."""
+    stages: list[Stage] = []
+    try:
+        for argument in arguments:
+            name, _, command = argument.partition("=")
+            output = folder / name
+            with output.open("wb") as opened:
+                process = subprocess.Popen(
+                    command,
+                    shell=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=opened,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=begin,
+                )
+            stages.append(Stage(name, process, output))
+        yield stages
+    finally:
+        for stage in stages:
+            _end(stage.process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C for all that the stage has started, if it runs; what is left of it then is killed."""
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main())
+    sys.exit(130)

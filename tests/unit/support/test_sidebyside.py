@@ -1,0 +1,62 @@
+"""Stages of the tests side by side."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import sidebyside
+from tests.support import patience
+
+
+def test_each_output_is_whole_and_the_last_stage_is_printed_last(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    stages = ["slow=echo a1; sleep 0.5; echo a2", "quick=echo b"]
+    assert sidebyside.main(["--background", "low=nice", *stages]) == 0
+    lines = capfdbinary.readouterr().out.decode().split("\n")
+    assert lines[:-1] == ["--- low ---", "19", "--- slow ---", "a1", "a2", "--- quick ---", "b"]
+
+
+def test_one_that_fails_fails_the_whole_and_the_others_run_to_their_end(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    assert sidebyside.main(["bad=exit 3", "good=sleep 0.5; echo done"]) == 1
+    assert capfdbinary.readouterr().out.decode().endswith("done\nfailed: bad\n")
+
+
+def test_how_far_each_is_is_said(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidebyside, "EVERY_SECONDS", 0.3)
+    printed = "created: 2/2 workers\\n2 workers [9 items]\\n\\n..s.F [ 43%]\\n.."
+    alone = "collected 3 items\\n\\na/test_b.py .. [ 66%]\\n"
+    stages = [f"unit=printf '{printed}'; sleep 2", f"e2e=printf '{alone}'; sleep 2", "lint=true"]
+    assert sidebyside.main([each.replace("%]", "%%]") for each in stages]) == 0
+    assert ": unit 7 of 9, e2e 2 of 3, lint done\n" in capfdbinary.readouterr().out.decode()
+
+
+def test_ctrl_c_ends_what_the_stages_have_started(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    stage = f"stage=sleep 600 & echo $! > {started}; wait"
+    process = subprocess.Popen([sys.executable, "-m", "tests.sidebyside", stage])
+    _wait(lambda: started.exists() and started.read_text().endswith("\n"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(patience.seconds(20)) == 130
+    _wait(lambda: not _runs(int(started.read_text())))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "(sleep) Z" not in Path(f"/proc/{pid}/stat").read_text()
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + patience.seconds(20)
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
