@@ -27,6 +27,8 @@ from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.shell.asking import Asking, Look
+from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.store import Key, Store, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
@@ -34,11 +36,6 @@ from sluice.shell.workqueue import WorkQueue
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios
 from tests.support.cluster import Cluster
-
-try:
-    from sluice.shell import asking
-except ImportError:  # an earlier operator, whose passes wait
-    asking = None  # type: ignore[assignment]
 
 RELEASES: Final = 600
 """Scraped every 5 s: 120 looks a second are wanted."""
@@ -145,11 +142,8 @@ class Instant:
 
     candidate: str
 
-    def look(self, key: Key, questions: Sequence[Question]) -> Any:
-        return asking.Look(self._answers(questions))
-
-    async def answer(self, questions: Sequence[Question]) -> Answers:
-        return self._answers(questions)
+    def look(self, key: Key, questions: Sequence[Question]) -> Look:
+        return Look(self._answers(questions))
 
     def _answers(self, questions: Sequence[Question]) -> Answers:
         return {question.key: Answered(tuple(self._series(question))) for question in questions}
@@ -198,7 +192,7 @@ class World:
         self.reconciler = Reconciler(
             store=self.store,
             cluster=self.api,
-            metrics=Instant(candidate),  # type: ignore[arg-type]  # an earlier operator wants another method
+            metrics=Instant(candidate),
             accelerators=self.api,
             progress=self.api,
             news=Announcer(self.api, lambda _: None, self.clock),
@@ -207,8 +201,9 @@ class World:
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
             telemetry=Telemetry(),
         )
-        shares: dict[str, Any] = {} if asking is None else {"share": lambda key: key.namespace}
-        self.queue: WorkQueue[Key] = WorkQueue(self.reconciler.reconcile, monotonic=self.clock.monotonic, **shares)
+        self.queue: WorkQueue[Key] = WorkQueue(
+            self.reconciler.reconcile, monotonic=self.clock.monotonic, share=lambda key: key.namespace
+        )
 
     def wake(self, woken: Woken) -> None:
         for key in woken.keys:
@@ -219,12 +214,9 @@ class World:
         for key in list(self.store.keys()):
             for _ in range(3):
                 await self.reconciler.reconcile(key)
-        metrics: Any = self.prometheus
-        if asking is not None:
-            metrics = asking.Asking(
-                metrics, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=self.clock
-            )
-        self.reconciler.metrics = metrics
+        self.reconciler.metrics = Asking(
+            self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=self.clock
+        )
         self.api.seconds = WRITE_SECONDS
         for number, key in enumerate(self.store.keys()):
             self.queue.add(key, after=number % 50 / 10)
