@@ -255,6 +255,15 @@ def test_what_takes_one_arm_out(given: tuple[Change, ...], want: str) -> None:
     assert not second.ended
 
 
+@pytest.mark.parametrize(
+    ("low", "want"), [(1.05, "1.05"), (1.00037, "1.0004"), (0.99999, "0.99999"), (1.0, "1"), (0.0, "0"), (None, None)]
+)
+def test_a_bound_shows_on_which_side_of_one_it_is(low: float | None, want: str | None) -> None:
+    seen = replace(SEPARATED, verdict="Better", ratio=1.2, low=low, high=None)
+    arm, _ = abtest.move(make_comparison({"judged": {"state": "{1}", "separation": seen}})).rollout.status.arms
+    assert (arm.ratio_low, arm.ratio_high) == (want, None)
+
+
 def test_no_arm_is_taken_out_for_what_took_the_stable_version_too() -> None:
     seen = make_comparison(DOWN)
     moved = abtest.move(replace(seen, stable=moments.running(STABLE, 0)))

@@ -71,13 +71,20 @@ def _figures(judged: Judgement) -> dict[str, Any]:
         **objectives,
         "verdict": found.verdict,
         "ratio": _number(found.ratio),
-        "ratio_low": _number(found.low),
-        "ratio_high": _number(found.high),
+        "ratio_low": _bound(found.low),
+        "ratio_high": _bound(found.high),
     }
 
 
 def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}"
+
+
+def _bound(value: float | None) -> str | None:
+    """Of a confidence sequence: with as many digits as show on which side of 1 it is, where the verdict comes from."""
+    if value is None or value == 1:
+        return _number(value)
+    return next(text for digits in range(3, 18) if float(text := f"{value:.{digits}g}") != 1)
 
 
 def _evidence_against(arm: ArmStatus, judged: Judgement | None, seen: Comparison) -> tuple[Reason, str] | None:
