@@ -150,3 +150,13 @@ def test_a_series_without_the_label_is_nobodys() -> None:
     [whole] = joined.joined([joined.plain(asked(1)), joined.plain(asked(2))])
     stray = Series({"__name__": "envoy_cluster_upstream_rq"}, ((1.0, 1.0),))
     assert joined.parted(whole, Answered((stray,))) == dict.fromkeys(whole.parts, Answered(()))
+
+
+def test_an_answer_that_is_too_large_is_asked_for_over_a_quarter_of_its_time_down_to_half_a_minute() -> None:
+    (whole,) = joined.joined([joined.plain(Question("", "up", 3540))])
+    windows = []
+    while (shorter := joined.shorter(whole)) is not None:
+        assert shorter.parts == whole.parts
+        whole = shorter
+        windows.append(shorter.question.window_seconds)
+    assert windows == [900, 225, 56]
