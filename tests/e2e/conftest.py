@@ -39,7 +39,7 @@ FAST_POLICY: Final[dict[str, Any]] = {
         "bakeSeconds": 5,
         "objectives": [
             {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "5%"}},
-            {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 250}},
+            {"name": "latency", "latency": {"source": "Gateway", "percentile": 95, "maximumMillis": 1000}},
             {
                 "name": "accuracy",
                 "failureRatio": {

@@ -107,14 +107,14 @@ class Kubectl:
             )
 
     async def fetch_log(self, namespace: str, pod: str, container: str) -> str:
-        """All that a container has written so far; empty while it has not started."""
+        """All that a container has written so far; empty while it has not started, or its node does not know it yet."""
         path = kube.BY_KIND["Pod"].path(namespace, pod, "log")
         try:
             answer = await self._ask(
                 "GET", path, query={"container": container}, accept="*/*", what=f"get pods/log {namespace}/{pod}"
             )
             return answer.content.decode(errors="replace")
-        except errors.Refused:  # 400: waiting to start
+        except (errors.Refused, errors.Missing):  # 400: waiting to start; 404: of the node, or of a pod that is gone
             return ""
 
     async def patch_intent(self, rollout: ModelRollout, intent: Object) -> None:

@@ -233,7 +233,10 @@ async def test_a_log_is_text(served: Served) -> None:
     assert (server.asked, server.query) == ("GET /api/v1/namespaces/team/pods/p/log", {"container": "load"})
 
 
-async def test_a_container_that_has_not_started_has_written_nothing(served: Served) -> None:
+@pytest.mark.parametrize(
+    ("status", "words"), [(400, "container is waiting to start"), (404, 'pods "p" not found, says the node')]
+)
+async def test_a_container_that_has_not_started_has_written_nothing(served: Served, status: int, words: str) -> None:
     server, cluster = served
-    server.status, server.answer = 400, {"message": "container is waiting to start"}
+    server.status, server.answer = status, {"kind": "Status", "reason": "NotFound", "message": words}
     assert await cluster.fetch_log("team", "p", "load") == ""
