@@ -1,6 +1,5 @@
 """Whatever Prometheus does, an answer is a value: samples, or a failure in words."""
 
-import asyncio
 import contextlib
 import dataclasses
 import json
@@ -16,7 +15,6 @@ import pytest
 
 from sluice.adapters import prometheus
 from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
-from tests.support import patience
 
 UP = Question("up", 'up{job="envoy"}', 20)
 SOCKET_BYTES = 32 * 2**20
@@ -232,13 +230,10 @@ async def test_credentials_of_the_url_are_used(stub: Stub) -> None:
 
 async def test_hanging_prometheus_costs_one_timeout_however_many_ask(stub: Stub) -> None:
     stub.pause_seconds = 1.0
-    questions = [Question(str(number), "up", 20) for number in range(20)]
-    begin = time.monotonic()
-    answers = await asyncio.wait_for(
-        ask(f"http://{stub.address}", *questions, timeout_seconds=0.3), patience.seconds(5)
-    )
+    questions = [Question(str(number), "up", 20) for number in range(500)]
+    answers = await ask(f"http://{stub.address}", *questions, timeout_seconds=0.3)
 
-    assert time.monotonic() - begin < 0.3 + patience.seconds(0.6)
+    assert len(stub.queries) < len(questions) / 2, "who waits for a thread meanwhile asks no more"
     assert {type(answer) for answer in answers} == {Failed}
     assert all(isinstance(answer, Failed) and "no answer within 0.3 s" in answer.message for answer in answers)
 
