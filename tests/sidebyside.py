@@ -28,6 +28,7 @@ EVERY_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
+INTERRUPTS: Final = {signal.SIGINT}
 LOWEST: Final = 19
 AUTOGROUP: Final = Path("/proc/self/autogroup")
 FOUND: Final = re.compile(r"(?:collected |workers \[)(\d+) items")
@@ -91,6 +92,11 @@ def _last() -> None:
         AUTOGROUP.write_text(str(LOWEST))
 
 
+def _begin(begin: Callable[[], None]) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
+    begin()
+
+
 @contextlib.contextmanager
 def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) -> Iterator[list[Stage]]:
     """The stages, each in a session of its own; whoever leaves early ends them. begin: called first in each."""
@@ -99,6 +105,7 @@ def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) 
         for argument in arguments:
             name, _, command = argument.partition("=")
             output = folder / name
+            signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)  # what has been started is known before it is ended
             with output.open("wb") as opened:
                 process = subprocess.Popen(
                     command,
@@ -107,9 +114,10 @@ def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) 
                     stdout=opened,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=begin,
+                    preexec_fn=lambda: _begin(begin),
                 )
             stages.append(Stage(name, process, output))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTS)
         yield stages
     finally:
         for stage in stages:
@@ -129,6 +137,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     with contextlib.suppress(KeyboardInterrupt):
         sys.exit(main())
     sys.exit(130)
