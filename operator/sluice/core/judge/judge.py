@@ -132,8 +132,11 @@ def _remembered(trial: Trial) -> Counted | None:
 
 
 def _text(trial: Trial, before: State, after: State) -> str:
-    """The state after the look, as it would be written; the very same where it is written so already."""
-    if trial.state and after == before and _remembered(trial) is None:
+    """The state after the look, as it would be written; the very same where it is written so already.
+
+    Without feeds, what is written may be a state that could not be read.
+    """
+    if trial.state and before.feeds and after == before and _remembered(trial) is None:
         return trial.state
     return _stored(after)
 

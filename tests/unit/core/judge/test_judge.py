@@ -507,8 +507,10 @@ def test_gateway_that_is_not_scraped_is_blindness_with_a_remedy() -> None:
     assert len(questions(dataclasses.replace(trial, state=result.state))) == len(questions(trial))
 
 
-def test_blindness_from_the_start_is_timed_and_ends_by_itself() -> None:
-    prometheus, trial = Prometheus(), make_trial()
+@pytest.mark.parametrize("state", [None, '{"v":2}'])
+def test_blindness_from_the_start_is_timed_and_ends_by_itself(state: str | None) -> None:
+    """Also of an operator that cannot read what another version of it has left."""
+    prometheus, trial = Prometheus(), make_trial(state=state)
     trial, _ = look(trial, prometheus)
     trial, late = look(dataclasses.replace(trial, now=START + 200), prometheus)
     for second in (201, 206):
