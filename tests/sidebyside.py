@@ -26,12 +26,13 @@ from typing import Final
 
 EVERY_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.2
+"""Between two looks at whether a stage has ended: there is no waiting for any of several processes."""
 GRACE_SECONDS: Final = 60.0
 """For a stage to clean up after Ctrl-C."""
 INTERRUPTS: Final = {signal.SIGINT}
 LOWEST: Final = 19
 AUTOGROUP: Final = Path("/proc/self/autogroup")
-FOUND: Final = re.compile(r"(?:collected |workers \[)(\d+) items")
+FOUND: Final = re.compile(r"(?:collected |workers \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
 RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
 """Pytest's letters of tests, with or without the name of their file."""
 

@@ -16,7 +16,6 @@ as much is kept as leaves room for others.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
@@ -248,12 +247,12 @@ class Asking:
         """Waits while much is not read yet."""
         while self._unread.total > UNREAD_BYTES:
             self._read.clear()
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(FORGOTTEN_SECONDS):
                     await self._read.wait()
-                    continue
-            for asked in [asked for asked in self._asked.values() if asked.is_answered]:
-                self._forget(asked.key)
+            except TimeoutError:
+                for key in [asked.key for asked in self._asked.values() if asked.is_answered]:
+                    self._forget(key)
 
     def _next(self) -> Iterator[PendingLook]:
         """The next looks, of each namespace in turn; fewer where their answers are large."""

@@ -175,7 +175,7 @@ class Lines:
 
 # One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
 setattr(kopf_api, "get", _get)  # noqa: B010 - assigned as what it is not declared to be
-setattr(kopf_api, "json", Lines)  # noqa: B010
+setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
 
 
 class KopfThread(threading.Thread):

@@ -185,7 +185,7 @@ async def test_answers_are_parsed_one_after_the_other(stub: Stub, monkeypatch: p
         nonlocal busy, most
         busy += 1
         most = max(most, busy)
-        time.sleep(0.01)
+        time.sleep(0.01)  # lets the other threads go on, if they may
         busy -= 1
         return series(item)
 

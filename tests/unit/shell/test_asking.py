@@ -422,13 +422,13 @@ def test_the_large_answers_of_one_namespace_leave_room_for_others() -> None:
     """What 20 selectors of one model match may be as much as the operator's memory."""
 
     async def main() -> None:
-        desk = Desk(LargeAnswers(samples=40_000))
+        desk = Desk(answers := LargeAnswers(samples=40_000))
         greedy, modest = model(1, "greedy"), model(2)
         many = [Question(f"query/{number}", f"many_{number}_total", 3600) for number in range(20)]
         few = [feedback(), requests("m2")]
         desk.ask(greedy, *many)
         assert await desk.woken.get() == greedy
-        desk.prometheus.samples = 100  # type: ignore[attr-defined]
+        answers.samples = 100
         first = desk.asking.look(greedy, many)
         assert first is not None
         kept = len(first.answers) - len(failures(first))

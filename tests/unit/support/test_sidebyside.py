@@ -4,14 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import sidebyside
-from tests.support import patience
+from tests.support import kube, patience
 
 
 def test_each_output_is_whole_and_the_last_stage_is_printed_last(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -31,7 +29,7 @@ def test_one_that_fails_fails_the_whole_and_the_others_run_to_their_end(
 def test_how_far_each_is_is_said(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sidebyside, "EVERY_SECONDS", 0.3)
     printed = "created: 2/2 workers\\n2 workers [9 items]\\n\\n..s.F [ 43%]\\n.."
-    alone = "collected 3 items\\n\\na/test_b.py .. [ 66%]\\n"
+    alone = "collected 5 items / 2 deselected / 3 selected\\n\\na/test_b.py .. [ 66%]\\n"
     stages = [f"unit=printf '{printed}'; sleep 2", f"e2e=printf '{alone}'; sleep 2", "lint=true"]
     assert sidebyside.main([each.replace("%]", "%%]") for each in stages]) == 0
     assert ": unit 7 of 9, e2e 2 of 3, lint done\n" in capfdbinary.readouterr().out.decode()
@@ -41,10 +39,10 @@ def test_ctrl_c_ends_what_the_stages_have_started(tmp_path: Path) -> None:
     started = tmp_path / "started"
     stage = f"stage=sleep 600 & echo $! > {started}; wait"
     process = subprocess.Popen([sys.executable, "-m", "tests.sidebyside", stage])
-    _wait(lambda: started.exists() and started.read_text().endswith("\n"))
+    kube.wait_until(lambda: started.exists() and started.read_text().endswith("\n"))
     process.send_signal(signal.SIGINT)
     assert process.wait(patience.seconds(20)) == 130
-    _wait(lambda: not _runs(int(started.read_text())))
+    kube.wait_until(lambda: not _runs(int(started.read_text())))
 
 
 def _runs(pid: int) -> bool:
@@ -53,10 +51,3 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return "(sleep) Z" not in Path(f"/proc/{pid}/stat").read_text()
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + patience.seconds(20)
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

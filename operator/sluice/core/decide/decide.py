@@ -286,18 +286,13 @@ def _requeue_after(done: Progress, findings: Findings, kids: children.Children, 
     if active is not None and active.spec.source is None:
         waits.append(FIRST_VERSION_LOOK_SECONDS)
     elif active is not None:
-        judged = [j for j in (findings.judgement, *findings.arms.values()) if j is not None]
-        waits.append(min((j.next_look_seconds for j in judged), default=UNJUDGED_LOOK_SECONDS))
-        ends = (*clocks.waits(active.status, now), *_patience_ends(done.situation, active, now))
-        waits.extend(after for after in ends if after > 0)
+        waits.append(min((j.next_look_seconds for j in findings.judgements), default=UNJUDGED_LOOK_SECONDS))
+        after = done.situation
+        patient = patience.waits(active, after.candidates, after.stable, after.snapshot.rollouts, now)
+        waits.extend(end for end in (*clocks.waits(active.status, now), *patient) if end > 0)
     if done.until is not None:
         waits.append(max(1.0, done.until - now))
     return min(waits) if waits else None
-
-
-def _patience_ends(situation: Situation, active: ModelRollout, now: float) -> Iterator[float]:
-    loads = patience.observed_loads(situation.snapshot.rollouts)
-    return patience.waits(active, situation.candidates, situation.stable, loads, now)
 
 
 def _because(done: Progress) -> str:

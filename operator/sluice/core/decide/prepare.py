@@ -57,15 +57,19 @@ class Findings:
     devices: Devices | None = None
 
     @property
+    def judgements(self) -> tuple[Judgement, ...]:
+        """Of the release, or of each of its arms."""
+        return *((self.judgement,) if self.judgement is not None else ()), *self.arms.values()
+
+    @property
     def counted(self) -> Mapping[str, Counted]:
         """By revision: what was counted and need not be written yet. The next pass goes on with it."""
-        judged = [*([self.judgement] if self.judgement is not None else []), *self.arms.values()]
-        return {each.counted.candidate: each.counted for each in judged if each.counted is not None}
+        return {each.counted.candidate: each.counted for each in self.judgements if each.counted is not None}
 
     @property
     def seen(self) -> Judgement | None:
         """Any judgement, for what they have in common; one that is blind first."""
-        every = [*([self.judgement] if self.judgement is not None else []), *self.arms.values()]
+        every = self.judgements
         return next((judged for judged in every if judged.blind), every[0] if every else None)
 
 

@@ -8,7 +8,7 @@ What a pod needs is noted when the version is ready for the first time, so the h
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRollout, ModelRolloutStatus
@@ -42,16 +42,24 @@ def granted(
 
 
 def waits(
-    rollout: ModelRollout, released: Iterable[Revision], stable: Revision | None, loads: Mapping[str, float], now: float
+    rollout: ModelRollout,
+    released: Iterable[Revision],
+    stable: Revision | None,
+    history: Sequence[ModelRollout],
+    now: float,
 ) -> Iterator[float]:
-    """Seconds until each version without a ready pod is given up, or since then where negative."""
+    """Seconds until each version without a ready pod is given up, or since then where negative.
+
+    history: the model's releases, which tell how long its versions load.
+    """
     status = rollout.status
     versions: dict[str, ModelRolloutStatus | ArmStatus] = {promoted_revision(rollout): status}
     versions |= {arm.revision: arm for arm in status.arms}
     for revision in released:
         version = versions.get(revision.name)
         if version is not None and version.unready_since is not None:
-            yield timestamps.seconds(version.unready_since) + granted(revision, version, loads, stable) - now
+            patience = granted(revision, version, observed_loads(history), stable)
+            yield timestamps.seconds(version.unready_since) + patience - now
 
 
 def to_start(revision: Revision, loads: Mapping[str, float], *others: Revision) -> float:

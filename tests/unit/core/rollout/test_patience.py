@@ -145,14 +145,13 @@ def test_what_a_pod_needed_is_noted_when_the_candidate_is_ready_first() -> None:
 )
 def test_a_release_is_looked_at_when_the_patience_with_its_candidate_ends(given: Change, want: list[float]) -> None:
     rollout = make_moment({"status": given}).rollout
-    loads = patience.observed_loads([rollout])
-    assert list(patience.waits(rollout, [CANDIDATE], STABLE, loads, NOW)) == want
+    assert list(patience.waits(rollout, [CANDIDATE], STABLE, [rollout], NOW)) == want
 
 
 @pytest.mark.parametrize(("given", "want"), [({}, []), ({"unreadySince": at(-20)}, [40])])
 def test_a_test_is_looked_at_when_the_patience_with_an_arm_ends(given: Change, want: list[float]) -> None:
     rollout = make_comparison({"arm": given}).rollout
-    assert list(patience.waits(rollout, [CANDIDATE], STABLE, {}, NOW)) == want
+    assert list(patience.waits(rollout, [CANDIDATE], STABLE, [], NOW)) == want
 
 
 def test_a_candidate_that_loads_slowly_outlives_the_loss_of_a_pod() -> None:
