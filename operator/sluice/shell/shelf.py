@@ -8,6 +8,7 @@ import marshal
 import sys
 import zlib
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,15 @@ COMPRESSED: Final = frozenset(
 """Kinds that hardly change once they are written."""
 OPENED: Final = 128
 """Compressed objects that stay open: those of some models with all of their releases."""
+NO_ROOM: Final = (
+    "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
+    "more"
+)
+NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
+MOST_UNPACKED_BYTES: Final = 16 * 2**20
+"""Of memory for the compressed objects of one owner, which all its passes look at; ten times what a hundred releases take."""
+MOST_BYTES: Final = 112 * 2**20
+"""Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 ENTRY_BYTES: Final = 600
 """About what an object takes beside its content: its names, and its places in the indexes."""
 
@@ -40,10 +50,13 @@ class Entry:
 
 
 class Shelf:
-    """Makes entries of objects, and objects of entries."""
+    """Makes entries of objects, and objects of entries; and knows what those of the store take."""
 
-    def __init__(self) -> None:
+    def __init__(self, shares: "Shares") -> None:
         self._opened = Memo[Entry, Object](OPENED)
+        self._shares = shares
+        self._unpacked: Counter[Hashable] = Counter()
+        """How many bytes the compressed objects of an owner become when they are looked at."""
 
     def entry(self, kept: Object, size: int) -> Entry:
         """An entry for an object that is not going to be changed. size: what it takes as it is, about."""
@@ -63,6 +76,28 @@ class Shelf:
             opened = marshal.loads(zlib.decompress(entry.content))  # unlike JSON it keeps strings shared
             self._opened.put(entry, opened)
         return opened
+
+    def refusal(self, namespace: str, owner: Hashable, entry: Entry) -> str:
+        """Why there is no room for an object; empty where there is."""
+        if not self._shares.has_room(namespace, entry.size):
+            return NO_ROOM
+        unpacked = self._unpacked[owner] + entry.unpacked_size
+        return NO_ROOM_AT_ONCE if entry.unpacked_size and unpacked > MOST_UNPACKED_BYTES else ""
+
+    def add(self, namespace: str, owner: Hashable, entry: Entry) -> None:
+        """owner: None where an object belongs to nobody; then no pass looks at it with others."""
+        self._shares.add(namespace, entry.size)
+        self._count(owner, entry.unpacked_size)
+
+    def remove(self, namespace: str, owner: Hashable, entry: Entry) -> None:
+        self._shares.add(namespace, -entry.size)
+        self._count(owner, -entry.unpacked_size)
+
+    def _count(self, owner: Hashable, size: int) -> None:
+        if owner is not None:
+            self._unpacked[owner] += size
+            if not self._unpacked[owner]:
+                del self._unpacked[owner]
 
 
 class Shares:

@@ -11,7 +11,7 @@ write wakes nobody.
 """
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
-from sluice.shell.shelf import Entry, Shares, Shelf
+from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -36,15 +36,6 @@ NAMESPACE: Final = "Namespace"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
 
-NO_ROOM: Final = (
-    "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
-    "more"
-)
-NO_ROOM_AT_ONCE: Final = "what belongs to its owner is more than the operator can look at together; delete some"
-MOST_UNPACKED_BYTES: Final = 16 * 2**20
-"""Of memory for the compressed objects of one owner, which all its passes look at; ten times what a hundred releases take."""
-MOST_BYTES: Final = 112 * 2**20
-"""Of memory for all objects, about; beyond it, no namespace may have more than an equal share."""
 DELETIONS_KEPT: Final = 4096
 """So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
 
@@ -108,13 +99,11 @@ class Store:
         self._config = config
         self._preset = preset
         self.shares = Shares(most_bytes)
-        self._shelf = Shelf()
+        self._shelf = Shelf(self.shares)
         self._refused: set[Identity] = set()
         """Of those, objects for which there was no room."""
         self._objects: dict[str, dict[Identity, Entry]] = defaultdict(dict)
         self._owned: dict[Key, dict[Identity, Entry]] = defaultdict(dict)
-        self._unpacked: Counter[Key | None] = Counter()
-        """How many bytes the compressed objects of an owner become when they are looked at."""
         self._by_host: dict[str, set[Key]] = defaultdict(set)
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
         self._admitted: dict[Identity, str] = {}
@@ -252,21 +241,15 @@ class Store:
         self._forgive(identity)
         kept, size = self._measured(raw)
         entry = self._shelf.entry(kept, size)
-        if not rawobjects.unreadable(kept) and (why := self._refusal(identity, kept, entry)):
-            kept = trim.unreadable(raw, trim.Unusable(why))
+        refusal = "" if rawobjects.unreadable(kept) else self._shelf.refusal(identity.namespace, owner_of(kept), entry)
+        if refusal:
+            kept = trim.unreadable(raw, trim.Unusable(refusal))
             entry = self._shelf.entry(kept, trim.size_of(kept))
             self._refused.add(identity)
         if text := rawobjects.unreadable(kept):
             LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
             self.unreadable.add(identity)
         return kept, entry
-
-    def _refusal(self, identity: Identity, kept: Object, entry: Entry) -> str:
-        """Why there is no room for an object; empty where there is."""
-        if not self.shares.has_room(identity.namespace, entry.size):
-            return NO_ROOM
-        unpacked = self._unpacked[owner_of(kept)] + entry.unpacked_size
-        return NO_ROOM_AT_ONCE if entry.unpacked_size and unpacked > MOST_UNPACKED_BYTES else ""
 
     def _measured(self, raw: Object) -> tuple[Object, int]:
         """What can be kept of an object if there is room for it, and its size."""
@@ -299,7 +282,7 @@ class Store:
 
     def _link(self, identity: Identity, kept: Object, entry: Entry) -> None:
         self._objects[identity.kind][identity] = entry
-        self.shares.add(identity.namespace, entry.size)
+        self._shelf.add(identity.namespace, owner_of(kept), entry)
         if identity.kind == MODEL:
             for host in self._hostnames(kept):
                 self._by_host[host].add(Key(identity.namespace, identity.name))
@@ -308,12 +291,11 @@ class Store:
                 self._by_model[model].add(Key(identity.namespace, identity.name, BATCH))
         elif (owner := owner_of(kept)) is not None:
             self._owned[owner][identity] = entry
-            self._unpacked[owner] += entry.unpacked_size
 
     def _unlink(self, identity: Identity, entry: Entry) -> None:
         known = self._shelf.object_of(entry)
         self._objects[identity.kind].pop(identity, None)
-        self.shares.add(identity.namespace, -entry.size)
+        self._shelf.remove(identity.namespace, owner_of(known), entry)
         if identity.kind == MODEL:
             for host in self._hostnames(known):
                 _discard(self._by_host, host, Key(identity.namespace, identity.name))
@@ -322,9 +304,8 @@ class Store:
                 _discard(self._by_model, model, Key(identity.namespace, identity.name, BATCH))
         elif (owner := owner_of(known)) is not None:
             self._owned[owner].pop(identity, None)
-            self._unpacked[owner] -= entry.unpacked_size
             if not self._owned[owner]:
-                del self._owned[owner], self._unpacked[owner]
+                del self._owned[owner]
 
     def _ordered(self, entries: Mapping[Identity, Entry]) -> tuple[Object, ...]:
         return tuple(self._shelf.object_of(entries[identity]) for identity in sorted(entries))
