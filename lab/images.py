@@ -26,6 +26,8 @@ LOCAL_BASES: Final = {
     "docker.io/library/debian:bookworm-slim": SLIM_BASE,
     "docker.io/library/python:3.11-slim-bookworm": PYTHON_BASE,
 }
+MOUNTED: Final = Path("/run/sluice-images")
+"""buildah's account of what is mounted. Not the lab's folder: without it the next command would unmount all of it."""
 ALWAYS_IGNORED: Final = (".git", ".venv", "**/__pycache__", "**/*.pyc", "**/.*_cache", ".hypothesis")
 
 
@@ -178,7 +180,7 @@ def buildah() -> list[str]:
     return [
         "buildah",
         f"--root={folder() / 'storage'}",
-        "--runroot=/run/sluice-lab/buildah",
+        f"--runroot={MOUNTED}",
         "--storage-driver=overlay",
     ]
 

@@ -33,8 +33,9 @@ INTERRUPTS: Final = {signal.SIGINT}
 LOWEST: Final = 19
 AUTOGROUP: Final = Path("/proc/self/autogroup")
 FOUND: Final = re.compile(r"(?:collected |workers \[)(?:\d+ items / \d+ deselected / )?(\d+) (?:items|selected)")
-RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
+RUN: Final = re.compile(r"^(?:\S+\.py )?([.sxXFE,u-]+)(?: +\[ *\d+%\])?$", re.MULTILINE)
 """Pytest's letters of tests, with or without the name of their file."""
+OF_SUBTESTS: Final = re.compile("[,u-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Stage:
             return f"{self.name} {'done' if self.process.returncode == 0 else 'failed'}"
         printed = self.output.read_text(errors="replace")
         found = sum(map(int, FOUND.findall(printed)))
-        return f"{self.name} {sum(map(len, RUN.findall(printed)))} of {found}" if found else self.name
+        run = len(OF_SUBTESTS.sub("", "".join(RUN.findall(printed))))
+        return f"{self.name} {run} of {found}" if found else self.name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

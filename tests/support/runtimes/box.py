@@ -74,8 +74,9 @@ def build(image: Image) -> None:
 
 def mounted(image: Image) -> Files:
     """The files of a built image; `unmount` ends it."""
-    container = processes.run([*images.buildah(), "from", "--quiet", image.tag]).strip()
-    root = Path(processes.run([*images.buildah(), "mount", container]).strip())
+    with together.locked(together.IMAGES):  # buildah ends with unmounting all where it has just counted no mounts
+        container = processes.run([*images.buildah(), "from", "--quiet", image.tag]).strip()
+        root = Path(processes.run([*images.buildah(), "mount", container]).strip())
     for mount_point in ("models", "proc", "dev", "tmp"):
         (root / mount_point).mkdir(exist_ok=True)
     (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n")  # the kubelet writes it in a Pod
@@ -84,7 +85,8 @@ def mounted(image: Image) -> Files:
 
 
 def unmount(files: Files) -> None:
-    processes.run([*images.buildah(), "rm", files.config["container"]])
+    with together.locked(together.IMAGES):
+        processes.run([*images.buildah(), "rm", files.config["container"]])
 
 
 def run_python(files: Files, script: str, folder: Path) -> None:

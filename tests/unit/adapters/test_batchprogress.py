@@ -12,6 +12,7 @@ from aiohttp import web
 from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
 from sluice.core.observe.runstate import Asked, ShardProgress
+from tests.support import patience
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 
@@ -74,7 +75,8 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 
 
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batchprogress, "POD_SECONDS", 0.2)
+    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(1.0))
+    monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.seconds(5.0))
     paths = ("good", "other", "error", "endless", "hangs", "elsewhere", "nowhere", "deep", "compressed")
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
@@ -95,6 +97,7 @@ async def test_nothing_is_decompressed(base: str, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_many_that_hang_are_given_up_together(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(2.0))
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", 0.3)
     pods = [Asked(f"pod-{number}", f"{base}/hangs") for number in range(2 * batchprogress.AT_ONCE)]
     adapter = PodProgress()

@@ -198,3 +198,10 @@ def test_a_container_that_has_ended_meanwhile_uses_nothing(monkeypatch: pytest.M
 
     monkeypatch.setattr(containerd, "ctr", ctr)
     assert containerd.used_image_ids() == frozenset()
+
+
+def test_the_end_of_the_lab_leaves_what_buildah_has_mounted() -> None:
+    """It removes the folder of its own; an image that a test had mounted was gone with buildah's next command."""
+    account = next(word for word in images.buildah() if word.startswith("--runroot=")).removeprefix("--runroot=")
+    assert not Path(account).is_relative_to(containerd.RUN)
+    assert Path(account).is_relative_to("/run")  # and a boot, which unmounts all, forgets it
