@@ -17,8 +17,8 @@ from tests.support import patience, trials
 from tests.support.faulty import Fault, FaultyPrometheus
 
 WAIT_SECONDS = 40.0
-ANSWER_SECONDS = 1.0
-"""As long as the operator here waits for an answer."""
+ANSWER_SECONDS = 3.0
+"""As long as the operator here waits for an answer, on a calm machine."""
 STABLE_EACH, CANDIDATE_EACH = 95, 5
 FAULTY_LOOKS = 4
 
@@ -89,7 +89,7 @@ async def proxy(prometheus_url: str) -> AsyncIterator[FaultyPrometheus]:
 
 @pytest.fixture
 async def release(proxy: FaultyPrometheus, exporter: Exporter) -> AsyncIterator[Release]:
-    metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=ANSWER_SECONDS)
+    metrics = PrometheusMetrics(f"http://127.0.0.1:{proxy.port}", timeout_seconds=patience.seconds(ANSWER_SECONDS))
     trial = trials.make_trial(now=time.time(), scrape_interval_seconds=1.0)
     yield Release(exporter, metrics, trial)
     metrics.close()
@@ -107,7 +107,7 @@ async def test_useless_answers_freeze_the_evidence_and_nothing_is_missed(
     for _ in range(FAULTY_LOOKS):
         began = time.monotonic()
         found = await release.second()
-        assert time.monotonic() - began < 1 + ANSWER_SECONDS + patience.seconds(1), (
+        assert time.monotonic() - began < 1 + patience.seconds(ANSWER_SECONDS + 1), (
             "a look does not wait for what does not come"
         )
         assert found.blind
