@@ -15,6 +15,8 @@ CLUSTER ?= auto
 SCENARIO ?= default
 KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
+# The tests start hundreds of processes: each would compile everything again where the environment says not to write it.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help

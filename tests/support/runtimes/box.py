@@ -177,7 +177,8 @@ class Box:
 
     def __exit__(self, *_: object) -> None:
         if self.exit_code is None:  # its first process takes all others with it; killing `unshare` alone leaves them
-            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self.pid, signal.SIGKILL)
         self._unshare.wait()
         for forward in self._forwards.values():
             forward.close()
