@@ -132,7 +132,7 @@ def test_recreate_never_runs_two_and_says_that_it_is_down(scene: Scene, traffic:
     new = candidate_of(scene, rollout)
 
     def ended() -> Object | None:
-        assert not (pods_of(scene, old) and pods_of(scene, new)), "both versions run"
+        assert not (pods_of(scene, new) and pods_of(scene, old)), "both versions run"  # the later ones are asked first
         status: Object = scene.rollout(rollout).get("status", {})
         return status if status.get("outcome") else None
 
