@@ -21,6 +21,7 @@ from sluice.core.situation.devices import Devices
 from sluice.core.situation.situation import Blocked, Situation, interpret
 from sluice.views import words
 from sluice.views.history import way_of
+from sluice.views.objectives import unwatched
 from sluice.views.steps import StepView, step_views
 
 
@@ -89,6 +90,8 @@ class PlanView:
     accelerators: AcceleratorPlan | None
     downtime: str
     """What users notice; empty where nothing."""
+    unwatched: str
+    """What no objective counts, or empty."""
 
 
 def prospect(snapshot: Snapshot) -> Prospect:
@@ -160,6 +163,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
         late=begun is not None and _is_late(begun, views),
         accelerators=_accelerators(found.situation, begun, target, findings.devices) if begun and target else None,
         downtime=_downtime(found.situation, begun),
+        unwatched=unwatched(begun.spec.objectives) if begun is not None and begun.spec.source is not None else "",
     )
 
 

@@ -16,7 +16,7 @@ from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
 from sluice.views.history import HistoryLine, history_line, way_of
-from sluice.views.objectives import ObjectiveView, objective_views
+from sluice.views.objectives import ObjectiveView, objective_views, unwatched
 from sluice.views.steps import StepState, StepView, step_views
 
 RECENT: Final = 5
@@ -70,6 +70,8 @@ class RolloutView:
     asked: str
     """A person's wish that is not handled yet, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
+    unwatched: str
+    """What no objective of a running release counts, or empty."""
     ab_test: ABTestView | None
 
     @property
@@ -243,6 +245,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         waits_for=status.message or status.reason if running else "",
         asked=_asked(rollout),
         objectives=objectives if running else tuple(replace(o, requests_needed=None) for o in objectives),
+        unwatched=unwatched(rollout.spec.objectives) if running and rollout.spec.source is not None else "",
         ab_test=ab_test_view(rollout),
     )
 

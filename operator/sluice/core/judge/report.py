@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.judge import accumulate, gatewayseries, pods, routecheck, separation, series, words
+from sluice.core.judge import accumulate, gatewayseries, pods, refusals, routecheck, separation, series, words
 from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
@@ -77,6 +77,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         step_stable_requests=round(state.step_requests.stable),
         next_look_seconds=_next_look_seconds(trial, feed),
         split_mismatch=routecheck.mismatch(trial, state),
+        refuses=refusals.words(trial, state),
         bad_pod=_bad_pod(trial, weighed),
         separation=_separation(trial, weighed.findings),
     )

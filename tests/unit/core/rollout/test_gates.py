@@ -75,6 +75,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     harm.evidence_says_roll_back: [
         row("just under", None, {"judged": {"rollback_log": 2.99}}),
         row("at the threshold", back("WorseThanStable"), changes.WORSE),
+        row("refuses everybody", back("RefusesRequests"), {"judged": {"refuses": "30 of 30 requests"}}),
         row("nothing is judged", None, {"judged": None}),
     ],
     harm.worse_offline: [
