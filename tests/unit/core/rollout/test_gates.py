@@ -312,6 +312,18 @@ def test_what_a_gate_says(gate: Gate, case: Row) -> None:
     assert fields(gate(case.moment)) == case.want
 
 
+def test_a_preview_that_nobody_has_called_says_so() -> None:
+    def said(requests: int) -> str:
+        decision = evidence.preview_over(
+            make_moment(changes.PREVIEW, {"judged": {"step_candidate_requests": requests}})
+        )
+        assert decision is not None
+        return decision.message
+
+    assert said(7).startswith("no evidence against it in 7 preview requests")
+    assert said(0).startswith("no request to the preview has been counted")
+
+
 def test_every_gate_has_rows_in_which_it_speaks_and_in_which_it_does_not() -> None:
     assert set(ROWS) == {*GATES, *FIRST_VERSION_GATES}
     for rows in ROWS.values():
