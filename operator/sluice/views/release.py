@@ -133,7 +133,8 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
         seen=seen,
         headline=_headline(deployment, rollout)
         if seen
-        else "the operator has not seen the latest change of the spec yet",
+        else "the operator has not seen the latest change of the spec yet, so this is from before it (kubectl sluice "
+        "doctor says how far behind it is)",
         revisions=_revisions(deployment, ordered),
         variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
         rollout=rollout,
