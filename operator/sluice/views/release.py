@@ -46,6 +46,8 @@ class RolloutView:
     way: str
     """How it is released: the strategy, `first version` or `rollback`."""
     running: bool
+    replaces: bool
+    """Whether another version served before it."""
     outcome: str
     """How it ended, or empty."""
     verdict: str
@@ -149,7 +151,8 @@ def _is_true(deployment: ModelDeployment, type_: str) -> bool:
 
 def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
     if rollout is not None and rollout.running:
-        return _release_headline(rollout)
+        down = rollout.replaces and not _is_true(deployment, Type.READY)
+        return f"DOWN, no version answers; {_release_headline(rollout)}" if down else _release_headline(rollout)
     if not _is_true(deployment, Type.READY):
         return "not ready"
     if _is_true(deployment, Type.CURRENT):
@@ -230,6 +233,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         name=rollout.metadata.name,
         way=way_of(rollout),
         running=running,
+        replaces=rollout.spec.source is not None,
         outcome=str(status.outcome or ""),
         verdict=str(status.verdict or ""),
         reason=status.reason,
