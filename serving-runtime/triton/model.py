@@ -44,8 +44,7 @@ def open_session():
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        tell_kubelet(f"ModelNotLoadable: ONNX Runtime cannot load {MODEL_FILE}: {error}")
-        raise
+        raise ModelNotLoadable(f"ONNX Runtime cannot load {MODEL_FILE}: {error}") from error
 
 
 def tell_kubelet(line):
@@ -54,24 +53,31 @@ def tell_kubelet(line):
         TERMINATION_LOG.write_text(" ".join(line.split())[:4096])
 
 
+class ModelNotLoadable(ValueError):
+    """The message goes to the kubelet too: the cause would be buried in the last lines of Triton's log."""
+
+    def __init__(self, text):
+        super().__init__(text)
+        tell_kubelet(f"ModelNotLoadable: {text}")
+
+
 def described(value, *, batched):
     """Triton's description of one ONNX input or output. Named or unknown dimensions become -1 (any size).
 
     batched: Triton adds the first dimension itself, so the model must take any number of rows.
     """
     if value.type not in TRITON_TYPES:
-        raise ValueError(
+        raise ModelNotLoadable(
             f"{MODEL_FILE}: {value.name!r} has type {value.type}, which Triton cannot transport; "
             "export with tensors only (skl2onnx: options={'zipmap': False})"
         )
     shape = value.shape
     if batched:
         if not shape or isinstance(shape[0], int):
-            tell_kubelet(
-                f"ModelNotLoadable: {value.name!r} of {MODEL_FILE} has shape {shape}, and batching needs a first dimension of "
-                "any size; export it so (dynamic_axes), or remove spec.runtime.batching"
+            raise ModelNotLoadable(
+                f"{value.name!r} of {MODEL_FILE} has shape {shape}, and batching needs a first dimension of any size; "
+                "export it so (dynamic_axes), or remove spec.runtime.batching"
             )
-            raise ValueError(f"{value.name!r} has shape {shape} and cannot be batched")
         shape = shape[1:]
     # Triton wants at least one dimension; a scalar is transported as [1].
     dims = [size if isinstance(size, int) else -1 for size in shape] or [1]

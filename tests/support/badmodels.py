@@ -42,3 +42,14 @@ def write_garbage(path: Path) -> Path:
     """A file that only has the name of a model."""
     path.write_bytes(GARBAGE)
     return path
+
+
+def zipmapped() -> bytes:
+    """A model whose output is a list of dictionaries, as skl2onnx exports a classifier by itself."""
+    scores = helper.make_tensor_value_info("image", TensorProto.FLOAT, [None, 2])
+    probability = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    output = helper.make_value_info("probabilities", helper.make_sequence_type_proto(probability))
+    node = helper.make_node("ZipMap", ["image"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
+    graph = helper.make_graph([node], "zipmapped", [scores], [output])
+    opsets = [helper.make_opsetid("", models.OPSET), helper.make_opsetid("ai.onnx.ml", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=models.IR_VERSION).SerializeToString()

@@ -369,12 +369,14 @@ class Server:
     def answer(self, random_: random.Random) -> None:
         failed = self.up and random_.random() < self.behaviour.error
         code = "503" if not self.up else "500" if failed else "200"
+        if code == "200" and self.behaviour.rejects and random_.random() < self.behaviour.rejects:
+            code = "400"
         millis = 120.0 if random_.random() < self.behaviour.slow else 3.0
         correct = None
         if code == "200" and self.behaviour.breaks and random_.random() < self.behaviour.breaks:
             self.broken += 1
             millis = NEVER
-        elif self.counts:
+        elif self.counts and code != "400":
             correct = code == "200" and random_.random() >= self.behaviour.wrong
         key = code, millis, correct
         self.answers[key] = self.answers.get(key, 0) + 1

@@ -20,6 +20,8 @@ class Behaviour:
     wrong: float = 0.05
     breaks: float = 0.0
     """Answers that the route's limit cuts after they began."""
+    rejects: float = 0.0
+    """Requests that are answered with 400."""
     ready: bool = True
 
 

@@ -55,6 +55,18 @@ class Kubectl:
         objects = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
         return [str(each["metadata"]["name"]) for each in objects]
 
+    async def fetch_deployments(self, namespace: str) -> list[ModelDeployment]:
+        """All that can be read, of a namespace; of all of them where it is empty."""
+        objects = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+        found = map(observe.parsed_deployment, objects)
+        return [each for each in found if isinstance(each, ModelDeployment)]
+
+    async def fetch_all_rollouts(self, namespace: str) -> list[ModelRollout]:
+        """Those of all models, likewise."""
+        objects = await self.fetch_all(kube.BY_KIND[ModelRollout.kind], namespace=namespace)
+        found = map(observe.parsed_rollout, objects)
+        return [each for each in found if isinstance(each, ModelRollout)]
+
     async def fetch_rollouts(self, namespace: str, deployment: str) -> list[ModelRollout]:
         """The ModelRollouts of a ModelDeployment, newest first.
 
@@ -266,6 +278,10 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
         raise errors.Unavailable(
             f"no cluster to talk to: {error}; set KUBECONFIG, or pass --kubeconfig and --context (kubectl config "
             "get-contexts lists them)"
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader reads what is there unchecked
+        raise errors.Unavailable(
+            f"{kubeconfig or 'the kubeconfig'} is empty or not a kubeconfig; kubectl config view shows what kubectl reads"
         ) from error
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchem
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
-from sluice.api import cel
+from sluice.api import cel, docstrings
 from sluice.api.cel import Cel, PercentRange
 
 GROUP: Final = "sluice.dev"
@@ -69,7 +69,6 @@ class ApiModel(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         extra="ignore",
-        use_attribute_docstrings=True,
     )
 
     cel_rules: ClassVar[tuple[Cel, ...]] = ()
@@ -79,9 +78,12 @@ class ApiModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Adds this model's rules to its schema, so that they stand wherever the model is used."""
+        """Adds this model's rules and the docstrings of its fields to its schema, wherever the model is used."""
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
+        for name, text in docstrings.of_fields(cls).items():
+            if name in cls.model_fields:
+                schema["properties"][cls.model_fields[name].alias or name].setdefault("description", text)
         schema.update(cel.with_rules(schema, (*cls.cel_rules, *cls._immutability())))
         return reference
 

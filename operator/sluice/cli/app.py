@@ -1,127 +1,166 @@
-"""`kubectl sluice`: the command line."""
+"""`kubectl sluice`: the command line.
 
+A command's module is imported when the command is typed: the imports of all of them would take longer than most
+commands do.
+"""
+
+import importlib
 import sys
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import util
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sluice.api.v1alpha1.intent import Action
-from sluice.cli import (
-    batch,
-    completion,
-    doctor,
-    exits,
-    explain,
-    history,
-    plan,
-    predict,
-    profile,
-    record,
-    replay,
-    runtime,
-    status,
-    steer,
-    tree,
-    wait,
-)
-from sluice.cli.options import register
-from sluice.views.steering import COMMANDS
+from sluice.cli import exits
+from sluice.cli.options import Context, Kubeconfig, Namespace, register
 
-STEERING: Final = {
-    Action.PROMOTE: "Go to 100 % without further proof; during the bake, end it now.",
-    Action.SKIP_STEP: "Go to the next step without further proof.",
-    Action.ABORT: "Send all traffic back to the stable version and end the release.",
-    Action.PAUSE: "Stay at this step; evidence against the candidate still rolls back.",
-    Action.RESUME: "Continue after a pause, or from a step that waits for a person.",
-    Action.RETRY: "Retry a version that was rolled back or aborted, from the step that failed.",
-    Action.ROLL_BACK: "Go back to a version that served before; at once if it served recently.",
+SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command, or a group of them, that is not imported yet."""
+
+    purpose: str
+    module: str
+    attribute: str = "show"
+    """The command's coroutine function, or the group's `typer.Typer`."""
+    forever: bool = False
+    """See `register`."""
+
+    def load(self, name: str) -> Any:
+        """The command as typer builds it."""
+        found = getattr(importlib.import_module(f"sluice.cli.{self.module}"), self.attribute)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False, context_settings=SETTINGS)
+        register(alone, name, found, self.purpose, forever=self.forever)
+        return typer.main.get_command(alone)
+
+
+ENTRIES: Final = {
+    "status": Entry(
+        "Show what serves, what is being released, the evidence so far, and what it waits for; without a name, one line "
+        "for each model of the namespace.",
+        "status",
+        forever=True,
+    ),
+    "explain": Entry(
+        "Explain why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
+        "explain",
+    ),
+    "history": Entry("List past releases with their outcome, or show the audit trail of one.", "history"),
+    "wait": Entry(
+        "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up "
+        "(3).",
+        "wait",
+        "wait",
+    ),
+    "predict": Entry(
+        "Send one request through the gateway and show the answer, which version answered and how fast.",
+        "predict",
+        "predict",
+    ),
+    "plan": Entry(
+        "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.", "plan"
+    ),
+    "profile": Entry(
+        "Put load on a separate pod and say what slows the model down, what would help and by how much.", "profile"
+    ),
+    "batch": Entry(
+        "Show the progress of a BatchInference: rows, speed, time left, and how earlier runs ended; -w has a progress "
+        "bar.",
+        "batch",
+    ),
+    "replay": Entry("Run the judge over recorded counters and print the verdict after every scrape.", "replay"),
+    "record": Entry(
+        "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "record"
+    ),
+    "promote": Entry("Go to 100 % without further proof; during the bake, end it now.", "steer", "promote"),
+    "skip": Entry("Go to the next step without further proof.", "steer", "skip"),
+    "abort": Entry("Send all traffic back to the stable version and end the release.", "steer", "abort"),
+    "pause": Entry("Stay at this step; evidence against the candidate still rolls back.", "steer", "pause"),
+    "resume": Entry("Continue after a pause, or from a step that waits for a person.", "steer", "resume"),
+    "retry": Entry("Retry a version that was rolled back or aborted, from the step that failed.", "steer", "retry"),
+    "rollback": Entry("Go back to a version that served before; at once if it served recently.", "steer", "rollback"),
+    "tree": Entry("Show the objects of a model as a tree with the state of each.", "tree"),
+    "doctor": Entry(
+        "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.", "doctor"
+    ),
+    "runtime": Entry("Check model servers.", "runtime", "app"),
+    "completion": Entry("Print a script that completes kubectl-sluice in a shell.", "completion"),
 }
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = ENTRIES[name].load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ENTRIES)
+
+    def __len__(self) -> int:
+        return len(ENTRIES)
+
+
+class Group(TyperGroup):
+    """Typer's, with commands that are not imported yet."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
 
 app = typer.Typer(
     name="kubectl sluice",
+    cls=Group,
     help="Watch and control releases of ML models.\n\n" + exits.HELP,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
 )
 
-register(
-    app,
-    "status",
-    status.show,
-    "Show what serves, what is being released, the evidence so far, and what it waits for.",
-    forever=True,
-)
-register(
-    app,
-    "explain",
-    explain.show,
-    "Explain why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
-)
-register(app, "history", history.show, "List past releases with their outcome, or show the audit trail of one.")
-register(
-    app,
-    "wait",
-    wait.wait,
-    "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up (3).",
-)
-register(
-    app,
-    "predict",
-    predict.predict,
-    "Send one request through the gateway and show the answer, which version answered and how fast.",
-)
-register(
-    app,
-    "plan",
-    plan.show,
-    "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.",
-)
-register(
-    app,
-    "profile",
-    profile.show,
-    "Put load on a separate pod and say what slows the model down, what would help and by how much.",
-)
-register(
-    app,
-    "batch",
-    batch.show,
-    "Show the progress of a BatchInference: rows, speed, time left, and how earlier runs ended; -w has a progress bar.",
-)
-register(app, "replay", replay.show, "Run the judge over recorded counters and print the verdict after every scrape.")
-register(
-    app,
-    "record",
-    record.show,
-    "Write the counters of a release, or of two versions, from Prometheus' history, for replay.",
-)
-for action, purpose in STEERING.items():
-    register(app, COMMANDS[action], steer.command(action), purpose)
 
-register(app, "tree", tree.show, "Show the objects of a model as a tree with the state of each.")
-register(
-    app,
-    "doctor",
-    doctor.show,
-    "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.",
-)
-runtimes = typer.Typer(help="Check model servers.", no_args_is_help=True)
-register(
-    runtimes,
-    "check",
-    runtime.check,
-    "Serve a model on a ServingRuntime and check whether it does what Sluice needs: readiness, probes, security, "
-    "answers, metrics, and a restart that loses nothing. Everything that it creates is removed again.",
-)
-app.add_typer(runtimes, name="runtime")
-register(app, "completion", completion.show, "Print a script that completes kubectl-sluice in a shell.")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata  # which takes longer than it should for who does not ask
+
+        print(metadata.version("sluice"))
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    *,
+    namespace: Namespace = None,
+    kube_context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that may also stand before the command, as they may with kubectl."""
+    given = {"namespace": namespace, "context": kube_context, "kubeconfig": kubeconfig}
+    before = {name: value for name, value in given.items() if value is not None}
+    context.default_map = {name: before | {"check": before} for name in ENTRIES}
 
 
 def main() -> None:
     """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
+    _leave_out_synchronous_client()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -133,3 +172,13 @@ def main() -> None:
             typer.echo(f"error: {error.format_message()} (see --help)", err=True)
         code = exits.USAGE
     sys.exit(code)
+
+
+def _leave_out_synchronous_client() -> None:
+    """Makes the package `kubernetes` one whose own code is not run.
+
+    It would import the whole synchronous client, of which nothing is used here, and which takes longer than a command.
+    """
+    spec = util.find_spec("kubernetes")
+    if spec is not None and "kubernetes" not in sys.modules:
+        sys.modules["kubernetes"] = util.module_from_spec(spec)

@@ -206,7 +206,7 @@ async def _fetch(source: Source, typed: Typed) -> Iterable[str]:
 
 def main() -> None:
     """Entry point of the script `kubectl_complete-sluice`."""
-    from sluice.cli.app import app  # which registers `completion`
+    from sluice.cli.app import app  # which imports `completion`
 
     group: Any = typer.main.get_command(app)
     commands, words = within(group.commands, sys.argv[1:] or [""])

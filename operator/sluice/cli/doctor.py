@@ -87,6 +87,7 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
     for examination in (
         _configuration,
         _operator,
+        _lag,
         _gateway,
         _preset,
         _metrics,
@@ -109,6 +110,11 @@ async def _configuration(patient: Patient) -> tuple[Check, ...]:
 async def _operator(patient: Patient) -> tuple[Check, ...]:
     deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
     return (checks.operator_running(deployments),)
+
+
+async def _lag(patient: Patient) -> tuple[Check, ...]:
+    models = await patient.cluster.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=_namespace(patient))
+    return (checks.keeps_up(models, now=time.time()),)
 
 
 async def _gateway(patient: Patient) -> tuple[Check, ...]:

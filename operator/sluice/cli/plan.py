@@ -105,6 +105,8 @@ def text(view: PlanView) -> RenderableType:
     if view.steps:
         parts += [Text(), tables.planned_steps(view.steps), Text()]
     parts += [render.fact(label, Text(line)) for label, line in _facts(view) if line]
+    if view.unwatched:
+        parts.append(render.fact("unwatched", Text(view.unwatched, "yellow")))
     return Group(*parts)
 
 

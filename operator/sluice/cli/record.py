@@ -1,6 +1,7 @@
 """`kubectl sluice record`: the counters of a release, or of two versions, as a file that `replay` reads."""
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Recording:
     weights: tuple[tuple[float, int], ...]
     """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
     seconds: int
+    until: float = math.inf
+    """When the release ended, seconds since the epoch: what came later says nothing about it."""
 
 
 async def show(
@@ -129,7 +132,8 @@ def _of_release(rollout: ModelRollout, since: int | None, now: float) -> Recordi
             "with itself"
         )
     weights = ((EVER, 0), *weight_changes(rollout, target.revision))
-    return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now))
+    ended = words.seconds_of(rollout.status.end_time) if rollout.status.end_time is not None else math.inf
+    return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now), ended)
 
 
 def _began(rollout: ModelRollout) -> float:
@@ -180,6 +184,6 @@ def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
 async def _fetch(trial: Trial, wanted: Recording, url: str) -> list[str]:
     answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds))
     try:
-        return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights))
+        return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until))
     except record.NothingRecorded as error:
         raise Failure(f"{error}; {checks.reached(url)}") from error

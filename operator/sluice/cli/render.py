@@ -110,6 +110,8 @@ def _details(view: RolloutView) -> list[RenderableType]:
         parts += [Text(), tables.arms(view.ab_test)]
     if view.objectives and (view.running or view.outcome != Outcome.PROMOTED):
         parts += [Text(), tables.objectives(view.objectives)]
+    if view.unwatched:
+        parts.append(fact("unwatched", Text(view.unwatched, "yellow")))
     return parts
 
 

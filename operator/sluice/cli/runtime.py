@@ -13,7 +13,7 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, runtimecheck, tables
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, OutputFormat
+from sluice.cli.options import Connection, OutputFormat, register
 from sluice.offline import conformance
 from sluice.views import words
 from sluice.views.checks import Check, CheckState
@@ -161,3 +161,13 @@ def text(checks: tuple[Check, ...]) -> RenderableType:
         remedy = (Text(f"→ {each.remedy}", "dim"),) if each.remedy else ()
         table.add_row(each.name, Text(VERDICTS[each.state], STYLES[each.state]), Group(Text(each.finding), *remedy))
     return table
+
+
+app = typer.Typer(name="runtime", help="Check model servers.", no_args_is_help=True)
+register(
+    app,
+    "check",
+    check,
+    "Serve a model on a ServingRuntime and check whether it does what Sluice needs: readiness, probes, security, "
+    "answers, metrics, and a restart that loses nothing. Everything that it creates is removed again.",
+)

@@ -9,9 +9,10 @@ from rich.live import Live
 
 from sluice import errors
 from sluice.adapters import triton
-from sluice.cli import cluster, console, exits, follow, render
-from sluice.cli.options import Gateway, ModelTarget, OutputFormat
+from sluice.cli import cluster, console, exits, follow, render, tables
+from sluice.cli.options import Connection, Gateway, ModelTarget, OutputFormat
 from sluice.views import example
+from sluice.views.overview import overview
 from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
 from sluice.views.wire import to_wire
@@ -19,10 +20,29 @@ from sluice.views.wire import to_wire
 METADATA_SECONDS: Final = 2.0
 """The example request is a courtesy; nobody should wait for it."""
 
+OptionalName: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The ModelDeployment.", show_default="all")
+]
+Everywhere: TypeAlias = Annotated[bool, typer.Option("--all-namespaces", "-A", help="List those of all namespaces.")]
 Watch: TypeAlias = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until Ctrl-C.")]
 
 
-async def show(target: ModelTarget, output: OutputFormat, *, watch: Watch = False, gateway: Gateway = None) -> int:
+async def show(
+    connection: Connection,
+    output: OutputFormat,
+    *,
+    name: OptionalName = None,
+    watch: Watch = False,
+    gateway: Gateway = None,
+    everywhere: Everywhere = False,
+) -> int:
+    if name is None:
+        if watch:
+            raise console.Failure("--watch follows one model; name it: kubectl sluice status NAME --watch")
+        return await _all(connection, output, everywhere=everywhere)
+    if everywhere:
+        raise console.Failure(f"--all-namespaces lists all models; leave out {name}, or name its namespace with -n")
+    target = ModelTarget(connection.namespace, connection.context, connection.kubeconfig, name)
     async with cluster.session(target) as session:
         if not watch:
             return await _once(session, output, gateway)
@@ -30,6 +50,18 @@ async def show(target: ModelTarget, output: OutputFormat, *, watch: Watch = Fals
         if output is OutputFormat.TEXT and out.is_terminal:
             return await _live(session, out)
         return await _lines(session, output)
+
+
+async def _all(connection: Connection, output: OutputFormat, *, everywhere: bool) -> int:
+    async with cluster.connected(connection) as api:
+        namespace = "" if everywhere else connection.namespace or api.namespace
+        lines = overview(
+            await api.fetch_deployments(namespace), await api.fetch_all_rollouts(namespace), now=time.time()
+        )
+    where = f"in namespace {namespace!r} (-A shows all namespaces)" if namespace else "in this cluster"
+    text = tables.models(lines, namespaces=everywhere) if lines else f"there is no ModelDeployment {where}"
+    console.show(output, to_wire(lines), text)
+    return exits.OK
 
 
 async def _once(session: cluster.Session, output: OutputFormat, gateway: str | None) -> int:

@@ -70,6 +70,20 @@ def command(action: Action) -> Command:
     return rollback if action is Action.ROLL_BACK else steer
 
 
+promote, skip, abort, pause, resume, retry, rollback = map(
+    command,
+    (
+        Action.PROMOTE,
+        Action.SKIP_STEP,
+        Action.ABORT,
+        Action.PAUSE,
+        Action.RESUME,
+        Action.RETRY,
+        Action.ROLL_BACK,
+    ),
+)
+
+
 async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
     """Writes the wish and waits until the operator says what it made of it."""
     async with cluster.session(target) as session:

@@ -10,6 +10,7 @@ from sluice.views import words
 from sluice.views.arms import ABTestView
 from sluice.views.history import AuditEntry, HistoryLine
 from sluice.views.objectives import ArmView, EvidenceView, ObjectiveView
+from sluice.views.overview import ModelLine
 from sluice.views.steps import StepState, StepView
 
 BAR_CELLS: Final = 10
@@ -48,6 +49,20 @@ def history(lines: tuple[HistoryLine, ...]) -> Table:
             words.count(line.candidate_requests),
             Text.assemble(line.name, f"  {line.way}  {line.uri}", ("\n" + why if why else "", "dim")),
         )
+    return table
+
+
+def models(lines: tuple[ModelLine, ...], *, namespaces: bool) -> Table:
+    """All models, in a line each. namespaces: whether theirs differ."""
+    table = plain()
+    for heading in (*(("namespace",) if namespaces else ()), "model"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("state", ratio=1, overflow="fold")
+    table.add_column("serves", ratio=1, overflow="fold")
+    for line in lines:
+        style = "green" if line.ready and line.current else "yellow" if line.ready else "bold red"
+        state = Text.assemble((line.headline, style), (f"\n{line.problem}" if line.problem else "", "dim"))
+        table.add_row(*((line.namespace,) if namespaces else ()), line.name, state, line.serves or "-")
     return table
 
 

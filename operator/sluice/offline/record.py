@@ -75,18 +75,24 @@ def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
 
 
 def recorded(
-    trial: Trial, answers: Answers, *, seconds: int, weights: Sequence[tuple[float, int]] = ()
+    trial: Trial,
+    answers: Answers,
+    *,
+    seconds: int,
+    weights: Sequence[tuple[float, int]] = (),
+    until: float = math.inf,
 ) -> Iterator[str]:
     """The lines, oldest first. Raises NothingRecorded.
 
     seconds: as asked. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
-    `trial.permille` all along. Twice the same revision: A/A.
+    `trial.permille` all along. until: later samples are left out. Twice the same revision: A/A.
     """
     for answer in answers.values():
         if isinstance(answer, Failed):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
-    found = [line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights)]
+    every = (line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights))
+    found = [line for line in every if line.time <= until]
     if not found:
         raise NothingRecorded(
             f"Prometheus holds no sample of {trial.stable.revision} and {trial.candidate.revision} in the last "

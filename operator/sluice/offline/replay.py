@@ -264,8 +264,8 @@ def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time
     """As the gates of a canary order it; people, pods and the gateway are not in the file."""
     if course.begun is None:
         return Verdict.WAIT, Reason.GATHERING_EVIDENCE, "the candidate has no weight yet"
-    if judged.rollback_log >= judged.rollback_threshold_log:
-        return Verdict.ROLL_BACK, Reason.WORSE_THAN_STABLE, judged.decisive
+    if judged.against is not None:
+        return Verdict.ROLL_BACK, *judged.against
     in_step = time - course.step_begun
     if course.state.baking:
         left = policy.bake_seconds - in_step

@@ -17,6 +17,8 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
 from sluice.views import words
 
+BEHIND_SECONDS = 30.0
+"""A change that the operator has not seen for this long."""
 STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""
 
@@ -71,6 +73,28 @@ def operator_running(deployments: Sequence[Object]) -> Check:
         logs = f"kubectl logs -n {rawobjects.namespace(first)} deployment/{rawobjects.name(first)}"
         return Check(name, CheckState.FAILED, f"no replica of {where} is ready", logs)
     return Check(name, CheckState.OK, f"{words.plural(ready, 'replica')} of {where} ready")
+
+
+def keeps_up(models: Sequence[Object], *, now: float) -> Check:
+    """Whether the operator has seen the changes of all ModelDeployments."""
+    name = "operator keeps up"
+    changed = {rawobjects.name(raw): observe.asked_time(raw) for raw in models if not _seen(raw)}
+    waits = {each: now - asked for each, asked in changed.items() if asked is not None and now - asked > BEHIND_SECONDS}
+    if not waits:
+        return Check(name, CheckState.OK, f"it has seen the changes of {words.plural(len(models), 'model')}")
+    oldest = max(waits, key=lambda each: waits[each])
+    return Check(
+        name,
+        CheckState.FAILED,
+        f"{len(waits)} of {words.plural(len(models), 'model')} have a change that it has not seen, the oldest "
+        f"({oldest}) for {words.span(waits[oldest])}; what is said about them is from before it",
+        "see docs/runbooks/operator-behind.md",
+    )
+
+
+def _seen(raw: Object) -> bool:
+    observed = (raw.get("status") or {}).get("observedGeneration") or 0
+    return int(observed) >= int(raw["metadata"].get("generation") or 0)
 
 
 def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:

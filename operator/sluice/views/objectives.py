@@ -1,10 +1,11 @@
 """Objectives with their counts and their evidence on the way to both thresholds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
+from sluice.core.judge import gatewayseries
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.views import words
@@ -89,6 +90,17 @@ def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objecti
     """The views of what was found, by the objectives of the release."""
     kinds = {rule.name: kind_of(rule) for rule in rules}
     return tuple(_objective_view(status, kinds.get(status.name)) for status in statuses)
+
+
+def unwatched(rules: Sequence[Objective]) -> str:
+    """What objectives of the gateway's counts leave out, and what to do; or empty."""
+    found = [kind_of(rule) for rule in rules]
+    if not any(kind.feed in gatewayseries.FEEDS for kind in found) or any(kind.counts_refusals for kind in found):
+        return ""
+    return (
+        "no objective counts refused requests (4xx), so only a version that refuses nearly all is rolled back for them; "
+        "add a failureRatio with events: ClientErrors to the policy"
+    )
 
 
 def _objective_view(status: ObjectiveStatus, kind: Kind | None) -> ObjectiveView:

@@ -13,7 +13,7 @@ from sluice.core.decide import decide
 from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.rollout import stepping, steps
+from sluice.core.rollout import patience, stepping, steps
 from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import devices
@@ -21,6 +21,7 @@ from sluice.core.situation.devices import Devices
 from sluice.core.situation.situation import Blocked, Situation, interpret
 from sluice.views import words
 from sluice.views.history import way_of
+from sluice.views.objectives import unwatched
 from sluice.views.steps import StepView, step_views
 
 
@@ -89,6 +90,8 @@ class PlanView:
     accelerators: AcceleratorPlan | None
     downtime: str
     """What users notice; empty where nothing."""
+    unwatched: str
+    """What no objective counts, or empty."""
 
 
 def prospect(snapshot: Snapshot) -> Prospect:
@@ -160,6 +163,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
         late=begun is not None and _is_late(begun, views),
         accelerators=_accelerators(found.situation, begun, target, findings.devices) if begun and target else None,
         downtime=_downtime(found.situation, begun),
+        unwatched=unwatched(begun.spec.objectives) if begun is not None and begun.spec.source is not None else "",
     )
 
 
@@ -282,8 +286,17 @@ def _downtime(situation: Situation, begun: ModelRollout | None) -> str:
     last = f"; the last version took {words.span(took[-1])} to become ready" if took else ""
     return (
         f"the model does not answer from when the pods of {begun.spec.source.revision} end until those of "
-        f"{begun.spec.target.revision} are ready{last}; the way back has the same downtime"
+        f"{begun.spec.target.revision} are ready{last}; it is given up after "
+        f"{words.span(_given_up_seconds(situation, begun))} without a ready pod. The way back has the same downtime, and "
+        "no end while other pods have taken the room"
     )
+
+
+def _given_up_seconds(situation: Situation, begun: ModelRollout) -> float:
+    versions = [situation.revision(end.revision) for end in (begun.spec.target, begun.spec.source) if end is not None]
+    known = [version for version in versions if version is not None]
+    loads = patience.observed_loads(situation.snapshot.rollouts)
+    return patience.to_start(known[0], loads, *known[1:]) if known else patience.START_SECONDS
 
 
 def as_applied(manifest: Mapping[str, Any], today: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -142,6 +142,14 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "stable version.",
         CHANGE,
     ),
+    Reason.REFUSES_REQUESTS: Meaning(
+        "It answered nearly every request with 4xx, and the stable version does not; all requests go back to the stable "
+        "version.",
+        (
+            "Compare what both models expect: kubectl sluice predict {name} --sample shows the stable version's input.",
+            *CHANGE,
+        ),
+    ),
     Reason.CANDIDATE_DOWN: Meaning("It had no ready pod for a minute after it had been ready.", CHANGE),
     Reason.RESTARTING: Meaning("Its server kept restarting.", CHANGE),
     Reason.EVERY_ARM_ENDED: Meaning("Every arm was worse than the stable version, which keeps all users.", CHANGE),

@@ -16,7 +16,7 @@ from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
 from sluice.views.history import HistoryLine, history_line, way_of
-from sluice.views.objectives import ObjectiveView, objective_views
+from sluice.views.objectives import ObjectiveView, objective_views, unwatched
 from sluice.views.steps import StepState, StepView, step_views
 
 RECENT: Final = 5
@@ -46,6 +46,8 @@ class RolloutView:
     way: str
     """How it is released: the strategy, `first version` or `rollback`."""
     running: bool
+    replaces: bool
+    """Whether another version served before it."""
     outcome: str
     """How it ended, or empty."""
     verdict: str
@@ -70,6 +72,8 @@ class RolloutView:
     asked: str
     """A person's wish that is not handled yet, in words, or empty."""
     objectives: tuple[ObjectiveView, ...]
+    unwatched: str
+    """What no objective of a running release counts, or empty."""
     ab_test: ABTestView | None
 
     @property
@@ -131,7 +135,8 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
         seen=seen,
         headline=_headline(deployment, rollout)
         if seen
-        else "the operator has not seen the latest change of the spec yet",
+        else "the operator has not seen the latest change of the spec yet, so this is from before it (kubectl sluice "
+        "doctor says how far behind it is)",
         revisions=_revisions(deployment, ordered),
         variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
         rollout=rollout,
@@ -146,7 +151,8 @@ def _is_true(deployment: ModelDeployment, type_: str) -> bool:
 
 def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
     if rollout is not None and rollout.running:
-        return _release_headline(rollout)
+        down = rollout.replaces and not _is_true(deployment, Type.READY)
+        return f"DOWN, no version answers; {_release_headline(rollout)}" if down else _release_headline(rollout)
     if not _is_true(deployment, Type.READY):
         return "not ready"
     if _is_true(deployment, Type.CURRENT):
@@ -227,6 +233,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         name=rollout.metadata.name,
         way=way_of(rollout),
         running=running,
+        replaces=rollout.spec.source is not None,
         outcome=str(status.outcome or ""),
         verdict=str(status.verdict or ""),
         reason=status.reason,
@@ -243,6 +250,7 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         waits_for=status.message or status.reason if running else "",
         asked=_asked(rollout),
         objectives=objectives if running else tuple(replace(o, requests_needed=None) for o in objectives),
+        unwatched=unwatched(rollout.spec.objectives) if running and rollout.spec.source is not None else "",
         ab_test=ab_test_view(rollout),
     )
 

@@ -11,6 +11,7 @@ import pytest
 from demo import cluster as clusters
 from demo import digits
 from demo.cluster import Image
+from tests.support import badmodels
 from tests.support.runtimes import modelfiles
 from tests.support.runtimes.asking import Ask, GrpcAsk
 from tests.support.runtimes.box import Files
@@ -256,6 +257,7 @@ TRITON: Final = Case(
     ),
     broken={
         "garbage": Broken({"model.onnx": b"this is no model"}, "ModelNotLoadable: ONNX Runtime cannot load model.onnx"),
+        "zipmap": Broken({"model.onnx": badmodels.zipmapped()}, "ModelNotLoadable: .* which Triton cannot transport"),
         "two": Broken({"a.onnx": b"a", "b.onnx": b"b"}, "UnsupportedModel: 2 .onnx files", by_downloader=True),
     },
 )

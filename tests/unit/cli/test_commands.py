@@ -162,7 +162,7 @@ async def test_no_address(given: str | None, want: str) -> None:
         (["--help"], exits.OK, ""),
         (["wait", "digits", "--timeout", "soon"], exits.USAGE, "'soon' is not a duration"),
         (["nonsense"], exits.USAGE, "No such command"),
-        (["status"], exits.USAGE, "NAME"),
+        (["explain"], exits.USAGE, "NAME"),
         (["predict", "digits"], exits.FAILED, "-f body.json"),
         (["status", "digits"], exits.FAILED, "no cluster to talk to"),
         (["rollback", "digits", "--to", "x"], exits.FAILED, "no cluster to talk to"),

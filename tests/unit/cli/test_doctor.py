@@ -35,6 +35,7 @@ async def test_everything_is_looked_at() -> None:
     assert {name: state for name, (state, _) in found.items()} == {
         "configuration": CheckState.SKIPPED,
         "operator": CheckState.OK,
+        "operator keeps up": CheckState.OK,
         "gateway": CheckState.OK,
         "preset": CheckState.OK,
         "prometheus": CheckState.FAILED,

@@ -85,7 +85,7 @@ async def test_a_status_goes_on_when_the_cluster_is_back(
     connect(monkeypatch, make_deployment(conditions=RELEASING), AWAY, AWAY, make_deployment(), GONE)
 
     with pytest.raises(console.Failure, match="there is no ModelDeployment 'digits'"):
-        await status.show(TARGET, OutputFormat.TEXT, watch=True)
+        await status.show(TARGET, OutputFormat.TEXT, name="digits", watch=True)
 
     captured = capsys.readouterr()
     assert_said_once(captured, terminal=terminal)

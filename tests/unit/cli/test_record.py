@@ -27,7 +27,9 @@ def test_a_release_is_recorded_with_its_weights_and_an_hour_before() -> None:
 @pytest.mark.parametrize(("outcome", "end"), [("RolledBack", 0), ("Promoted", 1000)])
 def test_an_ended_release_ends_with_its_last_weight(outcome: str, end: int) -> None:
     ended = builders.BAD | {"outcome": outcome}
-    assert recording(release(make_rollout(**ended)), since=60).weights[-1] == (T0 + 60, end)
+    found = recording(release(make_rollout(**ended)), since=60)
+    assert found.weights[-1] == (T0 + 60, end)
+    assert found.until == T0 + 60
 
 
 def test_the_stable_version_against_itself() -> None:

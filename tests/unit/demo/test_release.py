@@ -174,7 +174,7 @@ def test_the_smallest_manifest_is_valid_and_has_nine_lines() -> None:
     policy = RolloutPolicy.model_validate(yaml.safe_load((EXAMPLES / "digits-policy.yaml").read_text()))
     assert deployment.spec.rollout.policy_ref is not None
     assert deployment.spec.rollout.policy_ref.name == policy.metadata.name
-    assert [objective.name for objective in policy.spec.objectives] == ["errors", "latency", "accuracy"]
+    assert [objective.name for objective in policy.spec.objectives] == ["errors", "rejections", "latency", "accuracy"]
 
 
 @pytest.mark.parametrize("plan", release.SCENARIOS["all"], ids=lambda plan: plan.model)

@@ -69,6 +69,12 @@ def test_weights_are_those_of_their_time() -> None:
     assert [line.weight for line in parsed if line.objective == "errors"] == [0] * 4 + [10] * 4 + [0.5] * 5
 
 
+def test_what_came_after_the_end_is_left_out() -> None:
+    prometheus = history(seconds=60, weight=0.1, candidate=Model())
+    parsed = replay.parse(lines_of(prometheus, trial_at(START + 61), seconds=100, until=START + 40))
+    assert parsed[-1].time == 40
+
+
 def test_version_against_itself_is_split_by_scrapes_and_never_rolled_back() -> None:
     prometheus = history(seconds=1200, weight=0.0, candidate=Model())
     base = make_trial()

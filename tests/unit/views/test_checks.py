@@ -38,6 +38,15 @@ def runtime(*formats: str) -> dict[str, Any]:
     return {"spec": {"formats": [{"name": name} for name in formats]}}
 
 
+def model(*, generation: int, observed: int | None, changed: str | None = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    writes = [{"time": changed, "fieldsV1": {"f:spec": {}}}] if changed else []
+    metadata = {"name": "digits", "namespace": "default", "generation": generation, "managedFields": writes}
+    return {"metadata": metadata, "status": {} if observed is None else {"observedGeneration": observed}}
+
+
+JANUARY = 1_767_225_600.0
+
+
 @pytest.mark.parametrize(
     ("check", "state", "said"),
     [
@@ -55,6 +64,16 @@ def runtime(*formats: str) -> dict[str, Any]:
             "kubectl logs -n sluice-system deployment/sluice",
         ),
         (checks.operator_running([deployment(2)]), CheckState.OK, "2 replicas of sluice-system/sluice ready"),
+        (checks.keeps_up([], now=JANUARY), CheckState.OK, "the changes of 0 models"),
+        (checks.keeps_up([model(generation=2, observed=2)], now=JANUARY + 99), CheckState.OK, "of 1 model"),
+        (checks.keeps_up([model(generation=2, observed=1)], now=JANUARY + 20), CheckState.OK, "of 1 model"),
+        (
+            checks.keeps_up([model(generation=2, observed=1)], now=JANUARY + 90),
+            CheckState.FAILED,
+            "1 of 1 model have a change that it has not seen, the oldest (digits) for 1m30s",
+        ),
+        (checks.keeps_up([model(generation=1, observed=None)], now=JANUARY + 90), CheckState.FAILED, "not seen"),
+        (checks.keeps_up([model(generation=1, observed=None, changed=None)], now=JANUARY), CheckState.OK, "1 model"),
         (checks.gateway_serves(None, REF), CheckState.FAILED, "install the Gateway API"),
         (checks.gateway_serves([], REF), CheckState.FAILED, "existing Gateways: none"),
         (

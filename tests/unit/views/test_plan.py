@@ -96,6 +96,7 @@ def test_recreate_says_its_downtime(serving: Cluster) -> None:
     view = planned(serving, scenarios.manifest(scenarios.V2, rollout={"strategy": "Recreate"}))
     assert "does not answer from when the pods of" in view.downtime
     assert "the last version took 4s to become ready" in view.downtime
+    assert "given up after 10m" in view.downtime
 
 
 @pytest.mark.parametrize(

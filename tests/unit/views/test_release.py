@@ -8,6 +8,7 @@ from sluice.views.release import newest_first, release_view
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
 
+DOWN = [condition("Ready", "False", "NoStableVersion"), *builders.RELEASING[1:]]
 INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T12:00:30Z"}
 
 
@@ -20,6 +21,7 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
         (builders.RELEASING, builders.RUNNING, "releasing: step 2 of 4, 25 %"),
         (builders.RELEASING, builders.RUNNING | {"paused": True}, "releasing: step 2 of 4, 25 %, paused"),
         (builders.RELEASING, {"verdict": "Wait"}, "the candidate is starting"),
+        (DOWN, {"verdict": "Wait"}, "DOWN, no version answers; the candidate is starting"),
         (builders.RELEASING, {"verdict": "Wait", "reason": "Validating"}, "the candidate answers labelled data first"),
         (
             builders.RELEASING,

@@ -68,7 +68,7 @@ class ObjectiveStatus(ApiModel):
     ratio_low: str | None = None
     ratio_high: str | None = None
     rollback_log10: str | None = None
-    """Evidence that the candidate is worse, as log10."""
+    """Evidence that the candidate is worse, as log10: this objective's part of the combined evidence."""
     rollback_threshold_log10: str | None = None
     advance_log10: str | None = None
     """Evidence since the step began that the candidate is good, as log10."""

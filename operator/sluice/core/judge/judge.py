@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sluice.core.judge import accumulate, columns, gatewayseries, history, pods, report, routecheck, series
+from sluice.core.judge import accumulate, columns, gatewayseries, history, pods, refusals, report, routecheck, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
 from sluice.core.judge.kind import Kind
@@ -32,7 +32,7 @@ ACCUSING_LOG: Final = math.log(2)
 """Evidence against the candidate that is worth keeping, natural logarithm; a good version seldom has so much."""
 _COUNTERS: Final = (
     *("active", "stable_ever", "requests", "step_requests", "scrapes", "feeds"),
-    *("objectives", "split", "split_requests"),
+    *("objectives", "refusals", "split", "split_requests"),
 )
 """Of a `State`: what the next look counts again, where this one is not written."""
 UNPROGRAMMED_LOOK_SECONDS: Final = 600.0
@@ -232,6 +232,9 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         stable_ever=stable_ever,
         feeds=feeds,
         objectives=judged,
+        refused_before=refusals.before(hour[gatewayseries.REQUESTS][0])
+        if gatewayseries.REQUESTS in hour
+        else (0.0, 0.0),
     )
 
 
@@ -250,7 +253,8 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         feeds=feeds,
         objectives=_judged(trial, turned, samples, ticks),
     )
-    return routecheck.observed(trial, looked, ticks)
+    refused = refusals.observed(looked, _compared(trial, turned, ticks.get(gatewayseries.REQUESTS, ())))
+    return routecheck.observed(trial, refused, ticks)
 
 
 def _judged(
@@ -281,7 +285,10 @@ def _turned(trial: Trial, before: State) -> State:
     changed = trial.step != before.step or trial.route_generation != before.route_generation
     if trial.step != before.step:
         after = dataclasses.replace(
-            after, step_requests=Tally(), scrapes=0, objectives=_each(trial, after, accumulate.at_new_step)
+            refusals.at_new_step(after),
+            step_requests=Tally(),
+            scrapes=0,
+            objectives=_each(trial, after, accumulate.at_new_step),
         )
     if changed:
         after = routecheck.at_changed_route(trial, after)

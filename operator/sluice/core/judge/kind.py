@@ -68,6 +68,11 @@ class Kind:
         return False
 
     @property
+    def counts_refusals(self) -> bool:
+        """Whether requests that a server refuses are its events."""
+        return False
+
+    @property
     def judged_on_copies(self) -> bool:
         """Whether mirrored requests can be judged on it.
 

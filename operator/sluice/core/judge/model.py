@@ -9,6 +9,7 @@ from sluice.api.v1alpha1.modelrollout import ObjectiveStatus
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge.state import State
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,9 @@ class Judgement:
     """When a new sample is due."""
     split_mismatch: str = ""
     """How the requests are split against how they should be, when the evidence says that these differ; or empty."""
+    refuses: str = ""
+    """That the candidate refuses nearly every request, and the stable version does not, in words for a person; or
+    empty."""
     bad_pod: str = ""
     """The pod without which the candidate would be fine: to be replaced once instead of rolling back."""
     separation: Separation | None = None
@@ -249,6 +253,13 @@ class Judgement:
     """With what the next look goes on, so that it does not have to count it again; None where everything is in `state`."""
     looked: bool = True
     """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
+
+    @property
+    def against(self) -> tuple[Reason, str] | None:
+        """Why the candidate has to go, with words for a person; None while what speaks against it is not enough."""
+        if self.rollback_log >= self.rollback_threshold_log:
+            return Reason.WORSE_THAN_STABLE, self.decisive
+        return (Reason.REFUSES_REQUESTS, self.refuses) if self.refuses else None
 
     @property
     def idle(self) -> bool:

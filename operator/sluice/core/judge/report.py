@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.judge import accumulate, gatewayseries, pods, routecheck, separation, series, words
+from sluice.core.judge import accumulate, gatewayseries, pods, refusals, routecheck, separation, series, words
 from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
@@ -77,6 +77,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         step_stable_requests=round(state.step_requests.stable),
         next_look_seconds=_next_look_seconds(trial, feed),
         split_mismatch=routecheck.mismatch(trial, state),
+        refuses=refusals.words(trial, state),
         bad_pod=_bad_pod(trial, weighed),
         separation=_separation(trial, weighed.findings),
     )
@@ -243,8 +244,8 @@ def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | No
 def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
     seen = finding.state.total
     ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
-    # What this objective needs to roll back on its own: its share of the budget is one of many.
-    alone = combine.log_threshold(trial.alpha / trial.arms) + math.log(max(1, guards))
+    # Its part of the mean, so that all evidence on a screen is measured against one threshold.
+    part = finding.evidence.log_total - math.log(max(1, guards))
     return ObjectiveStatus(
         name=finding.kind.name,
         required=required(trial, finding.kind),
@@ -254,8 +255,8 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
         ratio=words.number(ratio.estimate) if ratio is not None else None,
         ratio_low=words.number(ratio.lower) if ratio is not None else None,
         ratio_high=words.number(ratio.upper) if ratio is not None else None,
-        rollback_log10=words.log10_text(finding.evidence.log_total),
-        rollback_threshold_log10=words.log10_text(alone),
+        rollback_log10=words.log10_text(part),
+        rollback_threshold_log10=words.log10_text(combine.log_threshold(trial.alpha / trial.arms)),
         advance_log10=words.log10_text(finding.advance_log),
         advance_threshold_log10=words.log10_text(combine.log_threshold(trial.beta)),
         proven=finding.proven,

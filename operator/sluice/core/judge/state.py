@@ -86,6 +86,10 @@ class State:
     feeds: Mapping[str, series.Feed] = field(default_factory=dict)
     """Empty until the first look that was answered."""
     objectives: Mapping[str, ObjectiveState] = field(default_factory=dict)
+    refusals: evidence.Counts = NO_COUNTS
+    """Requests through the gateway since the step began, as evidence, and those of them that were refused."""
+    refused_before: tuple[float, float] = (0.0, 0.0)
+    """(requests, refused) of the stable version before this step."""
     split: Mapping[str, object] | None = None
     """`EProcess.to_state` of the check whether requests go where the route says."""
     split_requests: Tally = Tally()
@@ -115,6 +119,8 @@ def dump(state: State) -> str:
         "k": state.scrapes,
         "feeds": {key: _dump_feed(feed) for key, feed in state.feeds.items()},
         "obj": {name: _dump_objective(objective) for name, objective in state.objectives.items()},
+        "ref": _counts(state.refusals),
+        "refb": list(state.refused_before),
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
         "gone": list(state.gone),
@@ -147,6 +153,8 @@ def load(text: str | None) -> State | None:
             scrapes=int(wire["k"]),
             feeds={key: series.Feed(*feed) for key, feed in wire["feeds"].items()},
             objectives={name: _load_objective(objective) for name, objective in wire["obj"].items()},
+            refusals=evidence.Counts(*wire.get("ref", (0.0, 0.0, 0.0, 0.0))),
+            refused_before=tuple(wire.get("refb", (0.0, 0.0))),
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
             gone=tuple(wire.get("gone", ())),

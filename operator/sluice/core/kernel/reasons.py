@@ -51,6 +51,7 @@ class Reason(StrEnum):
 
     # A release goes back, or is over
     WORSE_THAN_STABLE = "WorseThanStable", "rolled-back.md"
+    REFUSES_REQUESTS = "RefusesRequests", "rolled-back.md"
     CANDIDATE_DOWN = "CandidateDown", "rolled-back.md"
     RESTARTING = "Restarting", "rolled-back.md"
     ROLLED_BACK = "RolledBack", "rolled-back.md", BY_RELEASE

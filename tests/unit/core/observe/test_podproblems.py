@@ -226,6 +226,18 @@ QUOTA = (
             "create the Serv",
         ),
         ('pods "x-a" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot', "pod security standard"),
+        (
+            'pods "x-a" is forbidden: minimum cpu usage per Container is 100m, but request is 50m.',
+            "within the LimitRange",
+        ),
+        (
+            'pods "x-a" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4.0',
+            "within the LimitRange",
+        ),
+        (
+            'pods "x-a" is forbidden: failed quota: team: must specify limits.cpu for: server',
+            "set in spec.resources what",
+        ),
         ("something new", "pods cannot be created: something new; see"),
     ],
 )

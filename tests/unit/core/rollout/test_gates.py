@@ -75,6 +75,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
     harm.evidence_says_roll_back: [
         row("just under", None, {"judged": {"rollback_log": 2.99}}),
         row("at the threshold", back("WorseThanStable"), changes.WORSE),
+        row("refuses everybody", back("RefusesRequests"), {"judged": {"refuses": "30 of 30 requests"}}),
         row("nothing is judged", None, {"judged": None}),
     ],
     harm.worse_offline: [
@@ -309,6 +310,18 @@ ROWS: Final[dict[Gate, list[Row]]] = {
 )
 def test_what_a_gate_says(gate: Gate, case: Row) -> None:
     assert fields(gate(case.moment)) == case.want
+
+
+def test_a_preview_that_nobody_has_called_says_so() -> None:
+    def said(requests: int) -> str:
+        decision = evidence.preview_over(
+            make_moment(changes.PREVIEW, {"judged": {"step_candidate_requests": requests}})
+        )
+        assert decision is not None
+        return decision.message
+
+    assert said(7).startswith("no evidence against it in 7 preview requests")
+    assert said(0).startswith("no request to the preview has been counted")
 
 
 def test_every_gate_has_rows_in_which_it_speaks_and_in_which_it_does_not() -> None:

@@ -23,6 +23,13 @@ _GRPC_EVENTS: Final = {
 _CODE_CLASS: Final = {Events.SERVER_ERRORS: "5", Events.CLIENT_ERRORS: "4"}
 
 
+def events(amounts: Amounts, which: Events) -> float:
+    """How many of an arm's requests through the gateway were such events."""
+    codes, statuses = _CODE_CLASS[which], _GRPC_EVENTS[which]
+    answered = sum(amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
+    return answered + (columns.broken(amounts) if which is Events.SERVER_ERRORS else 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseCodes(Kind):
     """Errors of the server, or rejections. Counts in the gateway's requests."""
@@ -38,15 +45,15 @@ class ResponseCodes(Kind):
         return cls(objective, ratio, ratio.events)
 
     @property
+    def counts_refusals(self) -> bool:
+        return self.which is Events.CLIENT_ERRORS
+
+    @property
     def judged_on_copies(self) -> bool:
         return self.which is Events.SERVER_ERRORS
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
-        codes, statuses = _CODE_CLASS[self.which], _GRPC_EVENTS[self.which]
-        events = sum(amount for code, amount in amounts.items() if code.startswith(codes) or code in statuses)
-        if self.which is Events.SERVER_ERRORS:
-            events += columns.broken(amounts)
-        return columns.requests(amounts), events
+        return columns.requests(amounts), events(amounts, self.which)
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash

@@ -8,15 +8,21 @@ from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
 
 _REFUSED_POD: Final = re.compile(r'pods? "[^"]*" is forbidden: ')
+LIMIT_RANGE: Final = (
+    "keep spec.resources within the LimitRange of the namespace, and the downloader's (storageInitializer.resources of "
+    "the configuration) as well"
+)
 CREATION_REMEDIES: Final = (
     ("exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas or spec.resources"),
+    ("failed quota", "set in spec.resources what the ResourceQuota of the namespace demands"),
+    ("usage per", LIMIT_RANGE),
+    ("max limit to request ratio", LIMIT_RANGE),
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
     (
         "hostPath",
         "allow hostPath volumes in the namespace, or use a claim for storageInitializer.cache of the configuration",
     ),
     ("PodSecurity", "make the ServingRuntime's containers meet the namespace's pod security standard"),
-    ("LimitRange", "keep spec.resources within the LimitRange of the namespace"),
 )
 
 

@@ -88,9 +88,9 @@ def _bound(value: float | None) -> str | None:
 
 
 def _evidence_against(arm: ArmStatus, judged: Judgement | None, seen: Comparison) -> tuple[Reason, str] | None:
-    guarded = judged is not None and judged.rollback_log >= judged.rollback_threshold_log
-    if judged is not None and guarded and not _spared(arm, seen):
-        return Reason.WORSE_THAN_STABLE, judged.decisive
+    against = judged.against if judged is not None else None
+    if against is not None and not _spared(arm, seen):
+        return against
     if arm.verdict == WORSE:
         return Reason.WORSE_METRIC, result(arm)
     return None

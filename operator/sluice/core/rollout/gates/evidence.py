@@ -57,9 +57,10 @@ def preview_over(moment: Moment) -> Decision | None:
     """A preview ends by time: nobody may ever call it, and what did speak against green has ended it already."""
     if moment.current is None or not moment.current.preview:
         return None
-    return _advance(
-        moment, Reason.PREVIEW_OVER, f"no evidence against it in {moment.requests_in_step} preview requests"
-    )
+    message = f"no evidence against it in {moment.requests_in_step} preview requests"
+    if not moment.requests_in_step:
+        message = "no request to the preview has been counted, so nothing is known about it: its first are users'"
+    return _advance(moment, Reason.PREVIEW_OVER, message)
 
 
 def evidence_says_advance(moment: Moment) -> Decision | None:

@@ -36,10 +36,11 @@ def one_pod_is_bad(moment: Moment) -> Decision | None:
 
 
 def evidence_says_roll_back(moment: Moment) -> Decision | None:
-    judged = moment.judgement
-    if judged is None or judged.rollback_log < judged.rollback_threshold_log:
+    against = moment.judgement.against if moment.judgement is not None else None
+    if against is None:
         return None
-    return Decision(Verdict.ROLL_BACK, Reason.WORSE_THAN_STABLE, judged.decisive, outcome=Outcome.ROLLED_BACK)
+    reason, message = against
+    return Decision(Verdict.ROLL_BACK, reason, message, outcome=Outcome.ROLLED_BACK)
 
 
 def worse_offline(moment: Moment) -> Decision | None:

@@ -1,0 +1,35 @@
+"""What stands below the fields of a model in its source, for the descriptions in the CRDs.
+
+pydantic's `use_attribute_docstrings` reads the source of every model when it is imported, in every process.
+"""
+
+import ast
+import inspect
+import itertools
+import textwrap
+from typing import Any
+
+
+def of_fields(model: type[Any]) -> dict[str, str]:
+    """The docstrings of a model's fields by name, with those that it inherits."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if hasattr(each, "__pydantic_fields__") and not each.__module__.startswith("pydantic"):
+            found |= _own(each)
+    return found
+
+
+def _own(model: type[Any]) -> dict[str, str]:
+    try:
+        source = inspect.getsource(model)
+    except OSError:  # made by a call
+        return {}
+    (definition,) = ast.parse(textwrap.dedent(source)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for field, below in itertools.pairwise(definition.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            text = below.value.value if isinstance(below.value, ast.Constant) else None
+            if isinstance(text, str):
+                found[field.target.id] = inspect.cleandoc(text)
+    return found

@@ -1,0 +1,106 @@
+"""The command line as a whole: what is imported, options before the command, and all models at once."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sluice.api.v1alpha1.intent import Action
+from sluice.cli import app, cluster
+from sluice.cli.options import Connection
+from sluice.views import steering
+from tests.unit.views.builders import make_deployment, make_rollout
+
+CALL = """
+import sys
+from sluice.cli import app
+sys.argv = ["kubectl-sluice", *{arguments}]
+try:
+    app.main()
+except SystemExit as end:
+    print(end.code, sorted(name for name in sys.modules if name in {watched}))
+"""
+
+
+def called(*arguments: str, watched: tuple[str, ...]) -> str:
+    """The exit code of a call, and which of the modules it has imported."""
+    script = CALL.format(arguments=arguments, watched=set(watched))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_command_imports_no_other_and_no_synchronous_client() -> None:
+    others = ("sluice.cli.batch", "sluice.cli.profile", "sluice.cli.plan", "sluice.cli.runtime", "kubernetes.config")
+    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *others))
+    assert printed == "1 ['sluice.cli.status']\n"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "text", "apiVersion: v1\nkind: Config\nclusters: {}\n", "a: [", "\x00"])
+def test_a_kubeconfig_that_is_none_is_no_traceback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config").write_text(text)
+    result = CliRunner().invoke(app.app, ["status", "digits", f"--kubeconfig={tmp_path / 'config'}"])
+    assert result.output.startswith("error: "), result.output
+
+
+def test_the_version_is_printed() -> None:
+    result = CliRunner().invoke(app.app, ["--version"])
+    assert (result.exit_code, result.output[0].isdigit()) == (0, True)
+
+
+def test_every_wish_is_a_command() -> None:
+    assert set(steering.COMMANDS) == set(Action)
+    assert set(steering.COMMANDS.values()) < set(app.ENTRIES)
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """Those that commands have opened, to a cluster of two models."""
+    opened: list[Connection] = []
+
+    class Cluster:
+        namespace = "default"
+
+        async def fetch_deployments(self, namespace: str) -> list[Any]:
+            return [make_deployment(name=name) for name in ("digits", "words")]
+
+        async def fetch_all_rollouts(self, namespace: str) -> list[Any]:
+            return [make_rollout()]
+
+    @contextlib.asynccontextmanager
+    async def connected(connection: Connection) -> AsyncIterator[Any]:
+        opened.append(connection)
+        yield Cluster()
+
+    monkeypatch.setattr(cluster, "connected", connected)
+    return opened
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-n", "team", "status"], ["status", "-n", "team"], ["-n", "x", "status", "-n", "team"]]
+)
+def test_options_may_stand_before_the_command(arguments: list[str], connections: list[Connection]) -> None:
+    result = CliRunner().invoke(app.app, arguments, standalone_mode=False)
+    assert result.exception is None, result.output
+    assert [each.namespace for each in connections] == ["team"]
+
+
+def test_without_a_name_all_models_are_listed(connections: list[Connection]) -> None:
+    result = CliRunner().invoke(app.app, ["status"], standalone_mode=False)
+    assert [line.split()[0] for line in result.output.splitlines() if line.strip()][:2] == ["model", "digits"]
+    result = CliRunner().invoke(app.app, ["status", "-A", "-o", "json"], standalone_mode=False)
+    assert [each["name"] for each in json.loads(result.output)] == ["digits", "words"]
+
+
+@pytest.mark.parametrize(("arguments", "said"), [(["-w"], "name it"), (["digits", "-A"], "leave out digits")])
+def test_what_makes_no_sense_together_is_refused(
+    arguments: list[str], said: str, connections: list[Connection]
+) -> None:
+    result = CliRunner().invoke(app.app, ["status", *arguments], standalone_mode=False)
+    assert result.return_value == 1
+    assert said in result.output
+    assert connections == []
