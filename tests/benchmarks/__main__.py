@@ -1,5 +1,6 @@
 """Measure on the lab, print, and write to docs/benchmarks.md: `python -m tests.benchmarks [BENCHMARK] [options]`.
 
+    burst     as many releases at once: until all are done, how long anything waits, an abort
     scale     many ModelDeployments on fake nodes: time, API requests, processor time, memory
     harm      bad releases: requests harmed until the candidate gets none
     same      the same model again: false roll-backs
@@ -27,6 +28,7 @@ from demo.progress import say
 from lab.processes import LabError
 from tests.benchmarks import (
     batch,
+    burst,
     gateway,
     harm,
     images,
@@ -45,6 +47,7 @@ from tests.benchmarks.report import Section
 ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "images": lambda cluster, given: images.measure(cluster),
     "gateway": lambda cluster, given: gateway.measure(cluster, gateway.Options(given.cycles, given.gateway_rate)),
+    "burst": lambda cluster, given: burst.measure(cluster, burst.Options(given.objects, given.nodes)),
     "scale": lambda cluster, given: scale.measure(cluster, scale.Options(given.objects, given.nodes)),
     "harm": lambda cluster, given: harm.measure(
         cluster, harm.Options(given.runs, tuple(given.rates), tuple(given.models), given.add)
@@ -101,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--add", action="store_true", help="harm, same: keep the releases that earlier commands measured"
     )
-    group = parser.add_argument_group("scale")
+    group = parser.add_argument_group("scale, burst")
     group.add_argument("--objects", type=int, default=1000, help="ModelDeployments (default: 1000)")
     group.add_argument("--nodes", type=int, default=10, help="fake nodes (default: 10)")
     group = parser.add_argument_group("harm")

@@ -1,0 +1,256 @@
+"""Many releases at once on fake nodes: until all are done, how long anything waits for the operator, and an abort.
+
+all Ready → every model gets another version, in one kubectl → one of them is aborted → … → all have ended
+"""
+
+import contextlib
+import json
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from demo import setup
+from demo.cluster import Cluster
+from demo.program import Tools
+from demo.progress import say
+from tests.benchmarks import fakemodels, operatorpod, report, surroundings
+from tests.benchmarks.report import Figure, Section
+from tests.support.scene import ROLLOUTS, Object, Scene, wait_until
+
+KEY: Final = "burst"
+SCRAPE_SECONDS: Final = 5
+LOOK_SECONDS: Final = 2.0
+READY_SECONDS: Final = 1200.0
+ALL_SECONDS: Final = 2400.0
+ABORT_AFTER_SECONDS: Final = 60.0
+CONTOUR_WRITES_A_SECOND: Final = 5.0
+"""Of routes' statuses, by default; each change of a route needs one."""
+POLICY: Final[Object] = {
+    "apiVersion": "sluice.dev/v1alpha1",
+    "kind": "RolloutPolicy",
+    "metadata": {"name": "bench-burst"},
+    "spec": {
+        "scrapeIntervalSeconds": SCRAPE_SECONDS,
+        "bakeSeconds": 15,
+        "objectives": [
+            {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%"}}
+        ],
+    },
+}
+ROLLOUT: Final = {
+    "policyRef": {"name": "bench-burst"},
+    "strategy": "BlueGreen",
+    "blueGreen": {"previewSeconds": 15},
+    "capacity": "Surge",
+}
+"""Ends without users: nothing answers on fake nodes. It is looked at on every scrape all the same."""
+METHOD: Final = """\
+[kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
+One `kubectl apply` gives every model another version: blue-green with a preview and a bake of 15 s each, which ends
+without users. A minute later one release is aborted. The operator's own metrics are read every two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    objects: int
+    nodes: int
+
+
+@dataclass(slots=True)
+class Waits:
+    """What the operator's metrics said over the time."""
+
+    oldest_seconds: list[float] = field(default_factory=list)
+    """Of the key that waits longest in the queue."""
+    samples_seconds: list[float] = field(default_factory=list)
+    """Of the question to Prometheus that waits longest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that was measured."""
+
+    objects: int
+    ended_seconds: Sequence[float]
+    """Seconds after the first change until each release had ended, ascending."""
+    abort_seconds: float
+    """From the wish until the operator had taken it up."""
+    waits: Waits
+    writes: dict[tuple[str, str], float]
+    route_changes: int
+    cpu_seconds: float
+    peak_mebibytes: float
+
+
+def measure(cluster: Cluster, options: Options) -> Section:
+    machine = report.machine(cluster.tools)
+    cluster.tools.apply(json.dumps(POLICY))
+    with contextlib.ExitStack() as stack:
+        stack.callback(
+            cluster.tools.kubectl, "delete", "rolloutpolicies.sluice.dev", "bench-burst", "--ignore-not-found"
+        )
+        stack.enter_context(fakemodels.fake_nodes(options.nodes))
+        scene = stack.enter_context(surroundings.scene(cluster, KEY))
+        stack.callback(fakemodels.delete_all, scene)
+        found = _measured(scene, options.objects)
+    return section(found, machine)
+
+
+def _measured(scene: Scene, objects: int) -> Found:
+    tools = scene.tools
+    operatorpod.restart(tools)
+    with fakemodels.watched(scene) as watch:
+        fakemodels.create(scene, range(objects))
+        watch.wait(objects, READY_SECONDS)
+    say(f"{objects} Ready")
+    pod = operatorpod.leader(tools)
+    before, routes = operatorpod.sample(tools, pod), _route_generations(scene)
+    with _ends(scene) as ended, _metrics(tools, pod) as waits:
+        began = time.monotonic()
+        _change_all(scene, objects)
+        say(f"all changed after {time.monotonic() - began:.0f} s")
+        surroundings.pause(max(0.0, ABORT_AFTER_SECONDS - (time.monotonic() - began)))
+        abort_seconds = _abort(scene, objects // 2)
+        say(f"an abort was taken up after {abort_seconds:.1f} s")
+        _wait(ended, objects)
+    after = operatorpod.sample(tools, pod)
+    return Found(
+        objects=objects,
+        ended_seconds=sorted(moment - began for moment in ended.values()),
+        abort_seconds=abort_seconds,
+        waits=waits,
+        writes={key: value - before.writes.get(key, 0) for key, value in after.writes.items()},
+        route_changes=_route_generations(scene) - routes,
+        cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+        peak_mebibytes=operatorpod.peak_rss_mebibytes(tools, pod),
+    )
+
+
+def _change_all(scene: Scene, objects: int) -> None:
+    items = []
+    for number in range(objects):
+        manifest = fakemodels.manifest(number)
+        manifest["metadata"]["namespace"] = scene.namespace
+        manifest["spec"]["model"]["uri"] += "/2"
+        manifest["spec"]["rollout"] = ROLLOUT
+        items.append(manifest)
+    scene.tools.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def _abort(scene: Scene, number: int) -> float:
+    """As a person asks for it: the plugin returns when the operator has answered."""
+    began = time.monotonic()
+    scene.tools.plugin("abort", f"model-{number:04}", scene.where, "--note=one of many")
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def _ends(scene: Scene) -> Iterator[dict[str, float]]:
+    """When (monotonic seconds) each release that replaces another version was first seen to have ended."""
+    ended: dict[str, float] = {}
+    line = '{.metadata.name} {.spec.from.revision}:{.status.outcome}{"\\n"}'
+    command = [scene.tools.kubectl_path, "get", ROLLOUTS, scene.where, "--watch", f"--output=jsonpath={line}"]
+
+    def read(lines: IO[str]) -> None:
+        for each in lines:
+            name, _, rest = each.strip().partition(" ")
+            source, _, outcome = rest.partition(":")
+            if source and outcome:
+                ended.setdefault(name, time.monotonic())
+
+    with subprocess.Popen(command, env=scene.tools.full_environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        reader = threading.Thread(target=read, args=(process.stdout,), name="ends", daemon=True)
+        reader.start()
+        try:
+            yield ended
+        finally:
+            process.terminate()
+            reader.join(10)
+
+
+def _wait(ended: dict[str, float], objects: int) -> None:
+    said = time.monotonic()
+
+    def all_ended() -> bool:
+        nonlocal said
+        if time.monotonic() - said > 15:
+            said = time.monotonic()
+            say(f"{len(ended)} of {objects} have ended")
+        return len(ended) >= objects
+
+    wait_until(all_ended, f"{objects} releases have ended", seconds=ALL_SECONDS)
+
+
+@contextlib.contextmanager
+def _metrics(tools: Tools, pod: str) -> Iterator[Waits]:
+    waits, over = Waits(), threading.Event()
+    path = f"/api/v1/namespaces/{setup.OPERATOR_NAMESPACE}/pods/{pod}:{operatorpod.METRICS_PORT}/proxy/metrics"
+
+    def read() -> None:
+        while not over.wait(LOOK_SECONDS):
+            values = {
+                sample.name: sample.value
+                for family in text_string_to_metric_families(tools.kubectl("get", "--raw", path))
+                for sample in family.samples
+            }
+            waits.oldest_seconds.append(values["sluice_workqueue_oldest_seconds"])
+            waits.samples_seconds.append(values["sluice_prometheus_oldest_seconds"])
+
+    reader = threading.Thread(target=read, name="metrics", daemon=True)
+    reader.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        reader.join(30)
+
+
+def _route_generations(scene: Scene) -> int:
+    routes: list[Any] = scene.tools.get("httproutes", scene.where)["items"]
+    return sum(int(route["metadata"]["generation"]) for route in routes)
+
+
+def section(found: Found, machine: Sequence[str]) -> Section:
+    return Section(
+        key=KEY, title=f"{found.objects:,} releases at once", method=METHOD, figures=_figures(found), machine=machine
+    )
+
+
+def _figures(found: Found) -> tuple[Figure, ...]:
+    last, gateway = found.ended_seconds[-1], found.route_changes / CONTOUR_WRITES_A_SECOND
+    waited = statistics.quantiles(found.waits.oldest_seconds, n=100)[98]
+    samples = statistics.quantiles(found.waits.samples_seconds, n=100)[98]
+    statuses = sum(count for (_, verb), count in found.writes.items() if verb == "status")
+    return (
+        Figure(
+            "seconds until all have ended",
+            f"{last:.0f}",
+            "≤ 500, or the gateway's own",
+            last <= max(500.0, 1.2 * gateway),
+        ),
+        Figure("seconds until half of them have", f"{statistics.median(found.ended_seconds):.0f}"),
+        Figure("- what the gateway needs for its statuses alone", f"{gateway:.0f}"),
+        Figure(
+            "seconds until an abort among them is taken up",
+            f"{found.abort_seconds:.1f}",
+            "≤ 10",
+            found.abort_seconds <= 10,
+        ),
+        Figure(
+            "oldest wait in the queue, p99 over the time",
+            f"{waited:.1f} s",
+            f"≤ {2 * SCRAPE_SECONDS} s",
+            waited <= 2 * SCRAPE_SECONDS,
+        ),
+        Figure("oldest wait for Prometheus, p99 over the time", f"{samples:.1f} s"),
+        Figure("status writes a release", f"{statuses / found.objects:.1f}"),
+        Figure("CPU seconds of the operator", f"{found.cpu_seconds:.0f}"),
+        Figure("its peak memory", f"{found.peak_mebibytes:.0f} MiB", "≤ 200 MiB", found.peak_mebibytes <= 200),
+    )
