@@ -74,6 +74,18 @@ def test_in_a_drain() -> None:
     comes_to_rest(cluster)
 
 
+def test_a_long_wait_begins_anew_when_the_clock_steps_and_not_when_it_would_have_been_over() -> None:
+    cluster = scenarios.serving_cluster(spec={"drainSeconds": 300})
+    candidate = in_the_bake(cluster, drainSeconds=300)
+    cluster.asks("Abort")
+    run(cluster, 15)
+    put_back(cluster)
+    run(cluster, 290)
+    assert ("Deployment", candidate) in cluster.objects, "requests have the time that was meant for them"
+    run(cluster, 30)
+    assert ("Deployment", candidate) not in cluster.objects
+
+
 def test_a_drain_is_not_longer_than_is_asked_for_now() -> None:
     cluster = scenarios.serving_cluster(spec={"drainSeconds": 3600})
     candidate = in_the_bake(cluster, drainSeconds=3600)

@@ -191,9 +191,13 @@ class Walk:
         stable = self.stable_of(name)
         if stable is None:
             return
-        since = max((rollout.spec.sequence for rollout in self._promoted(name, stable)), default=0)
+        promoted = self._promoted(name, stable)
+        since = max((rollout.spec.sequence for rollout in promoted), default=0)
         before, sequence = self.serving.get(name, (stable, 0))
-        assert stable == before or since > sequence, f"{stable} serves instead of {before}, and nothing promoted it"
+        # Sequences begin again if the only record of a first version is deleted.
+        follows = any(each.spec.source is not None and each.spec.source.revision == before for each in promoted)
+        promotion = since > sequence or follows
+        assert stable == before or promotion, f"{stable} serves instead of {before}, and nothing promoted it"
         self.serving[name] = stable, max(since, sequence)
 
     def _promoted(self, name: str, revision: str) -> list[ModelRollout]:
@@ -207,6 +211,12 @@ class Walk:
 
     def running(self, name: str) -> list[ModelRollout]:
         return [rollout for rollout in self.cluster.rollouts_of(name) if rollout.status.outcome is None]
+
+    def lost(self, name: str) -> bool:
+        """Whether it waits because somebody has deleted what pins the stable version."""
+        running = self.running(name)
+        reason = running[-1].status.reason if running else self.cluster.condition("Current", name)["reason"]
+        return bool(reason == Reason.STABLE_VERSION_LOST)
 
     def stable_of(self, name: str) -> str | None:
         stable = self.cluster.status(name).get("stable")
@@ -237,12 +247,13 @@ class Walk:
             if ("ModelDeployment", name) not in self.cluster.objects:
                 self.apply(name)
         end = self.cluster.now + HEALED_SECONDS
-        while self.cluster.now < end and any(map(self.running, self.place.models)):
+        while self.cluster.now < end and any(self.running(name) or self.lost(name) for name in self.place.models):
             self.run(60)
             for name in self.place.models:
                 self.answer(name)
         for name in self.place.models:
             assert not self.running(name), f"does not end: {self.running(name)[-1].status}"
+            assert not self.lost(name), f"its stable version stays lost: {self.cluster.status(name)}"
 
     def answer(self, name: str) -> None:
         """Users do what a model says that it waits for."""
@@ -251,6 +262,21 @@ class Walk:
         if self.cluster.condition("Ready", name)["reason"] == Reason.HOSTNAME_TAKEN:
             self.wanted[name].spec["routing"] = {"hostnames": [f"{name}.example.com"]}
             self.apply(name)
+        if self.lost(name):
+            self._finds_the_lost(name)
+
+    def _finds_the_lost(self, name: str) -> None:
+        """A user asks again for the version that serves; or, if nobody knows its model, or needs it, deletes it."""
+        lost, ends = self.stable_of(name), [end for each in self.cluster.rollouts_of(name) for end in each.spec.ends]
+        models = [end.uri for end in ends if end.revision == lost]
+        if models and self.random.random() < 0.7:
+            self.wanted[name].uri = models[-1]
+            self.apply(name)
+        elif not self.running(name):
+            for kind in ("Deployment", "Service"):
+                if (kind, lost) in self.cluster.objects:
+                    self.cluster.user_deletes(kind, lost or "")
+            self.serving.pop(name, None)
 
     def comes_to_rest(self) -> None:
         """Of the version that serves, the same objects are there as in a fresh installation, and nothing is written."""
@@ -418,11 +444,8 @@ def _clock(walk: Walk, _name: str) -> None:
 
 
 def _hand_deletes(*kinds: str) -> Callable[[Walk, str], None]:
-    """Not what pins the stable version: without it there is nothing to compare with and nothing to go back to."""
-
     def act(walk: Walk, name: str) -> None:
-        pinned = "ControllerRevision", walk.stable_of(name)
-        there = [key for key in walk.owned(name) if key[0] in kinds and key != pinned]
+        there = [key for key in walk.owned(name) if key[0] in kinds]
         if there:
             walk.cluster.user_deletes(*walk.random.choice(there))
 
@@ -430,10 +453,13 @@ def _hand_deletes(*kinds: str) -> Callable[[Walk, str], None]:
 
 
 def _record_deleted(walk: Walk, name: str) -> None:
-    """Most often the one that says which version is stable."""
+    """Most often one that says which version is stable, or what pins that version."""
     promoted = [each for each in walk.cluster.rollouts_of(name) if each.status.outcome is Outcome.PROMOTED]
-    if promoted and walk.random.random() < 0.7:
+    stable, chance = walk.stable_of(name), walk.random.random()
+    if promoted and chance < 0.4:
         walk.cluster.user_deletes("ModelRollout", promoted[-1].metadata.name)
+    elif ("ControllerRevision", stable) in walk.cluster.objects and chance < 0.7:
+        walk.cluster.user_deletes("ControllerRevision", stable or "")
     else:
         _hand_deletes("ModelRollout", "ControllerRevision")(walk, name)
 

@@ -22,6 +22,7 @@ from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.rollout.routing import weights
+from sluice.shell import clockstep
 from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import Prometheus
@@ -284,14 +285,19 @@ class Cluster(Controllers):
             self.told.update(event.id for event in plan.events)
             if not plan.writes:
                 after = math.inf if plan.requeue_after is None else plan.requeue_after
-                self._rests[name] = Rest(self.now + after, self._seen(name))
+                self._rests[name] = Rest(self.now + after, self.clock_ahead_seconds, self._seen(name))
                 return count
         raise AssertionError(f"no fixpoint after 8 passes; last plan: {plan.because} {plan.writes}")
 
     def is_due(self, name: str = "digits") -> bool:
         """Whether the operator's queue would bring the model up: something has changed, or it wanted to look again."""
         rest = self._rests.get(name)
-        return rest is None or self.now >= rest.until or self._seen(name) != rest.seen
+        return (
+            rest is None
+            or self.now >= rest.until
+            or self.clock_ahead_seconds < rest.ahead - clockstep.STEP_SECONDS
+            or self._seen(name) != rest.seen
+        )
 
     def _seen(self, name: str) -> World:
         return replace(deepcopy_world(self.world(name)), now=0.0)
@@ -345,6 +351,8 @@ class Rest:
     """How a model was left when there was nothing more to do."""
 
     until: float
+    ahead: float
+    """How far the operator's clock was ahead; it looks again when that was put back."""
     seen: World
 
 

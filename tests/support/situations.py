@@ -43,6 +43,7 @@ def make_situation(
     *rollouts: ModelRollout,
     requested: Revision | Blocked = STABLE,
     stable: Revision | None = STABLE,
+    lost: Revision | None = None,
     revisions: Sequence[Revision] = (STABLE, CANDIDATE),
     arms: tuple[Revision | Blocked, ...] = (),
     policy: dict[str, Any] | None = None,
@@ -74,4 +75,5 @@ def make_situation(
         policy=builders.make_policy(**(policy or {})).spec,
         policy_name="default",
         arms=arms,
+        lost=lost.name if lost is not None else "",
     )

@@ -53,7 +53,9 @@ class PrometheusMetrics:
         self._sessions = {preset: requests.Session() for preset in (True, False)}
         """By whether a preset asks."""
         self._clients = {
-            preset: _client(url.rstrip("/"), session, LimitedAdapter(self._parsing, preset=preset))
+            preset: _client(
+                url.rstrip("/"), session, LimitedAdapter(self._parsing, preset=preset, timeout_seconds=timeout_seconds)
+            )
             for preset, session in self._sessions.items()
         }
 
@@ -132,17 +134,19 @@ class Turn:
 class LimitedAdapter(adapters.HTTPAdapter):
     """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once."""
 
-    def __init__(self, parsing: Turn, *, preset: bool) -> None:
+    def __init__(self, parsing: Turn, *, preset: bool, timeout_seconds: float) -> None:
         super().__init__(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
         self._parsing = parsing
         self._most_bytes = PRESET_BYTES if preset else QUERY_BYTES
+        self._timeout_seconds = timeout_seconds
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         """As a whole answer. Raises `TooLarge`, beside what requests raises."""
         request.headers["Accept-Encoding"] = "identity"
+        deadline = time.monotonic() + self._timeout_seconds
         response = super().send(request, *arguments, **options)
         try:
-            body = self._body(response)
+            body = self._body(response, deadline)
         except requests.RequestException:
             response.close()  # what was not read keeps the connection from being used again
             raise
@@ -150,15 +154,21 @@ class LimitedAdapter(adapters.HTTPAdapter):
         self._parsing.begin()
         return response
 
-    def _body(self, response: requests.Response) -> bytes:
-        """Not by the client's own reading, which goes on to the end, and decompresses whatever it is sent."""
+    def _body(self, response: requests.Response, deadline: float) -> bytes:
+        """Not by the client's own reading, which goes on to the end, and decompresses whatever it is sent.
+
+        What has come is taken as it comes: a time-out of the socket begins anew with each byte, and nobody waits for the
+        answer any more after its deadline.
+        """
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
             raise requests.RequestException(f"the answer is compressed ({encoding}), which was not asked for")
         body = bytearray()
         try:
-            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+            while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 body += chunk
+                if time.monotonic() > deadline:
+                    raise requests.ReadTimeout("the answer has not ended", request=response.request)
                 if len(body) > self._most_bytes:
                     raise TooLarge(f"an answer has more than {self._most_bytes >> 20} MiB")
         except urllib3.exceptions.TimeoutError as error:

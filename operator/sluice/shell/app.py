@@ -17,7 +17,7 @@ from sluice.adapters.devices import FreeDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
-from sluice.shell import options, telemetry
+from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
@@ -143,14 +143,15 @@ class Operator:
         elector = asyncio.create_task(self.elector.run(self.takeover.begin))
         relister = asyncio.create_task(self._list())
         notifications = asyncio.create_task(self.notifications.run())
+        clock_steps = asyncio.create_task(clockstep.watch(self._clock, self.wake))
         stopping = asyncio.create_task(stop.wait())
-        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications]
+        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications, clock_steps]
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         failed = [part for part in parts if part.done()]
         for part in failed:
             LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
         LOG.info("stopping")
-        await _cancelled(queue, watcher, relister, stopping)
+        await _cancelled(queue, watcher, relister, clock_steps, stopping)
         await self.asking.close()
         self.prometheus.close()
         await _cancelled(elector)

@@ -7,12 +7,11 @@ has been opened lately stays open, so that passes in a row find the very same ob
 import marshal
 import sys
 import zlib
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.core.kernel.memo import Memo
 from sluice.core.kernel.snapshot import Object
 
 COMPRESSED: Final = frozenset(
@@ -20,7 +19,9 @@ COMPRESSED: Final = frozenset(
 )
 """Kinds that hardly change once they are written."""
 OPENED: Final = 128
-"""Compressed objects that stay open: those of some models with all of their releases."""
+"""Compressed objects that stay open, whatever they take: those of some models with all of their releases."""
+OPENED_BYTES: Final = 4 * 2**20
+"""Of memory for further ones: a model with a hundred releases is not unpacked on each of its passes."""
 NO_ROOM: Final = (
     "the objects of this namespace take as much of the operator's memory as they may; delete some, or give the operator "
     "more"
@@ -49,11 +50,37 @@ class Entry:
     """The same of what a compressed one becomes when it is looked at; 0 where it is as it is."""
 
 
+class Opened:
+    """Compressed objects as they are, while they are looked at again and again."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        """Of memory, about."""
+        self._objects: OrderedDict[Entry, Object] = OrderedDict()
+
+    def get(self, entry: Entry) -> Object | None:
+        opened = self._objects.get(entry)
+        if opened is not None:
+            self._objects.move_to_end(entry)
+        return opened
+
+    def put(self, entry: Entry, opened: Object) -> None:
+        """Closes what was looked at longest ago, where there is no room for all."""
+        self._objects[entry] = opened
+        self.bytes += entry.unpacked_size
+        while len(self._objects) > OPENED and self.bytes > OPENED_BYTES:
+            self.drop(next(iter(self._objects)))
+
+    def drop(self, entry: Entry) -> None:
+        if self._objects.pop(entry, None) is not None:
+            self.bytes -= entry.unpacked_size
+
+
 class Shelf:
     """Makes entries of objects, and objects of entries; and knows what those of the store take."""
 
     def __init__(self, shares: "Shares") -> None:
-        self._opened = Memo[Entry, Object](OPENED)
+        self._opened = Opened()
         self._shares = shares
         self._unpacked: Counter[Hashable] = Counter()
         """How many bytes the compressed objects of an owner become when they are looked at."""
@@ -90,6 +117,7 @@ class Shelf:
         self._count(owner, entry.unpacked_size)
 
     def remove(self, namespace: str, owner: Hashable, entry: Entry) -> None:
+        self._opened.drop(entry)
         self._shares.add(namespace, -entry.size)
         self._count(owner, -entry.unpacked_size)
 

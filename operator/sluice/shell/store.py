@@ -12,7 +12,7 @@ write wakes nobody.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -26,6 +26,7 @@ from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
 from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf
+from sluice.shell.stubs import Identity, Stub, Stubs
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -50,14 +51,6 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.kind == MODEL else f"{self.kind} {self.namespace}/{self.name}"
-
-
-class Identity(NamedTuple):
-    """Names an object of the store."""
-
-    kind: str
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +87,11 @@ class Store:
 
     def __init__(self, config: OperatorConfig, preset: GatewayPreset, *, most_bytes: int = MOST_BYTES) -> None:
         self.access = Access()
-        self.unreadable: set[Identity] = set()
-        """Objects of which only a stub is kept."""
         self._config = config
         self._preset = preset
         self.shares = Shares(most_bytes)
         self._shelf = Shelf(self.shares)
-        self._refused: set[Identity] = set()
-        """Of those, objects for which there was no room."""
+        self._stubs = Stubs()
         self._objects: dict[str, dict[Identity, Entry]] = defaultdict(dict)
         self._owned: dict[Key, dict[Identity, Entry]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
@@ -111,18 +101,26 @@ class Store:
         self._deleted: dict[str, None] = {}
         self._lists_under_way = 0
 
+    @property
+    def unreadable(self) -> Set[Identity]:
+        """Objects of which only a stub is kept."""
+        return self._stubs.identities
+
     def put(self, raw: Object) -> Woken:
         """Stores a version of an object, unless a newer one is here already, or it was deleted."""
         identity = identity_of(raw)
         if _uid(raw) in self._deleted:
             return NOBODY
         entry = self._objects[identity.kind].get(identity)
-        if entry is not None and not _is_later(_version(raw), entry.version) and identity not in self._refused:
+        known = entry is not None and not _is_later(_version(raw), entry.version)
+        if known and not self._stubs.has_no_room(identity):
             return NOBODY
         before = None if entry is None else self._shelf.object_of(entry)
         if entry is not None:
             self._unlink(identity, entry)
         kept, entry = self._entry(identity, raw)
+        if rawobjects.unreadable(kept) and identity not in self.unreadable:
+            return self._left_out(identity, before, kept)
         self._link(identity, kept, entry)
         return NOBODY if before is not None and trim.same_content(before, kept) else self._interested(before, kept)
 
@@ -163,6 +161,8 @@ class Store:
             gone = listed.get(identity) != known.uid
             if gone and (moment is None or not _is_later(known.version, moment)):
                 woken |= self._forget(identity, known)
+        for namespace in self._stubs.listed(kind):
+            woken |= self._inhabitants(namespace)
         return woken
 
     def world(self, key: Key, now: float) -> World | None:
@@ -173,7 +173,7 @@ class Store:
         return World(
             now=now,
             deployment=deployment,
-            owned=self.owned(key),
+            owned=self.owned(key) + self._stubs.standing_for_others(key.namespace),
             runtimes=self._ordered(self._objects["ServingRuntime"]),
             policies=self._ordered(self._objects["RolloutPolicy"]),
             gateways=self._ordered(self._objects["Gateway"]),
@@ -202,7 +202,7 @@ class Store:
         return BatchWorld(
             now=now,
             batch=batch,
-            owned=self.owned(key),
+            owned=self.owned(key) + self._stubs.standing_for_others(key.namespace),
             model=self.get(MODEL, model.namespace, model.name) if model is not None else None,
             pinned=tuple(each for each in self._ordered(owned_by_model) if each["kind"] == PINNED),
             runtimes=self._ordered(self._objects["ServingRuntime"]),
@@ -238,18 +238,22 @@ class Store:
 
     def _entry(self, identity: Identity, raw: Object) -> tuple[Object, Entry]:
         """What is kept of an object. Whatever is wrong with it, the store, and with it everybody else, goes on."""
-        self._forgive(identity)
+        self._stubs.forget(identity)
         kept, size = self._measured(raw)
         entry = self._shelf.entry(kept, size)
         refusal = "" if rawobjects.unreadable(kept) else self._shelf.refusal(identity.namespace, owner_of(kept), entry)
         if refusal:
             kept = trim.unreadable(raw, trim.Unusable(refusal))
             entry = self._shelf.entry(kept, trim.size_of(kept))
-            self._refused.add(identity)
-        if text := rawobjects.unreadable(kept):
+        text = rawobjects.unreadable(kept)
+        if text and self._stubs.add(identity, Stub(entry.size, no_room=bool(refusal))):
             LOG.warning("%s %s/%s cannot be read: %s", *identity, text, extra={"kind": identity.kind})
-            self.unreadable.add(identity)
         return kept, entry
+
+    def _left_out(self, identity: Identity, before: Object | None, kept: Object) -> Woken:
+        """Nothing is kept of an object whose namespace has stubs enough: all of the namespace must know."""
+        new = self._stubs.leave_out(identity)
+        return self._interested(before, kept) | (self._inhabitants(identity.namespace) if new else NOBODY)
 
     def _measured(self, raw: Object) -> tuple[Object, int]:
         """What can be kept of an object if there is room for it, and its size."""
@@ -262,10 +266,6 @@ class Store:
             return kept, trim.size_of(kept)
         return kept, size
 
-    def _forgive(self, identity: Identity) -> None:
-        self.unreadable.discard(identity)
-        self._refused.discard(identity)
-
     def _bury(self, uid: str) -> None:
         if uid:
             self._deleted[uid] = None
@@ -276,7 +276,7 @@ class Store:
         known = self._shelf.object_of(entry)
         woken = self._interested(known, None)
         self._unlink(identity, entry)
-        self._forgive(identity)
+        self._stubs.forget(identity)
         self._admitted.pop(identity, None)
         return woken
 
@@ -313,7 +313,7 @@ class Store:
     def _interested(self, before: Object | None, after: Object | None) -> Woken:
         versions = [version for version in (before, after) if version is not None]
         if versions[0]["kind"] == NAMESPACE:
-            return self._inhabitants(versions[-1]) if rawobjects.is_going(versions[-1]) else NOBODY
+            return self._inhabitants(rawobjects.name(versions[-1])) if rawobjects.is_going(versions[-1]) else NOBODY
         if versions[0]["kind"] in SHARED:
             return Woken(spread=True)
         if versions[0]["kind"] == MODEL:
@@ -325,9 +325,8 @@ class Store:
             return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)))
         return Woken(owners)
 
-    def _inhabitants(self, namespace: Object) -> Woken:
-        name = namespace["metadata"]["name"]
-        return Woken(frozenset(key for key in self.keys() if key.namespace == name))
+    def _inhabitants(self, namespace: str) -> Woken:
+        return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))
 
     def _around(self, versions: Sequence[Object]) -> Iterator[Key]:
         """The model itself, who runs it over data, and, if it claims other host names now, those that share one."""

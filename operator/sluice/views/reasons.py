@@ -117,7 +117,8 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         ("It continues automatically when they are back. To see what is wrong: kubectl sluice doctor {name}",),
     ),
     Reason.STABLE_VERSION_LOST: Meaning(
-        "Without the stable version there is nothing to compare with and nothing to go back to."
+        "Nothing pins the stable version any more: there is nothing to compare with and nothing to go back to.",
+        ("Restore its ControllerRevision, or set spec.model back to the version that serves: it is pinned again.",),
     ),
     Reason.REPLACING_POD: Meaning(
         "One bad pod is no reason to give up a version; the pod is replaced once.", PROOF.then[:1]

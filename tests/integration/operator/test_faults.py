@@ -20,6 +20,7 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices
 from sluice.adapters.gateways import PRESETS
 from sluice.api.config import OperatorConfig
+from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.news import Announcer
@@ -244,6 +245,64 @@ def test_a_deletion_in_a_gap_without_watches_is_noticed(connected: Connected, ne
         assert node.objects("v1", "Service")[0]["metadata"]["uid"] != service["metadata"]["uid"]
 
     connected(play)
+
+
+@pytest.mark.parametrize("releases", ["kept", "lost"])
+def test_a_backup_without_statuses_has_the_stable_version_in_its_mark(
+    connected: Connected, node: Node, releases: str
+) -> None:
+    """The older version is still there, and drains: without the mark it would be taken for the stable one."""
+
+    async def play(api: kube_adapter.Kube) -> None:
+        await served(api, node, lives=10_000)
+        [first] = node.objects("apps/v1", "ControllerRevision")
+        second = await promoted(api, node)
+        marks = {each["metadata"]["name"]: each for each in node.objects("apps/v1", "ControllerRevision")}
+        assert mark(marks[first["metadata"]["name"]]) == "1"
+        assert mark(marks[second]) == "2"
+        assert marks[first["metadata"]["name"]]["data"] == first["data"], "a mark leaves what is pinned as it is"
+        lose_statuses(node, rollouts_too=releases == "lost")
+        life = Life(api, MortalCluster(api, 10_000, after=False))
+        for _ in range(5):
+            await life.look(node)
+            node.play()
+        status = node.kube.get(make_model(node.namespace))["status"]
+        assert (status["stable"]["revision"], status["stable"]["weight"]) == (second, 100)
+        assert "rollout" not in status, "nothing is released anew"
+        assert {"Ready", "Current"} <= true_conditions({"status": status})
+
+    connected(play)
+
+
+async def promoted(api: kube_adapter.Kube, node: Node) -> str:
+    """A second version, whose promotion is written here, since nothing judges it; its revision."""
+    node.kube.apply(make_model(node.namespace, uri=SECOND), manager="user").raise_for_status()
+    life = Life(api, MortalCluster(api, 10_000, after=False))
+    await life.look(node)
+    await life.look(node)
+    [rollout] = [one for one in node.objects("sluice.dev/v1alpha1", "ModelRollout") if one["spec"]["sequence"] == 2]
+    outcome = {"outcome": "Promoted", "permille": 1000, "weight": 100, "reason": "PromotedByPerson"}
+    node.kube.patch(rollout, {"status": outcome}, subresource="/status").raise_for_status()
+    for _ in range(PASSES):
+        await life.look(node)
+        node.play()
+        if {"Ready", "Current"} <= true_conditions(node.kube.get(make_model(node.namespace))):
+            break
+    return str(rollout["spec"]["to"]["revision"])
+
+
+def mark(pinned: dict[str, Any]) -> str:
+    return str(pinned["metadata"].get("annotations", {}).get(naming.ANNOTATION_STABLE_SINCE))
+
+
+def lose_statuses(node: Node, *, rollouts_too: bool) -> None:
+    """As after a restore that has brought no status back, and perhaps no ModelRollout either."""
+    rollouts = node.objects("sluice.dev/v1alpha1", "ModelRollout")
+    for target in (make_model(node.namespace), *rollouts):
+        node.kube.patch(target, {"status": None}, subresource="/status").raise_for_status()
+        assert "status" not in node.kube.get(target)
+    for target in rollouts if rollouts_too else ():
+        node.kube.http.delete(f"{node.kube.path(target)}/{target['metadata']['name']}").raise_for_status()
 
 
 def test_a_model_that_is_deleted_leaves_the_store_and_is_not_written_again(

@@ -34,6 +34,13 @@ async def base() -> AsyncIterator[str]:
         while True:
             await response.write(b" " * 8192)
 
+    async def drips(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+
     async def hangs(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -54,7 +61,7 @@ async def base() -> AsyncIterator[str]:
         return web.Response(body=gzip.compress(b" " * 2**26), headers={"Content-Encoding": "gzip"})
 
     app = web.Application()
-    for handler in (good, other, error, endless, hangs, elsewhere, deep, compressed, bomb):
+    for handler in (good, other, error, endless, drips, hangs, elsewhere, deep, compressed, bomb):
         app.router.add_get(f"/{handler.__name__}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -77,7 +84,7 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(1.0))
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.seconds(5.0))
-    paths = ("good", "other", "error", "endless", "hangs", "elsewhere", "nowhere", "deep", "compressed")
+    paths = ("good", "other", "error", "endless", "drips", "hangs", "elsewhere", "nowhere", "deep", "compressed")
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
 

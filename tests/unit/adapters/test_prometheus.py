@@ -15,6 +15,7 @@ import pytest
 
 from sluice.adapters import prometheus
 from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
+from tests.support import patience
 
 UP = Question("up", 'up{job="envoy"}', 20)
 SOCKET_BYTES = 32 * 2**20
@@ -45,6 +46,9 @@ class Stub:
         """Addresses of connections."""
         self.encoding = ""
         self.endless = False
+        self.drips = False
+        """Whether a body comes byte by byte, until nobody reads it."""
+        self.over = False
         self.sent = 0
         """Bytes of endless answers."""
         stub = self
@@ -61,19 +65,20 @@ class Stub:
                 self.send_response(stub.status)
                 if stub.encoding:
                     self.send_header("Content-Encoding", stub.encoding)
-                if stub.endless:
+                if stub.endless or stub.drips:
                     self.send_header("Connection", "close")
                     self.end_headers()
-                    self._send_until_nobody_reads()
+                    self._send_until_nobody_reads(*((b" ", 0.01) if stub.drips else (b" " * 65_536, 0)))
                     return
                 self.send_header("Content-Length", str(len(stub.body)))
                 self.end_headers()
                 self.wfile.write(stub.body.encode())
 
-            def _send_until_nobody_reads(self) -> None:
+            def _send_until_nobody_reads(self, part: bytes, pause_seconds: float) -> None:
                 with contextlib.suppress(OSError):
-                    while True:
-                        stub.sent += self.wfile.write(b" " * 65_536)
+                    while not stub.over:
+                        stub.sent += self.wfile.write(part)
+                        time.sleep(pause_seconds)
 
             def log_message(self, *_: object) -> None:
                 """Silent."""
@@ -88,6 +93,7 @@ def stub() -> Iterator[Stub]:
     stub = Stub()
     stub.thread.start()
     yield stub
+    stub.over = True
     stub.server.shutdown()
     stub.thread.join()
     stub.server.server_close()
@@ -236,6 +242,22 @@ async def test_hanging_prometheus_costs_one_timeout_however_many_ask(stub: Stub)
     assert len(stub.queries) < len(questions) / 2, "who waits for a thread meanwhile asks no more"
     assert {type(answer) for answer in answers} == {Failed}
     assert all(isinstance(answer, Failed) and "no answer within 0.3 s" in answer.message for answer in answers)
+
+
+async def test_answers_that_come_byte_by_byte_keep_no_thread(stub: Stub) -> None:
+    """Each byte comes long before the time-out of a read, and the last one never."""
+    metrics = prometheus.PrometheusMetrics(f"http://{stub.address}", timeout_seconds=0.5)
+    stub.drips = True
+    for _ in range(4):  # not every connection is taken at once
+        slow = await metrics.answer([Question(str(number), "up", 20) for number in range(prometheus.THREADS)])
+        assert all(isinstance(each, Failed) and "no answer within" in each.message for each in slow.values())
+    stub.drips = False
+    answer: Answer | None = None
+    end = time.monotonic() + patience.seconds(5)
+    while not isinstance(answer, Answered) and time.monotonic() < end:
+        answer = (await metrics.answer([UP]))[UP.key]
+    metrics.close()
+    assert isinstance(answer, Answered), answer
 
 
 @pytest.mark.parametrize(

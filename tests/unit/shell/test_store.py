@@ -11,7 +11,8 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
-from sluice.shell.store import DELETIONS_KEPT, NOBODY, Identity, Key, Store, Woken
+from sluice.shell.store import DELETIONS_KEPT, NOBODY, Key, Store, Woken
+from sluice.shell.stubs import Identity
 from sluice.shell.trim import LAST_APPLIED
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
 

@@ -10,7 +10,7 @@ from sluice.core.kernel.conditions import Fact, Facts
 from sluice.core.kernel.reasons import STALLS, PodReason, Reason
 from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
 from sluice.core.render import workload
-from sluice.core.rollout import steps
+from sluice.core.rollout import lifecycle, steps
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.lifecycle import Attempt, Refusal
@@ -47,6 +47,8 @@ def _ready(situation: Situation, outlook: Attempt | Refusal | Blocked | None) ->
         problem = candidate.problem if candidate is not None else None
         if problem is not None:
             return Fact(False, problem.reason, problem.message)
+        if situation.lost:
+            return Fact(False, Reason.STABLE_VERSION_LOST, lifecycle.lost_stable(situation))
         if isinstance(outlook, Blocked):
             return Fact(False, outlook.reason, outlook.message)
         return Fact(False, Reason.NO_STABLE_VERSION, "the first version is not ready yet")

@@ -50,7 +50,7 @@ def status(
     return ModelDeploymentStatus(
         observed_generation=generation,
         url=routes.url(snapshot),
-        stable=_revision_status(situation.stable, shares) if situation.stable else None,
+        stable=_stable_status(situation, shares),
         candidate=_revision_status(situation.candidate, shares) if situation.candidate else None,
         arms=[_revision_status(arm, shares) for arm in situation.candidates] if situation.candidate is None else [],
         variants=variants.statuses(snapshot),
@@ -112,6 +112,14 @@ def _is_bad(condition: Condition) -> bool:
         return False
     bad = ConditionStatus.FALSE if polarity is Polarity.NORMAL_TRUE else ConditionStatus.TRUE
     return condition.status is bad
+
+
+def _stable_status(situation: Situation, shares: Mapping[str, int]) -> RevisionStatus | None:
+    """Of a version that nothing pins any more its name, which may be the last record of it."""
+    if situation.stable is not None:
+        return _revision_status(situation.stable, shares)
+    share = steps.rounded_percent(shares.get(situation.lost, 0))
+    return RevisionStatus(revision=situation.lost, weight=share) if situation.lost else None
 
 
 def _revision_status(revision: Revision, shares: Mapping[str, int]) -> RevisionStatus:

@@ -179,6 +179,8 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     requested = situation.requested
     if isinstance(requested, Blocked):
         return None
+    if situation.lost and requested.name != situation.lost:
+        return Refusal(Reason.STABLE_VERSION_LOST, lost_stable(situation))
     if situation.stable is not None and requested.name == situation.stable.name:
         return _test(situation, requested)
     following = Attempt(requested, _number(situation, requested.name))
@@ -198,6 +200,17 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
         f"{requested.name} was not released ({latest.status.reason}: "
         f"{latest.status.message}); change spec.model, or retry with: kubectl sluice retry "
         f"{situation.snapshot.name}",
+    )
+
+
+def lost_stable(situation: Situation) -> str:
+    """What has happened to the stable version that nothing pins any more, and what to do."""
+    lost = situation.lost
+    return (
+        f"the ControllerRevision {lost} of the stable version is gone, and what it pinned may still answer: nothing can "
+        f"be compared with it. Restore it from a backup, or set spec.model back to {_uri(situation, lost)}, which pins "
+        f"it again; if nobody needs that version, delete its Deployment and Service {lost}: the version that spec.model "
+        "names is then the first one"
     )
 
 
@@ -303,8 +316,11 @@ def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -
 
 
 def _uri(situation: Situation, name: str) -> str:
+    """The model of a revision, of which perhaps only the releases tell."""
+    ends = (end for rollout in situation.snapshot.rollouts for end in rollout.spec.ends)
+    known = (each.uri for each in ends if each.revision == name)
     revision = situation.snapshot.revision(name)
-    return revision.uri if revision is not None else name
+    return revision.uri if revision is not None else next(known, f"the model of {name}")
 
 
 def _failed_step(latest: ModelRollout) -> int:

@@ -16,6 +16,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, O
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.observe import endpoints
 
 
 def promoted_revision(rollout: ModelRollout) -> str:
@@ -26,13 +27,25 @@ def promoted_revision(rollout: ModelRollout) -> str:
 def stable(snapshot: Snapshot) -> tuple[str, int] | None:
     """(name, sequence) of the stable revision and of the release that it has been stable since, 0 if that is not known.
 
-    Its ControllerRevision may be gone: then nothing else is stable, for what came before it has no pods.
+    Its ControllerRevision may be gone: then nothing else is stable, for what came before it has no pods. The mark is gone
+    with it; so the status, or the route, is believed where it names such a version and users' requests still go there.
     """
     newest = sorted(_records(snapshot), key=lambda record: record[0])[-1:]
+    unrecorded = _reported(snapshot) or _routed_unpinned(snapshot)
     for position, name in newest:
+        if unrecorded is not None and answers_unpinned(snapshot, unrecorded):
+            name = max(name, unrecorded, key=lambda each: _routed(snapshot, each))
         return name, position // 2
-    unrecorded = _reported(snapshot) or _running_unrecorded(snapshot)
+    unrecorded = unrecorded or _running_unrecorded(snapshot)
     return None if unrecorded is None else (unrecorded, 0)
+
+
+def answers_unpinned(snapshot: Snapshot, name: str) -> bool:
+    """Whether a version has lost its ControllerRevision, and something of it is still there that may answer."""
+    if snapshot.revision(name) is not None:
+        return False
+    workload = any((kind, name) in snapshot.objects for kind in ("Deployment", "Service"))
+    return workload or bool(endpoints.ready(snapshot.objects.values(), name))
 
 
 def last_sequence(snapshot: Snapshot) -> int:
@@ -69,8 +82,21 @@ def _reported(snapshot: Snapshot) -> str | None:
     return told.revision if told is not None else None
 
 
+def _routed(snapshot: Snapshot, name: str) -> int:
+    """Its share of the requests in permille."""
+    return snapshot.route.weight(name) if snapshot.route is not None else 0
+
+
+def _routed_unpinned(snapshot: Snapshot) -> str | None:
+    """Where the status is lost as well: what gets most requests, if nothing pins it. Only what was promoted is routed."""
+    pinned = {revision.name for revision in snapshot.revisions}
+    routed = snapshot.route.weights if snapshot.route is not None else ()
+    unpinned = [(permille, name) for name, permille in routed if name not in pinned and permille > 0]
+    return max(unpinned)[1] if unpinned else None
+
+
 def _running_unrecorded(snapshot: Snapshot) -> str | None:
-    """Where the status is lost as well: the oldest revision that has a Deployment, but not while it is released first."""
+    """Otherwise the oldest revision that has a Deployment, but not while it is released first."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
     if snapshot.deployment.status.observed_generation or (latest is not None and latest.status.outcome is None):
         return None

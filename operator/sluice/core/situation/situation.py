@@ -54,6 +54,8 @@ class Situation:
     """The versions that the spec wants to compare with the stable one, in the order of the spec."""
     stable_since: int = 0
     """The sequence of the release that the stable version has been stable since; 0 where that is not known."""
+    lost: str = ""
+    """The stable version's name, while it may still answer although somebody has deleted its ControllerRevision."""
     restored: tuple[ModelRollout, ...] = ()
     """Rollouts whose outcome was lost, and is known from other objects: it is to be written again."""
 
@@ -153,6 +155,7 @@ def arm_deployment(deployment: ModelDeployment, arm: ABTestArm) -> ModelDeployme
 class _Releases(TypedDict):
     stable: Revision | None
     stable_since: int
+    lost: str
     active: ModelRollout | None
     latest: ModelRollout | None
 
@@ -165,6 +168,7 @@ def _releases(snapshot: Snapshot) -> _Releases:
     return {
         "stable": snapshot.revision(name),
         "stable_since": since,
+        "lost": name if record.answers_unpinned(snapshot, name) else "",
         "active": latest if running else None,
         "latest": latest,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision, Snapshot
+from sluice.core.kernel.snapshot import Paths, Revision, Route, Snapshot
 from sluice.core.render import workload
 from sluice.core.situation import record
 from sluice.core.situation.situation import interpret
@@ -110,6 +110,43 @@ def test_a_mark_that_somebody_broke_counts_as_absent(mark: str, want: int | None
     pinned = workload.desired_controller_revision(STABLE, deployment)
     pinned["metadata"]["annotations"] = {naming.ANNOTATION_STABLE_SINCE: mark}
     assert workload.read_controller_revision(pinned) == marked(STABLE, want)
+
+
+def unpinned(
+    *rollouts: ModelRollout,
+    marks: tuple[int | None, ...] = (None, None, None),
+    told: bool = False,
+    permille: int = 1000,
+) -> Snapshot:
+    """The second version answers, and so many of the requests are its; nothing pins it."""
+    snapshot = make_snapshot(rollouts, marks=marks, status=reported(CANDIDATE) if told else None)
+    weights = ((STABLE.name, 1000 - permille), (CANDIDATE.name, permille))
+    return replace(
+        snapshot,
+        revisions=tuple(revision for revision in snapshot.revisions if revision.name != CANDIDATE.name),
+        objects={("Service", CANDIDATE.name): {}},
+        route=Route(Paths(weights), generation=1, programmed=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "want"),
+    [
+        pytest.param(unpinned(FIRST, SECOND), CANDIDATE.name, id="its release names it"),
+        pytest.param(unpinned(told=True), CANDIDATE.name, id="its release was deleted"),
+        pytest.param(unpinned(marks=(1, None, None), told=True), CANDIDATE.name, id="an older version is marked"),
+        pytest.param(unpinned(marks=(1, None, None), told=True, permille=0), "", id="which has its requests by now"),
+        pytest.param(replace(unpinned(marks=(1, None, None), told=True), route=None), "", id="there is no route"),
+        pytest.param(unpinned(), CANDIDATE.name, id="the route alone"),
+        pytest.param(unpinned(marks=(1, None, None)), CANDIDATE.name, id="although an older version is marked"),
+        pytest.param(unpinned(permille=0), "", id="which sends it nothing"),
+        pytest.param(replace(unpinned(), route=None), "", id="nothing at all"),
+        pytest.param(replace(unpinned(FIRST, SECOND), objects={}), "", id="nothing of it is left"),
+        pytest.param(make_snapshot([FIRST, SECOND]), "", id="it is pinned"),
+    ],
+)
+def test_a_stable_version_that_nothing_pins_is_known(snapshot: Snapshot, want: str) -> None:
+    assert interpret(snapshot).lost == want
 
 
 def test_a_version_whose_pin_is_gone_makes_no_older_one_stable() -> None:

@@ -59,6 +59,6 @@ def stable_lost(release: Release) -> Decision | None:
     return Decision(
         Verdict.WAIT,
         Reason.STABLE_VERSION_LOST,
-        f"the ControllerRevision {source.revision} of the stable version is gone; "
-        "restore it from a backup, or abort and release a version that is known to be good",
+        f"the ControllerRevision {source.revision} of the stable version is gone; restore it from a backup, or set "
+        f"spec.model back to {source.uri}, which pins it again",
     )

@@ -1,0 +1,84 @@
+"""Compressed objects that are opened stay open for the passes that follow, within a bound."""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sluice.shell import shelf
+from sluice.shell.shelf import OPENED, OPENED_BYTES, Entry, Opened
+from sluice.shell.store import Key, Store
+from tests.unit.shell.builders import make_model, make_object, make_store
+
+DIGITS = Key("team", "digits")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """What was unpacked so far."""
+    unpacked: list[bytes] = []
+    decompress = zlib.decompress
+
+    def counting(data: bytes, *arguments: Any) -> bytes:
+        unpacked.append(data)
+        return decompress(data, *arguments)
+
+    monkeypatch.setattr(shelf.zlib, "decompress", counting)
+    return unpacked
+
+
+def with_revisions(store: Store, number: int, *, owner: str = "digits", text: int = 5_000) -> None:
+    for each in range(number):
+        data = {"x": [f"{each} {line}" for line in range(text // 100)], "y": "y" * (text // 2)}
+        store.put(make_object("ControllerRevision", f"{owner}-{each}", owner=owner, data=data))
+
+
+def test_a_model_with_a_long_history_is_unpacked_once_for_passes_in_a_row(opened: list[bytes]) -> None:
+    """As with a historyLimit of 100: as many releases, and the revisions that they speak of."""
+    store = make_store()
+    store.put(make_model())
+    with_revisions(store, 300)
+    store.world(DIGITS, 0.0)
+    assert len(opened) >= 300 - OPENED
+    opened.clear()
+    for moment in range(5):
+        assert store.world(DIGITS, float(moment)) is not None
+    assert opened == []
+
+
+def entry(unpacked_bytes: int) -> Entry:
+    return Entry("uid", "1", b"packed", 100, unpacked_bytes)
+
+
+def test_small_objects_stay_open_in_any_number_and_large_ones_do_not() -> None:
+    opened = Opened()
+    small = [entry(10_000) for _ in range(400)]
+    for each in small:
+        opened.put(each, {})
+    assert [opened.get(each) is not None for each in small] == [True] * 400
+    large = [entry(100_000) for _ in range(400)]
+    for each in large:
+        opened.put(each, {})
+    assert [opened.get(each) is not None for each in (*small, *large)] == [False] * (800 - OPENED) + [True] * OPENED
+    assert opened.bytes == 100_000 * OPENED
+
+
+def test_what_was_looked_at_longest_ago_is_closed_first() -> None:
+    opened = Opened()
+    first, *others = [entry(OPENED_BYTES // 10) for _ in range(OPENED)]
+    for each in (first, *others):
+        opened.put(each, {})
+    opened.get(first)
+    opened.put(entry(1), {})
+    assert opened.get(first) is not None
+    assert opened.get(others[0]) is None
+
+
+def test_what_is_gone_is_not_kept_open() -> None:
+    opened = Opened()
+    gone = entry(1000)
+    opened.put(gone, {})
+    opened.drop(gone)
+    opened.drop(gone)
+    assert (opened.get(gone), opened.bytes) == (None, 0)
