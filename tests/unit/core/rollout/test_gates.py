@@ -312,6 +312,11 @@ def test_what_a_gate_says(gate: Gate, case: Row) -> None:
     assert fields(gate(case.moment)) == case.want
 
 
+@pytest.mark.parametrize("judged", [None, {"missing": ""}, {"missing": "errors: 5 of 100 requests"}])
+def test_who_gathers_evidence_says_what_is_missing(judged: dict[str, str] | None) -> None:
+    assert evidence.waiting(make_moment({"judged": judged})).message
+
+
 def test_a_preview_that_nobody_has_called_says_so() -> None:
     def said(requests: int) -> str:
         decision = evidence.preview_over(

@@ -15,7 +15,10 @@ def pods_ready(moment: Moment, step: Step) -> str:
 
 
 def missing(moment: Moment) -> str:
-    return moment.judgement.missing if moment.judgement else ""
+    """What evidence is waited for; never empty, since a release says what it waits for."""
+    if moment.judgement is None:
+        return "nothing has been counted yet"
+    return moment.judgement.missing or "every required objective is proven; the next scrapes have to agree"
 
 
 def signed(intent: Intent) -> str:
