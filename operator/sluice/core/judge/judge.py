@@ -281,7 +281,11 @@ def _turned(trial: Trial, before: State) -> State:
     changed = trial.step != before.step or trial.route_generation != before.route_generation
     if trial.step != before.step:
         after = dataclasses.replace(
-            after, step_requests=Tally(), scrapes=0, objectives=_each(trial, after, accumulate.at_new_step)
+            after,
+            active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
+            step_requests=Tally(),
+            scrapes=0,
+            objectives=_each(trial, after, accumulate.at_new_step),
         )
     if changed:
         after = routecheck.at_changed_route(trial, after)
