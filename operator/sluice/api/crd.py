@@ -54,7 +54,7 @@ def crd(model: Any) -> Schema:
     kind: RootModel = model
     version: Schema = {"name": VERSION, "served": True, "storage": True}
     if "status" in model.model_fields:
-        version["subresources"] = {"status": {}}
+        version["subresources"] = {"status": {}, **({"scale": model.scale} if hasattr(model, "scale") else {})}
     version["additionalPrinterColumns"] = list(kind.printer_columns)
     version["schema"] = {"openAPIV3Schema": root_schema(model)}
     return {

@@ -28,7 +28,7 @@ VARIANTS = {
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
-        *("--set", "admissionPolicy.create=false", "--set", "monitoring.service=false"),
+        *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
     ],
 }  # fmt: skip
 
@@ -87,7 +87,8 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     rendered = {each["metadata"]["name"] for each in documents(text) if each["kind"] != "ServingRuntime"}
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
-        "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
+        "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
+        "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
     }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def test_schema_is_structural(model: Any) -> None:
         assert ("items" in node) == (node.get("type") == "array"), path
         assert set(node.get("required", ())) <= set(node.get("properties", {})), path
         assert node.get("type") != "number", path
+        assert ("format" in node) or node.get("type") != "integer", path
 
 
 @kinds
