@@ -167,7 +167,7 @@ MODELS: list[tuple[Callable[[], Cluster], str, str, str]] = [
     (wished_on_an_old_release, CURRENT, CURRENT, ""),
     (without_policy, FAILED, CURRENT, "no RolloutPolicy"),
     (frozen, IN_PROGRESS, CURRENT, "always"),
-    (typo, FAILED, "", "supported formats: onnx"),
+    (typo, FAILED, "", "did you mean onnx?"),
     (without_object, IN_PROGRESS, IN_PROGRESS, "there is no such bucket"),
 ]
 
