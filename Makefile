@@ -116,7 +116,7 @@ bench: setup ## Measure the figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
 crds: setup ## Regenerate the CRDs and install.yaml
-	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m charts.render
+	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m sluice.api.kustomize && $(PYTHON) -m charts.render
 
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up

@@ -31,6 +31,7 @@ COMPILE_SECONDS: Final = {
     "containerd": 24,
     "contour": 40,
     "registry": 4,
+    "kstatus": 14,
     "kwok": 50,
     "keda": 430,
     "spark-operator": 120,

@@ -24,6 +24,7 @@ TESTS: Final = (
     "tests/unit/stats/",
     "tests/simulation/test_batch.py",
     "tests/simulation/test_batch_spark.py",
+    "tests/simulation/test_kstatus.py",
     "tests/simulation/test_abtest.py::test_an_arm_without_pods_is_taken_out_once_stable_has_some",
     "tests/simulation/test_abtest.py::test_another_model_ends_the_test",
     "tests/simulation/test_autoscaling.py::test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it",

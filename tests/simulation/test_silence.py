@@ -1,13 +1,15 @@
 """Silence: nobody asks for the model, or the operator looks at the wrong gateway."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from sluice.api.v1alpha1.modelrollout import Verdict
+from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
+from sluice.core.kernel import timestamps
 from tests.support import scenarios
 from tests.support.cluster import Cluster
-from tests.support.scenarios import DEAD, V1
+from tests.support.scenarios import DEAD, FAILING, V1
 
 
 class AnotherGateway(Cluster):
@@ -55,3 +57,44 @@ def test_what_cannot_be_seen_is_not_idle(world: type[Cluster], objectives: list[
     told = cluster.condition("MetricsAvailable")
     assert told["status"] == "False"
     assert "config.gatewayPreset" in told["message"]
+
+
+STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}, {"weight": 100}]}}
+
+
+def unused_cluster(**spec: Any) -> Cluster:
+    """A model that nobody has ever asked, and a release of a version that fails one request in ten."""
+    cluster = scenarios.make_cluster(
+        policy_changes={"idleSeconds": 60, "bakeSeconds": 120}, requests_per_second=0.0, spec=spec
+    )
+    cluster.run(60)
+    cluster.user_applies(scenarios.manifest(FAILING, **spec))
+    return cluster
+
+
+def test_each_step_waits_for_a_silence_of_its_own() -> None:
+    """Nobody asked for a minute: that says nothing about who asks after the next step."""
+    cluster = unused_cluster(rollout=STEPS)
+    cluster.run(600, until=lambda: cluster.newest().status.permille == 1000)
+    status = cluster.newest().status
+    assert [step.permille for step in status.steps] == [200, 500, 1000]
+    began = [timestamps.seconds(step.start_time) for step in status.steps]
+    assert [after - before >= 60 for before, after in pairwise(began)] == [True, True], began
+
+
+def test_users_who_come_in_the_middle_meet_a_judge() -> None:
+    cluster = unused_cluster(rollout=STEPS)
+    cluster.run(600, until=lambda: cluster.newest().status.permille == 500)
+    cluster.requests_per_second = 20.0
+    cluster.run(600, until=lambda: cluster.newest().status.outcome is not None)
+    assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
+    assert cluster.newest().status.steps[-1].permille == 500
+
+
+def test_a_bake_with_nothing_to_compare_with_still_has_a_limit_for_failures() -> None:
+    cluster = unused_cluster(rollout=STEPS)
+    cluster.run(600, until=lambda: cluster.newest().status.permille == 1000)
+    cluster.requests_per_second = 20.0
+    cluster.run(600, until=lambda: cluster.newest().status.outcome is not None)
+    assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
+    assert "errors" in cluster.newest().status.message

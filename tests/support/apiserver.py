@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sluice.api import crd
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
 
@@ -23,6 +24,10 @@ IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
         *("spec.maximumRequestsAtRisk", "spec.requestedInputHash", "spec.startStep", "spec.objectives"),
     ),
 }
+
+
+WITH_STATUS: Final = frozenset(model.kind for model in crd.KINDS if "status" in model.model_fields)  # type: ignore[attr-defined]
+"""Our kinds whose status the API server fills in by default; what a user writes there is dropped."""
 
 
 class Refused(AssertionError):
@@ -72,6 +77,8 @@ class ApiServer:
             self.made += 1
             created = timestamps.rfc3339(self.now)
             new["metadata"] |= {"uid": f"uid-{self.made}", "generation": 1, "creationTimestamp": created}
+            if new["kind"] in WITH_STATUS:
+                new["status"] = dict(crd.UNSEEN)
         else:
             _require_unchanged(old, new)
             kept = {name: old["metadata"][name] for name in ("uid", "creationTimestamp")}

@@ -30,6 +30,9 @@ ERRORS: Final[Mapping[int, type[errors.ApiError]]] = {
 """By status; any other failure may pass by itself."""
 
 
+NOT_OF_ITS_KIND: Final = "failed to create typed patch object"
+"""How the API server begins, with a 500, what it says of a server-side apply with a field, or a type of value, that the
+kind does not have."""
 CHUNK_BYTES: Final = 65_536
 
 
@@ -70,6 +73,8 @@ class Answer:
         causes = (self.document.get("details") or {}).get("causes") or ()
         if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
             return errors.Missing
+        if self.is_status and str(self.document.get("message", "")).startswith(NOT_OF_ITS_KIND):
+            return errors.Refused
         return ERRORS.get(self.status, errors.Unavailable)
 
 

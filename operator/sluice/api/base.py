@@ -36,7 +36,14 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 """A moment as RFC 3339 in UTC, such as `2026-03-01T12:00:00Z`."""
 
-TimeZone = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$")]
+TimeZone = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$"),
+    Cel(
+        "timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0",  # fails by "unknown time zone" where there is none
+        message="must be a name of the IANA time zone database, such as Europe/Berlin",
+    ),
+]
 """A name of the IANA time zone database, such as `Europe/Berlin`."""
 
 Duration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", max_length=28)]

@@ -40,6 +40,8 @@ DIRECTORIES: Final = ("crds", "charts/sluice/crds")
 """Where this repository keeps them: for kubectl, and for Helm."""
 
 HEADER: Final = "# Generated from the models in operator/sluice/api by `make crds`; do not edit.\n"
+UNSEEN: Final = {"observedGeneration": -1}
+"""The status of an object that no operator has looked at: kstatus, by which Flux waits, would call it good without."""
 TYPE_META: Final[dict[str, Schema]] = {
     "apiVersion": {"description": "Version of the schema of this object.", "type": "string"},
     "kind": {"description": "Kind of this object.", "type": "string"},
@@ -52,7 +54,7 @@ def crd(model: Any) -> Schema:
     kind: RootModel = model
     version: Schema = {"name": VERSION, "served": True, "storage": True}
     if "status" in model.model_fields:
-        version["subresources"] = {"status": {}}
+        version["subresources"] = {"status": {}, **({"scale": model.scale} if hasattr(model, "scale") else {})}
     version["additionalPrinterColumns"] = list(kind.printer_columns)
     version["schema"] = {"openAPIV3Schema": root_schema(model)}
     return {
@@ -76,13 +78,15 @@ def crd(model: Any) -> Schema:
 
 
 def root_schema(model: Any) -> Schema:
-    """The whole object's schema: metadata is the API server's own, the spec has defaults, the status has none."""
+    """The whole object's schema: metadata is the API server's own, the spec has defaults, the status has one as a whole."""
     with_defaults, without = (schema.structural(model, model.kind, defaults=defaults) for defaults in (True, False))
     parts = {
         name: (without if name == "status" else with_defaults)["properties"][name]
         for name in with_defaults["properties"]
         if name != "metadata"
     }
+    if "status" in parts:
+        parts["status"] = {**parts["status"], "default": UNSEEN}
     rest = {key: value for key, value in without.items() if key not in ("properties", "required")}
     required = [name for name in without.get("required", []) if name != "metadata"]
     return {**rest, "properties": {**TYPE_META, **parts}, "required": required}

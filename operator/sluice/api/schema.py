@@ -11,6 +11,7 @@ from sluice.api.cel import VALIDATIONS
 Schema: TypeAlias = dict[str, Any]
 
 INT_OR_STRING: Final = "x-kubernetes-int-or-string"
+MOST_INT32: Final = 2**31 - 1
 PRESERVE: Final = "x-kubernetes-preserve-unknown-fields"
 COPIED: Final = (
     "type", "format", "enum", "pattern",
@@ -61,6 +62,7 @@ def _convert(raw: Schema, place: SchemaPlace) -> Schema:
         schema["description"] = " ".join(description.split())
     schema |= {key: node[key] for key in COPIED if key in node}
     schema |= _bounds(node)
+    schema |= _width(schema)
     schema |= _enumeration(node)
     schema |= _members(node, place)
     if place.defaults and (default := _default(node, schema)) is not None:
@@ -121,6 +123,13 @@ def _bounds(node: Schema) -> Schema:
     if "exclusiveMaximum" in node:
         bounds["maximum"] = node["exclusiveMaximum"] - 1
     return bounds
+
+
+def _width(schema: Schema) -> Schema:
+    """Clients that are generated from the schema want to know how wide an integer is; what has no limit, 64 bits."""
+    if schema.get("type") != "integer" or "format" in schema:
+        return {}
+    return {"format": "int32" if abs(schema.get("maximum", MOST_INT32 + 1)) <= MOST_INT32 else "int64"}
 
 
 def _enumeration(node: Schema) -> Schema:

@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
 
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -27,6 +34,7 @@ class Telemetry:
     """Counters and gauges; one registry a process."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, in every process
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.reconcile_seconds = Histogram(
@@ -135,8 +143,9 @@ def _probe(check: Callable[[], str | None]) -> Callable[[web.Request], Any]:
 
 
 def _metrics(telemetry: Telemetry) -> Callable[[web.Request], Any]:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(telemetry.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def answer(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(telemetry.registry), headers={"Content-Type": content_type})
 
     return answer
 

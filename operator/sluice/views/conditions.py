@@ -6,7 +6,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
-from sluice.core.kernel.reasons import AT_REST, AnyReason, PodReason, Reason
+from sluice.core.kernel.reasons import AT_REST, BY_RELEASE, AnyReason, PodReason, Reason
 
 BAD_WHEN_TRUE: Final = frozenset(each.type for each in CONDITIONS if each.polarity is Polarity.ABNORMAL_TRUE)
 """Conditions of the kstatus convention whose normal state is False; all others are wanted True."""
@@ -48,7 +48,12 @@ def unwanted(conditions: Sequence[Condition], *, name: str, releasing: bool) -> 
     While a release runs, Current=False is no news.
     """
     quiet = QUIET | {Type.CURRENT} if releasing else QUIET
-    return tuple(_view(c, name) for c in conditions if c.type not in quiet and not _as_wanted(c))
+    return tuple(_view(c, name) for c in conditions if c.type not in quiet and not _as_wanted(c) and not _is_echo(c))
+
+
+def _is_echo(condition: Condition) -> bool:
+    """Whether Current says the same, and better: how the release ended is why nothing goes on."""
+    return condition.type == Type.STALLED and BY_RELEASE in Reason.of(condition.reason).marks
 
 
 def _as_wanted(condition: Condition) -> bool:

@@ -40,7 +40,7 @@ def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, n
         return RolloutProgress(ProgressState.WAITING, f"the operator has not seen generation {generation} yet")
     conditions = {c.type: c for c in deployment.status.conditions if c.observed_generation >= generation}
     stalled, current, ready = (conditions.get(type_) for type_ in (Type.STALLED, Type.CURRENT, Type.READY))
-    if stalled is not None and stalled.status is ConditionStatus.TRUE:
+    if stalled is not None and stalled.status is ConditionStatus.TRUE and stalled.reason not in NOT_RELEASED:
         return RolloutProgress(ProgressState.STALLED, f"{stalled.reason}: {stalled.message}")
     newest = newest_first(rollouts)
     running = bool(newest) and newest[0].status.outcome is None

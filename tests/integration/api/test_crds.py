@@ -47,6 +47,18 @@ def test_short_names_and_category(api_server: apiserver.ApiServer, kube: Kube, n
     processes.run([api_server.kubectl, f"--kubeconfig={api_server.kubeconfig}", "get", name])
 
 
+def test_kubectl_scale(api_server: apiserver.ApiServer, kube: Kube) -> None:
+    target = deployment(name="scaled")
+    kube.create(target).raise_for_status()
+    kubectl = [api_server.kubectl, f"--kubeconfig={api_server.kubeconfig}"]
+    processes.run([*kubectl, "scale", "modeldeployment/scaled", "--replicas=3"])
+    assert kube.get(target)["spec"]["replicas"] == 3
+    status = {"stable": {"revision": "scaled-1", "replicas": 2}}
+    kube.patch(target, {"status": status}, subresource="/status").raise_for_status()
+    scale = kube.http.get(f"{kube.path(target)}/scaled/scale").raise_for_status().json()
+    assert (scale["spec"]["replicas"], scale["status"]["replicas"]) == (3, 2)
+
+
 DEPLOYMENT_STATUS = {
     "stable": {"revision": "columns-1", "weight": 75},
     "candidate": {"revision": "columns-2", "weight": 25},

@@ -28,7 +28,7 @@ VARIANTS = {
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
-        *("--set", "admissionPolicy.create=false", "--set", "monitoring.service=false"),
+        *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
     ],
 }  # fmt: skip
 
@@ -69,6 +69,17 @@ def test_chart_is_valid(installed: Kube, variant: str) -> None:
     assert refused(installed, documents(rendered)) == []
 
 
+def test_no_value_is_null() -> None:
+    """Helm 3 renders a null of values.yaml, Helm 4 does not: the same values would restart the operator."""
+
+    def nulls(value: object, path: str = "") -> list[str]:
+        if isinstance(value, dict):
+            return [found for key, child in value.items() for found in nulls(child, f"{path}.{key}")]
+        return [path] if value is None else []
+
+    assert nulls(yaml.safe_load((REPOSITORY / "charts/sluice/values.yaml").read_text())) == []
+
+
 def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     """But for the runtimes, which the whole cluster shares."""
     options = ["--set", "defaultPolicy.create=false"]
@@ -76,7 +87,8 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     rendered = {each["metadata"]["name"] for each in documents(text) if each["kind"] != "ServingRuntime"}
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
-        "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
+        "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
+        "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
     }  # fmt: skip
 
 

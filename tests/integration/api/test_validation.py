@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.kube import Kube, causes
-from tests.support.objects import deployment, merged, objective, policy, rollout, runtime
+from tests.support.objects import batch, deployment, merged, objective, policy, rollout, runtime
 
 Object = dict[str, Any]
 
@@ -123,7 +123,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("placeholder", deployment({"model": {"uri": "s3://m/{{revision}}"}}), "spec.model.uri", "should match"),
     ("long uri", deployment({"model": {"uri": "s3://m/" + "x" * 1024}}), "spec.model.uri", "Too long"),
     ("no replicas", deployment({"replicas": 0}), "spec.replicas", "greater than or equal to 1"),
-    ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type integer"),
+    ("a float", deployment({"replicas": 1.5}), "spec.replicas", "must be of type int32"),
     ("TensorRT without a GPU", deployment({"runtime": {"tensorRT": {}}}), "spec.accelerator", "TensorRT needs a GPU"),
     ("a path without a payload", deployment({"warmup": {"path": "/ask"}}), "spec.warmup.payloadRef", "needs a payload: set payloadRef"),
     ("a metric without its value", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis"}}}),
@@ -224,6 +224,8 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("no format", runtime({"formats": []}), "spec.formats", "at least 1 items"),
     ("layout", runtime({"modelLayout": "Pile"}), "spec.modelLayout", "Unsupported value"),
     ("port", runtime({"port": 70000}), "spec.port", "less than or equal to 65535"),
+    ("zone of a schedule", batch({"schedule": {"cron": "0 3 * * *", "timeZone": "Europe/Berln"}, "output": {"uri": "s3://data/{{run}}"}}), "spec.schedule.timeZone", "unknown time zone Europe/Berln"),
+    ("zone of a window", policy({"freezeWindows": [{"name": "w", "startTime": "08:00", "durationMinutes": 5, "timeZone": "Europe/Berln"}]}), "spec.freezeWindows[0].timeZone", "unknown time zone Europe/Berln"),
     ("action", rollout({"intent": {"action": "Explode", "requestedBy": "a", "requestTime": "2026-03-01T12:00:00Z"}}), "spec.intent.action", "Unsupported value"),
     ("time", rollout({"intent": {"action": "Abort", "requestedBy": "a", "requestTime": "now"}}), "spec.intent.requestTime", "date-time"),
 ]  # fmt: skip

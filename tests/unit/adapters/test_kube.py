@@ -149,6 +149,14 @@ TERMINATING = {"reason": "Forbidden", "details": {"causes": [{"reason": "Namespa
         (422, {}, errors.Refused),
         (429, {}, errors.Unavailable),
         (500, {}, errors.Unavailable),
+        (
+            500,
+            {
+                "message": "failed to create typed patch object (team/digits-a; apps/v1, Kind=Deployment): .spec.x: "
+                "field not declared in schema"
+            },
+            errors.Refused,
+        ),
         (503, "<html>proxy</html>", errors.Unavailable),
     ],
 )

@@ -60,11 +60,13 @@ def test_refusal_names_the_field(annotation: Any, path: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("annotation", "want"),
     [
-        pytest.param(int | None, {"type": "integer"}, id="optional"),
+        pytest.param(int | None, {"type": "integer", "format": "int64"}, id="optional"),
         pytest.param(Literal["a"], {"type": "string", "enum": ["a"]}, id="constant"),
         pytest.param(Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}, id="enumeration"),
         pytest.param(
-            Annotated[int, Field(gt=1, lt=9)], {"type": "integer", "minimum": 2, "maximum": 8}, id="exclusive"
+            Annotated[int, Field(gt=1, lt=9)],
+            {"type": "integer", "format": "int32", "minimum": 2, "maximum": 8},
+            id="exclusive",
         ),
         pytest.param(
             Annotated[dict[str, str], Field(max_length=4)],
@@ -93,7 +95,7 @@ def test_quantity_is_int_or_string_without_type() -> None:
 
 
 def test_model_brings_its_rules_and_descriptions_wherever_it_is_used() -> None:
-    wordy = {"type": "integer", "minimum": 1, "description": "How many words.", "default": 3}
+    wordy = {"type": "integer", "format": "int64", "minimum": 1, "description": "How many words.", "default": 3}
     want = {
         "type": "object",
         "description": "A leaf.",

@@ -36,6 +36,28 @@ async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     assert "process_resident_memory_bytes" in scraped.text
 
 
+@pytest.mark.parametrize(
+    ("accept", "kind", "ends"),
+    [
+        (None, "text/plain", False),
+        ("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5", "application/openmetrics-text", True),
+    ],
+)  # fmt: skip
+async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, kind: str, *, ends: bool) -> None:
+    measures, port = Telemetry(), free_port()
+    measures.rollouts.labels("Promoted").inc()
+    nothing = Health(live=lambda: None, ready=lambda: None)
+    runners = await telemetry.serve(nothing, measures, liveness_port=port, metrics_port=port)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept} if accept else {})
+    for runner in runners:
+        await runner.cleanup()
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert answer.text.endswith("# EOF\n") is ends
+    assert 'sluice_rollouts_total{outcome="Promoted"} 1.0' in answer.text
+    assert "_created" not in answer.text, "a series for each series, which nobody asks for"
+
+
 def test_a_log_line_is_one_json_object_with_the_fields_of_the_call() -> None:
     try:
         raise ValueError("line one\nline two")

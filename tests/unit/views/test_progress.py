@@ -45,6 +45,11 @@ def outdated(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ),
         ({"conditions": [condition("Current", "False", "Frozen")]}, {"outcome": "Promoted"}, ProgressState.WAITING),
         ({"conditions": [condition("Current", "True"), condition("Ready", "False")]}, None, ProgressState.WAITING),
+        (
+            {"conditions": [*builders.ROLLED_BACK, condition("Stalled", "True", "RolledBack")]},
+            builders.BAD,
+            ProgressState.NOT_RELEASED,
+        ),
         ({"conditions": STALLED}, None, ProgressState.STALLED),
         ({"conditions": builders.RELEASING}, builders.RUNNING, ProgressState.WAITING),
     ],

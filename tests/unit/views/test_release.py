@@ -123,6 +123,13 @@ def test_only_unwanted_conditions_are_shown_with_a_remedy() -> None:
     assert not release_view(make_deployment(conditions=builders.RELEASING), [make_rollout()], now=T0).conditions
 
 
+def test_a_roll_back_is_shown_once() -> None:
+    conditions = [condition(kind, status, "RolledBack", "46 of 83 failed") for kind, status in
+                  (("Stalled", "True"), ("Current", "False"))]  # fmt: skip
+    shown = release_view(make_deployment(conditions=conditions), [], now=T0).conditions
+    assert [c.type for c in shown] == ["Current"]
+
+
 @pytest.mark.parametrize(
     ("change", "want"),
     [

@@ -225,6 +225,11 @@ class ModelDeployment(ApiModel):
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
         {"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1},
     )
+    scale: ClassVar[dict[str, str]] = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.stable.replicas",
+    }
+    """For `kubectl scale`. No selector: autoscaling is spec.autoscaling, which knows of releases."""
     cel_rules: ClassVar[tuple[Cel, ...]] = (SHORT_NAME,)
 
     metadata: ObjectMeta

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, Time
+from sluice.api.v1alpha1.common import Conditions
 from sluice.api.v1alpha1.intent import ObservedIntent
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
 from sluice.api.v1alpha1.validation import ValidationStatus
@@ -134,6 +135,8 @@ class TimelineEntry(ApiModel):
 class ModelRolloutStatus(ApiModel):
     """The state of the release, and how it got there."""
 
+    observed_generation: int | None = None
+    """None in what an older operator has written."""
     outcome: Outcome | None = None
     reason: str = ""
     message: str = ""
@@ -190,6 +193,8 @@ class ModelRolloutStatus(ApiModel):
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
     timeline: Annotated[list[TimelineEntry], Field(max_length=50)] = Field(default_factory=list)
     observed_intent: ObservedIntent | None = None
+    conditions: Conditions = Field(default_factory=list)
+    """Reconciling and Stalled, for tools that know no outcome."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """The judge's compact accumulators (JSON); not for people."""
 

@@ -122,7 +122,7 @@ class RolloutPolicySpec(ApiModel):
     blind_seconds: Annotated[int, Field(ge=1, le=86_400)] = 120
     """After this time without metrics, an event is written and MetricsAvailable becomes False."""
     idle_seconds: Annotated[int, Field(ge=1, le=604_800)] = 3600
-    """A step advances after this time without any request, since nobody can be harmed."""
+    """A step advances after this time without any request since it began, as nobody can be harmed."""
     progress_deadline_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = 86_400
     """onDeadline applies after this time without a decision."""
     on_deadline: OnDeadline = OnDeadline.HOLD

@@ -37,7 +37,9 @@ def blocked_plan(
 ) -> Plan:
     """Says why nothing was decided or done, and leaves everything as it is; what is complete stays so."""
     complete = before.run is not None and before.run.outcome is BatchOutcome.COMPLETE
-    said = {} if complete else {report.BatchCondition.COMPLETE: Fact(False, blocked.reason, blocked.message)}
+    fact = Fact(False, blocked.reason, blocked.message)
+    said = {} if complete else {report.BatchCondition.COMPLETE: fact}
+    said |= report.for_kstatus(fact, under_way=True)
     stated = report.stated(before.conditions, said, metadata.generation, now)
     kept = [condition for condition in before.conditions if condition.type not in said]
     after = before.model_copy(update={"conditions": [*stated, *kept], "observed_generation": metadata.generation})

@@ -15,7 +15,7 @@ from sluice.core.kernel import conditions, timestamps
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Event
-from sluice.core.kernel.reasons import AnyReason, Reason
+from sluice.core.kernel.reasons import STALLS, AnyReason, Reason
 from sluice.core.observe.runstate import RunState
 from sluice.core.situation.situation import Blocked
 
@@ -26,6 +26,8 @@ class BatchCondition(StrEnum):
     COMPLETE = "Complete"
     FAILED = "Failed"
     SUSPENDED = "Suspended"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
 
 
 def facts(
@@ -45,15 +47,42 @@ def facts(
         next_time: when the next run of the schedule begins.
     """
     failed = run is not None and run.outcome is BatchOutcome.FAILED
+    complete = _complete(batch, run, state, progress, blocked, next_time)
     return {
-        BatchCondition.COMPLETE: _complete(batch, run, state, progress, blocked, next_time),
+        BatchCondition.COMPLETE: complete,
         BatchCondition.FAILED: Fact(True, Reason.of(run.reason), run.message)
         if run is not None and failed
         else Fact(False, Reason.NOT_FAILED),
         BatchCondition.SUSPENDED: Fact(True, Reason.SUSPENDED_BY_SPEC)
         if batch.spec.suspend
         else Fact(False, Reason.NOT_SUSPENDED),
+        **for_kstatus(complete, under_way=_is_under_way(batch, run, blocked), failed=failed and blocked is None),
     }
+
+
+def for_kstatus(said: Fact, *, under_way: bool, failed: bool = False) -> dict[BatchCondition, Fact]:
+    """Reconciling and Stalled, by which tools wait that do not know Complete and Failed; never both are True.
+
+    Args:
+        said: what Complete says.
+        under_way: whether what the spec asks for goes on or is waited for.
+        failed: whether the newest run has failed, and none is under way.
+    """
+    stalled = failed or (under_way and STALLS in said.reason.marks)
+    if stalled:
+        return {
+            BatchCondition.RECONCILING: Fact(False, Reason.STALLED, said.message),
+            BatchCondition.STALLED: Fact(True, said.reason, said.message),
+        }
+    reconciling = Fact(True, said.reason, said.message) if under_way else Fact(False, Reason.RECONCILED)
+    return {BatchCondition.RECONCILING: reconciling, BatchCondition.STALLED: Fact(False, Reason.NOT_STALLED)}
+
+
+def _is_under_way(batch: BatchInference, run: BatchRun | None, blocked: Blocked | None) -> bool:
+    """A schedule that is kept is all that was asked for: its runs come and go, as a CronJob's."""
+    if blocked is not None:
+        return True
+    return run is not None and run.outcome is None and batch.spec.schedule is None and not batch.spec.suspend
 
 
 def stated(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.decide import children, failure, news, notify, report, routes
+from sluice.core.decide import children, failure, news, notify, report, routes, standing
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
@@ -243,14 +243,22 @@ def _release_writes(done: Progress) -> Iterator[Write]:
             yield from children.revision_writes(situation, revision)
         yield Apply(beginning.manifest(done.begun, situation))
     moved = {rollout.metadata.name for rollout, _ in done.statuses}
-    for rollout in situation.restored:
-        if rollout.metadata.name not in moved:
-            yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, rollout.status)
+    restored = {rollout.metadata.name: rollout for rollout in situation.restored}
+    changed = {r.metadata.name: r for r in standing.unseen(situation.snapshot.rollouts)}
+    for name, rollout in (changed | restored).items():
+        if name not in moved:
+            yield _status_write(situation, rollout, rollout.status)
     for rollout, status in done.statuses:
         if situation.refused:  # whether it is taken now decides whether anybody may get more requests
-            yield status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, status)
+            yield _status_write(situation, rollout, status)
         else:
-            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, status)
+            after = standing.stated(rollout, status, situation.snapshot.now)
+            yield from differ.status_writes(rollout.kind, rollout.metadata, rollout.status, after)
+
+
+def _status_write(situation: Situation, rollout: ModelRollout, status: ModelRolloutStatus) -> Write:
+    after = standing.stated(rollout, status, situation.snapshot.now)
+    return status_write(rollout.kind, rollout.metadata.name, rollout.metadata.namespace, after)
 
 
 def _goes_back(done: Progress, before: Mapping[str, int], after: Mapping[str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.core.decide import routes
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import rawobjects, timestamps
@@ -18,6 +18,8 @@ from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked, Situation
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
+AS_ASKED = frozenset({Reason.WINNER_PROMOTED})
+"""What was asked for has happened, though spec.model names another version: nothing is under way, or in the way."""
 
 
 def facts(
@@ -80,18 +82,26 @@ def _meanwhile(snapshot: Snapshot, stable: Revision) -> str:
 
 def _reconciling(situation: Situation, outlook: Attempt | Refusal | Blocked | None) -> Fact:
     if situation.active is not None:
-        status = situation.active.status
-        return Fact(
-            True, Reason.ROLLOUT_RUNNING, f"{situation.active.metadata.name}: {status.reason or Reason.STARTING}"
-        )
+        return Fact(True, Reason.ROLLOUT_RUNNING, _running(situation, situation.active))
     if isinstance(outlook, Attempt):
         return Fact(True, Reason.ROLLOUT_RUNNING, _begins(outlook))
+    if outlook is not None and outlook.reason not in AS_ASKED:
+        return Fact(True, outlook.reason, outlook.message)
     stable = situation.stable
     wanted = shares.at_rest(situation)
     if stable is not None and stable.ready_replicas < wanted:
         reason = Reason.RESTORING_STABLE if _restoring(situation) else Reason.PROGRESSING
         return Fact(True, reason, f"{stable.ready_replicas} of {wanted} pods of {stable.name} are ready")
     return Fact(False, Reason.RECONCILED, "")
+
+
+def _running(situation: Situation, active: ModelRollout) -> str:
+    """The release, what it waits for, and why its version does not come up."""
+    parts = [active.metadata.name, active.status.reason or Reason.STARTING]
+    problem = situation.candidate.problem if situation.candidate is not None else None
+    if problem is not None:
+        parts.append(problem.message)
+    return ": ".join(parts)
 
 
 def _restoring(situation: Situation) -> bool:
@@ -110,7 +120,7 @@ def _hindrances(situation: Situation, outlook: Attempt | Refusal | Blocked | Non
     active = situation.active
     decided = Problem(Reason.of(active.status.reason), active.status.message) if active is not None else None
     for found in (outlook, routes.hindrance(situation.snapshot), decided, _unscalable(situation)):
-        if isinstance(found, Blocked | Problem):
+        if isinstance(found, Refusal | Blocked | Problem):
             yield Fact(True, found.reason, found.message)
 
 

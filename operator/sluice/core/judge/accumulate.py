@@ -165,10 +165,12 @@ def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed."""
+    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own."""
     requests, events = shown_by_stable(state)
     tests = kind.rules(state.boundaries)
     limit = intervals.bake_limit(
         events, requests, null_ratio=tests.null_ratio, floors=tests.floors, dispersion=state.dispersion
     )
+    if limit is None and events == 0:
+        limit = tests.uncompared
     return dataclasses.replace(state, bake_limit=limit)

@@ -286,6 +286,7 @@ def _turned(trial: Trial, before: State) -> State:
     if trial.step != before.step:
         after = dataclasses.replace(
             refusals.at_new_step(after),
+            active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
             step_requests=Tally(),
             scrapes=0,
             objectives=_each(trial, after, accumulate.at_new_step),

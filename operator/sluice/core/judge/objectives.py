@@ -13,11 +13,14 @@ from enum import StrEnum
 from typing import Final
 
 from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import FailureRatio, Goal
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal
 from sluice.stats import combine, evidence
 
 DEFAULT_TOLERANCE: Final = 0.25
 """Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
+UNCOMPARED_ERRORS: Final = 0.05
+"""Share of server errors that a bake allows at most where stable had no request to compare with, and no `maximum` says
+it."""
 SLOW_SHARE: Final = 0.05
 """Share of requests over the judged boundary that counts as slow where no percentile says it."""
 
@@ -56,6 +59,8 @@ class Rules:
     """r0; None without a relative term."""
     floors: tuple[float, ...] = ()
     """Limits that the bake's limit does not fall below."""
+    uncompared: float | None = None
+    """The bake's limit where the stable version showed nothing; None: it is not watched then."""
     bakes: bool = True
     """Whether it can be watched when the stable version gets nothing."""
 
@@ -80,7 +85,8 @@ def failure_rules(ratio: FailureRatio) -> Rules:
         terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(negligible)))
     if maximum is not None:
         terms.extend(hard_terms(maximum))
-    return Rules(tuple(terms), False, negligible, advance_ratio, null_ratio, floors)
+    uncompared = maximum or (UNCOMPARED_ERRORS if ratio.events is Events.SERVER_ERRORS else None)
+    return Rules(tuple(terms), False, negligible, advance_ratio, null_ratio, floors, uncompared)
 
 
 def absolute_rules(limit: float) -> Rules:

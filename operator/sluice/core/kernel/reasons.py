@@ -54,8 +54,8 @@ class Reason(StrEnum):
     REFUSES_REQUESTS = "RefusesRequests", "rolled-back.md"
     CANDIDATE_DOWN = "CandidateDown", "rolled-back.md"
     RESTARTING = "Restarting", "rolled-back.md"
-    ROLLED_BACK = "RolledBack", "rolled-back.md", BY_RELEASE
-    ABORTED = "Aborted", "rolled-back.md", BY_RELEASE
+    ROLLED_BACK = "RolledBack", "rolled-back.md", BY_RELEASE | STALLS
+    ABORTED = "Aborted", "rolled-back.md", BY_RELEASE | STALLS
     EVERY_ARM_ENDED = "EveryArmEnded", "rolled-back.md"
     REVISION_LOST = "RevisionLost"
     FIRST_VERSION = "FirstVersion", "", CALM
@@ -85,7 +85,7 @@ class Reason(StrEnum):
     ROUTE_NOT_PROGRAMMED = "RouteNotProgrammed", "routing.md"
     SPLIT_MISMATCH = "SplitMismatch", "routing.md#requests-are-not-split-as-the-route-says"
     REPLACING_POD = "ReplacingPod", "rolled-back.md#one-bad-pod"
-    STABLE_VERSION_LOST = "StableVersionLost", "rolled-back.md#stable-version-lost"
+    STABLE_VERSION_LOST = "StableVersionLost", "rolled-back.md#stable-version-lost", STALLS
 
     # It continues
     CANDIDATE_READY = "CandidateReady", "", CALM
@@ -141,7 +141,7 @@ class Reason(StrEnum):
     VARIANT_PENDING = "VariantPending", "../variants.md", CALM | QUIET
     VARIANT_FAILED = "VariantFailed", "../variants.md"
     VARIANT_READY = "VariantReady", "../variants.md", CALM
-    ROLLED_BACK_BY_PERSON = "RolledBackByPerson", "", BY_RELEASE
+    ROLLED_BACK_BY_PERSON = "RolledBackByPerson", "", BY_RELEASE | STALLS
     WINNER_PROMOTED = "WinnerPromoted", "", BY_RELEASE
 
     # The operator may not, or the API server does not take it
@@ -206,13 +206,13 @@ class Reason(StrEnum):
     SUBMISSION_FAILED = "SubmissionFailed", "batch.md"
     SPARK_APPLICATION_FAILED = "SparkApplicationFailed", "batch.md"
     NOT_TAKEN_UP = "NotTakenUp", "batch.md"
-    INVALID_SCHEDULE = "InvalidSchedule", "batch.md"
+    INVALID_SCHEDULE = "InvalidSchedule", "batch.md", STALLS
     MODEL_DEPLOYMENT_NOT_FOUND = "ModelDeploymentNotFound", "batch.md"
     STABLE_NOT_FOUND = "StableNotFound", "batch.md"
     CANDIDATE_NOT_FOUND = "CandidateNotFound", "batch.md"
     REVISION_NOT_FOUND = "RevisionNotFound", "batch.md"
-    PROTOCOL_NOT_SUPPORTED = "ProtocolNotSupported", "batch.md"
-    TOO_LITTLE_MEMORY = "TooLittleMemory", "batch.md"
+    PROTOCOL_NOT_SUPPORTED = "ProtocolNotSupported", "batch.md", STALLS
+    TOO_LITTLE_MEMORY = "TooLittleMemory", "batch.md", STALLS
 
     @property
     def kind(self) -> "Reason":

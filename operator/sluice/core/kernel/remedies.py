@@ -16,8 +16,8 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Refused,
         Reason.REFUSED,
-        "correct the field in the manifest or its ServingRuntime; if it is a status, look for an admission webhook or "
-        "policy that refuses it, and for CRDs of another version",
+        "correct the field in the manifest, or in its ServingRuntime, which only a new version follows; if it is a "
+        "status, look for an admission webhook or policy that refuses it, and for CRDs of another version",
     ),
     (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )

@@ -98,7 +98,7 @@ def _routed_unpinned(snapshot: Snapshot) -> str | None:
 def _running_unrecorded(snapshot: Snapshot) -> str | None:
     """Otherwise the oldest revision that has a Deployment, but not while it is released first."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
-    if snapshot.deployment.status.observed_generation or (latest is not None and latest.status.outcome is None):
+    if snapshot.deployment.status.observed_generation > 0 or (latest is not None and latest.status.outcome is None):
         return None
     running = (revision.name for revision in snapshot.revisions if ("Deployment", revision.name) in snapshot.objects)
     return next(running, None)

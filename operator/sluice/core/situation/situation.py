@@ -1,6 +1,7 @@
 """Interprets a snapshot: what is asked for, what is stable, and which release is running."""
 
-from collections.abc import Iterable, Sequence
+import difflib
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, TypedDict
 
@@ -203,9 +204,9 @@ def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) 
     if not ranked:
         return Blocked(
             Reason.FORMAT_NOT_SUPPORTED,
-            f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; supported formats: "
-            f"{_names(f.name for r in runtimes for f in r.spec.formats)}; use one of these, or install a "
-            "ServingRuntime for it",
+            f"spec.model.format: no ServingRuntime runs {spec.model.format!r}; "
+            f"{_supported(spec.model.format, {f.name for r in runtimes for f in r.spec.formats})}; use one of these, or "
+            "install a ServingRuntime for it",
         )
     return ranked[0][2]
 
@@ -265,6 +266,12 @@ def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:
             f"one of {_names(p.metadata.name for p in snapshot.policies)}",
         )
     return found.spec
+
+
+def _supported(asked: str, formats: Set[str]) -> str:
+    close = difflib.get_close_matches(asked, sorted(formats), n=1)
+    meant = f"did you mean {close[0]}? Supported" if close and close[0] != asked else "supported"
+    return f"{meant} formats: {_names(formats)}"
 
 
 def _names(names: Iterable[str]) -> str:

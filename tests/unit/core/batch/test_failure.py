@@ -29,9 +29,14 @@ def test_a_defect_is_said_once() -> None:
     plan = failure.defect_plan(make_world(), RecursionError("too deep"))
     (write,) = plan.writes
     assert isinstance(write, ApplyStatus)
-    (condition,) = write.manifest["status"]["conditions"]
-    assert (condition["type"], condition["reason"]) == ("Complete", Reason.OPERATOR_DEFECT)
-    assert "(RecursionError: too deep)" in condition["message"]
+    said = {each["type"]: each for each in write.manifest["status"]["conditions"]}
+    assert {type_: each["status"] for type_, each in said.items()} == {
+        "Complete": "False",
+        "Reconciling": "False",
+        "Stalled": "True",
+    }
+    assert said["Complete"]["reason"] == said["Stalled"]["reason"] == Reason.OPERATOR_DEFECT
+    assert "(RecursionError: too deep)" in said["Complete"]["message"]
     assert failure.defect_plan(make_world(**write.manifest["status"]), RecursionError("too deep")).writes == ()
 
 

@@ -347,15 +347,32 @@ def test_bake_has_its_own_evidence() -> None:
 BAKE = {"baking": True, "route_generation": 9, "permille": 1000, "share_checked": False}
 
 
-def test_bake_is_off_and_says_so_without_stable_requests() -> None:
+CLIENT_ERRORS = Objective(
+    name="rejections",
+    failure_ratio=FailureRatio(events=Events.CLIENT_ERRORS, ignore_below="1%", relative_tolerance="25%"),
+)
+
+
+def baked_alone(objective: Objective, bad: int) -> Judgement:
+    """A bake of a version for which stable has shown next to nothing."""
     prometheus = Prometheus()
     prometheus.scrape(START)
-    trial, _ = look(make_trial(now=START + 0.6, objectives=(ERRORS,)), prometheus)
+    trial, _ = look(make_trial(now=START + 0.6, objectives=(objective,)), prometheus)
     trial, _ = run(prometheus, trial, begin=5, end=10, stable=1, candidate=0)
-    _, result = run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=50, **BAKE)
+    return run(prometheus, trial, begin=15, end=60, stable=0, candidate=100, bad=bad, **BAKE)[1]
 
+
+def test_bake_is_off_and_says_so_without_stable_requests() -> None:
+    result = baked_alone(CLIENT_ERRORS, bad=50)
     assert result.bake_log == 0
     assert "not watched during the bake" in result.missing
+
+
+@pytest.mark.parametrize(("bad", "accused"), [(3, False), (20, True)])
+def test_server_errors_have_a_limit_even_without_stable_requests(bad: int, *, accused: bool) -> None:
+    result = baked_alone(ERRORS, bad=bad)
+    assert (result.rollback_log > result.rollback_threshold_log) is accused
+    assert "not watched" not in result.missing
 
 
 @pytest.mark.parametrize(("bad", "accused"), [(0, False), (100, True)])

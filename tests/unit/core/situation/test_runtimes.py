@@ -58,6 +58,12 @@ def test_runtime_is_chosen(spec: Mapping[str, Any], want: str) -> None:
             "no ServingRuntime runs 'sklearn'; supported formats: onnx, sklearn, triton",
             id="none without being named",
         ),
+        pytest.param(
+            {"model": {"format": "onx", "uri": "s3://m/1"}},
+            Reason.FORMAT_NOT_SUPPORTED,
+            "no ServingRuntime runs 'onx'; did you mean onnx? Supported formats: onnx, sklearn, triton",
+            id="a typo",
+        ),
     ],
 )
 def test_missing_runtime_is_told_with_what_there_is(spec: Mapping[str, Any], reason: Reason, message: str) -> None:
