@@ -80,7 +80,9 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
     status, upcoming = _status(snapshot, replace(decided, record=record))
     writes = [
         *differ.status_writes(batch.kind, batch.metadata, batch.status, status),
-        *engine.removals(snapshot, runs.with_objects(batch, record, now)),
+        *engine.removals(
+            snapshot, runs.with_objects(batch, record, now), frozenset(run.name for run in record.running)
+        ),
         *decided.made,
         *(write for run in record.running for write in engine.holding(snapshot, run)),
     ]
