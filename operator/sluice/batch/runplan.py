@@ -25,7 +25,9 @@ MOST_SPLITS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is done whole or again: row groups (Parquet) or bytes (lines of text) start … stop-1 of one file.
+    """What is done whole or again: row groups (Parquet) or bytes (rows of text) start … stop-1 of one file.
+
+    Of compressed text, all from byte `start` of the text.
 
     size: bytes as stored. first_row, rows: known for Parquet only.
     """
@@ -57,6 +59,10 @@ class RunPlan:
     def digest(self) -> str:
         """Tells plans apart: equal for equal plans only."""
         return hashlib.sha256(self.dumped()).hexdigest()[:12]
+
+    def as_loaded(self) -> "RunPlan":
+        """As every other pod has it: what is stored of a schema is not all that a file says, such as names in maps."""
+        return loaded(json.loads(self.dumped()))
 
     def dumped(self) -> bytes:
         return json.dumps(
