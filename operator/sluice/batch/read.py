@@ -1,14 +1,14 @@
 """The rows of a split, some at a time, so that memory does not grow with the input."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from sluice.batch import blocks, failures, lines, quotes
+from sluice.batch import blocks, failures, lines, partitions, quotes
 from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
 from sluice.batch.options import Format
@@ -56,10 +56,17 @@ def chunks(place: Place, kind: Format, plan: RunPlan, split: Split, batch_size: 
     _require_unchanged(place, file)
     with reading(place, file.name):
         if kind is Format.PARQUET:
-            yield from _parquet(place, file, plan, split, batch_size)
+            found = _parquet(place, file, plan.stored, split, batch_size)
         else:
-            yield from _text(place, file, text_of(place, kind, file, plan.schema), split)
+            found = _text(place, file, text_of(place, kind, file, plan.stored), split)
+        yield from (_with_folders(chunk, plan, file) for chunk in found) if plan.folders else found
     _require_unchanged(place, file)
+
+
+def _with_folders(chunk: Chunk, plan: RunPlan, file: File) -> Chunk:
+    if chunk.rows is None:
+        return chunk
+    return replace(chunk, rows=partitions.added(chunk.rows, plan.schema, file.name))
 
 
 def reading(place: Place, name: str) -> Any:
@@ -75,18 +82,18 @@ def _require_unchanged(place: Place, planned: File) -> None:
         raise BatchError(FailureReason.INPUT_CHANGED, f"{uri} {what} after the run began; begin a new run")
 
 
-def _parquet(place: Place, file: File, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
+def _parquet(place: Place, file: File, schema: Any, split: Split, batch_size: int) -> Iterator[Chunk]:
     """Row groups are fetched whole, one after the other, unless one is very large."""
     whole = split.size <= LARGEST_BYTES
     with place.open(file.name) as source:
         content = parquet.ParquetFile(source, pre_buffer=whole, buffer_size=0 if whole else STREAM_BYTES)
-        names = plan.schema.names
+        names = schema.names
         _require_columns(names, content.schema_arrow.names, file)
         position = split.first_row or 0
         for group in range(split.start, split.stop):
             count = chunk_rows(content.metadata.row_group(group), names, batch_size)
             for batch in content.iter_batches(batch_size=count, row_groups=[group], columns=names):
-                rows = _conformed(pyarrow.Table.from_batches([batch]), plan.schema, file)
+                rows = _conformed(pyarrow.Table.from_batches([batch]), schema, file)
                 yield Chunk(rows, np.arange(position, position + rows.num_rows))
                 position += rows.num_rows
 
@@ -105,10 +112,17 @@ def chunk_rows(group: Any, names: Sequence[str], batch_size: int) -> int:
 
 
 def _conformed(table: Any, schema: Any, file: File) -> Any:
-    table = table.select(schema.names)
+    table = pyarrow.table([plain(table.column(name)) for name in schema.names], schema.names)
     if table.schema.types == schema.types:
         return table
     return pyarrow.table([_cast(table.column(field.name), field, file) for field in schema], schema.remove_metadata())
+
+
+def plain(column: Any) -> Any:
+    """A column without its extension type: of tensors, lists of one length."""
+    if not isinstance(column.type, pyarrow.BaseExtensionType):
+        return column
+    return pyarrow.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
 
 
 def _cast(column: Any, wanted: Any, file: File) -> Any:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow
 from pyarrow import parquet, types
 
-from sluice.batch import blocks, borders, columns, lines, read, runplan, write
+from sluice.batch import blocks, borders, columns, lines, partitions, read, runplan, write
 from sluice.batch.columns import Feature, Tensor
 from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
@@ -52,11 +52,15 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
     if not splits:
         raise BatchError(FailureReason.EMPTY_INPUT, f"{place.uri} has no rows; there is nothing to do")
     sample = _sampled(place, kind, files[splits[0].file], [look.schema for look in looks])
+    own = set(sample.schema.names)
+    folders = [field for field in partitions.schema(files) if field.name not in own]
+    sample = replace(sample, schema=pyarrow.schema([*sample.schema, *folders]))
     known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
     features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
     keep = _kept(sample.schema, features, wanted)
     schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
-    return RunPlan(wanted.shards, files, splits, features, keep, schema)
+    from_folders = tuple(field.name for field in folders if field.name in schema.names)
+    return RunPlan(wanted.shards, files, splits, features, keep, schema, from_folders)
 
 
 def _is_hidden(name: str) -> bool:
@@ -219,7 +223,7 @@ def _read_schema(
     for feature, tensor in zip(features, inputs, strict=True):
         for name in feature.columns:
             kept = found.field(name).type
-            fields[name] = kept if kind is Format.PARQUET else _with_leaf(kept, tensor.arrow)
+            fields[name] = kept if kind is Format.PARQUET or feature.raw else _with_leaf(kept, tensor.arrow)
     for name in others:
         guessed = found.field(name).type
         as_text = kind is Format.CSV or (kind is Format.JSON_LINES and types.is_null(guessed))
@@ -233,11 +237,11 @@ def _with_leaf(kind: Any, leaf: Any) -> Any:
 
 def types_of_all(schemas: Sequence[Any]) -> Any:
     """The first file's columns, of a type that has room for the numbers of all files; other types are the first's."""
-    found = {field.name: _plain(field.type) for field in schemas[0]}
+    found = {field.name: _plain(field.name, field.type) for field in schemas[0]}
     for schema in dict.fromkeys(schemas[1:]):
         for field in schema:
             if field.name in found:
-                found[field.name] = _wider(found[field.name], _plain(field.type))
+                found[field.name] = _wider(found[field.name], _plain(field.name, field.type))
     return pyarrow.schema(list(found.items()))
 
 
@@ -253,5 +257,14 @@ def _is_plain_number(kind: Any) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
-def _plain(kind: Any) -> Any:
-    return kind.value_type if types.is_dictionary(kind) else kind
+def _plain(name: str, kind: Any) -> Any:
+    """A type without what only Arrow's own readers know; raises BatchError for tensors whose values lie otherwise."""
+    if not isinstance(kind, pyarrow.BaseExtensionType):
+        return kind.value_type if types.is_dictionary(kind) else kind
+    order = getattr(kind, "permutation", None)
+    if order is not None and list(order) != sorted(order):
+        raise BatchError(
+            FailureReason.BAD_COLUMNS,
+            f"column {name!r} has tensors whose dimensions are stored in the order {list(order)}; store them row by row",
+        )
+    return kind.storage_type

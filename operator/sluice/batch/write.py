@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import pyarrow
 from pyarrow import compute, csv, parquet, types
 
-from sluice.batch.columns import is_list
+from sluice.batch.columns import is_binary, is_list
 from sluice.batch.options import Format
 
 GROUP_BYTES: Final = 4 << 20
@@ -125,10 +125,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def is_binary(kind: Any) -> bool:
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
 
 
 def _is_told(kind: Any) -> bool:
