@@ -28,10 +28,8 @@ def due(schedule: Schedule, last: float, now: float) -> float | None:
     Raises `InvalidSchedule`.
     """
     latest = _next(schedule, _local(schedule, now) + timedelta(seconds=1), reverse=True)
-    if latest is None:
-        return None
     # Backwards, the library leaves out what comes twice when clocks go back; only forwards are moments as promised.
-    found, moment = None, upcoming(schedule, latest - LONGEST_CHANGE_SECONDS)
+    found, moment = None, upcoming(schedule, (now if latest is None else latest) - LONGEST_CHANGE_SECONDS)
     while moment is not None and moment <= now:
         found, moment = moment, upcoming(schedule, moment)
     return found if found is not None and found > last else None
