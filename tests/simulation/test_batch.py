@@ -479,6 +479,26 @@ def test_a_job_that_goes_at_once_does_so_after_its_end_is_written() -> None:
 # --- schedule -------------------------------------------------------------------------------------------------------
 
 
+def test_the_dates_of_a_run_are_those_of_its_moment_for_good() -> None:
+    """Recorded when it begins; a Job that somebody deletes hours later is made again with the same."""
+    dated = {"uri": "s3://data/{{scheduledDate-1d:%Y/%m/%d}}", "format": "Parquet"}
+    cluster = make_cluster(schedule=HOURLY, input=dated)
+    cluster.run(3700)
+    run = cluster.status()["run"]
+    assert run["inputUri"].startswith("s3://data/20")
+    assert run["inputUri"] in arguments(cluster, run["name"])
+    cluster.user_applies(batch(schedule=HOURLY, input={**dated, "uri": "s3://data/{{scheduledDate}}"}))
+    del cluster.objects["Job", run["name"]]
+    cluster.step()
+    assert cluster.status()["run"] == run
+    assert run["inputUri"] in arguments(cluster, run["name"])
+
+
+def arguments(cluster: BatchCluster, run: str) -> list[str]:
+    found: list[str] = cluster.objects["Job", run]["spec"]["template"]["spec"]["containers"][0]["args"]
+    return found
+
+
 def test_each_moment_of_the_schedule_has_a_run() -> None:
     cluster = make_cluster(schedule=HOURLY)
     assert cluster.condition() == ("False", "Scheduled")

@@ -220,3 +220,24 @@ def test_a_run_that_began_as_a_job_goes_on_as_one() -> None:
     cluster.step()
     assert cluster.jobs() == [run]
     assert (APPLICATION, run) not in cluster.objects
+
+
+def test_bad_input_is_not_tried_again_by_a_spark_operator() -> None:
+    """It tries again whatever failed, unless its application goes."""
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    driver(cluster, run, "Failed", terminated(42, "BadColumns: the data has no column 'age'"))
+    application_is(cluster, run, "FAILING", "driver container failed")
+    cluster.step()
+    assert cluster.condition("Failed") == ("True", "BadColumns")
+    assert (APPLICATION, run) not in cluster.objects
+
+
+def test_what_may_pass_is_tried_again_by_a_spark_operator() -> None:
+    cluster = make_cluster_with_operator()
+    run = cluster.run_name()
+    driver(cluster, run, "Failed", terminated(1, "StoreUnreachable: no connection"))
+    application_is(cluster, run, "FAILING", "driver container failed")
+    cluster.step()
+    assert cluster.condition("Failed")[0] == "False"
+    assert (APPLICATION, run) in cluster.objects

@@ -69,7 +69,7 @@ class Checkpoint:
         other = self.plan()
         if other is None:
             self.place.write(f"{self._folder}/plan.json", made.dumped())
-        return other or made
+        return other or made.as_loaded()
 
     def require_unreplaced(self, held: RunPlan) -> None:
         now = self.plan()

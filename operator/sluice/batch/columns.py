@@ -45,12 +45,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """How one input is fed: one column of lists (listed), or scalar columns side by side. width: values of one row."""
+    """How one input is fed: one column of lists (listed) or of bytes (raw), or scalar columns side by side.
+
+    width: values of one row. raw: each value has the bytes of a whole row's tensor.
+    """
 
     input: str
     columns: tuple[str, ...]
     listed: bool
     width: int
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ def _assigned(
 
 def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: Callable[[str], int]) -> Feature:
     listed = [name for name in names if is_list(schema.field(name).type)]
+    if len(names) == 1 and tensor.dtype != np.object_ and is_binary(schema.field(names[0]).type):
+        return _raw(tensor, names)
     for name in names:
         _require_fit(tensor, name, _leaf(schema.field(name).type))
     if listed and len(names) > 1:
@@ -146,9 +152,18 @@ def _feature(tensor: Tensor, names: tuple[str, ...], schema: Any, first_length: 
     return Feature(tensor.name, names, True, first_length(listed[0]) if tensor.width is None else tensor.width)
 
 
+def _raw(tensor: Tensor, names: tuple[str, ...]) -> Feature:
+    if tensor.width is None:
+        raise _bad(
+            f"column {names[0]!r} has bytes, and the model's input {tensor.name!r} has an open size {list(tensor.shape)} per "
+            "row; store lists of numbers, or export the model with a fixed size"
+        )
+    return Feature(tensor.name, names, False, tensor.width, raw=True)
+
+
 def _require_fit(tensor: Tensor, name: str, given: Any) -> None:
     text = tensor.dtype == np.object_
-    fits = _is_text(given) if text else _is_number(given) or types.is_null(given)
+    fits = _is_text(given) or is_binary(given) if text else _is_number(given) or types.is_null(given)
     if not fits:
         takes = "text" if text else str(tensor.dtype)
         raise _bad(f"column {name!r} is {given}, and the model's input {tensor.name!r} takes {takes}")
@@ -157,9 +172,11 @@ def _require_fit(tensor: Tensor, name: str, given: Any) -> None:
 def fed(table: Any, features: Sequence[Feature], inputs: Sequence[Tensor]) -> Fed:
     """The tensors of the rows that can be fed; the other ones with the reason."""
     failed: dict[int, str] = {}
-    for feature in features:
+    for feature, tensor in zip(features, inputs, strict=True):
         for name in feature.columns:
             _note_unusable(table.column(name), name, feature, failed)
+            if feature.raw:
+                _note_other_sizes(table.column(name), name, feature.width * tensor.dtype.itemsize, failed)
     numbers = np.delete(np.arange(table.num_rows), np.fromiter(failed, np.int64, len(failed)))
     rows = table.take(numbers) if failed else table
 
@@ -191,6 +208,12 @@ def _note_unusable(column: Any, name: str, feature: Feature, failed: dict[int, s
             failed.setdefault(int(row), f"column {name!r} has a null in its list")
 
 
+def _note_other_sizes(column: Any, name: str, size: int, failed: dict[int, str]) -> None:
+    sizes = np.array([size if value is None else len(value) for value in column.to_pylist()])
+    for row in np.flatnonzero(sizes != size):
+        failed.setdefault(int(row), f"column {name!r} has {sizes[row]} bytes, not {size}")
+
+
 def _flattened(lists: Any) -> tuple[Any, Any]:
     """All values of nested lists, and how many of them each row has."""
     counts, values = _lengths(lists), lists.flatten()
@@ -207,6 +230,9 @@ def _lengths(lists: Any) -> Any:
 
 def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:
     shape = [rows.num_rows, *(_open_size(tensor, feature.width) if size is None else size for size in tensor.shape)]
+    if feature.raw:
+        body = b"".join(rows.column(feature.columns[0]).to_pylist())
+        return np.frombuffer(body, tensor.dtype.newbyteorder("<")).astype(tensor.dtype).reshape(shape)
     if feature.listed:
         values = rows.column(feature.columns[0]).combine_chunks()
         while is_list(values.type):
@@ -223,7 +249,8 @@ def _array(rows: Any, feature: Feature, tensor: Tensor) -> Any:
 def _numbers(column: Any, tensor: Tensor) -> Any:
     """Raises ArrowInvalid for what a whole-number input cannot take, such as 300 for uint8 and 1.5 for int64."""
     if tensor.dtype == np.object_:
-        return column.to_numpy(zero_copy_only=False)
+        text = column.cast(pyarrow.string()) if is_binary(column.type) else column
+        return text.to_numpy(zero_copy_only=False)
     if column.type == tensor.arrow:
         return column.to_numpy(zero_copy_only=False).astype(tensor.dtype, copy=False)
     if types.is_decimal(column.type) or types.is_boolean(column.type):
@@ -243,6 +270,11 @@ def _joined(arrays: list[Any]) -> Any:
 def is_list(kind: Any) -> bool:
     """Whether the values of an Arrow type are lists, of one length or any."""
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def is_binary(kind: Any) -> bool:
+    """Whether the values of an Arrow type are bytes."""
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
 
 
 def _is_number(kind: Any) -> bool:

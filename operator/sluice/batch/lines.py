@@ -1,6 +1,8 @@
 """CSV and JSON Lines: text into rows."""
 
+import codecs
 import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +11,7 @@ import pyarrow
 from pyarrow import csv as arrow_csv
 from pyarrow import json as arrow_json
 
+from sluice.batch import quotes
 from sluice.batch.failures import BatchError, FailureReason
 
 HEADER_BYTES: Final = 1 << 20
@@ -19,17 +22,25 @@ ROW_NUMBER: Final = re.compile(r"Row #\d+: ")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The names in a CSV file's first line, and where the second begins."""
+    """The names in a CSV file's first row, and where the second begins."""
 
     names: list[str]
     end: int
 
 
-def header(file: Any) -> Header:
-    """Of an open file. Raises BatchError where the first line is none."""
-    text = file.read_at(HEADER_BYTES, 0)
-    end = text.find(b"\n") + 1 or len(text)
-    names = next(csv.reader([text[:end].decode("utf-8-sig").rstrip("\r\n")]), [])
+def header(text: bytes, file: str) -> Header:
+    """Of the file's first HEADER_BYTES. Raises BatchError where the first row is none. file: its name, for the message."""
+    mark = len(codecs.BOM_UTF8) if text.startswith(codecs.BOM_UTF8) else 0
+    ends = quotes.row_ends(text[mark:])
+    end = mark + int(ends[0]) if len(ends) else len(text)
+    try:
+        first = text[mark:end].decode()
+        names = next(csv.reader(io.StringIO(first.rstrip("\r\n"), newline="")), [])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BatchError(
+            FailureReason.CORRUPT_INPUT,
+            f"the first line of {file or 'the file'} is not text in UTF-8: {error}; store the file in UTF-8",
+        ) from error
     if not names or len(set(names)) < len(names):
         raise BatchError(
             FailureReason.BAD_COLUMNS, f"the first line of a CSV file must name its columns, each once; it is {names}"
@@ -38,7 +49,7 @@ def header(file: Any) -> Header:
 
 
 def csv_rows(text: bytes, names: list[str], schema: Any) -> Any:
-    """Lines without a header. schema: the columns to take, as the types to read them as; None: all, types guessed.
+    """Rows without a header. schema: the columns to take, as the types to read them as; None: all, types guessed.
 
     Raises pyarrow.ArrowInvalid when a line does not fit.
     """
@@ -49,7 +60,8 @@ def csv_rows(text: bytes, names: list[str], schema: Any) -> Any:
         return arrow_csv.read_csv(
             pyarrow.BufferReader(text),
             arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
-            convert_options=convert,
+            arrow_csv.ParseOptions(newlines_in_values=b'"' in text),
+            convert,
         )
     except pyarrow.ArrowInvalid as error:
         said = COLUMN_NUMBER.sub(lambda found: f"column {names[int(found[1])]!r}", ROW_NUMBER.sub("", str(error)))

@@ -1,14 +1,14 @@
 """The rows of a split, some at a time, so that memory does not grow with the input."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from sluice.batch import failures, lines
+from sluice.batch import blocks, failures, lines, partitions, quotes
 from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
 from sluice.batch.options import Format
@@ -17,11 +17,12 @@ from sluice.batch.storage import File, Place
 
 CHUNK_BYTES: Final = 1 << 20
 """Of decoded columns that are read at once: what fits in a processor's cache, and in memory that is there already."""
-TEXT_BYTES: Final = 1 << 20
 STREAM_BYTES: Final = 1 << 20
 """Read ahead for each column of a row group that is too large to be fetched whole."""
 QUOTED: Final = 1000
 """Characters of a line that cannot be read which are kept."""
+UNCLOSED: Final = "a quote is opened here that is not closed before the end of the file"
+SWALLOWED: Final = "a quoted value of several lines has text behind its last quote, so a quote before it is not closed"
 VALUE_BYTES: Final[Mapping[str, int]] = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
 
 
@@ -55,46 +56,22 @@ def chunks(place: Place, kind: Format, plan: RunPlan, split: Split, batch_size: 
     _require_unchanged(place, file)
     with reading(place, file.name):
         if kind is Format.PARQUET:
-            yield from _parquet(place, file, plan, split, batch_size)
+            found = _parquet(place, file, plan.stored, split, batch_size)
         else:
-            yield from _text(place, file, _parse(place, kind, file, plan.schema), split)
+            found = _text(place, file, text_of(place, kind, file, plan.stored), split)
+        yield from (_with_folders(chunk, plan, file) for chunk in found) if plan.folders else found
     _require_unchanged(place, file)
+
+
+def _with_folders(chunk: Chunk, plan: RunPlan, file: File) -> Chunk:
+    if chunk.rows is None:
+        return chunk
+    return replace(chunk, rows=partitions.added(chunk.rows, plan.schema, file.name))
 
 
 def reading(place: Place, name: str) -> Any:
     """What the store does not explain is the file's own fault."""
     return place.within(name).explained(FailureReason.CORRUPT_INPUT)
-
-
-def line_starts(text: bytes) -> Any:
-    """Where the lines begin that are not blank, as bytes from the beginning of the text."""
-    data = np.frombuffer(text, np.uint8)
-    starts = np.concatenate(([0], np.flatnonzero(data == ord("\n")) + 1))
-    starts = starts[starts < len(data)]
-    suspicious = data[starts] <= ord(" ")
-    if not suspicious.any():
-        return starts
-    ends = np.append(starts[1:], len(data))
-    blank = [bool(flag) and not text[a:b].strip() for flag, a, b in zip(suspicious, starts, ends, strict=True)]
-    return starts[~np.array(blank)]
-
-
-def line_blocks(file: Any, start: int, stop: int, block_bytes: int = TEXT_BYTES) -> Iterator[tuple[int, bytes]]:
-    """The bytes start … stop-1 as blocks of whole lines, each with where it begins in the file."""
-    file.seek(start)
-    at, rest = start, b""
-    while at < stop:
-        block = file.read(min(block_bytes, stop - at))
-        if not block:
-            raise BatchError(
-                FailureReason.INPUT_CHANGED, f"a file ends at byte {at}, but had {stop} bytes when the run began"
-            )
-        text, begin = rest + block, at - len(rest)
-        at += len(block)
-        cut = len(text) if at >= stop else text.rfind(b"\n") + 1
-        rest = text[cut:]
-        if cut:
-            yield begin, text[:cut]
 
 
 def _require_unchanged(place: Place, planned: File) -> None:
@@ -105,18 +82,18 @@ def _require_unchanged(place: Place, planned: File) -> None:
         raise BatchError(FailureReason.INPUT_CHANGED, f"{uri} {what} after the run began; begin a new run")
 
 
-def _parquet(place: Place, file: File, plan: RunPlan, split: Split, batch_size: int) -> Iterator[Chunk]:
+def _parquet(place: Place, file: File, schema: Any, split: Split, batch_size: int) -> Iterator[Chunk]:
     """Row groups are fetched whole, one after the other, unless one is very large."""
     whole = split.size <= LARGEST_BYTES
     with place.open(file.name) as source:
         content = parquet.ParquetFile(source, pre_buffer=whole, buffer_size=0 if whole else STREAM_BYTES)
-        names = plan.schema.names
+        names = schema.names
         _require_columns(names, content.schema_arrow.names, file)
         position = split.first_row or 0
         for group in range(split.start, split.stop):
             count = chunk_rows(content.metadata.row_group(group), names, batch_size)
             for batch in content.iter_batches(batch_size=count, row_groups=[group], columns=names):
-                rows = _conformed(pyarrow.Table.from_batches([batch]), plan.schema, file)
+                rows = _conformed(pyarrow.Table.from_batches([batch]), schema, file)
                 yield Chunk(rows, np.arange(position, position + rows.num_rows))
                 position += rows.num_rows
 
@@ -135,57 +112,117 @@ def chunk_rows(group: Any, names: Sequence[str], batch_size: int) -> int:
 
 
 def _conformed(table: Any, schema: Any, file: File) -> Any:
-    table = table.select(schema.names)
+    table = pyarrow.table([plain(table.column(name)) for name in schema.names], schema.names)
     if table.schema.types == schema.types:
         return table
+    return pyarrow.table([_cast(table.column(field.name), field, file) for field in schema], schema.remove_metadata())
+
+
+def plain(column: Any) -> Any:
+    """A column without its extension type: of tensors, lists of one length."""
+    if not isinstance(column.type, pyarrow.BaseExtensionType):
+        return column
+    return pyarrow.chunked_array([chunk.storage for chunk in column.chunks], column.type.storage_type)
+
+
+def _cast(column: Any, wanted: Any, file: File) -> Any:
+    """Only without loss: a whole number that no floating-point number is would become another number."""
     try:
-        return table.cast(schema.remove_metadata())
+        return column.cast(wanted.type)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError) as error:
         raise BatchError(
-            FailureReason.BAD_COLUMNS, f"{file.name} has different types from the first file: {error}"
+            FailureReason.BAD_COLUMNS,
+            f"{file.name}: column {wanted.name!r} is {column.type}, and cannot be read as {wanted.type}, as in the other "
+            f"files: {error}; write all files with one type",
         ) from error
 
 
-def _parse(place: Place, kind: Format, file: File, schema: Any) -> Parse:
+@dataclass(frozen=True, slots=True)
+class Text:
+    """How a file of text becomes rows, the first of which begins at byte `start`."""
+
+    start: int
+    ends: blocks.RowEnds
+    parse: Parse
+    quoted: bool
+    """Whether a row may go on over several lines."""
+
+
+def text_of(place: Place, kind: Format, file: File, schema: Any) -> Text:
+    """schema: the columns to take, as the types to read them as; None: all, types guessed. Raises OSError."""
     if kind is Format.JSON_LINES:
-        return lambda text: lines.json_rows(text, schema)
-    with place.open(file.name) as source:
-        names = lines.header(source).names
-    _require_columns(schema.names, names, file)
-    return lambda text: lines.csv_rows(text, names, schema)
+        return Text(0, blocks.line_ends, lambda text: lines.json_rows(text, schema), quoted=False)
+    with blocks.opened(place, file.name) as source:
+        header = lines.header(source.read(lines.HEADER_BYTES), file.name)
+    if schema is not None:
+        _require_columns(schema.names, header.names, file)
+    return Text(header.end, quotes.row_ends, lambda text: lines.csv_rows(text, header.names, schema), quoted=True)
 
 
-def _text(place: Place, file: File, parse: Parse, split: Split) -> Iterator[Chunk]:
-    with place.open(file.name) as source:
-        for begin, text in line_blocks(source, split.start, split.stop):
-            starts = line_starts(text)
+def _text(place: Place, file: File, form: Text, split: Split) -> Iterator[Chunk]:
+    stop = None if blocks.is_compressed(place.within(file.name).path) else split.stop
+    with blocks.opened(place, file.name) as source:
+        blocks.skip(source, split.start)
+        for begin, text in blocks.blocks(source, split.start, stop, form.ends):
+            if form.quoted and stop not in (None, file.size):
+                require_whole(file, begin, text)
+            starts = blocks.row_starts(text, form.ends)
             if len(starts):
-                yield _chunk(begin, text, starts, parse)
+                yield _chunk(begin, text, starts, form)
 
 
-def _chunk(begin: int, text: bytes, starts: Any, parse: Parse) -> Chunk:
+def require_whole(file: File, begin: int, text: bytes) -> None:
+    """Raises BatchError where a split other than the file's last ends within a row: the next one begins within it."""
+    if quotes.is_open(text):
+        row = begin + int(blocks.row_starts(text, quotes.row_ends)[-1])
+        raise BatchError(
+            FailureReason.UNSUPPORTED_INPUT,
+            f"{file.name or 'the file'}: the quoted value in the row at byte {row} goes on beyond the split, so the "
+            "rows after it cannot be told apart; close its quote, or store the file as Parquet",
+        )
+
+
+def _chunk(begin: int, text: bytes, starts: Any, form: Text) -> Chunk:
     ends = np.append(starts[1:], len(text))
+    torn = _torn(text, starts, ends) if form.quoted else {}
 
     def attempt(first: int, stop: int) -> Any:
-        rows = parse(text[starts[first] : ends[stop - 1]])
+        if torn and (found := next((torn[row] for row in range(first, stop) if row in torn), "")):
+            raise pyarrow.ArrowInvalid(found)
+        rows = form.parse(text[starts[first] : ends[stop - 1]])
         if rows.num_rows != stop - first:
             raise pyarrow.ArrowInvalid(
-                f"{stop - first} lines gave {rows.num_rows} rows; a value must not contain a line break"
+                f"{stop - first} lines gave {rows.num_rows} rows; a carriage return within a value must be quoted"
             )
         return rows
 
     pieces, errors = isolated(0, len(starts), attempt, (pyarrow.ArrowInvalid,))
     bad = [index for index, _ in errors]
     unreadable = [
-        RowFailure(
-            begin + int(starts[index]),
-            failures.one_line(str(error)),
-            {"line": text[starts[index] : ends[index]].decode(errors="replace").rstrip("\r\n")[:QUOTED]},
-        )
+        failure
         for index, error in errors
+        for failure in _unreadable(begin + int(starts[index]), text[starts[index] : ends[index]], str(error))
     ]
     rows = pyarrow.concat_tables([piece.result for piece in pieces]) if pieces else None
     return Chunk(rows, begin + np.delete(starts, bad), unreadable)
+
+
+def _torn(text: bytes, starts: Any, ends: Any) -> Mapping[int, str]:
+    """Rows with a quote too many, by their numbers, and why they cannot be read. The parser would take them."""
+    garbled = np.unique(np.searchsorted(starts, quotes.followed_by_text(text), side="right") - 1)
+    found = {int(row): SWALLOWED for row in garbled if b"\n" in text[starts[row] : ends[row]].rstrip()}
+    return {**found, len(starts) - 1: UNCLOSED} if quotes.is_open(text) else found
+
+
+def _unreadable(begin: int, row: bytes, reason: str) -> Iterator[RowFailure]:
+    """Each line of what cannot be read as a row: with a quote too many, it may be several rows."""
+    starts = blocks.row_starts(row, blocks.line_ends)
+    told = failures.one_line(reason)
+    if len(starts) > 1:
+        told = f"{told}; by its quotes, {len(starts)} lines are one row"
+    for start, stop in zip(starts, [*starts[1:], len(row)], strict=True):
+        line = row[start:stop].decode(errors="replace").rstrip("\r\n")[:QUOTED]
+        yield RowFailure(begin + int(start), told, {"line": line})
 
 
 def _require_columns(wanted: Sequence[str], found: Sequence[str], file: File) -> None:

@@ -25,7 +25,9 @@ MOST_SPLITS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is done whole or again: row groups (Parquet) or bytes (lines of text) start … stop-1 of one file.
+    """What is done whole or again: row groups (Parquet) or bytes (rows of text) start … stop-1 of one file.
+
+    Of compressed text, all from byte `start` of the text.
 
     size: bytes as stored. first_row, rows: known for Parquet only.
     """
@@ -40,7 +42,10 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """What all shards of a run agree on. schema: of the input columns that are read, as they are read."""
+    """What all shards of a run agree on. schema: of the input columns that are read, as they are read.
+
+    folders: those of them that the names of folders have, not the files.
+    """
 
     shards: int
     files: tuple[File, ...]
@@ -48,15 +53,25 @@ class RunPlan:
     features: tuple[Feature, ...]
     keep: tuple[str, ...]
     schema: Any
+    folders: tuple[str, ...] = ()
 
     def shard(self, index: int) -> range:
         """The numbers of a shard's splits."""
         return balanced([split.size for split in self.splits], self.shards)[index]
 
     @property
+    def stored(self) -> Any:
+        """The schema of what is read from the files."""
+        return pyarrow.schema([field for field in self.schema if field.name not in self.folders])
+
+    @property
     def digest(self) -> str:
         """Tells plans apart: equal for equal plans only."""
         return hashlib.sha256(self.dumped()).hexdigest()[:12]
+
+    def as_loaded(self) -> "RunPlan":
+        """As every other pod has it: what is stored of a schema is not all that a file says, such as names in maps."""
+        return loaded(json.loads(self.dumped()))
 
     def dumped(self) -> bytes:
         return json.dumps(
@@ -64,11 +79,16 @@ class RunPlan:
                 "shards": self.shards,
                 "files": [[file.name, file.size, file.mtime] for file in self.files],
                 "splits": [[s.file, s.start, s.stop, s.size, s.first_row, s.rows] for s in self.splits],
-                "features": [[f.input, list(f.columns), f.listed, f.width] for f in self.features],
+                "features": [_dumped(feature) for feature in self.features],
                 "keep": self.keep,
                 "schema": base64.b64encode(self.schema.serialize()).decode(),
+                **({"folders": self.folders} if self.folders else {}),
             }
         ).encode()
+
+
+def _dumped(feature: Feature) -> list[Any]:
+    return [feature.input, list(feature.columns), feature.listed, feature.width, *([True] if feature.raw else [])]
 
 
 def loaded(stored: Any) -> RunPlan:
@@ -80,6 +100,7 @@ def loaded(stored: Any) -> RunPlan:
         features=tuple(Feature(name, tuple(columns), *rest) for name, columns, *rest in stored["features"]),
         keep=tuple(stored["keep"]),
         schema=pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(stored["schema"]))),
+        folders=tuple(stored.get("folders", ())),
     )
 
 

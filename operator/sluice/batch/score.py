@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow
 
 from sluice.batch import answers, columns, failures, write
 from sluice.batch.checkpoint import SplitCounts
 from sluice.batch.columns import Fed
+from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import Piece, isolated
 from sluice.batch.model import Model, Rejected
 from sluice.batch.options import Format
@@ -86,9 +89,10 @@ class Files:
     def add(self, answered: AnsweredChunk, keep: Sequence[str]) -> None:
         if answered.outputs:
             table = answers.table_of(answered.rows.select(list(keep)), answered.outputs)
-            if self._sink is None:
-                self._sink = write.opened(self._kind, self._parts, table.schema)
-            self._sink.write(table)
+            with self._fitting(table.schema):
+                if self._sink is None:
+                    self._sink = write.opened(self._kind, self._parts, table.schema)
+                self._sink.write(table)
         if answered.failed:
             with self._failed.open("ab") as file:
                 file.write(write.json_lines(self._told(failure) for failure in answered.failed))
@@ -98,6 +102,18 @@ class Files:
         if self._sink is not None:
             self._sink.close()
         return _there(self._parts), _there(self._failed)
+
+    @contextmanager
+    def _fitting(self, schema: Any) -> Iterator[None]:
+        """What a format cannot hold it never will."""
+        try:
+            yield
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, pyarrow.ArrowTypeError, TypeError) as error:
+            raise BatchError(
+                FailureReason.BAD_COLUMNS,
+                f"the columns {schema.names} cannot be written as {self._kind.value}: {error}; use another format in "
+                "spec.output.format, or list the columns to pass through in spec.output.columns",
+            ) from error
 
     def _told(self, failure: RowFailure) -> dict[str, Any]:
         return {

@@ -162,7 +162,11 @@ class Shard:
 
     def _surveyed(self, target: OutputData | None) -> RunPlan:
         wanted = survey.Wanted(
-            self.options.source, target.keep if target else None, self.options.labels, self.options.shards
+            self.options.source,
+            target.keep if target else None,
+            target.format if target else None,
+            self.options.labels,
+            self.options.shards,
         )
         return survey.surveyed(self.source, wanted, self.model.inputs)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow
 from pyarrow import parquet, types
 
-from sluice.batch import columns, lines, read, runplan
+from sluice.batch import blocks, borders, columns, lines, partitions, read, runplan, write
 from sluice.batch.columns import Feature, Tensor
 from sluice.batch.failures import BatchError, FailureReason
 from sluice.batch.isolate import isolated
@@ -17,17 +17,20 @@ from sluice.batch.runplan import RunPlan, Split
 from sluice.batch.storage import File, Place
 
 SAMPLE_BYTES: Final = 1 << 20
-SEARCH_BYTES: Final = 64 << 10
 FILES_AT_ONCE: Final = 8
-COMPRESSED: Final = (".gz", ".bz2", ".zst", ".xz", ".lz4", ".snappy")
+PACKED: Final = (".bz2", ".zst", ".xz", ".lz4", ".snappy")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of the data is asked for: the columns that feed the model, that are passed through, and with the labels."""
+    """What of the data is asked for: the columns that feed the model, that are passed through, and with the labels.
+
+    output: None where nothing is written.
+    """
 
     source: InputData
     keep: Sequence[str] | None
+    output: Format | None
     labels: str
     shards: int
 
@@ -41,19 +44,23 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
             FailureReason.EMPTY_INPUT,
             f"{place.uri} has no files, or only empty ones; check spec.input.uri (spelling, path)",
         )
-    _require_plain(kind, files)
+    _require_known_packing(kind, files)
     target = runplan.target_bytes(sum(file.size for file in files), wanted.shards)
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        by_file = list(pool.map(lambda index: _splits(place, kind, files, index, target), range(len(files))))
-    splits = tuple(split for found in by_file for split in found)
+        looks = list(pool.map(lambda index: _look(place, kind, files, index, target), range(len(files))))
+    splits = tuple(split for look in looks for split in look.splits)
     if not splits:
         raise BatchError(FailureReason.EMPTY_INPUT, f"{place.uri} has no rows; there is nothing to do")
-    sample = _sampled(place, kind, files[splits[0].file])
+    sample = _sampled(place, kind, files[splits[0].file], [look.schema for look in looks])
+    own = set(sample.schema.names)
+    folders = [field for field in partitions.schema(files) if field.name not in own]
+    sample = replace(sample, schema=pyarrow.schema([*sample.schema, *folders]))
     known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
     features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
     keep = _kept(sample.schema, features, wanted)
     schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
-    return RunPlan(wanted.shards, files, splits, features, keep, schema)
+    from_folders = tuple(field.name for field in folders if field.name in schema.names)
+    return RunPlan(wanted.shards, files, splits, features, keep, schema, from_folders)
 
 
 def _is_hidden(name: str) -> bool:
@@ -61,23 +68,58 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(("_", ".")) for part in name.split("/"))
 
 
-def _require_plain(kind: Format, files: Sequence[File]) -> None:
-    packed = next((file.name for file in files if file.name.lower().endswith(COMPRESSED)), "")
+def _require_known_packing(kind: Format, files: Sequence[File]) -> None:
+    packed = next((file.name for file in files if file.name.lower().endswith(PACKED)), "")
     if packed and kind is not Format.PARQUET:
         raise BatchError(
             FailureReason.UNSUPPORTED_INPUT,
-            f"{packed} is compressed, so it cannot be divided into splits; store it uncompressed, or as Parquet",
+            f"{packed} is compressed in a way that is not read; store it with gzip (.gz), uncompressed, or as Parquet",
         )
 
 
-def _splits(place: Place, kind: Format, files: Sequence[File], index: int, target: int) -> list[Split]:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One file. schema: None for text."""
+
+    splits: Sequence[Split]
+    schema: Any = None
+
+
+def _look(place: Place, kind: Format, files: Sequence[File], index: int, target: int) -> _Look:
     file = files[index]
-    with read.reading(place, file.name), place.open(file.name) as source:
-        if kind is Format.PARQUET:
-            return list(_row_groups(parquet.ParquetFile(source).metadata, index, target))
-        first = lines.header(source).end if kind is Format.CSV else 0
-        ranges = runplan.byte_ranges(first, file.size, target, lambda at: _line_end(source, at, file.size))
-        return [Split(index, start, stop, stop - start) for start, stop in ranges]
+    with read.reading(place, file.name):
+        if kind is not Format.PARQUET:
+            return _Look(tuple(_text_splits(place, kind, file, index, target)))
+        with place.open(file.name) as source:
+            content = parquet.ParquetFile(source)
+            return _Look(tuple(_row_groups(content.metadata, index, target)), content.schema_arrow)
+
+
+def _text_splits(place: Place, kind: Format, file: File, index: int, target: int) -> Iterator[Split]:
+    """Compressed text can only be read from its beginning, so it is one split."""
+    with blocks.opened(place, file.name) as source:
+        begin = source.read(lines.HEADER_BYTES if kind is Format.CSV else len(blocks.MAGIC))
+        _require_named(place, file, begin)
+        header = lines.header(begin, file.name) if kind is Format.CSV else None
+        first = header.end if header is not None else 0
+        if blocks.is_compressed(place.within(file.name).path):
+            yield Split(index, first, file.size, file.size)
+            return
+
+        end = borders.line_end if header is None else borders.row_end
+        for start, stop in runplan.byte_ranges(first, file.size, target, lambda at: end(source, at, file.size)):
+            yield Split(index, start, stop, stop - start)
+
+
+def _require_named(place: Place, file: File, begin: bytes) -> None:
+    """What is in a file is told by its name, as Spark and Hive have it."""
+    if begin.startswith(blocks.MAGIC):
+        name = file.name or place.uri.rpartition("/")[2]
+        raise BatchError(
+            FailureReason.UNSUPPORTED_INPUT,
+            f"{name} is compressed with gzip, and its name does not say so; rename it to {name}{blocks.COMPRESSED}, or "
+            "store it uncompressed",
+        )
 
 
 def _row_groups(metadata: Any, index: int, target: int) -> Iterator[Split]:
@@ -91,18 +133,6 @@ def _row_groups(metadata: Any, index: int, target: int) -> Iterator[Split]:
         first_row += rows
 
 
-def _line_end(source: Any, at: int, size: int) -> int:
-    """The smallest number of bytes >= at after which a line is complete."""
-    where = at - 1
-    while where < size:
-        block = source.read_at(SEARCH_BYTES, where)
-        found = block.find(b"\n")
-        if found >= 0:
-            return int(where + found + 1)
-        where += len(block) or size
-    return size
-
-
 @dataclass(frozen=True, slots=True)
 class _Sample:
     """schema: of a file, types guessed for text. first_length(column): how long its first list is."""
@@ -111,29 +141,24 @@ class _Sample:
     first_length: Callable[[str], int]
 
 
-def _sampled(place: Place, kind: Format, file: File) -> _Sample:
-    with read.reading(place, file.name), place.open(file.name) as source:
-        if kind is Format.PARQUET:
-            schema = parquet.ParquetFile(source).schema_arrow
-            plain = pyarrow.schema([pyarrow.field(field.name, _plain(field.type)) for field in schema])
-            return _Sample(plain, lambda name: _first_length_stored(place, file, name))
-        if kind is Format.CSV:
-            header = lines.header(source)
-            rows = _guessed(source, header.end, file, lambda text: lines.csv_rows(text, header.names, None))
-        else:
-            rows = _guessed(source, 0, file, lambda text: lines.json_rows(text, None))
-        return _Sample(rows.schema, lambda name: _first_length(rows.column(name), name))
+def _sampled(place: Place, kind: Format, file: File, schemas: Sequence[Any]) -> _Sample:
+    if kind is Format.PARQUET:
+        return _Sample(types_of_all(schemas), lambda name: _first_length_stored(place, file, name))
+    with read.reading(place, file.name):
+        rows = _guessed(place, kind, file)
+    return _Sample(rows.schema, lambda name: _first_length(rows.column(name), name))
 
 
-def _guessed(source: Any, start: int, file: File, parse: read.Parse) -> Any:
-    """The file's first lines as far as they can be read together."""
-    text = source.read_at(SAMPLE_BYTES, start)
-    if start + len(text) < file.size:
-        text = text[: text.rfind(b"\n") + 1] or text
-    starts = read.line_starts(text)
-    ends = [*starts[1:], len(text)]
+def _guessed(place: Place, kind: Format, file: File) -> Any:
+    """The file's first rows as far as they can be read together."""
+    form = read.text_of(place, kind, file, None)
+    with blocks.opened(place, file.name) as source:
+        blocks.skip(source, form.start)
+        _, text = next(blocks.blocks(source, form.start, None, form.ends, SAMPLE_BYTES), (0, b""))
+    starts = blocks.row_starts(text, form.ends)
+    stops = [*starts[1:], len(text)]
     pieces, errors = isolated(
-        0, len(starts), lambda first, stop: parse(text[starts[first] : ends[stop - 1]]), (pyarrow.ArrowInvalid,)
+        0, len(starts), lambda first, stop: form.parse(text[starts[first] : stops[stop - 1]]), (pyarrow.ArrowInvalid,)
     )
     if not pieces:
         why = errors[0][1] if errors else "it has no lines"
@@ -175,7 +200,15 @@ def _kept(schema: Any, features: Sequence[Feature], wanted: Wanted) -> tuple[str
                 f"the data has no column {wanted.labels!r} with the labels; it has {schema.names}",
             )
         return ()
-    return columns.passed_through(schema.names, features, wanted.keep, "spec.output.columns")
+    keep = columns.passed_through(schema.names, features, wanted.keep, "spec.output.columns")
+    for name in keep:
+        if wanted.output is not None and not write.fits(wanted.output, schema.field(name).type):
+            raise BatchError(
+                FailureReason.BAD_COLUMNS,
+                f"column {name!r} is {schema.field(name).type}, which {wanted.output.value} has no form for; set "
+                "spec.output.format to Parquet or JSONLines, or list the columns to pass through in spec.output.columns, without that one",
+            )
+    return keep
 
 
 def _read_schema(
@@ -190,7 +223,7 @@ def _read_schema(
     for feature, tensor in zip(features, inputs, strict=True):
         for name in feature.columns:
             kept = found.field(name).type
-            fields[name] = kept if kind is Format.PARQUET else _with_leaf(kept, tensor.arrow)
+            fields[name] = kept if kind is Format.PARQUET or feature.raw else _with_leaf(kept, tensor.arrow)
     for name in others:
         guessed = found.field(name).type
         as_text = kind is Format.CSV or (kind is Format.JSON_LINES and types.is_null(guessed))
@@ -202,5 +235,36 @@ def _with_leaf(kind: Any, leaf: Any) -> Any:
     return pyarrow.list_(_with_leaf(kind.value_type, leaf)) if types.is_list(kind) else leaf
 
 
-def _plain(kind: Any) -> Any:
-    return kind.value_type if types.is_dictionary(kind) else kind
+def types_of_all(schemas: Sequence[Any]) -> Any:
+    """The first file's columns, of a type that has room for the numbers of all files; other types are the first's."""
+    found = {field.name: _plain(field.name, field.type) for field in schemas[0]}
+    for schema in dict.fromkeys(schemas[1:]):
+        for field in schema:
+            if field.name in found:
+                found[field.name] = _wider(found[field.name], _plain(field.name, field.type))
+    return pyarrow.schema(list(found.items()))
+
+
+def _wider(one: Any, other: Any) -> Any:
+    if one == other or not (_is_plain_number(one) and _is_plain_number(other)):
+        return one
+    if types.is_floating(one) == types.is_floating(other):
+        return max(one, other, key=lambda kind: kind.bit_width)
+    return pyarrow.float64()
+
+
+def _is_plain_number(kind: Any) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _plain(name: str, kind: Any) -> Any:
+    """A type without what only Arrow's own readers know; raises BatchError for tensors whose values lie otherwise."""
+    if not isinstance(kind, pyarrow.BaseExtensionType):
+        return kind.value_type if types.is_dictionary(kind) else kind
+    order = getattr(kind, "permutation", None)
+    if order is not None and list(order) != sorted(order):
+        raise BatchError(
+            FailureReason.BAD_COLUMNS,
+            f"column {name!r} has tensors whose dimensions are stored in the order {list(order)}; store them row by row",
+        )
+    return kind.storage_type

@@ -1,5 +1,6 @@
 """A split's answers in a file on the scratch volume."""
 
+import base64
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any, Final, Protocol
 import pyarrow
 from pyarrow import compute, csv, parquet, types
 
-from sluice.batch.columns import is_list
+from sluice.batch.columns import is_binary, is_list
 from sluice.batch.options import Format
 
 GROUP_BYTES: Final = 4 << 20
@@ -74,15 +75,21 @@ def _leaves(path: str, kind: Any) -> Iterator[tuple[str, Any]]:
         yield path, kind
 
 
+def fits(kind: Format, column: Any) -> bool:
+    """Whether the format has a form for columns of an Arrow type."""
+    return kind is not Format.CSV or not (types.is_struct(column) or types.is_map(column))
+
+
 class _Csv:
-    """Lists are written as JSON."""
+    """Lists are written as JSON, and bytes as base64."""
 
     def __init__(self, path: Path, schema: Any) -> None:
-        fields = [field.with_type(pyarrow.string()) if types.is_list(field.type) else field for field in schema]
+        fields = [field.with_type(pyarrow.string()) if _is_told(field.type) else field for field in schema]
         self._writer = csv.CSVWriter(path, pyarrow.schema(fields))
 
     def write(self, rows: Any) -> None:
-        columns = [_as_json(column) if types.is_list(column.type) else column for column in rows.columns]
+        columns = [_as_json(column) if is_list(column.type) else column for column in rows.columns]
+        columns = [_as_base64(column) if is_binary(column.type) else column for column in columns]
         self._writer.write(pyarrow.table(columns, rows.column_names))
 
     def close(self) -> None:
@@ -101,15 +108,15 @@ class _JsonLines:
 
 
 def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """JSON has no NaN and no infinity: they become null. What has no type in JSON (times, decimals) becomes text."""
+    """JSON has no NaN and no infinity: they become null. What has no type in JSON becomes text: bytes as base64."""
     return b"".join(_line(row).encode() + b"\n" for row in rows)
 
 
 def _line(row: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(row, default=str, allow_nan=False)
+        return json.dumps(row, default=_told, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(row), default=str, allow_nan=False)
+        return json.dumps(_finite(row), default=_told, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:
@@ -120,9 +127,27 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _is_told(kind: Any) -> bool:
+    """Whether a column of CSV has text that stands for the values."""
+    return is_list(kind) or is_binary(kind)
+
+
+def _as_base64(column: Any) -> Any:
+    return pyarrow.array([None if value is None else _told(value) for value in column.to_pylist()], pyarrow.string())
+
+
+def _told(value: Any) -> str:
+    """What has no type in JSON."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
 def _as_json(column: Any) -> Any:
     kind = column.type.value_type
-    if (types.is_integer(kind) or types.is_floating(kind)) and not column.combine_chunks().flatten().null_count:
+    if (
+        types.is_list(column.type)
+        and (types.is_integer(kind) or types.is_floating(kind))
+        and not column.combine_chunks().flatten().null_count
+    ):
         texts = compute.call_function("binary_join", [column.cast(pyarrow.list_(pyarrow.string())), ", "])
         return compute.call_function("binary_join_element_wise", ["[", texts, "]", ""])
-    return pyarrow.array([json.dumps(value, default=str) for value in column.to_pylist()], pyarrow.string())
+    return pyarrow.array([json.dumps(value, default=_told) for value in column.to_pylist()], pyarrow.string())

@@ -102,7 +102,8 @@ def drawn(view: BatchView) -> RenderableType:
     if view.run is not None and view.progress is not None:
         parts += [Text(), *_progress(view, view.run, view.progress)]
     if view.next_run:
-        parts.append(render.fact("next run", Text(view.next_run)))
+        coming = {"next run": view.next_run, "  input": view.next_input, "  output": view.next_output}
+        parts += [render.fact(label, Text(value)) for label, value in coming.items() if value]
     if view.history:
         parts += [Text(), _history(view.history)]
     return Group(*parts)

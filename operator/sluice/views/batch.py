@@ -7,7 +7,8 @@ from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome, BatchRun, EngineType
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.core.batch import report
+from sluice.core.batch import placeholders, report
+from sluice.core.kernel import naming
 from sluice.views import words
 
 UNSEEN: Final = "the operator has not seen it yet; check with kubectl sluice doctor that it is running"
@@ -75,6 +76,9 @@ class BatchView:
     progress: ProgressView | None
     next_run: str
     """When the schedule's next run begins, RFC 3339; empty without one."""
+    next_input: str
+    """What that run reads, and writes below; empty where every run has the same."""
+    next_output: str
     history: tuple[RunView, ...]
     """Runs before the newest, newest first; those that still run, too."""
 
@@ -94,18 +98,21 @@ def batch_view(batch: BatchInference, *, now: float) -> BatchView:
     conditions = {condition.type: condition for condition in status.conditions}
     seen = status.observed_generation >= batch.metadata.generation
     state = _state(status.run if seen else None, conditions)
+    next_run = (status.next_schedule_time or "") if spec.schedule is not None and not spec.suspend else ""
     return BatchView(
         name=batch.metadata.name,
         namespace=batch.metadata.namespace,
         state=state,
         headline=_headline(state, conditions) if seen else UNSEEN,
         model=_model(batch),
-        input=f"{spec.input.uri} ({spec.input.format})",
+        input=f"{status.run.input_uri if status.run and status.run.input_uri else spec.input.uri} ({spec.input.format})",
         output=status.run.uri if status.run is not None and status.run.uri else spec.output.uri,
         engine=_engine(batch),
         run=_run(status.run, now) if status.run is not None else None,
         progress=_progress(batch, now) if status.run is not None else None,
-        next_run=(status.next_schedule_time or "") if spec.schedule is not None and not spec.suspend else "",
+        next_run=next_run,
+        next_input=_next_uri(batch, spec.input.uri, next_run),
+        next_output=_next_uri(batch, spec.output.uri, next_run),
         history=tuple(_run(run, now) for run in (*status.earlier_runs, *status.history)),
     )
 
@@ -148,6 +155,15 @@ def _headline(state: BatchState, conditions: Mapping[str, Condition]) -> str:
     if told is None or not told.message:
         return ""
     return f"{told.reason}: {told.message}" if state in (BatchState.FAILED, BatchState.WAITING) else told.message
+
+
+def _next_uri(batch: BatchInference, uri: str, next_run: str) -> str:
+    """As the run of a moment will have it."""
+    if not next_run or "{{" not in uri:
+        return ""
+    moment = words.seconds_of(next_run)
+    name = naming.scheduled_run_name(batch.metadata.name, moment)
+    return placeholders.resolved(uri, name, batch.spec.schedule, moment)
 
 
 def _model(batch: BatchInference) -> str:

@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     ),
     "text for numbers in the second file": (
         together(parquet_file(table(10)), parquet_file(with_text(table(10)), "b.parquet")), PIXELS, "Parquet",
-        "BadColumns: b.parquet has different types from the first file: ",
+        "BadColumns: b.parquet: column 'p2' is string, and cannot be read as float, as in the other files: ",
     ),
     "text for numbers in CSV": (
         text_file("a.csv", "id,p0,p1,p2,p3\n1,1,2,x,4\n"), PIXELS, "CSV",
@@ -102,7 +102,7 @@ WRONG: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     "a file that was cut off": (cut_off, PIXELS, "Parquet", "CorruptInput: file://{data}/b.parquet: "),
     "a file that is damaged in the middle": (damaged_in_the_middle, PIXELS, "Parquet", "CorruptInput: file://{data}/1.parquet: "),
     "text that is none": (text_file("a.jsonl", "this is\nno JSON\n"), PIXELS, "JSONLines", "CorruptInput: the first lines of a.jsonl cannot be read"),
-    "packed text": (text_file("a.csv.gz", "x"), PIXELS, "CSV", "UnsupportedInput: a.csv.gz is compressed"),
+    "packed text that is none": (text_file("a.csv.gz", "x"), PIXELS, "CSV", "CorruptInput: file://{data}/a.csv.gz: "),
     "no labels": (
         parquet_file(table(10)), (*PIXELS, "--labels", "truth"), "Parquet", "BadColumns: the data has no column 'truth' with the labels",
     ),

@@ -3,13 +3,14 @@
 import io
 import itertools
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.batch import read, runplan
+from sluice.batch import blocks, runplan
 from sluice.batch.columns import Feature
 from sluice.batch.runplan import RunPlan, Split
 from sluice.batch.storage import File
@@ -35,27 +36,33 @@ def line_end(text: bytes, at: int) -> int:
     return found + 1 if found >= 0 else len(text)
 
 
+def blocks_of(text: bytes, start: int, stop: int, size: int) -> Iterator[tuple[int, bytes]]:
+    file = io.BytesIO(text)
+    blocks.skip(file, start)
+    return blocks.blocks(file, start, stop, blocks.line_ends, size)
+
+
 @given(LINES, st.booleans(), st.integers(1, 200), st.integers(1, 64))
 def test_byte_ranges_have_every_line_once(lines: list[bytes], ended: bool, target: int, block: int) -> None:
     text = b"\n".join(lines) + (b"\n" if ended else b"")
     ranges = list(runplan.byte_ranges(0, len(text), target, lambda at: line_end(text, at)))
     assert all(start < stop for start, stop in ranges)
-    blocks = [part for start, stop in ranges for _, part in read.line_blocks(io.BytesIO(text), start, stop, block)]
-    assert b"".join(blocks) == text
-    assert all(part.endswith(b"\n") for part in blocks[:-1])  # so that no line is in two of them
+    found = [part for start, stop in ranges for _, part in blocks_of(text, start, stop, block)]
+    assert b"".join(found) == text
+    assert all(part.endswith(b"\n") for part in found[:-1])  # so that no line is in two of them
 
 
 @given(LINES, st.integers(1, 64))
 def test_blocks_say_where_they_begin(lines: list[bytes], block: int) -> None:
     text = b"\n".join(lines)
-    for begin, part in read.line_blocks(io.BytesIO(text), 0, len(text), block):
+    for begin, part in blocks_of(text, 0, len(text), block):
         assert text[begin : begin + len(part)] == part
 
 
 @given(st.lists(st.sampled_from([b"", b" ", b"\r", b"\t", b"a", b" a", b"b,c"]), max_size=20), st.booleans())
 def test_lines_that_are_not_blank_are_found(lines: list[bytes], ended: bool) -> None:
     text = b"\n".join(lines) + (b"\n" if ended else b"")
-    starts = [int(start) for start in read.line_starts(text)]
+    starts = [int(start) for start in blocks.row_starts(text, blocks.line_ends)]
     assert [text[start:].partition(b"\n")[0] for start in starts] == [line for line in lines if line.strip()]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.core.kernel import timestamps
 from sluice.views import batch
 
 NOW = 1_780_000_000.0
@@ -101,6 +102,22 @@ def test_the_next_run_of_a_schedule_and_the_runs_before() -> None:
     assert view.next_run == LATER
     assert [(run.name, run.outcome, run.message) for run in view.history] == [("nightly-0", "Failed", "R: m")]
     assert make_view({**schedule, "suspend": True}, nextScheduleTime=LATER).next_run == ""
+
+
+def test_where_the_next_run_reads_and_writes_is_shown_before_it_begins() -> None:
+    dated = {"uri": "s3://data/{{scheduledDate-1d:%Y/%m/%d}}", "format": "CSV"}
+    schedule = {
+        "schedule": {"cron": "0 3 * * *"},
+        "input": dated,
+        "output": {"uri": "s3://out/{{run}}", "format": "CSV"},
+    }
+    view = make_view(schedule, nextScheduleTime="2026-03-02T03:00:00Z")
+    assert view.next_input == "s3://data/2026/03/01"
+    assert view.next_output == f"s3://out/{view.name}-{timestamps.seconds('2026-03-02T03:00:00Z') // 60:.0f}"
+    running = make_view(
+        schedule, run={**RUN, "inputUri": "s3://data/2026/02/28"}, nextScheduleTime="2026-03-02T03:00:00Z"
+    )
+    assert running.input == "s3://data/2026/02/28 (CSV)"
 
 
 def test_a_model_of_its_own() -> None:

@@ -10,7 +10,7 @@ from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef
 from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
 from sluice.api.v1alpha1.modeldeployment import CUSTOM_HAS_AN_IMAGE, MODEL_IS_SOMEWHERE, ModelSpec
-from sluice.api.v1alpha1.sources import OutputUri
+from sluice.api.v1alpha1.sources import OutputUri, RunInputUri
 from sluice.api.v1alpha1.workload import Accelerator, Resources, RuntimeSpec
 
 STABLE: Final = "Stable"
@@ -41,13 +41,22 @@ class OutputMode(StrEnum):
     OVERWRITE = "Overwrite"
 
 
+class RunInput(Input):
+    """The data set to read."""
+
+    uri: RunInputUri
+    """One file, or a folder whose files are all read: s3://bucket/path, gs://bucket/path or pvc://claim/path. With a
+    schedule, `{{scheduledDate}}` is the date of the run, and `{{scheduledDate-1d:%Y/%m/%d}}` the day before in a format."""
+
+
 class Output(ApiModel):
     """The data set to write."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (NO_CREDENTIALS_FOR_CLAIMS,)
 
     uri: OutputUri
-    """A folder: s3://bucket/path, gs://bucket/path or pvc://claim/path. `{{run}}` in it is the name of the run."""
+    """A folder: s3://bucket/path, gs://bucket/path or pvc://claim/path. `{{run}}` in it is the name of the run, and
+    with a schedule `{{scheduledDate}}` its date, as in input.uri."""
     format: DataFormat
     """Parquet, CSV or JSONLines."""
     mode: OutputMode = OutputMode.ERROR_IF_EXISTS
@@ -171,10 +180,19 @@ class BatchInferenceSpec(ApiModel):
         CUSTOM_HAS_AN_IMAGE,
         Cel(
             "!has(self.schedule) || self.output.uri.contains('{{run}}') || "
-            "(self.output.mode == 'Overwrite' && self.schedule.concurrencyPolicy != 'Allow')",
+            "((self.output.mode == 'Overwrite' || self.output.uri.contains('{{scheduledDate')) && "
+            "self.schedule.concurrencyPolicy != 'Allow')",
             message="runs of a schedule must not write to the same folder: put {{run}} into output.uri, or use mode "
-            "Overwrite (not with concurrencyPolicy Allow)",
+            "Overwrite or {{scheduledDate}} (not with concurrencyPolicy Allow)",
             field_path=".output.uri",
+        ),
+        *(
+            Cel(
+                f"has(self.schedule) || !self.{side}.uri.contains('{{{{scheduledDate')",
+                message="{{scheduledDate}} needs a schedule; without one, write the date itself",
+                field_path=f".{side}.uri",
+            )
+            for side in ("input", "output")
         ),
     )
 
@@ -184,7 +202,7 @@ class BatchInferenceSpec(ApiModel):
     """A model of its own."""
     runtime: RuntimeSpec | None = None
     """Choice and overrides of the model server, with `model`."""
-    input: Input
+    input: RunInput
     """The data set to read."""
     output: Output
     """The data set to write."""
@@ -227,6 +245,8 @@ class BatchRun(ApiModel):
     """Its name, and that of its Job or Spark application."""
     revision: str = ""
     """The revision that answers; it was chosen when the run began."""
+    input_uri: str = ""
+    """Where the input is. Placeholders are replaced once, when the run begins."""
     uri: str = ""
     """Where the output is."""
     input_hash: str = ""

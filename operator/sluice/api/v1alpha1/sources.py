@@ -1,10 +1,13 @@
 """Where models can be: the schemes of `spec.model.uri`, and what each must look like."""
 
-from typing import Annotated, Final
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
-from sluice.api.cel import Cel
+from sluice.api.cel import Cel, with_rules
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
@@ -81,10 +84,49 @@ _DATA_RULES: Final = (
 DataUri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"), *_DATA_RULES]
 """Where a data set is: one file, or a folder."""
 
-OutputUri = Annotated[
-    str, Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://([^\s{}]|[{][{]run[}][}])+$"), *_DATA_RULES
-]
-"""Where a data set is written: a folder; `{{run}}` stands for the run's name."""
+_DATE: Final = "scheduledDate((?P<count>[+-][0-9]{1,3})(?P<unit>[dh]))?(:(?P<format>([A-Za-z0-9/_=-]|%[YmdHMj])+))?"
+SCHEDULED_DATE: Final = re.compile(f"[{{][{{]{_DATE}[}}][}}]")
+"""A date of the schedule in a URI."""
+_DATES: Final = "{{scheduledDate}}, or with an offset in days or hours and a format: {{scheduledDate-1d:%Y/%m/%d}} (%Y %m %d %H %M %j)"
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholders:
+    """Which may stand in a URI, checked by the API server and by pydantic alike."""
+
+    form: str
+    message: str
+
+    @property
+    def rule(self) -> Cel:
+        return Cel(f"self.matches('{self.form}')", message=self.message)
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.form, value):
+            raise ValueError(self.message)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return with_rules(handler(schema), (self.rule,))
+
+
+_IN_RUNS: Final = Placeholders(
+    f"^([^{{}}]|[{{][{{]({_DATE})[}}][}}])*$", f"has an unknown placeholder; an input can have {_DATES}"
+)
+_IN_OUTPUTS: Final = Placeholders(
+    f"^([^{{}}]|[{{][{{](run|{_DATE})[}}][}}])*$",
+    f"has an unknown placeholder; an output can have {{{{run}}}} and {_DATES}",
+)
+_WITH_PLACEHOLDERS: Final = Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s]+$")
+
+RunInputUri = Annotated[str, _WITH_PLACEHOLDERS, *_DATA_RULES, _IN_RUNS]
+"""Where the data set of a run is: one file, or a folder; dates of the schedule may stand in it."""
+
+OutputUri = Annotated[str, _WITH_PLACEHOLDERS, *_DATA_RULES, _IN_OUTPUTS]
+"""Where a data set is written: a folder; `{{run}}` stands for the run's name, and dates of the schedule may stand in it."""
 
 Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
 """A SHA-256 checksum, in small hexadecimal digits."""

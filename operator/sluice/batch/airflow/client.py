@@ -28,6 +28,10 @@ PAUSE_SECONDS: Final = 5
 PASSING: Final = frozenset({429, 500, 502, 503, 504})
 """Status codes of a server that is overloaded or restarts."""
 
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+LOGGED_PODS: Final = 5
+LOGGED_LINES: Final = 100
+
 Answer = TypeVar("Answer")
 Question = Callable[[client.CustomObjectsApi], Awaitable[Answer]]
 
@@ -52,6 +56,27 @@ class BatchInferences:
         if not self._namespace:
             self._namespace = (await self.hook.get_conn_extras()).get("namespace") or "default"
         return self._namespace
+
+    @property
+    def known_namespace(self) -> str:
+        """Empty before the connection was asked for it."""
+        return self._namespace or ""
+
+    async def logs(self, run: str) -> dict[str, str]:
+        """The last lines of the containers that read, ask and write, by pod; failed pods first.
+
+        Raises client.ApiException, also where pods or their logs may not be read.
+        """
+        async with self._connected() as connection:
+            api, namespace = client.CoreV1Api(connection), await self.namespace()
+            found = (await api.list_namespaced_pod(namespace, label_selector=f"{JOB_NAME_LABEL}={run}")).items
+            pods = sorted(found, key=lambda pod: (pod.status.phase != "Failed", pod.metadata.name))[:LOGGED_PODS]
+            return {
+                pod.metadata.name: await api.read_namespaced_pod_log(
+                    pod.metadata.name, namespace, container=pod.spec.containers[0].name, tail_lines=LOGGED_LINES
+                )
+                for pod in pods
+            }
 
     async def fetch(self, name: str) -> objects.Object | None:
         found, _ = await self._listed(name)
@@ -109,10 +134,10 @@ class BatchInferences:
                     async for change in changes:
                         yield change
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                log.info("The watch was interrupted (%s); reading the object again", _text(error))
+                log.info("The watch was interrupted (%s); reading the object again", text_of(error))
             except client.ApiException as error:
                 # 410: the version is too old. 403: one may list, but not watch
-                log.info("The watch ended (%s); reading the object again", _text(error))
+                log.info("The watch ended (%s); reading the object again", text_of(error))
                 await asyncio.sleep(0 if error.status == 410 else POLL_SECONDS)
 
     async def _there(self, name: str) -> objects.Object:
@@ -193,9 +218,14 @@ class BatchInferences:
 
     @asynccontextmanager
     async def _api(self) -> AsyncIterator[client.CustomObjectsApi]:
+        async with self._connected() as connection:
+            yield client.CustomObjectsApi(connection)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[client.ApiClient]:
         try:
             async with self.hook.get_conn() as connection:
-                yield client.CustomObjectsApi(connection)
+                yield connection
         except config.ConfigException as error:
             raise errors.ApiServerRefused(
                 f"the connection {self.connection!r} names no cluster: {error}; give it one of in_cluster, "
@@ -218,9 +248,9 @@ class BatchInferences:
             if time.monotonic() + PAUSE_SECONDS > deadline:
                 raise errors.ApiServerUnreachable(
                     f"the API server of the connection {self.connection!r} did not answer for "
-                    f"{self.unreachable_seconds:.0f} s: {_text(problem)}"
+                    f"{self.unreachable_seconds:.0f} s: {text_of(problem)}"
                 ) from problem
-            log.warning("The API server does not answer (%s); trying again in %d s", _text(problem), PAUSE_SECONDS)
+            log.warning("The API server does not answer (%s); trying again in %d s", text_of(problem), PAUSE_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -254,18 +284,18 @@ def _refusal(error: client.ApiException) -> Exception:
     """In the server's own words, which name the field or the missing permission."""
     match error.status:
         case 409:
-            return errors.ChangedSince(_text(error))
+            return errors.ChangedSince(text_of(error))
         case 404 if _answer(error).get("details", {}).get("kind") == objects.PLURAL:
-            return errors.ChangedSince(_text(error))
+            return errors.ChangedSince(text_of(error))
         case 404:
-            return errors.ApiServerRefused(f"{_text(error)} (is Sluice installed in this cluster?)")
+            return errors.ApiServerRefused(f"{text_of(error)} (is Sluice installed in this cluster?)")
         case 422:
-            return errors.SpecRefused(_text(error))
+            return errors.SpecRefused(text_of(error))
         case _:
-            return errors.ApiServerRefused(_text(error))
+            return errors.ApiServerRefused(text_of(error))
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
     """A client's exceptions carry headers and bodies; people want the message."""
     if isinstance(error, client.ApiException):
         return str(_answer(error).get("message") or f"{error.status} {error.reason}")

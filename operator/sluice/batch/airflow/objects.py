@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import yaml
+
 from sluice.batch.failures import PASSING, FailureReason
 
 Object = dict[str, Any]
@@ -181,6 +183,18 @@ def spec_of(
             "wait for runs of the cluster's own schedule"
         )
     return {**spec, **given}
+
+
+def read_spec(text: str) -> Object:
+    """The spec in a file of YAML, which may have the whole manifest. Raises ValueError."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"spec: the text is not YAML: {error}") from error
+    spec = found.get("spec") if isinstance(found, dict) and "kind" in found else found
+    if not isinstance(spec, dict):
+        raise ValueError("spec: the text must have the fields of a BatchInference's spec, or its manifest")
+    return spec
 
 
 def annotations_of(found: Object) -> Mapping[str, str]:

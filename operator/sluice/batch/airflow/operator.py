@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator, Context, conf
 from airflow.sdk.exceptions import TaskDeferralTimeout
 
 from sluice.batch.airflow import objects, tasks
+from sluice.batch.airflow.link import BatchInferenceLink
 from sluice.batch.airflow.trigger import BatchInferenceTrigger
 
 
@@ -18,7 +19,8 @@ class BatchInferenceOperator(BaseOperator):
 
     model_deployment, revision: the ModelDeployment, and Stable (the default), Candidate or the name of a revision of it.
     input_data, output_data: `spec.input` and `spec.output`.
-    spec: everything else of the spec, or all of it; no field may be given twice.
+    spec: everything else of the spec, or all of it; no field may be given twice. A name that ends with .yaml or .yml is a
+    file that Airflow finds as it finds other templates: the spec, or a whole manifest.
     name: of the object. Default: made of the ids of the DAG, the run and the task, so that a retry finds the object of the
     try before and waits for it, instead of starting a second run.
     namespace: of the object. Default: the connection's, otherwise `default`.
@@ -41,11 +43,13 @@ class BatchInferenceOperator(BaseOperator):
         "namespace",
         "kubernetes_conn_id",
     )
+    template_ext: Sequence[str] = (".yaml", ".yml")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "input_data": "json",
         "output_data": "json",
         "spec": "json",
     }
+    operator_extra_links = (BatchInferenceLink(),)
     ui_color = "#d7e8dc"
 
     def __init__(
@@ -55,7 +59,7 @@ class BatchInferenceOperator(BaseOperator):
         revision: str | None = None,
         input_data: dict[str, Any] | None = None,
         output_data: dict[str, Any] | None = None,
-        spec: dict[str, Any] | None = None,
+        spec: dict[str, Any] | str | None = None,
         name: str | None = None,
         namespace: str | None = None,
         kubernetes_conn_id: str = tasks.CONNECTION,
@@ -128,7 +132,7 @@ class BatchInferenceOperator(BaseOperator):
                 revision=self.revision,
                 input_data=self.input_data,
                 output_data=self.output_data,
-                rest=self.spec,
+                rest=objects.read_spec(self.spec) if isinstance(self.spec, str) else self.spec,
             )
 
     def _finished(

@@ -80,7 +80,9 @@ def decide(snapshot: BatchSnapshot, answers: Answers) -> Plan:
     status, upcoming = _status(snapshot, replace(decided, record=record))
     writes = [
         *differ.status_writes(batch.kind, batch.metadata, batch.status, status),
-        *engine.removals(snapshot, runs.with_objects(batch, record, now)),
+        *engine.removals(
+            snapshot, runs.with_objects(batch, record, now), frozenset(run.name for run in record.running)
+        ),
         *decided.made,
         *(write for run in record.running for write in engine.holding(snapshot, run)),
     ]
@@ -177,7 +179,7 @@ def _begin(snapshot: BatchSnapshot, decided: Decided, due: Due) -> Decided:
         return _stopped(snapshot, decided, in_the_way, due)
     if _stopping(snapshot, decided.record):
         return replace(decided, blocked=_waits(due))
-    message = f"{due.name}: revision {revision.name}, {snapshot.batch.spec.input.uri} -> {record.run.uri}"
+    message = f"{due.name}: revision {revision.name}, {record.run.input_uri} -> {record.run.uri}"
     started = report.event(snapshot.batch.metadata, Reason.RUN_STARTED, message, snapshot.now)
     return replace(
         decided,

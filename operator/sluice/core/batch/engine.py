@@ -62,10 +62,13 @@ def holding(snapshot: BatchSnapshot, run: BatchRun) -> Iterator[Write]:
             yield Patch(_ref(object_), {"spec": {"suspend": wanted}})
 
 
-def removals(snapshot: BatchSnapshot, kept: frozenset[str]) -> Iterator[Write]:
-    """Deletes the objects of all runs but those that are kept."""
+def removals(snapshot: BatchSnapshot, kept: frozenset[str], running: frozenset[str]) -> Iterator[Write]:
+    """Deletes the objects of all runs but those that are kept, and of runs that ended what would begin again."""
     for (kind, name), object_ in snapshot.objects.items():
-        if kind in KINDS and name not in kept and not rawobjects.is_going(object_):
+        if kind not in KINDS or rawobjects.is_going(object_):
+            continue
+        begins_again = kind == sparkapplication.KIND and name not in running and sparkapplications.goes_on(object_)
+        if name not in kept or begins_again:
             yield Delete(_ref(object_))
 
 

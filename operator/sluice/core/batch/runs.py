@@ -17,12 +17,12 @@ from sluice.api.v1alpha1.batchinference import (
     ConcurrencyPolicy,
     Schedule,
 )
+from sluice.core.batch import placeholders
 from sluice.core.batch import schedule as schedules
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.observe.batchsnapshot import BatchSnapshot
 from sluice.core.observe.runstate import End
-from sluice.core.render import batchjob
 from sluice.core.situation.situation import Blocked
 
 NOT_IN_A_RUN: Final = {"schedule", "suspend", "ttl_seconds_after_finished", "active_deadline_seconds"}
@@ -133,10 +133,12 @@ def in_the_way(batch: BatchInference, record: Record) -> tuple[BatchRun, ...]:
 
 def begun(snapshot: BatchSnapshot, record: Record, next_run: Due, revision: str) -> Record:
     """The record once the run has begun."""
+    spec = snapshot.batch.spec
     run = BatchRun(
         name=next_run.name,
         revision=revision,
-        uri=batchjob.output_uri(snapshot.batch, next_run.name),
+        input_uri=placeholders.resolved(spec.input.uri, next_run.name, spec.schedule, next_run.moment),
+        uri=placeholders.resolved(spec.output.uri, next_run.name, spec.schedule, next_run.moment),
         input_hash=input_hash(snapshot.batch),
         start_time=timestamps.rfc3339(snapshot.now),
     )

@@ -7,11 +7,15 @@
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from cronsim import CronSim, CronSimError
 
 from sluice.api.v1alpha1.batchinference import Schedule
 from sluice.core.kernel import timestamps
+
+LONGEST_CHANGE_SECONDS: Final = 2 * 3600
+"""By no more do clocks change."""
 
 
 class InvalidSchedule(ValueError):
@@ -24,7 +28,11 @@ def due(schedule: Schedule, last: float, now: float) -> float | None:
     Raises `InvalidSchedule`.
     """
     latest = _next(schedule, _local(schedule, now) + timedelta(seconds=1), reverse=True)
-    return latest if latest is not None and latest > last else None
+    # Backwards, the library leaves out what comes twice when clocks go back; only forwards are moments as promised.
+    found, moment = None, upcoming(schedule, (now if latest is None else latest) - LONGEST_CHANGE_SECONDS)
+    while moment is not None and moment <= now:
+        found, moment = moment, upcoming(schedule, moment)
+    return found if found is not None and found > last else None
 
 
 def upcoming(schedule: Schedule, now: float) -> float | None:

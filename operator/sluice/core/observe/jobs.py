@@ -109,6 +109,11 @@ def first_reasons(pods: Iterable[Object], now: float) -> tuple[AnyReason, str] |
     return words[0][1], conditions.shortened("; ".join(texts[:REASONS_SHOWN]), conditions.MESSAGE_LIMIT)
 
 
+def hopeless(pods: Iterable[Object]) -> bool:
+    """Whether one ended with what no repetition cures."""
+    return any(_ended(pod).get("exitCode") == batchjob.BAD_INPUT for pod in pods)
+
+
 def _last_words(pods: Iterable[Object], now: float) -> Iterator[tuple[int | None, AnyReason, str]]:
     """(shard, reason, text) of each pod that failed; what no repetition would cure comes first."""
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == rawobjects.Phase.FAILED]

@@ -63,8 +63,13 @@ def _of_application(snapshot: BatchSnapshot, run: BatchRun, application: Object)
     )
 
 
+def goes_on(application: Object) -> bool:
+    """Whether the Spark operator has not ended it: it tries a failed driver again, whatever failed."""
+    return _stage(application) not in OUTCOMES
+
+
 def _end(application: Object, pods: list[Object], now: float) -> End | None:
-    outcome = OUTCOMES.get(_stage(application))
+    outcome = BatchOutcome.FAILED if jobs.hopeless(pods) else OUTCOMES.get(_stage(application))
     if outcome is None:
         return None
     moment = (application.get("status") or {}).get("terminationTime")

@@ -48,11 +48,6 @@ class ProtocolNotSupported(ValueError):
         )
 
 
-def output_uri(batch: BatchInference, run_name: str) -> str:
-    """Where a run writes."""
-    return batch.spec.output.uri.replace(RUN_PLACEHOLDER, run_name)
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """What the pods of a Job have to do, and what they may take."""
@@ -86,8 +81,8 @@ def task_of(batch: BatchInference, run: BatchRun) -> Task:
     spec = batch.spec
     return Task(
         run=run.name,
-        input=spec.input,
-        output=spec.output.model_copy(update={"uri": output_uri(batch, run.name)}),
+        input=spec.input.model_copy(update={"uri": run.input_uri or spec.input.uri}),
+        output=spec.output.model_copy(update={"uri": run.uri or spec.output.uri.replace(RUN_PLACEHOLDER, run.name)}),
         labels="",
         batch_size=spec.batch_size,
         maximum_failed_rows_percent=spec.maximum_failed_rows_percent,

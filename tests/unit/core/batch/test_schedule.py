@@ -79,3 +79,30 @@ def test_what_names_no_moments(wanted: Schedule, said: str) -> None:
         with pytest.raises(schedule.InvalidSchedule) as caught:
             ask()
         assert said in str(caught.value)
+
+
+CHANGES = {
+    "back": ("Europe/Berlin", "2026-10-24T20:00:00Z"),
+    "ahead": ("Europe/Berlin", "2026-03-28T20:00:00Z"),
+    "back by half an hour": ("Australia/Lord_Howe", "2026-04-04T12:00:00Z"),
+    "ahead at midnight": ("America/Santiago", "2026-09-06T01:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("cron", ["0 * * * *", "30 * * * *", "*/20 * * * *", "30 2 * * *", "0 0 * * *", "15 1-3 * * *"])
+@pytest.mark.parametrize(("zone", "begin"), CHANGES.values(), ids=CHANGES)
+def test_what_is_due_is_what_was_promised_also_when_clocks_change(cron: str, zone: str, begin: str) -> None:
+    wanted, last = Schedule(cron=cron, time_zone=zone), seconds(begin)
+    promised = schedule.upcoming(wanted, last)
+    for now in range(int(last), int(last) + 30 * 3600, 600):
+        found = schedule.due(wanted, last, now)
+        assert found == (promised if promised is not None and promised <= now else None)
+        if found is not None:
+            last, promised = found, schedule.upcoming(wanted, found)
+
+
+def test_an_hourly_schedule_runs_each_hour_of_a_long_day() -> None:
+    hourly, now, found = Schedule(cron="0 * * * *", time_zone="Europe/Berlin"), seconds("2026-10-24T22:00:00Z"), 0
+    for hour in range(1, 26):  # the 25th of October has so many
+        found += schedule.due(hourly, now + (hour - 1) * 3600, now + hour * 3600) is not None
+    assert found == 25

@@ -144,6 +144,29 @@ def test_the_models_image_is_told_from_the_downloaders() -> None:
     assert "check spec.model.uri" in problem.message
 
 
+OWN_IMAGES = {
+    "batch": "check config.batchRunner.image (config.spark.image with engine Spark) of the chart",
+    "spark-kubernetes-driver": "check config.spark.image of the chart",
+    "spark-kubernetes-executor": "check config.spark.image of the chart",
+    "optimizer": "check config.optimizer.image of the chart",
+}
+
+
+@pytest.mark.parametrize("container", OWN_IMAGES)
+@pytest.mark.parametrize("reason", ["ImagePullBackOff", "ErrImageNeverPull"])
+def test_an_image_of_sluice_is_named_by_the_charts_value(container: str, reason: str) -> None:
+    """No ServingRuntime names it."""
+    pod = builders.make_pod(REVISION, ready=False)
+    pod["spec"] = {**pod["spec"], "containers": [{"name": container, "image": "ghcr.io/sluice-dev/batch:0.1.0"}]}
+    pod["status"]["containerStatuses"] = [{"name": container, **waiting(reason, "not found")}]
+    for problem in (podproblems.batch_problem(pod, builders.NOW), podproblems.job_problem(pod, builders.NOW)):
+        assert problem is not None
+        assert "image ghcr.io/sluice-dev/batch:0.1.0 cannot be pulled" in problem.message
+        assert OWN_IMAGES[container] in problem.message
+        assert "serving-runtime/README.md" in problem.message
+        assert "ServingRuntime" not in problem.message
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_problem_has_a_precise_reason_and_a_remedy(case: str) -> None:
     state, reason, text = CASES[case]

@@ -7,6 +7,7 @@ from typing import Final
 from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
+from sluice.core.render import batchjob, sparkapplication, variantjob
 from sluice.core.render.downloader import STORAGE_INITIALIZER
 
 NOT_PULLED: Final = {
@@ -15,6 +16,14 @@ NOT_PULLED: Final = {
     PodReason.ERR_IMAGE_NEVER_PULL,
     PodReason.INVALID_IMAGE_NAME,
 }
+_RUNNER: Final = "config.batchRunner.image (config.spark.image with engine Spark)"
+CHART_VALUES: Final = {
+    batchjob.CONTAINER: _RUNNER,
+    sparkapplication.DRIVER_CONTAINER: "config.spark.image",
+    sparkapplication.EXECUTOR_CONTAINER: "config.spark.image",
+    variantjob.CONTAINER: "config.optimizer.image",
+}
+"""Where the images of the containers are named that are Sluice's own, by the container's name."""
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
 
 
@@ -49,8 +58,12 @@ def _image_volumes(pod: Object) -> Iterator[str]:
 
 
 def _image_remedy(reason: PodReason, status: Object) -> str:
-    if status.get("name") == STORAGE_INITIALIZER:
+    name = str(status.get("name"))
+    if name == STORAGE_INITIALIZER:
         return "check storageInitializer in the operator's configuration"
+    if name in CHART_VALUES:
+        value = CHART_VALUES[name]
+        return f"check {value} of the chart, and the registry; serving-runtime/README.md says how to build it"
     if reason == PodReason.ERR_IMAGE_NEVER_PULL:
         return "load the image on the node, or change imagePullPolicy in the ServingRuntime"
     return "check its name in the ServingRuntime, the registry, and spec.imagePullSecrets"
