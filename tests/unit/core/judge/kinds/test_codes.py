@@ -57,3 +57,8 @@ def test_written_counters_are_read_again_and_never_fall(kind: Kind) -> None:
 
 def test_only_failures_of_the_server_are_judged_on_copies() -> None:
     assert (SERVER.judged_on_copies, CLIENT.judged_on_copies) == (True, False)
+
+
+def test_only_client_errors_are_requests_that_a_server_refuses() -> None:
+    unknown = kind_of(Objective(name="later"))
+    assert [kind.counts_refusals for kind in (SERVER, CLIENT, unknown)] == [False, True, False]
