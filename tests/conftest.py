@@ -16,12 +16,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may start wh
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measures the machine; the workers take over what this process has measured. Coverage wants the same examples."""
+    """Measures the machine, which may need more patience than it was started with; the workers take that over.
+
+    Coverage wants the same examples.
+    """
     if config.getoption("cov_source", None):
         settings.load_profile("measured")
     if "PYTEST_XDIST_WORKER" not in os.environ:
         workers = config.getoption("numprocesses", None) or 1
-        os.environ[patience.VARIABLE] = str(patience.measured(workers))
+        asked = float(os.environ.get(patience.VARIABLE, 1))
+        os.environ[patience.VARIABLE] = str(max(asked, patience.measured(workers)))
         seed.of_this_run()
 
 

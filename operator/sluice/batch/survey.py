@@ -78,21 +78,21 @@ def _require_known_packing(kind: Format, files: Sequence[File]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Glance:
     """One file. schema: None for text."""
 
     splits: Sequence[Split]
     schema: Any = None
 
 
-def _look(place: Place, kind: Format, files: Sequence[File], index: int, target: int) -> _Look:
+def _look(place: Place, kind: Format, files: Sequence[File], index: int, target: int) -> _Glance:
     file = files[index]
     with read.reading(place, file.name):
         if kind is not Format.PARQUET:
-            return _Look(tuple(_text_splits(place, kind, file, index, target)))
+            return _Glance(tuple(_text_splits(place, kind, file, index, target)))
         with place.open(file.name) as source:
             content = parquet.ParquetFile(source)
-            return _Look(tuple(_row_groups(content.metadata, index, target)), content.schema_arrow)
+            return _Glance(tuple(_row_groups(content.metadata, index, target)), content.schema_arrow)
 
 
 def _text_splits(place: Place, kind: Format, file: File, index: int, target: int) -> Iterator[Split]:

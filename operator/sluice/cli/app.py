@@ -22,7 +22,7 @@ SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Unloaded:
     """A command, or a group of them, that is not imported yet."""
 
     purpose: str
@@ -43,56 +43,58 @@ class Entry:
 
 
 ENTRIES: Final = {
-    "status": Entry(
+    "status": Unloaded(
         "Show what serves, what is being released, the evidence so far, and what it waits for; without a name, one line "
         "for each model of the namespace.",
         "status",
         forever=True,
     ),
-    "explain": Entry(
+    "explain": Unloaded(
         "Explain why it waits or why it was rolled back, in sentences with numbers and thresholds, and what to do next.",
         "explain",
     ),
-    "history": Entry("List past releases with their outcome, or show the audit trail of one.", "history"),
-    "wait": Entry(
+    "history": Unloaded("List past releases with their outcome, or show the audit trail of one.", "history"),
+    "wait": Unloaded(
         "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up "
         "(3).",
         "wait",
         "wait",
     ),
-    "predict": Entry(
+    "predict": Unloaded(
         "Send one request through the gateway and show the answer, which version answered and how fast.",
         "predict",
         "predict",
     ),
-    "plan": Entry(
+    "plan": Unloaded(
         "Show what applying a manifest would release: steps, requests, time and devices. Nothing is applied.", "plan"
     ),
-    "profile": Entry(
+    "profile": Unloaded(
         "Put load on a separate pod and say what slows the model down, what would help and by how much.", "profile"
     ),
-    "batch": Entry(
+    "batch": Unloaded(
         "Show the progress of a BatchInference: rows, speed, time left, and how earlier runs ended; -w has a progress "
         "bar.",
         "batch",
     ),
-    "replay": Entry("Run the judge over recorded counters and print the verdict after every scrape.", "replay"),
-    "record": Entry(
+    "replay": Unloaded("Run the judge over recorded counters and print the verdict after every scrape.", "replay"),
+    "record": Unloaded(
         "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "record"
     ),
-    "promote": Entry("Go to 100 % without further proof; during the bake, end it now.", "steer", "promote"),
-    "skip": Entry("Go to the next step without further proof.", "steer", "skip"),
-    "abort": Entry("Send all traffic back to the stable version and end the release.", "steer", "abort"),
-    "pause": Entry("Stay at this step; evidence against the candidate still rolls back.", "steer", "pause"),
-    "resume": Entry("Continue after a pause, or from a step that waits for a person.", "steer", "resume"),
-    "retry": Entry("Retry a version that was rolled back or aborted, from the step that failed.", "steer", "retry"),
-    "rollback": Entry("Go back to a version that served before; at once if it served recently.", "steer", "rollback"),
-    "tree": Entry("Show the objects of a model as a tree with the state of each.", "tree"),
-    "doctor": Entry(
+    "promote": Unloaded("Go to 100 % without further proof; during the bake, end it now.", "steer", "promote"),
+    "skip": Unloaded("Go to the next step without further proof.", "steer", "skip"),
+    "abort": Unloaded("Send all traffic back to the stable version and end the release.", "steer", "abort"),
+    "pause": Unloaded("Stay at this step; evidence against the candidate still rolls back.", "steer", "pause"),
+    "resume": Unloaded("Continue after a pause, or from a step that waits for a person.", "steer", "resume"),
+    "retry": Unloaded("Retry a version that was rolled back or aborted, from the step that failed.", "steer", "retry"),
+    "rollback": Unloaded(
+        "Go back to a version that served before; at once if it served recently.", "steer", "rollback"
+    ),
+    "tree": Unloaded("Show the objects of a model as a tree with the state of each.", "tree"),
+    "doctor": Unloaded(
         "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.", "doctor"
     ),
-    "runtime": Entry("Check model servers.", "runtime", "app"),
-    "completion": Entry("Print a script that completes kubectl-sluice in a shell.", "completion"),
+    "runtime": Unloaded("Check model servers.", "runtime", "app"),
+    "completion": Unloaded("Print a script that completes kubectl-sluice in a shell.", "completion"),
 }
 
 
@@ -159,7 +161,7 @@ def common(
 
 
 def main() -> None:
-    """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
+    """Unloaded point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
     _leave_out_synchronous_client()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
