@@ -356,12 +356,13 @@ def test_a_candidate_that_becomes_unready_is_taken_out(scene: Scene, traffic: Lo
 def test_a_fix_for_a_bad_stable_version_is_not_blocked(scene: Scene, connect: Callable[..., LoadClient]) -> None:
     """Stable fails in every tenth request, twice what is negligible by the policy."""
     name = "patient"
-    scene.deploy(name, FAILING_TENTH, rollout={"objectives": FAST_POLICY["spec"]["objectives"][:1]})
+    errors_alone = FAST_POLICY["spec"]["objectives"][:1]
+    scene.deploy(name, FAILING_TENTH, rollout={"objectives": errors_alone})
     scene.wait_ready(name)
     client = connect(name)
     wait_until(lambda: client.counts().total.failed > 50, "stable fails", seconds=30)
     with none_lost(client):
-        rollout = scene.release(name, FIRST)
+        rollout = scene.release(name, FIRST, objectives=errors_alone)
         assert scene.wait_outcome(rollout)["outcome"] == "Promoted"
     client.stop()
     scene.tools.kubectl("delete", "modeldeployments.sluice.dev", name, scene.where, "--wait=false")

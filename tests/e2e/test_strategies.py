@@ -50,8 +50,14 @@ def begins_at_rest(scene: Scene, traffic: LoadClient) -> None:
     scene.deploy(NAME, stable_version(scene), routing=ROUTING)
     wait_until(lambda: scene.condition(NAME, "Current").get("status") == "True", "at rest", seconds=120)
     wait_until(lambda: not scene.deployment(NAME)["status"].get("candidate"), "no release is under way", seconds=60)
-    others = f"--selector=sluice.dev/revision,sluice.dev/revision!={stable_revision(scene)}"
-    wait_until(lambda: not scene.tools.get("pods", scene.where, others)["items"], "no other version runs", seconds=60)
+    wait_until(lambda: not _others(scene), "no other version runs", seconds=60)
+
+
+def _others(scene: Scene) -> list[Object]:
+    """Pods of all versions but the stable one, which may only just have become it."""
+    selector = f"--selector=sluice.dev/revision,sluice.dev/revision!={stable_revision(scene)}"
+    found: list[Object] = scene.tools.get("pods", scene.where, selector)["items"]
+    return found
 
 
 def stable_revision(scene: Scene) -> str:

@@ -1,5 +1,6 @@
 """The registry of the CNCF's distribution project, and how images get there."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -55,8 +56,19 @@ class Registry:
 
     def push(self, repository: str, tag: str, *layers: tuple[str, bytes, str]) -> dict[str, Any]:
         """An image of layers (media type, content, title of an artifact's file or empty); returns its description."""
-        config = {"mediaType": "application/vnd.oci.image.config.v1+json", **self.blob(repository, b"{}")}
-        described = [
+        contents = [gzip.decompress(body) if kind.endswith("gzip") else body for kind, body, _ in layers]
+        described = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {},
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": [f"sha256:{hashlib.sha256(content).hexdigest()}" for content in contents],
+            },
+        }
+        body = json.dumps(described).encode()
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", **self.blob(repository, body)}
+        pushed = [
             {
                 "mediaType": kind,
                 **self.blob(repository, body),
@@ -64,7 +76,7 @@ class Registry:
             }
             for kind, body, title in layers
         ]
-        content = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": described}
+        content = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": pushed}
         return self.manifest(repository, tag, content)
 
 

@@ -115,8 +115,12 @@ def _pod(pod: Object) -> dict[str, Any]:
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     return {
         "spec": {
-            field: [_only(container, "name", "image") for container in spec.get(field) or ()]
-            for field in ("initContainers", "containers")
+            "initContainers": [
+                _only(container, "name", "image") | _secrets(container)
+                for container in spec.get("initContainers") or ()
+            ],
+            "containers": [_only(container, "name", "image") for container in spec.get("containers") or ()],
+            **_image_volumes(spec),
         },
         "status": {
             **_only(status, "phase", "reason", "message"),
@@ -131,6 +135,19 @@ def _pod(pod: Object) -> dict[str, Any]:
             },
         },
     }
+
+
+def _secrets(container: Object) -> dict[str, Any]:
+    """Which keys of Secrets a container cannot do without: what a missing one is told by."""
+    references = [(each.get("valueFrom") or {}).get("secretKeyRef") for each in container.get("env") or ()]
+    kept = [{"valueFrom": {"secretKeyRef": _only(each, "key", "optional")}} for each in references if each]
+    return {"env": kept} if kept else {}
+
+
+def _image_volumes(spec: Object) -> dict[str, Any]:
+    """Images that the kubelet mounts: those of models."""
+    kept = [{"image": _only(each["image"], "reference")} for each in spec.get("volumes") or () if each.get("image")]
+    return {"volumes": kept} if kept else {}
 
 
 def _deployment(deployment: Object) -> dict[str, Any]:

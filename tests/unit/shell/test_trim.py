@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from sluice.core.kernel.naming import LABEL_BATCH
+from sluice.core.observe import podproblems
 from sluice.shell.trim import LAST_APPLIED, trimmed
 from tests.unit.shell.builders import make_object
 
@@ -54,6 +57,34 @@ def test_a_pod_keeps_what_tells_its_state() -> None:
     assert kept["status"]["phase"] == "Running"
     assert kept["status"]["conditions"] == [{"type": "Ready"}]
     assert "podIP" not in kept["status"]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [
+        (
+            {"reason": "ErrImagePull", "message": 'failed to pull image "r:5000/digits:9": not found'},
+            "the model's image r:5000/digits:9 cannot be pulled",
+        ),
+        (
+            {"reason": "CreateContainerConfigError", "message": 'secret "models-s3" not found'},
+            "create the Secret with AWS_ACCESS_KEY_ID,",
+        ),
+    ],
+)
+def test_what_ails_a_pod_is_told_as_by_the_whole_of_it(waiting: dict[str, str], said: str) -> None:
+    """The image of a model was taken for that of the downloader, and no key of a missing Secret was named."""
+    key = {"name": "models-s3", "key": "AWS_ACCESS_KEY_ID"}
+    further = {"name": "models-s3", "key": "AWS_SESSION_TOKEN", "optional": True}
+    env = [{"name": each["key"], "valueFrom": {"secretKeyRef": each}} for each in (key, further)]
+    downloader = {"name": "storage-initializer", "image": "sluice/storage-initializer", "env": env}
+    status = {"initContainerStatuses": [{"name": "storage-initializer", "ready": False, "state": {"waiting": waiting}}]}
+    volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "source", "image": {"reference": "r:5000/digits:9"}}]
+    pod = make_object("Pod", "p", spec={"initContainers": [downloader], "volumes": volumes}, status=status)
+    whole = podproblems.problem(pod, 0.0)
+    assert podproblems.problem(trimmed(pod), 0.0) == whole
+    assert whole is not None
+    assert said in whole.message
 
 
 def test_the_original_is_not_changed_and_equal_strings_are_shared() -> None:
