@@ -21,6 +21,7 @@ from tests.support import patience
 
 START_SECONDS: Final = 30.0
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+GZIP: Final = b"\x1f\x8b\x08"
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 TAR: Final = "application/vnd.oci.image.layer.v1.tar"
 TAR_GZIP: Final = f"{TAR}+gzip"
@@ -56,7 +57,7 @@ class Registry:
 
     def push(self, repository: str, tag: str, *layers: tuple[str, bytes, str]) -> dict[str, Any]:
         """An image of layers (media type, content, title of an artifact's file or empty); returns its description."""
-        contents = [gzip.decompress(body) if kind.endswith("gzip") else body for kind, body, _ in layers]
+        contents = [gzip.decompress(body) if body.startswith(GZIP) else body for _, body, _ in layers]
         described = {
             "architecture": "amd64",
             "os": "linux",
