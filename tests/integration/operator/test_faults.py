@@ -7,6 +7,7 @@ a start, and as after a gap in which every event was lost.
 import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Retry
 from tests.integration.operator.conftest import NewNode
 from tests.integration.operator.node import ROUTE, Node
+from tests.support import patience
 from tests.support.away import NoMetrics, NoProgress
 from tests.support.kube import true_conditions
 from tests.support.objects import make_model
@@ -263,9 +265,7 @@ def test_a_backup_without_statuses_has_the_stable_version_in_its_mark(
         assert marks[first["metadata"]["name"]]["data"] == first["data"], "a mark leaves what is pinned as it is"
         lose_statuses(node, rollouts_too=releases == "lost")
         life = Life(api, MortalCluster(api, 10_000, after=False))
-        for _ in range(5):
-            await life.look(node)
-            node.play()
+        await settled(life, node)
         status = node.kube.get(make_model(node.namespace))["status"]
         assert (status["stable"]["revision"], status["stable"]["weight"]) == (second, 100)
         assert "rollout" not in status, "nothing is released anew"
@@ -283,12 +283,22 @@ async def promoted(api: kube_adapter.Kube, node: Node) -> str:
     [rollout] = [one for one in node.objects("sluice.dev/v1alpha1", "ModelRollout") if one["spec"]["sequence"] == 2]
     outcome = {"outcome": "Promoted", "permille": 1000, "weight": 100, "reason": "PromotedByPerson"}
     node.kube.patch(rollout, {"status": outcome}, subresource="/status").raise_for_status()
-    for _ in range(PASSES):
+    await settled(life, node)
+    return str(rollout["spec"]["to"]["revision"])
+
+
+async def settled(life: Life, node: Node) -> None:
+    """Until the model is as its spec says, and the route, which takes real time, has come to the stable version."""
+    deadline = time.monotonic() + patience.seconds(30)
+    while time.monotonic() < deadline:
         await life.look(node)
         node.play()
-        if {"Ready", "Current"} <= true_conditions(node.kube.get(make_model(node.namespace))):
-            break
-    return str(rollout["spec"]["to"]["revision"])
+        model = node.kube.get(make_model(node.namespace))
+        stable = model["status"].get("stable") or {}
+        if {"Ready", "Current"} <= true_conditions(model) and stable.get("weight") == 100:
+            return
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"not settled: {node.kube.get(make_model(node.namespace)).get('status')}")
 
 
 def mark(pinned: dict[str, Any]) -> str:
@@ -300,7 +310,7 @@ def lose_statuses(node: Node, *, rollouts_too: bool) -> None:
     rollouts = node.objects("sluice.dev/v1alpha1", "ModelRollout")
     for target in (make_model(node.namespace), *rollouts):
         node.kube.patch(target, {"status": None}, subresource="/status").raise_for_status()
-        assert "status" not in node.kube.get(target)
+        assert node.kube.get(target)["status"] == {"observedGeneration": -1}, "as nobody has looked at it"
     for target in rollouts if rollouts_too else ():
         node.kube.http.delete(f"{node.kube.path(target)}/{target['metadata']['name']}").raise_for_status()
 
