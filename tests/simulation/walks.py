@@ -196,9 +196,21 @@ class Walk:
         before, sequence = self.serving.get(name, (stable, 0))
         # Sequences begin again if the only record of a first version is deleted.
         follows = any(each.spec.source is not None and each.spec.source.revision == before for each in promoted)
-        promotion = since > sequence or follows
+        promotion = since > sequence or follows or self._nothing_tells_of(name, before, stable)
         assert stable == before or promotion, f"{stable} serves instead of {before}, and nothing promoted it"
         self.serving[name] = stable, max(since, sequence)
+
+    def _nothing_tells_of(self, name: str, before: str, stable: str) -> bool:
+        """Whether so much of a version was deleted by hand, one object after the other, that it cannot be known.
+
+        Either it does not answer any more, or the newest release that is left came from another one.
+        """
+        kinds = [
+            kind for kind in ("ControllerRevision", "Deployment", "Service") if (kind, before) in self.cluster.objects
+        ]
+        left = self.cluster.rollouts_of(name)[-1:]
+        came_from = [each.spec.source.revision for each in left if each.spec.source is not None]
+        return not kinds or ("ControllerRevision" not in kinds and came_from == [stable])
 
     def _promoted(self, name: str, revision: str) -> list[ModelRollout]:
         return [
@@ -215,8 +227,10 @@ class Walk:
     def lost(self, name: str) -> bool:
         """Whether it waits because somebody has deleted what pins the stable version."""
         running = self.running(name)
-        reason = running[-1].status.reason if running else self.cluster.condition("Current", name)["reason"]
-        return bool(reason == Reason.STABLE_VERSION_LOST)
+        if running:
+            return running[-1].status.reason == Reason.STABLE_VERSION_LOST
+        said = self.cluster.status(name).get("conditions", ())  # none, until somebody looks after a loss of statuses
+        return any(each["type"] == "Current" and each["reason"] == Reason.STABLE_VERSION_LOST for each in said)
 
     def stable_of(self, name: str) -> str | None:
         stable = self.cluster.status(name).get("stable")

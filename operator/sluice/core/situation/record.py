@@ -33,7 +33,9 @@ def stable(snapshot: Snapshot) -> tuple[str, int] | None:
     newest = sorted(_records(snapshot), key=lambda record: record[0])[-1:]
     unrecorded = _reported(snapshot) or _routed_unpinned(snapshot)
     for position, name in newest:
-        if unrecorded is not None and answers_unpinned(snapshot, unrecorded):
+        # Where the recorded one is lost as well there is nothing that the route could know better.
+        pinned = snapshot.revision(name) is not None
+        if unrecorded is not None and pinned and answers_unpinned(snapshot, unrecorded):
             name = max(name, unrecorded, key=lambda each: _routed(snapshot, each))
         return name, position // 2
     unrecorded = unrecorded or _running_unrecorded(snapshot)
