@@ -96,8 +96,10 @@ def bare_lab(run_folder: Path) -> Iterator[Cluster]:
     started = run_folder / "lab-was-started"
 
     def start() -> None:
-        if clusters.start(Kind.LAB).started_here:
+        cluster = clusters.start(Kind.LAB)
+        if cluster.started_here:
             started.touch()
+        _scrape_often(cluster)  # restarts Prometheus, so before anybody asks it
 
     def end() -> None:
         if started.exists() and not KEEP:
@@ -116,7 +118,6 @@ def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
     def install() -> None:
         setup.install_sluice(bare_lab, clusters.build_images(bare_lab))
         upgrade(bare_lab, *_settings(bare_lab))
-        _scrape_often(bare_lab)
         setup.upload_models(bare_lab, _models(run_folder))
         bare_lab.tools.apply(yaml.safe_dump(FAST_POLICY))
 
