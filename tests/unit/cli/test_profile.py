@@ -132,6 +132,7 @@ async def test_a_leftover_is_removed_first(capsys: pytest.CaptureFixture[str]) -
     [
         (errors.Denied("cannot create pods default/p: exceeded quota: small"), "raise the ResourceQuota"),
         (errors.Denied("cannot create pods default/p: no"), "create and delete of pods, and get of pods/log"),
+        (errors.Refused("cannot create pods default/p: LimitRange"), "within the LimitRange"),
         (
             errors.Refused("cannot create pods default/p: minimum cpu usage per Container is 100m"),
             "within the LimitRange",

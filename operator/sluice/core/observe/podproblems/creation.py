@@ -17,6 +17,7 @@ CREATION_REMEDIES: Final = (
     ("failed quota", "set in spec.resources what the ResourceQuota of the namespace demands"),
     ("usage per", LIMIT_RANGE),
     ("max limit to request ratio", LIMIT_RANGE),
+    ("LimitRange", LIMIT_RANGE),
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
     (
         "hostPath",
