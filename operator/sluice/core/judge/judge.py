@@ -232,9 +232,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         stable_ever=stable_ever,
         feeds=feeds,
         objectives=judged,
-        refused_before=refusals.before(hour[gatewayseries.REQUESTS][0])
-        if gatewayseries.REQUESTS in hour
-        else (0.0, 0.0),
+        refused_before=refusals.before(hour[gatewayseries.REQUESTS][0] if gatewayseries.REQUESTS in hour else ()),
     )
 
 
@@ -242,6 +240,7 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
     turned = _turned(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
     traffic = ticks[ask.traffic_feed(trial)]
+    compared = {feed: _compared(trial, turned, shown) for feed, shown in ticks.items()}
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
@@ -251,14 +250,14 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
-        objectives=_judged(trial, turned, samples, ticks),
+        objectives=_judged(trial, turned, samples, compared),
     )
-    refused = refusals.observed(looked, _compared(trial, turned, ticks.get(gatewayseries.REQUESTS, ())))
+    refused = refusals.observed(looked, compared.get(gatewayseries.REQUESTS, ()))
     return routecheck.observed(trial, refused, ticks)
 
 
 def _judged(
-    trial: Trial, before: State, samples: Mapping[str, series.Samples], ticks: Mapping[str, Sequence[series.Tick]]
+    trial: Trial, before: State, samples: Mapping[str, series.Samples], compared: Mapping[str, Sequence[series.Tick]]
 ) -> dict[str, ObjectiveState]:
     every = kinds_of(trial)
     sharing = sum(kind.needs_boundary for kind in every)
@@ -266,8 +265,7 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        compared = _compared(trial, before, ticks.get(kind.feed, ()))
-        judged[kind.name] = accumulate.observe(kind, known, compared, _phase(trial, kind))
+        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), _phase(trial, kind))
     return judged
 
 
