@@ -68,14 +68,12 @@ def for_kstatus(said: Fact, *, under_way: bool, failed: bool = False) -> dict[Ba
         under_way: whether what the spec asks for goes on or is waited for.
         failed: whether the newest run has failed, and none is under way.
     """
-    stalled = failed or (under_way and STALLS in said.reason.marks)
-    if stalled:
-        return {
-            BatchCondition.RECONCILING: Fact(False, Reason.STALLED, said.message),
-            BatchCondition.STALLED: Fact(True, said.reason, said.message),
-        }
-    reconciling = Fact(True, said.reason, said.message) if under_way else Fact(False, Reason.RECONCILED)
-    return {BatchCondition.RECONCILING: reconciling, BatchCondition.STALLED: Fact(False, Reason.NOT_STALLED)}
+    stalls = failed or (under_way and STALLS in said.reason.marks)
+    told = Fact(True, said.reason, said.message)
+    reconciling, stalled = conditions.kstatus(
+        told if stalls else None, told if under_way else Fact(False, Reason.RECONCILED)
+    )
+    return {BatchCondition.RECONCILING: reconciling, BatchCondition.STALLED: stalled}
 
 
 def _is_under_way(batch: BatchInference, run: BatchRun | None, blocked: Blocked | None) -> bool:

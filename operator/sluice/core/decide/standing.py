@@ -16,8 +16,11 @@ def stated(rollout: ModelRollout, status: ModelRolloutStatus, now: float) -> Mod
     """The new status of a rollout, with its conditions and the generation that they are of."""
     generation = rollout.metadata.generation
     known = {condition.type: condition for condition in rollout.status.conditions}
-    said = {Type.RECONCILING: _reconciling(rollout, status), Type.STALLED: _stalled(status)}
-    stating = [conditions.condition(type_, fact, known.get(type_), generation, now) for type_, fact in said.items()]
+    said = conditions.kstatus(_stalled(status), _reconciling(rollout, status))
+    stating = [
+        conditions.condition(type_, fact, known.get(type_), generation, now)
+        for type_, fact in zip((Type.RECONCILING, Type.STALLED), said, strict=True)
+    ]
     return status.model_copy(update={"observed_generation": generation, "conditions": stating})
 
 
@@ -33,16 +36,14 @@ def unseen(rollouts: tuple[ModelRollout, ...]) -> Iterator[ModelRollout]:
 
 
 def _reconciling(rollout: ModelRollout, status: ModelRolloutStatus) -> Fact:
-    if _stalled(status).status:
-        return Fact(False, Reason.STALLED, status.message)
     if status.outcome is not None:
         return Fact(False, Reason(status.outcome))
     count = len(steps.steps(rollout.model_copy(update={"status": status})))
     return Fact(True, Reason.ROLLOUT_RUNNING, f"step {status.step} of {count}: {status.reason}")
 
 
-def _stalled(status: ModelRolloutStatus) -> Fact:
+def _stalled(status: ModelRolloutStatus) -> Fact | None:
     reason = Reason.of(status.reason)
     if status.outcome in FAILED or (status.outcome is None and STALLS in reason.marks):
         return Fact(True, reason, status.message)
-    return Fact(False, Reason.NOT_STALLED)
+    return None

@@ -103,6 +103,13 @@ def _fact(declaration: Declaration, facts: Facts) -> Fact:
     return fact
 
 
+def kstatus(stalled: Fact | None, otherwise: Fact) -> tuple[Fact, Fact]:
+    """(Reconciling, Stalled), of which never both are True. stalled: why only a person helps; otherwise: what goes on."""
+    if stalled is None:
+        return otherwise, Fact(False, Reason.NOT_STALLED)
+    return Fact(False, Reason.STALLED, stalled.message), stalled
+
+
 def condition(type_: str, fact: Fact, before: Condition | None, generation: int, now: float) -> Condition:
     """One condition; its transition time stays while its status does."""
     status = _status(fact)

@@ -90,7 +90,7 @@ def _routed(snapshot: Snapshot, name: str) -> int:
 
 
 def _routed_unpinned(snapshot: Snapshot) -> str | None:
-    """Where the status is lost as well: what gets most requests, if nothing pins it. Only what was promoted is routed."""
+    """Where the status is lost as well: of what nothing pins, what gets most requests."""
     pinned = {revision.name for revision in snapshot.revisions}
     routed = snapshot.route.weights if snapshot.route is not None else ()
     unpinned = [(permille, name) for name, permille in routed if name not in pinned and permille > 0]
