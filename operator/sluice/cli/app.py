@@ -36,7 +36,9 @@ class Unloaded:
         """The command as typer builds it."""
         found = getattr(importlib.import_module(f"sluice.cli.{self.module}"), self.attribute)
         if isinstance(found, typer.Typer):
-            return typer.main.get_group(found)
+            around = typer.Typer(add_completion=False)
+            around.add_typer(found, name=name, help=self.purpose)
+            return typer.main.get_group(around).commands[name]
         alone = typer.Typer(add_completion=False, context_settings=SETTINGS)
         register(alone, name, found, self.purpose, forever=self.forever)
         return typer.main.get_command(alone)
@@ -121,6 +123,7 @@ class Group(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        # typer wants a mutable mapping, and only reads it
         self.commands = Commands()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -161,7 +164,7 @@ def common(
 
 
 def main() -> None:
-    """Unloaded point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
+    """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
     _leave_out_synchronous_client()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -21,7 +21,7 @@ from sluice.adapters import kubectl
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.cli import exits
+from sluice.cli import app, exits
 from sluice.cli.options import OutputFormat
 
 NO_FILES: Final = ":4"
@@ -206,9 +206,7 @@ async def _fetch(source: Source, typed: Typed) -> Iterable[str]:
 
 def main() -> None:
     """Entry point of the script `kubectl_complete-sluice`."""
-    from sluice.cli.app import app  # which imports `completion`
-
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app.app)
     commands, words = within(group.commands, sys.argv[1:] or [""])
     typed = read(commands, words)
     for proposal in proposals(commands, typed, ask=ask_cluster):

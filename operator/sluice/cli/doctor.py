@@ -18,7 +18,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
-from sluice.cli.options import Connection, Gateway, ModelTarget, OutputFormat, Prometheus
+from sluice.cli.options import Connection, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Question
 from sluice.core.situation import situation
 from sluice.views import checks, conditions
@@ -61,15 +61,7 @@ async def show(
 ) -> int:
     """All checks in order; exit status 1 if one has failed."""
     async with cluster.connected(connection) as api:
-        session = None
-        if name is not None:
-            target = ModelTarget(
-                name=name,
-                namespace=connection.namespace,
-                context=connection.context,
-                kubeconfig=connection.kubeconfig,
-            )
-            session = cluster.Session(api, target)
+        session = cluster.Session(api, connection.model(name)) if name is not None else None
         deployment = (await session.fetch()).deployment if session is not None else None
         config = await cluster.fetch_config(api)
         patient = Patient(api, config, prometheus or config.prometheus_url, deployment)

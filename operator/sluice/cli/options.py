@@ -81,6 +81,10 @@ class Connection:
     context: str | None
     kubeconfig: Path | None
 
+    def model(self, name: str) -> "ModelTarget":
+        """A ModelDeployment of this cluster."""
+        return ModelTarget(self.namespace, self.context, self.kubeconfig, name)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelTarget(Connection):

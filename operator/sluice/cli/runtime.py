@@ -163,7 +163,7 @@ def text(checks: tuple[Check, ...]) -> RenderableType:
     return table
 
 
-app = typer.Typer(name="runtime", help="Check model servers.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 register(
     app,
     "check",

@@ -10,7 +10,7 @@ from rich.live import Live
 from sluice import errors
 from sluice.adapters import triton
 from sluice.cli import cluster, console, exits, follow, render, tables
-from sluice.cli.options import Connection, Gateway, ModelTarget, OutputFormat
+from sluice.cli.options import Connection, Gateway, OutputFormat
 from sluice.views import example
 from sluice.views.overview import overview
 from sluice.views.progress import progress
@@ -42,8 +42,7 @@ async def show(
         return await _all(connection, output, everywhere=everywhere)
     if everywhere:
         raise console.Failure(f"--all-namespaces lists all models; leave out {name}, or name its namespace with -n")
-    target = ModelTarget(connection.namespace, connection.context, connection.kubeconfig, name)
-    async with cluster.session(target) as session:
+    async with cluster.session(connection.model(name)) as session:
         if not watch:
             return await _once(session, output, gateway)
         out = console.stdout()

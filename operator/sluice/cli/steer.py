@@ -70,18 +70,13 @@ def command(action: Action) -> Command:
     return rollback if action is Action.ROLL_BACK else steer
 
 
-promote, skip, abort, pause, resume, retry, rollback = map(
-    command,
-    (
-        Action.PROMOTE,
-        Action.SKIP_STEP,
-        Action.ABORT,
-        Action.PAUSE,
-        Action.RESUME,
-        Action.RETRY,
-        Action.ROLL_BACK,
-    ),
-)
+promote = command(Action.PROMOTE)
+skip = command(Action.SKIP_STEP)
+abort = command(Action.ABORT)
+pause = command(Action.PAUSE)
+resume = command(Action.RESUME)
+retry = command(Action.RETRY)
+rollback = command(Action.ROLL_BACK)
 
 
 async def ask(target: ModelTarget, output: OutputFormat, action: Action, *, note: str | None, to: str | None) -> int:
