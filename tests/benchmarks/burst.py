@@ -6,16 +6,12 @@ all Ready → every model gets another version, in one kubectl → one of them i
 import contextlib
 import json
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from demo import setup
 from demo.cluster import Cluster
 from demo.program import Tools
 from demo.progress import say
@@ -29,6 +25,7 @@ LOOK_SECONDS: Final = 2.0
 READY_SECONDS: Final = 1200.0
 ALL_SECONDS: Final = 2400.0
 ABORT_AFTER_SECONDS: Final = 60.0
+ENDED: Final = '{.metadata.name} {.spec.from.revision}:{.status.outcome}{"\\n"}'
 CONTOUR_WRITES_A_SECOND: Final = 5.0
 """Of routes' statuses, by default; each change of a route needs one."""
 POLICY: Final[Object] = {
@@ -154,25 +151,15 @@ def _abort(scene: Scene, number: int) -> float:
 def _ends(scene: Scene) -> Iterator[dict[str, float]]:
     """When (monotonic seconds) each release that replaces another version was first seen to have ended."""
     ended: dict[str, float] = {}
-    line = '{.metadata.name} {.spec.from.revision}:{.status.outcome}{"\\n"}'
-    command = [scene.tools.kubectl_path, "get", ROLLOUTS, scene.where, "--watch", f"--output=jsonpath={line}"]
 
-    def read(lines: IO[str]) -> None:
-        for each in lines:
-            name, _, rest = each.strip().partition(" ")
-            source, _, outcome = rest.partition(":")
-            if source and outcome:
-                ended.setdefault(name, time.monotonic())
+    def read(line: str) -> None:
+        name, _, rest = line.partition(" ")
+        source, _, outcome = rest.partition(":")
+        if source and outcome:
+            ended.setdefault(name, time.monotonic())
 
-    with subprocess.Popen(command, env=scene.tools.full_environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        reader = threading.Thread(target=read, args=(process.stdout,), name="ends", daemon=True)
-        reader.start()
-        try:
-            yield ended
-        finally:
-            process.terminate()
-            reader.join(10)
+    with fakemodels.lines(scene, ROLLOUTS, ENDED, read):
+        yield ended
 
 
 def _wait(ended: dict[str, float], objects: int) -> None:
@@ -191,15 +178,10 @@ def _wait(ended: dict[str, float], objects: int) -> None:
 @contextlib.contextmanager
 def _metrics(tools: Tools, pod: str) -> Iterator[Waits]:
     waits, over = Waits(), threading.Event()
-    path = f"/api/v1/namespaces/{setup.OPERATOR_NAMESPACE}/pods/{pod}:{operatorpod.METRICS_PORT}/proxy/metrics"
 
     def read() -> None:
         while not over.wait(LOOK_SECONDS):
-            values = {
-                sample.name: sample.value
-                for family in text_string_to_metric_families(tools.kubectl("get", "--raw", path))
-                for sample in family.samples
-            }
+            values = {each.name: each.value for each in operatorpod.metrics(tools, pod)}
             waits.oldest_seconds.append(values["sluice_workqueue_oldest_seconds"])
             waits.samples_seconds.append(values["sluice_prometheus_oldest_seconds"])
 

@@ -5,8 +5,8 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from typing import IO, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from demo.program import DemoError, Tools
 from lab import kwok
@@ -64,25 +64,34 @@ class ReadyWatch:
     def wait(self, count: int, seconds: float) -> None:
         wait_until(lambda: len(self.ready) >= count, f"{count} Ready, {len(self.ready)} seen", seconds=seconds)
 
-    def read(self, lines: IO[str]) -> None:
-        for line in lines:
-            name, _, status = line.strip().partition(" ")
-            if status == "True":
-                self.ready.setdefault(name, time.monotonic())
+    def read(self, line: str) -> None:
+        name, _, status = line.partition(" ")
+        if status == "True":
+            self.ready.setdefault(name, time.monotonic())
 
 
 @contextlib.contextmanager
 def watched(scene: Scene) -> Iterator[ReadyWatch]:
-    """One watch request for the whole time."""
-    tools = scene.tools
-    command = [tools.kubectl_path, "get", DEPLOYMENTS, scene.where, "--watch", f"--output=jsonpath={READY}"]
+    """The models, from now on."""
     watch = ReadyWatch()
+    with lines(scene, DEPLOYMENTS, READY, watch.read):
+        yield watch
+
+
+@contextlib.contextmanager
+def lines(scene: Scene, kinds: str, template: str, read: Callable[[str], None]) -> Iterator[None]:
+    """One watch request for the whole time: a line of the template for each state of each object."""
+    tools = scene.tools
+    command = [tools.kubectl_path, "get", kinds, scene.where, "--watch", f"--output=jsonpath={template}"]
     with subprocess.Popen(command, env=tools.full_environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        reader = threading.Thread(target=watch.read, args=(process.stdout,), name="ready-watch", daemon=True)
+        printed = process.stdout
+        assert printed is not None
+        reader = threading.Thread(
+            target=lambda: [read(line.strip()) for line in printed], name="kubectl-watch", daemon=True
+        )
         reader.start()
         try:
-            yield watch
+            yield
         finally:
             process.terminate()
             reader.join(10)

@@ -54,16 +54,21 @@ def _running(tools: Tools) -> set[str]:
     return {pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
 
 
-def sample(tools: Tools, pod: str) -> Sample:
+def metrics(tools: Tools, pod: str) -> Iterator[Any]:
+    """The samples of all that it exports, as prometheus_client parses them."""
     path = f"/api/v1/namespaces/{setup.OPERATOR_NAMESPACE}/pods/{pod}:{METRICS_PORT}/proxy/metrics"
+    for family in text_string_to_metric_families(tools.kubectl("get", "--raw", path)):
+        yield from family.samples
+
+
+def sample(tools: Tools, pod: str) -> Sample:
     values: dict[str, float] = {}
     writes: dict[tuple[str, str], float] = {}
-    for family in text_string_to_metric_families(tools.kubectl("get", "--raw", path)):
-        for one in family.samples:
-            if one.name == "sluice_api_writes_total":
-                writes[one.labels["kind"], one.labels["verb"]] = one.value
-            elif not one.labels:
-                values[one.name] = one.value
+    for one in metrics(tools, pod):
+        if one.name == "sluice_api_writes_total":
+            writes[one.labels["kind"], one.labels["verb"]] = one.value
+        elif not one.labels:
+            values[one.name] = one.value
     return Sample(values["process_cpu_seconds_total"], values["process_resident_memory_bytes"], writes)
 
 

@@ -26,7 +26,7 @@ IMMUTABLE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-WITH_STATUS: Final = frozenset(model.kind for model in crd.KINDS if "status" in model.model_fields)  # type: ignore[attr-defined]
+WITH_STATUS: Final = frozenset(model.kind for model in crd.KINDS if "status" in model.model_fields)
 """Our kinds whose status the API server fills in by default; what a user writes there is dropped."""
 
 

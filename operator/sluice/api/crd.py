@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 import yaml
-from pydantic import BaseModel
 
 from sluice.api import schema
 from sluice.api.base import GROUP, VERSION
@@ -28,7 +27,7 @@ class RootModel(Protocol):
     printer_columns: ClassVar[tuple[dict[str, Any], ...]]
 
 
-KINDS: Final[tuple[type[BaseModel], ...]] = (
+KINDS: Final[tuple[Any, ...]] = (  # each a pydantic model and a RootModel, for which there is no type
     ModelDeployment,
     ModelRollout,
     ServingRuntime,

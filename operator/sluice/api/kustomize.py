@@ -20,7 +20,7 @@ STRATEGY: Final = "x-kubernetes-patch-strategy"
 
 def document() -> Schema:
     """The OpenAPI document, with nothing but what merging needs."""
-    definitions = {f"dev.sluice.{VERSION}.{model.kind}": _definition(model) for model in crd.KINDS}  # type: ignore[attr-defined]
+    definitions = {f"dev.sluice.{VERSION}.{model.kind}": _definition(model) for model in crd.KINDS}
     return {
         "swagger": "2.0",
         "info": {"title": "Sluice", "version": VERSION},

@@ -13,6 +13,7 @@ from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
 from sluice.core.observe.runstate import Asked, ShardProgress
 from tests.support import patience
+from tests.support.dripping import drips
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 
@@ -33,13 +34,6 @@ async def base() -> AsyncIterator[str]:
         await response.prepare(request)
         while True:
             await response.write(b" " * 8192)
-
-    async def drips(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b" ")
-            await asyncio.sleep(0.02)
 
     async def hangs(_: web.Request) -> web.Response:
         await asyncio.Event().wait()

@@ -14,6 +14,7 @@ from sluice import errors
 from sluice.adapters import exchange
 from sluice.adapters.exchange import Answer, NoAnswer
 from tests.support import patience
+from tests.support.dripping import drips
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
 
@@ -71,13 +72,6 @@ class Client:
 
 
 async def test_an_answer_that_comes_byte_by_byte_is_given_up_in_time() -> None:
-    async def drips(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b" ")
-            await asyncio.sleep(0.02)
-
     app = web.Application()
     app.router.add_get("/", drips)
     async with TestServer(app) as server, aiohttp.ClientSession() as session:

@@ -122,4 +122,4 @@ def test_main_writes_every_kind(tmp_path: Path) -> None:
     crd.main([str(tmp_path / "a"), str(tmp_path / "b")])
     for name in ("a", "b"):
         written = [yaml.safe_load(file.read_text()) for file in (tmp_path / name).iterdir()]
-        assert {each["spec"]["names"]["kind"] for each in written} == {model.kind for model in crd.KINDS}  # type: ignore[attr-defined]
+        assert {each["spec"]["names"]["kind"] for each in written} == {model.kind for model in crd.KINDS}
