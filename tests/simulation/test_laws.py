@@ -152,6 +152,29 @@ def test_limits_of_a_newer_runtime_come_with_the_next_version() -> None:
     assert limits(cluster) == {"1h"}
 
 
+def test_what_a_newer_runtime_exposes_comes_with_the_next_version() -> None:
+    """While a version answers that exposed everything, clients of it lose nothing."""
+    cluster = scenarios.serving_cluster(warm_seconds=20)
+    runtime = cluster.shared["ServingRuntime", "triton"]["spec"]
+    runtime["exposed"] = {"paths": [{"type": "Exact", "value": "/v2/models/{{model.name}}/infer"}]}
+    plan = cluster.plan()
+    assert [w.manifest["kind"] for w in plan.writes if isinstance(w, Apply)] == []
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(20)
+    assert len(cluster.weights()) == 2
+    assert reached(cluster) == set()
+    cluster.run(2000)
+    assert len(cluster.weights()) == 1
+    assert reached(cluster) == {"/v2/models/digits/infer"}
+    assert cluster.plan().writes == ()
+
+
+def reached(cluster: Cluster) -> set[str]:
+    """The paths that the rules of the model's route name; empty: all."""
+    rules = cluster.objects["HTTPRoute", "digits"]["spec"]["rules"]
+    return {match["path"]["value"] for rule in rules for match in rule.get("matches", ())}
+
+
 def limits(cluster: Cluster) -> set[str]:
     """What the rules of the model's route allow a request."""
     return {rule["timeouts"]["request"] for rule in cluster.objects["HTTPRoute", "digits"]["spec"]["rules"]}

@@ -24,6 +24,7 @@ from lab import images
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
+from sluice.api.v1alpha1.routing import Exposed
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
 from sluice.core.kernel import naming
@@ -52,6 +53,13 @@ QUIET_SECONDS: Final = 2.0
 """Longer than a dropped connection takes to be tried again."""
 READY_SECONDS: Final = 60
 SCRAPED_SECONDS: Final = 30
+EXPOSED: Final = Exposed.model_validate(
+    {
+        "paths": [{"type": "Exact", "value": "/"}, {"type": "Exact", "value": "/fail"}, {"value": "/slow"}],
+        "methods": [{"service": grpcbackend.SERVICE, "method": name} for name in ("Say", "Fail")],
+    }
+)
+"""All but one path and one method of the server."""
 GRPC_FITS: Final = images.PYTHON_BASE.endswith(f":{sys.version_info.major}.{sys.version_info.minor}")
 """Whether the Pods' Python can import the grpcio of this environment."""
 
@@ -195,7 +203,7 @@ class Field:
 
     def _apply_routes(self, paths: Paths) -> None:
         manifests = route.desired_routes(
-            self._deployment(), OperatorConfig(), paths, grpc=self.speaking, test=_ab_test()
+            self._deployment(), OperatorConfig(), paths, grpc=self.speaking, exposed=[EXPOSED], test=_ab_test()
         )
         # Without the owner, which does not exist here.
         self.apply(*({**one, "metadata": {"name": one["metadata"]["name"]}} for one in manifests))

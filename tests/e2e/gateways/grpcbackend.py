@@ -1,6 +1,7 @@
 """The same by gRPC, without protocol buffers: bytes in, the revision's name out. Runs in a Pod with grpcio beside it.
 
 /sluice.Backend/Say     OK and its name        /sluice.Backend/Fail    INTERNAL, with its name for a message
+/sluice.Backend/Administer    as Say; no client should reach it
 """
 
 import concurrent.futures
@@ -24,7 +25,11 @@ def fail(_request: bytes, context: grpc.ServicerContext) -> bytes:
     raise AssertionError("abort raises")
 
 
-METHODS: Final[dict[str, Callable[[bytes, grpc.ServicerContext], bytes]]] = {"Say": say, "Fail": fail}
+METHODS: Final[dict[str, Callable[[bytes, grpc.ServicerContext], bytes]]] = {
+    "Say": say,
+    "Fail": fail,
+    "Administer": say,
+}
 
 if __name__ == "__main__":
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))

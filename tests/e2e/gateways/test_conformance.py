@@ -134,6 +134,18 @@ def first_answer(field: Field) -> tuple[str, str]:
         return response.headers[naming.REVISION_HEADER], response.headers["Set-Cookie"].partition(";")[0]
 
 
+def test_what_is_not_exposed_is_not_reached(field: Field) -> None:
+    """Neither by the weights nor with the header that leads to the candidate."""
+    field.go({A: 1000}, header=B)
+    field.pass_on()
+    for path in ("/administration", "/fail/more", "/slower", "//administration", "/slow/../administration"):
+        for headers in ({}, dict([HEADER])):
+            assert send(field.address, 2, path=path, headers=headers).by_revision(200) == {}, path
+    assert send(field.address, 2).by_revision(200) == {A: 2}
+    assert send(field.address, 2, headers=dict([HEADER])).by_revision(200) == {B: 2}
+    assert [field.served(revision, "/administration") for revision in (A, B)] == [0, 0]
+
+
 def test_timeouts(field: Field, record_property: Record) -> None:
     field.go({A: 1000})
     field.pass_on()
@@ -273,6 +285,7 @@ def test_calls_are_shared_and_counted_by_revision(field: Field, record_property:
     assert good.by_revision(OK).total() == failed.by_revision(INTERNAL).total() == CALLS
     assert fair(good.by_revision()[B], CALLS, 1 / 3), good.by_revision()
     assert good.strays + failed.strays == (0 if told(field).names_callee else 2 * CALLS)
+    assert call(field.address, 2, method="Administer").by_revision(OK) == {}
     for revision in (A, B):
         counted = field.counted_calls(field.arm(revision))
         record_property(f"counted of {revision}", counted)

@@ -1,14 +1,18 @@
 """Every model server of the table as pods on the lab, through operator, downloader, object store and gateway."""
 
 import base64
+import http
 import json
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import grpc
 import numpy as np
 import pyarrow
 import pytest
@@ -143,6 +147,26 @@ def test_each_protocol_answers_right_through_the_gateway(served: Served) -> None
     place = served.place(served.case.name)
     problems = {ask.protocol: ask.problem(place) for ask in served.case.asks}
     assert problems == dict.fromkeys(problems, "")
+
+
+def test_its_administration_is_not_reached_through_the_gateway(served: Served, subtests: pytest.Subtests) -> None:
+    """Whatever of it is tried, the model still answers afterwards."""
+    place, host = served.place(served.case.name), served.scene.target(served.case.name).host
+    for method, path in served.case.administration:
+        with subtests.test(f"{method} {path}"):
+            asked = urllib.request.Request(
+                place.url + path, b"{}" if method == "POST" else None, {"Host": host}, method=method
+            )
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(asked, timeout=10)
+            assert refused.value.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.FORBIDDEN)
+    if served.case.administration_calls:
+        with grpc.insecure_channel(place.grpc, [("grpc.default_authority", place.authority)]) as channel:
+            for call in served.case.administration_calls:
+                with subtests.test(call), pytest.raises(grpc.RpcError) as failed:
+                    channel.unary_unary(call)(b"", timeout=10)
+                assert failed.value.code() in (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE)
+    assert {ask.protocol: ask.problem(place) for ask in served.case.asks if ask.problem(place)} == {}
 
 
 def test_it_runs_restricted(served: Served) -> None:

@@ -78,6 +78,18 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "not both",
     ),
     (
+        "a path that leads upwards",
+        runtime({"exposed": {"paths": [{"value": "/v2/../x"}]}}),
+        "spec.exposed.paths[0].value",
+        "should match",
+    ),
+    (
+        "a method without its service",
+        runtime({"exposed": {"methods": [{"method": "Say"}]}}),
+        "spec.exposed.methods[0].service",
+        "Required value",
+    ),
+    (
         "a server's attempt longer than the whole",
         runtime({"timeouts": {"request": "1m", "backendRequest": "1h"}}),
         "spec.timeouts.backendRequest",
@@ -261,6 +273,17 @@ ACCEPTED: list[tuple[str, Object]] = [
     ("an attempt without a limit of its own", routed(timeouts={"request": "1h30m", "backendRequest": "0s"})),
     ("a limit beside the default", routed(timeouts={"request": "500ms"}, timeoutSeconds=30)),
     ("a server's limits", runtime({"timeouts": {"request": "10m"}})),
+    (
+        "what clients reach of a server",
+        runtime(
+            {
+                "exposed": {
+                    "paths": [{"value": "/v2/models/{{model.name}}"}],
+                    "methods": [{"service": "a.B", "method": "C"}],
+                }
+            }
+        ),
+    ),
     (
         "validation",
         validation({"shards": 4, "objective": {"ignoreBelow": "1%", "relativeTolerance": "25%"}}, strategy="Recreate"),

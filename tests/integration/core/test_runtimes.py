@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from sluice.api.v1alpha1.routing import PathMatch
 from tests.support.runtimes import rendered
+from tests.support.runtimes.asking import Ask
+from tests.support.runtimes.table import CASES, MODEL, Case
 
 FORMATS = {
     "triton": "onnx",
@@ -139,3 +142,30 @@ def test_mlserver_knows_the_library_of_the_format(format_: str, implementation: 
     assert env["MLSERVER_MODEL_IMPLEMENTATION"] == implementation
     assert env["MLSERVER_PARALLEL_WORKERS"] == "0"
     assert (env["MLSERVER_MODEL_MAX_BATCH_SIZE"], env["MLSERVER_MODEL_MAX_BATCH_TIME"]) == ("8", "0.005000")
+
+
+def reaches(exposed: list[PathMatch], path: str) -> bool:
+    """As a gateway matches: a prefix ends at a slash."""
+    return any(
+        path == each.value or (each.type == "PathPrefix" and path.startswith(f"{each.value}/")) for each in exposed
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_clients_reach_their_protocol_and_not_the_administration(case: Case) -> None:
+    """A server that names no paths has none of its own, or only the user knows them."""
+    exposed = rendered.runtimes()[case.runtime].spec.exposed
+    assert (exposed is None) == (case.runtime in ("fastapi", "bentoml"))
+    if exposed is None:
+        return
+    assert all(reaches(exposed.paths, ask.path) for ask in case.asks if isinstance(ask, Ask))
+    reached = {path for _, path in case.administration if reaches(exposed.paths, path)}
+    assert reached <= {f"/v2/models/{MODEL}/trace/setting"}, "which Triton itself refuses"
+
+
+def test_triton_keeps_its_administration_for_who_knows_the_pod() -> None:
+    container = server("triton")
+    assert {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}} in container["env"]
+    restricted = "model-repository,logging,trace,shared-memory,pod-uid=$(POD_UID)"
+    assert f"--http-restricted-api={restricted}" in container["args"]
+    assert f"--grpc-restricted-protocol={restricted}" in container["args"]

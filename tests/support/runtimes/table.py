@@ -51,6 +51,10 @@ class Case:
     broken: Mapping[str, Broken]
     spec: Object = field(default_factory=dict)
     """Further fields of the ModelDeployment."""
+    administration: tuple[tuple[str, str], ...] = ()
+    """(method, path) of what the server answers to whoever reaches its port, and no client of the model needs."""
+    administration_calls: tuple[str, ...] = ()
+    """The same of gRPC, `/service/method`."""
     smoke: bool = False
     """Whether it belongs to `make test`; the others are slow."""
 
@@ -61,6 +65,15 @@ def _examples(count: int) -> tuple[list[list[float]], list[int]]:
 
 
 IMAGES, LABELS = _examples(3)
+
+REPOSITORY: Final = (
+    ("POST", "/v2/repository/index"),
+    ("POST", f"/v2/repository/models/{MODEL}/unload"),
+    ("POST", f"/v2/repository/models/{MODEL}/load"),
+)
+REPOSITORY_CALLS: Final = tuple(
+    f"/inference.GRPCInferenceService/Repository{method}" for method in ("Index", "ModelLoad", "ModelUnload")
+)
 
 FASTAPI: Final = Case(
     name="fastapi",
@@ -132,6 +145,8 @@ def _mlserver(format_: str, write: Callable[[Files, Path], None], garbage: str, 
             "two": Broken({"a.pkl": b"a", "b.pkl": b"b"}, "UnsupportedModel: 2 model files", by_downloader=True),
             "none": Broken({"readme.md": b"x"}, "UnsupportedModel: 0 model files", by_downloader=True),
         },
+        administration=(*REPOSITORY, ("GET", "/metrics"), ("GET", "/v2/docs")),
+        administration_calls=(*REPOSITORY_CALLS, "/inference.model_repository.ModelRepositoryService/ModelUnload"),
         **usual | changes,
     )
 
@@ -183,6 +198,8 @@ KSERVE: Final = Case(
             r"ModelNotLoadable: A.load\(\) did not set self.ready",
         ),
     },
+    administration=(*REPOSITORY, ("GET", "/metrics"), ("GET", "/docs")),
+    administration_calls=REPOSITORY_CALLS,
 )
 
 
@@ -227,6 +244,7 @@ def _torchserve(name: str, write: Callable[[Files, Path], None], ask: Ask, long_
             "garbage": Broken({"model.pt": b"this is no model"}, "PytorchStreamReader failed"),
             "none": Broken({"readme.md": b"x"}, "UnsupportedModel: 0 .mar files", by_downloader=True),
         },
+        administration=(("GET", "/models"), ("DELETE", f"/models/{MODEL}"), ("GET", "/metrics")),
     )
 
 
@@ -260,6 +278,22 @@ TRITON: Final = Case(
         "zipmap": Broken({"model.onnx": badmodels.zipmapped()}, "ModelNotLoadable: .* which Triton cannot transport"),
         "two": Broken({"a.onnx": b"a", "b.onnx": b"b"}, "UnsupportedModel: 2 .onnx files", by_downloader=True),
     },
+    administration=(
+        *REPOSITORY,
+        ("POST", "/v2/logging"),
+        ("POST", "/v2/trace/setting"),
+        ("POST", f"/v2/models/{MODEL}/trace/setting"),
+        ("POST", "/v2/systemsharedmemory/region/x/register"),
+        ("GET", "/v2/systemsharedmemory/status"),
+        ("GET", "/v2/cudasharedmemory/status"),
+    ),
+    administration_calls=(
+        *REPOSITORY_CALLS,
+        *(
+            f"/inference.GRPCInferenceService/{method}"
+            for method in ("LogSettings", "TraceSetting", "SystemSharedMemoryStatus")
+        ),
+    ),
 )
 
 CASES: Final = (FASTAPI, TRITON, *MLSERVER, KSERVE, BENTOML, *TORCHSERVE)

@@ -1,5 +1,6 @@
 """How requests reach a model."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
@@ -9,6 +10,10 @@ from sluice.api.cel import Cel
 
 TIMEOUT_SECONDS: Final = 30
 """The limit of a route where nobody sets one."""
+
+
+PATH_PATTERN: Final = r"^(/|(/[-A-Za-z0-9_~!$&'()*+,;=:@{][-A-Za-z0-9_.~!$&'()*+,;=:@{}]*)+/?)$"
+"""What an HTTPRoute takes as a path, without `.`, `..` and percent signs, and with placeholders."""
 
 
 class GatewayRef(ApiModel):
@@ -48,6 +53,38 @@ class Timeouts(ApiModel):
     answer that has begun."""
     backend_request: Duration | None = None
     """The same of one attempt at a pod; not longer than `request`."""
+
+
+class PathMatchType(StrEnum):
+    EXACT = "Exact"
+    PATH_PREFIX = "PathPrefix"
+
+
+class PathMatch(ApiModel):
+    """HTTP paths, in the words of an HTTPRoute."""
+
+    type: PathMatchType = PathMatchType.PATH_PREFIX
+    """Exact: this path. PathPrefix: it, and whatever follows it behind a slash."""
+    value: Annotated[str, Field(min_length=1, max_length=256, pattern=PATH_PATTERN)]
+    """The path, in which {{model.name}} is filled in."""
+
+
+class MethodMatch(ApiModel):
+    """gRPC methods, in the words of a GRPCRoute."""
+
+    service: Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z_][A-Za-z_0-9]*([.][A-Za-z_][A-Za-z_0-9]*)*$")]
+    """The service with its package."""
+    method: Annotated[str, Field(max_length=256, pattern=r"^[A-Za-z_][A-Za-z_0-9]*$")] | None = None
+    """The method; absent: all of the service."""
+
+
+class Exposed(ApiModel):
+    """What of a server its clients reach through the gateway; everything else is answered with 404."""
+
+    paths: Annotated[list[PathMatch], Field(max_length=8)] = Field(default_factory=list)
+    """HTTP paths; none: all of them."""
+    methods: Annotated[list[MethodMatch], Field(max_length=8)] = Field(default_factory=list)
+    """gRPC methods; none: all of them."""
 
 
 class Routing(ApiModel):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
 from sluice.api.v1alpha1.podfields import EnvVar
-from sluice.api.v1alpha1.routing import Timeouts
+from sluice.api.v1alpha1.routing import Exposed, Timeouts
 
 
 class ModelLayout(StrEnum):
@@ -172,6 +172,9 @@ class ServingRuntimeSpec(ApiModel):
     """How the server is stopped."""
     timeouts: Timeouts | None = None
     """How long the gateway waits for an answer of this server, where the ModelDeployment does not say; default: 30s.
+    A revision keeps what its runtime said when it was made."""
+    exposed: Exposed | None = None
+    """What clients reach through the gateway, so that the server's administration is not among it; default: everything.
     A revision keeps what its runtime said when it was made."""
     metrics: RuntimeMetrics | None = None
     """Where the server exposes metrics."""

@@ -12,7 +12,7 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
-from sluice.api.v1alpha1.routing import Timeouts
+from sluice.api.v1alpha1.routing import Exposed, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
@@ -116,6 +116,8 @@ class Revision:
     """None for a revision that an operator pinned who did not note it."""
     timeouts: Timeouts | None = None
     """The limits that its ServingRuntime named when it was made; None where it named none."""
+    exposed: Exposed | None = None
+    """What clients may reach of it, by its ServingRuntime when it was made; None: everything."""
     replicas: int = 0
     """Replicas that its Deployment asks for; 0 where there is none."""
     ready_replicas: int = 0

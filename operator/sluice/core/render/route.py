@@ -8,17 +8,17 @@ gRPC has host names of its own because the Gateway API forbids an HTTPRoute and 
 a gateway accepts the older of the two and refuses the other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.api.v1alpha1.routing import GatewayRef, Timeouts
+from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
-from sluice.core.render import common, rules, timeouts
+from sluice.core.render import common, exposure, rules, timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def desired_routes(
     *,
     grpc: frozenset[str],
     limits: Timeouts = timeouts.UNSAID,
+    exposed: Iterable[Exposed | None] = (None,),
     test: ABTestRules | None = None,
 ) -> tuple[dict[str, Any], ...]:
     """All routes that the model needs now, in the order in which they are to be written.
@@ -92,9 +93,12 @@ def desired_routes(
         paths: who gets which requests.
         grpc: the revisions whose server speaks gRPC; the others get no gRPC request, whatever their share of HTTP is.
         limits: how long the servers of these revisions may take, `timeouts.longest`; empty: they do not say.
+        exposed: what each of these revisions exposes; None: everything.
         test: the rules of the A/B test that `paths.arms` are of.
     """
     in_order = ((HTTP, paths), (GRPC, spoken_by(grpc, paths)))
+    reached = list(exposed)
+    matches = {HTTP: exposure.paths(reached), GRPC: exposure.methods(reached)}
     # A GRPCRoute has no timeouts: a gRPC client sends its own deadline.
     timed = {HTTP: {"timeouts": timeouts.of_rule(deployment.spec.routing, limits)}}
     return tuple(
@@ -104,7 +108,7 @@ def desired_routes(
             config,
             name=f"{name}{protocol.name_suffix}",
             preview=preview,
-            route_rules=tuple({**timed.get(protocol, {}), **rule} for rule in rules_),
+            route_rules=exposure.limited([{**timed.get(protocol, {}), **rule} for rule in rules_], matches[protocol]),
         )
         for protocol, spoken in (in_order if paths.mirror is not None else reversed(in_order))
         for name, preview, rules_ in _named_rules(protocol, deployment, spoken, test)
@@ -157,7 +161,7 @@ def _route(
     *,
     name: str,
     preview: bool,
-    route_rules: tuple[dict[str, Any], ...],
+    route_rules: tuple[exposure.Rule, ...],
 ) -> dict[str, Any]:
     gateway = gateway_of(deployment, config)
     return {

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.routing import Timeouts
+from sluice.api.v1alpha1.routing import Exposed, Timeouts
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.core.kernel import memo, naming, timestamps
 from sluice.core.kernel.snapshot import Object, Revision, Served
-from sluice.core.render import common, podtemplate
+from sluice.core.render import common, exposure, podtemplate
 
 NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
@@ -79,6 +79,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         grpc_port=runtime.spec.grpc_port,
         served=served_by(deployment, runtime),
         timeouts=runtime.spec.timeouts,
+        exposed=exposure.pinned(deployment, runtime),
     )
 
 
@@ -105,6 +106,8 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
         }
     if revision.timeouts is not None:
         data["timeouts"] = revision.timeouts.to_wire()
+    if revision.exposed is not None:
+        data["exposed"] = revision.exposed.to_wire()
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -133,6 +136,7 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             grpc_port=int(data["grpcPort"]) if "grpcPort" in data else None,
             served=_read_served(data["served"]) if "served" in data else None,
             timeouts=Timeouts.model_validate(data["timeouts"]) if "timeouts" in data else None,
+            exposed=Exposed.model_validate(data["exposed"]) if "exposed" in data else None,
             stable_since=_read_mark(controller_revision),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -109,12 +109,14 @@ def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...
     snapshot = situation.snapshot
     if snapshot.by_service:
         return (sharedservice.desired_shared_service(snapshot.deployment, wanted, snapshot.revisions),)
+    named = [revision for revision in snapshot.revisions if revision.name in wanted.revisions]
     return route.desired_routes(
         snapshot.deployment,
         snapshot.config,
         wanted,
         grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
-        limits=timeouts.longest(r.timeouts for r in snapshot.revisions if r.name in wanted.revisions),
+        limits=timeouts.longest(r.timeouts for r in named),
+        exposed=[r.exposed for r in named],
         test=situation.active.spec.ab_test if situation.active is not None else None,
     )
 
