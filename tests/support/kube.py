@@ -18,6 +18,7 @@ Object = dict[str, Any]
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
+ADMINISTRATORS: Final = ("system:masters",)
 DEADLINE_SECONDS: Final = 30.0
 
 
@@ -78,13 +79,19 @@ class Kube:
         )
 
     def patch(
-        self, target: Object, change: Object, *, subresource: str = "", user: str | None = None
+        self,
+        target: Object,
+        change: Object,
+        *,
+        subresource: str = "",
+        user: str | None = None,
+        groups: tuple[str, ...] = ADMINISTRATORS,
     ) -> httpx.Response:
-        """JSON merge patch."""
+        """JSON merge patch; in the name of a user with an administrator's rights, unless his groups are given."""
         return self.http.patch(
             f"{self.path(target)}/{target['metadata']['name']}{subresource}",
             json=change,
-            headers={"Content-Type": MERGE, **_as(user)},
+            headers={"Content-Type": MERGE, **_as(user, groups)},
         )
 
     def may(self, user: str, groups: list[str], **attributes: str) -> bool:
@@ -106,8 +113,10 @@ class Kube:
             wait_until(lambda crd=crd: "Established" in true_conditions(self.get(crd)))  # type: ignore[misc]
 
 
-def _as(user: str | None) -> dict[str, str]:
-    return {} if user is None else {"Impersonate-User": user, "Impersonate-Group": "system:masters"}
+def _as(user: str | None, groups: tuple[str, ...] = ADMINISTRATORS) -> dict[str, str]:
+    if user is None:
+        return {}
+    return {"Impersonate-User": user, **({"Impersonate-Group": groups[0]} if groups else {})}
 
 
 def true_conditions(target: Object) -> set[str]:
