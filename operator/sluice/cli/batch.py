@@ -70,7 +70,7 @@ async def _lines(fetch: Callable[[], Awaitable[BatchView]], output: OutputFormat
         if news != last:
             last = news
             if output is OutputFormat.TEXT:
-                print(time.strftime("%H:%M:%S"), news, flush=True)
+                console.line(time.strftime("%H:%M:%S"), news)
             else:
                 console.show_next(output, to_wire(view))
         if view.ended:

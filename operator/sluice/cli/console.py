@@ -1,14 +1,20 @@
-"""Where text goes: answers to standard output, remarks to standard error; colours only on a terminal."""
+"""Where text goes: answers to standard output, remarks to standard error; colours only on a terminal.
+
+What is shown comes from others: messages of servers and pods, labels, notes. Control characters among it would steer the
+terminal, so they are shown as what they are, such as \\u001b.
+"""
 
 import asyncio
 import contextlib
 import json
+import re
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final
 
 import yaml
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from sluice import errors
@@ -18,23 +24,45 @@ PIPE_COLUMNS: Final = 120
 """Width of tables where no terminal sets one."""
 
 
+CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""All but tab and newline, and what turns the direction of text around."""
+
+
 class Failure(Exception):
     """Ends a command with a message for a person."""
 
 
+class SafeConsole(Console):
+    """Writes the sequences of its own styles, and no others."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+def harmless(text: str) -> str:
+    """The text without control characters; what was JSON stays JSON of the same meaning."""
+    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def stdout() -> Console:
     """Standard output; rich itself heeds NO_COLOR and TERM=dumb. No markup: messages may contain brackets."""
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=PIPE_COLUMNS)
+    console = SafeConsole(highlight=False, markup=False)
+    return console if console.is_terminal else SafeConsole(highlight=False, markup=False, width=PIPE_COLUMNS)
 
 
 def stderr() -> Console:
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    return SafeConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
     """One remark on standard error; above what is redrawn in place, which a console of its own would write into."""
-    print(message, file=sys.stderr, flush=True)
+    print(harmless(message), file=sys.stderr, flush=True)
+
+
+def line(*words: str) -> None:
+    """One line on standard output, at once."""
+    print(harmless(" ".join(words)), flush=True)
 
 
 def show(output: str, document: Any, text: RenderableType | str) -> None:
@@ -56,17 +84,17 @@ def show_next(output: str, document: Any) -> None:
         print("---")
         print_yaml(document)
     else:
-        print(json.dumps(document, ensure_ascii=False), flush=True)
+        line(json.dumps(document, ensure_ascii=False))
 
 
 def print_yaml(value: Any) -> None:
     """One YAML document on standard output."""
-    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=PIPE_COLUMNS), end="", flush=True)
+    line(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=PIPE_COLUMNS).removesuffix("\n"))
 
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+    line(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @contextlib.contextmanager

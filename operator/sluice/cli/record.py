@@ -85,7 +85,7 @@ async def show(
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
         lines = await _fetch(trial, wanted, url)
     for line in lines:
-        print(line)
+        print(console.harmless(line))
     console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} and {wanted.stable}")
     return exits.OK
 

@@ -59,10 +59,10 @@ def print_table(scrapes: Iterable[Scrape], rules: RolloutPolicySpec) -> None:
     for scrape in scrapes:
         since = scrape.time if last is None or last.verdict is not scrape.verdict else since
         last = scrape
-        print(_line(scrape))
+        print(console.harmless(_line(scrape)))
     if last is None:
         raise Failure("the file has no line of counters to judge")
-    print(f"\n{last.verdict} since {since:g} s: {last.message}", flush=True)
+    console.line(f"\n{last.verdict} since {since:g} s: {last.message}")
 
 
 def _line(scrape: Scrape) -> str:

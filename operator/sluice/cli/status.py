@@ -94,7 +94,7 @@ async def _lines(session: cluster.Session, output: OutputFormat) -> int:
         )
         if output is OutputFormat.TEXT and line != last:
             last = line
-            print(time.strftime("%H:%M:%S"), line, flush=True)
+            console.line(time.strftime("%H:%M:%S"), line)
         elif output is not OutputFormat.TEXT and versions != last:
             last = versions
             console.show_next(output, _document(_view(release), ""))
