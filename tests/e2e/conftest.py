@@ -156,6 +156,8 @@ def _settings(cluster: Cluster) -> tuple[str, ...]:
         # Some thirty models at once on two processors: the downloader's request is what the scheduler counts of each.
         "--set-string=config.storageInitializer.resources.requests.cpu=10m",
         f"--set-json=config.storageInitializer.plainHttpRegistries={json.dumps(registries)}",
+        # The tests' accounts without rights among them.
+        "--set-json=config.spark.serviceAccountNames=" + json.dumps(["spark", "default", "nobody"]),
         f"--set-json=config.acceleratorProfiles={json.dumps([GPU_PROFILE])}",
         *(f"--set-string=config.{key}.image={clusters.FURTHER_IMAGES[name].tag}" for name, key in images.items()),
     )

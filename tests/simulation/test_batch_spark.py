@@ -109,6 +109,14 @@ def test_too_little_memory_is_said_before_anything_runs() -> None:
     assert cluster.jobs() == []
 
 
+def test_a_driver_has_no_account_that_the_platform_does_not_know() -> None:
+    """Its code is the user's, who could use the rights of any account of the namespace."""
+    cluster = make_cluster(engine={**SPARK, "serviceAccountName": "deployer"})
+    assert cluster.condition() == ("False", "AccountNotAllowed")
+    assert "deployer is not one of spark," in cluster.message()
+    assert cluster.jobs() == []
+
+
 # --- with one -------------------------------------------------------------------------------------------------------
 
 

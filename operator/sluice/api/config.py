@@ -77,6 +77,17 @@ class BatchRunner(ApiModel):
     """Compute resources of the container; where it runs the model itself, spec.resources of a BatchInference wins."""
 
 
+class SparkRunner(BatchRunner):
+    """The driver and the executors of a BatchInference on Spark: the image has Spark, too."""
+
+    image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/spark:0.1.0"
+    """Image with the runner and Spark."""
+    resources: Resources = Resources(requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"})
+    """Of the driver and of each executor."""
+    service_account_names: Annotated[list[str], Field(max_length=64)] = Field(default=["spark"])
+    """The ServiceAccounts of users' namespaces that a driver may run with: its code is the user's. `*`: any."""
+
+
 class AcceleratorProfile(ApiModel):
     """A kind of accelerator under a name that users can ask for."""
 
@@ -122,11 +133,8 @@ class OperatorConfig(ApiModel):
     """The maker of variants."""
     batch_runner: BatchRunner = BatchRunner()
     """The runner of batch inference."""
-    spark: BatchRunner = BatchRunner(
-        image="ghcr.io/sluice-dev/spark:0.1.0",
-        resources=Resources(requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"}),
-    )
-    """The same for engine Spark: its image has Spark, too; the resources are those of the driver and of each executor."""
+    spark: SparkRunner = SparkRunner()
+    """The same for engine Spark."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10

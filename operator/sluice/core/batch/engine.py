@@ -29,6 +29,8 @@ def manifest(snapshot: BatchSnapshot, run: BatchRun, revision: Revision) -> Mapp
         return Blocked(Reason.ACCELERATOR_PROFILE_NOT_FOUND, str(error))
     except sparkapplication.TooLittleMemory as error:
         return Blocked(Reason.TOO_LITTLE_MEMORY, str(error))
+    except sparkapplication.AccountNotAllowed as error:
+        return Blocked(Reason.ACCOUNT_NOT_ALLOWED, str(error))
 
 
 def _builder(snapshot: BatchSnapshot) -> Callable[..., dict[str, Any]]:

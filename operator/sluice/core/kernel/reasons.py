@@ -213,6 +213,7 @@ class Reason(StrEnum):
     REVISION_NOT_FOUND = "RevisionNotFound", "batch.md"
     PROTOCOL_NOT_SUPPORTED = "ProtocolNotSupported", "batch.md", STALLS
     TOO_LITTLE_MEMORY = "TooLittleMemory", "batch.md", STALLS
+    ACCOUNT_NOT_ALLOWED = "AccountNotAllowed", "batch.md", STALLS
 
     @property
     def kind(self) -> "Reason":

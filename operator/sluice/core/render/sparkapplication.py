@@ -8,7 +8,7 @@ restricted Pod Security Standard asks for.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,6 +41,23 @@ NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicy
 RETRIES: Final = 3
 """Of a driver under the Spark operator, which cannot tell what is worth another attempt."""
 RETRY_SECONDS: Final = 10
+TOKEN: Final = "driver-token"
+TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where clients of the API server look for what a pod may use."""
+TOKEN_SECONDS: Final = 3607
+"""The kubelet renews it long before; the usual lifetime of a mounted token."""
+ANY_ACCOUNT: Final = "*"
+
+
+class AccountNotAllowed(ValueError):
+    """A driver would run with an account that is not for drivers."""
+
+    def __init__(self, account: str, allowed: Sequence[str]) -> None:
+        super().__init__(
+            f"spec.engine.serviceAccountName: {account} is not one of {', '.join(allowed) or 'none'}, the accounts that "
+            "the operator's configuration allows for drivers of Spark (spark.serviceAccountNames): use one of these, or "
+            "have it added"
+        )
 
 
 class TooLittleMemory(ValueError):
@@ -58,7 +75,7 @@ def desired_driver_job(
 ) -> dict[str, Any]:
     """The Job whose one pod is the driver.
 
-    Raises `TooLittleMemory`, `batchjob.ProtocolNotSupported` and `podtemplate.UnknownProfile`.
+    Raises `AccountNotAllowed`, `TooLittleMemory`, `batchjob.ProtocolNotSupported` and `podtemplate.UnknownProfile`.
     """
     pod = _pod(batch, run, revision, config)
     return batchjob.job(batchjob.task_of(batch, run), _driver(batch, run, pod), batchjob.metadata(batch, run))
@@ -152,6 +169,9 @@ class _Sizes:
 
 
 def _pod(batch: BatchInference, run: BatchRun, revision: Revision, config: OperatorConfig) -> dict[str, Any]:
+    allowed, account = config.spark.service_account_names, batch.spec.engine.service_account_name or ""
+    if not {account, ANY_ACCOUNT} & set(allowed):
+        raise AccountNotAllowed(account, allowed)
     task, labels = batchjob.task_of(batch, run), naming.batch_labels(batch.metadata.name)
     return batchjob.template(task, revision, config, config.spark, batch.spec.engine.executor_count, labels=labels)
 
@@ -182,16 +202,12 @@ def _driver(batch: BatchInference, run: BatchRun, pod: Mapping[str, Any]) -> dic
     executor = {"apiVersion": "v1", "kind": "Pod", **_executor(pod)}
     annotations = {**pod["metadata"]["annotations"], ANNOTATION_EXECUTOR: json.dumps(executor, sort_keys=True)}
     field = {"path": "pod.json", "fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION_EXECUTOR}']"}}
-    return {
-        "metadata": {**pod["metadata"], "annotations": annotations},
-        "spec": {
-            **pod["spec"],
-            "serviceAccountName": batch.spec.engine.service_account_name,
-            "automountServiceAccountToken": True,
-            "containers": [container],
-            "volumes": [*pod["spec"]["volumes"], {"name": "executor", "downwardAPI": {"items": [field]}}],
-        },
+    spec = {
+        **pod["spec"],
+        "serviceAccountName": batch.spec.engine.service_account_name,
+        "volumes": [*pod["spec"]["volumes"], {"name": "executor", "downwardAPI": {"items": [field]}}],
     }
+    return {"metadata": {**pod["metadata"], "annotations": annotations}, "spec": _with_token(spec, container)}
 
 
 def _configuration(batch: BatchInference, container: Mapping[str, Any]) -> dict[str, str]:
@@ -227,7 +243,21 @@ def _with_identity(pod: Mapping[str, Any], run: BatchRun) -> dict[str, Any]:
     container = {name: value for name, value in _container(pod).items() if name != "args"}
     return {
         "metadata": {**pod["metadata"], "labels": labels},
-        "spec": {**pod["spec"], "automountServiceAccountToken": True, "containers": [container]},
+        "spec": _with_token(pod["spec"], container),
+    }
+
+
+def _with_token(spec: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """The account's token for this container alone: beside it are the downloader and the model's own server."""
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
+    authority = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
+    namespace = {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}
+    mounted = {"name": TOKEN, "mountPath": TOKEN_FOLDER, "readOnly": True}
+    return {
+        **spec,
+        "automountServiceAccountToken": False,
+        "containers": [{**container, "volumeMounts": [*container["volumeMounts"], mounted]}],
+        "volumes": [*spec["volumes"], {"name": TOKEN, "projected": {"sources": [token, authority, namespace]}}],
     }
 
 

@@ -7,12 +7,15 @@ import pytest
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchRun
+from sluice.core.kernel.snapshot import Served
 from sluice.core.render import batchjob, sparkapplication
 from tests.support import builders
 from tests.support.builders import make_spark_batch
 
 CONFIG = OperatorConfig()
 RUN = BatchRun(name="churn-1")
+OWN_SERVER = builders.make_revision(served=Served("pytorch", "digits", "V2"))
+"""Its model runs in a container of its own, beside the driver's."""
 
 
 def job(**spec: Any) -> dict[str, Any]:
@@ -77,10 +80,40 @@ def test_one_driver_runs_spark_submit_in_client_mode_with_the_runners_arguments(
 def test_the_driver_may_make_pods_and_the_executors_may_not() -> None:
     made = job()
     assert pod_of(made)["serviceAccountName"] == "spark"
-    assert pod_of(made)["automountServiceAccountToken"] is True
     executor = executor_of(made)["spec"]
     assert executor["automountServiceAccountToken"] is False
     assert "serviceAccountName" not in executor
+    assert sparkapplication.TOKEN not in str(executor)
+
+
+@pytest.mark.parametrize("build", [sparkapplication.desired_driver_job, sparkapplication.desired_application])
+def test_the_token_is_for_the_drivers_container_alone(build: Any) -> None:
+    """The downloader and the user's own server are in the same pod."""
+    made = build(make_spark_batch(), RUN, OWN_SERVER, CONFIG)
+    spec = (made["spec"].get("driver") or made["spec"])["template"]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    holders = [c["name"] for c in (*spec["initContainers"], *spec["containers"]) if sparkapplication.TOKEN in str(c)]
+    assert holders == [spec["containers"][0]["name"]]
+    assert len(spec["initContainers"]) > 1, "a server of its own beside the driver"
+    (volume,) = (v for v in spec["volumes"] if v["name"] == sparkapplication.TOKEN)
+    paths = {next(iter(source)) for source in volume["projected"]["sources"]}
+    assert paths == {"serviceAccountToken", "configMap", "downwardAPI"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "account", "refused"),
+    [(["spark"], "spark", False), (["spark"], "deployer", True), (["*"], "deployer", False), ([], "spark", True)],
+)
+def test_the_platform_says_which_accounts_drivers_may_have(allowed: list[str], account: str, refused: bool) -> None:
+    config = OperatorConfig.model_validate({"spark": {"serviceAccountNames": allowed}})
+    wanted = make_spark_batch(engine={"type": "Spark", "executors": 3, "serviceAccountName": account})
+    if refused:
+        with pytest.raises(
+            sparkapplication.AccountNotAllowed, match=r"spec\.engine\.serviceAccountName: \w+ is not one"
+        ):
+            sparkapplication.desired_driver_job(wanted, RUN, OWN_SERVER, config)
+    else:
+        sparkapplication.desired_driver_job(wanted, RUN, OWN_SERVER, config)
 
 
 def test_the_driver_is_found_without_a_service() -> None:
