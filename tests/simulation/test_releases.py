@@ -26,7 +26,7 @@ def test_first_version_serves_in_few_writes() -> None:
     assert cluster.condition("Ready")["status"] == "True"
     assert cluster.condition("Current")["status"] == "True"
     assert list(cluster.weights().values()) == [1000]
-    assert len(cluster.writes) + len(cluster.events) <= 12
+    assert len(cluster.writes) + len(cluster.events) <= 10
 
 
 def test_good_version_is_promoted_step_by_step_and_the_old_one_removed() -> None:

@@ -137,9 +137,16 @@ def connected(api_server: ApiServer) -> Connected:
     return run
 
 
+def wanted(node: Node, **model: str) -> Object:
+    """A model with more than one pod, which has every kind of child."""
+    found = make_model(node.namespace, **model)
+    found["spec"]["replicas"] = 2
+    return found
+
+
 async def served(api: kube_adapter.Kube, node: Node, *, lives: int, after: bool = False) -> tuple[int, dict[str, Any]]:
     """Serves a first version with an operator that dies once; returns how many writes it had left, and the end."""
-    model = make_model(node.namespace)
+    model = wanted(node)
     node.kube.apply(model, manager="user").raise_for_status()
     cluster = MortalCluster(api, lives, after=after)
     life = Life(api, cluster)
@@ -198,7 +205,7 @@ def test_two_that_write_at_once_end_in_the_same_state(connected: Connected, new_
     async def play(api: kube_adapter.Kube) -> None:
         _, want = await served(api, new_node(), lives=10_000)
         node = new_node()
-        model = make_model(node.namespace)
+        model = wanted(node)
         node.kube.apply(model, manager="user").raise_for_status()
         clusters = [MortalCluster(api, 10_000, after=False) for _ in range(2)]
         lives = [Life(api, cluster) for cluster in clusters]
@@ -219,7 +226,7 @@ def test_a_storm_of_conflicts_ends_in_the_same_state(connected: Connected, new_n
     async def play(api: kube_adapter.Kube) -> None:
         writes, want = await served(api, new_node(), lives=10_000)
         node = new_node()
-        model = make_model(node.namespace)
+        model = wanted(node)
         node.kube.apply(model, manager="user").raise_for_status()
         cluster = StormyCluster(api)
         life = Life(api, cluster)
@@ -276,7 +283,7 @@ def test_a_backup_without_statuses_has_the_stable_version_in_its_mark(
 
 async def promoted(api: kube_adapter.Kube, node: Node) -> str:
     """A second version, whose promotion is written here, since nothing judges it; its revision."""
-    node.kube.apply(make_model(node.namespace, uri=SECOND), manager="user").raise_for_status()
+    node.kube.apply(wanted(node, uri=SECOND), manager="user").raise_for_status()
     life = Life(api, MortalCluster(api, 10_000, after=False))
     await life.look(node)
     await life.look(node)
@@ -324,7 +331,7 @@ def test_a_model_that_is_deleted_leaves_the_store_and_is_not_written_again(
         cluster = MortalCluster(api, 10_000, after=False)
         life = Life(api, cluster)
         await life.look(node)
-        model = make_model(node.namespace)
+        model = wanted(node)
         node.kube.http.delete(f"{node.kube.path(model)}/digits").raise_for_status()
         await life.look(node)
         assert life.store.world(Key(node.namespace, "digits"), 0.0) is None

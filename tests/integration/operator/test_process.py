@@ -48,7 +48,7 @@ def make_again(node: Node) -> None:
 def test_a_manifest_becomes_a_served_model_and_the_operator_rests(operator: OperatorProcess, node: Node) -> None:
     model = apply(node)
     wait_until(lambda: serves(node, model))
-    kinds = [("v1", "Service"), ("apps/v1", "Deployment"), ("policy/v1", "PodDisruptionBudget"), (ROUTE, "HTTPRoute")]
+    kinds = [("v1", "Service"), ("apps/v1", "Deployment"), (ROUTE, "HTTPRoute")]
     for api_version, kind in kinds:
         assert len(node.objects(api_version, kind)) == 1, kind
     before = operator.metric("sluice_api_writes_total")

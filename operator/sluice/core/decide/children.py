@@ -243,8 +243,22 @@ def _job_writes(situation: Situation) -> Iterator[Write]:
 
 
 def _budget_writes(situation: Situation) -> Iterator[Write]:
-    if situation.stable is not None or situation.active is not None:
-        yield from writing.applied(situation.snapshot, budget.desired_budget(situation.snapshot.deployment))
+    """From the model's second pod on: of a single one it holds nothing back. What is there stays."""
+    snapshot = situation.snapshot
+    if situation.stable is None and situation.active is None:
+        return
+    wanted = budget.desired_budget(snapshot.deployment)
+    if _may_have_pods(situation) > 1 or (wanted["kind"], wanted["metadata"]["name"]) in snapshot.objects:
+        yield from writing.applied(snapshot, wanted)
+
+
+def _may_have_pods(situation: Situation) -> int:
+    """How many pods the model may have now, more than one counted as two."""
+    spec = situation.snapshot.deployment.spec
+    if spec.replicas > 1 or spec.autoscaling is not None:
+        return 2
+    wanted = {r.name for r in (situation.stable, *situation.candidates) if r is not None}
+    return len(wanted | {r.name for r in situation.snapshot.revisions if r.replicas > 0})
 
 
 def _look_again(situation: Situation, retired: tuple[Revision, ...], target: weights.Target | None) -> float | None:
