@@ -43,6 +43,8 @@ DTYPES: Final[Mapping[str, Any]] = {
 DATATYPES: Final = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 UNTOLD: Final = Tensor("input-0", np.dtype(np.float64), (None,))
 """The input of a server that does not tell its inputs."""
+AS_ARRAY: Final = {"content_type": "np"}
+"""Said with it: a data frame has columns of names that nobody knows, and MLflow models on MLServer expect one otherwise."""
 
 
 @contextmanager
@@ -67,7 +69,8 @@ class ServedModel:
         if self._server.protocol is ServerProtocol.V1:
             answer = self._post(f"{self._path}:predict", v1_request(arrays))
             return self._understood(v1_outputs, answer)
-        answer = self._post(f"{self._path}/infer", v2_request(arrays))
+        untold = UNTOLD.name in arrays
+        answer = self._post(f"{self._path}/infer", v2_request(arrays, AS_ARRAY if untold else {}))
         return self._understood(v2_outputs, answer)
 
     def _told_inputs(self) -> tuple[Tensor, ...]:
@@ -124,12 +127,12 @@ def v2_tensor(entry: Mapping[str, Any]) -> Tensor:
     return Tensor(str(entry["name"]), np.dtype(dtype), tuple(shape), 1 if batch == 1 else None)
 
 
-def v2_request(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def v2_request(arrays: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
     inputs = [
         {"name": name, "shape": list(array.shape), "datatype": DATATYPES[array.dtype], "data": array.ravel().tolist()}
         for name, array in arrays.items()
     ]
-    return {"inputs": inputs}
+    return {"inputs": inputs, **({"parameters": dict(parameters)} if parameters else {})}
 
 
 def v2_outputs(answer: Any) -> dict[str, Any]:

@@ -35,6 +35,8 @@ READY_SECONDS: Final = 180.0
 REFUSED_SECONDS: Final = 150.0
 RATE: Final = 100.0
 DRAIN_SECONDS: Final = 10
+ACCURATE: Final = 0.9
+"""Of the worst model of the table."""
 
 pytestmark = [pytest.mark.timeout(900)]
 
@@ -224,8 +226,10 @@ def test_beside_the_runner_it_answers_a_data_set(lab: Cluster, served: Served) -
     found = datasets.answers(lab, f"answers/{case.name}/")
     print(f"\n{case.name}: {found.schema.names}")
     assert found.column("id").to_pylist() == list(range(rows))
-    labels = found.column("digit").to_pylist()
-    assert labels in [_labels(found.column(name)) for name in found.schema.names if name not in ("id", "digit")]
+    digit = np.array(found.column("digit").to_pylist())
+    given = [_labels(found.column(name)) for name in found.schema.names if name not in ("id", "digit")]
+    # Models err; answers in another order would be wrong in nine of ten rows.
+    assert max(float(np.mean(digit == labels)) for labels in given if len(labels) == rows) >= ACCURATE
 
 
 def _labels(answers: pyarrow.ChunkedArray) -> list[int]:

@@ -31,6 +31,8 @@ class Server:
     broken: bool = False
     refuses: bool = False
     asked: list[str] = field(default_factory=list)
+    frames: bool = False
+    """Whether it takes the input for a data frame, unless the request says otherwise."""
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -40,6 +42,8 @@ class Server:
             return self.answers.pop(0), {"error": "not now"}
         if body is None:
             return 200, self.metadata
+        if self.frames and (body.get("parameters") or {}).get("content_type") != "np":
+            return 500, {"error": "no column 'input-0'"}
         if self.broken:
             return 200, {"unexpected": True}
         v1 = path.endswith(":predict")
@@ -123,6 +127,14 @@ def test_a_server_that_tells_no_inputs_gets_numbers(runner: Runner, rows: int, o
     output.require_all(rows)
 
 
+def test_a_server_of_data_frames_is_told_that_it_gets_an_array(runner: Runner, rows: int, output: Output) -> None:
+    """As an MLflow model without a signature on MLServer."""
+    server = Server(metadata={"name": "sum", "inputs": []}, frames=True)
+    with serving(server):
+        assert asking(runner, server)().status == 0
+    output.require_all(rows)
+
+
 def test_a_server_that_is_busy_is_asked_again(runner: Runner, rows: int, output: Output) -> None:
     server = Server(answers=[503, 429, 502, 504])
     with serving(server):
@@ -201,5 +213,5 @@ def test_answers_are_read(read: Callable[[Any], Any], answer: Any, wanted: dict[
 
 
 def test_text_is_sent_as_text() -> None:
-    sent = served.v2_request({"t": np.array([["a"], ["b"]], np.object_)})
+    sent = served.v2_request({"t": np.array([["a"], ["b"]], np.object_)}, {})
     assert sent == {"inputs": [{"name": "t", "shape": [2, 1], "datatype": "BYTES", "data": ["a", "b"]}]}
