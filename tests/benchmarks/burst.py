@@ -3,6 +3,7 @@
 all Ready → every model gets another version, in one kubectl → one of them is aborted → … → all have ended
 """
 
+import concurrent.futures
 import contextlib
 import json
 import statistics
@@ -108,18 +109,19 @@ def _measured(scene: Scene, objects: int) -> Found:
     say(f"{objects} Ready")
     pod = operatorpod.leader(tools)
     before, routes = operatorpod.sample(tools, pod), _route_generations(scene)
-    with _ends(scene) as ended, _metrics(tools, pod) as waits:
+    with _releases(scene) as releases, _metrics(tools, pod) as waits:
         began = time.monotonic()
-        _change_all(scene, objects)
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:
+            changed = beside.submit(_change_all, scene, objects)
+            surroundings.pause(ABORT_AFTER_SECONDS)
+            abort_seconds = _abort(scene, releases)
+            changed.result()
         say(f"all changed after {time.monotonic() - began:.0f} s")
-        surroundings.pause(max(0.0, ABORT_AFTER_SECONDS - (time.monotonic() - began)))
-        abort_seconds = _abort(scene, objects // 2)
-        say(f"an abort was taken up after {abort_seconds:.1f} s")
-        _wait(ended, objects)
+        _wait(releases.ended, objects)
     after = operatorpod.sample(tools, pod)
     return Found(
         objects=objects,
-        ended_seconds=sorted(moment - began for moment in ended.values()),
+        ended_seconds=sorted(moment - began for moment in releases.ended.values()),
         abort_seconds=abort_seconds,
         waits=waits,
         writes={key: value - before.writes.get(key, 0) for key, value in after.writes.items()},
@@ -140,26 +142,42 @@ def _change_all(scene: Scene, objects: int) -> None:
     scene.tools.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
 
 
-def _abort(scene: Scene, number: int) -> float:
+@dataclass(slots=True)
+class Releases:
+    """Those that replace another version: when (monotonic seconds) each was first seen, and seen to have ended; by name."""
+
+    begun: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
+
+    def read(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        source, _, outcome = rest.partition(":")
+        if source:
+            self.begun.setdefault(name, time.monotonic())
+        if source and outcome:
+            self.ended.setdefault(name, time.monotonic())
+
+    def youngest(self) -> str | None:
+        """One that runs."""
+        return next((name for name in reversed(list(self.begun)) if name not in self.ended), None)
+
+
+def _abort(scene: Scene, releases: Releases) -> float:
     """As a person asks for it: the plugin returns when the operator has answered."""
+    running = wait_until(releases.youngest, "a release runs", seconds=READY_SECONDS)
+    model = running.rsplit("-", 2)[0]
     began = time.monotonic()
-    scene.tools.plugin("abort", f"model-{number:04}", scene.where, "--note=one of many")
-    return time.monotonic() - began
+    scene.tools.plugin("abort", model, scene.where, "--note=one of many")
+    seconds = time.monotonic() - began
+    say(f"an abort was taken up after {seconds:.1f} s; {len(releases.begun)} have begun, {len(releases.ended)} ended")
+    return seconds
 
 
 @contextlib.contextmanager
-def _ends(scene: Scene) -> Iterator[dict[str, float]]:
-    """When (monotonic seconds) each release that replaces another version was first seen to have ended."""
-    ended: dict[str, float] = {}
-
-    def read(line: str) -> None:
-        name, _, rest = line.partition(" ")
-        source, _, outcome = rest.partition(":")
-        if source and outcome:
-            ended.setdefault(name, time.monotonic())
-
-    with fakemodels.lines(scene, ROLLOUTS, ENDED, read):
-        yield ended
+def _releases(scene: Scene) -> Iterator[Releases]:
+    releases = Releases()
+    with fakemodels.lines(scene, ROLLOUTS, ENDED, releases.read):
+        yield releases
 
 
 def _wait(ended: dict[str, float], objects: int) -> None:
