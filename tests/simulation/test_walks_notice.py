@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.decide import outliving
+from sluice.core.kernel.plan import Patch
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.rollout.routing import weights
 from sluice.core.situation import record
@@ -38,6 +40,16 @@ def with_any_number_of_backends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(weights, "_room", lambda kept, *, positional: weights.MOST_BACKENDS)
 
 
+def with_owners(patch: pytest.MonkeyPatch) -> None:
+    """Nothing outlives its model."""
+    changed = outliving._changed
+
+    def owned(*args: Any, **_: bool) -> Iterator[Patch]:
+        return changed(*args, owned=True)
+
+    patch.setattr(outliving, "_changed", owned)
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """What is taken back, and where a walk may meet it."""
@@ -49,6 +61,7 @@ class Broken:
 BROKEN: Final = {
     "weight without endpoints": Broken(without_held_weights, "gateway"),
     "stable from statuses": Broken(with_statuses_only, "gateway"),
+    "everything has an owner": Broken(with_owners, "gateway"),
     "a full route": Broken(with_any_number_of_backends, "long drain"),
 }
 

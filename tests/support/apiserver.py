@@ -142,11 +142,11 @@ def _require_valid(new: Object) -> None:
 
 
 def _merged(old: Object, change: Mapping[str, Any]) -> Object:
-    """A merge patch without deletions."""
+    """A merge patch: null takes a field away."""
     both = {
         name: _merged(old.get(name) or {}, new) if isinstance(new, Mapping) else new for name, new in change.items()
     }
-    return {**old, **both}
+    return {name: value for name, value in {**old, **both}.items() if value is not None}
 
 
 def _require_unchanged(old: Object, new: Object) -> None:

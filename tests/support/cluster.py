@@ -14,7 +14,7 @@ from typing import Any
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
-from sluice.core.decide import decide, failure, prepare
+from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge.model import Answer, Counted, Failed, Question
 from sluice.core.kernel import naming, timestamps, writing
@@ -229,12 +229,15 @@ class Cluster(Controllers):
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
-    def world(self, name: str) -> World:
-        owned = tuple(
+    def owned(self, name: str) -> tuple[dict[str, Any], ...]:
+        """What is labelled with a model, whether that is there or not."""
+        return tuple(
             o
             for o in self.objects.values()
             if naming.owner_name(o["metadata"].get("labels", {}).get(naming.LABEL_OWNER, "")) == name
         )
+
+    def world(self, name: str) -> World:
         shared = {
             kind: tuple(o for (k, _), o in self.shared.items() if k == kind)
             for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
@@ -243,7 +246,7 @@ class Cluster(Controllers):
         return World(
             now=self.now + self.clock_ahead_seconds,
             deployment=self.objects["ModelDeployment", name],
-            owned=owned,
+            owned=self.owned(name),
             runtimes=shared["ServingRuntime"],
             policies=shared["RolloutPolicy"],
             gateways=shared["Gateway"],
@@ -259,6 +262,9 @@ class Cluster(Controllers):
 
     def plan(self, name: str = "digits") -> Plan:
         """One decision on the world as it is."""
+        if ("ModelDeployment", name) not in self.objects:
+            self.counted.pop(name, None)
+            return forgetting.plan(copied(self.owned(name)), self.now + self.clock_ahead_seconds)
         world = deepcopy_world(self.world(name))
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
@@ -299,7 +305,9 @@ class Cluster(Controllers):
             or self._seen(name) != rest.seen
         )
 
-    def _seen(self, name: str) -> World:
+    def _seen(self, name: str) -> World | tuple[dict[str, Any], ...]:
+        if ("ModelDeployment", name) not in self.objects:
+            return copied(self.owned(name))  # type: ignore[no-any-return]
         return replace(deepcopy_world(self.world(name)), now=0.0)
 
     def run(
@@ -353,7 +361,8 @@ class Rest:
     until: float
     ahead: float
     """How far the operator's clock was ahead; it looks again when that was put back."""
-    seen: World
+    seen: World | tuple[dict[str, Any], ...]
+    """What is left of it, where it was deleted."""
 
 
 @dataclass(slots=True)

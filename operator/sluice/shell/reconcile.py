@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sluice import errors
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
-from sluice.core.decide import decide, ending, failure, prepare
+from sluice.core.decide import decide, ending, failure, forgetting, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Counted
 from sluice.core.kernel import rawobjects
@@ -22,7 +22,7 @@ from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell.asking import Asker
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.store import BATCH, NOBODY, Key, Store, Woken
+from sluice.shell.store import BATCH, MODEL, NOBODY, Key, Store, Woken
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 
@@ -41,6 +41,9 @@ WRITING_PASSES: Final = 30
 """This many passes may change a model's objects in a short time, far more than any release needs."""
 WRITING_SECONDS: Final = 2.0
 """Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
+
+NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
+"""Without seeing these nobody knows that a model is gone, and what it has left behind."""
 
 
 class LeaseLost(Exception):
@@ -126,16 +129,15 @@ class Reconciler:
 
     async def _pass(self, key: Key) -> Result:
         about = self.store.get(key.kind, key.namespace, key.name)
-        if about is None or not self.lead.may_write():
-            self.memories.pop(key, None)
-            self.allowances.pop(key, None)
-            self.counted.pop(key, None)
-            self.metrics.look(key, ())
+        if not self.lead.may_write():
+            self._rests(key)
             return Done()
-        if rawobjects.is_going(about):
+        if about is not None and rawobjects.is_going(about):
             return Done()
-        if self.store.is_ending(key.namespace):
-            plan: Plan | None = ending.plan(self.store.owned(key))
+        if about is None:
+            plan: Plan | None = self._forgetting_plan(key)
+        elif self.store.is_ending(key.namespace):
+            plan = ending.plan(self.store.owned(key))
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
@@ -144,6 +146,22 @@ class Reconciler:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing) as error:
             return await self._report_failure(key, error)
+
+    def _rests(self, key: Key) -> None:
+        """Nothing is to be remembered of it."""
+        self.memories.pop(key, None)
+        self.allowances.pop(key, None)
+        self.counted.pop(key, None)
+        self.metrics.look(key, ())
+
+    def _forgetting_plan(self, key: Key) -> Plan:
+        """For what is gone, and may have left something behind."""
+        blind = self.store.access.forbidden & NEEDED or self.store.is_ending(key.namespace)
+        left = () if blind or key.kind != MODEL else self.store.known_of(key)
+        plan = forgetting.plan(left, self.clock.now())
+        if not plan.writes:
+            self._rests(key)
+        return plan
 
     async def _model_plan(self, key: Key) -> Plan | None:
         """None where samples were asked for: with them another pass decides, on what is then in the store. A pass that
@@ -313,7 +331,7 @@ class Reconciler:
             LOG.warning("%s", error, extra={"model": str(key)})
         plan = self._failed_plan(key, error)
         if plan is None:
-            return Retry()
+            return Done(FAILED_SECONDS)
         try:
             for write in plan.writes:
                 await self._write(key, write)

@@ -158,8 +158,7 @@ class Store:
         """
         woken = NOBODY
         for identity, known in list(self._objects[kind].items()):
-            gone = listed.get(identity) != known.uid
-            if gone and (moment is None or not _is_later(known.version, moment)):
+            if listed.get(identity) != known.uid and (moment is None or not _is_later(known.version, moment)):
                 woken |= self._forget(identity, known)
         for namespace in self._stubs.listed(kind):
             woken |= self._inhabitants(namespace)
@@ -173,7 +172,7 @@ class Store:
         return World(
             now=now,
             deployment=deployment,
-            owned=self.owned(key) + self._stubs.standing_for_others(key.namespace),
+            owned=self.known_of(key),
             runtimes=self._ordered(self._objects["ServingRuntime"]),
             policies=self._ordered(self._objects["RolloutPolicy"]),
             gateways=self._ordered(self._objects["Gateway"]),
@@ -202,7 +201,7 @@ class Store:
         return BatchWorld(
             now=now,
             batch=batch,
-            owned=self.owned(key) + self._stubs.standing_for_others(key.namespace),
+            owned=self.known_of(key),
             model=self.get(MODEL, model.namespace, model.name) if model is not None else None,
             pinned=tuple(each for each in self._ordered(owned_by_model) if each["kind"] == PINNED),
             runtimes=self._ordered(self._objects["ServingRuntime"]),
@@ -213,10 +212,9 @@ class Store:
         )
 
     def keys(self) -> tuple[Key, ...]:
-        """Everything that is decided on."""
-        return tuple(
-            Key(identity.namespace, identity.name, kind) for kind in (MODEL, BATCH) for identity in self._objects[kind]
-        )
+        """Everything that is decided on, and what is gone and has left something behind."""
+        there = (Key(each.namespace, each.name, kind) for kind in (MODEL, BATCH) for each in self._objects[kind])
+        return tuple(dict.fromkeys((*there, *self._owned)))
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object as it is stored."""
@@ -226,6 +224,10 @@ class Store:
     def owned(self, key: Key) -> tuple[Object, ...]:
         """The objects that are labelled with the owner."""
         return self._ordered(self._owned.get(key, {}))
+
+    def known_of(self, key: Key) -> tuple[Object, ...]:
+        """The same, and what stands for objects that nothing is known of."""
+        return self.owned(key) + self._stubs.standing_for_others(key.namespace)
 
     def is_ending(self, namespace: str) -> bool:
         """Whether the namespace is being deleted, as far as is known."""
@@ -321,9 +323,8 @@ class Store:
         if versions[0]["kind"] == BATCH:
             return Woken(frozenset({_key(versions[0], BATCH)}))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
-        if versions[0]["kind"] == PINNED:
-            return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)))
-        return Woken(owners)
+        readers = (self._by_model.get(owner, set()) for owner in owners if versions[0]["kind"] == PINNED)
+        return Woken(owners.union(*readers))
 
     def _inhabitants(self, namespace: str) -> Woken:
         return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))

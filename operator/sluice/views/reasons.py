@@ -177,6 +177,10 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.FIRST_VERSION: Meaning("There was no version to compare it with: it has served since it became ready."),
     Reason.SUPERSEDED: Meaning("Another version was requested while it ran."),
     Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was requested during its bake, when nothing spoke against it."),
+    Reason.REMEMBERED: Meaning(
+        "A model of this name was deleted: the version that was stable serves again, and any other one is released from "
+        "it.",
+    ),
     Reason.RESTORED: Meaning("Its status was lost, as with a backup that has none; other objects say how it ended."),
 }
 """Of every reason that a release can have; those of pods say everything in their message."""

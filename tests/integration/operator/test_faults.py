@@ -282,15 +282,20 @@ def test_a_backup_without_statuses_has_the_stable_version_in_its_mark(
 
 
 async def promoted(api: kube_adapter.Kube, node: Node) -> str:
-    """A second version, whose promotion is written here, since nothing judges it; its revision."""
+    """A second version that serves; its revision."""
+    revision = await ended(api, node, outcome="Promoted", permille=1000, weight=100, reason="PromotedByPerson")
+    await settled(Life(api, MortalCluster(api, 10_000, after=False)), node)
+    return revision
+
+
+async def ended(api: kube_adapter.Kube, node: Node, **outcome: Any) -> str:
+    """The release of a second version, whose end is written here, since nothing judges it; its revision."""
     node.kube.apply(wanted(node, uri=SECOND), manager="user").raise_for_status()
     life = Life(api, MortalCluster(api, 10_000, after=False))
     await life.look(node)
     await life.look(node)
     [rollout] = [one for one in node.objects("sluice.dev/v1alpha1", "ModelRollout") if one["spec"]["sequence"] == 2]
-    outcome = {"outcome": "Promoted", "permille": 1000, "weight": 100, "reason": "PromotedByPerson"}
     node.kube.patch(rollout, {"status": outcome}, subresource="/status").raise_for_status()
-    await settled(life, node)
     return str(rollout["spec"]["to"]["revision"])
 
 
@@ -338,6 +343,48 @@ def test_a_model_that_is_deleted_leaves_the_store_and_is_not_written_again(
         assert cluster.lives == 10_000
 
     connected(play)
+
+
+def test_a_model_that_is_replaced_goes_on_where_it_stood(connected: Connected, node: Node) -> None:
+    async def play(api: kube_adapter.Kube) -> None:
+        await served(api, node, lives=10_000)
+        [first] = (each["metadata"]["name"] for each in node.objects("apps/v1", "ControllerRevision"))
+        refused = await ended(api, node, outcome="RolledBack", reason="WorseThanStable", message="it is worse")
+        life = Life(api, MortalCluster(api, 10_000, after=False))
+        for _ in range(3):
+            await life.look(node)
+            node.play()
+        model = wanted(node, uri=SECOND)
+        delete_with_children(node, model)
+        await life.look(node)  # notes until when it is remembered
+        left = [each["metadata"] for version, kind in CHILDREN for each in node.objects(version, kind)]
+        assert [each["name"] for each in left] == [first, f"{refused}-1"]
+        assert [naming.ANNOTATION_FORGET_AFTER in each.get("annotations", {}) for each in left] == [True, False]
+
+        node.kube.apply(model, manager="user").raise_for_status()
+        for _ in range(PASSES):
+            await life.look(node)
+            node.play()
+            if "Ready" in true_conditions(node.kube.get(model)):
+                break
+        status = node.kube.get(model)["status"]
+        [current] = [each for each in status["conditions"] if each["type"] == "Current"]
+        assert (status["stable"]["revision"], current["reason"]) == (first, "RolledBack")
+        assert "it is worse" in current["message"]
+        [route] = node.objects(ROUTE, "HTTPRoute")
+        assert {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][0]["backendRefs"]} == {first: 1000}
+        assert [each["metadata"]["name"] for each in node.objects("apps/v1", "Deployment")] == [first]
+
+    connected(play)
+
+
+def delete_with_children(node: Node, model: dict[str, Any]) -> None:
+    """As Kubernetes does; a bare API server collects no garbage."""
+    uid = node.kube.get(model)["metadata"]["uid"]
+    for target in (model, *(each for version, kind in CHILDREN for each in node.objects(version, kind))):
+        owners = [owner["uid"] for owner in target["metadata"].get("ownerReferences", ())]
+        if target is model or uid in owners:
+            node.kube.http.delete(f"{node.kube.path(target)}/{target['metadata']['name']}").raise_for_status()
 
 
 def test_an_object_that_the_server_refuses_is_refused_with_field_and_reason(connected: Connected, node: Node) -> None:

@@ -12,9 +12,10 @@ import pytest
 from sluice import errors
 from sluice.api.base import API_VERSION
 from sluice.core.decide import decide, prepare
+from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
-from sluice.core.kernel.naming import LABEL_OWNER
+from sluice.core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
@@ -38,6 +39,7 @@ from tests.support.away import NoAccelerators, NoMetrics, NoProgress
 from tests.support.builders import make_event
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
+from tests.unit.shell.test_stubs import flooded
 
 KEY = Key("team", "digits")
 META = {"name": "digits", "namespace": "team", "labels": {LABEL_OWNER: "digits"}}
@@ -403,6 +405,63 @@ async def test_a_model_that_vanishes_during_a_pass_is_not_made_a_fuss_of(
     assert isinstance(await case.reconciler.reconcile(KEY), Retry)
     assert case.cluster.events == []
     assert len(caplog.records) == 1
+
+
+def make_left(case: Pass, kind: str, **metadata: Any) -> None:
+    """An object that has outlived its model."""
+    raw = make_object(kind, "digits-b-1")
+    raw["metadata"] |= {"labels": owned_labels("digits"), **metadata}
+    case.reconciler.store.put(raw)
+    case.cluster.stored[identity_of(raw)] = raw
+
+
+async def test_what_a_model_leaves_behind_is_forgotten_a_day_later(given: Given) -> None:
+    case = given(Plan(), model=make_model("other"))
+    make_left(case, "ModelRollout")
+    assert set(case.reconciler.store.keys()) == {KEY, Key("team", "other")}, "a new leader looks at it, too"
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert await case.reconciler.reconcile(KEY) == Done(REMEMBERED_SECONDS)
+    assert case.cluster.writes == [("Patch", "ModelRollout")]
+    clock = case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    clock.seconds += REMEMBERED_SECONDS
+    await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes[1:] == [("Delete", "ModelRollout")]
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert (case.reconciler.memories, case.reconciler.allowances, case.reconciler.counted) == ({}, {}, {})
+    assert case.reconciler.store.keys() == (Key("team", "other"),)
+
+
+@pytest.mark.parametrize("why", ["another leads", "kinds not seen", "namespace ends", "objects not known", "a batch"])
+async def test_nothing_is_forgotten_unless_it_is_known_that_the_model_is_gone(given: Given, why: str) -> None:
+    case = given(Plan(), model=make_model("other"))
+    store, key = case.reconciler.store, KEY
+    make_left(case, "ModelRollout")
+    match why:
+        case "another leads":
+            case.lead["left"] = 0.0
+        case "kinds not seen":
+            store.access.forbidden.add("modeldeployments")
+        case "namespace ends":
+            ending = make_object("Namespace", "team", namespace="")
+            ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            store.put(ending)
+        case "objects not known":
+            flooded(store, "team")
+        case "a batch":
+            key = Key("team", "digits", BATCH)
+    assert await case.reconciler.reconcile(key) == Done(None)
+    assert case.cluster.writes == []
+
+
+async def test_what_may_not_be_forgotten_is_tried_again_later_and_said_once(
+    given: Given, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = given(Plan(), model=make_model("other"), refuse=lambda _: errors.Denied("403: modelrollouts"))
+    make_left(case, "ModelRollout")
+    for _ in range(2):
+        assert await case.reconciler.reconcile(KEY) == Done(FAILED_SECONDS)
+    assert [record.getMessage() for record in caplog.records] == ["403: modelrollouts"]
 
 
 async def test_a_defect_is_logged_once_with_its_place_and_tried_again_later(

@@ -35,6 +35,13 @@ def test_a_field_that_never_changes(server: ApiServer) -> None:
         server.apply(Apply(job(template={"image": "two"})))
 
 
+def test_a_patch_takes_away_what_is_null(server: ApiServer) -> None:
+    ref = Ref("batch/v1", "Job", "run")
+    server.apply(Patch(ref, {"metadata": {"annotations": {"one": "1", "two": "2"}}}))
+    server.apply(Patch(ref, {"metadata": {"annotations": {"one": None, "three": None}}}))
+    assert server.objects["Job", "run"]["metadata"]["annotations"] == {"two": "2"}
+
+
 @pytest.mark.parametrize("write", [Delete, lambda ref: Patch(ref, {"spec": {"suspend": True}})])
 def test_another_object_of_the_name(server: ApiServer, write: Any) -> None:
     mine = server.objects["Job", "run"]["metadata"]["uid"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sluice.core.decide import drift, history, orphans
 from sluice.core.kernel import differ, naming, writing
-from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
+from sluice.core.kernel.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.render import autoscaler, budget, common, scaledobject, service, variantjob, workload
 from sluice.core.render.scaledobject import Signal
@@ -67,18 +67,6 @@ def revision_writes(situation: Situation, revision: Revision) -> Iterator[Write]
     """The ControllerRevision that pins a new revision; what it pins is never written twice."""
     if ("ControllerRevision", revision.name) not in situation.snapshot.objects:
         yield Apply(workload.desired_controller_revision(revision, situation.snapshot.deployment))
-
-
-def mark_writes(situation: Situation) -> Iterator[Write]:
-    """The mark of the stable version; while there has been no other, everything says which one it is."""
-    snapshot, stable = situation.snapshot, situation.stable
-    pinned = snapshot.objects.get(("ControllerRevision", stable.name)) if stable is not None else None
-    if stable is None or pinned is None or len(snapshot.revisions) < 2:
-        return
-    if stable.stable_since is None or stable.stable_since < situation.stable_since:
-        ref = Ref("apps/v1", "ControllerRevision", stable.name, snapshot.namespace, pinned["metadata"].get("uid", ""))
-        mark = {naming.ANNOTATION_STABLE_SINCE: str(situation.stable_since)}
-        yield Patch(ref, {"metadata": {"annotations": mark}})
 
 
 def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, Verdict
-from sluice.core.decide import children, failure, news, notify, report, routes, standing
+from sluice.core.decide import children, failure, news, notify, outliving, report, routes, standing
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
@@ -70,8 +70,10 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     done = progress(situation, findings)
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
-    writes = [*_release_writes(done), *children.mark_writes(done.situation), *kids.writes]
-    told = [*_release_news(done), *(News(event, _subject(done)) for event in kids.events)]
+    marked = (*_release_writes(done), *outliving.mark_writes(done.situation))
+    writes = [*marked, *kids.writes, *outliving.owner_writes(done.situation)]
+    told = [News(event, None) for event in outliving.events(situation)]
+    told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
     if not done.again:  # otherwise the next pass, which follows at once, has more to say
         outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already

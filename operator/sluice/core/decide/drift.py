@@ -37,12 +37,12 @@ def _event(situation: Situation, message: str, put_back: tuple[str, str]) -> Eve
 
 
 def _was_there(situation: Situation) -> frozenset[str]:
-    """Revisions that have once had ready pods since they serve, or are being released."""
+    """Revisions that have once had ready pods of this model, since they serve, or are being released."""
     stable, active = situation.stable, situation.active
     known = [] if active is None else [(arm.revision, arm.ready_time) for arm in active.status.arms]
     if active is not None and situation.candidate is not None:
         known.append((situation.candidate.name, active.status.ready_time))
-    served = [] if stable is None else [stable.name]
+    served = [] if stable is None or situation.snapshot.unseen else [stable.name]
     return frozenset([*served, *(name for name, ready_time in known if ready_time is not None)])
 
 

@@ -37,6 +37,8 @@ def of_releases(situation: Situation) -> Iterator[News]:
     now, model = situation.snapshot.now, situation.snapshot.deployment.metadata
     for rollout in situation.snapshot.rollouts:
         created = rollout.metadata.creation_timestamp
+        if created and created < model.creation_timestamp:
+            continue  # it has outlived another model, of which it was told
         if created and is_recent(timestamps.seconds(created), now):
             yield from begun(rollout, model, timestamps.seconds(created))
         for entry in reversed(list(_recent(rollout, now))):

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     SUPERSEDED = "Superseded", "", CALM
     SUPERSEDED_IN_BAKE = "SupersededInBake", "", CALM
     RESTORED = "Restored", "restore.md", CALM
+    REMEMBERED = "Remembered", "../gitops.md#delete-and-create-again", CALM
     NO_SEPARATION = "NoSeparation", "", CALM
     INCONCLUSIVE = "Inconclusive", "", CALM
 

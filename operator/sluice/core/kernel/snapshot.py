@@ -233,6 +233,11 @@ class Snapshot:
         return self.deployment.metadata.namespace
 
     @property
+    def unseen(self) -> bool:
+        """Whether no operator has looked at the ModelDeployment yet, or what it wrote of it was lost."""
+        return self.deployment.status.observed_generation <= 0
+
+    @property
     def by_service(self) -> bool:
         """Whether requests are shared by one Service over pods instead of a gateway's weights."""
         return self.config.routing is RoutingMode.SERVICE

@@ -11,12 +11,16 @@ hand, and a backup may have no statuses: then the other records say the same.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import naming, rawobjects, timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe import endpoints
+
+UNPROMOTED: Final = (Outcome.ROLLED_BACK, Outcome.ABORTED, Outcome.INCONCLUSIVE)
+"""Ends that a ModelRollout is annotated with: no other object tells of them."""
 
 
 def promoted_revision(rollout: ModelRollout) -> str:
@@ -100,7 +104,7 @@ def _routed_unpinned(snapshot: Snapshot) -> str | None:
 def _running_unrecorded(snapshot: Snapshot) -> str | None:
     """Otherwise the oldest revision that has a Deployment, but not while it is released first."""
     latest = snapshot.rollouts[-1] if snapshot.rollouts else None
-    if snapshot.deployment.status.observed_generation > 0 or (latest is not None and latest.status.outcome is None):
+    if not snapshot.unseen or (latest is not None and latest.status.outcome is None):
         return None
     running = (revision.name for revision in snapshot.revisions if ("Deployment", revision.name) in snapshot.objects)
     return next(running, None)
@@ -109,11 +113,19 @@ def _running_unrecorded(snapshot: Snapshot) -> str | None:
 def _with_outcome(snapshot: Snapshot, rollout: ModelRollout, following: ModelRollout | None) -> ModelRollout:
     if rollout.status.outcome is not None:
         return rollout
-    promoted = _promoted_by(snapshot, rollout, following)
+    promoted, noted = _promoted_by(snapshot, rollout, following), _noted(snapshot, rollout)
     marked = max((revision.stable_since or 0 for revision in snapshot.revisions), default=0)
-    if promoted is None and following is None and marked <= rollout.spec.sequence:
+    if promoted is None and noted is None and following is None and marked <= rollout.spec.sequence:
         return rollout
-    return rollout.model_copy(update={"status": _restored_status(snapshot, rollout, promoted)})
+    return rollout.model_copy(update={"status": _restored_status(snapshot, rollout, promoted, noted)})
+
+
+def _noted(snapshot: Snapshot, rollout: ModelRollout) -> Outcome | None:
+    """How it ended without a promotion, by its own annotation; of no account while a status is there."""
+    noted = rawobjects.annotations(snapshot.objects.get((rollout.kind, rollout.metadata.name), {}))
+    outcome = noted.get(naming.ANNOTATION_OUTCOME)
+    seen = (rollout.status.observed_generation or 0) > 0
+    return Outcome(outcome) if outcome in UNPROMOTED and not seen else None
 
 
 def _promoted_by(snapshot: Snapshot, rollout: ModelRollout, following: ModelRollout | None) -> str | None:
@@ -131,11 +143,14 @@ def _promotable(rollout: ModelRollout) -> Sequence[str]:
     return [arm.end.revision for arm in rollout.spec.ab_test.arms]
 
 
-def _restored_status(snapshot: Snapshot, rollout: ModelRollout, promoted: str | None) -> ModelRolloutStatus:
-    why = f"{promoted} was promoted" if promoted is not None else "another release followed it"
+def _restored_status(
+    snapshot: Snapshot, rollout: ModelRollout, promoted: str | None, noted: Outcome | None
+) -> ModelRolloutStatus:
+    ended = f"it ended as {noted}" if noted is not None else "another release followed it"
+    why = f"{promoted} was promoted" if promoted is not None else ended
     return rollout.status.model_copy(
         update={
-            "outcome": Outcome.PROMOTED if promoted is not None else Outcome.SUPERSEDED,
+            "outcome": Outcome.PROMOTED if promoted is not None else noted or Outcome.SUPERSEDED,
             "winner": promoted if rollout.spec.ab_test is not None else None,
             "reason": Reason.RESTORED,
             "message": f"its status was lost; {why}, as other objects say",

@@ -38,6 +38,14 @@ def test_recent_entries_are_listed_in_order_but_for_those_that_a_condition_tells
     assert told(make_situation(RELEASE)) == [("ArmEnded", "b: worse"), ("ArmEnded", "c: worse")]
 
 
+def test_what_a_release_records_of_a_model_that_it_has_outlived_was_told_then() -> None:
+    situation = make_situation(RELEASE)
+    model = situation.snapshot.deployment
+    created = model.metadata.model_copy(update={"creation_timestamp": timestamps.rfc3339(NOW)})
+    snapshot = replace(situation.snapshot, deployment=model.model_copy(update={"metadata": created}))
+    assert told(replace(situation, snapshot=snapshot)) == []
+
+
 def test_each_has_a_name_of_its_own_that_stays() -> None:
     situation = make_situation(RELEASE)
     later = replace(situation, snapshot=replace(situation.snapshot, now=NOW + 60))

@@ -98,6 +98,26 @@ def test_lost_outcomes_are_known_from_other_objects(
     assert [rollout.status.outcome for rollout in restored] == want
 
 
+@pytest.mark.parametrize(
+    ("status", "note", "want"),
+    [
+        pytest.param({}, "RolledBack", "RolledBack", id="its status was lost"),
+        pytest.param({"observedGeneration": -1}, "Aborted", "Aborted", id="and filled in by the API server"),
+        pytest.param({"observedGeneration": 1}, "RolledBack", None, id="nobody ends a release by a note"),
+        pytest.param({}, "Promoted", None, id="of that the mark tells"),
+        pytest.param({}, "soon", None, id="somebody broke it"),
+        pytest.param({"outcome": "Aborted"}, "RolledBack", "Aborted", id="the status is the record"),
+    ],
+)
+def test_how_a_release_ended_that_outlived_its_model(status: dict[str, Any], note: str, want: str | None) -> None:
+    release = make_release(status=status)
+    noted = {"metadata": {"annotations": {naming.ANNOTATION_OUTCOME: note}}}
+    snapshot = make_snapshot([release], marks=(1, None, None))
+    snapshot = replace(snapshot, objects={("ModelRollout", release.metadata.name): noted})
+    [restored] = record.restored(snapshot)
+    assert restored.status.outcome == want
+
+
 def test_a_release_counts_on_from_whatever_is_left() -> None:
     assert record.last_sequence(make_snapshot()) == 0
     assert record.last_sequence(make_snapshot([FIRST, SECOND])) == 2
