@@ -57,6 +57,8 @@ triton)
     server=$site/pytriton/tritonserver
     # The stub must lie beside the backend's library, whose RPATH finds the vendored libraries from there.
     mv "$server/python_backend_stubs/3.11/triton_python_backend_stub" "$server/backends/python/"
+    mv "$server/bin/tritonserver" "$server/bin/tritonserver.bin"
+    cp "$here/triton/tritonserver" "$server/bin/"
     # 44 MB that only other Python versions need.
     rm -rf "$server/python_backend_stubs" "$site"/nvidia_pytriton.libs/libpython3-*
     ;;

@@ -1,37 +1,17 @@
 """Restarts from before a release, in a world with a virtual clock: only those since it began count."""
 
 from sluice.api.v1alpha1.modelrollout import Outcome
-from sluice.core.kernel import naming
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.scenarios import V2
 
 
-def pod_restarts(cluster: Cluster, revision: str, restarts: int) -> None:
-    """What the pod of a revision says of its server's restarts."""
-    cluster.store(
-        {
-            "kind": "Pod",
-            "metadata": {
-                "name": f"{revision}-x7k2p",
-                "namespace": "default",
-                "labels": naming.owned_labels("digits", revision),
-            },
-            "spec": {"containers": [{"name": "server", "image": "triton"}]},
-        }
-    )["status"] = {
-        "phase": "Running",
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": [{"name": "server", "ready": True, "restartCount": restarts}],
-    }
-
-
 def going_back(restarts: int) -> tuple[Cluster, str]:
     """A second version was promoted, and alice wants the first one, whose pod is still there and has restarted before."""
     cluster = scenarios.serving_cluster(spec={"drainSeconds": 600})
     old = cluster.newest().spec.target.revision
-    pod_restarts(cluster, old, restarts)
+    cluster.restarted(old, restarts)
     cluster.user_applies(scenarios.manifest(V2, drainSeconds=600))
     cluster.run(900, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
     assert cluster.newest().status.outcome is Outcome.PROMOTED
@@ -55,10 +35,10 @@ def test_a_way_back_is_not_refused_because_of_restarts_in_the_year_before() -> N
 
 def test_restarts_since_a_way_back_began_end_it() -> None:
     cluster, old = going_back(restarts=3)
-    pod_restarts(cluster, old, 5)
+    cluster.restarted(old, 5)
     cluster.run(1, check=Laws(cluster).check)
     assert cluster.newest().status.outcome is None
-    pod_restarts(cluster, old, 6)
+    cluster.restarted(old, 6)
     cluster.run(1, check=Laws(cluster).check)
     status = cluster.newest().status
     assert (status.outcome, status.reason) == (Outcome.ROLLED_BACK, "Restarting")
@@ -69,7 +49,7 @@ def test_another_attempt_does_not_count_the_restarts_that_ended_the_one_before()
     cluster = scenarios.serving_cluster(spec={"drainSeconds": 600})
     cluster.user_applies(scenarios.manifest(V2, drainSeconds=600))
     cluster.run(20, check=Laws(cluster).check)
-    pod_restarts(cluster, cluster.newest().spec.target.revision, 3)
+    cluster.restarted(cluster.newest().spec.target.revision, 3)
     cluster.run(20, check=Laws(cluster).check)
     assert cluster.newest().status.reason == "Restarting"
     cluster.asks("Retry")

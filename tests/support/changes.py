@@ -28,9 +28,14 @@ def unready(seconds: float) -> Change:
     return {"status": {"unreadySince": at(-seconds)}, **ready(0)}
 
 
-def restarted_before(times: int) -> Change:
-    """How often the server of the first pod had restarted when the release began."""
-    return {"status": {"restartsBefore": [{"pod": "pod-0", "restarts": times}]}}
+def restarted(candidate: int, *, stable: int) -> Change:
+    """How often the server of a pod of either has restarted."""
+    return {"candidate": {"pods": (make_pod(candidate),)}, "stable": {"pods": (make_pod(stable, name="stable-0"),)}}
+
+
+def restarted_before(times: int, pod: str = "pod-0") -> Change:
+    """How often the server of a pod had restarted when the release began."""
+    return {"status": {"restartsBefore": [{"pod": pod, "restarts": times}]}}
 
 
 def too_late(what: str) -> Change:

@@ -190,13 +190,32 @@ class Controllers(ApiServer):
         for key in [key for key in self._pending if not names or key[0] in names]:
             del self._pending[key]
 
-    def crash(self, revision: str) -> None:
-        """All pods of a revision vanish, and do not come back until it `recovers`."""
+    def crash(self, revision: str, *, pods: int | None = None) -> None:
+        """All pods of a revision vanish, or so many, and do not come back until it `recovers`."""
         replicas = self.objects["Deployment", revision]["spec"]["replicas"]
-        self.ready[revision] = 0
+        left = 0 if pods is None else max(0, self.ready.get(revision, 0) - pods)
+        self.ready[revision] = left
         self.never_starts(revision, replicas)
-        self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = 0
+        self.objects["Deployment", revision].setdefault("status", {})["readyReplicas"] = left
         self.run_pods()
+
+    def restarted(self, revision: str, times: int, *, ready: bool = True) -> None:
+        """The pod of a revision says that its server restarted so often; not ready: Kubernetes waits before the next start."""
+        waits: Object = {} if ready else {"state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}
+        pod = {
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{revision}-x7k2p",
+                "namespace": "default",
+                "labels": naming.owned_labels("digits", revision),
+            },
+            "spec": {"containers": [{"name": "server", "image": "triton"}]},
+        }
+        self.store(pod)["status"] = {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [{"name": "server", "ready": ready, "restartCount": times, **waits}],
+        }
 
     def restored(self, backup: dict[tuple[str, str], Object]) -> None:
         """All objects are those of a backup; pods that belong to none of them end, and those that are missing start."""

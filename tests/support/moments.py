@@ -78,9 +78,9 @@ def make_judgement(**changes: Any) -> Judgement:
     return Judgement(**{**quiet, **changes})
 
 
-def make_pod(restarts: int = 0, problem: Problem | None = None) -> Pod:
+def make_pod(restarts: int = 0, problem: Problem | None = None, *, name: str = "pod-0") -> Pod:
     """A pod that is not ready where it has a problem."""
-    return Pod("pod-0", ready=problem is None, restarts=restarts, terminating=False, problem=problem)
+    return Pod(name, ready=problem is None, restarts=restarts, terminating=False, problem=problem)
 
 
 def running(revision: Revision, ready: int = REPLICAS, **changes: Any) -> Revision:

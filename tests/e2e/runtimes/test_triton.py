@@ -1,7 +1,10 @@
-"""What only Triton does: dynamic batching, ensembles and version folders, without a cluster."""
+"""What only Triton does: dynamic batching, large bodies, ensembles and version folders, without a cluster."""
 
 import asyncio
+import contextlib
+import http.client
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,9 @@ import pytest
 
 from demo import digits, models
 from demo.cluster import ROOT
+from tests.support import bodies, patience
 from tests.support.runtimes import box
+from tests.support.runtimes.asking import Place
 from tests.support.runtimes.box import Files
 from tests.support.runtimes.joining import BATCHING, infer, joined, mean_batch, sent, served
 from tests.support.runtimes.table import IMAGES, LABELS, MODEL, TRITON
@@ -75,6 +80,27 @@ def test_a_bad_request_fails_alone_in_its_batch(tmp_path: Path) -> None:
         assert mean_batch(place) > 1
     assert [problem for i, problem in enumerate(problems) if i % 5] == [""] * 160
     assert all(problem.startswith("500") for problem in problems[::5])
+
+
+def test_twelve_megabytes_of_any_json_are_answered(tmp_path: Path) -> None:
+    """Numbers; brackets, which the server reads by recursion; and chunks of 20 bytes, of which it keeps a list."""
+    small, wanted = bodies.infer(1), {"numbers": 200, "text": 200, "brackets": 400, "chunks": 200}
+    sent = {
+        "numbers": bodies.infer(93_750),
+        "text": bodies.infer(1, padding=12_000_000),
+        "brackets": bodies.nested(6_000_000),
+        "chunks": bodies.in_chunks(small, 600_000, 20),
+    }
+    with served(TRITON, tmp_path) as place:
+        found = {name: (_status(place, body), _status(place, small)) for name, body in sent.items()}
+    assert found == {name: (status, 200) for name, status in wanted.items()}
+
+
+def _status(place: Place, body: str | Iterator[bytes]) -> int:
+    connection = http.client.HTTPConnection(place.url.removeprefix("http://"), timeout=patience.seconds(60))
+    with contextlib.closing(connection):
+        connection.request("POST", f"/v2/models/{MODEL}/infer", body)
+        return connection.getresponse().status
 
 
 def _python_model(folder: Path, name: str, versions: dict[int, str]) -> None:

@@ -19,7 +19,7 @@ import pytest
 from sluice_storage import layout
 
 from demo import digits, models
-from tests.support import patience
+from tests.support import bodies, patience
 
 ROOT = Path(__file__).parents[3]
 SERVER_CODE = ROOT / "serving-runtime" / "triton" / "model.py"
@@ -43,10 +43,16 @@ class Triton:
 
     port: int
 
-    def ask(self, path: str, document: dict[str, Any] | None = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+    def ask(self, path: str) -> Answer:
+        return self._send("GET", path)
+
+    def post(self, path: str, body: str) -> Answer:
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: str | None = None) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience.seconds(20))
         try:
-            connection.request("POST" if document else "GET", path, json.dumps(document) if document else None)
+            connection.request(method, path, body)
             response = connection.getresponse()
             text = response.read()
         finally:
@@ -55,7 +61,7 @@ class Triton:
 
     def infer(self, model: str, images: np.ndarray) -> Answer:
         tensor = {"name": "image", "shape": list(images.shape), "datatype": "FP32", "data": images.ravel().tolist()}
-        return self.ask(f"/v2/models/{model}/infer", {"inputs": [tensor]})
+        return self.post(f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}))
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +164,9 @@ def test_answers_are_those_of_onnx_runtime(triton: Triton) -> None:
 
 def test_only_the_outputs_that_are_asked_for_are_answered(triton: Triton) -> None:
     request = digits.infer_request(digits.split()[1].images[0])
-    assert [output["name"] for output in triton.ask("/v2/models/v2/infer", request).body["outputs"]] == ["label"]
+    assert [output["name"] for output in triton.post("/v2/models/v2/infer", json.dumps(request)).body["outputs"]] == [
+        "label"
+    ]
 
 
 def test_a_failure_in_the_graph_is_a_server_error_and_the_next_request_is_answered(triton: Triton) -> None:
@@ -173,6 +181,19 @@ def test_a_failure_in_the_graph_is_a_server_error_and_the_next_request_is_answer
 
 def test_a_wrong_shape_is_the_clients_fault(triton: Triton) -> None:
     assert triton.infer("v2", np.zeros((1, 63), np.float32)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(bodies.infer(93_750), 200, id="12 MB of numbers"),
+        pytest.param(bodies.infer(1, padding=12_000_000), 200, id="12 MB of text"),
+        pytest.param(bodies.nested(600_000), 400, id="600,000 arrays in each other"),
+    ],
+)
+def test_a_large_body_is_answered_and_so_is_the_next_one(triton: Triton, body: str, status: int) -> None:
+    assert triton.post("/v2/models/v2/infer", body).status == status
+    assert triton.infer("v2", digits.split()[1].images[:1]).status == 200
 
 
 def test_a_corrupt_model_ends_the_server_and_the_reason_is_in_its_log(python: Path, tmp_path: Path) -> None:

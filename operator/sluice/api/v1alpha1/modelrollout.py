@@ -173,8 +173,8 @@ class ModelRolloutStatus(ApiModel):
     idle_advance: bool = False
     """Whether a step advanced for lack of any traffic; the bake then waits for requests."""
     restarts_before: Annotated[list[PodRestarts], Field(max_length=64)] = Field(default_factory=list)
-    """Restarts that the pods of its versions had had when it began; only more than these count. At most 64 pods, those
-    with the most restarts."""
+    """Restarts that the pods of its versions, and of stable, had had when it began; only more than these count. At most
+    64 pods, those with the most restarts."""
     replaced_pod: str | None = None
     """The one pod that was replaced instead of rolling back."""
     split_mismatch_since: Time | None = None

@@ -32,7 +32,8 @@ def ticked(release: Release) -> ModelRolloutStatus:
         created = min(release.now, timestamps.seconds(release.rollout.metadata.creation_timestamp or now))
         update["start_time"] = timestamps.rfc3339(created)
         update["deadline_time"] = timestamps.rfc3339(created + release.longest_seconds)
-        update["restarts_before"] = restarts.before(release.released)
+        stable = () if release.stable is None else (release.stable,)
+        update["restarts_before"] = restarts.before((*release.released, *stable))
     if release.blind:
         update["blind_since"] = status.blind_since or now
     elif status.blind_since is not None:

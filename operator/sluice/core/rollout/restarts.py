@@ -1,6 +1,6 @@
 """How often a model server restarted in a release: a way back meets pods that may have run, and restarted, for a year.
 
-release begins ──> restarts of its pods so far are noted ──> more than these count
+release begins ──> restarts so far of its pods and of stable's are noted ──> more than these count
 """
 
 from collections.abc import Iterable, Sequence

@@ -237,6 +237,16 @@ DOWN: Final[Change] = {**NO_PODS, "arm": {"unreadySince": at(-60)}}
         pytest.param(({"revision": {"pods": (make_pod(2),)}},), "", id="two restarts"),
         pytest.param(({"revision": {"pods": (make_pod(3),)}},), "Restarting", id="three restarts"),
         pytest.param(
+            (
+                {
+                    "revision": {"pods": (make_pod(3),)},
+                    "stable": moments.running(STABLE, pods=(make_pod(1, name="stable-0"),)),
+                },
+            ),
+            "",
+            id="three, stable's one, too",
+        ),
+        pytest.param(
             ({"revision": {"pods": (make_pod(3),)}}, changes.restarted_before(1)), "", id="three, one of them older"
         ),
         pytest.param((DOWN, {"arm": {"unreadySince": at(-59)}}), "", id="no pod for just under a minute"),

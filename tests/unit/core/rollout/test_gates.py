@@ -65,6 +65,15 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("three restarts", back("Restarting"), {"candidate": {"pods": (make_pod(3),)}}),
         row("three, one of them older", None, {"candidate": {"pods": (make_pod(3),)}}, changes.restarted_before(1)),
         row("three more", back("Restarting"), {"candidate": {"pods": (make_pod(5),)}}, changes.restarted_before(2)),
+        row("three, stable's one, too", None, changes.restarted(3, stable=1)),
+        row("five, stable's one", None, changes.restarted(5, stable=1)),
+        row("six, stable's one", back("Restarting"), changes.restarted(6, stable=1)),
+        row(
+            "three, stable's before the release",
+            back("Restarting"),
+            changes.restarted(3, stable=2),
+            changes.restarted_before(2, "stable-0"),
+        ),
     ],
     harm.one_pod_is_bad: [
         row("none is", None),

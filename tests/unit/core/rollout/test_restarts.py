@@ -43,6 +43,11 @@ def test_restarts_are_noted_once_as_a_release_begins() -> None:
     assert clocks.ticked(make_moment(changes)).restarts_before == []
 
 
+def test_restarts_of_stable_are_noted_too() -> None:
+    noted = clocks.ticked(make_moment(NEW, {"stable": {"pods": pods(2)}})).restarts_before
+    assert [(entry.pod, entry.restarts) for entry in noted] == [("pod-0", 2)]
+
+
 def test_restarts_are_noted_of_every_arm_of_a_test() -> None:
     noted = clocks.ticked(make_comparison(NEW, {"revision": {"pods": pods(4)}})).restarts_before
     assert [(entry.pod, entry.restarts) for entry in noted] == [("pod-0", 4)]

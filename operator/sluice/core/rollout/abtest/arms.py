@@ -53,6 +53,7 @@ def _fuse(arm: ArmStatus, revision: Revision, seen: Comparison) -> tuple[AnyReas
         arm.unready_since,
         seen.now,
         before=seen.rollout.status.restarts_before,
+        stable=seen.stable,
         patience=patience.granted(revision, arm, seen.loads, seen.stable),
     )
 

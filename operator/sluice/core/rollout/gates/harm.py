@@ -14,6 +14,7 @@ def fuse_blown(moment: Moment) -> Decision | None:
         status.unready_since,
         moment.now,
         before=status.restarts_before,
+        stable=moment.stable,
         patience=patience.granted(moment.candidate, status, moment.loads, moment.stable),
     )
     if blown is None:
