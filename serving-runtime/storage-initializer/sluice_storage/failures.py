@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sluice_storage import addresses
+from sluice_storage import addresses, console
 
 
 class Reason(enum.Enum):
@@ -28,7 +28,7 @@ class DownloadError(Exception):
 
     def __init__(self, reason: Reason, text: str) -> None:
         self.reason = reason
-        super().__init__(f"{reason.value}: {' '.join(text.split())}")
+        super().__init__(f"{reason.value}: {' '.join(console.without_secrets(text).split())}")
 
 
 _NOT_FOUND_CODES: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import console, https, transfer, tree
+from sluice_storage import console, failures, https, transfer, tree
 
 from tests.support import webserver
 from tests.support.downloader import Downloader
@@ -271,6 +271,19 @@ def test_logs_of_libraries_show_no_signatures(capsys: pytest.CaptureFixture[str]
     console.show_logs_of_libraries()
     logging.getLogger("any").warning("GET %s failed", "https://cdn.example.com/a?X-Signature=s3cret&b")
     assert capsys.readouterr().err.endswith("GET https://cdn.example.com/a failed\n")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://store/a?sig=s3cret&b", "http://user:s3cret@store/a", "https://store/a#s3cret"]
+)
+def test_no_message_has_a_secret_of_an_address(address: str) -> None:
+    """Whatever a client says: the message becomes an event, a condition and a notice."""
+    store = failures.Store(address, keys="the key K", endpoint_key="E")
+    said = str(failures.explained(RuntimeError(f"GET {address} timeout"), uri="s3://b/a?b#c", store=store))
+    assert said.startswith("StoreUnreachable: no connection to http")
+    assert "://store/a" in said
+    assert "s3://b/a?b#c" in said
+    assert "s3cret" not in said
 
 
 def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
