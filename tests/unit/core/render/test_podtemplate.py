@@ -150,7 +150,7 @@ def test_the_nodes_cache_is_the_downloaders_alone(given: dict[str, str], volume:
     container = cached["initContainers"][0]
     assert container["volumeMounts"][-1] == {"name": "cache", "mountPath": "/var/cache/sluice"}
     assert container["args"][-8:] == [
-        "--namespace", "team",
+        "--namespace", "ml",
         "--cache", "/var/cache/sluice",
         "--cache-bytes", str(2 << 30),
         "--cache-reserve-percent", "15",
