@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from sluice_storage import __main__ as program
 
+ON_THIS_MACHINE = ("--allow-addresses", "127.0.0.0/8", "--allow-addresses", "::1/128")
+"""Where the servers of tests are, which no model's may be."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -22,6 +25,8 @@ class Outcome:
 class Downloader:
     """In this process, where tests may change it."""
 
+    on_this_machine = True
+
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.volume = folder / "models"
         self._termination_log = folder / "termination-log"
@@ -30,6 +35,7 @@ class Downloader:
     def run(self, uri: str, *more: str, layout: str = "Plain") -> Outcome:
         self._termination_log.write_text("")
         arguments = ["--uri", uri, "--layout", layout, "--model-name", "digits", "--destination", str(self.volume)]
+        arguments += ON_THIS_MACHINE if self.on_this_machine else ()
         status = program.main([*arguments, "--termination-log", str(self._termination_log), *more])
         return Outcome(status, self._termination_log.read_text(), laid_out(self.volume), self._capture.readouterr().out)
 
@@ -54,7 +60,16 @@ class StagedDownloader:
         log, models = self.folder / "termination-log", self.folder / "models"
         log.write_text("")
         command = [sys.executable, "-m", "sluice_storage", "--uri", uri, "--layout", layout, "--model-name", "digits"]
-        command += ["--destination", str(models), "--termination-log", str(log), "--sha256", sha256, *more]
+        command += [
+            "--destination",
+            str(models),
+            "--termination-log",
+            str(log),
+            "--sha256",
+            sha256,
+            *ON_THIS_MACHINE,
+            *more,
+        ]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder)} | self.environment | changes
         done = subprocess.run(command, env=environment, timeout=120, check=False, capture_output=True, text=True)
         print(done.stdout, done.stderr)

@@ -10,25 +10,39 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def publish(
-    web: WebServer, repository: str, files: dict[str, bytes], *, token: str = "", revision: str = "main"
+    web: WebServer,
+    repository: str,
+    files: dict[str, bytes],
+    *,
+    token: str = "",
+    revision: str = "main",
+    commit: str = COMMIT,
+    lfs: bool = False,
 ) -> None:
-    """Put a repository there; with a token it is a private one."""
+    """Put a repository there; with a token it is a private one. lfs: whether its files are large ones."""
     authorization = f"Bearer {token}" if token else ""
     information = {
         "id": repository,
-        "sha": COMMIT,
-        "siblings": [{"rfilename": name, "size": len(body), "blobId": _sha1(body)} for name, body in files.items()],
+        "sha": commit,
+        "siblings": [
+            {"rfilename": name, "size": len(body), "blobId": _sha1(body), **(_lfs(body) if lfs else {})}
+            for name, body in files.items()
+        ],
     }
     tree = [{"type": "file", "path": name, "size": len(body), "oid": _sha1(body)} for name, body in files.items()]
     api = f"/api/models/{repository}"
-    for path in (api, f"{api}/revision/{revision}", f"{api}/revision/{COMMIT}"):
+    for path in (api, f"{api}/revision/{revision}", f"{api}/revision/{commit}"):
         web.pages[path] = _json(information, authorization)
-    for known in (revision, COMMIT):
+    for known in (revision, commit):
         web.pages[f"{api}/tree/{known}"] = _json(tree, authorization)
         for name, body in files.items():
-            headers = {"ETag": f'"{_sha1(body)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            headers = {"ETag": f'"{_sha1(body)}"', "X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
             page = Page(body, headers=headers, authorization=authorization, refusal=HIDDEN)
             web.pages[f"/{repository}/resolve/{known}/{name}"] = page
+
+
+def _lfs(body: bytes) -> dict[str, object]:
+    return {"lfs": {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body), "pointerSize": 130}}
 
 
 def _json(value: object, authorization: str) -> Page:

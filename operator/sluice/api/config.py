@@ -1,13 +1,25 @@
 """The operator's own configuration: `/etc/sluice/config.yaml`, written by the chart from `values.config`."""
 
+import ipaddress
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Quantity
+from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.workload import Resources
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an address or a network, such as 10.1.0.0/16: {error}") from error
+
+
+Network = Annotated[str, Field(min_length=2, max_length=64), AfterValidator(_network)]
+"""Addresses by their common beginning: 10.1.0.0/16, or one: 10.1.2.3."""
 
 
 class NodeCache(ApiModel):
@@ -19,6 +31,8 @@ class NodeCache(ApiModel):
     """A claim of this name in each model's namespace."""
     maximum_size: Quantity = "50Gi"
     """What all models in it may take together; those used least recently go first."""
+    minimum_free: Percent = "15%"
+    """How much of its disk stays free: below 10% and 15% nodes begin to evict pods."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -31,7 +45,7 @@ class StorageInitializer(ApiModel):
     """The init container that downloads a model."""
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/storage-initializer:0.1.0"
-    """Image with the `kserve-storage` library."""
+    """Image of the downloader."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
     resources: Resources = Resources(
@@ -45,6 +59,14 @@ class StorageInitializer(ApiModel):
     container pulls them."""
     plain_http_registries: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
     """Registries (host:port) of the cluster that speak HTTP; for the init container only, nodes have their own settings."""
+    allowed_addresses: list[Network] = Field(default_factory=list)
+    """Networks from which models may come in any case, even addresses of the node itself. Those and link-local ones, such as
+    that of a cloud's metadata, are refused otherwise, whatever name or redirect leads to them."""
+    private_addresses: bool = True
+    """Whether models may come from private networks (10.0.0.0/8, fc00::/7, …), as from Services of the cluster; otherwise only
+    from those of allowedAddresses."""
+    maximum_model_size: Quantity = "256Gi"
+    """What a model may take in its pod, packed and unpacked together: the size limit of the pod's volumes."""
     cache: NodeCache | None = None
     """Models that were fetched on a node before, for its next pods; none: every pod fetches its model."""
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from sluice_storage import layout, s3
+from sluice_storage import addresses, layout, s3
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError, Reason
 
@@ -29,7 +29,9 @@ REPORT: Final = "report.json"
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        report = made_before(options.target) or make(options)
+        with addresses.checked(addresses.policy_of(options)):
+            s3.allow_identity()
+            report = made_before(options.target) or make(options)
     except DownloadError as error:
         print(error, file=sys.stderr, flush=True)
         _tell(options.termination_log, str(error))
@@ -128,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--target", required=True, help="the folder for the variant")
     parser.add_argument("--quantization", required=True, choices=[quantize.DYNAMIC, quantize.STATIC])
     parser.add_argument("--calibration-uri", default="", help=".npz with an array for each input")
+    addresses.add_arguments(parser)
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

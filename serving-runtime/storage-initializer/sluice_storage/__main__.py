@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import console, failures, layout, sources
+from sluice_storage import addresses, cache, console, delivery, failures, layout, sources
 from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
+    """alone: whether this process is the downloader's own, which may be forbidden to write elsewhere for good."""
     options = _parser().parse_args(arguments)
     console.show_logs_of_libraries()
     order = Order(
@@ -25,10 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         destination=options.destination,
         mount=options.mount,
         plain_http=options.plain_http,
-        cache=Cache(options.cache, options.cache_bytes) if options.cache else None,
+        namespace=options.namespace,
+        cache=Cache(options.cache, options.cache_bytes, options.cache_reserve_percent) if options.cache else None,
+        most_bytes=options.maximum_bytes,
+        writes_to=(options.destination, options.termination_log) if alone else (),
     )
     try:
-        deliver(order)
+        with addresses.checked(addresses.policy_of(options)):
+            deliver(order)
     except DownloadError as error:
         return _failed(error, options.termination_log)
     except OSError as error:
@@ -60,10 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache", type=Path, help="where models are kept for later pods of the node")
     parser.add_argument("--cache-bytes", type=int, default=50 << 30, help="the maximum size of all cached models")
+    parser.add_argument("--namespace", default="", help="of the pod; models are kept for pods of the same one")
+    parser.add_argument(
+        "--cache-reserve-percent",
+        type=int,
+        default=cache.RESERVE_PERCENT,
+        help="how much of the cache's disk stays free",
+    )
+    parser.add_argument(
+        "--maximum-bytes", type=int, default=delivery.MOST_BYTES, help="what may lie in the destination at any time"
+    )
+    addresses.add_arguments(parser)
     parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(alone=True))

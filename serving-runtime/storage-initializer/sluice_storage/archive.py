@@ -1,64 +1,175 @@
-"""Models that come as one .tar, .tar.gz, .tgz or .zip."""
+"""Models that come as one .tar, .tar.gz, .tgz or .zip.
 
-import copy
-import os
+An archive is read as a stream of members, of which only folders and regular files are taken (`tree`): a model needs no links
+and devices, and a library's unpacker that allows them has to foresee where each may lead, in every version of Python.
+"""
+
+import gzip
+import stat
 import tarfile
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
+from sluice_storage import names
 from sluice_storage.console import say
 from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.tree import CHUNK_BYTES, MOST_FILES, Allowance, Tree
 
 TARS: Final = (".tar", ".tgz", ".tar.gz")
 ZIPS: Final = (".zip",)
-WORK: Final = ".unpacking"
-"""Where files are until all are there; left behind when the pod ends in between."""
 SUFFIXES: Final = TARS + ZIPS
+GZIP: Final = b"\x1f\x8b"
+MOST_TIMES: Final = 200
+"""How many times as large as the archive what is in it may be: weights hardly become smaller, zeros a thousand times."""
+ALWAYS_BYTES: Final = 1 << 30
+"""What a small archive may become in any case."""
+
+T = TypeVar("T")
 
 
-def extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """One file, folder or link of an archive; nothing that could land, or lead, outside. Raises TarError.
-
-    By hand where Python is older than 3.11.4, as in Debian 12: such a one knows no filters.
-    """
-    if hasattr(tarfile, "data_filter"):
-        tar.extract(member, folder, filter="data")
-        return
-    root, target = folder.resolve(), (folder / member.name.lstrip("/")).resolve()
-    led = (target.parent / member.linkname if member.issym() else root / member.linkname).resolve()
-    if not target.is_relative_to(root) or ((member.islnk() or member.issym()) and not led.is_relative_to(root)):
-        raise tarfile.TarError(f"{member.name!r} points outside the archive")
-    if not (member.isfile() or member.isdir() or member.islnk() or member.issym()):
-        raise tarfile.TarError(f"{member.name!r} is a device")
-    plain = copy.copy(member)
-    plain.name = member.name.lstrip("/")
-    plain.mode = (member.mode | 0o700 if member.isdir() else member.mode | 0o600) & 0o755
-    plain.uid, plain.gid = os.getuid(), os.getgid()
-    tar.extract(plain, folder, set_attrs=True)
+class Unreadable(Exception):
+    """The bytes are no archive."""
 
 
-def unpack(folder: Path) -> None:
-    """Unpacks the archive in `folder`, if that is all there is, and deletes it. No file can land outside."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What an archive has under a name."""
+
+    name: str
+    kind: str
+    """`file`, `folder`, or what it is that a model does not need."""
+    opened: Callable[[], "_Reader"]
+    executable: bool = False
+
+
+def unpack(folder: Path, into: Path, allowance: Allowance) -> Path:
+    """Where the files are: below `into`, which is made, if an archive is all there is in `folder`."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     if len(files) != 1 or not files[0].name.lower().endswith(SUFFIXES):
-        return
-    archive, work = files[0], folder / WORK
+        return folder
+    archive = files[0]
     say(f"unpacking {archive.name}")
-    work.mkdir()
+    into.mkdir()
     try:
-        if archive.name.lower().endswith(ZIPS):
-            with zipfile.ZipFile(archive) as zipped:
-                zipped.extractall(work)
-        else:
-            with tarfile.open(archive) as tar:
-                for member in tar:
-                    extract(tar, member, work)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        with (
+            Tree(into, of_archive(archive.name, archive.stat().st_size, allowance)) as tree,
+            closing(members(archive)) as packed,
+        ):
+            for member in packed:
+                put(tree, member)
+    except Unreadable as error:
         raise DownloadError(
             Reason.UNSUPPORTED_MODEL, f"{archive.name} cannot be unpacked ({error}); check the file, or give its sha256"
         ) from error
-    archive.unlink()
-    for entry in list(work.iterdir()):
-        entry.rename(folder / entry.name)
-    work.rmdir()
+    return into
+
+
+def of_archive(name: str, packed: int, allowance: Allowance) -> Allowance:
+    """What may be unpacked from an archive of so many bytes."""
+    size = max(packed * MOST_TIMES, ALWAYS_BYTES)
+    if allowance.size <= size:
+        return allowance
+    excess = DownloadError(
+        Reason.UNSUPPORTED_MODEL,
+        f"{name} would become more than {MOST_TIMES} times as large, or has more than {MOST_FILES} files; store the "
+        "model as files, or in an archive that was not compressed",
+    )
+    return Allowance(size, excess)
+
+
+def put(tree: Tree, member: Member) -> None:
+    if member.kind == "file":
+        with closing(member.opened()) as content:
+            tree.write(member.name, content, executable=member.executable)
+    elif member.kind == "folder":
+        tree.make_folder(member.name)
+    else:
+        raise Unreadable(
+            f"{names.quoted(member.name)} is a {member.kind}, and only folders and files are unpacked; pack the file itself"
+        )
+
+
+def members(archive: Path) -> Iterator[Member]:
+    """Raises Unreadable, as does what opens them; each must be read before the next one."""
+    yield from _of_zip(archive) if archive.name.lower().endswith(ZIPS) else of_tar(archive)
+
+
+def of_tar(archive: Path) -> Iterator[Member]:
+    """Of a tar, compressed by gzip or not."""
+    with archive.open("rb") as file, _bounded(file) as stream, _read(lambda: tarfile.open(fileobj=stream)) as tar:
+        while (info := _read(tar.next)) is not None:
+            yield Member(info.name, _kind(info), _tar_opener(tar, info), bool(info.mode & stat.S_IXUSR))
+            tar.members.clear()  # which would fill the memory
+
+
+def _of_zip(archive: Path) -> Iterator[Member]:
+    with _read(lambda: zipfile.ZipFile(archive)) as zipped:
+        for info in zipped.infolist():
+            mode = info.external_attr >> 16
+            kind = "link" if stat.S_ISLNK(mode) else "folder" if info.filename.endswith("/") else "file"
+            yield Member(info.filename, kind, _zip_opener(zipped, info), bool(mode & stat.S_IXUSR))
+
+
+def _kind(info: tarfile.TarInfo) -> str:
+    if info.isfile():
+        return "file"
+    if info.isdir():
+        return "folder"
+    return "link" if info.islnk() or info.issym() else "device"
+
+
+def _tar_opener(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], "_Reader"]:
+    return lambda: _Reader(_read(lambda: tar.extractfile(info)))
+
+
+def _zip_opener(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], "_Reader"]:
+    return lambda: _Reader(_read(lambda: zipped.open(info)))
+
+
+@contextmanager
+def _bounded(file: Any) -> Iterator["_Bounded"]:
+    magic = file.read(len(GZIP))
+    file.seek(0)
+    if magic != GZIP:
+        yield _Bounded(file)
+        return
+    with gzip.GzipFile(fileobj=file) as unzipped:
+        yield _Bounded(unzipped)
+
+
+class _Bounded:
+    """A file whose reader never holds much of it: a header of a tar may claim any size."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= CHUNK_BYTES:
+            raise Unreadable("a header is too large")
+        content: bytes = self._file.read(size)
+        return content
+
+
+class _Reader:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.close = file.close
+
+    def read(self, size: int) -> bytes:
+        content: bytes = _read(lambda: self._file.read(size))
+        return content
+
+
+def _read(step: Callable[[], T]) -> T:
+    """What `step` reads. Libraries raise this and that on bytes that mean nothing."""
+    try:
+        return step()
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(str(error) or type(error).__name__) from error

@@ -5,9 +5,13 @@
     <folder>/.lock        held while one pod adds a version and makes room for it
     <folder>/.<key>.adding  half added; renamed when it is complete
 
-The key is made from the URI, the store's address and the version that the store tells: so a pod that may not read the model
-there does not get it here. Copies, not links: an entry can go at any time without harm to a running server, and no server
-sees the models of others. A cache that fails is passed by; it never keeps a model from starting.
+The key is made from the namespace, the URI, the store's address and the version that the store tells. A URI can mean another
+store in another namespace, so nobody can put there what others take, or take what others put there. Within a namespace, a
+source confirms that the pod may read the model itself (`Source.confirm`).
+
+Models are kept as they were fetched: archives are unpacked afterwards, by a process that can no longer write here
+(`confine`). Copies, not links: an entry can go at any time without harm to a running server. A cache that fails is passed
+by; it never keeps a model from starting.
 """
 
 import errno
@@ -15,18 +19,25 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from sluice_storage.console import free, megabytes, say, written
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.tree import CHUNK_BYTES, Allowance, Tree
 
 WAIT_SECONDS: Final = 1800.0
 """For a pod that fetches the same version; then this one fetches it as well."""
+ADD_SECONDS: Final = 60.0
+"""For one that adds another model; then this one is not added."""
 POLL_SECONDS: Final = 0.5
+RESERVE_PERCENT: Final = 15
+"""Of the disk: nodes with less free space begin to evict pods."""
 ADDING: Final = ".adding"
 
 
@@ -39,6 +50,16 @@ class Cache:
     folder: Path
     limit: int
     """Bytes that all entries may have together."""
+    reserve_percent: float = RESERVE_PERCENT
+    """How much of the disk stays free."""
+
+    def lacks(self, size: int) -> bool:
+        """Whether `size` more would take from what stays free."""
+        return free(self.folder) - size < self.reserve()
+
+    def reserve(self) -> int:
+        status = os.statvfs(self.folder)
+        return int(status.f_blocks * status.f_frsize * self.reserve_percent / 100)
 
     @contextmanager
     def entry(self, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator["Entry | None"]:
@@ -68,16 +89,16 @@ class Entry:
 
     @property
     def exists(self) -> bool:
-        return self._place.is_dir()
+        return self._place.is_dir() and not self._place.is_symlink()
 
     def copied_to(self, folder: Path) -> bool:
         """Whether it could be read; then it lies in `folder`. Raises OSError when there is no room for it."""
         if written(self._place) > free(folder):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
-            shutil.copytree(self._place, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+            _copy(self._place, folder, self.cache.limit)
             os.utime(self._place)
-        except OSError as error:  # shutil.Error is one
+        except (OSError, DownloadError) as error:
             say(f"the cache's copy cannot be read ({error}); fetching the model again")
             self.drop()
             return False
@@ -91,15 +112,16 @@ class Entry:
             return
         half = self.cache.folder / f".{self.name}{ADDING}"
         try:
-            lock = _locked(self.cache.folder / ".lock", WAIT_SECONDS, "adds a model to the cache")
+            lock = _locked(self.cache.folder / ".lock", ADD_SECONDS, "adds a model to the cache")
         except OSError as error:
             say(f"not cached: {error}")
             return
         try:
             _make_room(self.cache, size)
-            shutil.copytree(folder, half, copy_function=_copy_durably)
+            half.mkdir()
+            _copy(folder, half, size, durably=True)
             half.rename(self._place)
-        except OSError as error:
+        except (OSError, DownloadError) as error:
             say(f"not cached: {error}")
             shutil.rmtree(half, ignore_errors=True)
         finally:
@@ -117,7 +139,7 @@ def _make_room(cache: Cache, size: int) -> None:
     sizes = {path: written(path) for path in entries}
     total = sum(sizes.values())
     for path in sorted(entries, key=lambda entry: entry.stat().st_mtime):
-        if total + size <= cache.limit:
+        if total + size <= cache.limit and not cache.lacks(size):
             return
         with suppress(OSError):
             lock = _locked(cache.folder / f"{path.name}.lock", 0)
@@ -129,6 +151,8 @@ def _make_room(cache: Cache, size: int) -> None:
             say(f"removed the least recently used model from the cache: {path.name}, {megabytes(sizes[path])}")
     if total + size > cache.limit:
         raise OSError(errno.ENOSPC, "everything else in the cache is in use")
+    if cache.lacks(size):
+        raise OSError(errno.ENOSPC, f"{cache.reserve_percent:g} % of the disk stay free")
 
 
 def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
@@ -152,12 +176,28 @@ def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
         time.sleep(POLL_SECONDS)
 
 
-def _copy_durably(source: str, target: str) -> str:
-    """What was renamed to its final name must be whole, even after a power failure."""
-    shutil.copyfile(source, target)
-    file = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-    return target
+def _copy(source: Path, target: Path, most_bytes: int, *, durably: bool = False) -> None:
+    """Folders and regular files. durably: what gets its final name must be whole, even after a power failure."""
+    unexpected = DownloadError(Reason.DOWNLOAD_FAILED, "an entry of the cache is larger than it was")
+    with Tree(target, Allowance(most_bytes, unexpected)) as tree:
+        for root, folders, files, folder in os.fwalk(source):
+            below = Path(root).relative_to(source)
+            if any(not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode) for name in folders):
+                raise OSError(errno.EINVAL, f"there is a link in {below}")
+            for name in files:
+                with _opened(name, folder) as content, tree.new_file((below / name).as_posix()) as file:
+                    while chunk := content.read(CHUNK_BYTES):
+                        tree.append(file, chunk)
+                    if durably:
+                        os.fsync(file)
+            if not folders and not files and root != os.fspath(source):
+                tree.make_folder(below.as_posix())
+
+
+def _opened(name: str, folder: int) -> BinaryIO:
+    """A regular file: others may have put links where a cache is writable for them."""
+    file = os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, f"{name} is no regular file")
+    return file

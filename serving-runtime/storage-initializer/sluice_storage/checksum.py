@@ -11,6 +11,16 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_size(path: Path, size: int | None, uri: str) -> None:
+    """Of a copy, where the store says it. Raises DownloadError."""
+    actual = path.stat().st_size if path.is_file() else None
+    if actual is None or size not in (None, actual):
+        raise DownloadError(
+            Reason.CHECKSUM_MISMATCH,
+            f"{uri}: the node's cache had another {path.name}; the next attempt fetches the model",
+        )
+
+
 def verify(files: list[Path], expected: str, uri: str) -> None:
     """Raises DownloadError unless there is one file, with this checksum."""
     if len(files) != 1:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 INTERVAL_SECONDS: Final = 5.0
-_QUERY: Final = re.compile(r"(\bhttps?://[^\s?\"']+)\?[^\s\"']*")
+_SECRET: Final = re.compile(r"(\bhttps?://)(?:[^\s/?#@\"']*@)?([^\s?#\"']+)(?:[?#][^\s\"']*)?")
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
 
 
@@ -19,19 +19,20 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-class _WithoutQueries(logging.Formatter):
-    """Addresses without what follows the question mark: signatures and keys."""
+def without_secrets(text: str) -> str:
+    """Addresses in it without a password, and without what follows the question mark: signatures and keys."""
+    return _SECRET.sub(r"\1\2", text)
 
+
+class _WithoutSecrets(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return _QUERY.sub(r"\1", super().format(record))
+        return without_secrets(super().format(record))
 
 
 def show_logs_of_libraries() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_WithoutQueries("%(asctime)s %(message)s"))
+    handler.setFormatter(_WithoutSecrets("%(asctime)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
-    for every_request in ("httpx", "httpx2"):
-        logging.getLogger(every_request).setLevel(logging.WARNING)
 
 
 def megabytes(size: int) -> str:

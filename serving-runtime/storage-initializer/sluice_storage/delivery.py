@@ -2,6 +2,7 @@
 
 <destination>/.download/         what is fetched; on the same volume, so that files never lie there twice
 <destination>/.download-version  which version that is: another attempt at the same one goes on with it
+<destination>/.download-unpacked/  what an archive or an image holds
 <destination>/…                  the server's layout
 """
 
@@ -13,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, cache, checksum, failures, layout, sources
+from sluice_storage import cache, checksum, confine, failures, layout, mounted, sources
 from sluice_storage.cache import Cache, Entry
 from sluice_storage.console import free, megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source, Version
+from sluice_storage.tree import Allowance
 
 STAGING: Final = ".download"
 STAGED_VERSION: Final = ".download-version"
+UNPACKED: Final = ".download-unpacked"
+MOST_BYTES: Final = 256 << 30
 SERVER_CODE: Final = Path(__file__).with_name("triton_model.py")
 
 
@@ -37,8 +41,14 @@ class Order:
     """Where a model is mounted that need not be fetched."""
     plain_http: bool = False
     """Whether the registry of oci:// speaks HTTP."""
+    namespace: str = ""
+    """Of the pod; without one there is no cache."""
     cache: Cache | None = None
     """Models that were fetched on this node before."""
+    most_bytes: int = MOST_BYTES
+    """What may lie in the destination, packed and unpacked together."""
+    writes_to: tuple[Path, ...] = ()
+    """Where alone this process may write when all is fetched, and before anything is unpacked; empty: anywhere."""
 
 
 def deliver(order: Order) -> None:
@@ -58,29 +68,31 @@ def _link(order: Order, mount: Path) -> None:
     order.destination.mkdir(parents=True, exist_ok=True)
     for entry in order.destination.iterdir():
         _remove(entry)
-    _carry_out(layout.arranged(files, order.layout, order.model_name), folder, order.destination, os.symlink)
+    arrangement = layout.arranged(files, order.layout, order.model_name, mounted.empty_folders(folder))
+    _carry_out(arrangement, folder, order.destination, os.symlink)
 
 
 def _download(order: Order) -> None:
     began = time.monotonic()
     source = sources.named(order.uri, plain_http=order.plain_http)
-    if order.sha256 and sources.unpacks(order.uri):
-        raise DownloadError(
-            Reason.UNSUPPORTED_MODEL,
-            f"spec.model.sha256 of an archive is checked only for https://, not for {order.uri}; leave it out, or "
-            "store the model as one file",
-        )
     say(f"fetching {sources.shown(order.uri)}")
     version = source.version()
     staging = _staging(order, source, version)
-    _obtain(order, source, version, staging)
-    archive.unpack(staging)
-    files = _files(staging)
-    size = sum((staging / file).stat().st_size for file in files)
+    allowance = Allowance(
+        order.most_bytes - written(staging), failures.too_large(sources.shown(order.uri), order.most_bytes)
+    )
+    _obtain(order, source, version, staging, allowance)
+    if order.writes_to:
+        confine.writes_to(order.writes_to)
+    unpacked = source.unpack(staging, order.destination / UNPACKED, allowance)
+    files = _files(unpacked)
+    size = sum((unpacked / file).stat().st_size for file in files)
     say(f"fetched {len(files)} files, {megabytes(size)}, in {time.monotonic() - began:.1f} s")
-    _carry_out(layout.arranged(files, order.layout, order.model_name), staging, order.destination, os.rename)
+    arrangement = layout.arranged(files, order.layout, order.model_name, mounted.empty_folders(unpacked))
+    _remove(order.destination / STAGED_VERSION)  # from here on, files leave the folder
+    _carry_out(arrangement, unpacked, order.destination, os.rename)
     _remove(staging)
-    _remove(order.destination / STAGED_VERSION)
+    _remove(order.destination / UNPACKED)
 
 
 def _staging(order: Order, source: Source, version: Version) -> Path:
@@ -94,26 +106,26 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
             _remove(entry)
     staging.mkdir(exist_ok=True)
     mark.write_text(wanted)
-    _remove(staging / archive.WORK)
     if known:
         say(f"  {megabytes(written(staging))} are left from an earlier attempt")
     return staging
 
 
-def _obtain(order: Order, source: Source, version: Version, staging: Path) -> None:
+def _obtain(order: Order, source: Source, version: Version, staging: Path, allowance: Allowance) -> None:
     """From the node's cache, or from the store."""
-    if order.cache is None or not version.name:
-        _fetch(order, source, version, staging)
+    if order.cache is None or not order.namespace or not version.name:
+        _fetch(order, source, version, staging, allowance)
         return
-    with order.cache.entry(cache.key(order.uri, version.name, *sources.addresses())) as entry:
-        if entry is not None and entry.exists and _copied(order, entry, staging):
+    with order.cache.entry(cache.key(order.namespace, order.uri, version.name, *sources.addresses())) as entry:
+        if entry is not None and entry.exists and _copied(order, source, entry, staging):
+            allowance.take(written(staging))
             return
-        got = _fetch(order, source, version, staging)
+        got = _fetch(order, source, version, staging, allowance)
         if entry is not None and got == version.name:
             entry.keep(staging)
 
 
-def _copied(order: Order, entry: Entry, staging: Path) -> bool:
+def _copied(order: Order, source: Source, entry: Entry, staging: Path) -> bool:
     mark = order.destination / STAGED_VERSION
     wanted = mark.read_text()
     mark.unlink()  # half a copy is nothing to go on with
@@ -123,8 +135,11 @@ def _copied(order: Order, entry: Entry, staging: Path) -> bool:
         say("copied from the node's cache")
         try:
             _verify(order, staging)
-        except DownloadError:
-            entry.drop()
+            source.confirm(staging)
+        except DownloadError as error:
+            _remove(staging)
+            if error.reason is Reason.CHECKSUM_MISMATCH:
+                entry.drop()
             raise
         return True
     _remove(staging)
@@ -133,15 +148,17 @@ def _copied(order: Order, entry: Entry, staging: Path) -> bool:
     return False
 
 
-def _fetch(order: Order, source: Source, version: Version, staging: Path) -> str:
+def _fetch(order: Order, source: Source, version: Version, staging: Path, allowance: Allowance) -> str:
     missing = (version.size or 0) - written(staging)
+    if missing > allowance.size:
+        raise allowance.excess
     room = free(staging)
     if missing > room:
         raise failures.no_space(
             sources.shown(order.uri), f": {megabytes(missing)} are missing, {megabytes(room)} are free"
         )
     with progress(staging, version.size):
-        got = source.fetch(staging)
+        got = source.fetch(staging, allowance)
     _verify(order, staging)
     return got
 
@@ -171,6 +188,9 @@ def _carry_out(
     for source, target in arrangement.moves:
         place(folder / source, _prepared(destination / target))
         say(f"  {target}")
+    for target in arrangement.folders:
+        (destination / target).mkdir(parents=True, exist_ok=True)
+        say(f"  {target}/")
     for target, text in arrangement.texts:
         _prepared(destination / target).write_text(text)
         say(f"  {target}")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from sluice_storage import addresses, console
+
 
 class Reason(enum.Enum):
     OBJECT_NOT_FOUND = "ObjectNotFound"
@@ -26,7 +28,7 @@ class DownloadError(Exception):
 
     def __init__(self, reason: Reason, text: str) -> None:
         self.reason = reason
-        super().__init__(f"{reason.value}: {' '.join(text.split())}")
+        super().__init__(f"{reason.value}: {' '.join(console.without_secrets(text).split())}")
 
 
 _NOT_FOUND_CODES: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -77,7 +79,7 @@ _UNREACHABLE_ERRORS: Final = frozenset(
 )
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-# What kserve-storage says itself, without a cause, and how it quotes errors of its worker processes.
+# What clients say without a type of its own.
 _TEXTS: Final = (
     ("no model found", Reason.OBJECT_NOT_FOUND),
     ("(404)", Reason.OBJECT_NOT_FOUND),
@@ -109,7 +111,13 @@ class Store:
 
 def explained(error: BaseException, *, uri: str, store: Store) -> DownloadError:
     """The failure of fetching `uri` in our words."""
-    reason = _reason(error)
+    refused = addresses.refused_in(error)
+    if refused is not None:
+        return not_allowed(uri, refused)
+    return worded(_reason(error), uri=uri, store=store, error=error)
+
+
+def worded(reason: Reason, *, uri: str, store: Store, error: BaseException | None = None) -> DownloadError:
     place = store.endpoint or "the provider's default endpoint"
     match reason:
         case Reason.OBJECT_NOT_FOUND:
@@ -140,6 +148,22 @@ def no_space(uri: str, detail: str = "") -> DownloadError:
     return DownloadError(
         Reason.VOLUME_TOO_SMALL,
         f"no space left for {uri}{detail}; add ephemeral storage to the nodes, or raise the pod's limit for it",
+    )
+
+
+def not_allowed(uri: str, refused: OSError) -> DownloadError:
+    return DownloadError(
+        Reason.STORE_UNREACHABLE,
+        f"{uri}: its address is not allowed: {refused.strerror}; use another one, or add it to "
+        "config.storageInitializer.allowedAddresses (Helm)",
+    )
+
+
+def too_large(uri: str, most_bytes: int) -> DownloadError:
+    return DownloadError(
+        Reason.VOLUME_TOO_SMALL,
+        f"{uri} needs more than {most_bytes / 2**30:.3g} GiB, packed and unpacked together; raise "
+        "config.storageInitializer.maximumModelSize (Helm) if that is right",
     )
 
 

@@ -2,13 +2,14 @@
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from sluice_storage import transfer
+from sluice_storage import archive, checksum, names, transfer
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Version
+from sluice_storage.tree import Allowance
 
 AUTHORIZATION: Final = "HTTP_AUTHORIZATION"
 ADVICE: Final = (
@@ -16,7 +17,8 @@ ADVICE: Final = (
 )
 UNNAMED: Final = "model"
 # Names of a cluster's own network: name, name.namespace.svc, name.namespace.svc.cluster.local.
-_INSIDE: Final = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+\.svc(\.[a-z0-9.-]+)?)?")
+# Without a dot a name begins with a letter: 2852039166 is an address.
+_INSIDE: Final = re.compile(r"[a-z][a-z0-9-]*|[a-z0-9-]+\.[a-z0-9-]+\.svc(\.[a-z0-9.-]+)?")
 
 
 class WebFile:
@@ -25,8 +27,13 @@ class WebFile:
     resumable = True
 
     def __init__(self, uri: str) -> None:
-        address = urlsplit(uri)
-        host = address.hostname or ""
+        try:
+            address = urlsplit(uri)
+            host = address.hostname or ""
+        except ValueError:
+            raise DownloadError(
+                Reason.UNSUPPORTED_MODEL, "spec.model.uri is not an address; use https://host/path"
+            ) from None
         shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"  # no password, no signature
         if not host:
             raise DownloadError(
@@ -37,7 +44,7 @@ class WebFile:
                 Reason.UNSUPPORTED_MODEL,
                 f"spec.model.uri {shown!r}: http:// is for hosts inside the cluster, such as name.namespace.svc; use https://",
             )
-        self._name = Path(unquote(address.path)).name or UNNAMED
+        self._name = names.of_file(PurePosixPath(unquote(address.path)).name or UNNAMED)
         self._remote = transfer.Remote(url=uri, shown=shown, advice=ADVICE, headers=_authorization())
         self._session = transfer.new_session()
         self._told = transfer.Told(size=None)
@@ -48,11 +55,19 @@ class WebFile:
             raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._remote.shown} is empty; check spec.model.uri")
         return Version(self._told.version, self._told.size)
 
-    def fetch(self, folder: Path) -> str:
+    def fetch(self, folder: Path, allowance: Allowance) -> str:
         target = folder / self._name
         if target.exists():
             return self._told.version
-        return transfer.fetch(self._session, self._remote, self._told, target).version
+        return transfer.fetch(self._session, self._remote, self._told, target, allowance).version
+
+    def confirm(self, folder: Path) -> None:
+        checksum.require_size(
+            folder / self._name, self._told.size, self._remote.shown
+        )  # which came with the first byte
+
+    def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
+        return archive.unpack(folder, into, allowance)
 
 
 def _authorization() -> dict[str, str]:

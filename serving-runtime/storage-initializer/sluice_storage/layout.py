@@ -20,8 +20,8 @@ import enum
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -46,6 +46,7 @@ SETTINGS: Final = {
 """Variable by which a setting is known to be asked for: the field of spec.runtime."""
 CONFIG_FILE: Final = "config.pbtxt"
 SERVER_CODE: Final = "model.py"  # the Python-backend model that ships with the downloader
+TOP: Final = PurePosixPath()
 SERVABLE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 
 
@@ -64,12 +65,13 @@ class Arrangement:
     """What to do with the files. Paths are relative: `moves` from the download to the destination."""
 
     moves: tuple[tuple[str, str], ...]
+    folders: tuple[str, ...] = ()  # to make, with nothing in them
     texts: tuple[tuple[str, str], ...] = ()  # (target, content) of files to write
     server_code: str = ""  # target of a copy of SERVER_CODE; empty: none
 
 
-def arranged(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
-    """Plan the layout of `files`, the relative POSIX paths that were downloaded.
+def arranged(files: Sequence[str], layout: Layout, model_name: str, folders: Sequence[str] = ()) -> Arrangement:
+    """Plan the layout of `files`, the relative POSIX paths that were downloaded, and of `folders` that have none.
 
     Raises DownloadError with UnsupportedModel, and says which files there are, where they do not fit.
     """
@@ -77,21 +79,21 @@ def arranged(files: Sequence[str], layout: Layout, model_name: str) -> Arrangeme
         raise _unsupported(f"model name {model_name!r} cannot be a folder name; use letters, digits, '-', '_' and '.'")
     match layout:
         case Layout.PLAIN:
-            return Arrangement(tuple((file, file) for file in files))
+            return _as_it_is(files, folders)
         case Layout.MLSERVER_MODEL:
-            return _mlserver_model(files)
+            return _mlserver_model(files, folders)
         case Layout.BENTO_STORE:
-            return _bento(files)
+            return _bento(files, folders)
         case Layout.TORCHSERVE_STORE:
             return _torchserve_model(files, model_name)
         case Layout.TENSORFLOW_VERSIONS:
-            return _saved_model(files, model_name)
+            return _saved_model(files, folders, model_name)
         case _:
-            return _triton_model(files, layout, model_name)
+            return _triton_model(files, folders, layout, model_name)
 
 
-def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
-    ready = _ready_repository(files, model_name)
+def _triton_model(files: Sequence[str], folders: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
+    ready = _ready_repository(files, folders, model_name)
     if ready is None:
         return _one_file(files, layout, model_name)
     asked = [f"spec.runtime.{field}" for variable, field in SETTINGS.items() if variable in os.environ]
@@ -100,10 +102,13 @@ def _triton_model(files: Sequence[str], layout: Layout, model_name: str) -> Arra
     return ready
 
 
-def _ready_repository(files: Sequence[str], model_name: str) -> Arrangement | None:
-    """The files of a repository or of one model folder, or None where `files` is neither."""
+def _ready_repository(files: Sequence[str], folders: Sequence[str], model_name: str) -> Arrangement | None:
+    """The files of a repository or of one model folder, or None where `files` is neither.
+
+    The version folder of an ensemble is empty, and must be there.
+    """
     if any(_is_model_folder_file(PurePosixPath(file)) for file in files):
-        return Arrangement(tuple((file, f"{model_name}/{file}") for file in files))
+        return _as_it_is(files, folders, prefix=f"{model_name}/")
     models = sorted({path.parts[0] for path in map(PurePosixPath, files) if _is_repository_file(path)})
     if not models:
         return None
@@ -111,7 +116,7 @@ def _ready_repository(files: Sequence[str], model_name: str) -> Arrangement | No
         raise _unsupported(
             f"the Triton repository has no model {model_name!r}, only {', '.join(models)}; set spec.model.name to one of them"
         )
-    return Arrangement(tuple((file, file) for file in files))
+    return _as_it_is(files, folders)
 
 
 def _is_model_folder_file(path: PurePosixPath) -> bool:
@@ -214,11 +219,11 @@ MLSERVER_SUFFIXES: Final = {
 }
 
 
-def _mlserver_model(files: Sequence[str]) -> Arrangement:
+def _mlserver_model(files: Sequence[str], folders: Sequence[str]) -> Arrangement:
     """MLServer finds a model by its name: `model`, with a suffix that its library knows."""
-    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == MLFLOW_FILE]
-    if folders:
-        return _folder_as_it_is(files, min(folders, key=lambda folder: len(folder.parts)))
+    found = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == MLFLOW_FILE]
+    if found:
+        return _as_it_is(files, folders, min(found, key=lambda folder: len(folder.parts)))
     models = sorted(file for file in files if PurePosixPath(file).suffix in MLSERVER_SUFFIXES)
     if len(models) != 1:
         suffixes = ", ".join(MLSERVER_SUFFIXES)
@@ -233,14 +238,14 @@ def _mlserver_model(files: Sequence[str]) -> Arrangement:
 BENTO_FILE: Final = "bento.yaml"
 
 
-def _bento(files: Sequence[str]) -> Arrangement:
-    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == BENTO_FILE]
-    if len(folders) != 1:
+def _bento(files: Sequence[str], folders: Sequence[str]) -> Arrangement:
+    found = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == BENTO_FILE]
+    if len(found) != 1:
         raise _unsupported(
-            f"{len(folders)} Bentos (folders with {BENTO_FILE}) among {_listed(files)}; spec.model.uri must point to "
+            f"{len(found)} Bentos (folders with {BENTO_FILE}) among {_listed(files)}; spec.model.uri must point to "
             "one, as `bentoml build` makes it"
         )
-    return _folder_as_it_is(files, folders[0])
+    return _as_it_is(files, folders, found[0])
 
 
 ARCHIVE_SUFFIX: Final = ".mar"
@@ -260,7 +265,8 @@ def _torchserve_model(files: Sequence[str], model_name: str) -> Arrangement:
         )
     if archives:
         archive = f"{model_name}{ARCHIVE_SUFFIX}"
-        return Arrangement(((archives[0], archive),), ((TORCHSERVE_CONFIG, _torchserve_config(model_name, archive)),))
+        config = _torchserve_config(model_name, archive)
+        return Arrangement(((archives[0], archive),), texts=((TORCHSERVE_CONFIG, config),))
     manifest = {
         "runtime": "python",
         "model": {
@@ -301,12 +307,12 @@ SAVED_MODEL_FILE: Final = "saved_model.pb"
 MODEL_FOLDER: Final = "/models"  # where the server sees the destination: TensorFlow Serving wants absolute paths
 
 
-def _saved_model(files: Sequence[str], model_name: str) -> Arrangement:
+def _saved_model(files: Sequence[str], folders: Sequence[str], model_name: str) -> Arrangement:
     """One SavedModel as version 1; the folder of a version number, as TensorFlow Serving has it, is taken as well."""
-    folders = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == SAVED_MODEL_FILE]
-    if len(folders) != 1:
+    found = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == SAVED_MODEL_FILE]
+    if len(found) != 1:
         raise _unsupported(
-            f"{len(folders)} SavedModels (folders with {SAVED_MODEL_FILE}) among {_listed(files)}; spec.model.uri "
+            f"{len(found)} SavedModels (folders with {SAVED_MODEL_FILE}) among {_listed(files)}; spec.model.uri "
             "must point to one version of a model"
         )
     config = (
@@ -314,16 +320,23 @@ def _saved_model(files: Sequence[str], model_name: str) -> Arrangement:
         f'    base_path: "{MODEL_FOLDER}/{model_name}"\n    model_platform: "tensorflow"\n  }}\n}}\n'
     )
     monitoring = 'prometheus_config {\n  enable: true\n  path: "/metrics"\n}\n'
-    return Arrangement(
-        moves=_folder_as_it_is(files, folders[0], f"{model_name}/{VERSION}/").moves,
+    return replace(
+        _as_it_is(files, folders, found[0], f"{model_name}/{VERSION}/"),
         texts=(("models.config", config), ("monitoring.config", monitoring)),
     )
 
 
-def _folder_as_it_is(files: Sequence[str], folder: PurePosixPath, prefix: str = "") -> Arrangement:
-    """What lies in and below the folder, moved to `prefix` of the destination."""
-    inside = [file for file in files if PurePosixPath(file).is_relative_to(folder)]
-    return Arrangement(tuple((file, prefix + PurePosixPath(file).relative_to(folder).as_posix()) for file in inside))
+def _as_it_is(
+    files: Sequence[str], folders: Sequence[str], below: PurePosixPath = TOP, prefix: str = ""
+) -> Arrangement:
+    """What lies in and below a folder, moved to `prefix` of the destination."""
+
+    def moved(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for name in names:
+            if PurePosixPath(name).is_relative_to(below):
+                yield name, prefix + PurePosixPath(name).relative_to(below).as_posix()
+
+    return Arrangement(tuple(moved(files)), tuple(target for _, target in moved(folders)))
 
 
 def _listed(files: Sequence[str], limit: int = 5) -> str:

@@ -50,6 +50,15 @@ def listed(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in _files(folder))
 
 
+def empty_folders(folder: Path) -> list[str]:
+    """Relative paths of the folders below `folder` that have nothing in them: some servers want them."""
+    return sorted(
+        Path(root).relative_to(folder).as_posix()
+        for root, folders, names in os.walk(folder, followlinks=False)
+        if not folders and not names and Path(root) != folder and Path(root).name not in HIDDEN
+    )
+
+
 def readable(uri: str, folder: Path, files: list[str]) -> list[str]:
     """`files`, if there are any and all of them may be read."""
     if not files:

@@ -15,51 +15,24 @@ import json
 import os
 import platform
 import re
-import shutil
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sluice_storage import archive, checksum, mounted, transfer
+from sluice_storage import checksum, layers, manifests, transfer
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Version
+from sluice_storage.tree import Allowance
 
 LOGINS: Final = "DOCKER_CONFIG_JSON"
 ADVICE: Final = "check the key .dockerconfigjson of the secret (type kubernetes.io/dockerconfigjson) that spec.model.credentialsSecretRef names"
-WORK: Final = ".oci"
-TITLE: Final = "org.opencontainers.image.title"
-WHITEOUT: Final = ".wh."
-OPAQUE: Final = ".wh..wh..opq"
-INDEXES: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-MANIFESTS: Final = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 UNAUTHORIZED: Final = frozenset({401})
 
-_REFERENCE: Final = re.compile(r"([^/]+)/([a-z0-9][a-z0-9._/-]*)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?")
+_REFERENCE: Final = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?)/((?!.*\.\.)[a-z0-9][a-z0-9._/-]*)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?"
+)
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
-_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    digest: str
-    size: int
-    media_type: str
-    title: str
-    """The file that the layer is; empty for a layer of an image."""
-
-    @property
-    def file(self) -> str:
-        return self.digest.partition(":")[2]
 
 
 class Image:
@@ -81,47 +54,36 @@ class Image:
         self._login = _login(registry)
         self._session = transfer.new_session()
         self._headers: dict[str, str] | None = None
-        self._layers: Sequence[_Layer] = ()
+        self._layers: Sequence[manifests.Layer] = ()
         self._digest = ""
 
     def version(self) -> Version:
         digest, manifest = self._manifest(self._reference)
-        if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
-            digest, manifest = self._manifest(self._for_this_machine(manifest))
-        self._layers = tuple(self._layers_of(manifest))
+        if manifests.is_index(manifest):
+            digest, manifest = self._manifest(manifests.for_machine(manifest, platform.machine(), self._uri))
+        self._layers = tuple(manifests.layers(manifest, self._uri))
         self._digest = digest
-        return Version(digest, sum(layer.size for layer in self._layers))
+        return Version(digest, sum({layer.digest: layer.size for layer in self._layers}.values()))
 
-    def fetch(self, folder: Path) -> str:
-        work = folder / WORK
-        for entry in [path for path in folder.iterdir() if path != work]:  # of an attempt that ended at its very end
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        work.mkdir(exist_ok=True)
+    def fetch(self, folder: Path, allowance: Allowance) -> str:
         for layer in self._layers:
-            self._fetch_layer(layer, work)
-        tree = work / "tree"
-        shutil.rmtree(tree, ignore_errors=True)
-        tree.mkdir()
-        for layer in self._layers:
-            if layer.title:
-                target = tree / layer.title
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(work / layer.file, target)
-        _unpack([work / layer.file for layer in self._layers if not layer.title], tree, self._uri)
-        root = mounted.model_folder(tree)
-        for entry in list(root.iterdir()):
-            entry.rename(folder / entry.name)
-        shutil.rmtree(work)
+            target = folder / layer.file
+            if not target.exists():
+                self._fetch_layer(layer, target, allowance)
+            self._verify(layer, target)
         return self._digest
 
-    def _fetch_layer(self, layer: _Layer, work: Path) -> None:
-        target = work / layer.file
-        if not target.exists():
-            told = transfer.Told(layer.size, immutable=True)
-            transfer.fetch(self._session, self._remote(f"blobs/{layer.digest}"), told, target)
-        actual = checksum.sha256(target)
+    def confirm(self, folder: Path) -> None:
+        for layer in self._layers:
+            self._verify(layer, folder / layer.file)
+
+    def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
+        return layers.unpack(self._layers, folder, into, allowance, self._uri)
+
+    def _verify(self, layer: manifests.Layer, file: Path) -> None:
+        actual = checksum.sha256(file) if file.is_file() else "nothing"
         if actual != layer.file:
-            target.unlink()  # the next attempt must not go on with it
+            file.unlink(missing_ok=True)  # the next attempt must not go on with it
             raise DownloadError(
                 Reason.CHECKSUM_MISMATCH,
                 f"{self._uri}: the registry gave sha256:{actual} for the layer {layer.digest}; push the image again",
@@ -129,51 +91,27 @@ class Image:
 
     def _manifest(self, reference: str) -> tuple[str, dict[str, Any]]:
         """The digest and the content of a manifest or an index."""
-        page = transfer.read(self._session, self._remote(f"manifests/{reference}", (*MANIFESTS, *INDEXES)))
+        page = transfer.read(
+            self._session, self._remote(f"manifests/{reference}", (*manifests.MANIFESTS, *manifests.INDEXES))
+        )
         digest = f"sha256:{hashlib.sha256(page.body).hexdigest()}"
         if reference.startswith("sha256:") and digest != reference:
             raise DownloadError(
                 Reason.CHECKSUM_MISMATCH,
                 f"{self._uri}: the registry gave {digest} for {reference}; push the image again",
             )
+        return digest, manifests.parsed(page.body, self._uri)
+
+    def _fetch_layer(self, layer: manifests.Layer, target: Path, allowance: Allowance) -> None:
+        """Once more with a new token where it was refused: one may end before a large layer does."""
+        told, path, before = transfer.Told(layer.size, immutable=True), f"blobs/{layer.digest}", self._headers
         try:
-            manifest = json.loads(page.body)
-        except ValueError:
-            manifest = None
-        if not isinstance(manifest, dict):
-            raise DownloadError(
-                Reason.DOWNLOAD_FAILED, f"{self._uri}: the registry gave no manifest; is it a registry?"
-            )
-        return digest, manifest
-
-    def _for_this_machine(self, index: Mapping[str, Any]) -> str:
-        wanted = ARCHITECTURES.get(platform.machine(), platform.machine())
-        entries = index.get("manifests") or ()
-        found = [entry for entry in entries if (entry.get("platform") or {}).get("architecture") == wanted]
-        anything = [entry for entry in entries if not entry.get("platform")]
-        for entry in [*found, *anything]:
-            return str(entry["digest"])
-        raise DownloadError(
-            Reason.UNSUPPORTED_MODEL, f"{self._uri} has no image for {wanted}; build one, or name another image"
-        )
-
-    def _layers_of(self, manifest: Mapping[str, Any]) -> Iterator[_Layer]:
-        for entry in manifest.get("layers") or ():
-            title = str((entry.get("annotations") or {}).get(TITLE, ""))
-            media_type, digest = str(entry.get("mediaType", "")), str(entry.get("digest", ""))
-            is_tar = re.search(r"\.tar($|[.+])", media_type) is not None
-            if media_type.endswith("zstd"):
-                raise self._unsupported(f"a layer is compressed with zstd ({media_type}); build the image with gzip")
-            if not is_tar and not title:
-                continue  # attestations and the like
-            if not _DIGEST.fullmatch(digest):
-                raise self._unsupported(f"a layer has the digest {digest!r}; only sha256 is supported")
-            if PurePosixPath(title).is_absolute() or ".." in PurePosixPath(title).parts:
-                raise self._unsupported(f"a layer's title {title!r} leads out of the folder")
-            yield _Layer(digest, int(entry.get("size", 0)), media_type, "" if is_tar else title)
-
-    def _unsupported(self, text: str) -> DownloadError:
-        return DownloadError(Reason.UNSUPPORTED_MODEL, f"{self._uri}: {text}")
+            transfer.fetch(self._session, self._remote(path), told, target, allowance)
+        except DownloadError as error:
+            self._headers = None
+            if error.reason is not Reason.ACCESS_DENIED or self._authorized() == before:
+                raise
+            transfer.fetch(self._session, self._remote(path), told, target, allowance)
 
     def _remote(self, path: str, accept: Sequence[str] = ()) -> transfer.Remote:
         if self._headers is None:
@@ -224,51 +162,3 @@ def _login(registry: str) -> str:
     except (ValueError, KeyError, TypeError, AttributeError, binascii.Error):
         raise DownloadError(Reason.ACCESS_DENIED, f"{LOGINS} is not a Docker configuration; {ADVICE}") from None
     return login
-
-
-def _unpack(layers: Sequence[Path], tree: Path, uri: str) -> None:
-    """Lays the layers over each other: of /models, if any of them has it, otherwise of everything."""
-    try:
-        inside = any(_is_model(name) for layer in layers for name in _names(layer))
-        for layer in layers:
-            with tarfile.open(layer) as tar:
-                for member in tar:
-                    name = _name(member)
-                    if inside and not _is_model(name):
-                        continue
-                    if PurePosixPath(name).name.startswith(WHITEOUT):
-                        _whiten(tree, PurePosixPath(name))
-                    else:
-                        archive.extract(tar, member, tree)
-            layer.unlink()
-    except (tarfile.TarError, EOFError) as error:
-        raise DownloadError(Reason.UNSUPPORTED_MODEL, f"{uri}: a layer cannot be unpacked: {error}") from error
-
-
-def _names(layer: Path) -> Iterator[str]:
-    with tarfile.open(layer) as tar:
-        yield from map(_name, tar)
-
-
-def _name(member: tarfile.TarInfo) -> str:
-    return member.name.removeprefix("./").lstrip("/")
-
-
-def _is_model(name: str) -> bool:
-    return PurePosixPath(name).parts[:1] == (mounted.IMAGE_FOLDER,)
-
-
-def _whiten(tree: Path, mark: PurePosixPath) -> None:
-    """Removes what a later layer says is gone."""
-    folder = tree / mark.parent
-    if not folder.resolve().is_relative_to(tree.resolve()):
-        return
-    name = mark.name.removeprefix(WHITEOUT)
-    if mark.name != OPAQUE and name in ("", ".", ".."):
-        return
-    gone = folder.glob("*") if mark.name == OPAQUE else [folder / name]
-    for path in gone:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import archive, gs, hf, https, mounted, oci, s3
+from sluice_storage import gs, hf, https, mounted, oci, s3
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source
 
@@ -47,11 +47,6 @@ def files_of_mounted(uri: str, mount: Path) -> tuple[Path, list[str]]:
 def addresses() -> list[str]:
     """What leads a URI to another store."""
     return [os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)]
-
-
-def unpacks(uri: str) -> bool:
-    """Whether the source unpacks archives itself, so that nobody sees their bytes."""
-    return uri.startswith(("s3://", "gs://")) and uri.lower().endswith(archive.SUFFIXES)
 
 
 def allowed() -> str:

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import urljoin
+from typing import Any, Final, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
+from sluice_storage import addresses, failures
 from sluice_storage.console import megabytes, say
 from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.tree import Allowance
 
 PART: Final = ".part"
 CONNECT_SECONDS: Final = 5.0
@@ -27,12 +29,13 @@ READ_SECONDS: Final = 30.0
 PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
 CHUNK_BYTES: Final = 1 << 20
 MAXIMUM_REDIRECTS: Final = 10
-DOCUMENT_BYTES: Final = 4 << 20
+DOCUMENT_BYTES: Final = 32 << 20
 
 T = TypeVar("T")
 
 _PASSING: Final = {408, 425, 429, 500, 502, 503, 504}
-_CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes (?:([0-9]{1,18})-[0-9]{1,18}|\*)/([0-9]{1,18}|\*)")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,10 @@ class Lost(Exception):
 
 
 class _Session(requests.Session):
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        addresses.require_allowed(urlsplit(request.url or "").hostname or "")
+        return super().send(request, **options)
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
         if target and resp.url.startswith("https://") and urljoin(resp.url, target).startswith("http://"):
@@ -111,13 +118,15 @@ def ask(session: requests.Session, remote: Remote) -> Told:
     return _patiently(lambda: _asked(session, remote), lambda: 0, remote)
 
 
-def fetch(session: requests.Session, remote: Remote, told: Told, target: Path) -> Told:
+def fetch(session: requests.Session, remote: Remote, told: Told, target: Path, allowance: Allowance) -> Told:
     """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got."""
     part = target.with_name(target.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
     if not told.continues:
         part.unlink(missing_ok=True)
-    got = _patiently(lambda: _received(session, remote, told, part), lambda: _size(part), remote)
+    got = _patiently(lambda: _received(session, remote, told, part, allowance), lambda: _size(part), remote)
+    allowance.take_entry()
+    allowance.take(_size(part))
     part.rename(target)
     return got
 
@@ -130,9 +139,11 @@ def read(session: requests.Session, remote: Remote, *, also: frozenset[int] = fr
 def _read(session: requests.Session, remote: Remote, also: frozenset[int]) -> Page:
     with _answer(session, remote, {}, also) as response:
         try:
-            body = response.raw.read(DOCUMENT_BYTES, decode_content=False)
+            body = response.raw.read(DOCUMENT_BYTES + 1, decode_content=False)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise Lost(f"the connection was lost ({_cause(error)})") from None
+        if len(body) > DOCUMENT_BYTES:
+            raise DownloadError(Reason.DOWNLOAD_FAILED, f"{remote.shown}: the server's answer is too long to be read")
         return Page(response.status_code, response.headers, body)
 
 
@@ -169,7 +180,7 @@ def _asked(session: requests.Session, remote: Remote) -> Told:
         return _told(response)
 
 
-def _received(session: requests.Session, remote: Remote, told: Told, part: Path) -> Told:
+def _received(session: requests.Session, remote: Remote, told: Told, part: Path, allowance: Allowance) -> Told:
     have = _size(part)
     if have and have == told.size:
         return told
@@ -186,7 +197,7 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path)
             )
         got = _told(response)
         try:
-            _store(response, part, start)
+            _store(response, part, start, allowance)
         except Lost:
             if not told.immutable and got.validator != told.validator:
                 part.unlink()  # of another version, which must not be continued with this one's rest
@@ -196,12 +207,14 @@ def _received(session: requests.Session, remote: Remote, told: Told, part: Path)
     return got
 
 
-def _store(response: requests.Response, part: Path, start: int) -> None:
+def _store(response: requests.Response, part: Path, start: int, allowance: Allowance) -> None:
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         file.truncate()
         try:
             for chunk in response.raw.stream(CHUNK_BYTES, decode_content=False):
+                if file.tell() + len(chunk) > allowance.size:  # of an answer without an end, too
+                    raise allowance.excess
                 file.write(chunk)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise Lost(f"the connection was lost ({_cause(error)})") from None
@@ -223,7 +236,10 @@ def _answer(
             Reason.STORE_UNREACHABLE,
             f"{remote.shown}: its certificate is not accepted ({_cause(error)}); check the host",
         ) from None
-    except (requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+    except (addresses.AddressRefused, requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
+        refused = addresses.refused_in(error)
+        if refused is not None:
+            raise failures.not_allowed(remote.shown, refused) from None
         raise Lost(f"no connection ({_cause(error)})") from None
     except requests.exceptions.RequestException as error:  # its text may quote the URL or a header
         raise DownloadError(
@@ -256,7 +272,7 @@ def _told(response: requests.Response) -> Told:
     ranges = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     length = ranges[2] if ranges else headers.get("Content-Length", "")
     return Told(
-        size=int(length) if length.isdecimal() else None,
+        size=int(length) if _LENGTH.fullmatch(length) else None,
         etag=headers.get("ETag", ""),
         modified=headers.get("Last-Modified", ""),
     )

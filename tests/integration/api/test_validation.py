@@ -115,6 +115,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "spec.model.sha256",
         "an image is pinned in its URI",
     ),
+    ("a number", deployment({"model": {"uri": "http://2852039166/m"}}), "spec.model.uri", "only for Services of the cluster"),
     ("no file", deployment({"model": {"uri": "https://host/"}}), "spec.model.uri", "does not name a host and a path"),
     ("password", deployment({"model": {"uri": "https://me:pw@host/m"}}), "spec.model.uri", "belongs in a Secret"),
     ("plain http", deployment({"model": {"uri": "http://example.com/m"}}), "spec.model.uri", "elsewhere use https://"),

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +14,13 @@ from sluice_storage import transfer
 from sluice_storage.cache import ADDING, Cache
 
 from tests.support import webserver
-from tests.support.downloader import Downloader, Outcome, StagedDownloader
+from tests.support.downloader import ON_THIS_MACHINE, Downloader, Outcome, StagedDownloader
 from tests.support.webserver import Page, WebServer
+from tests.unit.serving_runtime import attacks
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 PATH = "/model.onnx"
+CACHED = ("--cache-bytes", "2500000", "--cache-reserve-percent", "0", "--namespace", "team", "--cache")
 SOURCE = Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"
 
 
@@ -35,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def fetch(downloader: Downloader, web: WebServer, folder: Path, *more: str, path: str = PATH) -> Outcome:
-    return downloader.run(web.url(path), "--cache", str(folder), "--cache-bytes", "2500000", *more)
+    return downloader.run(web.url(path), *CACHED, str(folder), *more)
 
 
 def whole_downloads(web: WebServer) -> int:
@@ -64,6 +68,133 @@ def test_who_may_not_read_the_model_does_not_get_it_here(web: WebServer, downloa
     fetch(downloader, web, folder)
     web.pages[PATH].authorization = "Bearer s3cret"
     assert fetch(downloader, web, folder).message.startswith("AccessDenied: ")
+
+
+OTHER_TEAM = ("--namespace", "other")
+
+
+def test_what_one_namespace_put_there_is_not_given_to_another(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    """http://models/… is a Service of each namespace, and both may claim to have the same version."""
+    web.pages[PATH] = Page(MODEL[::-1], headers={"ETag": '"same"'})
+    fetch(downloader, web, folder, *OTHER_TEAM)
+    web.pages[PATH] = Page(MODEL, headers={"ETag": '"same"'})
+    mine = fetch(downloader, web, folder)
+    assert mine.files == {"model.onnx": MODEL}, "not what the other namespace put there"
+    web.pages[PATH] = Page(MODEL[::-1], headers={"ETag": '"same"'})
+    assert fetch(downloader, web, folder, *OTHER_TEAM).files == {"model.onnx": MODEL[::-1]}, "nor the other way round"
+    assert "copied from the node's cache" in fetch(downloader, web, folder).log
+
+
+def test_a_pod_that_does_not_say_its_namespace_uses_no_cache(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    """As one whose revision was made before an upgrade."""
+    for _ in range(2):
+        assert fetch(downloader, web, folder, "--namespace", "").files == {"model.onnx": MODEL}
+    assert entries(folder) == set()
+
+
+def test_entries_from_before_an_upgrade_go_when_there_is_no_room(
+    web: WebServer, downloader: Downloader, folder: Path
+) -> None:
+    """Their keys had no namespace in them: nobody finds them any more."""
+    old = folder / hashlib.sha256("\n".join([web.url(PATH), "version", "", "", ""]).encode()).hexdigest()[:32]
+    old.mkdir()
+    (old / "model.onnx").write_bytes(MODEL)
+    (folder / f"{old.name}.lock").touch()
+    os.utime(old, (1, 1))
+    fetch(downloader, web, folder)
+    assert old.exists()
+    web.pages["/more.onnx"] = Page(MODEL[1:])
+    fetch(downloader, web, folder, path="/more.onnx")
+    assert not old.exists()
+    assert len(entries(folder)) == 2
+
+
+@pytest.mark.parametrize("kind", ["link", "folder by a link", "pipe"])
+def test_a_link_in_the_cache_leads_nowhere(
+    kind: str, web: WebServer, downloader: Downloader, folder: Path, tmp_path: Path
+) -> None:
+    """Whoever can write to the cache could lead its readers to what only they can read."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "environ").write_bytes(b"s3cret")
+    fetch(downloader, web, folder)
+    file = next(folder.glob("*/model.onnx"))
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(secret / "environ" if kind == "link" else secret)
+    outcome = fetch(downloader, web, folder)
+    assert outcome.files == {"model.onnx": MODEL}
+    assert "fetching the model again" in outcome.log
+
+
+def test_some_of_the_disk_stays_free(
+    web: WebServer, downloader: Downloader, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch(downloader, web, folder)
+    first = entries(folder)
+    monkeypatch.setattr("sluice_storage.cache.free", lambda place: 1_500_000 if entries(folder) == first else 2_500_000)
+    monkeypatch.setattr(Cache, "reserve", lambda cache: 1_000_000)
+    web.pages["/more.onnx"] = Page(MODEL[1:])
+    outcome = fetch(downloader, web, folder, path="/more.onnx")
+    assert "removed the least recently used model from the cache" in outcome.log
+    assert len(entries(folder)) == 1
+    monkeypatch.setattr("sluice_storage.cache.free", lambda place: 1_500_000)
+    web.pages["/third.onnx"] = Page(MODEL[2:])
+    outcome = fetch(downloader, web, folder, path="/third.onnx")
+    assert (outcome.status, entries(folder)) == (0, set())
+    assert "not cached: [Errno 28] 0 % of the disk stay free" in outcome.log
+
+
+def test_archives_are_kept_packed(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    packed = attacks.tar([attacks.entry("model.onnx", MODEL)])
+    web.pages["/m.tar"] = Page(packed)
+    assert fetch(downloader, web, folder, path="/m.tar").files == {"model.onnx": MODEL}
+    assert [path.name for path in folder.glob("*/*")] == ["m.tar"]
+    again = fetch(downloader, web, folder, path="/m.tar")
+    assert again.files == {"model.onnx": MODEL}
+    assert "copied from the node's cache" in again.log
+
+
+ESCAPED = """
+import sys
+from pathlib import Path
+from sluice_storage import archive, confine, __main__ as program
+cache = Path(sys.argv.pop(1))
+def unpack(folder, into, allowance):
+    (cache / "poison").write_text("x")
+archive.unpack = unpack
+sys.exit(program.main(sys.argv[1:], alone=True))
+"""
+"""A downloader whose unpacking writes elsewhere."""
+
+
+def test_what_unpacks_cannot_write_to_the_cache(web: WebServer, folder: Path, tmp_path: Path) -> None:
+    if not has_landlock():
+        pytest.skip("this kernel has no Landlock")
+    web.pages["/m.tar"] = Page(attacks.tar([attacks.entry("model.onnx", MODEL)]))
+    arguments = ["--uri", web.url("/m.tar"), "--layout", "Plain", "--model-name", "digits", "--destination"]
+    arguments += [str(tmp_path / "models"), "--termination-log", str(tmp_path / "log"), *ON_THIS_MACHINE]
+    environment = {"PYTHONPATH": str(SOURCE)}
+    (tmp_path / "log").touch()
+    attack = [sys.executable, "-c", ESCAPED, str(folder), *arguments, *CACHED, str(folder)]
+    subprocess.run(attack, env=environment, timeout=60, check=False)
+    assert (tmp_path / "log").read_text().startswith("DownloadFailed: http://localhost:")
+    assert [path.name for path in folder.glob("*/*")] == ["m.tar"]
+    assert not (folder / "poison").exists()
+    twin = [sys.executable, "-m", "sluice_storage", *arguments, *CACHED, str(folder)]
+    assert subprocess.run(twin, env=environment, timeout=60, check=False).returncode == 0
+    assert (tmp_path / "models" / "model.onnx").read_bytes() == MODEL
+
+
+def has_landlock() -> bool:
+    asked = "import tempfile; from sluice_storage import confine; raise SystemExit(not confine.writes_to([]))"
+    return subprocess.run([sys.executable, "-c", asked], env={"PYTHONPATH": str(SOURCE)}, check=False).returncode == 0
 
 
 def test_a_file_that_nobody_can_tell_the_version_of_is_not_cached(
@@ -164,7 +295,10 @@ def test_two_pods_at_once_download_once(web: WebServer, folder: Path, tmp_path: 
         (tmp_path / name).mkdir()
         pods.append(StagedDownloader(SOURCE, tmp_path / name, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}))
     with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(pod.run, web.url(PATH), "Plain", more=("--cache", str(folder))) for pod in pods]
+        runs = [
+            pool.submit(pod.run, web.url(PATH), "Plain", more=("--namespace", "team", "--cache", str(folder)))
+            for pod in pods
+        ]
         while web.ranges().count("bytes=0-0") < 2:  # the test's time-out is the deadline
             pass
         web.pages[PATH].held.set()

@@ -1,13 +1,14 @@
 """Repositories of a Hugging Face hub, with its own client against its public protocol."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.support import hub, webserver
 from tests.support.downloader import StagedDownloader
-from tests.support.webserver import WebServer
+from tests.support.webserver import Page, WebServer
 
 LARGE = bytes(range(256)) * 50_000  # 12.8 MB
 FILES = {"config.json": b"{}", "onnx/model.onnx": b"fp32", "onnx/model_int8.onnx": b"int8"}
@@ -52,7 +53,26 @@ def test_a_lost_connection_is_continued(web: WebServer, downloader: StagedDownlo
     page = web.pages[f"/acme/large/resolve/{hub.COMMIT}/model.onnx"]
     page.cuts = [11_000_000]  # the client writes 10 MiB at a time
     assert downloader.run("hf://acme/large", "Plain").files == {"model.onnx": LARGE}
-    assert f"bytes={10 << 20}-" in web.ranges()
+    assert "bytes=11000000-" in web.ranges()
+
+
+class _Then(list[int]):
+    def __init__(self, cuts: list[int], do: Callable[[], None]) -> None:
+        super().__init__(cuts)
+        self._do = do
+
+    def pop(self, index: int = -1) -> int:  # type: ignore[override]
+        self._do()
+        return super().pop(index)
+
+
+def test_half_a_file_stays_for_the_next_attempt(web: WebServer, downloader: StagedDownloader) -> None:
+    page = web.pages[f"/acme/large/resolve/{hub.COMMIT}/model.onnx"]
+    page.cuts = [11_000_000]
+    page.cuts = _Then([11_000_000], lambda: page.refusals.append(418))
+    assert downloader.run("hf://acme/large", "Plain").status == 1
+    assert downloader.run("hf://acme/large", "Plain").files == {"model.onnx": LARGE}
+    assert web.ranges()[-1] == "bytes=11000000-"
 
 
 def test_whole_files_stay_for_the_next_attempt(web: WebServer, downloader: StagedDownloader) -> None:
@@ -72,7 +92,7 @@ FAILURES = {
     "file": ("hf://acme/digits/model.onnx", {}, "ObjectNotFound: hf://acme/digits/model.onnx: the repository has no such"),
     "no repository": ("hf://acme", {}, "UnsupportedModel: spec.model.uri 'hf://acme' does not name a repository"),
     "two files": ("hf://acme/digits", {}, "UnsupportedModel: 2 .onnx files"),
-    "hub away": ("hf://acme/digits", {"HF_ENDPOINT": "http://127.0.0.1:1"}, "StoreUnreachable: no connection to http://127"),
+    "hub away": ("hf://acme/digits", {"HF_ENDPOINT": "http://127.0.0.1:1"}, "StoreUnreachable: hf://acme/digits at http://127.0.0.1:1: no con"),
 }  # fmt: skip
 
 
@@ -84,3 +104,51 @@ def test_a_failure_is_one_line_with_its_reason(
     assert outcome.status == 1
     assert outcome.message.startswith(message)
     assert "\n" not in outcome.message
+
+
+def cached(folder: Path) -> tuple[str, ...]:
+    return ("--namespace", "team", "--cache-reserve-percent", "0", "--cache", str(folder))
+
+
+def test_who_was_refused_a_gated_model_does_not_get_it_from_the_cache(
+    web: WebServer, downloader: StagedDownloader, tmp_path: Path
+) -> None:
+    """A hub describes a gated repository to everybody, and gives its files to those who were granted access."""
+    hub.publish(web, "acme/gated", {"model.onnx": b"gated"})
+    web.pages[f"/acme/gated/resolve/{hub.COMMIT}/model.onnx"].authorization = "Bearer hf_granted"
+    (tmp_path / "cache").mkdir()
+    granted = downloader.run("hf://acme/gated", "Plain", more=cached(tmp_path / "cache"), HF_TOKEN="hf_granted")
+    again = downloader.run("hf://acme/gated", "Plain", more=cached(tmp_path / "cache"), HF_TOKEN="hf_granted")
+    assert granted.files == again.files == {"model.onnx": b"gated"}
+    assert "copied from the node's cache" in again.log
+    refused = downloader.run("hf://acme/gated", "Plain", more=cached(tmp_path / "cache"))
+    assert refused.files == {}
+    assert refused.message.startswith("AccessDenied: hf://acme/gated (model.onnx) is not readable (HTTP 401)")
+    assert not [path for path in (tmp_path / "models").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/outside/../../../outside", "a/../../../outside"])
+def test_no_file_of_a_hub_lands_outside(
+    name: str, web: WebServer, downloader: StagedDownloader, tmp_path: Path
+) -> None:
+    hub.publish(web, "acme/climbing", {"model.onnx": b"x", name: b"outside"})
+    web.pages[f"/acme/climbing/resolve/{hub.COMMIT}/{quote(name)}"] = Page(b"outside")
+    outcome = downloader.run("hf://acme/climbing", "Plain")
+    assert not [path for path in tmp_path.rglob("outside") if path.is_file()]
+    assert outcome.message.startswith("UnsupportedModel: the file name ")
+
+
+def test_a_revision_is_one_word_of_the_address(web: WebServer, downloader: StagedDownloader) -> None:
+    hub.publish(web, "acme/named", {"model.onnx": b"right"}, revision="a%3Fb%23c%2Fd")
+    hub.publish(web, "acme/named", {"model.onnx": b"other"}, revision="a", commit="f" * 40)
+    assert downloader.run("hf://acme/named@a?b#c/d", "Plain").files == {"model.onnx": b"right"}
+
+
+def test_a_damaged_file_is_not_served(web: WebServer, downloader: StagedDownloader) -> None:
+    """Of large files the hub tells the checksum."""
+    hub.publish(web, "acme/digits", {"model.onnx": LARGE}, lfs=True)
+    assert downloader.run("hf://acme/digits", "Plain").files == {"model.onnx": LARGE}
+    web.pages[f"/acme/digits/resolve/{hub.COMMIT}/model.onnx"].body = LARGE[::-1]
+    assert downloader.run("hf://acme/digits", "Plain").message.startswith(
+        "ChecksumMismatch: hf://acme/digits: model.onnx "
+    )

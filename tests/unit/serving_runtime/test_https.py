@@ -10,9 +10,10 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sluice_storage import console, https, transfer
+from sluice_storage import console, failures, https, transfer, tree
 
 from tests.support import webserver
 from tests.support.downloader import Downloader
@@ -158,14 +159,14 @@ def test_half_an_unpacked_archive_is_unpacked_again(
     body = archive("tar")
     right = ("--sha256", hashlib.sha256(body).hexdigest())
     web.pages["/m.tar"] = Page(body)
-    extract = tarfile.TarFile.extract
+    write = tree.Tree.write
 
-    def die(tar: tarfile.TarFile, *arguments: object, **options: object) -> None:
-        extract(tar, *arguments, **options)  # type: ignore[arg-type]
+    def die(*arguments: Any, **options: Any) -> None:
+        write(*arguments, **options)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(tarfile.TarFile, "extract", die)
+        patched.setattr(tree.Tree, "write", die)
         with pytest.raises(KeyboardInterrupt):
             downloader.run(web.url("/m.tar"), *right)
     web.asked.clear()
@@ -180,7 +181,7 @@ def test_an_archive_cannot_write_outside(web: WebServer, downloader: Downloader)
         tar.addfile(tarfile.TarInfo("../../outside"))
     web.pages["/m.tar"] = Page(stream.getvalue())
     outcome = downloader.run(web.url("/m.tar"))
-    assert outcome.message.startswith("UnsupportedModel: m.tar cannot be unpacked")
+    assert outcome.message.startswith("UnsupportedModel: the file name '../../outside' leads out of the folder")
     assert not (downloader.volume.parent / "outside").exists()
 
 
@@ -270,6 +271,19 @@ def test_logs_of_libraries_show_no_signatures(capsys: pytest.CaptureFixture[str]
     console.show_logs_of_libraries()
     logging.getLogger("any").warning("GET %s failed", "https://cdn.example.com/a?X-Signature=s3cret&b")
     assert capsys.readouterr().err.endswith("GET https://cdn.example.com/a failed\n")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://store/a?sig=s3cret&b", "http://user:s3cret@store/a", "https://store/a#s3cret"]
+)
+def test_no_message_has_a_secret_of_an_address(address: str) -> None:
+    """Whatever a client says: the message becomes an event, a condition and a notice."""
+    store = failures.Store(address, keys="the key K", endpoint_key="E")
+    said = str(failures.explained(RuntimeError(f"GET {address} timeout"), uri="s3://b/a?b#c", store=store))
+    assert said.startswith("StoreUnreachable: no connection to http")
+    assert "://store/a" in said
+    assert "s3://b/a?b#c" in said
+    assert "s3cret" not in said
 
 
 def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

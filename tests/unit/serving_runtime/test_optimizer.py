@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.support.downloader import ON_THIS_MACHINE
 from tests.unit.serving_runtime import test_downloader as stores
 from tests.unit.serving_runtime.test_downloader import KEYS, ROOT, endpoint
 
@@ -99,7 +100,9 @@ class Optimizer:
         command = [sys.executable, "-m", "sluice_optimize", "--uri", uri, "--target", target, *more]
         environment = {"PYTHONPATH": str(self.site), "HOME": str(self.folder), "AWS_ENDPOINT_URL": self.endpoint}
         environment |= {"AWS_EC2_METADATA_DISABLED": "true"} | KEYS
-        done = subprocess.run([*command, "--termination-log", str(log)], env=environment, timeout=180, check=False)
+        done = subprocess.run(
+            [*command, *ON_THIS_MACHINE, "--termination-log", str(log)], env=environment, timeout=180, check=False
+        )
         return done.returncode, log.read_text()
 
 

@@ -49,7 +49,8 @@ Uri = Annotated[
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or contains a password, which belongs in a Secret"),
     _form(
         "http",
-        "[a-z0-9-]+([.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)?(:[0-9]+)?/.",
+        # Without a dot a name begins with a letter: 2852039166 is an address.
+        "([a-z][a-z0-9-]*|[a-z0-9-]+[.][a-z0-9-]+[.]svc([.][a-z0-9.-]+)?)(:[0-9]+)?/.",
         "http:// is only for Services of the cluster; elsewhere use https://",
     ),
     _form(
@@ -153,6 +154,15 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
 
 def scheme(uri: str) -> str:
     return uri.partition("://")[0]
+
+
+def shown(uri: str) -> str:
+    """The URI without what may be secret in it, for messages, events and notices: a password, a signature."""
+    if scheme(uri) not in ("http", "https"):
+        return uri
+    beginning, _, rest = re.split("[?#]", uri, maxsplit=1)[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{beginning}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def image(uri: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.base import ObjectMeta
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, TimelineEntry
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec
@@ -52,7 +53,7 @@ def begun(rollout: ModelRollout, model: ObjectMeta, time: float) -> Iterator[New
         return
     message = (
         f"{spec.strategy}: {spec.source.revision} -> {spec.target.revision} "
-        f"({spec.target.uri}), attempt {spec.attempt}{_downtime(spec)}"
+        f"({sources.shown(spec.target.uri)}), attempt {spec.attempt}{_downtime(spec)}"
     )
     reason, record = Reason.ROLLOUT_STARTED, (rollout.kind, rollout.metadata.name)
     # Not by the rollout's uid: that is not known before it is created.

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sluice.api.config import NodeCache, OperatorConfig
+from sluice.api.config import NodeCache, OperatorConfig, StorageInitializer
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
@@ -110,10 +110,39 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config:
         "--model-name": common.served_name(deployment),
         "--destination": naming.MODEL_PATH,
         **({"--mount": naming.MOUNT_PATH} if _mounted_model(model, config) else {}),
-        **({"--cache": CACHE_PATH, "--cache-bytes": _bytes(cache.maximum_size)} if cache is not None else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
+        **_maximum_arguments(config.storage_initializer.maximum_model_size),
+        **(_cache_arguments(cache, deployment.metadata.namespace) if cache is not None else {}),
     }
-    return [*(part for pair in arguments.items() for part in pair), *(["--plain-http"] if plain else [])]
+    return [
+        *(part for pair in arguments.items() for part in pair),
+        *address_arguments(config),
+        *(["--plain-http"] if plain else []),
+    ]
+
+
+def _cache_arguments(cache: NodeCache, namespace: str) -> dict[str, str]:
+    return {
+        "--namespace": namespace,
+        "--cache": CACHE_PATH,
+        "--cache-bytes": _bytes(cache.maximum_size),
+        "--cache-reserve-percent": cache.minimum_free.removesuffix("%"),
+    }
+
+
+def _maximum_arguments(size: str) -> dict[str, str]:
+    """Not where it is the default, so that an image of before still serves."""
+    default = StorageInitializer.model_fields["maximum_model_size"].default
+    return {} if size == default else {"--maximum-bytes": _bytes(size)}
+
+
+def address_arguments(config: OperatorConfig) -> list[str]:
+    """From where models may come."""
+    initializer = config.storage_initializer
+    return [
+        *(part for network in initializer.allowed_addresses for part in ("--allow-addresses", network)),
+        *([] if initializer.private_addresses else ["--no-private-addresses"]),
+    ]
 
 
 def _bytes(size: str) -> str:

@@ -21,12 +21,6 @@ UNNAMED: Final = "{{revision}}"
 EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
-VOLUMES: Final = (
-    {"name": "models", "emptyDir": {}},
-    {"name": "tmp", "emptyDir": {}},
-    # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
-    {"name": "shm", "emptyDir": {"medium": "Memory"}},
-)
 SERVER_MOUNTS: Final = (
     {"name": "models", "mountPath": naming.MODEL_PATH, "readOnly": True},
     {"name": "tmp", "mountPath": "/tmp"},
@@ -87,7 +81,7 @@ def render_template(
                 *warmup.containers(deployment, runtime, config, servers[0]),
             ],
             "volumes": [
-                *(dict(volume) for volume in VOLUMES),
+                *_volumes(config),
                 *downloader.volumes(deployment.spec.model, config),
                 *warmup.volumes(deployment.spec),
             ],
@@ -97,6 +91,17 @@ def render_template(
             **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
+
+
+def _volumes(config: OperatorConfig) -> list[dict[str, Any]]:
+    """What fills the node's disk ends its own pod; what is in memory counts for the pod's limit of that."""
+    limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
+    return [
+        {"name": "models", "emptyDir": dict(limit)},
+        {"name": "tmp", "emptyDir": dict(limit)},
+        # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+    ]
 
 
 def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:

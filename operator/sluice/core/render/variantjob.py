@@ -45,7 +45,9 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
                     "restartPolicy": "Never",
                     **common.pod_fields(),
                     "containers": [_container(deployment, variant, config)],
-                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "volumes": [
+                        {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}}
+                    ],
                     **{name: value for name, value in placement.items() if value},
                 },
             },
@@ -65,7 +67,10 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         "name": CONTAINER,
         "image": config.optimizer.image,
         "imagePullPolicy": config.optimizer.image_pull_policy,
-        "args": [common.literal(part) for pair in arguments.items() for part in pair],
+        "args": [
+            *(common.literal(part) for pair in arguments.items() for part in pair),
+            *downloader.address_arguments(config),
+        ],
         "env": downloader.credentials(deployment.spec.model_uri, deployment.spec.model.credentials_secret_ref),
         "resources": config.optimizer.resources.to_wire(),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],

@@ -6,6 +6,7 @@ What a release that begins looks like is in `beginning.py`.
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.intent import Action, Intent, ObservedIntent
 from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, TimelineEntry
 from sluice.core.judge.model import Judgement
@@ -310,8 +311,8 @@ def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -
         )
     return Refusal(
         Reason.ROLLED_BACK_BY_PERSON,
-        f"{serving} serves because a person went back to it; spec.model still names {requested.uri}: set it to "
-        f"{_uri(situation, serving)}, or change it to a version that is better",
+        f"{serving} serves because a person went back to it; spec.model still names {sources.shown(requested.uri)}: "
+        f"set it to {_uri(situation, serving)}, or change it to a version that is better",
     )
 
 
@@ -320,7 +321,7 @@ def _uri(situation: Situation, name: str) -> str:
     ends = (end for rollout in situation.snapshot.rollouts for end in rollout.spec.ends)
     known = (each.uri for each in ends if each.revision == name)
     revision = situation.snapshot.revision(name)
-    return revision.uri if revision is not None else next(known, f"the model of {name}")
+    return sources.shown(revision.uri if revision is not None else next(known, f"the model of {name}"))
 
 
 def _failed_step(latest: ModelRollout) -> int:

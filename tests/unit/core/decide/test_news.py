@@ -10,7 +10,7 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Situation
-from tests.support.builders import NOW, make_event
+from tests.support.builders import NOW, make_event, make_revision
 from tests.support.situations import make_release, make_situation
 
 
@@ -63,6 +63,13 @@ def test_a_beginning_is_listed_under_the_name_that_it_had_before_it_was_created(
     assert [event.reason for event in events] == want
     [first] = news.begun(release, situation.snapshot.deployment.metadata, NOW)
     assert all(event.id == first.event.id for event in events)
+
+
+def test_a_signed_address_is_told_without_its_signature() -> None:
+    signed = make_revision(uri="https://user:pass@store/2/model.onnx?X-Amz-Signature=s3cret", number=2)
+    [first] = news.begun(make_release(signed), make_situation().snapshot.deployment.metadata, NOW)
+    assert "(https://store/2/model.onnx)" in first.event.message
+    assert "s3cret" not in first.event.message
 
 
 def test_a_first_version_begins_without_a_word() -> None:

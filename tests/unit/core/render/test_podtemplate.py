@@ -149,9 +149,42 @@ def test_the_nodes_cache_is_the_downloaders_alone(given: dict[str, str], volume:
     assert cached["volumes"][-1] == {"name": "cache", **volume}
     container = cached["initContainers"][0]
     assert container["volumeMounts"][-1] == {"name": "cache", "mountPath": "/var/cache/sluice"}
-    assert container["args"][-4:] == ["--cache", "/var/cache/sluice", "--cache-bytes", str(2 << 30)]
+    assert container["args"][-8:] == [
+        "--namespace", "ml",
+        "--cache", "/var/cache/sluice",
+        "--cache-bytes", str(2 << 30),
+        "--cache-reserve-percent", "15",
+    ]  # fmt: skip
     assert "cache" not in str(cached["containers"])
     assert "cache" not in str(spec("pvc://models/digits/1"))
+
+
+def test_what_models_may_take_and_where_they_may_come_from() -> None:
+    def spec(**settings: Any) -> Any:
+        config = OperatorConfig.model_validate({"storageInitializer": settings})
+        deployment = builders.make_model_deployment()
+        return podtemplate.render_template(deployment, builders.make_runtime(), config, REVISION)["spec"]
+
+    def limits(pod: Any) -> dict[str, str]:
+        return {volume["name"]: volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if volume["name"] != "shm"}
+
+    assert limits(spec()) == {"models": "256Gi", "tmp": "256Gi"}
+    assert spec()["initContainers"][0]["args"][-2:] == ["--destination", "/models"]
+    settings = {"maximumModelSize": "2Gi", "allowedAddresses": ["10.1.0.0/16", "::1"], "privateAddresses": False}
+    pod = spec(**settings)
+    assert limits(pod) == {"models": "2Gi", "tmp": "2Gi"}
+    assert pod["initContainers"][0]["args"][-7:] == [
+        "--maximum-bytes", str(2 << 30),
+        "--allow-addresses", "10.1.0.0/16",
+        "--allow-addresses", "::1/128",
+        "--no-private-addresses",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", ["10.1.0.0/33", "10.1.2.3/16", "store.svc", ""])
+def test_an_allowed_network_is_one(network: str) -> None:
+    with pytest.raises(ValueError, match=r"allowedAddresses\.0"):
+        OperatorConfig.model_validate({"storageInitializer": {"allowedAddresses": [network]}})
 
 
 @pytest.mark.parametrize("cache", [{}, {"hostPath": "/a", "persistentVolumeClaim": "b"}, {"hostPath": "relative"}])

@@ -13,7 +13,7 @@ from sluice.core.rollout import lifecycle
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy
-from tests.support.builders import NOW
+from tests.support.builders import NOW, make_revision
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
 from tests.support.situations import DAY, asking, make_release, make_situation, make_test, promoted
 
@@ -451,3 +451,19 @@ def test_a_wish_on_what_is_superseded_is_answered_with_its_end(action: Action, r
     assert ended is not None
     assert handled(ended) == f"{result}{THIRD.name} was requested instead"
     assert [entry.what for entry in ended.timeline[-2:]] == ["Superseded", str(action)]
+
+
+def test_no_message_has_the_signature_of_an_address() -> None:
+    signed = make_revision(uri="https://store/2/model.onnx?X-Amz-Signature=s3cret", number=2)
+    gone_back = make_release(
+        STABLE,
+        source=signed,
+        rollback=True,
+        requestedInputHash=signed.input_hash,
+        status={"outcome": "Promoted"},
+    )
+    refusal = lifecycle.next_attempt(make_situation(FIRST, gone_back, requested=signed))
+    assert isinstance(refusal, Refusal)
+    assert "names https://store/2/model.onnx: set it to s3://models/digits/1" in refusal.message
+    lost = make_situation(make_release(signed), requested=THIRD, stable=None, lost=signed)
+    assert "spec.model back to https://store/2/model.onnx, which" in lifecycle.lost_stable(lost)

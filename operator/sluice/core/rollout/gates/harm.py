@@ -1,5 +1,6 @@
 """What speaks against the candidate, or leaves nothing to compare it with."""
 
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import fuse, patience
@@ -61,5 +62,5 @@ def stable_lost(release: Release) -> Decision | None:
         Verdict.WAIT,
         Reason.STABLE_VERSION_LOST,
         f"the ControllerRevision {source.revision} of the stable version is gone; restore it from a backup, or set "
-        f"spec.model back to {source.uri}, which pins it again",
+        f"spec.model back to {sources.shown(source.uri)}, which pins it again",
     )

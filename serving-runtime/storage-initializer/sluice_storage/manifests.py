@@ -1,0 +1,99 @@
+"""What an OCI registry says of an image: its index and its manifest as JSON, which anybody can have pushed."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sluice_storage import names
+from sluice_storage.failures import DownloadError, Reason
+
+TITLE: Final = "org.opencontainers.image.title"
+INDEXES: Final = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFESTS: Final = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+
+_TAR: Final = re.compile(r"\.tar($|[.+])")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    digest: str
+    size: int
+    title: str
+    """The file that the layer is; empty for a layer of an image."""
+
+    @property
+    def file(self) -> str:
+        return self.digest.partition(":")[2]
+
+
+def parsed(body: bytes, uri: str) -> dict[str, Any]:
+    """A manifest or an index. Raises DownloadError, as everything here."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise DownloadError(Reason.DOWNLOAD_FAILED, f"{uri}: the registry gave no manifest; is it a registry?")
+    return document
+
+
+def is_index(document: Mapping[str, Any]) -> bool:
+    return document.get("mediaType") in INDEXES or "manifests" in document
+
+
+def for_machine(index: Mapping[str, Any], machine: str, uri: str) -> str:
+    """The digest of the manifest for a machine (`platform.machine()`)."""
+    wanted = ARCHITECTURES.get(machine, machine)
+    entries = [entry for entry in _listed(index, "manifests", uri) if DIGEST.fullmatch(_text(entry, "digest"))]
+    found = [entry for entry in entries if _text(_mapping(entry, "platform"), "architecture") == wanted]
+    anything = [entry for entry in entries if not entry.get("platform")]
+    for entry in [*found, *anything]:
+        return _text(entry, "digest")
+    raise _unsupported(uri, f"there is no image for {wanted}; build one, or name another image")
+
+
+def layers(manifest: Mapping[str, Any], uri: str) -> Iterator[Layer]:
+    for entry in _listed(manifest, "layers", uri):
+        title = _text(_mapping(entry, "annotations"), TITLE)
+        media_type, digest, size = _text(entry, "mediaType"), _text(entry, "digest"), entry.get("size", 0)
+        is_tar = _TAR.search(media_type) is not None
+        if media_type.endswith("zstd"):
+            raise _unsupported(uri, f"a layer is compressed with zstd ({media_type}); build the image with gzip")
+        if not is_tar and not title:
+            continue  # attestations and the like
+        if not DIGEST.fullmatch(digest):
+            raise _unsupported(uri, f"a layer has the digest {names.quoted(digest)}; only sha256 is supported")
+        if not isinstance(size, int) or size < 0:
+            raise _unsupported(uri, f"a layer has the size {names.quoted(str(size))}; push the image again")
+        yield Layer(digest, size, "" if is_tar else names.of_file(title))
+
+
+def _listed(document: Mapping[str, Any], field: str, uri: str) -> list[Mapping[str, Any]]:
+    entries = document.get(field) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _unsupported(uri, f"{field} of the manifest is not a list of objects; push the image again")
+    return entries
+
+
+def _mapping(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    value = entry.get(field)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(entry: Mapping[str, Any], field: str) -> str:
+    value = entry.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _unsupported(uri: str, text: str) -> DownloadError:
+    return DownloadError(Reason.UNSUPPORTED_MODEL, f"{uri}: {text}")

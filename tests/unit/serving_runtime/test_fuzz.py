@@ -1,0 +1,230 @@
+"""What comes from outside and is nonsense, or worse: it is refused with a reason, and nothing lands outside.
+
+Some seconds in each run; SLUICE_FUZZ_EXAMPLES says how many examples the slow ones take.
+"""
+
+import io
+import json
+import os
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sluice_storage import archive, gs, hf, layers, listing, manifests, s3
+from sluice_storage.failures import DownloadError, Reason
+from sluice_storage.listing import Item
+from sluice_storage.tree import Allowance
+
+from tests.unit.serving_runtime import attacks
+
+LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "20000"))
+MOST_BYTES = 100_000
+OUTSIDE = "outside"
+
+examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
+
+PARTS = st.sampled_from(
+    ["a", "b", "..", ".", "", "models", ".wh.a", ".wh..wh..opq", OUTSIDE, "\n", "\udc80", "d" * 300]
+)
+NAMES = st.lists(PARTS, min_size=1, max_size=6).map("/".join)
+KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, b"?"])
+ENTRIES = st.lists(
+    st.builds(
+        lambda name, kind, link, body: attacks.entry(
+            name, body if kind == tarfile.REGTYPE else b"", kind=kind, link=link
+        ),
+        NAMES,
+        KINDS,
+        NAMES | st.just("/proc/self/environ"),
+        st.binary(max_size=200),
+    ),
+    max_size=8,
+)
+TARS = st.builds(attacks.tar, ENTRIES, st.sampled_from(["w", "w:gz"]))
+MUTATIONS = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | NAMES
+FIELDS = ("layers", "manifests", "mediaType", "digest", "size", "annotations", "platform", "architecture", "siblings")
+WORDS = st.sampled_from([*FIELDS, manifests.TITLE, "sha", "rfilename", "lfs"])
+DIGESTS = st.just("sha256:" + "0" * 64) | st.just("0" * 40)
+DOCUMENTS = st.recursive(
+    LEAVES | DIGESTS | st.just("application/vnd.oci.image.layer.v1.tar"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
+    settings(max_examples=count, deadline=None)(given(**strategies)(check))()
+
+
+def require_one_line(error: DownloadError) -> None:
+    assert "\n" not in str(error)
+
+
+def mutated(body: bytes, mutations: list[tuple[float, int]]) -> bytes:
+    changed = bytearray(body)
+    for place, value in mutations:
+        changed[int(place * len(changed))] = value
+    return bytes(changed)
+
+
+def zipped(entries: list[attacks.Entry]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+        for number, (info, body) in enumerate(entries):
+            about = zipfile.ZipInfo(info.name.encode(errors="replace").decode() + "x" * (number % 2))
+            about.external_attr = (0o120777 if info.issym() else 0o100644) << 16
+            packed.writestr(about, body)
+    return stream.getvalue()
+
+
+def allowance() -> Allowance:
+    return Allowance(MOST_BYTES, DownloadError(Reason.VOLUME_TOO_SMALL, "too large"), 50)
+
+
+def require_contained(top: Path, into: Path) -> None:
+    """Folders and regular files below `into`, and nothing anywhere else."""
+    size = 0
+    for path in top.rglob("*"):
+        mode = path.lstat().st_mode
+        assert stat.S_ISDIR(mode) or stat.S_ISREG(mode), path
+        if path.is_file() and path.is_relative_to(into):
+            size += path.lstat().st_size
+            assert path.lstat().st_nlink == 1
+    assert size <= MOST_BYTES
+    assert not [path for path in top.rglob(OUTSIDE) if not path.is_relative_to(into)]
+
+
+@examples
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_archives(kind: str, count: int) -> None:
+    def check(body: bytes, mutations: list[tuple[float, int]]) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            top = Path(name)
+            (top / "deep" / "fetched").mkdir(parents=True)
+            (top / "deep" / "fetched" / f"m.{kind}").write_bytes(mutated(body, mutations))
+            try:
+                archive.unpack(top / "deep" / "fetched", top / "deep" / "unpacked", allowance())
+            except DownloadError as error:
+                require_one_line(error)
+            require_contained(top, top / "deep" / "unpacked")
+
+    bodies = TARS if kind == "tar" else st.builds(zipped, ENTRIES)
+    run(count, check, body=bodies, mutations=MUTATIONS | st.just([]))
+
+
+@examples
+def test_layers(count: int) -> None:
+    def check(bodies: list[bytes], mutations: list[tuple[float, int]], titles: list[str]) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            top = Path(name)
+            fetched = top / "deep" / "fetched"
+            fetched.mkdir(parents=True)
+            described = []
+            for number, body in enumerate(bodies):
+                (fetched / f"{number}").write_bytes(mutated(body, mutations if number else []))
+                described.append(manifests.Layer(f"sha256:{number}", len(body), titles[number] if number % 2 else ""))
+            try:
+                layers.unpack(described, fetched, top / "deep" / "unpacked", allowance(), "oci://r/m:1")
+            except DownloadError as error:
+                require_one_line(error)
+            require_contained(top, top / "deep" / "unpacked")
+
+    bodies = st.lists(TARS, min_size=1, max_size=4)
+    run(count, check, bodies=bodies, mutations=MUTATIONS, titles=st.lists(NAMES, min_size=4, max_size=4))
+
+
+def require_safe(names: list[str]) -> None:
+    for name in names:
+        assert not name.startswith("/")
+        assert ".." not in name.split("/")
+        assert "\n" not in name
+
+
+@examples
+def test_manifests_and_indexes(count: int) -> None:
+    def check(document: Any) -> None:
+        try:
+            parsed = manifests.parsed(json.dumps(document).encode(), "oci://r/m:1")
+            manifests.is_index(parsed)
+            require_safe([layer.title for layer in manifests.layers(parsed, "oci://r/m:1")])
+            assert manifests.DIGEST.fullmatch(manifests.for_machine(parsed, "x86_64", "oci://r/m:1"))
+        except DownloadError as error:
+            require_one_line(error)
+
+    layer = st.fixed_dictionaries(
+        {"digest": DIGESTS | LEAVES, "mediaType": st.just("x.tar") | LEAVES, "size": LEAVES},
+        optional={"annotations": st.dictionaries(WORDS, LEAVES) | LEAVES, "platform": DOCUMENTS},
+    )
+    near = st.fixed_dictionaries({}, optional={"layers": st.lists(layer | DOCUMENTS), "manifests": st.lists(layer)})
+    run(count, check, document=near | DOCUMENTS)
+
+
+@examples
+def test_descriptions_of_a_hub(count: int) -> None:
+    def check(document: Any, raw: bytes | None) -> None:
+        body = json.dumps(document).encode() if raw is None else raw
+        try:
+            _, files = hf.described(body, "hf://a/b")
+            require_safe([file.name for file in files])
+        except DownloadError as error:
+            require_one_line(error)
+
+    file = st.fixed_dictionaries({"rfilename": NAMES | LEAVES}, optional={"size": LEAVES, "lfs": DOCUMENTS})
+    near = st.fixed_dictionaries({"sha": DIGESTS | LEAVES, "siblings": st.lists(file | DOCUMENTS) | DOCUMENTS})
+    run(count, check, document=near | DOCUMENTS, raw=st.none() | st.binary(max_size=20))
+
+
+@examples
+@pytest.mark.parametrize("path", ["a", "a/b", "models"])
+def test_lists_of_objects(path: str, count: int) -> None:
+    def check(keys: list[str]) -> None:
+        try:
+            items = listing.below([Item(key, 1, "") for key in keys], path)
+        except DownloadError as error:
+            require_one_line(error)
+            return
+        require_safe([item.name for item in items])
+        with tempfile.TemporaryDirectory() as name:
+            for item in items:  # each can be made, whatever came before
+                place = Path(name, item.name)
+                (place if item.is_folder else place.parent).mkdir(parents=True, exist_ok=True)
+                if not item.is_folder:
+                    place.touch(exist_ok=False)
+
+    run(count, check, keys=st.lists(NAMES.map(lambda name: f"{path}/{name}") | NAMES, max_size=6))
+
+
+@examples
+@pytest.mark.parametrize("store", ["s3", "gs"])
+def test_answers_of_a_store(store: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS_JSON"):
+        monkeypatch.delenv(name, raising=False)
+
+    def check(entries: list[dict[str, Any]]) -> None:
+        pages = SimpleNamespace(paginate=lambda **_: [{"Contents": entries}])
+        blobs = [SimpleNamespace(name=e["Key"], size=e["Size"], generation=e["ETag"], crc32c="") for e in entries]
+        client = SimpleNamespace(get_paginator=lambda _: pages, list_blobs=lambda *_, **__: iter(blobs))
+        monkeypatch.setattr(s3, "_connected", lambda: client)
+        monkeypatch.setattr(gs, "_connected", lambda: client)
+        monkeypatch.setattr(gs, "_patience", lambda: None)
+        source = s3.S3("s3://b/a") if store == "s3" else gs.GS("gs://b/a")
+        try:
+            source.version()
+        except DownloadError as error:
+            require_one_line(error)
+        else:
+            require_safe([item.name for item in source._items])
+
+    keys = NAMES.map(lambda name: f"a/{name}")
+    entry = st.fixed_dictionaries({"Key": keys | LEAVES, "Size": st.integers() | LEAVES, "ETag": LEAVES})
+    run(count, check, entries=st.lists(entry, max_size=5))
