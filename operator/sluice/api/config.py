@@ -124,6 +124,9 @@ class OperatorConfig(ApiModel):
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
+    query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
+    """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
+    namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""
     storage_initializer: StorageInitializer = StorageInitializer()
     """The downloader of models."""
     optimizer: Optimizer = Optimizer()

@@ -40,6 +40,7 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("gatewaySeries", {"job": "{service}"}),
         ("gatewaySeries", {"job": "envoy\\"}),
         ("gatewaySeries", {"job": ""}),
+        ("queryNamespaceLabel", 'a="b"} or up{c'),
     ],
 )
 def test_mistake_names_its_field(field: str, value: Any) -> None:
