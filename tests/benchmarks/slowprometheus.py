@@ -19,6 +19,7 @@ SLOW_SECONDS: Final = 10.0
 LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "+Inf")
 QUERY: Final = re.compile(r"(\w*)(?:\{(.*)\})?\[(\d+)s(?::(\d+)s)?\]", re.DOTALL)
 NAMES: Final = re.compile(r"([^()|]*)\(([^()]*)\)([^()|]*)|([^()|]+)")
+EXACT: Final = re.compile(r'(\w+)="([^"]*)"')
 VALUES: Final = re.compile(r'envoy_cluster_name=~"([^"]*)"')
 
 
@@ -32,7 +33,7 @@ def series(query: str, moment: float, candidate: str) -> Iterator[dict[str, Any]
     step = int(thinned) if thinned else SCRAPE_SECONDS
     times = range(int((moment - window) // step + 1) * step, int(moment) + 1, step)
     for labels, rate in _labels(name, matchers, candidate):
-        metric = {"__name__": name, "instance": "envoy-0", "job": "envoy", **labels}
+        metric = {"__name__": name, "instance": "envoy-0", "job": "envoy", **dict(EXACT.findall(matchers)), **labels}
         yield {"metric": metric, "values": [[time, f"{rate * (time % 10_000_000)}"] for time in times]}
 
 

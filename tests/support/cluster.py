@@ -25,7 +25,7 @@ from sluice.core.rollout.routing import weights
 from sluice.shell import clockstep
 from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
-from tests.support.prometheus import Prometheus
+from tests.support.prometheus import GATEWAY_NAMESPACE, Prometheus
 
 NEVER = math.inf
 """Milliseconds of an answer that does not end."""
@@ -189,7 +189,8 @@ class Cluster(Controllers):
 
     def count(self, name: str, *labels: tuple[str, str], job: str = "envoy", times: int = 1) -> None:
         """So many more, as the gateway or the users' own counters have it."""
-        self.prometheus.count(f"{job}-0", name, times, job=job, **dict(labels))
+        namespace = GATEWAY_NAMESPACE if job == "envoy" else "default"
+        self.prometheus.count(f"{job}-0", name, times, job=job, namespace=namespace, **dict(labels))
 
     def _scrape(self) -> None:
         if self.prometheus_up:

@@ -10,6 +10,8 @@ from sluice.core.judge.model import Answer, Answered, Question, Series
 
 LES: Final = ("0.5", "1", "5", "10", "25", "50", "100", "250", "1000", "+Inf")
 STALE_SECONDS: Final = 300
+GATEWAY_NAMESPACE: Final = "projectcontour"
+USERS_NAMESPACE: Final = "shop"
 _MATCHER: Final = re.compile(r'(\w+)\s*(=~|=)\s*"([^"]*)"')
 
 
@@ -57,9 +59,8 @@ class Prometheus:
         """A sample of every counter of these targets."""
         gateways = tuple(gateways)
         for target in gateways:
-            alive = ("__name__", "envoy_server_live"), ("instance", target), ("job", "envoy")
             known = self.counters.setdefault(target, {})
-            known[alive] = 1.0
+            known[_series(target, "envoy_server_live", ())] = 1.0
             known |= {
                 _series(target, "envoy_cluster_membership_total", (("envoy_cluster_name", name),)): 1.0
                 for name in self.backends
@@ -98,7 +99,10 @@ class Prometheus:
 
 @cache
 def _series(target: str, name: str, labels: Labels) -> Labels:
-    return tuple(sorted({"__name__": name, "instance": target, "job": "envoy", **dict(labels)}.items()))
+    """With the labels that Prometheus gives to a target, if no others are named: the gateway's, or those of users."""
+    job, namespace = ("envoy", GATEWAY_NAMESPACE) if name.startswith("envoy_") else ("users", USERS_NAMESPACE)
+    home = {"instance": target, "job": job, "namespace": namespace}
+    return tuple(sorted({"__name__": name, **home, **dict(labels)}.items()))
 
 
 def _time(sample: Sample) -> float:

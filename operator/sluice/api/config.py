@@ -134,6 +134,10 @@ class RoutingMode(StrEnum):
     """One Service over the ready pods of both versions: shares are ratios of pods, and so approximate."""
 
 
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
+LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
+
+
 class OperatorConfig(ApiModel):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
@@ -143,12 +147,19 @@ class OperatorConfig(ApiModel):
     """The Gateway of a ModelDeployment that names none."""
     gateway_preset: Annotated[str, Field(min_length=1)] = "contour"
     """Which gateway it is, and so which metrics count its requests."""
+    gateway_series: Annotated[dict[LabelName, LabelValue], Field(max_length=8)] | None = None
+    """Labels that Prometheus gives to the gateway's series and to nobody else's, such as `{namespace: projectcontour}`:
+    series without them do not count. None: `{namespace: projectcontour}` where gateway, preset and Prometheus are those of
+    the quickstart; elsewhere, as with `{}`, whoever exposes series of the gateway's names is believed."""
     gateway_url: str | None = None
     """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
     domain: Annotated[str, Field(min_length=1)] = "models.local"
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
+    query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
+    """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
+    namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""
     storage_initializer: StorageInitializer = StorageInitializer()
     """The downloader of models."""
     optimizer: Optimizer = Optimizer()

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sluice import errors
 from sluice.adapters import kube, kubectl, triton
-from sluice.adapters.gateways import PRESETS
+from sluice.adapters.gateways import PRESETS, binding
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -27,6 +27,8 @@ from sluice.views.wire import to_wire
 
 WINDOW_SECONDS: Final = 900
 """So far back the gateway's samples are looked at."""
+SOURCES_STEP_SECONDS: Final = 60
+"""So often within it who exposes them."""
 METADATA_SECONDS: Final = 5.0
 STYLES: Final = {
     CheckState.OK: "green",
@@ -131,16 +133,22 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
         question = Question("up", "up", WINDOW_SECONDS)
         answers = await world.fetch_answers(patient.prometheus_url, [question])
         return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
-    preset = PRESETS.get(patient.config.gateway_preset)
-    if preset is None:
+    anybodys = PRESETS.get(patient.config.gateway_preset)
+    if anybodys is None:
         return (Check("prometheus", CheckState.SKIPPED, "without a preset, the series to look for are unknown"),)
-    question = Question("freshness", preset.freshness, WINDOW_SECONDS)
-    answer = (await world.fetch_answers(patient.prometheus_url, [question]))["freshness"]
+    own = binding.labels_of(patient.config)
+    preset = binding.bound(anybodys, own)
+    questions = (
+        Question("freshness", preset.freshness, WINDOW_SECONDS),
+        Question("sources", binding.sources(anybodys, own), WINDOW_SECONDS, step_seconds=SOURCES_STEP_SECONDS),
+    )
+    answers = await world.fetch_answers(patient.prometheus_url, questions)
     now = time.time()
     policies = await _policies(patient)
     return (
-        checks.gateway_sampled(answer, preset, url=patient.prometheus_url, now=now),
-        checks.scraped_as_said(answer, policies),
+        checks.gateway_sampled(answers["freshness"], preset, url=patient.prometheus_url, now=now),
+        checks.gateway_told_apart(answers["sources"], own),
+        checks.scraped_as_said(answers["freshness"], policies),
     )
 
 

@@ -10,13 +10,13 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from sluice import errors
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
 from sluice.cli.options import ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Arm, Trial
 from sluice.core.kernel import naming
-from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.rollout import steps
 from sluice.offline import record
 from sluice.views import checks, words
@@ -80,7 +80,7 @@ async def show(
     now = time.time()
     wanted = recording(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
-    trial = _trial(release.newest, wanted, world.preset_of(config), now, grpc)
+    trial = _trial(release.newest, wanted, config, now, grpc)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
         lines = await _fetch(trial, wanted, url)
@@ -148,7 +148,7 @@ def _revisions(rollout: ModelRollout) -> tuple[str, ...]:
     return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
 
 
-def _trial(rollout: ModelRollout, wanted: Recording, preset: GatewayPreset, now: float, grpc: frozenset[str]) -> Trial:
+def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now: float, grpc: frozenset[str]) -> Trial:
     """grpc: the revisions that speak gRPC as well."""
     return record.trial_of(
         namespace=rollout.metadata.namespace,
@@ -156,7 +156,8 @@ def _trial(rollout: ModelRollout, wanted: Recording, preset: GatewayPreset, now:
         stable=_arm(wanted.stable, 0, grpc),
         candidate=_arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
         objectives=rollout.spec.objectives,
-        preset=preset,
+        preset=world.preset_of(config),
+        namespace_label=config.query_namespace_label,
         now=now,
         scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
     )

@@ -41,9 +41,14 @@ def trial_of(
     preset: GatewayPreset,
     now: float,
     scrape_interval_seconds: float,
+    namespace_label: str,
     permille: int = 0,
 ) -> Trial:
-    """A trial that is only to be recorded. permille: the candidate's weight, where it was the same all along."""
+    """A trial that is only to be recorded.
+
+    namespace_label: as the operator's configuration has it. permille: the candidate's weight, where it was the same all
+    along.
+    """
     return Trial(
         now=now,
         namespace=namespace,
@@ -64,6 +69,7 @@ def trial_of(
         route_programmed=True,
         preset=preset,
         state=None,
+        namespace_label=namespace_label,
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -57,7 +57,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
     return OperatorOptions(
         config=config,
         preset=preset,
-        warnings=warnings,
+        warnings=(*warnings, *_of_gateway(given.config, preset)),
         namespace=given.namespace,
         identity=given.identity,
         lease_name=given.lease_name,
@@ -67,6 +67,14 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
         log_level=given.log_level or config.log_level,
         kubeconfig=given.kubeconfig,
     )
+
+
+def _of_gateway(path: Path, preset: GatewayPreset) -> Iterator[str]:
+    if preset.requests and not preset.own:
+        yield (
+            f"{path}: gatewaySeries: no labels are set, so whoever exposes series of the gateway's names is believed, in "
+            "any namespace; set labels that Prometheus gives to the gateway alone (docs/gateways.md)"
+        )
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:

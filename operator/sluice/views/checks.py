@@ -2,7 +2,7 @@
 
 import itertools
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -21,6 +21,8 @@ BEHIND_SECONDS = 30.0
 """A change that the operator has not seen for this long."""
 STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""
+MOST_SOURCES = 5
+"""Named in one line."""
 
 
 class CheckState(StrEnum):
@@ -165,6 +167,50 @@ def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: flo
             name, CheckState.FAILED, f"the newest sample of the gateway is {words.span(now - newest)} old", targets
         )
     return Check(name, CheckState.OK, f"it answers; the newest sample of the gateway is {words.span(now - newest)} old")
+
+
+def gateway_told_apart(answer: Answer, own: Mapping[str, str]) -> Check:
+    """Whether series of the gateway's names count only where they are the gateway's.
+
+    answer: who exposes some (`binding.sources`). own: the labels that only the gateway's have.
+    """
+    name = "gateway's series"
+    found = [] if isinstance(answer, Failed) else [series.labels for series in answer.series]
+    others = _sources(labels for labels in found if not own or not own.items() <= labels.items())
+    if not own:
+        seen = f"; exposed by {others}" if others else ""
+        return Check(
+            name,
+            CheckState.WARNING,
+            f"whoever exposes series of the gateway's names is believed, in any namespace{seen}",
+            "set config.gatewaySeries in the chart to labels that Prometheus gives to the gateway alone, such as "
+            "{namespace: projectcontour} (docs/gateways.md)",
+        )
+    if isinstance(answer, Failed):
+        return Check(name, CheckState.SKIPPED, answer.message)
+    said = ", ".join(f"{label}={value}" for label, value in sorted(own.items()))
+    if others:
+        return Check(
+            name,
+            CheckState.WARNING,
+            f"only those with {said} count, and others expose series of the same names: {others}",
+            "ask whose they are; if one of them is the gateway, correct config.gatewaySeries in the chart",
+        )
+    return Check(name, CheckState.OK, f"only those with {said} count, and nobody else exposes any")
+
+
+def _sources(found: Iterable[Mapping[str, str]]) -> str:
+    """Those who expose series, the first of them by name."""
+    named = sorted(set(map(_source, found)))
+    more = len(named) - MOST_SOURCES
+    return words.listed([*named[:MOST_SOURCES], *([f"{more} more"] if more > 0 else [])])
+
+
+def _source(labels: Mapping[str, str]) -> str:
+    """`pod exporter in evil (job pods)`."""
+    pod, namespace, job = (labels.get(name, "") for name in ("pod", "namespace", "job"))
+    where = f" in {namespace}" if namespace else ""
+    return f"pod {pod}{where} (job {job})" if pod else f"job {job}{where}"
 
 
 def reached(url: str) -> str:

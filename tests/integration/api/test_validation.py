@@ -13,7 +13,7 @@ Object = dict[str, Any]
 OBJECTIVES = "spec.objectives[0]"
 SELECTOR = 'feedback_total{revision="{{revision}}"}'
 FAILED = 'feedback_total{revision="{{revision}}",correct="false"}'
-
+OTHERS = ('x{revision!="{{revision}}"}', 'x{revision=~"{{revision}}|.*"}', 'x{revision=~"({{revision}})?.*"}')
 
 VARIANT = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
 
@@ -222,7 +222,23 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("a selector without a name", query(total='{revision="{{revision}}"}'), f"{OBJECTIVES}.failureRatio.total", "of several"),
     ("a function", query(total=f"rate({SELECTOR}[5m])"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
     ("a sum", query(total=f"{SELECTOR} + {SELECTOR}"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),
-    ("no revision", query(total='x{job="a"}'), f"{OBJECTIVES}.failureRatio.total", "must contain {{revision}}"),
+    ("no revision", query(total='x{job="a"}'), f"{OBJECTIVES}.failureRatio.total", "must select one version"),
+    *(
+        (f"others' counters by {text}", query(total=text), f"{OBJECTIVES}.failureRatio.total", "must select one version")
+        for text in OTHERS
+    ),
+    (
+        "a comment in a selector",
+        query(failures='x{a="b"#{{revision}}\n}'),
+        f"{OBJECTIVES}.failureRatio.failures",
+        "must be the selector of a raw counter",
+    ),
+    (
+        "others' counters in a model's own objective",
+        deployment({"rollout": {"objectives": query(total=OTHERS[0])["spec"]["objectives"]}}),
+        "spec.rollout.objectives[0].failureRatio.total",
+        "must select one version",
+    ),
     (
         "unknown placeholder",
         query(failures='x{revision="{{revision}}",pod="{{pod}}"}'),
@@ -304,6 +320,11 @@ ACCEPTED: list[tuple[str, Object]] = [
     ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
     ("query", query()),
     ("a query of several counters", query(total='{__name__=~"good_total|bad_total",revision="{{revision}}"}')),
+    ("a query by pods", query(total='x{pod=~"{{revision}}-[a-z0-9]+(-[a-z0-9]+)?"}')),
+    (
+        "a query of several matchers",
+        query(failures=r'x{ code =~ "5..|429", path!="a\"b", revision = "{{revision}}", }'),
+    ),
     ("a variant", deployment({"model": {"variant": "int8"}, "variants": [VARIANT]})),
     ("query by namespace", query(total='x{revision="{{revision}}",namespace="{{namespace}}",model=~"{{name}}.*"}')),
     (

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from sluice.adapters import gateways
+from sluice.adapters.gateways import binding
 from sluice.core.judge import columns, selectors
 from sluice.core.judge.model import Arm
 from sluice.core.kernel.presets import Broken, GatewayPreset
@@ -83,6 +84,40 @@ def test_a_selector_for_both_arms_finds_each_arms_series(preset: GatewayPreset) 
             alone = dict(re.findall(r'(\w+)=~"([^"]*)"', selectors.filled(trial, text, (arm,))))
             sample = {label: sample_of(pattern) for label, pattern in alone.items()}
             assert all(re.fullmatch(patterns[label], value) for label, value in sample.items()), field
+
+
+@every_preset
+def test_every_selector_asks_for_the_labels_of_the_gateway(preset: GatewayPreset) -> None:
+    """Whatever a preset gets new: a text that is no selector must be said to be none."""
+    bound = binding.bound(preset, {"namespace": "gateways", "job": "envoy"})
+    own = 'job="envoy",namespace="gateways"'
+    for field in dataclasses.fields(preset):
+        text, before = text_of(bound, field.name), text_of(preset, field.name)
+        if field.name not in binding.NO_SELECTORS and before and isinstance(text, str):
+            assert text.endswith(own + "}"), field.name
+            assert text.removesuffix(own + "}").rstrip(",{") == before.rstrip("}"), field.name
+    assert bound.own == own
+    assert binding.bound(preset, {}) is preset
+
+
+@every_preset
+def test_series_of_others_are_of_no_arm(preset: GatewayPreset) -> None:
+    bound = binding.bound(preset, {"namespace": "gateways"})
+    trial = make_trial(preset=bound, stable=STABLE, candidate=CANDIDATE)
+    text = selectors.filled(trial, preset.requests, (CANDIDATE,))
+    labels = {name: sample_of(value) for name, _, value in re.findall(r'(\w+)(=~?)"([^"]*)"', text)}
+    of_arm = selectors.matchers(trial, bound.requests, CANDIDATE)
+    assert selectors.belongs({**labels, "namespace": "gateways"}, of_arm)
+    assert not selectors.belongs({**labels, "namespace": "evil"}, of_arm)
+    assert not selectors.belongs(labels, of_arm)
+
+
+@every_preset
+def test_who_exposes_series_of_any_backend_can_be_asked(preset: GatewayPreset) -> None:
+    query = binding.sources(preset, {"cluster": "eu"})
+    assert query.startswith("count by (cluster, job, namespace, pod) (")
+    assert not re.search(r"\{\w+\}", query)
+    assert not re.search(r'[^=]="[^"]*\.\+', query), "no pattern stands in a matcher of one value"
 
 
 def sample_of(pattern: str) -> str:

@@ -30,7 +30,18 @@ def test_default_policy_of_the_chart_parses() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("prometheusUrl", "prometheus:9090"), ("historyLimit", 0), ("logLevel", "LOUD"), ("gateway", {"name": "models"})],
+    [
+        ("prometheusUrl", "prometheus:9090"),
+        ("historyLimit", 0),
+        ("logLevel", "LOUD"),
+        ("gateway", {"name": "models"}),
+        ("gatewaySeries", {"job": 'envoy"} or up{job="x'}),
+        ("gatewaySeries", {'job="envoy"} or up{x': "y"}),
+        ("gatewaySeries", {"job": "{service}"}),
+        ("gatewaySeries", {"job": "envoy\\"}),
+        ("gatewaySeries", {"job": ""}),
+        ("queryNamespaceLabel", 'a="b"} or up{c'),
+    ],
 )
 def test_mistake_names_its_field(field: str, value: Any) -> None:
     with pytest.raises(pydantic.ValidationError) as caught:

@@ -39,6 +39,7 @@ async def test_everything_is_looked_at() -> None:
         "gateway": CheckState.OK,
         "preset": CheckState.OK,
         "prometheus": CheckState.FAILED,
+        "gateway's series": CheckState.SKIPPED,
         "scrape interval": CheckState.SKIPPED,
         "policy": CheckState.OK,
         "runtimes": CheckState.OK,

@@ -36,6 +36,7 @@ def trial_at(now: float, **changes: object) -> Trial:
         candidate=base.candidate,
         objectives=OBJECTIVES,
         preset=base.preset,
+        namespace_label=base.namespace_label,
         now=now,
         scrape_interval_seconds=5.0,
     )

@@ -58,6 +58,26 @@ def test_fields_that_nobody_reads_are_warned_of(tmp_path: Path) -> None:
     assert [warning.split(": ")[1] for warning in given.warnings] == ["domian", "storageInitializer.imagePolicy"]
 
 
+@pytest.mark.parametrize(
+    ("config", "warned"),
+    [
+        ("", False),
+        ("gatewaySeries: {job: envoy}", False),
+        ("routing: Service\ngatewayPreset: traefik", False),
+        ("gatewaySeries: {}", True),
+        ("gatewayPreset: traefik", True),
+        ("prometheusUrl: http://thanos.monitoring:9090", True),
+        ("gateway: {name: edge, namespace: gateway}", True),
+    ],
+)
+def test_a_gateway_that_nothing_tells_from_others_is_warned_of(tmp_path: Path, config: str, warned: bool) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(config)
+    found = options.parse(["--config", str(path), "--namespace", "ns"], {})
+    assert [warning.split(": ")[1] for warning in found.warnings] == ["gatewaySeries"] * warned
+    assert bool(found.preset.own) is (not warned and found.preset.requests != "")
+
+
 def test_no_cluster_ends_with_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

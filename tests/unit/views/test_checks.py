@@ -30,6 +30,15 @@ def samples(*times: float) -> Answer:
     return Answered((Series({}, tuple((time, 1.0) for time in times)),))
 
 
+OWN = {"namespace": "projectcontour"}
+GATEWAY_POD = {"job": "envoy", "namespace": "projectcontour", "pod": "envoy-1"}
+FORGER = {"job": "pods", "namespace": "evil", "pod": "exporter"}
+
+
+def sources(*labels: dict[str, str]) -> Answer:
+    return Answered(tuple(Series(each, ((1.0, 7.0),)) for each in labels))
+
+
 def policies(seconds: int) -> dict[str, RolloutPolicySpec]:
     return {"default": RolloutPolicySpec(scrape_interval_seconds=seconds)}
 
@@ -100,6 +109,32 @@ JANUARY = 1_767_225_600.0
             "15m00s old",
         ),
         (checks.gateway_sampled(samples(100, 990), PRESETS["contour"], url=INSIDE, now=NOW), CheckState.OK, "10s old"),
+        (
+            checks.gateway_told_apart(sources(GATEWAY_POD), OWN),
+            CheckState.OK,
+            "only those with namespace=projectcontour",
+        ),
+        (
+            checks.gateway_told_apart(sources(GATEWAY_POD, FORGER), OWN),
+            CheckState.WARNING,
+            "others expose series of the same names: pod exporter in evil (job pods) ask whose they are",
+        ),
+        (
+            checks.gateway_told_apart(sources(*({"job": f"j{n}"} for n in range(8))), OWN),
+            CheckState.WARNING,
+            "job j0, job j1, job j2, job j3, job j4 and 3 more",
+        ),
+        (
+            checks.gateway_told_apart(sources(GATEWAY_POD, FORGER), {}),
+            CheckState.WARNING,
+            "exposed by pod envoy-1 in projectcontour (job envoy) and pod exporter in evil (job pods) set",
+        ),
+        (
+            checks.gateway_told_apart(Failed("refused"), {}),
+            CheckState.WARNING,
+            "in any namespace set config.gatewaySeries",
+        ),
+        (checks.gateway_told_apart(Failed("refused"), OWN), CheckState.SKIPPED, "refused"),
         (checks.prometheus_answers(Failed("refused"), url=INSIDE), CheckState.FAILED, "9090:9090"),
         (checks.prometheus_answers(Answered(()), url=INSIDE), CheckState.FAILED, "scrapes nothing"),
         (checks.prometheus_answers(samples(1), url=INSIDE), CheckState.OK, "scrapes 1 target"),

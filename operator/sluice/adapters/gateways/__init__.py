@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from sluice.adapters.gateways import binding
 from sluice.adapters.gateways.contour import CONTOUR
 from sluice.adapters.gateways.envoy_gateway import ENVOY_GATEWAY
 from sluice.adapters.gateways.istio import ISTIO
@@ -19,4 +20,6 @@ PRESETS: Final[Mapping[str, GatewayPreset]] = {
 
 def preset_of(config: OperatorConfig) -> GatewayPreset:
     """What is known of the gateway that the operator is configured for; raises KeyError where nothing is."""
-    return NONE if config.routing is RoutingMode.SERVICE else PRESETS[config.gateway_preset]
+    if config.routing is RoutingMode.SERVICE:
+        return NONE
+    return binding.bound(PRESETS[config.gateway_preset], binding.labels_of(config))

@@ -8,7 +8,7 @@ from sluice.core.kernel.presets import Broken, GatewayPreset
 # `reporter="source"`: as the gateway saw it, not the sidecar of the model server, which may not exist and which does
 # not see what the gateway answers itself. The port is no label; HTTP and gRPC are told apart by their protocol.
 _SERVICE: Final = (
-    'reporter="source",destination_service_namespace="{namespace}",destination_service_name=~"{service}",'
+    'reporter="source",destination_service_namespace=~"{namespace}",destination_service_name=~"{service}",'
     'request_protocol="{protocol}"'
 )
 _HTTP: Final = _SERVICE.replace("{protocol}", "http")

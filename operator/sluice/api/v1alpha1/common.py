@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from sluice.api import promql
 from sluice.api.base import ApiModel, Name, ObjectName, PositivePercent, Time, TolerancePercent
 from sluice.api.cel import Cel
 
@@ -59,17 +60,8 @@ class Events(StrEnum):
 Selector = Annotated[
     str,
     Field(min_length=1, max_length=1024),
-    Cel(
-        'self.matches(\'^([a-zA-Z_:][a-zA-Z0-9_:]*[{]|[{]__name__=~"[a-zA-Z0-9_:|()]+",)'
-        "([^{}]|[{][{](revision|namespace|name)[}][}])*[}]$')",
-        message='must be the selector of a raw counter, such as feedback_total{revision="{{revision}}"}, or of several, '
-        'which begins with {__name__=~"a|b",: functions are refused because evidence needs each series\' own resets; '
-        "the placeholders are revision, namespace and name",
-    ),
-    Cel(
-        "self.contains('{{revision}}')",
-        message="must contain {{revision}}, otherwise the versions cannot be told apart",
-    ),
+    Cel(f"self.matches(r'{promql.SELECTOR}')", message=promql.NO_SELECTOR),
+    Cel(f"self.matches(r'{promql.OF_ONE_REVISION}')", message=promql.NO_REVISION),
 ]
 """A Prometheus series selector of a raw counter that tells revisions apart."""
 
@@ -120,8 +112,8 @@ class FailureRatio(ApiModel):
     goal: Goal = Goal.LOWER
     """Lower: `failures` should be few. Higher: `successes` (clicks, purchases, correct answers) should be many."""
     total: Selector | None = None
-    """Selector of the raw counter of all requests; `{{revision}}`, `{{namespace}}` and `{{name}}` are filled in, such as
-    `feedback_total{revision="{{revision}}"}`."""
+    """Selector of the raw counter of all requests, such as `feedback_total{revision="{{revision}}"}`; `{{revision}}`,
+    `{{namespace}}` and `{{name}}` are filled in, and only series of the model's namespace count."""
     failures: Selector | None = None
     """Selector of the raw counter of failures; must count a part of what `total` counts."""
     successes: Selector | None = None

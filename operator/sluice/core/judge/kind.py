@@ -68,6 +68,11 @@ class Kind:
         return False
 
     @property
+    def refused(self) -> str:
+        """What is wrong with it, with the field, so that nothing is ever asked; or empty."""
+        return ""
+
+    @property
     def counts_refusals(self) -> bool:
         """Whether requests that a server refuses are its events."""
         return False

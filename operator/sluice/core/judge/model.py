@@ -104,6 +104,8 @@ class Trial:
     """Whether its samples are on their way, and something else must not wait for them."""
     moment: float | None = None
     """Seconds since the epoch at which all samples were asked for; None: now."""
+    namespace_label: str = "namespace"
+    """The label that tells of what namespace a series is, which users' queries are bound to; empty: to none."""
     downtimes: tuple[tuple[float, float], ...] = ()
     """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
     counted of it then says nothing about it."""

@@ -113,6 +113,8 @@ def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: flo
         first = next(iter(ask.filled_by(trial).values()))
         return f"{first.name}: {first.note(trial, samples.get(first.feed))}"
     remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
+    if trial.preset.own:
+        remedy += f", and that its series have {trial.preset.own} (Helm value config.gatewaySeries)"
     if newest is None:
         return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
     return (

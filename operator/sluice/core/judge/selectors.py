@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from sluice.api import promql
 from sluice.core.judge.model import Arm, Trial
 
 _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|=)\s*"((?:[^"\\]|\\.)*)"')
@@ -32,12 +33,13 @@ def filled_for(namespace: str, model: str, selector: str, arms: Sequence[Arm]) -
 
 
 def filled_by_user(trial: Trial, selector: str, arm: Arm) -> str:
-    """A selector that a person wrote into an objective, for one arm."""
-    return (
-        selector.replace("{{revision}}", arm.revision)
-        .replace("{{namespace}}", trial.namespace)
-        .replace("{{name}}", trial.name)
-    )
+    """A selector that a person wrote into an objective, for one arm: only series of the model's namespace count.
+
+    Raises `promql.InvalidSelector`.
+    """
+    values = {"revision": arm.revision, "namespace": trial.namespace, "name": trial.name}
+    filled = promql.parsed(selector).filled(values)
+    return str(filled.narrowed(trial.namespace_label, trial.namespace) if trial.namespace_label else filled)
 
 
 def matchers(trial: Trial, selector: str, arm: Arm) -> tuple[Matchers, ...]:

@@ -75,3 +75,6 @@ class GatewayPreset:
     """`broken` of a GRPCRoute's backend."""
     tested: bool = True
     """Whether Sluice's conformance table was run on this gateway; False: by its documentation alone."""
+    own: str = ""
+    """The matchers, in every selector, that only the gateway's own series meet, such as `namespace="projectcontour"`.
+    Empty: whoever exposes series of these names is believed."""

@@ -3,11 +3,12 @@
 from typing import Any, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
-from sluice.api.v1alpha1.common import CapacityMode, Strategy
+from sluice.api.v1alpha1.common import CapacityMode, Objective, Strategy
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.rolloutspec import ABTestRules, ModelRolloutSpec, ReleaseEnd, RolloutArm, RolloutStep
 from sluice.api.v1alpha1.strategies import BlueGreen, Rollout, Shadow
+from sluice.core.judge.kinds import kind_of
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
@@ -32,6 +33,9 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         return blocked
     settings = wishes.shadow
     compared = situation.stable is not None and attempt.analysed
+    objectives = _objectives(situation, policy, compared=compared)
+    if isinstance(objectives, Blocked):
+        return objectives
     needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
     if needs_gateway:
         return Blocked(Reason.GATEWAY_NEEDED, needs_gateway)
@@ -63,7 +67,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         steps=planned,
         capacity=_capacity(wishes, attempt),
         maximum_requests_at_risk=policy.maximum_requests_at_risk,
-        objectives=wishes.objectives if wishes.objectives is not None else policy.objectives,
+        objectives=objectives,
         false_rollback_probability=policy.false_rollback_probability,
         false_advance_probability=policy.false_advance_probability,
         scrape_interval_seconds=policy.scrape_interval_seconds,
@@ -77,6 +81,20 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     )
     name = naming.rollout_name(attempt.target.name, attempt.number)
     return ModelRollout(metadata=ObjectMeta(name=name, namespace=snapshot.namespace), spec=spec)
+
+
+def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bool) -> list[Objective] | Blocked:
+    """Those of the release. Of a query that is not asked the field says why; where nothing is compared, it is left out."""
+    own = situation.snapshot.deployment.spec.rollout.objectives
+    wanted, where = (policy.objectives, f"RolloutPolicy {situation.policy_name}: spec")
+    if own is not None:
+        wanted, where = own, "spec.rollout"
+    refused = [kind_of(objective).refused for objective in wanted]
+    for index, why in enumerate(refused if compared else ()):
+        if why:
+            reason = Reason.POLICY_INVALID if own is None else Reason.INVALID_SPEC
+            return Blocked(reason, f"{where}.objectives[{index}].{why}")
+    return [objective for objective, why in zip(wanted, refused, strict=True) if not why]
 
 
 def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:

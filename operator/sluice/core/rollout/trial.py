@@ -145,6 +145,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         stable_ready=stable.ready_endpoints > 0,
         blind=_blind(situation, active),
         wished=_wished(active),
+        namespace_label=snapshot.config.query_namespace_label,
         downtimes=_downtimes(situation, stable),
     )
 

@@ -90,7 +90,7 @@ def _active(snapshot: Snapshot, revision: Revision) -> str:
 def _little(snapshot: Snapshot, revision: Revision) -> str:
     preset = snapshot.preset
     buckets = _of_both(snapshot, revision, preset.latency_bucket, preset.grpc_latency_bucket or "")
-    rates = " or ".join(f"rate({bucket.replace('_bucket', '_sum')}[{WINDOW}])" for bucket in buckets)
+    rates = " or ".join(f"rate({bucket.replace('_bucket', '_sum', 1)}[{WINDOW}])" for bucket in buckets)
     return f"sum({rates}) * {preset.latency_unit_millis / 1000:g}"
 
 

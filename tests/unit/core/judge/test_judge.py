@@ -563,7 +563,9 @@ def test_query_without_series_cannot_be_proven_and_blinds_no_other() -> None:
 
     assert result.blind == ""
     assert [status.proven for status in result.objectives] == [True, True, False]
-    assert result.missing.startswith('accuracy: no samples: feedback_total{revision="digits-bbb"}; check')
+    assert result.missing.startswith(
+        'accuracy: no samples: feedback_total{revision="digits-bbb",namespace="shop"}; check'
+    )
 
 
 def test_absent_failures_of_the_candidate_count_as_none() -> None:

@@ -36,7 +36,9 @@ def test_questions_of_the_first_look_cover_the_history() -> None:
     )
     assert proof.selector == 'envoy_cluster_membership_total{envoy_cluster_name=~"shop_(digits-aaa|digits-bbb)_80"}'
     assert proof.window_seconds == 20
-    assert found["query/accuracy/C/events"].selector == f'feedback_total{{revision="{CANDIDATE}",correct="false"}}'
+    assert found["query/accuracy/C/events"].selector == (
+        f'feedback_total{{revision="{CANDIDATE}",correct="false",namespace="shop"}}'
+    )
 
 
 @pytest.mark.parametrize("objectives", [(ERRORS,), ()])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sluice.adapters import gateways
+from sluice.adapters.gateways import binding
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
@@ -73,6 +74,13 @@ def test_otherwise_they_are_the_seconds_that_requests_take(preset: str, name: st
     found = signal_of(snapshot_of(preset=preset))
     assert re.fullmatch(rf"sum\(rate\({name}_sum{{.+}}\[1m\]\)\) {re.escape(factor)}", found.query)
     assert "_bucket" not in found.query
+
+
+def test_only_the_names_of_histograms_are_changed() -> None:
+    bound = binding.bound(gateways.PRESETS["istio"], {"job": "my_bucket"})
+    query = signal_of(replace(snapshot_of(), preset=bound), grpc_port=8001).query
+    assert query.count('job="my_bucket"') == 2
+    assert "milliseconds_sum{" in query
 
 
 def test_a_gateway_may_count_calls_in_flight_apart_from_requests() -> None:

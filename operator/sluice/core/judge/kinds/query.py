@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
+from sluice.api import promql
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
 from sluice.core.judge import columns, objectives, scraped, selectors, series
 from sluice.core.judge.columns import CANDIDATE, EVENTS, TOTAL, Amounts
@@ -34,8 +35,18 @@ class QueriedCounters(Kind):
     def feed(self) -> str:
         return own_feed(self.name)
 
-    def hidden(self, trial: Trial) -> str:
+    @property
+    def refused(self) -> str:
+        """The API server refuses such a selector as well, but not what it has stored before."""
+        for field, text in self._written().items():
+            try:
+                promql.parsed(text)
+            except promql.InvalidSelector as error:
+                return f"failureRatio.{field}: {error}"
         return ""
+
+    def hidden(self, trial: Trial) -> str:
+        return self.refused
 
     def questions(self, trial: Trial) -> Mapping[str, str]:
         return {self._key(arm, column): selector for (arm, column), selector in self._selectors(trial).items()}
@@ -68,6 +79,8 @@ class QueriedCounters(Kind):
         return "succeeded" if self.more_is_better else "failed"
 
     def note(self, trial: Trial, shown: series.Samples | None) -> str:
+        if self.refused:
+            return self.refused
         selector = self._selectors(trial)[CANDIDATE, TOTAL]
         if shown is None:
             most = _most_series(trial)
@@ -75,12 +88,18 @@ class QueriedCounters(Kind):
         return unseen(trial, shown, selector)
 
     def _selectors(self, trial: Trial) -> dict[tuple[str, str], str]:
-        events = self.ratio.successes if self.more_is_better else self.ratio.failures
+        written = dict(zip((TOTAL, EVENTS), self._written().values(), strict=True))
         return {
-            (arm, column): selectors.filled_by_user(trial, selector or "", side)
+            (arm, column): selectors.filled_by_user(trial, selector, side)
             for arm, side in columns.sides(trial).items()
-            for column, selector in ((TOTAL, self.ratio.total), (EVENTS, events))
+            for column, selector in written.items()
         }
+
+    def _written(self) -> dict[str, str]:
+        """The selectors by field: first that of all requests, then that of the counted events."""
+        ratio = self.ratio
+        events = ("successes", ratio.successes) if self.more_is_better else ("failures", ratio.failures)
+        return {field: text or "" for field, text in (("total", ratio.total), events)}
 
     def _key(self, arm: str, column: str) -> str:
         return f"{self.feed}/{arm}/{column}"

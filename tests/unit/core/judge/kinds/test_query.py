@@ -1,8 +1,11 @@
 """Objectives on pairs of raw counters."""
 
+import dataclasses
+
 import pytest
 
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
+from sluice.core.judge import judge
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kinds import kind_of
 from tests.support.trials import make_trial
@@ -21,13 +24,42 @@ CLICKS = kind_of(
 )
 
 
-def test_placeholders() -> None:
+def test_placeholders_and_the_namespace() -> None:
     assert CLICKS.questions(make_trial()) == {
-        "query/clicks/S/total": 'users{ns="shop",name="digits",r="digits-aaa"}',
-        "query/clicks/S/events": 'clicked{r="digits-aaa"}',
-        "query/clicks/C/total": 'users{ns="shop",name="digits",r="digits-bbb"}',
-        "query/clicks/C/events": 'clicked{r="digits-bbb"}',
+        "query/clicks/S/total": 'users{ns="shop",name="digits",r="digits-aaa",namespace="shop"}',
+        "query/clicks/S/events": 'clicked{r="digits-aaa",namespace="shop"}',
+        "query/clicks/C/total": 'users{ns="shop",name="digits",r="digits-bbb",namespace="shop"}',
+        "query/clicks/C/events": 'clicked{r="digits-bbb",namespace="shop"}',
     }
+
+
+@pytest.mark.parametrize(
+    ("label", "want"), [("ns", 'clicked{r="digits-bbb",ns="shop"}'), ("", 'clicked{r="digits-bbb"}')]
+)
+def test_the_label_of_the_namespace_is_the_clusters(label: str, want: str) -> None:
+    trial = dataclasses.replace(make_trial(), namespace_label=label)
+    assert CLICKS.questions(trial)["query/clicks/C/events"] == want
+
+
+@pytest.mark.parametrize(
+    ("total", "failures", "field"),
+    [
+        pytest.param('up{r!="{{revision}}"}', 'down{r="{{revision}}"}', "total", id="others' requests"),
+        pytest.param('up{r="{{revision}}"}', 'down{r=~"{{revision}}|.*"}', "failures", id="others' failures"),
+        pytest.param('up{r="{{revision}}"}', None, "failures", id="no failures"),
+        pytest.param(None, 'down{r="{{revision}}"}', "total", id="no requests"),
+    ],
+)
+def test_what_the_api_server_took_before_is_not_asked_and_says_why(
+    total: str | None, failures: str | None, field: str
+) -> None:
+    ratio = FailureRatio(source=Source.QUERY, total=total, failures=failures, maximum="10%")
+    objective = Objective(name="greedy", failure_ratio=ratio)
+    trial = make_trial(objectives=(objective,))
+    said = kind_of(objective).refused
+    assert said.startswith(f"failureRatio.{field}: must ")
+    assert not [question for question in judge.questions(trial) if "greedy" in question.key]
+    assert kind_of(objective).note(trial, None) == said
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""The quickstart's Prometheus: whose series it takes."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import gateways, paths
+from sluice.adapters.gateways import PRESETS, binding
+from sluice.api.config import OperatorConfig
+
+FORGED = ("envoy_cluster_upstream_rq", "envoy_server_live", "istio_requests_total", "traefik_service_requests_total")
+
+
+def jobs() -> dict[str, dict[str, Any]]:
+    documents = yaml.safe_load_all((paths.MANIFESTS / "prometheus.yaml").read_text())
+    (configuration,) = (each["data"]["prometheus.yml"] for each in documents if each["kind"] == "ConfigMap")
+    return {job["job_name"]: job for job in yaml.safe_load(configuration)["scrape_configs"]}
+
+
+def relabelled(labels: Mapping[str, str], rules: list[dict[str, Any]]) -> dict[str, str] | None:
+    """What Prometheus makes of labels, as far as these rules go; None where they drop."""
+    kept = dict(labels)
+    for rule in rules:
+        value = ";".join(kept.get(name, "") for name in rule["source_labels"])
+        match = re.fullmatch(rule.get("regex", "(.*)"), value)
+        action = rule.get("action", "replace")
+        if action in ("keep", "drop"):
+            if (match is None) == (action == "keep"):
+                return None
+        elif match is not None:
+            assert action == "replace"
+            kept[rule["target_label"]] = match.expand(re.sub(r"\$(\d)", r"\\\1", rule.get("replacement", "$1")))
+    return {name: value for name, value in kept.items() if value}
+
+
+def scraped_by(job: Mapping[str, Any], pod: Mapping[str, str]) -> dict[str, str] | None:
+    """The labels that a job gives to a pod's series; None where it does not scrape it. pod: its discovered labels."""
+    wanted = job["kubernetes_sd_configs"][0].get("namespaces", {}).get("names")
+    if wanted is not None and pod["__meta_kubernetes_namespace"] not in wanted:
+        return None
+    return relabelled(pod, job["relabel_configs"])
+
+
+def series_of(pod: Mapping[str, str], metric: str) -> list[dict[str, str]]:
+    """What all jobs together take of a pod that exposes a metric."""
+    found = []
+    for name, job in jobs().items():
+        assert not job.get("honor_labels"), "a pod must not say where it is"
+        target = scraped_by(job, pod)
+        if target is not None:
+            own = {label: value for label, value in target.items() if not label.startswith("__")}
+            kept = relabelled({"__name__": metric, "job": name, **own}, job.get("metric_relabel_configs", []))
+            if kept is not None:
+                found.append(kept)
+    return found
+
+
+def pod(namespace: str, app: str = "") -> dict[str, str]:
+    return {
+        "__address__": "10.0.0.1",
+        "__meta_kubernetes_namespace": namespace,
+        "__meta_kubernetes_pod_name": "one",
+        "__meta_kubernetes_pod_ip": "10.0.0.1",
+        "__meta_kubernetes_pod_phase": "Running",
+        "__meta_kubernetes_pod_label_app": app,
+        "__meta_kubernetes_pod_annotation_prometheus_io_scrape": "true",
+        "__meta_kubernetes_pod_annotation_prometheus_io_port": "8002",
+    }
+
+
+def test_the_gateways_series_have_the_labels_that_count() -> None:
+    (series,) = series_of(pod("projectcontour", "envoy"), "envoy_cluster_upstream_rq")
+    own = binding.labels_of(OperatorConfig())
+    assert own
+    assert own.items() <= series.items()
+
+
+@pytest.mark.parametrize("metric", FORGED)
+@pytest.mark.parametrize("app", ["", "envoy"])
+def test_series_of_the_gateways_names_are_dropped_where_a_tenant_exposes_them(metric: str, app: str) -> None:
+    assert series_of(pod("evil", app), metric) == []
+
+
+@pytest.mark.parametrize("metric", ["feedback_total", "nv_inference_request_success", "envoyage_total"])
+def test_a_tenants_own_counters_are_taken_with_the_namespace_of_the_pod(metric: str) -> None:
+    (series,) = series_of(pod("shop"), metric)
+    assert (series["namespace"], series["pod"]) == ("shop", "one")
+
+
+@pytest.mark.parametrize("gateway", gateways.GATEWAYS.values(), ids=list(gateways.GATEWAYS))
+def test_the_other_gateways_of_the_lab_are_scraped_once(gateway: gateways.Gateway) -> None:
+    metric = PRESETS[gateway.name].requests.partition("{")[0]
+    (series,) = series_of(pod(gateway.namespace), metric)
+    assert series["namespace"] == gateway.namespace
