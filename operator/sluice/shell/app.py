@@ -122,7 +122,7 @@ class Operator:
     def wake(self, woken: Woken) -> None:
         """Puts those who must look again into the queue; all of them spread over some time."""
         for key in woken.keys:
-            self.queue.add(key)
+            self.queue.add(key, wished=woken.wished)
         if woken.spread:
             keys = self.store.keys()
             span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)

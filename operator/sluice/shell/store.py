@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
+from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import rawobjects, writing
 from sluice.core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
 from sluice.core.kernel.presets import GatewayPreset
@@ -61,9 +62,11 @@ class Woken:
     """At once: the object is theirs."""
     spread: bool = False
     """Everybody, but not all at the same moment: the object is shared."""
+    wished: bool = False
+    """Whether it is because a person asks for something."""
 
     def __or__(self, other: "Woken") -> "Woken":
-        return Woken(self.keys | other.keys, self.spread or other.spread)
+        return Woken(self.keys | other.keys, self.spread or other.spread, self.wished or other.wished)
 
     def __bool__(self) -> bool:
         return bool(self.keys) or self.spread
@@ -324,7 +327,7 @@ class Store:
             return Woken(frozenset({_key(versions[0], BATCH)}))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
         readers = (self._by_model.get(owner, set()) for owner in owners if versions[0]["kind"] == PINNED)
-        return Woken(owners.union(*readers))
+        return Woken(owners.union(*readers), wished=_asks(before, after))
 
     def _inhabitants(self, namespace: str) -> Woken:
         return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))
@@ -397,3 +400,11 @@ def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:
     index[entry].discard(key)
     if not index[entry]:
         del index[entry]
+
+
+def _asks(before: Object | None, after: Object | None) -> bool:
+    """Whether somebody wrote an intent into a ModelRollout."""
+    if before is None or after is None or after["kind"] != ModelRollout.kind:
+        return False
+    found = [(version.get("spec") or {}).get("intent") for version in (before, after)]
+    return found[1] is not None and found[0] != found[1]

@@ -4,7 +4,8 @@ add(key) ──> DueTimes ──> a free worker ──> Done(after) ──> due 
                  ▲                      └─> Retry       ──> due again after a growing, random pause
                  └── added while it was being worked on: due again as soon as the worker is done
 
-Who is next: news before timers, and the shares in turn (the namespaces, for the objects of the cluster).
+Who is next: wishes of people before news, news before timers, and the shares in turn (the namespaces, for the objects of
+the cluster).
 """
 
 import asyncio
@@ -14,11 +15,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-WORKERS: Final = 8
+WORKERS: Final = 16
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0
@@ -46,13 +48,23 @@ Result: TypeAlias = Done | Retry
 Handle: TypeAlias = Callable[[K], Awaitable[Result]]
 
 
+class Why(IntEnum):
+    """For what a key is due; the greater goes first."""
+
+    TIMER = 0
+    NEWS = 1
+    """Something has happened to it."""
+    WISH = 2
+    """A person waits for an answer."""
+
+
 class _Due(NamedTuple):
     """When a key is due, and why."""
 
     moment: float
     number: int
     """Names its entry in the lines; entries with another number are outdated."""
-    news: bool
+    why: Why
 
 
 _Entry: TypeAlias = tuple[float, int, K]
@@ -93,11 +105,32 @@ class Turns(Generic[K]):
         )
 
 
+class _Overtaking(Generic[K]):
+    """Keys that go before others: of each share one for each round of the shares that they overtake."""
+
+    def __init__(self) -> None:
+        self.turns: Turns[K] = Turns()
+        self._handed: dict[Hashable, int] = {}
+        """How many keys had been handed out when the share overtook last."""
+
+    def pop(
+        self, round_: int, handed: int, share: Callable[[K], Hashable], is_valid: Callable[["_Entry[K]"], bool]
+    ) -> "_Entry[K] | None":
+        """round_: how many shares are overtaken; handed: how many keys have been handed out so far."""
+        found = self.turns.pop(is_valid, lambda each: handed - self._handed.get(each, -round_) >= round_)
+        if found is not None:
+            if len(self._handed) > MOST_SHARES:
+                self._handed.clear()
+            # This one, and then a whole round.
+            self._handed[share(found[2])] = handed + 1
+        return found
+
+
 class DueTimes(Generic[K]):
     """Which key is due when, without a clock of its own: moments are whatever the caller counts in.
 
-    News (something has happened to the key) go before timers, one of a share for each round of the shares whose timers
-    are due. Among both the shares take turns, so that nobody waits for all keys of another share.
+    Wishes go before all others, and news before timers: of each share one for each round of the shares that it overtakes.
+    Among equals the shares take turns, so that nobody waits for all keys of another share.
     """
 
     def __init__(self, share: Callable[[K], Hashable] = lambda _: None) -> None:
@@ -105,38 +138,47 @@ class DueTimes(Generic[K]):
         self._due: dict[K, _Due] = {}
         self._later: list[_Entry[K]] = []
         self._timers: Turns[K] = Turns()
-        self._news: Turns[K] = Turns()
+        self._news: _Overtaking[K] = _Overtaking()
+        self._wishes: _Overtaking[K] = _Overtaking()
         self._running: dict[K, _Due | None] = {}
         self._count = 0
         self._handed = 0
         """Keys handed out so far."""
-        self._news_handed: dict[Hashable, int] = {}
-        """The same when the last news of a share went before timers."""
 
-    def add(self, key: K, due: float, *, news: bool = False) -> None:
-        """Keeps the earliest of several due times, and that there are news, which are due at once; a key that is being
-        worked on is due again afterwards."""
+    def add(self, key: K, due: float, why: Why = Why.TIMER) -> None:
+        """Keeps the earliest of several due times and the most urgent reason: news and wishes are due at once. A key that
+        is being worked on is due again afterwards."""
         if key in self._running:
-            self._running[key] = _merged(self._running[key], due, news=news, number=0)
+            self._running[key] = _merged(self._running[key], due, why, number=0)
             return
         self._count += 1
         before = self._due.get(key)
-        after = _merged(before, due, news=news, number=self._count)
-        if before is not None and (before.moment, before.news) == (after.moment, after.news):
+        after = _merged(before, due, why, number=self._count)
+        if before is not None and (before.moment, before.why) == (after.moment, after.why):
             return
         self._due[key] = after
         entry = (after.moment, after.number, key)
-        if after.news:
-            self._news.push(self._share(key), entry)
-        else:
-            heapq.heappush(self._later, entry)
+        match after.why:
+            case Why.WISH:
+                self._wishes.turns.push(self._share(key), entry)
+            case Why.NEWS:
+                self._news.turns.push(self._share(key), entry)
+            case Why.TIMER:
+                heapq.heappush(self._later, entry)
 
     def pop(self, now: float) -> K | None:
         """The key whose turn it is, to be worked on until `done` is called; None when none is due."""
         while _without_outdated(self._later, self._is_valid) and self._later[0][0] <= now:
             entry = heapq.heappop(self._later)
             self._timers.push(self._share(entry[2]), entry)
-        found = self._overtaking() or self._timers.pop(self._is_valid) or self._news.pop(self._is_valid)
+        timers, news = len(self._timers), len(self._news.turns)
+        found = (
+            self._wishes.pop(max(timers, news), self._handed, self._share, self._is_valid)
+            or self._news.pop(timers, self._handed, self._share, self._is_valid)
+            or self._timers.pop(self._is_valid)
+            or self._news.turns.pop(self._is_valid)
+            or self._wishes.turns.pop(self._is_valid)
+        )
         if found is None:
             return None
         key = found[2]
@@ -145,28 +187,16 @@ class DueTimes(Generic[K]):
         self._running[key] = None
         return key
 
-    def _overtaking(self) -> "_Entry[K] | None":
-        """News that go before timers."""
-        round_ = len(self._timers)
-        found = self._news.pop(
-            self._is_valid, lambda share: self._handed - self._news_handed.get(share, -round_) >= round_
-        )
-        if found is not None:
-            if len(self._news_handed) > MOST_SHARES:
-                self._news_handed.clear()
-            # This one, and then a whole round.
-            self._news_handed[self._share(found[2])] = self._handed + 1
-        return found
-
     def done(self, key: K) -> None:
         """The key may be worked on again."""
         again = self._running.pop(key)
         if again is not None:
-            self.add(key, again.moment, news=again.news)
+            self.add(key, again.moment, again.why)
 
     def next_due(self) -> float | None:
         """When the next key becomes due, or has become; None when all are at rest."""
-        firsts = [self._news.first_due(self._is_valid), self._timers.first_due(self._is_valid)]
+        lines = (self._wishes.turns, self._news.turns, self._timers)
+        firsts = [line.first_due(self._is_valid) for line in lines]
         if _without_outdated(self._later, self._is_valid):
             firsts.append(self._later[0][0])
         return min((due for due in firsts if due is not None), default=None)
@@ -209,9 +239,11 @@ class WorkQueue(Generic[K]):
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, key: K, after: float | None = None) -> None:
-        """The key is due after so many seconds, or earlier if that was asked before. None: now, by what has happened."""
-        self.schedule.add(key, self._monotonic() + (after or 0.0), news=after is None)
+    def add(self, key: K, after: float | None = None, *, wished: bool = False) -> None:
+        """The key is due after so many seconds, or earlier if that was asked before. None: now, by what has happened;
+        wished: somebody asked for it."""
+        why = Why.TIMER if after is not None else Why.WISH if wished else Why.NEWS
+        self.schedule.add(key, self._monotonic() + (after or 0.0), why)
         self._changed.set()
 
     async def run(self) -> None:
@@ -277,10 +309,10 @@ def pause_seconds(failures: int, at_most: float, jitter: float) -> float:
     return whole * (0.5 + jitter / 2)
 
 
-def _merged(before: _Due | None, due: float, *, news: bool, number: int) -> _Due:
+def _merged(before: _Due | None, due: float, why: Why, *, number: int) -> _Due:
     if before is None:
-        return _Due(due, number, news)
-    return _Due(min(before.moment, due), number, before.news or news)
+        return _Due(due, number, why)
+    return _Due(min(before.moment, due), number, max(before.why, why))
 
 
 def _without_outdated(entries: "list[_Entry[K]]", is_valid: "Callable[[_Entry[K]], bool]") -> bool:

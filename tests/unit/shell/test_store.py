@@ -536,3 +536,18 @@ def test_a_namespace_that_ends_wakes_its_inhabitants_once() -> None:
     assert store.put(namespace(2, **ends)) == Woken(frozenset({DIGITS, Key("team", "churn", "BatchInference")}))
     assert store.put(namespace(3, **ends)) == NOBODY
     assert (store.is_ending("team"), store.is_ending("o")) == (True, False)
+
+
+def test_what_somebody_asks_for_is_a_wish_and_an_answer_is_none() -> None:
+    store = make_store()
+    release = make_object("ModelRollout", "digits-1-1", owner="digits", version=5, spec={"sequence": 1})
+    assert not store.put(release).wished
+    intent = {"action": "Abort", "requestedBy": "ada", "requestTime": "2026-03-01T12:00:00Z"}
+    asked = {**release, "metadata": {**release["metadata"], "resourceVersion": "6"}}
+    asked["spec"] = {"sequence": 1, "intent": intent}
+    assert store.put(asked) == Woken(frozenset({Key("team", "digits")}), wished=True)
+    answered = {**asked, "metadata": {**release["metadata"], "resourceVersion": "7"}, "status": {"verdict": "Wait"}}
+    assert store.put(answered) == woken("digits")
+    again = {**answered, "metadata": {**release["metadata"], "resourceVersion": "8"}}
+    again["spec"] = {"sequence": 1, "intent": {**intent, "requestTime": "2026-03-01T13:00:00Z"}}
+    assert store.put(again).wished

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.workqueue import MOST_SHARES, Done, DueTimes, Result, Retry, WorkQueue, pause_seconds
+from sluice.shell.workqueue import MOST_SHARES, Done, DueTimes, Result, Retry, Why, WorkQueue, pause_seconds
 from tests.unit.shell.builders import eventually
 
 
@@ -68,7 +68,7 @@ def test_news_overtake_timers_that_are_overdue() -> None:
     schedule: DueTimes[str] = DueTimes()
     for number in range(5):
         schedule.add(f"timer {number}", 0.0)
-    schedule.add("abort", 100.0, news=True)
+    schedule.add("abort", 100.0, Why.NEWS)
     assert order(schedule, 100.0)[0] == "abort"
 
 
@@ -77,16 +77,16 @@ def test_news_of_a_key_that_is_overdue_by_its_timer_overtake_too() -> None:
     schedule: DueTimes[str] = DueTimes()
     for number in range(5):
         schedule.add(f"timer {number}", float(number))
-    schedule.add("timer 4", 100.0, news=True)
+    schedule.add("timer 4", 100.0, Why.NEWS)
     assert schedule.oldest_seconds(100.0) == 100.0
     assert order(schedule, 100.0) == ["timer 4", "timer 0", "timer 1", "timer 2", "timer 3"]
 
 
 def test_a_timer_of_a_key_with_news_changes_nothing() -> None:
     schedule: DueTimes[str] = DueTimes()
-    schedule.add("a", 5.0, news=True)
+    schedule.add("a", 5.0, Why.NEWS)
     schedule.add("a", 9.0)
-    schedule.add("a", 7.0, news=True)
+    schedule.add("a", 7.0, Why.NEWS)
     assert order(schedule, 5.0) == ["a"]
     assert schedule.next_due() is None
 
@@ -97,7 +97,7 @@ def test_news_of_a_key_that_is_worked_on_are_news_afterwards() -> None:
     assert schedule.pop(0.0) == "a"
     schedule.add("b", 0.0)
     schedule.add("a", 60.0)
-    schedule.add("a", 1.0, news=True)
+    schedule.add("a", 1.0, Why.NEWS)
     schedule.done("a")
     assert order(schedule, 1.0) == ["a", "b"]
 
@@ -106,7 +106,7 @@ def test_timers_have_their_turn_while_news_never_end() -> None:
     schedule: DueTimes[str] = DueTimes()
     schedule.add("timer", 0.0)
     for number in range(20):
-        schedule.add(f"news {number}", 1.0, news=True)
+        schedule.add(f"news {number}", 1.0, Why.NEWS)
     assert order(schedule, 1.0).index("timer") == 1
 
 
@@ -117,11 +117,40 @@ def test_news_of_one_share_take_no_more_than_a_share_while_others_have_timers() 
         for number in range(20):
             schedule.add(f"{share}{number}", 0.0)
     for number in range(100):
-        schedule.add(f"a{number}", 1.0, news=True)
+        schedule.add(f"a{number}", 1.0, Why.NEWS)
     handed = []
     for turn in range(100):
         if turn == 50:
-            schedule.add("j-abort", 1.0, news=True)
+            schedule.add("j-abort", 1.0, Why.NEWS)
+        key = schedule.pop(1.0)
+        assert key is not None
+        handed.append(key)
+        schedule.done(key)
+    assert sum(key.startswith("a") for key in handed) == 10
+    assert "j-abort" in handed[50:52]
+
+
+def test_a_wish_goes_before_a_thousand_news_of_its_own_share() -> None:
+    """Everybody in a namespace changes a model, and a person aborts the release of one."""
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for number in range(1000):
+        schedule.add(f"a{number}", 0.0, Why.NEWS)
+        schedule.add(f"b{number}", 0.0)
+    schedule.add("a500", 5.0, Why.WISH)
+    assert schedule.pop(5.0) == "a500"
+
+
+def test_wishes_of_one_share_take_no_more_than_a_share_while_others_have_something_to_do() -> None:
+    """A tenant writes one wish after the other."""
+    schedule: DueTimes[str] = DueTimes(by_first_letter)
+    for share in "bcdefghij":
+        for number in range(20):
+            schedule.add(f"{share}{number}", 0.0, Why.NEWS)
+    handed = []
+    for turn in range(100):
+        schedule.add(f"a{turn}", 1.0, Why.WISH)
+        if turn == 50:
+            schedule.add("j-abort", 1.0, Why.WISH)
         key = schedule.pop(1.0)
         assert key is not None
         handed.append(key)
@@ -133,19 +162,19 @@ def test_news_of_one_share_take_no_more_than_a_share_while_others_have_timers() 
 def test_what_is_remembered_of_shares_is_bounded() -> None:
     schedule: DueTimes[int] = DueTimes(lambda key: key)
     for key in range(3 * MOST_SHARES):
-        schedule.add(key, 0.0, news=True)
+        schedule.add(key, 0.0, Why.NEWS)
         assert schedule.pop(0.0) == key
         schedule.done(key)
-    assert len(schedule._news_handed) <= MOST_SHARES + 1
+    assert len(schedule._news._handed) <= MOST_SHARES + 1
 
 
-@pytest.mark.parametrize("news", [False, True])
-def test_a_share_with_a_thousand_keys_delays_nobody(*, news: bool) -> None:
+@pytest.mark.parametrize("why", list(Why))
+def test_a_share_with_a_thousand_keys_delays_nobody(why: Why) -> None:
     schedule: DueTimes[str] = DueTimes(by_first_letter)
     for number in range(1000):
-        schedule.add(f"a{number}", 0.0, news=news)
+        schedule.add(f"a{number}", 0.0, why)
     for share in "bcd":
-        schedule.add(f"{share}0", 1.0, news=news)
+        schedule.add(f"{share}0", 1.0, why)
     handed = order(schedule, 1.0)
     assert set(handed[:5]) >= {"b0", "c0", "d0"}
     assert len(handed) == 1003
@@ -169,17 +198,19 @@ def test_shares_take_turns_also_while_they_get_more() -> None:
 
 
 @given(
-    steps=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.booleans(), st.booleans()), max_size=60),
+    steps=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 20), st.sampled_from(Why), st.booleans()), max_size=60
+    ),
     shared=st.booleans(),
 )
 def test_every_added_key_is_handed_out_after_its_last_addition(
-    steps: list[tuple[str, int, bool, bool]], *, shared: bool
+    steps: list[tuple[str, int, Why, bool]], *, shared: bool
 ) -> None:
     schedule: DueTimes[str] = DueTimes(by_first_letter) if shared else DueTimes()
     running: set[str] = set()
     owed: set[str] = set()
-    for key, due, news, work in steps:
-        schedule.add(key, 10.0 if news else float(due), news=news)
+    for key, due, why, work in steps:
+        schedule.add(key, float(due) if why is Why.TIMER else 10.0, why)
         owed.add(key)
         if work and (popped := schedule.pop(10.0)) is not None:
             assert popped not in running
