@@ -9,6 +9,7 @@ It needs no root, listens on free ports of 127.0.0.1, keeps everything in one fo
 
 import shutil
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class ApiServer:
     kubeconfig: Path
     url: str
     kubectl: Path
+    flags: tuple[str, ...] = ()
 
     def stop(self) -> None:
         stop(self.directory)
@@ -43,19 +45,20 @@ class ApiServer:
         """End kube-apiserver and start it again on the same port with the same data, as a crash or an upgrade would."""
         folder = processes.ProcessFolder(self.directory)
         folder.stop("kube-apiserver", grace_seconds=STOP_GRACE_SECONDS)
-        controlplane.start_api(_plane(self.directory, dies_with_caller=True))
+        controlplane.start_api(_plane(self.directory, dies_with_caller=True, flags=self.flags))
 
 
-def start(directory: Path, *, dies_with_caller: bool = True) -> ApiServer:
+def start(directory: Path, *, dies_with_caller: bool = True, flags: Sequence[str] = ()) -> ApiServer:
     """Start from nothing in `directory`; whatever an earlier run left in it is ended and removed.
 
     dies_with_caller: end the processes with the calling process, so that an aborted test run leaves nothing behind.
+    flags: of kube-apiserver, in place of the usual ones of these names.
     """
     gotools.ensure("kubernetes", "etcd")
     stop(directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "ports").write_text(" ".join(map(str, _free_ports(3))))
-    plane = _plane(directory, dies_with_caller=dies_with_caller)
+    plane = _plane(directory, dies_with_caller=dies_with_caller, flags=tuple(flags))
     controlplane.start_api(plane)
     controlplane.start_controllers(plane, only=CONTROLLERS)
     return ApiServer(
@@ -65,6 +68,7 @@ def start(directory: Path, *, dies_with_caller: bool = True) -> ApiServer:
         ),
         url=plane.url,
         kubectl=gotools.program("kubectl"),
+        flags=tuple(flags),
     )
 
 
@@ -77,7 +81,7 @@ def stop(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
 
 
-def _plane(directory: Path, *, dies_with_caller: bool) -> controlplane.ControlPlane:
+def _plane(directory: Path, *, dies_with_caller: bool, flags: tuple[str, ...] = ()) -> controlplane.ControlPlane:
     port, etcd_port, etcd_peer_port = map(int, (directory / "ports").read_text().split())
     return controlplane.ControlPlane(
         state=directory,
@@ -90,6 +94,7 @@ def _plane(directory: Path, *, dies_with_caller: bool) -> controlplane.ControlPl
         service_range="10.96.0.0/16",
         pod_range="10.97.0.0/16",
         dies_with_caller=dies_with_caller,
+        api_flags=flags,
     )
 
 

@@ -22,6 +22,7 @@ class ControlPlane:
 
     address: where kube-apiserver listens. advertised: an address that is not loopback (the API server insists).
     service_range, pod_range: CIDR. dies_with_caller: end with the process that started it (test fixtures).
+    api_flags: of kube-apiserver, in place of the usual ones of these names.
     """
 
     state: Path
@@ -34,6 +35,7 @@ class ControlPlane:
     service_range: str
     pod_range: str
     dies_with_caller: bool = False
+    api_flags: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -97,7 +99,7 @@ def etcd_arguments(plane: ControlPlane) -> list[str]:
 def apiserver_arguments(plane: ControlPlane) -> list[str]:
     made = plane.credentials
     certificate, key = made.kubelet_client
-    return [
+    usual = [
         f"--etcd-servers=http://127.0.0.1:{plane.etcd_port}",
         f"--bind-address={plane.address}",
         f"--secure-port={plane.port}",
@@ -124,6 +126,8 @@ def apiserver_arguments(plane: ControlPlane) -> list[str]:
         "--allow-privileged",
         "--profiling=false",
     ]
+    replaced = {_name(flag) for flag in plane.api_flags}
+    return [*(flag for flag in usual if _name(flag) not in replaced), *plane.api_flags]
 
 
 def controller_manager_arguments(plane: ControlPlane, only: tuple[str, ...]) -> list[str]:
@@ -152,6 +156,10 @@ def scheduler_configuration(plane: ControlPlane) -> dict[str, object]:
             "burst": CLIENT_BURST,
         },
     }
+
+
+def _name(flag: str) -> str:
+    return flag.partition("=")[0]
 
 
 def _start(plane: ControlPlane, name: str, arguments: list[str]) -> None:

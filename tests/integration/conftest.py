@@ -29,22 +29,32 @@ def bare(api_server: apiserver.ApiServer) -> Iterator[Kube]:
         yield kube
 
 
+def definitions() -> list[dict[str, Any]]:
+    """Our kinds and the Gateway API's."""
+    gateway_api = gotools.module_folder("contour", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
+    files = sorted([*(REPOSITORY / "crds").glob("*.yaml"), *gateway_api.glob("gateway.networking.k8s.io_*.yaml")])
+    return [document for file in files for document in yaml.safe_load_all(file.read_text())]
+
+
+def rendered(*options: str, release: str = "sluice", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """The objects that the chart installs."""
+    gotools.ensure("helm")
+    arguments = ["template", release, "charts/sluice", "--namespace", namespace, *options]
+    text = processes.run([str(gotools.program("helm")), *arguments], directory=REPOSITORY)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
 @pytest.fixture(scope="session")
 def kube(bare: Kube) -> Kube:
     """The client, once our kinds and the Gateway API's are served."""
-    gateway_api = gotools.module_folder("contour", "sigs.k8s.io/gateway-api") / "config" / "crd" / "standard"
-    files = sorted([*(REPOSITORY / "crds").glob("*.yaml"), *gateway_api.glob("gateway.networking.k8s.io_*.yaml")])
-    bare.install_crds(document for file in files for document in yaml.safe_load_all(file.read_text()))
+    bare.install_crds(definitions())
     return bare
 
 
 @pytest.fixture(scope="session")
 def chart() -> list[dict[str, Any]]:
     """The objects that the chart installs with its own values."""
-    gotools.ensure("helm")
-    arguments = ["template", "sluice", "charts/sluice", "--namespace", NAMESPACE, "--set", "createNamespace=true"]
-    text = processes.run([str(gotools.program("helm")), *arguments], directory=REPOSITORY)
-    return [document for document in yaml.safe_load_all(text) if document]
+    return rendered("--set", "createNamespace=true")
 
 
 @pytest.fixture(scope="session")

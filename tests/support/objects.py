@@ -88,3 +88,19 @@ def make_model(namespace: str, *, uri: str = "s3://models/digits/1") -> Object:
         "metadata": {"name": "digits", "namespace": namespace},
         "spec": {"model": {"format": "onnx", "uri": uri}},
     }
+
+
+def open_definition(group: str, version: str, kind: str, plural: str) -> Object:
+    """The definition of somebody else's kind, which takes anything."""
+    open_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": open_schema}}
+    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{plural}.{group}",
+            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},  # groups of k8s.io need one
+        },
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [served]},
+    }

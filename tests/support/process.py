@@ -55,15 +55,20 @@ class OperatorProcess:
 
 @contextmanager
 def running(
-    kubeconfig: Path, folder: Path, *, identity: str = "one", arguments: Sequence[str] = ()
+    kubeconfig: Path,
+    folder: Path,
+    *,
+    identity: str = "one",
+    arguments: Sequence[str] = (),
+    config: str = CONFIG,
 ) -> Iterator[OperatorProcess]:
     """Starts an operator and waits until it is ready; it is ended with the block."""
-    config = folder / "config.yaml"
-    config.write_text(CONFIG)
+    path = folder / "config.yaml"
+    path.write_text(config)
     log = folder / f"{identity}.log"
     port = _free_port()
     command = [
-        *(sys.executable, "-m", "sluice.shell.app", "--config", config, "--kubeconfig", kubeconfig),
+        *(sys.executable, "-m", "sluice.shell.app", "--config", path, "--kubeconfig", kubeconfig),
         *("--namespace", "sluice-system", "--identity", identity, "--lease-seconds", LEASE_SECONDS),
         *(
             "--lease-name",

@@ -10,6 +10,10 @@
 {{- .Values.serviceAccount.name | default (include "sluice.fullname" .) -}}
 {{- end -}}
 
+{{- define "sluice.leaseName" -}}
+{{- include "sluice.fullname" . -}}-operator
+{{- end -}}
+
 {{- define "sluice.selectorLabels" -}}
 app.kubernetes.io/name: sluice
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -21,4 +25,63 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: sluice
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- /* What is in namespaces: rules of a ClusterRole, or of a Role in each namespace that is watched. Every one is
+       used, which tests/integration/operator/test_rights.py checks; docs/security-rights.md says for what. */ -}}
+{{- define "sluice.rules" -}}
+# The API: users write ModelDeployments and BatchInferences, the operator only their status.
+- apiGroups: [sluice.dev]
+  resources: [modeldeployments, batchinferences]
+  verbs: [list, watch]
+- apiGroups: [sluice.dev]
+  resources: [modelrollouts]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [sluice.dev]
+  resources: [modeldeployments/status, modelrollouts/status, batchinferences/status]
+  verbs: [patch]
+# Children.
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes, grpcroutes]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  # Delete: who changes the owner of an object needs it, where the API server guards owners.
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, watch, create, patch, delete]
+{{- if dig "engines" "keda" true .Values.config }}
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list, watch, create, patch, delete]
+{{- end }}
+{{- if dig "engines" "sparkOperator" true .Values.config }}
+- apiGroups: [sparkoperator.k8s.io]
+  resources: [sparkapplications]
+  verbs: [list, watch, create, patch, delete]
+{{- end }}
+# What is observed.
+- apiGroups: [""]
+  resources: [pods]
+  # Delete: to replace the one pod that makes its version fail.
+  verbs: [list, watch, delete]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
 {{- end -}}

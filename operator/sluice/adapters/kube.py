@@ -12,6 +12,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sluice import errors
 from sluice.adapters import eventlog, exchange
 from sluice.api.base import API_VERSION
+from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
@@ -87,6 +88,13 @@ WATCHED: Final = (
     Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways"),
 )
 """What the operator lists and watches. Labels of a Service are mirrored to its EndpointSlices by Kubernetes."""
+
+
+def watched(config: OperatorConfig) -> tuple[Resource, ...]:
+    """Those of them that the configuration has use for."""
+    used = {"ScaledObject": config.engines.keda, "SparkApplication": config.engines.spark_operator}
+    return tuple(resource for resource in WATCHED if used.get(resource.kind, True))
+
 
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 EVENTS: Final = Resource("v1", "Event", "events")

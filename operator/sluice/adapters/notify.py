@@ -47,7 +47,7 @@ class HttpNotifier:
         except errors.Missing:
             return NoAddress(f"{where} does not exist; create it with the URL under the key {endpoint.key}")
         except errors.Denied:
-            return NoAddress(f"{where} may not be read; grant get on secrets in this namespace")
+            return NoAddress(f"{where} may not be read; add its name to notifications.secretNames of the chart")
         except errors.ApiError as error:
             return TryAgain(f"{where} cannot be read: {error}")
         try:

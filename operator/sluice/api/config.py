@@ -125,6 +125,15 @@ class AcceleratorProfile(ApiModel):
     """The RuntimeClass of the pods, where the device needs one."""
 
 
+class Engines(ApiModel):
+    """Projects of others that models may use; false: the operator asks for nothing of theirs, and needs no right to."""
+
+    keda: bool = True
+    """KEDA's ScaledObjects, for autoscaling on InFlightRequests and QueueMillis."""
+    spark_operator: bool = True
+    """SparkApplications of a Spark operator; without them, engine Spark runs its driver in a Job."""
+
+
 class RoutingMode(StrEnum):
     """Who shares requests among the versions of a model."""
 
@@ -170,6 +179,8 @@ class OperatorConfig(ApiModel):
     """The same for engine Spark."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
+    engines: Engines = Engines()
+    """What the operator may use of other projects, where the cluster has it."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10
     """Finished ModelRollouts that are kept for each ModelDeployment."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

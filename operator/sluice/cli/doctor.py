@@ -183,7 +183,7 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
 async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
     deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
-    wanted = [(verb, kind) for kind in kube.WATCHED for verb in ("list", "watch")]
+    wanted = [(verb, kind) for kind in kube.watched(patient.config) for verb in ("list", "watch")]
     results = []
     for deployment in deployments:
         namespace = deployment["metadata"]["namespace"]

@@ -87,7 +87,8 @@ class Operator:
         self._clock = clock
         self.telemetry = telemetry.Telemetry()
         self.store = Store(given.config, given.preset)
-        self.relister = Relister(api, self.store, wake=self.wake, monotonic=clock.monotonic)
+        resources = kube.watched(given.config)
+        self.relister = Relister(api, self.store, wake=self.wake, monotonic=clock.monotonic, resources=resources)
         self.elector = Elector(
             api,
             namespace=given.namespace,

@@ -53,8 +53,8 @@ class Relister:
         resources: tuple[Resource, ...] = WATCHED,
         interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
-        self.usable: frozenset[str] = frozenset()
-        """Kinds that can be watched."""
+        self.usable: frozenset[Resource] = frozenset()
+        """What can be watched."""
         self.changed = asyncio.Event()
         """Set when `usable` has changed."""
         self.complete = asyncio.Event()
@@ -65,6 +65,7 @@ class Relister:
         self._wake = wake
         self._monotonic = monotonic
         self._resources = {resource.kind: resource for resource in resources}
+        store.access.absent |= {resource.kind for resource in WATCHED} - set(self._resources)  # nobody looks for them
         self._interval_seconds = interval_seconds
         self._schedule: DueTimes[str] = DueTimes()
         self._requested = asyncio.Event()
@@ -139,8 +140,7 @@ class Relister:
         except errors.Denied as error:
             self._complain(
                 resource,
-                f"may not list {resource.full_name}; grant get, list and watch on it in the "
-                f"operator's ClusterRole: {error}",
+                f"may not list {resource.full_name}; grant list and watch on it in the operator's ClusterRole: {error}",
             )
             self._classify(resource, began, forbidden=True, absent=False)
             return UNUSABLE_SECONDS
@@ -188,7 +188,7 @@ class Relister:
         self._answered_at[resource.kind] = max(began, self._answered_at.get(resource.kind, began))
         if len(self._answered_at) == len(self._resources):
             self.complete.set()
-        usable = self.usable - {resource.kind} if forbidden or absent else self.usable | {resource.kind}
+        usable = self.usable - {resource} if forbidden or absent else self.usable | {resource}
         if usable != self.usable:
             self.usable = usable
             self.changed.set()

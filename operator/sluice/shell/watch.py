@@ -20,7 +20,7 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
 from sluice.adapters import deepjson, exchange
-from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE, WATCHED, Resource
+from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE, Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
 from sluice.shell.relist import Relister
@@ -99,8 +99,7 @@ class Watcher:
         pause = FIRST_RESTART_SECONDS
         while True:
             self._relister.changed.clear()
-            resources = [resource for resource in WATCHED if resource.kind in self._relister.usable]
-            ended = await self._watch(resources)
+            ended = await self._watch(self._relister.usable)
             if ended:
                 LOG.warning("the watches ended; restarting them in %.0f s", pause)
                 self._relister.request_unless_listed_since(self._monotonic())  # lists tell what cannot be watched now

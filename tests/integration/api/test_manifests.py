@@ -20,15 +20,19 @@ MANIFESTS = sorted(
     for file in (REPOSITORY / folder).rglob("*.yaml")
     if file.name != "kustomization.yaml"
 )
+NEWER = ("config.engines",)
+"""Values that came after the first charts."""
 VARIANTS = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
     "all model servers": [
         *(part for name in ("bentoml", "kserve", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
     ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
+    "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
+        *("--set", "notifications.secretNames=null"),
     ],
 }  # fmt: skip
 
@@ -88,8 +92,23 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
         "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
-        "blue-sluice-view", "blue-sluice-edit", "sluice-releaser",
+        "blue-sluice-view", "blue-sluice-edit", "blue-sluice-releaser",
     }  # fmt: skip
+
+
+def test_values_of_an_older_chart_are_enough() -> None:
+    """As `helm upgrade --reuse-values` has them: without the fields that came later."""
+    older = [part for field in NEWER for part in ("--set", f"{field}=null")]
+    now, then = (documents(helm("template", "sluice", "charts/sluice", *options)) for options in ([], older))
+    assert [_without_configuration(each) for each in then] == [_without_configuration(each) for each in now]
+
+
+def _without_configuration(target: Object) -> Object:
+    if target["kind"] == "ConfigMap":
+        return {**target, "data": None}
+    if target["kind"] == "Deployment":
+        del target["spec"]["template"]["metadata"]["annotations"]["sluice.dev/config-hash"]
+    return target
 
 
 def test_chart_lints() -> None:
@@ -131,6 +150,19 @@ def test_operator_pod_is_restricted(installed: Kube, chart: list[Object]) -> Non
     answer = installed.create(pod, dry_run=True)
     assert answer.status_code == 201, answer.text
     assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_a_pod_has_a_token_only_if_its_account_may_do_something(chart: list[Object]) -> None:
+    shipped = [each for file in MANIFESTS for each in documents(file.read_text())] + chart
+    subjects = [each["subjects"] for each in shipped if each["kind"].endswith("RoleBinding")]
+    may = {subject["name"] for each in subjects for subject in each}
+    pods = {each["metadata"]["name"]: each["spec"] for each in shipped if each["kind"] == "Pod"}
+    for each in shipped:
+        if "template" in each.get("spec", {}):
+            pods[each["metadata"]["name"]] = each["spec"]["template"]["spec"]
+    assert len(pods) >= 6
+    for name, pod in pods.items():
+        assert pod.get("serviceAccountName") in may or pod.get("automountServiceAccountToken") is False, name
 
 
 def test_install_yaml_is_up_to_date() -> None:

@@ -1,10 +1,14 @@
 """What the tests of the operator share: a namespace of their own, a model, and a gateway that says it is there."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import yaml
 
+from lab.apiserver import ApiServer
+from tests.integration.conftest import NAMESPACE
 from tests.integration.operator.node import Node
 from tests.support.kube import Kube
 from tests.support.objects import make_model
@@ -17,12 +21,11 @@ GATEWAY = {
 }
 
 
-@pytest.fixture(scope="session")
-def cluster(installed: Kube) -> Kube:
-    """The API server with the chart's objects and a programmed Gateway."""
+def give_gateway(kube: Kube) -> None:
+    """A programmed Gateway."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}}
-    installed.apply(namespace, manager="tests").raise_for_status()
-    generation = installed.apply(GATEWAY, manager="tests").raise_for_status().json()["metadata"]["generation"]
+    kube.apply(namespace, manager="tests").raise_for_status()
+    generation = kube.apply(GATEWAY, manager="tests").raise_for_status().json()["metadata"]["generation"]
     programmed = {
         "type": "Programmed",
         "status": "True",
@@ -31,8 +34,26 @@ def cluster(installed: Kube) -> Kube:
         "observedGeneration": generation,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    installed.patch(GATEWAY, {"status": {"conditions": [programmed]}}, subresource="/status").raise_for_status()
+    kube.patch(GATEWAY, {"status": {"conditions": [programmed]}}, subresource="/status").raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def cluster(installed: Kube) -> Kube:
+    """The API server with the chart's objects and a programmed Gateway."""
+    give_gateway(installed)
     return installed
+
+
+def account_kubeconfig(server: ApiServer, kube: Kube, folder: Path, name: str, namespace: str = NAMESPACE) -> Path:
+    """A kubeconfig of a ServiceAccount."""
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    answer = kube.http.post(f"{kube.path(account)}/{name}/token", json=request).raise_for_status()
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": answer.json()["status"]["token"]}
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
 
 
 NewNode = Callable[[], Node]

@@ -59,16 +59,29 @@ def receiver() -> Iterator[Receiver]:
     thread.join()
 
 
-@pytest.mark.parametrize(
-    ("verb", "namespace", "want"),
-    [("get", NAMESPACE, True), ("list", NAMESPACE, False), ("watch", NAMESPACE, False), ("get", "team", False)],
-)
-def test_secrets_are_read_by_name_and_in_one_namespace(cluster: Kube, verb: str, namespace: str, want: bool) -> None:
-    def may(verb: str, namespace: str) -> bool:
-        return cluster.may(OPERATOR, GROUPS, verb=verb, group="", resource="secrets", namespace=namespace)
+NAMED = "release-hooks"
+"""As in the chart's values."""
 
-    wait_until(lambda: may("get", NAMESPACE))
-    assert may(verb, namespace) is want
+
+@pytest.mark.parametrize(
+    ("verb", "namespace", "name", "want"),
+    [
+        ("get", NAMESPACE, NAMED, True),
+        ("get", NAMESPACE, "sh.helm.release.v1.sluice.v1", False),
+        ("get", NAMESPACE, "", False),
+        ("list", NAMESPACE, "", False),
+        ("watch", NAMESPACE, NAMED, False),
+        ("get", "team", NAMED, False),
+    ],
+)
+def test_secrets_are_read_by_name_and_in_one_namespace(
+    cluster: Kube, verb: str, namespace: str, name: str, want: bool
+) -> None:
+    def may(verb: str, namespace: str, name: str) -> bool:
+        return cluster.may(OPERATOR, GROUPS, verb=verb, group="", resource="secrets", namespace=namespace, name=name)
+
+    wait_until(lambda: may("get", NAMESPACE, NAMED))
+    assert may(verb, namespace, name) is want
 
 
 def test_an_endpoint_learns_of_a_release(

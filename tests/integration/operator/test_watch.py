@@ -2,37 +2,16 @@
 
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lab.apiserver import ApiServer
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.kube import BY_KIND
 from sluice.shell.watch import KopfThread
 from tests.support.kube import Kube, wait_until
+from tests.support.objects import open_definition
 
-SCALED_OBJECTS: Final[dict[str, Any]] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "scaledobjects.keda.sh"},
-    "spec": {
-        "group": "keda.sh",
-        "scope": "Namespaced",
-        "names": {
-            "kind": "ScaledObject",
-            "listKind": "ScaledObjectList",
-            "plural": "scaledobjects",
-            "singular": "scaledobject",
-        },
-        "versions": [
-            {
-                "name": "v1alpha1",
-                "served": True,
-                "storage": True,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
-            }
-        ],
-    },
-}
+SCALED_OBJECTS: Final = open_definition("keda.sh", "v1alpha1", "ScaledObject", "scaledobjects")
 
 
 def test_a_kind_that_goes_while_it_is_watched_ends_the_watches(api_server: ApiServer, cluster: Kube) -> None:

@@ -168,7 +168,7 @@ async def test_who_accepts_and_says_nothing_is_left_after_a_while() -> None:
         ),
         pytest.param({"hooks": {"url": b""}}, 200, NoAddress("Secret sluice-system/hooks: the key"), id="empty"),
         pytest.param(
-            {"hooks": {}}, 403, NoAddress("Secret sluice-system/hooks may not be read; grant get"), id="denied"
+            {"hooks": {}}, 403, NoAddress("Secret sluice-system/hooks may not be read; add its name"), id="denied"
         ),
         pytest.param({"hooks": {}}, 503, TryAgain("Secret sluice-system/hooks cannot be read"), id="API server away"),
     ],

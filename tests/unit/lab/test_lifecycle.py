@@ -5,6 +5,7 @@ import ipaddress
 import json
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,16 @@ def test_the_api_server_knows_who_is_who() -> None:
     kubelet = json.dumps(node.kubelet_configuration())
     assert '"anonymous": {"enabled": false}' in kubelet
     assert '"authorization": {"mode": "Webhook"}' in kubelet
+
+
+def test_a_flag_of_the_api_server_takes_the_place_of_the_usual_one() -> None:
+    plane = replace(node.PLANE, api_flags=("--authorization-mode=AlwaysDeny", "--audit-log-path=-"))
+    arguments = controlplane.apiserver_arguments(plane)
+    assert [each for each in arguments if each.startswith("--authorization-mode")] == [
+        "--authorization-mode=AlwaysDeny"
+    ]
+    assert "--audit-log-path=-" in arguments
+    assert len(arguments) == len(controlplane.apiserver_arguments(node.PLANE)) + 1
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in command_line._HANDLERS)])

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from sluice import errors
-from sluice.adapters.kube import WATCHED
+from sluice.adapters.kube import BY_KIND, WATCHED, watched
+from sluice.api.config import Engines, OperatorConfig
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import relist
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
@@ -75,9 +76,9 @@ async def test_a_forbidden_kind_is_named_and_the_others_go_on(caplog: pytest.Log
     world = store.world(Key("team", "digits"), 0.0)
     assert world is not None
     assert world.forbidden == ("pods",)
-    assert relister.usable == {resource.kind for resource in WATCHED} - {"Pod"}
+    assert relister.usable == set(WATCHED) - {BY_KIND["Pod"]}
     assert relister.problem is None
-    assert caplog.text.count("grant get, list and watch") == 1
+    assert caplog.text.count("grant list and watch") == 1
 
 
 async def test_the_gateway_api_may_be_absent_and_appear_later() -> None:
@@ -111,7 +112,19 @@ async def test_grpc_routes_may_be_absent_alone() -> None:
     world = store.world(Key("team", "digits"), 0.0)
     assert world is not None
     assert (world.gateway_api, world.grpc_api) == (True, False)
-    assert relister.usable == {resource.kind for resource in WATCHED} - {"GRPCRoute"}
+    assert relister.usable == set(WATCHED) - {BY_KIND["GRPCRoute"]}
+    assert relister.problem is None
+
+
+async def test_what_the_configuration_leaves_out_is_not_asked_for_and_counts_as_absent() -> None:
+    lists, store = FakeLists({"ModelDeployment": [make_model()]}), make_store()
+    used = watched(OperatorConfig(engines=Engines(keda=False, spark_operator=False)))
+    relister = Relister(lists, store, wake=lambda _: None, monotonic=lambda: 0.0, resources=used)
+    await relister.refresh()
+    assert set(lists.asked) == {resource.kind for resource in WATCHED} - {"ScaledObject", "SparkApplication"}
+    world = store.world(Key("team", "digits"), 0.0)
+    assert world is not None
+    assert (world.keda_api, world.gateway_api, world.forbidden) == (False, True, ())
     assert relister.problem is None
 
 

@@ -53,10 +53,12 @@ def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
     settings = snapshot.deployment.spec.autoscaling
     metric = settings.target.metric if settings is not None else None
     if not snapshot.keda_api:
+        missing = "the cluster does not serve keda.sh/v1alpha1; install KEDA"
+        if not snapshot.config.engines.keda:
+            missing = "the operator may not use it; set config.engines.keda in the chart's values"
         return Blocked(
             Reason.KEDA_MISSING,
-            f"spec.autoscaling.target.metric: {metric} is scaled by KEDA, and the cluster does not serve keda.sh/v1alpha1; "
-            f"install KEDA, or {INSTEAD}",
+            f"spec.autoscaling.target.metric: {metric} is scaled by KEDA, and {missing}, or {INSTEAD}",
         )
     if metric is ScalingMetric.QUEUE_MILLIS:
         return _queue(snapshot, revision)

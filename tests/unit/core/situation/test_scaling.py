@@ -8,6 +8,7 @@ import pytest
 
 from sluice.adapters import gateways
 from sluice.adapters.gateways import binding
+from sluice.api.config import Engines, OperatorConfig
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
@@ -117,10 +118,14 @@ def test_the_pods_are_found_however_long_the_name_is(length: int) -> None:
     assert not re.fullmatch(pattern, pod.replace("0123456789", "9876543210"))
 
 
+WITHOUT_KEDA = OperatorConfig(engines=Engines(keda=False))
+
+
 @pytest.mark.parametrize(
     ("snapshot", "reason", "names"),
     [
         (replace(snapshot_of(), keda_api=False), "KedaMissing", "keda.sh/v1alpha1"),
+        (replace(snapshot_of(), keda_api=False, config=WITHOUT_KEDA), "KedaMissing", "config.engines.keda"),
         (snapshot_of(preset="none"), "ScalingMetricNotSupported", "gateway preset 'none'"),
         (snapshot_of(preset="nginx-gateway-fabric"), "ScalingMetricNotSupported", "'nginx-gateway-fabric'"),
         (snapshot_of("QueueMillis"), "ScalingMetricNotSupported", "spec.metrics.queueMillis"),
