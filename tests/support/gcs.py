@@ -1,5 +1,6 @@
-"""The emulator of Google Cloud Storage's API that is a package, as a process of this machine."""
+"""The emulator of Google Cloud Storage's API that is a package, as a process of this machine; and buckets of a test's own."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import patience
+from tests.support.webserver import Page, WebServer
 
 BUCKET = "models"
 START_SECONDS = 30.0
@@ -37,6 +39,22 @@ def running(folder: Path, objects: Mapping[str, bytes], host: str = "127.0.0.1")
     finally:
         emulator.terminate()
         emulator.wait(10)
+
+
+def publish(web: WebServer, objects: Mapping[str, bytes], *, readable: bool = True) -> None:
+    """A bucket as no real store has one: with these names, whoever may read what is in its list."""
+    items = [
+        {"name": name, "size": str(len(body)), "generation": str(number), "crc32c": "AAAAAA=="}
+        for number, (name, body) in enumerate(objects.items(), start=1)
+    ]
+    listed = json.dumps({"kind": "storage#objects", "items": items}).encode()
+    web.pages[f"/storage/v1/b/{BUCKET}/o"] = Page(listed, headers={"Content-Type": "application/json"}, ranges=False)
+    for item, body in zip(items, objects.values(), strict=True):
+        quoted = urllib.parse.quote(item["name"], safe="")
+        refused = Page(status=403)
+        web.pages[f"/download/storage/v1/b/{BUCKET}/o/{quoted}"] = Page(body) if readable else refused
+        about = Page(json.dumps(item).encode(), headers={"Content-Type": "application/json"}, ranges=False)
+        web.pages[f"/storage/v1/b/{BUCKET}/o/{quoted}"] = about if readable else refused
 
 
 def _wait_for(url: str) -> None:

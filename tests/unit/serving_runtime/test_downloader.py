@@ -15,6 +15,7 @@ from botocore.config import Config
 from tests.support import s3
 from tests.support.downloader import StagedDownloader
 from tests.support.s3 import KEYS, connected
+from tests.unit.serving_runtime import attacks
 
 ROOT = Path(__file__).parents[3]
 OBJECTS = {
@@ -24,6 +25,15 @@ OBJECTS = {
     "both/a.onnx": b"a",
     "both/b.onnx": b"b",
     "empty/nothing": b"",
+    "words/v/model": b"other",
+    "words/v#1/model": b"right",
+    "words/v?1/model": b"right",
+    "words/v%31/model": b"right",
+    "repository/digits/1/": b"",
+    "repository/digits/config.pbtxt": b"x",
+    "repository/empty": b"",
+    "packed.tgz": attacks.tar([attacks.entry("model.onnx", b"packed")], "w:gz"),
+    "large/model": bytes(range(256)) * 150_000,  # 38 MB: several parts
 }
 
 
@@ -96,7 +106,24 @@ def test_the_checksum_is_verified(downloader: StagedDownloader) -> None:
         f"ChecksumMismatch: s3://models/digits/10 has sha256 {hashlib.sha256(b'ten').hexdigest()}"
     )
     assert TWO_FILES in downloader.run("s3://models/both", sha256=right).message
-    assert "of an archive" in downloader.run("s3://models/digits/1.tgz", sha256=right).message
+    packed = hashlib.sha256(OBJECTS["packed.tgz"]).hexdigest()
+    assert downloader.run("s3://models/packed.tgz", "Plain", sha256=packed).files == {"model.onnx": b"packed"}
+    assert downloader.run("s3://models/packed.tgz", "Plain", sha256=right).message.startswith("ChecksumMismatch: ")
+
+
+@pytest.mark.parametrize("path", ["words/v#1", "words/v?1", "words/v%31"])
+def test_a_path_is_taken_word_for_word(path: str, downloader: StagedDownloader) -> None:
+    assert downloader.run(f"s3://models/{path}", "Plain").files == {"model": b"right"}
+
+
+def test_empty_objects_and_empty_folders_stay(downloader: StagedDownloader) -> None:
+    outcome = downloader.run("s3://models/repository", "TritonRepository")
+    assert outcome.files == {"digits/config.pbtxt": b"x", "empty": b""}
+    assert (downloader.folder / "models/digits/1").is_dir()
+
+
+def test_a_large_object_is_whole(downloader: StagedDownloader) -> None:
+    assert downloader.run("s3://models/large", "Plain").files == {"model": OBJECTS["large/model"]}
 
 
 FAILURES = {

@@ -1,5 +1,6 @@
 """Google Cloud Storage, against an emulator of its API that is a package; and the exchange of a service account's key."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,14 +13,17 @@ from typing import Any
 
 import pytest
 
-from tests.support import gcs
+from tests.support import gcs, webserver
 from tests.support.downloader import StagedDownloader
+from tests.support.webserver import WebServer
+from tests.unit.serving_runtime import attacks
 
 OBJECTS = {
     "digits/1/model.onnx": b"one",
     "digits/10/model.onnx": b"ten",
     "large/model.onnx": bytes(range(256)) * 20_000,
     "notes/readme.txt": b"no model",
+    "archive/m.tar": attacks.tar([attacks.entry("model.onnx", b"packed")]),
 }
 
 
@@ -43,6 +47,70 @@ def test_a_folder_or_an_object_is_fetched(path: str, downloader: StagedDownloade
 
 def test_a_large_object_is_whole(downloader: StagedDownloader) -> None:
     assert downloader.run("gs://models/large", "Plain").files == {"model.onnx": OBJECTS["large/model.onnx"]}
+
+
+@pytest.fixture
+def bucket(site: Path, tmp_path: Path) -> Iterator[tuple[WebServer, StagedDownloader]]:
+    """A bucket that says what its test wants, and who fetches from it."""
+    with webserver.running() as web:
+        yield web, StagedDownloader(site, tmp_path, {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{web.port}"})
+
+
+@pytest.mark.parametrize("path", ["words/v#1", "words/v?1", "words/v%31"])
+def test_a_path_is_taken_word_for_word(path: str, bucket: tuple[WebServer, StagedDownloader]) -> None:
+    web, downloader = bucket
+    gcs.publish(web, {"words/v/model": b"other", "words/v1/model": b"other", f"{path}/model": b"right"})
+    assert downloader.run(f"gs://models/{path}", "Plain").files == {"model": b"right"}
+
+
+REPOSITORY = {"m/": b"", "m/digits/1/": b"", "m/digits/config.pbtxt": b"x", "m/empty": b""}
+
+
+def test_empty_objects_and_empty_folders_stay(bucket: tuple[WebServer, StagedDownloader]) -> None:
+    web, downloader = bucket
+    gcs.publish(web, REPOSITORY)
+    outcome = downloader.run("gs://models/m", "TritonRepository")
+    assert outcome.files == {"digits/config.pbtxt": b"x", "empty": b""}
+    assert (downloader.folder / "models/digits/1").is_dir()
+
+
+@pytest.mark.parametrize("key", ["m/../../../outside", "m//../../outside", "m/a/../../../../outside"])
+def test_no_object_leads_outside(key: str, bucket: tuple[WebServer, StagedDownloader]) -> None:
+    web, downloader = bucket
+    gcs.publish(web, {"m/model": b"x", key: b"outside"})
+    outcome = downloader.run("gs://models/m", "Plain")
+    assert not [path for path in downloader.folder.rglob("outside") if path.is_file()]
+    assert outcome.message.startswith("UnsupportedModel: the file name ")
+    assert "leads out of the folder" in outcome.message
+
+
+def test_who_may_list_but_not_read_gets_nothing_from_the_cache(bucket: tuple[WebServer, StagedDownloader]) -> None:
+    web, downloader = bucket
+    gcs.publish(web, REPOSITORY)
+    (downloader.folder / "cache").mkdir()
+    cached = ("--namespace", "team", "--cache-reserve-percent", "0", "--cache", str(downloader.folder / "cache"))
+    for _ in range(2):
+        outcome = downloader.run("gs://models/m", "Plain", more=cached)
+        assert outcome.files == {"digits/config.pbtxt": b"x", "empty": b""}
+        assert (downloader.folder / "models/digits/1").is_dir()
+    assert "copied from the node's cache" in outcome.log
+    gcs.publish(web, REPOSITORY, readable=False)
+    refused = downloader.run("gs://models/m", "Plain", more=cached)
+    assert refused.files == {}
+    assert refused.message.startswith("AccessDenied: http://127.0.0.1:")
+
+
+def test_an_archive_is_checked_and_unpacked(downloader: StagedDownloader) -> None:
+    right = hashlib.sha256(OBJECTS["archive/m.tar"]).hexdigest()
+    assert downloader.run("gs://models/archive/m.tar", "Plain", sha256=right).files == {"model.onnx": b"packed"}
+    assert downloader.run("gs://models/archive/m.tar", "Plain", sha256="0" * 64).message.startswith(
+        "ChecksumMismatch: "
+    )
+
+
+def test_more_than_the_volume_may_have(downloader: StagedDownloader) -> None:
+    outcome = downloader.run("gs://models/large", "Plain", more=("--maximum-bytes", "100000"))
+    assert outcome.message.startswith("VolumeTooSmall: gs://models/large needs more than ")
 
 
 FAILURES = {
