@@ -27,8 +27,10 @@ READY_SECONDS: Final = 1200.0
 ALL_SECONDS: Final = 2400.0
 ABORT_AFTER_SECONDS: Final = 60.0
 ENDED: Final = '{.metadata.name} {.spec.from.revision}:{.status.outcome}{"\\n"}'
+CONTOUR: Final = ("deployment/contour", "--namespace=projectcontour")
 CONTOUR_WRITES_A_SECOND: Final = 5.0
 """Of routes' statuses, by default; each change of a route needs one."""
+CONTOUR_QUICKER: Final = ("--kubernetes-client-qps=200", "--kubernetes-client-burst=400")
 POLICY: Final[Object] = {
     "apiVersion": "sluice.dev/v1alpha1",
     "kind": "RolloutPolicy",
@@ -51,7 +53,8 @@ ROLLOUT: Final = {
 METHOD: Final = """\
 [kwok](../lab/README.md) plays the kubelets of the pods; everything else is real, and the gateway is scraped every 5 s.
 One `kubectl apply` gives every model another version: blue-green with a preview and a bake of 15 s each, which ends
-without users. A minute later one release is aborted. The operator's own metrics are read every two seconds."""
+without users. A minute later one release is aborted. Contour may write 200 statuses a second here: with its default of
+5, nothing but that would be measured. The operator's own metrics are read every two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +96,25 @@ def measure(cluster: Cluster, options: Options) -> Section:
         stack.callback(
             cluster.tools.kubectl, "delete", "rolloutpolicies.sluice.dev", "bench-burst", "--ignore-not-found"
         )
+        stack.enter_context(_quick_gateway(cluster.tools))
         stack.enter_context(fakemodels.fake_nodes(options.nodes))
         scene = stack.enter_context(surroundings.scene(cluster, KEY))
         stack.callback(fakemodels.delete_all, scene)
         found = _measured(scene, options.objects)
     return section(found, machine)
+
+
+@contextlib.contextmanager
+def _quick_gateway(tools: Tools) -> Iterator[None]:
+    added = [
+        {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": option} for option in CONTOUR_QUICKER
+    ]
+    tools.kubectl("patch", *CONTOUR, "--type=json", f"--patch={json.dumps(added)}")
+    tools.kubectl("rollout", "status", *CONTOUR, "--timeout=120s")
+    try:
+        yield
+    finally:
+        tools.kubectl("rollout", "undo", *CONTOUR)
 
 
 def _measured(scene: Scene, objects: int) -> Found:
@@ -232,11 +249,11 @@ def _figures(found: Found) -> tuple[Figure, ...]:
         Figure(
             "seconds until all have ended",
             f"{last:.0f}",
-            "≤ 500, or the gateway's own",
-            last <= max(500.0, 1.2 * gateway),
+            "≤ 500",
+            last <= 500,
         ),
         Figure("seconds until half of them have", f"{statistics.median(found.ended_seconds):.0f}"),
-        Figure("- what the gateway needs for its statuses alone", f"{gateway:.0f}"),
+        Figure("- what Contour would need by default, for statuses alone", f"{gateway:.0f}"),
         Figure(
             "seconds until an abort among them is taken up",
             f"{found.abort_seconds:.1f}",
