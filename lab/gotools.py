@@ -98,6 +98,7 @@ TOOLS: Final = {
         GoTool("spark-operator", ("spark-operator",), renames={"operator": "spark-operator"}, on_demand=True),
         GoTool("registry", ("registry",), on_demand=True),
         GoTool("kstatus", ("kstatus",), on_demand=True),
+        GoTool("vegeta", ("vegeta",), on_demand=True),
         GoTool("envoy-gateway", ("envoy-gateway",), on_demand=True),
         GoTool("traefik", ("traefik",), on_demand=True),
     )

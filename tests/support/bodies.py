@@ -1,17 +1,31 @@
-"""Large bodies of V2 requests to the digits models, as text: what a client sends on purpose, or by a mistake."""
+"""Large bodies of V2 requests to the digits models: what a client sends on purpose, or by a mistake."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 PIXELS: Final = 64
+PIXEL_BYTES: Final = 4
 
 
-def infer(rows: int, *, padding: int = 0) -> str:
-    """Black images; padding: so many characters that no model reads."""
+def infer(rows: int, *, padding: int = 0, outputs: Sequence[str] = ("label",)) -> str:
+    """Black images as JSON; padding: so many characters that no model reads."""
     tensor = {"name": "image", "shape": [rows, PIXELS], "datatype": "FP32", "data": [0] * (rows * PIXELS)}
-    outputs = [{"name": "label"}]
-    return json.dumps({"parameters": {"note": "x" * padding}, "inputs": [tensor], "outputs": outputs})
+    wanted = [{"name": name} for name in outputs]
+    return json.dumps({"parameters": {"note": "x" * padding}, "inputs": [tensor], "outputs": wanted})
+
+
+def binary(rows: int) -> tuple[dict[str, str], bytes]:
+    """The same by the extension for binary tensors: (headers, body)."""
+    size = rows * PIXELS * PIXEL_BYTES
+    tensor = {
+        "name": "image",
+        "shape": [rows, PIXELS],
+        "datatype": "FP32",
+        "parameters": {"binary_data_size": size},
+    }
+    header = json.dumps({"inputs": [tensor], "outputs": [{"name": "label"}]}).encode()
+    return {"Inference-Header-Content-Length": str(len(header))}, header + bytes(size)
 
 
 def nested(levels: int) -> str:
