@@ -166,6 +166,6 @@ def test_clients_reach_their_protocol_and_not_the_administration(case: Case) -> 
 def test_triton_keeps_its_administration_for_who_knows_the_pod() -> None:
     container = server("triton")
     assert {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}} in container["env"]
-    restricted = "model-repository,logging,trace,shared-memory,pod-uid=$(POD_UID)"
+    restricted = "model-repository,logging,trace,shared-memory:pod-uid=$(POD_UID)"
     assert f"--http-restricted-api={restricted}" in container["args"]
     assert f"--grpc-restricted-protocol={restricted}" in container["args"]
