@@ -24,6 +24,10 @@ class LabError(RuntimeError):
     """Something that the caller can act on; the message says what, where and what to do."""
 
 
+WITH_CALLER: Final = ("setpriv", "--pdeathsig=KILL", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+"""A caller that has ended before the signal was asked for sends none: then the command does not begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A process that the lab started. started_ticks: field 22 of /proc/<pid>/stat, clock ticks since boot."""
@@ -54,7 +58,7 @@ class ProcessFolder:
         running = self.find(name)
         if running and is_alive(running):
             return running
-        prefix = ["setpriv", "--pdeathsig=KILL"] if dies_with_caller else []  # becomes the command, same process id
+        prefix = [*WITH_CALLER, str(os.getpid())] if dies_with_caller else []  # becomes the command, same process id
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_a_process_may_end_with_its_caller(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     folder = processes.ProcessFolder(tmp_path)
     processes.wait_until(lambda: not folder.is_running("s"), what="end with the caller", timeout_seconds=5)
+
+
+@pytest.mark.parametrize(("caller", "begins"), [(os.getpid, True), (os.getppid, False)])
+def test_it_does_not_begin_once_its_caller_has_ended(caller: Callable[[], int], begins: bool, tmp_path: Path) -> None:
+    """The signal is asked for by the new process: a caller that ended before would send none, and it would stay."""
+    mark = tmp_path / "begun"
+    done = subprocess.run([*processes.WITH_CALLER, str(caller()), "touch", str(mark)], check=False)
+    assert (mark.exists(), done.returncode == 0) == (begins, begins)
 
 
 def test_waiting_says_what_for_and_where_to_look() -> None:
