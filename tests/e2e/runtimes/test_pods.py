@@ -161,6 +161,7 @@ def test_its_administration_is_not_reached_through_the_gateway(served: Served, s
             )
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(asked, timeout=10)
+            refused.value.close()
             assert refused.value.code in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.FORBIDDEN)
     if served.case.administration_calls:
         with grpc.insecure_channel(place.grpc, [("grpc.default_authority", place.authority)]) as channel:
