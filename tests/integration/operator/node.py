@@ -26,11 +26,13 @@ class Node:
 
     def play(self) -> None:
         """Brings everything one step towards what was asked for."""
-        for deployment in self.objects("apps/v1", "Deployment"):
+        deployments = self.objects("apps/v1", "Deployment")
+        for deployment in deployments:
             self._run(deployment)
+        with_pods = {each["metadata"]["name"] for each in deployments if each["spec"]["replicas"] > 0}
         services = {item["metadata"]["name"]: item for item in self.objects("v1", "Service")}
         for name, service in services.items():
-            self._publish(name, service)
+            self._publish(name, service, ready=name in with_pods)
         for route in (*self.objects(ROUTE, "HTTPRoute"), *self.objects(ROUTE, "GRPCRoute")):
             self._program(route)
 
@@ -41,14 +43,14 @@ class Node:
             generation = {"observedGeneration": deployment["metadata"]["generation"]}
             self.kube.patch(deployment, {"status": counts | generation}, subresource="/status").raise_for_status()
 
-    def _publish(self, name: str, service: dict[str, Any]) -> None:
+    def _publish(self, name: str, service: dict[str, Any], *, ready: bool) -> None:
         labels = {**service["metadata"]["labels"], "kubernetes.io/service-name": name}
         endpoints = {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {"name": f"{name}-x", "namespace": self.namespace, "labels": labels},
             "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}],
+            "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}}] if ready else [],
             "ports": [{"name": "http", "port": 8000}],
         }
         self.kube.apply(endpoints, manager=MANAGER).raise_for_status()
