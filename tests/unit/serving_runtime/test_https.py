@@ -69,6 +69,19 @@ def test_the_next_attempt_of_the_pod_goes_on_with_half_a_download(web: WebServer
     assert "0.6 MB are left from an earlier attempt" in second.log
 
 
+def test_what_is_left_from_an_earlier_attempt_counts_once(web: WebServer, downloader: Downloader) -> None:
+    limit = ("--maximum-bytes", str(len(MODEL)))
+    web.pages[PATH].cuts = [600_000, 0, 0, 0]
+    assert downloader.run(web.url(PATH), *limit).status == 1
+    web.pages[PATH].cuts = []
+    assert downloader.run(web.url(PATH), *limit).files == {"model.onnx": MODEL}
+    web.pages["/m.tar"] = Page(archive("tar"))
+    failed = downloader.run(web.url("/m.tar"), layout="MLServerModel")  # whole, but no model of this kind
+    assert failed.message.startswith("UnsupportedModel: ")
+    small = ("--maximum-bytes", str(len(archive("tar")) + len(MODEL) - 1))
+    assert downloader.run(web.url("/m.tar"), *small).message.startswith("VolumeTooSmall: ")
+
+
 def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Downloader) -> None:
     web.pages[PATH].cuts = [600_000, 0, 0, 0]
     downloader.run(web.url(PATH))
