@@ -41,6 +41,26 @@ class NodeCache(ApiModel):
         return self
 
 
+class CaBundle(ApiModel):
+    """Certificates of authorities that are trusted beside the public ones."""
+
+    config_map: ObjectName
+    """A ConfigMap of this name in each model's namespace, such as trust-manager distributes."""
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = "ca.crt"
+    """Which of its keys has them, in PEM."""
+
+
+class Proxy(ApiModel):
+    """What connections to stores go through."""
+
+    https: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
+    """For https:// addresses, such as http://proxy.example:3128."""
+    http: Annotated[str, Field(max_length=1024, pattern=r"^https?://")] | None = None
+    """For http:// addresses."""
+    exceptions: list[Annotated[str, Field(min_length=1, max_length=253)]] = Field(default_factory=list)
+    """Hosts, domains (.svc, .cluster.local) and networks (10.0.0.0/8) that are reached without it."""
+
+
 class StorageInitializer(ApiModel):
     """The init container that downloads a model."""
 
@@ -65,6 +85,10 @@ class StorageInitializer(ApiModel):
     private_addresses: bool = True
     """Whether models may come from private networks (10.0.0.0/8, fc00::/7, …), as from Services of the cluster; otherwise only
     from those of allowedAddresses."""
+    ca_bundle: CaBundle | None = None
+    """Certificates of your own authority for stores; none: the public ones alone."""
+    proxy: Proxy | None = None
+    """None: stores are reached directly."""
     maximum_model_size: Quantity = "256Gi"
     """What a model may take in its pod, packed and unpacked together: the size limit of the pod's volumes."""
     cache: NodeCache | None = None

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from sluice_storage import addresses, layout, s3
+from sluice_storage import addresses, layout, s3, trust
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError, Reason
 
@@ -29,6 +29,8 @@ REPORT: Final = "report.json"
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
+        if options.ca_bundle:
+            trust.lend_bundle(options.ca_bundle)
         with addresses.checked(addresses.policy_of(options)):
             s3.allow_identity()
             report = made_before(options.target) or make(options)
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quantization", required=True, choices=[quantize.DYNAMIC, quantize.STATIC])
     parser.add_argument("--calibration-uri", default="", help=".npz with an array for each input")
     addresses.add_arguments(parser)
+    parser.add_argument("--ca-bundle", type=Path, help="certificates (PEM) that are trusted beside the public ones")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

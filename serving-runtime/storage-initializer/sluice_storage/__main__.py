@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import addresses, cache, console, delivery, failures, layout, sources
+from sluice_storage import addresses, cache, console, delivery, failures, layout, sources, trust
 from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
         writes_to=(options.destination, options.termination_log) if alone else (),
     )
     try:
+        if options.ca_bundle:
+            trust.lend_bundle(options.ca_bundle)
         with addresses.checked(addresses.policy_of(options)):
             deliver(order)
     except DownloadError as error:
@@ -76,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--maximum-bytes", type=int, default=delivery.MOST_BYTES, help="what may lie in the destination at any time"
     )
     addresses.add_arguments(parser)
+    parser.add_argument("--ca-bundle", type=Path, help="certificates (PEM) that are trusted beside the public ones")
     parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")
     parser.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

@@ -78,12 +78,10 @@ def _download(order: Order) -> None:
     say(f"fetching {sources.shown(order.uri)}")
     version = source.version()
     staging = _staging(order, source, version)
-    allowance = Allowance(
-        order.most_bytes - written(staging), failures.too_large(sources.shown(order.uri), order.most_bytes)
-    )
+    allowance = Allowance(order.most_bytes, failures.too_large(sources.shown(order.uri), order.most_bytes))
     _obtain(order, source, version, staging, allowance)
-    if order.writes_to:
-        confine.writes_to(order.writes_to)
+    if order.writes_to and not confine.writes_to(order.writes_to) and order.cache is not None:
+        say("this kernel has no Landlock: what unpacks the model could write to the cache")
     unpacked = source.unpack(staging, order.destination / UNPACKED, allowance)
     files = _files(unpacked)
     size = sum((unpacked / file).stat().st_size for file in files)
@@ -149,9 +147,9 @@ def _copied(order: Order, source: Source, entry: Entry, staging: Path) -> bool:
 
 
 def _fetch(order: Order, source: Source, version: Version, staging: Path, allowance: Allowance) -> str:
-    missing = (version.size or 0) - written(staging)
-    if missing > allowance.size:
+    if (version.size or 0) > allowance.size:
         raise allowance.excess
+    missing = (version.size or 0) - written(staging)
     room = free(staging)
     if missing > room:
         raise failures.no_space(

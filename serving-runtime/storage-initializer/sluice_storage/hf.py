@@ -71,9 +71,8 @@ class HF:
     def fetch(self, folder: Path, allowance: Allowance) -> str:
         for file in self._files:
             target = folder / file.name
-            if not target.exists():
-                told = transfer.Told(file.size, immutable=True)
-                transfer.fetch(self._session, self._remote(file), told, target, allowance)
+            told = transfer.Told(file.size, immutable=True)
+            transfer.fetch(self._session, self._remote(file), told, target, allowance)
             self._verify(file, target)
         return self._commit
 

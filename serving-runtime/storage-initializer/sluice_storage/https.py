@@ -57,8 +57,6 @@ class WebFile:
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
         target = folder / self._name
-        if target.exists():
-            return self._told.version
         return transfer.fetch(self._session, self._remote, self._told, target, allowance).version
 
     def confirm(self, folder: Path) -> None:

@@ -66,10 +66,9 @@ class Image:
         return Version(digest, sum({layer.digest: layer.size for layer in self._layers}.values()))
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
-        for layer in self._layers:
+        for layer in {layer.digest: layer for layer in self._layers}.values():
             target = folder / layer.file
-            if not target.exists():
-                self._fetch_layer(layer, target, allowance)
+            self._fetch_layer(layer, target, allowance)
             self._verify(layer, target)
         return self._digest
 
@@ -108,9 +107,9 @@ class Image:
         try:
             transfer.fetch(self._session, self._remote(path), told, target, allowance)
         except DownloadError as error:
-            self._headers = None
-            if error.reason is not Reason.ACCESS_DENIED or self._authorized() == before:
+            if error.reason is not Reason.ACCESS_DENIED or (renewed := self._authorized()) == before:
                 raise
+            self._headers = renewed
             transfer.fetch(self._session, self._remote(path), told, target, allowance)
 
     def _remote(self, path: str, accept: Sequence[str] = ()) -> transfer.Remote:

@@ -119,13 +119,19 @@ def ask(session: requests.Session, remote: Remote) -> Told:
 
 
 def fetch(session: requests.Session, remote: Remote, told: Told, target: Path, allowance: Allowance) -> Told:
-    """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got."""
+    """Downloads the file to `target`, going on with `target`.part if that is there, and returns what it got.
+
+    Nothing is asked for where `target` is whole already.
+    """
+    allowance.take_entry()
+    if target.exists():
+        allowance.take(_size(target))
+        return told
     part = target.with_name(target.name + PART)
     part.parent.mkdir(parents=True, exist_ok=True)
     if not told.continues:
         part.unlink(missing_ok=True)
     got = _patiently(lambda: _received(session, remote, told, part, allowance), lambda: _size(part), remote)
-    allowance.take_entry()
     allowance.take(_size(part))
     part.rename(target)
     return got

@@ -25,11 +25,12 @@ from sluice_storage.tree import Allowance
 
 from tests.unit.serving_runtime import attacks
 
-LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "20000"))
+LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "3000"))
 MOST_BYTES = 100_000
 OUTSIDE = "outside"
 
-examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=pytest.mark.slow)], ids=["short", "long"])
+FOR_LONG = (pytest.mark.slow, pytest.mark.timeout(max(600, LONG // 5)))
+examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=FOR_LONG)], ids=["short", "long"])
 
 PARTS = st.sampled_from(
     ["a", "b", "..", ".", "", "models", ".wh.a", ".wh..wh..opq", OUTSIDE, "\n", "\udc80", "d" * 300]

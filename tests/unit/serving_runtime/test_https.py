@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sluice_storage import console, failures, https, transfer, tree
+from sluice_storage import console, failures, https, transfer, tree, trust
 
-from tests.support import webserver
+from tests.support import bucket, webserver
 from tests.support.downloader import Downloader
 from tests.support.webserver import Page, WebServer
 
@@ -67,6 +67,19 @@ def test_the_next_attempt_of_the_pod_goes_on_with_half_a_download(web: WebServer
     assert second.files == {"model.onnx": MODEL}
     assert web.ranges() == ["bytes=0-0", "bytes=600000-"]
     assert "0.6 MB are left from an earlier attempt" in second.log
+
+
+def test_what_is_left_from_an_earlier_attempt_counts_once(web: WebServer, downloader: Downloader) -> None:
+    limit = ("--maximum-bytes", str(len(MODEL)))
+    web.pages[PATH].cuts = [600_000, 0, 0, 0]
+    assert downloader.run(web.url(PATH), *limit).status == 1
+    web.pages[PATH].cuts = []
+    assert downloader.run(web.url(PATH), *limit).files == {"model.onnx": MODEL}
+    web.pages["/m.tar"] = Page(archive("tar"))
+    failed = downloader.run(web.url("/m.tar"), layout="MLServerModel")  # whole, but no model of this kind
+    assert failed.message.startswith("UnsupportedModel: ")
+    small = ("--maximum-bytes", str(len(archive("tar")) + len(MODEL) - 1))
+    assert downloader.run(web.url("/m.tar"), *small).message.startswith("VolumeTooSmall: ")
 
 
 def test_half_of_another_version_is_thrown_away(web: WebServer, downloader: Downloader) -> None:
@@ -237,11 +250,7 @@ def test_a_certificate_of_nobody_is_refused(
     tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    _, context = certificate(tmp_path, "localhost")
     with webserver.running(tls=context) as web:
         url = f"https://localhost:{web.port}/model.onnx"
         message = downloader.run(url).message
@@ -292,3 +301,59 @@ def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFi
         shown = ""
         while "50 %, 0.5 of 1.0 MB, " not in shown:  # the test's time-out is the deadline
             shown += capsys.readouterr().out
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
+    """One that signs itself, and a server's settings with it."""
+    key, signed = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "1"]
+    command += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(signed)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(signed, key)
+    return signed, context
+
+
+@pytest.fixture
+def own_authority(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
+    for variable in trust.VARIABLES:
+        monkeypatch.setenv(variable, "")  # so that it is as before afterwards
+
+
+@pytest.mark.usefixtures("own_authority")
+def test_certificates_of_an_own_authority_are_accepted(
+    tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed, context = certificate(tmp_path, "localhost")
+    with webserver.running(tls=context) as web:
+        web.pages["/model.onnx"] = Page(MODEL)
+        url = f"https://localhost:{web.port}"
+        assert downloader.run(f"{url}/model.onnx").message.startswith("StoreUnreachable: ")
+        outcome = downloader.run(f"{url}/model.onnx", "--ca-bundle", str(signed))
+        assert (outcome.message, outcome.files) == ("", {"model.onnx": MODEL})
+        bucket.publish(web, {"m/model.onnx": b"x"})
+        for name, value in {**bucket.KEYS, "AWS_ENDPOINT_URL": url}.items():
+            monkeypatch.setenv(name, value)
+        assert downloader.run("s3://models/m", "--ca-bundle", str(signed)).files == {"model.onnx": b"x"}
+
+
+@pytest.mark.usefixtures("own_authority")
+def test_a_bundle_that_is_none(web: WebServer, downloader: Downloader, tmp_path: Path) -> None:
+    absent = downloader.run(web.url(PATH), "--ca-bundle", str(tmp_path / "ca.crt"))
+    assert absent.files == {"model.onnx": MODEL}
+    assert "continuing with public certificates only" in absent.log
+    (tmp_path / "ca.crt").write_text("no certificate")
+    wrong = downloader.run(web.url(PATH), "--ca-bundle", str(tmp_path / "ca.crt"))
+    assert wrong.message.startswith("DownloadFailed: config.storageInitializer.caBundle (Helm) has no certificates")
+
+
+def test_a_proxy_is_used_but_for_its_exceptions(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", web.url(""))
+    web.pages["http://models.team.svc/model.onnx"] = Page(MODEL)
+    assert downloader.run("http://models.team.svc/model.onnx").files == {"model.onnx": MODEL}
+    monkeypatch.setenv("NO_PROXY", "localhost,.svc")
+    assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL}
+    assert {path for path, _, _ in web.asked} == {"http://models.team.svc/model.onnx", PATH}

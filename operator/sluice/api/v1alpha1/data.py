@@ -48,5 +48,5 @@ class Input(ApiModel):
     scalar columns are stacked to rows × columns. With several inputs: the columns have the names of the inputs.
     Default: the columns named like the inputs; otherwise, with one input, all numeric columns."""
     credentials_secret_ref: LocalObjectRef | None = None
-    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
-    AWS_DEFAULT_REGION. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or STORAGE_EMULATOR_HOST."""
+    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL,
+    AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or STORAGE_EMULATOR_HOST."""

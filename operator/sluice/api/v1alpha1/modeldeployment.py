@@ -49,8 +49,8 @@ class ModelSpec(ApiModel):
     variant: Name | None = None
     """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
     credentials_secret_ref: LocalObjectRef | None = None
-    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL and
-    AWS_DEFAULT_REGION. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
+    """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL,
+    AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
     STORAGE_EMULATOR_HOST. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
 
 

@@ -142,6 +142,7 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
         ("AWS_SECRET_ACCESS_KEY", False),
         ("AWS_ENDPOINT_URL", True),
         ("AWS_DEFAULT_REGION", True),
+        ("AWS_SESSION_TOKEN", True),
     ),
     "gs": (("GOOGLE_APPLICATION_CREDENTIALS_JSON", True), ("STORAGE_EMULATOR_HOST", True)),
     "hf": (("HF_TOKEN", True), ("HF_ENDPOINT", True)),

@@ -14,6 +14,8 @@ STORAGE_INITIALIZER: Final = "storage-initializer"
 MODEL_VOLUME: Final = "source"
 CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
+CERTIFICATES: Final = "certificates"
+CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
 
 
 def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
@@ -23,12 +25,15 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
         "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
-        "env": [] if _is_image_volume(model, config) else credentials(_uri(model), model.credentials_secret_ref),
+        "env": [*credentials(_uri(model), model.credentials_secret_ref), *proxies(config)]
+        if _is_fetched(model, config)
+        else [],
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             {"name": "tmp", "mountPath": "/tmp"},
             *_mounted_model(model, config),
+            *(certificate_mounts(config) if _is_fetched(model, config) else []),
             *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
         ],
         "securityContext": common.sealed(),
@@ -38,11 +43,8 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
 
 def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What the pod needs for its model's source, beside the volume that every model lies in."""
-    cache = _cached(model, config)
-    if cache is not None and cache.host_path is not None:
-        return [{"name": CACHE_VOLUME, "hostPath": {"path": cache.host_path, "type": "DirectoryOrCreate"}}]
-    if cache is not None:
-        return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
+    if _is_fetched(model, config):
+        return [*certificate_volumes(config), *_cache_volumes(config.storage_initializer.cache)]
     if _is_image_volume(model, config):
         image = {"reference": sources.image(_uri(model)), "pullPolicy": "IfNotPresent"}
         return [{"name": MODEL_VOLUME, "image": image}]
@@ -50,6 +52,37 @@ def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
         return []
     claim, _ = sources.claim_and_path(_uri(model))
     return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def _cache_volumes(cache: NodeCache | None) -> list[dict[str, Any]]:
+    if cache is None:
+        return []
+    if cache.host_path is not None:
+        return [{"name": CACHE_VOLUME, "hostPath": {"path": cache.host_path, "type": "DirectoryOrCreate"}}]
+    return [{"name": CACHE_VOLUME, "persistentVolumeClaim": {"claimName": cache.persistent_volume_claim}}]
+
+
+def certificate_volumes(config: OperatorConfig) -> list[dict[str, Any]]:
+    """Optional, so that a ConfigMap that is missing is told in the log, and not by a pod that hangs."""
+    bundle = config.storage_initializer.ca_bundle
+    if bundle is None:
+        return []
+    return [{"name": CERTIFICATES, "configMap": {"name": bundle.config_map, "optional": True}}]
+
+
+def certificate_mounts(config: OperatorConfig) -> list[dict[str, Any]]:
+    if config.storage_initializer.ca_bundle is None:
+        return []
+    return [{"name": CERTIFICATES, "mountPath": CERTIFICATES_PATH, "readOnly": True}]
+
+
+def proxies(config: OperatorConfig) -> list[dict[str, Any]]:
+    """Variables that every client of a store reads."""
+    proxy = config.storage_initializer.proxy
+    if proxy is None:
+        return []
+    values = {"HTTPS_PROXY": proxy.https, "HTTP_PROXY": proxy.http, "NO_PROXY": ",".join(proxy.exceptions)}
+    return [{"name": name, "value": common.literal(value)} for name, value in values.items() if value]
 
 
 def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
@@ -84,10 +117,13 @@ def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
     return config.storage_initializer.image_volumes and _scheme(model) == "oci"
 
 
+def _is_fetched(model: ModelSpec, config: OperatorConfig) -> bool:
+    return model.uri is not None and _scheme(model) != "pvc" and not _is_image_volume(model, config)
+
+
 def _cached(model: ModelSpec, config: OperatorConfig) -> NodeCache | None:
     """The cache of a model that is fetched."""
-    fetched = _scheme(model) != "pvc" and not _is_image_volume(model, config)
-    return config.storage_initializer.cache if fetched else None
+    return config.storage_initializer.cache if _is_fetched(model, config) else None
 
 
 def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
@@ -116,7 +152,7 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config:
     }
     return [
         *(part for pair in arguments.items() for part in pair),
-        *address_arguments(config),
+        *(connection_arguments(config) if _is_fetched(model, config) else []),
         *(["--plain-http"] if plain else []),
     ]
 
@@ -136,10 +172,12 @@ def _maximum_arguments(size: str) -> dict[str, str]:
     return {} if size == default else {"--maximum-bytes": _bytes(size)}
 
 
-def address_arguments(config: OperatorConfig) -> list[str]:
-    """From where models may come."""
+def connection_arguments(config: OperatorConfig) -> list[str]:
+    """From where models may come, and whose certificates count."""
     initializer = config.storage_initializer
+    bundle = initializer.ca_bundle
     return [
+        *(["--ca-bundle", f"{CERTIFICATES_PATH}/{bundle.key}"] if bundle is not None else []),
         *(part for network in initializer.allowed_addresses for part in ("--allow-addresses", network)),
         *([] if initializer.private_addresses else ["--no-private-addresses"]),
     ]

@@ -46,7 +46,8 @@ def desired_job(deployment: ModelDeployment, variant: Variant, config: OperatorC
                     **common.pod_fields(),
                     "containers": [_container(deployment, variant, config)],
                     "volumes": [
-                        {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}}
+                        {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}},
+                        *downloader.certificate_volumes(config),
                     ],
                     **{name: value for name, value in placement.items() if value},
                 },
@@ -69,11 +70,14 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         "imagePullPolicy": config.optimizer.image_pull_policy,
         "args": [
             *(common.literal(part) for pair in arguments.items() for part in pair),
-            *downloader.address_arguments(config),
+            *downloader.connection_arguments(config),
         ],
-        "env": downloader.credentials(deployment.spec.model_uri, deployment.spec.model.credentials_secret_ref),
+        "env": [
+            *downloader.credentials(deployment.spec.model_uri, deployment.spec.model.credentials_secret_ref),
+            *downloader.proxies(config),
+        ],
         "resources": config.optimizer.resources.to_wire(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *downloader.certificate_mounts(config)],
         "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

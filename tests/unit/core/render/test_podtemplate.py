@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.api.config import OperatorConfig
-from sluice.core.render import placeholders, podtemplate, tuning, warmup
+from sluice.core.render import placeholders, podtemplate, tuning, variantjob, warmup
 from tests.support import builders
 
 REVISION = "digits-0123456789"
@@ -65,6 +65,7 @@ CREDENTIALS = {
         "AWS_SECRET_ACCESS_KEY": False,
         "AWS_ENDPOINT_URL": True,
         "AWS_DEFAULT_REGION": True,
+        "AWS_SESSION_TOKEN": True,
     },
     "gs://models/digits/1": {"GOOGLE_APPLICATION_CREDENTIALS_JSON": True, "STORAGE_EMULATOR_HOST": True},
     "hf://acme/digits": {"HF_TOKEN": True, "HF_ENDPOINT": True},
@@ -179,6 +180,58 @@ def test_what_models_may_take_and_where_they_may_come_from() -> None:
         "--allow-addresses", "::1/128",
         "--no-private-addresses",
     ]  # fmt: skip
+
+
+CONNECTED = {
+    "caBundle": {"configMap": "authorities"},
+    "proxy": {"https": "http://proxy.example:3128", "exceptions": [".svc", "10.0.0.0/8"]},
+    "imageVolumes": True,
+}
+
+
+@pytest.mark.parametrize("uri", ["s3://models/digits/1", "https://store.example/m.onnx"])
+def test_own_certificates_and_a_proxy(uri: str) -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": CONNECTED})
+    model = builders.make_model_deployment(uri=uri, model={"credentialsSecretRef": {"name": "keys"}})
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    volume = {"name": "certificates", "configMap": {"name": "authorities", "optional": True}}
+    assert spec["volumes"][-1] == volume
+    container = spec["initContainers"][0]
+    mount = {"name": "certificates", "mountPath": "/etc/sluice/certificates", "readOnly": True}
+    assert container["volumeMounts"][-1] == mount
+    assert container["args"][-2:] == ["--ca-bundle", "/etc/sluice/certificates/ca.crt"]
+    assert container["env"][-2:] == [
+        {"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"},
+        {"name": "NO_PROXY", "value": ".svc,10.0.0.0/8"},
+    ]
+    assert "certificates" not in str(spec["containers"])
+
+
+def test_a_variants_job_connects_as_the_downloader_does() -> None:
+    config = OperatorConfig.model_validate(
+        {"storageInitializer": {**CONNECTED, "allowedAddresses": ["10.1.0.0/16"], "maximumModelSize": "2Gi"}}
+    )
+    model = builders.make_model_deployment(
+        spec={"variants": [{"name": "small", "optimize": {"quantization": "Int8Dynamic"}}]}
+    )
+    pod = variantjob.desired_job(model, model.spec.variants[0], config)["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    connected = ["--ca-bundle", "/etc/sluice/certificates/ca.crt", "--allow-addresses", "10.1.0.0/16"]
+    assert container["args"][-4:] == connected
+    assert [entry["name"] for entry in container["env"]] == ["HTTPS_PROXY", "NO_PROXY"]
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp", "certificates"]
+    assert [volume["name"] for volume in pod["volumes"]] == ["tmp", "certificates"]
+    assert pod["volumes"][0]["emptyDir"] == {"sizeLimit": "2Gi"}
+
+
+@pytest.mark.parametrize("uri", ["pvc://models/digits/1", "oci://r/digits:1", None])
+def test_what_fetches_nothing_needs_no_certificates(uri: str | None) -> None:
+    config = OperatorConfig.model_validate({"storageInitializer": {**CONNECTED, "cache": {"hostPath": "/c"}}})
+    own = {"runtime": {"image": "registry.example.com/team/digits:3"}} if uri is None else {}
+    model = builders.make_model_deployment(model={"uri": uri}, spec=own)
+    spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
+    assert not {"certificates", "cache"} & {volume["name"] for volume in spec["volumes"]}
+    assert "PROXY" not in str(spec)
 
 
 @pytest.mark.parametrize("network", ["10.1.0.0/33", "10.1.2.3/16", "store.svc", ""])
