@@ -6,7 +6,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from sluice import errors
@@ -15,8 +15,9 @@ from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Counted
-from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Write
+from sluice.core.kernel import claims, rawobjects
+from sluice.core.kernel.claims import Claim
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
@@ -142,7 +143,7 @@ class Reconciler:
             return Done(SAMPLES_SECONDS)
         try:
             return await self._carry_out(key, plan)
-        except (errors.Refused, errors.Denied, errors.Missing) as error:
+        except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
 
     async def _model_plan(self, key: Key) -> Plan | None:
@@ -265,7 +266,7 @@ class Reconciler:
         kind, namespace, name = target_of(write)
         before = self.store.get(kind, namespace, name)
         try:
-            stored = await self._while_leading(self.cluster.write(write))
+            stored = await self._written(key, write)
         except errors.ApiError as error:
             self.telemetry.api_errors.labels(kind, type(error).__name__).inc()
             raise
@@ -276,6 +277,41 @@ class Reconciler:
         if others := woken.keys - {key}:
             self.wake(Woken(others))
         return bool(woken) and not isinstance(write, ApplyStatus)
+
+    async def _written(self, key: Key, write: Write) -> Object | None:
+        """The object as it is stored now. What has its name and is not known is looked at: only ours is written."""
+        try:
+            return await self._while_leading(self.cluster.write(write))
+        except errors.Conflict as error:
+            if not isinstance(write, Apply):
+                raise
+            found = await self._found(key, write, error)
+            return await self._while_leading(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
+
+    async def _found(self, key: Key, write: Apply, conflict: errors.Conflict) -> Object:
+        """The object in the way of a write, if all that it lacks is a label. Raises the conflict where another look helps,
+        and `Occupied` where the object is not ours."""
+        kind, namespace, name = target_of(write)
+        found = await self._while_leading(self.cluster.read(Ref(write.manifest["apiVersion"], kind, name, namespace)))
+        owner = self.store.get(key.kind, key.namespace, key.name)
+        known = self.store.get(kind, namespace, name)
+        if found is None and known is not None:
+            self.store.drop(known)
+        if found is None or owner is None:
+            raise conflict
+        match claims.claim(found, owner):
+            case Claim.UNLABELLED:
+                return found
+            case Claim.OURS:
+                self.store.put(found)
+                raise conflict
+            case Claim.PASSING:
+                raise conflict
+            case Claim.FOREIGN:
+                whose = claims.whose(found)
+                raise errors.Occupied(
+                    f"{kind} {namespace}/{name} exists already, and belongs to {whose}, not to {key.kind} {key.name}"
+                )
 
     async def _while_leading(self, request: Coroutine[Any, Any, Object | None]) -> Object | None:
         """The answer; given up when the lease ends, as it stands then: it is renewed while a slow request waits."""

@@ -124,6 +124,7 @@ class Reason(StrEnum):
     # What is asked for cannot be tried, or is not released
     INVALID_SPEC = "InvalidSpec", "stalled.md", STALLS
     OPERATOR_DEFECT = "OperatorDefect", "stalled.md", STALLS
+    NAME_TAKEN = "NameTaken", "stalled.md", STALLS
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS

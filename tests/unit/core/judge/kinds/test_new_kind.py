@@ -87,8 +87,8 @@ def test_what_keeps_it_from_being_seen_is_told() -> None:
     result = judge.judge(trial, Prometheus().answer(judge.questions(trial), START))
 
     assert result.blind == (
-        f'server: no samples: infer_bucket{{revision="{CANDIDATE}"}}; check that Prometheus scrapes it and that the '
-        "labels are right"
+        f'server: no samples: infer_bucket{{revision="{CANDIDATE}",namespace="shop"}}; check that Prometheus scrapes it '
+        "and that the labels are right"
     )
 
 
