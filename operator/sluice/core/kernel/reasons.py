@@ -168,6 +168,8 @@ class Reason(StrEnum):
     APPROXIMATE = "Approximate", "../without-a-gateway.md", CALM
     GATEWAY_API_MISSING = "GatewayAPIMissing", "routing.md"
     GATEWAY_NOT_FOUND = "GatewayNotFound", "routing.md"
+    HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed", "routing.md#addresses-of-others", STALLS
+    GATEWAY_NOT_ALLOWED = "GatewayNotAllowed", "routing.md#addresses-of-others", STALLS
     HOSTNAME_TAKEN = "HostnameTaken", "routing.md", STALLS
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted", "routing.md"
     WAITING_FOR_GATEWAY = "WaitingForGateway", "routing.md", QUIET
