@@ -11,6 +11,7 @@ import pytest
 
 from sluice import errors
 from sluice.api.base import API_VERSION
+from sluice.core.batch import decide as batch_decide
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Failed, Question, Trial
@@ -35,7 +36,7 @@ from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress
-from tests.support.builders import make_event
+from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 
@@ -498,6 +499,26 @@ async def test_what_was_deleted_is_created_by_the_next_pass(given: Given) -> Non
     assert case.reconciler.store.get("Service", "team", "digits") is None
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
+
+
+@pytest.mark.parametrize("kind", ["Job", "SparkApplication"])
+async def test_a_run_of_batch_inference_leaves_foreign_objects_as_they_are(
+    given: Given, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    batch = manifest(make_spark_batch())
+    where = batch["metadata"]["namespace"]
+    named = {"name": "churn-1", "namespace": where}
+    run = Apply({"apiVersion": "v1", "kind": kind, "metadata": named, "spec": {"ours": True}})
+    monkeypatch.setattr(batch_decide, "decide", lambda *_: Plan(writes=(run,)))
+    case = given(Plan(), model=batch)
+    found = in_the_way(kind, **named, ownerReferences=[FOREIGN])
+    place = placed(case, found)
+    assert isinstance(await case.reconciler.reconcile(Key(where, "churn", BATCH)), Done)
+    assert case.cluster.stored[place] is found
+    conditions = case.cluster.stored["BatchInference", where, "churn"]["status"]["conditions"]
+    complete = next(each for each in conditions if each["type"] == "Complete")
+    assert (complete["status"], complete["reason"]) == ("False", "NameTaken")
+    assert f"{kind} {where}/churn-1 exists already, and belongs to ReplicaSet web" in complete["message"]
 
 
 async def test_an_object_that_is_known_costs_no_request_more(given: Given) -> None:
