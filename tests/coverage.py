@@ -48,6 +48,7 @@ TESTS: Final = (
     "tests/simulation/test_restores.py::test_a_wish_on_a_release_that_has_ended_is_answered_again",
     "tests/simulation/test_surroundings.py::test_nothing_is_touched_while_something_cannot_be_seen",
     "tests/simulation/test_surroundings.py::test_stalled_with_a_remedy_while_stable_serves",
+    "tests/simulation/test_tenants.py",
     "tests/simulation/test_validation.py::test_more_rows_under_the_same_uri_are_asked_of_stable_again",
     "tests/simulation/test_validation.py::test_one_that_passes_is_released_as_ever",
     "tests/simulation/test_validation.py::test_too_few_rows_wait_for_a_person",

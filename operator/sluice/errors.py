@@ -17,6 +17,10 @@ class Conflict(ApiError):
     """Somebody else was faster (409): look again."""
 
 
+class Occupied(ApiError):
+    """An object that is not ours has the name of one of ours: the message says whose it is."""
+
+
 class Denied(ApiError):
     """No permission (401, 403): the message names verb and resource."""
 

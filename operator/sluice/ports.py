@@ -17,8 +17,12 @@ class Cluster(Protocol):
     async def write(self, write: Write) -> Object | None:
         """Performs one write and returns the object as it is stored now; None when it does not exist any more.
 
-        Raises `Refused`, `Conflict`, `Denied`, `Missing` or `Unavailable` of `sluice.errors`.
+        Raises `Refused`, `Conflict`, `Denied`, `Missing` or `Unavailable` of `sluice.errors`. `Conflict` if there is an
+        object that was not expected, or not the one that was.
         """
+
+    async def read(self, ref: Ref) -> Object | None:
+        """The object that has this name now, whosever it is; None where there is none. Raises as `write` does."""
 
     async def emit(self, about: Ref, event: Event) -> None:
         """Creates a Kubernetes event; of the same name again it does nothing. Raises as `write` does."""

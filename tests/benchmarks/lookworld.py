@@ -79,6 +79,9 @@ class ApiServer:
             return {**before, **write.manifest, "metadata": metadata}
         return {**before, "metadata": {**before["metadata"], "resourceVersion": str(self.version)}}
 
+    async def read(self, ref: Ref) -> Object | None:
+        return self.store.get(ref.kind, ref.namespace, ref.name)
+
     async def emit(self, about: Ref, event: Event) -> None:
         """Nobody reads them."""
 

@@ -182,6 +182,9 @@ class Outside:
             self.objects[identity_of(stored)] = stored
         return stored
 
+    async def read(self, ref: Ref) -> Object | None:
+        return self.store.get(ref.kind, ref.namespace, ref.name)
+
     async def emit(self, about: Ref, event: Event) -> None:
         """Nobody reads them."""
 

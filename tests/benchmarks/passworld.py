@@ -84,6 +84,10 @@ class Outside:
         self.seconds += time.process_time() - began
         return stored
 
+    async def read(self, ref: Ref) -> Object | None:
+        found = self.cluster.objects.get((ref.kind, ref.name))
+        return None if found is None else self.versioned(found)
+
     async def emit(self, about: Ref, event: Event) -> None:
         self.cluster.events.append(event)
 

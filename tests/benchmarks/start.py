@@ -159,7 +159,7 @@ def by_hand_objects(name: str, host: str, pattern: Pattern) -> list[Object]:
 
 
 def _host(scene: Scene, name: str) -> str:
-    return f"{name}.{scene.namespace}.example"
+    return f"{name}.{scene.namespace}.models.local"
 
 
 def _seconds(scene: Scene, name: str, objects: Sequence[Object]) -> float:

@@ -78,7 +78,7 @@ CASES: Final = (
     Case("little-memory", {"runtime": {"name": HUNGRY}, "resources": {"limits": {"memory": "64Mi"}}}, "Current", "OOMKilled",
          ("spec.resources.limits.memory",)),
     Case("no-gateway", {"routing": {"gatewayRef": {"namespace": "gateway", "name": "absent"}}},
-         "RoutesProgrammed", "GatewayNotFound", ("gateway/absent", "spec.routing.gatewayRef")),
+         "RoutesProgrammed", "GatewayNotAllowed", ("gateway/absent", "spec.routing.gatewayRef", "allowedAddresses")),
     Case("same-host", {"routing": {"hostnames": ["no-format.e2e-bad-input.models.local"]}}, "Stalled", "HostnameTaken",
          ("spec.routing.hostnames", "no-format", "choose another")),
     Case("no-series", {**model("2"), "rollout": {"objectives": unseen_objective()}}, "Reconciling", "RolloutRunning",

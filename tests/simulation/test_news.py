@@ -44,6 +44,9 @@ class Api:
             raise error
         return stored
 
+    async def read(self, ref: Ref) -> Object | None:
+        return await self.outside.read(ref)
+
     async def emit(self, about: Ref, event: Event) -> None:
         if (error := self.fault(event)) is not None:
             raise error

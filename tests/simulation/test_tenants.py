@@ -1,11 +1,13 @@
 """What a tenant of another namespace can do to a release: each attack beside the same by somebody who may."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
+from sluice.core.kernel.plan import Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
@@ -130,3 +132,126 @@ def test_the_first_version_needs_no_query() -> None:
     cluster.run(60, check=Laws(cluster).check)
     assert cluster.condition("Ready")["status"] == "True"
     assert cluster.newest().spec.objectives == []
+
+
+OTHERS_HOST = "digits.shop.models.local"
+OWN_HOST = "api.default.models.local"
+EDGE = {"namespace": "gateway", "name": "edge"}
+
+
+def asking(cluster: Cluster, **routing: Any) -> dict[str, Any]:
+    """A user asks for an address; what the condition Stalled says then."""
+    cluster.shared["Gateway", "edge"] = deepcopy(scenarios.GATEWAY)
+    cluster.shared["Gateway", "edge"]["metadata"]["name"] = "edge"
+    cluster.user_applies(scenarios.manifest(routing=routing))
+    cluster.run(30, check=Laws(cluster).check)
+    return cluster.condition("Stalled")
+
+
+@pytest.mark.parametrize(
+    ("routing", "allowed", "reason"),
+    [
+        pytest.param({"hostnames": [OTHERS_HOST]}, (), "HostnameNotAllowed", id="another namespace's host name"),
+        pytest.param({"hostnames": ["shop.example.com"]}, (), "HostnameNotAllowed", id="a host name of nobody"),
+        pytest.param({"hostnames": [OWN_HOST, OTHERS_HOST]}, (), "HostnameNotAllowed", id="one of two"),
+        pytest.param({"hostnames": ["models.local"]}, (), "HostnameNotAllowed", id="the domain"),
+        pytest.param({"hostnames": ["xdefault.models.local"]}, (), "HostnameNotAllowed", id="no name of the namespace"),
+        pytest.param({"gatewayRef": EDGE}, (), "GatewayNotAllowed", id="another Gateway"),
+        pytest.param(
+            {"hostnames": ["a.example.org"]}, ("*.example.com",), "HostnameNotAllowed", id="not what is allowed"
+        ),
+        pytest.param({}, (), "", id="its own name"),
+        pytest.param({"hostnames": [OWN_HOST]}, (), "", id="another name of the namespace"),
+        pytest.param({"hostnames": ["shop.example.com"]}, ("shop.example.com",), "", id="a name that is allowed"),
+        pytest.param({"hostnames": ["shop.example.com"]}, ("*.example.com",), "", id="one of those that are allowed"),
+        pytest.param({"gatewayRef": EDGE}, ("none.example.com",), "", id="a Gateway that is allowed"),
+    ],
+)
+def test_a_model_gets_the_addresses_of_its_namespace_and_those_that_the_platform_allows(
+    routing: dict[str, Any], allowed: tuple[str, ...], reason: str
+) -> None:
+    cluster = scenarios.empty_cluster(foreign_hosts=allowed)
+    stalled = asking(cluster, **routing)
+    assert stalled["reason"] == (reason or "NotStalled")
+    listed = {each["type"]: each["reason"] for each in cluster.status("digits")["conditions"]}
+    assert listed.get("AddressAllowed", "") == reason
+    assert (("HTTPRoute", "digits") in cluster.objects) is not bool(reason)
+    if reason:
+        assert "config.allowedAddresses" in stalled["message"]
+        assert cluster.condition("Ready")["reason"] == reason
+
+
+def test_an_upgrade_takes_no_address_away_that_serves() -> None:
+    cluster = scenarios.empty_cluster()
+    asking(cluster, hostnames=[OTHERS_HOST], gatewayRef=EDGE)
+    before = deepcopy(cluster.objects["HTTPRoute", "digits"])
+    cluster.foreign_hosts = ()
+    cluster.run(30, check=Laws(cluster).check)
+    assert cluster.objects["HTTPRoute", "digits"]["spec"] == before["spec"]
+    said = cluster.condition("AddressAllowed")
+    assert (said["status"], said["reason"]) == ("False", "HostnameNotAllowed")
+    assert "serves there without being allowed to" in said["message"]
+    assert {type_: cluster.condition(type_)["status"] for type_ in ("Ready", "Stalled", "RoutesProgrammed")} == {
+        "Ready": "True",
+        "Stalled": "False",
+        "RoutesProgrammed": "True",
+    }
+    cluster.user_applies(scenarios.manifest(V2, routing={"hostnames": [OTHERS_HOST], "gatewayRef": EDGE}))
+    cluster.run(600, check=Laws(cluster).check, until=lambda: len(cluster.rollouts()) > 1 and ended(cluster))
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+
+
+def ended(cluster: Cluster) -> bool:
+    return cluster.newest().status.outcome is not None
+
+
+@pytest.mark.parametrize(
+    ("routing", "kept"),
+    [
+        ({"hostnames": [OTHERS_HOST]}, [OWN_HOST]),
+        ({"hostnames": [OWN_HOST, OTHERS_HOST]}, [OWN_HOST]),
+        ({"hostnames": [OWN_HOST], "gatewayRef": EDGE}, [OWN_HOST]),
+    ],
+)
+def test_what_is_refused_leaves_the_address_as_it_is_also_of_what_is_shown_of_a_candidate(
+    routing: dict[str, Any], kept: list[str]
+) -> None:
+    cluster = scenarios.empty_cluster(foreign_hosts=())
+    assert asking(cluster, hostnames=[OWN_HOST])["status"] == "False"
+    rollout = {"strategy": "BlueGreen", "blueGreen": {"previewSeconds": 120}}
+
+    def wish(routing: dict[str, Any]) -> None:
+        cluster.user_applies(scenarios.manifest(V2, routing=routing, rollout=rollout))
+        cluster.run(40, check=watch)
+
+    def watch(plan: Plan) -> None:
+        Laws(cluster).check(plan)
+        for route in cluster.of_kind("HTTPRoute"):
+            main = route["metadata"]["name"] == "digits"
+            assert route["spec"]["hostnames"] == [host if main else f"preview-{host}" for host in kept]
+            assert route["spec"]["parentRefs"] == [{"name": "models", "namespace": "gateway"}]
+
+    wish({"hostnames": [OWN_HOST]})
+    shown = next(name for kind, name in cluster.objects if kind == "HTTPRoute" and name != "digits")
+    wish(routing)
+    assert cluster.condition("Stalled")["status"] == "True"
+    del cluster.objects["HTTPRoute", shown]  # what is written anew is not written at the other address either
+    cluster.run(5, check=watch)
+    assert ("HTTPRoute", shown) in cluster.objects
+    wish({"hostnames": [OWN_HOST]})
+    cluster.run(300, check=watch, until=lambda: ended(cluster))
+    assert cluster.newest().status.outcome is Outcome.PROMOTED
+    assert cluster.lost == 0
+
+
+def test_a_name_that_somebody_only_asks_for_is_free_for_its_owner() -> None:
+    cluster = scenarios.empty_cluster(foreign_hosts=())
+    cluster.user_applies(scenarios.manifest(name="squatter", routing={"hostnames": ["digits.shop.models.local"]}))
+    cluster.run(10, name="squatter")
+    cluster.now += 10
+    rival = cluster.objects["ModelDeployment", "squatter"]
+    rival["spec"]["routing"]["hostnames"] = ["digits.default.models.local"]
+    rival["metadata"]["namespace"] = "evil"
+    cluster.user_applies(scenarios.manifest())
+    cluster.run(30, check=Laws(cluster).check)
+    assert cluster.condition("Ready")["status"] == "True"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sluice import errors
 from sluice.api import crd
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref, Write
@@ -52,9 +53,10 @@ class ApiServer:
         """Performs one write of the operator's."""
         self.writes.append(write)
         match write:
-            case Apply(manifest):
+            case Apply(manifest, uid):
                 if "status" in manifest:
                     raise Refused("a status is written apart")
+                self._require_expected(manifest, uid)
                 self.store(manifest)
             case ApplyStatus(manifest):
                 written = self._existing(Ref("", manifest["kind"], manifest["metadata"]["name"]))
@@ -127,6 +129,13 @@ class ApiServer:
         if ref.uid and ref.uid != found["metadata"]["uid"]:
             raise Refused(f"{ref.kind} {ref.name} is {found['metadata']['uid']}, not {ref.uid}")
         return found
+
+    def _require_expected(self, manifest: Mapping[str, Any], uid: str) -> None:
+        found = self.objects.get((manifest["kind"], manifest["metadata"]["name"]))
+        there = found["metadata"].get("uid", "") if found is not None else ""
+        if there != uid:
+            name = f"{manifest['kind']} {manifest['metadata']['name']}"
+            raise errors.Conflict(f"{name} is {there or 'not there'}, not {uid or 'new'}")
 
     def _require_owners(self, new: Object) -> None:
         """The garbage collector deletes what names an owner that is not there."""

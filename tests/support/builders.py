@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from sluice.api.base import API_VERSION, ApiModel
-from sluice.api.config import OperatorConfig
+from sluice.api.config import AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -26,7 +26,8 @@ NOW: Final = 1_790_000_000.0
 NAME: Final = "digits"
 NAMESPACE: Final = "ml"
 UID: Final = "6f1c0f2e-0000-4000-8000-000000000001"
-CONFIG: Final = OperatorConfig()
+EVERY_ADDRESS: Final = AddressGrant(namespaces=["*"], hostnames=["*"], gateways=["*"])
+CONFIG: Final = OperatorConfig(allowed_addresses=[EVERY_ADDRESS])
 PRESET: Final = GatewayPreset(
     name="contour",
     requests='envoy_cluster_upstream_rq{envoy_cluster_name="{namespace}_{service}_{port}"}',
@@ -314,6 +315,7 @@ def make_world(
     policies: Iterable[ApiModel | Object] | None = None,
     gateways: Iterable[Object] | None = None,
     rivals: Iterable[ApiModel | Object] = (),
+    rival_routes: Iterable[Object] = (),
     now: float = NOW,
     config: OperatorConfig = CONFIG,
     preset: GatewayPreset = PRESET,
@@ -329,6 +331,7 @@ def make_world(
         policies=tuple(_raw(object_) for object_ in ((make_policy(),) if policies is None else policies)),
         gateways=tuple((make_gateway(),) if gateways is None else gateways),
         rivals=tuple(_raw(object_) for object_ in rivals),
+        rival_routes=tuple(rival_routes),
         config=config,
         preset=preset,
         gateway_api=gateway_api,

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
-from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.config import AddressGrant, OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
@@ -63,6 +63,8 @@ class Cluster(Controllers):
     preset: str = "contour"
     routing: RoutingMode = RoutingMode.GATEWAY
     """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
+    foreign_hosts: tuple[str, ...] = ("*",)
+    """What the platform allows to every namespace, with any Gateway of namespace `gateway`; nothing: only their own."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
@@ -226,7 +228,7 @@ class Cluster(Controllers):
 
     @property
     def config(self) -> OperatorConfig:
-        return _config(self.preset, self.routing)
+        return _config(self.preset, self.routing, self.foreign_hosts)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -244,6 +246,7 @@ class Cluster(Controllers):
             for kind in ("ServingRuntime", "RolloutPolicy", "Gateway")
         }
         rivals = tuple(o for o in self.of_kind("ModelDeployment") if o["metadata"]["name"] != name)
+        names = {rival["metadata"]["name"] for rival in rivals}
         return World(
             now=self.now + self.clock_ahead_seconds,
             deployment=self.objects["ModelDeployment", name],
@@ -252,6 +255,7 @@ class Cluster(Controllers):
             policies=shared["RolloutPolicy"],
             gateways=shared["Gateway"],
             rivals=rivals,
+            rival_routes=tuple(o for o in self.of_kind("HTTPRoute") if o["metadata"]["name"] in names),
             config=self.config,
             preset=gateways.preset_of(self.config),
             keda_api=self.keda,
@@ -413,8 +417,11 @@ def copied(value: Any) -> Any:
 
 
 @cache
-def _config(preset: str, routing: RoutingMode) -> OperatorConfig:
-    return OperatorConfig(gateway_preset=preset, routing=routing)
+def _config(preset: str, routing: RoutingMode, foreign_hosts: tuple[str, ...]) -> OperatorConfig:
+    grant = AddressGrant(
+        namespaces=["*"], hostnames=list(foreign_hosts), gateways=["gateway/*"] if foreign_hosts else []
+    )
+    return OperatorConfig(gateway_preset=preset, routing=routing, allowed_addresses=[grant])
 
 
 @lru_cache(maxsize=1024)

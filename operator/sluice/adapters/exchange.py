@@ -66,12 +66,16 @@ class Answer:
         return self.document.get("kind") == "Status"
 
     @property
+    def causes(self) -> tuple[dict[str, Any], ...]:
+        """What the API server holds against the request, one by one."""
+        return tuple((self.document.get("details") or {}).get("causes") or ())
+
+    @property
     def error(self) -> type[errors.ApiError] | None:
         """Which error it means, whoever says it; None for success."""
         if self.status < 400:
             return None
-        causes = (self.document.get("details") or {}).get("causes") or ()
-        if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        if any(cause.get("reason") == "NamespaceTerminating" for cause in self.causes):
             return errors.Missing
         if self.is_status and str(self.document.get("message", "")).startswith(NOT_OF_ITS_KIND):
             return errors.Refused

@@ -25,8 +25,14 @@ PAGE_BYTES: Final = 2 * 2**20
 """A page of more bytes is asked for again with fewer objects. In memory it may take twenty times as many."""
 REASON_LIMIT: Final = 600
 CONFLICT: Final = 409
+INVALID: Final = 422
+UID: Final = "metadata.uid"
+"""The field that the API server calls invalid in a write of an object that is another one."""
 ALREADY_EXISTS: Final = "AlreadyExists"
 """The reason of a 409 to a POST of a name that is taken; there are others, such as a quota that changes."""
+NEVER: Final = "1"
+"""A version that no object has. An apply with a version fails where there is an object of another one, and creates what is
+not there: so it only creates. A POST would, too, but what it sets could not be removed by leaving it out of an apply."""
 TOO_LARGE: Final = 413
 """Whoever says it: the same request will not get through another time."""
 
@@ -145,14 +151,23 @@ class Kube:
 
     async def write(self, write: Write) -> Object | None:
         match write:
-            case Apply(manifest):
-                return await self._apply(manifest, subresource="")
+            case Apply(manifest, uid):
+                expected = {"uid": uid} if uid else {"resourceVersion": NEVER}
+                metadata = {**manifest["metadata"], **expected}
+                return await self._apply({**manifest, "metadata": metadata}, subresource="")
             case ApplyStatus(manifest):
                 return await self._apply(manifest, subresource="status")
             case Patch(ref, change):
                 return await self._patch(ref, change)
             case Delete(ref):
                 return await self._delete(ref)
+
+    async def read(self, ref: Ref) -> Object | None:
+        resource = BY_KIND[ref.kind]
+        try:
+            return await self._about(resource, "GET", resource.path(ref.namespace, ref.name))
+        except errors.Missing:
+            return None
 
     async def emit(self, about: Ref, event: Event) -> None:
         manifest = self._events.manifest(about, event, self._clock.now())
@@ -253,6 +268,8 @@ class Kube:
             if await self._serves(resource):
                 raise errors.Unavailable(f"{what}, though the API server serves {resource.full_name}")
             raise errors.Missing(f"{what}: the API server does not serve {resource.full_name}")
+        if answer.status == INVALID and any(cause.get("field") == UID for cause in answer.causes):
+            raise errors.Conflict(f"{method} {path}: another object has this name")
         return _content(f"{method} {path}", answer)
 
     async def _serves(self, resource: Resource) -> bool:

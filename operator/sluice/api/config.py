@@ -167,6 +167,22 @@ class RoutingMode(StrEnum):
     """One Service over the ready pods of both versions: shares are ratios of pods, and so approximate."""
 
 
+_NAMES = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
+
+
+class AddressGrant(ApiModel):
+    """Addresses that some namespaces may use although they are not their own."""
+
+    namespaces: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$")]], Field(min_length=1)]
+    """Who may: names of namespaces, or `*` for all."""
+    hostnames: list[Annotated[str, Field(pattern=rf"^(\*|(\*\.)?{_NAMES})$", max_length=253)]] = Field(
+        default_factory=list
+    )
+    """Host names: `a.example.com`, `*.example.com` for all that end with `.example.com`, or `*` for all."""
+    gateways: list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES}/(\*|{_NAMES}))$")]] = Field(default_factory=list)
+    """Gateways: `namespace/name`, `namespace/*`, or `*` for all."""
+
+
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
 
@@ -188,6 +204,9 @@ class OperatorConfig(ApiModel):
     """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
     domain: Annotated[str, Field(min_length=1)] = "models.local"
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
+    allowed_addresses: list[AddressGrant] = Field(default_factory=list)
+    """Which namespaces may use host names that are not of their own `*.{namespace}.{domain}`, and other Gateways than
+    `gateway`."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"

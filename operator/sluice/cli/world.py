@@ -46,11 +46,12 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
     selector = kubectl.owned_by(metadata["name"])
     listed = await asyncio.gather(*(_listed(api, kind, metadata["namespace"], selector) for kind in OWNED))
     owned = {kind.kind: objects for kind, objects in zip(OWNED, listed, strict=True)}
-    runtimes, policies, gateways, everybody = await asyncio.gather(
+    runtimes, policies, gateways, everybody, routes = await asyncio.gather(
         api.fetch_all(kube.BY_KIND["ServingRuntime"]),
         api.fetch_all(kube.BY_KIND["RolloutPolicy"]),
         _listed(api, kube.BY_KIND["Gateway"]),
         _listed(api, kube.BY_KIND["ModelDeployment"]),
+        _routes(api),
     )
     own = (metadata["namespace"], metadata["name"])
     return World(
@@ -61,6 +62,7 @@ async def fetch_world(api: kubectl.Kubectl, deployment: Object, config: Operator
         policies=policies,
         gateways=gateways or (),
         rivals=tuple(d for d in everybody or () if (d["metadata"]["namespace"], d["metadata"]["name"]) != own),
+        rival_routes=routes,
         config=config,
         preset=preset_of(config),
         gateway_api=owned["HTTPRoute"] is not None,
@@ -102,6 +104,14 @@ async def fetch_answers(url: str, questions: Sequence[Question]) -> Answers:
         return await metrics.answer(questions)
     finally:
         metrics.close()
+
+
+async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:
+    """Those of all models, as far as they are shown to us: they tell whose host names serve without being allowed to."""
+    try:
+        return await _listed(api, kube.BY_KIND["HTTPRoute"], selector=kube.BY_KIND["HTTPRoute"].selector) or ()
+    except errors.Denied:
+        return ()
 
 
 async def _listed(

@@ -6,7 +6,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from sluice import errors
@@ -16,13 +16,14 @@ from sluice.core.decide import decide, ending, failure, forgetting, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Counted
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
+from sluice.shell import claiming
 from sluice.shell.asking import Asker
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.store import BATCH, MODEL, NOBODY, Key, Store, Woken
+from sluice.shell.store import BATCH, MODEL, NOBODY, Key, Store, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 
@@ -144,7 +145,7 @@ class Reconciler:
             return Done(SAMPLES_SECONDS)
         try:
             return await self._carry_out(key, plan)
-        except (errors.Refused, errors.Denied, errors.Missing) as error:
+        except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
 
     def _rests(self, key: Key) -> None:
@@ -283,7 +284,7 @@ class Reconciler:
         kind, namespace, name = target_of(write)
         before = self.store.get(kind, namespace, name)
         try:
-            stored = await self._while_leading(self.cluster.write(write))
+            stored = await self._written(key, write)
         except errors.ApiError as error:
             self.telemetry.api_errors.labels(kind, type(error).__name__).inc()
             raise
@@ -294,6 +295,19 @@ class Reconciler:
         if others := woken.keys - {key}:
             self.wake(Woken(others))
         return bool(woken) and not isinstance(write, ApplyStatus)
+
+    async def _written(self, key: Key, write: Write) -> Object | None:
+        """The object as it is stored now. What has its name and is not known is looked at: only ours is written."""
+        try:
+            return await self._while_leading(self.cluster.write(write))
+        except errors.Conflict as error:
+            if not isinstance(write, Apply):
+                raise
+            place = identity_of(write.manifest)
+            ref = Ref(write.manifest["apiVersion"], place.kind, place.name, place.namespace)
+            there = await self._while_leading(self.cluster.read(ref))
+            found = claiming.unlabelled(self.store, key, place, there, error)
+            return await self._while_leading(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
 
     async def _while_leading(self, request: Coroutine[Any, Any, Object | None]) -> Object | None:
         """The answer; given up when the lease ends, as it stands then: it is renewed while a slow request waits."""

@@ -35,6 +35,7 @@ MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"
 PINNED: Final = "ControllerRevision"
 NAMESPACE: Final = "Namespace"
+ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
 
@@ -172,6 +173,7 @@ class Store:
         deployment = self.get(MODEL, key.namespace, key.name)
         if deployment is None:
             return None
+        rivals = sorted(self._rivals(key, deployment))
         return World(
             now=now,
             deployment=deployment,
@@ -181,7 +183,13 @@ class Store:
             gateways=self._ordered(self._objects["Gateway"]),
             rivals=tuple(
                 self._shelf.object_of(self._objects[MODEL][Identity(MODEL, rival.namespace, rival.name)])
-                for rival in sorted(self._rivals(key, deployment))
+                for rival in rivals
+            ),
+            rival_routes=tuple(
+                self._shelf.object_of(entry)
+                for rival in rivals
+                for identity, entry in self._owned.get(rival, {}).items()
+                if identity == Identity(ROUTE, rival.namespace, rival.name)
             ),
             config=self._config,
             preset=self._preset,
@@ -326,8 +334,12 @@ class Store:
         if versions[0]["kind"] == BATCH:
             return Woken(frozenset({_key(versions[0], BATCH)}))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
-        readers = (self._by_model.get(owner, set()) for owner in owners if versions[0]["kind"] == PINNED)
-        return Woken(owners.union(*readers), wished=_asks(before, after))
+        wished = _asks(before, after)
+        if versions[0]["kind"] == PINNED:
+            return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)), wished=wished)
+        if versions[0]["kind"] == ROUTE and len({_served(before), _served(after)}) > 1:
+            return Woken(owners.union(*map(self._rivals_of, owners)), wished=wished)
+        return Woken(owners, wished=wished)
 
     def _inhabitants(self, namespace: str) -> Woken:
         return Woken(frozenset(key for key in self.keys() if key.namespace == namespace))
@@ -341,6 +353,11 @@ class Store:
         if len(claims) != 1 or len(versions) == 1:
             for version in versions:
                 yield from self._rivals(key, version)
+
+    def _rivals_of(self, key: Key) -> set[Key]:
+        """Those to whom it matters whether a model serves under its host names."""
+        deployment = self.get(MODEL, key.namespace, key.name)
+        return set() if deployment is None else self._rivals(key, deployment)
 
     def _rivals(self, key: Key, deployment: Object) -> set[Key]:
         sharing = (self._by_host.get(host, set()) for host in self._hostnames(deployment))
@@ -375,6 +392,11 @@ def model_of(batch: Object) -> Key | None:
     """The ModelDeployment that a BatchInference refers to, for an object that may not parse."""
     name = ((batch.get("spec") or {}).get("modelDeploymentRef") or {}).get("name")
     return Key(batch["metadata"].get("namespace") or "", str(name)) if name else None
+
+
+def _served(route: Object | None) -> tuple[str, ...]:
+    """The host names of a route, which may not parse."""
+    return tuple(map(str, ((route or {}).get("spec") or {}).get("hostnames") or ()))
 
 
 def _key(raw: Object, kind: str) -> Key:

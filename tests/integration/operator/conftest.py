@@ -1,13 +1,17 @@
 """What the tests of the operator share: a namespace of their own, a model, and a gateway that says it is there."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
 
 from lab.apiserver import ApiServer
+from sluice.adapters import kube as kube_adapter
+from sluice.adapters.clock import SystemClock
 from tests.integration.conftest import NAMESPACE
 from tests.integration.operator.node import Node
 from tests.support.kube import Kube
@@ -54,6 +58,27 @@ def account_kubeconfig(server: ApiServer, kube: Kube, folder: Path, name: str, n
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+Connected = Callable[[Callable[[kube_adapter.Kube], Awaitable[Any]]], Any]
+
+
+@pytest.fixture
+def connected(api_server: ApiServer) -> Connected:
+    """Runs a coroutine with a connection of its own."""
+
+    def run(play: Callable[[kube_adapter.Kube], Awaitable[Any]]) -> Any:
+        async def session() -> Any:
+            configuration = await kube_adapter.load_configuration(Path(api_server.kubeconfig))
+            api = kube_adapter.Kube(configuration, clock=SystemClock(), identity="test")
+            try:
+                return await play(api)
+            finally:
+                await api.close()
+
+        return asyncio.run(session())
+
+    return run
 
 
 NewNode = Callable[[], Node]

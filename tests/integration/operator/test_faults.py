@@ -8,13 +8,10 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from lab.apiserver import ApiServer
 from sluice import errors
 from sluice.adapters import kube as kube_adapter
 from sluice.adapters.clock import SystemClock
@@ -30,7 +27,7 @@ from sluice.shell.relist import Relister
 from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Retry
-from tests.integration.operator.conftest import NewNode
+from tests.integration.operator.conftest import Connected, NewNode
 from tests.integration.operator.node import ROUTE, Node
 from tests.support import patience
 from tests.support.away import NoMetrics, NoProgress
@@ -70,6 +67,9 @@ class MortalCluster:
             raise Killed
         self.lives -= 1
         return stored
+
+    async def read(self, ref: Ref) -> Object | None:
+        return await self.api.read(ref)
 
     async def emit(self, about: Ref, event: Event) -> None:
         await self.api.emit(about, event)
@@ -114,27 +114,6 @@ class Life:
         await self.relister.refresh()
         result = await self.reconciler.reconcile(Key(node.namespace, "digits"))
         assert not isinstance(result, Retry) or result.at_most == Retry().at_most, "a defect; see the log"
-
-
-Connected = Callable[[Callable[[kube_adapter.Kube], Awaitable[Any]]], Any]
-
-
-@pytest.fixture
-def connected(api_server: ApiServer) -> Connected:
-    """Runs a coroutine with a connection of its own."""
-
-    def run(play: Callable[[kube_adapter.Kube], Awaitable[Any]]) -> Any:
-        async def session() -> Any:
-            configuration = await kube_adapter.load_configuration(Path(api_server.kubeconfig))
-            api = kube_adapter.Kube(configuration, clock=SystemClock(), identity="test")
-            try:
-                return await play(api)
-            finally:
-                await api.close()
-
-        return asyncio.run(session())
-
-    return run
 
 
 def wanted(node: Node, **model: str) -> Object:

@@ -91,16 +91,52 @@ async def test_apply_is_server_side_forced_and_returns_what_is_stored(server: Se
     recorded, client = server
     stored = {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "resourceVersion": "7"}}  # type: ignore[dict-item]
     recorded.answers = [(200, stored)]
-    assert await client.write(Apply(DEPLOYMENT)) == stored
+    assert await client.write(Apply(DEPLOYMENT, "uid-7")) == stored
     assert recorded.asked == [
         {
             "what": "PATCH /apis/apps/v1/namespaces/team/deployments/digits-a",
             "query": {"fieldManager": "sluice", "force": "true"},
             "type": "application/apply-patch+yaml",
             "token": "Bearer secret-token",
-            "body": DEPLOYMENT,
+            "body": {**DEPLOYMENT, "metadata": {**DEPLOYMENT["metadata"], "uid": "uid-7"}},  # type: ignore[dict-item]
         }
     ]
+
+
+async def test_what_is_not_there_is_only_created(server: Serving) -> None:
+    """With one request; a version that no object has makes the API server refuse to change one."""
+    recorded, client = server
+    await client.write(Apply(DEPLOYMENT))
+    [asked] = recorded.asked
+    assert asked["what"] == "PATCH /apis/apps/v1/namespaces/team/deployments/digits-a"
+    assert asked["body"]["metadata"] == {"name": "digits-a", "namespace": "team", "resourceVersion": "1"}
+
+
+WRONG_UID = {
+    "kind": "Status",
+    "reason": "Invalid",
+    "message": 'Deployment "digits-a" is invalid: metadata.uid: Invalid value: "uid-7": field is immutable',
+    "details": {"causes": [{"reason": "FieldValueInvalid", "field": "metadata.uid"}]},
+}
+
+
+@pytest.mark.parametrize(
+    "write",
+    [Apply(DEPLOYMENT, "uid-7"), Patch(Ref("apps/v1", "Deployment", "digits-a", "team", "uid-7"), {"spec": {}})],
+)
+async def test_another_object_of_the_name_is_a_conflict(server: Serving, write: Apply | Patch) -> None:
+    recorded, client = server
+    recorded.answers = [(422, WRONG_UID)]
+    with pytest.raises(errors.Conflict, match="another object has this name"):
+        await client.write(write)
+
+
+async def test_what_has_a_name_is_read(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [(200, {"kind": "Service"}), (404, {"kind": "Status", "reason": "NotFound"})]
+    ref = Ref("v1", "Service", "s", "team")
+    assert [await client.read(ref), await client.read(ref)] == [{"kind": "Service"}, None]
+    assert {asked["what"] for asked in recorded.asked} == {"GET /api/v1/namespaces/team/services/s"}
 
 
 async def test_a_status_goes_to_the_subresource(server: Serving) -> None:

@@ -41,6 +41,11 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("gatewaySeries", {"job": "envoy\\"}),
         ("gatewaySeries", {"job": ""}),
         ("queryNamespaceLabel", 'a="b"} or up{c'),
+        ("allowedAddresses", [{"namespaces": []}]),
+        ("allowedAddresses", [{"namespaces": ["shop"], "hostnames": ["a.*.example.com"]}]),
+        ("allowedAddresses", [{"namespaces": ["shop"], "hostnames": ["*example.com"]}]),
+        ("allowedAddresses", [{"namespaces": ["shop"], "gateways": ["edge"]}]),
+        ("allowedAddresses", [{"namespaces": ["shop"], "gateways": ["*/edge"]}]),
     ],
 )
 def test_mistake_names_its_field(field: str, value: Any) -> None:

@@ -10,7 +10,7 @@ from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import LABEL_OWNER
-from sluice.core.kernel.plan import Delete, Event, Patch, Ref, Write
+from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import target_of
 from sluice.shell.store import Store
@@ -70,7 +70,10 @@ class FakeClock:
 
 @dataclass
 class FakeCluster:
-    """Accepts every write, gives it the next resource version, and refuses what it is told to refuse."""
+    """Accepts every write, gives it the next resource version, and refuses what it is told to refuse.
+
+    An object that it was given, and did not get by a write, is written only by who knows its uid.
+    """
 
     refuse: Callable[[Write], errors.ApiError | None] = lambda _: None
     writes: list[tuple[str, str]] = field(default_factory=list)
@@ -79,6 +82,10 @@ class FakeCluster:
     event_error: Exception | None = None
     """What every event is answered with, if anything."""
     stored: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    made: set[tuple[str, str, str]] = field(default_factory=set)
+    """What a write of ours has made."""
+    reads: list[tuple[str, str]] = field(default_factory=list)
+    """(kind, name) of what was read."""
     version: int = 100
     before_write: Callable[[], None] = lambda: None
     pause: Callable[[], Awaitable[Any]] = lambda: asyncio.sleep(0)
@@ -90,17 +97,24 @@ class FakeCluster:
             raise error
         await self.pause()
         target = target_of(write)
+        before = self.stored.get(target, {})
+        if isinstance(write, Apply):
+            _require_expected(write, before, new=target not in self.stored or target in self.made)
+            self.made.add(target)
         self.writes.append((type(write).__name__, target[0]))
         if isinstance(write, Delete):
             self.stored.pop(target, None)
             return None
-        before = self.stored.get(target, {})
         merged = _merged(before, write.change if isinstance(write, Patch) else write.manifest)
         if _content(merged) != _content(before):
             self.version += 1
         metadata = {"uid": "/".join(target), **merged["metadata"], "resourceVersion": str(self.version)}
         self.stored[target] = {**merged, "metadata": metadata}
         return self.stored[target]
+
+    async def read(self, ref: Ref) -> Object | None:
+        self.reads.append((ref.kind, ref.name))
+        return self.stored.get((ref.kind, ref.namespace, ref.name))
 
     async def emit(self, about: Ref, event: Event) -> None:
         if self.event_error is not None:
@@ -127,6 +141,13 @@ class FakeLists:
             self.before_page(number)
             yield Page((item,), self.moment)
         yield Page((), self.moment)
+
+
+def _require_expected(write: Apply, before: Mapping[str, Any], *, new: bool) -> None:
+    """Plans of these tests are written beforehand: what the same plan has made may be made by it once more."""
+    uid = before.get("metadata", {}).get("uid", "")
+    if write.uid != uid and not (new and not write.uid):
+        raise errors.Conflict(f"409: the object is {uid or 'not there'}, not {write.uid or 'new'}")
 
 
 def _merged(before: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

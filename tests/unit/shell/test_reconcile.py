@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from sluice import errors
 from sluice.api.base import API_VERSION
+from sluice.core.batch import decide as batch_decide
 from sluice.core.decide import decide, prepare
 from sluice.core.decide.forgetting import REMEMBERED_SECONDS
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
@@ -36,7 +37,7 @@ from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress
-from tests.support.builders import make_event
+from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 from tests.unit.shell.test_stubs import flooded
@@ -228,9 +229,9 @@ async def test_a_write_that_changes_nothing_ends_the_passes(given: Given) -> Non
 
 
 async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> None:
+    spec = {"model": {"format": "onnx", "uri": "s3://b/p"}}
     passes = [
-        Plan(writes=(Apply({**STATUS.manifest, "spec": {"model": {"format": "onnx", "uri": "s3://b/p"}}, "n": n}),))
-        for n in range(30)
+        Plan(writes=(Apply({**STATUS.manifest, "spec": spec, "n": n}, "ModelDeployment-digits"),)) for n in range(30)
     ]
     case = given(*passes)
     pauses = []
@@ -382,6 +383,152 @@ async def test_what_does_not_pass_becomes_a_condition(given: Given, error: error
     assert str(error) in said(case.cluster.stored[("ModelDeployment", "team", "digits")])
     await case.reconciler.reconcile(KEY)
     assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == 1
+
+
+WRITTEN = (
+    *("ControllerRevision", "ModelRollout", "Deployment", "Service", "PodDisruptionBudget", "HTTPRoute", "GRPCRoute"),
+    *("HorizontalPodAutoscaler", "ScaledObject", "Job", "SparkApplication"),
+)
+"""Every kind that the operator creates."""
+OWNER = {"kind": "ModelDeployment", "name": "digits", "uid": "ModelDeployment-digits", "controller": True}
+OURS = owned_labels("digits")
+FOREIGN = {"kind": "ReplicaSet", "name": "web", "uid": "web-1", "controller": True}
+
+
+def in_the_way(kind: str, **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": kind,
+        "metadata": {"name": "digits", "namespace": "team", "uid": "other", "resourceVersion": "7", **metadata},
+        "spec": {"theirs": True},
+    }
+
+
+def child(kind: str) -> Apply:
+    metadata = {"name": "digits", "namespace": "team", "labels": OURS, "ownerReferences": [OWNER]}
+    return Apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": {"ours": True}})
+
+
+def placed(case: Pass, found: dict[str, Any]) -> tuple[str, str, str]:
+    """The API server has an object that the store does not know of."""
+    place = identity_of(found)
+    case.cluster.stored[place] = found
+    return place
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+async def test_a_foreign_object_is_left_as_it_is_and_its_owner_named(given: Given, kind: str) -> None:
+    case = given(Plan(writes=(child(kind), STATUS)))
+    found = in_the_way(kind, ownerReferences=[FOREIGN])
+    place = placed(case, found)
+    result = await case.reconciler.reconcile(KEY)
+    assert isinstance(result, Done)
+    assert result.after is not None
+    assert case.cluster.stored[place] is found
+    assert case.cluster.writes == [("ApplyStatus", "ModelDeployment")], "what comes after it is not written either"
+    model = case.cluster.stored["ModelDeployment", "team", "digits"]
+    stalled = next(each for each in model["status"]["conditions"] if each["type"] == "Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "NameTaken")
+    assert f"{kind} team/digits exists already, and belongs to ReplicaSet web, not to ModelDeployment digits" in said(
+        model
+    )
+    assert case.sample("sluice_api_errors_total", kind=kind, error="Occupied") == 1
+
+    del case.cluster.stored[place]
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.cluster.stored[place]["spec"] == {"ours": True}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+async def test_our_own_object_that_lost_its_labels_gets_them_back(given: Given, kind: str) -> None:
+    case = given(Plan(writes=(child(kind),)))
+    place = placed(case, in_the_way(kind, ownerReferences=[OWNER]))
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    stored = case.cluster.stored[place]
+    assert (stored["metadata"]["uid"], stored["metadata"]["labels"]) == ("other", OURS)
+    assert case.cluster.reads == [(kind, "digits")]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"labels": OURS, "ownerReferences": [OWNER]}, id="ours"),
+        pytest.param({"labels": OURS}, id="ours, restored without owners"),
+    ],
+)
+async def test_what_the_store_had_not_seen_yet_is_decided_on_by_the_next_pass(
+    given: Given, metadata: dict[str, Any]
+) -> None:
+    case = given(Plan(writes=(child("Service"),)))
+    place = placed(case, in_the_way("Service", **metadata))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert (case.cluster.writes, case.cluster.stored[place]["spec"]) == ([], {"theirs": True})
+    known = case.reconciler.store.get("Service", "team", "digits")
+    assert known is not None
+    assert known["metadata"]["uid"] == "other"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"labels": OURS, "ownerReferences": [{**OWNER, "uid": "earlier"}]}, id="of an earlier model"),
+        pytest.param({"deletionTimestamp": "2026-01-01T00:00:00Z"}, id="being deleted"),
+    ],
+)
+async def test_a_name_that_becomes_free_is_waited_for(given: Given, metadata: dict[str, Any]) -> None:
+    case = given(Plan(writes=(child("Service"),)))
+    place = placed(case, in_the_way("Service", **metadata))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert (case.cluster.writes, case.cluster.stored[place]["spec"]) == ([], {"theirs": True})
+    assert case.reconciler.store.get("Service", "team", "digits") is None
+
+
+async def test_what_was_deleted_and_made_anew_by_somebody_else_is_not_taken_for_ours(given: Given) -> None:
+    """No watch event has told of it yet."""
+    ours = make_object("Service", "digits", uid="before", owner="digits")
+    case = given(Plan(writes=(replace(child("Service"), uid="before"),)))
+    case.reconciler.store.put(ours)
+    place = placed(case, in_the_way("Service", managedFields=[{"manager": "helm", "operation": "Apply"}]))
+    assert isinstance(await case.reconciler.reconcile(KEY), Done)
+    assert case.cluster.stored[place]["spec"] == {"theirs": True}
+    assert "belongs to whoever writes it as helm" in said(case.cluster.stored["ModelDeployment", "team", "digits"])
+
+
+async def test_what_was_deleted_is_created_by_the_next_pass(given: Given) -> None:
+    case = given(Plan(writes=(replace(child("Service"), uid="before"),)), Plan(writes=(child("Service"),)))
+    case.reconciler.store.put(make_object("Service", "digits", uid="before", owner="digits"))
+    assert isinstance(await case.reconciler.reconcile(KEY), Retry)
+    assert case.reconciler.store.get("Service", "team", "digits") is None
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.cluster.writes == [("Apply", "Service")]
+
+
+@pytest.mark.parametrize("kind", ["Job", "SparkApplication"])
+async def test_a_run_of_batch_inference_leaves_foreign_objects_as_they_are(
+    given: Given, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    batch = manifest(make_spark_batch())
+    where = batch["metadata"]["namespace"]
+    named = {"name": "churn-1", "namespace": where}
+    run = Apply({"apiVersion": "v1", "kind": kind, "metadata": named, "spec": {"ours": True}})
+    monkeypatch.setattr(batch_decide, "decide", lambda *_: Plan(writes=(run,)))
+    case = given(Plan(), model=batch)
+    found = in_the_way(kind, **named, ownerReferences=[FOREIGN])
+    place = placed(case, found)
+    assert isinstance(await case.reconciler.reconcile(Key(where, "churn", BATCH)), Done)
+    assert case.cluster.stored[place] is found
+    conditions = case.cluster.stored["BatchInference", where, "churn"]["status"]["conditions"]
+    complete = next(each for each in conditions if each["type"] == "Complete")
+    assert (complete["status"], complete["reason"]) == ("False", "NameTaken")
+    assert f"{kind} {where}/churn-1 exists already, and belongs to ReplicaSet web" in complete["message"]
+
+
+async def test_an_object_that_is_known_costs_no_request_more(given: Given) -> None:
+    case = given(Plan(writes=(child("Service"),)), Plan(writes=(replace(child("Service"), uid="Service/team/digits"),)))
+    for _ in range(2):
+        await case.reconciler.reconcile(KEY)
+    assert case.cluster.writes == [("Apply", "Service")] * 2
+    assert case.cluster.reads == []
 
 
 def said(model: Object) -> str:

@@ -131,6 +131,26 @@ def test_the_host_name_of_a_preview_has_rivals_too() -> None:
     assert store.put(make_model("b", hostnames=["preview-x.test"])) == woken("a", "b")
 
 
+def test_whether_a_rival_serves_is_known_and_wakes() -> None:
+    store = make_store()
+    for name in ("a", "b"):
+        store.put(make_model(name, hostnames=["x.test"]))
+    served = make_object("HTTPRoute", "b", owner="b", spec={"hostnames": ["x.test"]})
+    assert store.put(served) == woken("a", "b")
+    assert store.put(make_object("HTTPRoute", "b-1-pre", owner="b", spec={"hostnames": ["preview-x.test"]})) == woken(
+        "a", "b"
+    )
+    world = store.world(Key("team", "a"), 0.0)
+    assert world is not None
+    assert names(world.rival_routes) == ["b"]
+    weights = make_object("HTTPRoute", "b", owner="b", version=2, spec={"hostnames": ["x.test"], "rules": []})
+    assert store.put(weights) == woken("b"), "weights move often, and change nothing of it"
+    assert store.drop(weights) == woken("a", "b")
+    world = store.world(Key("team", "a"), 0.0)
+    assert world is not None
+    assert world.rival_routes == ()
+
+
 def test_the_default_host_name_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a"))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluice import errors
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from tests.support.apiserver import ApiServer, Refused
 
@@ -20,9 +21,13 @@ def server() -> ApiServer:
     return server
 
 
+def uid(server: ApiServer) -> str:
+    return str(server.objects["Job", "run"]["metadata"]["uid"])
+
+
 def test_a_change_is_a_new_generation_and_a_status_is_none(server: ApiServer) -> None:
     server.apply(ApplyStatus({"kind": "Job", "metadata": {"name": "run"}, "status": {"active": 1}}))
-    server.apply(Apply(job()))
+    server.apply(Apply(job(), uid(server)))
     found = server.objects["Job", "run"]
     assert (found["metadata"]["generation"], found["status"]) == (1, {"active": 1})
     server.apply(Patch(Ref("batch/v1", "Job", "run"), {"spec": {"suspend": True}}))
@@ -32,7 +37,16 @@ def test_a_change_is_a_new_generation_and_a_status_is_none(server: ApiServer) ->
 
 def test_a_field_that_never_changes(server: ApiServer) -> None:
     with pytest.raises(Refused, match=r"spec\.template of Job run can never be changed"):
-        server.apply(Apply(job(template={"image": "two"})))
+        server.apply(Apply(job(template={"image": "two"}), uid(server)))
+
+
+def test_only_the_expected_object_is_applied(server: ApiServer) -> None:
+    for expected in ("", "other"):
+        with pytest.raises(errors.Conflict, match=f"Job run is {uid(server)}, not {expected or 'new'}"):
+            server.apply(Apply(job(completions=3), expected))
+    server.apply(Delete(Ref("batch/v1", "Job", "run")))
+    with pytest.raises(errors.Conflict, match="is not there, not other"):
+        server.apply(Apply(job(), "other"))
 
 
 def test_a_patch_takes_away_what_is_null(server: ApiServer) -> None:
@@ -44,7 +58,7 @@ def test_a_patch_takes_away_what_is_null(server: ApiServer) -> None:
 
 @pytest.mark.parametrize("write", [Delete, lambda ref: Patch(ref, {"spec": {"suspend": True}})])
 def test_another_object_of_the_name(server: ApiServer, write: Any) -> None:
-    mine = server.objects["Job", "run"]["metadata"]["uid"]
+    mine = uid(server)
     with pytest.raises(Refused, match=f"Job run is {mine}, not other"):
         server.apply(write(Ref("batch/v1", "Job", "run", uid="other")))
     server.apply(write(Ref("batch/v1", "Job", "run", uid=mine)))

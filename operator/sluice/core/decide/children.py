@@ -140,7 +140,7 @@ def _apply_scaled(situation: Situation, revision: Revision, minimum: int) -> Ite
     hashed = {**manifest, "spec": {key: value for key, value in manifest["spec"].items() if key != "replicas"}}
     stamped = {**manifest, "metadata": differ.stamped(hashed)["metadata"]}
     if writing.is_needed(situation.snapshot, stamped, observed):
-        yield Apply(stamped)
+        yield writing.apply(stamped, observed)
 
 
 def _replaced_pod(situation: Situation) -> Iterator[Write]:

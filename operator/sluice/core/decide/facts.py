@@ -35,6 +35,7 @@ def facts(
         stalled=_stalled(situation, outlook),
         current=_current(situation, outlook),
         routes_programmed=routes.programmed(situation),
+        address_allowed=routes.address_allowed(situation.snapshot),
         capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),

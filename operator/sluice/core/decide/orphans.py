@@ -6,7 +6,7 @@ off the route at weight 0 ──> drain-until noted on the Deployment ──> ti
 from collections.abc import Iterator, Mapping
 
 from sluice.core.kernel import differ, naming, rawobjects, writing
-from sluice.core.kernel.plan import Apply, Write
+from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import observe
 from sluice.core.render import workload
@@ -42,7 +42,7 @@ def _leaves(situation: Situation, name: str, objects: Mapping[tuple[str, str], O
     deployment = objects.get(("Deployment", name))
     until = _drain_until(situation, deployment) if deployment is not None else snapshot.now
     if deployment is not None and until is None:
-        yield Apply(differ.stamped(_draining(situation, name, deployment)))
+        yield writing.apply(differ.stamped(_draining(situation, name, deployment)), deployment)
     elif until is not None and snapshot.now >= until:
         for kind in KINDS:
             for object_ in rawobjects.of_kind(objects.values(), kind):

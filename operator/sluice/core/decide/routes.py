@@ -2,7 +2,7 @@
 
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.snapshot import Route, Snapshot
+from sluice.core.kernel.snapshot import Route, Snapshot, UnownedAddress
 from sluice.core.render import route
 from sluice.core.rollout import steps
 from sluice.core.situation.situation import Blocked, Situation
@@ -33,6 +33,8 @@ def hindrance(snapshot: Snapshot) -> Blocked | None:
             "(README.md, section Install on a cluster), or set the operator's config.routing to Service "
             "(docs/without-a-gateway.md)",
         )
+    if snapshot.refused:
+        return _not_allowed(snapshot, snapshot.refused)
     if snapshot.hostname_taken is not None:
         return Blocked(
             Reason.HOSTNAME_TAKEN,
@@ -46,6 +48,38 @@ def hindrance(snapshot: Snapshot) -> Blocked | None:
             "spec.routing.gatewayRef or the operator's config.gateway",
         )
     return None
+
+
+def address_allowed(snapshot: Snapshot) -> Fact | None:
+    """What of the model's address is not its namespace's, and not allowed, and whether it serves on there; None where all
+    is as it should be."""
+    if not snapshot.unowned:
+        return None
+    problem = _not_allowed(snapshot, snapshot.refused or snapshot.unowned)
+    return Fact(False, problem.reason, problem.message)
+
+
+def _not_allowed(snapshot: Snapshot, unowned: UnownedAddress) -> Blocked:
+    """Says what a part of the address is, what becomes of it, and what a person can do about it."""
+    namespace = snapshot.namespace
+    if unowned.hostnames:
+        reason, field = Reason.HOSTNAME_NOT_ALLOWED, "spec.routing.hostnames"
+        what, own = ", ".join(unowned.hostnames), f"use a name that ends in .{namespace}.{snapshot.config.domain}"
+    else:
+        assert unowned.gateway is not None
+        reason, field = Reason.GATEWAY_NOT_ALLOWED, "spec.routing.gatewayRef"
+        what, own = f"Gateway {unowned.gateway.namespace}/{unowned.gateway.name}", "leave the field out"
+    stays = "" if snapshot.route is None else "; the routes keep the address that they have"
+    becomes = f"the platform does not allow it to namespace {namespace}{stays}"
+    if not snapshot.refused:
+        becomes = (
+            f"namespace {namespace} serves there without being allowed to, and does so only as long as its route exists"
+        )
+    return Blocked(
+        reason,
+        f"{field}: {what}: {becomes}; {own}, or ask the platform team for an entry in the operator's "
+        "config.allowedAddresses",
+    )
 
 
 def programmed(situation: Situation, *, splits: bool = True) -> Fact:

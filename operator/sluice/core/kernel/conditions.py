@@ -29,6 +29,7 @@ class Type(StrEnum):
     RUNTIME_CURRENT = "RuntimeCurrent"
     METRICS_AVAILABLE = "MetricsAvailable"
     SCALING_ACTIVE = "ScalingActive"
+    ADDRESS_ALLOWED = "AddressAllowed"
 
 
 class Polarity(StrEnum):
@@ -58,6 +59,7 @@ CONDITIONS: Final = (
     Declaration(Type.RUNTIME_CURRENT, Polarity.NORMAL_TRUE, "runtime_current"),
     Declaration(Type.METRICS_AVAILABLE, Polarity.NORMAL_TRUE, "metrics_available"),
     Declaration(Type.SCALING_ACTIVE, Polarity.NORMAL_TRUE, "scaling_active"),
+    Declaration(Type.ADDRESS_ALLOWED, Polarity.NORMAL_TRUE, "address_allowed"),
 )
 
 
@@ -84,22 +86,21 @@ class Facts:
     runtime_current: Fact
     metrics_available: Fact
     scaling_active: Fact
+    address_allowed: Fact | None = None
+    """None: nothing is said of it, as it is with most models."""
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:
-    """All conditions in the order of their declaration; a transition time stays while the status stays."""
+    """All conditions that are said, in the order of their declaration; a transition time stays while the status stays."""
     before = {condition.type: condition for condition in observed}
-    return [
-        condition(declaration.type, _fact(declaration, facts), before.get(declaration.type), generation, now)
-        for declaration in CONDITIONS
-    ]
+    said = ((declaration.type, _fact(declaration, facts)) for declaration in CONDITIONS)
+    return [condition(type_, fact, before.get(type_), generation, now) for type_, fact in said if fact is not None]
 
 
-def _fact(declaration: Declaration, facts: Facts) -> Fact:
+def _fact(declaration: Declaration, facts: Facts) -> Fact | None:
     if declaration.type is Type.RECONCILING and facts.stalled.status:
         return Fact(False, Reason.STALLED, facts.stalled.message)
-    fact = getattr(facts, declaration.fact)
-    assert isinstance(fact, Fact)
+    fact: Fact | None = getattr(facts, declaration.fact)
     return fact
 
 

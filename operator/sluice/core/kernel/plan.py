@@ -23,9 +23,11 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Server-side apply of the object (field manager sluice, forced)."""
+    """Server-side apply of the object (field manager sluice, forced): of ours alone, whoever else has its name."""
 
     manifest: Mapping[str, Any]
+    uid: str = ""
+    """Of the object that was observed, and is ours; empty: it is created, and nothing is written if there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ def name(object_: Object) -> str:
     return str(object_.get("metadata", {}).get("name", ""))
 
 
+def uid(object_: Object) -> str:
+    return str(object_.get("metadata", {}).get("uid", ""))
+
+
 def unreadable(object_: Object) -> str:
     """Why the object could not be read; empty where it could."""
     return str(object_.get(UNREADABLE, ""))

@@ -125,6 +125,7 @@ class Reason(StrEnum):
     # What is asked for cannot be tried, or is not released
     INVALID_SPEC = "InvalidSpec", "stalled.md", STALLS
     OPERATOR_DEFECT = "OperatorDefect", "stalled.md", STALLS
+    NAME_TAKEN = "NameTaken", "stalled.md", STALLS
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS
@@ -168,6 +169,8 @@ class Reason(StrEnum):
     APPROXIMATE = "Approximate", "../without-a-gateway.md", CALM
     GATEWAY_API_MISSING = "GatewayAPIMissing", "routing.md"
     GATEWAY_NOT_FOUND = "GatewayNotFound", "routing.md"
+    HOSTNAME_NOT_ALLOWED = "HostnameNotAllowed", "routing.md#addresses-of-others", STALLS
+    GATEWAY_NOT_ALLOWED = "GatewayNotAllowed", "routing.md#addresses-of-others", STALLS
     HOSTNAME_TAKEN = "HostnameTaken", "routing.md", STALLS
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted", "routing.md"
     WAITING_FOR_GATEWAY = "WaitingForGateway", "routing.md", QUIET

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sluice.core.kernel.reasons import Reason
-from sluice.errors import ApiError, Denied, Missing, Refused
+from sluice.errors import ApiError, Denied, Missing, Occupied, Refused
 
 RETRY_SECONDS: Final = 60.0
 LONGEST_CAUSE: Final = 300
@@ -18,6 +18,11 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
         Reason.REFUSED,
         "correct the field in the manifest, or in its ServingRuntime, which only a new version follows; if it is a "
         "status, look for an admission webhook or policy that refuses it, and for CRDs of another version",
+    ),
+    (
+        Occupied,
+        Reason.NAME_TAKEN,
+        "it is left as it is; delete or rename it, or apply this manifest under another name",
     ),
     (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )

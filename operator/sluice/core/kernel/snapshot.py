@@ -12,7 +12,7 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
-from sluice.api.v1alpha1.routing import Exposed, Timeouts
+from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
@@ -38,6 +38,8 @@ class World:
     """All Gateways that the store knows."""
     rivals: tuple[Object, ...]
     """The other ModelDeployments (all namespaces) that ask for one of the same host names, raw."""
+    rival_routes: tuple[Object, ...]
+    """The HTTPRoutes of these, raw."""
     config: OperatorConfig
     preset: GatewayPreset
     gateway_api: bool = True
@@ -192,6 +194,17 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class UnownedAddress:
+    """Parts of an address that are not the model's namespace's, and that the platform does not allow it."""
+
+    hostnames: tuple[str, ...] = ()
+    gateway: GatewayRef | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.hostnames) or self.gateway is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that a decision may see."""
 
@@ -213,6 +226,10 @@ class Snapshot:
     hostnames: tuple[str, ...]
     hostname_taken: str | None
     """`namespace/name` of the older ModelDeployment that has one of our host names, if any."""
+    unowned: UnownedAddress = UnownedAddress()
+    """What is asked for, and is not our namespace's."""
+    refused: UnownedAddress = UnownedAddress()
+    """What of that we do not have already: the routes keep the address that they have."""
     grpc_api: bool = True
     keda_api: bool = True
     asked_time: float | None = None

@@ -33,7 +33,12 @@ def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
     if observed is not None and differ.equal(stamped, observed):
         _AGREED.put(observed, manifest)
     elif is_needed(snapshot, stamped, observed):
-        yield Apply(stamped)
+        yield apply(stamped, observed)
+
+
+def apply(manifest: Mapping[str, Any], observed: Object | None) -> Apply:
+    """Of the very object that is observed, or of a new one."""
+    return Apply(manifest, rawobjects.uid(observed) if observed is not None else "")
 
 
 def is_needed(snapshot: Snapshot, stamped: Mapping[str, Any], observed: Object | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -15,8 +15,8 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import memo, naming, rawobjects, timestamps
-from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, World
-from sluice.core.observe import endpoints, podproblems, routes, services
+from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, UnownedAddress, World
+from sluice.core.observe import addresses, endpoints, podproblems, routes, services
 from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
 
@@ -53,11 +53,16 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         if isinstance(rollout, InvalidSpec):
             return rollout
         rollouts.append(rollout)
+    by_service = world.config.routing is RoutingMode.SERVICE
+    main = addresses.main_route(owned, deployment.metadata.name)
+    unowned = UnownedAddress() if by_service else addresses.unowned(deployment, world.config)
+    refused = addresses.refused(unowned, main)
     gateway = desired_route.gateway_of(deployment, world.config)
+    if refused.gateway is not None and main is not None:
+        gateway = next(addresses.gateways_of(main), gateway)
     gateway_exists, gateway_message = observed_gateway(world.gateways, gateway)
     longest_drain = world.preset.settle_seconds + deployment.spec.drain_seconds
     revisions = tuple(observed_revisions(owned, world.now, longest_drain))
-    by_service = world.config.routing is RoutingMode.SERVICE
     return Snapshot(
         now=world.now,
         config=world.config,
@@ -81,6 +86,8 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         else desired_route.hostnames_of(deployment, world.config),
         asked_time=asked_time(world.deployment),
         hostname_taken=None if by_service else hostname_taken(deployment, world),
+        unowned=unowned,
+        refused=refused,
         forbidden=world.forbidden,
         admitted=world.admitted,
         objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
@@ -228,22 +235,29 @@ def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[b
 
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
     """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
-    ours = desired_route.addresses_of(deployment, world.config)
-    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world.config)) is not None)
+    ours = desired_route.addresses_of(desired_route.hostnames_of(deployment, world.config))
+    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world)) is not None)
     older = [rival for rival in rivals if _seniority(rival) < _seniority(deployment)]
     first = min(older, key=_seniority, default=None)
     return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
 
 
-def _rival(raw: Object, ours: Set[str], config: OperatorConfig) -> ModelDeployment | None:
-    """Another ModelDeployment, if it has one of our addresses. One that cannot be worked with has none."""
+def _rival(raw: Object, ours: Set[str], world: World) -> ModelDeployment | None:
+    """Another ModelDeployment, if it has one of our addresses: not if it only asks for one that it is refused. One that
+    cannot be worked with has none."""
     try:
         parsed = parsed_deployment(raw)
-        if isinstance(parsed, InvalidSpec) or not ours & desired_route.addresses_of(parsed, config):
+        if isinstance(parsed, InvalidSpec) or ours.isdisjoint(_held(parsed, world)):
             return None
     except Exception:  # noqa: BLE001 - its own passes say what is wrong with it
         return None
     return parsed
+
+
+def _held(rival: ModelDeployment, world: World) -> frozenset[str]:
+    namespace = rival.metadata.namespace
+    routes = [r for r in world.rival_routes if rawobjects.namespace(r) == namespace and belongs_to(r, rival)]
+    return addresses.held(rival, world.config, routes)
 
 
 def _seniority(deployment: ModelDeployment) -> tuple[str, str, str]:

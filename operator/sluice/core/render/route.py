@@ -50,18 +50,21 @@ def hostnames_of(
 ) -> tuple[str, ...]:
     """The model's host names: the user's, or `{name}.{namespace}.{domain}`; with a prefix for gRPC and for the preview."""
     default = f"{deployment.metadata.name}.{deployment.metadata.namespace}.{config.domain}"
-    prefix = protocol.host_prefix + (PREVIEW_PREFIX if preview else "")
-    return tuple(f"{prefix}{host}" for host in deployment.spec.routing.hostnames or (default,))
+    return tuple(_prefixed(host, protocol, preview) for host in deployment.spec.routing.hostnames or (default,))
 
 
-def addresses_of(deployment: ModelDeployment, config: OperatorConfig) -> frozenset[str]:
-    """All host names that the model may ever have: no other model may have any of them."""
+def addresses_of(hostnames: Iterable[str]) -> frozenset[str]:
+    """All host names that a model with these may ever have: no other model may have any of them."""
     return frozenset(
-        host
+        _prefixed(host, protocol, preview)
+        for host in hostnames
         for protocol in (HTTP, GRPC)
         for preview in (False, True)
-        for host in hostnames_of(deployment, config, protocol=protocol, preview=preview)
     )
+
+
+def _prefixed(host: str, protocol: RouteProtocol, preview: bool) -> str:
+    return f"{protocol.host_prefix}{PREVIEW_PREFIX * preview}{host}"
 
 
 def bare_hostname(host: str) -> str:

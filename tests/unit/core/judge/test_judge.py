@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluice.adapters import gateways
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
 from sluice.core.judge.judge import (
     ACCUSING_LOG,
@@ -520,8 +522,19 @@ def test_gateway_that_is_not_scraped_is_blindness_with_a_remedy() -> None:
 
     assert "no sample of the gateway (envoy_server_live)" in result.blind
     assert "Status > Targets" in result.blind
+    assert "gatewaySeries" not in result.blind
     assert not result.all_proven
     assert len(questions(dataclasses.replace(trial, state=result.state))) == len(questions(trial))
+
+
+def test_blindness_for_want_of_the_gateways_labels_names_them() -> None:
+    trial = make_trial(preset=gateways.preset_of(OperatorConfig(gateway_series={"namespace": "gateways"})))
+    prometheus = Prometheus()
+    prometheus.scrape(START)
+    _, result = look(trial, prometheus)
+
+    assert 'no sample of the gateway (envoy_server_live{namespace="gateways"})' in result.blind
+    assert 'its series have namespace="gateways" (Helm value config.gatewaySeries)' in result.blind
 
 
 @pytest.mark.parametrize("state", [None, '{"v":2}'])

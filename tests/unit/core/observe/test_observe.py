@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from sluice.api.base import ApiModel
+from sluice.api.config import AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
 from sluice.core.observe import endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
-from sluice.core.render import budget, route, service, workload
+from sluice.core.render import budget, common, route, service, workload
 from tests.support import builders, moments
 
 DEPLOYMENT = builders.make_model_deployment()
@@ -301,6 +302,53 @@ def rival(*, name: str, namespace: str, age: float, hostnames: list[str] | None 
 )
 def test_the_older_one_keeps_a_host_name(rivals: list[Any], taken: str | None) -> None:
     assert snapshot_of(builders.make_world(rivals=rivals)).hostname_taken == taken
+
+
+STRICT = OperatorConfig()
+ALLOWED = OperatorConfig(allowed_addresses=[AddressGrant(namespaces=["x"], hostnames=["*.ml.models.local"])])
+SQUATTER = rival(name="a", namespace="x", age=10)
+NEIGHBOUR = rival(name="a", namespace="ml", age=10)
+
+
+def route_of(model: ModelDeployment, *hostnames: str, **metadata: str) -> Any:
+    owner = common.owner_reference(model)
+    named = {"name": model.metadata.name, "namespace": model.metadata.namespace, "ownerReferences": [owner]}
+    return {"kind": "HTTPRoute", "metadata": {**named, **metadata}, "spec": {"hostnames": list(hostnames)}}
+
+
+@pytest.mark.parametrize(
+    ("config", "older", "routes", "taken"),
+    [
+        pytest.param(STRICT, SQUATTER, [], None, id="who only asks for it"),
+        pytest.param(STRICT, SQUATTER, [route_of(SQUATTER, "digits.ml.models.local")], "x/a", id="who serves there"),
+        pytest.param(STRICT, SQUATTER, [route_of(SQUATTER, "b.x.models.local")], None, id="who serves elsewhere"),
+        pytest.param(
+            STRICT,
+            SQUATTER,
+            [route_of(SQUATTER, "digits.ml.models.local", namespace="y")],
+            None,
+            id="who has the name of somebody who serves there",
+        ),
+        pytest.param(
+            STRICT,
+            SQUATTER,
+            [
+                route_of(
+                    builders.make_model_deployment(name="a", uid="uid-before"), "digits.ml.models.local", namespace="x"
+                )
+            ],
+            None,
+            id="whose predecessor served there",
+        ),
+        pytest.param(ALLOWED, SQUATTER, [], "x/a", id="who may have it"),
+        pytest.param(STRICT, NEIGHBOUR, [], "ml/a", id="who is of the namespace"),
+    ],
+)
+def test_a_host_name_is_taken_by_who_may_have_it_or_has_it_already(
+    config: OperatorConfig, older: ModelDeployment, routes: list[Any], taken: str | None
+) -> None:
+    world = builders.make_world(config=config, rivals=[older], rival_routes=routes)
+    assert snapshot_of(world).hostname_taken == taken
 
 
 def test_of_two_rivals_exactly_one_gives_way() -> None:

@@ -160,7 +160,7 @@ def test_every_host_name_is_among_the_addresses() -> None:
         for spec in make_routes(Paths(BOTH, preview=B), grpc=frozenset({A, B})).values()
         for host in spec["hostnames"]
     }
-    assert route.addresses_of(deployment, builders.CONFIG) == hosts
+    assert route.addresses_of(route.hostnames_of(deployment, builders.CONFIG)) == hosts
     assert {route.bare_hostname(host) for host in hosts} == {"digits.ml.models.local"}
 
 

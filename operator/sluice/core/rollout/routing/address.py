@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.common import CapacityMode
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import rawobjects, timestamps, writing
 from sluice.core.kernel.plan import Write
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route, Snapshot
-from sluice.core.observe import endpoints
+from sluice.core.observe import addresses, endpoints
 from sluice.core.render import route, sharedservice, timeouts
 from sluice.core.rollout.routing import paths, weights
 from sluice.core.rollout.steps import WHOLE
@@ -33,7 +34,7 @@ def target(situation: Situation, retired: tuple[Revision, ...]) -> weights.Targe
     snapshot = situation.snapshot
     if situation.stable is None or not (snapshot.gateway_api or snapshot.by_service):
         return None
-    if snapshot.hostname_taken is not None and snapshot.route is None:
+    if snapshot.route is None and (snapshot.hostname_taken is not None or snapshot.refused):
         return None
     drained = {r.name for r in retired if r.drain_until is not None and snapshot.now >= r.drain_until}
     unknown = (
@@ -94,7 +95,6 @@ def writes(situation: Situation, target: weights.Target | None) -> Iterator[Writ
     snapshot = situation.snapshot
     wanted = _addresses(situation, paths.wanted(situation, target.weights))
     for manifest in wanted:
-        manifest["spec"] |= _kept_address(situation, manifest)
         manifest["metadata"].setdefault("annotations", {}).update(_route_annotations(situation, manifest, target))
         yield from writing.applied(situation.snapshot, manifest)
     kept = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
@@ -111,7 +111,7 @@ def _addresses(situation: Situation, wanted: Paths) -> tuple[dict[str, Any], ...
         return (sharedservice.desired_shared_service(snapshot.deployment, wanted, snapshot.revisions),)
     named = [revision for revision in snapshot.revisions if revision.name in wanted.revisions]
     return route.desired_routes(
-        snapshot.deployment,
+        _addressed(situation),
         snapshot.config,
         wanted,
         grpc=frozenset(r.name for r in snapshot.revisions if r.grpc_port is not None and snapshot.grpc_api),
@@ -139,12 +139,20 @@ def _route_annotations(situation: Situation, manifest: Object, target: weights.T
     return annotations
 
 
-def _kept_address(situation: Situation, manifest: Object) -> Mapping[str, Any]:
-    """What stays of a route's address because the one that is asked for cannot be had: stable serves on, weights move."""
+def _addressed(situation: Situation) -> ModelDeployment:
+    """The model with the address that its route has, as far as the one that is asked for cannot be had: stable serves on,
+    weights move, and what is shown of a candidate is shown there."""
     snapshot = situation.snapshot
-    spec = snapshot.objects.get((manifest["kind"], manifest["metadata"]["name"]), {}).get("spec", {})
-    kept = {"parentRefs": not snapshot.gateway_exists, "hostnames": snapshot.hostname_taken is not None}
-    return {part: spec[part] for part, stays in kept.items() if stays and part in spec}
+    deployment, main = snapshot.deployment, snapshot.objects.get(_main_address(situation))
+    kept: dict[str, Any] = {}
+    if main is not None and (snapshot.hostname_taken is not None or snapshot.refused.hostnames):
+        kept["hostnames"] = list(main["spec"].get("hostnames") or ())
+    if main is not None and (not snapshot.gateway_exists or snapshot.refused.gateway is not None):
+        kept["gateway_ref"] = next(addresses.gateways_of(main), deployment.spec.routing.gateway_ref)
+    if not kept:
+        return deployment
+    routing = deployment.spec.routing.model_copy(update=kept)
+    return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"routing": routing})})
 
 
 def _settle_until(situation: Situation) -> float | None:

@@ -1,0 +1,99 @@
+"""Names that somebody else has already, behind the real reconciler: nothing of his is written, and it is said whose it is."""
+
+import asyncio
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tests.benchmarks import passworld
+from tests.benchmarks.passworld import KEY, World
+from tests.support import scenarios
+from tests.support.cluster import Cluster
+
+GRPC = {"grpcPort": 8001}
+SCALED = {"autoscaling": {"maximumReplicas": 3, "target": {"metric": "CPU", "percent": 80}}}
+BY_KEDA = {"autoscaling": {"maximumReplicas": 3, "target": {"metric": "InFlightRequests", "value": 4}}}
+VARIANT = {"variants": [{"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}]}
+KINDS = {
+    "ControllerRevision": {},
+    "ModelRollout": {},
+    "Deployment": {},
+    "Service": {},
+    "PodDisruptionBudget": {},
+    "HTTPRoute": {},
+    "GRPCRoute": {},
+    "HorizontalPodAutoscaler": SCALED,
+    "ScaledObject": BY_KEDA,
+    "Job": VARIANT,
+}
+"""What the operator creates for a model, with the spec that makes it do so."""
+RECORDS = ("ControllerRevision", "ModelRollout")
+"""What pins or records a version is not created a second time."""
+WEB = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web", "controller": True}
+every_kind = pytest.mark.parametrize(("kind", "spec"), KINDS.items(), ids=list(KINDS))
+
+
+def cluster_with(spec: dict[str, Any], *, applied: bool) -> Cluster:
+    cluster = scenarios.empty_cluster(runtime_changes=GRPC, keda=True)
+    if applied:
+        cluster.user_applies(scenarios.manifest(**spec))
+    return cluster
+
+
+def served(spec: dict[str, Any]) -> Cluster:
+    """The model is alone, and serves."""
+    cluster = cluster_with(spec, applied=True)
+    cluster.run(30)
+    return cluster
+
+
+def objects_of(cluster: Cluster, kind: str) -> dict[tuple[str, str], Any]:
+    return {place: one for place, one in cluster.objects.items() if place[0] == kind}
+
+
+def foreign(one: dict[str, Any]) -> dict[str, Any]:
+    """The same name and kind, of somebody else."""
+    metadata = {"name": one["metadata"]["name"], "namespace": "default", "uid": "theirs", "generation": 1}
+    return {**deepcopy(one), "metadata": {**metadata, "labels": {"app": "web"}, "ownerReferences": [WEB]}}
+
+
+def run(world: World, seconds: int) -> None:
+    for _ in range(seconds):
+        world.outside.cluster.now += 1
+        world.outside.cluster.run_pods()
+        world.watch()
+        asyncio.run(world.reconciler.reconcile(KEY))
+
+
+@every_kind
+def test_what_somebody_else_has_made_stays_as_it_is(kind: str, spec: dict[str, Any]) -> None:
+    taken = {place: foreign(one) for place, one in objects_of(served(spec), kind).items()}
+    assert taken, "the operator creates none"
+    cluster = cluster_with(spec, applied=False)
+    cluster.objects |= deepcopy(taken)
+    cluster.user_applies(scenarios.manifest(**spec))
+    world = passworld.make_world(cluster)
+    run(world, 40)
+    assert {place: one for place, one in objects_of(cluster, kind).items() if place in taken} == taken
+    stalled = cluster.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "NameTaken")
+    (_, name), *_ = taken
+    assert f"{kind} default/{name} exists already, and belongs to Deployment web" in stalled["message"]
+
+    cluster.user_deletes("ModelDeployment", "digits")
+    assert {place: one for place, one in objects_of(cluster, kind).items() if place in taken} == taken
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in RECORDS])
+def test_what_has_only_lost_its_labels_is_put_back(kind: str) -> None:
+    cluster = served(KINDS[kind])
+    world = passworld.make_world(cluster)
+    run(world, 5)
+    place, one = next(iter(objects_of(cluster, kind).items()))
+    labels = one["metadata"]["labels"]
+    one["metadata"]["labels"] = {}
+    run(world, 5)
+    assert cluster.objects[place]["metadata"]["labels"] == labels
+    assert cluster.objects[place]["metadata"]["uid"] == one["metadata"]["uid"]
+    assert cluster.condition("Stalled")["status"] == "False"
