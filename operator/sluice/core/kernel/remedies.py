@@ -11,7 +11,8 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
         Reason.FORBIDDEN,
-        "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole",
+        "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole (with "
+        "config.watchNamespaces: to its Role in this namespace)",
     ),
     (
         Refused,
