@@ -100,3 +100,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [events]
   verbs: [create]
 {{- end -}}
+
+{{- /* What the baseline Pod Security Standard lets a container add, and what locks memory for devices. */ -}}
+{{- define "sluice.capabilities" -}}
+{{- list "AUDIT_WRITE" "CHOWN" "DAC_OVERRIDE" "FOWNER" "FSETID" "IPC_LOCK" "KILL" "MKNOD" "NET_BIND_SERVICE" "SETFCAP" "SETGID" "SETPCAP" "SETUID" "SYS_CHROOT" | toJson -}}
+{{- end -}}

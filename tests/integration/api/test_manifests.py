@@ -20,7 +20,7 @@ MANIFESTS = sorted(
     for file in (REPOSITORY / folder).rglob("*.yaml")
     if file.name != "kustomization.yaml"
 )
-NEWER = ("config.engines", "config.watchNamespaces", "rbac")
+NEWER = ("config.engines", "config.watchNamespaces", "rbac", "accountPolicy")
 """Values that came after the first charts."""
 VARIANTS = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
@@ -29,7 +29,7 @@ VARIANTS = {
     ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
-    "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]'],
+    "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]', "--set", "accountPolicy.serviceAccounts={models}"],
     "no rights in the cluster": [
         *("--set-json", 'config.watchNamespaces=["team-a"]', "--set", "rbac.clusterRoles=false", "--set", "config.routing=Service"),
     ],
@@ -108,6 +108,7 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
         "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
+        "blue-sluice-account",
         "blue-sluice-view", "blue-sluice-edit", "blue-sluice-releaser",
     }  # fmt: skip
 
