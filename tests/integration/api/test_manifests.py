@@ -128,8 +128,9 @@ def _without_configuration(target: Object) -> Object:
     return target
 
 
-def test_chart_lints() -> None:
-    assert "0 chart(s) failed" in helm("lint", "--strict", "charts/sluice")
+@pytest.mark.parametrize("variant", [[], *VARIANTS.values()], ids=["as it is", *VARIANTS])
+def test_chart_lints(variant: list[str]) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", "charts/sluice", *variant)
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,6 @@ class Life:
             "",
         )
 
-    def serves_with_replicas(self, number: int) -> None:
-        self.spec = merged(self.spec, {"replicas": number})
-        self.asks()
-        self._until(lambda: self.node.objects("apps/v1", "Deployment")[0]["spec"]["replicas"] == number)
-
     def serve(self) -> None:
         self.asks()
         self._until(lambda: self._is_current() and not self.stalled())
