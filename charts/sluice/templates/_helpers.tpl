@@ -14,6 +14,21 @@
 {{- include "sluice.fullname" . -}}-operator
 {{- end -}}
 
+{{- /* Whether rights in the whole cluster may be granted; empty: no. */ -}}
+{{- define "sluice.clusterRoles" -}}
+{{- if ne (toString (.Values.rbac).clusterRoles) "false" }}true{{ end -}}
+{{- end -}}
+
+{{- /* Where an admission policy applies: in the namespaces that are watched. */ -}}
+{{- define "sluice.watchedResources" -}}
+{{- with .Values.config.watchNamespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- end }}
+{{- end -}}
+
 {{- define "sluice.selectorLabels" -}}
 app.kubernetes.io/name: sluice
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -60,12 +75,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [list, watch, create, patch, delete]
-{{- if dig "engines" "keda" true .Values.config }}
+{{- if ne (toString (.Values.config.engines).keda) "false" }}
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [list, watch, create, patch, delete]
 {{- end }}
-{{- if dig "engines" "sparkOperator" true .Values.config }}
+{{- if ne (toString (.Values.config.engines).sparkOperator) "false" }}
 - apiGroups: [sparkoperator.k8s.io]
   resources: [sparkapplications]
   verbs: [list, watch, create, patch, delete]
@@ -84,4 +99,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- end -}}
+
+{{- /* What the baseline Pod Security Standard lets a container add, and what locks memory for devices. */ -}}
+{{- define "sluice.capabilities" -}}
+{{- list "AUDIT_WRITE" "CHOWN" "DAC_OVERRIDE" "FOWNER" "FSETID" "IPC_LOCK" "KILL" "MKNOD" "NET_BIND_SERVICE" "SETFCAP" "SETGID" "SETPCAP" "SETUID" "SYS_CHROOT" | toJson -}}
 {{- end -}}

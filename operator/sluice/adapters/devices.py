@@ -16,6 +16,13 @@ QUOTAS: Final = Resource("v1", "ResourceQuota", "resourcequotas")
 NOT_OVER: Final = "status.phase!=Succeeded,status.phase!=Failed"
 
 
+class UncountedDevices:
+    """The same where only some namespaces are seen."""
+
+    async def devices(self, question: DevicesQuestion) -> Devices | None:  # noqa: ARG002 - it is always the same
+        return Devices(unknown="free devices are not counted with config.watchNamespaces, so the scheduler decides")
+
+
 class FreeDevices:
     """Implements `ports.Accelerators`."""
 

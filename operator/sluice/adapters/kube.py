@@ -1,8 +1,8 @@
 """The Kubernetes API: server-side apply, deletions, events, lists and leases, on one connection pool."""
 
 import math
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +47,16 @@ class Resource:
     namespaced: bool = True
     selector: str = ""
     """Label selector of the objects that matter to us."""
+    within: str = ""
+    """The only namespace that is read; empty: all of them. A Namespace is within itself."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.within}" if self.within else self.kind
+
+    @property
+    def can_be_watched(self) -> bool:
+        """A right on a Namespace alone does not cover a watch of Namespaces."""
+        return self.namespaced or not self.within
 
     @property
     def group(self) -> str:
@@ -65,6 +75,7 @@ class Resource:
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """The URL path of a collection, an object or a subresource."""
+        namespace = namespace or self.within
         middle = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         return "/".join(part for part in (f"{self.root}{middle}/{self.plural}", name, subresource) if part)
 
@@ -97,9 +108,16 @@ WATCHED: Final = (
 
 
 def watched(config: OperatorConfig) -> tuple[Resource, ...]:
-    """Those of them that the configuration has use for."""
+    """Those of them that the configuration has use for, each namespace apart where it names them."""
     used = {"ScaledObject": config.engines.keda, "SparkApplication": config.engines.spark_operator}
-    return tuple(resource for resource in WATCHED if used.get(resource.kind, True))
+    resources = tuple(resource for resource in WATCHED if used.get(resource.kind, True))
+    if not config.watch_namespaces:
+        return resources
+    apart: dict[str, Sequence[str]] = {"Gateway": config.gateway_namespaces, "Namespace": config.watch_namespaces}
+    apart |= {each.kind: config.watch_namespaces for each in resources if each.namespaced and each.kind not in apart}
+    return tuple(
+        replace(resource, within=namespace) for resource in resources for namespace in apart.get(resource.kind, ("",))
+    )
 
 
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
@@ -113,7 +131,7 @@ class Page:
 
     items: tuple[Object, ...]
     resource_version: str
-    """The moment of the whole list; the same in all its pages."""
+    """The moment of the whole list; the same in all its pages. Empty: now."""
 
 
 async def load_configuration(kubeconfig: Path | None) -> Configuration:
@@ -180,8 +198,11 @@ class Kube:
         self._events.sent(about, event, self._clock.now())
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
-        """All objects of a kind in all namespaces, page by page."""
+        """All objects of a kind, page by page."""
         kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        if not resource.can_be_watched:
+            yield await self._alone(resource)
+            return
         async for answer in self.documents(resource):
             found, metadata = answer.get("items") or (), answer.get("metadata") or {}
             moment = str(metadata.get("resourceVersion") or "")
@@ -189,6 +210,14 @@ class Kube:
                 raise errors.Unavailable(f"GET {resource.path()}: the answer is not a list of the Kubernetes API")
             yield Page(tuple({**kind, **item} for item in found), moment)
             del answer, found  # one page at a time, also while the next is read
+
+    async def _alone(self, resource: Resource) -> Page:
+        """The Namespace of a right that is for it alone."""
+        try:
+            found = await self._about(resource, "GET", resource.path(name=resource.within))
+        except errors.Missing:
+            return Page((), "")
+        return Page((found,), str(found["metadata"]["resourceVersion"]))
 
     async def documents(
         self, resource: Resource, *, namespace: str = "", fields: str = ""

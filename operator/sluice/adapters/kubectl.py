@@ -181,14 +181,21 @@ class Kubectl:
         return bool((answer.get("status") or {}).get("allowed"))
 
     async def fetch_operator_config(self) -> Object | None:
-        """The operator's configuration, wherever it is installed; None where there is none or we may not read it."""
+        """The operator's configuration, wherever it is installed; None where there is none or we may not read it.
+
+        Of several operators that of the one that looks after our namespace.
+        """
         try:
             maps = await self.fetch_all(CONFIG_MAPS, selector=SELECTOR)
         except errors.Denied:
             return None
         texts = [each["data"][CONFIG_KEY] for each in maps if CONFIG_KEY in (each.get("data") or {})]
-        loaded = yaml.safe_load(texts[0]) if texts else None
-        return loaded if isinstance(loaded, Mapping) else None
+        found = [loaded for text in texts if isinstance(loaded := yaml.safe_load(text), Mapping)]
+        return min(found, key=self._is_for_others, default=None)
+
+    def _is_for_others(self, config: Object) -> bool:
+        namespaces = config.get("watchNamespaces") or ()
+        return bool(namespaces) and self.namespace not in namespaces
 
     async def fetch_gateway(self, ref: GatewayRef) -> Object | None:
         """The raw Gateway; None where it does not exist or we may not read it."""

@@ -183,14 +183,18 @@ async def _own_permissions(patient: Patient) -> tuple[Check, ...]:
 async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
     """Whether the operator may list and watch what it has to; asked on behalf of its service account."""
     deployments = await patient.cluster.fetch_all(kube.BY_KIND["Deployment"], selector=kubectl.SELECTOR)
-    wanted = [(verb, kind) for kind in kube.watched(patient.config) for verb in ("list", "watch")]
+    wanted = [
+        (verb, kind)
+        for kind in kube.watched(patient.config)
+        for verb in (("list", "watch") if kind.can_be_watched else ("get",))
+    ]
     results = []
     for deployment in deployments:
         namespace = deployment["metadata"]["namespace"]
         account = deployment["spec"]["template"]["spec"].get("serviceAccountName", "default")
         who = f"system:serviceaccount:{namespace}:{account}"
         missing = await _missing(patient, wanted, "", subject=who)
-        remedy = "install the chart's ClusterRole: helm upgrade sluice charts/sluice"
+        remedy = "install the chart's roles: helm upgrade sluice charts/sluice"
         results.append(checks.allowed("operator's permissions", who, missing, remedy, needed=True))
     return tuple(results)
 
@@ -198,10 +202,11 @@ async def _operator_permissions(patient: Patient) -> tuple[Check, ...]:
 async def _missing(
     patient: Patient, wanted: list[tuple[str, Resource]], namespace: str, *, subject: str = ""
 ) -> list[str]:
+    places = [kind.within or (namespace if kind.namespaced else "") for _, kind in wanted]
     return [
-        f"{verb} {kind.full_name}"
-        for verb, kind in wanted
-        if not await patient.cluster.may(verb, kind, namespace=namespace if kind.namespaced else "", subject=subject)
+        f"{verb} {kind.full_name}{f' in {kind.within}' if kind.within else ''}"
+        for (verb, kind), place in zip(wanted, places, strict=True)
+        if not await patient.cluster.may(verb, kind, namespace=place, subject=subject)
     ]
 
 

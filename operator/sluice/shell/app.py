@@ -13,7 +13,7 @@ from sluice import errors
 from sluice.adapters import kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.clock import SystemClock
-from sluice.adapters.devices import FreeDevices
+from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
@@ -105,7 +105,7 @@ class Operator:
             store=self.store,
             cluster=cluster,
             metrics=self.asking,
-            accelerators=FreeDevices(api),
+            accelerators=UncountedDevices() if given.config.watch_namespaces else FreeDevices(api),
             progress=progress,
             news=Announcer(cluster, self.notifications.submit, clock),
             wake=self.wake,

@@ -157,7 +157,7 @@ class Reconciler:
 
     def _forgetting_plan(self, key: Key) -> Plan:
         """For what is gone, and may have left something behind."""
-        blind = self.store.access.forbidden & NEEDED or self.store.is_ending(key.namespace)
+        blind = self.store.access.unseen(key.namespace) & NEEDED or self.store.is_ending(key.namespace)
         left = () if blind or key.kind != MODEL else self.store.known_of(key)
         plan = forgetting.plan(left, self.clock.now())
         if not plan.writes:

@@ -64,102 +64,109 @@ class Relister:
         self._store = store
         self._wake = wake
         self._monotonic = monotonic
-        self._resources = {resource.kind: resource for resource in resources}
-        store.access.absent |= {resource.kind for resource in WATCHED} - set(self._resources)  # nobody looks for them
+        self._resources = {(resource.kind, resource.within): resource for resource in resources}
+        looked_for = {resource.kind for resource in resources}
+        store.access.absent |= {(resource.kind, "") for resource in WATCHED if resource.kind not in looked_for}
         self._interval_seconds = interval_seconds
-        self._schedule: DueTimes[str] = DueTimes()
+        self._schedule: DueTimes[Resource] = DueTimes()
         self._requested = asyncio.Event()
-        self._asked: dict[str, float] = {}
-        self._listed_at: dict[str, float] = {}
-        self._answered_at: dict[str, float] = {}
-        """When the last list with a definite answer began, by kind: of objects, or that there is nothing to read."""
-        self._complained: dict[str, str] = {}
+        self._asked: dict[Resource, float] = {}
+        self._listed_at: dict[Resource, float] = {}
+        self._answered_at: dict[Resource, float] = {}
+        """When the last list with a definite answer began: of objects, or that there is nothing to read."""
+        self._complained: dict[Resource, str] = {}
 
     @property
     def problem(self) -> str | None:
         """Why the store cannot be trusted yet; None when every kind was listed, or is known to be unusable."""
         if missing := self.not_listed_since(float("-inf")):
-            return f"not listed yet: {', '.join(missing)}"
-        absent = sorted(self._store.access.absent - OPTIONAL)
+            return f"not listed yet: {', '.join(map(str, missing))}"
+        absent = sorted({kind for kind, _ in self._store.access.absent} - OPTIONAL)
         return f"the cluster does not serve {', '.join(absent)}; install the CRDs" if absent else None
 
-    def request(self, kind: str) -> None:
-        """Lists a kind soon: its watch has begun anew, and may have missed deletions."""
-        now, asked = self._monotonic(), self._asked.get(kind, float("-inf"))
-        if kind not in self._resources or asked > now:
+    def request(self, kind: str, namespace: str = "") -> None:
+        """Lists a kind soon: its watch has begun anew, and may have missed deletions. namespace: of what it has listed."""
+        resource = self._resources.get((kind, namespace)) or self._resources.get((kind, ""))
+        if resource is not None:
+            self._request(resource)
+
+    def _request(self, resource: Resource) -> None:
+        now, asked = self._monotonic(), self._asked.get(resource, float("-inf"))
+        if asked > now:
             return  # a list that begins later sees what we have just heard of
-        self._asked[kind] = max(now + SETTLE_SECONDS, asked + REQUEST_INTERVAL_SECONDS)
-        self._schedule.add(kind, self._asked[kind])
+        self._asked[resource] = max(now + SETTLE_SECONDS, asked + REQUEST_INTERVAL_SECONDS)
+        self._schedule.add(resource, self._asked[resource])
         self._requested.set()
 
     def request_unless_listed_since(self, moment: float) -> None:
-        """Lists soon every kind that was not listed after a (monotonic) moment."""
-        for kind in self._resources:
-            if self._listed_at.get(kind, float("-inf")) < moment:
-                self.request(kind)
+        """Lists soon whatever was not listed after a (monotonic) moment."""
+        for resource in self._resources.values():
+            if self._listed_at.get(resource, float("-inf")) < moment:
+                self._request(resource)
 
     async def refresh(self) -> None:
         """Lists every kind now."""
         for resource in self._resources.values():
             await self._list(resource)
 
-    def not_listed_since(self, moment: float) -> tuple[str, ...]:
-        """Kinds of which no list that began at a (monotonic) moment or later had a definite answer, in order."""
-        answered = {kind for kind, began in self._answered_at.items() if began >= moment}
-        return tuple(sorted(set(self._resources) - answered))
+    def not_listed_since(self, moment: float) -> tuple[Resource, ...]:
+        """Those of which no list that began at a (monotonic) moment or later had a definite answer, in order."""
+        answered = {resource for resource, began in self._answered_at.items() if began >= moment}
+        return tuple(sorted(set(self._resources.values()) - answered, key=str))
 
     async def list_since(self, moment: float) -> None:
         """Lists those of `not_listed_since`, again and again until there are none."""
         while pending := self.not_listed_since(moment):
-            for kind in pending:
-                await self._list(self._resources[kind])
+            for resource in pending:
+                await self._list(resource)
             if self.not_listed_since(moment):
                 await asyncio.sleep(UNAVAILABLE_SECONDS)
 
     async def run(self) -> None:
         """Lists whatever is due, until cancelled."""
-        for kind in self._resources:
-            self._schedule.add(kind, self._monotonic())
+        for resource in self._resources.values():
+            self._schedule.add(resource, self._monotonic())
         while True:
             self._requested.clear()
-            if (due_kind := self._schedule.pop(self._monotonic())) is not None:
-                after = await self._list(self._resources[due_kind])
-                self._schedule.done(due_kind)
-                self._schedule.add(due_kind, self._monotonic() + after * (0.9 + 0.2 * random.random()))
+            if (due := self._schedule.pop(self._monotonic())) is not None:
+                after = await self._list(due)
+                self._schedule.done(due)
+                self._schedule.add(due, self._monotonic() + after * (0.9 + 0.2 * random.random()))
                 continue
-            due = self._schedule.next_due()
+            moment = self._schedule.next_due()
             with suppress(TimeoutError):
-                async with asyncio.timeout(None if due is None else max(0.0, due - self._monotonic())):
+                async with asyncio.timeout(None if moment is None else max(0.0, moment - self._monotonic())):
                     await self._requested.wait()
 
     async def _list(self, resource: Resource) -> float:
         """Lists a kind once; returns the seconds until it is due again."""
-        began = self._monotonic()
+        began, where = self._monotonic(), f" in namespace {resource.within}" if resource.within else ""
         try:
             woken = await self._read(resource)
         except errors.Denied as error:
+            role = "Role there" if resource.within else "ClusterRole"
             self._complain(
                 resource,
-                f"may not list {resource.full_name}; grant list and watch on it in the operator's ClusterRole: {error}",
+                f"may not list {resource.full_name}{where}; grant list and watch on it in the operator's {role}: {error}",
             )
             self._classify(resource, began, forbidden=True, absent=False)
             return UNUSABLE_SECONDS
         except errors.Missing:
             self._complain(resource, f"the cluster does not serve {resource.full_name}")
             optional = resource.kind in OPTIONAL
-            woken = self._store.replace(resource.kind, {}, None) if optional else NOBODY
+            woken = self._store.replace(resource.kind, {}, None, resource.within) if optional else NOBODY
             self._classify(resource, began, forbidden=not optional, absent=True)
             self._wake(woken)
             return UNUSABLE_SECONDS
         except errors.ApiError as error:
-            self._complain(resource, f"cannot list {resource.full_name}: {error}")
+            self._complain(resource, f"cannot list {resource.full_name}{where}: {error}")
             return UNAVAILABLE_SECONDS
         except Exception:  # one kind's defect must not stop the others
-            LOG.exception("cannot list %s", resource.full_name, extra={"kind": resource.kind})
+            LOG.exception("cannot list %s%s", resource.full_name, where, extra={"kind": resource.kind})
             return UNAVAILABLE_SECONDS
-        self._complained.pop(resource.kind, None)
+        self._complained.pop(resource, None)
         self._classify(resource, began, forbidden=False, absent=False)
-        self._listed_at[resource.kind] = began
+        self._listed_at[resource] = began
         self.last_success = self._monotonic()
         self._wake(woken)
         return self._interval_seconds
@@ -176,16 +183,17 @@ class Relister:
                     woken |= self._store.put(item)
                     del item
                 del page  # one page at a time, also while the next is read
-            return woken | self._store.replace(resource.kind, listed, moment)
+            return woken | self._store.replace(resource.kind, listed, moment or None, resource.within)
 
     def _classify(self, resource: Resource, began: float, *, forbidden: bool, absent: bool) -> None:
         """Takes note of a definite answer to a list that began at a moment."""
         access = self._store.access
-        before = (resource.plural in access.forbidden, resource.kind in access.absent)
-        _set_member(access.forbidden, resource.plural, forbidden)
-        _set_member(access.absent, resource.kind, absent)
-        first = resource.kind not in self._answered_at
-        self._answered_at[resource.kind] = max(began, self._answered_at.get(resource.kind, began))
+        plural, kind = (resource.plural, resource.within), (resource.kind, resource.within)
+        before = (plural in access.denied, kind in access.absent)
+        _set_member(access.denied, plural, forbidden)
+        _set_member(access.absent, kind, absent)
+        first = resource not in self._answered_at
+        self._answered_at[resource] = max(began, self._answered_at.get(resource, began))
         if len(self._answered_at) == len(self._resources):
             self.complete.set()
         usable = self.usable - {resource} if forbidden or absent else self.usable | {resource}
@@ -197,12 +205,12 @@ class Relister:
 
     def _complain(self, resource: Resource, text: str) -> None:
         """Says a problem once, until it changes or goes away."""
-        if self._complained.get(resource.kind) != text:
+        if self._complained.get(resource) != text:
             LOG.warning("%s", text, extra={"kind": resource.kind})
-        self._complained[resource.kind] = text
+        self._complained[resource] = text
 
 
-def _set_member(members: set[str], member: str, present: bool) -> None:
+def _set_member(members: set[tuple[str, str]], member: tuple[str, str], present: bool) -> None:
     if present:
         members.add(member)
     else:

@@ -14,7 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sluice.api.config import OperatorConfig
@@ -26,15 +26,15 @@ from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
+from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf
-from sluice.shell.stubs import Identity, Stub, Stubs
+from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 
 LOG: Final = logging.getLogger(__name__)
 
 MODEL: Final = "ModelDeployment"
 BATCH: Final = "BatchInference"
 PINNED: Final = "ControllerRevision"
-NAMESPACE: Final = "Namespace"
 ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
@@ -74,16 +74,6 @@ class Woken:
 
 
 NOBODY: Final = Woken()
-
-
-@dataclass(slots=True)
-class Access:
-    """Which kinds can be read."""
-
-    forbidden: set[str] = field(default_factory=set)
-    """Plurals that we may not list."""
-    absent: set[str] = field(default_factory=set)
-    """Kinds that the cluster does not serve."""
 
 
 class Store:
@@ -154,17 +144,18 @@ class Store:
             self._lists_under_way -= 1
             self._bury("")
 
-    def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None) -> Woken:
+    def replace(self, kind: str, listed: Mapping[Identity, str], moment: str | None, within: str = "") -> Woken:
         """Forgets what a complete list does not have: objects whose deletion no watch event told of.
 
         listed: uid by identity. moment: the list's resource version; what was stored later is not judged by it. None:
-        the kind itself is gone, and with it all of its objects.
+        there are none at all, as where the kind itself is gone. within: the namespace that was listed; empty: all.
         """
         woken = NOBODY
         for identity, known in list(self._objects[kind].items()):
-            if listed.get(identity) != known.uid and (moment is None or not _is_later(known.version, moment)):
+            gone = within in ("", identity.place) and listed.get(identity) != known.uid
+            if gone and (moment is None or not _is_later(known.version, moment)):
                 woken |= self._forget(identity, known)
-        for namespace in self._stubs.listed(kind):
+        for namespace in self._stubs.listed(kind, within):
             woken |= self._inhabitants(namespace)
         return woken
 
@@ -174,6 +165,7 @@ class Store:
         if deployment is None:
             return None
         rivals = sorted(self._rivals(key, deployment))
+        access, gateways = self.access, gateway_namespace(deployment) or self._config.gateway.namespace
         return World(
             now=now,
             deployment=deployment,
@@ -193,10 +185,10 @@ class Store:
             ),
             config=self._config,
             preset=self._preset,
-            gateway_api="HTTPRoute" not in self.access.absent,
-            grpc_api="GRPCRoute" not in self.access.absent,
-            keda_api="ScaledObject" not in self.access.absent,
-            forbidden=tuple(sorted(self.access.forbidden)),
+            gateway_api=access.serves("HTTPRoute", key.namespace),
+            grpc_api=access.serves("GRPCRoute", key.namespace),
+            keda_api=access.serves("ScaledObject", key.namespace),
+            forbidden=tuple(sorted(access.unseen(key.namespace, gateways))),
             admitted=frozenset(
                 self._admitted[identity] for identity in self._owned.get(key, {}) if identity in self._admitted
             ),
@@ -207,7 +199,7 @@ class Store:
         batch = self.get(BATCH, key.namespace, key.name)
         if batch is None:
             return None
-        model = model_of(batch)
+        model, unseen = model_of(batch), self.access.unseen(key.namespace)
         owned_by_model = self._owned.get(model, {}) if model is not None else {}
         return BatchWorld(
             now=now,
@@ -217,9 +209,8 @@ class Store:
             pinned=tuple(each for each in self._ordered(owned_by_model) if each["kind"] == PINNED),
             runtimes=self._ordered(self._objects["ServingRuntime"]),
             config=self._config,
-            spark_operator="SparkApplication" not in self.access.absent
-            and "sparkapplications" not in self.access.forbidden,
-            forbidden=tuple(sorted(self.access.forbidden)),
+            spark_operator=self.access.serves("SparkApplication", key.namespace) and "sparkapplications" not in unseen,
+            forbidden=tuple(sorted(unseen)),
         )
 
     def keys(self) -> tuple[Key, ...]:
@@ -274,6 +265,8 @@ class Store:
             kept, size = trim.measured(raw)
             self._interested(None, kept)
             model_of(kept)
+            if kept["kind"] == MODEL:
+                gateway_namespace(kept)
         except Exception as error:  # noqa: BLE001 - it is said in the object's condition, or in its owner's
             kept = trim.unreadable(raw, error)
             return kept, trim.size_of(kept)

@@ -23,12 +23,20 @@ LEFT_OUT: Final = (
 )
 
 
+NAMESPACE: Final = "Namespace"
+
+
 class Identity(NamedTuple):
     """Names an object of the store."""
 
     kind: str
     namespace: str
     name: str
+
+    @property
+    def place(self) -> str:
+        """The namespace in which it is; a Namespace is in itself."""
+        return self.name if self.kind == NAMESPACE else self.namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,8 @@ class Stubs:
     _bytes: Counter[str] = field(default_factory=Counter)
     _left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     """By namespace and kind: after how many complete lists of the kind one was left out last."""
-    _lists: Counter[str] = field(default_factory=Counter)
+    _lists: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many complete lists there were, by kind and namespace; those of all namespaces at once under none."""
 
     @property
     def identities(self) -> Set[Identity]:
@@ -80,25 +89,33 @@ class Stubs:
         """Takes note that there is an object of which nothing is kept; whether that is new for its namespace."""
         kinds = self._left_out.setdefault(identity.namespace, {})
         new = not kinds
-        kinds[identity.kind] = self._lists[identity.kind]
+        kinds[identity.kind] = self._number(identity.kind, identity.namespace)
         if new:
             LOG.warning("namespace %s: %s", identity.namespace, LEFT_OUT)
         return new
 
-    def listed(self, kind: str) -> tuple[str, ...]:
+    def listed(self, kind: str, within: str = "") -> tuple[str, ...]:
         """After a complete list of a kind: the namespaces of which everything is known again.
 
         A list puts every object that is there. So whatever was not left out since the list before is gone, or fits.
+        within: the namespace that was listed; empty: all.
         """
-        number = self._lists[kind]
-        self._lists[kind] += 1
-        old = [namespace for namespace, kinds in self._left_out.items() if kinds.get(kind, number) < number]
+        old = [
+            namespace
+            for namespace, kinds in self._left_out.items()
+            if within in ("", namespace) and kind in kinds and kinds[kind] < self._number(kind, namespace)
+        ]
+        self._lists[kind, within] += 1
         for namespace in old:
             del self._left_out[namespace][kind]
         whole = tuple(namespace for namespace in old if not self._left_out[namespace])
         for namespace in whole:
             del self._left_out[namespace]
         return whole
+
+    def _number(self, kind: str, namespace: str) -> int:
+        """Of the list of a kind in a namespace that comes next."""
+        return self._lists[kind, ""] + self._lists[kind, namespace]
 
     def standing_for_others(self, namespace: str) -> tuple[Object, ...]:
         """One stub for all objects of a namespace of which nothing is kept, so that nobody takes them for absent."""

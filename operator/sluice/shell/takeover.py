@@ -53,7 +53,7 @@ class TakeOver:
         """Why a leader does not write; None while it does, and for those who do not lead."""
         if not self._tenure.is_leader or self.may_write():
             return None
-        pending = ", ".join(self._relister.not_listed_since(self._began))
+        pending = ", ".join(map(str, self._relister.not_listed_since(self._began)))
         return f"leads, but may not write before these are listed again: {pending}"
 
     def begin(self) -> None:

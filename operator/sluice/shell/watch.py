@@ -5,17 +5,21 @@ watch fails for good (no permission, a kind that is gone). It is then started ag
 """
 
 import asyncio
+import dataclasses
 import logging
 import math
 import re
 import threading
+from asyncio import sslproto
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
 import kopf
 from kopf._cogs.clients import api as kopf_api
+from kopf._cogs.structs import references
 from kopf._core.engines.peering import Identity
+from kopf._core.reactor import orchestration
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from kubernetes.aio.client import Configuration
 
@@ -45,6 +49,8 @@ IDENTITY: Final = Identity("sluice-operator")
 CATCH_UP_SECONDS: Final = 20.0
 """After a start; by then every watch has listed its objects, and a kind that became empty meanwhile told nothing."""
 
+TLS_BUFFER_BYTES: Final = 32 * 1024
+"""What asyncio keeps for each connection, in place of 256 KiB: there is one for each watch."""
 LARGE_BYTES: Final = 128 * 1024
 """Of JSON: what is larger is trimmed as soon as it is read."""
 PAGE_LIMIT: Final = re.compile(r"[?&]limit=(\d+)")
@@ -70,7 +76,7 @@ class Inlet:
             return
         self._wake(self._store.put(raw))
         if event is None:
-            self._relister.request(kind)
+            self._relister.request(kind, str((raw.get("metadata") or {}).get("namespace") or ""))
 
 
 class Watcher:
@@ -99,7 +105,7 @@ class Watcher:
         pause = FIRST_RESTART_SECONDS
         while True:
             self._relister.changed.clear()
-            ended = await self._watch(self._relister.usable)
+            ended = await self._watch(each for each in self._relister.usable if each.can_be_watched)
             if ended:
                 LOG.warning("the watches ended; restarting them in %.0f s", pause)
                 self._relister.request_unless_listed_since(self._monotonic())  # lists tell what cannot be watched now
@@ -172,6 +178,7 @@ class Lines:
         return event
 
 
+sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
 # One object that is nested too deeply for Python's reader would end its watch, and with it all others, for good.
 setattr(kopf_api, "get", _get)  # noqa: B010 - assigned as what it is not declared to be
 setattr(kopf_api, "json", Lines)  # noqa: B010 - a class in place of a module
@@ -192,6 +199,7 @@ class KopfThread(threading.Thread):
         self._ended = ended
         self._registry = registry_of(resources, configure, deliver)
         self._settings = settings_of(resources)
+        self._namespaces = {each.within for each in resources if each.within}
 
     def run(self) -> None:
         try:
@@ -210,7 +218,8 @@ class KopfThread(threading.Thread):
                 identity=IDENTITY,
                 stop_flag=self.stop_flag,
                 standalone=True,
-                clusterwide=True,
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
             )
         finally:
             # A thread of the event loop's waits for the flag, and the loop does not close before that thread has ended.
@@ -230,15 +239,46 @@ def registry_of(
     async def look_again(event: kopf.RawEvent, **_: Any) -> None:
         deliver(event["type"], event["object"])
 
-    for resource in resources:
+    for resource in {resource.kind: resource for resource in resources}.values():
         version = resource.api_version.rpartition("/")[2]
         kopf.on.event(resource.group, version, resource.plural, id=resource.kind, registry=registry)(look_again)
     return registry
 
 
-def settings_of(resources: Iterable[Resource]) -> kopf.OperatorSettings:
+@dataclasses.dataclass
+class WatchSettings(kopf.OperatorSettings):
+    """kopf's, and what may be watched."""
+
+    places: frozenset[tuple[str, str, str]] = frozenset()
+    """(group, plural, namespace), with an empty namespace for all of them."""
+
+
+async def _spawn_missing_watchers(
+    *,
+    settings: WatchSettings,
+    watched_resources: Iterable[references.Resource],
+    watched_namespaces: Iterable[references.Namespace],
+    **others: Any,
+) -> None:
+    """kopf's own, which watches every kind in every namespace, for what may be watched: one watch that is forbidden
+    would end all the others."""
+    resources = tuple(watched_resources)
+    for namespace in watched_namespaces:
+        usable = [
+            each
+            for each in resources
+            if not each.namespaced or (each.group, each.plural, namespace or "") in settings.places
+        ]
+        await KOPF_SPAWNS(settings=settings, watched_resources=usable, watched_namespaces=[namespace], **others)
+
+
+KOPF_SPAWNS: Final = orchestration.spawn_missing_watchers
+setattr(orchestration, "spawn_missing_watchers", _spawn_missing_watchers)  # noqa: B010 - as above
+
+
+def settings_of(resources: Iterable[Resource]) -> WatchSettings:
     """kopf as a watcher: no events of its own, no annotations, no discovery of new kinds, time-outs everywhere."""
-    settings = kopf.OperatorSettings()
+    settings = WatchSettings(places=frozenset((each.group, each.plural, each.within) for each in resources))
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = None

@@ -8,7 +8,7 @@ import yaml
 from lab import gotools, processes
 from tests.integration.conftest import NAMESPACE, REPOSITORY
 from tests.support.kube import Kube, wait_until
-from tests.support.objects import intent, rollout
+from tests.support.objects import intent, merged, rollout
 
 BACKUP = "system:serviceaccount:velero:velero-server"
 
@@ -82,7 +82,8 @@ def test_who_steers_a_release_cannot_have_its_trail_removed(
 
 
 def test_the_operator_and_kubernetes_may_change_its_metadata(installed: Kube) -> None:
-    installed.create(rollout(name="collected")).raise_for_status()
+    ours = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "sluice"}}}
+    installed.create(merged(rollout(name="collected"), ours)).raise_for_status()
     for user in (
         f"system:serviceaccount:{NAMESPACE}:sluice",
         "system:serviceaccount:kube-system:generic-garbage-collector",

@@ -20,7 +20,7 @@ MANIFESTS = sorted(
     for file in (REPOSITORY / folder).rglob("*.yaml")
     if file.name != "kustomization.yaml"
 )
-NEWER = ("config.engines",)
+NEWER = ("config.engines", "config.watchNamespaces", "rbac", "accountPolicy")
 """Values that came after the first charts."""
 VARIANTS = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
@@ -29,6 +29,10 @@ VARIANTS = {
     ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
+    "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]', "--set", "accountPolicy.serviceAccounts={models}"],
+    "no rights in the cluster": [
+        *("--set-json", 'config.watchNamespaces=["team-a"]', "--set", "rbac.clusterRoles=false", "--set", "config.routing=Service"),
+    ],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
@@ -52,6 +56,15 @@ def refused(kube: Kube, objects: list[Object]) -> list[str]:
     return [f"{each['kind']} {each['metadata']['name']}: {answer.text}" for each, answer in answers if answer.is_error]
 
 
+def test_a_chart_without_rights_in_the_cluster_has_none() -> None:
+    kinds = {
+        each["kind"]
+        for each in documents(helm("template", "sluice", "charts/sluice", *VARIANTS["no rights in the cluster"]))
+    }
+    assert "Role" in kinds
+    assert kinds.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
+
+
 @pytest.fixture(scope="module")
 def namespaces(installed: Kube) -> Kube:
     """The client, once the namespaces exist that any manifest speaks of: a dry run makes none."""
@@ -59,6 +72,9 @@ def namespaces(installed: Kube) -> Kube:
         for document in documents(file.read_text()):
             if document["kind"] == "Namespace":
                 installed.apply(document, manager="tests").raise_for_status()
+    for name in ("team-a", "gateway"):
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        installed.apply(namespace, manager="more tests").raise_for_status()
     return installed
 
 
@@ -68,9 +84,9 @@ def test_manifest_is_valid(namespaces: Kube, file: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_chart_is_valid(installed: Kube, variant: str) -> None:
+def test_chart_is_valid(namespaces: Kube, variant: str) -> None:
     rendered = helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant])
-    assert refused(installed, documents(rendered)) == []
+    assert refused(namespaces, documents(rendered)) == []
 
 
 def test_no_value_is_null() -> None:
@@ -92,6 +108,7 @@ def test_chart_of_another_name_does_not_clash(installed: Kube) -> None:
     assert rendered == {
         "blue-sluice", "blue-sluice-config", "blue-sluice-operator", "blue-sluice-leader-election",
         "blue-sluice-metrics", "blue-sluice-notifications", "blue-sluice-intent", "blue-sluice-format",
+        "blue-sluice-account",
         "blue-sluice-view", "blue-sluice-edit", "blue-sluice-releaser",
     }  # fmt: skip
 
@@ -111,13 +128,22 @@ def _without_configuration(target: Object) -> Object:
     return target
 
 
-def test_chart_lints() -> None:
-    assert "0 chart(s) failed" in helm("lint", "--strict", "charts/sluice")
+@pytest.mark.parametrize("variant", [[], *VARIANTS.values()], ids=["as it is", *VARIANTS])
+def test_chart_lints(variant: list[str]) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", "charts/sluice", *variant)
 
 
 @pytest.mark.parametrize(
     "setting",
-    ["config.historyLimit=0", "config.nonsense=1", "runtimes.triton.layout=Pile", "replicas=-1", "imagee.tag=1"],
+    [
+        "config.watchNamespaces={No}",
+        "rbac.clusterRoles=false",
+        "config.historyLimit=0",
+        "config.nonsense=1",
+        "runtimes.triton.layout=Pile",
+        "replicas=-1",
+        "imagee.tag=1",
+    ],
 )
 def test_wrong_value_is_refused_before_anything_is_installed(setting: str) -> None:
     with pytest.raises(processes.LabError, match=setting.split("=")[0].split(".")[-1]):

@@ -56,9 +56,20 @@ class Life:
         self.run_a_job()
         self.run_on_spark()
 
-    def serve(self) -> None:
+    def asks(self) -> None:
         self._apply(self._model())
-        self._until(self._is_current)
+
+    def stalled(self) -> str:
+        """Reason and message of what keeps the model from anything; empty while nothing does."""
+        conditions = self.kube.get(self._model()).get("status", {}).get("conditions", [])
+        return next(
+            (f"{c['reason']}: {c['message']}" for c in conditions if (c["type"], c["status"]) == ("Stalled", "True")),
+            "",
+        )
+
+    def serve(self) -> None:
+        self.asks()
+        self._until(lambda: self._is_current() and not self.stalled())
         for api_version, kind in CHILDREN:
             assert self.node.objects(api_version, kind) or kind == "PodDisruptionBudget", kind  # of a second pod
 
@@ -99,13 +110,20 @@ class Life:
         self._until(lambda: self._is_current() and all(self._is_owned(*kind) for kind in CHILDREN))
 
     def needs_devices(self) -> None:
-        """Free ones are counted before a second version gets pods; there are none."""
+        """Free ones are counted before a second version gets pods, and there are none; or nobody counts them."""
         large = merged(self._model(), {"metadata": {"name": "large"}})
         large["spec"]["accelerator"] = {"resource": "example.com/gpu", "count": 1}
         self._apply(large)
         self._until(lambda: {"Ready", "Current"} <= true_conditions(self.kube.get(large)))
         self._apply(merged(large, {"spec": {"model": {"uri": "s3://models/large/2"}}}))
-        self._until(lambda: "CapacityAvailable" not in true_conditions(self.kube.get(large)))
+
+        def decided() -> bool:
+            query = {"labelSelector": f"{naming.LABEL_OWNER}=large"}
+            probe = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": self.namespace}}
+            found = self.kube.http.get(self.kube.path(probe), params=query).raise_for_status().json()["items"]
+            return len(found) == 2 or "CapacityAvailable" not in true_conditions(self.kube.get(large))
+
+        self._until(decided)
         self.kube.http.delete(f"{self.kube.path(large)}/large").raise_for_status()
 
     def run_a_job(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from kubernetes.aio.client import Configuration
 
 from sluice import errors
 from sluice.adapters import eventlog, kube
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Ref
 from sluice.core.kernel.reasons import Reason
 from tests.support.builders import make_event
@@ -331,6 +332,46 @@ async def test_a_write_of_a_kind_that_is_not_served_is_missing(server: Serving) 
     recorded.answers = [NOT_FOUND_PAGE, (200, {"kind": "APIResourceList", "resources": []})]
     with pytest.raises(errors.Missing, match=r"does not serve deployments\.apps"):
         await client.write(Apply(DEPLOYMENT))
+
+
+def test_namespaces_that_are_named_are_read_apart() -> None:
+    config = OperatorConfig(watch_namespaces=["a", "b"])
+    apart = {str(resource): resource for resource in kube.watched(config)}
+    kinds = {resource.kind for resource in kube.WATCHED}
+    shared = {"ServingRuntime", "RolloutPolicy"}
+    assert set(apart) == shared | {f"{k} in {n}" for k in kinds - shared for n in "ab"} | {"Gateway in gateway"}
+    assert apart["Pod in a"].path() == "/api/v1/namespaces/a/pods"
+    assert apart["ServingRuntime"].path() == kube.BY_KIND["ServingRuntime"].path()
+    assert not apart["Namespace in a"].can_be_watched
+    by_service = config.model_copy(update={"routing": RoutingMode.SERVICE})
+    assert "Gateway in gateway" not in {str(resource) for resource in kube.watched(by_service)}
+
+
+async def test_a_kind_of_one_namespace_is_absent_as_one_of_all_is(server: Serving) -> None:
+    recorded, client = server
+    recorded.answers = [NOT_FOUND_PAGE, (200, NO_ROUTES)]
+    with pytest.raises(errors.Missing, match="httproutes"):
+        async for _ in client.pages(replace(kube.BY_KIND["HTTPRoute"], within="team")):
+            pass
+    path = "/apis/gateway.networking.k8s.io/v1"
+    assert [each["what"] for each in recorded.asked] == [f"GET {path}/namespaces/team/httproutes", f"GET {path}"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "names", "moment"),
+    [
+        ((200, {"kind": "Namespace", "metadata": {"name": "team", "resourceVersion": "7"}}), ["team"], "7"),
+        ((404, {"kind": "Status"}), [], ""),
+    ],
+)
+async def test_one_namespace_is_read_by_its_name(
+    server: Serving, answer: tuple[int, Any], names: list[str], moment: str
+) -> None:
+    recorded, client = server
+    recorded.answers = [answer]
+    [page] = [page async for page in client.pages(replace(kube.BY_KIND["Namespace"], within="team"))]
+    assert ([item["metadata"]["name"] for item in page.items], page.resource_version) == (names, moment)
+    assert recorded.asked[0]["what"] == "GET /api/v1/namespaces/team"
 
 
 async def test_leases_are_created_replaced_and_absent(server: Serving) -> None:

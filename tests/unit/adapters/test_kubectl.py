@@ -163,6 +163,21 @@ async def test_the_user_is_who_the_api_server_says(served: Served) -> None:
     ("data", "want"),
     [
         ([{"data": {"config.yaml": "domain: models.example.com"}}], {"domain": "models.example.com"}),
+        (
+            [
+                {"data": {"config.yaml": f"{{domain: {name}, watchNamespaces: [{name}]}}"}}
+                for name in ("other", "default", "third")
+            ],
+            {"domain": "default", "watchNamespaces": ["default"]},
+        ),
+        (
+            [
+                {"data": {"config.yaml": "{domain: x, watchNamespaces: [other]}"}},
+                {"data": {"config.yaml": "{domain: all, watchNamespaces: []}"}},
+            ],
+            {"domain": "all", "watchNamespaces": []},
+        ),
+        ([{"data": {"config.yaml": "{watchNamespaces: [other]}"}}], {"watchNamespaces": ["other"]}),
         ([{"data": {"other": "x"}}, {}], None),
         ([], None),
     ],

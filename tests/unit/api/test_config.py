@@ -1,5 +1,6 @@
 """The operator's configuration and the chart's values are the same thing said twice."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,12 @@ import pydantic
 import pytest
 import yaml
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import MOST_NAMESPACES, OperatorConfig
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 
-VALUES: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).resolve().parents[3] / "charts" / "sluice" / "values.yaml").read_text()
-)
+CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
+SCHEMA = CHART / "values.schema.json"
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 
 
 def test_chart_writes_the_defaults() -> None:
@@ -31,6 +32,8 @@ def test_default_policy_of_the_chart_parses() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("watchNamespaces", ["a", "a"]),
+        ("watchNamespaces", ["No"]),
         ("prometheusUrl", "prometheus:9090"),
         ("historyLimit", 0),
         ("logLevel", "LOUD"),
@@ -52,3 +55,15 @@ def test_mistake_names_its_field(field: str, value: Any) -> None:
     with pytest.raises(pydantic.ValidationError) as caught:
         OperatorConfig.model_validate({field: value})
     assert caught.value.errors()[0]["loc"][0] == field
+
+
+def test_too_many_namespaces_have_a_remedy() -> None:
+    most = [f"team-{number}" for number in range(MOST_NAMESPACES)]
+    assert OperatorConfig(watch_namespaces=most).watch_namespaces == most
+    with pytest.raises(pydantic.ValidationError, match=r"at most 30 namespaces, not 31.*leave the list empty"):
+        OperatorConfig(watch_namespaces=[*most, "another"])
+
+
+def test_the_chart_takes_as_many_namespaces_as_the_operator() -> None:
+    schema = json.loads(SCHEMA.read_text())["properties"]["config"]["properties"]["watchNamespaces"]
+    assert schema["maxItems"] == MOST_NAMESPACES

@@ -80,6 +80,14 @@ async def test_permissions_of_the_operator_are_asked_for_its_service_account() -
     assert ("watch", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
 
 
+async def test_permissions_of_the_operator_are_asked_for_in_the_namespaces_that_it_watches() -> None:
+    cluster = fake(forbidden=frozenset({"watch pods"}))
+    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None))
+    [check] = [each for each in found if each.name == "operator's permissions"]
+    assert "may not watch pods in a or watch pods in b" in check.finding
+    assert ("get", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "Gateway", "RolloutPolicy"])
 async def test_what_may_not_be_seen_is_skipped(kind: str) -> None:
     found = await examined(fake(denied=frozenset({kind})))

@@ -13,7 +13,7 @@ from sluice.core.kernel.naming import LABEL_OWNER
 from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.reconcile import target_of
-from sluice.shell.store import Store
+from sluice.shell.store import Store, identity_of
 from tests.support import patience
 
 CONFIG = OperatorConfig(domain="models.test")
@@ -124,7 +124,7 @@ class FakeCluster:
 
 @dataclass
 class FakeLists:
-    """Collections by kind, or the error that listing them gives."""
+    """Collections by kind, or `KIND in NAMESPACE`, or the error that listing them gives."""
 
     collections: dict[str, list[dict[str, Any]] | errors.ApiError] = field(default_factory=dict)
     moment: str = "1000"
@@ -133,11 +133,11 @@ class FakeLists:
     """Called with the number of each page before it is handed over."""
 
     async def pages(self, resource: Resource) -> AsyncIterator[Page]:
-        self.asked.append(resource.kind)
-        content = self.collections.get(resource.kind, [])
+        self.asked.append(str(resource))
+        content = self.collections.get(str(resource), self.collections.get(resource.kind, []))
         if isinstance(content, errors.ApiError):
             raise content
-        for number, item in enumerate(content):
+        for number, item in enumerate(each for each in content if resource.within in ("", identity_of(each).place)):
             self.before_page(number)
             yield Page((item,), self.moment)
         yield Page((), self.moment)

@@ -579,7 +579,10 @@ async def test_what_a_model_leaves_behind_is_forgotten_a_day_later(given: Given)
     assert case.reconciler.store.keys() == (Key("team", "other"),)
 
 
-@pytest.mark.parametrize("why", ["another leads", "kinds not seen", "namespace ends", "objects not known", "a batch"])
+@pytest.mark.parametrize(
+    "why",
+    ["another leads", "kinds not seen", "not seen in there", "namespace ends", "objects not known", "a batch"],
+)
 async def test_nothing_is_forgotten_unless_it_is_known_that_the_model_is_gone(given: Given, why: str) -> None:
     case = given(Plan(), model=make_model("other"))
     store, key = case.reconciler.store, KEY
@@ -588,7 +591,9 @@ async def test_nothing_is_forgotten_unless_it_is_known_that_the_model_is_gone(gi
         case "another leads":
             case.lead["left"] = 0.0
         case "kinds not seen":
-            store.access.forbidden.add("modeldeployments")
+            store.access.denied.add(("modeldeployments", ""))
+        case "not seen in there":
+            store.access.denied.add(("modelrollouts", "team"))
         case "namespace ends":
             ending = make_object("Namespace", "team", namespace="")
             ending["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"

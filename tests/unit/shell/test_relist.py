@@ -175,7 +175,7 @@ async def test_a_list_after_a_moment_is_tried_until_it_succeeds(monkeypatch: pyt
     listing = asyncio.create_task(relister.list_since(since))
     await eventually(lambda: lists.asked.count("Pod") >= 4)
     assert not listing.done()
-    assert relister.not_listed_since(since) == ("Pod",)
+    assert relister.not_listed_since(since) == (BY_KIND["Pod"],)
     lists.collections["Pod"] = errors.Denied("403")
     await listing
     assert relister.not_listed_since(since) == ()
@@ -190,4 +190,76 @@ async def test_one_object_that_cannot_be_read_hides_no_other() -> None:
     relister = make_relister(lists, store, [])
     await relister.refresh()
     assert store.count("Gateway") == 2
-    assert relister.not_listed_since(0.0) == ("Pod",)
+    assert relister.not_listed_since(0.0) == (BY_KIND["Pod"],)
+
+
+TEAMS = OperatorConfig(watch_namespaces=["team", "other"])
+
+
+def make_apart(lists: FakeLists, store: Store, woken: list[Woken]) -> Relister:
+    """A relister of two namespaces, each with lists of its own."""
+    return Relister(lists, store, wake=woken.append, monotonic=lambda: 0.0, resources=watched(TEAMS))
+
+
+def forbidden(store: Store, namespace: str) -> tuple[str, ...]:
+    world = store.world(Key(namespace, "digits"), 0.0)
+    assert world is not None
+    return world.forbidden
+
+
+async def test_what_one_namespace_forbids_is_forbidden_there_alone(caplog: pytest.LogCaptureFixture) -> None:
+    store, lists = make_store(), FakeLists({"ModelDeployment": [make_model(), make_model(namespace="other")]})
+    lists.collections["Service in other"] = errors.Denied("403")
+    relister = make_apart(lists, store, [])
+    await relister.refresh()
+    assert (forbidden(store, "team"), forbidden(store, "other")) == ((), ("services",))
+    assert relister.problem is None
+    assert "may not list services in namespace other; grant list and watch on it in the operator's Role" in caplog.text
+    assert {each.within for each in relister.usable if each.kind == "Service"} == {"team"}
+
+
+@pytest.mark.parametrize(
+    ("denied", "team", "other"),
+    [
+        ("Gateway in gateway", ("gateways",), ()),  # the Gateway of a model that names none is there
+        ("Gateway in other", (), ("gateways",)),
+        ("ServingRuntime", ("servingruntimes",), ("servingruntimes",)),
+    ],
+)
+async def test_what_is_beyond_a_namespace_matters_to_whom_it_serves(
+    denied: str, team: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    own_gateway = {"gatewayRef": {"name": "own", "namespace": "other"}}
+    there = make_model(namespace="other", spec={"model": {"format": "onnx"}, "routing": own_gateway})
+    store, lists = make_store(), FakeLists({"ModelDeployment": [make_model(), there]})
+    lists.collections[denied] = errors.Denied("403")
+    await make_apart(lists, store, []).refresh()
+    assert (forbidden(store, "team"), forbidden(store, "other")) == (team, other)
+
+
+async def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
+    store, lists = make_store(), FakeLists({"ModelDeployment": [make_model(), make_model(namespace="other")]})
+    for namespace in ("team", "other"):
+        store.put(make_object("Service", "s", owner="digits", namespace=namespace, uid=namespace))
+        store.put(make_object("Namespace", namespace, namespace="", uid=f"namespace-{namespace}"))
+    lists.collections["Service in team"] = errors.Unavailable("503")
+    lists.collections["Namespace in team"] = errors.Unavailable("503")
+    relister = make_apart(lists, store, [])
+    await relister.refresh()
+    assert store.get("Service", "team", "s") is not None
+    assert store.get("Service", "other", "s") is None
+    assert (store.get("Namespace", "", "team") is None, store.get("Namespace", "", "other") is None) == (False, True)
+    assert relister.problem == "not listed yet: Namespace in team, Service in team"
+
+
+async def test_a_watch_that_begins_anew_asks_for_a_list_of_its_namespace() -> None:
+    lists, monotonic = FakeLists(), asyncio.get_running_loop().time
+    relister = Relister(lists, make_store(), wake=lambda _: None, monotonic=monotonic, resources=watched(TEAMS))
+    task = asyncio.create_task(relister.run())
+    await eventually(relister.complete.is_set)
+    lists.asked.clear()
+    for kind, namespace in (("Pod", "other"), ("ServingRuntime", ""), ("Pod", "elsewhere")):
+        relister.request(kind, namespace)
+    await eventually(lambda: len(lists.asked) == 2)
+    assert set(lists.asked) == {"Pod in other", "ServingRuntime"}
+    task.cancel()

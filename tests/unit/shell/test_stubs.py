@@ -73,6 +73,19 @@ def test_all_of_the_namespace_look_again_once_when_something_is_left_out() -> No
     assert sum(OTHER in each.keys for each in woken) == 1
 
 
+def test_a_list_of_another_namespace_makes_nothing_whole() -> None:
+    """Where each namespace is listed apart."""
+    store = with_another_model()
+    flooded(store)
+    for _ in range(3):
+        assert store.replace("Service", {}, "0", "team") == NOBODY
+    for number in range(MANY):
+        store.drop(broken(number))
+    assert store.replace("Service", {}, "0", "busy") == NOBODY, "it may have been left out while this was listed"
+    assert OTHER in store.replace("Service", {}, "0", "busy").keys
+    assert not isinstance(seen(store, OTHER), InvalidSpec)
+
+
 def test_they_do_when_nothing_is_left_out_any_more() -> None:
     """Who has left out what is not known one by one, so it takes two lists."""
     store = with_another_model()

@@ -1,15 +1,21 @@
 """The watches: what an event does, how kopf is configured, and that it is started again with what can be watched."""
 
 import asyncio
+import itertools
+import ssl
 import threading
+from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
+from kopf._cogs.structs import references
+from kopf._core.reactor import orchestration
 from kubernetes.aio.client import Configuration
 
 from sluice import errors
-from sluice.adapters.kube import BY_KIND, WATCHED, Resource
+from sluice.adapters.kube import BY_KIND, WATCHED, Resource, watched
+from sluice.api.config import OperatorConfig
 from sluice.shell import watch
 from sluice.shell.relist import Relister
 from sluice.shell.store import NOBODY, Key, Woken
@@ -55,6 +61,60 @@ def test_kopf_only_watches() -> None:
     assert len(registry._watching.get_all_handlers()) == len(WATCHED)
     for others in (registry._changing, registry._spawning, registry._indexing):
         assert others.get_all_handlers() == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "forbidden", "want"),
+    [
+        ([], set(), {("pods", None), ("services", None), ("servingruntimes", None)}),
+        (
+            ["a", "b"],
+            {"Service in b"},
+            {("pods", "a"), ("services", "a"), ("pods", "b"), ("servingruntimes", None)},
+        ),
+    ],
+)
+async def test_kopf_watches_what_may_be_watched_in_each_namespace(
+    monkeypatch: pytest.MonkeyPatch, namespaces: list[str], forbidden: set[str], want: set[tuple[str, str | None]]
+) -> None:
+    """One watch that is forbidden would end all others."""
+    kinds = {"Pod", "Service", "ServingRuntime"}
+    config = OperatorConfig(watch_namespaces=namespaces)
+    usable = [each for each in watched(config) if each.kind in kinds and str(each) not in forbidden]
+    spawned = set[tuple[str, str | None]]()
+
+    async def spawn(*, watched_resources: Any, watched_namespaces: Any, **_: Any) -> None:
+        for resource, namespace in itertools.product(watched_resources, watched_namespaces):
+            spawned.add((resource.plural, namespace if resource.namespaced else None))
+
+    monkeypatch.setattr(watch, "KOPF_SPAWNS", spawn)
+    found = [
+        references.Resource(each.group, "v1", each.plural, namespaced=each.namespaced)
+        for each in {each.kind: each for each in usable}.values()
+    ]
+    await orchestration.spawn_missing_watchers(
+        processor=None,  # type: ignore[arg-type]
+        settings=watch.settings_of(usable),
+        indexed_resources=(),
+        watched_resources=found,
+        watched_namespaces=namespaces or [None],  # type: ignore[arg-type]
+        ensemble=None,  # type: ignore[arg-type]
+    )
+    assert spawned == want
+
+
+def test_a_kind_has_one_handler_in_however_many_namespaces() -> None:
+    several = watched(OperatorConfig(watch_namespaces=["a", "b"]))
+    registry = watch.registry_of(several, lambda: asyncio.sleep(0, Configuration()), lambda *_: None)
+    assert len(registry._watching.get_all_handlers()) == len(WATCHED)
+
+
+async def test_a_connection_takes_little_memory() -> None:
+    """There is one for each watch, and thirty namespaces have hundreds of them."""
+    loop, context = asyncio.get_running_loop(), ssl.create_default_context()
+    connection = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, loop.create_future())
+    connection._app_transport._closed = True  # it never was open
+    assert len(connection._ssl_buffer) == watch.TLS_BUFFER_BYTES < 2**16
 
 
 async def test_kopf_keeps_nothing_of_an_object() -> None:

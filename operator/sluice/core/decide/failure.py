@@ -75,7 +75,7 @@ def forbidden_plan(snapshot: Snapshot, resources: Sequence[str]) -> Plan:
     subject = _Subject(snapshot.deployment.metadata, snapshot.deployment.status)
     message = (
         f"the operator may not list and watch {', '.join(resources)}; it changes nothing until it can: upgrade the "
-        "Helm chart, or add the permission to its ClusterRole"
+        "Helm chart, or add the permission to its ClusterRole, with config.watchNamespaces to its Role in this namespace"
     )
     return _stalled(subject, Reason.FORBIDDEN, message, snapshot.now, retry=True)
 

@@ -41,6 +41,13 @@ def hindrance(snapshot: Snapshot) -> Blocked | None:
             f"spec.routing.hostnames: {', '.join(snapshot.hostnames)} is already used by "
             f"ModelDeployment {snapshot.hostname_taken}; choose another host name",
         )
+    read = snapshot.config.gateway_namespaces
+    if not snapshot.gateway_exists and read and gateway.namespace not in read:
+        return Blocked(
+            Reason.GATEWAY_NOT_FOUND,
+            f"Gateway {gateway.namespace}/{gateway.name} cannot be seen: the operator reads those in {', '.join(read)} "
+            "(config.watchNamespaces and config.gateway); name one of them in spec.routing.gatewayRef",
+        )
     if not snapshot.gateway_exists:
         return Blocked(
             Reason.GATEWAY_NOT_FOUND,

@@ -11,7 +11,8 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (
         Denied,
         Reason.FORBIDDEN,
-        "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole",
+        "the operator lacks this permission: upgrade the Helm chart, or add the permission to its ClusterRole (with "
+        "config.watchNamespaces: to its Role in this namespace)",
     ),
     (
         Refused,
@@ -27,13 +28,16 @@ REMEDIES: Final[tuple[tuple[type[ApiError], Reason, str], ...]] = (
     (Missing, Reason.MISSING, "check that the kind is installed and that the namespace exists"),
 )
 """What a person must do about a write that fails, by the kind of failure."""
+POLICY: Final = "denied request"
+"""How the API server says that an admission policy or webhook refused what RBAC would have let through."""
+OF_A_POLICY: Final = "an admission policy of the cluster refuses it: correct what it names, or change the policy"
 
 
 def remedy_of(error: ApiError) -> tuple[Reason, str] | None:
     """Reason and message of a write that no repetition cures by itself; None for what passes."""
     for kind, reason, remedy in REMEDIES:
         if isinstance(error, kind):
-            return reason, f"{error}; {remedy}"
+            return reason, f"{error}; {OF_A_POLICY if kind is Denied and POLICY in str(error) else remedy}"
     return None
 
 

@@ -41,6 +41,12 @@ def stated(plan: Plan) -> dict[str, tuple[str, str]]:
     ("error", "reason", "remedy"),
     [
         pytest.param(Denied("403"), Reason.FORBIDDEN, "upgrade the Helm chart", id="no permission"),
+        pytest.param(
+            Denied("403: is forbidden: ValidatingAdmissionPolicy 'sluice-account' denied request: hostPath"),
+            Reason.FORBIDDEN,
+            "correct what it names, or change the policy",
+            id="an admission policy",
+        ),
         pytest.param(Refused("422"), Reason.REFUSED, "correct the field", id="invalid"),
         pytest.param(Missing("404"), Reason.MISSING, "check that the kind is installed", id="no such kind"),
     ],

@@ -29,6 +29,11 @@ OLDER = builders.make_model_deployment(
         pytest.param({"gateway_api": False}, Reason.GATEWAY_API_MISSING, id="no Gateway API"),
         pytest.param({"rivals": [OLDER]}, Reason.HOSTNAME_TAKEN, id="host name of an older model"),
         pytest.param({"gateways": []}, Reason.GATEWAY_NOT_FOUND, id="no Gateway"),
+        pytest.param(
+            {"gateways": [], "config": OperatorConfig(watch_namespaces=["team"])},
+            Reason.GATEWAY_NOT_FOUND,
+            id="same here",
+        ),
         pytest.param({"gateway_api": False, "gateways": []}, Reason.GATEWAY_API_MISSING, id="what comes first is told"),
         pytest.param({}, Reason.WAITING_FOR_GATEWAY, id="no route yet"),
         pytest.param({"owned": [WRITTEN]}, Reason.WAITING_FOR_GATEWAY, id="no answer yet"),
@@ -49,3 +54,21 @@ def test_programmed(changes: Mapping[str, Any], want: Reason) -> None:
     fact = routes.programmed(interpret(snapshot))
 
     assert (fact.status, fact.reason) == (want is Reason.PROGRAMMED, want)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "words"),
+    [("elsewhere", "cannot be seen: the operator reads those in team, gateway"), ("team", "there is no Gateway")],
+)
+def test_a_gateway_where_nobody_looks_is_told_from_one_that_is_missing(namespace: str, words: str) -> None:
+    reference = {"routing": {"gatewayRef": {"name": "own", "namespace": namespace}}}
+    world = builders.make_world(
+        deployment=builders.make_model_deployment(spec=reference),
+        gateways=[],
+        config=OperatorConfig(watch_namespaces=["team"]),
+    )
+    snapshot = observe.observe(world)
+    assert not isinstance(snapshot, InvalidSpec)
+    problem = routes.hindrance(snapshot)
+    assert problem is not None
+    assert words in problem.message
