@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, triton
+from sluice.adapters import kube, kubectl, v2
 from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
@@ -206,12 +206,10 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     name = "address"
     try:
         address = await session.fetch_address(deployment, gateway)
-        metadata = await triton.fetch_metadata(
-            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
-        )
+        metadata = await v2.fetch_metadata(address, timeout_seconds=METADATA_SECONDS)
     except console.Failure as error:
         return Check(name, CheckState.SKIPPED, str(error))
-    except triton.MetadataUnavailable as error:
+    except v2.MetadataUnavailable as error:
         remedy = f"see kubectl sluice status {session.name}; from outside the cluster, pass the address with --gateway"
         return Check(name, CheckState.WARNING, str(error), remedy)
     return Check(name, CheckState.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from sluice.adapters import http, triton
+from sluice.adapters import http, v2
 from sluice.cli import cluster, console, exits
 from sluice.cli.console import Failure
 from sluice.cli.options import Gateway, ModelTarget, OutputFormat
@@ -56,10 +56,8 @@ def read_body(file: str | None) -> bytes:
 
 async def _print_sample(address: example.Address) -> int:
     try:
-        metadata = await triton.fetch_metadata(
-            address.gateway, host=address.host, model=address.model, timeout_seconds=TIMEOUT_SECONDS
-        )
-    except triton.MetadataUnavailable as error:
+        metadata = await v2.fetch_metadata(address, timeout_seconds=TIMEOUT_SECONDS)
+    except v2.MetadataUnavailable as error:
         raise Failure(f"no sample: {error}; check with kubectl sluice status whether the model is ready") from error
     print(json.dumps(example.sample_body(metadata)))
     return exits.OK

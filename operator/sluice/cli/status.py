@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from sluice import errors
-from sluice.adapters import triton
+from sluice.adapters import v2
 from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, Gateway, OutputFormat
 from sluice.views import example
@@ -117,10 +117,8 @@ async def _example(session: cluster.Session, release: cluster.FetchedRelease, ga
     except (console.Failure, errors.ApiError) as error:
         return "", f"no example request: {error}"
     try:
-        metadata = await triton.fetch_metadata(
-            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
-        )
-    except triton.MetadataUnavailable as error:
+        metadata = await v2.fetch_metadata(address, timeout_seconds=METADATA_SECONDS)
+    except v2.MetadataUnavailable as error:
         return example.curl_metadata(address), f"to see what the model expects ({error}):"
     if example.too_long(metadata):
         remark = f"a prediction (kubectl sluice predict {session.name} --sample > body.json):"
