@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -15,7 +15,9 @@ from sluice.api.base import API_VERSION
 from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.ports import Clock
+
+if TYPE_CHECKING:
+    from sluice.ports import Clock  # imports every decision, and the plugin needs nothing here but the table of kinds
 
 LIST_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
@@ -126,7 +128,7 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
 class Kube:
     """Implements `ports.Cluster`, and what the shell needs besides: lists and leases."""
 
-    def __init__(self, configuration: Configuration, *, clock: Clock, identity: str) -> None:
+    def __init__(self, configuration: Configuration, *, clock: "Clock", identity: str) -> None:
         self._client: Any = ApiClient(configuration)
         self._client.user_agent = "sluice"
         self._clock = clock

@@ -22,8 +22,8 @@ from sluice.cli import exits
 from sluice.cli.options import Context, Kubeconfig, Namespace, register
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
-AUTHORITIES: Final = "SSL_CERT_FILE"
-"""Where OpenSSL reads the certificates of the machine's authorities."""
+NEEDLESS: Final = {"SSL_CERT_FILE": os.devnull, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Variables by which OpenSSL finds no authorities, and pydantic no plug-ins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,16 +212,18 @@ def quick_imports() -> Iterator[None]:
     """Leaves out what a program that soon ends need not do while it imports.
 
     aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
-    makes a context of his own. And what is imported stays, so nothing of it is garbage.
+    makes a context of his own. pydantic looks through all installed packages for its plug-ins. And what is imported stays,
+    so nothing of it is garbage.
     """
-    chosen, collecting = os.environ.get(AUTHORITIES), gc.isenabled()
-    os.environ[AUTHORITIES] = os.devnull
+    chosen, collecting = {name: os.environ.get(name) for name in NEEDLESS}, gc.isenabled()
+    os.environ.update(NEEDLESS)
     gc.disable()
     try:
         yield
     finally:
         if collecting:
             gc.enable()
-        del os.environ[AUTHORITIES]
-        if chosen is not None:
-            os.environ[AUTHORITIES] = chosen
+        for name, value in chosen.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value

@@ -9,8 +9,9 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
 from sluice.core.kernel.conditions import Type
+from sluice.core.kernel.reasons import VALIDATES, Reason
 from sluice.core.render import common
-from sluice.core.rollout import steps, validation
+from sluice.core.rollout import steps
 from sluice.core.situation import variants
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
@@ -165,7 +166,7 @@ def _release_headline(rollout: RolloutView) -> str:
     if rollout.baking_seconds_left is not None:
         return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
-        validates = rollout.reason in validation.STATES
+        validates = VALIDATES in Reason.of(rollout.reason).marks
         return "the candidate answers labelled data first" if validates else "the candidate is starting"
     if rollout.ab_test is not None and rollout.ab_test.winner is None:
         running = sum(not arm.ended for arm in rollout.ab_test.arms)
