@@ -13,6 +13,7 @@ import certifi
 import pytest
 from typer.testing import CliRunner
 
+from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster
 from sluice.cli.options import Connection
@@ -112,8 +113,8 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     class Cluster:
         namespace = "default"
 
-        async def fetch_deployments(self, namespace: str) -> list[Any]:
-            return [make_deployment(name=name) for name in ("digits", "words")]
+        async def fetch_all(self, kind: Resource, *, namespace: str) -> list[Any]:
+            return [make_deployment(name=name).to_wire() for name in ("digits", "words")]
 
         async def fetch_all_rollouts(self, namespace: str) -> list[Any]:
             return [make_rollout()]
