@@ -94,13 +94,9 @@ def _closed(
     entry = TimelineEntry(time=now, what=reason, why=why)
     return active.status.model_copy(
         update={
-            "outcome": outcome,
+            **steps.over(active.status, outcome, now),
             "reason": reason,
             "message": why,
-            "end_time": now,
-            **steps.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
-            "requests_needed": None,
-            "estimated_completion_time": None,
             "timeline": timeline.noted(active.status.timeline, [entry]),
         }
     )
