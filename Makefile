@@ -13,6 +13,7 @@ SPARK_PYTEST := build/spark/venv/bin/pytest tests/spark
 AIRFLOW_PYTEST := build/airflow/venv/bin/pytest -c integrations/airflow/pyproject.toml integrations/airflow
 CLUSTER ?= auto
 SCENARIO ?= default
+IMAGE ?= batch
 KEEP ?=
 export UV_PYTHON_DOWNLOADS := never
 # The tests start hundreds of processes: each would compile everything again where the environment says not to write it.
@@ -20,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full lint mypy pyright layers unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ setup: .venv/.synced ## Install the Python environment
 
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
+
+demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|optimizer|spark)
+	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE)
 
 # What computes runs beside what waits. The second time with the lowest priority, since releases are judged by their
 # latency, and with all patience.

@@ -79,6 +79,8 @@ FURTHER_IMAGES: Final = {
     "spark": _server_image("spark", ROOT / "operator" / "sluice" / "batch"),
 }
 """Built where they are needed."""
+FURTHER_VALUES: Final = {"optimizer": "optimizer", "batch": "batchRunner", "spark": "spark"}
+"""By image: below `config` of the chart, what has it as `image`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,25 @@ def end(cluster: Cluster) -> None:
         run("kind", "delete", "cluster", "--name", KIND_CLUSTER)
 
 
-def build_images(cluster: Cluster) -> dict[str, str]:
+def is_running(kind: Kind) -> bool:
+    """Whether there is a cluster that a demo has left, or may use."""
+    match kind:
+        case Kind.LAB:
+            return lifecycle.status().state == "running"
+        case Kind.KIND:
+            return KIND_CLUSTER in run("kind", "get", "clusters").split()
+        case _:
+            return True
+
+
+def build_images(kind: Kind) -> dict[str, str]:
     """Build this repository's images, bring them to the cluster's nodes, and return name -> digest of what was built."""
-    return {name: _build(cluster, image) for name, image in IMAGES.items()}
+    return {name: _build(kind, image) for name, image in IMAGES.items()}
 
 
-def build_further(cluster: Cluster, name: str) -> str:
-    """Build one more image and bring it to the cluster's nodes; its tag."""
-    _build(cluster, FURTHER_IMAGES[name])
-    return FURTHER_IMAGES[name].tag
+def build_further(kind: Kind, name: str) -> None:
+    """Build one more image and bring it to the cluster's nodes; the operator knows its name already."""
+    _build(kind, FURTHER_IMAGES[name])
 
 
 def stage(image: Image) -> None:
@@ -139,13 +151,13 @@ def stage(image: Image) -> None:
         image.stamp.touch()
 
 
-def _build(cluster: Cluster, image: Image) -> str:
+def _build(kind: Kind, image: Image) -> str:
     stage(image)
-    if cluster.kind is Kind.LAB:
+    if kind is Kind.LAB:
         return images.build(image.context, image.tag, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
     engine = "docker" if shutil.which("docker") else "podman"
     run(engine, "build", "--quiet", f"--tag={image.tag}", f"--file={image.containerfile}", image.context)
-    if cluster.kind is Kind.KIND:
+    if kind is Kind.KIND:
         run("kind", "load", "docker-image", image.tag, "--name", KIND_CLUSTER)
     return run(engine, "image", "inspect", "--format={{.Id}}", image.tag).strip()[-12:]
 

@@ -1,6 +1,7 @@
 """The whole story on a real cluster: serve v1, then release one model after another under real traffic.
 
     python -m demo [--cluster auto|lab|kind|current] [--scenario default|all] [--keep]
+    python -m demo [--cluster auto|lab|kind|current] --image batch|optimizer|spark
 
 Exit status 0 only if every release ended as expected and no request was lost.
 """
@@ -30,12 +31,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)  # so that a killed demo cleans up as well
     try:
+        if options.image is not None:
+            return _bring(Kind(options.cluster), options.image)
         return 0 if _tell(Kind(options.cluster), options.scenario, keep=options.keep) else 1
     except DemoError as error:
         CONSOLE.print(f"demo: {error}", style="red", markup=False)
     except KeyboardInterrupt:
         CONSOLE.print("demo: interrupted", style="red")
     return 1
+
+
+def _bring(wanted: Kind, name: str) -> int:
+    """One of the images that the releases do not need, for a cluster that was kept."""
+    kind = clusters.chosen(wanted)
+    if not clusters.is_running(kind):
+        raise DemoError(f"there is no {kind.value} cluster of a demo; make demo KEEP=1 leaves one")
+    with step(f"build the image {clusters.FURTHER_IMAGES[name].tag}, and bring it to the nodes"):
+        clusters.build_further(kind, name)
+    return 0
 
 
 def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
@@ -53,6 +66,7 @@ def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
                 say(
                     f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits"
                 )
+                say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
             elif not cluster.started_here:
                 with step("remove the demo from the cluster"):
                     setup.remove(cluster.tools)
@@ -61,7 +75,7 @@ def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
 def _prepare(cluster: Cluster, paths: dict[str, Path]) -> None:
     say(f"cluster: {cluster.kind.value}, gateway {cluster.gateway}")
     with step("build the images"):
-        built = clusters.build_images(cluster)
+        built = clusters.build_images(cluster.kind)
     with step("helm install sluice"):
         setup.install_sluice(cluster, built)
     with step("upload the models to the object store"):
@@ -137,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Release models under real traffic.")
     parser.add_argument("--cluster", choices=[kind.value for kind in Kind], default=Kind.AUTO.value)
     parser.add_argument("--scenario", choices=list(release.SCENARIOS), default="default")
+    parser.add_argument(
+        "--image", choices=list(clusters.FURTHER_IMAGES), help="only bring this image to a kept cluster"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the cluster and the model running")
     return parser
 

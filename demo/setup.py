@@ -54,6 +54,7 @@ def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
         "config.storageInitializer.image": clusters.IMAGES["storage-initializer"].tag,
         "runtimes.triton.image": clusters.IMAGES["triton"].tag,
         "runtimes.triton.layout": "TritonPythonOnnx",
+        **{f"config.{key}.image": clusters.FURTHER_IMAGES[name].tag for name, key in clusters.FURTHER_VALUES.items()},
     }
     settings = [f"--set-string={key}={value}" for key, value in values.items()]
     chart = str(clusters.ROOT / "charts" / "sluice")

@@ -26,7 +26,7 @@ def lab(*, install: bool, keep: bool = False) -> Iterator[Cluster]:
     with clusters.running(Kind.LAB, keep=keep) as cluster:
         if install:
             with step("build the images and install Sluice"):
-                setup.install_sluice(cluster, clusters.build_images(cluster))
+                setup.install_sluice(cluster, clusters.build_images(cluster.kind))
         upload(cluster, {"v1": setup.prepared_models()["v1"]})  # brings the store's key to the cluster as well
         cluster.tools.kubectl("apply", f"--filename={setup.EXAMPLES / 'digits-policy.yaml'}")
         yield cluster

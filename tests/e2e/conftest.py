@@ -116,7 +116,7 @@ def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
     """The lab with Sluice, its models in the object store, and the tests' policy."""
 
     def install() -> None:
-        setup.install_sluice(bare_lab, clusters.build_images(bare_lab))
+        setup.install_sluice(bare_lab, clusters.build_images(bare_lab.kind))
         upgrade(bare_lab, *_settings(bare_lab))
         setup.upload_models(bare_lab, _models(run_folder))
         bare_lab.tools.apply(yaml.safe_dump(FAST_POLICY))
@@ -150,7 +150,6 @@ def _models(folder: Path) -> dict[str, Path]:
 
 def _settings(cluster: Cluster) -> tuple[str, ...]:
     """All that any module needs of the operator, so that none has to restart it for the others."""
-    images = {"batch": "batchRunner", "optimizer": "optimizer", "spark": "spark"}
     registries = [f"{cluster.own_address}:{PLAIN_REGISTRY_PORT}"]
     return (
         # Some thirty models at once on two processors: the downloader's request is what the scheduler counts of each.
@@ -159,7 +158,6 @@ def _settings(cluster: Cluster) -> tuple[str, ...]:
         # The tests' accounts without rights among them.
         "--set-json=config.spark.serviceAccountNames=" + json.dumps(["spark", "default", "nobody"]),
         f"--set-json=config.acceleratorProfiles={json.dumps([GPU_PROFILE])}",
-        *(f"--set-string=config.{key}.image={clusters.FURTHER_IMAGES[name].tag}" for name, key in images.items()),
     )
 
 
@@ -175,7 +173,7 @@ def upgrade(cluster: Cluster, *settings: str) -> None:
 def bring_further_image(lab: Cluster, name: str) -> None:
     """Build one of the images that only some need; the operator knows its name already."""
     with together.locked(together.IMAGES):
-        clusters.build_further(lab, name)
+        clusters.build_further(lab.kind, name)
 
 
 @pytest.fixture(scope="module")

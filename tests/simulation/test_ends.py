@@ -382,3 +382,39 @@ def test_the_bake_begins_when_the_gateway_sends_everything() -> None:
     cluster.programmed_seconds = 60
     cluster.run(400, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
     assert cluster.newest().status.outcome is Outcome.ROLLED_BACK
+
+
+def remembered(cluster: Cluster) -> list[str]:
+    """What releases keep for the judge."""
+    statuses = [rollout.status for rollout in cluster.rollouts()]
+    kept = [status.state for status in statuses] + [arm.state for status in statuses for arm in status.arms]
+    return [state for state in kept if state]
+
+
+@pytest.mark.parametrize(
+    ("uri", "outcome"), [(V2, Outcome.PROMOTED), (FAILING, Outcome.ROLLED_BACK), (V1, Outcome.SUPERSEDED)]
+)
+def test_a_release_that_has_ended_keeps_nothing_for_the_judge(uri: str, outcome: Outcome) -> None:
+    """Two thousand characters in each `kubectl describe`, of which nobody has any use."""
+    cluster = scenarios.serving_cluster(warm_seconds=60)
+    release(cluster, V2 if outcome is Outcome.SUPERSEDED else uri)
+    run(cluster, 20)
+    assert remembered(cluster)
+    release(cluster, uri)
+    ended = cluster.newest().metadata.name
+    cluster.run(
+        600, check=Laws(cluster).check, until=lambda: cluster.objects["ModelRollout", ended]["status"].get("outcome")
+    )
+    assert cluster.objects["ModelRollout", ended]["status"]["outcome"] == outcome
+    assert not remembered(cluster)
+    if outcome is not Outcome.SUPERSEDED:
+        assert cluster.newest().status.objectives, "what people see stays"
+
+
+def test_a_test_that_has_ended_keeps_nothing_for_the_judge_either() -> None:
+    cluster = test_abtest.comparing_cluster(test_abtest.rollout(("b", V2, 30), seconds=60))
+    run(cluster, 40)
+    assert len(remembered(cluster)) == 1
+    test_abtest.until_ended(cluster)
+    assert not remembered(cluster)
+    assert cluster.newest().status.arms[0].objectives

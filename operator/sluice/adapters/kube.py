@@ -4,7 +4,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -16,7 +16,9 @@ from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_OWNER
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Patch, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.ports import Clock
+
+if TYPE_CHECKING:
+    from sluice.ports import Clock  # imports every decision, and the plugin needs nothing here but the table of kinds
 
 LIST_SECONDS: Final = 60.0
 PAGE_SIZE: Final = 100
@@ -158,7 +160,7 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
 class Kube:
     """Implements `ports.Cluster`, and what the shell needs besides: lists and leases."""
 
-    def __init__(self, configuration: Configuration, *, clock: Clock, identity: str) -> None:
+    def __init__(self, configuration: Configuration, *, clock: "Clock", identity: str) -> None:
         self._client: Any = ApiClient(configuration)
         self._client.user_agent = "sluice"
         self._clock = clock

@@ -44,25 +44,15 @@ class Kubectl:
         """The namespace of the kubeconfig context."""
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        raw = await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name)
-        deployment = observe.parsed_deployment(raw)
-        if isinstance(deployment, observe.InvalidSpec):
-            raise _unreadable(f"{ModelDeployment.kind} {name}: {deployment.path}", deployment)
-        return deployment
+        return parsed(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
 
     async def fetch_names(self, kind: str, namespace: str) -> list[str]:
         """Of all objects of a kind in a namespace."""
         objects = await self.fetch_all(kube.BY_KIND[kind], namespace=namespace)
         return [str(each["metadata"]["name"]) for each in objects]
 
-    async def fetch_deployments(self, namespace: str) -> list[ModelDeployment]:
-        """All that can be read, of a namespace; of all of them where it is empty."""
-        objects = await self.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
-        found = map(observe.parsed_deployment, objects)
-        return [each for each in found if isinstance(each, ModelDeployment)]
-
     async def fetch_all_rollouts(self, namespace: str) -> list[ModelRollout]:
-        """Those of all models, likewise."""
+        """All that can be read, of a namespace; of all of them where it is empty."""
         objects = await self.fetch_all(kube.BY_KIND[ModelRollout.kind], namespace=namespace)
         found = map(observe.parsed_rollout, objects)
         return [each for each in found if isinstance(each, ModelRollout)]
@@ -229,6 +219,15 @@ class Kubectl:
         if (error_type := _error_type(answer)) is not None:
             raise error_type(_message(what, answer))
         return answer
+
+
+def parsed(deployment: Object) -> ModelDeployment:
+    """A ModelDeployment from the raw object; `UnreadableObject` where this plugin does not understand it."""
+    found = observe.parsed_deployment(deployment)
+    if isinstance(found, observe.InvalidSpec):
+        name = deployment["metadata"]["name"]
+        raise _unreadable(f"{ModelDeployment.kind} {name}: {found.path}", found)
+    return found
 
 
 def owned_by(deployment: str) -> str:

@@ -1,11 +1,11 @@
 """What a model says of itself, by the Open Inference Protocol V2."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from sluice.views.example import ModelMetadata, TensorMetadata
+from sluice.adapters import v2
+from sluice.views.example import ModelMetadata
 
 
 class MetadataUnavailable(Exception):
@@ -26,18 +26,10 @@ async def fetch_metadata(gateway: str, *, host: str, model: str, timeout_seconds
         ) as server:
             # The client leaves compressed answers compressed, and gateways compress on their own.
             raw = await server.get_model_metadata(model, headers={"Host": host, "Accept-Encoding": "identity"})
-        return _parsed(raw)
+        return v2.metadata(raw)
     except InferenceServerException as error:
         raise MetadataUnavailable(f"{gateway} answered {error.status()} for the metadata of {model}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise MetadataUnavailable(f"{gateway} cannot be reached ({str(error) or type(error).__name__})") from error
     except (KeyError, TypeError, ValueError) as error:
         raise MetadataUnavailable(f"{gateway} did not answer with V2 metadata of {model}") from error
-
-
-def _parsed(raw: Any) -> ModelMetadata:
-    return ModelMetadata(raw["name"], _tensors(raw["inputs"]), _tensors(raw["outputs"]))
-
-
-def _tensors(raw: Any) -> tuple[TensorMetadata, ...]:
-    return tuple(TensorMetadata(t["name"], t["datatype"], tuple(int(size) for size in t["shape"])) for t in raw)

@@ -4,7 +4,11 @@ A command's module is imported when the command is typed: the imports of all of 
 commands do.
 """
 
+import atexit
+import contextlib
+import gc
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,13 +16,15 @@ from importlib import util
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from sluice.cli import exits
 from sluice.cli.options import Context, Kubeconfig, Namespace, register
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+NEEDLESS: Final = {"SSL_CERT_FILE": os.devnull, "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""Variables by which OpenSSL finds no authorities, and pydantic no plug-ins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Unloaded:
 
     def load(self, name: str) -> Any:
         """The command as typer builds it."""
-        found = getattr(importlib.import_module(f"sluice.cli.{self.module}"), self.attribute)
+        with quick_imports():
+            found = getattr(importlib.import_module(f"sluice.cli.{self.module}"), self.attribute)
         if isinstance(found, typer.Typer):
             around = typer.Typer(add_completion=False)
             around.add_typer(found, name=name, help=self.purpose)
@@ -106,6 +113,11 @@ class Commands(Mapping[str, Any]):
     def __init__(self) -> None:
         self._loaded: dict[str, Any] = {}
 
+    @property
+    def unloaded(self) -> dict[str, Any]:
+        """Stand-ins that know no more than what they are for."""
+        return {name: TyperCommand(name, help=entry.purpose) for name, entry in ENTRIES.items()}
+
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             self._loaded[name] = ENTRIES[name].load(name)
@@ -125,6 +137,11 @@ class Group(TyperGroup):
         super().__init__(**settings)
         # typer wants a mutable mapping, and only reads it
         self.commands = Commands()  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands says what each is for; after it, the program ends."""
+        self.commands = Commands().unloaded
+        super().format_help(ctx, formatter)
 
 
 app = typer.Typer(
@@ -165,7 +182,8 @@ def common(
 
 def main() -> None:
     """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
-    _leave_out_synchronous_client()
+    leave_out_whole_clients()
+    atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
@@ -179,11 +197,35 @@ def main() -> None:
     sys.exit(code)
 
 
-def _leave_out_synchronous_client() -> None:
-    """Makes the package `kubernetes` one whose own code is not run.
+def leave_out_whole_clients() -> None:
+    """Makes of `kubernetes` and `kubernetes.aio` packages whose own code is not run.
 
-    It would import the whole synchronous client, of which nothing is used here, and which takes longer than a command.
+    It would import the whole synchronous client, and parts of the other one of which nothing is used here; which takes
+    longer than a command.
     """
-    spec = util.find_spec("kubernetes")
-    if spec is not None and "kubernetes" not in sys.modules:
-        sys.modules["kubernetes"] = util.module_from_spec(spec)
+    for package in ("kubernetes", "kubernetes.aio"):
+        spec = util.find_spec(package)
+        if spec is not None and package not in sys.modules:
+            sys.modules[package] = util.module_from_spec(spec)
+
+
+@contextlib.contextmanager
+def quick_imports() -> Iterator[None]:
+    """Leaves out what a program that soon ends need not do while it imports.
+
+    aiohttp reads all authorities of the machine twice, which takes longer than the rest of it; whoever connects from here
+    makes a context of his own. pydantic looks through all installed packages for its plug-ins. And what is imported stays,
+    so nothing of it is garbage.
+    """
+    chosen, collecting = {name: os.environ.get(name) for name in NEEDLESS}, gc.isenabled()
+    os.environ.update(NEEDLESS)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+        for name, value in chosen.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value

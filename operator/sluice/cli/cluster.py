@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from sluice import errors
-from sluice.adapters import kubectl
+from sluice.adapters import kube, kubectl
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
 from sluice.cli.options import Connection, ModelTarget
+from sluice.core.kernel.snapshot import Object
 from sluice.core.render import common
 from sluice.views import example, release, revisions
 from sluice.views.revisions import KnownRevision
@@ -29,6 +30,8 @@ class FetchedRelease:
     deployment: ModelDeployment
     rollouts: tuple[ModelRollout, ...]
     """Newest first."""
+    raw: Object
+    """The ModelDeployment as it was sent."""
 
     @property
     def newest(self) -> ModelRollout | None:
@@ -54,11 +57,19 @@ class Session:
     async def fetch(self) -> FetchedRelease:
         """Reads both kinds; a `Failure` with similar names where there is no such object."""
         try:
-            deployment = await self.cluster.fetch_deployment(self.namespace, self.name)
+            raw = await self.cluster.fetch(kube.BY_KIND[ModelDeployment.kind], self.namespace, self.name)
         except kubectl.NotFound:
             raise await not_found(self.cluster, ModelDeployment, self.namespace, self.name) from None
         rollouts = await self.cluster.fetch_rollouts(self.namespace, self.name)
-        return FetchedRelease(deployment, release.newest_first(rollouts))
+        return FetchedRelease(kubectl.parsed(raw), release.newest_first(rollouts), raw)
+
+    async def fetch_pods(self) -> tuple[Object, ...] | None:
+        """All of the model; None where we may not see them."""
+        try:
+            selector = kubectl.owned_by(self.name)
+            return await self.cluster.fetch_all(kube.BY_KIND["Pod"], namespace=self.namespace, selector=selector)
+        except errors.Denied:
+            return None
 
     async def fetch_known_revisions(self, release: FetchedRelease) -> tuple[KnownRevision, ...]:
         """The revisions that can serve again, newest first."""

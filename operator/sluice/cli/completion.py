@@ -4,23 +4,17 @@ kubectl asks an executable named kubectl_complete-sluice on the PATH, with the w
 in a line (`value<TAB>description`) and a directive at the end. The scripts for `kubectl-sluice` itself ask the same.
 """
 
-import asyncio
-import contextlib
+import atexit
+import gc
+import importlib
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
-from pydantic import ValidationError
 
-from sluice import errors
-from sluice.adapters import kubectl
-from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import app, exits
 from sluice.cli.options import OutputFormat
 
@@ -28,8 +22,6 @@ NO_FILES: Final = ":4"
 """Cobra's directive: do not propose the names of files."""
 FILES: Final = ":0"
 """Cobra's directive: propose them where there is nothing else."""
-SECONDS: Final = 2.0
-"""Nobody waits longer for a proposal."""
 READS_FILES: Final = frozenset({"file", "counts", "policy", "kubeconfig", "payload"})
 """Arguments and options whose values are files."""
 
@@ -89,44 +81,10 @@ class Typed:
     incomplete: str
 
 
-Source: TypeAlias = Callable[[kubectl.Kubectl, str, str], Coroutine[Any, Any, Iterable[str]]]
-"""Reads names with a connection, a namespace, and the ModelDeployment that is named already (or empty)."""
-
-
-async def model_names(cluster: kubectl.Kubectl, namespace: str, _: str) -> Iterable[str]:
-    """ModelDeployments."""
-    return await cluster.fetch_names(ModelDeployment.kind, namespace)
-
-
-async def release_names(cluster: kubectl.Kubectl, namespace: str, model: str) -> Iterable[str]:
-    """ModelRollouts of the model."""
-    return [rollout.metadata.name for rollout in await cluster.fetch_rollouts(namespace, model)]
-
-
-async def batch_names(cluster: kubectl.Kubectl, namespace: str, _: str) -> Iterable[str]:
-    """BatchInferences of the namespace."""
-    return await cluster.fetch_names(BatchInference.kind, namespace)
-
-
-async def revision_names(cluster: kubectl.Kubectl, namespace: str, model: str) -> Iterable[str]:
-    """Revisions of the model."""
-    return [revision.name for revision in await cluster.fetch_revisions(namespace, model)] if model else ()
-
-
-async def runtime_names(cluster: kubectl.Kubectl, _: str, __: str) -> Iterable[str]:
-    """ServingRuntimes."""
-    return await cluster.fetch_names(ServingRuntime.kind, "")
-
-
-SOURCES: Final[Mapping[str, Source]] = {
-    "name": model_names,
-    "batch": batch_names,
-    "runtime": runtime_names,
-    "rollout": release_names,
-    "to": revision_names,
-    "against": revision_names,
-}
-"""By parameter: what only the cluster knows."""
+Ask: TypeAlias = Callable[[str, Typed], Iterable[str]]
+"""What the cluster knows for a parameter, by its name."""
+KNOWN_TO_CLUSTER: Final = frozenset({"name", "batch", "runtime", "rollout", "to", "against"})
+"""Parameters of which only the cluster knows the values; `names.SOURCES` says how they are read."""
 
 
 def read(commands: Mapping[str, Any], words: Sequence[str]) -> Typed:
@@ -155,11 +113,12 @@ def within(commands: Mapping[str, Any], words: Sequence[str]) -> tuple[Mapping[s
     return (commands, words) if inner is None else within(inner, words[1:])
 
 
-def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Callable[[Source, Typed], Iterable[str]]) -> list[str]:
+def proposals(commands: Mapping[str, Any], typed: Typed, *, ask: Ask) -> list[str]:
     """What may stand in the place of the incomplete word, as `value<TAB>description`."""
     command = commands.get(typed.command)
     if not typed.command:
-        candidates = [f"{name}\t{each.help}" for name, each in commands.items()]
+        known = commands.unloaded if isinstance(commands, app.Commands) else commands
+        candidates = [f"{name}\t{each.help}" for name, each in known.items()]
     elif command is None:
         candidates = []
     elif typed.waiting is None and typed.incomplete.startswith("-"):
@@ -180,32 +139,28 @@ def parameter(command: Any, typed: Typed) -> Any:
     return arguments[len(typed.arguments)] if len(typed.arguments) < len(arguments) else None
 
 
-def _values(command: Any, typed: Typed, ask: Callable[[Source, Typed], Iterable[str]]) -> list[str]:
+def _values(command: Any, typed: Typed, ask: Ask) -> list[str]:
     wanted = parameter(command, typed)
     if wanted is None:
         return []
-    if wanted.name in SOURCES:
-        return list(ask(SOURCES[wanted.name], typed))
+    if wanted.name in KNOWN_TO_CLUSTER:
+        return list(ask(wanted.name, typed))
     return [str(choice) for choice in CHOICES.get(wanted.name, ())]
 
 
-def ask_cluster(source: Source, typed: Typed) -> Iterable[str]:
+def ask_cluster(parameter: str, typed: Typed) -> Iterable[str]:
     """What the cluster knows; nothing where it does not answer in time."""
-    with contextlib.suppress(errors.ApiError, TimeoutError, ValidationError, ValueError):
-        return asyncio.run(_fetch(source, typed))
-    return ()
-
-
-async def _fetch(source: Source, typed: Typed) -> Iterable[str]:
-    kubeconfig = Path(typed.options["kubeconfig"]) if "kubeconfig" in typed.options else None
-    connection = kubectl.connect(kubeconfig=kubeconfig, context=typed.options.get("context"))
-    async with asyncio.timeout(SECONDS), connection as cluster:
-        model = typed.arguments[0] if typed.arguments else ""
-        return await source(cluster, typed.options.get("namespace", cluster.namespace), model)
+    with app.quick_imports():
+        names = importlib.import_module("sluice.cli.names")
+    connection = (typed.options.get("kubeconfig"), typed.options.get("context"), typed.options.get("namespace"))
+    found: Iterable[str] = names.known(parameter, *connection, model=typed.arguments[0] if typed.arguments else "")
+    return found
 
 
 def main() -> None:
     """Entry point of the script `kubectl_complete-sluice`."""
+    app.leave_out_whole_clients()
+    atexit.register(gc.freeze)
     group: Any = typer.main.get_command(app.app)
     commands, words = within(group.commands, sys.argv[1:] or [""])
     typed = read(commands, words)

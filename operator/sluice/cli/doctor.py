@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, triton
+from sluice.adapters import kube, kubectl, v2
 from sluice.adapters.gateways import PRESETS, binding
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
@@ -21,8 +21,9 @@ from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Question
 from sluice.core.situation import situation
-from sluice.views import checks, conditions
+from sluice.views import checks, conditions, live
 from sluice.views.checks import Check, CheckState
+from sluice.views.live import AddressState
 from sluice.views.wire import to_wire
 
 WINDOW_SECONDS: Final = 900
@@ -70,7 +71,7 @@ async def show(
         with console.progress("checking the cluster"):
             results = await examine(patient)
             if session is not None and deployment is not None:
-                results += (await _reached(session, deployment, gateway), *of_conditions(deployment))
+                results += (await _reached(session, deployment, gateway), *of_conditions(deployment, now=time.time()))
     console.show(output, to_wire(results), text(results))
     return exits.FAILED if any(check.state is CheckState.FAILED for check in results) else exits.OK
 
@@ -219,29 +220,32 @@ async def _reached(session: cluster.Session, deployment: ModelDeployment, gatewa
     name = "address"
     try:
         address = await session.fetch_address(deployment, gateway)
-        metadata = await triton.fetch_metadata(
-            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
-        )
+        answer = await v2.ask(address, timeout_seconds=METADATA_SECONDS)
     except console.Failure as error:
         return Check(name, CheckState.SKIPPED, str(error))
-    except triton.MetadataUnavailable as error:
+    except v2.ModelUnreachable as error:
         remedy = f"see kubectl sluice status {session.name}; from outside the cluster, pass the address with --gateway"
         return Check(name, CheckState.WARNING, str(error), remedy)
-    return Check(name, CheckState.OK, f"{metadata.name} answers at {address.gateway} as {address.host}")
+    found = live.answered(answer.status, answer.revision)
+    finding = f"{address.host} at {address.gateway}: {found.words}"
+    if found.state is AddressState.ANSWERS:
+        return Check(name, CheckState.OK, finding)
+    return Check(name, CheckState.WARNING, finding, f"see kubectl sluice status {session.name}")
 
 
-def of_conditions(deployment: ModelDeployment) -> list[Check]:
+def of_conditions(deployment: ModelDeployment, *, now: float) -> list[Check]:
     """Each condition that is not as wanted is a finding of its own."""
     unwanted = conditions.unwanted(
         deployment.status.conditions,
         name=deployment.metadata.name,
         releasing=deployment.status.rollout is not None,
+        now=now,
     )
     return [
         Check(
             f"condition {each.type}",
             CheckState.FAILED if each.severe else CheckState.WARNING,
-            f"{each.reason}: {each.message}",
+            f"{each.state}, {each.reason}: {each.message}",
             each.remedy,
         )
         for each in unwanted

@@ -1,5 +1,7 @@
 """The state of a model on a terminal. Consoles must have markup off: messages may contain brackets."""
 
+from typing import Final
+
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
@@ -10,15 +12,22 @@ from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import tables
 from sluice.views import words
 from sluice.views.conditions import ConditionView
+from sluice.views.live import AddressState
 from sluice.views.release import ReleaseView, RevisionView, RolloutView, VariantView
 from sluice.views.steps import StepState
+
+ADDRESS_STYLES: Final = {AddressState.ANSWERS: "green", AddressState.REFUSES: "yellow"}
+"""Of the address; that it cannot be reached from here says nothing about the model."""
 
 
 def release(view: ReleaseView) -> RenderableType:
     """Everything about one model, from what it serves to what is wrong."""
     parts: list[RenderableType] = [_title(view)]
+    if view.address is not None:
+        parts.append(fact("address", Text(view.address.words, ADDRESS_STYLES.get(view.address.state, "dim"))))
     if view.revisions:
         parts += [Text(), _revisions(view.revisions)]
+    parts += [fact("now" if index == 0 else "", Text(line, "yellow")) for index, line in enumerate(view.now)]
     parts += [Text(), *(_variant(each) for each in view.variants)] if view.variants else []
     if view.rollout is not None:
         parts += [Text(), *_rollout(view.rollout)]
@@ -36,7 +45,7 @@ def request(command: str, remark: str) -> RenderableType:
 
 def condition(view: ConditionView) -> RenderableType:
     """A condition that is not as wanted, with what to do."""
-    text = Text.assemble((f"{view.type}={view.status}", "bold red" if view.severe else "yellow"), f" {view.reason}")
+    text = Text.assemble((view.state, "bold red" if view.severe else "yellow"), f" {view.reason}")
     if view.message:
         text.append(f": {view.message}")
     if view.remedy:
@@ -60,7 +69,7 @@ def fact(label: str, value: Text) -> RenderableType:
 
 def _title(view: ReleaseView) -> Text:
     healthy = view.ready and view.current and view.seen
-    style = "bold green" if healthy else "bold red" if not view.ready else "bold yellow"
+    style = "bold green" if healthy else "bold red" if not view.ready and not view.now else "bold yellow"
     lines = Text.assemble((view.name, "bold"), f" in {view.namespace}: ", (view.headline, style))
     if view.url:
         lines.append(f"\n{view.url}")
@@ -76,7 +85,8 @@ def _revisions(revisions: tuple[RevisionView, ...]) -> Table:
     table.add_column("pods ready", justify="right", no_wrap=True)
     for one in revisions:
         model = " ".join(part for part in (one.uri, f"(version {one.version})" if one.version else "") if part)
-        pods = Text(f"{one.ready} of {one.replicas}", "" if one.ready >= one.replicas else "yellow")
+        ready, pods_there = (one.ready_now, one.pods_now) if one.differs else (one.ready, one.replicas)
+        pods = Text(f"{ready} of {pods_there}", "" if (ready or 0) >= one.replicas else "yellow")
         table.add_row(one.role, one.revision, model, one.weight, pods)
     return table
 

@@ -1,6 +1,7 @@
 """`kubectl sluice status`: the state of a model and of its release, once or live."""
 
 import time
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -8,17 +9,21 @@ from rich.console import Console
 from rich.live import Live
 
 from sluice import errors
-from sluice.adapters import triton
+from sluice.adapters import kube, v2
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster, console, exits, follow, render, tables
 from sluice.cli.options import Connection, Gateway, OutputFormat
+from sluice.core.kernel.snapshot import Object
 from sluice.views import example
+from sluice.views import live as views_live
+from sluice.views.live import AddressState, AddressView
 from sluice.views.overview import overview
 from sluice.views.progress import progress
 from sluice.views.release import ReleaseView, release_view
 from sluice.views.wire import to_wire
 
-METADATA_SECONDS: Final = 2.0
-"""The example request is a courtesy; nobody should wait for it."""
+ADDRESS_SECONDS: Final = 1.0
+"""Whether the address answers is a courtesy; nobody should wait for it."""
 
 OptionalName: TypeAlias = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="The ModelDeployment.", show_default="all")
@@ -54,9 +59,8 @@ async def show(
 async def _all(connection: Connection, output: OutputFormat, *, everywhere: bool) -> int:
     async with cluster.connected(connection) as api:
         namespace = "" if everywhere else connection.namespace or api.namespace
-        lines = overview(
-            await api.fetch_deployments(namespace), await api.fetch_all_rollouts(namespace), now=time.time()
-        )
+        deployments = await api.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+        lines = overview(deployments, await api.fetch_all_rollouts(namespace), now=time.time())
     where = f"in namespace {namespace!r} (-A shows all namespaces)" if namespace else "in this cluster"
     text = tables.models(lines, namespaces=everywhere) if lines else f"there is no ModelDeployment {where}"
     console.show(output, to_wire(lines), text)
@@ -65,21 +69,26 @@ async def _all(connection: Connection, output: OutputFormat, *, everywhere: bool
 
 async def _once(session: cluster.Session, output: OutputFormat, gateway: str | None) -> int:
     release = await session.fetch()
-    view = _view(release)
-    command, remark = await _example(session, release, gateway)
-    console.show(output, _document(view, command), render.release(view))
-    if output is OutputFormat.TEXT:
-        console.stdout().print(render.request(command, remark), soft_wrap=True)
+    pods = await session.fetch_pods()
+    request = await _ask(session, release, gateway)
+    view = _view(release, pods, request.answer)
+    console.show(output, _document(view, request.command), render.release(view))
+    if output is OutputFormat.TEXT and request.command:
+        console.stdout().print(render.request(request.command, request.remark), soft_wrap=True)
     return exits.OK
 
 
 async def _live(session: cluster.Session, out: Console) -> int:
     """Redraws in place until interrupted; the last state stays on the screen."""
-    first = render.release(_view(await session.fetch()))
+
+    async def look() -> ReleaseView:
+        return _view(await session.fetch(), await session.fetch_pods())
+
+    first = render.release(await look())
     with Live(first, console=out, auto_refresh=False, vertical_overflow="crop") as live:
         live.refresh()
         while True:
-            live.update(render.release(_view(await follow.next_state(session.fetch))), refresh=True)
+            live.update(render.release(await follow.next_state(look)), refresh=True)
 
 
 async def _lines(session: cluster.Session, output: OutputFormat) -> int:
@@ -101,8 +110,14 @@ async def _lines(session: cluster.Session, output: OutputFormat) -> int:
         release = await follow.next_state(session.fetch)
 
 
-def _view(release: cluster.FetchedRelease) -> ReleaseView:
-    return release_view(release.deployment, release.rollouts, now=time.time())
+def _view(
+    release: cluster.FetchedRelease,
+    pods: tuple[Object, ...] | None = None,
+    address: AddressView | None = None,
+) -> ReleaseView:
+    now = time.time()
+    seen = views_live.live(release.raw, pods=pods, address=address, now=now)
+    return release_view(release.deployment, release.rollouts, now=now, live=seen)
 
 
 def _document(view: ReleaseView, command: str) -> dict[str, Any]:
@@ -110,19 +125,30 @@ def _document(view: ReleaseView, command: str) -> dict[str, Any]:
     return document | ({"exampleRequest": command} if command else {})
 
 
-async def _example(session: cluster.Session, release: cluster.FetchedRelease, gateway: str | None) -> tuple[str, str]:
-    """A command to copy, and a remark on it. Never fails: status must be readable when nothing else works."""
+@dataclass(frozen=True, slots=True)
+class ExampleRequest:
+    """A command to copy, a remark on it, and what the model's address answered to a GET of its metadata."""
+
+    answer: AddressView
+    command: str = ""
+    remark: str = ""
+
+
+async def _ask(session: cluster.Session, release: cluster.FetchedRelease, gateway: str | None) -> ExampleRequest:
+    """Never an inference, and never fails: status must be readable when nothing else works."""
     try:
         address = await session.fetch_address(release.deployment, gateway)
     except (console.Failure, errors.ApiError) as error:
-        return "", f"no example request: {error}"
+        return ExampleRequest(AddressView(AddressState.UNKNOWN, f"not asked: {error}"))
+    look = example.curl_metadata(address), "to see what the model expects:"
     try:
-        metadata = await triton.fetch_metadata(
-            address.gateway, host=address.host, model=address.model, timeout_seconds=METADATA_SECONDS
-        )
-    except triton.MetadataUnavailable as error:
-        return example.curl_metadata(address), f"to see what the model expects ({error}):"
-    if example.too_long(metadata):
+        answer = await v2.ask(address, timeout_seconds=ADDRESS_SECONDS)
+    except v2.ModelUnreachable as error:
+        return ExampleRequest(AddressView(AddressState.UNREACHABLE, f"not reachable from here: {error}"), *look)
+    found = views_live.answered(answer.status, answer.revision)
+    if answer.metadata is None:
+        return ExampleRequest(found, *look)
+    remark = "a prediction:"
+    if example.too_long(answer.metadata):
         remark = f"a prediction (kubectl sluice predict {session.name} --sample > body.json):"
-        return example.curl_infer(address, metadata), remark
-    return example.curl_infer(address, metadata), "a prediction:"
+    return ExampleRequest(found, example.curl_infer(address, answer.metadata), remark)

@@ -16,9 +16,8 @@ from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
 from sluice.views import words
+from sluice.views.live import BEHIND_SECONDS
 
-BEHIND_SECONDS = 30.0
-"""A change that the operator has not seen for this long."""
 STALE_SECONDS = 120.0
 """A gateway whose newest sample is older than this is not scraped."""
 MOST_SOURCES = 5

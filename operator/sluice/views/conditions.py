@@ -7,6 +7,7 @@ from typing import Final
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
 from sluice.core.kernel.reasons import AT_REST, BY_RELEASE, AnyReason, PodReason, Reason
+from sluice.views import words
 
 BAD_WHEN_TRUE: Final = frozenset(each.type for each in CONDITIONS if each.polarity is Polarity.ABNORMAL_TRUE)
 """Conditions of the kstatus convention whose normal state is False; all others are wanted True."""
@@ -40,15 +41,24 @@ class ConditionView:
     """What to do, or empty where the message says it."""
     severe: bool
     """Whether somebody has to act; otherwise it may pass by itself."""
+    age_seconds: float
+    """Since when it has this status, whatever the reasons were meanwhile."""
+
+    @property
+    def state(self) -> str:
+        """`Ready=False for 4m12s`."""
+        return f"{self.type}={self.status} for {words.span(self.age_seconds)}"
 
 
-def unwanted(conditions: Sequence[Condition], *, name: str, releasing: bool) -> tuple[ConditionView, ...]:
+def unwanted(conditions: Sequence[Condition], *, name: str, releasing: bool, now: float) -> tuple[ConditionView, ...]:
     """The conditions of the ModelDeployment `name` that are not as wanted, in their own order.
 
     While a release runs, Current=False is no news.
     """
     quiet = QUIET | {Type.CURRENT} if releasing else QUIET
-    return tuple(_view(c, name) for c in conditions if c.type not in quiet and not _as_wanted(c) and not _is_echo(c))
+    return tuple(
+        _view(c, name, now) for c in conditions if c.type not in quiet and not _as_wanted(c) and not _is_echo(c)
+    )
 
 
 def _is_echo(condition: Condition) -> bool:
@@ -63,7 +73,7 @@ def _as_wanted(condition: Condition) -> bool:
     return (condition.status is ConditionStatus.TRUE) != (condition.type in BAD_WHEN_TRUE)
 
 
-def _view(condition: Condition, name: str) -> ConditionView:
+def _view(condition: Condition, name: str, now: float) -> ConditionView:
     remedy = REMEDIES.get(Reason.of(condition.reason), "").format(name=name)
     return ConditionView(
         type=condition.type,
@@ -72,4 +82,5 @@ def _view(condition: Condition, name: str) -> ConditionView:
         message=condition.message,
         remedy="" if remedy and remedy in condition.message else remedy,
         severe=condition.status is not ConditionStatus.UNKNOWN and condition.type != Type.RUNTIME_CURRENT,
+        age_seconds=max(now - words.seconds_of(condition.last_transition_time), 0.0),
     )

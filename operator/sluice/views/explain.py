@@ -6,7 +6,7 @@ from typing import Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
-from sluice.views import reasons, words
+from sluice.views import live, reasons, words
 from sluice.views.arms import ArmOfTest
 from sluice.views.conditions import unwanted
 from sluice.views.objectives import EvidenceView, ObjectiveView
@@ -42,22 +42,21 @@ def explain(
 ) -> Explanation:
     """The explanation of one release, or of a ModelDeployment that has had none. now: seconds since the epoch."""
     name = deployment.metadata.name
+    behind = live.unseen_since(deployment, live.Live(), now=now)
+    unseen = (f"{behind[0].upper()}{behind[1:]}.",) if behind else ()
     if chosen is None:
-        problems = _problems(deployment, releasing=False)
-        seen = deployment.status.observed_generation >= deployment.metadata.generation
-        answer = f"{name} has had no release yet." + (
-            "" if seen else " The operator has not seen it yet; check that it is running."
-        )
-        return Explanation("", (answer,), (), problems, (f"Gateway and operator: kubectl sluice doctor {name}",))
+        problems = _problems(deployment, releasing=False, now=now)
+        answer = (f"{name} has had no release yet.", *unseen)
+        return Explanation("", answer, (), problems, (f"Gateway and operator: kubectl sluice doctor {name}",))
     view = release_view(deployment, [chosen], now=now).rollout
     assert view is not None
     newest = chosen.metadata.name in {r.metadata.name for r in rollouts[:1]}
     meaning = reasons.meaning(chosen.status.reason, name)
     return Explanation(
         release=chosen.metadata.name,
-        answer=(*_answer(chosen, view), *([meaning.means] if meaning.means else ())),
+        answer=(*(unseen if newest else ()), *_answer(chosen, view), *([meaning.means] if meaning.means else ())),
         evidence=tuple(_evidence(chosen, view)),
-        problems=_problems(deployment, releasing=view.running) if newest else (),
+        problems=_problems(deployment, releasing=view.running, now=now) if newest else (),
         next=meaning.then if newest else (),
     )
 
@@ -141,9 +140,7 @@ def _against(evidence: EvidenceView) -> str:
     return f"10^{evidence.shown} against 10^{evidence.threshold_log10:.2f} ({passed})"
 
 
-def _problems(deployment: ModelDeployment, *, releasing: bool) -> tuple[str, ...]:
+def _problems(deployment: ModelDeployment, *, releasing: bool, now: float) -> tuple[str, ...]:
     name = deployment.metadata.name
-    found = unwanted(deployment.status.conditions, name=name, releasing=releasing)
-    return tuple(
-        f"{c.type}={c.status}, {c.reason}: {c.message}" + (f"; do: {c.remedy}" if c.remedy else "") for c in found
-    )
+    found = unwanted(deployment.status.conditions, name=name, releasing=releasing, now=now)
+    return tuple(f"{c.state}, {c.reason}: {c.message}" + (f"; do: {c.remedy}" if c.remedy else "") for c in found)

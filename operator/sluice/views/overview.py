@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import observe
+from sluice.views.live import Live, live
 from sluice.views.release import release_view
 
 
@@ -23,21 +26,24 @@ class ModelLine:
     """The first condition that is not as wanted, or empty."""
 
 
-def overview(
-    deployments: Iterable[ModelDeployment], rollouts: Iterable[ModelRollout], *, now: float
-) -> tuple[ModelLine, ...]:
-    """The lines, by namespace and name. rollouts: of all of them, in any order."""
+def overview(deployments: Iterable[Object], rollouts: Iterable[ModelRollout], *, now: float) -> tuple[ModelLine, ...]:
+    """The lines, by namespace and name, of all that can be read. rollouts: of all of them, in any order."""
     of: dict[tuple[str, str], list[ModelRollout]] = {}
     for rollout in rollouts:
         of.setdefault((rollout.metadata.namespace, rollout.spec.model_deployment), []).append(rollout)
-    ordered = sorted(deployments, key=lambda each: (each.metadata.namespace, each.metadata.name))
-    return tuple(_line(each, of.get((each.metadata.namespace, each.metadata.name), ()), now) for each in ordered)
+    found: dict[tuple[str, str], ModelLine] = {}
+    for raw in deployments:
+        deployment = observe.parsed_deployment(raw)
+        if isinstance(deployment, ModelDeployment):
+            name = (deployment.metadata.namespace, deployment.metadata.name)
+            found[name] = _line(deployment, of.get(name, ()), live(raw, now=now), now)
+    return tuple(found[name] for name in sorted(found))
 
 
-def _line(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], now: float) -> ModelLine:
-    view = release_view(deployment, rollouts, now=now)
+def _line(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], live: Live, now: float) -> ModelLine:
+    view = release_view(deployment, rollouts, now=now, live=live)
     stable = next((each for each in view.revisions if each.role == "stable"), None)
-    worst = next((f"{each.type}={each.status} {each.reason}" for each in view.conditions), "")
+    worst = next((f"{each.state} {each.reason}" for each in view.conditions), "")
     return ModelLine(
         namespace=view.namespace,
         name=view.name,

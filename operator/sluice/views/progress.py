@@ -10,6 +10,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
+from sluice.views.live import unseen
 from sluice.views.release import newest_first, release_view
 
 NOT_RELEASED: Final = (Reason.ROLLED_BACK, Reason.ABORTED, Reason.ROLLED_BACK_BY_PERSON)
@@ -36,8 +37,8 @@ class RolloutProgress:
 def progress(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> RolloutProgress:
     """Judges only conditions of the current generation: older ones speak of what was asked for before."""
     generation = deployment.metadata.generation
-    if deployment.status.observed_generation < generation:
-        return RolloutProgress(ProgressState.WAITING, f"the operator has not seen generation {generation} yet")
+    if behind := unseen(deployment):
+        return RolloutProgress(ProgressState.WAITING, behind)
     conditions = {c.type: c for c in deployment.status.conditions if c.observed_generation >= generation}
     stalled, current, ready = (conditions.get(type_) for type_ in (Type.STALLED, Type.CURRENT, Type.READY))
     if stalled is not None and stalled.status is ConditionStatus.TRUE and stalled.reason not in NOT_RELEASED:

@@ -175,7 +175,9 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
     Reason.PROMOTED: Meaning("The bake ended without evidence against it: it is now the stable version."),
     Reason.PROMOTED_BY_PERSON: Meaning("A person promoted it."),
     Reason.FIRST_VERSION: Meaning("There was no version to compare it with: it has served since it became ready."),
-    Reason.SUPERSEDED: Meaning("Another version was requested while it ran."),
+    Reason.SUPERSEDED: Meaning(
+        "Another version was requested while it ran; or it was never ready, and was made again by today's ServingRuntime."
+    ),
     Reason.SUPERSEDED_IN_BAKE: Meaning("Another version was requested during its bake, when nothing spoke against it."),
     Reason.REMEMBERED: Meaning(
         "A model of this name was deleted: the version that was stable serves again, and any other one is released from "

@@ -9,13 +9,15 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
 from sluice.core.kernel.conditions import Type
+from sluice.core.kernel.reasons import VALIDATES, Reason
 from sluice.core.render import common
-from sluice.core.rollout import steps, validation
+from sluice.core.rollout import steps
 from sluice.core.situation import variants
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
 from sluice.views.history import HistoryLine, history_line, way_of
+from sluice.views.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
 from sluice.views.objectives import ObjectiveView, objective_views, unwatched
 from sluice.views.steps import StepState, StepView, step_views
 
@@ -35,7 +37,16 @@ class RevisionView:
     weight: str
     """Its share of the requests: `0.5 %`."""
     ready: int
+    """As the operator has written it."""
     replicas: int
+    ready_now: int | None
+    """As the pods themselves say; None where they were not looked at."""
+    pods_now: int | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the operator has not written yet what the pods say."""
+        return self.ready_now is not None and self.ready_now != self.ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +113,14 @@ class ReleaseView:
     ready: bool
     current: bool
     seen: bool
-    """Whether the operator has seen the latest change of the spec."""
+    """Whether the operator has looked at the latest change of the spec."""
     headline: str
+    address: AddressView | None
+    """What came of asking at the URL; None where nobody did."""
+    written_seconds: float | None
+    """How long ago the operator wrote what is shown; None where the object does not tell."""
+    now: tuple[str, ...]
+    """What is otherwise by now than the operator has written."""
     revisions: tuple[RevisionView, ...]
     variants: tuple[VariantView, ...]
     rollout: RolloutView | None
@@ -118,13 +135,17 @@ def newest_first(rollouts: Sequence[ModelRollout]) -> tuple[ModelRollout, ...]:
     return tuple(sorted(rollouts, key=lambda r: (r.spec.sequence, r.metadata.name), reverse=True))
 
 
-def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float) -> ReleaseView:
+def release_view(
+    deployment: ModelDeployment, rollouts: Sequence[ModelRollout], *, now: float, live: Live = NOTHING_LIVE
+) -> ReleaseView:
     """The view of a ModelDeployment with its ModelRollouts (any order) at `now`, seconds since the epoch."""
     name, status = deployment.metadata.name, deployment.status
     ordered = newest_first(rollouts)
     rollout = _rollout(ordered[0], now) if ordered else None
     running = rollout is not None and rollout.running
-    seen = status.observed_generation >= deployment.metadata.generation
+    revisions = _revisions(deployment, ordered, live)
+    differences = _differences(deployment, revisions, live, now)
+    headline = _headline(deployment, rollout)
     return ReleaseView(
         name=name,
         namespace=deployment.metadata.namespace,
@@ -132,15 +153,16 @@ def release_view(deployment: ModelDeployment, rollouts: Sequence[ModelRollout], 
         url=status.url or "",
         ready=_is_true(deployment, Type.READY),
         current=_is_true(deployment, Type.CURRENT),
-        seen=seen,
-        headline=_headline(deployment, rollout)
-        if seen
-        else "the operator has not seen the latest change of the spec yet, so this is from before it (kubectl sluice "
-        "doctor says how far behind it is)",
-        revisions=_revisions(deployment, ordered),
+        seen=is_seen(deployment),
+        headline=unseen_since(deployment, live, now=now)
+        or (f"{headline} (as the operator wrote{ago(live, now=now)})" if differences else headline),
+        address=live.address,
+        written_seconds=None if live.written is None else max(now - live.written, 0.0),
+        now=differences,
+        revisions=revisions,
         variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
         rollout=rollout,
-        conditions=unwanted(status.conditions, name=name, releasing=running),
+        conditions=unwanted(status.conditions, name=name, releasing=running, now=now),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],
     )
 
@@ -165,7 +187,7 @@ def _release_headline(rollout: RolloutView) -> str:
     if rollout.baking_seconds_left is not None:
         return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
-        validates = rollout.reason in validation.STATES
+        validates = VALIDATES in Reason.of(rollout.reason).marks
         return "the candidate answers labelled data first" if validates else "the candidate is starting"
     if rollout.ab_test is not None and rollout.ab_test.winner is None:
         running = sum(not arm.ended for arm in rollout.ab_test.arms)
@@ -175,7 +197,23 @@ def _release_headline(rollout: RolloutView) -> str:
     return f"releasing: step {rollout.step} of {len(rollout.steps)}{gets}{paused}"
 
 
-def _revisions(deployment: ModelDeployment, ordered: Sequence[ModelRollout]) -> tuple[RevisionView, ...]:
+def _differences(
+    deployment: ModelDeployment, revisions: Sequence[RevisionView], live: Live, now: float
+) -> tuple[str, ...]:
+    wrote = f"the operator wrote{ago(live, now=now)}"
+    pods = [
+        f"{each.revision}: {each.ready_now} of {words.plural(each.pods_now or 0, 'pod')} ready; {wrote}: {each.ready} of "
+        f"{each.replicas}"
+        for each in revisions
+        if each.differs
+    ]
+    answers = live.address is not None and live.address.state is AddressState.ANSWERS
+    if live.address is not None and answers and not _is_true(deployment, Type.READY):
+        pods.append(f"the address: {live.address.words}; {wrote}: not ready")
+    return tuple(pods)
+
+
+def _revisions(deployment: ModelDeployment, ordered: Sequence[ModelRollout], live: Live) -> tuple[RevisionView, ...]:
     uris = {end.revision: end.uri for r in reversed(ordered) for end in _ends(r)}
     status = deployment.status
     exact = _exact_weights(ordered[0]) if ordered and ordered[0].status.outcome is None else {}
@@ -184,7 +222,7 @@ def _revisions(deployment: ModelDeployment, ordered: Sequence[ModelRollout]) -> 
         ("candidate", status.candidate),
         *((_arm_name(a, ordered), a) for a in status.arms),
     ]
-    return tuple(_revision(role, arm, uris.get(arm.revision, ""), exact) for role, arm in arms if arm is not None)
+    return tuple(_revision(role, arm, uris.get(arm.revision, ""), exact, live) for role, arm in arms if arm is not None)
 
 
 def _ends(rollout: ModelRollout) -> tuple[ReleaseEnd, ...]:
@@ -207,11 +245,12 @@ def _exact_weights(running: ModelRollout) -> dict[str, int]:
     return {source.revision: steps.WHOLE - running.status.permille, target.revision: running.status.permille}
 
 
-def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int]) -> RevisionView:
+def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int], live: Live) -> RevisionView:
     """The status has whole percent only; the exact weight stands for it, unless the route is still on its way."""
     permille = exact.get(arm.revision, arm.weight * 10)
     if abs(permille - arm.weight * 10) >= 10:
         permille = arm.weight * 10
+    pods = live.pods_of(arm.revision)
     return RevisionView(
         role=role,
         revision=arm.revision,
@@ -220,6 +259,8 @@ def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int]
         weight=steps.percent(permille),
         ready=arm.ready_replicas,
         replicas=arm.replicas,
+        ready_now=None if pods is None else pods.ready,
+        pods_now=None if pods is None else pods.total,
     )
 
 

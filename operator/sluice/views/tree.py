@@ -9,7 +9,7 @@ from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot
 from sluice.core.observe import endpoints
 from sluice.core.rollout import steps
 from sluice.core.situation.situation import Situation
-from sluice.views import words
+from sluice.views import live, words
 
 HIDDEN: Final = frozenset({"EndpointSlice", "Pod", "ModelRollout", "ControllerRevision"})
 """Kinds that stand elsewhere in the tree, or say nothing that the Service does not."""
@@ -56,8 +56,7 @@ def _revision(revision: Revision, situation: Situation) -> Node:
     own = [o for o in snapshot.objects.values() if rawobjects.labels(o).get(naming.LABEL_REVISION) == revision.name]
     pods = tuple(_pod(pod) for pod in revision.pods)
     children = [
-        Node(node.kind, node.name, node.state, node.healthy, pods if node.kind == "Deployment" else ())
-        for node in _objects(own, snapshot)
+        _running(node, revision, pods) if node.kind == "Deployment" else node for node in _objects(own, snapshot)
     ]
     weight = snapshot.route.weight(revision.name) if snapshot.route is not None else 0
     parts = [
@@ -67,6 +66,15 @@ def _revision(revision: Revision, situation: Situation) -> Node:
         f"by {revision.runtime}",
     ]
     return Node("Revision", revision.name, ", ".join(part for part in parts if part), True, tuple(children))
+
+
+def _running(node: Node, revision: Revision, pods: tuple[Node, ...]) -> Node:
+    """A Deployment by its pods, where they can be seen; what it says of them itself comes later."""
+    if not pods:
+        return node
+    count, wanted = live.counted(revision.pods), revision.replicas
+    state = f"{count.ready} of {words.plural(wanted, 'pod')} ready"
+    return Node(node.kind, node.name, state, count.ready >= wanted, pods)
 
 
 def _role(revision: Revision, situation: Situation) -> str:

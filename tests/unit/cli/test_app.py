@@ -2,15 +2,18 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from typer.testing import CliRunner
 
+from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.intent import Action
 from sluice.cli import app, cluster
 from sluice.cli.options import Connection
@@ -34,10 +37,70 @@ def called(*arguments: str, watched: tuple[str, ...]) -> str:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_command_imports_no_other_and_no_synchronous_client() -> None:
-    others = ("sluice.cli.batch", "sluice.cli.profile", "sluice.cli.plan", "sluice.cli.runtime", "kubernetes.config")
-    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *others))
+OTHERS = ("sluice.cli.batch", "sluice.cli.profile", "sluice.cli.plan", "sluice.cli.runtime")
+HEAVY = (
+    "kubernetes.config",
+    "kubernetes.aio.dynamic",
+    "kubernetes.aio.stream",
+    "urllib3",
+    "httpx",
+    "requests",
+    "numpy",
+)
+
+
+def test_a_command_imports_no_other_and_nothing_heavy_that_it_does_not_need() -> None:
+    printed = called("status", "digits", "--kubeconfig=/dev/null", watched=("sluice.cli.status", *OTHERS, *HEAVY))
     assert printed == "1 ['sluice.cli.status']\n"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ()])
+def test_the_list_of_commands_imports_none_of_them(arguments: tuple[str, ...]) -> None:
+    printed = called(*arguments, watched=("sluice.cli.status", *OTHERS, *HEAVY, "aiohttp"))
+    assert printed.splitlines()[-1].endswith(" []")
+    assert "The model" not in printed
+    for name, entry in app.ENTRIES.items():
+        assert name in printed
+        assert entry.purpose.split()[0] in printed
+
+
+FROZEN = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 10_000))
+from sluice.cli import app
+sys.argv = ["kubectl-sluice", "--version"]
+app.main()
+"""
+
+
+def test_nothing_is_searched_for_garbage_before_the_end() -> None:
+    """Which is a sixth of a command: the interpreter looks through all that is imported."""
+    done = subprocess.run([sys.executable, "-c", FROZEN], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
+AUTHORITIES = """
+import os, ssl
+from sluice.cli import app
+app.ENTRIES["status"].load("status")
+import aiohttp.connector
+for made in (aiohttp.connector._SSL_CONTEXT_VERIFIED, ssl.create_default_context()):
+    print(len(made.get_ca_certs()))
+print(os.environ.get("SSL_CERT_FILE"), gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize("chosen", [True, False])
+def test_certificates_are_read_where_they_are_used(chosen: bool, tmp_path: Path) -> None:
+    """aiohttp reads all authorities of the machine twice when it is imported, which is a fifth of a command."""
+    file = tmp_path / "authorities.pem"
+    file.write_text(Path(certifi.where()).read_text())
+    environment = {**os.environ, "SSL_CERT_FILE": str(file)} if chosen else {**os.environ}
+    script = [sys.executable, "-c", f"import gc{AUTHORITIES}"]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, env=environment).stdout.split()
+    assert printed[0] == "0"
+    assert printed[2:] == [str(environment.get("SSL_CERT_FILE")), "True"]
+    assert not chosen or int(printed[1]) > 50
 
 
 @pytest.mark.parametrize("text", ["", "[]", "text", "apiVersion: v1\nkind: Config\nclusters: {}\n", "a: [", "\x00"])
@@ -65,8 +128,8 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     class Cluster:
         namespace = "default"
 
-        async def fetch_deployments(self, namespace: str) -> list[Any]:
-            return [make_deployment(name=name) for name in ("digits", "words")]
+        async def fetch_all(self, kind: Resource, *, namespace: str) -> list[Any]:
+            return [make_deployment(name=name).to_wire() for name in ("digits", "words")]
 
         async def fetch_all_rollouts(self, namespace: str) -> list[Any]:
             return [make_rollout()]

@@ -79,10 +79,10 @@ class FakeKubectl:
         self.conflicts, self.names, self.config = conflicts, names, config
         self.written: list[tuple[str, dict[str, Any]]] = []
 
-    async def fetch_deployment(self, namespace: str, name: str) -> Any:
+    async def fetch(self, kind: Any, namespace: str, name: str) -> Any:
         if name not in self.names:
             raise kubectl.NotFound("no")
-        return make_deployment(name=name)
+        return make_deployment(name=name).to_wire()
 
     async def fetch_names(self, kind: str, namespace: str) -> list[str]:
         return list(self.names)

@@ -1,19 +1,21 @@
 """Proposals for what is typed."""
 
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import typer
 
-from sluice.cli import completion
+from sluice.cli import completion, names
 from sluice.cli.app import app
-from sluice.cli.completion import Source, Typed
+from sluice.cli.completion import Typed
 
 
-def ask(source: Source, typed: Typed) -> Iterable[str]:
+def ask(parameter: str, typed: Typed) -> Iterable[str]:
     """Says which names would be read, of which model."""
-    return [f"{source.__name__}:{':'.join(typed.arguments)}"]
+    return [f"{names.SOURCES[parameter].__name__}:{':'.join(typed.arguments)}"]
 
 
 def commands() -> Any:
@@ -64,6 +66,39 @@ def test_every_command_is_proposed_with_its_purpose() -> None:
 def test_options_before_a_name_are_used_to_find_it() -> None:
     typed = completion.read(commands(), ("status", "-n", "team", "--context", "prod", "di"))
     assert dict(typed.options) == {"namespace": "team", "context": "prod"}
+
+
+def test_every_name_that_only_the_cluster_knows_has_its_source() -> None:
+    assert set(names.SOURCES) == completion.KNOWN_TO_CLUSTER
+
+
+COMPLETED = """
+import sys
+from sluice.cli import completion
+sys.argv = ["kubectl_complete-sluice", *{words}]
+completion.main()
+print(sorted(name for name in sys.modules if name in {watched}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"),
+    [
+        (["sta"], []),
+        (["status", "--"], ["aiohttp", "sluice.adapters.kubectl", "sluice.cli.status"]),
+        (["completion", ""], []),
+        (["history", "--kubeconfig=/dev/null", ""], ["aiohttp", "sluice.adapters.kubectl"]),
+    ],
+)
+def test_a_proposal_imports_no_more_than_it_needs(words: list[str], imported: list[str]) -> None:
+    watched = {
+        *("sluice.cli.status", "sluice.cli.profile", "sluice.cli.plan", "sluice.adapters.kubectl"),
+        *("aiohttp", "kubernetes.config", "kubernetes.aio.dynamic"),
+    }
+    script = [sys.executable, "-c", COMPLETED.format(words=words, watched=watched)]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed[-1] == str(imported)
+    assert len(printed) > 2 or words[0] == "history"
 
 
 @pytest.mark.parametrize(

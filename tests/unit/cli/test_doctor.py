@@ -63,12 +63,12 @@ def test_a_release_that_runs_is_no_finding() -> None:
     cluster.run(10)
     deployment = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
     assert deployment.status.rollout is not None
-    assert doctor.of_conditions(deployment) == []
+    assert doctor.of_conditions(deployment, now=cluster.now) == []
     del cluster.shared["RolloutPolicy", "default"]
     cluster.user_applies(scenarios.manifest(scenarios.WRONG))
     cluster.run(10)
     broken = ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"])
-    assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken)}
+    assert "condition Stalled" in {check.name for check in doctor.of_conditions(broken, now=cluster.now)}
 
 
 async def test_permissions_of_the_operator_are_asked_for_its_service_account() -> None:

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from sluice import errors
 from sluice.adapters import kubectl
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import batch, cluster, console, exits, follow, status
 from sluice.cli.options import Connection, ModelTarget, OutputFormat
 from tests.unit.cli.fakes import FakeCluster
@@ -29,10 +28,6 @@ class Answering(FakeCluster):
 
     async def fetch(self, kind: Any, namespace: str, name: str) -> Any:
         return self._next()
-
-    async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
-        found: ModelDeployment = self._next()
-        return found
 
     def _next(self) -> Any:
         answer = next(self.answers)
@@ -82,7 +77,8 @@ async def test_a_batch_goes_on_when_the_cluster_is_back(
 async def test_a_status_goes_on_when_the_cluster_is_back(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
 ) -> None:
-    connect(monkeypatch, make_deployment(conditions=RELEASING), AWAY, AWAY, make_deployment(), GONE)
+    releasing, healthy = make_deployment(conditions=RELEASING).to_wire(), make_deployment().to_wire()
+    connect(monkeypatch, releasing, AWAY, AWAY, healthy, GONE)
 
     with pytest.raises(console.Failure, match="there is no ModelDeployment 'digits'"):
         await status.show(TARGET, OutputFormat.TEXT, name="digits", watch=True)

@@ -1,17 +1,19 @@
 """Requests through a gateway: a small server that chooses by Host header, as a gateway does."""
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
-from sluice.adapters import http, triton
+from sluice.adapters import http, triton, v2
 from sluice.cli import console, exits, predict
 from sluice.cli.options import OutputFormat
-from sluice.views.example import ModelMetadata, TensorMetadata
+from sluice.views.example import Address, ModelMetadata, TensorMetadata
 
 HOST = "digits.default.models.local"
 METADATA = {
@@ -21,8 +23,24 @@ METADATA = {
 }
 
 
+STRANGE = {
+    "text": "hello",
+    "list": [1],
+    "other": {"name": "other"},
+    "odd": {**METADATA, "inputs": [{"name": "image", "datatype": "FP32", "shape": ["wide"]}]},
+    "endless": {**METADATA, "versions": ["1"] * 400_000},
+}
+"""By the model's name: answers that are not what was asked for."""
+
+
 class Gateway(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        model = self.path.rpartition("/")[2]
+        if model == "silent":
+            time.sleep(0.5)
+        if model in STRANGE:
+            self._answer(200, STRANGE[model])
+            return
         known = self.headers["Host"] == HOST and self.path == "/v2/models/digits"
         self._answer(200 if known else 404, METADATA if known else {"error": "unknown"})
 
@@ -37,7 +55,8 @@ class Gateway(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("x-model-revision", "digits-1111111111")
         self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(OSError):  # nobody reads it to its end
+            self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
@@ -54,10 +73,21 @@ def gateway() -> Iterator[str]:
     thread.join()
 
 
+def address(gateway: str, model: str = "digits") -> Address:
+    return Address(gateway=gateway, host=HOST, model=model)
+
+
 async def test_metadata(gateway: str) -> None:
-    assert await triton.fetch_metadata(gateway, host=HOST, model="digits", timeout_seconds=5) == ModelMetadata(
+    expected = ModelMetadata(
         "digits", (TensorMetadata("image", "FP32", (-1, 64)),), (TensorMetadata("label", "INT64", (-1,)),)
     )
+    assert await triton.fetch_metadata(gateway, host=HOST, model="digits", timeout_seconds=5) == expected
+    assert await v2.ask(address(gateway), timeout_seconds=5) == v2.V2Answer(200, "digits-1111111111", expected)
+
+
+async def test_who_answers_without_metadata_is_known(gateway: str) -> None:
+    """A server that does not speak V2 answers 404, and is there."""
+    assert await v2.ask(address(gateway, "churn"), timeout_seconds=5) == v2.V2Answer(404, "digits-1111111111", None)
 
 
 async def test_metadata_of_an_unknown_model(gateway: str) -> None:
@@ -65,9 +95,22 @@ async def test_metadata_of_an_unknown_model(gateway: str) -> None:
         await triton.fetch_metadata(gateway, host=HOST, model="churn", timeout_seconds=5)
 
 
+@pytest.mark.parametrize("model", ["text", "list", "other", "odd", "endless"])
+async def test_what_is_no_metadata(gateway: str, model: str) -> None:
+    assert await v2.ask(address(gateway, model), timeout_seconds=5) == v2.V2Answer(200, "digits-1111111111", None)
+
+
+async def test_a_gateway_that_says_nothing_is_not_waited_for(gateway: str) -> None:
+    with pytest.raises(v2.ModelUnreachable, match=r"did not answer within 0\.2 s"):
+        await v2.ask(address(gateway, "silent"), timeout_seconds=0.2)
+
+
 async def test_nobody_listens() -> None:
     with pytest.raises(triton.MetadataUnavailable, match="cannot be reached"):
         await triton.fetch_metadata("http://127.0.0.1:9", host=HOST, model="digits", timeout_seconds=5)
+    for unreachable in ("http://127.0.0.1:9", "https://127.0.0.1:9"):
+        with pytest.raises(v2.ModelUnreachable, match="cannot be reached"):
+            await v2.ask(address(unreachable), timeout_seconds=5)
     with pytest.raises(http.GatewayUnreachable, match="--gateway"):
         await http.post_json("http://127.0.0.1:9/", host=HOST, body=b"{}", timeout_seconds=5)
 

@@ -10,7 +10,7 @@ from tests.unit.views.builders import CANDIDATE, STABLE, T0, make_deployment, ma
 
 
 def release(*rollouts: Any) -> cluster.FetchedRelease:
-    return cluster.FetchedRelease(make_deployment(), rollouts)
+    return cluster.FetchedRelease(make_deployment(), rollouts, {})
 
 
 def recording(found: cluster.FetchedRelease, **options: Any) -> record.Recording:

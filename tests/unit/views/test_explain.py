@@ -40,7 +40,7 @@ def test_a_release_that_was_rolled_back_says_what_decided_it() -> None:
         "It was rolled back in step 1 of 4, 1m00s after it began and 83 candidate requests: accuracy: 46 of 83 failed",
         "accuracy: failures: 46 of 83 (55.42%) for the candidate",
         "evidence that it is worse 10^4.75 against 10^2.00 (passed)",
-        "Current=False, RolledBack: accuracy: 40 of 80 failed; do: kubectl sluice retry digits",
+        "Current=False for 2m00s, RolledBack: accuracy: 40 of 80 failed; do: kubectl sluice retry digits",
         "retry this one: kubectl sluice retry digits",
     ):
         assert part in text
@@ -102,7 +102,7 @@ def test_without_a_release_the_conditions_explain() -> None:
     found = explain(make_deployment(conditions=conditions), [], None, now=T0)
     assert found.answer == ("digits has had no release yet.",)
     unseen = explain(make_deployment(observed=0), [], None, now=T0)
-    assert "has not seen it yet" in unseen.answer[0]
+    assert unseen.answer[1].startswith("The operator has not looked at it yet; see kubectl sluice doctor")
     assert "kubectl get rolloutpolicies.sluice.dev" in found.problems[0]
 
 

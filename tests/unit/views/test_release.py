@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluice.views.live import Live, PodCount, answered
 from sluice.views.release import newest_first, release_view
 from tests.unit.views import builders
 from tests.unit.views.builders import T0, condition, make_deployment, make_rollout
@@ -35,10 +36,71 @@ def test_headline(conditions: list[dict[str, Any]], status: dict[str, Any] | Non
     assert release_view(make_deployment(conditions=conditions), rollouts, now=T0).headline == want
 
 
-def test_a_change_that_the_operator_has_not_seen_is_said_first() -> None:
-    view = release_view(make_deployment(generation=3, observed=2), [], now=T0)
+BEHIND = "see kubectl sluice doctor and docs/runbooks/operator-behind.md"
+
+
+@pytest.mark.parametrize(
+    ("observed", "live", "want"),
+    [
+        (2, Live(), f"the operator has not looked at generation 3 yet; {BEHIND}"),
+        (
+            2,
+            Live(changed=T0 - 302, written=T0 - 720),
+            "the operator has not looked at generation 3 yet (5m02s since the change); what is shown was written 12m00s "
+            f"ago; {BEHIND}",
+        ),
+        (
+            2,
+            Live(changed=T0 - 2, written=T0 - 720),
+            "the operator has not looked at generation 3 yet (2s since the change); what is shown was written 12m00s ago",
+        ),
+        (0, Live(changed=T0 + 5), "the operator has not looked at it yet (0s since the change)"),
+    ],
+)
+def test_a_change_that_the_operator_has_not_looked_at_is_said_first(observed: int, live: Live, want: str) -> None:
+    view = release_view(make_deployment(generation=3, observed=observed), [], now=T0, live=live)
     assert not view.seen
-    assert "has not seen the latest change" in view.headline
+    assert view.headline == want
+
+
+def test_what_the_pods_say_stands_before_what_was_written() -> None:
+    """The operator is behind: its statuses are minutes old."""
+    old = make_deployment(
+        conditions=[condition("Ready", "False", "Unschedulable", "0 of 3 nodes have room")],
+        stable={"revision": builders.STABLE, "weight": 100, "readyReplicas": 0, "replicas": 1},
+    )
+    live = Live(
+        written=T0 - 252,
+        pods={builders.STABLE: PodCount(1, 1)},
+        address=answered(200, builders.STABLE),
+    )
+    view = release_view(old, [], now=T0, live=live)
+    assert view.headline == "not ready (as the operator wrote 4m12s ago)"
+    assert view.now == (
+        "digits-1111111111: 1 of 1 pod ready; the operator wrote 4m12s ago: 0 of 1",
+        "the address: answered by digits-1111111111; the operator wrote 4m12s ago: not ready",
+    )
+    [revision] = view.revisions
+    assert (revision.ready, revision.ready_now, revision.pods_now, view.written_seconds) == (0, 1, 1, 252)
+
+
+@pytest.mark.parametrize(
+    "live", [Live(), Live(pods={builders.STABLE: PodCount(1, 2)}), Live(address=answered(503, "")), Live(pods=None)]
+)
+def test_what_agrees_is_not_said(live: Live) -> None:
+    view = release_view(make_deployment(), [], now=T0, live=live)
+    assert (view.now, view.headline) == ((), "serves the requested version")
+
+
+def test_pods_that_are_gone_are_missed() -> None:
+    view = release_view(make_deployment(), [], now=T0, live=Live(pods={}))
+    assert view.now == ("digits-1111111111: 0 of 0 pods ready; the operator wrote: 1 of 1",)
+
+
+def test_a_condition_says_since_when() -> None:
+    conditions = [condition("Ready", "False", "WaitingForGateway")]
+    [shown] = release_view(make_deployment(conditions=conditions), [], now=T0 + 252).conditions
+    assert (shown.state, shown.age_seconds) == ("Ready=False for 4m12s", 252)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class ArmStatus(ApiModel):
     """Seconds that its first ready pod took from being scheduled to being ready."""
     objectives: Annotated[list[ObjectiveStatus], Field(max_length=16)] = Field(default_factory=list)
     state: Annotated[str, Field(max_length=32_768)] | None = None
-    """The judge's compact accumulators (JSON); not for people."""
+    """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
 
 
 class PodRestarts(ApiModel):
@@ -196,7 +196,7 @@ class ModelRolloutStatus(ApiModel):
     conditions: Conditions = Field(default_factory=list)
     """Reconciling and Stalled, for tools that know no outcome."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
-    """The judge's compact accumulators (JSON); not for people."""
+    """The judge's compact accumulators (JSON); not for people. Gone once the release has ended."""
 
 
 class ModelRollout(ApiModel):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Final
 
+from sluice.core.kernel.naming import FIELD_MANAGER
 from sluice.core.kernel.snapshot import Object
 
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
@@ -81,6 +82,12 @@ def spec_writes(object_: Object) -> list[Object]:
     """Of `managedFields`, who has written to the spec, and when the last time."""
     entries = object_.get("metadata", {}).get("managedFields") or ()
     return [each for each in entries if not each.get("subresource") and "f:spec" in (each.get("fieldsV1") or {})]
+
+
+def status_writes(object_: Object) -> list[Object]:
+    """The same of the status, by the operator."""
+    entries = object_.get("metadata", {}).get("managedFields") or ()
+    return [each for each in entries if each.get("subresource") == "status" and each.get("manager") == FIELD_MANAGER]
 
 
 def is_over(pod: Object) -> bool:

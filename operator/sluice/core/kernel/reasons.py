@@ -30,9 +30,11 @@ class Mark(Flag):
     """The condition tells of it, when it lasts: its entry in the timeline adds no event."""
     AT_REST = auto()
     """A condition is Unknown because nobody has to know."""
+    VALIDATES = auto()
+    """The candidate answers labelled data, before it has a pod."""
 
 
-CALM, STALLS, QUIET, BY_RELEASE, BY_CONDITION, AT_REST = Mark
+CALM, STALLS, QUIET, BY_RELEASE, BY_CONDITION, AT_REST, VALIDATES = Mark
 UNMARKED: Final = Mark(0)
 
 
@@ -99,11 +101,11 @@ class Reason(StrEnum):
     ARM_IS_BETTER = "ArmIsBetter", "../strategies/abtest.md", CALM
 
     # Labelled data are answered first
-    VALIDATING = "Validating", "../validation.md#what-happens", CALM
-    VALIDATED = "Validated", "../validation.md", CALM
-    VALIDATION_FAILED = "ValidationFailed", "../validation.md#what-happens"
-    VALIDATION_INCONCLUSIVE = "ValidationInconclusive", "../validation.md#what-happens", STALLS
-    VALIDATION_ERROR = "ValidationError", "../validation.md#what-happens", STALLS
+    VALIDATING = "Validating", "../validation.md#what-happens", CALM | VALIDATES
+    VALIDATED = "Validated", "../validation.md", CALM | VALIDATES
+    VALIDATION_FAILED = "ValidationFailed", "../validation.md#what-happens", VALIDATES
+    VALIDATION_INCONCLUSIVE = "ValidationInconclusive", "../validation.md#what-happens", STALLS | VALIDATES
+    VALIDATION_ERROR = "ValidationError", "../validation.md#what-happens", STALLS | VALIDATES
 
     # What happened, in the timeline and as an event: begun, entered, asked for by a person
     ROLLOUT_STARTED = "RolloutStarted", "", CALM

@@ -118,8 +118,17 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
 
 def asked_time(raw: Object) -> float | None:
     """When the spec was changed last, in seconds since the epoch, rounded down; None where the object does not tell."""
+    return _newest(rawobjects.spec_writes(raw))
+
+
+def written_time(raw: Object) -> float | None:
+    """When the operator last wrote a status that differed from the one before; likewise."""
+    return _newest(rawobjects.status_writes(raw))
+
+
+def _newest(writes: Iterable[Object]) -> float | None:
     try:
-        return max((timestamps.seconds(each["time"]) for each in rawobjects.spec_writes(raw)), default=None)
+        return max((timestamps.seconds(each["time"]) for each in writes), default=None)
     except (KeyError, TypeError, ValueError):
         return None
 

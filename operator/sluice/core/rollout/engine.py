@@ -80,12 +80,5 @@ def _noted_mismatch(release: Release, decision: Decision) -> dict[str, object]:
 
 
 def _ended(release: Release, outcome: Outcome) -> dict[str, object]:
-    now = timestamps.rfc3339(release.now)
-    return {
-        "outcome": outcome,
-        "end_time": now,
-        **steps.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
-        "requests_needed": None,
-        "estimated_completion_time": None,
-        "steps": steps.ended(release.rollout.status.steps, now),
-    }
+    status, now = release.rollout.status, timestamps.rfc3339(release.now)
+    return steps.over(status, outcome, now) | {"steps": steps.ended(status.steps, now)}

@@ -55,7 +55,8 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     active, requested = situation.active, situation.requested
     if active is None or isinstance(requested, Blocked):
         return None
-    if requested.input_hash == asked_for(active) and not _other_arms(situation, active):
+    again = _made_again(situation, active, requested)
+    if requested.input_hash == asked_for(active) and not _other_arms(situation, active) and not again:
         return None
     old, new = active.spec.source, promoted_revision(active)
     if requested.name == new and not testing(active):  # somebody wrote down what a person, or a test, has chosen
@@ -67,6 +68,8 @@ def superseded(situation: Situation, judgement: Judgement | None) -> ModelRollou
     else:
         outcome, reason = Outcome.SUPERSEDED, Reason.SUPERSEDED
         why = f"{requested.name} was requested instead"
+        if again:
+            why = f"{new} was never ready; {requested.name} is the same by today's ServingRuntime and configuration"
     closed = _closed(situation, active, outcome, reason, why)
     intent = pending_intent(active)
     if intent is None:
@@ -95,16 +98,20 @@ def _closed(
     entry = TimelineEntry(time=now, what=reason, why=why)
     return active.status.model_copy(
         update={
-            "outcome": outcome,
+            **steps.over(active.status, outcome, now),
             "reason": reason,
             "message": why,
-            "end_time": now,
-            **steps.exposed(steps.WHOLE if outcome is Outcome.PROMOTED else 0),
-            "requests_needed": None,
-            "estimated_completion_time": None,
             "timeline": timeline.noted(active.status.timeline, [entry]),
         }
     )
+
+
+def _made_again(situation: Situation, active: ModelRollout, requested: Revision) -> bool:
+    """Whether a first version that was never ready would be made otherwise today."""
+    name = active.spec.target.revision
+    same = requested.input_hash == asked_for(active) and requested.name != name
+    first = active.spec.source is None and situation.stable is None
+    return same and first and situation.snapshot.revision(name) is not None
 
 
 def _other_arms(situation: Situation, active: ModelRollout) -> bool:

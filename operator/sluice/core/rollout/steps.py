@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, StepRecord
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, Outcome, StepRecord
 from sluice.api.v1alpha1.rolloutspec import ModelRolloutSpec, RolloutStep
 from sluice.core.kernel import memo
 
@@ -89,6 +89,19 @@ def rounded_percent(permille: int) -> int:
 def exposed(permille: int) -> dict[str, object]:
     """The fields of the status that say what the candidate gets."""
     return {"permille": permille, "weight": rounded_percent(permille)}
+
+
+def over(status: ModelRolloutStatus, outcome: Outcome, now: str) -> dict[str, object]:
+    """What ends with a release, however it ends; what the judge remembered is of no use to anybody any more."""
+    return {
+        "outcome": outcome,
+        "end_time": now,
+        **exposed(WHOLE if outcome is Outcome.PROMOTED else 0),
+        "requests_needed": None,
+        "estimated_completion_time": None,
+        "state": None,
+        "arms": [arm.model_copy(update={"state": None}) for arm in status.arms],
+    }
 
 
 def ended(records: Sequence[StepRecord], now: str) -> list[StepRecord]:

@@ -44,8 +44,7 @@ State: TypeAlias = Literal[
     Reason.VALIDATION_ERROR,
 ]
 """How far it is; also the reason that is shown."""
-STATES: Final = frozenset(get_args(State))
-STUCK: Final = frozenset(state for state in STATES if STALLS in state.marks)
+STUCK: Final = frozenset(state for state in get_args(State) if STALLS in state.marks)
 """States that last until a person does something."""
 
 

@@ -218,12 +218,33 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
     if known:
-        return known[-1]
+        return _first_again(snapshot, deployment, known, number) or known[-1]
     if made is not None and made.state in variants.NOT_THERE:
         return Blocked(
             variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} does not exist yet: {made.message}"
         )
     return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+
+
+def _first_again(
+    snapshot: Snapshot, deployment: ModelDeployment, known: Sequence[Revision], number: int
+) -> Revision | None:
+    """A first version that came to nothing, as it would be made today; None where there is no such one.
+
+    It is pinned so that what serves stays as it is, and it has never been ready: a typo that is corrected in its
+    ServingRuntime, or in the operator's configuration, would stay in it for ever.
+    """
+    if not snapshot.rollouts or record.stable(snapshot) is not None:
+        return None
+    latest = snapshot.rollouts[-1]
+    tried = next((revision for revision in known if revision.name == latest.spec.target.revision), known[-1])
+    trials = [rollout.status for rollout in snapshot.rollouts if rollout.spec.target.revision == tried.name]
+    was_ready = tried.ready_replicas or tried.ready_endpoints or any(trial.ready_time for trial in trials)
+    loads = tried.problem is None and any(trial.outcome is None for trial in trials)
+    made = (
+        None if was_ready or loads or not trials else rendered(deployment, snapshot.runtimes, snapshot.config, number)
+    )
+    return snapshot.revision(made.name) or made if isinstance(made, Revision) else tried
 
 
 def rendered(

@@ -503,6 +503,23 @@ def test_when_the_spec_was_changed_last(fields: Any, want: float | None) -> None
     assert observe.asked_time(raw) == want
 
 
+@pytest.mark.parametrize(
+    ("fields", "want"),
+    [
+        (None, None),
+        ([{"manager": "sluice", "time": "2026-03-01T12:00:00Z", "fieldsV1": {"f:spec": {}}}], None),
+        ([{"manager": "other", "subresource": "status", "time": "2026-03-01T12:00:00Z"}], None),
+        ([{"manager": "sluice", "subresource": "status", "time": "2026-03-01T12:00:00Z"}], 1_772_366_400.0),
+        ([{"manager": "sluice", "subresource": "status", "time": 7}], None),
+        ([{"manager": "sluice", "subresource": "status"}], None),
+    ],
+)
+def test_when_the_operator_wrote_the_status_last(fields: Any, want: float | None) -> None:
+    raw = builders.manifest(DEPLOYMENT)
+    raw["metadata"]["managedFields"] = fields
+    assert observe.written_time(raw) == want
+
+
 def test_whatever_is_wrong_with_a_policy_is_said_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_: object) -> RolloutPolicy:
         raise RuntimeError("odd")
