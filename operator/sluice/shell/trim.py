@@ -177,6 +177,16 @@ def _gateway(gateway: Object) -> dict[str, Any]:
     return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": listeners}}
 
 
+def _route(route: Object) -> dict[str, Any]:
+    """Without the times at which a gateway says the same again; Contour does for every GRPCRoute when anything changes."""
+    status = route.get("status") or {}
+    parents = [
+        {**parent, "conditions": [_without(condition, "lastTransitionTime") for condition in _conditions(parent)]}
+        for parent in status.get("parents") or ()
+    ]
+    return {"status": {**status, "parents": parents}}
+
+
 def _job(job: Object) -> dict[str, Any]:
     """Whether it rests or has ended, and which of its indexes have; its pods tell the rest."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
@@ -211,6 +221,8 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
+    "HTTPRoute": _route,
+    "GRPCRoute": _route,
     "Job": _job,
     "Namespace": _metadata_alone,
     "SparkApplication": _spark_application,

@@ -78,6 +78,19 @@ def test_a_count_of_attached_routes_wakes_nobody_and_a_condition_wakes_everybody
     assert store.put(gateway(3, 2, "False")) == Woken(spread=True)
 
 
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+def test_a_gateway_that_says_the_same_of_a_route_again_wakes_nobody(kind: str) -> None:
+    def route(version: int, status: str, time: str) -> Object:
+        condition = {"type": "Accepted", "status": status, "observedGeneration": 1, "lastTransitionTime": time}
+        parents = [{"controllerName": "example.com/gateway", "conditions": [condition]}]
+        return make_object(kind, "digits", owner="digits", version=version, status={"parents": parents})
+
+    store = make_store()
+    store.put(route(1, "True", "2026-01-01T00:00:00Z"))
+    assert store.put(route(2, "True", "2026-01-01T00:00:09Z")) == NOBODY
+    assert store.put(route(3, "False", "2026-01-01T00:00:09Z")).keys == woken("digits").keys
+
+
 def test_a_world_has_what_is_labelled_and_shared_and_nothing_else() -> None:
     store = make_store()
     for item in (
