@@ -28,9 +28,10 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Writ
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Asking, Look
+from sluice.shell.keys import Key, Woken, identity_of
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Key, Store, Woken, identity_of
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import WorkQueue
 from tests.benchmarks import slowprometheus

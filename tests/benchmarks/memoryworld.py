@@ -34,10 +34,11 @@ from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import watch
 from sluice.shell.asking import Asking, Look
+from sluice.shell.keys import Key, identity_of
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.relist import Relister
-from sluice.shell.store import Key, Store, identity_of
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from tests.benchmarks import slowprometheus
 

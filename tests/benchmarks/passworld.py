@@ -29,9 +29,10 @@ from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
+from sluice.shell.keys import Key
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Key, Store
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done
 from tests.support import scenarios

@@ -7,7 +7,7 @@ from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
-from sluice.shell.store import Key
+from sluice.shell.keys import Key
 
 
 class NoMetrics:

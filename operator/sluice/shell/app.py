@@ -19,13 +19,14 @@ from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
+from sluice.shell.keys import Key, Woken
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
-from sluice.shell.store import Key, Store, Woken
+from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.workqueue import WorkQueue

@@ -27,8 +27,8 @@ from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question
 from sluice.ports import Clock, Metrics
+from sluice.shell.keys import Key
 from sluice.shell.shelf import Shares
-from sluice.shell.store import Key
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -22,8 +22,9 @@ from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming
 from sluice.shell.asking import Asker
+from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.store import BATCH, MODEL, NOBODY, Key, Store, Woken, identity_of
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 

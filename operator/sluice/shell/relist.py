@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from sluice import errors
 from sluice.adapters.kube import WATCHED, Page, Resource
-from sluice.shell.store import NOBODY, Store, Woken, identity_of
+from sluice.shell.keys import NOBODY, Woken, identity_of
+from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 from sluice.shell.workqueue import DueTimes
 

@@ -21,10 +21,11 @@ from sluice.api.config import OperatorConfig
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
+from sluice.shell.keys import Key
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import Relister
-from sluice.shell.store import Key, Store
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Retry
 from tests.integration.operator.conftest import Connected, NewNode

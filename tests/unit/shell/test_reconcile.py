@@ -21,6 +21,7 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Re
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.asking import Look
+from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
@@ -33,7 +34,6 @@ from sluice.shell.reconcile import (
     Lead,
     Reconciler,
 )
-from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support.away import NoAccelerators, NoMetrics, NoProgress

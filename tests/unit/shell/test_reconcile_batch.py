@@ -13,9 +13,9 @@ from sluice.core.kernel.plan import Patch, Plan, Write
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked, ShardProgress
+from sluice.shell.keys import Key, identity_of
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
-from sluice.shell.store import Key, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
 from tests.support import builders

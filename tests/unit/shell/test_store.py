@@ -10,8 +10,9 @@ from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
-from sluice.shell.store import DELETIONS_KEPT, NOBODY, Key, Store, Woken
+from sluice.shell.store import DELETIONS_KEPT, Store
 from sluice.shell.stubs import Identity
 from sluice.shell.trim import LAST_APPLIED
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
