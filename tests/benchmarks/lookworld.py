@@ -28,13 +28,12 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Writ
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Asking, Look
-from sluice.shell.keys import Key, Woken, identity_of
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Store
+from sluice.shell.store import Key, Store, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import WorkQueue
-from tests.benchmarks import slowprometheus
+from tests.benchmarks import lanes, slowprometheus
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 
@@ -204,6 +203,7 @@ class World:
             clock=self.clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
             telemetry=Telemetry(),
+            **lanes.lane(lambda key: self.queue.add(key, wished=True), self.clock.monotonic),
         )
         self.queue: WorkQueue[Key] = WorkQueue(
             self.reconciler.reconcile, monotonic=self.clock.monotonic, share=lambda key: key.namespace

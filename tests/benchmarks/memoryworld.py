@@ -34,13 +34,12 @@ from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import watch
 from sluice.shell.asking import Asking, Look
-from sluice.shell.keys import Key, identity_of
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
 from sluice.shell.relist import Relister
-from sluice.shell.store import Store
+from sluice.shell.store import Key, Store, identity_of
 from sluice.shell.telemetry import Telemetry
-from tests.benchmarks import slowprometheus
+from tests.benchmarks import lanes, slowprometheus
 
 MODELS: Final = 1000
 NAMESPACES: Final = 100
@@ -223,6 +222,7 @@ class Operator:
             clock=self.outside,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
             telemetry=Telemetry(),
+            **lanes.lane(lambda _: None, self.outside.monotonic),
         )
 
     def hear(self, lines: Iterable[str]) -> None:

@@ -29,12 +29,12 @@ from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
-from sluice.shell.keys import Key
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Store
+from sluice.shell.store import Key, Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done
+from tests.benchmarks import lanes
 from tests.support import scenarios
 from tests.support.cluster import Cluster
 
@@ -172,6 +172,7 @@ def make_world(cluster: Cluster) -> World:
         clock=outside,
         lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
         telemetry=Telemetry(),
+        **lanes.lane(lambda _: None, outside.monotonic),
     )
     world = World(outside, store, reconciler)
     _add_pods(cluster)

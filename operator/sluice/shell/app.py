@@ -20,6 +20,7 @@ from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.keys import Key, Woken
+from sluice.shell.lane import Lane
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
@@ -102,6 +103,9 @@ class Operator:
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
         self.prometheus = PrometheusMetrics(given.config.prometheus_url)
         self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
+        self.lane: Lane[Key] = Lane(
+            lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace
+        )
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
@@ -112,6 +116,7 @@ class Operator:
             wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
+            lane=self.lane,
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -124,6 +129,8 @@ class Operator:
     def wake(self, woken: Woken) -> None:
         """Puts those who must look again into the queue; all of them spread over some time."""
         for key in woken.keys:
+            if woken.wished:
+                self.lane.hurry(key)
             self.queue.add(key, wished=woken.wished)
         if woken.spread:
             keys = self.store.keys()
@@ -199,6 +206,16 @@ class Operator:
             "sluice_workqueue_oldest_seconds",
             "How long the first of them has waited.",
             lambda: schedule.oldest_seconds(now()),
+        )
+        gauge(
+            "sluice_writes_waiting",
+            "ModelDeployments and BatchInferences that have something to write and wait for their turn.",
+            lambda: float(self.lane.waiting()),
+        )
+        gauge(
+            "sluice_writes_oldest_seconds",
+            "How long the first of them has waited.",
+            self.lane.oldest_seconds,
         )
         gauge(
             "sluice_prometheus_waiting",

@@ -21,8 +21,9 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming
-from sluice.shell.asking import Asker
+from sluice.shell.asking import Asker, covers
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
+from sluice.shell.lane import Lane
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
@@ -48,6 +49,14 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
 
 
+WAITS: Final = "waits"
+"""The outcome of a pass that has not written yet."""
+KEPT_SECONDS: Final = 10.0
+"""For so long a pass that waited for a slot may go by what it knew before."""
+MOST_KEPT: Final = 256
+"""Passes of which that is remembered at the same time."""
+
+
 class LeaseLost(Exception):
     """Another replica may write now: this one must not."""
 
@@ -57,6 +66,13 @@ class Lead(NamedTuple):
 
     may_write: Callable[[], bool]
     seconds_left: Callable[[], float]
+
+
+class Waits(NamedTuple):
+    """The pass is over without its writes: there was no slot for them."""
+
+    look_after: float | None
+    """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
 
 
 @dataclass(slots=True)
@@ -83,6 +99,21 @@ class Allowance:
         return max(0.0, (1.0 - self.left) * WRITING_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptReplies:
+    """What a pass knew that has to wait before it writes, so that the one that writes need not ask again."""
+
+    inquiry: Inquiry
+    replies: Replies
+    at: float
+    """When it was known, seconds since the epoch."""
+
+    def answers(self, inquiry: Inquiry, now: float) -> bool:
+        """Whether this is what another pass wants to know."""
+        young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
+        return young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now)
+
+
 @dataclass(slots=True)
 class Reconciler:
     """Makes the world what the decision says."""
@@ -97,11 +128,15 @@ class Reconciler:
     """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
     lead: Lead
+    lane: Lane[Key]
+    """Who may write."""
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     counted: dict[Key, Mapping[str, Counted]] = field(default_factory=dict)
     """By model and revision: what looks have counted that were not written."""
+    kept: dict[Key, KeptReplies] = field(default_factory=dict)
+    """What those know that wait for a slot."""
 
     async def reconcile(self, key: Key) -> Result:
         """One pass; never raises but for cancellation."""
@@ -111,12 +146,16 @@ class Reconciler:
             outcome, result = await self._guarded(key)
             result = await self._told(key, result)
         finally:
+            if outcome != WAITS:
+                self.kept.pop(key, None)
+                self.lane.leave(key)
             self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
         return result
 
     async def _guarded(self, key: Key) -> tuple[str, Result]:
         try:
-            return "ok", await self._pass(key)
+            result = await self._pass(key)
+            return ("ok", result) if not isinstance(result, Waits) else (WAITS, Done(result.look_after))
         except LeaseLost:
             return "not_leader", Retry()
         except errors.ApiError as error:
@@ -129,7 +168,7 @@ class Reconciler:
             await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
-    async def _pass(self, key: Key) -> Result:
+    async def _pass(self, key: Key) -> Result | Waits:
         about = self.store.get(key.kind, key.namespace, key.name)
         if not self.lead.may_write():
             self._rests(key)
@@ -144,6 +183,8 @@ class Reconciler:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
             return Done(SAMPLES_SECONDS)
+        if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
+            return Waits(plan.requeue_after)
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
@@ -201,15 +242,21 @@ class Reconciler:
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
         """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
+        now, kept = self.clock.now(), self.kept.pop(key, None)
+        if kept is not None and self.lane.holds(key) and kept.answers(inquiry, now):
+            return kept.replies
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
         if look is None:
             return None
-        return Replies(
+        replies = Replies(
             metrics=look.answers,
             moment=look.moment,
             pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
+        if (inquiry.metrics or devices is not None) and not look.pending and len(self.kept) < MOST_KEPT:
+            self.kept[key] = KeptReplies(inquiry, replies, now)
+        return replies
 
     async def _carry_out(self, key: Key, plan: Plan) -> Result:
         pause = self._pause(key, plan)

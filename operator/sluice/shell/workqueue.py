@@ -20,7 +20,8 @@ from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-WORKERS: Final = 16
+WORKERS: Final = 64
+"""Most of them wait for the API server; how many may write to it says the lane (`shell/lane.py`)."""
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0

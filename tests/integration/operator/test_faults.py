@@ -22,6 +22,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.keys import Key
+from sluice.shell.lane import Lane
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import Relister
@@ -107,6 +108,7 @@ class Life:
             wake=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),
+            lane=Lane(lambda _: None, monotonic=clock.monotonic),
             telemetry=Telemetry(),
         )
 

@@ -14,6 +14,7 @@ from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked, ShardProgress
 from sluice.shell.keys import Key, identity_of
+from sluice.shell.lane import Lane
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
 from sluice.shell.telemetry import Telemetry
@@ -82,6 +83,7 @@ def given() -> Given:
             wake=lambda _: None,
             clock=clock,
             lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
+            lane=Lane(lambda _: None, monotonic=clock.monotonic),
             telemetry=Telemetry(),
         )
         return Pass(reconciler, cluster, pods)
