@@ -214,6 +214,9 @@ class OperatorConfig(ApiModel):
     `gateway`."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
+    prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""
+    """A Secret of the operator's namespace with what it asks for: `ca.crt`, the authorities of its certificate; `token`, a
+    bearer token, or `username` and `password`. The chart mounts it; what it gets anew counts without a restart."""
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
     """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
     namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""

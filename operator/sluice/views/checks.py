@@ -139,7 +139,10 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     name = "prometheus"
     if isinstance(answer, Failed):
         return Check(
-            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
+            name,
+            CheckState.FAILED,
+            answer.message,
+            f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}",
         )
     if not answer.series:
         return Check(
@@ -153,7 +156,10 @@ def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: flo
     name = "prometheus"
     if isinstance(answer, Failed):
         return Check(
-            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
+            name,
+            CheckState.FAILED,
+            answer.message,
+            f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}",
         )
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
     targets = "check in Prometheus, under Status > Targets, whether the gateway's metrics port is scraped"

@@ -35,6 +35,7 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("watchNamespaces", ["a", "a"]),
         ("watchNamespaces", ["No"]),
         ("prometheusUrl", "prometheus:9090"),
+        ("prometheusSecretName", "a/b"),
         ("historyLimit", 0),
         ("logLevel", "LOUD"),
         ("gateway", {"name": "models"}),

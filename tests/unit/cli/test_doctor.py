@@ -26,7 +26,7 @@ def fake(**settings: Any) -> FakeCluster:
 
 
 async def examined(cluster: FakeCluster) -> dict[str, tuple[CheckState, str]]:
-    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None))
+    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None, None))
     return {check.name: (check.state, f"{check.finding} {check.remedy}") for check in found}
 
 
@@ -51,7 +51,9 @@ async def test_everything_is_looked_at() -> None:
 
 
 async def test_without_a_gateway_none_is_looked_for() -> None:
-    found = await doctor.examine(Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None))
+    found = await doctor.examine(
+        Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None, None)
+    )
     states = {check.name: check.state for check in found}
     assert (states["gateway"], states["prometheus"]) == (CheckState.OK, CheckState.FAILED)
     assert "preset" not in states
@@ -82,7 +84,9 @@ async def test_permissions_of_the_operator_are_asked_for_its_service_account() -
 
 async def test_permissions_of_the_operator_are_asked_for_in_the_namespaces_that_it_watches() -> None:
     cluster = fake(forbidden=frozenset({"watch pods"}))
-    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None))
+    found = await doctor.examine(
+        Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None, None)
+    )
     [check] = [each for each in found if each.name == "operator's permissions"]
     assert "may not watch pods in a or watch pods in b" in check.finding
     assert ("get", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for
