@@ -24,6 +24,7 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
     PodReason.UNSCHEDULABLE: "lower spec.resources or spec.replicas, or add nodes",
     Reason.METRICS_UNAVAILABLE: "check that the operator's config.prometheusUrl answers and scrapes the gateway",
     Reason.RUNTIME_NOT_FOUND: "kubectl get servingruntimes.sluice.dev",
+    Reason.FORMAT_NOT_ALLOWED: "use a format that the message names, or ask the platform team for config.allowedFormats",
     Reason.POLICY_NOT_FOUND: "kubectl get rolloutpolicies.sluice.dev",
 }
 """By reason: a command where the message alone leaves the reader without a next step."""
