@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
@@ -25,6 +24,7 @@ from prometheus_api_client import exceptions, prometheus_connect
 from requests import adapters
 
 from sluice.adapters.prometheusaccess import AccessUnusable, PrometheusAccess
+from sluice.api.config import without_credentials
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 
 THREADS: Final = 32
@@ -219,12 +219,6 @@ def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) 
     for place in (url, "https://", "http://"):  # in place of the client's own, which tries again; also after a redirect
         session.mount(place, adapter)
     return client
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password, for messages."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _range(question: Question) -> str:

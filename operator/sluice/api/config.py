@@ -3,6 +3,7 @@
 import ipaddress
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -199,6 +200,12 @@ class FormatGrant(ApiModel):
 
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password, for messages."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class OperatorConfig(ApiModel):

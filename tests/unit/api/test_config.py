@@ -8,7 +8,7 @@ import pydantic
 import pytest
 import yaml
 
-from sluice.api.config import MOST_NAMESPACES, OperatorConfig
+from sluice.api.config import MOST_NAMESPACES, OperatorConfig, without_credentials
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
@@ -71,3 +71,15 @@ def test_too_many_namespaces_have_a_remedy() -> None:
 def test_the_chart_takes_as_many_namespaces_as_the_operator() -> None:
     schema = json.loads(SCHEMA.read_text())["properties"]["config"]["properties"]["watchNamespaces"]
     assert schema["maxItems"] == MOST_NAMESPACES
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://prometheus:9090", "http://prometheus:9090"),
+        ("https://a:b@prometheus/x", "https://prometheus/x"),
+        ("https://a:b@c@prometheus/x", "https://prometheus/x"),
+    ],
+)
+def test_without_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown
