@@ -95,6 +95,32 @@ def test_a_hardened_chart_mounts_a_secret_that_may_come_later_and_names_its_imag
     assert (mount["mountPath"], "subPath" in mount) == (str(PROMETHEUS_CREDENTIALS), False)
 
 
+def test_images_by_digest_are_rendered_as_they_are() -> None:
+    digest = f"@sha256:{'0a' * 32}"
+    images = {
+        f"{place}.image": f"registry.example:5000/{place}{digest}"
+        for place in (
+            *(f"runtimes.{name}" for name in yaml.safe_load((REPOSITORY / "charts/sluice/values.yaml").read_text())["runtimes"]),
+            *(f"config.{name}" for name in ("storageInitializer", "optimizer", "batchRunner", "spark")),
+        )
+    }  # fmt: skip
+    options = [part for name, image in images.items() for part in ("--set", f"{name}={image}")]
+    created = [part for name in images if name.startswith("runtimes") for part in ("--set", f"{name[:-6]}.create=true")]
+    found = documents(helm("template", "sluice", "charts/sluice", *options, *created))
+    servers = {
+        container["image"]
+        for each in found
+        if each["kind"] == "ServingRuntime"
+        for container in each["spec"]["containers"]
+    }
+    assert servers == {image for name, image in images.items() if name.startswith("runtimes")}
+    [raw] = [each["data"]["config.yaml"] for each in found if each["kind"] == "ConfigMap"]
+    config = OperatorConfig.model_validate(yaml.safe_load(raw))
+    assert {
+        each.image for each in (config.storage_initializer, config.optimizer, config.batch_runner, config.spark)
+    } == {image for name, image in images.items() if name.startswith("config")}
+
+
 def test_a_chart_as_it_is_mounts_no_secret_and_keeps_nobody_away() -> None:
     found = rendered_with()
     assert "NetworkPolicy" not in found
