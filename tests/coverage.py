@@ -37,6 +37,7 @@ TESTS: Final = (
     "tests/simulation/test_clock.py::test_in_a_drain",
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",
     "tests/simulation/test_first_runtime.py",
+    "tests/simulation/test_formats.py",
     "tests/simulation/test_freeze.py::test_an_abort_needs_no_policy_that_can_be_read",
     "tests/simulation/test_lost_stable.py::test_no_version_becomes_the_first_one_while_the_lost_one_answers",
     "tests/simulation/test_news.py::test_a_restart_doubles_nothing_and_the_past_stays_past",

@@ -16,6 +16,7 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
@@ -72,6 +73,14 @@ async def serve(given: OperatorOptions) -> int:
         await cluster.close()
 
 
+def access_of(given: OperatorOptions) -> PrometheusAccess:
+    """What Prometheus asks for, where the configuration names a Secret: the chart has mounted it."""
+    name = given.config.prometheus_secret_name
+    if not name:
+        return PrometheusAccess()
+    return PrometheusAccess(given.prometheus_credentials, f"Secret {given.namespace}/{name}")
+
+
 class Operator:
     """All parts of one replica."""
 
@@ -101,7 +110,7 @@ class Operator:
         )
         self.takeover = TakeOver(self.elector, self.relister, wake=self.wake, monotonic=clock.monotonic)
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
-        self.prometheus = PrometheusMetrics(given.config.prometheus_url)
+        self.prometheus = PrometheusMetrics(given.config.prometheus_url, access_of(given))
         self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
         self.lane: Lane[Key] = Lane(
             lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace

@@ -258,15 +258,3 @@ async def test_answers_that_come_byte_by_byte_keep_no_thread(stub: Stub) -> None
         answer = (await metrics.answer([UP]))[UP.key]
     metrics.close()
     assert isinstance(answer, Answered), answer
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://prometheus:9090", "http://prometheus:9090"),
-        ("https://a:b@prometheus/x", "https://prometheus/x"),
-        ("https://a:b@c@prometheus/x", "https://prometheus/x"),
-    ],
-)
-def test_without_credentials(url: str, shown: str) -> None:
-    assert prometheus.without_credentials(url) == shown
