@@ -145,7 +145,7 @@ class Operator:
             keys = self.store.keys()
             span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)
             for key in keys:
-                self.queue.add(key, after=random.random() * span)
+                self.queue.add(key, after=random.random() * span)  # noqa: S311 - when, not what
 
     async def run(self) -> int:
         """Runs until a signal (0), or until a part of it fails (1)."""

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from charts import render
+from charts.variants import VARIANTS
 from lab import gotools, processes
 from sluice.api.config import OperatorConfig
 from sluice.core.render.batchjob import PROGRESS_PORT
@@ -33,28 +34,6 @@ NEWER = (
     "image.digest",
 )
 """Values that came after the first charts."""
-VARIANTS = {
-    "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
-    "all model servers": [
-        *(part for name in ("bentoml", "kserve", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
-    ],
-    "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
-    "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
-    "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]', "--set", "accountPolicy.serviceAccounts={models}"],
-    "no rights in the cluster": [
-        *("--set-json", 'config.watchNamespaces=["team-a"]', "--set", "rbac.clusterRoles=false", "--set", "config.routing=Service"),
-    ],
-    "hardened": [
-        *("--set", "networkPolicy.enabled=true", "--set", f"image.digest=sha256:{'0a' * 32}"),
-        *("--set", "config.prometheusSecretName=prometheus-client", "--set", "config.prometheusUrl=https://prometheus.monitoring:9090"),
-        *("--set-json", 'config.allowedFormats=[{"namespaces":["*"],"formats":["onnx"]}]'),
-    ],
-    "bare": [
-        *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
-        *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
-        *("--set", "notifications.secretNames=null"),
-    ],
-}  # fmt: skip
 
 
 def documents(text: str) -> list[Object]:

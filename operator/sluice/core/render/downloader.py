@@ -34,7 +34,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},
+            common.TMP_MOUNT,
             *_mounted_model(model, config),
             *(certificate_mounts(config) if _is_fetched(model, config) else []),
             *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
