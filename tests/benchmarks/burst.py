@@ -67,6 +67,8 @@ class Waits:
 
     oldest_seconds: list[float] = field(default_factory=list)
     """Of the key that waits longest in the queue."""
+    writes_seconds: list[float] = field(default_factory=list)
+    """Of what waits longest for a slot to be written."""
     samples_seconds: list[float] = field(default_factory=list)
     """Of the question to Prometheus that waits longest."""
 
@@ -83,6 +85,8 @@ class Found:
     waits: Waits
     writes: dict[tuple[str, str], float]
     route_changes: int
+    gateway_seconds: float
+    """For which the gateway waited for the API server, to write what it thinks of routes; one after the other."""
     cpu_seconds: float
     peak_mebibytes: float
 
@@ -109,7 +113,7 @@ def _measured(scene: Scene, objects: int) -> Found:
         watch.wait(objects, READY_SECONDS)
     say(f"{objects} Ready")
     pod = operatorpod.leader(tools)
-    before, routes = operatorpod.sample(tools, pod), _route_generations(scene)
+    before, routes, answered = operatorpod.sample(tools, pod), _route_generations(scene), _gateway_seconds(scene)
     with _releases(scene) as releases, _metrics(tools, pod) as waits:
         began = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
@@ -127,6 +131,7 @@ def _measured(scene: Scene, objects: int) -> Found:
         waits=waits,
         writes={key: value - before.writes.get(key, 0) for key, value in after.writes.items()},
         route_changes=_route_generations(scene) - routes,
+        gateway_seconds=_gateway_seconds(scene) - answered,
         cpu_seconds=after.cpu_seconds - before.cpu_seconds,
         peak_mebibytes=operatorpod.peak_rss_mebibytes(tools, pod),
     )
@@ -204,6 +209,7 @@ def _metrics(tools: Tools, pod: str) -> Iterator[Waits]:
         while not over.wait(LOOK_SECONDS):
             values = {each.name: each.value for each in operatorpod.metrics(tools, pod)}
             waits.oldest_seconds.append(values["sluice_workqueue_oldest_seconds"])
+            waits.writes_seconds.append(values["sluice_writes_oldest_seconds"])
             waits.samples_seconds.append(values["sluice_prometheus_oldest_seconds"])
 
     reader = threading.Thread(target=read, name="metrics", daemon=True)
@@ -220,6 +226,18 @@ def _route_generations(scene: Scene) -> int:
     return sum(int(route["metadata"]["generation"]) for route in routes)
 
 
+def _gateway_seconds(scene: Scene) -> float:
+    """Nobody but the gateway writes the status of a route."""
+    samples = (line.rpartition(" ") for line in scene.tools.kubectl("get", "--raw", "/metrics").splitlines())
+    return sum(
+        float(value)
+        for name, _, value in samples
+        if name.startswith("apiserver_request_duration_seconds_sum{")
+        and 'resource="httproutes"' in name
+        and 'subresource="status"' in name
+    )
+
+
 def section(found: Found, machine: Sequence[str]) -> Section:
     return Section(
         key=KEY, title=f"{found.objects:,} releases at once", method=METHOD, figures=_figures(found), machine=machine
@@ -230,6 +248,7 @@ def _figures(found: Found) -> tuple[Figure, ...]:
     last = found.ended_seconds[-1]
     waited = statistics.quantiles(found.waits.oldest_seconds, n=100)[98]
     samples = statistics.quantiles(found.waits.samples_seconds, n=100)[98]
+    writes = statistics.quantiles(found.waits.writes_seconds, n=100)[98]
     statuses = sum(count for (_, verb), count in found.writes.items() if verb == "status")
     return (
         Figure(
@@ -240,6 +259,9 @@ def _figures(found: Found) -> tuple[Figure, ...]:
         ),
         Figure("seconds until half of them have", f"{statistics.median(found.ended_seconds):.0f}"),
         Figure("changes of routes, each of which the gateway answers with a status", f"{found.route_changes}"),
+        Figure(
+            "seconds for which the gateway wrote these statuses, one after the other", f"{found.gateway_seconds:.0f}"
+        ),
         Figure(
             "seconds until an abort among them is taken up",
             f"{found.abort_seconds:.1f}",
@@ -253,6 +275,7 @@ def _figures(found: Found) -> tuple[Figure, ...]:
             waited <= 2 * SCRAPE_SECONDS,
         ),
         Figure("oldest wait for Prometheus, p99 over the time", f"{samples:.1f} s"),
+        Figure("oldest wait of something to be written, p99 over the time", f"{writes:.1f} s"),
         Figure("status writes a release", f"{statuses / found.objects:.1f}"),
         Figure("CPU seconds of the operator", f"{found.cpu_seconds:.0f}"),
         Figure("its peak memory", f"{found.peak_mebibytes:.0f} MiB", "≤ 200 MiB", found.peak_mebibytes <= 200),
