@@ -51,6 +51,8 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
+WAITING_LOOKS_PER_SECOND: Final = 50.0
+"""At so many of those that wait for a slot: a look costs processor time that the API server may need."""
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 MOST_KEPT: Final = 256
@@ -184,11 +186,15 @@ class Reconciler:
         if plan is None:
             return Done(SAMPLES_SECONDS)
         if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
-            return Waits(plan.requeue_after)
+            return Waits(None if plan.requeue_after is None else max(plan.requeue_after, self._waiting_seconds()))
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
+
+    def _waiting_seconds(self) -> float:
+        """Until the next look at something that waits to be written: the more wait, the longer."""
+        return max(SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""

@@ -188,6 +188,16 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
     assert lane.enter(other), "the slot was given back"
 
 
+async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), requeue_after=0.1), slots=1)
+    lane = case.reconciler.lane
+    lane.enter(Key("team", "other"))
+    assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS), "never at once: nothing has been written"
+    for number in range(999):
+        lane.enter(Key("team", f"m{number}"))
+    assert await case.reconciler.reconcile(KEY) == Done(20.0)
+
+
 async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_back(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,)), Plan(), slots=1)
     lane, other = case.reconciler.lane, Key("team", "other")
