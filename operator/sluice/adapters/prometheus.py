@@ -37,6 +37,8 @@ QUERY_BYTES: Final = 2 * 2**20
 """The longest answer to a user's question: an hour of about a hundred series that are scraped every 5 s."""
 _CHUNK_BYTES: Final = 65_536
 _LONGEST_MESSAGE: Final = 300
+_NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading something else as an answer raises."""
 _STATUS: Final = re.compile(r"HTTP Status Code (\d+)")
 """In the client's words."""
 
@@ -114,7 +116,7 @@ class PrometheusMetrics:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
             return self._of_status(question, str(error))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _NO_ANSWER as error:
             return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
         finally:
             self._parsing.end()
@@ -228,8 +230,11 @@ def _range(question: Question) -> str:
 
 
 def _series(item: Mapping[str, Any]) -> Series:
-    values = ((float(when), float(value)) for when, value in item["values"])
-    return Series(dict(item["metric"]), tuple((when, value) for when, value in values if math.isfinite(value)))
+    labels = dict(item["metric"])
+    if not all(isinstance(text, str) for label in labels.items() for text in label):
+        raise TypeError("a label is not a text")
+    points = ((float(when), float(value)) for when, value in item["values"])
+    return Series(labels, tuple(point for point in points if all(map(math.isfinite, point))))
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:

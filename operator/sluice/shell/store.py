@@ -25,7 +25,7 @@ from sluice.core.render import route
 from sluice.shell import trim
 from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
-from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf
+from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 
 LOG: Final = logging.getLogger(__name__)
@@ -225,7 +225,8 @@ class Store:
         """What can be kept of an object if there is room for it, and its size."""
         try:
             kept, size = trim.measured(raw)
-            self._interested(None, kept)
+            is_compressed(kept)
+            self._interested(kept, kept)
             model_of(kept)
             if kept["kind"] == MODEL:
                 gateway_namespace(kept)

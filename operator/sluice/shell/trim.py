@@ -74,9 +74,17 @@ def unreadable(raw: Object, error: Exception) -> dict[str, Any]:
     stub: dict[str, Any] = {"apiVersion": raw.get("apiVersion"), "kind": raw["kind"]}
     stub["metadata"] = _identifying(raw["metadata"])
     if raw["kind"] in DECIDED_ON:
-        stub["status"] = Copy().of(raw.get("status") or {})
+        stub["status"] = _record(raw.get("status"))
     stub[rawobjects.UNREADABLE] = str(error) if isinstance(error, Unusable) else f"{type(error).__name__}: {error}"
     return stub
+
+
+def _record(status: Any) -> Any:
+    """A status that can be read, or none."""
+    try:
+        return Copy().of(status) if isinstance(status, dict) else {}
+    except Unusable:
+        return {}
 
 
 def size_of(kept: Object) -> int:

@@ -1,36 +1,27 @@
-"""What comes from outside and is nonsense, or worse: it is refused with a reason, and nothing lands outside.
-
-Some seconds in each run; SLUICE_FUZZ_EXAMPLES says how many examples the slow ones take.
-"""
+"""What comes from outside and is nonsense, or worse: it is refused with a reason, and nothing lands outside."""
 
 import io
 import json
-import os
 import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from sluice_storage import archive, gs, hf, layers, listing, manifests, s3
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.listing import Item
 from sluice_storage.tree import Allowance
 
+from tests.support.fuzzing import MUTATIONS, examples, mutated, run
 from tests.unit.serving_runtime import attacks
 
-LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "3000"))
 MOST_BYTES = 100_000
 OUTSIDE = "outside"
-
-FOR_LONG = (pytest.mark.slow, pytest.mark.timeout(max(600, LONG // 5)))
-examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=FOR_LONG)], ids=["short", "long"])
 
 PARTS = st.sampled_from(
     ["a", "b", "..", ".", "", "models", ".wh.a", ".wh..wh..opq", OUTSIDE, "\n", "\udc80", "d" * 300]
@@ -50,7 +41,6 @@ ENTRIES = st.lists(
     max_size=8,
 )
 TARS = st.builds(attacks.tar, ENTRIES, st.sampled_from(["w", "w:gz"]))
-MUTATIONS = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | NAMES
 FIELDS = ("layers", "manifests", "mediaType", "digest", "size", "annotations", "platform", "architecture", "siblings")
 WORDS = st.sampled_from([*FIELDS, manifests.TITLE, "sha", "rfilename", "lfs"])
@@ -62,19 +52,8 @@ DOCUMENTS = st.recursive(
 )
 
 
-def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
-    settings(max_examples=count, deadline=None)(given(**strategies)(check))()
-
-
 def require_one_line(error: DownloadError) -> None:
     assert "\n" not in str(error)
-
-
-def mutated(body: bytes, mutations: list[tuple[float, int]]) -> bytes:
-    changed = bytearray(body)
-    for place, value in mutations:
-        changed[int(place * len(changed))] = value
-    return bytes(changed)
 
 
 def zipped(entries: list[attacks.Entry]) -> bytes:

@@ -273,8 +273,11 @@ def test_an_object_that_is_nested_too_deeply_is_named_and_keeps_its_place() -> N
         make_object("Pod", "p", owner="digits", status={"containerStatuses": [1]}),
         {**make_model("other"), "spec": {"routing": {"hostnames": [7]}}},
         make_object("BatchInference", "churn", spec={"modelDeploymentRef": "digits"}),
+        make_object("ModelRollout", "digits-1", owner="digits", status="ended"),
+        make_object("ModelRollout", "digits-2", owner="digits", spec="promote"),
+        make_model("deep", status={"stable": nested(64)}),
     ],
-    ids=lambda raw: raw["kind"],
+    ids=lambda raw: f"{raw['kind']} {raw['metadata']['name']}",
 )
 def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any]) -> None:
     store = make_store()
@@ -286,6 +289,15 @@ def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any])
     store.drop(raw)
     assert store.unreadable == set()
     assert store.get(raw["kind"], "team", raw["metadata"]["name"]) is None
+
+
+def test_what_becomes_unreadable_is_compared_with_nothing() -> None:
+    store = make_store()
+    store.put(make_object("ModelRollout", "digits-1", owner="digits", spec={"intent": {"action": "promote"}}))
+    assert store.put(make_object("ModelRollout", "digits-1", owner="digits", spec="promote", version=2)) == woken(
+        "digits"
+    )
+    assert store.put(make_object("ModelRollout", "digits-1", owner="digits", spec={}, version=3)) == woken("digits")
 
 
 def test_an_owned_object_that_cannot_be_read_is_not_taken_for_absent() -> None:
