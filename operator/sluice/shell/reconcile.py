@@ -106,14 +106,15 @@ class KeptReplies:
     """What a pass knew that has to wait before it writes, so that the one that writes need not ask again."""
 
     inquiry: Inquiry
-    replies: Replies
+    replies: Replies | None
+    """None where too many are remembered."""
     at: float
     """When it was known, seconds since the epoch."""
 
-    def answers(self, inquiry: Inquiry, now: float) -> bool:
-        """Whether this is what another pass wants to know."""
+    def answers(self, inquiry: Inquiry, now: float) -> Replies | None:
+        """The same for another pass, if that wants to know nothing else."""
         young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
-        return young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now)
+        return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
 
 
 @dataclass(slots=True)
@@ -186,15 +187,18 @@ class Reconciler:
         if plan is None:
             return Done(SAMPLES_SECONDS)
         if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
-            return Waits(None if plan.requeue_after is None else max(plan.requeue_after, self._waiting_seconds()))
+            return Waits(self._look_while_waiting(key, plan))
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
 
-    def _waiting_seconds(self) -> float:
-        """Until the next look at something that waits to be written: the more wait, the longer."""
-        return max(SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
+    def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
+        """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
+        what happens can change what is to be written: no samples were asked for."""
+        if key not in self.kept or plan.requeue_after is None:
+            return None
+        return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""
@@ -249,8 +253,8 @@ class Reconciler:
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
         """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
         now, kept = self.clock.now(), self.kept.pop(key, None)
-        if kept is not None and self.lane.holds(key) and kept.answers(inquiry, now):
-            return kept.replies
+        if kept is not None and self.lane.holds(key) and (before := kept.answers(inquiry, now)) is not None:
+            return before
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
         if look is None:
             return None
@@ -260,8 +264,8 @@ class Reconciler:
             pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
-        if (inquiry.metrics or devices is not None) and not look.pending and len(self.kept) < MOST_KEPT:
-            self.kept[key] = KeptReplies(inquiry, replies, now)
+        if (inquiry.metrics or devices is not None) and not look.pending:
+            self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
         return replies
 
     async def _carry_out(self, key: Key, plan: Plan) -> Result:

@@ -177,7 +177,7 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
     lane, other = case.reconciler.lane, Key("team", "other")
     assert lane.enter(other)
 
-    assert await case.reconciler.reconcile(KEY) == Done(5.0), "it is looked at meanwhile"
+    assert await case.reconciler.reconcile(KEY) == Done(None)
     assert (case.cluster.writes, case.let_in) == ([], [])
     assert case.sample("sluice_reconcile_duration_seconds_count", result="waits") == 1
 
@@ -188,14 +188,21 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
     assert lane.enter(other), "the slot was given back"
 
 
-async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given) -> None:
-    case = given(Plan(writes=(SERVICE,), requeue_after=0.1), slots=1)
+async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,), requeue_after=0.1), slots=1), Waiting()
+    case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
+    asked = [(Question("up", "up", 20),), (Question("up", "up", 20),), ()]
+    monkeypatch.setattr(
+        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry(asked.pop(0)), ahead=None)
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     lane = case.reconciler.lane
     lane.enter(Key("team", "other"))
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS), "never at once: nothing has been written"
     for number in range(999):
         lane.enter(Key("team", f"m{number}"))
     assert await case.reconciler.reconcile(KEY) == Done(20.0)
+    assert await case.reconciler.reconcile(KEY) == Done(None), "without samples there is nothing to find"
 
 
 async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_back(given: Given) -> None:
