@@ -52,7 +52,7 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
-"""At so many of those that wait for a slot: a look costs processor time that the API server may need."""
+"""At so many of those that wait for samples, or for a slot: a look costs processor time that others may need."""
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 MOST_KEPT: Final = 256
@@ -138,6 +138,8 @@ class Reconciler:
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     counted: dict[Key, Mapping[str, Counted]] = field(default_factory=dict)
     """By model and revision: what looks have counted that were not written."""
+    lacking: set[Key] = field(default_factory=set)
+    """Those that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
     """What those know that wait for a slot."""
 
@@ -185,7 +187,9 @@ class Reconciler:
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
-            return Done(SAMPLES_SECONDS)
+            self.lacking.add(key)
+            return Done(self._look_again_seconds(len(self.lacking)))
+        self.lacking.discard(key)
         if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
             return Waits(self._look_while_waiting(key, plan))
         try:
@@ -198,13 +202,18 @@ class Reconciler:
         what happens can change what is to be written: no samples were asked for."""
         if key not in self.kept or plan.requeue_after is None:
             return None
-        return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
+        return max(plan.requeue_after, self._look_again_seconds(self.lane.waiting()))
+
+    def _look_again_seconds(self, waiting: int) -> float:
+        """After which those look again that wait for samples, or to be written."""
+        return max(SAMPLES_SECONDS, waiting / WAITING_LOOKS_PER_SECOND)
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.counted.pop(key, None)
+        self.lacking.discard(key)
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:

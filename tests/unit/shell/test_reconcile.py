@@ -262,6 +262,22 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     assert len(metrics.asked) == 4
 
 
+async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan()), Waiting()
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(
+        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)))
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    case.reconciler.lacking.update(Key("team", f"m{number}") for number in range(999))
+    assert await case.reconciler.reconcile(KEY) == Done(20.0)
+    metrics.samples = Look({"up": Failed("away")}, 990.0)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert KEY not in case.reconciler.lacking
+
+
 async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:
     case, metrics = given(Plan(), model=make_model("other")), Waiting()
     case.reconciler.metrics = metrics
