@@ -103,7 +103,7 @@ class S3:
 
     def _listed(self) -> Iterator[Item]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._path)
-        for entry in itertools.chain.from_iterable(page.get("Contents") or () for page in pages):
+        for entry in listing.of_pages((page.get("Contents") or () for page in pages), self._uri):
             yield listing.item(entry.get("Key"), entry.get("Size"), entry.get("ETag"))
 
     @contextmanager
