@@ -95,7 +95,8 @@ class GS:
 
     def _listed(self, prefix: str) -> Iterator[Item]:
         patience = _patience()
-        for blob in self._client.list_blobs(self._bucket, prefix=prefix, timeout=(5, 30), retry=patience):
+        found = self._client.list_blobs(self._bucket, prefix=prefix, timeout=(5, 30), retry=patience)
+        for blob in listing.of_pages(found.pages, self._uri):
             yield listing.item(blob.name, blob.size or 0, f"{blob.generation} {blob.crc32c}")
 
     def _explained(self, error: Exception) -> DownloadError:
