@@ -17,6 +17,7 @@ from sluice.core.judge.model import Failed
 from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
+from sluice.shell.lane import Lane
 from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.store import SHARED, Key, Store
@@ -102,6 +103,7 @@ def reconciler(store: Store, now: float) -> Reconciler:
         wake=lambda _: None,
         clock=clock,
         lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
+        lane=Lane(lambda _: None, monotonic=clock.monotonic),
         telemetry=Telemetry(),
     )
 
