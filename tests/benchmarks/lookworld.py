@@ -126,9 +126,9 @@ class Waits:
         schedule, monotonic = self.queue.schedule, time.monotonic
         add, pop = schedule.add, schedule.pop
 
-        def adding(key: Key, due: float, **more: Any) -> None:
+        def adding(key: Key, due: float, *why: Any) -> None:
             self.due[key] = min(self.due.get(key, math.inf), max(due, monotonic()))
-            add(key, due, **more)
+            add(key, due, *why)
 
         def popping(now: float) -> Key | None:
             key = pop(now)
