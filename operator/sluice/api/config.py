@@ -174,11 +174,23 @@ class RoutingMode(StrEnum):
 _NAMES = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 
 
-class AddressGrant(ApiModel):
-    """Addresses that some namespaces may use although they are not their own."""
+EVERYTHING: Final = "*"
+
+
+class Grant(ApiModel):
+    """What the platform allows some namespaces."""
 
     namespaces: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$")]], Field(min_length=1)]
     """Who may: names of namespaces, or `*` for all."""
+
+    def is_for(self, namespace: str) -> bool:
+        """Whether the namespace is one of them."""
+        return not {EVERYTHING, namespace}.isdisjoint(self.namespaces)
+
+
+class AddressGrant(Grant):
+    """Addresses that some namespaces may use although they are not their own."""
+
     hostnames: list[Annotated[str, Field(pattern=rf"^(\*|(\*\.)?{_NAMES})$", max_length=253)]] = Field(
         default_factory=list
     )
@@ -187,11 +199,9 @@ class AddressGrant(ApiModel):
     """Gateways: `namespace/name`, `namespace/*`, or `*` for all."""
 
 
-class FormatGrant(ApiModel):
+class FormatGrant(Grant):
     """Formats of models that some namespaces may have."""
 
-    namespaces: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$")]], Field(min_length=1)]
-    """Who may: names of namespaces, or `*` for all."""
     formats: Annotated[
         list[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], Field(min_length=1)
     ]

@@ -142,8 +142,7 @@ class Store:
             rival_routes=tuple(
                 self._shelf.object_of(entry)
                 for rival in rivals
-                for identity, entry in self._owned.get(rival, {}).items()
-                if identity == Identity(ROUTE, rival.namespace, rival.name)
+                if (entry := self._owned.get(rival, {}).get(Identity(ROUTE, rival.namespace, rival.name))) is not None
             ),
             config=self._config,
             preset=self._preset,

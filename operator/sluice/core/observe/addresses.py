@@ -12,14 +12,12 @@ stands in front of `.{namespace}.{domain}` is of that namespace.
 
 from collections.abc import Iterable, Iterator
 
-from sluice.api.config import AddressGrant, OperatorConfig
+from sluice.api.config import EVERYTHING, AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, UnownedAddress
 from sluice.core.render import route as desired_route
-
-EVERYTHING = "*"
 
 
 def unowned(deployment: ModelDeployment, config: OperatorConfig) -> UnownedAddress:
@@ -79,7 +77,7 @@ def gateways_of(route: Object) -> Iterator[GatewayRef]:
 
 
 def _grants(namespace: str, config: OperatorConfig) -> Iterator[AddressGrant]:
-    return (each for each in config.allowed_addresses if {EVERYTHING, namespace} & {*each.namespaces})
+    return (each for each in config.allowed_addresses if each.is_for(namespace))
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -6,17 +6,15 @@ to its server, an image, arguments or variables, whatever the format is called: 
 
 from typing import Final
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import EVERYTHING, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 
-EVERYTHING: Final = "*"
 CUSTOM: Final = "custom"
 
 
 def named(namespace: str, config: OperatorConfig) -> frozenset[str]:
     """The formats that models of a namespace may have; `*`: any."""
-    grants = (each for each in config.allowed_formats if {EVERYTHING, namespace} & {*each.namespaces})
-    return frozenset(name for each in grants for name in each.formats)
+    return frozenset(name for each in config.allowed_formats if each.is_for(namespace) for name in each.formats)
 
 
 def held(namespace: str, config: OperatorConfig) -> bool:
