@@ -16,14 +16,15 @@ from sluice.core.decide import decide, ending, failure, forgetting, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Counted
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming
-from sluice.shell.asking import Asker, covers
+from sluice.shell.asking import Asker
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lane import Lane
+from sluice.shell.memory import MOST_KEPT, Allowance, KeptReplies, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
@@ -40,23 +41,13 @@ CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
 """This many passes in a row may write; a plan that never comes to rest is then slowed down."""
-WRITING_PASSES: Final = 30
-"""This many passes may change a model's objects in a short time, far more than any release needs."""
-WRITING_SECONDS: Final = 2.0
-"""Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
 
 NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
-
-
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
 """At so many of those that wait for samples, or for a slot: a look costs processor time that others may need."""
-KEPT_SECONDS: Final = 10.0
-"""For so long a pass that waited for a slot may go by what it knew before."""
-MOST_KEPT: Final = 256
-"""Passes of which that is remembered at the same time."""
 
 
 class LeaseLost(Exception):
@@ -75,46 +66,6 @@ class Waits(NamedTuple):
 
     look_after: float | None
     """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """What is remembered of a model between passes; gone when it rests."""
-
-    writing_passes: int = 0
-    complained: str = ""
-
-
-@dataclass(slots=True)
-class Allowance:
-    """Passes that may still change objects at once; it grows back with time."""
-
-    moment: float
-    left: float = float(WRITING_PASSES)
-    complained: bool = False
-
-    def wait_seconds(self, now: float) -> float:
-        """Until the next one; 0 when it may begin."""
-        self.left = min(float(WRITING_PASSES), self.left + (now - self.moment) / WRITING_SECONDS)
-        self.moment = now
-        self.complained = self.complained and self.left < WRITING_PASSES
-        return max(0.0, (1.0 - self.left) * WRITING_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptReplies:
-    """What a pass knew that has to wait before it writes, so that the one that writes need not ask again."""
-
-    inquiry: Inquiry
-    replies: Replies | None
-    """None where too many are remembered."""
-    at: float
-    """When it was known, seconds since the epoch."""
-
-    def answers(self, inquiry: Inquiry, now: float) -> Replies | None:
-        """The same for another pass, if that wants to know nothing else."""
-        young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
-        return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
 
 
 @dataclass(slots=True)
@@ -458,17 +409,3 @@ class Reconciler:
         text = f"{type(error).__name__}: {error}"
         news, memory.complained = memory.complained != text, text
         return news
-
-
-def target_of(write: Write) -> tuple[str, str, str]:
-    """Kind, namespace and name of what is written."""
-    if isinstance(write, Delete | Patch):
-        return write.ref.kind, write.ref.namespace, write.ref.name
-    metadata = write.manifest["metadata"]
-    return write.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
-
-
-def summary(writes: tuple[Write, ...]) -> list[str]:
-    """`apply Deployment digits-1a2b3c`, for the log."""
-    verbs = {"Apply": "apply", "ApplyStatus": "status", "Patch": "patch", "Delete": "delete"}
-    return [f"{verbs[type(write).__name__]} {kind} {name}" for write in writes for kind, _, name in [target_of(write)]]

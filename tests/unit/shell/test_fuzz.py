@@ -17,13 +17,9 @@ from sluice.core.judge.model import Failed
 from sluice.core.kernel.plan import Plan
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import observe
-from sluice.shell.lane import Lane
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.store import SHARED, Key, Store
-from sluice.shell.telemetry import Telemetry
 from tests.support import batchcluster, scenarios
-from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.support.away import make_reconciler
 from tests.support.fuzzing import CHANGES, TEXTS, Changes, examples, run, spoiled
 from tests.unit.shell.builders import FakeClock, FakeCluster
 
@@ -91,23 +87,6 @@ def stored(objects: Iterable[dict[str, Any]]) -> Store:
     return store
 
 
-def reconciler(store: Store, now: float) -> Reconciler:
-    cluster, clock = FakeCluster(), FakeClock(now)
-    return Reconciler(
-        store=store,
-        cluster=cluster,
-        metrics=NoMetrics(),
-        accelerators=NoAccelerators(),
-        progress=NoProgress(),
-        news=Announcer(cluster, lambda _: None, clock),
-        wake=lambda _: None,
-        clock=clock,
-        lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-        lane=Lane(lambda _: None, monotonic=clock.monotonic),
-        telemetry=Telemetry(),
-    )
-
-
 def decided(store: Store, now: float) -> Plan:
     """On the model of the other namespace, while Prometheus is away."""
     world = store.world(Key(QUIET, "digits"), now)
@@ -129,7 +108,8 @@ def test_a_pass_on_anything_ends(world: str, count: int) -> None:
         store = stored(objects)
         for place, changes, text in wrong:
             store.put(replaced(objects[int(place * len(objects))], changes, text))
-        asyncio.run(reconciler(store, now).reconcile(Key("default", name, kind)))
+        operator = make_reconciler(store, FakeCluster(), FakeClock(now))
+        asyncio.run(operator.reconcile(Key("default", name, kind)))
 
     run(count, check, wrong=WRONG)
 

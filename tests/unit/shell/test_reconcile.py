@@ -23,6 +23,7 @@ from sluice.core.kernel.snapshot import Object
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
+from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
@@ -30,14 +31,12 @@ from sluice.shell.reconcile import (
     QUIET_PASSES,
     SAMPLES_SECONDS,
     UNEXPECTED_SECONDS,
-    WRITING_PASSES,
-    WRITING_SECONDS,
     Lead,
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
-from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
@@ -94,18 +93,14 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         known = model or make_model()
         store.put(known)
         fake.stored[identity_of(known)] = known
-        lane: Lane[Key] = Lane(let_in.append, monotonic=clock.monotonic, slots=slots)
-        reconciler = Reconciler(
-            store=store,
-            cluster=fake,
-            metrics=NoMetrics(),
-            accelerators=NoAccelerators(),
-            progress=NoProgress(),
+        reconciler = make_reconciler(
+            store,
+            fake,
+            clock,
             news=Announcer(fake, told.extend, clock),
             wake=woken.append,
-            clock=clock,
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
-            lane=lane,
+            lane=Lane(let_in.append, monotonic=clock.monotonic, slots=slots),
             telemetry=telemetry,
         )
         return Pass(reconciler, fake, telemetry, lead, woken, told, let_in)
