@@ -6,21 +6,18 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from sluice_storage import addresses, archive, checksum, failures, listing, parts, transfer
+from sluice_storage import addresses, failures, listing, transfer
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.listing import Item
-from sluice_storage.parts import Part
+from sluice_storage.parts import InParts, Part
 from sluice_storage.source import Version
-from sluice_storage.tree import Allowance
 
 ACCOUNT: Final = "AZURE_STORAGE_ACCOUNT"
 KEY: Final = "AZURE_STORAGE_KEY"
@@ -62,14 +59,11 @@ class Account:
         )
 
 
-class AzBlob:
-    """A Source. Large objects come in parts, several at once, and parts that were lost are repeated."""
-
-    resumable = False
+class AzBlob(InParts):
+    """A Source. Parts that were lost are repeated."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
-        self._version = ""
+        super().__init__(uri)
         self._container, _, path = uri.removeprefix("azblob://").partition("/")
         self._path = path.strip("/")
         if not self._container or not self._path:
@@ -78,11 +72,10 @@ class AzBlob:
                 f"spec.model.uri {uri!r} does not name a container and a path; use azblob://container/path",
             )
         self._account = account()
-        self._items: list[Item] = []
         self._client: Any = None
 
     def version(self) -> Version:
-        with self._explaining():
+        with failures.reworded(self._explained):
             addresses.require_allowed(urlsplit(self._account.endpoint).hostname or "")
             self._client = _connected(self._account, self._container)
             entries = listing.bounded(self._listed(f"{self._path}/"), self._uri)
@@ -93,26 +86,10 @@ class AzBlob:
         self._version = listing.version(self._items)
         return Version(self._version, sum(item.size for item in self._items))
 
-    def fetch(self, folder: Path, allowance: Allowance) -> str:
-        with self._explaining():
-            parts.fetch(self._items, folder, allowance, self._fetch_part)
-        return self._version
-
-    def confirm(self, folder: Path) -> None:
-        files = [item for item in self._items if not item.is_folder]
-        with self._explaining():
-            parts.at_once(self._touch, files)
-        for item in files:
-            checksum.require_size(folder / item.name, item.size, self._uri)
-
-    def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
-        return archive.unpack(folder, into, allowance)
-
     def _fetch_part(self, part: Part, file: int) -> None:
         part.store(file, self._get(part.item, part.start, part.end - part.start).chunks(), self._uri)
 
     def _touch(self, item: Item) -> None:
-        """Whoever may list may not read; the first byte proves it."""
         if item.size:
             self._get(item, 0, 1)
         else:
@@ -130,14 +107,8 @@ class AzBlob:
             is_folder = str((blob.metadata or {}).get(FOLDER_MARK)).lower() == "true" and not entry.size
             yield Item(f"{entry.key.rstrip('/')}/", 0, entry.tag) if is_folder else entry
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except DownloadError:
-            raise
-        except Exception as error:
-            raise explained(error, self._uri, self._account.store) from error
+    def _explained(self, error: Exception) -> DownloadError:
+        return explained(error, self._uri, self._account.store)
 
 
 def account() -> Account:

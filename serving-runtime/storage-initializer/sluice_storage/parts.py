@@ -1,12 +1,14 @@
 """Objects of a store as files: each in parts, several of them at once."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from sluice_storage import archive, checksum, failures
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.listing import Item
 from sluice_storage.tree import Allowance, Tree
@@ -41,6 +43,44 @@ class Part:
                 place, chunk = place + written, chunk[written:]
         if place != self.end:
             raise DownloadError(Reason.DOWNLOAD_INTERRUPTED, f"{uri}: {self.item.key} is not as long as it was listed")
+
+
+class InParts(ABC):
+    """What Sources have in common whose large objects come in parts, several at once; `version` fills `_items`."""
+
+    resumable = False
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._version = ""
+        self._items: list[Item] = []
+
+    def fetch(self, folder: Path, allowance: Allowance) -> str:
+        with failures.reworded(self._explained):
+            fetch(self._items, folder, allowance, self._fetch_part)
+        return self._version
+
+    def confirm(self, folder: Path) -> None:
+        files = [item for item in self._items if not item.is_folder]
+        with failures.reworded(self._explained):
+            at_once(self._touch, files)
+        for item in files:
+            checksum.require_size(folder / item.name, item.size, self._uri)
+
+    def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
+        return archive.unpack(folder, into, allowance)
+
+    @abstractmethod
+    def _fetch_part(self, part: Part, file: int) -> None:
+        """Into the file with this descriptor."""
+
+    @abstractmethod
+    def _touch(self, item: Item) -> None:
+        """Whoever may list may not read; the first byte proves it."""
+
+    @abstractmethod
+    def _explained(self, error: Exception) -> DownloadError:
+        """What the store's client could not do, in our words."""
 
 
 def fetch(items: Sequence[Item], folder: Path, allowance: Allowance, get: Callable[[Part, int], None]) -> None:

@@ -3,17 +3,16 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sluice_storage import addresses, archive, checksum, failures, listing, parts
+from sluice_storage import addresses, archive, failures, listing, parts
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.listing import Item
-from sluice_storage.parts import Part
+from sluice_storage.parts import InParts, Part
 from sluice_storage.source import Version
-from sluice_storage.tree import CHUNK_BYTES, Allowance
+from sluice_storage.tree import CHUNK_BYTES
 
 ENDPOINT: Final = "AWS_ENDPOINT_URL"
 # A URI that ends so names one object; any other names a folder.
@@ -23,10 +22,8 @@ ATTEMPTS: Final = 5
 """For a part that is lost on the way; the client itself repeats requests that are not answered."""
 
 
-class S3:
-    """A Source. Large objects come in parts, several at once, and parts that were lost are repeated."""
-
-    resumable = False
+class S3(InParts):
+    """A Source. Parts that were lost are repeated."""
 
     def __init__(self, uri: str) -> None:
         bucket, _, path = uri.removeprefix("s3://").partition("/")
@@ -35,17 +32,15 @@ class S3:
                 Reason.UNSUPPORTED_MODEL,
                 f"spec.model.uri {uri!r} does not name a bucket and a path; use s3://bucket/path",
             )
-        self._uri = uri
-        self._version = ""
+        super().__init__(uri)
         self._bucket = bucket
         # As a bare prefix `models/1` would match `models/10` too.
         self._path = path if path.lower().endswith(OBJECT_SUFFIXES) else path.rstrip("/") + "/"
-        self._items: list[Item] = []
         self._client: Any = None
         allow_identity()
 
     def version(self) -> Version:
-        with self._explaining():
+        with failures.reworded(self._explained):
             addresses.require_allowed(urlsplit(os.environ.get(ENDPOINT, "")).hostname or "")
             self._client = _connected()
             entries = listing.bounded(self._listed(), self._uri)
@@ -56,21 +51,6 @@ class S3:
             )
         self._version = listing.version(self._items)
         return Version(self._version, sum(item.size for item in self._items))
-
-    def fetch(self, folder: Path, allowance: Allowance) -> str:
-        with self._explaining():
-            parts.fetch(self._items, folder, allowance, self._fetch_part)
-        return self._version
-
-    def confirm(self, folder: Path) -> None:
-        files = [item for item in self._items if not item.is_folder]
-        with self._explaining():
-            parts.at_once(self._touch, files)
-        for item in files:
-            checksum.require_size(folder / item.name, item.size, self._uri)
-
-    def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
-        return archive.unpack(folder, into, allowance)
 
     def _fetch_part(self, part: Part, file: int) -> None:
         from botocore.exceptions import HTTPClientError, IncompleteReadError
@@ -95,7 +75,6 @@ class S3:
         return self._client.get_object(Bucket=self._bucket, Key=item.key, Range=span, **same)
 
     def _touch(self, item: Item) -> None:
-        """Whoever may list may not read; the first byte proves it."""
         if item.size:
             self._get(item, "bytes=0-0")["Body"].close()
         else:
@@ -106,14 +85,8 @@ class S3:
         for entry in listing.of_pages((page.get("Contents") or () for page in pages), self._uri):
             yield listing.item(entry.get("Key"), entry.get("Size"), entry.get("ETag"))
 
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except DownloadError:
-            raise
-        except Exception as error:
-            raise explained(error, self._uri) from error
+    def _explained(self, error: Exception) -> DownloadError:
+        return explained(error, self._uri)
 
 
 def allow_identity() -> None:
