@@ -42,9 +42,9 @@ def refused(unowned: UnownedAddress, main: Object | None) -> UnownedAddress:
     )
 
 
-def held(deployment: ModelDeployment, config: OperatorConfig, owned: Iterable[Object]) -> frozenset[str]:
-    """The host names that count as a model's, with all prefixes. owned: its objects, as they are."""
-    foreign = refused(unowned(deployment, config), main_route(owned, deployment.metadata.name)).hostnames
+def held(deployment: ModelDeployment, config: OperatorConfig, main: Object | None) -> frozenset[str]:
+    """The host names that count as a model's, with all prefixes. main: its HTTPRoute, as it is; None where there is none."""
+    foreign = refused(unowned(deployment, config), main).hostnames
     hostnames = (host for host in desired_route.hostnames_of(deployment, config) if host not in foreign)
     return desired_route.addresses_of(tuple(hostnames))
 
