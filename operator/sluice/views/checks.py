@@ -138,12 +138,7 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     """Whether Prometheus answers at `url`, and scrapes anything. answer: of the series `up`."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(
-            name,
-            CheckState.FAILED,
-            answer.message,
-            f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}",
-        )
+        return _no_answer(name, answer, url)
     if not answer.series:
         return Check(
             name, CheckState.FAILED, "it answers, but scrapes nothing", "check in Prometheus, under Status > Targets"
@@ -151,16 +146,16 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     return Check(name, CheckState.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
 
 
+def _no_answer(name: str, answer: Failed, url: str) -> Check:
+    remedy = f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}"
+    return Check(name, CheckState.FAILED, answer.message, remedy)
+
+
 def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: float) -> Check:
     """Whether Prometheus answers at `url` and has fresh samples of the gateway."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(
-            name,
-            CheckState.FAILED,
-            answer.message,
-            f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}",
-        )
+        return _no_answer(name, answer, url)
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
     targets = "check in Prometheus, under Status > Targets, whether the gateway's metrics port is scraped"
     if newest is None:
