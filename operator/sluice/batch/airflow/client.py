@@ -5,7 +5,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Container
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -62,21 +62,28 @@ class BatchInferences:
         """Empty before the connection was asked for it."""
         return self._namespace or ""
 
-    async def logs(self, run: str) -> dict[str, str]:
-        """The last lines of the containers that read, ask and write, by pod; failed pods first.
+    async def pods(self, run: str, *, first: Container[str] = ()) -> list[client.V1Pod]:
+        """Some of the pods of a run: failed ones, then those of these names.
 
-        Raises client.ApiException, also where pods or their logs may not be read.
+        Raises client.ApiException, also where pods may not be read.
         """
         async with self._connected() as connection:
             api, namespace = client.CoreV1Api(connection), await self.namespace()
             found = (await api.list_namespaced_pod(namespace, label_selector=f"{JOB_NAME_LABEL}={run}")).items
-            pods = sorted(found, key=lambda pod: (pod.status.phase != "Failed", pod.metadata.name))[:LOGGED_PODS]
-            return {
-                pod.metadata.name: await api.read_namespaced_pod_log(
-                    pod.metadata.name, namespace, container=pod.spec.containers[0].name, tail_lines=LOGGED_LINES
-                )
-                for pod in pods
-            }
+        found.sort(key=lambda pod: (pod.status.phase != "Failed", pod.metadata.name not in first, pod.metadata.name))
+        return found[:LOGGED_PODS]
+
+    async def log_of(self, pod: client.V1Pod) -> str:
+        """The last lines of the container that reads, asks and writes, each with its time before it."""
+        async with self._connected() as connection:
+            text: str = await client.CoreV1Api(connection).read_namespaced_pod_log(
+                pod.metadata.name,
+                await self.namespace(),
+                container=pod.spec.containers[0].name,
+                tail_lines=LOGGED_LINES,
+                timestamps=True,
+            )
+            return text
 
     async def fetch(self, name: str) -> objects.Object | None:
         found, _ = await self._listed(name)

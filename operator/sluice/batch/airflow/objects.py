@@ -253,6 +253,14 @@ def outcome_since(found: Object, since: datetime) -> TaskOutcome | None:
     return None
 
 
+def run_of(found: Object | None, since: datetime | None = None) -> str:
+    """The run that is under way, or was last, if it began at `since` or later; empty before the first."""
+    run: Mapping[str, Any] = ((found or {}).get("status") or {}).get("run") or {}
+    if since is not None and not _begun_since([run], since):
+        return ""
+    return str(run.get("name", ""))
+
+
 def progress_of(found: Object | None) -> str:
     """One line for the log."""
     if found is None:
@@ -279,7 +287,7 @@ def milestone_of(found: Object | None) -> tuple[object, ...]:
     status = found.get("status") or {}
     shards = status.get("shards") or {}
     told = [(each["type"], each["status"], each.get("reason", "")) for each in status.get("conditions", ())]
-    return ((status.get("run") or {}).get("name"), status.get("percent"), shards.get("succeeded"), *told)
+    return (run_of(found), status.get("percent"), shards.get("succeeded"), *told)
 
 
 def _begun_since(runs: Iterable[Mapping[str, Any]], since: datetime) -> list[Mapping[str, Any]]:

@@ -64,6 +64,7 @@ class BatchInferenceSensor(BaseSensorOperator):
         if (outcome := waiting.judged(found)) is None:
             self.log.info("BatchInference %s: %s", self.name, objects.progress_of(found))
             return PokeReturnValue(is_done=False)
+        await waiting.tell(outcome)
         return PokeReturnValue(is_done=True, xcom_value=await tasks.delivered(context, waiting, outcome))
 
     def _waiting(self) -> BatchInferenceTrigger:

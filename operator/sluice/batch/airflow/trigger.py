@@ -1,7 +1,8 @@
 """What waits for a BatchInference: in the triggerer, or in the worker where a task does not defer."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from sluice.batch.airflow import client, errors, objects
+from sluice.batch.airflow.podlogs import PodLogs
 
 
 class BatchInferenceTrigger(BaseTrigger):
@@ -66,17 +68,34 @@ class BatchInferenceTrigger(BaseTrigger):
             self.kubernetes_conn_id, self.namespace, unreachable_seconds=self.unreachable_seconds
         )
 
+    @cached_property
+    def pod_logs(self) -> PodLogs:
+        return PodLogs(self.cluster)
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         yield TriggerEvent((await self.outcome()).event())  # type: ignore[no-untyped-call]
 
     async def outcome(self) -> objects.TaskOutcome:
-        """Waits for the end and logs progress. An error of the API server is an outcome, which the task then tells."""
+        """Waits for the end and logs progress, with what the pods say. An error of the API server is an outcome, which the
+        task then tells."""
+        telling = asyncio.create_task(self.pod_logs.tell_on())
         try:
-            return await self._followed()
+            outcome = await self._followed()
         except errors.ApiServerUnreachable as error:
             return objects.TaskOutcome(objects.Ending.UNREACHABLE, str(error))
         except AirflowException as error:
             return objects.TaskOutcome(objects.Ending.REFUSED, str(error))
+        finally:
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+        await self.tell(outcome)
+        return outcome
+
+    async def tell(self, outcome: objects.TaskOutcome) -> None:
+        """Logs what the pods of an ended run said, as far as it was not told before."""
+        self.pod_logs.of(outcome.run.get("name", ""))
+        await self.pod_logs.tell()
 
     async def on_kill(self) -> None:
         """Airflow calls it when somebody fails or clears the deferred task; never at a restart of the triggerer."""
@@ -100,6 +119,9 @@ class BatchInferenceTrigger(BaseTrigger):
             async for found in states:
                 if (outcome := self.judged(found)) is not None:
                     return outcome
+                self.pod_logs.of(
+                    objects.run_of(found, None if self.since is None else objects.checked_since(self.since))
+                )
                 if told != (milestone := objects.milestone_of(found)):
                     told = milestone
                     self.log.info("BatchInference %s: %s", self.name, objects.progress_of(found))
