@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib import request
+from urllib.parse import urlsplit
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -154,6 +156,19 @@ async def load_configuration(kubeconfig: Path | None) -> Configuration:
             f"no access to a cluster: {error}; inside a cluster, the pod needs a service account; outside, pass "
             "--kubeconfig"
         ) from error
+    return with_proxy(configuration)
+
+
+def with_proxy(configuration: Configuration) -> Configuration:
+    """The configuration with the environment's proxy, if there is one for the API server.
+
+    Left to itself the client looks for it anew at each request, and into ~/.netrc, in a thread: of two writes in the same
+    millisecond one would wait for it. What .netrc has is for other servers.
+    """
+    address = urlsplit(configuration.host)
+    if configuration.proxy is None and not request.proxy_bypass(address.netloc):
+        configuration.proxy = request.getproxies().get(address.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 
 

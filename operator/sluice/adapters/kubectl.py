@@ -266,7 +266,7 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
     """Connects as kubectl would: the given file, $KUBECONFIG or ~/.kube/config; inside a pod its service account."""
     settings = client.Configuration()
     namespace = await _load(settings, kubeconfig, context)
-    async with client.ApiClient(settings) as api:
+    async with client.ApiClient(kube.with_proxy(settings)) as api:
         yield Kubectl(api, namespace)
 
 

@@ -40,6 +40,9 @@ LONGEST_SPREAD_SECONDS: Final = 30.0
 STALE_SECONDS: Final = 3 * INTERVAL_SECONDS
 """Without a successful list for this long the process is not alive."""
 RELEASE_SECONDS: Final = 1.0
+SWITCH_SECONDS: Final = 0.0005
+"""After which a thread that computes lets another one go on. Python's usual 5 ms are what the event loop would wait for each
+time that it has sent or received something, while a thread reads an answer of Prometheus; and the other way round."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sluice-operator: {error}", file=sys.stderr)
         return 2
     telemetry.set_up_logging(given.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     for warning in given.warnings:
         LOG.warning("%s", warning)
     try:

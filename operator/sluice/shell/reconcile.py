@@ -47,7 +47,9 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
-"""At so many of those that wait for samples, or for a slot: a look costs processor time that others may need."""
+"""At so many of those that wait for a slot: a look costs processor time that others may need."""
+LACKING_LOOKS_PER_SECOND: Final = 10.0
+"""The same of those that wait for samples: without them a pass sees nothing but the clock."""
 
 
 class LeaseLost(Exception):
@@ -139,7 +141,7 @@ class Reconciler:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
             self.lacking.add(key)
-            return Done(self._look_again_seconds(len(self.lacking)))
+            return Done(max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND))
         self.lacking.discard(key)
         if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
             return Waits(self._look_while_waiting(key, plan))
@@ -153,11 +155,7 @@ class Reconciler:
         what happens can change what is to be written: no samples were asked for."""
         if key not in self.kept or plan.requeue_after is None:
             return None
-        return max(plan.requeue_after, self._look_again_seconds(self.lane.waiting()))
-
-    def _look_again_seconds(self, waiting: int) -> float:
-        """After which those look again that wait for samples, or to be written."""
-        return max(SAMPLES_SECONDS, waiting / WAITING_LOOKS_PER_SECOND)
+        return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""

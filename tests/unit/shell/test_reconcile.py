@@ -267,7 +267,7 @@ async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
     )
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     case.reconciler.lacking.update(Key("team", f"m{number}") for number in range(999))
-    assert await case.reconciler.reconcile(KEY) == Done(20.0)
+    assert await case.reconciler.reconcile(KEY) == Done(100.0)
     metrics.samples = Look({"up": Failed("away")}, 990.0)
     assert await case.reconciler.reconcile(KEY) == Done(None)
     assert KEY not in case.reconciler.lacking
