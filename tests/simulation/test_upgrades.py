@@ -85,3 +85,32 @@ def test_at_rest_nothing_is_released_again() -> None:
     cluster.run(30, check=Laws(cluster).check)
     assert (cluster.weights(), releases(cluster)) == (weights, rollouts)
     assert cluster.condition("Current")["status"] == "True"
+
+
+def test_a_service_with_an_address_keeps_it_and_new_ones_have_none() -> None:
+    cluster = scenarios.serving_cluster(preset="istio")
+    [old] = [each for (kind, _), each in cluster.objects.items() if kind == "Service"]
+    old["spec"]["clusterIP"] = "10.0.0.7"  # by the API server
+    cluster.preset = "contour"
+    before = len(cluster.writes)
+    cluster.run(60)
+    assert cluster.writes[before:] == []
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(60)
+    services = {
+        name: each["spec"].get("clusterIP") for (kind, name), each in cluster.objects.items() if kind == "Service"
+    }
+    assert services.pop(old["metadata"]["name"]) == "10.0.0.7"
+    assert set(services.values()) == {"None"}
+
+
+def test_a_service_without_an_address_is_left_so_under_a_gateway_that_would_get_one() -> None:
+    cluster = scenarios.serving_cluster()
+    cluster.preset = "istio"
+    cluster.run(60)
+    [old] = [each for (kind, _), each in cluster.objects.items() if kind == "Service"]
+    assert old["spec"]["clusterIP"] == "None"
+    old["spec"]["ports"] = []
+    cluster.run(60)
+    assert old["spec"]["clusterIP"] == "None"
+    assert cluster.objects["Service", old["metadata"]["name"]]["spec"]["ports"]

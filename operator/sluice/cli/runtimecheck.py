@@ -34,10 +34,9 @@ CLIENT_SECONDS: Final = 120.0
 """So long the pod of the client may need for its first line."""
 SETTLED_SECONDS: Final = 90.0
 """So long after the restart the last requests may be under way."""
-RIGHTS: Final = (
-    "a check creates its own ModelDeployment and pods: you need create and delete of both, and get of pods/log"
-)
+RIGHTS: Final = "a check creates its own ModelDeployment, Service and pods: you need create and delete of all three, and get of pods/log"
 PODS: Final = kube.BY_KIND["Pod"]
+SERVICES: Final = kube.BY_KIND["Service"]
 DEPLOYMENTS: Final = kube.BY_KIND[ModelDeployment.kind]
 
 
@@ -153,7 +152,8 @@ class _TrialRun:
 
     async def _ask(self, revision: Revision) -> tuple[FirstRequest, Restart | None]:
         """The first request, and where it is answered a restart under a stream of them."""
-        async with self._running(await self._client(revision)) as name:
+        service, client = conformance.client_service(revision, self._deployment), await self._client(revision)
+        async with self._running(service, SERVICES), self._running(client) as name:
             self._say("waiting for the first answer")
             events = await self._events_until(name, ("stream", "failed"), CLIENT_SECONDS)
             metrics = events.get("metrics")
@@ -236,10 +236,10 @@ class _TrialRun:
         return await self._api.fetch_deployment(self._namespace, self._name)
 
     @contextlib.asynccontextmanager
-    async def _running(self, manifest: Object) -> AsyncIterator[str]:
-        """A pod, as long as the block lasts."""
+    async def _running(self, manifest: Object, kind: kube.Resource = PODS) -> AsyncIterator[str]:
+        """An object, as long as the block lasts."""
         name = str(manifest["metadata"]["name"])
-        made = TemporaryObject(self._api, PODS, self._namespace, name, self._say)
+        made = TemporaryObject(self._api, kind, self._namespace, name, self._say)
         async with made.made(manifest, refusal=_refusal, keep=self._order.keep):
             yield name
 

@@ -1,8 +1,9 @@
 """What `kubectl sluice runtime check` puts into a namespace to try a ServingRuntime; all of it goes with the ModelDeployment.
 
-ModelDeployment ──operator──> revision, its Service, two pods
+ModelDeployment ──operator──> revision, two pods
     ├─owns─> pod …-wrong    the revision's pod once more, with every file of the model overwritten before the server starts
-    └─owns─> pod …-client   asks the Service at a steady rate while the two pods are replaced
+    ├─owns─> Service …-client
+    └─owns─> pod …-client   asks that Service at a steady rate while the two pods are replaced
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render.service import desired_service
 from sluice.offline.profile import pod
 from sluice.offline.profile.sweep import infer_path
 
@@ -116,6 +118,16 @@ def client_pod(
     return _pod(deployment, f"{revision.name}-client", spec)
 
 
+def client_service(revision: Revision, deployment: ModelDeployment) -> dict[str, Any]:
+    """The Service that the client asks. The revision's own may be for gateways alone: without an address."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(deployment, f"{revision.name}-client"),
+        "spec": desired_service(revision, deployment)["spec"],
+    }
+
+
 def stream_plan(
     revision: Revision, deployment: ModelDeployment, *, path: str, pod_address: str, rate: float, seconds: int
 ) -> dict[str, Any]:
@@ -133,7 +145,7 @@ def stream_plan(
         if port
         else None,
         "stream": {
-            "host": f"{naming.service_name(revision.name)}.{deployment.metadata.namespace}.svc",
+            "host": f"{revision.name}-client.{deployment.metadata.namespace}.svc",
             "port": naming.SERVICE_PORT,
         },
         "rate": rate,
@@ -155,13 +167,17 @@ def _pod(deployment: ModelDeployment, name: str, spec: Object) -> dict[str, Any]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": deployment.metadata.namespace,
-            "labels": _labels(deployment.metadata.labels[LABEL]),
-            "ownerReferences": [{**common.owner_reference(deployment), "controller": False}],
-        },
+        "metadata": _metadata(deployment, name),
         "spec": {**spec, "restartPolicy": "Never"},
+    }
+
+
+def _metadata(deployment: ModelDeployment, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": deployment.metadata.namespace,
+        "labels": _labels(deployment.metadata.labels[LABEL]),
+        "ownerReferences": [{**common.owner_reference(deployment), "controller": False}],
     }
 
 

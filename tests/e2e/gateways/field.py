@@ -31,6 +31,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Paths, Route
 from sluice.core.render import common, route
+from sluice.core.render.service import NO_ADDRESS
 from sluice.core.rollout.routing import address, weights
 from tests.e2e.gateways import backend, grpcbackend
 from tests.e2e.gateways.traffic import Address
@@ -299,5 +300,9 @@ def _container(revision: str, script: str) -> Object:
 def _service(name: str, app: str, target_port: int) -> Object:
     http = {"name": "http", "port": naming.SERVICE_PORT, "targetPort": target_port}
     calls = {"name": "grpc", "port": naming.GRPC_SERVICE_PORT, "targetPort": grpcbackend.PORT}
-    spec = {"selector": {"app": app}, "ports": [http, {**calls, "appProtocol": "kubernetes.io/h2c"}]}
+    spec = {
+        "clusterIP": NO_ADDRESS,
+        "selector": {"app": app},
+        "ports": [http, {**calls, "appProtocol": "kubernetes.io/h2c"}],
+    }
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}

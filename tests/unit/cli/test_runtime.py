@@ -67,9 +67,9 @@ class TrialCluster(FakeCluster):
         if kind.kind == ModelDeployment.kind:
             self.objects = [each for each in self.objects if each["kind"] == "ServingRuntime"]
             return
-        [gone] = [each for each in self.objects if each["kind"] == "Pod" and each["metadata"]["name"] == name]
+        [gone] = [each for each in self.objects if each["kind"] == kind.kind and each["metadata"]["name"] == name]
         self.objects.remove(gone)
-        if naming.LABEL_OWNER in gone["metadata"]["labels"]:
+        if kind.kind == "Pod" and naming.LABEL_OWNER in gone["metadata"]["labels"]:
             self._add_pod()
 
     async def fetch_log(self, namespace: str, pod: str, container: str) -> str:
@@ -139,7 +139,7 @@ def test_all_is_looked_at_and_nothing_is_left(there: TrialCluster) -> None:
     assert {name: state for name, state in states(result).items() if state != "ok"} == {}
     assert left(there) == ["ServingRuntime"]
     kinds = [name.rpartition("-")[2] for name in there.made]
-    assert kinds == ["check", "wrong", "client"]
+    assert kinds == ["check", "wrong", "client", "client"]
 
 
 def test_a_table_with_remedies_and_exit_status_1(there: TrialCluster) -> None:

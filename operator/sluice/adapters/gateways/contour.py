@@ -22,6 +22,7 @@ CONTOUR: Final = GatewayPreset(
     broken=envoy.broken(_BACKEND),
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
+    headless=True,
     # `percent` passes the schema and is then ignored: every request is copied.
     mirror_percent=False,
     # Contour puts Envoy's gRPC statistics on every listener: one counter for each grpc-status, named by it.

@@ -25,6 +25,7 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
     broken=envoy.broken(_BACKEND),
     settle_seconds=2.0,
+    headless=True,
     positional=True,
     mirror_percent=True,
     mirror_requests=f"envoy_cluster_upstream_rq{{{_MIRROR}}}",

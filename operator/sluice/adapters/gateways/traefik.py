@@ -21,6 +21,7 @@ TRAEFIK: Final = GatewayPreset(
     backend="",
     # It gathers changes for up to two seconds (`providers.providersThrottleDuration`) before it takes them.
     settle_seconds=3.0,
+    headless=True,
     # It accepts a route with copies, and answers every request with 500.
     request_mirror=False,
     # It looks for the grpc-status among the headers, and not among the trailers, where a call with an answer has it: all

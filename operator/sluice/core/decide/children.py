@@ -76,9 +76,7 @@ def _running_writes(situation: Situation, needs: Capacity) -> Iterator[Write]:
         if candidate != situation.stable:
             yield from _serve(situation, candidate, needs.replicas_of(candidate.name), pinned=needs.ramps)
     for revision, suffix in paths.services(situation):
-        yield from writing.applied(
-            situation.snapshot, service.desired_service(revision, situation.snapshot.deployment, suffix=suffix)
-        )
+        yield from _service(situation, revision, suffix)
 
 
 def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: bool) -> Iterator[Write]:
@@ -89,7 +87,16 @@ def _serve(situation: Situation, revision: Revision, replicas: int, *, pinned: b
     else:
         yield from _apply_scaled(situation, revision, replicas)
     yield from _autoscaler_writes(situation, revision, replicas, pinned=pinned)
-    yield from writing.applied(situation.snapshot, service.desired_service(revision, deployment))
+    yield from _service(situation, revision)
+
+
+def _service(situation: Situation, revision: Revision, suffix: str = "") -> Iterator[Write]:
+    """What the gateway needs of a Service. One that is there keeps its address, or its lack of one, for good."""
+    snapshot = situation.snapshot
+    there = snapshot.objects.get(("Service", naming.service_name(revision.name, suffix)))
+    headless = service.is_headless(there) if there is not None else not snapshot.by_service and snapshot.preset.headless
+    manifest = service.desired_service(revision, snapshot.deployment, suffix=suffix, headless=headless)
+    yield from writing.applied(snapshot, manifest)
 
 
 def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *, pinned: bool) -> Iterator[Write]:

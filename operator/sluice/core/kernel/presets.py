@@ -48,6 +48,8 @@ class GatewayPreset:
     """Gauge of the requests that are in flight to a backend, there before the first one. Empty: the gateway has none."""
     broken: Broken | None = None
     """Answers that broke off; None where the gateway does not tell them from whole ones."""
+    headless: bool = False
+    """Whether it sends requests to a backend's endpoints and asks for no address of its Service, as was tested."""
     positional: bool = False
     """Series are named by `{rule}` and `{backend}`: whoever changes positions makes another version's series of one."""
     request_mirror: bool = True

@@ -4,22 +4,33 @@ from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision
+from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import common
 
 H2C: Final = "kubernetes.io/h2c"
+NO_ADDRESS: Final = "None"
+"""`spec.clusterIP` of a headless Service."""
 
 
-def desired_service(revision: Revision, deployment: ModelDeployment, *, suffix: str = "") -> dict[str, Any]:
+def desired_service(
+    revision: Revision, deployment: ModelDeployment, *, suffix: str = "", headless: bool = False
+) -> dict[str, Any]:
     """A Service in front of a revision's pods; with a suffix another one, for requests that are counted apart.
 
-    Its labels are copied by the API server to its EndpointSlices, by which these are watched.
+    Its labels are copied by the API server to its EndpointSlices, by which these are watched. headless: without an address
+    in the cluster, which the API server gives to one Service after the other, and every node then has rules for.
     """
-    return _service(
+    manifest = _service(
         common.child_metadata(deployment, naming.service_name(revision.name, suffix), revision.name),
         selector={naming.LABEL_REVISION: revision.name},
         ports=_ports(revision.port, revision.grpc_port),
     )
+    return {**manifest, "spec": {**manifest["spec"], "clusterIP": NO_ADDRESS}} if headless else manifest
+
+
+def is_headless(manifest: Object) -> bool:
+    """Whether a Service has no address in the cluster. That it has one or not never changes."""
+    return bool((manifest.get("spec") or {}).get("clusterIP") == NO_ADDRESS)
 
 
 def _service(metadata: dict[str, Any], *, selector: dict[str, str], ports: list[dict[str, Any]]) -> dict[str, Any]:

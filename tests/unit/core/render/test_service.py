@@ -39,6 +39,15 @@ def test_requests_that_are_counted_apart_have_a_service_of_their_own(suffix: str
     assert apart["metadata"]["labels"] == main["metadata"]["labels"]
 
 
+@pytest.mark.parametrize("suffix", ["", *common.SUFFIXES])
+def test_where_a_gateway_asks_for_endpoints_a_service_needs_no_address(suffix: str) -> None:
+    with_address = service.desired_service(REVISION, DEPLOYMENT, suffix=suffix)
+    headless = service.desired_service(REVISION, DEPLOYMENT, suffix=suffix, headless=True)
+    assert headless["spec"] == {**with_address["spec"], "clusterIP": "None"}
+    assert service.is_headless(headless)
+    assert not service.is_headless(with_address)
+
+
 def test_the_longest_name_of_a_service_is_a_label() -> None:
     revision = builders.make_revision(deployment=builders.make_model_deployment(name="m" * 45))
     assert all(len(naming.service_name(revision.name, suffix)) <= 63 for suffix in common.SUFFIXES)
