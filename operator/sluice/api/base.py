@@ -70,6 +70,7 @@ class ApiModel(BaseModel):
     """
 
     model_config = ConfigDict(
+        defer_build=True,  # until it is used: a command of the plugin needs few of them
         frozen=True,
         alias_generator=to_camel,
         validate_by_name=True,
