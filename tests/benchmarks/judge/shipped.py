@@ -57,8 +57,8 @@ class Setting:
     skew_seconds: int = 0
     """How much later the candidate's own counters are scraped than the stable version's."""
     alpha: float = 0.01
-    changes: tuple[tuple[str, object], ...] = ()
-    """Of the trial."""
+    answer_seconds: float = 30.0
+    """The route's time-out."""
 
     @property
     def steps(self) -> int:
@@ -167,8 +167,8 @@ class _Release:
             route_programmed=True,
             preset=PRESETS["contour"],
             state=None,
+            answer_seconds=setting.answer_seconds,
         )
-        self._trial = dataclasses.replace(self._trial, **dict(setting.changes))  # type: ignore[arg-type]
         self._history(stable[: setting.history_seconds])
 
     def run(self) -> Told:

@@ -123,6 +123,7 @@ ROWS: Final[Mapping[str, Measured]] = {
             weights=(0.05, 0.5, 0.05),
             step_seconds=300,
             late_seconds=60,
+            answer_seconds=60,
             late_stable=True,
         ),
         edge=lets_through(
@@ -131,6 +132,7 @@ ROWS: Final[Mapping[str, Measured]] = {
             weight=0.05,
             requests_per_second=1000,
             late_seconds=60,
+            answer_seconds=60,
             seconds=900,
         ),
     ),

@@ -30,7 +30,11 @@ def test_a_dead_version_is_rolled_back_at_its_first_weight(objective: table.Obje
 
 def test_a_release_goes_through_its_steps_and_its_bake() -> None:
     setting = Setting(
-        partial(troubles.plain, base=0.0), table.ERRORS, history_seconds=3600, step_seconds=None, requests_per_second=200
+        partial(troubles.plain, base=0.0),
+        table.ERRORS,
+        history_seconds=3600,
+        step_seconds=None,
+        requests_per_second=200,
     )
     told = shipped.release(setting, 1)
 
