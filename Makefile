@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
 # Airflow's pins are not ours, so it has its own environment and lock.
 build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
+
+# Linters that are no part of Sluice: checkov pins a hundred packages of its own, and hadolint comes as a binary.
+build/linters/.synced: $(UV) tests/linters/pyproject.toml tests/linters/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/linters/venv $(UV) sync --project tests/linters --frozen --quiet && touch $@
 
 setup: .venv/.synced ## Install the Python environment
 
@@ -65,16 +69,24 @@ test-full: lint built ## Everything, including slow tests
 	@$(E2E_PYTEST)
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
-lint: setup ## Check format, lint, types and layers
+lint: setup ## Check format, lint, types, layers, Containerfiles and the chart
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers containerfiles chart
 
 mypy pyright: setup
 	@.venv/bin/$@
 
 layers: setup
 	@.venv/bin/lint-imports
+
+containerfiles: build/linters/.synced
+	@build/linters/venv/bin/hadolint --no-color $$(git ls-files '*Containerfile' '*Dockerfile')
+
+# Not even for its own newer versions does checkov look anywhere.
+chart: setup build/linters/.synced
+	@$(PYTHON) -m charts.variants build/chart
+	@CKV_SKIP_PACKAGE_UPDATE_CHECK=true build/linters/venv/bin/checkov --config-file .checkov.yaml
 
 unit: coverage uncovered ## Unit tests, laws and whole rollouts with a virtual clock
 

@@ -19,10 +19,14 @@ HEADER: Final = """\
 
 def rendered() -> str:
     """The chart with its own values, its CRDs and a namespace of its own."""
+    return HEADER + template("--include-crds", "--set", "createNamespace=true")
+
+
+def template(*options: str) -> str:
+    """The chart with these options of `helm template`."""
     gotools.ensure("helm")
-    options = ["--namespace", NAMESPACE, "--include-crds", "--set", "createNamespace=true"]
-    arguments = ["template", "sluice", "charts/sluice", *options]
-    return HEADER + processes.run([gotools.program("helm"), *arguments], directory=REPOSITORY)
+    arguments = ["template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *options]
+    return processes.run([gotools.program("helm"), *arguments], directory=REPOSITORY)
 
 
 if __name__ == "__main__":

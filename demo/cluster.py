@@ -147,7 +147,7 @@ def build_further(kind: Kind, name: str) -> None:
 def stage(image: Image) -> None:
     """Prepare the image's build context, unless nothing changed."""
     if not _is_staged(image):
-        run(*image.stage, environment=_with_own_programs())
+        run(*image.stage, environment=with_own_programs())
         image.stamp.touch()
 
 
@@ -171,7 +171,7 @@ def _is_staged(image: Image) -> bool:
     return image.stamp.stat().st_mtime >= max(changes)
 
 
-def _with_own_programs() -> dict[str, str]:
+def with_own_programs() -> dict[str, str]:
     """PATH with the environment's uv, which `make` puts there, in front."""
     folders = [str(ROOT / "build" / "uv" / "bin"), str(PLUGIN.parent), os.environ["PATH"]]
     return {"PATH": os.pathsep.join(folders)}

@@ -110,7 +110,7 @@ def _running(arguments: Sequence[str], folder: Path, begin: Callable[[], None]) 
             output = folder / name
             signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)  # what has been started is known before it is ended
             with output.open("wb") as opened:
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S602 - what the Makefile says
                     command,
                     shell=True,
                     stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
+    upgrade   from an earlier commit, in the middle of a release: requests lost
     pass      processor time of a pass, at rest and in a release; without a cluster
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
@@ -40,6 +41,7 @@ from tests.benchmarks import (
     scale,
     start,
     surroundings,
+    upgrade,
     warmup,
 )
 from tests.benchmarks.report import Section
@@ -55,6 +57,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
     "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs)),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
+    "upgrade": lambda cluster, given: upgrade.measure(cluster, upgrade.Options(given.commit)),
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
@@ -118,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
+    group = parser.add_argument_group("upgrade")
+    group.add_argument("--commit", default=upgrade.COMMIT, help=f"from which (default: {upgrade.COMMIT})")
     group = parser.add_argument_group("pass, memory, looks")
     group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")
     group.add_argument(

@@ -16,14 +16,21 @@ READY: Final = '{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}
 GATEWAY: Final = "--namespace=projectcontour"
 
 
-def manifest(number: int) -> Object:
+ONNX: Final[Object] = {"model": {"format": "onnx"}}
+"""With an HTTPRoute and a GRPCRoute."""
+CUSTOM: Final[Object] = {"model": {"format": "custom"}, "runtime": {"image": "localhost/sluice/none:dev"}}
+"""With an HTTPRoute alone. No node runs the image."""
+
+
+def manifest(number: int, of: Object = ONNX) -> Object:
     """A ModelDeployment for fake nodes. Its pods are not scraped: nothing answers there."""
     return {
         "apiVersion": "sluice.dev/v1alpha1",
         "kind": "ModelDeployment",
         "metadata": {"name": f"model-{number:04}"},
         "spec": {
-            "model": {"format": "onnx", "uri": f"s3://models/fake/{number}"},
+            **of,
+            "model": {**of["model"], "uri": f"s3://models/fake/{number}"},
             "nodeSelector": {kwok.LABEL: "true"},
             "tolerations": [{"key": kwok.TAINT, "operator": "Exists", "effect": "NoSchedule"}],
             "podAnnotations": {"prometheus.io/scrape": "false"},
@@ -31,9 +38,9 @@ def manifest(number: int) -> Object:
     }
 
 
-def create(scene: Scene, numbers: range) -> None:
+def create(scene: Scene, numbers: range, of: Object = ONNX) -> None:
     """All in one kubectl, one request each."""
-    items = [manifest(number) for number in numbers]
+    items = [manifest(number, of) for number in numbers]
     scene.tools.kubectl(
         "create", scene.where, "--filename=-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     )

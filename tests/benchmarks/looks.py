@@ -1,12 +1,10 @@
 """Many releases at once: how often each is looked at, who waits for whom, and what is written.
 
-Beside another checkout each is measured with its operator first.
+Another checkout is measured first, by its own world.
 """
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Final, TypeAlias
 
 from demo import cluster as clusters
 from demo.progress import step
-from tests.benchmarks import lookworld, report
+from tests.benchmarks import checkouts, lookworld, report
 from tests.benchmarks.report import Figure, Section, Table
 
 KEY: Final = "looks"
@@ -76,13 +74,9 @@ def _measured(checkout: Path, millis: Sequence[int]) -> Measured:
 
 
 def _run(checkout: Path, *what: str | int) -> Found:
-    """The world is this checkout's, and the operator in it that of the one given."""
-    command = [sys.executable, "-m", "tests.benchmarks.lookworld", *map(str, what)]
-    environment = os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{clusters.ROOT}"}
+    own = checkouts.process(checkout, "lookworld", *map(str, what))
     with step(f"looks: {' '.join(map(str, what))}"):
-        done = subprocess.run(
-            command, cwd=clusters.ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(**own, check=True, stdout=subprocess.PIPE)
     found: Found = json.loads(done.stdout.splitlines()[-1])
     return found
 

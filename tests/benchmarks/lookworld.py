@@ -1,7 +1,7 @@
 """Many releases at once under the real queue, reconciler and client of Prometheus, to measure how often they are looked at.
 
 `python -m tests.benchmarks.lookworld looks MILLIS OBJECTIVES`, `… queue GOOD BAD` or `… writes` prints what it has measured as
-JSON. It runs with the operator of an earlier checkout as well: PYTHONPATH says which.
+JSON.
 
     one simulated release ──copied for each model──> Store ──> WorkQueue ──> Reconciler ──> writes that take 10 ms
                                                                                 └──HTTP──> tests.benchmarks.slowprometheus
@@ -24,17 +24,17 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.core.decide import prepare
 from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Asking, Look
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Key, Store, Woken, identity_of
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.keys import Key, Woken, identity_of
+from sluice.shell.lane import Lane
+from sluice.shell.store import Store
 from sluice.shell.workqueue import WorkQueue
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios
+from tests.support.away import make_reconciler
 from tests.support.cluster import Cluster
 
 RELEASES: Final = 600
@@ -126,9 +126,9 @@ class Waits:
         schedule, monotonic = self.queue.schedule, time.monotonic
         add, pop = schedule.add, schedule.pop
 
-        def adding(key: Key, due: float, **more: Any) -> None:
+        def adding(key: Key, due: float, *why: Any) -> None:
             self.due[key] = min(self.due.get(key, math.inf), max(due, monotonic()))
-            add(key, due, **more)
+            add(key, due, *why)
 
         def popping(now: float) -> Key | None:
             key = pop(now)
@@ -192,17 +192,19 @@ class World:
         self.store = Store(cluster.config, gateways.preset_of(cluster.config))
         self.api = ApiServer(self.store)
         self.prometheus = PrometheusMetrics(url)
-        self.reconciler = Reconciler(
-            store=self.store,
-            cluster=self.api,
+        self.reconciler = make_reconciler(
+            self.store,
+            self.api,
+            self.clock,
             metrics=Instant(candidate),
             accelerators=self.api,
             progress=self.api,
-            news=Announcer(self.api, lambda _: None, self.clock),
             wake=self.wake,
-            clock=self.clock,
-            lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-            telemetry=Telemetry(),
+            lane=Lane(
+                lambda key: self.queue.add(key, wished=True),
+                monotonic=self.clock.monotonic,
+                share=lambda key: key.namespace,
+            ),
         )
         self.queue: WorkQueue[Key] = WorkQueue(
             self.reconciler.reconcile, monotonic=self.clock.monotonic, share=lambda key: key.namespace

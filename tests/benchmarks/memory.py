@@ -1,12 +1,10 @@
 """Memory of the operator: with a thousand models, and under what may try to fill it.
 
-Beside another checkout each is measured with its operator first.
+Another checkout is measured first, by its own world.
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from typing import Final, TypeAlias
 
 from demo import cluster as clusters
 from demo.progress import step
-from tests.benchmarks import hostile, memoryworld, report
+from tests.benchmarks import checkouts, hostile, memoryworld, report
 from tests.benchmarks.report import Figure, Section, Table
 
 KEY: Final = "memory"
@@ -52,42 +50,36 @@ class Measured:
 
 def measure(options: Options) -> Section:
     machine = report.host()
+    before = _measured(options.before) if options.before is not None else None
+    return section(_measured(clusters.ROOT), before, machine)
+
+
+def _measured(checkout: Path) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
-        worlds = {world: _made(world, Path(folder) / f"{number}") for number, world in enumerate(memoryworld.WORLDS)}
-        before = _measured(options.before, worlds) if options.before is not None else None
-        here = _measured(clusters.ROOT, worlds)
-    return section(here, before, machine)
+        made = {
+            world: _made(checkout, world, Path(folder) / f"{number}") for number, world in enumerate(memoryworld.WORLDS)
+        }
+        return Measured(
+            worlds={world: _run(checkout, path, world) for world, path in made.items()},
+            attacks={
+                attack: _run(checkout, made[memoryworld.REST], memoryworld.REST, attack)
+                for attack in memoryworld.ATTACKS
+            },
+        )
 
 
-def _made(world: str, path: Path) -> Path:
-    command = [sys.executable, "-m", "tests.benchmarks.memoryworld", "make", world]
+def _made(checkout: Path, world: str, path: Path) -> Path:
     with step(f"memory: the objects of {world}"), path.open("w") as lines:
-        subprocess.run(command, cwd=clusters.ROOT, env=_environment(clusters.ROOT), check=True, stdout=lines)
+        subprocess.run(**checkouts.process(checkout, "memoryworld", "make", world), check=True, stdout=lines)
     return path
 
 
-def _measured(checkout: Path, worlds: Mapping[str, Path]) -> Measured:
-    return Measured(
-        worlds={world: _run(checkout, path, world) for world, path in worlds.items()},
-        attacks={
-            attack: _run(checkout, worlds[memoryworld.REST], memoryworld.REST, attack) for attack in memoryworld.ATTACKS
-        },
-    )
-
-
 def _run(checkout: Path, path: Path, *what: str) -> Found | None:
-    command = [sys.executable, "-m", "tests.benchmarks.memoryworld", "measure", *what]
+    own = checkouts.process(checkout, "memoryworld", "measure", *what)
     with step(f"memory: {', '.join(what)}"), path.open() as lines:
-        done = subprocess.run(
-            command, cwd=clusters.ROOT, env=_environment(checkout), stdin=lines, stdout=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(**own, stdin=lines, stdout=subprocess.PIPE)
     found: Found | None = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
     return found
-
-
-def _environment(checkout: Path) -> dict[str, str]:
-    """The world is this checkout's, and the operator in it that of the one given."""
-    return os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{clusters.ROOT}", "MALLOC_ARENA_MAX": "2"}
 
 
 def section(here: Measured, before: Measured | None, machine: list[str] | tuple[str, ...]) -> Section:

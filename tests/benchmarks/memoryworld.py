@@ -2,7 +2,7 @@
 
 `python -m tests.benchmarks.memoryworld make WORLD` prints the objects of a thousand models, a line of JSON each;
 `… measure WORLD [ATTACK]` reads them, fills the operator's store as kopf would, passes over each model, and prints what
-that takes as JSON. It runs with the operator of an earlier checkout as well: PYTHONPATH says which.
+that takes as JSON.
 
     one simulated model ──> copies at rest ──as an API server sends them──> Store ──> Reconciler ──> passes
                                                                                          └──> attack ──HTTP──> hostile
@@ -23,23 +23,22 @@ from typing import Any, Final
 from kubernetes.aio.client import Configuration
 
 import sluice.shell.app  # noqa: F401 - what the process has loaded besides
-from sluice.adapters import deepjson, gateways, kube
+from sluice.adapters import gateways, kube
 from sluice.adapters.batchprogress import PodProgress
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.api.config import OperatorConfig
 from sluice.core.judge.model import Answered, Question, Series
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell import watch
 from sluice.shell.asking import Asking, Look
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler, target_of
+from sluice.shell.keys import Key, identity_of
 from sluice.shell.relist import Relister
-from sluice.shell.store import Key, Store, identity_of
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.store import Store
 from tests.benchmarks import slowprometheus
+from tests.support.away import make_reconciler
 
 MODELS: Final = 1000
 NAMESPACES: Final = 100
@@ -211,24 +210,19 @@ class Operator:
         config = OperatorConfig()
         self.store = Store(config, gateways.preset_of(config))
         self.outside = Outside(self.store, candidate, moment)
-        self.reconciler = Reconciler(
-            store=self.store,
-            cluster=self.outside,
+        self.reconciler = make_reconciler(
+            self.store,
+            self.outside,
+            self.outside,
             metrics=self.outside,
             accelerators=self.outside,
             progress=self.outside,
-            news=Announcer(self.outside, lambda _: None, self.outside),
-            wake=lambda _: None,
-            clock=self.outside,
-            lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-            telemetry=Telemetry(),
         )
 
     def hear(self, lines: Iterable[str]) -> None:
         """As kopf would have them heard."""
-        reader: Any = getattr(watch, "Lines", deepjson)  # an earlier operator reads everything
         for line in lines:
-            self.store.put(reader.loads(f'{{"type": "ADDED", "object": {line}}}')["object"])
+            self.store.put(watch.Lines.loads(f'{{"type": "ADDED", "object": {line}}}')["object"])
 
     async def settle(self) -> None:
         for _ in range(SETTLING_PASSES):
@@ -265,9 +259,8 @@ async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, f
         "counted": len(operator.reconciler.counted),
         "writes": operator.outside.writes,
         "unreadable": len(operator.store.unreadable),
+        "estimated": operator.store.shares.total / MEBIBYTE,
     }
-    if (shares := getattr(operator.store, "shares", None)) is not None:
-        result["estimated"] = shares.total / MEBIBYTE
     if attack:
         await ATTACKS[attack](operator)
         result |= {"attacked": memory()["most"], "unreadable": len(operator.store.unreadable)}

@@ -4,10 +4,8 @@ Beside another checkout the two take turns, round by round, so that both see the
 """
 
 import contextlib
-import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Final, TypeAlias
 
 from demo import cluster as clusters
 from demo.progress import step
-from tests.benchmarks import passworld, report
+from tests.benchmarks import checkouts, passworld, report
 from tests.benchmarks.report import Figure, Section, Table
 
 KEY: Final = "pass"
@@ -68,11 +66,8 @@ def _asked(process: Process, name: str) -> float:
 
 @contextlib.contextmanager
 def _running(checkout: Path) -> Iterator[Process]:
-    environment = os.environ | {"PYTHONPATH": f"{checkout / 'operator'}:{checkout}"}
-    command = [sys.executable, "-m", "tests.benchmarks.passworld"]
-    with subprocess.Popen(
-        command, cwd=checkout, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    own = checkouts.process(checkout, "passworld")
+    with subprocess.Popen(**own, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process
         assert process.stdin is not None
         process.stdin.close()

@@ -23,18 +23,18 @@ import yaml
 from demo import cluster as clusters
 from sluice.adapters import gateways
 from sluice.core.judge.model import Question
-from sluice.core.kernel.plan import Delete, Event, Ref, Write
+from sluice.core.kernel.plan import Delete, Event, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.shell.asking import Look
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler, target_of
-from sluice.shell.store import Key, Store
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.keys import Key
+from sluice.shell.reconcile import Reconciler
+from sluice.shell.store import Store
 from sluice.shell.workqueue import Done
 from tests.support import scenarios
+from tests.support.away import make_reconciler
 from tests.support.cluster import Cluster
 
 KEY: Final = Key("default", "digits")
@@ -160,18 +160,7 @@ def make_world(cluster: Cluster) -> World:
     """An operator that finds the cluster as it is."""
     outside = Outside(cluster)
     store = Store(cluster.config, gateways.preset_of(cluster.config))
-    reconciler = Reconciler(
-        store=store,
-        cluster=outside,
-        metrics=outside,
-        accelerators=outside,
-        progress=outside,
-        news=Announcer(outside, lambda _: None, outside),
-        wake=lambda _: None,
-        clock=outside,
-        lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-        telemetry=Telemetry(),
-    )
+    reconciler = make_reconciler(store, outside, outside, metrics=outside, accelerators=outside, progress=outside)
     world = World(outside, store, reconciler)
     _add_pods(cluster)
     world.watch()

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-
 
 from demo import setup
 from tests.e2e.conftest import PLAIN_REGISTRY_PORT, upgrade
-from tests.support import gcs, hub, webserver
+from tests.support import azblob, gcs, hub, webserver
 from tests.support import registry as registries
 from tests.support.registry import TAR_GZIP, Registry
 from tests.support.scene import Object, Scene, manifest, wait_until
@@ -158,6 +158,20 @@ def test_google_cloud_storage(scene: Scene, model: bytes, tmp_path: Path) -> Non
         scene.apply(secret("gs", STORAGE_EMULATOR_HOST=endpoint))
         deploy(scene, "gs", f"gs://{gcs.BUCKET}/digits/1", credentials="gs")
         scene.wait_ready("gs", seconds=90)
+
+
+@pytest.mark.slow
+def test_azure_blob_storage(scene: Scene, model: bytes) -> None:
+    address = scene.cluster.own_address
+    with azblob.running(address) as store:
+        store.blobs, store.secured = {"digits/1/model.onnx": model}, True
+        endpoint = f"http://{address}:{store.port}/{azblob.ACCOUNT}"
+        named = {"AZURE_STORAGE_ACCOUNT": azblob.ACCOUNT, "AZURE_STORAGE_ENDPOINT": endpoint}
+        scene.apply(secret("azure", AZURE_STORAGE_KEY=azblob.KEY, **named), secret("azure-public", **named))
+        deploy(scene, "azure", f"azblob://{azblob.CONTAINER}/digits/1", credentials="azure")
+        deploy(scene, "azure-public", f"azblob://{azblob.CONTAINER}/digits/1", credentials="azure-public")
+        scene.wait_ready("azure", seconds=90)
+        assert "AZURE_STORAGE_KEY" in wait_reason(scene, "azure-public", "AccessDenied")
 
 
 @pytest.mark.slow

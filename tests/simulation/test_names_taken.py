@@ -20,7 +20,7 @@ KINDS = {
     "ModelRollout": {},
     "Deployment": {},
     "Service": {},
-    "PodDisruptionBudget": {},
+    "PodDisruptionBudget": {"replicas": 2},
     "HTTPRoute": {},
     "GRPCRoute": {},
     "HorizontalPodAutoscaler": SCALED,

@@ -9,10 +9,9 @@ import pytest
 
 from sluice import errors
 from sluice.core.kernel.news import RECENT_SECONDS
-from sluice.core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write
+from sluice.core.kernel.plan import ApplyStatus, Event, Notice, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.reconcile import target_of
 from sluice.shell.workqueue import Done
 from tests.benchmarks import passworld
 from tests.benchmarks.passworld import KEY, Outside, World

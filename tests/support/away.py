@@ -1,13 +1,20 @@
-"""What the operator asks, where nobody answers."""
+"""What the operator asks, where nobody answers; and the operator's reconciler there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sluice.core.judge.model import Failed, Question
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
+from sluice.ports import Clock, Cluster
 from sluice.shell.asking import Look
-from sluice.shell.store import Key
+from sluice.shell.keys import Key
+from sluice.shell.lane import Lane
+from sluice.shell.news import Announcer
+from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.store import Store
+from sluice.shell.telemetry import Telemetry
 
 
 class NoMetrics:
@@ -29,3 +36,18 @@ class NoAccelerators:
 
     async def devices(self, question: DevicesQuestion) -> Devices | None:
         return Devices(unknown="not allowed")
+
+
+def make_reconciler(store: Store, cluster: Cluster, clock: Clock, **parts: Any) -> Reconciler:
+    """One that leads, whose writes never wait for a slot, and that tells nobody; `parts` replaces any of that."""
+    usual: dict[str, Any] = {
+        "metrics": NoMetrics(),
+        "accelerators": NoAccelerators(),
+        "progress": NoProgress(),
+        "news": Announcer(cluster, lambda _: None, clock),
+        "wake": lambda _: None,
+        "lead": Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
+        "lane": Lane(lambda _: None, monotonic=clock.monotonic),
+        "telemetry": Telemetry(),
+    }
+    return Reconciler(store=store, cluster=cluster, clock=clock, **(usual | parts))

@@ -56,6 +56,7 @@ class BatchCluster(ApiServer):
     """What running pods say, by name."""
     spark_operator: bool = False
     """Whether SparkApplications are served."""
+    config: OperatorConfig = field(default_factory=OperatorConfig)
     grace: bool = False
     """Whether pods of a Job that is deleted still run, until `pods_end`."""
     events: list[Event] = field(default_factory=list)
@@ -208,7 +209,7 @@ class BatchCluster(ApiServer):
             model=self.objects.get(("ModelDeployment", model)),
             pinned=tuple(self.of_kind("ControllerRevision")),
             runtimes=self.runtimes,
-            config=OperatorConfig(),
+            config=self.config,
             spark_operator=self.spark_operator,
         )
         return BatchWorld(**{name: copied(getattr(world, name)) for name in BatchWorld.__slots__})

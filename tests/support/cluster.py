@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
-from sluice.api.config import AddressGrant, OperatorConfig, RoutingMode
+from sluice.api.config import AddressGrant, FormatGrant, OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
@@ -65,6 +65,8 @@ class Cluster(Controllers):
     """Service: users' requests go to the ready pods behind the model's own Service, each to any of them."""
     foreign_hosts: tuple[str, ...] = ("*",)
     """What the platform allows to every namespace, with any Gateway of namespace `gateway`; nothing: only their own."""
+    formats: tuple[str, ...] = ("*",)
+    """Formats of models that the platform allows to every namespace."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
@@ -228,7 +230,7 @@ class Cluster(Controllers):
 
     @property
     def config(self) -> OperatorConfig:
-        return _config(self.preset, self.routing, self.foreign_hosts)
+        return _config(self.preset, self.routing, self.foreign_hosts, self.formats)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -417,11 +419,18 @@ def copied(value: Any) -> Any:
 
 
 @cache
-def _config(preset: str, routing: RoutingMode, foreign_hosts: tuple[str, ...]) -> OperatorConfig:
+def _config(
+    preset: str, routing: RoutingMode, foreign_hosts: tuple[str, ...], formats: tuple[str, ...]
+) -> OperatorConfig:
     grant = AddressGrant(
         namespaces=["*"], hostnames=list(foreign_hosts), gateways=["gateway/*"] if foreign_hosts else []
     )
-    return OperatorConfig(gateway_preset=preset, routing=routing, allowed_addresses=[grant])
+    return OperatorConfig(
+        gateway_preset=preset,
+        routing=routing,
+        allowed_addresses=[grant],
+        allowed_formats=[FormatGrant(namespaces=["*"], formats=list(formats))],
+    )
 
 
 @lru_cache(maxsize=1024)

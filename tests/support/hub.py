@@ -51,4 +51,4 @@ def _json(value: object, authorization: str) -> Page:
 
 
 def _sha1(body: bytes) -> str:
-    return hashlib.sha1(body).hexdigest()
+    return hashlib.sha1(body, usedforsecurity=False).hexdigest()

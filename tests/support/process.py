@@ -1,5 +1,6 @@
 """The operator as a process, against the tests' API server."""
 
+import json
 import os
 import re
 import signal
@@ -41,6 +42,13 @@ class OperatorProcess:
         """Sum over all series of a metric."""
         text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).raise_for_status().text
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE))
+
+    @property
+    def refusals(self) -> list[str]:
+        """What its log says of requests that were refused (status 403), without the times: they have numbers, too."""
+        rows = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        told = (json.dumps({key: value for key, value in row.items() if key != "time"}) for row in rows)
+        return [each for each in told if re.search(r"\b403\b", each)]
 
     def kill(self) -> None:
         """As a node that vanishes: no goodbye."""

@@ -21,7 +21,10 @@ def loads(content: bytes | str) -> Any:
         return json.loads(content)
     except RecursionError:
         encoded = content.encode() if isinstance(content, str) else content
+    try:
         return json.loads(b"".join(_kept(encoded)))
+    except RecursionError as error:  # not in UTF-8: quotes and brackets are elsewhere
+        raise ValueError("nested too deeply") from error
 
 
 def _kept(content: bytes) -> Iterator[bytes]:

@@ -11,18 +11,20 @@ uncompressed, and one is parsed at a time.
 import asyncio
 import io
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 import urllib3
 from prometheus_api_client import exceptions, prometheus_connect
 from requests import adapters
 
+from sluice.adapters.prometheusaccess import AccessUnusable, PrometheusAccess
+from sluice.api.config import without_credentials
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
 
 THREADS: Final = 32
@@ -35,7 +37,9 @@ QUERY_BYTES: Final = 2 * 2**20
 """The longest answer to a user's question: an hour of about a hundred series that are scraped every 5 s."""
 _CHUNK_BYTES: Final = 65_536
 _LONGEST_MESSAGE: Final = 300
-_REFUSED: Final = "HTTP Status Code 4"
+_NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading something else as an answer raises."""
+_STATUS: Final = re.compile(r"HTTP Status Code (\d+)")
 """In the client's words."""
 
 
@@ -43,18 +47,28 @@ class PrometheusMetrics:
     """The port `Metrics`, by Prometheus' HTTP API at a base URL such as `http://prometheus.monitoring:9090`."""
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS, now: Callable[[], float] = time.time
+        self,
+        url: str,
+        access: PrometheusAccess | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._shown_url = without_credentials(url)
+        self._access = access or PrometheusAccess()
         self._timeout_seconds = timeout_seconds
         self._now = now
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="prometheus")
         self._parsing = Turn()
         self._sessions = {preset: requests.Session() for preset in (True, False)}
         """By whether a preset asks."""
+        for session in self._sessions.values():
+            session.auth = self._access
         self._clients = {
             preset: _client(
-                url.rstrip("/"), session, LimitedAdapter(self._parsing, preset=preset, timeout_seconds=timeout_seconds)
+                url.rstrip("/"),
+                session,
+                LimitedAdapter(self._parsing, self._access, preset=preset, timeout_seconds=timeout_seconds),
             )
             for preset, session in self._sessions.items()
         }
@@ -94,17 +108,33 @@ class PrometheusMetrics:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
         except TooLarge as error:
             return self._failed(f"{error}; narrow the selector {question.selector}", refused=True, too_large=True)
+        except AccessUnusable as error:
+            return self._failed(str(error))
+        except requests.exceptions.SSLError as error:
+            return self._failed(f"no TLS connection ({_cause(error)}); {self._access.untrusted}")
         except requests.ConnectionError as error:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
-            return self._failed(f"{question.selector}: {error}", refused=_REFUSED in str(error))
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            return self._of_status(question, str(error))
+        except _NO_ANSWER as error:
             return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
         finally:
             self._parsing.end()
 
+    def _of_status(self, question: Question, error: str) -> Failed:
+        """What another status than 200 means. error: with it, and the answer's body."""
+        status = int(match[1]) if (match := _STATUS.match(error)) is not None else 0
+        try:
+            remedy = self._access.refused(status)
+        except AccessUnusable as unusable:
+            return self._failed(str(unusable))
+        if remedy:  # whatever is asked, the answer will be the same
+            return self._failed(f"HTTP status {status}: {remedy}")
+        return self._failed(f"{question.selector}: {error}", refused=400 <= status < 500)
+
     def _failed(self, what: str, *, refused: bool = False, too_large: bool = False) -> Failed:
-        return Failed(f"{self._shown_url}: {what}"[:_LONGEST_MESSAGE], refused, too_large)
+        message = self._access.harmless(f"{self._shown_url}: {what}")
+        return Failed(message[:_LONGEST_MESSAGE], refused, too_large)
 
 
 class TooLarge(requests.RequestException):
@@ -132,11 +162,15 @@ class Turn:
 
 
 class LimitedAdapter(adapters.HTTPAdapter):
-    """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once."""
+    """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once.
 
-    def __init__(self, parsing: Turn, *, preset: bool, timeout_seconds: float) -> None:
+    It trusts the authorities that are there when a connection is made.
+    """
+
+    def __init__(self, parsing: Turn, access: PrometheusAccess, *, preset: bool, timeout_seconds: float) -> None:
         super().__init__(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
         self._parsing = parsing
+        self._access = access
         self._most_bytes = PRESET_BYTES if preset else QUERY_BYTES
         self._timeout_seconds = timeout_seconds
 
@@ -144,6 +178,7 @@ class LimitedAdapter(adapters.HTTPAdapter):
         """As a whole answer. Raises `TooLarge`, beside what requests raises."""
         request.headers["Accept-Encoding"] = "identity"
         deadline = time.monotonic() + self._timeout_seconds
+        options["verify"] = self._access.authorities
         response = super().send(request, *arguments, **options)
         try:
             body = self._body(response, deadline)
@@ -151,7 +186,8 @@ class LimitedAdapter(adapters.HTTPAdapter):
             response.close()  # what was not read keeps the connection from being used again
             raise
         response.raw = io.BytesIO(body)
-        self._parsing.begin()
+        if not response.is_redirect:  # which is not parsed: the next address is asked first
+            self._parsing.begin()
         return response
 
     def _body(self, response: requests.Response, deadline: float) -> bytes:
@@ -182,14 +218,9 @@ def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) 
     # The address is used as it stands: a proxy of the environment can't reach a Service of the cluster.
     session.trust_env = False
     client = prometheus_connect.PrometheusConnect(url, session=session, method="POST")
-    session.mount(url, adapter)  # in place of the client's own, which tries again
+    for place in (url, "https://", "http://"):  # in place of the client's own, which tries again; also after a redirect
+        session.mount(place, adapter)
     return client
-
-
-def without_credentials(url: str) -> str:
-    """The URL without user and password, for messages."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _range(question: Question) -> str:
@@ -199,8 +230,11 @@ def _range(question: Question) -> str:
 
 
 def _series(item: Mapping[str, Any]) -> Series:
-    values = ((float(when), float(value)) for when, value in item["values"])
-    return Series(dict(item["metric"]), tuple((when, value) for when, value in values if math.isfinite(value)))
+    labels = dict(item["metric"])
+    if not all(isinstance(text, str) for label in labels.items() for text in label):
+        raise TypeError("a label is not a text")
+    points = ((float(when), float(value)) for when, value in item["values"])
+    return Series(labels, tuple(point for point in points if all(map(math.isfinite, point))))
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:

@@ -16,6 +16,8 @@ from sluice.views.example import Address, ModelMetadata, TensorMetadata
 
 MOST_BYTES: Final = 2**20
 """Of an answer."""
+MOST_DIMENSIONS: Final = 64
+"""Of a tensor; servers take fewer."""
 
 
 class ModelUnreachable(Exception):
@@ -42,7 +44,7 @@ async def ask(address: Address, *, timeout_seconds: float) -> V2Answer:
     try:
         async with aiohttp.ClientSession(timeout=limit) as client:
             answer = await client.get(address.metadata_url, headers=headers, ssl=trust, allow_redirects=False)
-            found = _parsed(answer.status, await _content(answer))
+            found = read_metadata(answer.status, await _content(answer))
     except TimeoutError as error:
         raise ModelUnreachable(f"{address.gateway} did not answer within {timeout_seconds:g} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -52,7 +54,7 @@ async def ask(address: Address, *, timeout_seconds: float) -> V2Answer:
 
 def metadata(raw: Any) -> ModelMetadata:
     """From the protocol's own words. Raises KeyError, TypeError or ValueError where they are something else."""
-    return ModelMetadata(raw["name"], _tensors(raw["inputs"]), _tensors(raw["outputs"]))
+    return ModelMetadata(_text(raw["name"]), _tensors(raw["inputs"]), _tensors(raw["outputs"]))
 
 
 async def _content(answer: aiohttp.ClientResponse) -> bytes:
@@ -62,7 +64,7 @@ async def _content(answer: aiohttp.ClientResponse) -> bytes:
         return b""
 
 
-def _parsed(status: int, content: bytes) -> ModelMetadata | None:
+def read_metadata(status: int, content: bytes) -> ModelMetadata | None:
     try:
         raw = deepjson.loads(content) if status == 200 else {}
         return metadata(raw)
@@ -71,4 +73,21 @@ def _parsed(status: int, content: bytes) -> ModelMetadata | None:
 
 
 def _tensors(raw: Any) -> tuple[TensorMetadata, ...]:
-    return tuple(TensorMetadata(t["name"], t["datatype"], tuple(int(size) for size in t["shape"])) for t in raw)
+    return tuple(TensorMetadata(_text(t["name"]), _text(t["datatype"]), _shape(t["shape"])) for t in raw)
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise TypeError(f"not a text: {raw!r}")
+    raw.encode()  # half a character can't be shown
+    return raw
+
+
+def _shape(raw: Any) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(size) for size in raw)
+    except OverflowError as error:
+        raise ValueError("a size is not a number") from error
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"more than {MOST_DIMENSIONS} dimensions")
+    return shape

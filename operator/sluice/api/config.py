@@ -3,6 +3,7 @@
 import ipaddress
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -173,11 +174,23 @@ class RoutingMode(StrEnum):
 _NAMES = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
 
 
-class AddressGrant(ApiModel):
-    """Addresses that some namespaces may use although they are not their own."""
+EVERYTHING: Final = "*"
+
+
+class Grant(ApiModel):
+    """What the platform allows some namespaces."""
 
     namespaces: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$")]], Field(min_length=1)]
     """Who may: names of namespaces, or `*` for all."""
+
+    def is_for(self, namespace: str) -> bool:
+        """Whether the namespace is one of them."""
+        return not {EVERYTHING, namespace}.isdisjoint(self.namespaces)
+
+
+class AddressGrant(Grant):
+    """Addresses that some namespaces may use although they are not their own."""
+
     hostnames: list[Annotated[str, Field(pattern=rf"^(\*|(\*\.)?{_NAMES})$", max_length=253)]] = Field(
         default_factory=list
     )
@@ -186,8 +199,23 @@ class AddressGrant(ApiModel):
     """Gateways: `namespace/name`, `namespace/*`, or `*` for all."""
 
 
+class FormatGrant(Grant):
+    """Formats of models that some namespaces may have."""
+
+    formats: Annotated[
+        list[Annotated[str, Field(pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]], Field(min_length=1)
+    ]
+    """Formats, such as onnx, or `*` for all. `custom` also stands for images, arguments and variables in spec.runtime."""
+
+
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
+
+
+def without_credentials(url: str) -> str:
+    """The URL without user and password, for messages."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class OperatorConfig(ApiModel):
@@ -212,8 +240,13 @@ class OperatorConfig(ApiModel):
     allowed_addresses: list[AddressGrant] = Field(default_factory=list)
     """Which namespaces may use host names that are not of their own `*.{namespace}.{domain}`, and other Gateways than
     `gateway`."""
+    allowed_formats: list[FormatGrant] = Field(default_factory=lambda: [FormatGrant(namespaces=["*"], formats=["*"])])
+    """Which formats of models a namespace may have: most are programs, which the server runs when it loads the model."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
+    prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""
+    """A Secret of the operator's namespace with what it asks for: `ca.crt`, the authorities of its certificate; `token`, a
+    bearer token, or `username` and `password`. The chart mounts it; what it gets anew counts without a restart."""
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
     """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
     namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""

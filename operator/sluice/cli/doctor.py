@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
@@ -18,7 +19,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
-from sluice.cli.options import Connection, Gateway, OutputFormat, Prometheus
+from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Question
 from sluice.core.situation import situation
 from sluice.views import checks, conditions, live
@@ -51,6 +52,8 @@ class Patient:
     cluster: kubectl.Kubectl
     config: OperatorConfig
     prometheus_url: str
+    credentials: Path | None
+    """The folder with those for Prometheus."""
     deployment: ModelDeployment | None
 
 
@@ -60,6 +63,7 @@ async def show(
     *,
     name: Model = None,
     prometheus: Prometheus = None,
+    credentials: Credentials = None,
     gateway: Gateway = None,
 ) -> int:
     """All checks in order; exit status 1 if one has failed."""
@@ -67,7 +71,7 @@ async def show(
         session = cluster.Session(api, connection.model(name)) if name is not None else None
         deployment = (await session.fetch()).deployment if session is not None else None
         config = await cluster.fetch_config(api)
-        patient = Patient(api, config, prometheus or config.prometheus_url, deployment)
+        patient = Patient(api, config, prometheus or config.prometheus_url, credentials, deployment)
         with console.progress("checking the cluster"):
             results = await examine(patient)
             if session is not None and deployment is not None:
@@ -132,7 +136,7 @@ async def _preset(patient: Patient) -> tuple[Check, ...]:
 async def _metrics(patient: Patient) -> tuple[Check, ...]:
     if patient.config.routing is RoutingMode.SERVICE:
         question = Question("up", "up", WINDOW_SECONDS)
-        answers = await world.fetch_answers(patient.prometheus_url, [question])
+        answers = await world.fetch_answers(patient.prometheus_url, [question], patient.credentials)
         return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
     anybodys = PRESETS.get(patient.config.gateway_preset)
     if anybodys is None:
@@ -143,7 +147,7 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
         Question("freshness", preset.freshness, WINDOW_SECONDS),
         Question("sources", binding.sources(anybodys, own), WINDOW_SECONDS, step_seconds=SOURCES_STEP_SECONDS),
     )
-    answers = await world.fetch_answers(patient.prometheus_url, questions)
+    answers = await world.fetch_answers(patient.prometheus_url, questions, patient.credentials)
     now = time.time()
     policies = await _policies(patient)
     return (

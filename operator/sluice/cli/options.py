@@ -71,6 +71,18 @@ Prometheus: TypeAlias = Annotated[
         show_default="the operator's prometheusUrl",
     ),
 ]
+Credentials: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--prometheus-credentials",
+        envvar="SLUICE_PROMETHEUS_CREDENTIALS",
+        exists=True,
+        file_okay=False,
+        metavar="FOLDER",
+        help="What Prometheus asks for: files ca.crt, token, username, password.",
+        show_default="none",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

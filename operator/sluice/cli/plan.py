@@ -1,5 +1,6 @@
 """`kubectl sluice plan`: what would happen, before anything is applied."""
 
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -11,7 +12,7 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.cli import cluster, console, exits, manifests, render, tables, world
 from sluice.cli.console import Failure
-from sluice.cli.options import Connection, OutputFormat, Prometheus
+from sluice.cli.options import Connection, Credentials, OutputFormat, Prometheus
 from sluice.core.decide import prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.kernel.snapshot import Object, Snapshot
@@ -25,17 +26,32 @@ File: TypeAlias = Annotated[
 ]
 
 
-async def show(connection: Connection, output: OutputFormat, *, file: File, prometheus: Prometheus = None) -> int:
+async def show(
+    connection: Connection,
+    output: OutputFormat,
+    *,
+    file: File,
+    prometheus: Prometheus = None,
+    credentials: Credentials = None,
+) -> int:
     """Asks the operator's own decision what it would do with a manifest."""
     manifest = manifests.read_manifest(file, ModelDeployment.kind)
     async with cluster.connected(connection) as api:
         with console.progress("reading the cluster and the traffic of the stable version"):
-            view = await planned(api, _addressed(manifest, connection, api, file), file=file, prometheus_url=prometheus)
+            addressed = _addressed(manifest, connection, api, file)
+            view = await planned(api, addressed, file=file, prometheus_url=prometheus, credentials=credentials)
     console.show(output, to_wire(view), text(view))
     return exits.FAILED if view.problem else exits.OK
 
 
-async def planned(api: kubectl.Kubectl, manifest: dict[str, Any], *, file: str, prometheus_url: str | None) -> PlanView:
+async def planned(
+    api: kubectl.Kubectl,
+    manifest: dict[str, Any],
+    *,
+    file: str,
+    prometheus_url: str | None,
+    credentials: Path | None = None,
+) -> PlanView:
     """The plan for a manifest that has a name and a namespace."""
     existing = await _fetch_existing(api, manifest)
     wanted = plan.as_applied(await _validated(api, manifest, existing, file), existing)
@@ -47,7 +63,7 @@ async def planned(api: kubectl.Kubectl, manifest: dict[str, Any], *, file: str, 
     findings = Findings()
     if prospect.begun is not None:
         prepared = prepare.of(prospect.situation)
-        replies = await _replies(api, prepared.inquiry, prometheus_url or config.prometheus_url)
+        replies = await _replies(api, prepared.inquiry, prometheus_url or config.prometheus_url, credentials)
         findings = prepare.read(prepared, replies)
     today = ModelDeployment.model_validate(existing) if existing is not None else None
     return plan.plan_view(prospect, findings, today=today)
@@ -84,8 +100,8 @@ async def _validated(api: kubectl.Kubectl, manifest: dict[str, Any], existing: O
         return manifest
 
 
-async def _replies(api: kubectl.Kubectl, asked: Inquiry, prometheus_url: str) -> Replies:
-    answers = await world.fetch_answers(prometheus_url, asked.metrics)
+async def _replies(api: kubectl.Kubectl, asked: Inquiry, prometheus_url: str, credentials: Path | None) -> Replies:
+    answers = await world.fetch_answers(prometheus_url, asked.metrics, credentials)
     devices = await world.fetch_devices(api, asked.devices) if asked.devices is not None else None
     return Replies(metrics=answers, devices=devices)
 

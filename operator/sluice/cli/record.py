@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
@@ -14,7 +15,7 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
-from sluice.cli.options import ModelTarget, Prometheus, seconds
+from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Arm, Trial
 from sluice.core.kernel import naming
 from sluice.core.rollout import steps
@@ -69,6 +70,7 @@ async def show(
     against: Against = None,
     aa: Itself = False,
     prometheus: Prometheus = None,
+    credentials: Credentials = None,
 ) -> int:
     """Prints one JSON object a line, for each scrape and objective."""
     if aa and against is not None:
@@ -83,7 +85,7 @@ async def show(
     trial = _trial(release.newest, wanted, config, now, grpc)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
-        lines = await _fetch(trial, wanted, url)
+        lines = await _fetch(trial, wanted, url, credentials)
     for line in lines:
         print(console.harmless(line))
     console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} and {wanted.stable}")
@@ -182,8 +184,8 @@ def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
     )
 
 
-async def _fetch(trial: Trial, wanted: Recording, url: str) -> list[str]:
-    answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds))
+async def _fetch(trial: Trial, wanted: Recording, url: str, credentials: Path | None) -> list[str]:
+    answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
     try:
         return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until))
     except record.NothingRecorded as error:

@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from sluice import errors
 from sluice.adapters import gateways, kube, kubectl, prometheus
 from sluice.adapters.kube import Resource
+from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import cluster
@@ -95,11 +97,12 @@ async def fetch_devices(api: kubectl.Kubectl, question: DevicesQuestion) -> Devi
     return devices.count(question, nodes, pods, quotas)
 
 
-async def fetch_answers(url: str, questions: Sequence[Question]) -> Answers:
-    """What Prometheus says to the questions; without any it is not asked."""
+async def fetch_answers(url: str, questions: Sequence[Question], credentials: Path | None) -> Answers:
+    """What Prometheus says to the questions; without any it is not asked. credentials: a folder with those for it."""
     if not questions:
         return {}
-    metrics = prometheus.PrometheusMetrics(url)
+    access = PrometheusAccess(credentials, str(credentials or ""), setting="--prometheus-credentials FOLDER")
+    metrics = prometheus.PrometheusMetrics(url, access)
     try:
         return await metrics.answer(questions)
     finally:

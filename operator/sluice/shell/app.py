@@ -16,16 +16,19 @@ from sluice.adapters.clock import SystemClock
 from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
 from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
+from sluice.shell.keys import Key, Woken
+from sluice.shell.lane import Lane
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
 from sluice.shell.reconcile import Lead, Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
-from sluice.shell.store import Key, Store, Woken
+from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.workqueue import WorkQueue
@@ -70,6 +73,14 @@ async def serve(given: OperatorOptions) -> int:
         await cluster.close()
 
 
+def access_of(given: OperatorOptions) -> PrometheusAccess:
+    """What Prometheus asks for, where the configuration names a Secret: the chart has mounted it."""
+    name = given.config.prometheus_secret_name
+    if not name:
+        return PrometheusAccess()
+    return PrometheusAccess(given.prometheus_credentials, f"Secret {given.namespace}/{name}")
+
+
 class Operator:
     """All parts of one replica."""
 
@@ -99,8 +110,11 @@ class Operator:
         )
         self.takeover = TakeOver(self.elector, self.relister, wake=self.wake, monotonic=clock.monotonic)
         self.notifications = Notifications(notifier, self.telemetry, monotonic=clock.monotonic)
-        self.prometheus = PrometheusMetrics(given.config.prometheus_url)
+        self.prometheus = PrometheusMetrics(given.config.prometheus_url, access_of(given))
         self.asking = Asking(self.prometheus, wake=lambda key, waited: self.queue.add(key, after=-waited), clock=clock)
+        self.lane: Lane[Key] = Lane(
+            lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace
+        )
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
@@ -111,6 +125,7 @@ class Operator:
             wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
+            lane=self.lane,
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -123,12 +138,14 @@ class Operator:
     def wake(self, woken: Woken) -> None:
         """Puts those who must look again into the queue; all of them spread over some time."""
         for key in woken.keys:
+            if woken.wished:
+                self.lane.hurry(key)
             self.queue.add(key, wished=woken.wished)
         if woken.spread:
             keys = self.store.keys()
             span = min(LONGEST_SPREAD_SECONDS, len(keys) / SPREAD_KEYS_PER_SECOND)
             for key in keys:
-                self.queue.add(key, after=random.random() * span)
+                self.queue.add(key, after=random.random() * span)  # noqa: S311 - when, not what
 
     async def run(self) -> int:
         """Runs until a signal (0), or until a part of it fails (1)."""
@@ -198,6 +215,16 @@ class Operator:
             "sluice_workqueue_oldest_seconds",
             "How long the first of them has waited.",
             lambda: schedule.oldest_seconds(now()),
+        )
+        gauge(
+            "sluice_writes_waiting",
+            "ModelDeployments and BatchInferences that have something to write and wait for their turn.",
+            lambda: float(self.lane.waiting()),
+        )
+        gauge(
+            "sluice_writes_oldest_seconds",
+            "How long the first of them has waited.",
+            self.lane.oldest_seconds,
         )
         gauge(
             "sluice_prometheus_waiting",

@@ -27,8 +27,8 @@ from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question
 from sluice.ports import Clock, Metrics
+from sluice.shell.keys import Key
 from sluice.shell.shelf import Shares
-from sluice.shell.store import Key
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -104,9 +104,14 @@ class PendingLook:
 
     def covers(self, questions: Sequence[Question], now: float) -> bool:
         """Whether these questions, asked now, want nothing else."""
-        begins = {_identity(question): self.at - question.window_seconds for question in self.questions}
-        # Windows are whole seconds, and reach back to the same sample.
-        return all(begins.get(_identity(question), now) <= now - question.window_seconds + 1 for question in questions)
+        return covers(self.questions, self.at, questions, now)
+
+
+def covers(asked: Sequence[Question], at: float, questions: Sequence[Question], now: float) -> bool:
+    """Whether what was asked at a moment is all that these questions want to know now."""
+    begins = {_identity(question): at - question.window_seconds for question in asked}
+    # Windows are whole seconds, and reach back to the same sample.
+    return all(begins.get(_identity(question), now) <= now - question.window_seconds + 1 for question in questions)
 
 
 class Slots:

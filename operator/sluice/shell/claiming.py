@@ -4,7 +4,8 @@ from sluice import errors
 from sluice.core.kernel import claims
 from sluice.core.kernel.claims import Claim
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.store import Key, Store
+from sluice.shell.keys import Key
+from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sluice.ports import Clock
-from sluice.shell.store import Woken
+from sluice.shell.keys import Woken
 
 LOG: Final = logging.getLogger(__name__)
 

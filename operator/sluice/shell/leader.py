@@ -115,7 +115,7 @@ class Elector:
             elif led and not self.is_leader:
                 LOG.warning("is no longer the leader: writes have stopped", extra={"identity": self._identity})
             led, gains = self.is_leader, self._gains
-            due = began + self._timing.retry * (0.9 + 0.2 * random.random())
+            due = began + self._timing.retry * (0.9 + 0.2 * random.random())  # noqa: S311 - when, not what
             await asyncio.sleep(max(0.0, due - self._clock.monotonic()))
 
     async def attempt(self) -> None:

@@ -15,7 +15,7 @@ from sluice.core.kernel import news
 from sluice.core.kernel.plan import Event, Notice, Plan, Ref
 from sluice.core.kernel.snapshot import Object
 from sluice.ports import Clock, Cluster
-from sluice.shell.store import Key
+from sluice.shell.keys import Key
 
 LOG: Final = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from sluice.core.kernel.presets import GatewayPreset
 from sluice.shell.leader import DEFAULT_DURATION_SECONDS
 
 DEFAULT_CONFIG: Final = Path("/etc/sluice/config.yaml")
+PROMETHEUS_CREDENTIALS: Final = Path("/etc/sluice-prometheus")
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -40,6 +41,7 @@ class OperatorOptions:
     metrics_port: int
     log_level: str
     kubeconfig: Path | None
+    prometheus_credentials: Path
 
 
 def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> OperatorOptions:
@@ -66,6 +68,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.e
         metrics_port=given.metrics_port,
         log_level=given.log_level or config.log_level,
         kubeconfig=given.kubeconfig,
+        prometheus_credentials=given.prometheus_credentials,
     )
 
 
@@ -97,6 +100,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of /healthz and /readyz")
     parser.add_argument("--metrics-port", type=int, default=9090, help="port of /metrics")
     parser.add_argument("--log-level", choices=LEVELS, help="overrides logLevel of the configuration")
+    parser.add_argument(
+        "--prometheus-credentials",
+        type=Path,
+        default=PROMETHEUS_CREDENTIALS,
+        help="folder with the files of the Secret that prometheusSecretName names",
+    )
     parser.add_argument("--kubeconfig", type=Path, help="to run outside a cluster")
     return parser
 

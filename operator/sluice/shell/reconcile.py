@@ -16,14 +16,17 @@ from sluice.core.decide import decide, ending, failure, forgetting, prepare
 from sluice.core.decide.prepare import Findings, Inquiry, Replies
 from sluice.core.judge.model import Counted
 from sluice.core.kernel import rawobjects
-from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Plan, Ref, Write
+from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming
 from sluice.shell.asking import Asker
+from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
+from sluice.shell.lane import Lane
+from sluice.shell.memory import MOST_KEPT, Allowance, KeptReplies, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
-from sluice.shell.store import BATCH, MODEL, NOBODY, Key, Store, Woken, identity_of
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Result, Retry
 
@@ -38,13 +41,13 @@ CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
 """This many passes in a row may write; a plan that never comes to rest is then slowed down."""
-WRITING_PASSES: Final = 30
-"""This many passes may change a model's objects in a short time, far more than any release needs."""
-WRITING_SECONDS: Final = 2.0
-"""Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
 
 NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
+WAITS: Final = "waits"
+"""The outcome of a pass that has not written yet."""
+WAITING_LOOKS_PER_SECOND: Final = 50.0
+"""At so many of those that wait for samples, or for a slot: a look costs processor time that others may need."""
 
 
 class LeaseLost(Exception):
@@ -58,28 +61,11 @@ class Lead(NamedTuple):
     seconds_left: Callable[[], float]
 
 
-@dataclass(slots=True)
-class Memory:
-    """What is remembered of a model between passes; gone when it rests."""
+class Waits(NamedTuple):
+    """The pass is over without its writes: there was no slot for them."""
 
-    writing_passes: int = 0
-    complained: str = ""
-
-
-@dataclass(slots=True)
-class Allowance:
-    """Passes that may still change objects at once; it grows back with time."""
-
-    moment: float
-    left: float = float(WRITING_PASSES)
-    complained: bool = False
-
-    def wait_seconds(self, now: float) -> float:
-        """Until the next one; 0 when it may begin."""
-        self.left = min(float(WRITING_PASSES), self.left + (now - self.moment) / WRITING_SECONDS)
-        self.moment = now
-        self.complained = self.complained and self.left < WRITING_PASSES
-        return max(0.0, (1.0 - self.left) * WRITING_SECONDS)
+    look_after: float | None
+    """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
 
 
 @dataclass(slots=True)
@@ -96,11 +82,17 @@ class Reconciler:
     """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
     lead: Lead
+    lane: Lane[Key]
+    """Who may write."""
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     counted: dict[Key, Mapping[str, Counted]] = field(default_factory=dict)
     """By model and revision: what looks have counted that were not written."""
+    lacking: set[Key] = field(default_factory=set)
+    """Those that wait for samples."""
+    kept: dict[Key, KeptReplies] = field(default_factory=dict)
+    """What those know that wait for a slot."""
 
     async def reconcile(self, key: Key) -> Result:
         """One pass; never raises but for cancellation."""
@@ -110,12 +102,16 @@ class Reconciler:
             outcome, result = await self._guarded(key)
             result = await self._told(key, result)
         finally:
+            if outcome != WAITS:
+                self.kept.pop(key, None)
+                self.lane.leave(key)
             self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
         return result
 
     async def _guarded(self, key: Key) -> tuple[str, Result]:
         try:
-            return "ok", await self._pass(key)
+            result = await self._pass(key)
+            return ("ok", result) if not isinstance(result, Waits) else (WAITS, Done(result.look_after))
         except LeaseLost:
             return "not_leader", Retry()
         except errors.ApiError as error:
@@ -128,7 +124,7 @@ class Reconciler:
             await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
-    async def _pass(self, key: Key) -> Result:
+    async def _pass(self, key: Key) -> Result | Waits:
         about = self.store.get(key.kind, key.namespace, key.name)
         if not self.lead.may_write():
             self._rests(key)
@@ -142,17 +138,33 @@ class Reconciler:
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
-            return Done(SAMPLES_SECONDS)
+            self.lacking.add(key)
+            return Done(self._look_again_seconds(len(self.lacking)))
+        self.lacking.discard(key)
+        if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
+            return Waits(self._look_while_waiting(key, plan))
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
+
+    def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
+        """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
+        what happens can change what is to be written: no samples were asked for."""
+        if key not in self.kept or plan.requeue_after is None:
+            return None
+        return max(plan.requeue_after, self._look_again_seconds(self.lane.waiting()))
+
+    def _look_again_seconds(self, waiting: int) -> float:
+        """After which those look again that wait for samples, or to be written."""
+        return max(SAMPLES_SECONDS, waiting / WAITING_LOOKS_PER_SECOND)
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.counted.pop(key, None)
+        self.lacking.discard(key)
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -200,15 +212,21 @@ class Reconciler:
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
         """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
+        now, kept = self.clock.now(), self.kept.pop(key, None)
+        if kept is not None and self.lane.holds(key) and (before := kept.answers(inquiry, now)) is not None:
+            return before
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
         if look is None:
             return None
-        return Replies(
+        replies = Replies(
             metrics=look.answers,
             moment=look.moment,
             pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
+        if (inquiry.metrics or devices is not None) and not look.pending:
+            self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
+        return replies
 
     async def _carry_out(self, key: Key, plan: Plan) -> Result:
         pause = self._pause(key, plan)
@@ -391,17 +409,3 @@ class Reconciler:
         text = f"{type(error).__name__}: {error}"
         news, memory.complained = memory.complained != text, text
         return news
-
-
-def target_of(write: Write) -> tuple[str, str, str]:
-    """Kind, namespace and name of what is written."""
-    if isinstance(write, Delete | Patch):
-        return write.ref.kind, write.ref.namespace, write.ref.name
-    metadata = write.manifest["metadata"]
-    return write.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
-
-
-def summary(writes: tuple[Write, ...]) -> list[str]:
-    """`apply Deployment digits-1a2b3c`, for the log."""
-    verbs = {"Apply": "apply", "ApplyStatus": "status", "Patch": "patch", "Delete": "delete"}
-    return [f"{verbs[type(write).__name__]} {kind} {name}" for write in writes for kind, _, name in [target_of(write)]]

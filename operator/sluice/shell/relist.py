@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from sluice import errors
 from sluice.adapters.kube import WATCHED, Page, Resource
-from sluice.shell.store import NOBODY, Store, Woken, identity_of
+from sluice.shell.keys import NOBODY, Woken, identity_of
+from sluice.shell.store import Store
 from sluice.shell.stubs import Identity
 from sluice.shell.workqueue import DueTimes
 
@@ -131,7 +132,8 @@ class Relister:
             if (due := self._schedule.pop(self._monotonic())) is not None:
                 after = await self._list(due)
                 self._schedule.done(due)
-                self._schedule.add(due, self._monotonic() + after * (0.9 + 0.2 * random.random()))
+                spread = 0.9 + 0.2 * random.random()  # noqa: S311 - when, not what
+                self._schedule.add(due, self._monotonic() + after * spread)
                 continue
             moment = self._schedule.next_due()
             with suppress(TimeoutError):

@@ -14,66 +14,28 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import rawobjects, writing
-from sluice.core.kernel.naming import LABEL_BATCH, LABEL_OWNER, owner_name
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object, World
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
 from sluice.shell.access import Access, gateway_namespace
-from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf
+from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
+from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
 
 LOG: Final = logging.getLogger(__name__)
 
-MODEL: Final = "ModelDeployment"
-BATCH: Final = "BatchInference"
-PINNED: Final = "ControllerRevision"
 ROUTE: Final = "HTTPRoute"
 SHARED: Final = frozenset({"ServingRuntime", "RolloutPolicy", "Gateway"})
 """Kinds that any of these may refer to."""
 
 DELETIONS_KEPT: Final = 4096
 """So many uids of deleted objects are remembered beyond the end of a list, for answers to writes that come late."""
-
-
-class Key(NamedTuple):
-    """Names an object that is decided on."""
-
-    namespace: str
-    name: str
-    kind: str = MODEL
-    """ModelDeployment or BatchInference."""
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}" if self.kind == MODEL else f"{self.kind} {self.namespace}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Woken:
-    """Who must look again after a change."""
-
-    keys: frozenset[Key] = frozenset()
-    """At once: the object is theirs."""
-    spread: bool = False
-    """Everybody, but not all at the same moment: the object is shared."""
-    wished: bool = False
-    """Whether it is because a person asks for something."""
-
-    def __or__(self, other: "Woken") -> "Woken":
-        return Woken(self.keys | other.keys, self.spread or other.spread, self.wished or other.wished)
-
-    def __bool__(self) -> bool:
-        return bool(self.keys) or self.spread
-
-
-NOBODY: Final = Woken()
 
 
 class Store:
@@ -180,8 +142,7 @@ class Store:
             rival_routes=tuple(
                 self._shelf.object_of(entry)
                 for rival in rivals
-                for identity, entry in self._owned.get(rival, {}).items()
-                if identity == Identity(ROUTE, rival.namespace, rival.name)
+                if (entry := self._owned.get(rival, {}).get(Identity(ROUTE, rival.namespace, rival.name))) is not None
             ),
             config=self._config,
             preset=self._preset,
@@ -263,7 +224,8 @@ class Store:
         """What can be kept of an object if there is room for it, and its size."""
         try:
             kept, size = trim.measured(raw)
-            self._interested(None, kept)
+            is_compressed(kept)
+            self._interested(kept, kept)
             model_of(kept)
             if kept["kind"] == MODEL:
                 gateway_namespace(kept)
@@ -325,9 +287,9 @@ class Store:
         if versions[0]["kind"] == MODEL:
             return Woken(frozenset(self._around(versions)))
         if versions[0]["kind"] == BATCH:
-            return Woken(frozenset({_key(versions[0], BATCH)}))
+            return Woken(frozenset({key_of(versions[0], BATCH)}))
         owners = frozenset(owner for version in versions if (owner := owner_of(version)) is not None)
-        wished = _asks(before, after)
+        wished = asks(before, after)
         if versions[0]["kind"] == PINNED:
             return Woken(owners.union(*(self._by_model.get(owner, set()) for owner in owners)), wished=wished)
         if versions[0]["kind"] == ROUTE and len({_served(before), _served(after)}) > 1:
@@ -339,7 +301,7 @@ class Store:
 
     def _around(self, versions: Sequence[Object]) -> Iterator[Key]:
         """The model itself, who runs it over data, and, if it claims other host names now, those that share one."""
-        key = _key(versions[0], MODEL)
+        key = key_of(versions[0], MODEL)
         yield key
         yield from self._by_model.get(key, ())
         claims = {(self._hostnames(version), rawobjects.is_going(version)) for version in versions}
@@ -364,36 +326,9 @@ class Store:
         return tuple(route.bare_hostname(host) for host in routing.get("hostnames") or (default,))
 
 
-def identity_of(raw: Object) -> Identity:
-    """The object's place in the store."""
-    metadata = raw["metadata"]
-    return Identity(str(raw["kind"]), metadata.get("namespace") or "", metadata["name"])
-
-
-def owner_of(raw: Object) -> Key | None:
-    """The ModelDeployment or BatchInference that the object is labelled with."""
-    metadata = raw["metadata"]
-    labels = metadata.get("labels") or {}
-    namespace = metadata.get("namespace") or ""
-    if LABEL_BATCH in labels:
-        return Key(namespace, labels[LABEL_BATCH], BATCH)
-    owner = labels.get(LABEL_OWNER)
-    return None if owner is None else Key(namespace, owner_name(owner))
-
-
-def model_of(batch: Object) -> Key | None:
-    """The ModelDeployment that a BatchInference refers to, for an object that may not parse."""
-    name = ((batch.get("spec") or {}).get("modelDeploymentRef") or {}).get("name")
-    return Key(batch["metadata"].get("namespace") or "", str(name)) if name else None
-
-
 def _served(route: Object | None) -> tuple[str, ...]:
     """The host names of a route, which may not parse."""
     return tuple(map(str, ((route or {}).get("spec") or {}).get("hostnames") or ()))
-
-
-def _key(raw: Object, kind: str) -> Key:
-    return Key(raw["metadata"].get("namespace") or "", raw["metadata"]["name"], kind)
 
 
 def _is_later(one: str, other: str) -> bool:
@@ -415,11 +350,3 @@ def _discard(index: dict[Any, set[Key]], entry: Any, key: Key) -> None:
     index[entry].discard(key)
     if not index[entry]:
         del index[entry]
-
-
-def _asks(before: Object | None, after: Object | None) -> bool:
-    """Whether somebody wrote an intent into a ModelRollout."""
-    if before is None or after is None or after["kind"] != ModelRollout.kind:
-        return False
-    found = [(version.get("spec") or {}).get("intent") for version in (before, after)]
-    return found[1] is not None and found[0] != found[1]

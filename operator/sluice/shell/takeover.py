@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
-from sluice.shell.store import Woken
 
 
 class Tenure(Protocol):

@@ -74,9 +74,17 @@ def unreadable(raw: Object, error: Exception) -> dict[str, Any]:
     stub: dict[str, Any] = {"apiVersion": raw.get("apiVersion"), "kind": raw["kind"]}
     stub["metadata"] = _identifying(raw["metadata"])
     if raw["kind"] in DECIDED_ON:
-        stub["status"] = Copy().of(raw.get("status") or {})
+        stub["status"] = _record(raw.get("status"))
     stub[rawobjects.UNREADABLE] = str(error) if isinstance(error, Unusable) else f"{type(error).__name__}: {error}"
     return stub
+
+
+def _record(status: Any) -> Any:
+    """A status that can be read, or none."""
+    try:
+        return Copy().of(status) if isinstance(status, dict) else {}
+    except Unusable:
+        return {}
 
 
 def size_of(kept: Object) -> int:
@@ -177,6 +185,16 @@ def _gateway(gateway: Object) -> dict[str, Any]:
     return {"status": {**_only(status, "addresses"), "conditions": _conditions(status), "listeners": listeners}}
 
 
+def _route(route: Object) -> dict[str, Any]:
+    """Without the times at which a gateway says the same again; Contour does for every GRPCRoute when anything changes."""
+    status = route.get("status") or {}
+    parents = [
+        {**parent, "conditions": [_without(condition, "lastTransitionTime") for condition in _conditions(parent)]}
+        for parent in status.get("parents") or ()
+    ]
+    return {"status": {**status, "parents": parents}}
+
+
 def _job(job: Object) -> dict[str, Any]:
     """Whether it rests or has ended, and which of its indexes have; its pods tell the rest."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
@@ -211,6 +229,8 @@ BY_KIND: Final[Mapping[str, Trim]] = {
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
+    "HTTPRoute": _route,
+    "GRPCRoute": _route,
     "Job": _job,
     "Namespace": _metadata_alone,
     "SparkApplication": _spark_application,

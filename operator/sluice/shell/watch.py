@@ -27,8 +27,9 @@ from sluice.adapters import deepjson, exchange
 from sluice.adapters.kube import PAGE_BYTES, PAGE_SIZE, Resource
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import trim
+from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
-from sluice.shell.store import Store, Woken
+from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 
 LOG: Final = logging.getLogger(__name__)

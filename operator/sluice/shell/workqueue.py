@@ -20,7 +20,9 @@ from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-WORKERS: Final = 16
+WORKERS: Final = 24
+"""Sixteen of them may wait for the API server (`shell/lane.py`). With many more that decide, one after the other, whatever
+else there is to do would wait for all of them."""
 DEADLINE_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 3.0

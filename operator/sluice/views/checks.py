@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.config import OperatorConfig, RoutingMode, without_credentials
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.judge.model import Answer, Failed
@@ -50,7 +50,7 @@ def configured(raw: Object | None, config: OperatorConfig) -> Check:
     ref = config.gateway
     by_gateway = f"Gateway {ref.namespace}/{ref.name}, preset {config.gateway_preset}"
     sharing = "routing by Service" if config.routing is RoutingMode.SERVICE else by_gateway
-    found = f"{sharing}, Prometheus {config.prometheus_url}"
+    found = f"{sharing}, Prometheus {without_credentials(config.prometheus_url)}"
     if raw is None:
         return Check(
             "configuration",
@@ -138,9 +138,7 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     """Whether Prometheus answers at `url`, and scrapes anything. answer: of the series `up`."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(
-            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
-        )
+        return _no_answer(name, answer, url)
     if not answer.series:
         return Check(
             name, CheckState.FAILED, "it answers, but scrapes nothing", "check in Prometheus, under Status > Targets"
@@ -148,13 +146,16 @@ def prometheus_answers(answer: Answer, *, url: str) -> Check:
     return Check(name, CheckState.OK, f"it answers, and scrapes {words.plural(len(answer.series), 'target')}")
 
 
+def _no_answer(name: str, answer: Failed, url: str) -> Check:
+    remedy = f"check config.prometheusUrl and config.prometheusSecretName in the chart; {reached(url)}"
+    return Check(name, CheckState.FAILED, answer.message, remedy)
+
+
 def gateway_sampled(answer: Answer, preset: GatewayPreset, *, url: str, now: float) -> Check:
     """Whether Prometheus answers at `url` and has fresh samples of the gateway."""
     name = "prometheus"
     if isinstance(answer, Failed):
-        return Check(
-            name, CheckState.FAILED, answer.message, f"correct config.prometheusUrl in the chart; {reached(url)}"
-        )
+        return _no_answer(name, answer, url)
     newest = max((track.points[-1][0] for track in answer.series if track.points), default=None)
     targets = "check in Prometheus, under Status > Targets, whether the gateway's metrics port is scraped"
     if newest is None:

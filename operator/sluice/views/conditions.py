@@ -22,8 +22,9 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
     PodReason.IMAGE_PULL_BACK_OFF: "kubectl describe pods -l sluice.dev/model-deployment={name}",
     PodReason.CRASH_LOOP_BACK_OFF: "kubectl logs -l sluice.dev/model-deployment={name} --previous",
     PodReason.UNSCHEDULABLE: "lower spec.resources or spec.replicas, or add nodes",
-    Reason.METRICS_UNAVAILABLE: "check that the operator's config.prometheusUrl answers and scrapes the gateway",
+    Reason.METRICS_UNAVAILABLE: "check that the operator's config.prometheusUrl answers, lets the operator in, and scrapes the gateway",
     Reason.RUNTIME_NOT_FOUND: "kubectl get servingruntimes.sluice.dev",
+    Reason.FORMAT_NOT_ALLOWED: "use a format that the message names, or ask the platform team for config.allowedFormats",
     Reason.POLICY_NOT_FOUND: "kubectl get rolloutpolicies.sluice.dev",
 }
 """By reason: a command where the message alone leaves the reader without a next step."""

@@ -42,7 +42,7 @@ def explain(
 ) -> Explanation:
     """The explanation of one release, or of a ModelDeployment that has had none. now: seconds since the epoch."""
     name = deployment.metadata.name
-    behind = live.unseen_since(deployment, live.Live(), now=now)
+    behind = live.unseen_since(deployment, live.NOTHING_LIVE, now=now)
     unseen = (f"{behind[0].upper()}{behind[1:]}.",) if behind else ()
     if chosen is None:
         problems = _problems(deployment, releasing=False, now=now)

@@ -21,7 +21,8 @@ def main():
     served = app.build(loaded, os.environ.get("MODEL_NAME", "model"))
     # The port opens only now: whoever connects meets a server that has its model.
     port = int(os.environ.get("PORT", "8080"))
-    uvicorn.run(served, host="0.0.0.0", port=port, access_log=False, timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS)
+    host = "0.0.0.0"  # noqa: S104 - the kubelet and the gateway come from other hosts
+    uvicorn.run(served, host=host, port=port, access_log=False, timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS)
     return 0
 
 

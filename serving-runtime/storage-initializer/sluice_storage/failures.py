@@ -5,7 +5,8 @@ The line becomes the container's termination message, where the operator reads i
 
 import enum
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,17 @@ class DownloadError(Exception):
     def __init__(self, reason: Reason, text: str) -> None:
         self.reason = reason
         super().__init__(f"{reason.value}: {' '.join(console.without_secrets(text).split())}")
+
+
+@contextmanager
+def reworded(explained: Callable[[Exception], DownloadError]) -> Iterator[None]:
+    """Whatever a store's client raises becomes what is made of it; a DownloadError stays what it is."""
+    try:
+        yield
+    except DownloadError:
+        raise
+    except Exception as error:
+        raise explained(error) from error
 
 
 _NOT_FOUND_CODES: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})

@@ -41,15 +41,11 @@ class GS:
         _lend_key()
 
     def version(self) -> Version:
-        try:
+        with failures.reworded(self._explained):
             addresses.require_allowed(urlsplit(os.environ.get(ENDPOINT, "")).hostname or "")
             self._client = _connected()
             entries = listing.bounded(self._listed(f"{self._path}/"), self._uri)
             exact = list(itertools.islice(self._listed(self._path), 1))  # what begins with a name comes after it
-        except DownloadError:
-            raise
-        except Exception as error:
-            raise self._explained(error) from error
         self._items = listing.below(entries, self._path) or listing.exactly(exact, self._path)
         if not any(not item.is_folder for item in self._items):
             raise DownloadError(Reason.OBJECT_NOT_FOUND, f"{self._uri} does not exist; check spec.model.uri")
@@ -86,16 +82,13 @@ class GS:
         blob._properties["size"] = item.size
         generation = item.tag.partition(" ")[0]
         same = {"if_generation_match": int(generation)} if generation.isdecimal() else {}
-        try:
+        with failures.reworded(self._explained):
             do(blob, {**same, "timeout": (5, 30)})
-        except DownloadError:
-            raise
-        except Exception as error:
-            raise self._explained(error) from error
 
     def _listed(self, prefix: str) -> Iterator[Item]:
         patience = _patience()
-        for blob in self._client.list_blobs(self._bucket, prefix=prefix, timeout=(5, 30), retry=patience):
+        found = self._client.list_blobs(self._bucket, prefix=prefix, timeout=(5, 30), retry=patience)
+        for blob in listing.of_pages(found.pages, self._uri):
             yield listing.item(blob.name, blob.size or 0, f"{blob.generation} {blob.crc32c}")
 
     def _explained(self, error: Exception) -> DownloadError:

@@ -18,13 +18,13 @@ from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.source import Version
 from sluice_storage.tree import MOST_FILES, Allowance
 
-TOKEN: Final = "HF_TOKEN"
+TOKEN: Final = "HF_TOKEN"  # noqa: S105 - a variable
 ENDPOINT: Final = "HF_ENDPOINT"
 HUB: Final = "https://huggingface.co"
 ADVICE: Final = f"check the key {TOKEN} of the secret that spec.model.credentialsSecretRef names, and that its user was granted access"
 REFUSALS: Final = frozenset({401, 403, 404})
 GATED: Final = "GatedRepo"
-BAD_TOKEN: Final = "Invalid credentials in Authorization header"
+BAD_TOKEN: Final = "Invalid credentials in Authorization header"  # noqa: S105 - the hub's words
 
 
 @dataclass(frozen=True, slots=True)

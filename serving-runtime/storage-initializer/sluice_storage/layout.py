@@ -13,7 +13,8 @@ A ready Triton repository, or one model's folder of it, is taken as it is in bot
 Environment, all for the configurations that are written here: SLUICE_MAXIMUM_BATCH_SIZE and
 SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS, dynamic batching, none without the first; SLUICE_INSTANCES, copies of the model, for
 each device where there are some; SLUICE_THREADS, of one inference; SLUICE_TENSORRT_PRECISION and
-SLUICE_TENSORRT_WORKSPACE_MEBIBYTES, TensorRT, none without the first.
+SLUICE_TENSORRT_WORKSPACE_MEBIBYTES, TensorRT, none without the first. And SLUICE_FORMAT: the model must be of this format,
+and nothing else that the layout takes as well; without it, whatever the layout takes.
 """
 
 import enum
@@ -37,6 +38,9 @@ INSTANCES: Final = "SLUICE_INSTANCES"
 THREADS: Final = "SLUICE_THREADS"
 TENSORRT_PRECISION: Final = "SLUICE_TENSORRT_PRECISION"
 TENSORRT_WORKSPACE: Final = "SLUICE_TENSORRT_WORKSPACE_MEBIBYTES"
+FORMAT: Final = "SLUICE_FORMAT"
+CODE_SUFFIXES: Final = (".py", ".pyc", ".so")
+"""What Triton, or the Python of its backend, would load from the folder of a model: libtriton_onnxruntime.so, numpy.py."""
 SETTINGS: Final = {
     BATCH_SIZE: "batching",
     INSTANCES: "instances",
@@ -96,6 +100,11 @@ def _triton_model(files: Sequence[str], folders: Sequence[str], layout: Layout, 
     ready = _ready_repository(files, folders, model_name)
     if ready is None:
         return _one_file(files, layout, model_name)
+    if os.environ.get(FORMAT, "triton") != "triton":
+        raise _unsupported(
+            f"a Triton repository ({_listed(files)}), which can bring code of its own, and not one model of format "
+            f"{os.environ[FORMAT]}; let spec.model.uri name the model's file"
+        )
     asked = [f"spec.runtime.{field}" for variable, field in SETTINGS.items() if variable in os.environ]
     if asked:
         raise _unsupported(f"{', '.join(asked)}: a ready Triton repository defines this itself, in its config.pbtxt")
@@ -130,13 +139,19 @@ def _is_repository_file(path: PurePosixPath) -> bool:
 def _one_file(files: Sequence[str], layout: Layout, model_name: str) -> Arrangement:
     """A model that is one file, with the configuration of the backend that runs it."""
     python = layout is Layout.TRITON_PYTHON_ONNX
-    suffixes = (".onnx",) if python else tuple(TRITON_BACKENDS)
+    suffixes = (".onnx",) if python or os.environ.get(FORMAT) == "onnx" else tuple(TRITON_BACKENDS)
     model = _only_model(files, suffixes)
     suffix = PurePosixPath(model).suffix
     folder = PurePosixPath(model).parent
     version = f"{model_name}/{VERSION}"
     # Files beside or below the model come along: weights of more than 2 GB lie in files of their own.
     neighbours = [file for file in files if file != model and PurePosixPath(file).is_relative_to(folder)]
+    code = sorted(file for file in neighbours if file.endswith(CODE_SUFFIXES))
+    if code and FORMAT in os.environ:
+        raise _unsupported(
+            f"code beside the model ({_listed(code)}), which is no part of format {os.environ[FORMAT]}; remove it, or let "
+            "spec.model.uri name the model's file"
+        )
     moves = [(model, f"{version}/model{suffix}")]
     moves += [(file, f"{version}/{PurePosixPath(file).relative_to(folder)}") for file in neighbours]
     config = _configuration(model_name, "python" if python else TRITON_BACKENDS[suffix])
@@ -222,6 +237,11 @@ MLSERVER_SUFFIXES: Final = {
 def _mlserver_model(files: Sequence[str], folders: Sequence[str]) -> Arrangement:
     """MLServer finds a model by its name: `model`, with a suffix that its library knows."""
     found = [PurePosixPath(file).parent for file in files if PurePosixPath(file).name == MLFLOW_FILE]
+    if found and os.environ.get(FORMAT, "mlflow") != "mlflow":
+        raise _unsupported(
+            f"an MLflow model (a folder with {MLFLOW_FILE}), and not a file of format {os.environ[FORMAT]}; let "
+            "spec.model.uri name the model's file"
+        )
     if found:
         return _as_it_is(files, folders, min(found, key=lambda folder: len(folder.parts)))
     models = sorted(file for file in files if PurePosixPath(file).suffix in MLSERVER_SUFFIXES)

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from sluice_storage import names
 from sluice_storage.failures import DownloadError, Reason
@@ -12,6 +12,10 @@ from sluice_storage.tree import MOST_FILES
 
 MOST_ENTRIES: Final = MOST_FILES
 """Of a list that is read; there may be no end of it."""
+MOST_PAGES: Final = 10_000
+"""The same for its pages, in which there may be nothing."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,15 @@ def bounded(entries: Iterable[Item], uri: str) -> list[Item]:
             )
         found.append(entry)
     return found
+
+
+def of_pages(pages: Iterable[Iterable[T]], uri: str) -> Iterator[T]:
+    for number, page in enumerate(pages):
+        if number == MOST_PAGES:
+            raise DownloadError(
+                Reason.DOWNLOAD_FAILED, f"{uri}: the store's list has more than {MOST_PAGES} pages; is it a store?"
+            )
+        yield from page
 
 
 def below(entries: Iterable[Item], path: str) -> list[Item]:

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import gs, hf, https, mounted, oci, s3
+from sluice_storage import azblob, gs, hf, https, mounted, oci, s3
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
     "gs": "gs://bucket/path",
+    "azblob": "azblob://container/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
     "hf": "hf://organisation/name[/path][@revision]",
@@ -27,6 +28,8 @@ def named(uri: str, *, plain_http: bool = False) -> Source:
             return s3.S3(uri)
         case "gs":
             return gs.GS(uri)
+        case "azblob":
+            return azblob.AzBlob(uri)
         case "hf":
             return hf.HF(uri)
         case "https" | "http":
@@ -46,7 +49,11 @@ def files_of_mounted(uri: str, mount: Path) -> tuple[Path, list[str]]:
 
 def addresses() -> list[str]:
     """What leads a URI to another store."""
-    return [os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)]
+    account = azblob.place()
+    return [
+        *(os.environ.get(name, "") for name in (s3.ENDPOINT, gs.ENDPOINT, hf.ENDPOINT)),
+        *([account] if account else []),
+    ]
 
 
 def allowed() -> str:

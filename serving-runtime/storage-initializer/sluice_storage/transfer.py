@@ -147,7 +147,7 @@ def _read(session: requests.Session, remote: Remote, also: frozenset[int]) -> Pa
         try:
             body = response.raw.read(DOCUMENT_BYTES + 1, decode_content=False)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-            raise Lost(f"the connection was lost ({_cause(error)})") from None
+            raise Lost(f"the connection was lost ({cause(error)})") from None
         if len(body) > DOCUMENT_BYTES:
             raise DownloadError(Reason.DOWNLOAD_FAILED, f"{remote.shown}: the server's answer is too long to be read")
         return Page(response.status_code, response.headers, body)
@@ -223,7 +223,7 @@ def _store(response: requests.Response, part: Path, start: int, allowance: Allow
                     raise allowance.excess
                 file.write(chunk)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
-            raise Lost(f"the connection was lost ({_cause(error)})") from None
+            raise Lost(f"the connection was lost ({cause(error)})") from None
 
 
 @contextmanager
@@ -240,13 +240,13 @@ def _answer(
     except requests.exceptions.SSLError as error:
         raise DownloadError(
             Reason.STORE_UNREACHABLE,
-            f"{remote.shown}: its certificate is not accepted ({_cause(error)}); check the host",
+            f"{remote.shown}: its certificate is not accepted ({cause(error)}); check the host",
         ) from None
     except (addresses.AddressRefused, requests.exceptions.ConnectionError, requests.exceptions.Timeout) as error:
         refused = addresses.refused_in(error)
         if refused is not None:
             raise failures.not_allowed(remote.shown, refused) from None
-        raise Lost(f"no connection ({_cause(error)})") from None
+        raise Lost(f"no connection ({cause(error)})") from None
     except requests.exceptions.RequestException as error:  # its text may quote the URL or a header
         raise DownloadError(
             Reason.DOWNLOAD_FAILED, f"{remote.shown}: {type(error).__name__}; check spec.model.uri and its Secret"
@@ -294,7 +294,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """The innermost cause, without the URL that requests puts into its texts."""
     link: BaseException | None = error
     said = "closed by the other side"

@@ -28,7 +28,10 @@ def test_server_keeps_every_part_of_the_schema(kube: Kube, model: Any) -> None:
     ("field", "words"),
     [
         ("modeldeployment", "A model that should serve, under one stable address"),
-        ("modeldeployment.spec.model.uri", "Where the model is: s3://bucket/path or gs://bucket/path"),
+        (
+            "modeldeployment.spec.model.uri",
+            "Where the model is: s3://bucket/path, gs://bucket/path or azblob://container/path",
+        ),
         ("modeldeployment.spec.rollout.canary.steps", "Increasing weights that end with 100."),
         ("modeldeployment.spec.resources.requests", "What is reserved for the container"),
         ("modelrollout.spec.intent.action", "Promote, SkipStep, Abort, Pause, Resume, Retry or Rollback"),

@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from charts import render
+from charts.variants import VARIANTS
 from lab import gotools, processes
 from sluice.api.config import OperatorConfig
+from sluice.core.render.batchjob import PROGRESS_PORT
+from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from tests.integration.conftest import NAMESPACE, REPOSITORY
 from tests.support.kube import Kube
 
@@ -20,25 +23,17 @@ MANIFESTS = sorted(
     for file in (REPOSITORY / folder).rglob("*.yaml")
     if file.name != "kustomization.yaml"
 )
-NEWER = ("config.engines", "config.watchNamespaces", "rbac", "accountPolicy")
+NEWER = (
+    "config.engines",
+    "config.watchNamespaces",
+    "config.allowedFormats",
+    "config.prometheusSecretName",
+    "rbac",
+    "accountPolicy",
+    "networkPolicy",
+    "image.digest",
+)
 """Values that came after the first charts."""
-VARIANTS = {
-    "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
-    "all model servers": [
-        *(part for name in ("bentoml", "kserve", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
-    ],
-    "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
-    "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],
-    "two namespaces": ["--set-json", 'config.watchNamespaces=["team-a","gateway"]', "--set", "accountPolicy.serviceAccounts={models}"],
-    "no rights in the cluster": [
-        *("--set-json", 'config.watchNamespaces=["team-a"]', "--set", "rbac.clusterRoles=false", "--set", "config.routing=Service"),
-    ],
-    "bare": [
-        *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
-        *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),
-        *("--set", "notifications.secretNames=null"),
-    ],
-}  # fmt: skip
 
 
 def documents(text: str) -> list[Object]:
@@ -63,6 +58,78 @@ def test_a_chart_without_rights_in_the_cluster_has_none() -> None:
     }
     assert "Role" in kinds
     assert kinds.isdisjoint({"ClusterRole", "ClusterRoleBinding"})
+
+
+def rendered_with(*options: str) -> dict[str, Object]:
+    """By kind; of those of one kind the last."""
+    return {each["kind"]: each for each in documents(helm("template", "sluice", "charts/sluice", *options))}
+
+
+def test_a_hardened_chart_mounts_a_secret_that_may_come_later_and_names_its_image_by_digest() -> None:
+    pod = rendered_with(*VARIANTS["hardened"])["Deployment"]["spec"]["template"]["spec"]
+    [operator] = pod["containers"]
+    assert operator["image"] == f"ghcr.io/sluice-dev/sluice-operator@sha256:{'0a' * 32}"
+    assert {"name": "prometheus", "secret": {"secretName": "prometheus-client", "optional": True}} in pod["volumes"]
+    [mount] = [each for each in operator["volumeMounts"] if each["name"] == "prometheus"]
+    assert (mount["mountPath"], "subPath" in mount) == (str(PROMETHEUS_CREDENTIALS), False)
+
+
+def test_images_by_digest_are_rendered_as_they_are() -> None:
+    digest = f"@sha256:{'0a' * 32}"
+    images = {
+        f"{place}.image": f"registry.example:5000/{place}{digest}"
+        for place in (
+            *(f"runtimes.{name}" for name in yaml.safe_load((REPOSITORY / "charts/sluice/values.yaml").read_text())["runtimes"]),
+            *(f"config.{name}" for name in ("storageInitializer", "optimizer", "batchRunner", "spark")),
+        )
+    }  # fmt: skip
+    options = [part for name, image in images.items() for part in ("--set", f"{name}={image}")]
+    created = [part for name in images if name.startswith("runtimes") for part in ("--set", f"{name[:-6]}.create=true")]
+    found = documents(helm("template", "sluice", "charts/sluice", *options, *created))
+    servers = {
+        container["image"]
+        for each in found
+        if each["kind"] == "ServingRuntime"
+        for container in each["spec"]["containers"]
+    }
+    assert servers == {image for name, image in images.items() if name.startswith("runtimes")}
+    [raw] = [each["data"]["config.yaml"] for each in found if each["kind"] == "ConfigMap"]
+    config = OperatorConfig.model_validate(yaml.safe_load(raw))
+    assert {
+        each.image for each in (config.storage_initializer, config.optimizer, config.batch_runner, config.spark)
+    } == {image for name, image in images.items() if name.startswith("config")}
+
+
+def test_a_chart_as_it_is_mounts_no_secret_and_keeps_nobody_away() -> None:
+    found = rendered_with()
+    assert "NetworkPolicy" not in found
+    assert not any("secret" in volume for volume in found["Deployment"]["spec"]["template"]["spec"]["volumes"])
+
+
+def test_a_network_policy_lets_in_who_scrapes_and_nobody_else() -> None:
+    found = rendered_with("--set", "networkPolicy.enabled=true")
+    spec, pod = found["NetworkPolicy"]["spec"], found["Deployment"]["spec"]["template"]
+    assert spec["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    [scraped] = spec["ingress"]
+    assert scraped["from"]
+    metrics = [port["containerPort"] for port in pod["spec"]["containers"][0]["ports"] if port["name"] == "metrics"]
+    assert [port["port"] for port in scraped["ports"]] == metrics
+    reached = [{(port["protocol"], port["port"]) for port in rule["ports"]} for rule in spec["egress"]]
+    assert reached == [
+        {("TCP", 53), ("UDP", 53)},
+        {("TCP", 443), ("TCP", 6443)},
+        {("TCP", 9090)},
+        {("TCP", 443)},
+        {("TCP", PROGRESS_PORT)},
+    ]
+
+
+def test_a_network_policy_without_peers_lets_nobody_in_and_one_without_ports_out() -> None:
+    nobody = ["--set-json", "networkPolicy.metricsFrom=[]", "--set-json", "networkPolicy.egress.notifications.ports=[]"]
+    spec = rendered_with("--set", "networkPolicy.enabled=true", *nobody)["NetworkPolicy"]["spec"]
+    assert spec["ingress"] == []
+    assert len(spec["egress"]) == 4
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +210,11 @@ def test_chart_lints(variant: list[str]) -> None:
         "runtimes.triton.layout=Pile",
         "replicas=-1",
         "imagee.tag=1",
+        "image.digest=sha256:0a",
+        "networkPolicy.enabled=perhaps",
+        "networkPolicy.egress.dns.ports={0}",
+        "config.allowedFormats={onnx}",
+        "config.prometheusSecretName=a/b",
     ],
 )
 def test_wrong_value_is_refused_before_anything_is_installed(setting: str) -> None:

@@ -15,6 +15,7 @@ SELECTOR = 'feedback_total{revision="{{revision}}"}'
 FAILED = 'feedback_total{revision="{{revision}}",correct="false"}'
 OTHERS = ('x{revision!="{{revision}}"}', 'x{revision=~"{{revision}}|.*"}', 'x{revision=~"({{revision}})?.*"}')
 
+KEYS = {"credentialsSecretRef": {"name": "models-key"}}
 VARIANT = {"name": "int8", "optimize": {"quantization": "Int8Dynamic"}}
 
 
@@ -107,6 +108,9 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("scheme", deployment({"model": {"uri": "ftp://m/1"}}), "spec.model.uri", "scheme is not supported; use one of s3://bucket"),
     ("no repository", deployment({"model": {"uri": "hf://digits"}}), "spec.model.uri", "use hf://organisation/name[/path][@rev"),
     ("no object", deployment({"model": {"uri": "gs://models/"}}), "spec.model.uri", "use gs://bucket/path"),
+    ("no blob", deployment({"model": {"uri": "azblob://models/", **KEYS}}), "spec.model.uri", "use azblob://container/path"),
+    ("no container", deployment({"model": {"uri": "azblob://Models/m", **KEYS}}), "spec.model.uri", "use azblob://container/path"),
+    ("no account", deployment({"model": {"uri": "azblob://models/m"}}), "spec.model.credentialsSecretRef", "Required value"),
     ("no image", deployment({"model": {"uri": "oci://digits"}}), "spec.model.uri", "use oci://registry/repository:tag"),
     ("bad digest", deployment({"model": {"uri": "oci://r/digits@sha256:12"}}), "spec.model.uri", "by @sha256:DIGEST"),
     (
@@ -275,6 +279,7 @@ SOURCES = (
     "https://models.example.com/m.onnx?signature=a%2Fb@c",
     "http://files/m.onnx",
     "gs://models.example.com/digits/1",
+    "azblob://models/digits/1",
     "hf://acme/digits",
     "hf://acme/Digits-1.5/onnx/model.onnx@refs/pr/1",
     "oci://ghcr.io/acme/digits:3",
@@ -315,7 +320,7 @@ ACCEPTED: list[tuple[str, Object]] = [
     ("smallest runtime", runtime()),
     ("first rollout", rollout()),
     ("longest name", deployment(name="x" * 45)),
-    *((uri, deployment({"model": {"uri": uri}})) for uri in SOURCES),
+    *((uri, deployment({"model": {"uri": uri, **KEYS}})) for uri in SOURCES),
     ("one step", policy({"steps": weights(100)})),
     ("20 steps", policy({"steps": weights(*range(1, 20), 100)})),
     ("query", query()),

@@ -21,16 +21,14 @@ from sluice.api.config import OperatorConfig
 from sluice.core.kernel import naming
 from sluice.core.kernel.plan import Apply, Event, Ref, Write
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.keys import Key
 from sluice.shell.relist import Relister
-from sluice.shell.store import Key, Store
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.store import Store
 from sluice.shell.workqueue import Retry
 from tests.integration.operator.conftest import Connected, NewNode
 from tests.integration.operator.node import ROUTE, Node
 from tests.support import patience
-from tests.support.away import NoMetrics, NoProgress
+from tests.support.away import make_reconciler
 from tests.support.kube import true_conditions
 from tests.support.objects import make_model
 
@@ -96,18 +94,7 @@ class Life:
         clock = SystemClock()
         self.store = Store(OperatorConfig(domain="models.test"), PRESETS["contour"])
         self.relister = Relister(api, self.store, wake=lambda _: None, monotonic=clock.monotonic)
-        self.reconciler = Reconciler(
-            store=self.store,
-            cluster=cluster,
-            metrics=NoMetrics(),
-            accelerators=FreeDevices(api),
-            progress=NoProgress(),
-            news=Announcer(cluster, lambda _: None, clock),
-            wake=lambda _: None,
-            clock=clock,
-            lead=Lead(may_write=lambda: True, seconds_left=lambda: 10.0),
-            telemetry=Telemetry(),
-        )
+        self.reconciler = make_reconciler(self.store, cluster, clock, accelerators=FreeDevices(api))
 
     async def look(self, node: Node) -> None:
         """Learns everything by lists, and makes one pass."""

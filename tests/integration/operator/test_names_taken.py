@@ -11,7 +11,7 @@ from tests.integration.operator.conftest import Connected
 from tests.integration.operator.node import ROUTE, Node
 from tests.integration.operator.test_faults import Life, MortalCluster
 from tests.support.kube import true_conditions
-from tests.support.objects import make_model
+from tests.support.objects import make_model, merged
 
 PASSES: Final = 12
 NOBODYS: Final = "00000000-0000-0000-0000-000000000000"
@@ -89,7 +89,8 @@ def test_what_is_gone_is_not_written_under_its_old_uid(connected: Connected, nod
 def test_a_model_whose_child_s_name_is_taken_says_whose_it_is(
     connected: Connected, node: Node, api_version: str, kind: str
 ) -> None:
-    theirs, model = manifest(node, api_version, kind, theirs="yes"), make_model(node.namespace)
+    theirs = manifest(node, api_version, kind, theirs="yes")
+    model = merged(make_model(node.namespace), {"spec": {"replicas": 2}})  # one pod alone has no budget
     node.kube.apply(theirs, manager="helm").raise_for_status()
     before = node.kube.get(theirs)
 

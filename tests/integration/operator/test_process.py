@@ -8,7 +8,7 @@ import pytest
 
 from lab import processes
 from lab.apiserver import ApiServer
-from sluice.shell.reconcile import WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from tests.integration.operator.node import ROUTE, Node
 from tests.support.kube import Kube, true_conditions, wait_until
 from tests.support.objects import make_model

@@ -41,3 +41,10 @@ def levels(value: Any) -> int:
 def test_what_is_no_json_is_an_error_of_value(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
         deepjson.loads(text)
+
+
+def test_what_only_seems_to_be_cut_off_is_an_error_of_value() -> None:
+    """In UTF-16 the sign has the byte of a quote, which hides what is between two of them."""
+    text = '["\u2261",' + deep(LEVELS, "[", "]") + ',"\u2261"]'
+    with pytest.raises(ValueError, match="nested too deeply"):
+        deepjson.loads(text.encode("utf-16-le"))

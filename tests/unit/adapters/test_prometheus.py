@@ -131,6 +131,9 @@ async def test_raw_samples_of_one_moment(stub: Stub) -> None:
         (200, "<html>", "this is not an answer of Prometheus' query API"),
         (200, '{"data":{"result":[{"metric":{}}]}}', "this is not an answer of Prometheus' query API"),
         (200, '{"data":[]}', "this is not an answer of Prometheus' query API"),
+        (200, "[" * 60_000, "this is not an answer of Prometheus' query API"),
+        (200, f'{{"data":{{"result":[{{"metric":{{}},"values":[[1{"0" * 400},"1"]]}}]}}}}', "this is not an answer"),
+        (200, '{"data":{"result":[{"metric":{"job":5},"values":[[1,"1"]]}]}}', "a label is not a text"),
     ],
 )
 async def test_wrong_answers_are_failures(stub: Stub, status: int, body: str, want: str) -> None:
@@ -144,7 +147,7 @@ async def test_wrong_answers_are_failures(stub: Stub, status: int, body: str, wa
 
 async def test_series_that_are_merged_twice_or_have_no_number_are_left_out(stub: Stub) -> None:
     up = {"metric": {"__name__": "up"}, "values": [[1.5, "1"]]}
-    nothing = {"metric": {"__name__": "up", "job": "b"}, "values": [[1.5, "NaN"]]}
+    nothing = {"metric": {"__name__": "up", "job": "b"}, "values": [[1.5, "NaN"], [float("inf"), "1"]]}
     stub.body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [up, nothing, up]}})
 
     assert await ask(f"http://{stub.address}", UP) == [Answered((Series({"__name__": "up"}, ((1.5, 1.0),)),))]
@@ -258,15 +261,3 @@ async def test_answers_that_come_byte_by_byte_keep_no_thread(stub: Stub) -> None
         answer = (await metrics.answer([UP]))[UP.key]
     metrics.close()
     assert isinstance(answer, Answered), answer
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("http://prometheus:9090", "http://prometheus:9090"),
-        ("https://a:b@prometheus/x", "https://prometheus/x"),
-        ("https://a:b@c@prometheus/x", "https://prometheus/x"),
-    ],
-)
-def test_without_credentials(url: str, shown: str) -> None:
-    assert prometheus.without_credentials(url) == shown

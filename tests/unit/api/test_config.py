@@ -8,7 +8,7 @@ import pydantic
 import pytest
 import yaml
 
-from sluice.api.config import MOST_NAMESPACES, OperatorConfig
+from sluice.api.config import MOST_NAMESPACES, OperatorConfig, without_credentials
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
@@ -35,6 +35,7 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("watchNamespaces", ["a", "a"]),
         ("watchNamespaces", ["No"]),
         ("prometheusUrl", "prometheus:9090"),
+        ("prometheusSecretName", "a/b"),
         ("historyLimit", 0),
         ("logLevel", "LOUD"),
         ("gateway", {"name": "models"}),
@@ -44,6 +45,9 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("gatewaySeries", {"job": "envoy\\"}),
         ("gatewaySeries", {"job": ""}),
         ("queryNamespaceLabel", 'a="b"} or up{c'),
+        ("allowedFormats", [{"namespaces": ["a"], "formats": []}]),
+        ("allowedFormats", [{"namespaces": ["a"], "formats": ["ONNX"]}]),
+        ("allowedFormats", [{"namespaces": [], "formats": ["onnx"]}]),
         ("allowedAddresses", [{"namespaces": []}]),
         ("allowedAddresses", [{"namespaces": ["shop"], "hostnames": ["a.*.example.com"]}]),
         ("allowedAddresses", [{"namespaces": ["shop"], "hostnames": ["*example.com"]}]),
@@ -67,3 +71,15 @@ def test_too_many_namespaces_have_a_remedy() -> None:
 def test_the_chart_takes_as_many_namespaces_as_the_operator() -> None:
     schema = json.loads(SCHEMA.read_text())["properties"]["config"]["properties"]["watchNamespaces"]
     assert schema["maxItems"] == MOST_NAMESPACES
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://prometheus:9090", "http://prometheus:9090"),
+        ("https://a:b@prometheus/x", "https://prometheus/x"),
+        ("https://a:b@c@prometheus/x", "https://prometheus/x"),
+    ],
+)
+def test_without_credentials(url: str, shown: str) -> None:
+    assert without_credentials(url) == shown

@@ -1,5 +1,6 @@
 """`doctor` on a cluster in memory."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
 from sluice.views.checks import CheckState
-from tests.support import scenarios
+from tests.support import scenarios, webserver
+from tests.support.webserver import Page
 from tests.unit.cli.fakes import FakeCluster
 
 NOWHERE = "http://127.0.0.1:9"
@@ -26,7 +28,7 @@ def fake(**settings: Any) -> FakeCluster:
 
 
 async def examined(cluster: FakeCluster) -> dict[str, tuple[CheckState, str]]:
-    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None))
+    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(), NOWHERE, None, None))
     return {check.name: (check.state, f"{check.finding} {check.remedy}") for check in found}
 
 
@@ -50,8 +52,36 @@ async def test_everything_is_looked_at() -> None:
     assert NOWHERE in found["prometheus"][1]
 
 
+async def test_the_password_of_an_address_is_not_shown() -> None:
+    config = OperatorConfig(prometheus_url="https://sluice:secret@prometheus.example")
+    found = await doctor.examine(Patient(fake().typed, config, "https://sluice:secret@127.0.0.1:9", None, None))
+    assert "https://prometheus.example" in found[0].finding
+    assert "secret" not in "".join(f"{check.finding} {check.remedy}" for check in found)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("right", "it answers, but scrapes nothing"),
+        ("wrong", "it does not accept the token of"),
+        ("", "it wants to know who asks; give it a token, or user name and password (--prometheus-cr"),
+    ],
+)
+async def test_prometheus_is_asked_with_the_credentials_of_who_asks(token: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token)
+    with webserver.running() as prometheus:
+        answer = b'{"status":"success","data":{"resultType":"matrix","result":[]}}'
+        prometheus.pages["/api/v1/query"] = Page(answer, authorization="Bearer right")
+        config = OperatorConfig(routing=RoutingMode.SERVICE)
+        patient = Patient(fake().typed, config, prometheus.url(""), tmp_path if token else None, None)
+        [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+    assert said in check.finding
+
+
 async def test_without_a_gateway_none_is_looked_for() -> None:
-    found = await doctor.examine(Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None))
+    found = await doctor.examine(
+        Patient(fake().typed, OperatorConfig(routing=RoutingMode.SERVICE), NOWHERE, None, None)
+    )
     states = {check.name: check.state for check in found}
     assert (states["gateway"], states["prometheus"]) == (CheckState.OK, CheckState.FAILED)
     assert "preset" not in states
@@ -82,7 +112,9 @@ async def test_permissions_of_the_operator_are_asked_for_its_service_account() -
 
 async def test_permissions_of_the_operator_are_asked_for_in_the_namespaces_that_it_watches() -> None:
     cluster = fake(forbidden=frozenset({"watch pods"}))
-    found = await doctor.examine(Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None))
+    found = await doctor.examine(
+        Patient(cluster.typed, OperatorConfig(watch_namespaces=["a", "b"]), NOWHERE, None, None)
+    )
     [check] = [each for each in found if each.name == "operator's permissions"]
     assert "may not watch pods in a or watch pods in b" in check.finding
     assert ("get", "system:serviceaccount:sluice-system:sluice") in cluster.asked_for

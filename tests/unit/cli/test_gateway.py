@@ -28,6 +28,10 @@ STRANGE = {
     "list": [1],
     "other": {"name": "other"},
     "odd": {**METADATA, "inputs": [{"name": "image", "datatype": "FP32", "shape": ["wide"]}]},
+    "infinite": {**METADATA, "outputs": [{"name": "label", "datatype": "INT64", "shape": [float("inf")]}]},
+    "nameless": {**METADATA, "name": 5},
+    "half": {**METADATA, "outputs": [{"name": "\ud800", "datatype": "INT64", "shape": [1]}]},
+    "deep": {**METADATA, "inputs": [{"name": "image", "datatype": "FP32", "shape": [1] * 65}]},
     "endless": {**METADATA, "versions": ["1"] * 400_000},
 }
 """By the model's name: answers that are not what was asked for."""
@@ -95,7 +99,7 @@ async def test_metadata_of_an_unknown_model(gateway: str) -> None:
         await triton.fetch_metadata(gateway, host=HOST, model="churn", timeout_seconds=5)
 
 
-@pytest.mark.parametrize("model", ["text", "list", "other", "odd", "endless"])
+@pytest.mark.parametrize("model", ["text", "list", "other", "odd", "infinite", "nameless", "half", "deep", "endless"])
 async def test_what_is_no_metadata(gateway: str, model: str) -> None:
     assert await v2.ask(address(gateway, model), timeout_seconds=5) == v2.V2Answer(200, "digits-1111111111", None)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.cli import cluster, exits, record, replay
 from sluice.cli.options import ModelTarget, OutputFormat
@@ -35,8 +36,9 @@ def connected(failed: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands reach the simulated world, and its Prometheus."""
 
     class Metrics:
-        def __init__(self, url: str) -> None:
+        def __init__(self, url: str, access: PrometheusAccess) -> None:
             assert url == "http://prometheus.monitoring:9090"
+            assert access.folder is None
 
         async def answer(self, questions: tuple[Question, ...]) -> Answers:
             return failed.answer(questions)

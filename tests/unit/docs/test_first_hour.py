@@ -58,7 +58,7 @@ async def planned(monkeypatch: pytest.MonkeyPatch, *, rate: float, failing: floa
     [revision] = [each["metadata"]["name"] for each in cluster.objects if each["kind"] == "ControllerRevision"]
     prometheus = day_of(revision, rate=rate, failing=failing)
 
-    async def fetch_answers(_: str, questions: Sequence[Question]) -> Answers:
+    async def fetch_answers(_: str, questions: Sequence[Question], __: object) -> Answers:
         return prometheus.answer(questions, NOW)
 
     monkeypatch.setattr(world.time, "time", lambda: NOW)

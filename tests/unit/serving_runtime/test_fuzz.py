@@ -1,36 +1,29 @@
-"""What comes from outside and is nonsense, or worse: it is refused with a reason, and nothing lands outside.
-
-Some seconds in each run; SLUICE_FUZZ_EXAMPLES says how many examples the slow ones take.
-"""
+"""What comes from outside and is nonsense, or worse: it is refused with a reason, and nothing lands outside."""
 
 import io
+import itertools
 import json
-import os
 import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
-from sluice_storage import archive, gs, hf, layers, listing, manifests, s3
+from sluice_storage import archive, azblob, gs, hf, layers, listing, manifests, s3, sources
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.listing import Item
 from sluice_storage.tree import Allowance
 
+from tests.support.fuzzing import MUTATIONS, examples, mutated, run
 from tests.unit.serving_runtime import attacks
 
-LONG = int(os.environ.get("SLUICE_FUZZ_EXAMPLES", "3000"))
 MOST_BYTES = 100_000
 OUTSIDE = "outside"
-
-FOR_LONG = (pytest.mark.slow, pytest.mark.timeout(max(600, LONG // 5)))
-examples = pytest.mark.parametrize("count", [150, pytest.param(LONG, marks=FOR_LONG)], ids=["short", "long"])
 
 PARTS = st.sampled_from(
     ["a", "b", "..", ".", "", "models", ".wh.a", ".wh..wh..opq", OUTSIDE, "\n", "\udc80", "d" * 300]
@@ -50,7 +43,6 @@ ENTRIES = st.lists(
     max_size=8,
 )
 TARS = st.builds(attacks.tar, ENTRIES, st.sampled_from(["w", "w:gz"]))
-MUTATIONS = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | NAMES
 FIELDS = ("layers", "manifests", "mediaType", "digest", "size", "annotations", "platform", "architecture", "siblings")
 WORDS = st.sampled_from([*FIELDS, manifests.TITLE, "sha", "rfilename", "lfs"])
@@ -62,19 +54,8 @@ DOCUMENTS = st.recursive(
 )
 
 
-def run(count: int, check: Callable[..., None], **strategies: Any) -> None:
-    settings(max_examples=count, deadline=None)(given(**strategies)(check))()
-
-
 def require_one_line(error: DownloadError) -> None:
     assert "\n" not in str(error)
-
-
-def mutated(body: bytes, mutations: list[tuple[float, int]]) -> bytes:
-    changed = bytearray(body)
-    for place, value in mutations:
-        changed[int(place * len(changed))] = value
-    return bytes(changed)
 
 
 def zipped(entries: list[attacks.Entry]) -> bytes:
@@ -205,20 +186,46 @@ def test_lists_of_objects(path: str, count: int) -> None:
     run(count, check, keys=st.lists(NAMES.map(lambda name: f"{path}/{name}") | NAMES, max_size=6))
 
 
-@examples
-@pytest.mark.parametrize("store", ["s3", "gs"])
-def test_answers_of_a_store(store: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+METADATA = st.none() | st.dictionaries(st.just("hdi_isfolder") | st.text(max_size=3), st.just("true") | LEAVES)
+STORES = ("s3", "gs", "azblob")
+
+
+def listing_source(store: str, pages: Iterable[list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A source whose store lists these pages."""
     for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS_JSON"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "acme")
+    blobs = ([SimpleNamespace(**_of_google(entry), **_of_azure(entry)) for entry in page] for page in pages)
+    listed = SimpleNamespace(pages=blobs, by_page=lambda: blobs)
+    paginator = SimpleNamespace(paginate=lambda **_: ({"Contents": page} for page in pages))
+    client = SimpleNamespace(get_paginator=lambda _: paginator, list_blobs=lambda *_, **__: listed)
+    for module in (s3, gs, azblob):
+        monkeypatch.setattr(module, "_connected", lambda *_: client)
+    monkeypatch.setattr(gs, "_patience", lambda: None)
+    return sources.named(f"{store}://b/a")
 
+
+def _of_google(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"name": entry["Key"], "size": entry["Size"], "generation": entry["ETag"], "crc32c": ""}
+
+
+def _of_azure(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"etag": entry["ETag"], "metadata": entry["Metadata"]}
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_pages_without_end_in_which_there_is_nothing(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_PAGES", 100)
+    source = listing_source(store, itertools.repeat([], 1000), monkeypatch)
+    with pytest.raises(DownloadError, match="has more than 100 pages"):
+        source.version()
+
+
+@examples
+@pytest.mark.parametrize("store", STORES)
+def test_answers_of_a_store(store: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(entries: list[dict[str, Any]]) -> None:
-        pages = SimpleNamespace(paginate=lambda **_: [{"Contents": entries}])
-        blobs = [SimpleNamespace(name=e["Key"], size=e["Size"], generation=e["ETag"], crc32c="") for e in entries]
-        client = SimpleNamespace(get_paginator=lambda _: pages, list_blobs=lambda *_, **__: iter(blobs))
-        monkeypatch.setattr(s3, "_connected", lambda: client)
-        monkeypatch.setattr(gs, "_connected", lambda: client)
-        monkeypatch.setattr(gs, "_patience", lambda: None)
-        source = s3.S3("s3://b/a") if store == "s3" else gs.GS("gs://b/a")
+        source = listing_source(store, [entries], monkeypatch)
         try:
             source.version()
         except DownloadError as error:
@@ -227,5 +234,7 @@ def test_answers_of_a_store(store: str, count: int, monkeypatch: pytest.MonkeyPa
             require_safe([item.name for item in source._items])
 
     keys = NAMES.map(lambda name: f"a/{name}")
-    entry = st.fixed_dictionaries({"Key": keys | LEAVES, "Size": st.integers() | LEAVES, "ETag": LEAVES})
+    entry = st.fixed_dictionaries(
+        {"Key": keys | LEAVES, "Size": st.integers() | LEAVES, "ETag": LEAVES, "Metadata": METADATA}
+    )
     run(count, check, entries=st.lists(entry, max_size=5))

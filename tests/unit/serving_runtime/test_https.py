@@ -4,8 +4,6 @@ import hashlib
 import io
 import logging
 import re
-import ssl
-import subprocess
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -250,7 +248,7 @@ def test_a_certificate_of_nobody_is_refused(
     tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
-    _, context = certificate(tmp_path, "localhost")
+    _, context = webserver.certificate(tmp_path, "localhost")
     with webserver.running(tls=context) as web:
         url = f"https://localhost:{web.port}/model.onnx"
         message = downloader.run(url).message
@@ -303,17 +301,6 @@ def test_progress_is_said_while_it_runs(tmp_path: Path, capsys: pytest.CaptureFi
             shown += capsys.readouterr().out
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
-    """One that signs itself, and a server's settings with it."""
-    key, signed = folder / "key.pem", folder / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "1"]
-    command += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", str(key), "-out", str(signed)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(signed, key)
-    return signed, context
-
-
 @pytest.fixture
 def own_authority(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PAUSES_SECONDS", ())
@@ -325,7 +312,7 @@ def own_authority(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_certificates_of_an_own_authority_are_accepted(
     tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signed, context = certificate(tmp_path, "localhost")
+    signed, context = webserver.certificate(tmp_path, "localhost")
     with webserver.running(tls=context) as web:
         web.pages["/model.onnx"] = Page(MODEL)
         url = f"https://localhost:{web.port}"

@@ -153,6 +153,45 @@ def test_what_a_backend_cannot_be_told_is_refused(
         layout.arranged(files, wanted, "digits")
 
 
+CODE = {
+    "a Triton repository": (Layout.TRITON_REPOSITORY, "onnx", ["digits/config.pbtxt", "digits/1/model.py"], "triton"),
+    "one model's folder": (Layout.TRITON_PYTHON_ONNX, "onnx", ["1/model.py", "1/model.onnx"], "triton"),
+    "a library for the backend": (Layout.TRITON_REPOSITORY, "onnx", ["m.onnx", "libtriton_onnxruntime.so"], ""),
+    "a module for the backend": (Layout.TRITON_PYTHON_ONNX, "onnx", ["m.onnx", "numpy/__init__.py"], ""),
+    "an MLflow model": (Layout.MLSERVER_MODEL, "xgboost", ["MLmodel", "model-settings.json", "evil.py"], "mlflow"),
+}
+
+
+@pytest.mark.parametrize(("wanted", "said", "files", "true"), CODE.values(), ids=CODE.keys())
+def test_a_model_that_is_held_to_its_format_brings_no_code_in_another(
+    wanted: Layout, said: str, files: list[str], true: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert layout.arranged(files, wanted, "digits").moves, "as it is without being held to it"
+    monkeypatch.setenv(layout.FORMAT, said)
+    with pytest.raises(
+        DownloadError, match=f"format {said}; (remove it, or )?let spec.model.uri name the model's file"
+    ):
+        layout.arranged(files, wanted, "digits")
+    if true:
+        monkeypatch.setenv(layout.FORMAT, true)
+        assert layout.arranged(files, wanted, "digits").moves
+
+
+def test_compiled_kernels_are_no_onnx_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert layout.arranged(["m.plan"], Layout.TRITON_REPOSITORY, "digits").moves
+    monkeypatch.setenv(layout.FORMAT, "onnx")
+    with pytest.raises(DownloadError, match=r"no \.onnx file among"):
+        layout.arranged(["m.plan"], Layout.TRITON_REPOSITORY, "digits")
+
+
+@pytest.mark.parametrize("wanted", TRITON_LAYOUTS, ids=lambda wanted: wanted.value)
+def test_a_model_of_its_format_is_taken(wanted: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = ["net.onnx", "net.onnx.data", "weights/a.bin"]
+    before = layout.arranged(files, wanted, "digits")
+    monkeypatch.setenv(layout.FORMAT, "onnx")
+    assert layout.arranged(files, wanted, "digits") == before
+
+
 def test_a_ready_repository_is_taken_as_it_is() -> None:
     plan = layout.arranged(["config.pbtxt", "1/model.py"], Layout.TRITON_PYTHON_ONNX, "digits")
     assert (plan.texts, plan.server_code) == ((), "")

@@ -10,10 +10,10 @@ from sluice.adapters.gateways import PRESETS
 from sluice.adapters.kube import Page, Resource
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel.naming import LABEL_OWNER
-from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write
+from sluice.core.kernel.plan import Apply, Delete, Event, Patch, Ref, Write, target_of
 from sluice.core.kernel.snapshot import Object
-from sluice.shell.reconcile import target_of
-from sluice.shell.store import Store, identity_of
+from sluice.shell.keys import identity_of
+from sluice.shell.store import Store
 from tests.support import patience
 
 CONFIG = OperatorConfig(domain="models.test")

@@ -22,7 +22,7 @@ from sluice.shell.asking import (
     Look,
     Slots,
 )
-from sluice.shell.store import Key
+from sluice.shell.keys import Key
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from sluice.shell import clockstep
-from sluice.shell.store import Woken
+from sluice.shell.keys import Woken
 from tests.support import virtualloop
 from tests.support.virtualloop import LoopClock
 

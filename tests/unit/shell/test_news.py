@@ -8,8 +8,8 @@ from sluice import errors
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import Event, Notice, Plan, Ref
 from sluice.core.kernel.reasons import Reason
+from sluice.shell.keys import Key
 from sluice.shell.news import PATIENCE_SECONDS, WAITING_LIMIT, Announcer
-from sluice.shell.store import Key
 from tests.support.builders import NOW, make_event
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.shell import app, options, telemetry
 from sluice.shell.options import InvalidOptions
 
@@ -49,6 +50,15 @@ def test_the_environment_of_the_pod_is_used(tmp_path: Path) -> None:
     assert (given.identity, given.namespace, given.log_level) == ("sluice-1", "sluice-system", "WARNING")
     assert given.config.domain == "example.com"
     assert given.warnings == ()
+
+
+def test_a_secret_for_prometheus_is_read_where_the_chart_mounts_it(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("prometheusSecretName: prometheus-client\n")
+    access = app.access_of(options.parse(["--config", str(path), "--namespace", "ns"], {}))
+    assert access == PrometheusAccess(Path("/etc/sluice-prometheus"), "Secret ns/prometheus-client")
+    path.write_text("")
+    assert app.access_of(options.parse(["--config", str(path), "--namespace", "ns"], {})) == PrometheusAccess()
 
 
 def test_fields_that_nobody_reads_are_warned_of(tmp_path: Path) -> None:

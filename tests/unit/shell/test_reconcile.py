@@ -21,6 +21,9 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Re
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.shell.asking import Look
+from sluice.shell.keys import BATCH, Key, Woken, identity_of
+from sluice.shell.lane import SLOTS, Lane
+from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
@@ -28,15 +31,12 @@ from sluice.shell.reconcile import (
     QUIET_PASSES,
     SAMPLES_SECONDS,
     UNEXPECTED_SECONDS,
-    WRITING_PASSES,
-    WRITING_SECONDS,
     Lead,
     Reconciler,
 )
-from sluice.shell.store import BATCH, Key, Woken, identity_of
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.workqueue import Done, Retry
-from tests.support.away import NoAccelerators, NoMetrics, NoProgress
+from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
@@ -60,6 +60,8 @@ class Pass:
     lead: dict[str, float]
     woken: list[Woken]
     told: list[Notice]
+    let_in: list[Key]
+    """Those that got a slot after they had waited."""
 
     def sample(self, name: str, **labels: str) -> float:
         return self.telemetry.registry.get_sample_value(name, labels) or 0.0
@@ -70,7 +72,9 @@ Given = Callable[..., Pass]
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Given:
-    def build(*plans: Plan | Exception, model: dict[str, Any] | None = None, **cluster: Any) -> Pass:
+    def build(
+        *plans: Plan | Exception, model: dict[str, Any] | None = None, slots: int = SLOTS, **cluster: Any
+    ) -> Pass:
         """The decisions of consecutive passes; the last one stays."""
         left = list(plans)
 
@@ -83,24 +87,23 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
         monkeypatch.setattr(decide, "decide", decided)
         told: list[Notice] = []
         woken: list[Woken] = []
+        let_in: list[Key] = []
         store, fake, telemetry, lead = make_store(), FakeCluster(**cluster), Telemetry(), {"left": 60.0}
         clock = FakeClock()
         known = model or make_model()
         store.put(known)
         fake.stored[identity_of(known)] = known
-        reconciler = Reconciler(
-            store=store,
-            cluster=fake,
-            metrics=NoMetrics(),
-            accelerators=NoAccelerators(),
-            progress=NoProgress(),
+        reconciler = make_reconciler(
+            store,
+            fake,
+            clock,
             news=Announcer(fake, told.extend, clock),
             wake=woken.append,
-            clock=clock,
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
+            lane=Lane(let_in.append, monotonic=clock.monotonic, slots=slots),
             telemetry=telemetry,
         )
-        return Pass(reconciler, fake, telemetry, lead, woken, told)
+        return Pass(reconciler, fake, telemetry, lead, woken, told, let_in)
 
     return build
 
@@ -162,6 +165,112 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
     assert prepared.seen.deployment.metadata.resource_version == "7"
     assert replies == Replies(metrics={"up": Failed("away")}, moment=990.0)
     assert metrics.asked == [(question,)] * 4
+
+
+async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1)
+    lane, other = case.reconciler.lane, Key("team", "other")
+    assert lane.enter(other)
+
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert (case.cluster.writes, case.let_in) == ([], [])
+    assert case.sample("sluice_reconcile_duration_seconds_count", result="waits") == 1
+
+    lane.leave(other)
+    assert case.let_in == [KEY]
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.cluster.writes == [("Apply", "Service")]
+    assert lane.enter(other), "the slot was given back"
+
+
+async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,), requeue_after=0.1), slots=1), Waiting()
+    case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
+    asked = [(Question("up", "up", 20),), (Question("up", "up", 20),), ()]
+    monkeypatch.setattr(
+        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry(asked.pop(0)), ahead=None)
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    lane = case.reconciler.lane
+    lane.enter(Key("team", "other"))
+    assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS), "never at once: nothing has been written"
+    for number in range(999):
+        lane.enter(Key("team", f"m{number}"))
+    assert await case.reconciler.reconcile(KEY) == Done(20.0)
+    assert await case.reconciler.reconcile(KEY) == Done(None), "without samples there is nothing to find"
+
+
+async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_back(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,)), Plan(), slots=1)
+    lane, other = case.reconciler.lane, Key("team", "other")
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    lane.leave(other)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert lane.enter(other)
+    assert lane.waiting() == 0
+
+
+async def test_a_way_back_is_let_in_first(given: Given) -> None:
+    case = given(Plan(writes=(SERVICE,), way_back=()), slots=1)
+    lane, before = case.reconciler.lane, [Key("team", name) for name in ("a", "b")]
+    assert [lane.enter(key) for key in before] == [True, False]
+    await case.reconciler.reconcile(KEY)
+    lane.leave(before[0])
+    assert case.let_in == [KEY]
+
+
+async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
+    case.reconciler.metrics = metrics
+    questions = [Question("up", "up", window) for window in (20, 23, 40)]
+    read: list[Replies] = []
+
+    def asking(seen: Any, _: Any) -> Any:
+        return SimpleNamespace(seen=seen, inquiry=Inquiry((questions[0],)), ahead=None)
+
+    monkeypatch.setattr(prepare, "prepare", asking)
+    monkeypatch.setattr(prepare, "read", lambda _, replies: read.append(replies) or Findings())
+    lane, other, clock = case.reconciler.lane, Key("team", "other"), case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    metrics.samples = Look({"up": Failed("away")}, clock.now())
+
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    await case.reconciler.reconcile(KEY)
+    assert len(metrics.asked) == 2, "as long as it waits, it is looked at anew"
+
+    clock.seconds += 3
+    del questions[0]  # the same moment is now three seconds further away
+    lane.leave(other)
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert (len(metrics.asked), len(read)) == (2, 3)
+    assert case.reconciler.kept == {}
+
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    del questions[0]  # more is wanted now than was asked for
+    lane.leave(other)
+    await case.reconciler.reconcile(KEY)
+    assert len(metrics.asked) == 4
+
+
+async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan()), Waiting()
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(
+        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)))
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    case.reconciler.lacking.update(Key("team", f"m{number}") for number in range(999))
+    assert await case.reconciler.reconcile(KEY) == Done(20.0)
+    metrics.samples = Look({"up": Failed("away")}, 990.0)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    assert KEY not in case.reconciler.lacking
 
 
 async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:

@@ -13,13 +13,11 @@ from sluice.core.kernel.plan import Patch, Plan, Write
 from sluice.core.kernel.rawobjects import JOB_NAME_LABEL
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked, ShardProgress
-from sluice.shell.news import Announcer
-from sluice.shell.reconcile import CONFIRM_SECONDS, Lead, Reconciler
-from sluice.shell.store import Key, identity_of
-from sluice.shell.telemetry import Telemetry
+from sluice.shell.keys import Key, identity_of
+from sluice.shell.reconcile import CONFIRM_SECONDS, Reconciler
 from sluice.shell.workqueue import Done, Retry
 from tests.support import builders
-from tests.support.away import NoAccelerators, NoMetrics
+from tests.support.away import make_reconciler
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_object, make_store
 
 KEY = Key("team", "churn", "BatchInference")
@@ -72,18 +70,7 @@ def given() -> Given:
         for item in (batch, builders.manifest(builders.make_runtime())):
             store.put(item)
             cluster.stored[identity_of(item)] = item
-        reconciler = Reconciler(
-            store=store,
-            cluster=cluster,
-            metrics=NoMetrics(),
-            accelerators=NoAccelerators(),
-            progress=pods,
-            news=Announcer(cluster, lambda _: None, clock),
-            wake=lambda _: None,
-            clock=clock,
-            lead=Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-            telemetry=Telemetry(),
-        )
+        reconciler = make_reconciler(store, cluster, clock, progress=pods)
         return Pass(reconciler, cluster, pods)
 
     return build

@@ -9,8 +9,9 @@ from sluice.adapters.kube import BY_KIND, WATCHED, watched
 from sluice.api.config import Engines, OperatorConfig
 from sluice.core.kernel.snapshot import Object
 from sluice.shell import relist
+from sluice.shell.keys import Key, Woken
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
-from sluice.shell.store import Key, Store, Woken
+from sluice.shell.store import Store
 from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store
 
 

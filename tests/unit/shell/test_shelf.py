@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sluice.shell import shelf
+from sluice.shell.keys import Key
 from sluice.shell.shelf import OPENED, OPENED_BYTES, Entry, Opened
-from sluice.shell.store import Key, Store
+from sluice.shell.store import Store
 from tests.unit.shell.builders import make_model, make_object, make_store
 
 DIGITS = Key("team", "digits")

@@ -10,8 +10,9 @@ from sluice.core.kernel.naming import LABEL_BATCH
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
-from sluice.shell.store import DELETIONS_KEPT, NOBODY, Key, Store, Woken
+from sluice.shell.store import DELETIONS_KEPT, Store
 from sluice.shell.stubs import Identity
 from sluice.shell.trim import LAST_APPLIED
 from tests.unit.shell.builders import CONFIG, PRESET, make_model, make_object, make_store
@@ -76,6 +77,19 @@ def test_a_count_of_attached_routes_wakes_nobody_and_a_condition_wakes_everybody
     store.put(gateway(1, 1, "True"))
     assert store.put(gateway(2, 2, "True")) == NOBODY
     assert store.put(gateway(3, 2, "False")) == Woken(spread=True)
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+def test_a_gateway_that_says_the_same_of_a_route_again_wakes_nobody(kind: str) -> None:
+    def route(version: int, status: str, time: str) -> Object:
+        condition = {"type": "Accepted", "status": status, "observedGeneration": 1, "lastTransitionTime": time}
+        parents = [{"controllerName": "example.com/gateway", "conditions": [condition]}]
+        return make_object(kind, "digits", owner="digits", version=version, status={"parents": parents})
+
+    store = make_store()
+    store.put(route(1, "True", "2026-01-01T00:00:00Z"))
+    assert store.put(route(2, "True", "2026-01-01T00:00:09Z")) == NOBODY
+    assert store.put(route(3, "False", "2026-01-01T00:00:09Z")).keys == woken("digits").keys
 
 
 def test_a_world_has_what_is_labelled_and_shared_and_nothing_else() -> None:
@@ -259,8 +273,11 @@ def test_an_object_that_is_nested_too_deeply_is_named_and_keeps_its_place() -> N
         make_object("Pod", "p", owner="digits", status={"containerStatuses": [1]}),
         {**make_model("other"), "spec": {"routing": {"hostnames": [7]}}},
         make_object("BatchInference", "churn", spec={"modelDeploymentRef": "digits"}),
+        make_object("ModelRollout", "digits-1", owner="digits", status="ended"),
+        make_object("ModelRollout", "digits-2", owner="digits", spec="promote"),
+        make_model("deep", status={"stable": nested(64)}),
     ],
-    ids=lambda raw: raw["kind"],
+    ids=lambda raw: f"{raw['kind']} {raw['metadata']['name']}",
 )
 def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any]) -> None:
     store = make_store()
@@ -272,6 +289,15 @@ def test_whatever_is_wrong_with_an_object_others_are_stored(raw: dict[str, Any])
     store.drop(raw)
     assert store.unreadable == set()
     assert store.get(raw["kind"], "team", raw["metadata"]["name"]) is None
+
+
+def test_what_becomes_unreadable_is_compared_with_nothing() -> None:
+    store = make_store()
+    store.put(make_object("ModelRollout", "digits-1", owner="digits", spec={"intent": {"action": "promote"}}))
+    assert store.put(make_object("ModelRollout", "digits-1", owner="digits", spec="promote", version=2)) == woken(
+        "digits"
+    )
+    assert store.put(make_object("ModelRollout", "digits-1", owner="digits", spec={}, version=3)) == woken("digits")
 
 
 def test_an_owned_object_that_cannot_be_read_is_not_taken_for_absent() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.observe.observe import InvalidSpec, observe
-from sluice.shell.store import NOBODY, Key, Store
+from sluice.shell.keys import NOBODY, Key
+from sluice.shell.store import Store
 from sluice.shell.stubs import MOST_STUB_BYTES, Identity
 from tests.unit.shell.builders import make_model, make_object, make_store
 

@@ -6,8 +6,8 @@ import pytest
 
 from sluice import errors
 from sluice.shell import relist
+from sluice.shell.keys import Woken
 from sluice.shell.relist import Relister
-from sluice.shell.store import Woken
 from sluice.shell.takeover import TakeOver
 from tests.unit.shell.builders import FakeLists, eventually, make_store
 

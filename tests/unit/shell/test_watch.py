@@ -17,8 +17,8 @@ from sluice import errors
 from sluice.adapters.kube import BY_KIND, WATCHED, Resource, watched
 from sluice.api.config import OperatorConfig
 from sluice.shell import watch
+from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.relist import Relister
-from sluice.shell.store import NOBODY, Key, Woken
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.watch import Forgetful, Inlet, NoDiff, Watcher
 from tests.unit.shell.builders import FakeLists, eventually, make_model, make_object, make_store

@@ -28,6 +28,12 @@ class ModelSpec(ApiModel):
             message="an image is pinned in its URI: oci://registry/repository@sha256:DIGEST",
             field_path=".sha256",
         ),
+        Cel(
+            "!has(self.uri) || !self.uri.startsWith('azblob://') || has(self.credentialsSecretRef)",
+            message="azblob:// needs a Secret, whose key AZURE_STORAGE_ACCOUNT names the account",
+            field_path=".credentialsSecretRef",
+            reason="FieldValueRequired",
+        ),
     )
 
     name: (
@@ -37,9 +43,9 @@ class ModelSpec(ApiModel):
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
     uri: Uri | None = None
-    """Where the model is: s3://bucket/path or gs://bucket/path to one file or a folder, https://host/path to one file or
-    archive, hf://organisation/name[/path][@revision] to a repository, oci://registry/repository:tag to an image,
-    pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
+    """Where the model is: s3://bucket/path, gs://bucket/path or azblob://container/path to one file or a folder,
+    https://host/path to one file or archive, hf://organisation/name[/path][@revision] to a repository,
+    oci://registry/repository:tag to an image, pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
     spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
@@ -51,7 +57,8 @@ class ModelSpec(ApiModel):
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL,
     AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
-    STORAGE_EMULATOR_HOST. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
+    STORAGE_EMULATOR_HOST. azblob: AZURE_STORAGE_ACCOUNT, and at most one of AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN and
+    AZURE_STORAGE_CONNECTION_STRING, optional AZURE_STORAGE_ENDPOINT. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
 
 
 MODEL_IS_SOMEWHERE: Final = Cel(

@@ -12,6 +12,7 @@ from sluice.api.cel import Cel, with_rules
 FORMS: Final = {
     "s3": "s3://bucket/path",
     "gs": "gs://bucket/path",
+    "azblob": "azblob://container/path",
     "https": "https://host/path",
     "http": "http://name.namespace.svc/path",
     "hf": "hf://organisation/name[/path][@revision]",
@@ -46,6 +47,7 @@ Uri = Annotated[
     Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
     _S3,
     _GS,
+    _form("azblob", "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]/[^/]", "does not name a container and a path"),
     _form("https", "[^/?#@]+/.", "does not name a host and a path, or contains a password, which belongs in a Secret"),
     _form(
         "http",
@@ -145,6 +147,13 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
         ("AWS_SESSION_TOKEN", True),
     ),
     "gs": (("GOOGLE_APPLICATION_CREDENTIALS_JSON", True), ("STORAGE_EMULATOR_HOST", True)),
+    "azblob": (
+        ("AZURE_STORAGE_ACCOUNT", False),
+        ("AZURE_STORAGE_KEY", True),
+        ("AZURE_STORAGE_SAS_TOKEN", True),
+        ("AZURE_STORAGE_CONNECTION_STRING", True),
+        ("AZURE_STORAGE_ENDPOINT", True),
+    ),
     "hf": (("HF_TOKEN", True), ("HF_ENDPOINT", True)),
     "https": (("HTTP_AUTHORIZATION", False),),
     "http": (("HTTP_AUTHORIZATION", False),),

@@ -28,6 +28,8 @@ ASK_SECONDS: Final = 10.0
 """How often running shards are asked."""
 ALMOST: Final = 99
 """Percent of a run that has not ended; its end is more than its last row."""
+FARTHEST_SECONDS: Final = 10 * 366 * 86_400.0
+"""An end that is farther away is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +147,9 @@ def _timed(progress: RunProgress, share: float, now: float) -> RunProgress:
     if rate <= 0:
         return progress
     whole = progress.rows.total or (read / share if share > 0 else read)
-    return replace(
-        progress,
-        rows_per_second=_written(rate),
-        estimated_completion_time=timestamps.rfc3339(now + max(0.0, whole - read) / rate),
-    )
+    left = max(0.0, whole - read) / rate
+    end = timestamps.rfc3339(now + left) if left <= FARTHEST_SECONDS else None
+    return replace(progress, rows_per_second=_written(rate), estimated_completion_time=end)
 
 
 def _over(run: BatchRun, read: int) -> str | None:

@@ -140,3 +140,17 @@ class Plan:
     """Seconds until the next look without a new event; None at rest."""
     because: str = ""
     """One line for the log."""
+
+
+def target_of(write: Write) -> tuple[str, str, str]:
+    """Kind, namespace and name of what is written."""
+    if isinstance(write, Delete | Patch):
+        return write.ref.kind, write.ref.namespace, write.ref.name
+    metadata = write.manifest["metadata"]
+    return write.manifest["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def summary(writes: tuple[Write, ...]) -> list[str]:
+    """`apply Deployment digits-1a2b3c`, for the log."""
+    verbs = {"Apply": "apply", "ApplyStatus": "status", "Patch": "patch", "Delete": "delete"}
+    return [f"{verbs[type(write).__name__]} {kind} {name}" for write in writes for kind, _, name in [target_of(write)]]

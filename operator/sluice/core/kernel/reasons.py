@@ -130,6 +130,7 @@ class Reason(StrEnum):
     OPERATOR_DEFECT = "OperatorDefect", "stalled.md", STALLS
     NAME_TAKEN = "NameTaken", "stalled.md", STALLS
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
+    FORMAT_NOT_ALLOWED = "FormatNotAllowed", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS
     RUNTIME_INVALID = "RuntimeInvalid", "stalled.md", STALLS

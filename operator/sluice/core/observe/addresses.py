@@ -12,14 +12,12 @@ stands in front of `.{namespace}.{domain}` is of that namespace.
 
 from collections.abc import Iterable, Iterator
 
-from sluice.api.config import AddressGrant, OperatorConfig
+from sluice.api.config import EVERYTHING, AddressGrant, OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, UnownedAddress
 from sluice.core.render import route as desired_route
-
-EVERYTHING = "*"
 
 
 def unowned(deployment: ModelDeployment, config: OperatorConfig) -> UnownedAddress:
@@ -44,9 +42,9 @@ def refused(unowned: UnownedAddress, main: Object | None) -> UnownedAddress:
     )
 
 
-def held(deployment: ModelDeployment, config: OperatorConfig, owned: Iterable[Object]) -> frozenset[str]:
-    """The host names that count as a model's, with all prefixes. owned: its objects, as they are."""
-    foreign = refused(unowned(deployment, config), main_route(owned, deployment.metadata.name)).hostnames
+def held(deployment: ModelDeployment, config: OperatorConfig, main: Object | None) -> frozenset[str]:
+    """The host names that count as a model's, with all prefixes. main: its HTTPRoute, as it is; None where there is none."""
+    foreign = refused(unowned(deployment, config), main).hostnames
     hostnames = (host for host in desired_route.hostnames_of(deployment, config) if host not in foreign)
     return desired_route.addresses_of(tuple(hostnames))
 
@@ -79,7 +77,7 @@ def gateways_of(route: Object) -> Iterator[GatewayRef]:
 
 
 def _grants(namespace: str, config: OperatorConfig) -> Iterator[AddressGrant]:
-    return (each for each in config.allowed_addresses if {EVERYTHING, namespace} & {*each.namespaces})
+    return (each for each in config.allowed_addresses if each.is_for(namespace))
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -1,11 +1,19 @@
 """Sets of shards as Kubernetes writes them in a Job's status: `0-4,7`."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
+
+MOST: Final = 100_000
+"""Completions of an Indexed Job."""
 
 
 def parsed(text: str) -> frozenset[int]:
-    """The indexes; ValueError for anything else."""
-    return frozenset(index for part in text.split(",") if part for index in _span(part))
+    """The indexes; ValueError for anything else, and for more than a Job can have."""
+    spans = [_span(part) for part in text.split(",") if part]
+    if sum(map(len, spans)) > MOST:
+        raise ValueError(f"more than {MOST} indexes")
+    return frozenset(chain.from_iterable(spans))
 
 
 def written(indexes: Iterable[int]) -> str:
@@ -15,7 +23,10 @@ def written(indexes: Iterable[int]) -> str:
 
 def _span(part: str) -> range:
     first, _, last = part.partition("-")
-    return range(int(first), int(last or first) + 1)
+    begin, end = int(first), int(last or first)
+    if not 0 <= begin <= end < MOST:
+        raise ValueError(f"not indexes: {part}")
+    return range(begin, end + 1)
 
 
 def _spans(ordered: Iterable[int]) -> Iterator[tuple[int, int]]:

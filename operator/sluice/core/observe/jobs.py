@@ -1,13 +1,12 @@
 """A run on engine Job, as its Job and pods tell: whether it ended and why, what its shards reported, whom to ask."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.batchinference import BatchOutcome, BatchRun, ShardCounts
-from sluice.core.kernel import conditions, rawobjects, timestamps
+from sluice.core.kernel import conditions, figures, rawobjects, timestamps
 from sluice.core.kernel.reasons import AnyReason, ForeignReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe import indexes, podproblems
@@ -64,20 +63,16 @@ def said(pods: Sequence[Object], now: float) -> RunState:
 
 def read_progress(text: str) -> ShardProgress:
     """What a pod answers for its progress; ValueError when it is something else."""
-    try:
-        said = json.loads(text)
-        total = said["rowsTotal"]
-        return ShardProgress(
-            shard=int(said["shard"]),
-            splits=int(said["splits"]),
-            splits_done=int(said["splitsDone"]),
-            rows_total=None if total is None else int(total),
-            read=int(said["read"]),
-            written=int(said["written"]),
-            failed=int(said["failed"]),
-        )
-    except (KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise ValueError(f"no progress of a shard: {error!r}") from error
+    said = figures.parsed(text)
+    return ShardProgress(
+        shard=figures.count(said, "shard"),
+        splits=figures.count(said, "splits"),
+        splits_done=figures.count(said, "splitsDone"),
+        rows_total=None if said.get("rowsTotal") is None else figures.count(said, "rowsTotal"),
+        read=figures.count(said, "read"),
+        written=figures.count(said, "written"),
+        failed=figures.count(said, "failed"),
+    )
 
 
 def _end(status: Object, pods: Iterable[Object], now: float) -> End | None:
@@ -138,10 +133,10 @@ def _finished(pods: Iterable[Object]) -> Iterator[tuple[int, ShardResult]]:
         if end.get("exitCode") != 0 or index is None:
             continue
         try:
-            said = json.loads(end.get("message") or "")
-            wrong = int(said["wrong"]) if "wrong" in said else None
-            yield index, ShardResult(int(said["read"]), int(said["written"]), int(said["failed"]), wrong)
-        except (ValueError, KeyError, TypeError):
+            said = figures.parsed(end.get("message") or "")
+            read, written, failed = (figures.count(said, field) for field in ("read", "written", "failed"))
+            yield index, ShardResult(read, written, failed, figures.count(said, "wrong") if "wrong" in said else None)
+        except ValueError:
             continue  # the Job counts the shard all the same; only its rows are unknown
 
 
@@ -169,7 +164,8 @@ def _running(pod: Object) -> bool:
 
 def _index(pod: Object) -> int | None:
     text = str(rawobjects.labels(pod).get(batchjob.INDEX_LABEL, ""))
-    return int(text) if text.isdecimal() else None
+    index = int(text) if text.isdecimal() else indexes.MOST
+    return index if index < indexes.MOST else None
 
 
 def _indexes(text: str | None) -> frozenset[int]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from sluice.api.config import RoutingMode
+from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
@@ -245,28 +245,29 @@ def observed_gateway(gateways: Iterable[Object], gateway: GatewayRef) -> tuple[b
 def hostname_taken(deployment: ModelDeployment, world: World) -> str | None:
     """`namespace/name` of the oldest ModelDeployment that has one of our host names and is older than this one."""
     ours = desired_route.addresses_of(desired_route.hostnames_of(deployment, world.config))
-    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world)) is not None)
+    routes = {(rawobjects.namespace(route), rawobjects.name(route)): route for route in world.rival_routes}
+    rivals = (rival for raw in world.rivals if (rival := _rival(raw, ours, world.config, routes)) is not None)
     older = [rival for rival in rivals if _seniority(rival) < _seniority(deployment)]
     first = min(older, key=_seniority, default=None)
     return None if first is None else f"{first.metadata.namespace}/{first.metadata.name}"
 
 
-def _rival(raw: Object, ours: Set[str], world: World) -> ModelDeployment | None:
+def _rival(
+    raw: Object, ours: Set[str], config: OperatorConfig, routes: Mapping[tuple[str, str], Object]
+) -> ModelDeployment | None:
     """Another ModelDeployment, if it has one of our addresses: not if it only asks for one that it is refused. One that
-    cannot be worked with has none."""
+    cannot be worked with has none. routes: the rivals' HTTPRoutes, by namespace and name."""
     try:
         parsed = parsed_deployment(raw)
-        if isinstance(parsed, InvalidSpec) or ours.isdisjoint(_held(parsed, world)):
+        if isinstance(parsed, InvalidSpec):
+            return None
+        main = routes.get((parsed.metadata.namespace, parsed.metadata.name))
+        own = main if main is not None and belongs_to(main, parsed) else None
+        if ours.isdisjoint(addresses.held(parsed, config, own)):
             return None
     except Exception:  # noqa: BLE001 - its own passes say what is wrong with it
         return None
     return parsed
-
-
-def _held(rival: ModelDeployment, world: World) -> frozenset[str]:
-    namespace = rival.metadata.namespace
-    routes = [r for r in world.rival_routes if rawobjects.namespace(r) == namespace and belongs_to(r, rival)]
-    return addresses.held(rival, world.config, routes)
 
 
 def _seniority(deployment: ModelDeployment) -> tuple[str, str, str]:

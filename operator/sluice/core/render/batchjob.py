@@ -268,7 +268,7 @@ def _runner(
         "resources": {name: value for name, value in own.items() if value} or runner.resources.to_wire(),
         "volumeMounts": [
             *(_model_mounts(model) if model is not None else ()),
-            {"name": "tmp", "mountPath": "/tmp"},
+            common.TMP_MOUNT,
             {"name": "scratch", "mountPath": SCRATCH},
             *_data_mounts(task),
         ],

@@ -21,6 +21,7 @@ SCRAPED: Final = "prometheus.io/"
 """How annotations begin by which Prometheus finds what to scrape."""
 USER_ID: Final = 65532
 """The user `nonroot` of the usual minimal images."""
+TMP_MOUNT: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod, and nobody else's
 
 
 def owner_reference(owner: ModelDeployment | BatchInference) -> dict[str, Any]:

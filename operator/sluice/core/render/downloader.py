@@ -8,12 +8,13 @@ from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
-from sluice.core.render import common
+from sluice.core.render import common, formats
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
 MODEL_VOLUME: Final = "source"
 CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
+FORMAT: Final = "SLUICE_FORMAT"
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
 
@@ -25,13 +26,15 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
         "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
-        "env": [*credentials(_uri(model), model.credentials_secret_ref), *proxies(config)]
-        if _is_fetched(model, config)
-        else [],
+        "env": [
+            *(credentials(_uri(model), model.credentials_secret_ref) if _is_fetched(model, config) else []),
+            *(proxies(config) if _is_fetched(model, config) else []),
+            *([{"name": FORMAT, "value": model.format}] if formats.held(deployment.metadata.namespace, config) else []),
+        ],
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
-            {"name": "tmp", "mountPath": "/tmp"},
+            common.TMP_MOUNT,
             *_mounted_model(model, config),
             *(certificate_mounts(config) if _is_fetched(model, config) else []),
             *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),

@@ -23,8 +23,8 @@ EXIT_MARGIN_SECONDS: Final = 5
 
 SERVER_MOUNTS: Final = (
     {"name": "models", "mountPath": naming.MODEL_PATH, "readOnly": True},
-    {"name": "tmp", "mountPath": "/tmp"},
-    {"name": "shm", "mountPath": "/dev/shm"},
+    common.TMP_MOUNT,
+    {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod
 )
 DOWNLOADER_BATCHING: Final = (
     # (variable that the layouts read, what it says)

@@ -41,8 +41,8 @@ NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicy
 RETRIES: Final = 3
 """Of a driver under the Spark operator, which cannot tell what is worth another attempt."""
 RETRY_SECONDS: Final = 10
-TOKEN: Final = "driver-token"
-TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN: Final = "driver-token"  # noqa: S105 - a volume
+TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 """Where clients of the API server look for what a pod may use."""
 TOKEN_SECONDS: Final = 3607
 """The kubelet renews it long before; the usual lifetime of a mounted token."""

@@ -77,7 +77,7 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
             *downloader.proxies(config),
         ],
         "resources": config.optimizer.resources.to_wire(),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *downloader.certificate_mounts(config)],
+        "volumeMounts": [common.TMP_MOUNT, *downloader.certificate_mounts(config)],
         "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe.batchsnapshot import BatchSnapshot
-from sluice.core.render import workload
+from sluice.core.render import formats, workload
 from sluice.core.situation import situation
 from sluice.core.situation.situation import Blocked
 
@@ -30,7 +30,18 @@ def wanted(snapshot: BatchSnapshot) -> Revision | Blocked:
             "create it, or correct the name",
         )
     name = _named(ref, snapshot.model)
-    return name if isinstance(name, Blocked) else _pinned(snapshot, snapshot.model, name)
+    found = name if isinstance(name, Blocked) else _pinned(snapshot, snapshot.model, name)
+    return found if isinstance(found, Blocked) else _forbidden(snapshot, found) or found
+
+
+def _forbidden(snapshot: BatchSnapshot, revision: Revision) -> Blocked | None:
+    """Why no further run may begin with a revision, though the model may go on to serve."""
+    served = revision.served
+    assert served is not None
+    message = formats.pinned_problem(
+        served.format, own_image=served.own_image, namespace=snapshot.namespace, config=snapshot.config
+    )
+    return Blocked(Reason.FORMAT_NOT_ALLOWED, f"revision {revision.name}: {message}") if message else None
 
 
 def of_run(snapshot: BatchSnapshot, run: BatchRun) -> Revision | Blocked:

@@ -16,7 +16,7 @@ from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import placeholders, podtemplate, tuning, warmup, workload
+from sluice.core.render import formats, placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.situation import record, variants
 
 DEFAULT_POLICY: Final = "default"
@@ -217,6 +217,9 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     deployment = variants.chosen(deployment)
     wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
+    forbidden = formats.problem(deployment, snapshot.config)
+    if forbidden and not any(_in_use(snapshot, revision) for revision in known):
+        return Blocked(Reason.FORMAT_NOT_ALLOWED, forbidden)
     if known:
         return _first_again(snapshot, deployment, known, number) or known[-1]
     if made is not None and made.state in variants.NOT_THERE:
@@ -224,6 +227,14 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
             variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} does not exist yet: {made.message}"
         )
     return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+
+
+def _in_use(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether it serves, or is being released: what the platform no longer allows is not taken away."""
+    name, _ = record.stable(snapshot) or ("", 0)
+    latest = snapshot.rollouts[-1] if snapshot.rollouts else None
+    released = latest is not None and latest.status.outcome is None and latest.spec.target.revision == revision.name
+    return released or revision.name == name or revision.replicas > 0
 
 
 def _first_again(
@@ -258,6 +269,9 @@ def rendered(
             Reason.UNSUPPORTED_SCHEME,
             f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
         )
+    forbidden = formats.problem(deployment, config)
+    if forbidden:
+        return Blocked(Reason.FORMAT_NOT_ALLOWED, forbidden)
     runtime = find_runtime(deployment.spec, runtimes)
     if isinstance(runtime, Blocked):
         return runtime

@@ -4,13 +4,12 @@ spec.variants ──> Job ──> store: <model>.<variant>-<hash>/        model.
                    └────> its pod's termination message ──> status.variants
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.variants import Variant, VariantState, VariantStatus
-from sluice.core.kernel import rawobjects
+from sluice.core.kernel import figures, rawobjects
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object, Snapshot
 from sluice.core.observe import podproblems
@@ -56,7 +55,7 @@ def _status(snapshot: Snapshot, variant: Variant, before: Mapping[tuple[str, str
             known = before.get((variant.name, uri))
             told = known.model_dump() if known is not None and known.state is state else {}
             return VariantStatus(
-                **{**told, **next(_reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
+                **{**told, **next(reports(pods), {}), "name": variant.name, "uri": uri, "state": state}
             )
         case VariantState.FAILED:
             said = next(_last_words(pods), "the Job failed; see kubectl logs job/" + name)
@@ -73,23 +72,23 @@ def _ends(job: Object) -> Iterator[VariantState]:
             yield ENDS[condition["type"]]
 
 
-def _reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:
+def reports(pods: Iterable[Object]) -> Iterator[dict[str, Any]]:
     """The figures, in the words of the status."""
     for end in _ended(pods):
         if end.get("exitCode") != 0:
             continue
         try:
-            found = json.loads(end.get("message") or "")
+            said = figures.parsed(end.get("message") or "")
             yield {
-                "size_bytes": int(found["sizeBytes"]),
-                "original_size_bytes": int(found["originalSizeBytes"]),
-                "agreement": f"{100 * float(found['agreement']):.4g}%",
-                "rows": int(found["rows"]),
-                "calibrated": bool(found["calibrated"]),
-                "latency_millis": f"{float(found['latencyMillis']):.3g}",
-                "original_latency_millis": f"{float(found['originalLatencyMillis']):.3g}",
+                "size_bytes": figures.count(said, "sizeBytes"),
+                "original_size_bytes": figures.count(said, "originalSizeBytes"),
+                "agreement": f"{100 * figures.amount(said, 'agreement'):.4g}%",
+                "rows": figures.count(said, "rows"),
+                "calibrated": said.get("calibrated") is True,
+                "latency_millis": f"{figures.amount(said, 'latencyMillis'):.3g}",
+                "original_latency_millis": f"{figures.amount(said, 'originalLatencyMillis'):.3g}",
             }
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue
 
 

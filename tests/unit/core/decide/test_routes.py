@@ -30,7 +30,10 @@ OLDER = builders.make_model_deployment(
         pytest.param({"rivals": [OLDER]}, Reason.HOSTNAME_TAKEN, id="host name of an older model"),
         pytest.param({"gateways": []}, Reason.GATEWAY_NOT_FOUND, id="no Gateway"),
         pytest.param(
-            {"gateways": [], "config": OperatorConfig(watch_namespaces=["team"])},
+            {
+                "gateways": [],
+                "config": OperatorConfig(watch_namespaces=["team"], allowed_addresses=[builders.EVERY_ADDRESS]),
+            },
             Reason.GATEWAY_NOT_FOUND,
             id="same here",
         ),
@@ -65,7 +68,7 @@ def test_a_gateway_where_nobody_looks_is_told_from_one_that_is_missing(namespace
     world = builders.make_world(
         deployment=builders.make_model_deployment(spec=reference),
         gateways=[],
-        config=OperatorConfig(watch_namespaces=["team"]),
+        config=OperatorConfig(watch_namespaces=["team"], allowed_addresses=[builders.EVERY_ADDRESS]),
     )
     snapshot = observe.observe(world)
     assert not isinstance(snapshot, InvalidSpec)

@@ -25,3 +25,10 @@ def test_every_second_of_a_thousand_fits_into_the_status() -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         indexes.parsed(text)
+
+
+@pytest.mark.parametrize("text", ["0-9999999999", "3-1", "100000", ",".join(["0-99999"] * 2)])
+def test_no_more_than_a_job_can_have_is_unfolded(text: str) -> None:
+    """Seventeen letters would else be ten thousand million numbers."""
+    with pytest.raises(ValueError, match="indexes"):
+        indexes.parsed(text)

@@ -32,6 +32,10 @@ def test_an_answer_is_read() -> None:
         "[" * 60_000,
         json.dumps({**ANSWER, "read": "many"}),
         json.dumps({**ANSWER, "read": 1e999}),
+        json.dumps({**ANSWER, "read": -1}),
+        json.dumps({**ANSWER, "read": True}),
+        json.dumps({**ANSWER, "rowsTotal": 10**30}),
+        json.dumps({**ANSWER, "splitsDone": 10**400}),
     ],
 )
 def test_anything_else_is_no_answer(text: str) -> None:
@@ -100,3 +104,16 @@ def test_who_is_asked(address: str, url: str) -> None:
     seen = batchsnapshot.observed(cluster.world("churn"))
     assert isinstance(seen, BatchSnapshot)
     assert [one.url for one in decide.questions(seen)] == [f"{url}/progress"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["[" * 3_000, '{"read": 1e999, "written": 1, "failed": 1}', '{"read": -1, "written": 1, "failed": 1}', "{}"],
+)
+def test_last_words_that_are_not_figures_are_not_counted(message: str) -> None:
+    end = {"exitCode": 0, "message": message}
+    status = {"phase": "Succeeded", "containerStatuses": [{"name": "batch", "state": {"terminated": end}}]}
+    labels = {"batch.kubernetes.io/job-completion-index": "1"}
+    assert (
+        jobs.said([{"kind": "Pod", "metadata": {"name": "p", "labels": labels}, "status": status}], 0.0).finished == {}
+    )

@@ -1,5 +1,7 @@
 """From raw objects to a Snapshot."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -349,6 +351,24 @@ def test_a_host_name_is_taken_by_who_may_have_it_or_has_it_already(
 ) -> None:
     world = builders.make_world(config=config, rivals=[older], rival_routes=routes)
     assert snapshot_of(world).hostname_taken == taken
+
+
+class Read(tuple[Any, ...]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        type(self).times += 1
+        return super().__iter__()
+
+
+def test_the_routes_of_rivals_are_gone_through_once_however_many_rivals_there_are() -> None:
+    rivals = [rival(name=f"m{number}", namespace="x", age=10 + number) for number in range(50)]
+    routes = Read(route_of(each, "digits.ml.models.local") for each in rivals)
+    world = replace(builders.make_world(config=STRICT, rivals=rivals), rival_routes=routes)
+    assert snapshot_of(world).hostname_taken == "x/m49"
+    assert Read.times == 1
 
 
 def test_of_two_rivals_exactly_one_gives_way() -> None:

@@ -1,12 +1,14 @@
 """What clients reach: the same paths or methods in every rule, of any version that may answer."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from sluice.api.v1alpha1.routing import Exposed, PathMatch
-from sluice.core.render import exposure
+from sluice.core.render import exposure, workload
+from tests.support import builders
 
 V2 = Exposed.model_validate({"paths": [{"value": "/v2/models"}, {"type": "Exact", "value": "/v2"}]})
 V1 = Exposed.model_validate({"paths": [{"value": "/v1/models"}, {"type": "Exact", "value": "/v2"}]})
@@ -33,6 +35,19 @@ def test_paths_are_those_of_any_version(name: str, versions: list[Exposed | None
         assert found == exposure.paths(versions[::-1]), name
     else:
         assert [(match["path"]["type"], match["path"]["value"]) for match in found] == want, name
+
+
+def test_what_a_runtime_exposes_is_pinned_with_the_name_of_the_model() -> None:
+    deployment = builders.make_model_deployment()
+    assert exposure.pinned(deployment, builders.make_runtime()) is None
+    limited = builders.make_runtime(exposed={"paths": [{"value": "/v2/models/{{model.name}}"}]})
+    found = exposure.pinned(deployment, limited)
+    assert found == Exposed(paths=[PathMatch(value="/v2/models/digits")])
+    revision = dataclasses.replace(builders.make_revision(), exposed=found)
+    pinned = workload.desired_controller_revision(revision, deployment)
+    assert found is not None
+    assert pinned["data"]["exposed"] == found.to_wire()
+    assert workload.read_controller_revision(pinned).exposed == found
 
 
 def test_methods_are_exact_ones_or_a_whole_service() -> None:

@@ -68,6 +68,13 @@ CREDENTIALS = {
         "AWS_SESSION_TOKEN": True,
     },
     "gs://models/digits/1": {"GOOGLE_APPLICATION_CREDENTIALS_JSON": True, "STORAGE_EMULATOR_HOST": True},
+    "azblob://models/digits/1": {
+        "AZURE_STORAGE_ACCOUNT": False,
+        "AZURE_STORAGE_KEY": True,
+        "AZURE_STORAGE_SAS_TOKEN": True,
+        "AZURE_STORAGE_CONNECTION_STRING": True,
+        "AZURE_STORAGE_ENDPOINT": True,
+    },
     "hf://acme/digits": {"HF_TOKEN": True, "HF_ENDPOINT": True},
     "oci://ghcr.io/acme/digits:3": {".dockerconfigjson": False},
     "https://example.com/model.onnx": {"HTTP_AUTHORIZATION": False},

@@ -1,0 +1,119 @@
+"""What Prometheus wants of who asks it: the files of a folder, as a Secret is mounted.
+
+    ca.crt                the authorities of its certificate, in PEM; then no others are trusted
+    token                 a bearer token, or
+    username, password    basic authentication
+
+Every question reads them: what a Secret gets anew counts without a restart. Nothing of them but `ca.crt` is ever shown.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import requests
+from requests import auth, utils
+
+CA, TOKEN, USERNAME, PASSWORD = KEYS = ("ca.crt", "token", "username", "password")
+LONGEST: Final = 65_536
+"""Bytes of a token: more fits into no request."""
+_PRINTED: Final = re.compile(r"[!-~]+")
+"""A token that is put into a header as it is. The client's own message about a bad header shows the header."""
+
+
+class AccessUnusable(requests.RequestException):
+    """The files are missing, or of no use; the message says which, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusAccess(auth.AuthBase):
+    """Credentials and authorities for one Prometheus; without a folder there are none."""
+
+    folder: Path | None = None
+    named: str = ""
+    """How people know the folder, such as `Secret prometheus-client`."""
+    setting: str = "config.prometheusSecretName"
+    """What names a folder, for who has none."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Puts the credentials into a request; requests itself leaves them out where a redirect leads elsewhere."""
+        if sent := self._authorization():
+            request.headers["Authorization"] = sent
+        elif any(of_url := utils.get_auth_from_url(request.url or "")):
+            auth.HTTPBasicAuth(*of_url)(request)
+        return request
+
+    @property
+    def authorities(self) -> str | bool:
+        """The file with the authorities that are trusted; True: the public ones."""
+        if self.folder is None:
+            return True
+        return str(self.folder / CA) if self._read(CA) is not None else True
+
+    def refused(self, status: int) -> str:
+        """What to do about an answer of 401 or 403."""
+        if status not in (401, 403):
+            return ""
+        if self.folder is None:
+            return f"it wants to know who asks; give it a token, or user name and password ({self.setting})"
+        if self._read(TOKEN) is None and self._read(USERNAME) is None:
+            return f"it wants to know who asks; put token, or username and password, into {self.named}"
+        what = f"token of {self.named}" if self._read(TOKEN) is not None else f"user of {self.named}"
+        if status == 401:
+            return f"it does not accept the {what}; put a valid one there, which counts within two minutes"
+        return f"the {what} may not query it; grant it that"
+
+    @property
+    def untrusted(self) -> str:
+        """What to do where no TLS connection is made."""
+        where = f"ca.crt of {self.named}" if self.folder is not None else f"ca.crt ({self.setting})"
+        return f"if its certificate is of a private authority, put that one's into {where}"
+
+    def harmless(self, text: str) -> str:
+        """Without the credentials that were sent, should whoever answered have repeated them."""
+        try:
+            sent = self._authorization()
+        except AccessUnusable:
+            return text
+        return text.replace(sent.partition(" ")[2], "***") if sent else text
+
+    def _authorization(self) -> str | None:
+        """The header; None where there are no credentials of this kind."""
+        if self.folder is None:
+            return None
+        found = {key: self._read(key) for key in KEYS}
+        if not any(value is not None for value in found.values()):
+            raise AccessUnusable(f"{self.named} is missing, or has none of the keys {', '.join(KEYS)}; create it")
+        token, username, password = found[TOKEN], found[USERNAME], found[PASSWORD]
+        if token is not None and (username is not None or password is not None):
+            raise AccessUnusable(f"{self.named} has token and username or password; remove what is not needed")
+        if token is not None:
+            if not _PRINTED.fullmatch(token):
+                raise AccessUnusable(f"token of {self.named} is not a token: one line, of printed ASCII characters")
+            return f"Bearer {token}"
+        if username is None and password is None:
+            return None
+        if not username or not password:
+            raise AccessUnusable(f"{self.named} needs username and password, or neither of them")
+        if ":" in username:
+            raise AccessUnusable(f"username of {self.named} has a colon, which basic authentication cannot send")
+        return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+    def _read(self, key: str) -> str | None:
+        """Without the line's end that files usually have; None where there is no such file. `ca.crt` is not read here."""
+        assert self.folder is not None
+        try:
+            with (self.folder / key).open("rb") as file:
+                content = b"" if key == CA else file.read(LONGEST + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise AccessUnusable(f"{key} of {self.named} cannot be read: {error.strerror}") from error
+        if len(content) > LONGEST:
+            raise AccessUnusable(f"{key} of {self.named} is longer than {LONGEST >> 10} KiB")
+        try:
+            return content.decode().rstrip("\r\n")
+        except UnicodeDecodeError:  # whose text has the content
+            raise AccessUnusable(f"{key} of {self.named} is not text") from None

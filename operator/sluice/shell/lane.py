@@ -1,0 +1,114 @@
+"""Who may write: so many passes at once. Whoever finds no slot free ends its pass, and is woken when it has one.
+
+decided, writes nothing ──────────────────────> over
+decided, has writes ──enter──> a slot is free ──> writes ──leave──> the slot is the next one's, which is woken
+                        └────> none is: waits in line, and is looked at meanwhile as if it had nothing to write
+
+So a slow API server delays what is to be written, but not the looks that find what must be. Ways back, and what a person
+asks for, go first; among others the shares take turns.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from sluice.shell.workqueue import Turns
+
+K = TypeVar("K", bound=Hashable)
+
+SLOTS: Final = 16
+
+
+class _Place(NamedTuple):
+    """A place in one of the two lines."""
+
+    moment: float
+    number: int
+    """Names its entry; entries with another number are outdated."""
+    urgent: bool
+
+
+class Lane(Generic[K]):
+    """Slots for writing; not for use by several threads."""
+
+    def __init__(
+        self,
+        wake: Callable[[K], None],
+        *,
+        monotonic: Callable[[], float],
+        share: Callable[[K], Hashable] = lambda _: None,
+        slots: int = SLOTS,
+    ) -> None:
+        """wake: has a key that got a slot looked at again, at once. share: whose a key is."""
+        self._wake = wake
+        self._monotonic = monotonic
+        self._share = share
+        self._free = slots
+        self._holders: set[K] = set()
+        self._hurried: set[K] = set()
+        self._places: dict[K, _Place] = {}
+        self._count = 0
+        self._urgent: Turns[K] = Turns()
+        self._others: Turns[K] = Turns()
+
+    def holds(self, key: K) -> bool:
+        """Whether the key has a slot."""
+        return key in self._holders
+
+    def hurry(self, key: K) -> None:
+        """A person waits for what the key's next pass, or the one that waits, is going to write."""
+        self._hurried.add(key)
+        if key in self._places:
+            self._wait(key, urgent=True)
+
+    def enter(self, key: K, *, urgent: bool = False) -> bool:
+        """Whether the key may write now; if not, it waits for its turn from now on."""
+        if key in self._holders:
+            return True
+        if self._free > 0:
+            self._give(key)
+            return True
+        self._wait(key, urgent=urgent or key in self._hurried)
+        return False
+
+    def leave(self, key: K) -> None:
+        """A pass of the key is over that does not wait: it has written, or had nothing to write."""
+        self._places.pop(key, None)
+        self._hurried.discard(key)
+        if key in self._holders:
+            self._holders.remove(key)
+            self._free += 1
+        while self._free > 0 and (following := self._next()) is not None:
+            self._give(following)
+            self._wake(following)
+
+    def waiting(self) -> int:
+        """Keys that wait for a slot."""
+        return len(self._places)
+
+    def oldest_seconds(self) -> float:
+        """For how long the first of them has waited."""
+        first = min((place.moment for place in self._places.values()), default=None)
+        return 0.0 if first is None else max(0.0, self._monotonic() - first)
+
+    def _give(self, key: K) -> None:
+        self._places.pop(key, None)
+        self._free -= 1
+        self._holders.add(key)
+
+    def _wait(self, key: K, *, urgent: bool) -> None:
+        before = self._places.get(key)
+        if before is not None and before.urgent >= urgent:
+            return
+        self._count += 1
+        place = _Place(before.moment if before is not None else self._monotonic(), self._count, urgent)
+        self._places[key] = place
+        line = self._urgent if urgent else self._others
+        line.push(self._share(key), (place.moment, place.number, key))
+
+    def _next(self) -> K | None:
+        entry = self._urgent.pop(self._is_valid) or self._others.pop(self._is_valid)
+        return None if entry is None else entry[2]
+
+    def _is_valid(self, entry: tuple[float, int, K]) -> bool:
+        place = self._places.get(entry[2])
+        return place is not None and place.number == entry[1]

@@ -1,0 +1,169 @@
+"""An upgrade from an earlier commit, while a model serves, another one is being released, and both have users.
+
+before installed → two models serve → a release of one begins → CRDs and chart of this checkout → it ends as judged
+"""
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from demo import cluster as clusters
+from demo import setup
+from demo.cluster import Cluster
+from demo.load import LoadClient
+from demo.program import Tools, run
+from demo.progress import say, step
+from lab import images
+from tests.benchmarks import releases, report, surroundings
+from tests.benchmarks.report import Figure, Section
+from tests.support.scene import Object, Scene, wait_until
+
+KEY: Final = "upgrade"
+COMMIT: Final = "a6dc70d"
+FOLDER: Final = clusters.ROOT / "build" / "upgrade"
+RATE: Final = 50
+RESTING: Final = "resting"
+RELEASED: Final = "released"
+RELEASE_SECONDS: Final = 420.0
+METHOD: Final = """\
+Sluice is installed from the earlier commit, operator, downloader, CRDs and chart, with that commit's example policy. Two
+models serve 50 requests/s each. A release of one of them has users when the CRDs are applied and `helm upgrade` is run
+with this checkout, as [Install](../README.md) says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The earlier commit's files, and its images by name."""
+
+    root: Path
+    images: dict[str, str]
+
+
+def measure(cluster: Cluster, options: Options) -> Section:
+    machine = report.machine(cluster.tools)
+    before = _built(options.commit)
+    surroundings.upload(cluster, {"v1-upgraded": setup.prepared_models()["v1"]})
+    with contextlib.ExitStack() as stack:
+        scene = stack.enter_context(surroundings.scene(cluster, KEY))
+        _install(cluster, before)
+        policy = yaml.safe_load((before.root / "manifests" / "examples" / "digits-policy.yaml").read_text())
+        cluster.tools.apply(yaml.safe_dump(policy))
+        with step("two models of the earlier Sluice serve"):
+            clients = {name: stack.enter_context(_served(scene, name)) for name in (RESTING, RELEASED)}
+        pods = _pods(scene, RESTING)
+        rollout = scene.release(RELEASED, "1-upgraded")
+        weight = scene.wait_weight(rollout, seconds=180)["weight"]
+        say(f"{rollout} has {weight} %")
+        with step("upgrade"):
+            setup.install_sluice(cluster, clusters.build_images(cluster.kind))
+        at_upgrade = scene.rollout_status(rollout)
+        status = scene.wait_outcome(rollout, RELEASE_SECONDS)
+        surroundings.pause(releases.SETTLE_SECONDS)
+        lost = {name: client.counts().total.lost for name, client in clients.items()}
+        return Section(
+            key=KEY,
+            title=f"An upgrade from {options.commit}",
+            method=METHOD,
+            figures=_figures(scene, at_upgrade, status, lost, unchanged=_pods(scene, RESTING) == pods),
+            machine=machine,
+        )
+
+
+def _figures(
+    scene: Scene, at_upgrade: Object, status: Object, lost: dict[str, int], *, unchanged: bool
+) -> tuple[Figure, ...]:
+    under_way = not at_upgrade.get("outcome")
+    wrong = [name for name in (RESTING, RELEASED) if scene.condition(name, "Ready").get("status") != "True"]
+    return (
+        Figure("requests lost", str(sum(lost.values())), "0", not any(lost.values())),
+        Figure(
+            "the release was under way when the new operator had come", "yes" if under_way else "no", "yes", under_way
+        ),
+        Figure(
+            "it ended",
+            f"{status['outcome']} ({status['reason']})",
+            "Promoted",
+            status["outcome"] == "Promoted",
+        ),
+        Figure("pods of the model at rest", "the same" if unchanged else "others", "the same", unchanged),
+        Figure("models that are not Ready afterwards", str(len(wrong)), "0", not wrong),
+    )
+
+
+@contextlib.contextmanager
+def _served(scene: Scene, name: str) -> Iterator[LoadClient]:
+    scene.deploy(name, "1", rollout={"policyRef": {"name": surroundings.POLICY}}, resources=releases.RESOURCES)
+    scene.wait_ready(name, seconds=180)
+    with LoadClient(scene.target(name), rate=RATE, metrics_port=0) as client:
+        if name == RELEASED:
+            scene.serving(name, client)
+        wait_until(lambda: client.counts().total.right > 2 * RATE, f"{name} answers", seconds=60)
+        yield client
+
+
+def _pods(scene: Scene, model: str) -> list[str]:
+    """Uids of a model's pods."""
+    items: list[Any] = scene.tools.get("pods", scene.where, f"--selector=sluice.dev/model-deployment={model}")["items"]
+    return sorted(pod["metadata"]["uid"] for pod in items)
+
+
+def _built(commit: str) -> Before:
+    """Files and images of the commit; built once."""
+    root = FOLDER / commit
+    if not root.exists():
+        root.mkdir(parents=True)
+        archive = subprocess.run(
+            ["git", "archive", commit], cwd=clusters.ROOT, stdout=subprocess.PIPE, check=True, timeout=60
+        )
+        subprocess.run(["tar", "--extract", f"--directory={root}"], input=archive.stdout, check=True, timeout=60)
+    stages: dict[str, tuple[Path, list[str | Path]]] = {
+        "operator": (root / "operator", [root / "operator" / "stage.sh"]),
+        "storage-initializer": (
+            root / "serving-runtime" / "storage-initializer",
+            [root / "serving-runtime" / "stage.sh", "storage-initializer"],
+        ),
+    }
+    tags = {}
+    for name, (folder, command) in stages.items():
+        context = root / "build" / folder.relative_to(root)
+        if not context.is_dir():
+            run(*command, environment=clusters.with_own_programs())
+        tags[name] = f"localhost/sluice/{name}:{commit}"
+        images.build(context, tags[name], {"BASE": images.PYTHON_BASE}, containerfile=folder / "Containerfile")
+    return Before(root, tags)
+
+
+def _install(cluster: Cluster, before: Before) -> None:
+    """In place of what runs there, as far as models go: none are left."""
+    tools = cluster.tools
+    with step("install the earlier Sluice"):
+        _remove(tools)
+        tools.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={before.root / 'crds'}")
+        repository, _, tag = before.images["operator"].rpartition(":")
+        values = {
+            "image.repository": repository,
+            "image.tag": tag,
+            "config.gatewayUrl": cluster.gateway,
+            "config.storageInitializer.image": before.images["storage-initializer"],
+            "runtimes.triton.image": clusters.IMAGES["triton"].tag,
+            "runtimes.triton.layout": "TritonPythonOnnx",
+        }
+        settings = [f"--set-string={key}={value}" for key, value in values.items()]
+        where = [f"--namespace={setup.OPERATOR_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s"]
+        tools.helm("install", setup.RELEASE, str(before.root / "charts" / "sluice"), *where, *settings)
+
+
+def _remove(tools: Tools) -> None:
+    """The chart of this checkout, and its CRDs: an older one has fewer fields."""
+    tools.helm("uninstall", setup.RELEASE, f"--namespace={setup.OPERATOR_NAMESPACE}", "--ignore-not-found", "--wait")
+    tools.kubectl("delete", f"--filename={clusters.ROOT / 'crds'}", "--ignore-not-found", "--timeout=120s")

@@ -1,0 +1,63 @@
+"""The hardening page names values that the chart has, with the defaults that they have where these are plain."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from sluice.api.config import OperatorConfig
+from tests.unit.docs.test_docs import CODE, ROOT
+
+PAGE: Final = (ROOT / "docs" / "security-hardening.md").read_text()
+VALUES: Final[dict[str, Any]] = yaml.safe_load((ROOT / "charts/sluice/values.yaml").read_text())
+CONFIG: Final = OperatorConfig().model_dump(mode="json", by_alias=True)
+PLAIN: Final = {"true": True, "false": False, "[]": []}
+
+
+def paths(value: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Each value with its dotted name."""
+    yield prefix, value
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from paths(child, f"{prefix}.{key}" if prefix else key)
+
+
+KNOWN: Final = dict([*paths({"config": CONFIG}), *paths(VALUES)])
+
+
+def rows() -> Iterator[tuple[str, str]]:
+    """(name of a value, its default as the page says it)."""
+    section = ""
+    for line in PAGE.splitlines():
+        section = line if line.startswith("#") else section
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `") and not section.endswith("programs"):
+            first, *others = CODE.findall(cells[0])
+            prefix = "config.storageInitializer." if section.endswith("come from") else ""
+            for name in (first, *(first.rpartition(".")[0] + other for other in others if other.startswith("."))):
+                yield prefix + name, cells[1]
+
+
+ROWS: Final = sorted(set(rows()))
+
+
+def test_there_are_rows() -> None:
+    assert len(ROWS) > 25
+
+
+@pytest.mark.parametrize(("name", "default"), ROWS, ids=[name for name, _ in ROWS])
+def test_every_value_exists_and_has_its_default(name: str, default: str) -> None:
+    named = name.replace("*", "triton")
+    assert named in KNOWN, f"docs/security-hardening.md: the chart has no value {name}"
+    if (plain := re.match(r"`([^`]+)`", default)) is not None and plain[1] in PLAIN:
+        assert KNOWN[named] == PLAIN[plain[1]], f"docs/security-hardening.md: {name} is {KNOWN[named]} by default"
+
+
+def test_the_example_at_the_top_is_a_configuration() -> None:
+    example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    given = yaml.safe_load(example[1])
+    assert OperatorConfig.model_validate(given["config"]).allowed_formats
+    assert set(given) <= set(VALUES)

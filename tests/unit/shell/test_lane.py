@@ -1,0 +1,110 @@
+"""The lane: so many write at once, ways back and wishes first, and no share waits for all keys of another."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.shell.lane import Lane
+
+
+class Waiting:
+    """A lane of keys such as `a/1`, whose share is what comes before the slash."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self.now = 0.0
+        self.let_in: list[str] = []
+        self.lane: Lane[str] = Lane(
+            self.let_in.append, monotonic=lambda: self.now, share=lambda key: key.split("/")[0], slots=slots
+        )
+
+    def drained(self) -> list[str]:
+        """Who is let in, one after the other, until nobody waits; the first slot is held by `first`."""
+        self.lane.leave("first")
+        for key in self.let_in:
+            self.lane.leave(key)
+        return self.let_in
+
+
+def test_as_many_write_as_there_are_slots() -> None:
+    case = Waiting(slots=2)
+    assert [case.lane.enter(key) for key in ("a/1", "a/2", "a/3")] == [True, True, False]
+    assert case.lane.enter("a/1"), "it has its slot already"
+    case.lane.leave("a/1")
+    assert case.let_in == ["a/3"]
+    assert case.lane.holds("a/3")
+    assert not case.lane.holds("a/1")
+
+
+def test_the_shares_take_turns() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2", "a/3", "b/1"):
+        case.lane.enter(key)
+    assert case.drained() == ["a/1", "b/1", "a/2", "a/3"]
+
+
+def test_ways_back_and_wishes_go_first() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2"):
+        case.lane.enter(key)
+        case.now += 1.0
+    case.lane.enter("a/3", urgent=True)
+    case.lane.hurry("a/2")
+    case.lane.hurry("b/1")
+    case.lane.enter("b/1")
+    assert case.drained() == ["a/2", "b/1", "a/3", "a/1"], "who has waited for long keeps that"
+
+
+def test_a_place_is_kept_by_who_asks_again() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2", "a/1"):
+        case.lane.enter(key)
+    assert case.drained() == ["a/1", "a/2"]
+
+
+def test_whoever_has_nothing_to_write_any_more_loses_its_place() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2"):
+        case.lane.enter(key)
+    case.lane.leave("a/1")
+    assert case.drained() == ["a/2"]
+
+
+def test_how_many_wait_and_for_how_long() -> None:
+    case = Waiting()
+    assert (case.lane.waiting(), case.lane.oldest_seconds()) == (0, 0.0)
+    for key in ("first", "a/1", "a/2"):
+        case.lane.enter(key)
+        case.now += 2.0
+    assert (case.lane.waiting(), case.lane.oldest_seconds()) == (2, 4.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["enter", "urgent", "hurry", "leave"]))))
+def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> None:
+    waiting, held = Waiting(slots=2), set[str]()
+    for key, act in acts:
+        match act:
+            case "hurry":
+                waiting.lane.hurry(key)
+            case "leave":
+                waiting.lane.leave(key)
+                held.discard(key)
+            case _:
+                if waiting.lane.enter(key, urgent=act == "urgent"):
+                    held.add(key)
+        held.update(waiting.let_in)
+        waiting.let_in.clear()
+        assert held == {key for key in "abcdef" if waiting.lane.holds(key)}
+        assert len(held) <= 2
+        assert len(held) == 2 or waiting.lane.waiting() == 0, "nobody waits beside a free slot"
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+def test_a_wish_is_forgotten_with_its_pass(urgent: bool) -> None:
+    case = Waiting()
+    case.lane.hurry("a/1")
+    case.lane.enter("a/1")
+    case.lane.leave("a/1")
+    for key in ("first", "a/2"):
+        case.lane.enter(key)
+    case.lane.enter("a/1", urgent=urgent)
+    assert case.drained() == (["a/1", "a/2"] if urgent else ["a/2", "a/1"])
