@@ -21,7 +21,7 @@ def steps(candidate: Model) -> list[Step]:
 @pytest.mark.parametrize(
     ("candidate", "objective", "nine_of_ten"),
     [
-        pytest.param(Model(wrong=0.5), "accuracy", 90, id="half of the answers wrong"),
+        pytest.param(Model(wrong=0.5), "accuracy", 100, id="half of the answers wrong"),
         pytest.param(Model(errors=0.1, wrong=0.02), "errors", 200, id="10 % errors"),
         pytest.param(Model(errors=1.0), "errors", 85, id="nothing but errors"),
         pytest.param(Model(slow=1.0, wrong=0.02), "latency", 85, id="all slow"),
