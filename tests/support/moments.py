@@ -16,7 +16,7 @@ from sluice.api.v1alpha1.rolloutspec import ABTestRules
 from sluice.api.v1alpha1.strategies import Assignment, OnWinner
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
-from sluice.core.kernel.reasons import PodReason
+from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Paths, Pod, Problem, Revision, Route
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.capacity.model import Capacity
@@ -61,6 +61,7 @@ def make_judgement(**changes: Any) -> Judgement:
         "rollback_threshold_log": 3.0,
         "bake_log": 0.0,
         "decisive": "errors: 1 of 100 failed",
+        "accusation": Reason.WORSE_THAN_STABLE,
         "all_proven": False,
         "missing": "errors: 200 requests more",
         "scrapes": 5,

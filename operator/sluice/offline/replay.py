@@ -27,6 +27,7 @@ from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import Reason
 from sluice.offline import lines
 from sluice.offline.lines import Line, Unreadable, parse
+from sluice.stats import combine
 
 __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "replay"]
 
@@ -136,7 +137,7 @@ def _moved(
         course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy))
     seen = _candidate_requests(course)
     for line in scrape:
-        course = _observed(course, known[line.objective], line)
+        course = _observed(course, known[line.objective], line, largest=_largest_scrape(policy))
     feed = series.Feed(_FILE, time, {_FILE: time})
     scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
     return dataclasses.replace(
@@ -174,7 +175,7 @@ def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], 
     found = {}
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
-        found[name] = accumulate.with_dispersion(kind, new, course.history.get(name, ()), settings=settings)
+        found[name] = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
     return dataclasses.replace(course.state, objectives=found)
 
 
@@ -190,7 +191,7 @@ def _samples(kind: Kind, line: Line | None) -> series.Samples:
     return series.samples_of(tracks, ())
 
 
-def _observed(course: _Course, kind: Kind, line: Line) -> _Course:
+def _observed(course: _Course, kind: Kind, line: Line, *, largest: float) -> _Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
     course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
@@ -209,14 +210,15 @@ def _observed(course: _Course, kind: Kind, line: Line) -> _Course:
     if course.begun is None:
         kept = (*course.history.get(line.objective, ()), tick)
         return dataclasses.replace(course, history={**course.history, line.objective: kept})
-    return dataclasses.replace(course, state=_judged(course.state, kind, line, tick))
+    return dataclasses.replace(course, state=_judged(course.state, kind, line, tick, largest=largest))
 
 
-def _judged(state: State, kind: Kind, line: Line, tick: series.Tick) -> State:
+def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, *, largest: float) -> State:
     sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
     stood = state.objectives.get(kind.name, ObjectiveState())
     known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
-    after = accumulate.observe(kind, known, (tick,), accumulate.LookRules(baking=state.baking))
+    rules = accumulate.LookRules(baking=state.baking, largest=largest)
+    after = accumulate.observe(kind, known, (tick,), rules)
     seen = accumulate.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0
     return dataclasses.replace(
@@ -224,6 +226,10 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick) -> State:
         active=tick.time if active else state.active,
         objectives={**state.objectives, kind.name: after},
     )
+
+
+def _largest_scrape(policy: RolloutPolicySpec) -> float:
+    return combine.largest_scrape(fraction(policy.false_rollback_probability), len(policy.objectives))
 
 
 def _increments(kind: Kind, after: lines.Counters, since: lines.Counters) -> dict[str, float]:

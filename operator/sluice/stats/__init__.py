@@ -10,9 +10,10 @@ at every scrape. Each process here accuses one null hypothesis: "the candidate i
 Reading order:
 
 - `logspace`    sums and means of numbers that are kept as logarithms
-- `evidence`    F1, F3, F4: what one scrape's counts say for and against a hypothesis
+- `evidence`    F1, F3, F4, alone and together: what one scrape's counts say for and against a hypothesis
 - `eprocess`    F2: evidence carried from scrape to scrape, and its JSON state
-- `combine`     several processes into one verdict: minimum, mean, the roll-back budget
+- `usual`       what the stable version usually shows, and whether an incident is going on
+- `combine`     several processes into one verdict: mean, the roll-back budget
 - `dispersion`  F5: how much burstier than Poisson this traffic is
 - `planning`    how many requests a proof needs, and how small a first step has to be
 - `split`       whether the traffic goes where the route says

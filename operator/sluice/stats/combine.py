@@ -1,7 +1,8 @@
 """Several e-processes into one number, all as natural logarithms.
 
-- *union null* ("at least one of these holds"): the minimum is an e-process, because one of them already is small;
-- *intersection null* ("all of these hold"): every weighted mean is an e-process.
+- *intersection null* ("all of these hold"): every weighted mean is an e-process;
+- *union null* ("at least one of these holds"): that is decided within each scrape, see `evidence.JointTest`. The minimum
+  of two processes would only be one if the same null held throughout.
 """
 
 import dataclasses
@@ -14,11 +15,8 @@ from sluice.stats import logspace
 ROLLBACK_SHARE: Final = 0.8
 HARD_SHARE: Final = 0.1
 BAKE_SHARE: Final = 0.1
-
-
-def min_union(*log_evidences: float) -> float:
-    """Evidence that all the nulls are false: worse than stable *and* not negligible. 0 (no evidence) for none."""
-    return min(log_evidences, default=0.0)
+START_NATS: Final = 1.0
+"""What a process that two scrapes decide loses by its first stake, and by bets of its grid that win less."""
 
 
 def mean_intersection(*log_evidences: float) -> float:
@@ -31,6 +29,14 @@ def log_threshold(probability: float) -> float:
     if not 0 < probability < 1:
         raise ValueError(f"probability: {probability} is not between 0 and 1 (both excluded)")
     return -math.log(probability)
+
+
+def largest_scrape(alpha: float, objectives: int) -> float:
+    """What ln e of one scrape may be: half of what a roll-back needs, so that two scrapes can decide, and no single one.
+
+    In the scrape in which a shared outage begins or ends, one version may show more of it than the other.
+    """
+    return (log_threshold(alpha) + math.log(max(1, objectives) / ROLLBACK_SHARE) + START_NATS) / 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

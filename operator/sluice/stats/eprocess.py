@@ -30,16 +30,22 @@ class EProcess:
     scrapes: int
     log_wealths: tuple[float, ...]
 
-    def observe(self, counts: evidence.Counts, *, dispersion: float) -> "EProcess":
+    def observe(
+        self, counts: evidence.Counts, *, dispersion: float, usual: float = 0.0, largest: float = math.inf
+    ) -> "EProcess":
         """The process after one more scrape; itself where the scrape holds no information (there e = 1).
 
-        dispersion: F5, >= 1, the same for the whole rollout.
+        dispersion: F5, >= 1, the same for the whole rollout. usual: see `evidence.expecting`. largest: what ln e is cut
+        off at, however it was chosen: min(e, c) has no larger expectation than e. With 0 the scrape can only speak for
+        the null.
         """
         if not (math.isfinite(dispersion) and dispersion >= 1):
             raise ValueError(f"dispersion: {dispersion} is not a finite number >= 1; use dispersion.estimate")
-        log_increments = self.test.log_increments(counts, dispersion)
+        log_increments = evidence.expecting(self.test, usual).log_increments(counts, dispersion)
         if log_increments is None:
             return self
+        if largest < math.inf:
+            log_increments = tuple([min(gain, largest) for gain in log_increments])
         scrapes = self.scrapes + 1
         log_stake = -math.log(scrapes * (scrapes + 1))
         return EProcess(self.test, scrapes, logspace.grown(self.log_wealths, log_stake, log_increments))

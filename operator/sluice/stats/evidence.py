@@ -1,4 +1,4 @@
-"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4).
+"""What one scrape says: the logarithm of an e-value for each alternative of a grid (F1, F3, F4, and F1 with F3).
 
 An e-value compares how well two explanations predict the counts of one scrape: an alternative (a ratio r or a rate q)
 and the edge of the null hypothesis. It is above 1 where the alternative predicts better, and its expectation is at most
@@ -19,6 +19,8 @@ UP_POINTS: Final = 24
 DOWN_POINTS: Final = 12
 LARGEST_RATIO: Final = 50.0
 BAD_POINTS: Final = 12
+NEAREST_RATIO: Final = 1.1
+"""The smallest alternative, as a multiple of its null ratio."""
 LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
 LARGEST_PROOF: Final = 1.0
@@ -148,11 +150,107 @@ class AbsoluteTest:
         return counts.candidate_events * math.log(rate / self.limit) - expected if rate > 0 else logspace.LOG_ZERO
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class JointTest:
+    """F1 and F3 together: is the candidate worse than `null_ratio` times stable *and* above `limit`?
+
+    ln e = min(F1(r; r0), F3(q; p*)),   q = r/r0 max(r0 u, p*), at most 1
+
+    Given the past, one of the two has an expectation of at most 1, whichever null it is that holds in this scrape: so the
+    product over scrapes stays an e-process when the true null changes between them. (The smaller of two *processes* does
+    not: "worse" by what was negligible, and "above the limit" in an outage of both, would accuse together.) For each ratio
+    there is one rate, so one grid serves for both; u is the stable version's usual rate, known before the scrape.
+    """
+
+    relative: RelativeTest
+    limit: float
+    """p*."""
+    usual: float = 0.0
+    """u, 0..1."""
+
+    @property
+    def null_ratio(self) -> float:
+        """r0."""
+        return self.relative.null_ratio
+
+    @property
+    def alternatives(self) -> tuple[float, ...]:
+        """The ratios r."""
+        return self.relative.alternatives
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None where an arm got no request: there nothing is compared."""
+        if not 0 < counts.candidate_share < 1:
+            return None
+        compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
+        edge = max(self.null_ratio * self.usual, self.limit) / self.null_ratio
+        rates = tuple([min(1.0, ratio * edge) for ratio in self.alternatives])
+        alone = AbsoluteTest(self.limit, rates).log_increments(counts, dispersion)
+        return None if alone is None else tuple(map(min, compared, alone))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LimitTest:
+    """F3 where a limit is all there is: above `limit` *while* the stable version keeps it, or is better.
+
+    ln e = min(F3(q; p*), ln 1/2 (F4 of the stable version + F1(r; 1)))
+
+    Where both are over the limit and the candidate is not worse, both terms of the mean have an expectation of at most 1;
+    where the candidate keeps it, F3 has: so e has, as in `JointTest`. To go back to a version that is over the limit itself
+    helps nobody.
+    """
+
+    limit: float
+    """p*."""
+    alternatives: tuple[float, ...]
+    """The rates q."""
+    ratios: tuple[float, ...]
+    """A ratio r for each rate; what is far beyond a bet still pays for it."""
+    usual: float = 0.0
+    """The stable version's usual rate, known before the scrape."""
+
+    def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
+        """None where an arm got no request, and for a limit that leaves no alternative."""
+        alone = AbsoluteTest(self.limit, self.alternatives).log_increments(counts, dispersion)
+        if alone is None or counts.stable_requests == 0:
+            return None
+        expected = min(max(self.usual, GOOD_FRACTIONS[1] * self.limit), GOOD_FRACTIONS[-1] * self.limit)
+        compared = RelativeTest(1.0, self.ratios).log_increments(counts, dispersion) or (0.0,) * len(self.ratios)
+        stable = Counts(counts.stable_requests, counts.stable_events, 0.0, 0.0)
+        (keeps,) = AbsoluteTest(self.limit, (expected,)).log_increments(stable, dispersion) or (0.0,)
+        return tuple(
+            [min(own, logspace.log_add(keeps, other) - math.log(2)) for own, other in zip(alone, compared, strict=True)]
+        )
+
+
+def expecting(test: SequentialTest, usual: float) -> SequentialTest:
+    """The test in a scrape before which the stable version's usual rate of events was known to be that, 0..1."""
+    return dataclasses.replace(test, usual=usual) if isinstance(test, JointTest | LimitTest) else test
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def joint(null_ratio: float, limit: float) -> JointTest:
+    """F1 and F3 against "p_C <= null_ratio p_S, or p_C <= limit", on the ratios of `relative_up`.
+
+    A limit of 1 or more cannot be exceeded: no alternative.
+    """
+    _require_positive("limit", limit)
+    up = relative_up(null_ratio)
+    return JointTest(up if limit < 1 else dataclasses.replace(up, alternatives=()), limit)
+
+
+@functools.lru_cache(maxsize=_GRIDS)
+def over_limit(limit: float) -> LimitTest:
+    """F3 against "p_C <= limit, or stable is over it and no better", on the rates of `absolute_bad`."""
+    rates = absolute_bad(limit).alternatives
+    return LimitTest(limit, rates, _log_uniform(NEAREST_RATIO, LARGEST_RATIO, len(rates)) if rates else ())
+
+
 @functools.lru_cache(maxsize=_GRIDS)
 def relative_up(null_ratio: float, *, points: int = UP_POINTS) -> RelativeTest:
     """F1 against "p_C <= null_ratio p_S": `points` log-uniform ratios from 1.1 null_ratio to 50 (or 10 times the first)."""
     _require_positive("null_ratio", null_ratio)
-    lowest = 1.1 * null_ratio
+    lowest = NEAREST_RATIO * null_ratio
     highest = LARGEST_RATIO if lowest < LARGEST_RATIO / 2 else 10 * lowest
     return RelativeTest(null_ratio, _log_uniform(lowest, highest, points))
 
@@ -205,8 +303,17 @@ def one_shot(test: SequentialTest, counts: Counts, *, dispersion: float) -> floa
     """ln of the mean of e over the grid, for counts that are looked at once: totals, without the starting times of F2.
 
     0 (no evidence) where the counts hold no information. An e-value for these counts, not a process: looking again at
-    grown totals gives another value, which must not be multiplied with this one.
+    grown totals gives another value, which must not be multiplied with this one. Of a `JointTest` it is the smaller of two
+    e-values, since at one look one null holds; of a `LimitTest` only the candidate is looked at.
     """
+    match test:
+        case JointTest():
+            parts = test.relative, absolute_bad(test.limit)
+            return min(one_shot(part, counts, dispersion=dispersion) for part in parts)
+        case LimitTest():
+            test = absolute_bad(test.limit)
+        case _:
+            pass
     log_increments = test.log_increments(counts, dispersion)
     return logspace.log_mean(log_increments) if log_increments else 0.0
 

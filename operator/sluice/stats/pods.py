@@ -12,7 +12,7 @@ Only the *way back* depends on this choice, never whether the evidence is valid.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from sluice.stats import combine, evidence
@@ -26,23 +26,20 @@ PodCounts: TypeAlias = tuple[float, float]
 def log_evidence_without_each(
     pods: Mapping[str, PodCounts],
     stable: PodCounts,
-    tests: Sequence[evidence.SequentialTest],
+    test: evidence.SequentialTest,
     *,
     dispersion: float,
 ) -> dict[str, float]:
     """Roll-back log-evidence of one objective from the totals, with each pod of the candidate left out.
 
-    tests: those that must all be refuted (F1 up, and F3 where a limit is given); dispersion: phi of the objective.
+    test: the one of its role; dispersion: phi of the objective.
     """
     requests, events = (math.fsum(pod[part] for pod in pods.values()) for part in (0, 1))
     without = {
         name: evidence.Counts(max(0.0, requests - pod[0]), max(0.0, events - pod[1]), *stable)
         for name, pod in pods.items()
     }
-    return {
-        name: combine.min_union(*(evidence.one_shot(test, counts, dispersion=dispersion) for test in tests))
-        for name, counts in without.items()
-    }
+    return {name: evidence.one_shot(test, counts, dispersion=dispersion) for name, counts in without.items()}
 
 
 def outlier(log_evidence_without: Mapping[str, float], *, alpha: float) -> str | None:

@@ -143,6 +143,11 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "stable version.",
         CHANGE,
     ),
+    Reason.OVER_LIMIT: Meaning(
+        "The evidence that it is over a limit of the policy, which the stable version keeps, passed the threshold; all "
+        "requests go back to the stable version.",
+        CHANGE,
+    ),
     Reason.REFUSES_REQUESTS: Meaning(
         "It answered nearly every request with 4xx, and the stable version does not; all requests go back to the stable "
         "version.",

@@ -8,12 +8,13 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import numpy as np
 
-from tests.benchmarks.judge import comparison, page, topics, vectorised
+from tests.benchmarks.judge import comparison, page, table, topics, vectorised
 from tests.benchmarks.judge.figures import Figure
 from tests.benchmarks.judge.topics import Topic
 
@@ -21,6 +22,9 @@ MOST_DIFFERENCE: Final = 1e-6
 """A state is rounded to 1e-9 at each scrape."""
 FULL_ROLLOUTS: Final = 1000
 QUICK_ROLLOUTS: Final = 100
+FULL_RELEASES: Final = 300
+QUICK_RELEASES: Final = 20
+"""Of the table: whole releases through the shipped modules, which takes far longer than the numpy form."""
 
 
 def main() -> int:
@@ -32,6 +36,9 @@ def main() -> int:
         topic.title: _measure(topic, options.only, rollouts, options.seed)
         for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
     }
+    troubles = [
+        *_troubles(options.only, options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES), options.seed)
+    ]
     if not options.only:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
@@ -39,7 +46,7 @@ def main() -> int:
         if not options.quick:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
             run = page.Run(command, rollouts, options.seed, difference, time.process_time())
-            page.write(run, _sections(measured, columns, rows))
+            page.write(run, _sections(measured, columns, rows, troubles))
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)
 
@@ -49,6 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("only", nargs="*", help="parts of the names of the figures to measure; default: all")
     parser.add_argument("--quick", action="store_true", help="100 rollouts a figure; the page stays as it is")
     parser.add_argument("--rollouts", type=int, help="simulated rollouts a figure (default: 1000)")
+    parser.add_argument("--releases", type=int, help="releases a cell of the table of troubles (default: 300)")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
@@ -66,15 +74,31 @@ def _measure(topic: Topic, only: Sequence[str], rollouts: int, seed: int) -> dic
     return found
 
 
+def _troubles(only: Sequence[str], releases: int, seed: int) -> Iterator[tuple[str, ...]]:
+    with ProcessPoolExecutor() as pool:
+        for name, row in table.ROWS.items():
+            if only and not any(part in name for part in only):
+                continue
+            started = time.perf_counter()
+            cells = table.measured(row, releases, seed, pool)
+            print(f"     {name:<66} {' | '.join(cells)} ({time.perf_counter() - started:.0f} s)")
+            sys.stdout.flush()
+            yield (name, *cells)
+
+
 def _sections(
-    measured: dict[str, dict[str, Figure]], columns: Sequence[str], rows: Sequence[Sequence[str]]
+    measured: dict[str, dict[str, Figure]],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    troubles: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
     rates, delays, cost, demo = (
         page.figure_section(topic.title, topic.text, measured[topic.title])
         for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
     )
     beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows)
-    return rates, delays, beside, cost, demo
+    under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
+    return rates, under, delays, beside, cost, demo
 
 
 if __name__ == "__main__":

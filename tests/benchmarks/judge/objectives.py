@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from sluice.stats import combine, evidence
-from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows
+from tests.benchmarks.judge.vectorised import Array, Batch, Processes, Rows, Usuals
 
 LATENCY_POINTS: Final = 8
 
@@ -22,13 +22,12 @@ class Watched:
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The tests behind E_rollback (their minimum or their mean), E_hard (minimum) and E_advance (mean)."""
+    """The tests behind E_rollback, E_hard and E_advance, each the mean of its tests."""
 
     name: str
     rollback: tuple[Watched, ...]
     hard: tuple[Watched, ...]
     advance: tuple[Watched, ...]
-    rollback_is_mean: bool = False
     decisive: int = 0
     """The column whose history shows the dispersion."""
 
@@ -40,15 +39,15 @@ def failure_ratio(
     if tolerance is None:
         assert maximum is not None
         return Objective(
-            name, (Watched(evidence.absolute_bad(maximum)),), (), (Watched(evidence.absolute_good(maximum)),)
+            name, (Watched(evidence.over_limit(maximum)),), (), (Watched(evidence.absolute_good(maximum)),)
         )
-    rollback = [Watched(evidence.relative_up(1 + tolerance))]
+    ratio = 1 + tolerance
+    worse = evidence.relative_up(ratio) if ignore_below is None else evidence.joint(ratio, ignore_below)
     advance = [Watched(evidence.relative_close(1 + 2 * tolerance))]
     if ignore_below is not None:
-        rollback.append(Watched(evidence.absolute_bad(ignore_below)))
         advance.append(Watched(evidence.absolute_good(ignore_below)))
-    hard = () if maximum is None else (Watched(evidence.absolute_bad(maximum)), Watched(evidence.relative_up(1.0)))
-    return Objective(name, tuple(rollback), hard, tuple(advance))
+    hard = () if maximum is None else (Watched(evidence.joint(ratio, maximum)),)
+    return Objective(name, (Watched(worse),), hard, tuple(advance))
 
 
 def success_ratio(name: str, *, tolerance: float) -> Objective:
@@ -59,7 +58,7 @@ def success_ratio(name: str, *, tolerance: float) -> Objective:
 
 def latency(name: str, *, boundaries: int, decisive: int, limit: float, tolerance: float | None = None) -> Objective:
     """Events "slower than boundary b"; b* is the column `decisive`, where at most the share `limit` may be slower."""
-    bad, good = Watched(evidence.absolute_bad(limit), decisive), Watched(evidence.absolute_good(limit), decisive)
+    bad, good = Watched(evidence.over_limit(limit), decisive), Watched(evidence.absolute_good(limit), decisive)
     if tolerance is None:
         return Objective(name, (bad,), (), (good,), decisive=decisive)
     up = evidence.relative_up(1 + tolerance, points=LATENCY_POINTS)
@@ -68,25 +67,36 @@ def latency(name: str, *, boundaries: int, decisive: int, limit: float, toleranc
         tuple(Watched(up, column) for column in range(boundaries)),
         (),
         (Watched(evidence.relative_close(1 + 2 * tolerance), decisive), good),
-        rollback_is_mean=True,
         decisive=decisive,
     )
 
 
 class Judge:
-    """The processes of one objective over many rollouts. phi: the dispersion of each."""
+    """The processes of one objective over many rollouts.
 
-    def __init__(self, objective: Objective, phi: Array) -> None:
-        self._objective, self._phi = objective, phi
+    phi: the dispersion of each; usuals: what is usual in each; largest: what ln e of a scrape against the candidate is
+    cut off at.
+    """
+
+    def __init__(self, objective: Objective, phi: Array, usuals: Usuals, largest: float) -> None:
+        self._objective, self._phi, self._usuals = objective, phi, usuals
+        self._largest = np.full(len(phi), largest)
         self._none = np.zeros(len(phi))
         self._rollback, self._hard, self._advance = (
             [(watched.column, Processes(watched.test, len(phi))) for watched in group]
             for group in (objective.rollback, objective.hard, objective.advance)
         )
 
-    def observe(self, columns: Sequence[Batch], rows: Rows) -> None:
-        for column, processes in self._rollback + self._hard + self._advance:
-            processes.observe(columns[column], self._phi, rows)
+    def observe(self, columns: Sequence[Batch], rows: Rows, proving: Rows, *, seconds: float) -> None:
+        """A scrape, so many seconds after the one before. proving: where it may speak for the candidate."""
+        decisive, usuals = columns[self._objective.decisive], self._usuals
+        shares, incident = usuals.shares, usuals.incidents
+        usuals.observe(decisive.stable_requests, decisive.stable_events, self._phi, seconds=seconds)
+        for column, processes in self._rollback + self._hard:
+            processes.observe(columns[column], self._phi, rows, shares, self._largest)
+        proven = np.where(proving & ~incident & ~usuals.incidents, np.inf, 0.0)
+        for column, processes in self._advance:
+            processes.observe(columns[column], self._phi, rows, shares, proven)
 
     def restart_advance(self, rows: Rows) -> None:
         for _, processes in self._advance:
@@ -96,10 +106,9 @@ class Judge:
         """ln(0.8 E_rollback + 0.1 E_hard + 0.1): before the bake, E_bake is 1."""
         rollback = [processes.log_evidence for _, processes in self._rollback]
         hard = [processes.log_evidence for _, processes in self._hard] or [self._none]
-        worse = _log_mean(rollback) if self._objective.rollback_is_mean else np.min(rollback, axis=0)
         terms = (
-            np.log(combine.ROLLBACK_SHARE) + worse,
-            np.log(combine.HARD_SHARE) + np.min(hard, axis=0),
+            np.log(combine.ROLLBACK_SHARE) + _log_mean(rollback),
+            np.log(combine.HARD_SHARE) + _log_mean(hard),
             np.log(combine.BAKE_SHARE) + self._none,
         )
         total: Array = np.logaddexp.reduce(terms)

@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from sluice.stats import combine
 from tests.benchmarks.judge.objectives import Judge, Objective
-from tests.benchmarks.judge.vectorised import Array, Batch, Rows, measured_dispersion
+from tests.benchmarks.judge.vectorised import Array, Batch, Rows, Usuals, measured_dispersion
 
 Counts = npt.NDArray[np.int64]
 Rates = Callable[[float], Sequence[float]]
@@ -22,6 +23,9 @@ Rates = Callable[[float], Sequence[float]]
 
 MINUTE: Final = 60.0
 SHOCK_CHANCE: Final = 0.02
+ALPHA: Final = 0.01
+ANSWER_SECONDS: Final = 30.0
+"""The route's time-out, for which proofs wait after a step."""
 HISTORIES: Final = ((3600, 5), (86_400, 300))
 """(seconds, seconds a sample) of the stable version's history: the last hour in full, the last day thinned."""
 INITIAL_DISPERSION: Final = 1.0
@@ -96,8 +100,14 @@ def simulate(
 ) -> Outcome:
     """Until the plan's end, or the last proof or roll-back."""
     generator = np.random.default_rng(seed)
+    largest = combine.largest_scrape(ALPHA, len(objectives))
     judges = [
-        Judge(objective, _dispersion(generator, world, rates, objective, rollouts))
+        Judge(
+            objective,
+            _dispersion(generator, world, rates, objective, rollouts),
+            _usual(generator, world, rates, objective, rollouts),
+            largest,
+        )
         for objective, rates in zip(objectives, world.stable, strict=True)
     ]
     first_interval = generator.uniform(0.0, world.scrape_seconds, rollouts)
@@ -110,7 +120,7 @@ def simulate(
         counts = _scrape(generator, world, to_candidate, total, now)
         counted = run.expose(counts[0][0], now)
         for judge, columns in zip(judges, counts, strict=True):
-            judge.observe(columns, counted)
+            judge.observe(columns, counted, run.answered(now, world.scrape_seconds), seconds=world.scrape_seconds)
         against = np.logaddexp.reduce([judge.log_against() for judge in judges]) - math.log(len(judges))
         run.convict(counted & (against >= -math.log(alpha)), now)
         weakest = np.min([judge.log_for() for judge in judges], axis=0)
@@ -130,6 +140,7 @@ class _Run:
         self._plan, self._rows = plan, np.arange(rollouts)
         self._step, self._fresh = np.zeros(rollouts, dtype=int), np.ones(rollouts, dtype=bool)
         self._running = np.ones(rollouts, dtype=bool)
+        self._begun = np.zeros(rollouts)
         minutes = np.zeros((rollouts, math.ceil(plan.seconds / MINUTE), 4), dtype=np.int64)
         never = np.full(rollouts, math.inf)
         proven = np.full((rollouts, steps), math.inf)
@@ -152,6 +163,10 @@ class _Run:
         counted, self._fresh = self._running & ~self._fresh, np.zeros_like(self._fresh)
         return counted
 
+    def answered(self, now: float, scrape_seconds: float) -> Rows:
+        """In which rollouts a scrape has no answer to a request of the step before."""
+        return np.asarray(now >= self._begun + ANSWER_SECONDS + 2 * scrape_seconds)
+
     def convict(self, convicted: Rows, now: float) -> None:
         self.outcome.rolled_back_seconds[convicted] = now
         self._running &= ~convicted
@@ -169,6 +184,7 @@ class _Run:
         else:
             self._fresh = np.full_like(rows, now % self._plan.step_seconds == 0) & ~last
         self._step[self._fresh] += 1
+        self._begun[self._fresh] = now
         return self._fresh
 
 
@@ -185,6 +201,13 @@ def _dispersion(
         history = events.reshape(rollouts, -1) * 1.0
         halves.append((history[:, ::2], history[:, 1::2]))
     return measured_dispersion(halves, initial=INITIAL_DISPERSION)
+
+
+def _usual(generator: np.random.Generator, world: World, rates: Rates, objective: Objective, rollouts: int) -> Usuals:
+    """What the stable version has shown in the hour before."""
+    requests = np.full(rollouts, round(world.requests_per_second * HISTORIES[0][0]))
+    events = _events(generator, requests, rates(0.0), world.burst, np.ones(rollouts))[objective.decisive]
+    return Usuals(requests * 1.0, events * 1.0)
 
 
 def _scrape(

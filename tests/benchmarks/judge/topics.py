@@ -57,3 +57,14 @@ fast because it accuses everybody. `failureLimit` is Argo's: the number of faile
 rank test compares the failure shares of all minutes so far, and is repeated every minute.""",
     (),
 )
+TROUBLES: Final = Topic(
+    "Under the traffic that real services have",
+    """\
+Whole releases through the modules that ship, from raw samples to the judgement, with the default policy (errors alone)
+at 50 requests/s unless a line says otherwise: 5, 25 and 50 % for 20 minutes each, whatever is proven, and a bake of 10
+minutes. *α*: an equal version is rolled back, with a 95 % interval (Wilson's). *β*: a candidate with 1.5 times the
+events (in two lines: 4 times) gets through an hour at 25 %. *healthy*: an equal version is proven within an hour at 25 %.
+*×20*, *dead*: at 5 %, the median of seconds, and of candidate requests. *Swings*: the logarithm of each version's share is
+an Ornstein-Uhlenbeck process of its own. An empty cell: the trouble says nothing about it.""",
+    (),
+)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sluice.stats import confidence, dispersion, eprocess, evidence
+from sluice.stats import confidence, dispersion, eprocess, evidence, usual
 
 Array = npt.NDArray[np.floating]
 Numbers = npt.NDArray[np.floating] | npt.NDArray[np.integer]
@@ -44,12 +44,13 @@ class Processes:
         self._scrapes = np.zeros(rollouts)
         self.log_evidence: Array = np.zeros(rollouts)
 
-    def observe(self, batch: Batch, phi: Array, rows: Rows) -> None:
-        """Count the scrape in those rows. phi: the dispersion of each."""
+    def observe(self, batch: Batch, phi: Array, rows: Rows, shares: Array, largest: Array) -> None:
+        """Count the scrape in those rows. phi: the dispersion of each; shares: what is usual in it; largest: of ln e."""
         chosen = np.flatnonzero(rows & _informative(self._test, batch))
         self._scrapes[chosen] += 1
         k = self._scrapes[chosen, None]
-        log_e = log_increments(self._test, batch.take(chosen), phi[chosen, None])
+        log_e = log_increments(self._test, batch.take(chosen), phi[chosen, None], shares[chosen, None])
+        log_e = np.minimum(log_e, largest[chosen, None])
         self._log_wealths[chosen] = log_e + np.logaddexp(self._log_wealths[chosen], -np.log(k * (k + 1)))
         self.log_evidence[chosen] = np.logaddexp(_log_mean(self._log_wealths[chosen]), -np.log(k[:, 0] + 1))
 
@@ -57,6 +58,36 @@ class Processes:
         self._log_wealths[rows] = -np.inf
         self._scrapes[rows] = 0
         self.log_evidence[rows] = 0
+
+
+class Usuals:
+    """What is usual for the stable version in each rollout; `shares` and `incidents` have an entry for each."""
+
+    def __init__(self, requests: Array, events: Array) -> None:
+        self._requests, self._events = requests, events
+        self._alarms = np.zeros(len(requests))
+
+    @property
+    def shares(self) -> Array:
+        known: Array = np.where(self._requests > 0, (self._events + 0.5) / (self._requests + 1), 0.0)
+        return known
+
+    @property
+    def incidents(self) -> Rows:
+        return np.asarray(self._alarms >= usual.ALARM)
+
+    def observe(self, requests: Numbers, events: Numbers, phi: Array, *, seconds: float) -> None:
+        """A scrape of the stable version, so many seconds after the one before."""
+        seen, known = requests > 0, self._requests > 0
+        expected = self.shares * requests
+        gain = (events * np.log(usual.MULTIPLE) - (usual.MULTIPLE - 1) * expected) / phi
+        alarms = np.clip(self._alarms * np.exp(-seconds / usual.ALARM_SECONDS) + gain, 0.0, usual.LARGEST_ALARM)
+        self._alarms = np.where(seen & known, alarms, self._alarms)
+        counted = np.where(known & self.incidents, np.minimum(events, usual.MULTIPLE * expected), events)
+        forget = np.where(known & self.incidents, usual.INCIDENT_FORGET_SECONDS, usual.FORGET_SECONDS)
+        kept = np.where(seen, np.exp(-seconds / forget), 1.0)
+        self._requests = kept * self._requests + np.where(seen, requests, 0)
+        self._events = kept * self._events + np.where(seen, counted, 0)
 
 
 class Sequences:
@@ -80,21 +111,44 @@ class Sequences:
         return larger
 
 
-def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array) -> Array:
-    """ln e, rollouts x alternatives. phi: the dispersion of each rollout, in a column."""
+def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shares: Array) -> Array:
+    """ln e, rollouts x alternatives. phi, shares: the dispersion of each rollout, and what is usual in it, in columns."""
     grid = np.array(test.alternatives)
     n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
-    if isinstance(test, evidence.AbsoluteTest):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gain = np.where(x > 0, x * np.log(grid / test.limit), 0.0)
-        absolute: Array = gain - n * (grid - test.limit)
-        return absolute / phi
-    assert isinstance(test, evidence.RelativeTest)
+    stable_n, stable_x = batch.stable_requests[:, None] * 1.0, batch.stable_events[:, None]
+    found: Array
+    match test:
+        case evidence.AbsoluteTest():
+            return _absolute(n, x, grid, test.limit) / phi
+        case evidence.RelativeTest():
+            found = np.minimum(_relative(batch, grid, test.null_ratio) / phi, test.largest)
+        case evidence.JointTest():
+            rates = np.minimum(1.0, grid * np.maximum(test.null_ratio * shares, test.limit) / test.null_ratio)
+            compared = _relative(batch, grid, test.null_ratio)
+            found = np.minimum(compared, _absolute(n, x, rates, test.limit)) / phi
+        case evidence.LimitTest():
+            expected = np.clip(shares, 0.1 * test.limit, 0.75 * test.limit)
+            keeps = _absolute(stable_n, stable_x, expected, test.limit) / phi
+            other = np.logaddexp(keeps, _relative(batch, np.array(test.ratios), 1.0) / phi) - np.log(2)
+            found = np.minimum(_absolute(n, x, grid, test.limit) / phi, other)
+        case _:
+            raise TypeError(type(test))
+    return found
+
+
+def _absolute(n: Numbers, x: Numbers, rates: Numbers, limit: float) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.where(x > 0, x * np.log(rates / limit), 0.0)
+    absolute: Array = gain - n * (rates - limit)
+    return absolute
+
+
+def _relative(batch: Batch, ratios: Numbers, null_ratio: float) -> Array:
+    n, x = batch.candidate_requests[:, None] * 1.0, batch.candidate_events[:, None]
     share = n / (n + batch.stable_requests[:, None])
-    odds = (share * grid + 1 - share) / (share * test.null_ratio + 1 - share)
-    relative: Array = x * np.log(grid / test.null_ratio) - (x + batch.stable_events[:, None]) * np.log(odds)
-    capped: Array = np.minimum(relative / phi, test.largest)
-    return capped
+    odds = (share * ratios + 1 - share) / (share * null_ratio + 1 - share)
+    relative: Array = x * np.log(ratios / null_ratio) - (x + batch.stable_events[:, None]) * np.log(odds)
+    return relative
 
 
 def measured_dispersion(histories: Sequence[tuple[Array, Array]], *, initial: float) -> Array:
@@ -115,6 +169,8 @@ def largest_difference(generator: np.random.Generator, *, scrapes: int = 150, ro
         evidence.absolute_good(0.005),
         evidence.higher_worse(0.1),
         evidence.higher_close(0.1),
+        evidence.joint(1.25, 0.005),
+        evidence.over_limit(0.005),
     )
     processes = (_difference(test, generator, scrapes, rollouts) for test in tests)
     return max(*processes, _sequence_difference(generator, scrapes), _dispersion_difference(generator))
@@ -124,6 +180,8 @@ def _informative(test: evidence.SequentialTest, batch: Batch) -> Rows:
     if isinstance(test, evidence.AbsoluteTest):
         return np.asarray(batch.candidate_requests > 0)
     both = (batch.candidate_requests > 0) & (batch.stable_requests > 0)
+    if isinstance(test, evidence.JointTest | evidence.LimitTest):
+        return np.asarray(both)
     return np.asarray(both & (batch.candidate_events + batch.stable_events > 0))
 
 
@@ -161,15 +219,24 @@ def _mean_dispersion(events_a: Array, events_b: Array) -> Array:
 
 def _difference(test: evidence.SequentialTest, generator: np.random.Generator, scrapes: int, rollouts: int) -> float:
     fast, real = Processes(test, rollouts), [eprocess.start(test)] * rollouts
+    usuals, known = Usuals(np.zeros(rollouts), np.zeros(rollouts)), [usual.Usual()] * rollouts
     for scrape in range(scrapes):
         requests = generator.poisson((3000, 20000) if scrape % 10 == 0 else (30, 200), (rollouts, 2))
         events = generator.binomial(requests, (0.006, 0.004))
         everyone = np.ones(rollouts, dtype=bool)
-        fast.observe(Batch(requests[:, 0], events[:, 0], requests[:, 1], events[:, 1]), 1.3 * everyone, everyone)
+        batch = Batch(requests[:, 0], events[:, 0], requests[:, 1], events[:, 1])
+        fast.observe(batch, 1.3 * everyone, everyone, usuals.shares, 2.0 * everyone)
+        usuals.observe(batch.stable_requests, batch.stable_events, 1.3 * everyone, seconds=5.0)
         real = [
-            process.observe(_counts(n, x), dispersion=1.3) for process, n, x in zip(real, requests, events, strict=True)
+            process.observe(_counts(n, x), dispersion=1.3, usual=one.share, largest=2.0)
+            for process, one, n, x in zip(real, known, requests, events, strict=True)
         ]
-    return float(np.max(np.abs(fast.log_evidence - [process.log_evidence for process in real])))
+        known = [
+            one.observe(n[1], x[1], time=5.0 * scrape, dispersion=1.3)
+            for one, n, x in zip(known, requests, events, strict=True)
+        ]
+    shares = np.max(np.abs(usuals.shares - [one.share for one in known]))
+    return float(max(shares, np.max(np.abs(fast.log_evidence - [process.log_evidence for process in real]))))
 
 
 def _sequence_difference(generator: np.random.Generator, scrapes: int) -> float:

@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Latency
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.offline import lines, replay
-from sluice.stats import combine, eprocess, evidence
+from sluice.stats import combine, eprocess, evidence, usual
 
 FULL = Objective(
     name="errors",
@@ -65,20 +65,22 @@ def test_bad_candidate_is_rolled_back_and_stays_so() -> None:
 
     assert verdicts(found) == ["Wait/GatheringEvidence", "RollBack/WorseThanStable"]
     assert [scrape.time for scrape in found] == [5.0 * k for k in range(1, 21)]
-    assert found[-1].message.startswith("errors: candidate 10 of 50 failed (20.0%)")
+    assert found[-1].message.startswith("errors: candidate 20 of 100 failed (20.0%)")
 
 
 def test_evidence_is_that_of_the_tests_themselves() -> None:
     """F1 and F3 for the roll-back, F1 and F4 for the advance, computed here from the same increments."""
     found = list(replay.replay(recorded(8, bad=1), policy()))
-    tests: list[evidence.SequentialTest] = [evidence.relative_up(1.25), evidence.absolute_bad(0.005)]
+    tests: list[evidence.SequentialTest] = [evidence.joint(1.25, 0.005)]
     tests += [evidence.relative_close(1.5), evidence.absolute_good(0.005)]
     running = [eprocess.start(test) for test in tests]
     seen = evidence.Counts(50, 1, 950, 5)
+    usually = usual.Usual()
     for scrape in found[1:]:
-        running = [process.observe(seen, dispersion=1.0) for process in running]
-        worse, notable, close, negligible = (process.log_evidence for process in running)
-        against, proof = combine.min_union(worse, notable), combine.mean_intersection(close, negligible)
+        running = [process.observe(seen, dispersion=1.0, usual=usually.share) for process in running]
+        usually = usually.observe(950, 5, time=scrape.time, dispersion=1.0)
+        against, close, negligible = (process.log_evidence for process in running)
+        proof = combine.mean_intersection(close, negligible)
         assert scrape.evidence["errors"].rollback == pytest.approx(against / math.log(10), abs=1e-6)
         assert scrape.evidence["errors"].advance == pytest.approx(proof / math.log(10), abs=1e-6)
     assert found[0].evidence["errors"] == replay.Evidence(0, 0)
@@ -158,7 +160,7 @@ def test_silence_is_idleness() -> None:
 
 
 def test_scrapes_before_the_first_weight_are_the_history_of_dispersion() -> None:
-    """Stable fails in bursts: learnt from the history they are no evidence against a candidate that gets one."""
+    """Stable fails in bursts: learnt from the history they are no evidence against a candidate that gets some."""
     texts, stable_failures = [], 0
     for k in range(1, 401):
         stable_failures += 12 * (k % 4 == 0)
@@ -170,7 +172,7 @@ def test_scrapes_before_the_first_weight_are_the_history_of_dispersion() -> None
                     "objective": "errors",
                     "weight": 0 if k < 390 else 5,
                     "stable": {"requests": 1000 * k, "failures": stable_failures},
-                    "candidate": {"requests": 50 * late, "failures": 12 * (late >= 4)},
+                    "candidate": {"requests": 50 * late, "failures": 12 * max(0, min(4, late - 3))},
                 }
             )
         )
@@ -183,12 +185,12 @@ def test_scrapes_before_the_first_weight_are_the_history_of_dispersion() -> None
 
 def test_counters_that_begin_anew_count_in_full() -> None:
     texts = [lines.wire(line) for line in recorded(3)]
-    again = [lines.wire(line) for line in recorded(2, bad=10)]
+    again = [lines.wire(line) for line in recorded(4, bad=10)]
     moved = [text.replace('"time": ', '"time": 10') for text in again]
     found = list(replay.replay(replay.parse([*texts, *moved]), policy()))
 
-    assert found[2].verdict is Verdict.WAIT
-    assert found[3].message.startswith("errors: candidate 10 of 150 failed"), "50 more, not 100 fewer"
+    assert found[3].verdict is Verdict.WAIT
+    assert found[5].message.startswith("errors: candidate 30 of 250 failed"), "50 more, not 100 fewer"
 
 
 def test_latency_is_judged_on_buckets() -> None:

@@ -13,22 +13,21 @@ from sluice.stats.combine import ObjectiveEvidence
 from sluice.stats.evidence import Counts, SequentialTest
 
 LOGS = st.floats(-50, 50)
-WORSE, NOTABLE = evidence.relative_up(1.25), evidence.absolute_bad(0.1)
-OVER, OVER_AND_WORSE = evidence.absolute_bad(0.2), evidence.relative_up(1.0)
+WORSE, WORSE_AND_NOTABLE = evidence.relative_up(1.25), evidence.joint(1.25, 0.1)
+WORSE_AND_OVER, OVER = evidence.joint(1.25, 0.2), evidence.over_limit(0.2)
 CLOSE, NEGLIGIBLE = evidence.relative_down(1.5), evidence.absolute_good(0.1)
 
 
 @pytest.mark.parametrize(
-    ("logs", "minimum", "mean"),
+    ("logs", "mean"),
     [
-        ((), 0.0, 0.0),
-        ((3.0,), 3.0, 3.0),
-        ((math.log(2), math.log(8)), math.log(2), math.log(5)),
-        ((0.0, -math.inf), -math.inf, -math.log(2)),
+        ((), 0.0),
+        ((3.0,), 3.0),
+        ((math.log(2), math.log(8)), math.log(5)),
+        ((0.0, -math.inf), -math.log(2)),
     ],
 )
-def test_union_and_intersection(logs: tuple[float, ...], minimum: float, mean: float) -> None:
-    assert combine.min_union(*logs) == minimum
+def test_intersection(logs: tuple[float, ...], mean: float) -> None:
     assert combine.mean_intersection(*logs) == pytest.approx(mean)
 
 
@@ -100,11 +99,15 @@ def log_evidence(scrapes: list[Counts], test: SequentialTest) -> float:
 
 
 def rollback(log: Log) -> float:
-    return combine.min_union(log(WORSE), log(NOTABLE))
+    return log(WORSE_AND_NOTABLE)
 
 
 def hard(log: Log) -> float:
-    return combine.min_union(log(OVER), log(OVER_AND_WORSE))
+    return log(WORSE_AND_OVER)
+
+
+def limit(log: Log) -> float:
+    return log(OVER)
 
 
 def budget(log: Log) -> float:
@@ -125,6 +128,10 @@ def advance(log: Log) -> float:
         pytest.param((0.1, 0.08), rollback, id="at both edges"),
         pytest.param((0.2, 0.01), hard, id="twenty times worse, at the limit"),
         pytest.param((0.6, 0.6), hard, id="far over the limit, equal"),
+        pytest.param((0.75, 0.6), hard, id="far over the limit, worse by just the tolerance"),
+        pytest.param((0.2, 0.01), limit, id="at the limit, which stable keeps"),
+        pytest.param((0.6, 0.6), limit, id="both far over the limit, equal"),
+        pytest.param((0.3, 0.9), limit, id="both over the limit, better"),
         pytest.param((0.2, 0.2), budget, id="all ways to be bad: equal, at the limit"),
         pytest.param((0.1, 0.3), budget, id="all ways to be bad: better"),
         pytest.param((0.3, 0.2), advance, id="at r1, not negligible"),
@@ -147,3 +154,15 @@ def test_combined_evidence_grows_where_its_null_is_false(
     rates: tuple[float, float], combined: Callable[[Log], float]
 ) -> None:
     assert expected_evidence(rates, combined) > 1.2
+
+
+def test_two_scrapes_decide_and_no_single_one() -> None:
+    for alpha, objectives in ((0.01, 1), (0.01, 3), (0.05, 1), (0.001, 12)):
+        largest = combine.largest_scrape(alpha, objectives)
+        process = eprocess.start(evidence.joint(1.25, 0.005))
+        told = []
+        for _ in range(2):
+            process = process.observe(Counts(60, 60, 1000, 5), dispersion=1.0, usual=0.005, largest=largest)
+            against = [ObjectiveEvidence(process.log_evidence), *[ObjectiveEvidence()] * (objectives - 1)]
+            told.append(combine.rollback_log_evidence(against) >= combine.log_threshold(alpha))
+        assert told == [False, True]

@@ -20,6 +20,8 @@ TESTS = (
     evidence.absolute_good(0.02),
     evidence.higher_worse(0.1),
     evidence.higher_close(0.1),
+    evidence.joint(1.25, 0.02),
+    evidence.over_limit(0.02),
 )
 
 

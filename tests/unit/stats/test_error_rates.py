@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sluice.stats import combine, eprocess, evidence, intervals
+from sluice.stats import combine, eprocess, evidence, intervals, usual
 from sluice.stats.evidence import Counts
 
 ROLLOUTS = 200
@@ -33,12 +33,13 @@ def traffic(
         yield Counts(n_c, x_c, 500 - n_c, x_s)
 
 
-def reached(tests: tuple[evidence.SequentialTest, ...], scrapes: Iterator[Counts], dispersion: float) -> bool:
+def reached(test: evidence.SequentialTest, scrapes: Iterator[Counts], dispersion: float) -> bool:
     """Whether the objective's evidence ever says "roll back"."""
-    processes = [eprocess.start(test) for test in tests]
-    for counts in scrapes:
-        processes = [process.observe(counts, dispersion=dispersion) for process in processes]
-        against = combine.ObjectiveEvidence(combine.min_union(*(process.log_evidence for process in processes)))
+    process, usually = eprocess.start(test), usual.Usual()
+    for time, counts in enumerate(scrapes):
+        process = process.observe(counts, dispersion=dispersion, usual=usually.share)
+        usually = usually.observe(counts.stable_requests, counts.stable_events, time=5.0 * time, dispersion=dispersion)
+        against = combine.ObjectiveEvidence(process.log_evidence)
         if combine.rollback_log_evidence([against]) >= combine.log_threshold(ALPHA):
             return True
     return False
@@ -66,9 +67,9 @@ def test_false_rollbacks_stay_within_alpha(
     rates: tuple[float, float], burst: int, shocks: bool, dispersion: float
 ) -> None:
     generator = np.random.default_rng(11)
-    tests = (evidence.relative_up(1.25),)
+    test = evidence.relative_up(1.25)
     false = sum(
-        reached(tests, traffic(generator, rates, burst=burst, shocks=shocks), dispersion) for _ in range(ROLLOUTS)
+        reached(test, traffic(generator, rates, burst=burst, shocks=shocks), dispersion) for _ in range(ROLLOUTS)
     )
     assert false <= ALLOWED
 
@@ -76,7 +77,7 @@ def test_false_rollbacks_stay_within_alpha(
 def test_bursts_without_dispersion_would_break_the_promise() -> None:
     generator = np.random.default_rng(12)
     false = sum(
-        reached((evidence.relative_up(1.25),), traffic(generator, (0.00625, 0.005), burst=5), 1.0) for _ in range(40)
+        reached(evidence.relative_up(1.25), traffic(generator, (0.00625, 0.005), burst=5), 1.0) for _ in range(40)
     )
     assert false > 20
 
@@ -103,7 +104,9 @@ def test_false_advances_stay_within_beta_at_the_edge() -> None:
     [
         pytest.param(evidence.higher_worse(0.1), (0.045, 0.05), id="roll-back: just as good as tolerated"),
         pytest.param(evidence.higher_close(0.1), (0.04, 0.05), id="advance: just too bad"),
-        pytest.param(evidence.relative_up(1.0), (0.05, 0.05), id="hard limit: equal"),
+        pytest.param(evidence.joint(1.25, 0.02), (0.0625, 0.05), id="over the limit, at the tolerance"),
+        pytest.param(evidence.joint(1.25, 0.05), (0.05, 0.01), id="far worse, at the limit"),
+        pytest.param(evidence.over_limit(0.02), (0.05, 0.05), id="both over a limit"),
         pytest.param(evidence.relative_down(1.5), (0.075, 0.05), id="advance: r1"),
         pytest.param(evidence.absolute_good(0.05), (0.05, 0.01), id="advance: at the limit"),
         pytest.param(evidence.absolute_bad(0.05), (0.05, 0.01), id="roll-back: at the limit"),
@@ -136,5 +139,5 @@ def test_the_bake_keeps_its_level_for_a_candidate_at_the_tolerance(burst: int) -
 
 def test_a_bad_candidate_is_found() -> None:
     generator = np.random.default_rng(14)
-    tests = (evidence.relative_up(1.25), evidence.absolute_bad(0.005))
-    assert all(reached(tests, traffic(generator, (0.03, 0.005)), 1.0) for _ in range(40))
+    test = evidence.joint(1.25, 0.005)
+    assert all(reached(test, traffic(generator, (0.03, 0.005)), 1.0) for _ in range(40))

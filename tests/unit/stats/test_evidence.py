@@ -202,3 +202,66 @@ def test_counts_add_up() -> None:
 def test_events_of_requests_that_were_counted_before_stand_for_themselves() -> None:
     assert evidence.Counts(2, 5, 100, 3).whole() == evidence.Counts(5, 5, 100, 3)
     assert evidence.Counts(9, 5, 1, 3).whole() == evidence.Counts(9, 5, 3, 3)
+
+
+USUALS = (0.0, 0.02, 0.3, 1.0)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("arms", ARMS)
+def test_joint_evidence_expects_at_most_1_under_either_null(limit: float, arms: tuple[int, int]) -> None:
+    """Worse than tolerated but below the limit, or above it and no worse, whatever was thought to be usual."""
+    for usual, stable_rate, factor in itertools.product(USUALS, RATES, (0.0, 0.5, 1.0)):
+        test = evidence.expecting(evidence.joint(1.25, limit), usual)
+        below = expected_e_values(test, arms, (limit * factor, stable_rate))
+        no_worse = expected_e_values(test, arms, (min(1.0, 1.25 * stable_rate * factor), stable_rate))
+        assert max(*below, *no_worse) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("arms", ARMS)
+def test_evidence_of_a_lone_limit_expects_at_most_1_where_going_back_would_not_help(
+    limit: float, arms: tuple[int, int]
+) -> None:
+    for usual, factor, stable_rate in itertools.product(USUALS, (0.0, 0.5, 1.0), (*RATES, limit, 0.9)):
+        test = evidence.expecting(evidence.over_limit(limit), usual)
+        kept = expected_e_values(test, arms, (limit * factor, stable_rate))
+        assert max(kept) <= 1 + 1e-12
+        if stable_rate >= limit:
+            assert max(expected_e_values(test, arms, (stable_rate * factor, stable_rate))) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("test", [evidence.joint(1.25, 0.1), evidence.over_limit(0.1)])
+@pytest.mark.parametrize("counts", [Counts(0, 0, 900, 4), Counts(100, 50, 0, 0), Counts(0, 0, 0, 0)])
+def test_nothing_is_compared_with_nobody(test: evidence.SequentialTest, counts: Counts) -> None:
+    assert test.log_increments(counts, 1.0) is None
+
+
+def test_a_limit_that_nobody_exceeds_leaves_no_bet() -> None:
+    assert evidence.joint(1.25, 1.0).log_increments(Counts(100, 100, 900, 0), 1.0) is None
+    assert evidence.over_limit(1.0).log_increments(Counts(100, 100, 900, 0), 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("test", "counts"),
+    [
+        pytest.param(evidence.joint(1.25, 0.005), Counts(25, 3, 475, 2), id="worse, and notable"),
+        pytest.param(evidence.over_limit(0.05), Counts(25, 5, 475, 2), id="over a limit that stable keeps"),
+        pytest.param(evidence.over_limit(0.05), Counts(250, 240, 250, 60), id="over it, and worse than stable"),
+    ],
+)
+def test_joint_evidence_grows_where_both_nulls_are_false(test: evidence.SequentialTest, counts: Counts) -> None:
+    assert max(evidence.expecting(test, 0.005).log_increments(counts, 1.0) or ()) > 1
+
+
+def test_what_is_worse_and_negligible_and_then_fails_with_stable_is_not_accused() -> None:
+    """Each null is false in some scrapes, and in each scrape one of them holds."""
+    quiet, outage = Counts(250, 1, 4750, 5), Counts(25, 20, 475, 380)
+    worse, notable, both = evidence.relative_up(1.25), evidence.absolute_bad(0.005), evidence.joint(1.25, 0.005)
+    gained = dict.fromkeys((worse, notable, both), 0.0)
+    for counts in [quiet] * 200 + [outage] * 6:
+        for test in gained:
+            found = evidence.expecting(test, 0.001).log_increments(counts, 1.0) or (0.0,)
+            gained[test] += found[min(12, len(found) - 1)]
+    assert gained[notable] < 0 or gained[both] < gained[notable]
+    assert gained[both] < -50

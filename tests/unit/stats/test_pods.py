@@ -7,7 +7,8 @@ from scipy import stats as reference
 from sluice.stats import evidence, pods
 
 ALPHA = 0.01
-TESTS = (evidence.relative_up(1.25), evidence.absolute_bad(0.005))
+TEST = evidence.joint(1.25, 0.005)
+PARTS = (evidence.relative_up(1.25), evidence.absolute_bad(0.005))
 STABLE = (10_000.0, 20.0)
 
 
@@ -24,14 +25,14 @@ STABLE = (10_000.0, 20.0)
     ],
 )
 def test_the_outlier(candidate: dict[str, pods.PodCounts], want: str | None) -> None:
-    without = pods.log_evidence_without_each(candidate, STABLE, TESTS, dispersion=1.0)
+    without = pods.log_evidence_without_each(candidate, STABLE, TEST, dispersion=1.0)
     assert set(without) == set(candidate)
     assert pods.outlier(without, alpha=ALPHA) == want
 
 
 def test_what_is_left_out_is_that_pod() -> None:
-    without = pods.log_evidence_without_each({"a": (300, 40), "b": (200, 3)}, STABLE, TESTS, dispersion=2.0)
-    alone = [evidence.one_shot(test, evidence.Counts(200, 3, *STABLE), dispersion=2.0) for test in TESTS]
+    without = pods.log_evidence_without_each({"a": (300, 40), "b": (200, 3)}, STABLE, TEST, dispersion=2.0)
+    alone = [evidence.one_shot(test, evidence.Counts(200, 3, *STABLE), dispersion=2.0) for test in PARTS]
     assert without["a"] == min(alone)
     assert without["b"] > math.log(100)
 
@@ -41,7 +42,7 @@ def test_the_rest_is_innocent_below_the_root_of_the_threshold(log_evidence: floa
     assert pods.outlier({"a": log_evidence, "b": 50.0}, alpha=ALPHA) == want
 
 
-@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize("test", [*PARTS, TEST, evidence.over_limit(0.005)])
 def test_one_look_at_totals_expects_at_most_1_under_the_null(test: evidence.SequentialTest) -> None:
     """Exact, for the candidate without one pod, at the edge of both nulls."""
     rates = (0.005, 0.004)

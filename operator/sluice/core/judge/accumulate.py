@@ -1,15 +1,17 @@
 """Ticks into the accumulators of one objective: counts, e-processes, dispersion."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import columns, objectives, pods, separation, series
 from sluice.core.judge.kind import Kind
-from sluice.core.judge.objectives import Role, Rules
+from sluice.core.judge.objectives import Role, Rules, Term
 from sluice.core.judge.state import NO_COUNTS, ObjectiveState
-from sluice.stats import combine, dispersion, eprocess, evidence, intervals
+from sluice.stats import combine, dispersion, eprocess, evidence, intervals, usual
 
 FEW_REQUESTS: Final = 1000
 """Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
@@ -26,6 +28,11 @@ class LookRules:
     """False: only counted, as what cannot be judged on copies."""
     metric: bool = False
     """It separates the arms of an A/B test, whose guards are the other objectives."""
+    largest: float = math.inf
+    """What ln e of one scrape against the candidate is cut off at."""
+    accuses_from: float = -math.inf
+    proves_from: float = -math.inf
+    """Times: scrapes before it speak neither against the candidate, or for it, but only the other way."""
 
 
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
@@ -91,29 +98,52 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
         sequence = separation.observed(state.sequence, each, dispersion=state.dispersion)
         return dataclasses.replace(counted, sequence=sequence)
     counted = pods.observed(kind, counted, [tick.seen for tick in ticks])
-    return _with_evidence(kind, counted, shown, baking=phase.baking)
+    return _with_evidence(kind, counted, ticks, phase)
 
 
-def _with_evidence(
-    kind: Kind, state: ObjectiveState, shown: Iterable[Mapping[series.Column, float]], *, baking: bool
-) -> ObjectiveState:
-    """Every e-process one scrape further for each of the increments."""
+def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
+    """Every e-process one scrape further for each tick that is evidence."""
     tests = rules(kind, state)
-    terms = [term for term in tests.terms if (term.role is Role.BAKE) is baking]
+    terms = [term for term in tests.terms if (term.role is Role.BAKE) is phase.baking]
     running = processes(tests, state)
     moved: dict[str, eprocess.EProcess] = {}
-    for increments in shown:
-        candidate = columns.of_arm(increments, columns.CANDIDATE)
-        stable = columns.of_arm(increments, columns.STABLE)
+    known = state.usual
+    for tick in ticks:
+        before, known = known, _usual(kind, state, known, tick)
+        if tick.evidence is None or not phase.judged:
+            continue
+        candidate = columns.of_arm(tick.evidence, columns.CANDIDATE)
+        stable = columns.of_arm(tick.evidence, columns.STABLE)
         judged = kind.counts(candidate, stable, state.boundary).whole()
+        incident = before.incident or known.incident
         for term in terms:
             seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
-            after = process.observe(seen, dispersion=state.dispersion)
+            after = process.observe(
+                seen,
+                dispersion=state.dispersion,
+                usual=before.share,
+                largest=_largest(term, tick.time, phase, incident=incident),
+            )
             if after is not process:
                 moved[term.key] = after
     kept = {key: state.processes[key] for key in running} | {key: process.to_state() for key, process in moved.items()}
-    return dataclasses.replace(state, processes=kept, running={**running, **moved})
+    return dataclasses.replace(state, usual=known, processes=kept, running={**running, **moved})
+
+
+def _largest(term: Term, time: float, phase: LookRules, *, incident: bool) -> float:
+    """What ln e of a scrape is cut off at; 0: it may only speak for the null."""
+    if term.role is Role.ADVANCE:
+        return 0.0 if incident or time < phase.proves_from else math.inf
+    return 0.0 if time < phase.accuses_from else phase.largest
+
+
+def _usual(kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick) -> usual.Usual:
+    """What is usual for stable after one more tick. Where events are wanted, an incident has fewer of them, not more."""
+    if kind.more_is_better:
+        return known
+    requests, events = kind.requests_and_events(columns.of_arm(tick.seen, columns.STABLE), state.boundary)
+    return known.observe(max(requests, events), events, time=tick.time, dispersion=state.dispersion)
 
 
 def awaits_boundary(kind: Kind, state: ObjectiveState) -> bool:
@@ -130,15 +160,20 @@ def with_boundary(kind: Kind, state: ObjectiveState, samples: series.Samples, *,
     return dataclasses.replace(state, boundary=judged, boundaries=watched)
 
 
-def with_dispersion(
+def with_history(
     kind: Kind, state: ObjectiveState, *histories: Sequence[series.Tick], settings: InitialDispersion
 ) -> ObjectiveState:
-    """phi from the first of the stable version's histories that can tell it, frozen for the rollout."""
+    """What is usual for the stable version by all of its histories, and phi from the first that can tell it, frozen for
+    the rollout."""
     initial = kind.initial_dispersion(settings) / 100
     if awaits_boundary(kind, state):
         return dataclasses.replace(state, dispersion=initial)
     halves = [_halves(kind, state, history) for history in histories]
-    return dataclasses.replace(state, dispersion=dispersion.estimate(*halves, initial=initial))
+    known = dataclasses.replace(state, dispersion=dispersion.estimate(*halves, initial=initial))
+    usually = known.usual
+    for tick in sorted(itertools.chain(*histories), key=lambda tick: tick.time):
+        usually = _usual(kind, known, usually, tick)
+    return dataclasses.replace(known, usual=usually)
 
 
 def _halves(kind: Kind, state: ObjectiveState, history: Sequence[series.Tick]) -> tuple[dispersion.Halves, ...]:
@@ -168,8 +203,9 @@ def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own."""
     requests, events = shown_by_stable(state)
     tests = kind.rules(state.boundaries)
+    over = tests.lone_limit is not None and events > tests.lone_limit * requests
     limit = intervals.bake_limit(
-        events, requests, null_ratio=tests.null_ratio, floors=tests.floors, dispersion=state.dispersion
+        events, requests, null_ratio=1.0 if over else tests.null_ratio, floors=tests.floors, dispersion=state.dispersion
     )
     if limit is None and events == 0:
         limit = tests.uncompared

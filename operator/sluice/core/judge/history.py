@@ -76,7 +76,7 @@ def learnt(trial: Trial, kind: Kind, hour: Shown, day: Shown) -> ObjectiveState:
     if before.requests < accumulate.FEW_REQUESTS:
         before = max(before, counted(kind, known, day), key=lambda seen: seen.requests)
     known = dataclasses.replace(known, before=(before.requests, before.events))
-    return accumulate.with_dispersion(kind, known, *histories, settings=trial.initial_dispersion)
+    return accumulate.with_history(kind, known, *histories, settings=trial.initial_dispersion)
 
 
 def counted(kind: Kind, known: ObjectiveState, history: Shown) -> Seen:

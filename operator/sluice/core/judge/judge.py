@@ -21,6 +21,7 @@ from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answers, Counted, Failed, Judgement, Question, Trial
 from sluice.core.judge.state import ObjectiveState, State, Tally
+from sluice.stats import combine
 
 _NOTHING: Final = series.Samples((), {})
 _LONGEST_BLIND_PAUSE_SECONDS: Final = 15.0
@@ -28,6 +29,8 @@ PENDING_LOOK_SECONDS: Final = 5.0
 """Samples that are on their way bring the next look themselves."""
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
+LONGEST_ANSWER_SECONDS: Final = 60.0
+"""Answers that take longer are not waited for: a stream may have no limit at all."""
 ACCUSING_LOG: Final = math.log(2)
 """Evidence against the candidate that is worth keeping, natural logarithm; a good version seldom has so much."""
 _COUNTERS: Final = (
@@ -227,6 +230,8 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         step=trial.step,
         route_generation=trial.route_generation,
         fence=_fence(trial, None),
+        turn=int(trial.permille > 0),
+        permille=trial.permille,
         baking=trial.baking,
         active=_last_active(ticks, unknown_before),
         stable_ever=stable_ever,
@@ -265,16 +270,39 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), _phase(trial, kind))
+        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), _phase(trial, before, kind))
     return judged
 
 
-def _phase(trial: Trial, kind: Kind) -> accumulate.LookRules:
+def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
+    answered = _answered(trial, state)
     return accumulate.LookRules(
         baking=trial.baking,
         judged=not trial.mirrored or kind.judged_on_copies,
         metric=kind.name == trial.metric,
+        largest=combine.largest_scrape(trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)),
+        accuses_from=answered if state.turn < 0 else -math.inf,
+        proves_from=answered if state.turn > 0 else -math.inf,
     )
+
+
+def _answered(trial: Trial, state: State) -> float:
+    """From when on a scrape has no answer to a request that was sent before the candidate's share was changed.
+
+    Errors may take as long as the route's time-out, good answers come at once. After a larger share the candidate's good
+    answers are there before its errors are, which would prove it; after a smaller one its errors still come for requests
+    of the larger share, which would accuse it.
+    """
+    if state.fence is None:
+        return math.inf
+    return state.fence + min(trial.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.scrape_interval_seconds
+
+
+def _turn(trial: Trial, before: State) -> int:
+    """Whether the candidate's share rose or fell, now or the last time."""
+    if before.permille is None or before.permille == trial.permille:
+        return before.turn
+    return 1 if trial.permille > before.permille else -1
 
 
 def _turned(trial: Trial, before: State) -> State:
@@ -298,6 +326,8 @@ def _turned(trial: Trial, before: State) -> State:
         step=trial.step,
         route_generation=trial.route_generation,
         fence=_fence(trial, None if changed else before.fence),
+        turn=_turn(trial, before),
+        permille=trial.permille,
         baking=trial.baking,
         stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
         outage=trial.now if trial.outage else before.outage,

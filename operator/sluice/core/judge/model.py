@@ -92,6 +92,8 @@ class Trial:
     deadline_seconds: float = 0.0
     """How long the whole release may take, for planning."""
     maximum_requests_at_risk: int = 0
+    answer_seconds: float = 0.0
+    """The route's time-out: how long after its request an error may be counted. Infinite: there is none."""
     stable_ready: bool = True
     """Whether any pod of the stable version is ready: while none is, everything is better than it."""
     outage: bool = False
@@ -218,6 +220,8 @@ class Judgement:
     """E_bake alone (for superseding in the bake), natural logarithm; 0 before the bake."""
     decisive: str
     """Name of the objective with the most rollback evidence, with its counts, in words for a person."""
+    accusation: Reason
+    """What that objective says of it: that it is worse, or over a limit that the stable version keeps."""
     all_proven: bool
     """Every required objective has its proof for this step."""
     missing: str
@@ -260,7 +264,7 @@ class Judgement:
     def against(self) -> tuple[Reason, str] | None:
         """Why the candidate has to go, with words for a person; None while what speaks against it is not enough."""
         if self.rollback_log >= self.rollback_threshold_log:
-            return Reason.WORSE_THAN_STABLE, self.decisive
+            return self.accusation, self.decisive
         return (Reason.REFUSES_REQUESTS, self.refuses) if self.refuses else None
 
     @property

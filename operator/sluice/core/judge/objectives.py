@@ -1,7 +1,8 @@
 """What objectives have to prove, and what proves them wrong: tests, those of a failure ratio, and how they combine.
 
 rollback   worse than stable *and* not negligible          kept over all steps     (goal Higher: fewer successes)
-hard       over the maximum *and* worse than stable        kept over all steps
+           over a limit that stable keeps, or exceeds less, where a limit is all there is
+hard       worse than stable *and* over the maximum        kept over all steps
 advance    close to stable *or* negligible                 anew at each step
 bake       over a fixed limit, when stable gets nothing    at weight 100
 """
@@ -49,8 +50,6 @@ class Rules:
     """The tests of one objective, and what the forecast and the bake need of it."""
 
     terms: tuple[Term, ...]
-    any_boundary: bool = False
-    """Roll-back evidence is the mean over boundaries instead of the minimum of all terms."""
     advance_limit: float | None = None
     """p* of the absolute proof."""
     advance_ratio: float | None = None
@@ -61,6 +60,8 @@ class Rules:
     """Limits that the bake's limit does not fall below."""
     uncompared: float | None = None
     """The bake's limit where the stable version showed nothing; None: it is not watched then."""
+    lone_limit: float | None = None
+    """The limit of an objective that has no other, and no comparison."""
     bakes: bool = True
     """Whether it can be watched when the stable version gets nothing."""
 
@@ -77,33 +78,31 @@ def failure_rules(ratio: FailureRatio) -> Rules:
     tolerance = DEFAULT_TOLERANCE if tolerance is None else tolerance
     null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
     terms = [
-        Term("worse", Role.ROLLBACK, evidence.relative_up(null_ratio)),
+        Term("worse", Role.ROLLBACK, evidence.relative_up(null_ratio))
+        if negligible is None
+        else Term("worseNotable", Role.ROLLBACK, evidence.joint(null_ratio, negligible)),
         Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)),
     ]
     if negligible is not None:
-        terms.append(Term("notable", Role.ROLLBACK, evidence.absolute_bad(negligible)))
         terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(negligible)))
     if maximum is not None:
-        terms.extend(hard_terms(maximum))
+        terms.append(hard_term(null_ratio, maximum))
     uncompared = maximum or (UNCOMPARED_ERRORS if ratio.events is Events.SERVER_ERRORS else None)
-    return Rules(tuple(terms), False, negligible, advance_ratio, null_ratio, floors, uncompared)
+    return Rules(tuple(terms), negligible, advance_ratio, null_ratio, floors, uncompared)
 
 
 def absolute_rules(limit: float) -> Rules:
     """A maximum alone: the limit is all there is."""
     terms = (
-        Term("over", Role.ROLLBACK, evidence.absolute_bad(limit)),
+        Term("overLimit", Role.ROLLBACK, evidence.over_limit(limit)),
         Term("under", Role.ADVANCE, evidence.absolute_good(limit)),
     )
-    return Rules(terms, advance_limit=limit, floors=(limit,))
+    return Rules(terms, advance_limit=limit, floors=(limit,), lone_limit=limit)
 
 
-def hard_terms(maximum: float) -> tuple[Term, ...]:
+def hard_term(null_ratio: float, maximum: float) -> Term:
     """Over the maximum, and worse than stable."""
-    return (
-        Term("over", Role.HARD, evidence.absolute_bad(maximum)),
-        Term("overWorse", Role.HARD, evidence.relative_up(1.0)),
-    )
+    return Term("worseOver", Role.HARD, evidence.joint(null_ratio, maximum))
 
 
 def bake_term(limit: float) -> Term:
@@ -112,11 +111,8 @@ def bake_term(limit: float) -> Term:
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
-    """The log-evidence of a role from that of its terms; a term without any counts 0."""
-    own = [logs.get(term.key, 0.0) for term in rules.terms if term.role is role]
-    if role is Role.ADVANCE or (role is Role.ROLLBACK and rules.any_boundary):
-        return combine.mean_intersection(*own)
-    return combine.min_union(*own)
+    """The log-evidence of a role: the mean over its terms; one without any counts 0."""
+    return combine.mean_intersection(*(logs.get(term.key, 0.0) for term in rules.terms if term.role is role))
 
 
 def _higher_rules(tolerance: float) -> Rules:

@@ -115,10 +115,10 @@ def _without_each(kind: Kind, state: ObjectiveState) -> tuple[dict[str, float], 
 def _role_without_each(
     state: ObjectiveState, stable: tuple[float, float], tests: Rules, role: Role
 ) -> dict[str, float]:
-    of_role = [term.test for term in tests.terms if term.role is role]
-    if not of_role:
+    test = next((term.test for term in tests.terms if term.role is role), None)
+    if test is None:
         return {}
-    return pods.log_evidence_without_each(state.pods, stable, of_role, dispersion=state.dispersion)
+    return pods.log_evidence_without_each(state.pods, stable, test, dispersion=state.dispersion)
 
 
 def _half(kind: Kind, amounts: Mapping[str, columns.Amounts], names: Sequence[str]) -> tuple[float, float]:

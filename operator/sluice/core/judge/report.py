@@ -14,9 +14,12 @@ from sluice.core.judge.model import Judgement, Separation, Trial
 from sluice.core.judge.objectives import Role, Rules
 from sluice.core.judge.state import ObjectiveState, State
 from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
 from sluice.stats import combine, intervals, planning
 
 SHORTEST_LOOK_SECONDS: Final = 0.5
+ALIKE_LOG: Final = math.log(10)
+"""Evidence within it, natural logarithm, is about the same."""
 NOBODY_COUNTS: Final = (
     "without a gateway nothing counts requests on the way, and no objective has source Query; add one that judges "
     "the model server's own counters, or promote by hand"
@@ -63,6 +66,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         rollback_threshold_log=weighed.threshold,
         bake_log=_bake_log(weighed.guards),
         decisive=_decisive(weighed),
+        accusation=_accusation(weighed),
         all_proven=not weighed.waiting,
         missing=_missing(trial, weighed),
         scrapes=state.scrapes,
@@ -213,6 +217,20 @@ def _message(
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
         return f"{name}: waiting for requests of the stable version, to choose the boundary to judge"
+    limit = kind.rules(known.boundaries).lone_limit
+    seen = known.total
+    if (
+        limit is not None
+        and _over(limit, seen.stable_requests, seen.stable_events)
+        and _over(limit, seen.candidate_requests, seen.candidate_events)
+    ):
+        return (
+            f"{name}: both versions are over the limit of {words.percentage(limit)}: candidate "
+            f"{_of(seen.candidate_events, seen.candidate_requests, kind.event(known.boundary))}, stable "
+            f"{_of(seen.stable_events, seen.stable_requests, '')}; to go back would not help, so the release waits"
+        )
+    if known.usual.incident:
+        return f"{name}: the stable version is far from its usual {words.percentage(known.usual.share)}; meanwhile nothing is proven"
     if needed is None:
         share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)
         return f"{name}: cannot be proven while the stable version itself is at {words.percentage(share)}"
@@ -272,10 +290,36 @@ def _arm(events: float, requests: float) -> ArmCounts:
     return ArmCounts(requests=round(requests), failures=round(events), ratio=share)
 
 
+def _most(weighed: _Weighed) -> _Finding:
+    """The objective that speaks most against the candidate.
+
+    What one scrape says is cut off, so several may say about the same: of these the first one of the policy is named.
+    """
+    most = max(finding.evidence.log_total for finding in weighed.guards)
+    return next(finding for finding in weighed.guards if finding.evidence.log_total >= most - ALIKE_LOG)
+
+
+def _accusation(weighed: _Weighed) -> Reason:
+    """Of a limit that is all there is: over it, or worse than a stable version that is over it, too."""
+    limit = _lone_limit(_most(weighed)) if weighed.guards else None
+    if limit is None or _over(limit, *accumulate.shown_by_stable(_most(weighed).state)):
+        return Reason.WORSE_THAN_STABLE
+    return Reason.OVER_LIMIT
+
+
+def _lone_limit(finding: _Finding) -> float | None:
+    """The limit of an objective that has no other."""
+    return finding.kind.rules(finding.state.boundaries).lone_limit
+
+
+def _over(limit: float, requests: float, events: float) -> bool:
+    return events > limit * requests
+
+
 def _decisive(weighed: _Weighed) -> str:
     if not weighed.guards:
         return ""
-    most = max(weighed.guards, key=lambda finding: finding.evidence.log_total)
+    most = _most(weighed)
     seen, event = most.state.total, most.kind.event(most.state.boundary)
     requests, events = seen.stable_requests, seen.stable_events
     if most.state.bake_limit is not None:

@@ -1,11 +1,14 @@
 """Raw samples of many series into the counts of one scrape after the other.
 
-How evidence is keyed by sample timestamps. Gateway pod A is the pacemaker; B is scraped at other moments:
+How evidence is keyed by sample timestamps. Pod A is the pacemaker; B is scraped at other moments:
 
     A      a0────────a1────────a2────────a3          a tick at each of its samples
-    B   b0────────b1────────b2────────b3              its samples join the next tick: b1 and a1 are tick a1
-    calls       ^         ^  ^               ^        when somebody looks does not matter
+    B        b0────────b1────────b2────────b3        its samples join the nearest tick: a1 and b1 are tick a1
+    calls         ^         ^  ^               ^     when somebody looks does not matter
                                                       state: {pace: A, tick: a2, last: {A: a2, B: b2}}
+
+A tick is whole when every target that was sampled lately has its sample of it, and at the latest half an interval after
+it. The arms of a Query are targets of their own: were b1 counted with a2, a fault of both would accuse one of them.
 
 A sample is consumed once: each target remembers its last consumed timestamp, so a sample that Prometheus shows late is
 counted by the next tick, and none twice. Of very many targets only the last tick is remembered: then what is shown late
@@ -125,17 +128,21 @@ def consume(
     )
     increments = _increments(samples, since) if events else {}
     pace, tick, last, ticks = feed.pace, feed.tick, dict(feed.last), []
-    pending: list[tuple[float, str]] = []
+    taken = 0
     for time, group in itertools.groupby(events, key=_time):
-        sampled = list(group)
-        pending += sampled
-        targets = [target for _, target in sampled]
+        targets = [target for _, target in group]
+        if taken and time <= events[taken - 1][0]:
+            continue
         if pace not in targets and pace in samples.times and time - tick <= STALE_INTERVALS * interval_seconds:
             continue
+        whole = _whole_at(samples, time, targets, interval_seconds)
+        if whole > until:
+            break
         pace, tick = pace if pace in targets else targets[0], max(time, tick)
-        ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in pending), fence))
-        last.update((seen_target, seen_time) for seen_time, seen_target in pending)
-        pending = []
+        first, taken = taken, bisect.bisect_right(events, whole, key=_time)
+        joined = events[first:taken]
+        ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in joined), fence))
+        last.update((seen_target, seen_time) for seen_time, seen_target in joined)
     remembered = {target: time for target, time in last.items() if time > tick - FORGET_SECONDS}
     return tuple(ticks), Feed(pace, tick, remembered, feed.floor)
 
@@ -143,19 +150,34 @@ def consume(
 def bounded(feeds: Mapping[str, Feed], *, most: int = MOST_TARGETS) -> dict[str, Feed]:
     """The feeds with at most so many targets remembered in all of them; the largest feeds forget theirs first.
 
-    At a feed's last tick all samples up to it were consumed, so its time stands for those of all its targets.
+    With a feed's last tick all samples up to the last one of it were consumed, so its time stands for all its targets.
     """
     left, bound = sum(len(feed.last) for feed in feeds.values()), dict(feeds)
     for key, feed in sorted(feeds.items(), key=lambda item: -len(item[1].last)):
         if left <= most:
             break
-        bound[key] = dataclasses.replace(feed, last={}, floor=feed.tick)
+        bound[key] = dataclasses.replace(feed, last={}, floor=max(feed.last.values(), default=feed.tick))
         left -= len(feed.last)
     return bound
 
 
 def _time(event: tuple[float, str]) -> float:
     return event[0]
+
+
+def _whole_at(samples: Samples, tick: float, sampled: Sequence[str], interval_seconds: float) -> float:
+    """When the last sample that belongs to a tick has come. By the samples alone: whoever looks later comes to the same.
+
+    A target that had none for an interval and a half is not waited for.
+    """
+    half, whole = interval_seconds / 2, tick
+    for target, times in samples.times.items():
+        index = bisect.bisect_right(times, tick)
+        before = times[index - 1] if index else -math.inf
+        if target in sampled or before > tick - half or before <= tick - 3 * half:
+            continue
+        whole = max(whole, min(tick + half, times[index] if index < len(times) else math.inf))
+    return whole
 
 
 def _consumed(feed: Feed, target: str) -> float:

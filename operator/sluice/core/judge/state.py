@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sluice.core.judge import series
 from sluice.stats import eprocess, evidence
+from sluice.stats.usual import Usual
 
 FORMAT: Final = 1
 LARGEST: Final = 31_000
@@ -52,6 +53,8 @@ class ObjectiveState:
     """(requests, events) of the stable version in the hour, or the day, before the release."""
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
+    usual: Usual = field(default_factory=Usual)
+    """What the stable version usually shows, and whether an incident is going on."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`EProcess.to_state` by term."""
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -72,6 +75,10 @@ class State:
     route_generation: int
     fence: float | None
     """Intervals that began before it are not evidence; None while the route is not programmed."""
+    turn: int = 0
+    """Whether the candidate's share rose (1) or fell (-1) when it was changed last; 0: it was not, or nobody knows."""
+    permille: int | None = None
+    """That share; None where it was not remembered."""
     baking: bool = False
     active: float | None = None
     """Time of the last tick in which any counter moved; of the first look while none did. None before that."""
@@ -110,6 +117,8 @@ def dump(state: State) -> str:
         "step": state.step,
         "gen": state.route_generation,
         "fence": state.fence,
+        "turn": state.turn,
+        "w": state.permille,
         "bake": state.baking,
         "active": state.active,
         "seen": state.counted,
@@ -144,6 +153,8 @@ def load(text: str | None) -> State | None:
             step=int(wire["step"]),
             route_generation=int(wire["gen"]),
             fence=wire["fence"],
+            turn=int(wire.get("turn", 0)),
+            permille=wire.get("w"),
             baking=bool(wire["bake"]),
             active=wire["active"],
             counted=bool(wire.get("seen", False)),
@@ -180,6 +191,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "to": objective.step_end,
         "h": list(objective.before),
         "p": objective.bake_limit,
+        "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
         "e": dict(objective.processes),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
@@ -187,16 +199,18 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
 
 
 def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
+    total = evidence.Counts(*wire["n"])
     return ObjectiveState(
         dispersion=float(wire["phi"]),
         boundary=wire["b"],
         boundaries=tuple(wire["bs"]),
-        total=evidence.Counts(*wire["n"]),
+        total=total,
         step=evidence.Counts(*wire["ns"]),
         step_start=wire["from"],
         step_end=wire["to"],
         before=tuple(wire.get("h", (0.0, 0.0))),
         bake_limit=wire["p"],
+        usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
         processes=wire["e"],
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
         sequence=wire.get("cs"),

@@ -53,6 +53,7 @@ class Reason(StrEnum):
 
     # A release goes back, or is over
     WORSE_THAN_STABLE = "WorseThanStable", "rolled-back.md"
+    OVER_LIMIT = "OverLimit", "rolled-back.md"
     REFUSES_REQUESTS = "RefusesRequests", "rolled-back.md"
     CANDIDATE_DOWN = "CandidateDown", "rolled-back.md"
     RESTARTING = "Restarting", "rolled-back.md"

@@ -43,6 +43,11 @@ def of_rule(routing: Routing, servers: Timeouts) -> dict[str, str]:
     return {"request": request, "backendRequest": attempt}
 
 
+def longest_answer_seconds(routing: Routing, limits: Iterable[Timeouts | None]) -> float:
+    """How long a request may be under way on a route of versions with these limits; infinite without a limit."""
+    return _limit(of_rule(routing, longest(limits))["request"])
+
+
 def _own(routing: Routing) -> Timeouts:
     own = routing.timeouts or UNSAID
     if own.request or routing.timeout_seconds == TIMEOUT_SECONDS:

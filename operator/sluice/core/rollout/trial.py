@@ -13,7 +13,7 @@ from sluice.core.judge.model import Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Revision, Route
-from sluice.core.render import assignment, common
+from sluice.core.render import assignment, common, timeouts
 from sluice.core.rollout import fuse, lifecycle, patience, steps
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
@@ -142,6 +142,9 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         maximum_requests_at_risk=spec.maximum_requests_at_risk
         if spec.start_step == 1 and not snapshot.by_service
         else 0,
+        answer_seconds=timeouts.longest_answer_seconds(
+            snapshot.deployment.spec.routing, [revision.timeouts for revision in snapshot.revisions]
+        ),
         stable_ready=stable.ready_endpoints > 0,
         blind=_blind(situation, active),
         wished=_wished(active),

@@ -21,7 +21,7 @@ def steps(candidate: Model) -> list[Step]:
 @pytest.mark.parametrize(
     ("candidate", "objective", "nine_of_ten"),
     [
-        pytest.param(Model(wrong=0.5), "accuracy", 90, id="half of the answers wrong"),
+        pytest.param(Model(wrong=0.5), "accuracy", 100, id="half of the answers wrong"),
         pytest.param(Model(errors=0.1, wrong=0.02), "errors", 200, id="10 % errors"),
         pytest.param(Model(errors=1.0), "errors", 85, id="nothing but errors"),
         pytest.param(Model(slow=1.0, wrong=0.02), "latency", 85, id="all slow"),
@@ -35,8 +35,8 @@ def test_bad_candidate_is_rolled_back_soon(candidate: Model, objective: str, nin
     assert sorted(step.candidate_requests for step in found)[-2] <= nine_of_ten
 
 
-def test_nothing_but_errors_is_rolled_back_within_60_requests_in_the_median() -> None:
-    assert statistics.median(step.candidate_requests for step in steps(Model(errors=1.0))) <= 60
+def test_nothing_but_errors_is_rolled_back_by_two_scrapes_in_the_median() -> None:
+    assert statistics.median(step.candidate_requests for step in steps(Model(errors=1.0))) <= 80
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_of_very_many_targets_only_the_tick_is_remembered() -> None:
     bound = series.bounded({"many": feed, "few": Feed("a", 5, {"a": 5})}, most=7)
 
     assert bound["few"].last == {"a": 5}
-    assert (bound["many"].last, bound["many"].floor) == ({}, feed.tick)
+    assert (bound["many"].last, bound["many"].floor) == ({}, 10.07)
     assert consume(bound["many"], shown)[0] == consume(feed, shown)[0]
     assert series.bounded({"many": feed}, most=8) == {"many": feed}
 
@@ -138,3 +138,42 @@ def test_what_was_remembered_together_is_not_consumed_again() -> None:
     feed = series.bounded({"": Feed("a", 5, {"a": 5, "b": 1})}, most=1)[""]
 
     assert consume(feed, late)[0] == [(10, {C: 2})]
+
+
+def twice(offset: float) -> Samples:
+    """Each arm on a target of its own, the candidate's scraped so much later, or earlier."""
+    later = [(time + offset, count) for time, count in ((5, 0), (10, 1), (15, 3))]
+    return samples([(S, "a", [(5, 0), (10, 10), (15, 30)]), (C, "b", later)])
+
+
+@pytest.mark.parametrize("offset", [-2.4, -0.01, 0.0, 0.01, 2.0, 2.4])
+def test_a_sample_joins_the_nearest_tick(offset: float) -> None:
+    feed = Feed("a", 5, {"a": 5, "b": 5 + offset})
+
+    assert consume(feed, twice(offset))[0] == [(10, {S: 10, C: 1}), (15, {S: 20, C: 2})]
+
+
+def test_a_tick_waits_for_its_samples_and_no_longer() -> None:
+    feed = Feed("a", 5, {"a": 5, "b": 7})
+
+    assert consume(feed, twice(2.0), until=11.9) == ([], feed)
+    assert consume(feed, twice(2.0), until=12.0)[0] == [(10, {S: 10, C: 1})]
+    assert consume(Feed("a", 5, {"a": 5}), samples([(S, "a", [(5, 0), (10, 10)])]), until=10)[0] == [(10, {S: 10})]
+
+
+def test_who_was_not_sampled_for_an_interval_and_a_half_is_not_waited_for() -> None:
+    silent = samples([(S, "a", [(5, 0), (10, 10), (15, 11)]), (C, "b", [(7, 4)])])
+    feed = Feed("a", 5, {"a": 5, "b": 7})
+
+    assert [time for time, _ in consume(feed, silent, until=12.4)[0]] == []
+    assert [time for time, _ in consume(feed, silent, until=15)[0]] == [10, 15]
+
+
+def test_looking_between_the_samples_of_a_tick_changes_nothing() -> None:
+    shown = twice(2.0)
+    ticks, feed = [], Feed("a", 5, {"a": 5, "b": 7})
+    for until in (10.0, 11.0, 12.0, 13.0, 15.0, 16.0, 17.0):
+        more, feed = consume(feed, shown, until=until)
+        ticks += more
+
+    assert (ticks, feed) == consume(Feed("a", 5, {"a": 5, "b": 7}), shown)

@@ -1,5 +1,7 @@
 """How long the gateway waits: the model's own limits before those of its servers."""
 
+import math
+
 import pytest
 
 from sluice.api.v1alpha1.routing import Routing, Timeouts
@@ -87,3 +89,16 @@ def test_two_versions_on_a_route_have_the_longer_limit(limits: list[Timeouts | N
 )
 def test_durations(text: str, want: float) -> None:
     assert timeouts.seconds(text) == want
+
+
+@pytest.mark.parametrize(
+    ("given", "limits", "want"),
+    [
+        pytest.param(Routing(), [None], 30.0, id="the default"),
+        pytest.param(Routing(timeout_seconds=5), [None], 5.0, id="the model's own"),
+        pytest.param(Routing(), [Timeouts(request="90s"), None], 90.0, id="of the version that may take longest"),
+        pytest.param(Routing(), [Timeouts(request="0s")], math.inf, id="no limit"),
+    ],
+)
+def test_the_longest_answer(given: Routing, limits: list[Timeouts | None], want: float) -> None:
+    assert timeouts.longest_answer_seconds(given, limits) == want

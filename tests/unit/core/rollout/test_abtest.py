@@ -29,6 +29,17 @@ MISMATCH: Final[Change] = {"judged": {"split_mismatch": "50 of 100 users instead
 BAD_POD: Final[Change] = {"judged": {"rollback_log": 3.0, "bad_pod": "pod-0"}}
 STABLE_LOST: Final[Change] = {"stable": None}
 BETTER: Final[Change] = {"arm": {"verdict": "Better", "ratio": "1.2", "ratioLow": "1.05", "ratioHigh": "1.4"}}
+GUARD: Final = {
+    "name": "errors",
+    "required": True,
+    "proven": False,
+    "message": "errors: 9 more",
+    "boundaryMillis": None,
+}
+UNPROVEN: Final[Change] = {"arm": {**BETTER["arm"], "objectives": [GUARD]}}
+NOT_ASKED_FOR: Final[Change] = {
+    "arm": {**BETTER["arm"], "objectives": [{**GUARD, "required": False}, {**GUARD, "name": "conversion"}]}
+}
 PROMOTES: Final[Change] = {"rules": {"onWinner": "Promote"}}
 TIME_UP: Final[Change] = {"status": {"deadlineTime": at(0)}}
 ALL_ENDED: Final[Change] = {"arms": {"ended": True, "reason": "Restarting"}}
@@ -105,6 +116,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("nothing separates them", wait("NoSeparation", Outcome.INCONCLUSIVE), TIME_UP),
         row("one is better", None, TIME_UP, BETTER),
         row("one seems better", wait("NoSeparation", Outcome.INCONCLUSIVE), TIME_UP, BETTER, MISMATCH),
+        row("one is better in its metric alone", wait("NoSeparation", Outcome.INCONCLUSIVE), TIME_UP, UNPROVEN),
     ],
     gates.arms_not_ready: [
         row("ready", None, BEFORE),
@@ -123,6 +135,13 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("as it should be", None),
         row("otherwise", wait("SplitMismatch"), MISMATCH),
         row("nothing is judged", None, BEFORE),
+    ],
+    gates.winner_not_proven: [
+        row("there is none", None),
+        row("a guard needs its proof", wait("GatheringEvidence"), UNPROVEN),
+        row("nothing is left to prove", None, BETTER),
+        row("nothing that is required", None, NOT_ASKED_FOR),
+        row("a person does not wait for it", None, UNPROVEN, asked(Action.PROMOTE)),
     ],
     gates.arm_is_better: [
         row("none is", None),
@@ -156,7 +175,8 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Comparison]] = {
     (gates.time_is_up, gates.arms_not_ready): make_comparison(TIME_UP, BEFORE, NO_PODS),
     (gates.arms_not_ready, gates.arms_ready): make_comparison(BEFORE, NO_PODS),
     (gates.arms_ready, gates.split_mismatch): make_comparison({"status": {"step": 0}}, MISMATCH),
-    (gates.split_mismatch, gates.arm_is_better): make_comparison(MISMATCH, BETTER),
+    (gates.split_mismatch, gates.winner_not_proven): make_comparison(MISMATCH, UNPROVEN),
+    (gates.winner_not_proven, gates.arm_is_better): make_comparison(UNPROVEN),
     (gates.arm_is_better, gates.arm_short_of_pods): make_comparison(BETTER, NO_PODS),
     (gates.arm_short_of_pods, gates.route_not_programmed): make_comparison(NO_PODS, NO_ROUTE),
 }

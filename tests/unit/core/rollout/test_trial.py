@@ -80,3 +80,9 @@ def test_who_was_blind_at_the_last_look_is_told_why(
     made = trial.running_trial(replace(situation, snapshot=replace(situation.snapshot, deployment=model)))
     assert made is not None
     assert made.blind == want
+
+
+def test_the_judge_waits_for_answers_as_long_as_the_route_does() -> None:
+    made = trial.running_trial(make_situation(make_release(status=IN_A_STEP)))
+    assert made is not None
+    assert made.answer_seconds == 30

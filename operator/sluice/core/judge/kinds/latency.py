@@ -106,8 +106,8 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
     terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
     if slow is not None:
-        terms.extend(objectives.hard_terms(slow))
-    return Rules(tuple(terms), True, limit, advance_ratio, null_ratio, (slow,) if slow is not None else (), slow)
+        terms.append(objectives.hard_term(null_ratio, slow))
+    return Rules(tuple(terms), limit, advance_ratio, null_ratio, (slow,) if slow is not None else (), slow)
 
 
 def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) -> tuple[str, ...]:

@@ -68,6 +68,11 @@ class Comparison(Release):
         better = [status for _, status in self.arms if status.verdict == BETTER]
         return max(better, key=lambda arm: float(arm.ratio or 0), default=None)
 
+    def unproven(self, arm: ArmStatus) -> tuple[str, ...]:
+        """What the arm's required objectives wait for, without the metric."""
+        waiting = (each for each in arm.objectives if each.required and not each.proven)
+        return tuple(each.message or each.name for each in waiting if each.name != self.rules.metric)
+
     @property
     def split_mismatch(self) -> str:
         """How the gateway splits users otherwise than the route says, or empty."""

@@ -130,6 +130,19 @@ def split_mismatch(seen: Comparison) -> Decision | None:
     )
 
 
+def winner_not_proven(seen: Comparison) -> Decision | None:
+    """A metric may separate within seconds, and what an arm must not make worse needs longer: first that is proven, too."""
+    winner = seen.winner
+    if winner is None or _promote_asked(seen) is not None or not (missing := seen.unproven(winner)):
+        return None
+    return Decision(
+        Verdict.WAIT,
+        Reason.GATHERING_EVIDENCE,
+        f"{arms.result(winner)}; what it must not make worse is not proven yet: {'; '.join(missing)}",
+        counts=True,
+    )
+
+
 def arm_is_better(seen: Comparison) -> Decision | None:
     winner, asked = seen.winner, _promote_asked(seen)
     if winner is None:
@@ -162,7 +175,7 @@ def time_is_up(seen: Comparison) -> Decision | None:
     deadline = seen.rollout.status.deadline_time
     if deadline is None or seen.now < timestamps.seconds(deadline):
         return None
-    if seen.winner is not None and not seen.split_mismatch:
+    if seen.winner is not None and not seen.unproven(seen.winner) and not seen.split_mismatch:
         return None
     results = "; ".join(arms.result(status) for _, status in seen.arms)
     return Decision(
@@ -193,6 +206,7 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     arms_not_ready,
     arms_ready,
     split_mismatch,
+    winner_not_proven,
     arm_is_better,
     arm_short_of_pods,
     route_not_programmed,

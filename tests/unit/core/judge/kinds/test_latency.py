@@ -33,7 +33,7 @@ def test_words_name_the_boundary() -> None:
     [
         (
             Latency(percentile=95, maximum_millis=50),
-            {"rollback": [("F3/4", 0.05)], "advance": [("F3/4", 0.05)]},
+            {"rollback": [("limit", 0.05)], "advance": [("F3/4", 0.05)]},
         ),
         (
             Latency(relative_tolerance="25%"),
@@ -44,7 +44,7 @@ def test_words_name_the_boundary() -> None:
             {
                 "rollback": [("F1", 1.25)] * 2,
                 "advance": [("F1", 1.5), ("F3/4", 0.01)],
-                "hard": [("F3/4", 0.01), ("F1", 1.0)],
+                "hard": [("F1 and F3", 1.25, 0.01)],
             },
         ),
     ],

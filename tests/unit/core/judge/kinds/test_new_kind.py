@@ -99,4 +99,4 @@ def test_it_is_recorded_and_replayed() -> None:
     written = list(record.recorded(trial, answers, seconds=300))
     *_, last = replay.replay(lines.parse(written), RolloutPolicySpec(objectives=[SERVER]))
 
-    assert (last.verdict, last.reason) == ("RollBack", "WorseThanStable")
+    assert (last.verdict, last.reason) == ("RollBack", "OverLimit")

@@ -1,0 +1,324 @@
+"""Whole releases through the judge that ships: raw samples in, judgements out, from the first weight to the end of the bake.
+
+Nothing of the arithmetic is repeated here: `core.judge.judge` gets what Prometheus would answer, remembers what the
+operator would write, and says what the gates are told. The gateway's counters are one target, those of a Query are one
+for each version.
+"""
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from sluice.adapters.gateways import PRESETS
+from sluice.api.v1alpha1.common import Objective, Source
+from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
+from sluice.core.judge import judge
+from sluice.core.judge.model import Answered, Arm, Judgement, Series, Trial
+from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
+
+START: Final = 1_800_000_000.0
+STABLE: Final = "digits-aaa"
+CANDIDATE: Final = "digits-bbb"
+HOUR: Final = 3600
+THINNED: Final = 300
+BAKE_SECONDS: Final = 600
+KEPT: Final = 10
+"""Scrapes of which the simulated Prometheus still has the samples; more than any look asks for."""
+VISIBLE: Final = 0.6
+LIMIT_MILLIS: Final = "50"
+"""An event of a latency is an answer slower than this."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setting:
+    """A service, its trouble, and how it releases."""
+
+    trouble: Trouble
+    objective: Objective
+    factor: float = 1.0
+    """The candidate has so many times the events that it would have as an equal version."""
+    requests_per_second: float = 50.0
+    scrape_seconds: int = 5
+    weights: tuple[float, ...] = (0.05, 0.25, 0.5)
+    step_seconds: int | None = 1200
+    """How long each weight lasts, whatever is proven; None: until its proof."""
+    bakes: bool = True
+    seconds: int = 3600
+    """The longest time before the bake."""
+    history_seconds: int = 86_400
+    late_seconds: int = 0
+    """An event is counted so many seconds after its request: a time-out."""
+    late_stable: bool = False
+    """Whether the stable version's are, too."""
+    skew_seconds: int = 0
+    """How much later the candidate's own counters are scraped than the stable version's."""
+    alpha: float = 0.01
+    answer_seconds: float = 30.0
+    """The route's time-out."""
+
+    @property
+    def steps(self) -> int:
+        return len(self.weights) + self.bakes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """How a release ended."""
+
+    rolled_back: float = math.inf
+    """Seconds from the first weight."""
+    in_bake: bool = False
+    proven: float = math.inf
+    """Seconds from the first weight to the first proof of a step."""
+    candidate_requests: int = 0
+    why: str = ""
+
+
+class _Counters:
+    """One series: its last samples."""
+
+    def __init__(self, labels: dict[str, str], value: float = 0.0) -> None:
+        self.labels, self.value = labels, value
+        self.points: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self.begun = False
+
+    def add(self, amount: float) -> None:
+        self.value += amount
+        self.begun = self.begun or amount > 0
+
+    def scrape(self, time: float) -> None:
+        if self.begun:
+            self.points.append((time, self.value))
+
+    def series(self) -> tuple[Series, ...]:
+        return (Series(self.labels, tuple(self.points)),) if self.points else ()
+
+
+class _Counted:
+    """What is counted of one version: all its requests, and its events."""
+
+    def __init__(self, objective: Objective, revision: str) -> None:
+        self.latency = objective.latency is not None
+        ratio = objective.failure_ratio
+        self.query = ratio is not None and ratio.source is Source.QUERY
+        envoy = {"job": "envoy", "instance": "gateway", "envoy_cluster_name": f"shop_{revision}_80"}
+        own = {"job": "users", "instance": revision, "namespace": "shop", "revision": revision}
+        self.good = _Counters({**envoy, "envoy_response_code": "200"})
+        self.bad = _Counters({**envoy, "envoy_response_code": "503"})
+        self.fast = _Counters({**envoy, "le": LIMIT_MILLIS})
+        self.all = _Counters({**envoy, "le": "+Inf"})
+        self.total = _Counters(own)
+        self.events = _Counters(own)
+
+    def add(self, requests: float, events: float) -> None:
+        elsewhere = self.latency or self.query
+        self.good.add(requests if elsewhere else requests - events)
+        self.bad.add(0 if elsewhere else events)
+        self.fast.add(requests - events)
+        self.all.add(requests)
+        self.total.add(requests)
+        self.events.add(events)
+
+    def scrape(self, time: float) -> None:
+        for counters in (self.good, self.bad, self.fast, self.all):
+            counters.scrape(time)
+
+    def scrape_own(self, time: float) -> None:
+        self.total.scrape(time)
+        self.events.scrape(time)
+
+
+class _Release:
+    def __init__(self, setting: Setting, generator: np.random.Generator) -> None:
+        self._setting, self._generator = setting, generator
+        every = setting.scrape_seconds
+        future = setting.seconds + BAKE_SECONDS + 4 * every
+        future += -future % every
+        stable, candidate = setting.trouble(generator, setting.history_seconds, future)
+        self._stable = stable[setting.history_seconds :]
+        self._candidate = np.minimum(1.0, setting.factor * candidate[setting.history_seconds :])
+        self._arms = {revision: _Counted(setting.objective, revision) for revision in (STABLE, CANDIDATE)}
+        self._up = _Counters({"job": "envoy", "instance": "gateway"})
+        self._up.add(1)
+        self._late: dict[str, np.ndarray] = {
+            revision: np.zeros(future + setting.late_seconds + every) for revision in self._arms
+        }
+        self._trial = Trial(
+            now=START + VISIBLE,
+            namespace="shop",
+            name="digits",
+            stable=Arm(STABLE, STABLE, 80),
+            candidate=Arm(CANDIDATE, CANDIDATE, 80),
+            objectives=(setting.objective,),
+            alpha=setting.alpha,
+            beta=0.05,
+            step=1,
+            permille=0,
+            share_checked=False,
+            baking=False,
+            scrape_interval_seconds=every,
+            idle_seconds=HOUR,
+            initial_dispersion=InitialDispersion(),
+            route_generation=1,
+            route_programmed=True,
+            preset=PRESETS["contour"],
+            state=None,
+            answer_seconds=setting.answer_seconds,
+        )
+        self._history(stable[: setting.history_seconds])
+
+    def run(self) -> Told:
+        setting, every = self._setting, self._setting.scrape_seconds
+        step, begun, sent, proven = 0, 0, 0, math.inf
+        self._set_weight(step, 0)
+        first = int(self._generator.integers(every))
+        weight = 0.0
+        for end in range(every, len(self._stable) + 1, every):
+            lasts = first if end == every else every
+            sent += self._serve(
+                end - every, end, weight, setting.weights[step] if step < len(setting.weights) else 1.0, lasts
+            )
+            weight = setting.weights[step] if step < len(setting.weights) else 1.0
+            self._scrape(end)
+            judged = self._look(end)
+            if judged.against is not None:
+                return Told(end, step == len(setting.weights), proven, sent, judged.against[1])
+            if step == len(setting.weights):
+                if end - begun >= BAKE_SECONDS:
+                    break
+                continue
+            if judged.all_proven and judged.scrapes >= 2:
+                proven = min(proven, float(end))
+                if setting.step_seconds is None:
+                    step, begun = step + 1, end
+            if setting.step_seconds is not None and end - begun >= setting.step_seconds:
+                step, begun = step + 1, end
+            if step == setting.steps or (end >= setting.seconds and step < len(setting.weights)):
+                break
+            if begun == end:
+                self._set_weight(step, end)
+        return Told(proven=proven, candidate_requests=sent)
+
+    def _set_weight(self, step: int, now: int) -> None:
+        weight = self._setting.weights[step] if step < len(self._setting.weights) else 1.0
+        self._trial = dataclasses.replace(
+            self._trial,
+            step=step + 1,
+            permille=round(1000 * weight),
+            baking=weight >= 1,
+            route_generation=self._trial.route_generation + 1,
+        )
+
+    def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
+        """Requests of the seconds between two scrapes; the weight changed so many seconds before the end."""
+        setting, generator = self._setting, self._generator
+        total = generator.poisson(setting.requests_per_second, end - begin)
+        weights = np.where(np.arange(begin, end) < end - lasts, before, after) if before != after else after
+        to_candidate = generator.binomial(total, weights)
+        for revision, requests, shares in (
+            (CANDIDATE, to_candidate, self._candidate),
+            (STABLE, total - to_candidate, self._stable),
+        ):
+            self._count(revision, begin, end, requests, generator.binomial(requests, shares[begin:end]))
+        return int(to_candidate.sum())
+
+    def _count(self, revision: str, begin: int, end: int, requests: np.ndarray, events: np.ndarray) -> None:
+        setting, counted, late = self._setting, self._arms[revision], self._late[revision]
+        if setting.late_seconds and (revision == CANDIDATE or setting.late_stable):
+            late[begin + setting.late_seconds : end + setting.late_seconds] += events
+            requests, events = requests - events + late[begin:end], late[begin:end]
+        split = setting.skew_seconds if revision == CANDIDATE else 0
+        if split:
+            counted.add(int(requests[:split].sum()), int(events[:split].sum()))
+            counted.scrape_own(START + begin + split)
+            counted.add(int(requests[split:].sum()), int(events[split:].sum()))
+        else:
+            counted.add(int(requests.sum()), int(events.sum()))
+
+    def _scrape(self, end: int) -> None:
+        for revision, counted in self._arms.items():
+            counted.scrape(START + end)
+            if not (self._setting.skew_seconds and revision == CANDIDATE):
+                counted.scrape_own(START + end)
+        self._up.points.append((START + end, 1.0))
+
+    def _look(self, end: int) -> Judgement:
+        trial = dataclasses.replace(self._trial, now=START + end + VISIBLE)
+        judged = judge.judge(trial, self._answers())
+        if judged.blind:
+            raise AssertionError(judged.blind)
+        if judged.counts_only:
+            self._trial = dataclasses.replace(trial, counted=judged.counted)
+        else:
+            self._trial = dataclasses.replace(trial, state=judged.state, counted=None)
+        return judged
+
+    def _answers(self) -> dict[str, Answered]:
+        stable, candidate = self._arms[STABLE], self._arms[CANDIDATE]
+        found = {
+            "requests": Answered(
+                (*stable.good.series(), *stable.bad.series(), *candidate.good.series(), *candidate.bad.series())
+            ),
+            "requests/broken": Answered(()),
+            "freshness": Answered(self._up.series()),
+            "backend": Answered(self._up.series()),
+        }
+        if stable.latency:
+            found["latency"] = Answered(
+                (*stable.fast.series(), *stable.all.series(), *candidate.fast.series(), *candidate.all.series())
+            )
+        if stable.query:
+            name = self._setting.objective.name
+            for arm, counted in (("S", stable), ("C", candidate)):
+                found[f"query/{name}/{arm}/total"] = Answered(counted.total.series())
+                found[f"query/{name}/{arm}/events"] = Answered(counted.events.series())
+        return found
+
+    def _history(self, shares: Shares) -> None:
+        """The first look, at second 0: the stable version alone, the last hour in full and the day thinned."""
+        setting, every = self._setting, self._setting.scrape_seconds
+        total = self._generator.poisson(setting.requests_per_second, len(shares))
+        events = self._generator.binomial(total, shares)
+        counted = self._arms[STABLE]
+        sums = [np.concatenate([[0], np.cumsum(amounts)]) for amounts in (total, events)]
+        hour, day = [], []
+        for sampled, seconds, step in ((hour, HOUR, every), (day, DAY, THINNED)):
+            moments = range(len(shares) - min(seconds, len(shares)) + step, len(shares) + 1, step)
+            sampled.extend((moment, int(sums[0][moment]), int(sums[1][moment])) for moment in moments)
+        answers = self._recorded(hour, len(shares)) | {
+            f"day/{key}": answer for key, answer in self._recorded(day, len(shares)).items()
+        }
+        judged = judge.judge(self._trial, answers)
+        if judged.blind:
+            raise AssertionError(judged.blind)
+        self._trial = dataclasses.replace(self._trial, state=judged.state)
+        counted.add(int(sums[0][-1]), int(sums[1][-1]))
+        self._scrape(0)
+
+    def _recorded(self, samples: Sequence[tuple[int, int, int]], until: int) -> dict[str, Answered]:
+        scratch = _Release.__new__(_Release)
+        scratch._setting = self._setting
+        scratch._arms = {revision: _Counted(self._setting.objective, revision) for revision in self._arms}
+        scratch._up = _Counters(self._up.labels)
+        scratch._up.begun = True
+        stable = scratch._arms[STABLE]
+        every = (stable.good, stable.bad, stable.fast, stable.all, stable.total, stable.events, scratch._up)
+        for counters in every:
+            counters.points = deque()
+        before = (0, 0)
+        for moment, requests, events in samples:
+            stable.add(requests - before[0], events - before[1])
+            before = (requests, events)
+            stable.scrape(START + moment - until)
+            stable.scrape_own(START + moment - until)
+            scratch._up.points.append((START + moment - until, 1.0))
+        return scratch._answers()
+
+
+def release(setting: Setting, seed: int) -> Told:
+    """One release; the same seed gives the same."""
+    return _Release(setting, np.random.default_rng(seed)).run()

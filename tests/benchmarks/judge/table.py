@@ -1,0 +1,210 @@
+"""The judge under the traffic that real services have: a row for each trouble, whole releases with their bake.
+
+α is how many releases of an equal version are rolled back, β how many candidates at the edge of what is tolerated get
+through a step. A judge that never decides would win both, so what it finds and proves stands beside them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
+from tests.benchmarks.judge import shipped, troubles
+from tests.benchmarks.judge.shipped import Setting, Told
+from tests.benchmarks.judge.troubles import Trouble
+
+COLUMNS: Final = (
+    "trouble",
+    "α before the bake",
+    "α with it",
+    "β of a step",
+    "healthy proven in 1 h",
+    "×20 found",
+    "dead found",
+)
+NEVER: Final = 1e-300
+"""A roll-back threshold that nothing reaches: false advances are counted as if no roll-back came before."""
+SOON: Final = 1200
+WILSON: Final = 1.96
+
+ERRORS: Final = Objective(
+    name="errors",
+    failure_ratio=FailureRatio(
+        events=Events.SERVER_ERRORS, maximum="2%", ignore_below="0.5%", relative_tolerance="25%"
+    ),
+)
+ANSWERS: Final = Objective(
+    name="answers",
+    failure_ratio=FailureRatio(
+        source=Source.QUERY,
+        total='answers_total{revision="{{revision}}"}',
+        failures='answers_total{revision="{{revision}}",good="false"}',
+        maximum="2%",
+        ignore_below="0.5%",
+        relative_tolerance="25%",
+    ),
+)
+SLOWER: Final = Objective(name="latency", latency=Latency(relative_tolerance="25%"))
+LIMIT: Final = Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One row. Each is None where the trouble says nothing about it."""
+
+    equal: Setting | None = None
+    """An equal version through a whole release."""
+    edge: Setting | None = None
+    """A version that is too bad, in one step."""
+    healthy: Setting | None = None
+    """An equal version in one step."""
+    worse: Setting | None = None
+    """×20 at the first weight."""
+    dead: Setting | None = None
+
+
+def usual(
+    trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, **changes: object
+) -> Measured:
+    """All columns."""
+    equal = dataclasses.replace(Setting(trouble, objective), **changes)  # type: ignore[arg-type]
+    step = dataclasses.replace(equal, weights=(0.25,), step_seconds=None, bakes=False)
+    first = dataclasses.replace(step, weights=(0.05,), seconds=SOON)
+    return Measured(
+        equal=equal,
+        edge=dataclasses.replace(step, factor=troubles.R1, alpha=NEVER),
+        healthy=step,
+        worse=dataclasses.replace(first, factor=20),
+        dead=dataclasses.replace(first, factor=1 / base),
+    )
+
+
+def lets_through(trouble: Trouble, *, factor: float, weight: float = 0.25, **changes: object) -> Setting:
+    """One step of a version that is too bad."""
+    setting = Setting(trouble, ERRORS, factor=factor, weights=(weight,), step_seconds=None, bakes=False, alpha=NEVER)
+    return dataclasses.replace(setting, **changes)  # type: ignore[arg-type]
+
+
+def over_a_day(first: float, last: float) -> Measured:
+    return Measured(
+        Setting(
+            partial(troubles.drift, first=first, last=last),
+            ERRORS,
+            scrape_seconds=60,
+            step_seconds=8 * 3600,
+            seconds=troubles.DAY,
+        )
+    )
+
+
+ROWS: Final[Mapping[str, Measured]] = {
+    "none": usual(troubles.plain),
+    "shared outage of 30 s every 20 min": usual(troubles.shared_outages),
+    "0.8 → 3 % of both over a day": over_a_day(0.008, 0.03),
+    "0.1 → 5 % of both over a day": over_a_day(0.001, 0.05),
+    **{
+        f"each swings, τ {minutes} min, sd {sd:g}": usual(partial(troubles.swings, tau=60 * minutes, sd=sd))
+        for minutes in (5, 20)
+        for sd in (0.5, 1.0)
+    },
+    "pods differ, sd 0.7, 4 of each": usual(partial(troubles.pods_differ, sd=0.7)),
+    "scrapes 2 s apart, shared outage of 20 s every 20 min": usual(
+        partial(troubles.shared_outages, lasts=20), ANSWERS, skew_seconds=2
+    ),
+    "errors are time-outs of 60 s, 1,000/s; ×4": Measured(
+        equal=Setting(
+            troubles.plain,
+            ERRORS,
+            requests_per_second=1000,
+            weights=(0.05, 0.5, 0.05),
+            step_seconds=300,
+            late_seconds=60,
+            answer_seconds=60,
+            late_stable=True,
+        ),
+        edge=lets_through(
+            troubles.plain,
+            factor=4,
+            weight=0.05,
+            requests_per_second=1000,
+            late_seconds=60,
+            answer_seconds=60,
+            seconds=900,
+        ),
+    ),
+    "×4, shared outage of 60 s after a step": Measured(
+        edge=lets_through(partial(troubles.outage_at, begin=10, lasts=60), factor=4, seconds=900)
+    ),
+    "stable ×10 for 5 min; at the edge": Measured(
+        edge=lets_through(partial(troubles.stable_alone, begin=300, lasts=300, times=10), factor=troubles.R1)
+    ),
+    "0.05 → 0.2 %, both negligible, one shared outage": Measured(
+        equal=Setting(partial(troubles.outage_at, begin=900, lasts=30, base=0.0005), ERRORS, factor=4, step_seconds=600)
+    ),
+    "latency, the candidate's new pods cold for 60 s": Measured(
+        equal=Setting(
+            partial(troubles.cold, base=0.005, share=0.1, lasts=60, step_seconds=600),
+            SLOWER,
+            step_seconds=600,
+            bakes=False,
+        )
+    ),
+    "latency, both over an absolute limit": Measured(
+        equal=Setting(partial(troubles.plain, base=0.38), LIMIT, step_seconds=600)
+    ),
+}
+
+
+def measured(row: Measured, rollouts: int, seed: int, pool: Executor) -> tuple[str, ...]:
+    """The cells of a row beside its name."""
+
+    def of(setting: Setting | None, cell: Callable[[Sequence[Told]], str]) -> str:
+        if setting is None:
+            return ""
+        seeds = range(1000 * seed, 1000 * seed + rollouts)
+        return cell(list(pool.map(shipped.release, [setting] * rollouts, seeds, chunksize=5)))
+
+    bakes = row.equal is not None and row.equal.bakes
+    both = of(
+        row.equal,
+        lambda all: "|".join(
+            (
+                _share(sum(told.rolled_back < math.inf and not told.in_bake for told in all), len(all)),
+                _share(sum(told.rolled_back < math.inf for told in all), len(all)) if bakes else "",
+            )
+        ),
+    )
+    return (
+        *(both.split("|") if both else ("", "")),
+        of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
+        of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
+        of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s")),
+        of(
+            row.dead,
+            lambda all: _middle(
+                [told.candidate_requests if told.rolled_back < math.inf else math.inf for told in all], "requests"
+            ),
+        ),
+    )
+
+
+def wilson(count: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    share, z = count / of, WILSON
+    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _share(count: int, of: int) -> str:
+    low, high = wilson(count, of)
+    return f"{count / of:.1%} ({low:.1%}–{high:.1%})"
+
+
+def _middle(values: Sequence[float], unit: str) -> str:
+    middle = sorted(values)[len(values) // 2]
+    return "never" if middle == math.inf else f"{middle:.0f} {unit}"

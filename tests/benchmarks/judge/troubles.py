@@ -1,0 +1,112 @@
+"""What happens to services: how likely an event is on either version, second by second, through a day and a release.
+
+A release begins at second 0; negative seconds are the stable version's history. Every trouble is drawn anew for each
+release.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import signal
+
+Shares = npt.NDArray[np.float64]
+"""The chance of an event, one entry a second."""
+
+DAY: Final = 86_400
+BASE: Final = 0.005
+R1: Final = 1.5
+"""The edge of what a step may let through: 1 + 2 x 25 %."""
+
+
+Trouble = Callable[[np.random.Generator, int, int], tuple[Shares, Shares]]
+"""(generator, seconds of history, seconds of release) -> shares of stable, and of an equal candidate."""
+
+
+def plain(generator: np.random.Generator, past: int, future: int, *, base: float = BASE) -> tuple[Shares, Shares]:
+    """Nothing happens."""
+    both = np.full(past + future, base)
+    return both, both.copy()
+
+
+def shared_outages(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    lasts: int = 30,
+    every: int = 1200,
+    share: float = 0.8,
+) -> tuple[Shares, Shares]:
+    """Most requests of both versions fail for a while, again and again."""
+    seconds = np.arange(past + future) + generator.integers(every)
+    both = np.where(seconds % every < lasts, share, base)
+    return both, both.copy()
+
+
+def outage_at(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    begin: int,
+    lasts: int,
+    base: float = BASE,
+    share: float = 0.8,
+) -> tuple[Shares, Shares]:
+    """One shared outage, at a known second of the release."""
+    both = np.full(past + future, base)
+    both[past + begin : past + begin + lasts] = share
+    return both, both.copy()
+
+
+def stable_alone(
+    generator: np.random.Generator, past: int, future: int, *, begin: int, lasts: int, times: float, base: float = BASE
+) -> tuple[Shares, Shares]:
+    """The stable version has a bad time of its own."""
+    stable = np.full(past + future, base)
+    candidate = stable.copy()
+    stable[past + begin : past + begin + lasts] *= times
+    return stable, candidate
+
+
+def drift(
+    generator: np.random.Generator, past: int, future: int, *, first: float, last: float
+) -> tuple[Shares, Shares]:
+    """The share of both moves in a straight line over the release."""
+    both = np.concatenate([np.full(past, first), np.linspace(first, last, future)])
+    return both, both.copy()
+
+
+def swings(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, tau: float, sd: float
+) -> tuple[Shares, Shares]:
+    """Each version's share swings slowly by itself: an Ornstein-Uhlenbeck process of its logarithm."""
+    keep = math.exp(-1 / tau)
+    noise = generator.normal(0, sd * math.sqrt(1 - keep * keep), (2, past + future))
+    noise[:, 0] = generator.normal(0, sd, 2)
+    logs = signal.lfilter([1.0], [1.0, -keep], noise, axis=1)
+    stable, candidate = np.minimum(1.0, base * np.exp(logs - sd * sd / 2))
+    return stable, candidate
+
+
+def pods_differ(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, sd: float, pods: int = 4
+) -> tuple[Shares, Shares]:
+    """Each pod has a share of its own for good; either version has so many."""
+    stable, candidate = base * np.exp(generator.normal(0, sd, (2, pods)) - sd * sd / 2).mean(axis=1)
+    return np.full(past + future, stable), np.full(past + future, candidate)
+
+
+def cold(
+    generator: np.random.Generator, past: int, future: int, *, base: float, share: float, lasts: int, step_seconds: int
+) -> tuple[Shares, Shares]:
+    """The candidate's new pods are slow at first: at the beginning of each step."""
+    stable = np.full(past + future, base)
+    candidate = stable.copy()
+    since_step = np.arange(future) % step_seconds
+    candidate[past:][since_step < lasts] = share
+    return stable, candidate

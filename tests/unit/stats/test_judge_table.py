@@ -1,0 +1,58 @@
+"""The table of troubles: its releases are whole ones through the shipped judge, and its intervals are Wilson's."""
+
+import math
+from functools import partial
+
+import pytest
+
+from tests.benchmarks.judge import shipped, table, troubles
+from tests.benchmarks.judge.shipped import Setting
+
+PLAIN = Setting(troubles.plain, table.ERRORS, history_seconds=3600)
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "want"), [(0, 300, (0.0, 0.0126)), (3, 300, (0.0034, 0.0290)), (300, 300, (0.9874, 1.0))]
+)
+def test_the_interval_is_wilsons(count: int, of: int, want: tuple[float, float]) -> None:
+    assert table.wilson(count, of) == pytest.approx(want, abs=1e-4)
+
+
+@pytest.mark.parametrize("objective", [table.ERRORS, table.ANSWERS], ids=lambda objective: objective.name)
+def test_a_dead_version_is_rolled_back_at_its_first_weight(objective: table.Objective) -> None:
+    setting = Setting(troubles.plain, objective, factor=200, history_seconds=3600)
+    told = shipped.release(setting, 1)
+
+    assert told.rolled_back <= 30
+    assert 0 < told.candidate_requests <= 100
+    assert told == shipped.release(setting, 1)
+
+
+def test_a_release_goes_through_its_steps_and_its_bake() -> None:
+    setting = Setting(
+        partial(troubles.plain, base=0.0),
+        table.ERRORS,
+        history_seconds=3600,
+        step_seconds=None,
+        requests_per_second=200,
+    )
+    told = shipped.release(setting, 1)
+
+    assert told.rolled_back == math.inf
+    assert told.proven < 300
+    assert told.candidate_requests > 100_000
+
+
+def test_what_begins_in_the_bake_is_found_in_it() -> None:
+    setting = Setting(
+        partial(troubles.outage_at, begin=150, lasts=600), table.ERRORS, history_seconds=3600, step_seconds=30
+    )
+    told = shipped.release(setting, 1)
+
+    assert told.in_bake
+    assert 150 < told.rolled_back < 180
+
+
+def test_the_verdicts_of_a_row_stand_in_its_columns() -> None:
+    assert len({setting for row in table.ROWS.values() for setting in (row.equal, row.edge) if setting}) >= 15
+    assert all(row.equal or row.edge for row in table.ROWS.values())
