@@ -9,6 +9,7 @@ import yaml
 
 from sluice.cli import console, exits, replay
 from sluice.cli.options import OutputFormat
+from tests.support.admission import more
 
 POLICY: dict[str, Any] = {
     "apiVersion": "sluice.dev/v1alpha1",
@@ -70,14 +71,14 @@ async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytes
     printed = capsys.readouterr().out.splitlines()
     assert "rolled back at 2.00" in printed[0]
     assert "a step advances at 1.30" in printed[0]
-    assert [line.split()[3] for line in printed[2:6]] == ["Wait", "RollBack", "RollBack", "RollBack"]
-    assert printed[-1].startswith("RollBack since 15 s: errors: candidate 10 of 50 failed")
+    assert [line.split()[3] for line in printed[2:6]] == ["Wait", "Wait", "RollBack", "RollBack"]
+    assert printed[-1].startswith("RollBack since 30 s: errors: candidate 20 of 100 failed")
 
 
 async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     await replay.show(OutputFormat.YAML, counts=bad, policy=policy)
     documents = list(yaml.safe_load_all(capsys.readouterr().out))
-    assert [found["verdict"] for found in documents] == ["Wait", "RollBack", "RollBack", "RollBack"]
+    assert [found["verdict"] for found in documents] == ["Wait", "Wait", "RollBack", "RollBack"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,9 @@ async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str
     [
         ({"falseRollbackProbabilty": "1%"}, r"spec\.falseRollbackProbabilty: is not known"),
         ({"bakeSeconds": "long"}, r"spec\.bakeSeconds: "),
-        ({"objectives": [{"name": "X!"}]}, r"spec\.objectives\.0\.name: "),
+        ({"objectives": [{"name": "X!"}]}, r"spec\.objectives\[0\]\.name: "),
+        (more()["spec"], r"spec\.objectives\[0\]\.failureRatio: goal Higher is judged relative to the stable version"),
+        ({"bakeSeconds": "600"}, r"spec\.bakeSeconds: "),
     ],
 )
 def test_policies_are_checked(change: dict[str, Any], want: str, tmp_path: Path) -> None:
