@@ -95,21 +95,11 @@ def smoothed_rate(events: float, requests: float) -> float:
     return (events + 0.5) / (requests + 1)
 
 
-def absolute_information(rate: float, limit: float) -> float:
-    """I_abs = max over F4's alternatives q > 0 of [p ln(q/p*) + p* - q], at least 0: nats per candidate request."""
-    return max(0.0, *(nats for nats, _ in _absolute_ways(rate, limit)))
-
-
-def relative_information(rate: float, null_ratio: float, candidate_share: float) -> float:
-    """I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho): nats per candidate request.
-
-    0 where one arm gets no requests (rho 0 or 1): nothing can be compared.
-    """
-    return max((nats for nats, _ in _relative_ways(rate, null_ratio, candidate_share)), default=0.0)
-
-
 def _absolute_ways(rate: float, limit: float | None) -> list[tuple[float, float]]:
-    """(mean, variance) of ln e per candidate request, for each of F4's alternatives q > 0."""
+    """(mean, variance) of ln e per candidate request, for each of F4's alternatives q > 0.
+
+    The largest mean is I_abs = p ln(q/p*) + p* - q.
+    """
     if limit is None:
         return []
     return [
@@ -120,7 +110,11 @@ def _absolute_ways(rate: float, limit: float | None) -> list[tuple[float, float]
 
 
 def _relative_ways(rate: float, null_ratio: float | None, candidate_share: float) -> list[tuple[float, float]]:
-    """The same of F1 with the alternative r = 1: what an event of the candidate says, and one of the stable version."""
+    """The same of F1 with the alternative r = 1: what an event of the candidate says, and one of the stable version.
+
+    The mean is I_rel = p KL(theta_1 || theta_r1)/rho with theta_r = rho r/(rho r + 1 - rho). None where one arm gets no
+    requests (rho 0 or 1): nothing can be compared.
+    """
     if null_ratio is None or not 0 < candidate_share < 1:
         return []
     of_stable = math.log1p(candidate_share * (null_ratio - 1))

@@ -131,7 +131,9 @@ def test_goal_higher_is_planned_from_the_information_in_good_outcomes() -> None:
     """A conversion rate of 5 %, tolerance 10 %: the null ratio lies below 1, and the formula is the same."""
     refuted = 0.5 * 0.8 / (0.5 * 0.8 + 0.5)
     divergence = 0.5 * math.log(0.5 / refuted) + 0.5 * math.log(0.5 / (1 - refuted))
-    assert planning.relative_information(0.05, 0.8, 0.5) == pytest.approx(0.05 * divergence / 0.5)
+    planned = forecast(0.05, limit=None, null_ratio=0.8, candidate_share=0.5)
+    assert planned is not None
+    assert planned.nats_per_request == pytest.approx(0.05 * divergence / 0.5)
 
 
 @pytest.mark.parametrize(
