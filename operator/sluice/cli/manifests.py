@@ -45,7 +45,10 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
 
 def parsed(model: type[Kind], value: Any, *, file: str, path: str) -> Kind:
     """A value as the model; a `Failure` that names the field where the API server would refuse it, or not know a part."""
-    written = json.loads(json.dumps(value, default=_written))
+    try:
+        written = json.loads(json.dumps(value, default=_written, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Failure(f"{file}: {path}: this cannot be written as JSON: {error}") from error
     violation = next(admission.violations(model, written, path=path), None)
     if violation is not None:
         raise Failure(f"{file}: {violation.path}: {violation.message}")
