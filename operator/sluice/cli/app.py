@@ -86,6 +86,10 @@ ENTRIES: Final = {
         "batch",
     ),
     "replay": Unloaded("Run the judge over recorded counters and print the verdict after every scrape.", "replay"),
+    "calibrate": Unloaded(
+        "Try the policy on the service's own past: how often it would have rolled back the same version, and why.",
+        "calibrate",
+    ),
     "record": Unloaded(
         "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "record"
     ),

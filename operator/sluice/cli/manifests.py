@@ -1,12 +1,14 @@
 """Manifests that people have in files."""
 
+import datetime
+import json
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
 
+from sluice.api import admission
 from sluice.api.base import API_VERSION, ApiModel
 from sluice.cli.console import Failure
 
@@ -42,11 +44,19 @@ def read_manifest(file: str, kind: str) -> dict[str, Any]:
 
 
 def parsed(model: type[Kind], value: Any, *, file: str, path: str) -> Kind:
-    """A value as the model; a `Failure` that names the field, unknown ones included."""
+    """A value as the model; a `Failure` that names the field where the API server would refuse it, or not know a part."""
     try:
-        return model.model_validate(value, extra="forbid")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join((path, *(str(part) for part in first["loc"])))
-        said = "is not known" if first["type"] == "extra_forbidden" else first["msg"]
-        raise Failure(f"{file}: {where}: {said}") from error
+        written = json.loads(json.dumps(value, default=_written, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Failure(f"{file}: {path}: this cannot be written as JSON: {error}") from error
+    violation = next(admission.violations(model, written, path=path), None)
+    if violation is not None:
+        raise Failure(f"{file}: {violation.path}: {violation.message}")
+    return model.model_validate(written)
+
+
+def _written(value: object) -> str:
+    """What YAML reads as a time is text for the API server."""
+    if isinstance(value, datetime.datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value)

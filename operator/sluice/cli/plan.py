@@ -131,6 +131,7 @@ def _facts(view: PlanView) -> tuple[tuple[str, str], ...]:
         ("validation", view.validation),
         ("in all", _total(view)),
         ("forecast", view.forecast if view.late else ""),
+        ("try", _calibrate(view)),
         ("bake", _bake(view)),
         ("devices", view.accelerators.message if view.accelerators is not None else ""),
         ("downtime", view.downtime or ("none" if view.releases and view.steps else "")),
@@ -145,6 +146,12 @@ def _total(view: PlanView) -> str:
     open_end = any(step.waits_for_person or step.minimum_requests for step in view.steps)
     proof = f"{words.plural(view.requests, 'candidate request')} and " if view.requests else ""
     return f"{'at least' if open_end else 'about'} {proof}{words.span(view.seconds)}{rate} until 100 %"
+
+
+def _calibrate(view: PlanView) -> str:
+    if not view.exists or not view.releases or not view.steps:
+        return ""
+    return f"kubectl sluice calibrate {view.name} shows how often this policy would have rolled back what serves now"
 
 
 def _bake(view: PlanView) -> str:

@@ -78,16 +78,18 @@ async def show(
     async with cluster.session(target) as session:
         release = await session.fetch()
         config = await cluster.fetch_config(session.cluster)
-        grpc = await _fetch_grpc(session)
+        grpc = await fetch_grpc(session)
     now = time.time()
     wanted = recording(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
     trial = _trial(release.newest, wanted, config, now, grpc)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
-        lines = await _fetch(trial, wanted, url, credentials)
+        lines, unseen = await _fetch(trial, wanted, url, credentials)
     for line in lines:
         print(console.harmless(line))
+    for name, why in unseen.items():
+        console.say(f"{name}: {why}")
     console.say(f"{words.plural(len(lines), 'line')} of {wanted.candidate} and {wanted.stable}")
     return exits.OK
 
@@ -155,8 +157,8 @@ def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now
     return record.trial_of(
         namespace=rollout.metadata.namespace,
         name=rollout.spec.model_deployment,
-        stable=_arm(wanted.stable, 0, grpc),
-        candidate=_arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
+        stable=arm(wanted.stable, 0, grpc),
+        candidate=arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
         objectives=rollout.spec.objectives,
         preset=world.preset_of(config),
         namespace_label=config.query_namespace_label,
@@ -165,7 +167,7 @@ def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now
     )
 
 
-async def _fetch_grpc(session: cluster.Session) -> frozenset[str]:
+async def fetch_grpc(session: cluster.Session) -> frozenset[str]:
     """The revisions that speak gRPC; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
         kept = await session.cluster.fetch_revisions(session.namespace, session.name)
@@ -173,7 +175,7 @@ async def _fetch_grpc(session: cluster.Session) -> frozenset[str]:
     return frozenset()
 
 
-def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
+def arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
     """A candidate is the second backend of its route, for gateways that name series by position."""
     return Arm(
         revision=revision,
@@ -184,9 +186,14 @@ def _arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
     )
 
 
-async def _fetch(trial: Trial, wanted: Recording, url: str, credentials: Path | None) -> list[str]:
+async def _fetch(
+    trial: Trial, wanted: Recording, url: str, credentials: Path | None
+) -> tuple[list[str], dict[str, str]]:
+    """The lines, and what they cannot show."""
     answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
     try:
-        return list(record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until))
+        lines = record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until)
+        same = wanted.stable == wanted.candidate
+        return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:
         raise Failure(f"{error}; {checks.reached(url)}") from error

@@ -32,7 +32,10 @@ async def show(output: OutputFormat, *, counts: Counts, policy: PolicyFile) -> i
     """Prints the verdict after every scrape; with -o json one object a line."""
     rules = read_policy(policy)
     try:
-        scrapes = replay.replay(replay.parse(manifests.read_text(counts).splitlines()), rules)
+        file = replay.read(manifests.read_text(counts).splitlines())
+        for note in file.notes:
+            console.say(f"{counts}: {note}")
+        scrapes = replay.replay(file.lines, rules, file.probes)
         if output is OutputFormat.TEXT:
             print_table(scrapes, rules)
         else:

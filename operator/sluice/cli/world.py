@@ -1,6 +1,7 @@
 """Reads what the operator sees of one ModelDeployment, so that its own pure decision can be asked from here."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,12 +102,14 @@ async def fetch_answers(url: str, questions: Sequence[Question], credentials: Pa
     """What Prometheus says to the questions; without any it is not asked. credentials: a folder with those for it."""
     if not questions:
         return {}
+    with contextlib.closing(metrics(url, credentials)) as asked:
+        return await asked.answer(questions)
+
+
+def metrics(url: str, credentials: Path | None) -> prometheus.PrometheusMetrics:
+    """Prometheus, to be asked more than once; to be closed."""
     access = PrometheusAccess(credentials, str(credentials or ""), setting="--prometheus-credentials FOLDER")
-    metrics = prometheus.PrometheusMetrics(url, access)
-    try:
-        return await metrics.answer(questions)
-    finally:
-        metrics.close()
+    return prometheus.PrometheusMetrics(url, access)
 
 
 async def _routes(api: kubectl.Kubectl) -> tuple[Object, ...]:

@@ -5,18 +5,36 @@
 
 Counters are cumulative and begin anywhere; smaller than before means that they began again at 0. `time` is in seconds
 from any moment, `weight` in percent. Instead of `failures` stand `successes` with goal Higher, and for latencies
-`buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`.
+`buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`. An arm may have more:
+
+    "pods": {"x7k2p": {"requests": 250, "failures": 1}}                 the same by pod, where series name pods
+    "halves": [{"requests": 500, "failures": 2}, {"requests": 500, "failures": 1}]
+                                                                        two disjoint halves of its pods, as others count them
+
+A line with a `kind` is something else. This version knows one:
+
+    {"kind": "probe", "time": 700.0, "event": "begin", "share": 50}     in the bake, half of the requests go back to stable
+    {"kind": "probe", "time": 760.0, "event": "end"}
+
+Fields that are not known are ignored, and lines of another kind are left out: newer versions write more.
 """
 
+import collections
+import dataclasses
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
 from sluice.core.judge import columns
 from sluice.core.judge.kind import Kind, Recorded
 
+COUNTS: Final = "counts"
+"""The kind of a line that says none."""
+PROBE: Final = "probe"
+BEGIN: Final = "begin"
+END: Final = "end"
 _MILLIS: Final = 1000.0
 
 
@@ -35,6 +53,10 @@ class Counters:
     events: float = 0.0
     buckets: Mapping[str, float] | None = None
     """Requests by boundary, milliseconds."""
+    pods: Mapping[str, "Counters"] = field(default_factory=dict)
+    """Of each pod that is told apart; a part of the whole."""
+    halves: tuple["Counters", "Counters"] | None = None
+    """Of two disjoint halves of its pods, counted at the same times by whoever tells pods apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +74,52 @@ class Line:
     candidate: Counters
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeLine:
+    """In the bake, a part of the requests goes back to the stable version from here on, or no longer."""
+
+    number: int
+    time: float
+    begins: bool
+    share: float = 0.0
+    """Percent that goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountsFile:
+    """All that a file says."""
+
+    lines: tuple[Line, ...]
+    probes: tuple[ProbeLine, ...] = ()
+    """In order of time: a begin, its end, the next begin."""
+    notes: tuple[str, ...] = ()
+    """What was left out, in words for a person."""
+
+
+_Object: TypeAlias = tuple[int, Mapping[str, Any]]
+
+
+def read(texts: Iterable[str]) -> CountsFile:
+    """What the lines say; blank ones are skipped, and so are those of another kind. Raises Unreadable."""
+    by_kind: dict[str, list[_Object]] = collections.defaultdict(list)
+    for number, text in enumerate(texts, start=1):
+        if text.strip():
+            found = _object(number, text)
+            by_kind[_kind(number, found)].append((number, found))
+    return CountsFile(
+        tuple(_line(number, found) for number, found in by_kind.pop(COUNTS, ())),
+        _probes(by_kind.pop(PROBE, ())),
+        tuple(
+            f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {kind!r}, the first in line {found[0][0]}, "
+            "which this version does not know"
+            for kind, found in by_kind.items()
+        ),
+    )
+
+
 def parse(texts: Iterable[str]) -> tuple[Line, ...]:
-    """The lines in order; blank ones are skipped. Raises Unreadable."""
-    return tuple(_line(number, text) for number, text in enumerate(texts, start=1) if text.strip())
+    """The counters alone, in order. Raises Unreadable."""
+    return read(texts).lines
 
 
 def wire(line: Line) -> str:
@@ -73,7 +138,15 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
     """The counters in the columns that the judge counts the objective in."""
     if counters.buckets is not None:
         return {**counters.buckets, columns.SLOWEST: counters.requests}
-    return kind.columns_of(counters.requests, counters.events)
+    if not counters.pods:
+        return kind.columns_of(counters.requests, counters.events)
+    every = counters.pods.values()
+    others = max(0.0, counters.requests - math.fsum(pod.requests for pod in every))
+    amounts = kind.columns_of(others, max(0.0, counters.events - math.fsum(pod.events for pod in every)))
+    for name, pod in counters.pods.items():
+        own = kind.columns_of(pod.requests, pod.events)
+        amounts |= {columns.of_pod(column, name): amount for column, amount in own.items()}
+    return amounts
 
 
 def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
@@ -82,16 +155,48 @@ def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
         finite = {le: amount for le, amount in counted.items() if le != columns.SLOWEST}
         return Counters(counted.get(columns.SLOWEST, 0.0), 0.0, finite)
     requests, events = kind.requests_and_events(counted, None)
-    return Counters(max(requests, events), events)
+    pods = {pod: Counters(*kind.requests_and_events(own, None)) for pod, own in columns.by_pod(counted).items()}
+    return Counters(max(requests, events), events, pods=pods)
 
 
-def _line(number: int, text: str) -> Line:
+def _object(number: int, text: str) -> Mapping[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
         raise Unreadable(number, "", f"not JSON ({error}); write one object a line") from error
     if not isinstance(found, dict):
         raise Unreadable(number, "", "not a JSON object; write one object a line")
+    return found
+
+
+def _kind(number: int, found: Mapping[str, Any]) -> str:
+    kind = found.get("kind", COUNTS)
+    if not isinstance(kind, str):
+        raise Unreadable(number, "kind", f"must be a name such as {PROBE!r}, not {kind!r}")
+    return kind
+
+
+def _probes(found: Iterable[_Object]) -> tuple[ProbeLine, ...]:
+    probes = sorted((_probe(number, each) for number, each in found), key=lambda probe: probe.time)
+    begun = False
+    for probe in probes:
+        if probe.begins is begun:
+            raise Unreadable(probe.number, "event", "a probe begins once, and then ends")
+        begun = probe.begins
+    return tuple(probes)
+
+
+def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
+    time, event = _number(number, "time", found.get("time"), least=-math.inf), found.get("event")
+    if event not in (BEGIN, END):
+        raise Unreadable(number, "event", f"must be {BEGIN!r} or {END!r}, not {event!r}")
+    share = _number(number, "share", found.get("share")) if event == BEGIN else 0.0
+    if share > 100:
+        raise Unreadable(number, "share", f"{share:g} is more than 100 percent")
+    return ProbeLine(number, time, event == BEGIN, share)
+
+
+def _line(number: int, found: Mapping[str, Any]) -> Line:
     recorded = _recorded(number, found)
     weight = _number(number, "weight", found.get("weight"))
     if weight > 100:
@@ -105,8 +210,8 @@ def _line(number: int, text: str) -> Line:
         objective=name,
         weight=weight,
         recorded=recorded,
-        stable=_counters(number, "stable", found.get("stable"), recorded),
-        candidate=_counters(number, "candidate", found.get("candidate"), recorded),
+        stable=_arm(number, "stable", found.get("stable"), recorded),
+        candidate=_arm(number, "candidate", found.get("candidate"), recorded),
     )
 
 
@@ -116,6 +221,22 @@ def _recorded(number: int, found: Mapping[str, Any]) -> Recorded:
     if len(given) != 1:
         raise Unreadable(number, "stable", f"must have exactly one of {', '.join(Recorded)} in addition to requests")
     return given[0]
+
+
+def _arm(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
+    whole = _counters(number, arm, found, recorded)
+    assert isinstance(found, dict)
+    pods, halves = found.get("pods", {}), found.get("halves")
+    if not isinstance(pods, dict):
+        raise Unreadable(number, f"{arm}.pods", "must be an object with the counters of each pod by its name")
+    if halves is not None and not (isinstance(halves, list) and len(halves) == 2):
+        raise Unreadable(number, f"{arm}.halves", "must be a list of the counters of two halves")
+    parts = [_counters(number, f"{arm}.halves[{index}]", half, recorded) for index, half in enumerate(halves or ())]
+    return dataclasses.replace(
+        whole,
+        pods={name: _counters(number, f"{arm}.pods.{name}", pod, recorded) for name, pod in pods.items()},
+        halves=(parts[0], parts[1]) if parts else None,
+    )
 
 
 def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
@@ -160,6 +281,15 @@ def _number(number: int, where: str, value: object, *, least: float = 0.0) -> fl
 
 
 def _arm_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
+    parts: dict[str, object] = {}
+    if counters.pods:
+        parts["pods"] = {name: _counters_wire(pod, recorded) for name, pod in sorted(counters.pods.items())}
+    if counters.halves is not None:
+        parts["halves"] = [_counters_wire(half, recorded) for half in counters.halves]
+    return {**_counters_wire(counters, recorded), **parts}
+
+
+def _counters_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
     if counters.buckets is None:
         return {"requests": _whole(counters.requests), str(recorded): _whole(counters.events)}
     seconds = {

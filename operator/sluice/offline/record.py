@@ -1,13 +1,12 @@
 """What Prometheus holds of a release, or of one version against itself, as lines that `replay` reads.
 
-A/A   tick 1   tick 2   tick 3   tick 4        one version: every other interval is called the candidate's, so that
-      stable   candid.  stable   candid.       both "arms" are the same by construction
-              └ line           └ line
+Against itself (A/A) it is two halves of its pods, or of its scrapes (`sameversion`). The first hour of a longer recording
+has weight 0: from it, dispersion is learnt as before a release.
 """
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
@@ -18,13 +17,16 @@ from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answers, Arm, Failed, Question, Trial
 from sluice.core.kernel.presets import GatewayPreset
-from sluice.offline import lines
+from sluice.offline import lines, sameversion
 from sluice.offline.lines import Line
 
 LONGEST_IN_FULL_SECONDS: Final = 6 * 3600
 """Longer windows are thinned out, to spare Prometheus."""
 MOST_SCRAPES: Final = 1440
-_HALF: Final = 50.0
+LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
+"""At the beginning of an A/A recording that is at least twice as long."""
+HALF: Final = 50.0
+"""The weight of a version against itself, percent."""
 
 
 class NothingRecorded(ValueError):
@@ -97,7 +99,8 @@ def recorded(
         if isinstance(answer, Failed):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
-    every = (line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights))
+    begun = trial.now - seconds + (LEARNING_SECONDS if seconds >= 2 * LEARNING_SECONDS else 0.0)
+    every = (line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights, begun=begun))
     found = [line for line in every if line.time <= until]
     if not found:
         raise NothingRecorded(
@@ -109,35 +112,45 @@ def recorded(
         yield lines.wire(dataclasses.replace(line, time=round(line.time - begin, 3)))
 
 
+def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:
+    """What an A/A recording cannot show, by objective."""
+    shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
+    every = {kind.name: sameversion.parted(history.increments(shown, kind.feed)) for kind in kinds_of(trial)}
+    return {name: sameversion.UNSEEN for name, same in every.items() if same.ticks and not same.pods}
+
+
 def _step_seconds(trial: Trial, seconds: int) -> int | None:
     if seconds <= LONGEST_IN_FULL_SECONDS:
         return None
     return max(math.ceil(trial.scrape_interval_seconds), math.ceil(seconds / MOST_SCRAPES))
 
 
-def _lines(trial: Trial, kind: Kind, shown: history.Shown, weights: Sequence[tuple[float, int]]) -> Iterator[Line]:
-    """The lines of one objective: counters that begin at 0 with the first sample."""
+def _lines(
+    trial: Trial, kind: Kind, shown: history.Shown, weights: Sequence[tuple[float, int]], *, begun: float
+) -> Iterator[Line]:
+    """The lines of one objective. begun: from when on an A/A recording has a weight."""
     ticks = history.increments(shown, kind.feed)
     if trial.stable.revision == trial.candidate.revision:
-        yield from _against_itself(kind, ticks)
+        yield from lines_of(
+            kind, sameversion.parted(ticks, since=begun).ticks, lambda time: HALF if time >= begun else 0.0
+        )
         return
+
+    def percent(time: float) -> float:
+        weight = next((permille for since, permille in reversed(weights) if since <= time), None)
+        return (trial.permille if not weights else weight or 0) / 10
+
+    yield from lines_of(kind, ticks, percent)
+
+
+def lines_of(kind: Kind, ticks: Sequence[series.Tick], weight: Callable[[float], float]) -> Iterator[Line]:
+    """Counters that begin at 0 with the first tick. weight: percent by time."""
     stable: dict[str, float] = {}
     candidate: dict[str, float] = {}
     for tick in ticks:
         _add(stable, columns.of_arm(tick.seen, columns.STABLE))
         _add(candidate, columns.of_arm(tick.seen, columns.CANDIDATE))
-        weight = next((permille for time, permille in reversed(weights) if time <= tick.time), None)
-        percent = (trial.permille if not weights else weight or 0) / 10
-        yield _line(kind, tick.time, percent, stable, candidate)
-
-
-def _against_itself(kind: Kind, ticks: Sequence[series.Tick]) -> Iterator[Line]:
-    stable: dict[str, float] = {}
-    candidate: dict[str, float] = {}
-    for first, second in zip(ticks[::2], ticks[1::2], strict=False):
-        _add(stable, columns.of_arm(first.seen, columns.STABLE))
-        _add(candidate, columns.of_arm(second.seen, columns.STABLE))
-        yield _line(kind, second.time, _HALF, stable, candidate)
+        yield _line(kind, tick.time, weight(tick.time), stable, candidate)
 
 
 def _line(kind: Kind, time: float, weight: float, stable: Mapping[str, float], candidate: Mapping[str, float]) -> Line:

@@ -5,6 +5,9 @@
 The first line of an objective is the baseline. Lines with weight 0 are the history that dispersion is learnt from; an
 interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back is over: the
 verdict stays, while the evidence goes on.
+
+A probe of the bake is a change of the weight that begins no step: the bake's own process stands still, and so does its
+clock, while what the release has gathered against the candidate goes on.
 """
 
 import dataclasses
@@ -18,6 +21,7 @@ from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.judge import accumulate, columns, gatewayseries, report, series, words
+from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Arm, Judgement, Trial
@@ -26,10 +30,10 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import Reason
 from sluice.offline import lines
-from sluice.offline.lines import Line, Unreadable, parse
-from sluice.stats import combine
+from sluice.offline.lines import Line, ProbeLine, Unreadable, parse, read
+from sluice.stats import combine, dispersion
 
-__all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "replay"]
+__all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"]
 
 MINIMUM_SCRAPES: Final = 2
 _FILE: Final = "file"
@@ -56,6 +60,10 @@ class Scrape:
     reason: Reason
     message: str
     evidence: Mapping[str, Evidence]
+    against: float = 0.0
+    """Evidence against the candidate over all objectives, as log10."""
+    dispersions: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """phi of each objective."""
 
     def to_wire(self) -> dict[str, object]:
         """For machines."""
@@ -79,10 +87,16 @@ class _Course:
     begun: float | None
     """Time of the first line with a weight; None before."""
     step_begun: float
+    halves: Mapping[str, tuple[tuple[Amounts, Amounts], ...]] = dataclasses.field(default_factory=dict)
+    """The same increments of two halves of the stable version's pods, where the lines tell them."""
+    probe: ProbeLine | None = None
+    """The one that goes on."""
+    probed_seconds: float = 0.0
+    """That the bake stood still."""
     over: tuple[Verdict, Reason, str] | None = None
 
 
-def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scrape]:
+def replay(recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence[ProbeLine] = ()) -> Iterator[Scrape]:
     """One verdict for each moment of the lines. Raises Unreadable where lines and policy do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     for line in recorded:
@@ -90,15 +104,30 @@ def replay(recorded: Sequence[Line], policy: RolloutPolicySpec) -> Iterator[Scra
     ordered = sorted(recorded, key=lambda line: line.time)
     course: _Course | None = None
     for time, group in itertools.groupby(ordered, key=lambda line: line.time):
+        probe = next((probe for probe in reversed(probes) if probe.time <= time), None)
+        probe = probe if probe is not None and probe.begins else None
         scrape = tuple(group)
+        if probe is not None:
+            scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
         weight = _weight(scrape)
+        if course is not None:
+            course = _probed(course, probe, time=time, weight=weight)
         course = _moved(course, known, scrape, policy, time=time, weight=weight)
         trial = _trial(policy, course, time)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
         if verdict is Verdict.ROLL_BACK:
             course = dataclasses.replace(course, over=(verdict, reason, message))
-        yield Scrape(time, weight, verdict, reason, message, _evidence(known, course.state))
+        yield Scrape(
+            time,
+            weight,
+            verdict,
+            reason,
+            message,
+            _evidence(known, course.state),
+            round(words.log10(judged.rollback_log), 6),
+            {name: objective.dispersion for name, objective in course.state.objectives.items()},
+        )
 
 
 def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
@@ -118,6 +147,20 @@ def _weight(scrape: Sequence[Line]) -> float:
             problem = f"{line.weight:g}, but line {first.number} of the same time has {first.weight:g}"
             raise Unreadable(line.number, "weight", problem)
     return first.weight
+
+
+def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: float) -> _Course:
+    """The course as a probe begins, goes on or ends."""
+    if probe is None and course.probe is None:
+        return course
+    if probe is not None and course.probe is None and not course.state.baking:
+        raise Unreadable(probe.number, "event", "a probe belongs to the bake, at weight 100")
+    stood = course.probed_seconds
+    if course.probe is not None:
+        last = max((line.time for line in course.previous.values()), default=time)
+        stood += time - max(last, course.probe.time)
+    state = dataclasses.replace(course.state, baking=probe is None)
+    return dataclasses.replace(course, probe=probe, probed_seconds=stood, weight=weight, state=state)
 
 
 def _moved(
@@ -175,8 +218,22 @@ def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], 
     found = {}
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
-        found[name] = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
+        new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
+        found[name] = _with_halves(kind, new, course.halves.get(name, ()))
     return dataclasses.replace(course.state, objectives=found)
+
+
+def _with_halves(kind: Kind, state: ObjectiveState, halves: Sequence[tuple[Amounts, Amounts]]) -> ObjectiveState:
+    """With the dispersion that the lines' own halves show, where they show one."""
+    if accumulate.awaits_boundary(kind, state):
+        return state
+    each = [
+        dispersion.Halves(
+            *kind.requests_and_events(first, state.boundary), *kind.requests_and_events(second, state.boundary)
+        )
+        for first, second in halves
+    ]
+    return dataclasses.replace(state, dispersion=dispersion.estimate(each, initial=state.dispersion))
 
 
 def _samples(kind: Kind, line: Line | None) -> series.Samples:
@@ -209,7 +266,12 @@ def _observed(course: _Course, kind: Kind, line: Line, *, largest: float) -> _Co
     tick = series.Tick(line.time, increments, increments if steady and increments else None)
     if course.begun is None:
         kept = (*course.history.get(line.objective, ()), tick)
-        return dataclasses.replace(course, history={**course.history, line.objective: kept})
+        course = dataclasses.replace(course, history={**course.history, line.objective: kept})
+        halves = _halves(kind, line.stable, previous.stable)
+        if halves is None:
+            return course
+        told = (*course.halves.get(line.objective, ()), halves)
+        return dataclasses.replace(course, halves={**course.halves, line.objective: told})
     return dataclasses.replace(course, state=_judged(course.state, kind, line, tick, largest=largest))
 
 
@@ -226,6 +288,13 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, *, largest:
         active=tick.time if active else state.active,
         objectives={**state.objectives, kind.name: after},
     )
+
+
+def _halves(kind: Kind, after: lines.Counters, since: lines.Counters) -> tuple[Amounts, Amounts] | None:
+    if after.halves is None or since.halves is None:
+        return None
+    first, second = (_increments(kind, *pair) for pair in zip(after.halves, since.halves, strict=True))
+    return first, second
 
 
 def _largest_scrape(policy: RolloutPolicySpec) -> float:
@@ -272,7 +341,10 @@ def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time
         return Verdict.WAIT, Reason.GATHERING_EVIDENCE, "the candidate has no weight yet"
     if judged.against is not None:
         return Verdict.ROLL_BACK, *judged.against
-    in_step = time - course.step_begun
+    if course.probe is not None:
+        share = f"{course.probe.share:g} % of the requests go back to the stable version"
+        return Verdict.WAIT, Reason.BAKING, f"probe: {share}, and the bake stands still"
+    in_step = time - course.step_begun - course.probed_seconds
     if course.state.baking:
         left = policy.bake_seconds - in_step
         if left > 0:

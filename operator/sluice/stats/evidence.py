@@ -229,13 +229,13 @@ def expecting(test: SequentialTest, usual: float) -> SequentialTest:
 
 
 @functools.lru_cache(maxsize=_GRIDS)
-def joint(null_ratio: float, limit: float) -> JointTest:
-    """F1 and F3 against "p_C <= null_ratio p_S, or p_C <= limit", on the ratios of `relative_up`.
+def joint(null_ratio: float, limit: float, *, points: int = UP_POINTS) -> JointTest:
+    """F1 and F3 against "p_C <= null_ratio p_S, or p_C <= limit", on the `points` ratios of `relative_up`.
 
     A limit of 1 or more cannot be exceeded: no alternative.
     """
     _require_positive("limit", limit)
-    up = relative_up(null_ratio)
+    up = relative_up(null_ratio, points=points)
     return JointTest(up if limit < 1 else dataclasses.replace(up, alternatives=()), limit)
 
 

@@ -247,10 +247,11 @@ def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -
     return Check(name, CheckState.OK, f"every {real:.0f} s, as the policies say")
 
 
-def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str) -> Check:
-    """Whether the policy that is referred to is there."""
+def policy_exists(policies: Mapping[str, RolloutPolicySpec], wanted: str, *, model: str = "NAME") -> Check:
+    """Whether the policy that is referred to is there. model: whose past it can be tried on."""
     if wanted in policies:
-        return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} exists")
+        tried = f"kubectl sluice calibrate {model} tries it on the service's own past"
+        return Check("policy", CheckState.OK, f"RolloutPolicy {wanted} exists; {tried}")
     there = words.listed(sorted(policies)) or "none"
     return Check(
         "policy",

@@ -86,6 +86,8 @@ async def test_a_bad_release_is_found_again(tmp_path: Path, capsys: pytest.Captu
 async def test_the_stable_version_against_itself_is_not_worse(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert await record.show(TARGET, aa=True, since=150) == exits.OK
+    assert "errors: its series name no pod, so every other scrape counts for one half" in capsys.readouterr().err
     lines = await recorded(tmp_path, capsys, aa=True, since=150)
     assert {line["weight"] for line in lines} == {50}
     assert "RollBack" not in await replayed(tmp_path, capsys)

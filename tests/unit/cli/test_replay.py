@@ -1,5 +1,6 @@
 """`replay` from files to lines."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sluice.cli import console, exits, replay
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.cli import console, exits, manifests, replay
 from sluice.cli.options import OutputFormat
+from sluice.offline import lines
+from tests.support.admission import more
+from tests.support.fuzzing import CHANGES, Changes, examples, run, spoiled
 
 POLICY: dict[str, Any] = {
     "apiVersion": "sluice.dev/v1alpha1",
@@ -70,14 +75,14 @@ async def test_text_says_since_when_and_why(policy: str, bad: str, capsys: pytes
     printed = capsys.readouterr().out.splitlines()
     assert "rolled back at 2.00" in printed[0]
     assert "a step advances at 1.30" in printed[0]
-    assert [line.split()[3] for line in printed[2:6]] == ["Wait", "RollBack", "RollBack", "RollBack"]
-    assert printed[-1].startswith("RollBack since 15 s: errors: candidate 10 of 50 failed")
+    assert [line.split()[3] for line in printed[2:6]] == ["Wait", "Wait", "RollBack", "RollBack"]
+    assert printed[-1].startswith("RollBack since 30 s: errors: candidate 20 of 100 failed")
 
 
 async def test_yaml_is_a_stream(policy: str, bad: str, capsys: pytest.CaptureFixture[str]) -> None:
     await replay.show(OutputFormat.YAML, counts=bad, policy=policy)
     documents = list(yaml.safe_load_all(capsys.readouterr().out))
-    assert [found["verdict"] for found in documents] == ["Wait", "RollBack", "RollBack", "RollBack"]
+    assert [found["verdict"] for found in documents] == ["Wait", "Wait", "RollBack", "RollBack"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,10 @@ async def test_what_cannot_be_read_is_named(content: str, want: str, policy: str
     [
         ({"falseRollbackProbabilty": "1%"}, r"spec\.falseRollbackProbabilty: is not known"),
         ({"bakeSeconds": "long"}, r"spec\.bakeSeconds: "),
-        ({"objectives": [{"name": "X!"}]}, r"spec\.objectives\.0\.name: "),
+        ({"objectives": [{"name": "X!"}]}, r"spec\.objectives\[0\]\.name: "),
+        (more()["spec"], r"spec\.objectives\[0\]\.failureRatio: goal Higher is judged relative to the stable version"),
+        ({"bakeSeconds": "600"}, r"spec\.bakeSeconds: "),
+        ({"bakeSeconds": float("nan")}, r"spec: this cannot be written as JSON: "),
     ],
 )
 def test_policies_are_checked(change: dict[str, Any], want: str, tmp_path: Path) -> None:
@@ -109,3 +117,52 @@ def test_policies_are_checked(change: dict[str, Any], want: str, tmp_path: Path)
     file.write_text(yaml.safe_dump(POLICY | {"spec": POLICY["spec"] | change}))
     with pytest.raises(console.Failure, match=want):
         replay.read_policy(str(file))
+
+
+def test_times_of_a_freeze_window_need_no_quotes(tmp_path: Path) -> None:
+    """YAML reads them as times, the API server as text."""
+    file = tmp_path / "policy.yaml"
+    window = "{name: w, from: 2026-03-01T12:00:00Z, until: 2026-03-01T13:00:00Z}"
+    file.write_text(yaml.safe_dump(POLICY) + f"  freezeWindows: [{window}]\n")
+    [found] = replay.read_policy(str(file)).freeze_windows
+    assert (found.start, found.until) == ("2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z")
+
+
+async def test_lines_that_are_left_out_are_named(
+    policy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "counts.jsonl"
+    file.write_text(counts(0, 0) + '\n{"kind": "shape"}\n')
+    await replay.show(OutputFormat.TEXT, counts=str(file), policy=policy)
+    assert f"{file}: left out: 1 line of kind 'shape', the first in line 3" in capsys.readouterr().err
+
+
+@examples
+def test_whatever_stands_in_a_policy_is_refused_in_words(count: int) -> None:
+    window = {"name": "w", "from": "2026-03-01T12:00:00Z", "until": "2026-03-01T13:00:00Z"}
+    whole = more(relativeTolerance="10%")["spec"] | {"freezeWindows": [window]}
+
+    def check(changes: Changes) -> None:
+        with contextlib.suppress(console.Failure):
+            manifests.parsed(RolloutPolicySpec, spoiled(whole, changes), file="p.yaml", path="spec")
+
+    run(count, check, changes=CHANGES)
+
+
+@examples
+def test_whatever_stands_in_a_line_is_refused_in_words(count: int) -> None:
+    half = {"requests": 5, "failures": 1}
+    arm = {"requests": 10, "failures": 2, "pods": {"a": half, "b": half}, "halves": [half, half]}
+    line = {"time": 15.0, "objective": "errors", "weight": 5, "stable": arm, "candidate": arm}
+    slow = {"requests": 9, "buckets": {"0.1": 3, "+Inf": 9}}
+    latency = {"time": 15.0, "objective": "latency", "weight": 5, "stable": slow, "candidate": slow}
+    probes = [{"kind": "probe", "time": 1, "event": "begin", "share": 50}, {"kind": "probe", "time": 2, "event": "end"}]
+
+    def check(changes: Changes) -> None:
+        document = spoiled([line, latency, *probes], changes)
+        with contextlib.suppress(lines.Unreadable):
+            lines.read(
+                [json.dumps(each) for each in document] if isinstance(document, list) else [json.dumps(document)]
+            )
+
+    run(count, check, changes=CHANGES)

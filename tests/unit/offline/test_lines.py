@@ -92,3 +92,87 @@ def test_columns_and_counters_are_the_same(objective: Objective) -> None:
     counted = lines.Counters(10.0, 0.0, {"50": 8.0}) if objective is LATENCY else lines.Counters(10.0, 3.0)
 
     assert lines.counters(kind, lines.amounts(kind, counted)) == counted
+
+
+def arm(requests: int, failures: int, **more: object) -> dict[str, object]:
+    return {"requests": requests, "failures": failures, **more}
+
+
+PODS = json.dumps(
+    {
+        "time": 15.0,
+        "objective": "accuracy",
+        "weight": 5,
+        "stable": arm(1000, 30, pods={"a": arm(400, 10), "b": arm(500, 15)}, halves=[arm(400, 10), arm(600, 20)]),
+        "candidate": arm(52, 1),
+        "from": "a newer version",
+    }
+)
+PROBES = (
+    '{"kind": "probe", "time": 70, "event": "end"}',
+    '{"kind": "probe", "time": 30, "event": "begin", "share": 50}',
+)
+
+
+def test_pods_and_halves_are_written_as_they_are_read() -> None:
+    (line,) = lines.parse([PODS])
+    assert line.stable.pods == {"a": lines.Counters(400, 10), "b": lines.Counters(500, 15)}
+    assert line.stable.halves == (lines.Counters(400, 10), lines.Counters(600, 20))
+    assert (line.candidate.pods, line.candidate.halves) == ({}, None)
+    assert lines.parse([lines.wire(line)]) == (line,)
+
+
+def test_latencies_have_halves_of_buckets() -> None:
+    given = json.loads(BUCKETS)
+    half = {"requests": 500, "buckets": {"0.1": 450, "+Inf": 500}}
+    given["stable"]["halves"] = [half, half]
+    (line,) = lines.parse([json.dumps(given)])
+    assert line.stable.halves == (lines.Counters(500, 0, {"100": 450}),) * 2
+    assert lines.parse([lines.wire(line)]) == (line,)
+
+
+def test_what_no_pod_has_counted_is_there_as_well() -> None:
+    kind = kind_of(ACCURACY)
+    (line,) = lines.parse([PODS])
+    columns = {"total": 100, "events": 5, "total@a": 400, "events@a": 10, "total@b": 500, "events@b": 15}
+    assert lines.amounts(kind, line.stable) == columns
+    assert kind.requests_and_events(columns, None) == (1000, 30)
+    assert lines.counters(kind, columns).pods == line.stable.pods
+
+
+def test_probes_are_read_in_the_order_of_time() -> None:
+    found = lines.read([EXAMPLE, *PROBES])
+    assert [(probe.number, probe.time, probe.begins, probe.share) for probe in found.probes] == [
+        (3, 30.0, True, 50.0),
+        (2, 70.0, False, 0.0),
+    ]
+    assert [line.number for line in found.lines] == [1]
+
+
+def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
+    newer = '{"kind": "shape", "time": 1}'
+    found = lines.read([EXAMPLE, newer, EXAMPLE.replace('{"time"', '{"kind": "counts", "time"'), newer])
+    assert [line.number for line in found.lines] == [1, 3]
+    assert found.notes == ("left out: 2 lines of kind 'shape', the first in line 2, which this version does not know",)
+    assert lines.read([EXAMPLE]).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"kind": 5}', "line 1: kind: must be a name such as 'probe', not 5"),
+        ('{"kind": "probe", "time": 1, "event": "pause"}', "line 1: event: must be 'begin' or 'end', not 'pause'"),
+        ('{"kind": "probe", "event": "end"}', "line 1: time: is missing"),
+        ('{"kind": "probe", "time": 1, "event": "begin"}', "line 1: share: is missing"),
+        ('{"kind": "probe", "time": 1, "event": "begin", "share": 101}', "line 1: share: 101 is more than 100 percent"),
+        ('{"kind": "probe", "time": 1, "event": "end"}', "line 1: event: a probe begins once, and then ends"),
+        (PODS.replace('"pods": {', '"pods": 5, "x": {'), "line 1: stable.pods: must be an object"),
+        (PODS.replace('"failures": 15', '"failures": 501'), "line 1: stable.pods.b.failures: 501 of 500 requests"),
+        (PODS.replace('"halves": [', '"halves": [5, '), "line 1: stable.halves: must be a list of the counters of two"),
+        (PODS.replace('"failures": 20', '"x": 1'), "line 1: stable.halves[1].failures: is missing"),
+    ],
+)
+def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> None:
+    with pytest.raises(lines.Unreadable) as error:
+        lines.read([text])
+    assert str(error.value).startswith(message)

@@ -14,6 +14,11 @@ from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Mo
 from tests.unit.core.judge.test_judge import CLICKS
 
 OBJECTIVES = (ERRORS, LATENCY, ACCURACY, CLICKS)
+ACCURACY_TOLERANCE = ACCURACY.model_copy(
+    update={"failure_ratio": ACCURACY.failure_ratio.model_copy(update={"relative_tolerance": "25%"})}
+    if ACCURACY.failure_ratio is not None
+    else {}
+)
 
 
 def history(*, seconds: int, weight: float, candidate: Model) -> Prometheus:
@@ -89,6 +94,52 @@ def test_version_against_itself_is_split_by_scrapes_and_never_rolled_back() -> N
     assert parsed[-1].candidate.requests == pytest.approx(parsed[-1].stable.requests, rel=0.02)
     assert parsed[-1].candidate.requests + parsed[-1].stable.requests == 239 * 200, "the first sample is a baseline"
     assert Verdict.ROLL_BACK not in {scrape.verdict for scrape in found}
+
+
+def by_pods(
+    prometheus: Prometheus, dice: random.Random, *, pods: int = 4, wrong: float = 0.05, swing: float = 1.0
+) -> None:
+    """Feedback of 200 requests that the pods of the stable version answered; those with odd numbers are worse."""
+    for number in range(pods):
+        for _ in range(200 // pods):
+            bad = dice.random() < wrong * (swing if number % 2 else 1.0)
+            labels = {"revision": CANDIDATE.replace("bbb", "aaa"), "pod": f"digits-aaa-{number}"}
+            prometheus.count("client", "feedback_total", 1, correct="false" if bad else "true", **labels)
+    prometheus.request("digits-aaa", times=200)
+
+
+def test_version_against_itself_is_split_by_pods_where_series_name_them() -> None:
+    """A fault of every other pod accuses one half of the other: by every other scrape, nobody would see it."""
+    dice, prometheus = random.Random(4), Prometheus()
+    prometheus.scrape(START)
+    for second in range(5, 901, 5):
+        by_pods(prometheus, dice, swing=8.0)
+        prometheus.scrape(START + second)
+    base = make_trial()
+    trial = trial_at(START + 901, candidate=base.stable, objectives=(ACCURACY_TOLERANCE, ERRORS))
+    answers = prometheus.answer(record.questions(trial, seconds=1000), trial.now)
+    texts = list(record.recorded(trial, answers, seconds=1000))
+    policy = RolloutPolicySpec(objectives=[ACCURACY_TOLERANCE, ERRORS], scrape_interval_seconds=5)
+    found = list(replay.replay(replay.parse(texts), policy))
+
+    accuracy = [line for line in replay.parse(texts) if line.objective == ACCURACY.name]
+    assert set(accuracy[-1].stable.pods) == {"digits-aaa-0", "digits-aaa-2"}
+    assert set(accuracy[-1].candidate.pods) == {"digits-aaa-1", "digits-aaa-3"}
+    assert found[-1].verdict is Verdict.ROLL_BACK
+    assert found[-1].message.startswith("accuracy")
+    unseen = record.unseen(trial, answers, seconds=1000)
+    assert list(unseen) == [ERRORS.name]
+    assert "name no pod" in unseen[ERRORS.name]
+
+
+def test_a_long_recording_of_a_version_against_itself_begins_with_an_hour_to_learn_from() -> None:
+    prometheus = history(seconds=7300, weight=0.0, candidate=Model())
+    base = make_trial()
+    texts = lines_of(prometheus, trial_at(START + 7301, candidate=base.stable), seconds=7300)
+    parsed = replay.parse(texts)
+
+    assert {line.weight for line in parsed} == {0, 50}
+    assert min(line.time for line in parsed if line.weight) == pytest.approx(3600, abs=15)
 
 
 def test_long_windows_are_thinned() -> None:

@@ -249,3 +249,94 @@ def test_wire_form() -> None:
         "reason": "GatheringEvidence",
         "evidence": {"errors": {"rollback": 0.0, "advance": 0.0}},
     }
+
+
+def bake(*, bad_from: int, probe: bool, stable_bad: int = 0, until: int = 140) -> tuple[list[replay.Scrape], float]:
+    """Ten scrapes at 50 %, then the bake, in which from some scrape on 3 % fail; a probe from 20 to 40 with half of stable."""
+    texts, stable, candidate = [], [0, 0], [0, 0]
+    for k in range(1, until + 1):
+        probing = probe and 20 <= k < 40
+        for arm, share, bad in ((stable, 0.5 if k <= 10 or probing else 0.0, stable_bad), (candidate, 0.5, 0)):
+            whole = 1.0 if arm is candidate and k > 10 and not probing else share
+            failing = 30 * (k >= bad_from) if arm is candidate else bad * (k >= bad_from)
+            arm[0] += int(1000 * whole)
+            arm[1] += int(failing * whole)
+        texts.append(
+            json.dumps(
+                {
+                    "time": 5.0 * k,
+                    "objective": "errors",
+                    "weight": 50 if k <= 10 else 100,
+                    "stable": {"requests": stable[0], "failures": stable[1]},
+                    "candidate": {"requests": candidate[0], "failures": candidate[1]},
+                }
+            )
+        )
+    if probe:
+        texts.append('{"kind": "probe", "time": 100, "event": "begin", "share": 50}')
+        texts.append('{"kind": "probe", "time": 200, "event": "end"}')
+    file = replay.read(texts)
+    return list(replay.replay(file.lines, policy(), file.probes)), 5.0
+
+
+def test_a_probe_is_a_change_of_the_weight_in_which_the_bake_stands_still() -> None:
+    found, _ = bake(bad_from=1000, probe=True)
+    during = [scrape for scrape in found if 100 <= scrape.time < 200]
+
+    assert {scrape.weight for scrape in during} == {50}
+    assert {scrape.verdict for scrape in during} == {Verdict.WAIT}
+    assert {scrape.message for scrape in during} == {
+        "probe: 50 % of the requests go back to the stable version, and the bake stands still"
+    }
+    assert found[-1].verdict is Verdict.WAIT, "600 s of bake after 55 s are over at 755 s"
+    longer, _ = bake(bad_from=1000, probe=True, until=160)
+    promoted = next(scrape.time for scrape in longer if scrape.verdict is Verdict.ADVANCE and scrape.time > 55)
+    assert promoted == 55 + 600 + 100
+
+
+def test_a_probe_accuses_by_the_releases_own_evidence() -> None:
+    """Everything is well up to the probe: what begins then is found as it was before the bake."""
+    found, _ = bake(bad_from=20, probe=True)
+    back = next(scrape for scrape in found if scrape.verdict is Verdict.ROLL_BACK)
+    assert 105 < back.time < 200
+    assert "stable 0 of" in back.message
+
+
+def test_a_probe_in_which_stable_is_no_better_accuses_nobody() -> None:
+    found, _ = bake(bad_from=20, probe=True, stable_bad=30, until=39)
+    assert Verdict.ROLL_BACK not in {scrape.verdict for scrape in found}
+
+
+def test_a_probe_belongs_to_the_bake() -> None:
+    file = replay.read(
+        [lines.wire(line) for line in recorded(4)] + ['{"kind": "probe", "time": 10, "event": "begin", "share": 50}']
+    )
+    with pytest.raises(replay.Unreadable, match=r"^line 5: event: a probe belongs to the bake, at weight 100$"):
+        list(replay.replay(file.lines, policy(), file.probes))
+
+
+@pytest.mark.parametrize("told", ["pods", "halves"])
+def test_dispersion_is_learnt_from_the_halves_that_the_lines_tell(told: str) -> None:
+    """Both halves fail alike in bursts: that is no dispersion; by every other scrape it would be a large one."""
+    texts, failed = [], 0
+    for k in range(1, 401):
+        failed += 24 * (k % 4 == 0)
+        half = {"requests": 500 * k, "failures": failed // 2}
+        parts: dict[str, object] = {"pods": {"a": half, "b": half}, "halves": [half, half]}
+        texts.append(
+            json.dumps(
+                {
+                    "time": 5.0 * k,
+                    "objective": "errors",
+                    "weight": 0 if k < 400 else 5,
+                    "stable": {"requests": 1000 * k, "failures": failed, told: parts[told]},
+                    "candidate": {"requests": 0, "failures": 0},
+                }
+            )
+        )
+    bare = [json.loads(text) for text in texts]
+    for line in bare:
+        del line["stable"][told]
+    parsed, without = replay.parse(texts), replay.parse(map(json.dumps, bare))
+    assert list(replay.replay(parsed, policy()))[-1].dispersions == {"errors": 1.0}
+    assert list(replay.replay(without, policy()))[-1].dispersions["errors"] > 3

@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import pytest
 
@@ -40,6 +41,37 @@ def test_needed_requests_are_the_formula() -> None:
 )
 def test_what_cannot_be_proven_has_no_forecast(rate: float, changes: dict[str, float | None]) -> None:
     assert forecast(rate, **changes) is None
+
+
+@pytest.mark.parametrize("rate", [0.0001, 0.001, 0.02], ids=["by the limit", "by either", "by comparison"])
+def test_more_power_needs_more_requests_and_half_needs_the_average(rate: float) -> None:
+    needs = [forecast(rate, power=power) for power in (0.5, 0.8, 0.978)]
+    assert needs[0] == forecast(rate)
+    found = [need.requests for need in needs if need is not None]
+    assert found == sorted(set(found))
+    assert len(found) == 3
+    assert needs[0] is not None
+    assert needs[2] is not None
+    bursty = forecast(rate, power=0.978, dispersion=3.0)
+    assert bursty is not None
+    assert bursty.requests == pytest.approx(3 * needs[2].requests)
+    more_time = needs[2].requests * needs[2].nats_per_request
+    spread = math.sqrt(needs[2].requests * needs[2].variance_per_request)
+    assert more_time - statistics.NormalDist().inv_cdf(0.978) * spread == pytest.approx(math.log(20) + 3)
+
+
+@pytest.mark.parametrize(("proofs", "want"), [(0, 0.8), (1, 0.8), (10, 0.9779)])
+def test_all_proofs_together_have_the_power_that_was_asked_for(proofs: int, want: float) -> None:
+    assert planning.power_of_each(0.8, proofs) == pytest.approx(want, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("limit", "want"), [pytest.param(0.005, 2.0, id="alone"), pytest.param(None, math.log(20) + 3, id="compared")]
+)
+def test_no_single_scrape_proves(limit: float | None, want: float) -> None:
+    planned = forecast(0.0001, limit=limit)
+    assert planned is not None
+    assert planned.scrapes == pytest.approx(want)
 
 
 def test_dispersion_multiplies_the_need() -> None:
@@ -99,7 +131,9 @@ def test_goal_higher_is_planned_from_the_information_in_good_outcomes() -> None:
     """A conversion rate of 5 %, tolerance 10 %: the null ratio lies below 1, and the formula is the same."""
     refuted = 0.5 * 0.8 / (0.5 * 0.8 + 0.5)
     divergence = 0.5 * math.log(0.5 / refuted) + 0.5 * math.log(0.5 / (1 - refuted))
-    assert planning.relative_information(0.05, 0.8, 0.5) == pytest.approx(0.05 * divergence / 0.5)
+    planned = forecast(0.05, limit=None, null_ratio=0.8, candidate_share=0.5)
+    assert planned is not None
+    assert planned.nats_per_request == pytest.approx(0.05 * divergence / 0.5)
 
 
 @pytest.mark.parametrize(

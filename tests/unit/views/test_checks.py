@@ -143,7 +143,7 @@ JANUARY = 1_767_225_600.0
         (checks.scraped_as_said(Failed("away"), policies(5)), CheckState.SKIPPED, "too few samples"),
         (checks.scraped_as_said(samples(1, 6, 11), policies(5)), CheckState.OK, "every 5 s"),
         (checks.scraped_as_said(samples(1, 31, 61), policies(5)), CheckState.WARNING, "set scrapeIntervalSeconds: 30"),
-        (checks.policy_exists(policies(5), "default"), CheckState.OK, "RolloutPolicy default exists"),
+        (checks.policy_exists(policies(5), "default"), CheckState.OK, "kubectl sluice calibrate NAME tries it"),
         (checks.policy_exists(policies(5), "strict"), CheckState.FAILED, "there are: default"),
         (checks.runtimes_exist([]), CheckState.FAILED, "helm upgrade"),
         (checks.runtimes_exist([runtime("onnx", "triton"), runtime("onnx")]), CheckState.OK, "formats: onnx, triton"),

@@ -89,9 +89,10 @@ class FailureRatio(ApiModel):
         ),
         Cel(
             "self.goal == 'Lower' || !has(self.relativeTolerance) "
-            "|| double(self.relativeTolerance.replace('%', '')) < 50.0",
-            message="relativeTolerance must be below 50% with goal Higher: a step is proven at twice the tolerance, "
-            "and that would be nothing at all",
+            "|| (double(self.relativeTolerance.replace('%', '')) > 0.0 "
+            "&& double(self.relativeTolerance.replace('%', '')) < 50.0)",
+            message="relativeTolerance must be more than 0% and below 50% with goal Higher: a step is proven at twice "
+            "the tolerance, where an equally good version must have room, and a version without successes must not",
         ),
         Cel(
             "has(self.maximum) || has(self.ignoreBelow) || has(self.relativeTolerance)",
@@ -138,6 +139,17 @@ class Latency(ApiModel):
             "has(self.maximumMillis) == has(self.percentile)",
             message="percentile and maximumMillis go together",
         ),
+        Cel(
+            "!has(self.ignoreBelow) || has(self.relativeTolerance)",
+            message="ignoreBelow belongs to relativeTolerance; maximumMillis alone does not need it",
+            field_path=".ignoreBelow",
+        ),
+        Cel(
+            "!has(self.ignoreBelow) || !has(self.percentile) || "
+            "double(self.ignoreBelow.replace('%', '')) + double(self.percentile) <= 100.0",
+            message="ignoreBelow must not be above the share that percentile allows, such as 5% for 95",
+            field_path=".ignoreBelow",
+        ),
     )
 
     source: Literal[Source.GATEWAY] = Source.GATEWAY
@@ -150,6 +162,9 @@ class Latency(ApiModel):
     """How much larger than the stable version's the share of slow requests may be."""
     ignore_below_millis: Annotated[int, Field(ge=0, le=3_600_000)] | None = None
     """Boundaries below this many milliseconds are ignored."""
+    ignore_below: PositivePercent | None = None
+    """Shares of requests over a boundary that are below this are negligible, at each boundary: they never roll back, and
+    proof of them advances."""
 
 
 class Objective(ApiModel):

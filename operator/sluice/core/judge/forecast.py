@@ -3,7 +3,10 @@
     last day, thinned ──> rate, share of events ─┐
     last hour, in full ──> dispersion ───────────┴──> requests and time of each step, lead step, smallest first weight
 
-Nothing is decided by it: the steps end by evidence, whenever that comes.
+Nothing is decided by it: the steps end by evidence, whenever that comes. A step is told with the time in which all its
+proofs are there in four of five releases of an equally good version, from the moment that its weight is asked for:
+
+    weight ──gateway──> fence ──answers in flight──> proofs count ──requests of the slowest proof──> the next weight
 """
 
 import dataclasses
@@ -13,11 +16,14 @@ from typing import Final
 
 from sluice.core.judge import history, kinds, words
 from sluice.core.judge import questions as ask
+from sluice.core.judge.judge import LONGEST_ANSWER_SECONDS
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
 from sluice.stats import planning
 
 WHOLE: Final = 1000
+POWER: Final = 0.8
+"""The chance that all proofs of a step are there in the time that is told."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,11 +34,14 @@ class _Need:
     expectation: planning.Expectation
     rate: float
     """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
+    power: float
+    """The chance that its proof is there in time."""
 
-    def seconds(self, permille: int, beta: float) -> float | None:
-        """Until the proof at this weight; None where there is none."""
-        found = self.expectation.forecast(permille / WHOLE, false_advance_probability=beta)
-        return None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
+    def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
+        """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None where there is none."""
+        found = self.expectation.forecast(permille / WHOLE, false_advance_probability=trial.beta, power=self.power)
+        seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
+        return None if found is None or seconds is None else (seconds, found.scrapes * trial.scrape_interval_seconds)
 
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
@@ -50,11 +59,9 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
     if traffic.rate == 0:
         return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
-    needs = [
-        _need(trial, kind, day, hour)
-        for kind in kinds.kinds_of(trial)
-        if kind.objective.required and kind.name != trial.metric
-    ]
+    required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
+    power = planning.power_of_each(POWER, len(required))
+    needs = [_need(trial, kind, day, hour, power=power) for kind in required]
     return _forecast(trial, traffic.rate, needs)
 
 
@@ -95,19 +102,30 @@ def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> P
         return PlannedStep(permille, 0, 0.0)
     if permille == 0:
         return PlannedStep(permille, None, None)
-    seconds = [need.seconds(permille, trial.beta) for need in needs]
-    known = [one for one in seconds if one is not None]
-    if len(known) < len(seconds):
+    proofs = [need.proof(trial, permille) for need in needs]
+    known = [one for one in proofs if one is not None]
+    if len(known) < len(proofs):
         return PlannedStep(permille, None, None)
-    longest = max(known, default=0.0)
-    return PlannedStep(permille, math.ceil(longest * rate * permille / WHOLE), longest)
+    if not known:
+        return PlannedStep(permille, 0, 0.0)
+    asked = max(seconds for seconds, _ in known)
+    return PlannedStep(
+        permille, math.ceil(asked * rate * permille / WHOLE), _lead_seconds(trial) + max(map(max, known))
+    )
+
+
+def _lead_seconds(trial: Trial) -> float:
+    """From a new weight to the first scrape that may prove something."""
+    answers = min(trial.answer_seconds, LONGEST_ANSWER_SECONDS)
+    return trial.preset.settle_seconds + answers + trial.scrape_interval_seconds
 
 
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
     """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
     if first is None or trial.deadline_seconds <= 0:
         return None, ""
-    late = [need for need in needs if (need.seconds(first, trial.beta) or math.inf) > trial.deadline_seconds]
+    left = trial.deadline_seconds - _lead_seconds(trial)
+    late = [need for need in needs if max(need.proof(trial, first) or (math.inf,)) > left]
     if not late:
         return None, ""
     within = words.duration(trial.deadline_seconds)
@@ -130,18 +148,19 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     return planning.smallest_deciding_permille(
         [need.expectation],
         requests_per_second=need.rate,
-        seconds=trial.deadline_seconds,
+        seconds=trial.deadline_seconds - _lead_seconds(trial),
         false_advance_probability=trial.beta,
+        power=need.power,
     )
 
 
-def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown) -> _Need:
+def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, *, power: float) -> _Need:
     known = history.learnt(trial, kind, hour, day)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind.name, expectation, seen.rate)
+    return _Need(kind.name, expectation, seen.rate, power)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:

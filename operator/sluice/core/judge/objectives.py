@@ -70,7 +70,7 @@ class Rules:
 def failure_rules(ratio: FailureRatio) -> Rules:
     """Tests of a share of failures, or with goal Higher of successes."""
     if ratio.goal is Goal.HIGHER:
-        return _higher_rules(_share(ratio.relative_tolerance) or DEFAULT_TOLERANCE)
+        return _higher_rules(_share(ratio.relative_tolerance) or 0.0)
     maximum, negligible, tolerance = (_share(p) for p in (ratio.maximum, ratio.ignore_below, ratio.relative_tolerance))
     floors = tuple(limit for limit in (maximum, negligible) if limit is not None)
     if tolerance is None and negligible is None:
@@ -115,8 +115,18 @@ def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
     return combine.mean_intersection(*(logs.get(term.key, 0.0) for term in rules.terms if term.role is role))
 
 
+def higher_is_judged(ratio: FailureRatio) -> bool:
+    """Whether an objective with goal Higher has a tolerance that anything can be proven with."""
+    return 0 < (_share(ratio.relative_tolerance) or 0.0) < evidence.LARGEST_HIGHER_TOLERANCE
+
+
 def _higher_rules(tolerance: float) -> Rules:
-    """Good outcomes are counted: where they are rare, counting the others would show next to nothing."""
+    """Good outcomes are counted: where they are rare, counting the others would show next to nothing.
+
+    tolerance: nobody guesses one; without, nothing is accused, and nothing proven.
+    """
+    if not 0 < tolerance < evidence.LARGEST_HIGHER_TOLERANCE:
+        return Rules((), bakes=False)
     terms = (
         Term("worse", Role.ROLLBACK, evidence.higher_worse(tolerance)),
         Term("close", Role.ADVANCE, evidence.higher_close(tolerance)),

@@ -1,13 +1,20 @@
 """What a release is told before it begins."""
 
 import dataclasses
+import math
+import random
 from collections.abc import Mapping
 
 import pytest
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
-from sluice.core.judge.forecast import forecast, forecast_questions
+from sluice.core.judge import accumulate, series
+from sluice.core.judge.forecast import POWER, forecast, forecast_questions
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answered, Failed, Forecast, Trial
+from sluice.core.judge.state import ObjectiveState
+from sluice.stats import planning
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, LATENCY, STABLE, START, make_trial
 
@@ -56,8 +63,75 @@ def test_rate_requests_and_time_of_each_step() -> None:
     assert (bake.requests_needed, bake.seconds) == (0, 0.0)
     assert (found.lead_permille, found.smallest_permille) == (None, None)
     assert found.message.startswith(
-        "the stable version gets 50.3 requests/s; 5 % needs about 1334 requests (9 min); 25 %"
+        "the stable version gets 50.3 requests/s; 5 % needs about 1349 requests (9 min); 25 %"
     )
+
+
+@pytest.mark.parametrize(
+    ("rate", "count"),
+    [pytest.param(0.02, 200, id="by comparison"), pytest.param(0.0005, 100, id="by the limit")],
+)
+def test_ten_objectives_are_proven_together_in_the_time_that_is_told(rate: float, count: int) -> None:
+    """The shipped accumulators on a version that is as good as stable, at 25 %; each objective planned alone is too soon."""
+    dice, kind = random.Random(7), kind_of(FULL)
+    rules = kind.rules(())
+    expected = planning.Expectation(rate, 1.0, rules.advance_limit, rules.advance_ratio)
+    taken = [count * scrapes_to_proof(dice, kind, rate, count) for _ in range(150)]
+
+    def there(power: float) -> float:
+        planned = expected.forecast(0.25, false_advance_probability=0.05, power=power)
+        assert planned is not None
+        return (sum(requests <= planned.requests for requests in taken) / len(taken)) ** 10
+
+    assert there(0.5) < 0.3
+    assert there(planning.power_of_each(POWER, 10)) >= POWER - 0.15
+
+
+def scrapes_to_proof(dice: random.Random, kind: Kind, rate: float, count: int) -> int:
+    """Of a step at 25 %: so many requests of the candidate in each scrape, and three times as many of stable."""
+    state = ObjectiveState()
+    for scrape in range(1, 1000):
+        amounts = {
+            ("C", "200"): float(count),
+            ("C", "500"): float(poisson(dice, count * rate)),
+            ("S", "200"): 3.0 * count,
+            ("S", "500"): float(poisson(dice, 3 * count * rate)),
+        }
+        tick = series.Tick(5.0 * scrape, amounts, amounts)
+        state = accumulate.observe(kind, state, (tick,), accumulate.LookRules())
+        _, proof = accumulate.evidence_of(accumulate.rules(kind, state), state)
+        if proof >= math.log(20):
+            return scrape
+    raise AssertionError("never proven")
+
+
+def poisson(dice: random.Random, mean: float) -> int:
+    """Knuth's."""
+    left, found = dice.random(), 0
+    while left > math.exp(-mean):
+        left *= dice.random()
+        found += 1
+    return found
+
+
+def test_the_plan_counts_all_objectives_and_the_wait_for_answers() -> None:
+    prometheus = served(3, per_scrape=3000, failures=60)
+    many = tuple(FULL.model_copy(update={"name": f"errors-{number}"}) for number in range(10))
+    alone, together = (told(planning_trial(objectives=each), prometheus).steps[0] for each in ((FULL,), many))
+    waiting = told(planning_trial(answer_seconds=math.inf), prometheus).steps[0]
+
+    assert alone.requests_needed is not None
+    assert together.requests_needed is not None
+    assert 1.3 < together.requests_needed / alone.requests_needed < 4
+    assert waiting.requests_needed == alone.requests_needed
+    assert (waiting.seconds or 0) - (alone.seconds or 0) == pytest.approx(60), "a stream may have no limit"
+
+
+def test_much_traffic_still_takes_half_a_dozen_scrapes_to_compare() -> None:
+    found = told(planning_trial(), served(3, per_scrape=3_000_000, failures=60_000))
+
+    assert found.steps[2].seconds is not None
+    assert 6 * 5 < found.steps[2].seconds < 9 * 5
 
 
 def test_young_version_is_told_from_what_there_is() -> None:

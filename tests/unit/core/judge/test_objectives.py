@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio
+from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Source
 from sluice.core.judge import objectives
 from sluice.core.judge.objectives import Role
 from sluice.stats import eprocess, evidence
@@ -60,6 +60,19 @@ def shape(rules: objectives.Rules) -> dict[str, list[tuple[object, ...]]]:
 )
 def test_failure_rules(given: FailureRatio, want: dict[str, list[tuple[object, ...]]]) -> None:
     assert shape(objectives.failure_rules(given)) == want
+
+
+@pytest.mark.parametrize("tolerance", [None, "0%", "50%", "80%"])
+def test_nobody_guesses_a_tolerance_of_good_outcomes(tolerance: str | None) -> None:
+    """25 % would let an accuracy of 95 % fall to 80 %, and who may say it is the API server."""
+    given = FailureRatio(source=Source.QUERY, goal=Goal.HIGHER, relative_tolerance=tolerance)
+    assert objectives.failure_rules(given).terms == ()
+    assert not objectives.higher_is_judged(given)
+
+
+def test_good_outcomes_are_judged_within_their_tolerance() -> None:
+    given = FailureRatio(source=Source.QUERY, goal=Goal.HIGHER, relative_tolerance="10%")
+    assert shape(objectives.failure_rules(given)) == {"rollback": [("F1", 0.9)], "advance": [("F1", 0.8)]}
 
 
 def test_rollback_needs_worse_and_notable() -> None:

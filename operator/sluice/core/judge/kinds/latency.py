@@ -100,14 +100,24 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
         return objectives.absolute_rules(slow or SLOW_SHARE)
     tolerance = fraction(latency.relative_tolerance)
     null_ratio, advance_ratio = 1 + tolerance, 1 + 2 * tolerance
-    worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
-    limit = slow or SLOW_SHARE
-    terms = [Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary) for boundary in boundaries]
+    negligible = None if latency.ignore_below is None else fraction(latency.ignore_below)
+    limit = negligible or slow or SLOW_SHARE
+    terms = [_worse(boundary, null_ratio, negligible) for boundary in boundaries]
     terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
     terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
     if slow is not None:
         terms.append(objectives.hard_term(null_ratio, slow))
-    return Rules(tuple(terms), limit, advance_ratio, null_ratio, (slow,) if slow is not None else (), slow)
+    floors = tuple(share for share in (slow, negligible) if share is not None)
+    return Rules(tuple(terms), limit, advance_ratio, null_ratio, floors, slow)
+
+
+def _worse(boundary: str, null_ratio: float, negligible: float | None) -> Term:
+    """Slower than stable at one boundary, and more often than what is negligible there."""
+    if negligible is None:
+        worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
+        return Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary)
+    notable = evidence.joint(null_ratio, negligible, points=LATENCY_POINTS)
+    return Term(f"worseNotable/{boundary}", Role.ROLLBACK, notable, boundary)
 
 
 def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) -> tuple[str, ...]:

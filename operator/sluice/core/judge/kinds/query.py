@@ -37,7 +37,9 @@ class QueriedCounters(Kind):
 
     @property
     def refused(self) -> str:
-        """The API server refuses such a selector as well, but not what it has stored before."""
+        """The API server refuses it as well, but not what it has stored before."""
+        if self.more_is_better and not objectives.higher_is_judged(self.ratio):
+            return "failureRatio.relativeTolerance: goal Higher needs one of more than 0% and below 50%"
         for field, text in self._written().items():
             try:
                 promql.parsed(text)

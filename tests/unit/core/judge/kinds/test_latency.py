@@ -5,8 +5,10 @@ import math
 import pytest
 
 from sluice.api.v1alpha1.common import Latency, Objective
+from sluice.core.judge import accumulate, series
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kinds import kind_of, latency
+from sluice.core.judge.state import ObjectiveState
 from tests.unit.core.judge.test_objectives import shape
 
 SLOW = kind_of(Objective(name="latency", latency=Latency(percentile=95, maximum_millis=50)))
@@ -40,6 +42,10 @@ def test_words_name_the_boundary() -> None:
             {"rollback": [("F1", 1.25)] * 2, "advance": [("F1", 1.5), ("F3/4", 0.05)]},
         ),
         (
+            Latency(relative_tolerance="25%", ignore_below="0.5%"),
+            {"rollback": [("F1 and F3", 1.25, 0.005)] * 2, "advance": [("F1", 1.5), ("F3/4", 0.005)]},
+        ),
+        (
             Latency(percentile=99, maximum_millis=50, relative_tolerance="25%"),
             {
                 "rollback": [("F1", 1.25)] * 2,
@@ -51,6 +57,41 @@ def test_words_name_the_boundary() -> None:
 )
 def test_latency_rules(given: Latency, want: dict[str, list[tuple[str, float]]]) -> None:
     assert shape(latency.latency_rules(given, ("10", "50"))) == want
+
+
+@pytest.mark.parametrize(
+    ("ignore_below", "accused"),
+    [pytest.param(None, True, id="any share counts"), pytest.param("0.5%", False, id="ignored")],
+)
+def test_a_negligible_share_of_slow_requests_accuses_nobody_at_any_boundary(
+    ignore_below: str | None, *, accused: bool
+) -> None:
+    """1 in 10,000 of stable's requests is slower than 250 ms, and 1 in 500 of the candidate's."""
+    kind = kind_of(Objective(name="latency", latency=Latency(relative_tolerance="25%", ignore_below=ignore_below)))
+    state = ObjectiveState(boundary="100", boundaries=("50", "100", "250"))
+    for second in range(0, 1200, 5):
+        counted = {
+            **{("S", le): 10_000.0 for le in ("50", "100", "inf")},
+            **{("C", le): 500.0 for le in ("50", "100", "inf")},
+            ("S", "250"): 9999.0,
+            ("C", "250"): 499.0,
+        }
+        tick = series.Tick(float(second), counted, counted)
+        state = accumulate.observe(kind, state, (tick,), accumulate.LookRules())
+    against, proof = accumulate.evidence_of(accumulate.rules(kind, state), state)
+    assert (against.rollback > math.log(100)) is accused
+    assert proof > math.log(20), "as good at the judged boundary either way"
+
+
+@pytest.mark.parametrize(
+    ("ignore_below", "want"),
+    [pytest.param(None, (), id="without"), pytest.param("0.5%", (0.005,), id="with")],
+)
+def test_the_bakes_limit_does_not_fall_below_what_is_negligible(
+    ignore_below: str | None, want: tuple[float, ...]
+) -> None:
+    given = Latency(relative_tolerance="25%", ignore_below=ignore_below)
+    assert latency.latency_rules(given, ("50",)).floors == want
 
 
 @pytest.mark.parametrize(

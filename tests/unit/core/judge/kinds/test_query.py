@@ -41,6 +41,17 @@ def test_the_label_of_the_namespace_is_the_clusters(label: str, want: str) -> No
     assert CLICKS.questions(trial)["query/clicks/C/events"] == want
 
 
+@pytest.mark.parametrize("tolerance", [None, "0%", "50%"])
+def test_goal_higher_without_a_tolerance_is_not_asked_and_says_why(tolerance: str | None) -> None:
+    ratio = CLICKS.objective.failure_ratio
+    assert ratio is not None
+    changed = ratio.model_copy(update={"relative_tolerance": tolerance})
+    objective = Objective(name="clicks", failure_ratio=changed)
+    assert kind_of(objective).refused.startswith("failureRatio.relativeTolerance: goal Higher needs one")
+    assert kind_of(objective).hidden(make_trial(objectives=(objective,)))
+    assert not CLICKS.refused
+
+
 @pytest.mark.parametrize(
     ("total", "failures", "field"),
     [

@@ -1,0 +1,279 @@
+"""The service's own past as releases of the version that served, under a policy: each roll-back would have been a false one.
+
+    since ──┬────┬────┬─ … ─┬──> now        places for releases: no other release, and one stable version all along
+            │
+            └─ learning 1 h │ half of the pods against the other half, 1 h │ bake
+               weight 0       weight 50                                      weight 100: the second half alone
+
+The judge is that of `replay`, which is the operator's. How much a step needs, the forecast of `plan` says.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sluice.api.base import fraction
+from sluice.api.v1alpha1.common import Objective
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.judge import history
+from sluice.core.judge import questions as ask
+from sluice.core.judge.forecast import WHOLE, forecast, forecast_questions
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kinds_of
+from sluice.core.judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.reasons import Reason
+from sluice.offline import record, replay, sameversion
+from sluice.offline.lines import Line
+
+MOST_RELEASES: Final = 48
+"""So many windows of two to three hours are asked of Prometheus, one after the other."""
+LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
+RELEASE_SECONDS: Final = 3600
+LONGEST_BAKE_SECONDS: Final = 3600
+ENDLESS_SECONDS: Final = 2_592_000
+"""No deadline: only evidence ends a release here."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlace:
+    """Where a release is tried."""
+
+    begin: float
+    """When it gets its weight, seconds since the epoch."""
+    revision: str
+    """The stable version of that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedObjective:
+    """What one objective did in one release."""
+
+    pods: int
+    """How many pods its halves have together; 0: by scrape."""
+    dispersion: float
+    """phi, as it was learnt before the release."""
+    peak: float
+    """The largest evidence against the candidate, as log10."""
+    proven_seconds: float | None
+    """After which the proof was there, at half of the traffic; None: not within the hour."""
+    requests: float
+    """Of both halves while they were compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRelease:
+    """One release of the version that served."""
+
+    begin: float
+    verdict: Verdict
+    reason: Reason
+    message: str
+    seconds: float
+    """From its begin to its roll-back, or to its end."""
+    peak: float
+    """The largest evidence against it over all objectives, as log10."""
+    objectives: Mapping[str, TriedObjective]
+
+    @property
+    def rolled_back(self) -> bool:
+        return self.verdict is Verdict.ROLL_BACK
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectivePlan:
+    """What one objective needs by itself, by the forecast."""
+
+    name: str
+    required: bool
+    first_seconds: float | None
+    """At the first weight; None where nothing can be proven there."""
+    provable: bool
+    """At any weight of the policy."""
+
+
+def release_seconds(policy: RolloutPolicySpec) -> int:
+    """Of a whole release here, bake included."""
+    return RELEASE_SECONDS + min(policy.bake_seconds, LONGEST_BAKE_SECONDS)
+
+
+def places(
+    rollouts: Sequence[ModelRollout], stable: str, policy: RolloutPolicySpec, *, since: float, until: float
+) -> tuple[TrialPlace, ...]:
+    """Where releases are tried, oldest first, evenly spread, none over another. rollouts: in any order; stable: the
+    version that serves now."""
+    length = release_seconds(policy)
+    every = [
+        TrialPlace(begin, revision)
+        for start, end, revision in _quiet(rollouts, stable, since=since, until=until)
+        for begin in _begins(start + LEARNING_SECONDS, end, length)
+    ]
+    if len(every) <= MOST_RELEASES:
+        return tuple(every)
+    return tuple(every[index * len(every) // MOST_RELEASES] for index in range(MOST_RELEASES))
+
+
+def questions(trial: Trial, policy: RolloutPolicySpec) -> tuple[Question, ...]:
+    """What is to be asked of one place, as of the end of its release (`trial.now`)."""
+    return ask.asked(trial, lambda _: LEARNING_SECONDS + release_seconds(policy))
+
+
+def in_halves(question: Question, moment: float) -> tuple[tuple[Question, float], ...]:
+    """A question whose answer is too large as two over half of its window, with the moments to ask them at."""
+    later = question.window_seconds // 2
+    earlier = question.window_seconds - later
+    return (
+        (dataclasses.replace(question, window_seconds=earlier), moment - later),
+        (dataclasses.replace(question, window_seconds=later), moment),
+    )
+
+
+def together(earlier: Answer, later: Answer) -> Answer:
+    """The answers to the two halves as one; what failed stays failed."""
+    for each in (earlier, later):
+        if isinstance(each, Failed):
+            return each
+    assert isinstance(earlier, Answered)
+    assert isinstance(later, Answered)
+    points: dict[frozenset[tuple[str, str]], Series] = {}
+    for one in (*earlier.series, *later.series):
+        key = frozenset(one.labels.items())
+        known = points.get(key)
+        fresh = one.points if known is None else tuple(p for p in one.points if p[0] > known.points[-1][0])
+        points[key] = one if known is None else Series(one.labels, (*known.points, *fresh))
+    return Answered(tuple(points.values()))
+
+
+def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRelease | None:
+    """The release at one place; None where nothing was counted. trial: of the same version twice, as of its end."""
+    window = LEARNING_SECONDS + release_seconds(policy)
+    shown = history.shown(trial, answers, window, trial.scrape_interval_seconds)
+    begin = trial.now - release_seconds(policy)
+    same = {
+        kind.name: sameversion.parted(history.increments(shown, kind.feed), since=begin) for kind in kinds_of(trial)
+    }
+    found = [line for kind in kinds_of(trial) for line in _lines(kind, same[kind.name], begin)]
+    if not any(line.weight > 0 for line in found):
+        return None
+    endless = policy.model_copy(update={"progress_deadline_seconds": ENDLESS_SECONDS})
+    scrapes: list[replay.Scrape] = []
+    for scrape in replay.replay(found, endless):
+        if scrape.weight > 0:
+            scrapes.append(scrape)
+        if scrape.verdict is Verdict.ROLL_BACK:
+            break
+    ended = scrapes[-1]
+    return TriedRelease(
+        begin=begin,
+        verdict=ended.verdict,
+        reason=ended.reason,
+        message=ended.message,
+        seconds=ended.time - begin,
+        peak=max(scrape.against for scrape in scrapes),
+        objectives={
+            kind.name: _of_objective(kind, same[kind.name], found, scrapes, policy, begin) for kind in kinds_of(trial)
+        },
+    )
+
+
+def needed(trial: Trial, answers: Answers) -> tuple[Forecast, tuple[ObjectivePlan, ...]]:
+    """What the policy's steps need by what the stable version shows now. answers: to `forecast_questions`."""
+    each = [
+        (objective, forecast(dataclasses.replace(trial, objectives=(_required(objective),)), answers))
+        for objective in trial.objectives
+    ]
+    return forecast(trial, answers), tuple(_plan(objective, alone) for objective, alone in each)
+
+
+def needed_questions(trial: Trial) -> tuple[Question, ...]:
+    """What is to be asked for `needed`, as of now."""
+    return forecast_questions(trial)
+
+
+def _required(objective: Objective) -> Objective:
+    return objective.model_copy(update={"required": True})
+
+
+def _plan(objective: Objective, alone: Forecast) -> ObjectivePlan:
+    steps = [step for step in alone.steps if 0 < step.permille < WHOLE and step.permille != alone.lead_permille]
+    return ObjectivePlan(
+        objective.name,
+        objective.required,
+        steps[0].seconds if steps else None,
+        any(step.seconds is not None for step in steps),
+    )
+
+
+def _quiet(
+    rollouts: Sequence[ModelRollout], stable: str, *, since: float, until: float
+) -> Iterator[tuple[float, float, str]]:
+    """(begin, end, stable version) of the times without a release."""
+    at, serves = since, ""
+    for rollout in sorted(rollouts, key=_began):
+        begun, ended = _began(rollout), _ended(rollout)
+        source = rollout.spec.source
+        serves = source.revision if source is not None else ""
+        if serves and begun > at:
+            yield at, min(begun, until), serves
+        promoted = rollout.status.outcome is Outcome.PROMOTED
+        serves = rollout.spec.target.revision if promoted else serves
+        at = max(at, ended)
+    if at < until:
+        yield at, until, stable
+
+
+def _began(rollout: ModelRollout) -> float:
+    return timestamps.seconds(rollout.status.start_time or rollout.metadata.creation_timestamp)
+
+
+def _ended(rollout: ModelRollout) -> float:
+    return timestamps.seconds(rollout.status.end_time) if rollout.status.end_time is not None else math.inf
+
+
+def _begins(start: float, end: float, length: float) -> Iterator[float]:
+    """As many as there is room for, the last one as late as it may be."""
+    number = math.floor((end - start) / length)
+    for index in range(number):
+        yield end - (number - index) * length
+
+
+def _lines(kind: Kind, same: sameversion.SameVersion, begin: float) -> Iterator[Line]:
+    """Learning, comparison and bake. In the bake nobody asks the first half any more."""
+    baked = begin + RELEASE_SECONDS
+
+    def weight(time: float) -> float:
+        return 0.0 if time < begin else record.HALF if time < baked else 100.0
+
+    stood = None
+    for line in record.lines_of(kind, same.ticks, weight):
+        if line.weight == 100:
+            stood = stood or line.stable
+            yield dataclasses.replace(line, stable=stood)
+        else:
+            stood = line.stable
+            yield line
+
+
+def _of_objective(
+    kind: Kind,
+    same: sameversion.SameVersion,
+    found: Sequence[Line],
+    scrapes: Sequence[replay.Scrape],
+    policy: RolloutPolicySpec,
+    begin: float,
+) -> TriedObjective:
+    enough = -math.log10(fraction(policy.false_advance_probability))
+    compared = [scrape for scrape in scrapes if scrape.weight < 100]
+    proven = next((scrape.time - begin for scrape in compared if scrape.evidence[kind.name].advance >= enough), None)
+    own = [line for line in found if line.objective == kind.name and line.weight == record.HALF]
+    both = [line.stable.requests + line.candidate.requests for line in own]
+    return TriedObjective(
+        pods=same.pods,
+        dispersion=scrapes[0].dispersions.get(kind.name, 1.0),
+        peak=max((scrape.evidence[kind.name].rollback for scrape in scrapes), default=0.0),
+        proven_seconds=proven,
+        requests=both[-1] - both[0] if both else 0.0,
+    )
