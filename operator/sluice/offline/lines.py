@@ -23,6 +23,7 @@ import collections
 import dataclasses
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -36,6 +37,8 @@ PROBE: Final = "probe"
 BEGIN: Final = "begin"
 END: Final = "end"
 _MILLIS: Final = 1000.0
+LARGEST: Final = 2.0**53
+"""Larger numbers are not counted one by one any more."""
 
 
 class Unreadable(ValueError):
@@ -273,11 +276,14 @@ def _buckets(number: int, where: str, given: Mapping[str, Any]) -> Iterator[tupl
 
 
 def _number(number: int, where: str, value: object, *, least: float = 0.0) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least:
+    if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= LARGEST:
         return float(value)
     if value is None:
         raise Unreadable(number, where, "is missing; it must be a number")
-    raise Unreadable(number, where, f"must be a number{' >= 0' if least == 0 else ''}, not {value!r}")
+    problem = f"must be a number{' >= 0' if least == 0 else ''}, not {reprlib.repr(value)}"
+    if isinstance(value, int | float) and value > LARGEST:
+        problem = "must be at most 2^53: larger numbers cannot be counted one by one"
+    raise Unreadable(number, where, problem)
 
 
 def _arm_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:

@@ -91,9 +91,7 @@ def test_a_rule_without_a_value_is_not_kept(rule: str, value: Any) -> None:
         celrun.run(rule, value)
 
 
-@pytest.mark.parametrize(
-    "rule", ["self.lowerAscii() == 'a'", "isIP(self)", "self == 'a' b", "self == {}", "has(self.a"]
-)
+@pytest.mark.parametrize("rule", ["self.lowerAscii() == 'a'", "isIP(self)", "self == 'a' b", "has(self.a"])
 def test_words_that_are_not_known_are_named(rule: str) -> None:
     with pytest.raises(celrun.Unknown, match="in "):
         celrun.read(rule)
