@@ -8,13 +8,14 @@ Nothing is decided by it: the steps end by evidence, whenever that comes.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice.core.judge import history, kinds, words
+from sluice.core.judge import accumulate, fairness, history, kinds, own, words
 from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
+from sluice.core.judge.state import ObjectiveState
 from sluice.stats import planning
 
 WHOLE: Final = 1000
@@ -28,16 +29,28 @@ class _Need:
     expectation: planning.Expectation
     rate: float
     """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
+    compares_pods: bool
+    """Whether it only has to be proven where pods can be compared."""
+    known: ObjectiveState
+    """What is learnt of it before the release."""
+    pods: Mapping[int, tuple[int, int]]
+    """By permille: the candidate's, and stable's."""
+
+    def expected(self, permille: int) -> planning.Expectation:
+        """What is expected at this weight: how much pods swing depends on their number, and on the requests of each."""
+        pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
+        phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
+        return dataclasses.replace(self.expectation, dispersion=phi)
 
     def seconds(self, permille: int, beta: float) -> float | None:
         """Until the proof at this weight; None where there is none."""
-        found = self.expectation.forecast(permille / WHOLE, false_advance_probability=beta)
+        found = self.expected(permille).forecast(permille / WHOLE, false_advance_probability=beta)
         return None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
 
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
     """The stable version's last day and last hour."""
-    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True))
+    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True), *own.questions(trial))
 
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:
@@ -51,7 +64,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     if traffic.rate == 0:
         return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
     needs = [
-        _need(trial, kind, day, hour)
+        _need(trial, kind, day, hour, answers)
         for kind in kinds.kinds_of(trial)
         if kind.objective.required and kind.name != trial.metric
     ]
@@ -95,7 +108,7 @@ def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> P
         return PlannedStep(permille, 0, 0.0)
     if permille == 0:
         return PlannedStep(permille, None, None)
-    seconds = [need.seconds(permille, trial.beta) for need in needs]
+    seconds = [need.seconds(permille, trial.beta) for need in _required(trial, needs, permille)]
     known = [one for one in seconds if one is not None]
     if len(known) < len(seconds):
         return PlannedStep(permille, None, None)
@@ -103,11 +116,17 @@ def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> P
     return PlannedStep(permille, math.ceil(longest * rate * permille / WHOLE), longest)
 
 
+def _required(trial: Trial, needs: Sequence[_Need], permille: int) -> list[_Need]:
+    """Those that a step at this weight has to prove."""
+    return [need for need in needs if not need.compares_pods or fairness.planned(trial, permille)]
+
+
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
     """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
     if first is None or trial.deadline_seconds <= 0:
         return None, ""
-    late = [need for need in needs if (need.seconds(first, trial.beta) or math.inf) > trial.deadline_seconds]
+    wanted = _required(trial, needs, first)
+    late = [need for need in wanted if (need.seconds(first, trial.beta) or math.inf) > trial.deadline_seconds]
     if not late:
         return None, ""
     within = words.duration(trial.deadline_seconds)
@@ -128,20 +147,20 @@ def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[
 
 def _deciding(trial: Trial, need: _Need) -> int | None:
     return planning.smallest_deciding_permille(
-        [need.expectation],
+        [need.expected(_first(trial) or WHOLE)],
         requests_per_second=need.rate,
         seconds=trial.deadline_seconds,
         false_advance_probability=trial.beta,
     )
 
 
-def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown) -> _Need:
-    known = history.learnt(trial, kind, hour, day)
+def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers) -> _Need:
+    known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind.name, expectation, seen.rate)
+    return _Need(kind.name, expectation, seen.rate, kind.compares_pods, known, trial.planned_pods)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:
