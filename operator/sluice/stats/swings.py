@@ -24,9 +24,9 @@ evidence without swings stays evidence (E[e^(1/phi)] <= 1).
 
 c(L) is below 1. Ville's bound has to hold for evidence that is made of many small steps; a swing is one step of a size that
 is about normal. It exceeds z of its deviations with the chance alpha, where evidence is z^2/2: so z^2 / (2 ln(1/alpha)) of
-the variance is enough, 0.6 at 1 % and 0.45 at 5 %, and more where there are several swings in a step. What differs for good
-counts with 1/5 of an hour, with which beta is 13 % instead of 5 %: the whole of it would prove hardly any version. Measured:
-docs/decisions, pods-swing-by-themselves.
+the variance is enough, 0.6 at 1 % and 0.45 at 5 %, and more where several swings fit into a step. What lasts longer than
+half an hour counts as if it were drawn anew every half hour: where pods differ for good, beta is some 10 % instead of 5 %.
+All of it would prove hardly any version there. Measured: docs/decisions, pods-swing-by-themselves.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from typing import Final
 
 from sluice.stats import evidence
 
-LENGTHS: Final = {300: 0.5, 900: 0.75, 3600: 0.2}
+LENGTHS: Final = {300: 0.5, 900: 0.75, 1800: 0.6}
 """c by L, seconds: the blocks in which swings are looked for."""
 BURST_SECONDS: Final = 60
 """Of the blocks in which bursts are."""
@@ -115,7 +115,7 @@ def variance(blocks: Sequence[Block], *, bursts: float, margin: float = 0.0) -> 
         return None
     middle = sorted(block.events for block in seen)[len(seen) // 2]
     most = LARGEST_BLOCK * max(middle, 1.0)
-    scales = [min(1.0, most / block.events) ** 2 for block in seen]
+    scales = [min(1.0, most / max(block.events, 1.0)) ** 2 for block in seen]
     excess = math.fsum(
         scale * (block.squares - bursts * block.chance) for scale, block in zip(scales, seen, strict=True)
     )
@@ -132,15 +132,10 @@ def dispersion(
         return own.bursts
     rate = counts.candidate_requests / seconds
     compared = own.compared(counts.candidate_share, rate + counts.stable_requests / seconds, pods)
-    match test:
-        case evidence.RelativeTest():
-            return compared
-        case evidence.AbsoluteTest():
-            return own.alone(test.limit, rate, pods[0])
-        case evidence.JointTest() | evidence.LimitTest():
-            return max(compared, own.alone(test.limit, rate, pods[0]))
-        case _:
-            return own.bursts
+    if not isinstance(test, evidence.AbsoluteTest | evidence.JointTest | evidence.LimitTest):
+        return compared
+    alone = own.alone(test.limit, rate, pods[0])
+    return alone if isinstance(test, evidence.AbsoluteTest) else max(compared, alone)
 
 
 def _enough(seen: Sequence[_Moments]) -> bool:

@@ -261,25 +261,26 @@ class _Release:
 
     def _set_weight(self, step: int, now: int) -> None:
         weight = self._setting.weights[step] if step < len(self._setting.weights) else 1.0
-        self._trial = dataclasses.replace(
+        changed = dataclasses.replace(
             self._trial,
             step=step + 1,
             permille=round(1000 * weight),
             baking=weight >= 1,
             route_generation=self._trial.route_generation + 1,
-            **self._pods_of(step, now),
         )
+        self._trial = self._with_pods(changed, step, now)
 
-    def _pods_of(self, step: int, now: int) -> dict[str, Arm]:
-        """The arms with the pods that they have from this step on."""
-        setting, stable, candidate = self._setting, self._trial.stable, self._trial.candidate
+    def _with_pods(self, trial: Trial, step: int, now: int) -> Trial:
+        """The trial with the pods that both versions have from this step on."""
+        setting = self._setting
         if not setting.pods:
-            return {}
+            return trial
         ours = setting.pods[min(step, len(setting.pods) - 1)]
-        return {
-            "stable": dataclasses.replace(stable, pods=setting.stable_pods),
-            "candidate": dataclasses.replace(candidate, pods=ours, ready=(START + now,)),
-        }
+        return dataclasses.replace(
+            trial,
+            stable=dataclasses.replace(trial.stable, pods=setting.stable_pods),
+            candidate=dataclasses.replace(trial.candidate, pods=ours, ready=(START + now,)),
+        )
 
     def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
         """Requests of the seconds between two scrapes; the weight changed so many seconds before the end."""

@@ -82,6 +82,12 @@ def test_one_event_a_block_tells_nothing_of_swings() -> None:
     assert swings.variance(blocks, bursts=1.0) is None
 
 
+def test_blocks_without_an_event_say_nothing() -> None:
+    busy = drawn(6, sd=0.5)
+    empty = [[Part(100, 0.0)] * PODS] * 20
+    assert swings.variance([*busy, *empty], bursts=1.0) == pytest.approx(swings.variance(busy, bursts=1.0), rel=0.2)
+
+
 def test_what_is_surely_a_swing_needs_many_blocks() -> None:
     few, many = drawn(5, sd=0.2, blocks=6), drawn(5, sd=0.2, blocks=600)
     assert swings.variance(many, bursts=1.0, margin=-2.0) == pytest.approx(0.04, rel=0.25)

@@ -107,7 +107,7 @@ class LatencyUnit(StrEnum):
     @property
     def millis(self) -> float:
         """Of one."""
-        return {self.SECONDS: 1000.0, self.MILLISECONDS: 1.0, self.MICROSECONDS: 0.001}[self]
+        return {LatencyUnit.SECONDS: 1000.0, LatencyUnit.MILLISECONDS: 1.0, LatencyUnit.MICROSECONDS: 0.001}[self]
 
 
 class RuntimeMetrics(ApiModel):

@@ -55,7 +55,8 @@ def forecast_questions(trial: Trial) -> tuple[Question, ...]:
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:
     """Requests and time of each step; without an answer or without traffic the steps are there, but not their needs."""
-    failure = next((answer.message for answer in answers.values() if isinstance(answer, Failed)), "")
+    needed = [answer for key, answer in answers.items() if not own.optional(key)]
+    failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
     if failure or not answers:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
     hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.scrape_interval_seconds)

@@ -1,7 +1,7 @@
 """How the stable version's pods swing by themselves, by counters that tell them apart (`stats.swings`).
 
     last hour, one sample a minute        bursts, and swings that are there now
-    last day, one sample in five          swings of 5 minutes to an hour
+    last day, one sample in five          swings of 5 to 30 minutes
 
 Asked before the first weight, and once in a quarter of an hour after that: what is seen then applies to later scrapes, and
 only makes evidence weaker. Nothing has to wait for these answers.
@@ -56,6 +56,11 @@ DAY: Final = _Window("day", 86_400, 300)
 def due(trial: Trial, state: State) -> bool:
     """Whether it is to be asked again."""
     return state.learnt is None or not 0 <= trial.now - state.learnt < LEARN_SECONDS
+
+
+def optional(key: str) -> bool:
+    """Whether it is a question of ours, whose answer nothing has to wait for."""
+    return key.startswith(_KEY)
 
 
 def questions(trial: Trial) -> Iterator[Question]:

@@ -33,6 +33,15 @@ def planned_pods(
     }
 
 
+def as_shrunk(pods: Mapping[int, tuple[int, int]], permille: int, replicas: int) -> dict[int, tuple[int, int]]:
+    """The same where the stable version has given up pods for the candidate's: a step does not wait for what never comes.
+
+    replicas: that it is asked to have now.
+    """
+    ours, others = pods[permille]
+    return {**pods, permille: (ours, min(others, max(1, replicas)))}
+
+
 def unfair(spec: ModelRolloutSpec) -> str:
     """Which objectives no step can compare, or only later ones, and what to do; or empty."""
     names = _names(spec.objectives)
@@ -44,7 +53,6 @@ def unfair(spec: ModelRolloutSpec) -> str:
     if not before or (fair and fair[0] is before[0]):
         return ""
     if fair:
-        ours, others = pods[fair[0].load_permille]
         return (
             f"{names} is compared once the candidate gets {fair[0].words}: earlier it has too few pods beside stable's"
         )

@@ -44,6 +44,7 @@ def running_trial(situation: Situation) -> Trial | None:
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
         load_permille=step.load_permille,
+        planned_pods=comparing.as_shrunk(base.planned_pods, step.load_permille, stable.replicas if stable else 0),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
 

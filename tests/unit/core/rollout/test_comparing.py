@@ -26,6 +26,13 @@ def test_pods_of_both_versions(capacity: CapacityMode, want: dict[int, tuple[int
     assert comparing.planned_pods((Step(50), Step(500)), capacity, 10) == want
 
 
+def test_pods_that_stable_has_given_up_are_not_waited_for() -> None:
+    planned = {500: (5, 10), 800: (8, 10)}
+    assert comparing.as_shrunk(planned, 800, 2) == {500: (5, 10), 800: (8, 2)}
+    assert comparing.as_shrunk(planned, 800, 12) == planned
+    assert comparing.as_shrunk(planned, 800, 0) == {500: (5, 10), 800: (8, 1)}
+
+
 @pytest.mark.parametrize(
     ("steps", "replicas", "objective", "want"),
     [
