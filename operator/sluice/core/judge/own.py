@@ -155,7 +155,7 @@ def _counted(kind: Kind, boundary: str | None, seen: _Seen) -> list[_Parts]:
 
 def _blocks(ticks: Sequence[_Parts], size: int) -> list[swings.Block]:
     """Whole blocks of so many ticks, each with the parts that were counted all through it."""
-    blocks = []
+    blocks: list[swings.Block] = []
     for first in range(0, len(ticks) - size + 1, size):
         inside = ticks[first : first + size]
         names = sorted(set(inside[0]).intersection(*inside[1:]))
