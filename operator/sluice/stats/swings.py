@@ -40,6 +40,8 @@ LENGTHS: Final = {300: 0.5, 900: 0.75, 1800: 0.6}
 """c by L, seconds: the blocks in which swings are looked for."""
 BURST_SECONDS: Final = 60
 """Of the blocks in which bursts are."""
+ROUNDS: Final = 4
+"""Bursts and swings are told apart in so many; with blocks of five times the length, each leaves a fifth of the error."""
 SMALLEST_PARTS: Final = 2
 MINIMUM_BLOCKS: Final = 4
 MINIMUM_EVENTS: Final = 30.0
@@ -96,13 +98,22 @@ class _Moments:
     """X (X-1) sum pi^2 (1 - 2 pi + sum pi^2); with several pods in a part less."""
 
 
-def bursts(blocks: Sequence[Block]) -> float | None:
-    """a >= 1 from short blocks; None where these have too few events to tell."""
+def bursts(blocks: Sequence[Block], *, variance: float = 0.0) -> float | None:
+    """a >= 1 from short blocks; None where these have too few events to tell. variance: v, if that is known."""
     seen = _moments(blocks)
     if not _enough(seen):
         return None
     chance = math.fsum(block.chance for block in seen)
-    return max(1.0, math.fsum(block.squares for block in seen) / chance) if chance > 0 else None
+    swings = math.fsum(variance * block.weight for block in seen)
+    return max(1.0, (math.fsum(block.squares for block in seen) - swings) / chance) if chance > 0 else None
+
+
+def bursts_apart(short: Sequence[Block], long: Sequence[Block]) -> float | None:
+    """a >= 1 without what swings make of it: long blocks show these, and a swing is in short ones as well."""
+    found = bursts(short)
+    for _ in range(ROUNDS if found is not None else 0):
+        found = bursts(short, variance=variance(long, bursts=found or 1.0) or 0.0)
+    return found
 
 
 def variance(blocks: Sequence[Block], *, bursts: float, margin: float = 0.0) -> float | None:

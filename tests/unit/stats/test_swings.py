@@ -54,6 +54,20 @@ def test_batches_are_bursts() -> None:
     assert swings.bursts(drawn(3, batch=5)) == pytest.approx(5.0, rel=0.2)
 
 
+@pytest.mark.parametrize(("batch", "sd"), [(1, 0.5), (5, 0.0), (5, 0.5)])
+def test_bursts_and_swings_are_told_apart(batch: int, sd: float) -> None:
+    dice = np.random.default_rng(7)
+    relative = np.repeat(np.maximum(0.0, 1 + sd * dice.standard_normal((400, PODS))), 5, axis=0)
+    minutes = batch * dice.poisson(relative * 4 / batch)
+    short = [[Part(100, float(x)) for x in row] for row in minutes]
+    long = [[Part(500, float(x)) for x in row] for row in minutes.reshape(400, 5, PODS).sum(axis=1)]
+    together, apart = swings.bursts(short), swings.bursts_apart(short, long)
+    assert apart == pytest.approx(batch, rel=0.15)
+    assert together is not None
+    assert together >= (apart or 0)
+    assert swings.variance(long, bursts=apart or 1.0) == pytest.approx(sd * sd, abs=0.05)
+
+
 def test_several_pods_together_tell_the_same_of_one() -> None:
     dice = np.random.default_rng(4)
     rates = 60 * (1 + 0.3 * dice.standard_normal((2000, 8)))
@@ -74,6 +88,7 @@ def test_several_pods_together_tell_the_same_of_one() -> None:
 )
 def test_too_little_tells_nothing(blocks: list[list[Part]]) -> None:
     assert swings.bursts(blocks) is None
+    assert swings.bursts_apart(blocks, blocks) is None
     assert swings.variance(blocks, bursts=1.0) is None
 
 

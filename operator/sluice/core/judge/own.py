@@ -130,7 +130,9 @@ def _grown(before: swings.Own | None, found: swings.Own) -> swings.Own:
 
 def _own(hour: Sequence[_Parts], day: Sequence[_Parts]) -> swings.Own | None:
     """None where too little was counted."""
-    bursts = swings.bursts(_blocks(hour, swings.BURST_SECONDS // HOUR.step_seconds))
+    shortest = min(swings.LENGTHS)
+    long = _blocks(day, shortest // DAY.step_seconds) or _blocks(hour, shortest // HOUR.step_seconds)
+    bursts = swings.bursts_apart(_blocks(hour, swings.BURST_SECONDS // HOUR.step_seconds), long)
     if bursts is None:
         bursts = swings.bursts(_blocks(day, 1))
     if bursts is None:

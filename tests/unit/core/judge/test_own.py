@@ -216,3 +216,16 @@ def test_the_status_says_what_cannot_be_seen(
     trial = told(objective)
     trial = dataclasses.replace(trial, stable=dataclasses.replace(trial.stable, pods=pods))
     assert own.unseen(trial, kind_of(objective), state) == want
+
+
+def test_a_query_that_is_refused_is_not_asked_for_pods_either() -> None:
+    ratio = FailureRatio.model_construct(
+        source=Source.QUERY, total="rate(x[1m])", failures="y", goal=None, maximum="10%"
+    )
+    refused = Objective.model_construct(name="feedback", failure_ratio=ratio, latency=None, required=True)
+    assert kind_of(refused).refused
+    assert not list(own.questions(told(refused)))
+
+
+def test_without_a_boundary_nothing_is_learnt_of_a_latency() -> None:
+    assert learnt(told(SLOWER), fresh(latency=ObjectiveState())).objectives["latency"].own == {}
