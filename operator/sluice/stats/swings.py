@@ -24,9 +24,9 @@ evidence without swings stays evidence (E[e^(1/phi)] <= 1).
 
 c(L) is below 1. Ville's bound has to hold for evidence that is made of many small steps; a swing is one step of a size that
 is about normal. It exceeds z of its deviations with the chance alpha, where evidence is z^2/2: so z^2 / (2 ln(1/alpha)) of
-the variance is enough, 0.6 at 1 % and 0.45 at 5 %, and more where several swings fit into a step. What lasts longer than
-half an hour counts as if it were drawn anew every half hour: where pods differ for good, beta is some 10 % instead of 5 %.
-All of it would prove hardly any version there. Measured: docs/decisions, pods-swing-by-themselves.
+the variance is enough, 0.6 at 1 % and 0.45 at 5 %. What lasts for an hour counts with 0.3: where pods differ for good, beta
+is some 10 % instead of 5 %, and more would prove hardly any version there. Measured: docs/decisions,
+pods-swing-by-themselves.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from typing import Final
 
 from sluice.stats import evidence
 
-LENGTHS: Final = {300: 0.5, 900: 0.75, 1800: 0.6}
+LENGTHS: Final = {300: 0.4, 900: 0.6, 3600: 0.3}
 """c by L, seconds: the blocks in which swings are looked for."""
 BURST_SECONDS: Final = 60
 """Of the blocks in which bursts are."""

@@ -1,7 +1,7 @@
 """How the stable version's pods swing by themselves, by counters that tell them apart (`stats.swings`).
 
     last hour, one sample a minute        bursts, and swings that are there now
-    last day, one sample in five          swings of 5 to 30 minutes
+    last day, one sample in five          swings of 5 minutes to an hour
 
 Asked before the first weight, and once in a quarter of an hour after that: what is seen then applies to later scrapes, and
 only makes evidence weaker. Nothing has to wait for these answers.
