@@ -13,7 +13,7 @@ from sluice.core.decide import decide
 from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.rollout import patience, stepping, steps
+from sluice.core.rollout import comparing, patience, stepping, steps
 from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import devices
@@ -92,6 +92,8 @@ class PlanView:
     """What users notice; empty where nothing."""
     unwatched: str
     """What no objective counts, or empty."""
+    uncompared: str
+    """Which latencies no step can compare, or only later ones; or empty."""
 
 
 def prospect(snapshot: Snapshot) -> Prospect:
@@ -164,6 +166,7 @@ def plan_view(found: Prospect, findings: Findings, *, today: ModelDeployment | N
         accelerators=_accelerators(found.situation, begun, target, findings.devices) if begun and target else None,
         downtime=_downtime(found.situation, begun),
         unwatched=unwatched(begun.spec.objectives) if begun is not None and begun.spec.source is not None else "",
+        uncompared=comparing.unfair(begun.spec) if begun is not None else "",
     )
 
 

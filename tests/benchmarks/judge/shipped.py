@@ -17,7 +17,7 @@ from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.common import Objective, Source
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import judge
-from sluice.core.judge.model import Answered, Arm, Judgement, Series, Trial
+from sluice.core.judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
 from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
 
 START: Final = 1_800_000_000.0
@@ -29,6 +29,8 @@ BAKE_SECONDS: Final = 600
 KEPT: Final = 10
 """Scrapes of which the simulated Prometheus still has the samples; more than any look asks for."""
 VISIBLE: Final = 0.6
+MINUTE: Final = 60
+OWN: Final = OwnCounters(requests="requests_by_pod", failures="failures_by_pod")
 LIMIT_MILLIS: Final = "50"
 """An event of a latency is an answer slower than this."""
 
@@ -59,6 +61,10 @@ class Setting:
     alpha: float = 0.01
     answer_seconds: float = 30.0
     """The route's time-out."""
+    pods: tuple[int, ...] = ()
+    """How many pods the candidate has at each weight, all of them new; empty: nobody knows."""
+    stable_pods: int = 0
+    new_pod_seconds: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -132,6 +138,47 @@ class _Counted:
         self.events.scrape(time)
 
 
+class _Own:
+    """What the stable version's pods count themselves, a sample a minute."""
+
+    def __init__(self, pods: int) -> None:
+        self.pods = pods
+        self._counters = np.zeros((2, pods))
+        self._samples: deque[tuple[float, np.ndarray]] = deque(maxlen=DAY // MINUTE + 1)
+
+    def add(self, begin: int, requests: np.ndarray, events: np.ndarray) -> None:
+        """Second by second from then on; a row for each pod."""
+        seconds = requests.shape[1]
+        sums = self._counters[:, :, None] + np.cumsum((requests, events), axis=2)
+        for second in range(MINUTE - 1 - begin % MINUTE, seconds, MINUTE):
+            self._samples.append((START + begin + second + 1, sums[:, :, second]))
+        self._counters = sums[:, :, -1]
+
+    def answers(self, questions: Sequence[Question], now: float) -> dict[str, Answered]:
+        return {
+            question.key: Answered(tuple(self._series(question, now, pod) for pod in range(self.pods)))
+            for question in questions
+            if question.key.startswith("own/")
+        }
+
+    def _series(self, question: Question, now: float, pod: int) -> Series:
+        step = question.step_seconds or MINUTE
+        row = 0 if question.selector == OWN.requests else 1
+        points = tuple(
+            (time, float(sums[row, pod]))
+            for time, sums in self._samples
+            if time > now - question.window_seconds and time % step == 0
+        )
+        return Series({"job": "pods", "instance": f"pod{pod}", "pod": f"{STABLE}-pod{pod}"}, points)
+
+
+def _spread(generator: np.random.Generator, requests: np.ndarray, shares: Shares) -> tuple[np.ndarray, np.ndarray]:
+    """Requests and events of each pod, second by second."""
+    pods = shares.shape[0]
+    by_pod = generator.multinomial(requests, [1 / pods] * pods).T
+    return by_pod, generator.binomial(by_pod, shares)
+
+
 class _Release:
     def __init__(self, setting: Setting, generator: np.random.Generator) -> None:
         self._setting, self._generator = setting, generator
@@ -139,8 +186,9 @@ class _Release:
         future = setting.seconds + BAKE_SECONDS + 4 * every
         future += -future % every
         stable, candidate = setting.trouble(generator, setting.history_seconds, future)
-        self._stable = stable[setting.history_seconds :]
-        self._candidate = np.minimum(1.0, setting.factor * candidate[setting.history_seconds :])
+        self._stable = stable[..., setting.history_seconds :]
+        self._candidate = np.minimum(1.0, setting.factor * candidate[..., setting.history_seconds :])
+        self._own = _Own(stable.shape[0]) if stable.ndim > 1 else None
         self._arms = {revision: _Counted(setting.objective, revision) for revision in (STABLE, CANDIDATE)}
         self._up = _Counters({"job": "envoy", "instance": "gateway"})
         self._up.add(1)
@@ -168,8 +216,16 @@ class _Release:
             preset=PRESETS["contour"],
             state=None,
             answer_seconds=setting.answer_seconds,
+            new_pod_seconds=setting.new_pod_seconds,
         )
-        self._history(stable[: setting.history_seconds])
+        if self._own is not None:
+            self._trial = dataclasses.replace(
+                self._trial,
+                own=OWN,
+                stable=dataclasses.replace(self._trial.stable, pods=self._own.pods),
+                candidate=dataclasses.replace(self._trial.candidate, pods=self._own.pods),
+            )
+        self._history(stable[..., : setting.history_seconds])
 
     def run(self) -> Told:
         setting, every = self._setting, self._setting.scrape_seconds
@@ -177,7 +233,7 @@ class _Release:
         self._set_weight(step, 0)
         first = int(self._generator.integers(every))
         weight = 0.0
-        for end in range(every, len(self._stable) + 1, every):
+        for end in range(every, self._stable.shape[-1] + 1, every):
             lasts = first if end == every else every
             sent += self._serve(
                 end - every, end, weight, setting.weights[step] if step < len(setting.weights) else 1.0, lasts
@@ -205,12 +261,25 @@ class _Release:
 
     def _set_weight(self, step: int, now: int) -> None:
         weight = self._setting.weights[step] if step < len(self._setting.weights) else 1.0
-        self._trial = dataclasses.replace(
+        changed = dataclasses.replace(
             self._trial,
             step=step + 1,
             permille=round(1000 * weight),
             baking=weight >= 1,
             route_generation=self._trial.route_generation + 1,
+        )
+        self._trial = self._with_pods(changed, step, now)
+
+    def _with_pods(self, trial: Trial, step: int, now: int) -> Trial:
+        """The trial with the pods that both versions have from this step on."""
+        setting = self._setting
+        if not setting.pods:
+            return trial
+        ours = setting.pods[min(step, len(setting.pods) - 1)]
+        return dataclasses.replace(
+            trial,
+            stable=dataclasses.replace(trial.stable, pods=setting.stable_pods),
+            candidate=dataclasses.replace(trial.candidate, pods=ours, ready=(START + now,)),
         )
 
     def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
@@ -223,8 +292,18 @@ class _Release:
             (CANDIDATE, to_candidate, self._candidate),
             (STABLE, total - to_candidate, self._stable),
         ):
-            self._count(revision, begin, end, requests, generator.binomial(requests, shares[begin:end]))
+            failed = self._failed(revision, begin, requests, shares[..., begin:end])
+            self._count(revision, begin, end, requests, failed)
         return int(to_candidate.sum())
+
+    def _failed(self, revision: str, begin: int, requests: np.ndarray, shares: Shares) -> np.ndarray:
+        """Events second by second; where pods are told apart, each has an equal chance of a request."""
+        if self._own is None:
+            return self._generator.binomial(requests, shares)
+        by_pod, failed = _spread(self._generator, requests, shares)
+        if revision == STABLE:
+            self._own.add(begin, by_pod, failed)
+        return failed.sum(axis=0)
 
     def _count(self, revision: str, begin: int, end: int, requests: np.ndarray, events: np.ndarray) -> None:
         setting, counted, late = self._setting, self._arms[revision], self._late[revision]
@@ -267,6 +346,8 @@ class _Release:
             "freshness": Answered(self._up.series()),
             "backend": Answered(self._up.series()),
         }
+        if self._own is not None:
+            found |= self._own.answers(judge.questions(self._trial), self._trial.now)
         if stable.latency:
             found["latency"] = Answered(
                 (*stable.fast.series(), *stable.all.series(), *candidate.fast.series(), *candidate.all.series())
@@ -281,17 +362,19 @@ class _Release:
     def _history(self, shares: Shares) -> None:
         """The first look, at second 0: the stable version alone, the last hour in full and the day thinned."""
         setting, every = self._setting, self._setting.scrape_seconds
-        total = self._generator.poisson(setting.requests_per_second, len(shares))
-        events = self._generator.binomial(total, shares)
+        total = self._generator.poisson(setting.requests_per_second, shares.shape[-1])
+        events = self._failed(STABLE, -shares.shape[-1], total, shares)
         counted = self._arms[STABLE]
         sums = [np.concatenate([[0], np.cumsum(amounts)]) for amounts in (total, events)]
         hour, day = [], []
         for sampled, seconds, step in ((hour, HOUR, every), (day, DAY, THINNED)):
-            moments = range(len(shares) - min(seconds, len(shares)) + step, len(shares) + 1, step)
+            moments = range(shares.shape[-1] - min(seconds, shares.shape[-1]) + step, shares.shape[-1] + 1, step)
             sampled.extend((moment, int(sums[0][moment]), int(sums[1][moment])) for moment in moments)
-        answers = self._recorded(hour, len(shares)) | {
-            f"day/{key}": answer for key, answer in self._recorded(day, len(shares)).items()
+        answers = self._recorded(hour, shares.shape[-1]) | {
+            f"day/{key}": answer for key, answer in self._recorded(day, shares.shape[-1]).items()
         }
+        if self._own is not None:
+            answers |= self._own.answers(judge.questions(self._trial), self._trial.now)
         judged = judge.judge(self._trial, answers)
         if judged.blind:
             raise AssertionError(judged.blind)
@@ -304,6 +387,7 @@ class _Release:
         scratch._setting = self._setting
         scratch._arms = {revision: _Counted(self._setting.objective, revision) for revision in self._arms}
         scratch._up = _Counters(self._up.labels)
+        scratch._own = None
         scratch._up.begun = True
         stable = scratch._arms[STABLE]
         every = (stable.good, stable.bad, stable.fast, stable.all, stable.total, stable.events, scratch._up)

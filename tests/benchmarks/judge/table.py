@@ -111,7 +111,15 @@ ROWS: Final[Mapping[str, Measured]] = {
         for minutes in (5, 20)
         for sd in (0.5, 1.0)
     },
+    **{
+        f"each pod swings, τ {minutes} min, sd {sd:g}, 4 of each": usual(
+            partial(troubles.pods_swing, tau=60 * minutes, sd=sd)
+        )
+        for minutes in (5, 20)
+        for sd in (0.5, 1.0)
+    },
     "pods differ, sd 0.7, 4 of each": usual(partial(troubles.pods_differ, sd=0.7)),
+    "none, pods told apart": usual(troubles.pods_alike),
     "scrapes 2 s apart, shared outage of 20 s every 20 min": usual(
         partial(troubles.shared_outages, lasts=20), ANSWERS, skew_seconds=2
     ),
@@ -150,9 +158,23 @@ ROWS: Final[Mapping[str, Measured]] = {
             partial(troubles.cold, base=0.005, share=0.1, lasts=60, step_seconds=600),
             SLOWER,
             step_seconds=600,
-            bakes=False,
+            pods=(4,),
+            stable_pods=4,
+            new_pod_seconds=60,
         )
     ),
+    **{
+        f"latency, 1, 3 and 5 pods beside 10, each {load:.0%} busy, one queue": Measured(
+            equal=Setting(
+                partial(troubles.queueing, pods=(1, 3, 5, 10), others=10, load=load, share=0.01, step_seconds=1200),
+                SLOWER,
+                pods=(1, 3, 5, 10),
+                stable_pods=10,
+                new_pod_seconds=60,
+            )
+        )
+        for load in (0.6, 0.7)
+    },
     "latency, both over an absolute limit": Measured(
         equal=Setting(partial(troubles.plain, base=0.38), LIMIT, step_seconds=600)
     ),

@@ -10,13 +10,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
+from scipy import optimize, signal
 
 Shares = npt.NDArray[np.float64]
-"""The chance of an event, one entry a second."""
+"""The chance of an event, one entry a second; where pods are told apart, a row for each."""
 
 DAY: Final = 86_400
 BASE: Final = 0.005
+PODS: Final = 4
+"""Of either version, where they are told apart."""
 R1: Final = 1.5
 """The edge of what a step may let through: 1 + 2 x 25 %."""
 
@@ -93,12 +95,40 @@ def swings(
     return stable, candidate
 
 
-def pods_differ(
-    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, sd: float, pods: int = 4
+def pods_swing(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    tau: float,
+    sd: float,
+    pods: int = PODS,
 ) -> tuple[Shares, Shares]:
-    """Each pod has a share of its own for good; either version has so many."""
-    stable, candidate = base * np.exp(generator.normal(0, sd, (2, pods)) - sd * sd / 2).mean(axis=1)
-    return np.full(past + future, stable), np.full(past + future, candidate)
+    """The same of each pod. One row a pod."""
+    keep = math.exp(-1 / tau)
+    noise = generator.normal(0, sd * math.sqrt(1 - keep * keep), (2, pods, past + future))
+    noise[:, :, 0] = generator.normal(0, sd, (2, pods))
+    logs = signal.lfilter([1.0], [1.0, -keep], noise, axis=2)
+    stable, candidate = np.minimum(1.0, base * np.exp(logs - sd * sd / 2))
+    return stable, candidate
+
+
+def pods_differ(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, sd: float, pods: int = PODS
+) -> tuple[Shares, Shares]:
+    """Each pod has a share of its own for good. One row a pod."""
+    shares = base * np.exp(generator.normal(0, sd, (2, pods, 1)) - sd * sd / 2)
+    stable, candidate = np.broadcast_to(np.minimum(1.0, shares), (2, pods, past + future))
+    return stable, candidate
+
+
+def pods_alike(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, pods: int = PODS
+) -> tuple[Shares, Shares]:
+    """Nothing happens, and pods are told apart."""
+    stable, candidate = np.full((2, pods, past + future), base)
+    return stable, candidate
 
 
 def cold(
@@ -110,3 +140,35 @@ def cold(
     since_step = np.arange(future) % step_seconds
     candidate[past:][since_step < lasts] = share
     return stable, candidate
+
+
+def queueing(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    pods: tuple[int, ...],
+    others: int,
+    load: float,
+    share: float,
+    step_seconds: int,
+) -> tuple[Shares, Shares]:
+    """Every pod is as fast and as busy as any other, but requests wait for the next one of their version's (M/M/c).
+
+    pods: the candidate's, step by step; others: stable's. share: of stable's answers that are slower than the boundary.
+    """
+    boundary = optimize.brentq(lambda time: _slower(time, others, load) - share, 0.0, 100.0)
+    stable = np.full(past + future, share)
+    each = [_slower(boundary, many, load) for many in pods]
+    step = np.minimum(np.arange(future) // step_seconds, len(pods) - 1)
+    return stable, np.concatenate([np.full(past, share), np.array(each)[step]])
+
+
+def _slower(time: float, pods: int, load: float) -> float:
+    """The share of answers that take longer, in units of the mean time of service, with so many pods at this load each."""
+    offered = pods * load
+    full = offered**pods / math.factorial(pods) / (1 - load)
+    waits = full / (math.fsum(offered**busy / math.factorial(busy) for busy in range(pods)) + full)
+    spare = pods - 1 - offered
+    grows = time if abs(spare) < 1e-9 else -math.expm1(-spare * time) / spare
+    return math.exp(-time) * (1 + waits * grows)

@@ -79,6 +79,8 @@ class ObjectiveStatus(ApiModel):
     requests_needed: int | None = None
     """Candidate requests still needed for the proof, if that can be estimated."""
     message: str = ""
+    unseen: str = ""
+    """What its counters cannot show, such as the swings of single pods, and why; then evidence rests on initialDispersion."""
 
 
 class StepPlan(ApiModel):

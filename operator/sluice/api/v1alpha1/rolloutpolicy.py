@@ -131,6 +131,9 @@ class RolloutPolicySpec(ApiModel):
     """How long the old version stays warm and the objectives armed after 100 %."""
     initial_dispersion: InitialDispersion = InitialDispersion()
     """Assumed overdispersion without history."""
+    new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
+    """How long a new pod may be slow: in this time latency is not compared with the stable version's. With spec.warmup of
+    the ModelDeployment, a quarter of it."""
     freeze_windows: Annotated[
         list[FreezeWindow],
         Field(

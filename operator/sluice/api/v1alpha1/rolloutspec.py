@@ -142,6 +142,8 @@ class ModelRolloutSpec(ApiModel):
     """How long the old version stays warm and the objectives armed after 100 %."""
     initial_dispersion: InitialDispersion = InitialDispersion()
     """Assumed overdispersion without history."""
+    new_pod_seconds: int = 60
+    """How long latency is not compared after a pod became ready."""
     validation: Validation | None = None
     """The labelled data set that the candidate must answer well before it gets any request."""
     intent: Intent | None = None

@@ -99,6 +99,17 @@ class WarmupTemplate(ApiModel):
     """The HTTP path of requests to the model, in which {{model.name}} is filled in."""
 
 
+class LatencyUnit(StrEnum):
+    SECONDS = "Seconds"
+    MILLISECONDS = "Milliseconds"
+    MICROSECONDS = "Microseconds"
+
+    @property
+    def millis(self) -> float:
+        """Of one."""
+        return {LatencyUnit.SECONDS: 1000.0, LatencyUnit.MILLISECONDS: 1.0, LatencyUnit.MICROSECONDS: 0.001}[self]
+
+
 class RuntimeMetrics(ApiModel):
     """Where the server exposes metrics of its own."""
 
@@ -109,6 +120,15 @@ class RuntimeMetrics(ApiModel):
     queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
     the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
+    requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the counters of answered requests, for the judge, which learns by pod how much a version swings by itself.
+    {{pods}} as above; the series that it matches are added up."""
+    failures: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the counters of those that the server failed to answer; absent: the server does not count them."""
+    latency_bucket: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the buckets of a histogram of response times, by le; absent: the server has none."""
+    latency_unit: LatencyUnit = LatencyUnit.SECONDS
+    """The unit of le."""
 
 
 Container = Annotated[

@@ -17,6 +17,7 @@ from sluice.core.kernel import memo, timestamps
 from sluice.core.kernel.news import happening, is_recent
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_CONDITION, Reason
+from sluice.core.rollout import comparing
 from sluice.core.situation.situation import Situation
 
 _ENTERED: Final = memo.Memo[TimelineEntry, Event](256)
@@ -53,7 +54,7 @@ def begun(rollout: ModelRollout, model: ObjectMeta, time: float) -> Iterator[New
         return
     message = (
         f"{spec.strategy}: {spec.source.revision} -> {spec.target.revision} "
-        f"({sources.shown(spec.target.uri)}), attempt {spec.attempt}{_downtime(spec)}"
+        f"({sources.shown(spec.target.uri)}), attempt {spec.attempt}{_downtime(spec)}{_uncompared(spec)}"
     )
     reason, record = Reason.ROLLOUT_STARTED, (rollout.kind, rollout.metadata.name)
     # Not by the rollout's uid: that is not known before it is created.
@@ -92,6 +93,11 @@ def _entered(rollout: ModelRollout, entry: TimelineEntry) -> Event:
         )
         _ENTERED.put(entry, known)
     return known
+
+
+def _uncompared(spec: ModelRolloutSpec) -> str:
+    why = comparing.unfair(spec)
+    return f"; {why}" if why else ""
 
 
 def _downtime(spec: ModelRolloutSpec) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
-from sluice.core.judge import columns, objectives, pods, separation, series
+from sluice.core.judge import columns, fairness, objectives, pods, separation, series
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.objectives import Role, Rules, Term
 from sluice.core.judge.state import NO_COUNTS, ObjectiveState
-from sluice.stats import combine, dispersion, eprocess, evidence, intervals, usual
+from sluice.stats import combine, dispersion, eprocess, evidence, intervals, swings, usual
 
 FEW_REQUESTS: Final = 1000
 """Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
@@ -33,6 +33,20 @@ class LookRules:
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
     """Times: scrapes before it speak neither against the candidate, or for it, but only the other way."""
+    unfair: bool = False
+    """Whether a comparison of pods learns nothing."""
+    cold: tuple[tuple[float, float], ...] = ()
+    """(begin, end): times in which it learns nothing either."""
+    interval_seconds: float = 0.0
+    """Between two scrapes."""
+    pods: tuple[int, int] = (1, 1)
+    """Of the candidate, and of the stable version."""
+
+    def compares(self, term: Term, time: float) -> bool:
+        """Whether a scrape at this time says something to a test."""
+        if not term.by_pods:
+            return True
+        return not self.unfair and not fairness.touches(self.cold, time, self.interval_seconds)
 
 
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
@@ -48,7 +62,9 @@ def rules(kind: Kind, state: ObjectiveState) -> Rules:
     tests = kind.rules(state.boundaries)
     if state.bake_limit is None:
         return tests
-    return dataclasses.replace(tests, terms=(*tests.terms, objectives.bake_term(state.bake_limit)))
+    return dataclasses.replace(
+        tests, terms=(*tests.terms, objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods))
+    )
 
 
 def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProcess]:
@@ -117,11 +133,13 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
         judged = kind.counts(candidate, stable, state.boundary).whole()
         incident = before.incident or known.incident
         for term in terms:
+            if not phase.compares(term, tick.time):
+                continue
             seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
             after = process.observe(
                 seen,
-                dispersion=state.dispersion,
+                dispersion=_dispersion(state, term, seen, phase, usual=before.share),
                 usual=before.share,
                 largest=_largest(term, tick.time, phase, incident=incident),
             )
@@ -129,6 +147,23 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
                 moved[term.key] = after
     kept = {key: state.processes[key] for key in running} | {key: process.to_state() for key, process in moved.items()}
     return dataclasses.replace(state, usual=known, processes=kept, running={**running, **moved})
+
+
+def _dispersion(state: ObjectiveState, term: Term, seen: evidence.Counts, phase: LookRules, *, usual: float) -> float:
+    """phi of one scrape. usual: the judged events' share before it."""
+    own = state.own.get(term.boundary or "")
+    if own is None:
+        return state.dispersion
+    known = own if term.boundary is not None else dataclasses.replace(own, share=usual)
+    return swings.dispersion(term.test, seen, known, seconds=phase.interval_seconds, pods=phase.pods)
+
+
+def expected_dispersion(state: ObjectiveState, share: float, rate: float, pods: tuple[int, int]) -> float:
+    """phi of a comparison at a candidate's share (0..1) of so many requests per second."""
+    own = state.own.get("")
+    if own is None:
+        return state.dispersion
+    return dataclasses.replace(own, share=state.usual.share).compared(share, rate, pods)
 
 
 def _largest(term: Term, time: float, phase: LookRules, *, incident: bool) -> float:
@@ -168,19 +203,27 @@ def with_history(
     initial = kind.initial_dispersion(settings) / 100
     if awaits_boundary(kind, state):
         return dataclasses.replace(state, dispersion=initial)
-    halves = [_halves(kind, state, history) for history in histories]
-    known = dataclasses.replace(state, dispersion=dispersion.estimate(*halves, initial=initial))
+    known = dataclasses.replace(
+        state,
+        dispersion=_bursts(kind, state.boundary, histories, initial),
+        own={each: swings.Own(_bursts(kind, each, histories, initial)) for each in state.boundaries},
+    )
     usually = known.usual
     for tick in sorted(itertools.chain(*histories), key=lambda tick: tick.time):
         usually = _usual(kind, known, usually, tick)
     return dataclasses.replace(known, usual=usually)
 
 
-def _halves(kind: Kind, state: ObjectiveState, history: Sequence[series.Tick]) -> tuple[dispersion.Halves, ...]:
+def _bursts(kind: Kind, boundary: str | None, histories: Sequence[Sequence[series.Tick]], initial: float) -> float:
     """By pod where these are told apart, otherwise alternate scrapes."""
+    halves = [_halves(kind, boundary, history) for history in histories]
+    return round(dispersion.estimate(*halves, initial=initial), 6)
+
+
+def _halves(kind: Kind, boundary: str | None, history: Sequence[series.Tick]) -> tuple[dispersion.Halves, ...]:
     stable = [columns.of_arm(tick.seen, columns.STABLE) for tick in history]
     return pods.halves(kind, stable) or dispersion.alternate_scrapes(
-        [kind.requests_and_events(amounts, state.boundary) for amounts in stable]
+        [kind.requests_and_events(amounts, boundary) for amounts in stable]
     )
 
 

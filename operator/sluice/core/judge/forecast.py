@@ -11,14 +11,15 @@ proofs are there in four of five releases of an equally good version, from the m
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sluice.core.judge import history, kinds, words
+from sluice.core.judge import accumulate, fairness, history, kinds, own, words
 from sluice.core.judge import questions as ask
 from sluice.core.judge.judge import LONGEST_ANSWER_SECONDS
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
+from sluice.core.judge.state import ObjectiveState
 from sluice.stats import planning
 
 WHOLE: Final = 1000
@@ -36,22 +37,36 @@ class _Need:
     """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
     power: float
     """The chance that its proof is there in time."""
+    compares_pods: bool
+    """Whether it only has to be proven where pods can be compared."""
+    known: ObjectiveState
+    """What is learnt of it before the release."""
+    pods: Mapping[int, tuple[int, int]]
+    """By permille: the candidate's, and stable's."""
+
+    def expected(self, permille: int) -> planning.Expectation:
+        """What is expected at this weight: how much pods swing depends on their number, and on the requests of each."""
+        pods = self.pods.get(permille) or self.pods[min(self.pods)] if self.pods else (1, 1)
+        phi = accumulate.expected_dispersion(self.known, permille / WHOLE, self.rate, pods)
+        return dataclasses.replace(self.expectation, dispersion=phi)
 
     def proof(self, trial: Trial, permille: int) -> tuple[float, float] | None:
         """(seconds of requests, seconds of scrapes) until the proof at this weight, both needed; None where there is none."""
-        found = self.expectation.forecast(permille / WHOLE, false_advance_probability=trial.beta, power=self.power)
+        expected = self.expected(permille)
+        found = expected.forecast(permille / WHOLE, false_advance_probability=trial.beta, power=self.power)
         seconds = None if found is None else planning.eta_seconds(found.requests, self.rate * permille / WHOLE)
         return None if found is None or seconds is None else (seconds, found.scrapes * trial.scrape_interval_seconds)
 
 
 def forecast_questions(trial: Trial) -> tuple[Question, ...]:
     """The stable version's last day and last hour."""
-    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True))
+    return (*history.day_questions(trial), *ask.wanted(trial, {}, counted=True), *own.questions(trial))
 
 
 def forecast(trial: Trial, answers: Answers) -> Forecast:
     """Requests and time of each step; without an answer or without traffic the steps are there, but not their needs."""
-    failure = next((answer.message for answer in answers.values() if isinstance(answer, Failed)), "")
+    needed = [answer for key, answer in answers.items() if not own.optional(key)]
+    failure = next((answer.message for answer in needed if isinstance(answer, Failed)), "")
     if failure or not answers:
         return _unknown(trial, f"no forecast: Prometheus does not answer: {failure or 'it was not asked'}")
     hour = history.shown(trial, answers, ask.HISTORY_SECONDS, trial.scrape_interval_seconds)
@@ -61,7 +76,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
     power = planning.power_of_each(POWER, len(required))
-    needs = [_need(trial, kind, day, hour, power=power) for kind in required]
+    needs = [_need(trial, kind, day, hour, answers, power=power) for kind in required]
     return _forecast(trial, traffic.rate, needs)
 
 
@@ -102,7 +117,7 @@ def _step(trial: Trial, rate: float, needs: Sequence[_Need], permille: int) -> P
         return PlannedStep(permille, 0, 0.0)
     if permille == 0:
         return PlannedStep(permille, None, None)
-    proofs = [need.proof(trial, permille) for need in needs]
+    proofs = [need.proof(trial, permille) for need in _required(trial, needs, permille)]
     known = [one for one in proofs if one is not None]
     if len(known) < len(proofs):
         return PlannedStep(permille, None, None)
@@ -120,12 +135,18 @@ def _lead_seconds(trial: Trial) -> float:
     return trial.preset.settle_seconds + answers + trial.scrape_interval_seconds
 
 
+def _required(trial: Trial, needs: Sequence[_Need], permille: int) -> list[_Need]:
+    """Those that a step at this weight has to prove."""
+    return [need for need in needs if not need.compares_pods or fairness.planned(trial, permille)]
+
+
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
     """The smallest first weight that can decide in time, where the first one cannot; and that in words."""
     if first is None or trial.deadline_seconds <= 0:
         return None, ""
     left = trial.deadline_seconds - _lead_seconds(trial)
-    late = [need for need in needs if max(need.proof(trial, first) or (math.inf,)) > left]
+    wanted = _required(trial, needs, first)
+    late = [need for need in wanted if max(need.proof(trial, first) or (math.inf,)) > left]
     if not late:
         return None, ""
     within = words.duration(trial.deadline_seconds)
@@ -146,7 +167,7 @@ def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[
 
 def _deciding(trial: Trial, need: _Need) -> int | None:
     return planning.smallest_deciding_permille(
-        [need.expectation],
+        [need.expected(_first(trial) or WHOLE)],
         requests_per_second=need.rate,
         seconds=trial.deadline_seconds - _lead_seconds(trial),
         false_advance_probability=trial.beta,
@@ -154,13 +175,15 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     )
 
 
-def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, *, power: float) -> _Need:
-    known = history.learnt(trial, kind, hour, day)
+def _need(
+    trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers, *, power: float
+) -> _Need:
+    known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind.name, expectation, seen.rate, power)
+    return _Need(kind.name, expectation, seen.rate, power, kind.compares_pods, known, trial.planned_pods)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:

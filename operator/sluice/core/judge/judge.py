@@ -14,7 +14,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from sluice.core.judge import accumulate, columns, gatewayseries, history, pods, refusals, report, routecheck, series
+from sluice.core.judge import (
+    accumulate,
+    columns,
+    fairness,
+    gatewayseries,
+    history,
+    own,
+    pods,
+    refusals,
+    report,
+    routecheck,
+    series,
+)
 from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
 from sluice.core.judge.kind import Kind
@@ -52,8 +64,9 @@ def questions(trial: Trial) -> tuple[Question, ...]:
     if not _looks(trial, known):
         return ()
     if known is None or not known.feeds:
-        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial))
-    return ask.wanted(trial, known.feeds, counted=known.counted)
+        return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *own.questions(trial))
+    wanted = ask.wanted(trial, known.feeds, counted=known.counted)
+    return (*wanted, *own.questions(trial)) if own.due(trial, known) else wanted
 
 
 def judge(trial: Trial, answers: Answers) -> Judgement:
@@ -82,7 +95,8 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, report.grpc_not_counted(trial), None)
     notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
-    after = dataclasses.replace(after, counted=counted)
+    # Learnt after the samples of this look were judged: it is for later ones.
+    after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
     counts_only = judged.rollback_log < ACCUSING_LOG and _only_counted(trial, before, after)
@@ -166,7 +180,7 @@ def _only_counted(trial: Trial, before: State, after: State) -> bool:
 def _learnt(state: State) -> dict[str, tuple[object, ...]]:
     """What the objectives have learnt at one moment, and keep from it on."""
     return {
-        name: (known.dispersion, known.boundary, known.boundaries, known.before, known.bake_limit)
+        name: (known.dispersion, known.own, known.boundary, known.boundaries, known.before, known.bake_limit)
         for name, known in state.objectives.items()
     }
 
@@ -283,6 +297,10 @@ def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
         largest=combine.largest_scrape(trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)),
         accuses_from=answered if state.turn < 0 else -math.inf,
         proves_from=answered if state.turn > 0 else -math.inf,
+        unfair=not trial.baking and not fairness.compared(trial),
+        cold=fairness.cold(trial) if kind.compares_pods else (),
+        interval_seconds=trial.scrape_interval_seconds,
+        pods=own.pods(trial),
     )
 
 

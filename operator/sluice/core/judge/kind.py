@@ -3,7 +3,7 @@
 questions ──> samples ──> requests and events of an arm ──> the tests of `rules` ──> words
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Self
@@ -23,6 +23,18 @@ class Recorded(StrEnum):
     FAILURES = "failures"
     SUCCESSES = "successes"
     BUCKETS = "buckets"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSeries:
+    """Counters that the stable version's pods keep themselves."""
+
+    key: str
+    """Names the question."""
+    selector: str
+    what: str
+    """The column of each pod; empty: an `le` in this unit."""
+    unit_millis: float = 1.0
 
 
 def own_feed(objective: str) -> str:
@@ -85,6 +97,11 @@ class Kind:
         """
         return False
 
+    @property
+    def compares_pods(self) -> bool:
+        """Whether it says how fast two versions' pods answer, which also depends on how many and how new they are."""
+        return False
+
     # ---- which samples it needs
 
     @property
@@ -110,7 +127,19 @@ class Kind:
         """Whether it shows more series than the state can remember: then nothing of them is used."""
         return False
 
+    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        """What tells the stable version's pods apart, so that it can be seen how each swings by itself; empty: nothing."""
+        return ()
+
+    def own_boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
+        """Which of the columns of its own counters stands for a boundary."""
+        return boundary
+
     # ---- what they count
+
+    def of_own(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        """Requests and events of one pod by its own counters. boundary: of these, see `own_boundary`."""
+        return amounts.get(columns.TOTAL, 0.0), amounts.get(columns.EVENTS, 0.0)
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         """Of one arm; an event may be of a request that an earlier scrape counted. boundary: the one whose excess is an

@@ -1,7 +1,7 @@
 """The values that go into the judge and come out of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sluice.api.v1alpha1.common import Objective
@@ -30,6 +30,23 @@ class Arm:
     """Index of a further rule that leads to it alone, as sticky users of an A/B test have it."""
     mirrored: bool = False
     """Whether it only gets copies of requests."""
+    pods: int | None = None
+    """How many of its pods are ready; None: nobody knows."""
+    ready: tuple[float, ...] = ()
+    """When each of them became ready, seconds since the epoch, as far as that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCounters:
+    """What the stable version's server counts itself, pod by pod: selectors, as its ServingRuntime names them; empty: not."""
+
+    requests: str = ""
+    failures: str = ""
+    latency_bucket: str = ""
+    latency_unit_millis: float = 1.0
+    """Of its `le`."""
+    lacks: str = ""
+    """Who would have to name them, in words for a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,14 @@ class Trial:
     """Seconds since the epoch at which all samples were asked for; None: now."""
     namespace_label: str = "namespace"
     """The label that tells of what namespace a series is, which users' queries are bound to; empty: to none."""
+    own: OwnCounters = OwnCounters()
+    """How the swings of single pods can be seen."""
+    new_pod_seconds: float = 0.0
+    """How long a new pod may be slow."""
+    planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    """By permille of the steps: the pods that the candidate has then at least, and those of the stable version."""
+    load_permille: int = 0
+    """The share that the candidate's pods of this step are made for."""
     downtimes: tuple[tuple[float, float], ...] = ()
     """(begin, end) in seconds since the epoch: when a release had taken the stable version down to make room. What was
     counted of it then says nothing about it."""

@@ -43,6 +43,8 @@ class Term:
     test: evidence.SequentialTest
     boundary: str | None = None
     """The latency boundary whose excess it counts; None: the one that the objective is judged on."""
+    by_pods: bool = False
+    """Whether it compares how fast pods answer: nothing is learnt from pods that cannot be compared (`fairness`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,9 @@ def hard_term(null_ratio: float, maximum: float) -> Term:
     return Term("worseOver", Role.HARD, evidence.joint(null_ratio, maximum))
 
 
-def bake_term(limit: float) -> Term:
+def bake_term(limit: float, *, by_pods: bool) -> Term:
     """F3 at weight 100."""
-    return Term("bake", Role.BAKE, evidence.absolute_bad(limit))
+    return Term("bake", Role.BAKE, evidence.absolute_bad(limit), by_pods=by_pods)
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.judge import accumulate, gatewayseries, pods, refusals, routecheck, separation, series, words
+from sluice.core.judge import (
+    accumulate,
+    fairness,
+    gatewayseries,
+    own,
+    pods,
+    refusals,
+    routecheck,
+    separation,
+    series,
+    words,
+)
 from sluice.core.judge import questions as ask
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
@@ -88,8 +99,8 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
 
 
 def required(trial: Trial, kind: Kind) -> bool:
-    """Whether a step needs its proof; copies of requests cannot prove everything."""
-    return kind.objective.required and (not trial.mirrored or kind.judged_on_copies)
+    """Whether a step needs its proof; copies of requests cannot prove everything, and some pods cannot be compared."""
+    return kind.objective.required and (not trial.mirrored or kind.judged_on_copies) and fairness.blocks(trial, kind)
 
 
 def grpc_not_counted(trial: Trial) -> str:
@@ -178,13 +189,17 @@ def _forecast(trial: Trial, tests: Rules, known: ObjectiveState) -> planning.Pro
         expected = planning.smoothed_rate(seen.candidate_events, seen.candidate_requests)
     else:
         expected = 0.0
+    share = known.step.candidate_share
+    phi = known.dispersion
+    if share > 0:
+        phi = accumulate.expected_dispersion(known, share, _candidate_rate(trial, known) / share, own.pods(trial))
     return planning.forecast(
         expected,
         false_advance_probability=trial.beta,
-        dispersion=known.dispersion,
+        dispersion=phi,
         limit=tests.advance_limit,
         null_ratio=tests.advance_ratio,
-        candidate_share=known.step.candidate_share or trial.permille / 1000,
+        candidate_share=share or trial.permille / 1000,
     )
 
 
@@ -217,6 +232,9 @@ def _message(
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
         return f"{name}: waiting for requests of the stable version, to choose the boundary to judge"
+    incomparable = fairness.missing(trial) if kind.compares_pods else ""
+    if incomparable:
+        return f"{name}: {incomparable}"
     limit = kind.rules(known.boundaries).lone_limit
     seen = known.total
     if (
@@ -282,6 +300,7 @@ def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
         proven=finding.proven,
         requests_needed=finding.requests_needed,
         message=finding.message,
+        unseen=own.unseen(trial, finding.kind, finding.state),
     )
 
 

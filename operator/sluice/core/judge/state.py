@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sluice.core.judge import series
 from sluice.stats import eprocess, evidence
+from sluice.stats.swings import Own
 from sluice.stats.usual import Usual
 
 FORMAT: Final = 1
@@ -37,6 +38,8 @@ class ObjectiveState:
 
     dispersion: float = 1.0
     """phi, frozen at the first look."""
+    own: Mapping[str, Own] = field(default_factory=dict)
+    """What is known of the swings of single pods, by boundary; empty: the judged one. It grows during a release."""
     boundary: str | None = None
     """b*, milliseconds, frozen as soon as it is known; latencies only."""
     boundaries: tuple[str, ...] = ()
@@ -101,6 +104,8 @@ class State:
     """`EProcess.to_state` of the check whether requests go where the route says."""
     split_requests: Tally = Tally()
     """What that check has seen in this step."""
+    learnt: float | None = None
+    """When it was looked at last how the stable version's pods swing by themselves."""
     gone: tuple[str, ...] = ()
     """Pods that were replaced; their series count no more."""
     stable_away: float | None = None
@@ -132,6 +137,7 @@ def dump(state: State) -> str:
         "refb": list(state.refused_before),
         "split": state.split,
         "nsplit": [state.split_requests.candidate, state.split_requests.stable],
+        **({"learnt": state.learnt} if state.learnt is not None else {}),
         "gone": list(state.gone),
         "away": state.stable_away,
         "out": state.outage,
@@ -168,6 +174,7 @@ def load(text: str | None) -> State | None:
             refused_before=tuple(wire.get("refb", (0.0, 0.0))),
             split=wire.get("split"),
             split_requests=Tally(*wire.get("nsplit", (0.0, 0.0))),
+            learnt=wire.get("learnt"),
             gone=tuple(wire.get("gone", ())),
             stable_away=wire.get("away"),
             outage=wire.get("out"),
@@ -183,6 +190,7 @@ def _dump_feed(feed: series.Feed) -> list[object]:
 def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
     return {
         "phi": objective.dispersion,
+        **({"own": {key: _dump_own(own) for key, own in objective.own.items()}} if objective.own else {}),
         "b": objective.boundary,
         "bs": list(objective.boundaries),
         "n": _counts(objective.total),
@@ -198,10 +206,15 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
     }
 
 
+def _dump_own(own: Own) -> list[float]:
+    return [own.bursts, own.seconds, own.share]
+
+
 def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
     total = evidence.Counts(*wire["n"])
     return ObjectiveState(
         dispersion=float(wire["phi"]),
+        own={key: Own(*known) for key, known in wire.get("own", {}).items()},
         boundary=wire["b"],
         boundaries=tuple(wire["bs"]),
         total=total,

@@ -77,6 +77,8 @@ class Pod:
     """Since when the model server's container runs, in seconds since the epoch; None while it does not."""
     load_seconds: float | None = None
     """Seconds from when it was scheduled to when it was ready; None while it is not ready, or that is not known."""
+    ready_since: float | None = None
+    """When it became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,7 @@ def _observed_pod(pod: Object, now: float) -> Pod:
         problem=None if terminating else podproblems.problem(pod, now),
         server_since=podproblems.server_since(pod),
         load_seconds=podproblems.load_seconds(pod),
+        ready_since=podproblems.ready_since(pod),
     )
 
 

@@ -13,6 +13,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
+from sluice.core.rollout import comparing
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.routing import sharing
@@ -77,6 +78,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         on_deadline=wishes.on_deadline or policy.on_deadline,
         bake_seconds=bake_seconds if attempt.analysed else 0,
         initial_dispersion=policy.initial_dispersion,
+        new_pod_seconds=comparing.new_pod_seconds(policy, snapshot.deployment.spec),
         validation=wishes.validation if situation.stable is not None and not attempt.rollback else None,
     )
     name = naming.rollout_name(attempt.target.name, attempt.number)

@@ -52,15 +52,16 @@ class Step:
 
 def steps(rollout: ModelRollout) -> tuple[Step, ...]:
     """All steps, the lead step included once it is known."""
-    planned, lead = _planned(rollout.spec), rollout.status.lead_permille
+    every, lead = planned(rollout.spec), rollout.status.lead_permille
     if lead is None:
-        return planned
-    first = next(index for index, step in enumerate(planned) if step.permille > 0)
-    return (*planned[:first], Step(lead), *planned[first:])
+        return every
+    first = next(index for index, step in enumerate(every) if step.permille > 0)
+    return (*every[:first], Step(lead), *every[first:])
 
 
 @memo.by_identity(64)
-def _planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
+def planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
+    """The steps of the strategy, without a lead step."""
     return tuple(map(_step, spec.steps))
 
 

@@ -14,7 +14,8 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import assignment, common, timeouts
-from sluice.core.rollout import fuse, lifecycle, patience, steps
+from sluice.core.rollout import comparing, fuse, lifecycle, patience, steps
+from sluice.core.rollout.capacity import shares
 from sluice.core.situation import arms
 from sluice.core.situation.situation import Situation, testing
 
@@ -42,6 +43,8 @@ def running_trial(situation: Situation) -> Trial | None:
         baking=active.status.permille >= steps.WHOLE,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
+        load_permille=step.load_permille,
+        planned_pods=comparing.as_shrunk(base.planned_pods, step.load_permille, stable.replicas if stable else 0),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
 
@@ -149,6 +152,11 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         blind=_blind(situation, active),
         wished=_wished(active),
         namespace_label=snapshot.config.query_namespace_label,
+        own=arms.own_counters(snapshot, stable),
+        new_pod_seconds=spec.new_pod_seconds,
+        planned_pods=comparing.planned_pods(
+            steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service
+        ),
         downtimes=_downtimes(situation, stable),
     )
 

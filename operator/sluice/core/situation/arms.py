@@ -1,9 +1,9 @@
 """Where a gateway counts the requests of a revision."""
 
-from sluice.core.judge.model import Arm
+from sluice.core.judge.model import Arm, OwnCounters
 from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision, Route
-from sluice.core.render import common
+from sluice.core.kernel.snapshot import Revision, Route, Snapshot
+from sluice.core.render import common, placeholders
 
 
 def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
@@ -17,7 +17,41 @@ def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
         position=0 if suffix else _position(revision, route),
         route=naming.service_name(revision.name, suffix) if suffix == common.PREVIEW else "",
         mirrored=suffix == common.MIRROR,
+        pods=revision.ready_endpoints,
+        ready=tuple(
+            pod.ready_since
+            for pod in revision.pods
+            if pod.ready_since is not None and pod.ready and not pod.terminating
+        ),
     )
+
+
+def pod_matchers(namespace: str, revision: Revision) -> str:
+    """Label matchers of the series of a revision's pods."""
+    # Of a long name, the hash of the ReplicaSet is cut off, and the hyphen behind it.
+    return f'namespace="{namespace}",pod=~"{revision.name}-[a-z0-9]+(-[a-z0-9]+)?"'
+
+
+def own_counters(snapshot: Snapshot, revision: Revision) -> OwnCounters:
+    """What the revision's server counts itself, as its ServingRuntime names it."""
+    runtime = next((r for r in snapshot.runtimes if r.metadata.name == revision.runtime), None)
+    metrics = runtime.spec.metrics if runtime is not None else None
+    where = f"ServingRuntime {revision.runtime}"
+    lacks = (
+        f"the gateway's series name no pod, and {where} does not say how its server counts "
+        "(spec.metrics.requests, failures, latencyBucket)"
+    )
+    if metrics is None:
+        return OwnCounters(lacks=lacks)
+    values = {"pods": pod_matchers(snapshot.namespace, revision)}
+    try:
+        requests, failures, buckets = (
+            str(placeholders.filled(text or "", values, f"{where}: spec.metrics"))
+            for text in (metrics.requests, metrics.failures, metrics.latency_bucket)
+        )
+    except placeholders.UnknownPlaceholder as error:
+        return OwnCounters(lacks=str(error))
+    return OwnCounters(requests, failures, buckets, metrics.latency_unit.millis, lacks)
 
 
 def _position(revision: Revision, route: Route | None) -> int:

@@ -111,8 +111,7 @@ def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
             f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's "
             f"queue is measured; set its spec.metrics.queueMillis, or {INSTEAD} or InFlightRequests",
         )
-    # Of a long name, the hash of the ReplicaSet is cut off, and the hyphen behind it.
-    pods = f'namespace="{snapshot.namespace}",pod=~"{revision.name}-[a-z0-9]+(-[a-z0-9]+)?"'
+    pods = arms.pod_matchers(snapshot.namespace, revision)
     try:
         query = placeholders.filled(measured, {"pods": pods}, "spec.metrics.queueMillis")
     except placeholders.UnknownPlaceholder as error:

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Objective
+from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective
 from sluice.core.judge import accumulate, series
 from sluice.core.judge.forecast import POWER, forecast, forecast_questions
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
-from sluice.core.judge.model import Answer, Answered, Failed, Forecast, Trial
+from sluice.core.judge.model import Answer, Answered, Failed, Forecast, OwnCounters, Trial
 from sluice.core.judge.state import ObjectiveState
 from sluice.stats import planning
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, LATENCY, STABLE, START, make_trial
+from tests.unit.core.judge import test_own
 
 FULL = Objective(
     name="errors",
@@ -231,3 +232,34 @@ def test_long_windows_are_thinned_and_the_last_hour_is_not() -> None:
 
     assert {(question.window_seconds, question.step_seconds) for question in asked} == {(86_400, 300), (3600, None)}
     assert len({question.key for question in asked}) == len(asked)
+
+
+SLOWER = Objective(name="latency", latency=Latency(relative_tolerance="25%"))
+
+
+def test_a_step_whose_pods_cannot_be_compared_does_not_wait_for_latency() -> None:
+    prometheus = served(3, per_scrape=3000)
+    alone = told(planning_trial(objectives=(FULL,)), prometheus)
+    pods = {50: (1, 10), 250: (3, 10), 500: (5, 10), 1000: (10, 10)}
+    both = told(planning_trial(objectives=(FULL, SLOWER), planned_pods=pods), prometheus)
+    assert [step.requests_needed for step in both.steps[:2]] == [step.requests_needed for step in alone.steps[:2]]
+
+
+def test_pods_that_swing_make_a_proof_take_longer() -> None:
+    counters = OwnCounters(requests="requests", failures="failures")
+    calm = planning_trial(planned_pods={50: (1, 4), 250: (1, 4), 500: (2, 4), 1000: (4, 4)}, own=counters)
+    calm = dataclasses.replace(calm, stable=dataclasses.replace(calm.stable, pods=4))
+    prometheus = served(3, per_scrape=3000, failures=15)
+    asked = forecast_questions(calm)
+    known = prometheus.answer([each for each in asked if not each.key.startswith("own/")], calm.now)
+    own = [each for each in asked if each.key.startswith("own/")]
+    assert len(own) == 4
+    steady, swinging = (
+        forecast(calm, {**known, **{each.key: test_own.answered(each, sd=sd) for each in own}}) for sd in (0.0, 0.5)
+    )
+    failed = forecast(calm, {**known, **{each.key: Failed("away") for each in own}})
+    assert failed.steps[0].seconds == pytest.approx(steady.steps[0].seconds, rel=0.05), (
+        "nothing waits for these answers"
+    )
+    for without, with_swings in zip(steady.steps[:3], swinging.steps[:3], strict=True):
+        assert (with_swings.seconds or 0) > (without.seconds or 0) * 1.02

@@ -91,6 +91,7 @@ def test_a_pod_tells_how_long_it_took(
     pod = builders.make_pod(STABLE, status={"conditions": conditions})
     (revision,) = snapshot_of(builders.make_world(owned=[pinned(STABLE), pod])).revisions
     assert revision.pods[0].load_seconds == want
+    assert revision.pods[0].ready_since == (builders.NOW - 40 if ready[0] == "True" else None)
 
 
 @pytest.mark.parametrize(

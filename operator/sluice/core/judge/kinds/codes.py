@@ -10,7 +10,8 @@ from typing import Final, Self
 from sluice.api.v1alpha1.common import Events, FailureRatio, Objective, Source
 from sluice.core.judge import columns, objectives
 from sluice.core.judge.columns import GRPC, Amounts
-from sluice.core.judge.kind import Kind
+from sluice.core.judge.kind import Kind, OwnSeries
+from sluice.core.judge.model import Trial
 from sluice.core.judge.objectives import Rules
 
 _GRPC_EVENTS: Final = {
@@ -54,6 +55,16 @@ class ResponseCodes(Kind):
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         return columns.requests(amounts), events(amounts, self.which)
+
+    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        """Servers count failures, and not why they refuse."""
+        own = trial.own
+        if self.which is not Events.SERVER_ERRORS or not (own.requests and own.failures):
+            return ()
+        return (
+            OwnSeries("requests", own.requests, columns.TOTAL),
+            OwnSeries("failures", own.failures, columns.EVENTS),
+        )
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash

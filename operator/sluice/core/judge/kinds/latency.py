@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.common import Latency, Objective
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import gatewayseries, objectives, series
 from sluice.core.judge.columns import SLOWEST, STABLE, Amounts
-from sluice.core.judge.kind import Kind, Recorded
+from sluice.core.judge.kind import Kind, OwnSeries, Recorded
 from sluice.core.judge.model import Answers, Trial
 from sluice.core.judge.objectives import SLOW_SHARE, Role, Rules, Term
 from sluice.stats import evidence
@@ -41,6 +41,10 @@ class GatewayLatency(Kind):
         return True
 
     @property
+    def compares_pods(self) -> bool:
+        return self.limits.relative_tolerance is not None
+
+    @property
     def feed(self) -> str:
         return gatewayseries.LATENCY
 
@@ -61,6 +65,20 @@ class GatewayLatency(Kind):
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         requests = amounts.get(SLOWEST, 0.0)
         return requests, max(0.0, requests - amounts.get(boundary or SLOWEST, 0.0))
+
+    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        own = trial.own
+        return (OwnSeries("buckets", own.latency_bucket, "", own.latency_unit_millis),) if own.latency_bucket else ()
+
+    def own_boundary(self, boundary: str | None, known: Collection[str]) -> str | None:
+        """The server's that is nearest to the gateway's: pods swing about alike a little earlier and later."""
+        finite = [le for le in known if 0 < float(le) < math.inf]
+        if boundary is None or not finite or not 0 < float(boundary) < math.inf:
+            return None
+        return min(finite, key=lambda le: abs(math.log(float(le) / float(boundary))))
+
+    def of_own(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
+        return self.requests_and_events(amounts, boundary)
 
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
         """From the raw totals of the stable version; of both where `maximumMillis` names the boundary."""
@@ -103,7 +121,7 @@ def latency_rules(latency: Latency, boundaries: tuple[str, ...]) -> Rules:
     negligible = None if latency.ignore_below is None else fraction(latency.ignore_below)
     limit = negligible or slow or SLOW_SHARE
     terms = [_worse(boundary, null_ratio, negligible) for boundary in boundaries]
-    terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio)))
+    terms.append(Term("close", Role.ADVANCE, evidence.relative_close(advance_ratio), by_pods=True))
     terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(limit)))
     if slow is not None:
         terms.append(objectives.hard_term(null_ratio, slow))
@@ -115,9 +133,9 @@ def _worse(boundary: str, null_ratio: float, negligible: float | None) -> Term:
     """Slower than stable at one boundary, and more often than what is negligible there."""
     if negligible is None:
         worse = evidence.relative_up(null_ratio, points=LATENCY_POINTS)
-        return Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary)
+        return Term(f"worse/{boundary}", Role.ROLLBACK, worse, boundary, by_pods=True)
     notable = evidence.joint(null_ratio, negligible, points=LATENCY_POINTS)
-    return Term(f"worseNotable/{boundary}", Role.ROLLBACK, notable, boundary)
+    return Term(f"worseNotable/{boundary}", Role.ROLLBACK, notable, boundary, by_pods=True)
 
 
 def watched_boundaries(latency: Latency, known: Sequence[str], *, sharing: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from sluice.api import promql
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
 from sluice.core.judge import columns, objectives, scraped, selectors, series
 from sluice.core.judge.columns import CANDIDATE, EVENTS, TOTAL, Amounts
-from sluice.core.judge.kind import Kind, Recorded, own_feed, unseen
+from sluice.core.judge.kind import Kind, OwnSeries, Recorded, own_feed, unseen
 from sluice.core.judge.model import Answers, Arm, Trial
 from sluice.core.judge.objectives import Rules
 
@@ -69,6 +69,16 @@ class QueriedCounters(Kind):
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         return columns.summed(amounts, TOTAL), columns.summed(amounts, EVENTS)
+
+    def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
+        """Its own, where the pods count."""
+        if self.refused:
+            return ()
+        return tuple(
+            OwnSeries(self._key(arm, column), selector, column)
+            for (arm, column), selector in self._selectors(trial).items()
+            if arm == columns.STABLE
+        )
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return objectives.failure_rules(self.ratio)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash

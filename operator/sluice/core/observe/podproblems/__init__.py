@@ -15,6 +15,7 @@ from sluice.core.observe.podproblems.podstate import (
     condition,
     load_seconds,
     quoted,
+    ready_since,
     server_since,
     server_status,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "load_seconds",
     "problem",
     "quoted",
+    "ready_since",
     "server_since",
     "server_status",
 ]

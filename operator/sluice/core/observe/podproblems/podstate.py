@@ -41,6 +41,13 @@ def load_seconds(pod: Object) -> float | None:
     return max(0.0, ready - scheduled)
 
 
+def ready_since(pod: Object) -> float | None:
+    """When a pod became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
+    end = condition(pod, "Ready")
+    time = end.get("lastTransitionTime") if end.get("status") == "True" else None
+    return None if not time else timestamps.seconds(time)
+
+
 def statuses(pod: Object, field: str) -> Iterator[Object]:
     yield from pod.get("status", {}).get(field) or ()
 

@@ -1,0 +1,215 @@
+"""How the stable version's pods swing by themselves, by counters that tell them apart (`stats.swings`).
+
+    last hour, one sample a minute        bursts, and swings that are there now
+    last day, one sample in five          swings of 5 minutes to an hour
+
+Asked before the first weight, and once in a quarter of an hour after that: what is seen then applies to later scrapes, and
+only makes evidence weaker. Nothing has to wait for these answers.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from sluice.core.judge import columns, scraped, series
+from sluice.core.judge.kind import Kind, OwnSeries
+from sluice.core.judge.kinds import kinds_of
+from sluice.core.judge.model import Answered, Answers, Question, Series, Trial
+from sluice.core.judge.state import ObjectiveState, State
+from sluice.stats import swings
+
+LEARN_SECONDS: Final = 900.0
+MOST_SERIES: Final = 1000
+"""More are not looked at."""
+MOST_PARTS: Final = 8
+"""More pods are counted together."""
+SURE: Final = 2.0
+"""What the last hour alone shows counts without so many times what chance makes of it."""
+_KEY: Final = "own/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    key: str
+    seconds: int
+    step_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was counted, tick by tick, by parts: pods, or some of them together."""
+
+    ticks: tuple[Mapping[str, columns.Amounts], ...]
+    pods: Mapping[str, int]
+    """Of each part."""
+
+
+_Parts: TypeAlias = Mapping[str, swings.Part]
+"""Of one tick."""
+
+HOUR: Final = _Window("hour", 3600, 60)
+DAY: Final = _Window("day", 86_400, 300)
+
+
+def due(trial: Trial, state: State) -> bool:
+    """Whether it is to be asked again."""
+    return state.learnt is None or not 0 <= trial.now - state.learnt < LEARN_SECONDS
+
+
+def optional(key: str) -> bool:
+    """Whether it is a question of ours, whose answer nothing has to wait for."""
+    return key.startswith(_KEY)
+
+
+def questions(trial: Trial) -> Iterator[Question]:
+    """The stable version's counters by pod; none where nobody has some."""
+    if (trial.stable.pods or 0) < swings.SMALLEST_PARTS:
+        return
+    for window in (HOUR, DAY):
+        for wanted in _series(trial).values():
+            yield Question(_key(window, wanted), wanted.selector, window.seconds, window.step_seconds)
+
+
+def learnt(trial: Trial, state: State, answers: Answers) -> State:
+    """The state with what the answers show of swings; as it is where nothing was asked."""
+    asked = tuple(questions(trial)) if due(trial, state) else ()
+    if not any(question.key in answers for question in asked):
+        return state
+    each = {
+        kind.name: known(trial, kind, state.objectives[kind.name], answers)
+        for kind in kinds_of(trial)
+        if kind.name in state.objectives
+    }
+    return dataclasses.replace(state, objectives={**state.objectives, **each}, learnt=trial.now)
+
+
+def known(trial: Trial, kind: Kind, state: ObjectiveState, answers: Answers) -> ObjectiveState:
+    """An objective's state with what the answers show."""
+    wanted = kind.own_series(trial)
+    if not wanted:
+        return state
+    return _objective(kind, state, *(_seen(trial, wanted, window, answers) for window in (HOUR, DAY)))
+
+
+def pods(trial: Trial) -> tuple[int, int]:
+    """Of the candidate, and of the stable version; at least one of each."""
+    return max(1, trial.candidate.pods or 1), max(1, trial.stable.pods or 1)
+
+
+def unseen(trial: Trial, kind: Kind, state: ObjectiveState) -> str:
+    """Why the swings of single pods cannot be seen, and what to do; empty where they can."""
+    if "" in state.own or trial.stable.pods is None:
+        return ""
+    if trial.stable.pods < swings.SMALLEST_PARTS:
+        return f"own swings cannot be seen: {trial.stable.revision} has no second pod to compare with"
+    if not kind.own_series(trial):
+        return f"own swings cannot be seen: {trial.own.lacks or 'nobody counts by pod'}"
+    return "own swings cannot be seen yet: the stable version's pods have counted too little"
+
+
+def _objective(kind: Kind, state: ObjectiveState, hour: _Seen, day: _Seen) -> ObjectiveState:
+    own = dict(state.own)
+    names = {what for tick in (*hour.ticks, *day.ticks) for amounts in tick.values() for what in amounts}
+    for key in ("", *state.boundaries):
+        boundary = kind.own_boundary(key or state.boundary, names)
+        found = _own(_counted(kind, boundary, hour), _counted(kind, boundary, day))
+        if found is not None:
+            own[key] = _grown(own.get(key), found)
+    bursts = own[""].bursts if "" in own and "" not in state.own else state.dispersion
+    return dataclasses.replace(state, own=own, dispersion=bursts)
+
+
+def _grown(before: swings.Own | None, found: swings.Own) -> swings.Own:
+    """What is first known of single pods replaces what was guessed without them; after that it only grows."""
+    if before is None or before.share <= 0:
+        return found
+    return swings.Own(max(before.bursts, found.bursts), max(before.seconds, found.seconds), found.share)
+
+
+def _own(hour: Sequence[_Parts], day: Sequence[_Parts]) -> swings.Own | None:
+    """None where too little was counted."""
+    shortest = min(swings.LENGTHS)
+    long = _blocks(day, shortest // DAY.step_seconds) or _blocks(hour, shortest // HOUR.step_seconds)
+    bursts = swings.bursts_apart(_blocks(hour, swings.BURST_SECONDS // HOUR.step_seconds), long)
+    if bursts is None:
+        bursts = swings.bursts(_blocks(day, 1))
+    if bursts is None:
+        return None
+    longest = 0.0
+    for length, counts in swings.LENGTHS.items():
+        over_a_day = swings.variance(_blocks(day, length // DAY.step_seconds), bursts=bursts)
+        margin = 0.0 if over_a_day is None else -SURE
+        lately = swings.variance(_blocks(hour, length // HOUR.step_seconds), bursts=bursts, margin=margin)
+        longest = max(longest, counts * length * max(over_a_day or 0.0, lately or 0.0))
+    every = [part for parts in (day or hour) for part in parts.values()]
+    requests, events = (sum(amounts) for amounts in zip(*((part.requests, part.events) for part in every), strict=True))
+    return swings.Own(*(float(f"{value:.4g}") for value in (bursts, longest, (events + 0.5) / (requests + 1))))
+
+
+def _counted(kind: Kind, boundary: str | None, seen: _Seen) -> list[_Parts]:
+    return [
+        {part: swings.Part(*kind.of_own(amounts, boundary), seen.pods[part]) for part, amounts in tick.items()}
+        for tick in seen.ticks
+    ]
+
+
+def _blocks(ticks: Sequence[_Parts], size: int) -> list[swings.Block]:
+    """Whole blocks of so many ticks, each with the parts that were counted all through it."""
+    blocks: list[swings.Block] = []
+    for first in range(0, len(ticks) - size + 1, size):
+        inside = ticks[first : first + size]
+        names = sorted(set(inside[0]).intersection(*inside[1:]))
+        blocks.append([_together([tick[name] for tick in inside]) for name in names])
+    return blocks
+
+
+def _together(parts: Sequence[swings.Part]) -> swings.Part:
+    """One part over several ticks."""
+    return swings.Part(sum(part.requests for part in parts), sum(part.events for part in parts), parts[0].pods)
+
+
+def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: Answers) -> _Seen:
+    """Nothing where there is no answer, or too many series."""
+    keys = {each.key: _key(window, each) for each in wanted}
+    series_of = {name: scraped.series_of(answers, key) for name, key in keys.items()}
+    every = [one for found in series_of.values() for one in found]
+    if not all(isinstance(answers.get(key), Answered) for key in keys.values()) or len(every) > MOST_SERIES:
+        return _Seen((), {})
+    part_of, many = _split({one.labels.get("pod", "") for one in every} - {""})
+    tracks = [
+        series.Track((columns.STABLE, columns.of_pod(what, part_of[pod])), scraped.target(one.labels), one.points)
+        for each in wanted
+        for one in series_of[each.key]
+        if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
+    ]
+    ticks, _ = series.consume(
+        series.Feed(),
+        series.samples_of(tracks, ()),
+        since=trial.now - window.seconds + window.step_seconds,
+        until=trial.now,
+        fence=None,
+        interval_seconds=window.step_seconds,
+    )
+    undisturbed = [tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.downtimes)]
+    return _Seen(tuple(columns.by_pod(columns.of_arm(tick.seen, columns.STABLE)) for tick in undisturbed), many)
+
+
+def _split(names: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
+    """The part that each pod is counted in, and how many pods each part has."""
+    part_of = {pod: f"part{index % MOST_PARTS}" for index, pod in enumerate(sorted(names))}
+    return part_of, dict(Counter(part_of.values()))
+
+
+def _column(wanted: OwnSeries, found: Series) -> str:
+    return wanted.what or columns.boundary_millis(found.labels.get("le", ""), wanted.unit_millis)
+
+
+def _series(trial: Trial) -> dict[str, OwnSeries]:
+    """Of all objectives, each once."""
+    return {each.key: each for kind in kinds_of(trial) for each in kind.own_series(trial)}
+
+
+def _key(window: _Window, wanted: OwnSeries) -> str:
+    return f"{_KEY}{window.key}/{wanted.key}"
