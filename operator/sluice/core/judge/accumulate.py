@@ -24,6 +24,10 @@ class LookRules:
 
     baking: bool = False
     """Only the bake's own test goes on; the rest keeps its evidence."""
+    probing: bool = False
+    """The tests of probes go on as well."""
+    share: float = 0.0
+    """The candidate's part of the requests by the route, 0..1."""
     judged: bool = True
     """False: only counted, as what cannot be judged on copies."""
     metric: bool = False
@@ -44,11 +48,12 @@ def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str 
 
 
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
-    """The tests that apply to an objective now, with the bake's where its limit is fixed."""
+    """The tests that apply to an objective now: with the bake's where its limit is fixed, and those of probes."""
     tests = kind.rules(state.boundaries)
     if state.bake_limit is None:
         return tests
-    return dataclasses.replace(tests, terms=(*tests.terms, objectives.bake_term(state.bake_limit)))
+    more = objectives.probe_terms(tests) if state.asks else ()
+    return dataclasses.replace(tests, terms=(*tests.terms, objectives.bake_term(state.bake_limit), *more))
 
 
 def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProcess]:
@@ -71,10 +76,12 @@ def _restored(test: evidence.SequentialTest, stored: Mapping[str, object]) -> ep
 def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
     """Log-evidence against the candidate, and for it in this step. tests: those that apply now (`rules`)."""
     logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
+    of_bake = objectives.combined(tests, logs, Role.BAKE)
     against = combine.ObjectiveEvidence(
         rollback=objectives.combined(tests, logs, Role.ROLLBACK),
         hard=objectives.combined(tests, logs, Role.HARD),
-        bake=objectives.combined(tests, logs, Role.BAKE),
+        bake=objectives.combined(tests, logs, Role.PROBE) if state.asks else of_bake,
+        asks=of_bake if state.asks else 0.0,
     )
     return against, objectives.combined(tests, logs, Role.ADVANCE)
 
@@ -104,7 +111,7 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
 def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
     """Every e-process one scrape further for each tick that is evidence."""
     tests = rules(kind, state)
-    terms = [term for term in tests.terms if (term.role is Role.BAKE) is phase.baking]
+    terms = [term for term in tests.terms if _goes_on(term.role, phase)]
     running = processes(tests, state)
     moved: dict[str, eprocess.EProcess] = {}
     known = state.usual
@@ -118,12 +125,14 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
         incident = before.incident or known.incident
         for term in terms:
             seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
+            if term.answers:
+                seen = seen.answered(phase.share)
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
             after = process.observe(
                 seen,
                 dispersion=state.dispersion,
                 usual=before.share,
-                largest=_largest(term, tick.time, phase, incident=incident),
+                largest=_largest(term, tick.time, phase, incident=incident, asks=state.asks),
             )
             if after is not process:
                 moved[term.key] = after
@@ -131,11 +140,19 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
     return dataclasses.replace(state, usual=known, processes=kept, running={**running, **moved})
 
 
-def _largest(term: Term, time: float, phase: LookRules, *, incident: bool) -> float:
-    """What ln e of a scrape is cut off at; 0: it may only speak for the null."""
+def _goes_on(role: Role, phase: LookRules) -> bool:
+    if phase.baking or role is Role.BAKE:
+        return phase.baking and role is Role.BAKE
+    return phase.probing or role is not Role.PROBE
+
+
+def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks: bool) -> float:
+    """What ln e of a scrape is cut off at; 0: it may only speak for the null. A single scrape may begin a probe."""
     if term.role is Role.ADVANCE:
         return 0.0 if incident or time < phase.proves_from else math.inf
-    return 0.0 if time < phase.accuses_from else phase.largest
+    if term.role is Role.BAKE and asks:
+        return math.inf
+    return 0.0 if time < phase.accuses_from and not term.answers else phase.largest
 
 
 def _usual(kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick) -> usual.Usual:
@@ -185,9 +202,10 @@ def _halves(kind: Kind, state: ObjectiveState, history: Sequence[series.Tick]) -
 
 
 def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """Advance evidence starts anew: a fault that needs load must be looked for again."""
-    advance = {term.key for term in rules(kind, state).terms if term.role is Role.ADVANCE}
-    kept = {key: stored for key, stored in state.processes.items() if key not in advance}
+    """Advance evidence starts anew: a fault that needs load must be looked for again. So does what begins a probe."""
+    anew = {Role.ADVANCE, Role.BAKE} if state.asks else {Role.ADVANCE}
+    gone = {term.key for term in rules(kind, state).terms if term.role in anew}
+    kept = {key: stored for key, stored in state.processes.items() if key not in gone}
     return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept, running={})
 
 
@@ -200,8 +218,16 @@ def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own."""
+    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own.
+
+    After a probe it is another one, from what stable has shown in it where that is enough. One that may end the release
+    stays: it has its part of alpha once.
+    """
+    if state.bake_limit is not None and not state.asks:
+        return state
     requests, events = shown_by_stable(state)
+    if state.bake_limit is not None and state.step.stable_requests >= FEW_REQUESTS:
+        requests, events = state.step.stable_requests, state.step.stable_events
     tests = kind.rules(state.boundaries)
     over = tests.lone_limit is not None and events > tests.lone_limit * requests
     limit = intervals.bake_limit(

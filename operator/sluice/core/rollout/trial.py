@@ -40,6 +40,7 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
+        probing=active.status.probe is not None,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
@@ -149,6 +150,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         blind=_blind(situation, active),
         wished=_wished(active),
         namespace_label=snapshot.config.query_namespace_label,
+        asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not snapshot.by_service,
         downtimes=_downtimes(situation, stable),
     )
 
