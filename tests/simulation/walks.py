@@ -481,6 +481,14 @@ def _crash(choose: Callable[[Walk, str], str | None]) -> Callable[[Walk, str], N
     return act
 
 
+def _turns_bad(walk: Walk, name: str) -> None:
+    """What is asked for fails for a while, also where it was proven good and has all requests."""
+    uri = walk.wanted[name].uri
+    usual = walk.cluster.behaviours.get(uri, Behaviour())
+    walk.cluster.behaviours[uri] = replace(usual, error=0.5)
+    walk.after.append(lambda: walk.cluster.behaviours.update({uri: usual}))
+
+
 def _clock(walk: Walk, _name: str) -> None:
     walk.cluster.clock_ahead_seconds = walk.random.choice(SKEWS)
 
@@ -557,6 +565,7 @@ FAULTS: Final[Mapping[str, Callable[[Walk, str], None]]] = {
     "operator away": _away,
     "candidate crashes": _crash(Walk.candidate_of),
     "stable crashes": _crash(Walk.stable_of),
+    "version turns bad": _turns_bad,
     "clock steps": _clock,
     "record deleted": _record_deleted,
     "object deleted": _hand_deletes("Deployment", "Service", "HTTPRoute", "GRPCRoute", "ScaledObject"),

@@ -61,6 +61,22 @@ BAKING: Final[Change] = {
     "route": make_route(1000),
     "paths": Paths(make_route(1000).weights),
 }
+PROBE: Final = {
+    "permille": 500,
+    "stablePods": 2,
+    "why": "errors: 9 of 10 failed",
+    "startTime": at(-60),
+    "deadlineTime": at(840),
+}
+PROBING: Final[Change] = {
+    **in_step(5, 50, 100, 50, step=3, bakeEndTime=at(10), probe=PROBE),
+    "route": make_route(500),
+    "paths": Paths(make_route(500).weights),
+}
+PROBED: Final[Change] = {"status": {"probe": {**PROBE, "deadlineTime": at(0)}}}
+ACCUSED: Final[Change] = {"judged": {"asks": "errors: 9 of 10 failed"}}
+NO_STABLE_POD: Final[Change] = {"stable": {"ready_endpoints": 0}}
+ACCUSED_ALONE: Final[Change] = {**ACCUSED, **NO_STABLE_POD}
 BAKED: Final[Change] = {"status": {**BAKING["status"], "bakeEndTime": at(0)}}
 PREVIEW: Final[Change] = {
     "spec": {"steps": [{"preview": True}, {"weight": 100}]},

@@ -105,7 +105,7 @@ def _rollout(view: RolloutView) -> list[RenderableType]:
         )
     )
     if view.waits_for:
-        parts.append(fact("waits for" if view.verdict in ("Wait", "Blind") else "says", Text(view.waits_for)))
+        parts.append(fact("waits for" if view.verdict in ("Wait", "Blind", "Probe") else "says", Text(view.waits_for)))
     if view.asked:
         parts.append(fact("asked", Text(view.asked, "yellow")))
     return [*parts, *_details(view)]

@@ -21,6 +21,7 @@ STYLES: Final = {
     str(Outcome.ROLLED_BACK): "bold red",
     str(Outcome.ABORTED): "red",
     str(Verdict.WAIT): "yellow",
+    str(Verdict.PROBE): "bold yellow",
     str(Verdict.BLIND): "magenta",
     str(Outcome.SUPERSEDED): "dim",
     str(Outcome.INCONCLUSIVE): "dim",

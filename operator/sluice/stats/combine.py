@@ -15,6 +15,8 @@ from sluice.stats import logspace
 ROLLBACK_SHARE: Final = 0.8
 HARD_SHARE: Final = 0.1
 BAKE_SHARE: Final = 0.1
+"""Kept until the bake: for its fixed limit, or, where it asks the stable version, for comparing from the first probe on.
+Which of the two is known before the first bet."""
 START_NATS: Final = 1.0
 """What a process that two scrapes decide loses by its first stake, and by bets of its grid that win less."""
 
@@ -46,7 +48,10 @@ class ObjectiveEvidence:
     rollback: float = 0.0
     hard: float = 0.0
     bake: float = 0.0
+    """Of the bake's fixed limit, or of the probes."""
     weight: float = 1.0
+    asks: float = 0.0
+    """What begins a probe. It ends no release, so it has no part of the budget."""
 
     @property
     def log_total(self) -> float:

@@ -69,6 +69,16 @@ class Counts:
             self.stable_events,
         )
 
+    def answered(self, share: float) -> "Counts":
+        """What is no event as the events, of requests that were shared out so: answers to earlier ones are among these."""
+        requests = self.candidate_requests + self.stable_requests
+        return Counts(
+            share * requests,
+            self.candidate_requests - self.candidate_events,
+            (1 - share) * requests,
+            self.stable_requests - self.stable_events,
+        )
+
     @property
     def events(self) -> float:
         """X, the events of both arms."""

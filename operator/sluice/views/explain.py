@@ -95,6 +95,8 @@ def _verb(view: RolloutView) -> str:
             return "It is blind"
         case Verdict.ADVANCE:
             return "It continues"
+        case Verdict.PROBE:
+            return "It asks the stable version"
         case _:
             return "It waits"
 

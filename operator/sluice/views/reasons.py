@@ -134,6 +134,18 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "It gets all requests; the old version stays warm, so that going back takes one write of the route.",
         ("It is promoted at the end of the bake, unless evidence against it appears. End it now: promote {name}",),
     ),
+    Reason.PROBING_STABLE: Meaning(
+        "With all requests it was worse than the stable version was before. That may be the fault of both, so the stable "
+        "version gets some of them again, and they are compared.",
+        (
+            "It is rolled back if it is worse than the stable version is now; otherwise the bake goes on.",
+            "Go back now: kubectl sluice abort {name}; end the probe: skip {name}; end the bake: promote {name}",
+        ),
+    ),
+    Reason.PROBE_OVER: Meaning(
+        "Beside the stable version as it is now nothing was shown against it: it has all requests again, and the bake "
+        "goes on with a limit from what the stable version shows now."
+    ),
     Reason.BAKING_WITHOUT_TRAFFIC: Meaning(
         "A step advanced without traffic, so the bake lasts until enough requests have arrived.",
         ("Send requests, or end it: kubectl sluice promote {name}",),

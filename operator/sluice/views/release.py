@@ -73,6 +73,9 @@ class RolloutView:
     """The candidate's weight as the route has it."""
     paused: bool
     baking_seconds_left: float | None
+    """None also while the bake asks the stable version."""
+    probe_seconds_left: float | None
+    """How long it asks the stable version at most; None where it does not."""
     age_seconds: float
     """Since it began, until now or its end."""
     requests_needed: int | None
@@ -184,6 +187,11 @@ def _headline(deployment: ModelDeployment, rollout: RolloutView | None) -> str:
 
 def _release_headline(rollout: RolloutView) -> str:
     paused = ", paused" if rollout.paused else ""
+    if rollout.probe_seconds_left is not None:
+        return (
+            f"the bake asks the stable version: the candidate has {steps.percent(rollout.permille)} for at most "
+            f"{words.span(rollout.probe_seconds_left)} more{paused}"
+        )
     if rollout.baking_seconds_left is not None:
         return f"at 100 %, the old version stays warm for {words.span(rollout.baking_seconds_left)} more{paused}"
     if rollout.step == 0:
@@ -284,7 +292,8 @@ def _rollout(rollout: ModelRollout, now: float) -> RolloutView:
         lead_permille=status.lead_permille,
         permille=status.permille,
         paused=status.paused,
-        baking_seconds_left=_left(status.bake_end_time, now) if running else None,
+        baking_seconds_left=_left(status.bake_end_time, now) if running and status.probe is None else None,
+        probe_seconds_left=_left(status.probe.deadline_time, now) if status.probe is not None else None,
         age_seconds=max(ended - began, 0.0),
         requests_needed=status.requests_needed if running else None,
         eta_seconds=_left(status.estimated_completion_time, now) if running else None,

@@ -1,9 +1,11 @@
 """The steps of a release: what was planned for each, and what came."""
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sluice.api.v1alpha1.modelrollout import ModelRollout, StepPlan, StepRecord
+from sluice.api.v1alpha1.modelrollout import ModelRollout, ProbeStatus, StepPlan, StepRecord
 from sluice.core.rollout import steps
 from sluice.core.rollout.steps import Step
 from sluice.views import words
@@ -51,6 +53,7 @@ def step_views(rollout: ModelRollout, *, now: float) -> tuple[StepView, ...]:
             planned=planned.get(step.permille) if _is_proven(step) else None,
             record=_record(step, rollout),
             now=now,
+            probe=status.probe if number == status.step else None,
         )
         for number, step in enumerate(steps.steps(rollout), start=1)
     )
@@ -64,11 +67,18 @@ def gets(step: Step) -> str:
 
 
 def _view(
-    step: Step, number: int, *, state: StepState, planned: StepPlan | None, record: StepRecord | None, now: float
+    step: Step,
+    number: int,
+    *,
+    state: StepState,
+    planned: StepPlan | None,
+    record: StepRecord | None,
+    now: float,
+    probe: ProbeStatus | None,
 ) -> StepView:
     return StepView(
         number=number,
-        gets=gets(step),
+        gets=gets(step) if probe is None else f"probe at {steps.percent(probe.permille)}",
         permille=step.permille,
         state=state,
         waits_for_person=step.pause,
@@ -94,10 +104,13 @@ def _state(number: int, rollout: ModelRollout) -> StepState:
 
 
 def _record(step: Step, rollout: ModelRollout) -> StepRecord | None:
-    """What was recorded of a step; None where it was skipped or has not begun."""
+    """What was recorded of a step; None where it was skipped or has not begun. What follows the last one are probes."""
     key = (step.permille, step.mirror_percent, step.preview)
-    records = (r for r in reversed(rollout.status.steps) if (r.permille, r.mirror_percent, r.preview) == key)
-    return next(records, None)
+    records: Iterable[StepRecord] = rollout.status.steps
+    if step.permille < steps.WHOLE:
+        records = itertools.takewhile(lambda record: record.permille < steps.WHOLE, records)
+    same = (r for r in reversed(list(records)) if (r.permille, r.mirror_percent, r.preview) == key)
+    return next(same, None)
 
 
 def _lasted(record: StepRecord, now: float) -> float:

@@ -1,8 +1,9 @@
 """Whole releases through the judge that ships: raw samples in, judgements out, from the first weight to the end of the bake.
 
 Nothing of the arithmetic is repeated here: `core.judge.judge` gets what Prometheus would answer, remembers what the
-operator would write, and says what the gates are told. The gateway's counters are one target, those of a Query are one
-for each version.
+operator would write, and says what the gates are told. Steps last as long as the setting says, whatever is proven; from
+the bake on the engine itself decides (`rollout.stepping.move`), with its probes. The gateway's counters are one target,
+those of a Query are one for each version.
 """
 
 import dataclasses
@@ -15,10 +16,15 @@ import numpy as np
 
 from sluice.adapters.gateways import PRESETS
 from sluice.api.v1alpha1.common import Objective, Source
+from sluice.api.v1alpha1.modelrollout import ModelRolloutStatus, Outcome
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import judge
 from sluice.core.judge.model import Answered, Arm, Judgement, OwnCounters, Question, Series, Trial
+from sluice.core.kernel import timestamps
+from sluice.core.kernel.snapshot import Paths
+from sluice.core.rollout import stepping
 from tests.benchmarks.judge.troubles import DAY, Shares, Trouble
+from tests.support import moments
 
 START: Final = 1_800_000_000.0
 STABLE: Final = "digits-aaa"
@@ -26,6 +32,8 @@ CANDIDATE: Final = "digits-bbb"
 HOUR: Final = 3600
 THINNED: Final = 300
 BAKE_SECONDS: Final = 600
+PROBES_SECONDS: Final = 5400
+"""So much longer a bake may last because of probes, before nobody looks any more."""
 KEPT: Final = 10
 """Scrapes of which the simulated Prometheus still has the samples; more than any look asks for."""
 VISIBLE: Final = 0.6
@@ -65,6 +73,10 @@ class Setting:
     """How many pods the candidate has at each weight, all of them new; empty: nobody knows."""
     stable_pods: int = 0
     new_pod_seconds: float = 0.0
+    worse_from: int | None = None
+    """The candidate has `factor` times the events from this second on only; None: all along."""
+    asks: bool = True
+    """Whether the bake asks the stable version, as where this has its pods still."""
 
     @property
     def steps(self) -> int:
@@ -82,6 +94,11 @@ class Told:
     """Seconds from the first weight to the first proof of a step."""
     candidate_requests: int = 0
     why: str = ""
+    promoted: float = math.inf
+    """Seconds from the first weight."""
+    probes: int = 0
+    failed: int = 0
+    """Events of the candidate since it is worse."""
 
 
 class _Counters:
@@ -183,11 +200,13 @@ class _Release:
     def __init__(self, setting: Setting, generator: np.random.Generator) -> None:
         self._setting, self._generator = setting, generator
         every = setting.scrape_seconds
-        future = setting.seconds + BAKE_SECONDS + 4 * every
+        future = setting.seconds + BAKE_SECONDS + PROBES_SECONDS * setting.bakes + 4 * every
         future += -future % every
         stable, candidate = setting.trouble(generator, setting.history_seconds, future)
         self._stable = stable[..., setting.history_seconds :]
-        self._candidate = np.minimum(1.0, setting.factor * candidate[..., setting.history_seconds :])
+        worse = np.arange(future) >= (setting.worse_from or 0)
+        factors = np.where(worse, setting.factor, 1.0)
+        self._candidate = np.minimum(1.0, factors * candidate[..., setting.history_seconds :])
         self._own = _Own(stable.shape[0]) if stable.ndim > 1 else None
         self._arms = {revision: _Counted(setting.objective, revision) for revision in (STABLE, CANDIDATE)}
         self._up = _Counters({"job": "envoy", "instance": "gateway"})
@@ -217,7 +236,9 @@ class _Release:
             state=None,
             answer_seconds=setting.answer_seconds,
             new_pod_seconds=setting.new_pod_seconds,
+            asks=setting.asks,
         )
+        self._harmed = 0
         if self._own is not None:
             self._trial = dataclasses.replace(
                 self._trial,
@@ -231,22 +252,29 @@ class _Release:
         setting, every = self._setting, self._setting.scrape_seconds
         step, begun, sent, proven = 0, 0, 0, math.inf
         self._set_weight(step, 0)
+        bake: _Bake | None = None
         first = int(self._generator.integers(every))
         weight = 0.0
         for end in range(every, self._stable.shape[-1] + 1, every):
             lasts = first if end == every else every
-            sent += self._serve(
-                end - every, end, weight, setting.weights[step] if step < len(setting.weights) else 1.0, lasts
-            )
-            weight = setting.weights[step] if step < len(setting.weights) else 1.0
+            sent += self._serve(end - every, end, weight, self._trial.permille / 1000, lasts)
+            weight = self._trial.permille / 1000
             self._scrape(end)
             judged = self._look(end)
-            if judged.against is not None:
-                return Told(end, step == len(setting.weights), proven, sent, judged.against[1])
-            if step == len(setting.weights):
-                if end - begun >= BAKE_SECONDS:
-                    break
+            if bake is not None:
+                bake.look(judged, self._trial.now)
+                told = Told(end, True, proven, sent, bake.status.message, math.inf, bake.probes, self._harmed)
+                if bake.status.outcome is Outcome.PROMOTED:
+                    return dataclasses.replace(told, rolled_back=math.inf, promoted=end)
+                if bake.status.outcome is not None:
+                    return told
+                if bake.status.permille != self._trial.permille:  # a pass that has written is followed by another one
+                    self._follow(bake.status)
+                    bake.look(self._look(end, later=1), self._trial.now)
+                self._follow(bake.status)
                 continue
+            if judged.against is not None:
+                return Told(end, False, proven, sent, judged.against[1])
             if judged.all_proven and judged.scrapes >= 2:
                 proven = min(proven, float(end))
                 if setting.step_seconds is None:
@@ -255,17 +283,19 @@ class _Release:
                 step, begun = step + 1, end
             if step == setting.steps or (end >= setting.seconds and step < len(setting.weights)):
                 break
-            if begun == end:
+            if begun == end and step == len(setting.weights):
+                bake = _Bake(setting, self._trial.now)
+                self._trial = self._with_pods(self._trial, step, end)
+                self._follow(bake.status)
+            elif begun == end:
                 self._set_weight(step, end)
-        return Told(proven=proven, candidate_requests=sent)
+        return Told(proven=proven, candidate_requests=sent, probes=bake.probes if bake is not None else 0)
 
     def _set_weight(self, step: int, now: int) -> None:
-        weight = self._setting.weights[step] if step < len(self._setting.weights) else 1.0
         changed = dataclasses.replace(
             self._trial,
             step=step + 1,
-            permille=round(1000 * weight),
-            baking=weight >= 1,
+            permille=round(1000 * self._setting.weights[step]),
             route_generation=self._trial.route_generation + 1,
         )
         self._trial = self._with_pods(changed, step, now)
@@ -282,6 +312,18 @@ class _Release:
             candidate=dataclasses.replace(trial.candidate, pods=ours, ready=(START + now,)),
         )
 
+    def _follow(self, status: ModelRolloutStatus) -> None:
+        """What `rollout.trial` makes of a status."""
+        moves = status.permille != self._trial.permille
+        self._trial = dataclasses.replace(
+            self._trial,
+            step=len(status.steps),
+            permille=status.permille,
+            baking=status.permille >= 1000,
+            probing=status.probe is not None,
+            route_generation=self._trial.route_generation + moves,
+        )
+
     def _serve(self, begin: int, end: int, before: float, after: float, lasts: int) -> int:
         """Requests of the seconds between two scrapes; the weight changed so many seconds before the end."""
         setting, generator = self._setting, self._generator
@@ -292,8 +334,10 @@ class _Release:
             (CANDIDATE, to_candidate, self._candidate),
             (STABLE, total - to_candidate, self._stable),
         ):
-            failed = self._failed(revision, begin, requests, shares[..., begin:end])
-            self._count(revision, begin, end, requests, failed)
+            events = self._failed(revision, begin, requests, shares[..., begin:end])
+            if revision == CANDIDATE and begin >= (setting.worse_from or math.inf):
+                self._harmed += int(events.sum())
+            self._count(revision, begin, end, requests, events)
         return int(to_candidate.sum())
 
     def _failed(self, revision: str, begin: int, requests: np.ndarray, shares: Shares) -> np.ndarray:
@@ -325,8 +369,8 @@ class _Release:
                 counted.scrape_own(START + end)
         self._up.points.append((START + end, 1.0))
 
-    def _look(self, end: int) -> Judgement:
-        trial = dataclasses.replace(self._trial, now=START + end + VISIBLE)
+    def _look(self, end: int, later: int = 0) -> Judgement:
+        trial = dataclasses.replace(self._trial, now=START + end + VISIBLE + later)
         judged = judge.judge(trial, self._answers())
         if judged.blind:
             raise AssertionError(judged.blind)
@@ -401,6 +445,43 @@ class _Release:
             stable.scrape_own(START + moment - until)
             scratch._up.points.append((START + moment - until, 1.0))
         return scratch._answers()
+
+
+class _Bake:
+    """The engine, from weight 100 on: pods are ready, and the gateway has a route as soon as it is written."""
+
+    def __init__(self, setting: Setting, now: float) -> None:
+        time = timestamps.rfc3339(now)
+        shares = [round(1000 * weight) for weight in setting.weights] + [1000]
+        self._moment = moments.make_moment(
+            {
+                "spec": {
+                    "steps": [{"weight": max(1, permille // 10)} for permille in shares],
+                    "bakeSeconds": BAKE_SECONDS,
+                    "progressDeadlineSeconds": 604_800,
+                },
+                "status": {
+                    "startTime": time,
+                    "deadlineTime": timestamps.rfc3339(now + 604_800),
+                    "step": len(shares),
+                    "permille": 1000,
+                    "weight": 100,
+                    "steps": [{"permille": permille, "startTime": time} for permille in shares],
+                },
+            }
+        )
+        self.probes = 0
+
+    @property
+    def status(self) -> ModelRolloutStatus:
+        return self._moment.rollout.status
+
+    def look(self, judged: Judgement, now: float) -> None:
+        route = moments.make_route(self.status.permille)
+        moment = dataclasses.replace(self._moment, now=now, judgement=judged, route=route, paths=Paths(route.weights))
+        before = self.status.probe
+        self._moment = dataclasses.replace(moment, rollout=stepping.move(moment).rollout)
+        self.probes += before is None and self.status.probe is not None
 
 
 def release(setting: Setting, seed: int) -> Told:

@@ -21,6 +21,8 @@ COLUMNS: Final = (
     "trouble",
     "α before the bake",
     "α with it",
+    "equal promoted",
+    "found in the bake",
     "β of a step",
     "healthy proven in 1 h",
     "×20 found",
@@ -29,6 +31,9 @@ COLUMNS: Final = (
 NEVER: Final = 1e-300
 """A roll-back threshold that nothing reaches: false advances are counted as if no roll-back came before."""
 SOON: Final = 1200
+STEP: Final = 600
+FAULT: Final = 3 * STEP + 182
+"""Three minutes into the bake, between two scrapes."""
 WILSON: Final = 1.96
 
 ERRORS: Final = Objective(
@@ -65,6 +70,8 @@ class Measured:
     worse: Setting | None = None
     """×20 at the first weight."""
     dead: Setting | None = None
+    in_bake: Setting | None = None
+    """A version that becomes bad in the bake."""
 
 
 def usual(
@@ -87,6 +94,12 @@ def lets_through(trouble: Trouble, *, factor: float, weight: float = 0.25, **cha
     """One step of a version that is too bad."""
     setting = Setting(trouble, ERRORS, factor=factor, weights=(weight,), step_seconds=None, bakes=False, alpha=NEVER)
     return dataclasses.replace(setting, **changes)  # type: ignore[arg-type]
+
+
+def begins_in_bake(factor: float, **changes: object) -> Measured:
+    """A version that was as good as stable in every step."""
+    setting = Setting(troubles.plain, ERRORS, factor=factor, worse_from=FAULT, step_seconds=STEP)
+    return Measured(in_bake=dataclasses.replace(setting, **changes))  # type: ignore[arg-type]
 
 
 def over_a_day(first: float, last: float) -> Measured:
@@ -144,6 +157,11 @@ ROWS: Final[Mapping[str, Measured]] = {
             seconds=900,
         ),
     ),
+    "shared outage of 60 s every 20 min, its errors are time-outs of 30 s": Measured(
+        equal=Setting(
+            partial(troubles.shared_outages, lasts=60), ERRORS, step_seconds=STEP, late_seconds=30, late_stable=True
+        )
+    ),
     "×4, shared outage of 60 s after a step": Measured(
         edge=lets_through(partial(troubles.outage_at, begin=10, lasts=60), factor=4, seconds=900)
     ),
@@ -175,6 +193,9 @@ ROWS: Final[Mapping[str, Measured]] = {
         )
         for load in (0.6, 0.7)
     },
+    "dead from 3 min into the bake on": begins_in_bake(1 / troubles.BASE),
+    "×20 from 3 min into the bake on": begins_in_bake(20),
+    "×20 from 3 min into the bake on, route's time-out 5 s": begins_in_bake(20, answer_seconds=5.0),
     "latency, both over an absolute limit": Measured(
         equal=Setting(partial(troubles.plain, base=0.38), LIMIT, step_seconds=600)
     ),
@@ -197,11 +218,13 @@ def measured(row: Measured, rollouts: int, seed: int, pool: Executor) -> tuple[s
             (
                 _share(sum(told.rolled_back < math.inf and not told.in_bake for told in all), len(all)),
                 _share(sum(told.rolled_back < math.inf for told in all), len(all)) if bakes else "",
+                _share(sum(told.promoted < math.inf for told in all), len(all)) if bakes else "",
             )
         ),
     )
     return (
-        *(both.split("|") if both else ("", "")),
+        *(both.split("|") if both else ("", "", "")),
+        of(row.in_bake, _found),
         of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
         of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
         of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s")),
@@ -225,6 +248,17 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 def _share(count: int, of: int) -> str:
     low, high = wilson(count, of)
     return f"{count / of:.1%} ({low:.1%}–{high:.1%})"
+
+
+def _found(all: Sequence[Told]) -> str:
+    """How long until the slowest tenth was rolled back, and what it cost."""
+    found = sum(told.in_bake and told.rolled_back < math.inf for told in all)
+    seconds = sorted(told.rolled_back - FAULT if told.in_bake else math.inf for told in all)
+    failed = sorted(told.failed for told in all)
+    middle, late = len(all) // 2, 9 * len(all) // 10
+    return (
+        f"{found} of {len(all)}: {seconds[middle]:.0f} s, 90 % {seconds[late]:.0f} s; {failed[middle]} failed answers"
+    )
 
 
 def _middle(values: Sequence[float], unit: str) -> str:

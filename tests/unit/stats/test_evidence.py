@@ -265,3 +265,20 @@ def test_what_is_worse_and_negligible_and_then_fails_with_stable_is_not_accused(
             gained[test] += found[min(12, len(found) - 1)]
     assert gained[notable] < 0 or gained[both] < gained[notable]
     assert gained[both] < -50
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.9])
+@pytest.mark.parametrize("late", [0, 2])
+def test_good_answers_expect_at_most_1_of_equal_versions_whenever_errors_come(share: float, late: int) -> None:
+    """`late` errors of earlier requests stand among the candidate's; its share is the route's, not what is counted."""
+    test, requests = evidence.relative_down(0.5, points=4), 4
+    for good in RATES:
+        sums = [0.0] * len(test.alternatives)
+        for ours in range(requests + 1):
+            here = reference.binom.pmf(ours, requests, share)
+            for x_c, x_s in itertools.product(range(ours + 1), range(requests - ours + 1)):
+                chance = here * reference.binom.pmf(x_c, ours, good) * reference.binom.pmf(x_s, requests - ours, good)
+                counts = Counts(ours + late, ours - x_c + late, requests - ours, requests - ours - x_s).answered(share)
+                log_e = test.log_increments(counts, 1.0) or (0.0,) * len(sums)
+                sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
+        assert max(sums) <= 1 + 1e-12

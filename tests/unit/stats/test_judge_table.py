@@ -1,5 +1,6 @@
 """The table of troubles: its releases are whole ones through the shipped judge, and its intervals are Wilson's."""
 
+import dataclasses
 import math
 from functools import partial
 
@@ -43,16 +44,24 @@ def test_a_release_goes_through_its_steps_and_its_bake() -> None:
     assert told.candidate_requests > 100_000
 
 
-def test_what_begins_in_the_bake_is_found_in_it() -> None:
-    setting = Setting(
-        partial(troubles.outage_at, begin=150, lasts=600), table.ERRORS, history_seconds=3600, step_seconds=30
-    )
+def test_what_begins_in_the_bake_is_asked_about_and_found_in_it() -> None:
+    setting = dataclasses.replace(PLAIN, factor=200, worse_from=152, step_seconds=30)
     told = shipped.release(setting, 1)
 
+    assert (told.in_bake, told.probes) == (True, 1)
+    assert 152 < told.rolled_back <= 152 + 35
+    assert 0 < told.failed < 35 * 50
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_what_happens_to_both_in_the_bake_ends_only_what_cannot_ask(*, asks: bool) -> None:
+    outage = partial(troubles.outage_at, begin=150, lasts=30)
+    told = shipped.release(dataclasses.replace(PLAIN, trouble=outage, step_seconds=30, asks=asks), 1)
+
     assert told.in_bake
-    assert 150 < told.rolled_back < 180
+    assert (told.rolled_back == math.inf, told.promoted < math.inf, told.probes > 0) == (asks, asks, asks)
 
 
 def test_the_verdicts_of_a_row_stand_in_its_columns() -> None:
     assert len({setting for row in table.ROWS.values() for setting in (row.equal, row.edge) if setting}) >= 15
-    assert all(row.equal or row.edge for row in table.ROWS.values())
+    assert all(row.equal or row.edge or row.in_bake for row in table.ROWS.values())

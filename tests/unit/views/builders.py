@@ -139,6 +139,13 @@ ACCURACY = {
     "advanceLog10": "-3.1",
     "advanceThresholdLog10": "1.30",
 }
+PROBE = {
+    "permille": 500,
+    "stablePods": 1,
+    "why": "errors: 9 of 10 failed",
+    "startTime": "2026-03-01T11:50:00Z",
+    "deadlineTime": "2026-03-01T12:05:00Z",
+}
 RUNNING: dict[str, Any] = {
     "verdict": "Wait",
     "reason": "GatheringEvidence",

@@ -29,6 +29,11 @@ INTENT = {"action": "Pause", "requestedBy": "alice", "requestTime": "2026-03-01T
             {"step": 4, "permille": 1000, "weight": 100, "bakeEndTime": "2026-03-01T12:00:40Z"},
             "at 100 %, the old version stays warm for 40s more",
         ),
+        (
+            builders.RELEASING,
+            {"step": 4, "permille": 500, "weight": 50, "bakeEndTime": "2026-03-01T12:00:40Z", "probe": builders.PROBE},
+            "the bake asks the stable version: the candidate has 50 % for at most 5m00s more",
+        ),
     ],
 )
 def test_headline(conditions: list[dict[str, Any]], status: dict[str, Any] | None, want: str) -> None:

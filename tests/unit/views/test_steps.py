@@ -43,6 +43,20 @@ def test_plan_and_records_stand_beside_each_other() -> None:
     assert [v.state for v in views] == [StepState.DONE, StepState.CURRENT, StepState.AHEAD, StepState.AHEAD]
 
 
+def test_probes_are_of_the_last_step() -> None:
+    records = [
+        {"permille": permille, "startTime": "2026-03-01T12:00:00Z", "candidateRequests": 100 + number}
+        for number, permille in enumerate((50, 250, 500, 1000, 500))
+    ]
+    views = step_views(make_rollout(step=4, permille=500, steps=records, probe=builders.PROBE), now=T0 + 90)
+    assert [(view.gets, view.candidate_requests) for view in views] == [
+        ("5 %", 100),
+        ("25 %", 101),
+        ("50 %", 102),
+        ("probe at 50 %", 103),
+    ]
+
+
 def test_an_ended_release_is_in_no_step() -> None:
     views = step_views(make_rollout(**builders.BAD), now=T0 + 600)
     assert [v.state for v in views] == [StepState.DONE, *[StepState.AHEAD] * 3]

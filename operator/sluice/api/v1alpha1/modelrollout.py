@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     ROLL_BACK = "RollBack"
     WAIT = "Wait"
     BLIND = "Blind"
+    PROBE = "Probe"
+    """Something spoke against the candidate when it had all requests: stable gets some again, to compare them anew."""
 
 
 class StepRecord(ApiModel):
@@ -43,6 +45,21 @@ class StepRecord(ApiModel):
     end_time: Time | None = None
     candidate_requests: int = 0
     stable_requests: int = 0
+
+
+class ProbeStatus(ApiModel):
+    """Requests that go back to the stable version during the bake, to see whether it does any better now."""
+
+    permille: int
+    """The candidate's weight meanwhile."""
+    stable_pods: int
+    """Ready pods that the stable version needs for its part; with fewer, the candidate gets everything again."""
+    why: Annotated[str, Field(max_length=1024)] = ""
+    """What spoke against the candidate."""
+    start_time: Time
+    """Moves on by the time in which metrics were blind."""
+    deadline_time: Time
+    """When the bake goes on if nothing was proven either way; moves on while metrics are blind."""
 
 
 class ArmCounts(ApiModel):
@@ -167,7 +184,9 @@ class ModelRolloutStatus(ApiModel):
     deadline_time: Time | None = None
     """When onDeadline applies; moves on by the time in which metrics were blind, or a pause or freeze window held it."""
     bake_end_time: Time | None = None
-    """When the bake is over; moves on while metrics are blind."""
+    """When the bake is over; moves on while metrics are blind, and by as long as a probe lasted."""
+    probe: ProbeStatus | None = None
+    """While the bake asks the stable version."""
     blind_since: Time | None = None
     """Since when nothing can be measured."""
     held_since: Time | None = None

@@ -24,6 +24,10 @@ class LookRules:
 
     baking: bool = False
     """Only the bake's own test goes on; the rest keeps its evidence."""
+    probing: bool = False
+    """The tests of probes go on as well."""
+    share: float = 0.0
+    """The candidate's part of the requests by the route, 0..1."""
     judged: bool = True
     """False: only counted, as what cannot be judged on copies."""
     metric: bool = False
@@ -58,13 +62,13 @@ def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str 
 
 
 def rules(kind: Kind, state: ObjectiveState) -> Rules:
-    """The tests that apply to an objective now, with the bake's where its limit is fixed."""
+    """The tests that apply to an objective now: with the bake's where its limit is fixed, and those of probes."""
     tests = kind.rules(state.boundaries)
     if state.bake_limit is None:
         return tests
-    return dataclasses.replace(
-        tests, terms=(*tests.terms, objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods))
-    )
+    more = objectives.probe_terms(tests) if state.asks else ()
+    bake = objectives.bake_term(state.bake_limit, by_pods=kind.compares_pods)
+    return dataclasses.replace(tests, terms=(*tests.terms, bake, *more))
 
 
 def processes(tests: Rules, state: ObjectiveState) -> dict[str, eprocess.EProcess]:
@@ -87,10 +91,12 @@ def _restored(test: evidence.SequentialTest, stored: Mapping[str, object]) -> ep
 def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveEvidence, float]:
     """Log-evidence against the candidate, and for it in this step. tests: those that apply now (`rules`)."""
     logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
+    of_bake = objectives.combined(tests, logs, Role.BAKE)
     against = combine.ObjectiveEvidence(
         rollback=objectives.combined(tests, logs, Role.ROLLBACK),
         hard=objectives.combined(tests, logs, Role.HARD),
-        bake=objectives.combined(tests, logs, Role.BAKE),
+        bake=objectives.combined(tests, logs, Role.PROBE) if state.asks else of_bake,
+        asks=of_bake if state.asks else 0.0,
     )
     return against, objectives.combined(tests, logs, Role.ADVANCE)
 
@@ -120,7 +126,7 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
 def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
     """Every e-process one scrape further for each tick that is evidence."""
     tests = rules(kind, state)
-    terms = [term for term in tests.terms if (term.role is Role.BAKE) is phase.baking]
+    terms = [term for term in tests.terms if _goes_on(term.role, phase)]
     running = processes(tests, state)
     moved: dict[str, eprocess.EProcess] = {}
     known = state.usual
@@ -136,12 +142,14 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
             if not phase.compares(term, tick.time):
                 continue
             seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
+            if term.answers:
+                seen = seen.answered(phase.share)
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
             after = process.observe(
                 seen,
                 dispersion=_dispersion(state, term, seen, phase, usual=before.share),
                 usual=before.share,
-                largest=_largest(term, tick.time, phase, incident=incident),
+                largest=_largest(term, tick.time, phase, incident=incident, asks=state.asks),
             )
             if after is not process:
                 moved[term.key] = after
@@ -152,7 +160,7 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
 def _dispersion(state: ObjectiveState, term: Term, seen: evidence.Counts, phase: LookRules, *, usual: float) -> float:
     """phi of one scrape. usual: the judged events' share before it."""
     own = state.own.get(term.boundary or "")
-    if own is None:
+    if own is None or term.answers:
         return state.dispersion
     known = own if term.boundary is not None else dataclasses.replace(own, share=usual)
     return swings.dispersion(term.test, seen, known, seconds=phase.interval_seconds, pods=phase.pods)
@@ -166,11 +174,19 @@ def expected_dispersion(state: ObjectiveState, share: float, rate: float, pods: 
     return dataclasses.replace(own, share=state.usual.share).compared(share, rate, pods)
 
 
-def _largest(term: Term, time: float, phase: LookRules, *, incident: bool) -> float:
-    """What ln e of a scrape is cut off at; 0: it may only speak for the null."""
+def _goes_on(role: Role, phase: LookRules) -> bool:
+    if phase.baking or role is Role.BAKE:
+        return phase.baking and role is Role.BAKE
+    return phase.probing or role is not Role.PROBE
+
+
+def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks: bool) -> float:
+    """What ln e of a scrape is cut off at; 0: it may only speak for the null. A single scrape may begin a probe."""
     if term.role is Role.ADVANCE:
         return 0.0 if incident or time < phase.proves_from else math.inf
-    return 0.0 if time < phase.accuses_from else phase.largest
+    if term.role is Role.BAKE and asks:
+        return math.inf
+    return 0.0 if time < phase.accuses_from and not term.answers else phase.largest
 
 
 def _usual(kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick) -> usual.Usual:
@@ -228,9 +244,10 @@ def _halves(kind: Kind, boundary: str | None, history: Sequence[series.Tick]) ->
 
 
 def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """Advance evidence starts anew: a fault that needs load must be looked for again."""
-    advance = {term.key for term in rules(kind, state).terms if term.role is Role.ADVANCE}
-    kept = {key: stored for key, stored in state.processes.items() if key not in advance}
+    """Advance evidence starts anew: a fault that needs load must be looked for again. So does what begins a probe."""
+    anew = {Role.ADVANCE, Role.BAKE} if state.asks else {Role.ADVANCE}
+    gone = {term.key for term in rules(kind, state).terms if term.role in anew}
+    kept = {key: stored for key, stored in state.processes.items() if key not in gone}
     return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept, running={})
 
 
@@ -243,8 +260,16 @@ def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:
 
 
 def at_bake(kind: Kind, state: ObjectiveState) -> ObjectiveState:
-    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own."""
+    """The bake's limit from what the stable version showed; where it has shown nothing, the objective's own.
+
+    After a probe it is another one, from what stable has shown in it where that is enough. One that may end the release
+    stays: it has its part of alpha once.
+    """
+    if state.bake_limit is not None and not state.asks:
+        return state
     requests, events = shown_by_stable(state)
+    if state.bake_limit is not None and state.step.stable_requests >= FEW_REQUESTS:
+        requests, events = state.step.stable_requests, state.step.stable_events
     tests = kind.rules(state.boundaries)
     over = tests.lone_limit is not None and events > tests.lone_limit * requests
     limit = intervals.bake_limit(

@@ -99,7 +99,8 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
-    counts_only = judged.rollback_log < ACCUSING_LOG and _only_counted(trial, before, after)
+    accuses = max(judged.rollback_log, judged.bake_log) >= ACCUSING_LOG
+    counts_only = not accuses and _only_counted(trial, before, after)
     return dataclasses.replace(
         judged,
         idle_since=judged.idle_since if silence_is_known else None,
@@ -230,7 +231,10 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
     ticks, feeds = _consume(trial, before, samples)
     hour = {feed: (history.undisturbed(trial, ticks[feed]), shown) for feed, shown in samples.items()}
     day = history.day(trial, answers)
-    judged = {kind.name: history.learnt(trial, kind, hour, day) for kind in kinds_of(trial)}
+    judged = {
+        kind.name: dataclasses.replace(history.learnt(trial, kind, hour, day), asks=_asks(trial, kind))
+        for kind in kinds_of(trial)
+    }
     if trial.baking:  # nothing was compared before: there was no room for both
         judged = {kind.name: accumulate.at_bake(kind, judged[kind.name]) for kind in kinds_of(trial)}
     stable_ever = any(
@@ -253,6 +257,11 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         objectives=judged,
         refused_before=refusals.before(hour[gatewayseries.REQUESTS][0] if gatewayseries.REQUESTS in hour else ()),
     )
+
+
+def _asks(trial: Trial, kind: Kind) -> bool:
+    """Whether its accusation in the bake begins a probe: a limit that is all there is holds for the candidate alone."""
+    return trial.asks and kind.rules(()).lone_limit is None
 
 
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
@@ -292,6 +301,8 @@ def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
     answered = _answered(trial, state)
     return accumulate.LookRules(
         baking=trial.baking,
+        probing=trial.probing,
+        share=trial.permille / 1000,
         judged=not trial.mirrored or kind.judged_on_copies,
         metric=kind.name == trial.metric,
         largest=combine.largest_scrape(trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)),
@@ -326,8 +337,11 @@ def _turn(trial: Trial, before: State) -> int:
 def _turned(trial: Trial, before: State) -> State:
     """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
     after = before
-    changed = trial.step != before.step or trial.route_generation != before.route_generation
-    if trial.step != before.step:
+    new_step = trial.step != before.step or trial.baking != before.baking
+    changed = new_step or trial.route_generation != before.route_generation
+    if trial.baking and not before.baking:
+        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
+    if new_step:
         after = dataclasses.replace(
             refusals.at_new_step(after),
             active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
@@ -337,8 +351,6 @@ def _turned(trial: Trial, before: State) -> State:
         )
     if changed:
         after = routecheck.at_changed_route(trial, after)
-    if trial.baking and not before.baking:
-        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
     return dataclasses.replace(
         after,
         step=trial.step,

@@ -85,6 +85,7 @@ class Trial:
     """Whether the requests (with `metric`: the users) must split as `permille` says; False where cookies, headers or
     mirrors steer them, and where pods make the shares."""
     baking: bool
+    """Whether the candidate has all requests."""
     scrape_interval_seconds: float
     idle_seconds: float
     initial_dispersion: InitialDispersion
@@ -102,6 +103,11 @@ class Trial:
     """How many arms share the error budget of the test."""
     stable_permille: int | None = None
     """In an A/B test: the stable version's share; None: all that the candidate does not get."""
+    asks: bool = False
+    """Whether an accusation in the bake sends requests back to the stable version, to compare; from the first look on.
+    False: it ends the release."""
+    probing: bool = False
+    """Whether they are compared so."""
     mirrored: bool = False
     """Only server failures and latency are judged on copies."""
     steps: tuple[int, ...] = ()
@@ -242,7 +248,7 @@ class Judgement:
     rollback_threshold_log: float
     """ln(1/alpha)."""
     bake_log: float
-    """E_bake alone (for superseding in the bake), natural logarithm; 0 before the bake."""
+    """What speaks against the candidate in the bake alone (for superseding in it), natural logarithm; 0 before it."""
     decisive: str
     """Name of the objective with the most rollback evidence, with its counts, in words for a person."""
     accusation: Reason
@@ -268,6 +274,9 @@ class Judgement:
     step_stable_requests: int
     next_look_seconds: float
     """When a new sample is due."""
+    asks: str = ""
+    """What speaks against a candidate that has all requests, in words for a person, where the stable version is to be
+    asked whether it does better; or empty."""
     split_mismatch: str = ""
     """How the requests are split against how they should be, when the evidence says that these differ; or empty."""
     refuses: str = ""

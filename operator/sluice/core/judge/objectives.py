@@ -5,6 +5,7 @@ rollback   worse than stable *and* not negligible          kept over all steps  
 hard       worse than stable *and* over the maximum        kept over all steps
 advance    close to stable *or* negligible                 anew at each step
 bake       over a fixed limit, when stable gets nothing    at weight 100
+probe      as rollback, from the first probe on            while the bake asks the stable version
 """
 
 import functools
@@ -22,6 +23,8 @@ DEFAULT_TOLERANCE: Final = 0.25
 UNCOMPARED_ERRORS: Final = 0.05
 """Share of server errors that a bake allows at most where stable had no request to compare with, and no `maximum` says
 it."""
+HARDLY_ANSWERS: Final = 0.5
+"""A version in a probe that has less than half of the good answers that its share of the requests is worth."""
 SLOW_SHARE: Final = 0.05
 """Share of requests over the judged boundary that counts as slow where no percentile says it."""
 
@@ -31,6 +34,7 @@ class Role(StrEnum):
     HARD = "hard"
     ADVANCE = "advance"
     BAKE = "bake"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Term:
     """The latency boundary whose excess it counts; None: the one that the objective is judged on."""
     by_pods: bool = False
     """Whether it compares how fast pods answer: nothing is learnt from pods that cannot be compared (`fairness`)."""
+    answers: bool = False
+    """Whether it counts what is no event: good answers, which come at once, by the shares that the route gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,20 @@ def hard_term(null_ratio: float, maximum: float) -> Term:
 def bake_term(limit: float, *, by_pods: bool) -> Term:
     """F3 at weight 100."""
     return Term("bake", Role.BAKE, evidence.absolute_bad(limit), by_pods=by_pods)
+
+
+def probe_terms(rules: Rules) -> tuple[Term, ...]:
+    """The accusation once more, on which the bake's part of alpha is bet from the first probe on.
+
+    What goes on since the first weight bets little on a fault that begins after an hour. Of several boundaries it is the
+    judged one, which the bake watches. While errors of the time before the probe may still come, good answers tell of a
+    version that has hardly any.
+    """
+    accuses = next((term for term in rules.terms if term.role is Role.ROLLBACK), None)
+    if accuses is None:
+        return ()
+    hardly = Term("probeAnswers", Role.PROBE, evidence.relative_down(HARDLY_ANSWERS, points=4), answers=True)
+    return Term("probe", Role.PROBE, accuses.test, by_pods=accuses.by_pods), hardly
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:

@@ -60,7 +60,12 @@ def bad_pod(judged: Sequence[tuple[Kind, ObjectiveState, combine.ObjectiveEviden
     without = {
         pod: combine.rollback_log_evidence(
             [
-                dataclasses.replace(found, rollback=rollback.get(pod, found.rollback), hard=hard.get(pod, found.hard))
+                dataclasses.replace(
+                    found,
+                    rollback=rollback.get(pod, found.rollback),
+                    hard=hard.get(pod, found.hard),
+                    bake=min(found.bake, max(0.0, rollback.get(pod, found.bake))),
+                )
                 for found, rollback, hard in each
             ]
         )

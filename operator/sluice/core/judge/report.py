@@ -1,7 +1,7 @@
 """The judge's numbers in the words and digits that people see."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -86,6 +86,7 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
         blind="",
         blind_for_seconds=0.0,
         idle_since=_idle_since(trial, state, feed),
+        asks=_asks(trial, weighed),
         candidate_requests=round(state.requests.candidate),
         stable_requests=round(state.requests.stable),
         step_candidate_requests=round(state.step_requests.candidate),
@@ -101,6 +102,16 @@ def judgement(trial: Trial, state: State, text: str, notes: Mapping[str, str]) -
 def required(trial: Trial, kind: Kind) -> bool:
     """Whether a step needs its proof; copies of requests cannot prove everything, and some pods cannot be compared."""
     return kind.objective.required and (not trial.mirrored or kind.judged_on_copies) and fairness.blocks(trial, kind)
+
+
+def _awaited(trial: Trial, finding: _Finding) -> bool:
+    """Whether a step, or a probe, lasts until its proof: whatever may have begun the probe has to be proven in it."""
+    return required(trial, finding.kind) or (trial.probing and finding.state.asks and _watched(finding))
+
+
+def _watched(finding: _Finding) -> bool:
+    """Whether the bake has a limit for it."""
+    return finding.state.bake_limit is not None
 
 
 def grpc_not_counted(trial: Trial) -> str:
@@ -144,7 +155,7 @@ def _weighed(trial: Trial, state: State, notes: Mapping[str, str]) -> _Weighed:
     return _Weighed(
         findings=findings,
         guards=guards,
-        waiting=tuple(finding for finding in guards if required(trial, finding.kind) and not finding.proven),
+        waiting=tuple(finding for finding in guards if _awaited(trial, finding) and not finding.proven),
         rollback_log=combine.rollback_log_evidence([finding.evidence for finding in guards]),
         threshold=combine.log_threshold(trial.alpha / trial.arms),
     )
@@ -350,14 +361,30 @@ def _decisive(weighed: _Weighed) -> str:
     )
 
 
+def _asks(trial: Trial, weighed: _Weighed) -> str:
+    """What speaks against a candidate that has all requests, as far as it can only be told by asking the stable version."""
+    asking = [finding for finding in weighed.guards if finding.state.asks and _watched(finding)]
+    found = _bake_log(asking)
+    if not trial.baking or not asking or found < weighed.threshold:
+        return ""
+    most = max(asking, key=lambda finding: finding.evidence.asks)
+    seen, limit = most.state.step, most.state.bake_limit or 0.0
+    return (
+        f"{most.kind.name}: candidate {_of(seen.candidate_events, seen.candidate_requests, most.kind.event(most.state.boundary))} "
+        f"at 100 %, and by what the stable version showed {words.percentage(limit)} are allowed; "
+        f"evidence 10^{words.log10_text(found)} against 10^{words.log10_text(weighed.threshold)}"
+    )
+
+
 def _of(events: float, requests: float, verb: str) -> str:
     text = f"{events:.0f} of {requests:.0f} {verb}".rstrip()
     return f"{text} ({words.percentage(events / requests)})" if requests > 0 else text
 
 
-def _bake_log(findings: tuple[_Finding, ...]) -> float:
+def _bake_log(findings: Sequence[_Finding]) -> float:
     """ln of the mean of E_bake over the objectives."""
-    return combine.mean_intersection(*(finding.evidence.bake for finding in findings))
+    each = (finding.evidence.asks if finding.state.asks else finding.evidence.bake for finding in findings)
+    return combine.mean_intersection(*each)
 
 
 def _idle_since(trial: Trial, state: State, feed: series.Feed | None) -> float | None:

@@ -56,6 +56,8 @@ class ObjectiveState:
     """(requests, events) of the stable version in the hour, or the day, before the release."""
     bake_limit: float | None = None
     """p* of the bake, fixed when it begins; None before it, and while the bake is off for this objective."""
+    asks: bool = False
+    """Whether what speaks against the candidate in the bake begins a probe; False: it counts for a roll-back."""
     usual: Usual = field(default_factory=Usual)
     """What the stable version usually shows, and whether an incident is going on."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -199,6 +201,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "to": objective.step_end,
         "h": list(objective.before),
         "p": objective.bake_limit,
+        **({"q": 1} if objective.asks else {}),
         "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
         "e": dict(objective.processes),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
@@ -223,6 +226,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         step_end=wire["to"],
         before=tuple(wire.get("h", (0.0, 0.0))),
         bake_limit=wire["p"],
+        asks=bool(wire.get("q")),  # where an older operator has begun the release, the bake has its part of alpha
         usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
         processes=wire["e"],
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},

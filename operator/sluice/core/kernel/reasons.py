@@ -81,6 +81,8 @@ class Reason(StrEnum):
     CAPACITY_UNAVAILABLE = "CapacityUnavailable", "waiting.md#capacity"
     BAKING = "Baking", "waiting.md", CALM
     BAKING_WITHOUT_TRAFFIC = "BakingWithoutTraffic", "waiting.md", CALM
+    PROBING_STABLE = "ProbingStable", "waiting.md#probing-stable"
+    PROBE_OVER = "ProbeOver", "waiting.md#probing-stable", CALM
     PAUSED = "Paused", "waiting.md", CALM
     PAUSED_AT_STEP = "PausedAtStep", "waiting.md#held-by-people-and-rules", CALM
     FROZEN = "Frozen", "waiting.md#held-by-people-and-rules", CALM | BY_RELEASE

@@ -2,7 +2,7 @@
 
 created ──> deadline                    stands still while metrics are blind, or a pause or freeze window holds it
 first ready pod ──> no ready pod any more ──> the fuse (`patience` says when)
-whole traffic ──> end of the bake       stands still while metrics are blind
+whole traffic ──> end of the bake       stands still while metrics are blind, and while a probe asks the stable version
 
 All of them are kept as moments. No wait lasts longer than its own length, also where the clock is put back: what was
 noted as past is then of now, and an end is as far ahead as if the wait began now.
@@ -11,7 +11,7 @@ noted as past is then of now, and an end is as far ahead as if the wait began no
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus
+from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, ProbeStatus
 from sluice.core.kernel import timestamps
 from sluice.core.rollout import restarts
 from sluice.core.rollout.moment import Release
@@ -22,6 +22,8 @@ DECISIONS: Final = ("deadline_time",)
 """Clocks for decisions, which wait while decisions are kept from being made; a bake goes on, its time is for watching."""
 MEASURING: Final = ("deadline_time", "bake_end_time")
 """Clocks that stand still while nothing can be measured."""
+PROBING: Final = ("start_time", "deadline_time")
+"""Those of a probe."""
 
 
 def ticked(release: Release) -> ModelRolloutStatus:
@@ -39,6 +41,8 @@ def ticked(release: Release) -> ModelRolloutStatus:
     elif status.blind_since is not None:
         stood = release.now - timestamps.seconds(status.blind_since)
         update |= {"blind_since": None, **_later(status, MEASURING, stood)}
+        if status.probe is not None:
+            update["probe"] = status.probe.model_copy(update=_later(status.probe, PROBING, stood))
     return status.model_copy(update=update)
 
 
@@ -50,6 +54,12 @@ def _bounded(release: Release) -> ModelRolloutStatus:
         "deadline_time": timestamps.not_after(status.deadline_time, now + release.longest_seconds),
         "bake_end_time": timestamps.not_after(status.bake_end_time, now + release.rollout.spec.bake_seconds),
     }
+    if status.probe is not None:
+        longest = timestamps.seconds(status.probe.deadline_time) - timestamps.seconds(status.probe.start_time)
+        bounds = {"start_time": now, "deadline_time": now + longest}
+        update["probe"] = status.probe.model_copy(
+            update={name: timestamps.not_after(getattr(status.probe, name), most) for name, most in bounds.items()}
+        )
     if status.steps:
         *before, last = status.steps
         began = timestamps.not_after(last.start_time, now)
@@ -88,12 +98,13 @@ def readiness(
 
 def waits(status: ModelRolloutStatus, now: float) -> Iterator[float]:
     """Seconds until each of its ends, or since then where negative."""
-    for time in (status.bake_end_time, status.deadline_time):
+    probe_ends = status.probe.deadline_time if status.probe is not None else None
+    for time in (status.bake_end_time, status.deadline_time, probe_ends):
         if time is not None:
             yield timestamps.seconds(time) - now
 
 
-def _later(status: ModelRolloutStatus, names: Sequence[str], seconds: float) -> dict[str, object]:
+def _later(status: ModelRolloutStatus | ProbeStatus, names: Sequence[str], seconds: float) -> dict[str, object]:
     return {
         name: timestamps.rfc3339(timestamps.seconds(value) + seconds)
         for name in names

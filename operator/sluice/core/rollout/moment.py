@@ -136,6 +136,11 @@ class Moment(Release):
         return self.rollout.status.step >= self.last_step and self.rollout.status.permille >= steps.WHOLE
 
     @property
+    def probing(self) -> bool:
+        """Whether the bake asks the stable version: see `probe`."""
+        return self.rollout.status.probe is not None
+
+    @property
     def bake_end(self) -> str:
         """When the bake is over; counted from now where it has not begun."""
         begins = timestamps.rfc3339(self.now + self.rollout.spec.bake_seconds)
@@ -194,6 +199,9 @@ class Effect(Enum):
     AWAITS_PODS = "awaits pods"
     """Nothing else: of a first version there is nothing to write down."""
     BEGINS_BAKE = "begins the bake"
+    BEGINS_PROBE = "begins a probe"
+    PROBES = "goes on with it"
+    ENDS_PROBE = "ends the probe"
     REPLACES_POD = "replaces the bad pod"
     PASSES_VALIDATION = "passes the validation"
     ADVANCES_IDLE = "advances without traffic"

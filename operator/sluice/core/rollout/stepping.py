@@ -9,7 +9,7 @@ from sluice.core.judge import judge
 from sluice.core.judge.model import Forecast, Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import clocks, engine, fuse, patience, steps, validation
+from sluice.core.rollout import clocks, engine, fuse, patience, probe, steps, validation
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.engine import Moved, Way
 from sluice.core.rollout.gates import gates
@@ -98,7 +98,7 @@ def _hurried(moment: Moment, action: Action) -> Handled:
     if action is Action.SKIP_STEP and moment.frozen is not None:
         return Handled(f"refused: {moment.frozen.message}")
     last = moment.step_at(moment.last_step)
-    if action is Action.PROMOTE and moment.baking and not moment.ready_for(last):
+    if action is Action.PROMOTE and (moment.baking or moment.probing) and not moment.ready_for(last):
         ready, needed = moment.candidate.ready_endpoints, moment.pods_needed(last)
         return Handled(f"refused: {ready} of the {needed} pods that all requests need are ready")
     if action is Action.SKIP_STEP and moment.baking:
@@ -127,7 +127,7 @@ def _effect(moment: Moment, decision: Decision) -> dict[str, object]:
     index = decision.step if decision.step is not None else status.step
     if index != status.step:
         update |= {"step": index, "idle_advance": status.idle_advance or decision.effect is Effect.ADVANCES_IDLE}
-    if index == 0 or decision.effect is Effect.HOLDS:
+    if index == 0 or decision.effect is Effect.HOLDS or moment.probing or decision.effect is Effect.BEGINS_PROBE:
         return update
     step = moment.step_at(index)
     if not step.begun(status.steps) and moment.ready_for(step):  # decided on, and its pods are there
@@ -149,6 +149,10 @@ def _own_effect(moment: Moment, decision: Decision) -> dict[str, object]:
             return {"validation": status.validation.model_copy(update={"passed": True})}
         case Effect.BEGINS_BAKE:
             return {"bake_end_time": moment.bake_end}
+        case Effect.BEGINS_PROBE:
+            return probe.begun(moment, moment.judgement.asks if moment.judgement is not None else "")
+        case Effect.ENDS_PROBE:
+            return probe.ended(moment)
     return {}
 
 

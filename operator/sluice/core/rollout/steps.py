@@ -66,8 +66,10 @@ def planned(spec: ModelRolloutSpec) -> tuple[Step, ...]:
 
 
 def current(rollout: ModelRollout) -> Step | None:
-    """The step that was entered last; None before the first."""
-    index = rollout.status.step
+    """The step that was entered last; None before the first. In a probe the share that the candidate is left with."""
+    index, probe = rollout.status.step, rollout.status.probe
+    if probe is not None:
+        return Step(probe.permille)
     return steps(rollout)[index - 1] if index > 0 and rollout.spec.steps else None
 
 
@@ -97,6 +99,7 @@ def over(status: ModelRolloutStatus, outcome: Outcome, now: str) -> dict[str, ob
     return {
         "outcome": outcome,
         "end_time": now,
+        "probe": None,
         **exposed(WHOLE if outcome is Outcome.PROMOTED else 0),
         "requests_needed": None,
         "estimated_completion_time": None,

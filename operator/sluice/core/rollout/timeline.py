@@ -53,6 +53,10 @@ def _happened(
     """(what, why): an end, a step that was entered, or else the decision's reason where that is new."""
     if after.outcome is not None:
         return Reason(after.outcome), decision.message
+    if decision.effect in (Effect.BEGINS_PROBE, Effect.ENDS_PROBE):
+        return decision.reason, decision.message
+    if decision.effect is Effect.PROBES:  # told when it began
+        return None
     # What a winner begins with is the share that it has had all along.
     if len(after.steps) > len(before.steps) and decision.effect is not Effect.PROMOTES_WINNER:
         decided = decision.step is not None

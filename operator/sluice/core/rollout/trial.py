@@ -41,6 +41,7 @@ def running_trial(situation: Situation) -> Trial | None:
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
         baking=active.status.permille >= steps.WHOLE,
+        probing=active.status.probe is not None,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
         load_permille=step.load_permille,
@@ -157,6 +158,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         planned_pods=comparing.planned_pods(
             steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service
         ),
+        asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not snapshot.by_service,
         downtimes=_downtimes(situation, stable),
     )
 

@@ -254,7 +254,7 @@ def _concluded(
             return Finding(status, Reason.VALIDATED, message)
         case Verdict.ROLL_BACK:
             return Finding(status, Reason.VALIDATION_FAILED, message)
-        case Verdict.WAIT | Verdict.BLIND:
+        case Verdict.WAIT | Verdict.BLIND | Verdict.PROBE:
             remedy = (
                 f"add rows and run kubectl sluice retry {name}, or decide by hand: kubectl sluice skip {name}, or abort"
             )

@@ -10,6 +10,7 @@ import pytest
 from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.common import Events, FailureRatio, Goal, Latency, Objective, Source
+from sluice.core.judge import state as memory
 from sluice.core.judge.judge import (
     ACCUSING_LOG,
     PENDING_LOOK_SECONDS,
@@ -902,10 +903,14 @@ def test_largest_policy_fits_the_state() -> None:
         Objective(name=f"o{n}", failure_ratio=full) if n % 2 else Objective(name=f"o{n}", latency=relative)
         for n in range(16)
     )
-    prometheus, trial = begun(objectives=objectives)
+    prometheus, trial = begun(objectives=objectives, asks=True)
     trial, _ = run(prometheus, trial, begin=5, end=200, bad=1, stable_bad=1)
-
     assert len(trial.state or "") < 32_768
+    trial, _ = run(prometheus, trial, begin=205, end=210, stable=0, candidate=100, bad=1, **BAKE)
+    probe = {"baking": False, "probing": True, "route_generation": 10, "permille": 500}
+    trial, _ = run(prometheus, trial, begin=215, end=300, stable=50, stable_bad=1, candidate=50, bad=1, **probe)
+
+    assert len(trial.state or "") < memory.LARGEST
 
 
 def test_pods_are_forgotten_before_the_state_is_too_large() -> None:

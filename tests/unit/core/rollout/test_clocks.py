@@ -19,6 +19,7 @@ BLIND: Final[Change] = {"status": {"blindSince": at(-60)}}
     [
         ({}, [3000]),
         ({"bakeEndTime": at(10)}, [10, 3000]),
+        ({"probe": changes.PROBE}, [3000, 840]),
         ({"deadlineTime": None}, []),
     ],
 )
@@ -41,6 +42,21 @@ def test_by_a_clock_that_was_put_back_no_wait_is_longer_than_its_own_length(fiel
     spec = {"bakeSeconds": 300, "progressDeadlineSeconds": 3600}
     status = clocks.ticked(make_moment({"spec": spec, "status": {field: noted}}))
     assert status.model_dump(by_alias=True, mode="json")[field] == want
+
+
+@pytest.mark.parametrize("ahead", [0, 600])
+def test_by_a_clock_that_was_put_back_a_probe_is_no_longer_than_it_was_meant_to_be(ahead: int) -> None:
+    probe = {**changes.PROBE, "startTime": at(ahead - 60), "deadlineTime": at(ahead + 840)}
+    status = clocks.ticked(make_moment(changes.PROBING, {"status": {"probe": probe}}))
+    assert status.probe is not None
+    assert (status.probe.start_time, status.probe.deadline_time) == (at(min(0, ahead - 60)), at(min(900, ahead + 840)))
+
+
+def test_a_probe_is_longer_by_blind_time() -> None:
+    status = clocks.ticked(make_moment(changes.PROBING, {"status": {"blindSince": at(-30)}}))
+    assert status.probe is not None
+    assert (status.probe.start_time, status.probe.deadline_time) == (at(-30), at(870))
+    assert status.bake_end_time == at(40)
 
 
 def test_a_release_that_the_api_server_made_in_our_future_begins_now() -> None:

@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.rollout import fuse
-from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, readiness, routing
+from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
 from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment
 from tests.support import changes
@@ -42,6 +42,14 @@ def back(reason: str, outcome: Outcome = Outcome.ROLLED_BACK) -> Said:
 
 def enter(step: int, reason: str) -> Said:
     return Verdict.ADVANCE, reason, step, None
+
+
+def probe() -> Said:
+    return Verdict.PROBE, "ProbingStable", None, None
+
+
+def stable_pods(ready: int) -> Change:
+    return {"stable": {"ready_endpoints": ready}}
 
 
 def promote(reason: str) -> Said:
@@ -97,6 +105,37 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("it is gone", wait("StableVersionLost"), changes.STABLE_LOST),
         row("there never was one", None, changes.FIRST),
     ],
+    probing.accused_in_the_bake: [
+        row("in a step", None, changes.ACCUSED),
+        row("nothing speaks against it", None, changes.BAKING),
+        row("nothing is judged", None, changes.BAKING, {"judged": None}),
+        row("accused", probe(), changes.BAKING, changes.ACCUSED),
+        row("accused when stable has a single pod", probe(), changes.BAKING, changes.ACCUSED, stable_pods(1)),
+        row("accused, and nothing is seen any more", None, changes.BAKING, changes.ACCUSED, changes.BLIND),
+        row("a person promotes it", None, changes.BAKING, changes.ACCUSED, changes.asked(Action.PROMOTE)),
+        row("stable has no pod", None, changes.BAKING, changes.ACCUSED_ALONE),
+        row("pods make the shares", None, changes.BAKING, changes.ACCUSED, {"by_service": True}),
+        row("nobody knows stable any more", None, changes.BAKING, changes.ACCUSED, changes.STABLE_LOST),
+        row("it is asked already", None, changes.PROBING, changes.ACCUSED),
+    ],
+    probing.stable_cannot_answer: [
+        row("in a step", None, stable_pods(0)),
+        row("its pods are there", None, changes.PROBING, stable_pods(2)),
+        row("a pod is missing", enter(3, "ProbeOver"), changes.PROBING, stable_pods(1)),
+        row("nobody knows it any more", None, changes.PROBING, changes.STABLE_LOST),
+    ],
+    probing.stable_awaited: [
+        row("nothing speaks against it", None, changes.BAKING),
+        row("nobody can be asked", probe(), changes.BAKING, changes.BAKED, changes.ACCUSED_ALONE),
+    ],
+    probing.probe_over: [
+        row("in the bake", None, changes.BAKING),
+        row("in the middle", probe(), changes.PROBING),
+        row("nothing is judged", probe(), changes.PROBING, {"judged": None}),
+        row("proven", enter(3, "ProbeOver"), changes.PROBING, changes.PROVEN),
+        row("proven in a single scrape", probe(), changes.PROBING, changes.PROVEN, {"judged": {"scrapes": 1}}),
+        row("its time is over", enter(3, "ProbeOver"), changes.PROBING, changes.PROBED),
+    ],
     people.paused_by_person: [
         row("not paused", None),
         row("paused", wait("Paused"), changes.PAUSED),
@@ -113,6 +152,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("skip", None, changes.asked(Action.SKIP_STEP)),
         row("in a step", enter(3, "PromotedByPerson"), changes.asked(Action.PROMOTE)),
         row("in the bake", promote("PromotedByPerson"), changes.asked(Action.PROMOTE), changes.BAKING),
+        row("in a probe", promote("PromotedByPerson"), changes.asked(Action.PROMOTE), changes.PROBING),
     ],
     people.skip_requested: [
         row("promote", None, changes.asked(Action.PROMOTE)),
@@ -131,6 +171,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
             changes.in_step(5, 50, step=3),
         ),
         row("in the bake", None, changes.asked(Action.SKIP_STEP), changes.BAKING),
+        row("in a probe", enter(3, "SkippedByPerson"), changes.asked(Action.SKIP_STEP), changes.PROBING),
     ],
     evidence.metrics_blind: [
         row("all is seen", None),
@@ -147,6 +188,7 @@ ROWS: Final[dict[Gate, list[Row]]] = {
         row("never began", back("DeadlineExceeded"), changes.too_late("RollBack"), changes.NOT_BEGUN, changes.ready(0)),
         row("is validated for ever", back("DeadlineExceeded"), changes.too_late("RollBack"), changes.SCORING),
         row("bakes without a route", None, changes.BAKING, changes.too_late("RollBack"), changes.NO_ROUTE),
+        row("asks without a route", None, changes.PROBING, changes.too_late("RollBack"), changes.NO_ROUTE),
         row(
             "bakes, pods missing",
             back("DeadlineExceeded"),

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from sluice.api.v1alpha1.intent import Action
-from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, readiness, routing
+from sluice.core.rollout.gates import deadline, evidence, gates, harm, people, probing, readiness, routing
 from sluice.core.rollout.gates.gates import FIRST_VERSION_GATES, GATES, Gate
 from sluice.core.rollout.moment import Moment
 from tests.support import changes
@@ -18,7 +18,9 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
     (harm.one_pod_is_bad, harm.evidence_says_roll_back): make_moment(changes.BAD_POD, changes.WORSE),
     (harm.evidence_says_roll_back, harm.worse_offline): make_moment(changes.WORSE, changes.FAILED_OFFLINE),
     (harm.worse_offline, harm.stable_lost): make_moment(changes.FAILED_OFFLINE, changes.STABLE_LOST),
-    (harm.stable_lost, people.paused_by_person): make_moment(changes.STABLE_LOST, changes.PAUSED),
+    (probing.stable_cannot_answer, people.paused_by_person): make_moment(
+        changes.PROBING, changes.NO_STABLE_POD, changes.PAUSED
+    ),
     (people.paused_by_person, people.frozen): make_moment(changes.PAUSED, changes.FROZEN),
     (people.frozen, people.promote_requested): make_moment(changes.FROZEN, changes.asked(Action.PROMOTE)),
     (people.skip_requested, evidence.metrics_blind): make_moment(changes.asked(Action.SKIP_STEP), changes.BLIND),
@@ -38,7 +40,9 @@ TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
     (readiness.step_not_begun, routing.route_not_programmed): make_moment(changes.SECOND_DECIDED, changes.NO_ROUTE),
     (routing.route_not_programmed, routing.split_mismatch): make_moment(changes.NO_ROUTE, changes.MISMATCH),
     (routing.split_mismatch, evidence.not_looked): make_moment(changes.MISMATCH, changes.NOT_LOOKED),
-    (evidence.not_looked, evidence.bake_over): make_moment(changes.NOT_LOOKED, changes.BAKING),
+    (evidence.not_looked, probing.stable_awaited): make_moment(
+        changes.NOT_LOOKED, changes.BAKING, changes.ACCUSED_ALONE
+    ),
     (evidence.preview_over, evidence.evidence_says_advance): make_moment(changes.PREVIEW, changes.PROVEN),
     (evidence.evidence_says_advance, evidence.idle): make_moment(changes.PROVEN, changes.IDLE),
     (evidence.idle, deadline.deadline_passed): make_moment(changes.IDLE, changes.too_late("Promote")),
@@ -55,6 +59,10 @@ FIRST_TOGETHER: Final[dict[tuple[Gate, Gate], Moment]] = {
 }
 
 NEVER_TOGETHER: Final[dict[tuple[Gate, Gate], str]] = {
+    (harm.stable_lost, probing.accused_in_the_bake): "there is nobody to be asked",
+    (probing.accused_in_the_bake, probing.stable_cannot_answer): "the one begins what the other ends",
+    (probing.stable_awaited, probing.probe_over): "the one waits for what the other is in",
+    (probing.probe_over, evidence.bake_over): "a bake that asks is not over",
     (people.promote_requested, people.skip_requested): "a wish is for one thing",
     (readiness.candidate_ready, readiness.step_not_begun): "the one speaks before the first step, the other in a step",
     (
@@ -71,6 +79,10 @@ CHANGES: Final = (
     changes.SECOND_DECIDED,
     changes.BAKING,
     changes.BAKED,
+    changes.PROBING,
+    changes.ACCUSED,
+    changes.ACCUSED_ALONE,
+    changes.NO_STABLE_POD,
     changes.PREVIEW,
     changes.TAKEN_DOWN,
     changes.FIRST,

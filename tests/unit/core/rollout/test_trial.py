@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.intent import Action
 from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.rollout import trial
-from tests.support import moments
+from tests.support import changes, moments
 from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, at
 from tests.support.situations import asking, make_release, make_situation
@@ -40,6 +40,27 @@ def test_an_outage_proves_nothing(capacity: str, stable: Revision, candidate: Re
     made = trial.running_trial(make_situation(release, stable=stable, revisions=(stable, candidate)))
     assert made is not None
     assert made.outage is want
+
+
+@pytest.mark.parametrize(
+    ("spec", "want"),
+    [
+        pytest.param({}, True, id="stable stays warm"),
+        pytest.param({"capacity": "ShrinkStable"}, True, id="a pod of it does"),
+        pytest.param({"capacity": "Recreate"}, False, id="it was taken down to make room"),
+    ],
+)
+def test_the_bake_asks_where_stable_has_pods(spec: dict[str, str], want: bool) -> None:
+    made = trial.running_trial(make_situation(make_release(status=IN_A_STEP, **spec)))
+    assert made is not None
+    assert (made.asks, made.probing, made.baking) == (want, False, False)
+
+
+def test_a_probe_is_a_step_with_its_own_share() -> None:
+    release = make_release(status={**changes.PROBING["status"], "startTime": at(-90)})
+    made = trial.running_trial(make_situation(release))
+    assert made is not None
+    assert (made.probing, made.baking, made.permille, made.step) == (True, False, 500, 4)
 
 
 IN_A_STEP = {"step": 1, "permille": 50, "steps": [{"permille": 50, "startTime": at(-60)}], "startTime": at(-90)}

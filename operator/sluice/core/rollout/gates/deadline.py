@@ -11,7 +11,8 @@ from sluice.core.rollout.moment import Decision, Moment
 
 
 def deadline_ends_waiting(moment: Moment) -> Decision | None:
-    """A deadline that rolls back ends what never got its pods or its route, too; a bake that has its pods goes on."""
+    """A deadline that rolls back ends what never got its pods or its route, too; a bake that has its pods goes on,
+    and so does its probe."""
     if moment.rollout.spec.on_deadline is not OnDeadline.ROLL_BACK or not over(moment):
         return None
     if moment.validation is not None:
@@ -19,7 +20,8 @@ def deadline_ends_waiting(moment: Moment) -> Decision | None:
     step = moment.current or moment.step_at(min(moment.rollout.spec.start_step, moment.last_step))
     if not moment.ready_for(step):
         return _too_late(moment, words.pods_ready(moment, step))
-    stuck = None if moment.baking else routing.route_not_programmed(moment) or routing.split_mismatch(moment)
+    bakes = moment.baking or moment.probing
+    stuck = None if bakes else routing.route_not_programmed(moment) or routing.split_mismatch(moment)
     return None if stuck is None else _too_late(moment, stuck.message)
 
 

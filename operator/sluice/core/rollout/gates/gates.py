@@ -6,7 +6,7 @@ Reading `GATES` from top to bottom is reading the specification.
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from sluice.core.rollout.gates import deadline, evidence, harm, people, readiness, routing
+from sluice.core.rollout.gates import deadline, evidence, harm, people, probing, readiness, routing
 from sluice.core.rollout.moment import Decision, Moment
 
 Gate: TypeAlias = Callable[[Moment], Decision | None]
@@ -18,6 +18,8 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     harm.evidence_says_roll_back,
     harm.worse_offline,
     harm.stable_lost,
+    probing.accused_in_the_bake,
+    probing.stable_cannot_answer,
     people.paused_by_person,  # a pause stops Advance only
     people.frozen,
     people.promote_requested,
@@ -32,6 +34,8 @@ GATES: Final[tuple[Gate, ...]] = (  # first that answers wins
     routing.route_not_programmed,
     routing.split_mismatch,
     evidence.not_looked,
+    probing.stable_awaited,
+    probing.probe_over,
     evidence.bake_over,
     evidence.preview_over,
     evidence.evidence_says_advance,

@@ -43,7 +43,7 @@ def promote_requested(moment: Moment) -> Decision | None:
     actor = moment.intent.requested_by
     what = "promoted" if moment.validation is None else "promoted without validation"
     by = f"{what} by {words.signed(moment.intent)}"
-    if moment.baking:
+    if moment.baking or moment.probing:
         cut = f"{by}; the bake was cut short"
         return Decision(Verdict.ADVANCE, Reason.PROMOTED_BY_PERSON, cut, outcome=Outcome.PROMOTED, actor=actor)
     return Decision(Verdict.ADVANCE, Reason.PROMOTED_BY_PERSON, by, step=moment.last_step, actor=actor)
@@ -56,4 +56,6 @@ def skip_requested(moment: Moment) -> Decision | None:
     what = "skipped" if moment.validation is None else "validation skipped"
     by = f"{what} by {words.signed(moment.intent)}"
     message = f"{by}; {words.gets(moment.step_at(step))}"
-    return Decision(Verdict.ADVANCE, Reason.SKIPPED_BY_PERSON, message, step=step, actor=moment.intent.requested_by)
+    effect = Effect.ENDS_PROBE if moment.probing else None
+    actor = moment.intent.requested_by
+    return Decision(Verdict.ADVANCE, Reason.SKIPPED_BY_PERSON, message, step=step, effect=effect, actor=actor)

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from sluice.api.v1alpha1.common import Latency, Objective
-from sluice.core.judge import accumulate, series
+from sluice.core.judge import accumulate, objectives, series
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kinds import kind_of, latency
 from sluice.core.judge.state import ObjectiveState
@@ -117,3 +117,13 @@ def test_watched_boundaries_are_finite_sorted_and_few() -> None:
     assert latency.watched_boundaries(limits, known, sharing=1)[:2] == ("5", "6")
     assert "inf" not in latency.watched_boundaries(limits, known, sharing=1)
     assert len(latency.watched_boundaries(limits, known, sharing=16)) <= latency.MOST_BOUNDARIES // 16 + 1
+
+
+def test_a_probe_looks_at_the_judged_boundary_and_at_fast_answers() -> None:
+    limits = Latency(percentile=95, relative_tolerance="25%")
+    terms = objectives.probe_terms(latency.latency_rules(limits, ("25", "50")))
+    assert [(term.key, term.boundary, term.answers) for term in terms] == [
+        ("probe", None, False),
+        ("probeAnswers", None, True),
+    ]
+    assert objectives.probe_terms(latency.latency_rules(limits, ())) == (), "as long as no boundary is known"
