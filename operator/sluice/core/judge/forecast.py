@@ -35,14 +35,14 @@ class _Need:
     expectation: planning.Expectation
     rate: float
     """Of what it counts, on the stable version, per second: requests, or the feedback of a Query."""
-    power: float
-    """The chance that its proof is there in time."""
     compares_pods: bool
     """Whether it only has to be proven where pods can be compared."""
     known: ObjectiveState
     """What is learnt of it before the release."""
     pods: Mapping[int, tuple[int, int]]
     """By permille: the candidate's, and stable's."""
+    power: float = POWER
+    """The chance that its proof is there in time."""
 
     def expected(self, permille: int) -> planning.Expectation:
         """What is expected at this weight: how much pods swing depends on their number, and on the requests of each."""
@@ -75,9 +75,7 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     if traffic.rate == 0:
         return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
-    power = planning.power_of_each(POWER, len(required))
-    needs = [_need(trial, kind, day, hour, answers, power=power) for kind in required]
-    return _forecast(trial, traffic.rate, needs)
+    return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required])
 
 
 def _forecast(trial: Trial, rate: float, needs: Sequence[_Need]) -> Forecast:
@@ -136,8 +134,10 @@ def _lead_seconds(trial: Trial) -> float:
 
 
 def _required(trial: Trial, needs: Sequence[_Need], permille: int) -> list[_Need]:
-    """Those that a step at this weight has to prove."""
-    return [need for need in needs if not need.compares_pods or fairness.planned(trial, permille)]
+    """Those that a step at this weight has to prove, so likely each that all of them are proven in time."""
+    wanted = [need for need in needs if not need.compares_pods or fairness.planned(trial, permille)]
+    power = planning.power_of_each(POWER, len(wanted))
+    return [dataclasses.replace(need, power=power) for need in wanted]
 
 
 def _smallest(trial: Trial, needs: Sequence[_Need], first: int | None) -> tuple[int | None, str]:
@@ -175,15 +175,13 @@ def _deciding(trial: Trial, need: _Need) -> int | None:
     )
 
 
-def _need(
-    trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers, *, power: float
-) -> _Need:
+def _need(trial: Trial, kind: Kind, day: history.Shown, hour: history.Shown, answers: Answers) -> _Need:
     known = own.known(trial, kind, history.learnt(trial, kind, hour, day), answers)
     seen = max((history.counted(kind, known, shown) for shown in (day, hour)), key=lambda found: found.seconds)
     tests = kind.rules(known.boundaries)
     rate = planning.smoothed_rate(seen.events, seen.requests)
     expectation = planning.Expectation(rate, known.dispersion, tests.advance_limit, tests.advance_ratio)
-    return _Need(kind.name, expectation, seen.rate, power, kind.compares_pods, known, trial.planned_pods)
+    return _Need(kind.name, expectation, seen.rate, kind.compares_pods, known, trial.planned_pods)
 
 
 def _message(rate: float, steps: Sequence[PlannedStep], lead: int | None, warning: str) -> str:
