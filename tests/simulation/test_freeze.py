@@ -69,7 +69,7 @@ def test_nothing_goes_forward_in_the_window_and_it_does_afterwards(strategy: str
     status = cluster.newest().status
     assert (status.step, status.permille, len(status.steps)) == (before.step, before.permille, len(before.steps))
     assert (status.outcome, status.reason) == (None, "Frozen")
-    cluster.run(30, check=Laws(cluster).check)
+    cluster.run(60, check=Laws(cluster).check)  # the first proof waits for answers in flight
     assert cluster.newest().status.timeline[-1].what != "Frozen"
     if strategy == "Shadow":
         cluster.asks("Resume")

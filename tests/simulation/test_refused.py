@@ -55,7 +55,7 @@ def test_a_way_back_that_cannot_be_recorded_happens_and_stays(error: errors.ApiE
     told.api.fault = refusing(error, reduced_too=True)
     if by_wish:
         told.cluster.asks("Abort")
-    told.run(60, until=lambda: not shared(told, 1))
+    told.run(120, until=lambda: not shared(told, 1))  # two scrapes decide, and after a refusal it looks a minute later
     assert not shared(told, 1)
     stalled = told.cluster.condition("Stalled")
     assert (stalled["status"], stalled["reason"]) in (("True", "Refused"), ("True", "Forbidden"))

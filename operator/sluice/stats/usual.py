@@ -45,9 +45,10 @@ class Usual:
         """Expected share of events, 0..1; 0 only while nothing is known."""
         return (self.events + 0.5) / (self.requests + 1) if self.requests > 0 else 0.0
 
-    @property
-    def incident(self) -> bool:
-        return self.alarm >= ALARM
+    def incident(self, time: float) -> bool:
+        """Whether one goes on at a time after the last scrape: an alarm ebbs away, also while stable gets no request."""
+        seconds = 0.0 if self.time is None else max(0.0, time - self.time)
+        return self.alarm * math.exp(-seconds / ALARM_SECONDS) >= ALARM
 
     def observe(self, requests: float, events: float, *, time: float, dispersion: float) -> "Usual":
         """After a scrape at this time that counted them, events <= requests; itself without a request."""

@@ -137,7 +137,7 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
         candidate = columns.of_arm(tick.evidence, columns.CANDIDATE)
         stable = columns.of_arm(tick.evidence, columns.STABLE)
         judged = kind.counts(candidate, stable, state.boundary).whole()
-        incident = before.incident or known.incident
+        incident = before.incident(tick.time) or known.incident(tick.time)
         for term in terms:
             if not phase.compares(term, tick.time):
                 continue

@@ -258,7 +258,7 @@ def _message(
             f"{_of(seen.candidate_events, seen.candidate_requests, kind.event(known.boundary))}, stable "
             f"{_of(seen.stable_events, seen.stable_requests, '')}; to go back would not help, so the release waits"
         )
-    if known.usual.incident:
+    if known.usual.incident(trial.now):
         return f"{name}: the stable version is far from its usual {words.percentage(known.usual.share)}; meanwhile nothing is proven"
     if needed is None:
         share = planning.smoothed_rate(known.total.stable_events, known.total.stable_requests)

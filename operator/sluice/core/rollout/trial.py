@@ -34,6 +34,7 @@ def running_trial(situation: Situation) -> Trial | None:
         return None
     suffix = common.MIRROR if step.mirror_percent else common.PREVIEW if step.preview else ""
     route = situation.snapshot.route
+    load = steps.WHOLE if active.status.probe is not None else step.load_permille  # a probe takes no pods away
     return replace(
         base,
         candidate=arms.arm_of(candidate, route, suffix),
@@ -44,8 +45,8 @@ def running_trial(situation: Situation) -> Trial | None:
         probing=active.status.probe is not None,
         outage=candidate.ready_endpoints == 0 and (fuse.outage(stable) or _loads_again(stable, active, candidate)),
         mirrored=bool(step.mirror_percent),
-        load_permille=step.load_permille,
-        planned_pods=comparing.as_shrunk(base.planned_pods, step.load_permille, stable.replicas if stable else 0),
+        load_permille=load,
+        planned_pods=comparing.as_shrunk(base.planned_pods, load, stable.replicas if stable else 0),
         route_programmed=route is not None and route.programmed and _as_wanted(route, active, candidate),
     )
 
