@@ -39,6 +39,7 @@ CHANGED: Object = {
     "onDeadline": "Promote",
     "bakeSeconds": 601,
     "initialDispersion": {"failures": 151},
+    "newPodSeconds": 61,
     "strategy": "BlueGreen",
     "abTest": {
         "arms": [{"name": "b", "weight": 10, "to": END}],
