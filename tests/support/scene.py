@@ -192,6 +192,7 @@ def manifest(name: str, version: str, **spec: Any) -> Object:
             "credentialsSecretRef": {"name": setup.CREDENTIALS_SECRET},
         },
         "drainSeconds": 5,
+        "routing": {"timeouts": {"request": "10s"}},  # so long proofs wait for answers in flight
         "rollout": {"policyRef": {"name": POLICY}},
     }
     return {

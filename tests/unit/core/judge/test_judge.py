@@ -923,11 +923,11 @@ def test_pods_are_forgotten_before_the_state_is_too_large() -> None:
         relative_tolerance="25%",
     )
     objectives = tuple(Objective(name=f"objective-number-{n}", failure_ratio=ratio) for n in range(16))
-    pods = [(revision, f"{revision}-7f9c8d6b5-{n:05d}") for revision in (STABLE, CANDIDATE) for n in range(5)]
+    pods = [(revision, f"{revision}-7f9c8d6b5-{n:05d}") for revision in (STABLE, CANDIDATE) for n in range(9)]
     prometheus, trial, sizes = Prometheus(), make_trial(objectives=objectives), []
     prometheus.scrape(START - 5)
     for second in range(0, 121, 5):
-        for revision, pod in pods:
+        for revision, pod in pods if second >= 60 else pods[:3] + pods[-3:]:
             for correct, times in (("true", 977), ("false", 3)):
                 prometheus.count(pod, "feedback_total", times, revision=revision, correct=correct, pod=pod)
         prometheus.scrape(START + second, ["a", *(pod for _, pod in pods)], ())
