@@ -11,8 +11,9 @@ from sluice.ports import Clock, Cluster
 from sluice.shell.asking import Look
 from sluice.shell.keys import Key
 from sluice.shell.lane import Lane
+from sluice.shell.lead import Lead
 from sluice.shell.news import Announcer
-from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 

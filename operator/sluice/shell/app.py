@@ -22,11 +22,12 @@ from sluice.shell import clockstep, options, telemetry
 from sluice.shell.asking import Asking
 from sluice.shell.keys import Key, Woken
 from sluice.shell.lane import Lane
+from sluice.shell.lead import Lead
 from sluice.shell.leader import Elector, Timing
 from sluice.shell.news import Announcer
 from sluice.shell.notifications import Notifications
 from sluice.shell.options import OperatorOptions
-from sluice.shell.reconcile import Lead, Reconciler
+from sluice.shell.reconcile import Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver

@@ -3,11 +3,10 @@
 store ──> World ──> Snapshot ──> Prepared ──> replies ──> Plan ──> writes, in order ──> store
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sluice import errors
 from sluice.core.batch import decide as batch_decide
@@ -24,6 +23,7 @@ from sluice.shell import claiming
 from sluice.shell.asking import Asker
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lane import Lane
+from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import MOST_KEPT, Allowance, KeptReplies, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
@@ -50,17 +50,6 @@ WAITING_LOOKS_PER_SECOND: Final = 50.0
 """At so many of those that wait for a slot: a look costs processor time that others may need."""
 LACKING_LOOKS_PER_SECOND: Final = 10.0
 """The same of those that wait for samples: without them a pass sees nothing but the clock."""
-
-
-class LeaseLost(Exception):
-    """Another replica may write now: this one must not."""
-
-
-class Lead(NamedTuple):
-    """What the leader election says."""
-
-    may_write: Callable[[], bool]
-    seconds_left: Callable[[], float]
 
 
 class Waits(NamedTuple):
@@ -315,27 +304,15 @@ class Reconciler:
     async def _written(self, key: Key, write: Write) -> Object | None:
         """The object as it is stored now. What has its name and is not known is looked at: only ours is written."""
         try:
-            return await self._while_leading(self.cluster.write(write))
+            return await self.lead.answer(self.cluster.write(write))
         except errors.Conflict as error:
             if not isinstance(write, Apply):
                 raise
             place = identity_of(write.manifest)
             ref = Ref(write.manifest["apiVersion"], place.kind, place.name, place.namespace)
-            there = await self._while_leading(self.cluster.read(ref))
+            there = await self.lead.answer(self.cluster.read(ref))
             found = claiming.unlabelled(self.store, key, place, there, error)
-            return await self._while_leading(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
-
-    async def _while_leading(self, request: Coroutine[Any, Any, Object | None]) -> Object | None:
-        """The answer; given up when the lease ends, as it stands then: it is renewed while a slow request waits."""
-        task = asyncio.create_task(request)
-        try:
-            while not task.done() and (left := self.lead.seconds_left()) > 0:
-                await asyncio.wait([task], timeout=left)
-            if not task.done():
-                raise LeaseLost
-            return task.result()
-        finally:
-            task.cancel()
+            return await self.lead.answer(self.cluster.write(replace(write, uid=rawobjects.uid(found))))
 
     def _gone(self, before: Object | None) -> Woken:
         """What was deleted is what was known when the request was sent; another one may have its name by now."""

@@ -14,8 +14,8 @@ from sluice.core.decide.prepare import Findings
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.rollout import comparing, patience, stepping, steps
+from sluice.core.rollout.attempts import Refusal
 from sluice.core.rollout.capacity import capacity, pods, shares
-from sluice.core.rollout.lifecycle import Refusal
 from sluice.core.situation import devices
 from sluice.core.situation.devices import Devices
 from sluice.core.situation.situation import Blocked, Situation, interpret

@@ -23,6 +23,7 @@ from sluice.core.kernel.snapshot import Object
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
+from sluice.shell.lead import Lead
 from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
@@ -31,7 +32,6 @@ from sluice.shell.reconcile import (
     QUIET_PASSES,
     SAMPLES_SECONDS,
     UNEXPECTED_SECONDS,
-    Lead,
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry

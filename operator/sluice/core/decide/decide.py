@@ -24,9 +24,9 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
+from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import address, paths
 from sluice.core.situation.situation import Blocked, Situation, testing
@@ -48,7 +48,7 @@ class Progress:
     statuses: tuple[tuple[ModelRollout, ModelRolloutStatus], ...] = ()
     """Releases whose status is to be written, in order."""
     begun: ModelRollout | None = None
-    refusal: lifecycle.Refusal | Blocked | None = None
+    refusal: Refusal | Blocked | None = None
     """Why what is asked for is not being released."""
     attempt: Attempt | None = None
     """What `begun` releases."""
@@ -75,7 +75,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     told = [News(event, None) for event in outliving.events(situation)]
     told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
     if not done.again:  # otherwise the next pass, which follows at once, has more to say
-        outlook: Attempt | lifecycle.Refusal | Blocked | None = done.refusal
+        outlook: Attempt | Refusal | Blocked | None = done.refusal
         if outlook is None and situation.active is not None:  # otherwise `progress` has asked already
             outlook = lifecycle.next_attempt(done.situation)
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)

@@ -11,9 +11,9 @@ from sluice.core.kernel.reasons import STALLS, PodReason, Reason
 from sluice.core.kernel.snapshot import Problem, Revision, Snapshot
 from sluice.core.render import workload
 from sluice.core.rollout import lifecycle, steps
+from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Blocked, Situation
 

@@ -22,8 +22,8 @@ from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_RELEASE, QUIET, Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import steps
+from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation import variants
 from sluice.core.situation.situation import Blocked, Situation
 

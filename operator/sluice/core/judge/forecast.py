@@ -16,7 +16,7 @@ from typing import Final
 
 from sluice.core.judge import accumulate, fairness, history, kinds, own, words
 from sluice.core.judge import questions as ask
-from sluice.core.judge.judge import LONGEST_ANSWER_SECONDS
+from sluice.core.judge.changes import LONGEST_ANSWER_SECONDS
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.model import Answers, Failed, Forecast, PlannedStep, Question, Trial
 from sluice.core.judge.state import ObjectiveState

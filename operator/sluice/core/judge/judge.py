@@ -11,11 +11,12 @@ was replaced, the judge goes on with `without_pod(state, pod)`.
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice.core.judge import (
     accumulate,
+    changes,
     columns,
     fairness,
     gatewayseries,
@@ -26,6 +27,7 @@ from sluice.core.judge import (
     report,
     routecheck,
     series,
+    unseen,
 )
 from sluice.core.judge import questions as ask
 from sluice.core.judge import state as memory
@@ -41,8 +43,6 @@ PENDING_LOOK_SECONDS: Final = 5.0
 """Samples that are on their way bring the next look themselves."""
 COUNTED_SECONDS: Final = 60.0
 """What only counts is written this often: far more often than samples are out of reach (`questions.LONGEST_SECONDS`)."""
-LONGEST_ANSWER_SECONDS: Final = 60.0
-"""Answers that take longer are not waited for: a stream may have no limit at all."""
 ACCUSING_LOG: Final = math.log(2)
 """Evidence against the candidate that is worth keeping, natural logarithm; a good version seldom has so much."""
 _COUNTERS: Final = (
@@ -79,21 +79,21 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         return _frozen(trial, before, away, None)
     traffic = ask.traffic_feed(trial)
     if not traffic:
-        return _frozen(trial, before, report.NOBODY_COUNTS, None)
+        return _frozen(trial, before, unseen.NOBODY_COUNTS, None)
     samples = _samples(trial, before, answers)
     newest = samples.get(traffic, _NOTHING).newest
     if (
         newest is None
         or trial.asked - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
     ):
-        return _frozen(trial, before, report.not_sampled(trial, samples, newest), newest)
+        return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
     counted = bool(samples[traffic].tracks)
     silence_is_known = counted or gatewayseries.knows_backends(trial, answers)
     if not silence_is_known and not before.counted and gatewayseries.counted_on_the_way(trial):
-        return _frozen(trial, before, report.not_counted(trial), None)
+        return _frozen(trial, before, unseen.not_counted(trial), None)
     after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
     if ask.grpc_unseen(trial) and not after.stable_ever:
-        return _frozen(trial, before, report.grpc_not_counted(trial), None)
+        return _frozen(trial, before, unseen.grpc_not_counted(trial), None)
     notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
     # Learnt after the samples of this look were judged: it is for later ones.
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
@@ -122,7 +122,7 @@ def _looks(trial: Trial, known: State | None) -> bool:
 
 def _as_seen_last(trial: Trial, before: State) -> Judgement:
     """What the last look has left, and what has been changed since; blind is who was blind then."""
-    after = _turned(trial, before)
+    after = changes.noted(trial, before)
     goes_on = _remembered(trial) if after == before else None
     due = PENDING_LOOK_SECONDS if trial.pending else report.SHORTEST_LOOK_SECONDS
     if not trial.wished and not trial.pending:
@@ -247,7 +247,7 @@ def _first_look(trial: Trial, before: State, samples: Mapping[str, series.Sample
         since=before.since,
         step=trial.step,
         route_generation=trial.route_generation,
-        fence=_fence(trial, None),
+        fence=changes.fence(trial, None),
         turn=int(trial.permille > 0),
         permille=trial.permille,
         baking=trial.baking,
@@ -265,10 +265,10 @@ def _asks(trial: Trial, kind: Kind) -> bool:
 
 
 def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
-    turned = _turned(trial, before)
+    turned = changes.noted(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
     traffic = ticks[ask.traffic_feed(trial)]
-    compared = {feed: _compared(trial, turned, shown) for feed, shown in ticks.items()}
+    compared = {feed: changes.compared(trial, turned, shown) for feed, shown in ticks.items()}
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
@@ -298,7 +298,7 @@ def _judged(
 
 
 def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
-    answered = _answered(trial, state)
+    answered = changes.answered(trial, state)
     return accumulate.LookRules(
         baking=trial.baking,
         probing=trial.probing,
@@ -313,96 +313,6 @@ def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
         interval_seconds=trial.scrape_interval_seconds,
         pods=own.pods(trial),
     )
-
-
-def _answered(trial: Trial, state: State) -> float:
-    """From when on a scrape has no answer to a request that was sent before the candidate's share was changed.
-
-    Errors may take as long as the route's time-out, good answers come at once. After a larger share the candidate's good
-    answers are there before its errors are, which would prove it; after a smaller one its errors still come for requests
-    of the larger share, which would accuse it.
-    """
-    if state.fence is None:
-        return math.inf
-    return state.fence + min(trial.answer_seconds, LONGEST_ANSWER_SECONDS) + trial.scrape_interval_seconds
-
-
-def _turn(trial: Trial, before: State) -> int:
-    """Whether the candidate's share rose or fell, now or the last time."""
-    if before.permille is None or before.permille == trial.permille:
-        return before.turn
-    return 1 if trial.permille > before.permille else -1
-
-
-def _turned(trial: Trial, before: State) -> State:
-    """The state after what was changed since the last look: route, step, bake. Changed intervals are fenced off."""
-    after = before
-    new_step = trial.step != before.step or trial.baking != before.baking
-    changed = new_step or trial.route_generation != before.route_generation
-    if trial.baking and not before.baking:
-        after = dataclasses.replace(after, objectives=_each(trial, after, accumulate.at_bake))
-    if new_step:
-        after = dataclasses.replace(
-            refusals.at_new_step(after),
-            active=trial.now,  # who asked nobody for a while says nothing about who asks from now on
-            step_requests=Tally(),
-            scrapes=0,
-            objectives=_each(trial, after, accumulate.at_new_step),
-        )
-    if changed:
-        after = routecheck.at_changed_route(trial, after)
-    return dataclasses.replace(
-        after,
-        step=trial.step,
-        route_generation=trial.route_generation,
-        fence=_fence(trial, None if changed else before.fence),
-        turn=_turn(trial, before),
-        permille=trial.permille,
-        baking=trial.baking,
-        stable_away=before.stable_away if trial.stable_ready or trial.baking else trial.now,
-        outage=trial.now if trial.outage else before.outage,
-    )
-
-
-def _compared(trial: Trial, state: State, ticks: Sequence[series.Tick]) -> tuple[series.Tick, ...]:
-    """The ticks; without the stable version's counts while it had no pod, and an interval longer.
-
-    Otherwise a moment in which everybody is better than stable would prove any candidate. What a candidate shows by
-    itself still counts, unless nobody had a pod.
-    """
-    longer = 2 * trial.scrape_interval_seconds
-    if state.outage is not None:
-        ticks = [tick if tick.time > state.outage + longer else _no_evidence(tick) for tick in ticks]
-    if trial.baking and not trial.stable_ready:  # it was taken down to make room, or is not needed any more
-        return tuple(map(_without_stable, ticks))
-    if state.stable_away is None:
-        return tuple(ticks)
-    return tuple(tick if tick.time > state.stable_away + longer else _without_stable(tick) for tick in ticks)
-
-
-def _no_evidence(tick: series.Tick) -> series.Tick:
-    return dataclasses.replace(tick, evidence=None)
-
-
-def _without_stable(tick: series.Tick) -> series.Tick:
-    seen, evidence = (
-        {column: amount for column, amount in increments.items() if column[0] != columns.STABLE}
-        for increments in (tick.seen, tick.evidence or {})
-    )
-    return dataclasses.replace(tick, seen=seen, evidence=None if tick.evidence is None else evidence)
-
-
-def _fence(trial: Trial, standing: float | None) -> float | None:
-    """None while the route is not programmed; then when the gateway will have taken it over."""
-    if not trial.route_programmed:
-        return None
-    return trial.now + trial.preset.settle_seconds if standing is None else standing
-
-
-def _each(
-    trial: Trial, before: State, change: Callable[[Kind, ObjectiveState], ObjectiveState]
-) -> dict[str, ObjectiveState]:
-    return {kind.name: change(kind, before.objectives.get(kind.name, ObjectiveState())) for kind in kinds_of(trial)}
 
 
 def _consume(

@@ -14,8 +14,8 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common
 from sluice.core.rollout import comparing
+from sluice.core.rollout.attempts import Attempt
 from sluice.core.rollout.capacity import shares
-from sluice.core.rollout.lifecycle import Attempt
 from sluice.core.rollout.routing import sharing
 from sluice.core.rollout.strategies import bluegreen, canary, recreate, shadow
 from sluice.core.situation import record

@@ -3,7 +3,6 @@
 What a release that begins looks like is in `beginning.py`.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from sluice.api.v1alpha1 import sources
@@ -14,6 +13,7 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import freeze, steps, timeline
+from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.situation.record import promoted_revision
@@ -144,32 +144,6 @@ def revision_lost(situation: Situation) -> ModelRolloutStatus | None:
         return None
     why = f"the ControllerRevision {name} is gone, and so is the version that is being released"
     return _closed(situation, active, Outcome.SUPERSEDED, Reason.REVISION_LOST, why)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why no release begins although another version is asked for than serves."""
-
-    reason: Reason
-    message: str
-    until: float | None = None
-    """When a freeze window lets it begin, in seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A release that should begin now."""
-
-    target: Revision
-    number: int
-    """Counts the attempts to release the same revision, or to make the same test."""
-    start_step: int = 1
-    arms: tuple[Revision, ...] = ()
-    """Of an A/B test, in which the target is the control."""
-    rollback: bool = False
-    """Whether a person asked for a version that served before."""
-    analysed: bool = True
-    """False where that version served so recently that nothing need be proven."""
 
 
 def next_attempt(situation: Situation) -> Attempt | Refusal | None:

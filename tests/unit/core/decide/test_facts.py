@@ -2,7 +2,7 @@
 
 from sluice.core.decide.facts import facts
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout.lifecycle import Attempt
+from sluice.core.rollout.attempts import Attempt
 from tests.support import moments, situations
 from tests.support.moments import CANDIDATE, STABLE
 

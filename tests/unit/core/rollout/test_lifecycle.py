@@ -10,8 +10,8 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, O
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import lifecycle
+from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.freeze import Frozen
-from sluice.core.rollout.lifecycle import Attempt, Refusal
 from sluice.core.situation.situation import Blocked, Situation, UnreadablePolicy
 from tests.support.builders import NOW, make_revision
 from tests.support.moments import CANDIDATE, STABLE, THIRD, at, make_judgement, running
@@ -389,17 +389,17 @@ def test_a_wish_is_pending_until_it_was_observed(observed: str | None, want: Act
 def test_a_retry_is_handled_on_the_old_release_once_the_new_one_has_begun() -> None:
     old = retry(failed())
     assert old.spec.intent is not None
-    again = lifecycle.Attempt(CANDIDATE, 2)
+    again = Attempt(CANDIDATE, 2)
     assert handled(lifecycle.followed(old, old.spec.intent, again, NOW)) == "a new attempt has begun"
 
 
 def test_another_wish_is_left_when_another_version_begins_and_that_is_said() -> None:
     old = asking(failed(), Action.ROLL_BACK)
     assert old.spec.intent is not None
-    status = lifecycle.followed(old, old.spec.intent, lifecycle.Attempt(CANDIDATE, 1), NOW)
+    status = lifecycle.followed(old, old.spec.intent, Attempt(CANDIDATE, 1), NOW)
     assert handled(status) == f"ignored: {CANDIDATE.name} was requested instead"
     assert [(entry.what, entry.why) for entry in status.timeline[-1:]] == [("Rollback", handled(status))]
-    back = lifecycle.Attempt(STABLE, 1, rollback=True)
+    back = Attempt(STABLE, 1, rollback=True)
     assert handled(lifecycle.followed(old, old.spec.intent, back, NOW)) == "a new attempt has begun"
 
 

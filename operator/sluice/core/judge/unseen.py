@@ -1,0 +1,49 @@
+"""Why nothing can be seen although Prometheus answers, and what to do: in words for a person."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluice.core.judge import gatewayseries, series
+from sluice.core.judge import questions as ask
+from sluice.core.judge.model import Trial
+from sluice.core.kernel import timestamps
+
+NOBODY_COUNTS: Final = (
+    "without a gateway nothing counts requests on the way, and no objective has source Query; add one that judges "
+    "the model server's own counters, or promote by hand"
+)
+
+
+def grpc_not_counted(trial: Trial) -> str:
+    """Why a server that gets no HTTP requests cannot be judged, and what to do."""
+    return (
+        f"no HTTP request of {trial.stable.revision} has been counted, and the gateway ({trial.preset.name}) has no "
+        "series for gRPC requests that Sluice knows; use a gateway with grpc-status series (docs/gateways.md), or "
+        "promote by hand"
+    )
+
+
+def not_counted(trial: Trial) -> str:
+    """Why a gateway that is scraped shows nothing of this model, and what to do."""
+    wanted = gatewayseries.backend(trial)
+    return (
+        f"no gateway that Prometheus scrapes has this model's backends ({wanted}): either another gateway serves the "
+        f"model than that of the preset {trial.preset.name} (Helm value config.gatewayPreset), or Prometheus does not "
+        "scrape the one that does"
+    )
+
+
+def not_sampled(trial: Trial, samples: Mapping[str, series.Samples], newest: float | None) -> str:
+    """Why nothing can be seen although Prometheus answers, and what to do."""
+    if not gatewayseries.counted_on_the_way(trial):
+        first = next(iter(ask.filled_by(trial).values()))
+        return f"{first.name}: {first.note(trial, samples.get(first.feed))}"
+    remedy = "check in Prometheus, under Status > Targets, that the gateway's metrics port is scraped"
+    if trial.preset.own:
+        remedy += f", and that its series have {trial.preset.own} (Helm value config.gatewaySeries)"
+    if newest is None:
+        return f"Prometheus has no sample of the gateway ({trial.preset.freshness}); {remedy}"
+    return (
+        f"the last sample of the gateway ({trial.preset.freshness}) is of {timestamps.rfc3339(newest)}, "
+        f"with a scrape interval of {trial.scrape_interval_seconds:g} s; {remedy}"
+    )

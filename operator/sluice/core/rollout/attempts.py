@@ -1,0 +1,32 @@
+"""A release that should begin, or why none does."""
+
+from dataclasses import dataclass
+
+from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no release begins although another version is asked for than serves."""
+
+    reason: Reason
+    message: str
+    until: float | None = None
+    """When a freeze window lets it begin, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A release that should begin now."""
+
+    target: Revision
+    number: int
+    """Counts the attempts to release the same revision, or to make the same test."""
+    start_step: int = 1
+    arms: tuple[Revision, ...] = ()
+    """Of an A/B test, in which the target is the control."""
+    rollback: bool = False
+    """Whether a person asked for a version that served before."""
+    analysed: bool = True
+    """False where that version served so recently that nothing need be proven."""
