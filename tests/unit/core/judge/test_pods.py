@@ -10,6 +10,7 @@ from sluice.core.judge import judge, pods
 from sluice.core.judge import state as memory
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Judgement, Trial
+from sluice.core.judge.state import ObjectiveState, State
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
 
@@ -136,3 +137,14 @@ def test_dispersion_comes_from_the_pods_of_the_stable_version() -> None:
     assert (halves[1].events_a, halves[1].events_b) == (12, 0)
     assert (halves[1].requests_a, halves[1].requests_b) == (100, 100)
     assert pods.halves(kind_of(ACCURACY), [{f"total@{S1}": 100.0}] * 30) == ()
+
+
+def test_what_is_known_of_pods_goes_first_where_a_state_would_be_too_large() -> None:
+    names = [f"a-revision-of-a-model-7f9c8d6b5-{number:05d}" for number in range(pods.MOST_PODS)]
+    known = ObjectiveState(dispersion=2.0, pods={name: (123_456.0, 1234.0) for name in names})
+    state = State(START, 1, 1, None, objectives={f"objective-{number}": known for number in range(16)})
+    assert len(memory.dump(state)) > memory.LARGEST
+    kept = pods.forgotten(state)
+    assert len(memory.dump(kept)) < memory.LARGEST
+    assert {objective.dispersion for objective in kept.objectives.values()} == {2.0}
+    assert not any(objective.pods for objective in kept.objectives.values())
