@@ -141,7 +141,7 @@ def test_dispersion_comes_from_the_pods_of_the_stable_version() -> None:
 
 def test_what_is_known_of_pods_goes_first_where_a_state_would_be_too_large() -> None:
     names = [f"a-revision-of-a-model-7f9c8d6b5-{number:05d}" for number in range(pods.MOST_PODS)]
-    known = ObjectiveState(dispersion=2.0, pods={name: (123_456.0, 1234.0) for name in names})
+    known = ObjectiveState(dispersion=2.0, pods=dict.fromkeys(names, (123456.0, 1234.0)))
     state = State(START, 1, 1, None, objectives={f"objective-{number}": known for number in range(16)})
     assert len(memory.dump(state)) > memory.LARGEST
     kept = pods.forgotten(state)
