@@ -1,6 +1,7 @@
 """The releases of a calibration as a picture: evidence against each, over time, in SVG."""
 
 import html
+import textwrap
 from typing import Final
 
 from sluice.views import words
@@ -11,8 +12,10 @@ WIDTH: Final = 760
 HEIGHT: Final = 340
 LEFT: Final = 56
 RIGHT: Final = 20
-TOP: Final = 64
+TOP: Final = 80
 BOTTOM: Final = 44
+LINE: Final = 105
+"""Letters that fit between left and right."""
 FINE, BACK = COLOURS[0], COLOURS[1]
 
 
@@ -37,7 +40,10 @@ def svg(view: CalibrationView) -> str:
         f"<title>{html.escape(title)}</title><style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text class="title" x="{LEFT}" y="24">{html.escape(title)}</text>',
-        f'<text x="{LEFT}" y="44">{html.escape(view.sentence)}</text>',
+        *(
+            f'<text x="{LEFT}" y="{42 + 14 * number}">{html.escape(line)}</text>'
+            for number, line in enumerate(textwrap.wrap(view.sentence, LINE))
+        ),
         *(_level(level, up(level)) for level in levels if lowest <= level <= highest),
         f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" stroke="{BACK}" stroke-dasharray="5 4"/>',
         f'<text x="{WIDTH - RIGHT}" y="{y - 6}" text-anchor="end" fill="{BACK}">rolled back</text>',

@@ -120,6 +120,8 @@ def test_the_plot_is_a_picture_of_all_releases(peaks: tuple[float, ...]) -> None
     assert len(dots) == len(peaks)
     assert all(0 < float(dot.attrib["cx"]) < calibrationplot.WIDTH for dot in dots)
     assert all(0 < float(dot.attrib["cy"]) < calibrationplot.HEIGHT for dot in dots)
+    lines = [element.text or "" for element in ElementTree.fromstring(text).iter() if element.tag.endswith("text")]
+    assert max(map(len, lines)) <= calibrationplot.LINE
     red = [dot for dot in dots if dot.attrib["fill"] == calibrationplot.BACK]
     assert len(red) == sum(peak >= 2 for peak in peaks)
     assert ("WorseThanStable" in text) is bool(red)
