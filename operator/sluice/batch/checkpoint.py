@@ -62,7 +62,13 @@ class Checkpoint:
 
     def begin(self, made: RunPlan, mode: Mode) -> RunPlan:
         """Makes room for the output and writes the plan, unless another pod of shard 0 did; the plan that holds."""
-        for name in self._in_the_way(mode):
+        try:
+            names = self._in_the_way(mode)
+        except BatchError:
+            if (other := self.plan()) is not None:
+                return other  # what is there was written by its pod, since this one has looked for a plan
+            raise
+        for name in names:
             if (other := self.plan()) is not None:
                 return other
             self.place.delete(name)

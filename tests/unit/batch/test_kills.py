@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sluice.batch.checkpoint import Checkpoint
+from sluice.batch.options import Mode
+from sluice.batch.runplan import RunPlan
 from tests.support import patience
 from tests.unit.batch.conftest import Bucket
 from tests.unit.batch.program import PIXELS, Output, Runner, encoded, table
@@ -85,6 +88,21 @@ def test_two_pods_on_a_file_system_do_no_harm(runner: Runner, data: Path, output
     pods = [run.spawned() for _ in range(3)]
     assert [process.wait(120) for process in pods] == [0, 0, 0]
     output.require_all(20_000, "CSV")
+
+
+def test_a_pod_that_found_no_plan_goes_on_with_that_of_a_quicker_one(
+    runner: Runner, data: Path, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "0.csv").write_bytes(encoded(table(5000), "CSV"))
+    run, begin = runner.changed(*PIXELS, input_format="CSV", output_format="CSV"), Checkpoint.begin
+
+    def late(self: Checkpoint, made: RunPlan, mode: Mode) -> RunPlan:
+        assert run.spawned().wait(120) == 0
+        return begin(self, made, mode)
+
+    monkeypatch.setattr(Checkpoint, "begin", late)
+    assert run().status == 0
+    output.require_all(5000, "CSV")
 
 
 def test_a_pod_that_is_told_to_end_does_so_at_once(bucket: Bucket, tmp_path: Path, model: Path) -> None:

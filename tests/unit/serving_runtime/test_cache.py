@@ -257,7 +257,7 @@ def test_what_is_copied_now_is_not_removed(folder: Path, tmp_path: Path) -> None
     model = tmp_path / "model"
     model.mkdir()
     (model / "model.onnx").write_bytes(MODEL)
-    cache = Cache(folder, limit=1_500_000)
+    cache = Cache(folder, limit=1_500_000, reserve_percent=0)
     with cache.entry("one") as one:
         assert one is not None
         one.keep(model)
@@ -281,7 +281,7 @@ def test_what_a_pod_left_half_added_is_removed(web: WebServer, downloader: Downl
 
 
 def test_a_lock_is_waited_for_so_long_and_no_longer(folder: Path) -> None:
-    cache = Cache(folder, limit=1)
+    cache = Cache(folder, limit=1, reserve_percent=0)
     with cache.entry("one") as one, cache.entry("one", wait_seconds=0) as other:
         assert one is not None
         assert other is None
@@ -295,10 +295,7 @@ def test_two_pods_at_once_download_once(web: WebServer, folder: Path, tmp_path: 
         (tmp_path / name).mkdir()
         pods.append(StagedDownloader(SOURCE, tmp_path / name, {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}))
     with ThreadPoolExecutor() as pool:
-        runs = [
-            pool.submit(pod.run, web.url(PATH), "Plain", more=("--namespace", "team", "--cache", str(folder)))
-            for pod in pods
-        ]
+        runs = [pool.submit(pod.run, web.url(PATH), "Plain", more=(*CACHED, str(folder))) for pod in pods]
         while web.ranges().count("bytes=0-0") < 2:  # the test's time-out is the deadline
             pass
         web.pages[PATH].held.set()
