@@ -21,6 +21,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, record, render, replay, tables, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, OutputFormat, Prometheus, seconds
+from sluice.core.judge.forecast import forecast_questions
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answers, Failed, Question, Trial
 from sluice.core.render import timeouts
@@ -130,7 +131,7 @@ async def calibrated(
 ) -> CalibrationView:
     """The whole answer. One window is asked for at a time, so that whoever shares Prometheus hardly notices."""
     today = subject.trial(subject.stable, now=now)
-    forecast, plans = calibrate.needed(today, await _asked(metrics, calibrate.needed_questions(today), now))
+    forecast, plans = calibrate.needed(today, await _asked(metrics, forecast_questions(today), now))
     where = calibrate.places(
         subject.release.rollouts, subject.stable, subject.policy, since=now - since, until=now - VISIBLE_SECONDS
     )
@@ -230,8 +231,7 @@ async def _subject(session: cluster.Session, file: str | None) -> Subject:
 
 async def _policy(session: cluster.Session, deployment: ModelDeployment) -> tuple[RolloutPolicySpec, str]:
     """That of the model, with its own objectives in place of the policy's."""
-    wishes = deployment.spec.rollout
-    name = wishes.policy_ref.name if wishes.policy_ref is not None else situation.DEFAULT_POLICY
+    wishes, name = deployment.spec.rollout, situation.wanted_policy(deployment)
     try:
         every = await session.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
     except errors.Denied as error:

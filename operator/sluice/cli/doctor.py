@@ -158,10 +158,10 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _rules(patient: Patient) -> tuple[Check, ...]:
-    ref = patient.deployment.spec.rollout.policy_ref if patient.deployment is not None else None
+    model, wanted = "NAME", situation.DEFAULT_POLICY
+    if patient.deployment is not None:
+        model, wanted = patient.deployment.metadata.name, situation.wanted_policy(patient.deployment)
     runtimes = await patient.cluster.fetch_all(kube.BY_KIND["ServingRuntime"])
-    model = patient.deployment.metadata.name if patient.deployment is not None else "NAME"
-    wanted = ref.name if ref is not None else situation.DEFAULT_POLICY
     return (
         checks.policy_exists(await _policies(patient), wanted, model=model),
         checks.runtimes_exist(runtimes),

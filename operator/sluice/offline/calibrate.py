@@ -20,7 +20,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.core.judge import history
 from sluice.core.judge import questions as ask
-from sluice.core.judge.forecast import WHOLE, forecast, forecast_questions
+from sluice.core.judge.forecast import WHOLE, forecast
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
@@ -186,11 +186,6 @@ def needed(trial: Trial, answers: Answers) -> tuple[Forecast, tuple[ObjectivePla
         for objective in trial.objectives
     ]
     return forecast(trial, answers), tuple(_plan(objective, alone) for objective, alone in each)
-
-
-def needed_questions(trial: Trial) -> tuple[Question, ...]:
-    """What is to be asked for `needed`, as of now."""
-    return forecast_questions(trial)
 
 
 def _required(objective: Objective) -> Objective:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
 from tests.benchmarks.judge import shipped, troubles
@@ -74,11 +74,9 @@ class Measured:
     """A version that becomes bad in the bake."""
 
 
-def usual(
-    trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, **changes: object
-) -> Measured:
+def usual(trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, **changes: Any) -> Measured:
     """All columns."""
-    equal = dataclasses.replace(Setting(trouble, objective), **changes)  # type: ignore[arg-type]
+    equal = dataclasses.replace(Setting(trouble, objective), **changes)
     step = dataclasses.replace(equal, weights=(0.25,), step_seconds=None, bakes=False)
     first = dataclasses.replace(step, weights=(0.05,), seconds=SOON)
     return Measured(
@@ -90,16 +88,16 @@ def usual(
     )
 
 
-def lets_through(trouble: Trouble, *, factor: float, weight: float = 0.25, **changes: object) -> Setting:
+def lets_through(trouble: Trouble, *, factor: float, weight: float = 0.25, **changes: Any) -> Setting:
     """One step of a version that is too bad."""
     setting = Setting(trouble, ERRORS, factor=factor, weights=(weight,), step_seconds=None, bakes=False, alpha=NEVER)
-    return dataclasses.replace(setting, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(setting, **changes)
 
 
-def begins_in_bake(factor: float, **changes: object) -> Measured:
+def begins_in_bake(factor: float, **changes: Any) -> Measured:
     """A version that was as good as stable in every step."""
     setting = Setting(troubles.plain, ERRORS, factor=factor, worse_from=FAULT, step_seconds=STEP)
-    return Measured(in_bake=dataclasses.replace(setting, **changes))  # type: ignore[arg-type]
+    return Measured(in_bake=dataclasses.replace(setting, **changes))
 
 
 def over_a_day(first: float, last: float) -> Measured:

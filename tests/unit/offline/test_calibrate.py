@@ -9,6 +9,7 @@ import pytest
 
 from sluice.api.v1alpha1.common import CanaryStep
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.judge.forecast import forecast_questions
 from sluice.core.judge.model import Answered, Failed, Question, Series, Trial
 from sluice.offline import calibrate, record
 from sluice.offline.calibrate import TriedRelease
@@ -127,7 +128,7 @@ def test_the_forecast_says_which_objective_cannot_be_proven() -> None:
     policy = POLICY.model_copy(update={"objectives": [over, ERRORS]})
     prometheus = past(wrong=lambda _pod, _second: 0.3)
     trial = the_trial(policy)
-    forecast, plans = calibrate.needed(trial, prometheus.answer(calibrate.needed_questions(trial), trial.now))
+    forecast, plans = calibrate.needed(trial, prometheus.answer(forecast_questions(trial), trial.now))
 
     assert [(plan.name, plan.provable) for plan in plans] == [("strict", False), ("errors", True)]
     assert plans[0].first_seconds is None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import asdict
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -69,6 +70,10 @@ class BatchInferenceTrigger(BaseTrigger):
         )
 
     @cached_property
+    def _waited_since(self) -> datetime | None:
+        return None if self.since is None else objects.checked_since(self.since)
+
+    @cached_property
     def pod_logs(self) -> PodLogs:
         return PodLogs(self.cluster)
 
@@ -109,8 +114,8 @@ class BatchInferenceTrigger(BaseTrigger):
             return objects.TaskOutcome(objects.Ending.DELETED, "it was deleted while the task waited for it")
         if found is None:
             return None
-        if self.since is not None:
-            return objects.outcome_since(found, objects.checked_since(self.since))
+        if self._waited_since is not None:
+            return objects.outcome_since(found, self._waited_since)
         return objects.outcome_of(found)
 
     async def _followed(self) -> objects.TaskOutcome:
@@ -119,9 +124,7 @@ class BatchInferenceTrigger(BaseTrigger):
             async for found in states:
                 if (outcome := self.judged(found)) is not None:
                     return outcome
-                self.pod_logs.of(
-                    objects.run_of(found, None if self.since is None else objects.checked_since(self.since))
-                )
+                self.pod_logs.of(objects.run_of(found, self._waited_since))
                 if told != (milestone := objects.milestone_of(found)):
                     told = milestone
                     self.log.info("BatchInference %s: %s", self.name, objects.progress_of(found))

@@ -57,7 +57,7 @@ def day(trial: Trial, answers: Answers) -> Shown:
 def shown(trial: Trial, answers: Answers, window_seconds: float, interval_seconds: float) -> Shown:
     """The increments of every feed over the window; an answer that is missing shows nothing."""
     samples = ask.samples(trial, answers)
-    return {feed: (_ticks(trial, found, window_seconds, interval_seconds), found) for feed, found in samples.items()}
+    return {feed: (ticks_of(trial, found, window_seconds, interval_seconds), found) for feed, found in samples.items()}
 
 
 def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:
@@ -99,9 +99,10 @@ def undisturbed(trial: Trial, ticks: Sequence[series.Tick]) -> tuple[series.Tick
     return tuple(tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.downtimes))
 
 
-def _ticks(
+def ticks_of(
     trial: Trial, samples: series.Samples, window_seconds: float, interval_seconds: float
 ) -> tuple[series.Tick, ...]:
+    """The increments over the window until now, without those of a downtime."""
     ticks, _ = series.consume(
         series.Feed(),
         samples,

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sluice.core.judge import columns, scraped, series
+from sluice.core.judge import columns, history, scraped, series
 from sluice.core.judge.kind import Kind, OwnSeries
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answered, Answers, Question, Series, Trial
@@ -184,16 +184,8 @@ def _seen(trial: Trial, wanted: Sequence[OwnSeries], window: _Window, answers: A
         for one in series_of[each.key]
         if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
     ]
-    ticks, _ = series.consume(
-        series.Feed(),
-        series.samples_of(tracks, ()),
-        since=trial.now - window.seconds + window.step_seconds,
-        until=trial.now,
-        fence=None,
-        interval_seconds=window.step_seconds,
-    )
-    undisturbed = [tick for tick in ticks if not any(begin < tick.time <= end for begin, end in trial.downtimes)]
-    return _Seen(tuple(columns.by_pod(columns.of_arm(tick.seen, columns.STABLE)) for tick in undisturbed), many)
+    ticks = history.ticks_of(trial, series.samples_of(tracks, ()), window.seconds, window.step_seconds)
+    return _Seen(tuple(columns.by_pod(columns.of_arm(tick.seen, columns.STABLE)) for tick in ticks), many)
 
 
 def _split(names: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:

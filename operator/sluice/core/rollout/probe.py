@@ -31,24 +31,19 @@ WHY_LENGTH: Final = 1000
 
 
 def stable_permille(moment: Moment) -> int:
-    """The stable version's part in a probe: what its ready pods carry, at most half; 0 where it cannot be asked.
-
-    An autoscaler may have given the candidate more pods than stands for the whole: then all requests need those.
-    """
+    """The stable version's part in a probe: what its ready pods carry, at most half; 0 where it cannot be asked."""
     if moment.stable is None or moment.by_service:
         return 0
-    whole = max(moment.replicas, moment.candidate.ready_endpoints)
-    return min(LARGEST_PERMILLE, shares.permille_for(moment.stable.ready_endpoints, whole))
+    return min(LARGEST_PERMILLE, shares.permille_for(moment.stable.ready_endpoints, _whole(moment)))
 
 
 def begun(moment: Moment, why: str) -> dict[str, object]:
     """What changes in the status when stable is asked."""
     given, now = stable_permille(moment), moment.now
-    whole = max(moment.replicas, moment.candidate.ready_endpoints)
     lasts = max(float(moment.rollout.spec.bake_seconds), SHORTEST_SECONDS)
     probe = ProbeStatus(
         permille=steps.WHOLE - given,
-        stable_pods=shares.pods_for(given, whole),
+        stable_pods=shares.pods_for(given, _whole(moment)),
         why=why[:WHY_LENGTH],
         start_time=timestamps.rfc3339(now),
         deadline_time=timestamps.rfc3339(now + lasts),
@@ -64,6 +59,11 @@ def ended(moment: Moment) -> dict[str, object]:
         lasted = max(0.0, now - timestamps.seconds(status.probe.start_time))
         update["bake_end_time"] = timestamps.rfc3339(timestamps.seconds(status.bake_end_time) + lasted)
     return update
+
+
+def _whole(moment: Moment) -> int:
+    """Pods that all requests need. An autoscaler may have given the candidate more than stand for the whole."""
+    return max(moment.replicas, moment.candidate.ready_endpoints)
 
 
 def _recorded(status: ModelRolloutStatus, permille: int, now: float) -> dict[str, object]:

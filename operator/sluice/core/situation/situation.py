@@ -120,11 +120,16 @@ def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
     return tuple(arm.end.revision for arm in rules.arms if arm.end.revision not in ended) if rules else ()
 
 
+def wanted_policy(deployment: ModelDeployment) -> str:
+    """The name of the RolloutPolicy that the model's releases follow."""
+    ref = deployment.spec.rollout.policy_ref
+    return ref.name if ref is not None else DEFAULT_POLICY
+
+
 def interpret(snapshot: Snapshot) -> Situation:
     """Understands a snapshot."""
     found, snapshot = snapshot.rollouts, replace(snapshot, rollouts=record.restored(snapshot))
-    policy_ref = snapshot.deployment.spec.rollout.policy_ref
-    policy_name = policy_ref.name if policy_ref else DEFAULT_POLICY
+    policy_name = wanted_policy(snapshot.deployment)
     numbered = max((r.number for r in snapshot.revisions), default=0) + 1
     return Situation(
         snapshot=snapshot,
