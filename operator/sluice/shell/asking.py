@@ -7,6 +7,7 @@ pass ──look──> pending: what needs no      │
                                            ├──> presets' questions, as few ──────> Prometheus ──┐
                                            └──> users' questions, namespace by namespace ──> … ─┤
 pass <──look── the answers, once  <── a pass is due again, in its old place  <── all are there ─┘
+time passes ──again──> the same questions, without a pass
 
 What a namespace's users ask for takes a few of the slots at most, and waits for them at no other's expense. A
 question's time begins when it is sent.
@@ -17,6 +18,7 @@ as much is kept as leaves room for others.
 
 import asyncio
 import logging
+import math
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -45,6 +47,8 @@ UNREAD_BYTES: Final = 24 * 2**20
 """While answers of so many bytes wait for their passes, nothing more is sent."""
 KEPT_BYTES: Final = 2 * UNREAD_BYTES
 """So many bytes of unread answers are kept; beyond, an answer to a user's question is refused."""
+AGAIN_SECONDS: Final = 240
+"""Windows up to this length are asked for again without a pass: longer ones are of the past, which is asked for once."""
 FORGOTTEN_SECONDS: Final = 30.0
 """Answers that no pass has read after this time are not waited for: nobody wants to know any more."""
 SERIES_BYTES: Final = 600
@@ -73,6 +77,13 @@ class Asker(Protocol):
         until they are there, which wakes the key.
 
         Without questions the look is empty, and what the key has asked for is forgotten.
+        """
+        ...
+
+    def again(self, key: Key) -> bool:
+        """Asks what the last answers of the key were for, up to now; whether it did. The answers wake the key.
+
+        If something else is wanted by then, `look` asks for that.
         """
         ...
 
@@ -178,6 +189,8 @@ class Asking:
         self._wake = wake
         self._clock = clock
         self._asked: dict[Key, PendingLook] = {}
+        self._read_last: dict[Key, tuple[tuple[Question, ...], float]] = {}
+        """What the last answers that a pass has read were for, and as of when; not of what asks nothing now."""
         self._waiting: defaultdict[str, deque[PendingLook]] = defaultdict(deque)
         """Not sent yet, by namespace."""
         self._turns: deque[str] = deque()
@@ -196,6 +209,7 @@ class Asking:
     def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
         if not questions:
             self._forget(key)
+            self._read_last.pop(key, None)
             return Look({})
         now = self._clock.now()
         asked = self._asked.get(key)
@@ -204,9 +218,23 @@ class Asking:
         if asked is not None:
             self._forget(key)
             if asked.covers(questions, now):
+                self._read_last[key] = tuple(questions), now
                 return Look(asked.answers, asked.moment)
         self._ask(PendingLook(key, tuple(questions), now, self._clock.monotonic()))
         return None
+
+    def again(self, key: Key) -> bool:
+        if key in self._asked or key not in self._read_last:
+            return False
+        questions, at = self._read_last[key]
+        now = self._clock.now()
+        longer = math.ceil(now - at)
+        windows = [question.window_seconds + longer for question in questions]
+        if longer < 0 or max(windows) > AGAIN_SECONDS:
+            return False
+        asked = tuple(replace(each, window_seconds=window) for each, window in zip(questions, windows, strict=True))
+        self._ask(PendingLook(key, asked, now, self._clock.monotonic()))
+        return True
 
     def waiting(self) -> int:
         """Keys whose questions are not answered yet."""

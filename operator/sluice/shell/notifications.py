@@ -16,7 +16,7 @@ from sluice.core.decide.notify import Delivered, Delivery, NoAddress, SinkRefuse
 from sluice.core.kernel.plan import Endpoint, Notice
 from sluice.ports import Notifier
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.workqueue import Done, Result, Retry, WorkQueue
+from sluice.shell.workqueue import Done, Result, Retry, Why, WorkQueue
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Notifications:
             self._end(lane.popleft().notice, "dropped", f"more than {LANE_LIMIT} notices are waiting for this endpoint")
         lane.append(waiting)
 
-    async def _next(self, endpoint: Endpoint) -> Result:
+    async def _next(self, endpoint: Endpoint, _: Why) -> Result:
         """One attempt for the first notice of a lane, so that their order is kept."""
         lane = self._lanes[endpoint]
         first = lane[0]

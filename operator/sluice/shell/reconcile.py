@@ -28,7 +28,7 @@ from sluice.shell.memory import MOST_KEPT, Allowance, KeptReplies, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.workqueue import Done, Result, Retry
+from sluice.shell.workqueue import Done, Result, Retry, Why
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ LACKING_LOOKS_PER_SECOND: Final = 10.0
 
 
 class Waits(NamedTuple):
-    """The pass is over without its writes: there was no slot for them."""
+    """The pass is over without its writes: there was no slot for them, or samples are needed first."""
 
     look_after: float | None
     """Seconds until the next look, which may find something else; the slot wakes the key in any case."""
@@ -85,12 +85,12 @@ class Reconciler:
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
     """What those know that wait for a slot."""
 
-    async def reconcile(self, key: Key) -> Result:
+    async def reconcile(self, key: Key, why: Why = Why.NEWS) -> Result:
         """One pass; never raises but for cancellation."""
         began = self.clock.monotonic()
         outcome = "cancelled"
         try:
-            outcome, result = await self._guarded(key)
+            outcome, result = await self._guarded(key, why)
             result = await self._told(key, result)
         finally:
             if outcome != WAITS:
@@ -99,9 +99,9 @@ class Reconciler:
             self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
         return result
 
-    async def _guarded(self, key: Key) -> tuple[str, Result]:
+    async def _guarded(self, key: Key, why: Why) -> tuple[str, Result]:
         try:
-            result = await self._pass(key)
+            result = await self._pass(key, why)
             return ("ok", result) if not isinstance(result, Waits) else (WAITS, Done(result.look_after))
         except LeaseLost:
             return "not_leader", Retry()
@@ -115,7 +115,7 @@ class Reconciler:
             await self._report_defect(key, error)
             return "error", Retry(UNEXPECTED_SECONDS)
 
-    async def _pass(self, key: Key) -> Result | Waits:
+    async def _pass(self, key: Key, why: Why) -> Result | Waits:
         about = self.store.get(key.kind, key.namespace, key.name)
         if not self.lead.may_write():
             self._rests(key)
@@ -124,13 +124,14 @@ class Reconciler:
             return Done()
         if about is None:
             plan: Plan | None = self._forgetting_plan(key)
+        elif why is Why.TIMER and self._asks_again(key):
+            plan = None
         elif self.store.is_ending(key.namespace):
             plan = ending.plan(self.store.owned(key))
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
-            self.lacking.add(key)
-            return Done(max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND))
+            return self._lacks(key)
         self.lacking.discard(key)
         if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
             return Waits(self._look_while_waiting(key, plan))
@@ -138,6 +139,16 @@ class Reconciler:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
             return await self._report_failure(key, error)
+
+    def _asks_again(self, key: Key) -> bool:
+        """Whether samples have been asked for without a pass: it is due by time alone, and the last one changed nothing."""
+        return key not in self.memories and not self.lane.holds(key) and self.metrics.again(key)
+
+    def _lacks(self, key: Key) -> Result | Waits:
+        """The pass is over without samples. A place in the line is kept meanwhile; a slot is left to who can use it."""
+        self.lacking.add(key)
+        after = max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND)
+        return Done(after) if self.lane.holds(key) else Waits(after)
 
     def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
         """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
@@ -199,7 +210,7 @@ class Reconciler:
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
         """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
-        now, kept = self.clock.now(), self.kept.pop(key, None)
+        now, kept = self.clock.now(), self.kept.get(key)
         if kept is not None and self.lane.holds(key) and (before := kept.answers(inquiry, now)) is not None:
             return before
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
@@ -211,7 +222,9 @@ class Reconciler:
             pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
-        if (inquiry.metrics or devices is not None) and not look.pending:
+        if not inquiry.metrics and devices is None:
+            self.kept.pop(key, None)
+        elif not look.pending:
             self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
         return replies
 

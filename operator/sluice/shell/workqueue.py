@@ -47,7 +47,6 @@ class Retry:
 
 
 Result: TypeAlias = Done | Retry
-Handle: TypeAlias = Callable[[K], Awaitable[Result]]
 
 
 class Why(IntEnum):
@@ -58,6 +57,10 @@ class Why(IntEnum):
     """Something has happened to it."""
     WISH = 2
     """A person waits for an answer."""
+
+
+Handle: TypeAlias = Callable[[K, Why], Awaitable[Result]]
+"""A pass over a key, and for what it is due."""
 
 
 class _Due(NamedTuple):
@@ -143,6 +146,7 @@ class DueTimes(Generic[K]):
         self._news: _Overtaking[K] = _Overtaking()
         self._wishes: _Overtaking[K] = _Overtaking()
         self._running: dict[K, _Due | None] = {}
+        self._whys: dict[K, Why] = {}
         self._count = 0
         self._handed = 0
         """Keys handed out so far."""
@@ -185,13 +189,18 @@ class DueTimes(Generic[K]):
             return None
         key = found[2]
         self._handed += 1
-        del self._due[key]
+        self._whys[key] = self._due.pop(key).why
         self._running[key] = None
         return key
+
+    def why(self, key: K) -> Why:
+        """For what a key that is being worked on was due."""
+        return self._whys[key]
 
     def done(self, key: K) -> None:
         """The key may be worked on again."""
         again = self._running.pop(key)
+        del self._whys[key]
         if again is not None:
             self.add(key, again.moment, again.why)
 
@@ -257,6 +266,9 @@ class WorkQueue(Generic[K]):
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                await asyncio.sleep(
+                    0
+                )  # a pass computes for milliseconds: what answers wait for has its turn after each
         finally:
             await self._stop()
 
@@ -276,7 +288,7 @@ class WorkQueue(Generic[K]):
         result: Result = Retry()
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                result = await self._handle(key)
+                result = await self._handle(key, self.schedule.why(key))
         except TimeoutError:
             result = Retry()
         finally:

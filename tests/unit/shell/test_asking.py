@@ -10,6 +10,7 @@ import pytest
 from sluice.core.judge import joined
 from sluice.core.judge.model import Answered, Answers, Failed, Question, Series
 from sluice.shell.asking import (
+    AGAIN_SECONDS,
     FORGOTTEN_SECONDS,
     KEPT_BYTES,
     MOST_LOOKS,
@@ -330,6 +331,50 @@ def test_answers_that_come_late_are_still_those_to_the_same_questions() -> None:
         await asyncio.sleep(20.0)
         later = Question("requests", "rq", 23 + 25, preset=True)
         assert desk.asking.look(model(1), [later]) is not None
+
+    virtualloop.run(main())
+
+
+def test_time_alone_asks_the_same_again_up_to_now() -> None:
+    async def main() -> None:
+        desk, wanted = Desk(Prometheus()), [FRESHNESS, requests("m1")]
+        assert not desk.asking.again(model(1)), "it has not asked anything yet"
+        desk.ask(model(1), *wanted)
+        assert not desk.asking.again(model(1)), "it is being asked"
+        await desk.woken.get()
+        assert not desk.asking.again(model(1)), "nobody has read it yet"
+        assert desk.asking.look(model(1), wanted) is not None
+        asked = len(desk.prometheus.asked)
+
+        await asyncio.sleep(5.0)
+        assert desk.asking.again(model(1))
+        assert await desk.woken.get() == model(1)
+        later = [replace(each, window_seconds=each.window_seconds + 3) for each in wanted]
+        look = desk.asking.look(model(1), later)
+        assert look is not None, "what has passed since the last look is in the answers"
+        assert look.answers.keys() == {"freshness", "requests"}
+        assert len(desk.prometheus.asked) == 2 * asked
+
+        assert desk.asking.again(model(1))
+        await desk.woken.get()
+        assert desk.asking.look(model(1), [requests("m2")]) is None, "something else is wanted by now"
+        await desk.woken.get()
+        assert desk.asking.look(model(1), ()) == Look({})
+        assert not desk.asking.again(model(1)), "nothing is judged any more"
+        await desk.asking.close()
+
+    virtualloop.run(main())
+
+
+def test_what_is_of_the_past_is_not_asked_for_again() -> None:
+    async def main() -> None:
+        desk, hour = Desk(Prometheus()), replace(requests("m1"), window_seconds=3600)
+        await desk.looks((model(1), hour))
+        assert not desk.asking.again(model(1))
+        await desk.looks((model(1), requests("m1")))
+        await asyncio.sleep(AGAIN_SECONDS)
+        assert not desk.asking.again(model(1)), "long ago"
+        await desk.asking.close()
 
     virtualloop.run(main())
 

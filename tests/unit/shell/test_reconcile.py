@@ -20,6 +20,7 @@ from sluice.core.kernel.naming import LABEL_OWNER, owned_labels
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Ref, Write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import observe
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
@@ -35,7 +36,7 @@ from sluice.shell.reconcile import (
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.workqueue import Done, Retry
+from sluice.shell.workqueue import Done, Retry, Why
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.trials import make_trial
@@ -255,6 +256,77 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     lane.leave(other)
     await case.reconciler.reconcile(KEY)
     assert len(metrics.asked) == 4
+
+
+async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)), ahead=None),
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    lane, other, later = case.reconciler.lane, Key("team", "other"), Key("team", "later")
+    lane.enter(other)
+    metrics.samples = Look({"up": Failed("away")}, case.reconciler.clock.now())
+    await case.reconciler.reconcile(KEY)
+    lane.enter(later)
+
+    metrics.samples = None
+    assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS)
+    lane.leave(other)
+    assert case.let_in == [KEY]
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert case.cluster.writes == [("Apply", "Service")], "by what it knew when it had to wait"
+    assert case.let_in == [KEY, later]
+
+
+async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,)), slots=1), Waiting()
+    lane, other = case.reconciler.lane, Key("team", "other")
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    lane.leave(other)
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)), ahead=None),
+    )
+    await case.reconciler.reconcile(KEY)
+    assert lane.enter(other)
+
+
+class Again(Waiting):
+    """Asks the same again, if it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.agains = 0
+
+    def again(self, key: Key) -> bool:
+        self.agains += 1
+        return True
+
+
+async def test_what_is_due_by_time_alone_asks_before_anything_is_read(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan(), Plan(writes=(SERVICE,)), Plan()), Again()
+    case.reconciler.metrics, metrics.samples = metrics, Look({})
+    read: list[Any] = []
+    observed = observe.observe
+    monkeypatch.setattr(observe, "observe", lambda world: read.append(world) or observed(world))
+    assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
+    assert (metrics.agains, len(read)) == (1, 0)
+    await case.reconciler.reconcile(KEY, Why.NEWS)
+    await case.reconciler.reconcile(KEY, Why.WISH)
+    assert (metrics.agains, len(read)) == (1, 2)
+    await case.reconciler.reconcile(KEY, Why.TIMER)
+    assert (metrics.agains, len(read)) == (1, 3), "what was written is confirmed at once"
 
 
 async def test_the_more_lack_samples_the_less_often_each_looks_without_them(

@@ -242,12 +242,14 @@ class Recorder:
         self.result = result
         self.seconds = seconds
         self.handled: Counter[str] = Counter()
+        self.whys: dict[str, Why] = {}
         self.now: Counter[str] = Counter()
         self.most_at_once = 0
         self.cancelled = 0
         self.seen = asyncio.Event()
 
-    async def __call__(self, key: str) -> Result:
+    async def __call__(self, key: str, why: Why) -> Result:
+        self.whys[key] = why
         self.now[key] += 1
         assert self.now[key] == 1, f"two workers on {key}"
         self.most_at_once = max(self.most_at_once, self.now.total())
@@ -289,6 +291,43 @@ async def test_many_additions_are_one_pass_and_workers_are_bounded() -> None:
     await stopped(task)
     assert set(handle.handled.values()) == {1}
     assert handle.most_at_once == 2
+
+
+async def test_a_pass_is_told_for_what_it_is_due() -> None:
+    handle = Recorder(Done())
+    queue = make_queue(handle)
+    queue.add("time", after=0.0)
+    queue.add("news", after=0.0)
+    queue.add("news")
+    queue.add("wish")
+    queue.add("wish", wished=True)
+    task = await running(queue)
+    await eventually(lambda: handle.handled.total() == 3)
+    await stopped(task)
+    assert handle.whys == {"time": Why.TIMER, "news": Why.NEWS, "wish": Why.WISH}
+
+
+async def test_what_else_is_to_be_done_has_its_turn_after_each_pass() -> None:
+    """Passes that compute, and wait for nothing, do not come in rows of as many as there are workers."""
+    turns: list[str] = []
+
+    async def computing(key: str, _: Why) -> Result:
+        turns.append("pass")
+        return Done()
+
+    async def others() -> None:
+        while True:
+            turns.append("other")
+            await asyncio.sleep(0)
+
+    queue: WorkQueue[str] = WorkQueue(computing, monotonic=asyncio.get_running_loop().time, workers=24)
+    for number in range(24):
+        queue.add(f"m{number}")
+    tasks = [await running(queue), asyncio.create_task(others())]
+    await eventually(lambda: turns.count("pass") == 24)
+    for task in tasks:
+        await stopped(task)
+    assert "pass pass pass" not in " ".join(turns)
 
 
 async def test_a_key_at_rest_costs_no_task() -> None:

@@ -21,11 +21,14 @@ MOST: Final = 50
 MOST_SAMPLES: Final = 2000
 """Of each series, times the questions in one: an answer of two hours is as large as one for many looks."""
 MOST_CHARACTERS: Final = 6000
-"""Of the values in one selector, which is a part of an address: many a proxy refuses more than 8 KB."""
+"""In one selector, which is a part of an address: many a proxy refuses more than 8 KB."""
 SAMPLE_SECONDS: Final = 5
 """A usual scrape interval, to estimate how many samples a window has."""
-WINDOWS: Final = (30, 60, 120, 240, 480, 960)
-"""Seconds; windows in between are rounded up, so that more questions are equal, and longer ones to whole minutes."""
+WINDOWS: Final = (40, 160, 640)
+"""Seconds; windows in between are rounded up, so that more questions are equal, and longer ones to whole minutes. The
+shortest is that of a look at every scrape."""
+SHORTEST_SECONDS: Final = 30
+"""An answer that is too large is not asked for over less."""
 _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
 
 
@@ -81,7 +84,9 @@ def shorter(whole: Joined) -> Joined | None:
     What is left out is history, which then says less, or evidence that is given up.
     """
     window = whole.question.window_seconds // 4
-    return None if window < WINDOWS[0] else replace(whole, question=replace(whole.question, window_seconds=window))
+    return (
+        None if window < SHORTEST_SECONDS else replace(whole, question=replace(whole.question, window_seconds=window))
+    )
 
 
 def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
@@ -126,8 +131,9 @@ def _value(question: Question) -> str:
 
 def _size(group: Sequence[Question], most: int) -> int:
     """How many of a group are asked in one."""
-    longest = max(len(question.selector) for question in group)
-    return max(1, min(most, MOST_SAMPLES // samples(group[0]), MOST_CHARACTERS // longest))
+    longest = max((len(_value(question)) for question in group), default=0) if _matcher(group[0]) else 0
+    around = len(group[0].selector) - longest
+    return max(1, min(most, MOST_SAMPLES // samples(group[0]), (MOST_CHARACTERS - around) // (longest + 1)))
 
 
 def _as_one(parts: Sequence[Question]) -> Joined:

@@ -130,9 +130,9 @@ def test_large_answers_and_long_selectors_are_joined_less(question: Question, mo
 
 
 def test_a_window_reaches_as_far_back_as_when_it_was_worded() -> None:
-    question = asked(1, window=29)
-    assert joined.plain(question).window_seconds == 30
-    assert joined.plain(question, seconds_ago=0.2).window_seconds == 60
+    question = asked(1, window=39)
+    assert joined.plain(question).window_seconds == 40
+    assert joined.plain(question, seconds_ago=0.2).window_seconds == 160
     assert joined.plain(replace(question, window_seconds=3600)).window_seconds == 3660
 
 
