@@ -3,6 +3,7 @@
 decided, writes nothing ──────────────────────> over
 decided, has writes ──enter──> a slot is free ──> writes ──leave──> the slot is the next one's, which is woken
                         └────> none is: waits in line, and is looked at meanwhile as if it had nothing to write
+let in, lacks samples ──step back──> the slot is the next one's; with them it has its place again
 
 So a slow API server delays what is to be written, but not the looks that find what must be. Ways back, and what a person
 asks for, go first; among others the shares take turns.
@@ -43,7 +44,9 @@ class Lane(Generic[K]):
         self._monotonic = monotonic
         self._share = share
         self._free = slots
-        self._holders: set[K] = set()
+        self._holders: dict[K, float] = {}
+        """Since when each has waited for its slot."""
+        self._stepped_back: dict[K, float] = {}
         self._hurried: set[K] = set()
         self._places: dict[K, _Place] = {}
         self._count = 0
@@ -74,8 +77,16 @@ class Lane(Generic[K]):
         """A pass of the key is over that does not wait: it has written, or had nothing to write."""
         self._places.pop(key, None)
         self._hurried.discard(key)
-        if key in self._holders:
-            self._holders.remove(key)
+        self._stepped_back.pop(key, None)
+        self._take_back(key)
+
+    def step_back(self, key: K) -> None:
+        """The key has a slot and cannot write yet: the slot goes to another one, and it keeps its place for when it can."""
+        self._stepped_back[key] = self._holders[key]
+        self._take_back(key)
+
+    def _take_back(self, key: K) -> None:
+        if self._holders.pop(key, None) is not None:
             self._free += 1
         while self._free > 0 and (following := self._next()) is not None:
             self._give(following)
@@ -91,16 +102,19 @@ class Lane(Generic[K]):
         return 0.0 if first is None else max(0.0, self._monotonic() - first)
 
     def _give(self, key: K) -> None:
-        self._places.pop(key, None)
+        place = self._places.pop(key, None)
         self._free -= 1
-        self._holders.add(key)
+        self._holders[key] = place.moment if place is not None else self._since(key)
+
+    def _since(self, key: K) -> float:
+        return self._stepped_back.pop(key, self._monotonic())
 
     def _wait(self, key: K, *, urgent: bool) -> None:
         before = self._places.get(key)
         if before is not None and before.urgent >= urgent:
             return
         self._count += 1
-        place = _Place(before.moment if before is not None else self._monotonic(), self._count, urgent)
+        place = _Place(before.moment if before is not None else self._since(key), self._count, urgent)
         self._places[key] = place
         line = self._urgent if urgent else self._others
         line.push(self._share(key), (place.moment, place.number, key))

@@ -144,16 +144,17 @@ class Reconciler:
         """Whether samples have been asked for without a pass: it is due by time alone, and the last one changed nothing."""
         return key not in self.memories and not self.lane.holds(key) and self.metrics.again(key)
 
-    def _lacks(self, key: Key) -> Result | Waits:
-        """The pass is over without samples. A place in the line is kept meanwhile; a slot is left to who can use it."""
+    def _lacks(self, key: Key) -> Waits:
+        """The pass is over without samples. Its place in the line is kept meanwhile, and a slot is left to who can use it."""
         self.lacking.add(key)
-        after = max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND)
-        return Done(after) if self.lane.holds(key) else Waits(after)
+        if self.lane.holds(key):
+            self.lane.step_back(key)
+        return Waits(max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND))
 
     def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
         """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
-        what happens can change what is to be written: no samples were asked for."""
-        if key not in self.kept or plan.requeue_after is None:
+        what happens can change what is to be written: no version is judged yet."""
+        if key not in self.kept or not self.kept[key].inquiry.judges or plan.requeue_after is None:
             return None
         return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 

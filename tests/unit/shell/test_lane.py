@@ -78,13 +78,17 @@ def test_how_many_wait_and_for_how_long() -> None:
     assert (case.lane.waiting(), case.lane.oldest_seconds()) == (2, 4.0)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["enter", "urgent", "hurry", "leave"]))))
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["enter", "urgent", "hurry", "back", "leave"]))))
 def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> None:
     waiting, held = Waiting(slots=2), set[str]()
     for key, act in acts:
         match act:
             case "hurry":
                 waiting.lane.hurry(key)
+            case "back":
+                if waiting.lane.holds(key):
+                    waiting.lane.step_back(key)
+                held.discard(key)
             case "leave":
                 waiting.lane.leave(key)
                 held.discard(key)

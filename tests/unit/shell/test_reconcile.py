@@ -189,7 +189,9 @@ async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monk
     case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
     asked = [(Question("up", "up", 20),), (Question("up", "up", 20),), ()]
     monkeypatch.setattr(
-        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry(asked.pop(0)), ahead=None)
+        prepare,
+        "prepare",
+        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry(asked.pop(0), judges=True), ahead=None),
     )
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     lane = case.reconciler.lane
@@ -230,7 +232,7 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     read: list[Replies] = []
 
     def asking(seen: Any, _: Any) -> Any:
-        return SimpleNamespace(seen=seen, inquiry=Inquiry((questions[0],)), ahead=None)
+        return SimpleNamespace(seen=seen, inquiry=Inquiry((questions[0],), judges=True), ahead=None)
 
     monkeypatch.setattr(prepare, "prepare", asking)
     monkeypatch.setattr(prepare, "read", lambda _, replies: read.append(replies) or Findings())
@@ -296,8 +298,42 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
         "prepare",
         lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)), ahead=None),
     )
+    later, clock = Key("team", "later"), case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    clock.seconds += 1
+    lane.enter(other)
+    lane.enter(later)
     await case.reconciler.reconcile(KEY)
-    assert lane.enter(other)
+    assert case.let_in == [KEY, other], "the slot was given back"
+    assert case.reconciler.lane.waiting() == 1
+
+    metrics.samples = Look({"up": Failed("away")}, clock.now())
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    await case.reconciler.reconcile(KEY)
+    lane.leave(other)
+    assert case.let_in == [KEY, other, KEY], "with its samples it has the place that it had"
+
+
+async def test_before_anything_is_judged_only_what_happens_is_looked_at(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 3600),)), ahead=None),
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    lane, other, clock = case.reconciler.lane, Key("team", "other"), case.reconciler.clock
+    assert isinstance(clock, FakeClock)
+    metrics.samples = Look({"up": Failed("away")}, clock.now())
+    lane.enter(other)
+    assert await case.reconciler.reconcile(KEY) == Done(None)
+    clock.seconds += 250
+    lane.leave(other)
+    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
+    assert len(metrics.asked) == 1, "the last hour is the same after some minutes"
 
 
 class Again(Waiting):

@@ -31,6 +31,8 @@ class Inquiry:
 
     metrics: tuple[Question, ...] = ()
     devices: DevicesQuestion | None = None
+    judges: bool = False
+    """Whether a version is judged by the samples; before its first step they only say how long the release may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,13 @@ def of(situation: Situation, counted: Mapping[str, Counted] = NOTHING_COUNTED) -
         running = _going_on(running, counted)
     arms = {arm: _going_on(each, counted) for arm, each in trial.arm_trials(situation).items()}
     metrics = tuple(_questions(running, ahead, arms))
-    return Prepared(situation, running, ahead, arms, Inquiry(metrics, needs.question(situation)))
+    return Prepared(
+        situation,
+        running,
+        ahead,
+        arms,
+        Inquiry(metrics, needs.question(situation), judges=running is not None or bool(arms)),
+    )
 
 
 def waits_for_samples(prepared: Prepared) -> bool:
