@@ -128,9 +128,9 @@ def test_who_forgets_what_was_counted_counts_the_same_again(uri: str) -> None:
     remembered = 0
     for _ in range(900):
         lives.run(1)
-        forgets.counted.clear()
+        forgets.remembered.clear()
         forgets.run(1)
-        remembered += bool(lives.counted["digits"])
+        remembered += bool(lives.remembered["digits"].counted)
         assert lives.newest().status == forgets.newest().status
     assert lives.newest().status.outcome is not None
     assert remembered > 0

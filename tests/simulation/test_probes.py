@@ -231,7 +231,7 @@ def test_where_nobody_can_be_asked_the_limit_ends_the_release(mode: str) -> None
 
 def forgets_that_it_may_ask(cluster: Cluster) -> None:
     """What an operator has written that knew no probes."""
-    cluster.counted.clear()
+    cluster.remembered.clear()
     status = cluster.newest_rollout_object()["status"]
     state = json.loads(status["state"])
     for objective in state["obj"].values():

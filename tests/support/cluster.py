@@ -16,7 +16,7 @@ from sluice.api.config import AddressGrant, FormatGrant, OperatorConfig, Routing
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
-from sluice.core.judge.model import Answer, Counted, Failed, Question
+from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.kernel import naming, timestamps, writing
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
@@ -49,7 +49,7 @@ class Cluster(Controllers):
     """What the operator remembers of the answers to what it applied."""
     told: set[str] = field(default_factory=set)
     """Names of the events that were sent: a plan lists again what happened a moment ago."""
-    counted: dict[str, Mapping[str, Counted]] = field(default_factory=dict)
+    remembered: dict[str, prepare.Remembered] = field(default_factory=dict)
     """By model: what the operator remembers of looks that it has not written."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
@@ -86,7 +86,7 @@ class Cluster(Controllers):
         if self.kill_after is not None:
             if self.kill_after == 0:
                 self.kill_after = None
-                self.counted.clear()
+                self.remembered.clear()
                 self._rests.clear()
                 raise OperatorKilled
             self.kill_after -= 1
@@ -270,15 +270,15 @@ class Cluster(Controllers):
     def plan(self, name: str = "digits") -> Plan:
         """One decision on the world as it is."""
         if ("ModelDeployment", name) not in self.objects:
-            self.counted.pop(name, None)
+            self.remembered.pop(name, None)
             return forgetting.plan(copied(self.owned(name)), self.now + self.clock_ahead_seconds)
         world = deepcopy_world(self.world(name))
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
-        prepared = prepare.prepare(snapshot, self.counted.get(name, prepare.NOTHING_COUNTED))
+        prepared = prepare.prepare(snapshot, self.remembered.get(name, prepare.NOTHING))
         findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
-        self.counted[name] = findings.counted
+        self.remembered[name] = findings.remembered
         plan = decide.decide(prepared, findings)
         laws.nobody_is_raised_in_vain(self, plan)
         return plan

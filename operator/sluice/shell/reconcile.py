@@ -4,7 +4,7 @@ store ──> World ──> Snapshot ──> Prepared ──> replies ──> Pl
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -12,8 +12,7 @@ from sluice import errors
 from sluice.core.batch import decide as batch_decide
 from sluice.core.batch import failure as batch_failure
 from sluice.core.decide import decide, ending, failure, forgetting, prepare
-from sluice.core.decide.prepare import Findings, Inquiry, Replies
-from sluice.core.judge.model import Counted
+from sluice.core.decide.prepare import Findings, Inquiry, Remembered, Replies
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
@@ -78,8 +77,7 @@ class Reconciler:
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
-    counted: dict[Key, Mapping[str, Counted]] = field(default_factory=dict)
-    """By model and revision: what looks have counted that were not written."""
+    remembered: dict[Key, Remembered] = field(default_factory=dict)
     lacking: set[Key] = field(default_factory=set)
     """Those that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
@@ -162,7 +160,7 @@ class Reconciler:
         """Nothing is to be remembered of it."""
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
-        self.counted.pop(key, None)
+        self.remembered.pop(key, None)
         self.lacking.discard(key)
         self.metrics.look(key, ())
 
@@ -184,7 +182,7 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
-        prepared = prepare.prepare(seen, self.counted.get(key, prepare.NOTHING_COUNTED))
+        prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
         replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
@@ -193,11 +191,11 @@ class Reconciler:
         return decide.decide(prepared, findings)
 
     def _remember(self, key: Key, findings: Findings) -> None:
-        """What was counted and is not going to be written; nothing of a model in which nothing is judged."""
-        if findings.counted:
-            self.counted[key] = findings.counted
+        """What is not going to be written; nothing of a model that is not released."""
+        if remembered := findings.remembered:
+            self.remembered[key] = remembered
         else:
-            self.counted.pop(key, None)
+            self.remembered.pop(key, None)
 
     async def _batch_plan(self, key: Key) -> Plan:
         world = self.store.batch_world(key, self.clock.now())

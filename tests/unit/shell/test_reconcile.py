@@ -792,7 +792,7 @@ async def test_what_a_model_leaves_behind_is_forgotten_a_day_later(given: Given)
     await case.reconciler.reconcile(KEY)
     assert case.cluster.writes[1:] == [("Delete", "ModelRollout")]
     assert await case.reconciler.reconcile(KEY) == Done(None)
-    assert (case.reconciler.memories, case.reconciler.allowances, case.reconciler.counted) == ({}, {}, {})
+    assert (case.reconciler.memories, case.reconciler.allowances, case.reconciler.remembered) == ({}, {}, {})
     assert case.reconciler.store.keys() == (Key("team", "other"),)
 
 

@@ -2,7 +2,7 @@
 
 Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(adapters)──> Replies ──> read ──> Findings ──> decide
                 ^                                                                                    │
-                └──────────── what was counted and is not written, by the operator's memory ─────────┘
+                └────────────── what is not written, by the operator's memory: Remembered ───────────┘
 
 The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
 is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
@@ -22,7 +22,33 @@ from sluice.core.rollout.capacity import needs
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation, interpret
 
-NOTHING_COUNTED: Final[Mapping[str, Counted]] = MappingProxyType({})
+SILENT_SECONDS: Final = 60.0
+"""For so long nothing is foretold of a release whose stable version nobody has used for a day, and nothing is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """That the stable version had no request in the day before a release."""
+
+    candidate: str
+    """Revision."""
+    at: float
+    """When that was seen, seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a pass knows of the one before and is not written. Without it nothing is lost but time."""
+
+    counted: Mapping[str, Counted] = field(default_factory=lambda: MappingProxyType({}))
+    """By revision: what was counted."""
+    silent: Silent | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.counted) or self.silent is not None
+
+
+NOTHING: Final = Remembered()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +83,7 @@ class Findings:
     """In an A/B test: of each running arm, by revision."""
     forecast: Forecast | None = None
     devices: Devices | None = None
+    silent: Silent | None = None
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -64,9 +91,10 @@ class Findings:
         return *((self.judgement,) if self.judgement is not None else ()), *self.arms.values()
 
     @property
-    def counted(self) -> Mapping[str, Counted]:
-        """By revision: what was counted and need not be written yet. The next pass goes on with it."""
-        return {each.counted.candidate: each.counted for each in self.judgements if each.counted is not None}
+    def remembered(self) -> Remembered:
+        """What need not be written yet. The next pass goes on with it."""
+        counted = {each.counted.candidate: each.counted for each in self.judgements if each.counted is not None}
+        return Remembered(counted, self.silent)
 
     @property
     def seen(self) -> Judgement | None:
@@ -87,27 +115,27 @@ class Prepared:
     arms: Mapping[str, Trial]
     """In an A/B test: each running arm against the stable version, by revision."""
     inquiry: Inquiry
+    silent: Silent | None
+    """Why nothing is foretold."""
 
 
-def prepare(snapshot: Snapshot, counted: Mapping[str, Counted] = NOTHING_COUNTED) -> Prepared:
-    """Everything about a snapshot that does not depend on replies. counted: `Findings.counted` of the pass before."""
-    return of(interpret(snapshot), counted)
+def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
+    """Everything about a snapshot that does not depend on replies. before: `Findings.remembered` of the last pass."""
+    return of(interpret(snapshot), before)
 
 
-def of(situation: Situation, counted: Mapping[str, Counted] = NOTHING_COUNTED) -> Prepared:
+def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
     """The same of a situation that is understood already, such as one that is only imagined."""
     running, ahead = trial.running_trial(situation), trial.forecast_trial(situation)
     if running is not None:
-        running = _going_on(running, counted)
-    arms = {arm: _going_on(each, counted) for arm, each in trial.arm_trials(situation).items()}
+        running = _going_on(running, before.counted)
+    silent = before.silent if ahead is not None and _is_silent(ahead, before.silent) else None
+    if silent is not None:
+        ahead = None
+    arms = {arm: _going_on(each, before.counted) for arm, each in trial.arm_trials(situation).items()}
     metrics = tuple(_questions(running, ahead, arms))
-    return Prepared(
-        situation,
-        running,
-        ahead,
-        arms,
-        Inquiry(metrics, needs.question(situation), judges=running is not None or bool(arms)),
-    )
+    inquiry = Inquiry(metrics, needs.question(situation), judges=running is not None or bool(arms))
+    return Prepared(situation, running, ahead, arms, inquiry, silent)
 
 
 def waits_for_samples(prepared: Prepared) -> bool:
@@ -117,6 +145,11 @@ def waits_for_samples(prepared: Prepared) -> bool:
 
 def read(prepared: Prepared, replies: Replies) -> Findings:
     """The judge's reading of the replies."""
+    ahead = prepared.ahead
+    foretold = forecast.forecast(ahead, replies.metrics) if ahead is not None else None
+    silent = prepared.silent
+    if ahead is not None and foretold is not None and foretold.silent:
+        silent = Silent(ahead.candidate.revision, ahead.now)
     return Findings(
         judgement=judge.judge(_at(prepared.running, replies), replies.metrics)
         if prepared.running is not None
@@ -125,9 +158,16 @@ def read(prepared: Prepared, replies: Replies) -> Findings:
             arm: judge.judge(_at(each, replies), _answers_of(arm, replies.metrics))
             for arm, each in prepared.arms.items()
         },
-        forecast=forecast.forecast(prepared.ahead, replies.metrics) if prepared.ahead is not None else None,
+        forecast=foretold,
         devices=replies.devices,
+        silent=silent,
     )
+
+
+def _is_silent(ahead: Trial, silent: Silent | None) -> bool:
+    if silent is None or silent.candidate != ahead.candidate.revision:
+        return False
+    return 0 <= ahead.now - silent.at < SILENT_SECONDS
 
 
 def _going_on(trial: Trial, counted: Mapping[str, Counted]) -> Trial:

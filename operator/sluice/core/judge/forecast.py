@@ -73,7 +73,8 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
     day = history.day(trial, answers)
     traffic = max(history.traffic(trial, day), history.traffic(trial, hour), key=lambda seen: seen.seconds)
     if traffic.rate == 0:
-        return _unknown(trial, "no forecast: Prometheus has no request of the stable version")
+        unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
+        return dataclasses.replace(unknown, silent=True)
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
     return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required])
 

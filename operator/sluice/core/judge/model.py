@@ -174,6 +174,8 @@ class Forecast:
     """The smallest first weight that can decide before the deadline, where the first one cannot."""
     message: str
     """In words for a person: requests and time of each step, and what to change where it cannot work."""
+    silent: bool = False
+    """Whether nobody has used the stable version in that time."""
 
 
 @dataclass(frozen=True, slots=True)
