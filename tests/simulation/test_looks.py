@@ -277,3 +277,20 @@ def test_a_problem_is_written_at_once_also_between_two_minutes() -> None:
     cluster.run(2)
     assert cluster.newest().status.reason == "CandidateNotReady"
     assert cluster.status()["rollout"]["reason"] == "CandidateNotReady"
+
+
+def test_a_day_without_requests_is_asked_for_once_a_minute() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=0.0)
+    cluster.ready_seconds = math.inf
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(5)
+    asked = []
+    for _ in range(300):
+        before = cluster.asked
+        cluster.tick()
+        cluster.plan()
+        asked.append(cluster.asked > before)
+    assert sum(asked) == 5, "the candidate is awaited for five minutes"
+    cluster.requests_per_second = 20.0
+    cluster.run(65)
+    assert cluster.newest().status.plan, "what the steps need is told as soon as there are requests"
