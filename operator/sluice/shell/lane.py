@@ -92,6 +92,10 @@ class Lane(Generic[K]):
             self._give(following)
             self._wake(following)
 
+    def waits(self, key: K) -> bool:
+        """Whether the key waits for a slot."""
+        return key in self._places
+
     def waiting(self) -> int:
         """Keys that wait for a slot."""
         return len(self._places)

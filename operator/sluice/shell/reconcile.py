@@ -18,7 +18,7 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summar
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
-from sluice.shell import claiming
+from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lane import Lane
@@ -78,6 +78,8 @@ class Reconciler:
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
+    judged: set[Key] = field(default_factory=set)
+    """Those of which a version is judged, and may have to go back."""
     lacking: set[Key] = field(default_factory=set)
     """Those that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
@@ -126,6 +128,8 @@ class Reconciler:
             plan = None
         elif self.store.is_ending(key.namespace):
             plan = ending.plan(self.store.owned(key))
+        elif why is not Why.WISH and key not in self.judged and self.lane.waits(key):
+            return Waits(None)  # whatever has happened is decided on when there is a slot
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
@@ -152,7 +156,7 @@ class Reconciler:
     def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
         """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
         what happens can change what is to be written: no version is judged yet."""
-        if key not in self.kept or not self.kept[key].inquiry.judges or plan.requeue_after is None:
+        if key not in self.kept or key not in self.judged or plan.requeue_after is None:
             return None
         return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
@@ -161,6 +165,7 @@ class Reconciler:
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
+        self.judged.discard(key)
         self.lacking.discard(key)
         self.metrics.look(key, ())
 
@@ -183,6 +188,7 @@ class Reconciler:
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
+        (self.judged.add if prepared.inquiry.judges else self.judged.discard)(key)
         replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
@@ -348,7 +354,7 @@ class Reconciler:
         """Writes a condition that says what was refused; the reason is the user's or the administrator's to remove."""
         if self._is_news(key, error):
             LOG.warning("%s", error, extra={"model": str(key)})
-        plan = self._failed_plan(key, error)
+        plan = failing.failed_plan(self.store, key, error, self.clock.now())
         if plan is None:
             return Done(FAILED_SECONDS)
         try:
@@ -364,7 +370,7 @@ class Reconciler:
     async def _report_defect(self, key: Key, error: Exception) -> None:
         """Writes a condition that says at what the operator fails; where even that fails, the log has to do."""
         try:
-            plan = self._defect_plan(key, error)
+            plan = failing.defect_plan(self.store, key, error, self.clock.now())
             if plan is None:
                 return
             for write in plan.writes:
@@ -372,23 +378,6 @@ class Reconciler:
             self.news.hear(key, plan)
         except Exception as second:  # noqa: BLE001 - whatever it is, the first error is what matters
             LOG.warning("cannot report it in the status either: %s", second, extra={"model": str(key)})
-
-    def _defect_plan(self, key: Key, error: Exception) -> Plan | None:
-        now = self.clock.now()
-        if key.kind == BATCH:
-            batch = self.store.batch_world(key, now)
-            return batch_failure.defect_plan(batch, error) if batch is not None else None
-        model = self.store.world(key, now)
-        return failure.defect_plan(model, error) if model is not None else None
-
-    def _failed_plan(self, key: Key, error: errors.ApiError) -> Plan | None:
-        """None for what has gone meanwhile, and for what passes by itself."""
-        now = self.clock.now()
-        if key.kind == BATCH:
-            batch = self.store.batch_world(key, now)
-            return batch_failure.write_failed_plan(batch, error) if batch is not None else None
-        model = self.store.world(key, now)
-        return failure.write_failed_plan(model, error) if model is not None else None
 
     def _is_news(self, key: Key, error: Exception) -> bool:
         """Whether this is not just the error of the last pass again."""

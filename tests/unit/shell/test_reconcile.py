@@ -268,7 +268,9 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
     monkeypatch.setattr(
         prepare,
         "prepare",
-        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)), ahead=None),
+        lambda seen, _: SimpleNamespace(
+            seen=seen, inquiry=Inquiry((Question("up", "up", 20),), judges=True), ahead=None
+        ),
     )
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     lane, other, later = case.reconciler.lane, Key("team", "other"), Key("team", "later")
@@ -334,6 +336,29 @@ async def test_before_anything_is_judged_only_what_happens_is_looked_at(
     lane.leave(other)
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert len(metrics.asked) == 1, "the last hour is the same after some minutes"
+
+
+@pytest.mark.parametrize("judges", [False, True])
+async def test_what_happens_to_who_waits_for_a_slot_is_decided_on_then_unless_a_version_may_have_to_go_back(
+    given: Given, monkeypatch: pytest.MonkeyPatch, judges: bool
+) -> None:
+    case = given(Plan(writes=(SERVICE,)), slots=1)
+    prepared: list[Any] = []
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen, _: prepared.append(seen) or SimpleNamespace(inquiry=Inquiry(judges=judges), ahead=None),
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    lane, other = case.reconciler.lane, Key("team", "other")
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    assert await case.reconciler.reconcile(KEY, Why.NEWS) == Done(None)
+    assert len(prepared) == 1 + judges
+    await case.reconciler.reconcile(KEY, Why.WISH)
+    assert len(prepared) == 2 + judges
+    lane.leave(other)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
 
 
 class Again(Waiting):
