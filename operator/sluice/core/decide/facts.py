@@ -184,14 +184,13 @@ def _runtime_current(situation: Situation) -> Fact:
 
 
 def _metrics_available(situation: Situation, judgement: Judgement | None) -> Fact:
-    if judgement is None:
-        return Fact(None, Reason.NOTHING_TO_MEASURE, "metrics are read while a release runs")
     active = situation.active
+    if judgement is None or active is None:  # or it has just ended
+        return Fact(None, Reason.NOTHING_TO_MEASURE, "metrics are read while a release runs")
     if not judgement.blind:
         return Fact(True, Reason.MEASURED, "")
-    since = active.status.blind_since if active is not None else None
-    patience = active.spec.blind_seconds if active is not None else 0
-    if since is not None and situation.snapshot.now - timestamps.seconds(since) < patience:
+    since = active.status.blind_since
+    if since is not None and situation.snapshot.now - timestamps.seconds(since) < active.spec.blind_seconds:
         return Fact(None, Reason.METRICS_LATE, judgement.blind)
     return Fact(False, Reason.METRICS_UNAVAILABLE, judgement.blind)
 

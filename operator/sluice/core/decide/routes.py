@@ -5,6 +5,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Route, Snapshot, UnownedAddress
 from sluice.core.render import route
 from sluice.core.rollout import steps
+from sluice.core.rollout.routing import weights
 from sluice.core.situation.situation import Blocked, Situation
 
 NO_ANSWER = "the gateway has not responded to the route yet; if this lasts, check whether its controller is running"
@@ -101,9 +102,19 @@ def programmed(situation: Situation, *, splits: bool = True) -> Fact:
         return Fact(False, Reason.WAITING_FOR_GATEWAY, snapshot.gateway_message or NO_ANSWER)
     if not snapshot.route.programmed:
         return Fact(False, Reason.ROUTE_NOT_ACCEPTED, snapshot.route.message)
+    if _changes(situation, snapshot.route):
+        return Fact(False, Reason.WAITING_FOR_GATEWAY, NO_ANSWER)
     if splits and active is not None and active.status.reason == Reason.SPLIT_MISMATCH:
         return Fact(False, Reason.SPLIT_MISMATCH, active.status.message)
     return Fact(True, Reason.PROGRAMMED, "")
+
+
+def _changes(situation: Situation, route: Route) -> bool:
+    """Whether a release is between two writes of one way: it is told once, and not between all of them."""
+    active, candidate = situation.active, situation.candidate
+    if active is None or candidate is None or active.status.reason != Reason.ROUTE_CHANGING:
+        return False
+    return weights.is_on_its_way(route, candidate.name, active.status.permille)
 
 
 def _shared_by_service(situation: Situation) -> Fact:

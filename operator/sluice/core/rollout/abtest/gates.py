@@ -105,13 +105,15 @@ def route_not_programmed(seen: Comparison) -> Decision | None:
     route = seen.route
     if route is None or seen.route_message:
         return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, seen.route_message or "the route does not exist yet")
-    if not route.answered or not route.programmed:
-        reason = Reason.ROUTE_NOT_PROGRAMMED if route.answered else Reason.ROUTE_CHANGING
-        return Decision(Verdict.WAIT, reason, route.message)
+    on_its_way = weights.on_its_way("the arms' shares")
+    if not route.answered:
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, on_its_way if route.used else route.message)
+    if not route.programmed:
+        return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
     wanted = {arm.end.revision: arm.permille for arm, _ in seen.arms}
     if any(route.weight(name) != permille for name, permille in wanted.items()):
         full = weights.waits_for_room(route, wanted)
-        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, full or "the route is on its way to the arms' shares")
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, full or on_its_way)
     return None
 
 

@@ -14,16 +14,16 @@ def route_not_programmed(moment: Moment) -> Decision | None:
         return Decision(
             Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, moment.route_message or "the route does not exist yet"
         )
+    on_its_way = weights.on_its_way(steps.percent(moment.rollout.status.permille))
     if not route.answered:
-        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, route.message)
+        return Decision(Verdict.WAIT, Reason.ROUTE_CHANGING, on_its_way if route.used else route.message)
     if not route.programmed:
         return Decision(Verdict.WAIT, Reason.ROUTE_NOT_PROGRAMMED, route.message)
     if route.weight(moment.candidate.name) != moment.rollout.status.permille:
         return Decision(
             Verdict.WAIT,
             Reason.ROUTE_CHANGING,
-            weights.waits_for_room(route, [moment.candidate.name])
-            or f"the route is on its way to {steps.percent(moment.rollout.status.permille)}",
+            weights.waits_for_room(route, [moment.candidate.name]) or on_its_way,
         )
     if (route.paths.mirror, route.paths.preview) != (wanted.mirror, wanted.preview) or _service_missing(moment, wanted):
         return Decision(

@@ -114,6 +114,16 @@ def upheld(before: Mapping[str, int], goal: Mapping[str, int], held: Set[str]) -
     return {**given, keepers[0]: given[keepers[0]] + left}
 
 
+def on_its_way(shares: str) -> str:
+    """What is said from the first write of a way to the last: it takes several, and the gateway answers each of them."""
+    return f"the route is on its way to {shares}; if this lasts, see whether the gateway's controller is running"
+
+
+def is_on_its_way(route: Route, name: str, permille: int) -> bool:
+    """Whether a revision does not have its weight yet, and nothing but the gateway is in its way."""
+    return route.weight(name) != permille and not waits_for_room(route, [name])
+
+
 def waits_for_room(route: Route, names: Iterable[str]) -> str:
     """Why revisions are not on the route yet although they should be, or empty."""
     there = {name for name, _ in route.weights}
