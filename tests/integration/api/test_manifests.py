@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from charts import render
+from charts.alerts import ALERTS
 from charts.variants import VARIANTS
 from lab import gotools, processes
 from sluice.api.config import OperatorConfig
@@ -32,8 +33,11 @@ NEWER = (
     "accountPolicy",
     "networkPolicy",
     "image.digest",
+    "monitoring.prometheusRule",
 )
 """Values that came after the first charts."""
+PROMETHEUS_OPERATOR = "monitoring.coreos.com/"
+"""The group of kinds that this API server does not have."""
 
 
 def documents(text: str) -> list[Object]:
@@ -152,8 +156,9 @@ def test_manifest_is_valid(namespaces: Kube, file: Path) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_chart_is_valid(namespaces: Kube, variant: str) -> None:
-    rendered = helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant])
-    assert refused(namespaces, documents(rendered)) == []
+    rendered = documents(helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant]))
+    served = [each for each in rendered if not each["apiVersion"].startswith(PROMETHEUS_OPERATOR)]
+    assert refused(namespaces, served) == []
 
 
 def test_no_value_is_null() -> None:
@@ -233,6 +238,26 @@ def test_monitors_select_the_operator(installed: Kube) -> None:
     ):
         assert rendered[kind]["spec"]["selector"]["matchLabels"].items() <= target.items()
         assert {each["port"] for each in rendered[kind]["spec"][endpoints]} <= ports
+
+
+def test_alerts_are_a_rule_with_the_labels_and_runbooks_that_are_asked_for() -> None:
+    settings = {
+        "create": "true",
+        "namespace": "monitoring",
+        "labels.release": "prometheus",
+        "runbooks": "https://docs.example/runbooks/",
+    }
+    options = [
+        part for name, value in settings.items() for part in ("--set", f"monitoring.prometheusRule.{name}={value}")
+    ]
+    rule = rendered_with(*options)["PrometheusRule"]
+    assert rule["metadata"]["namespace"] == "monitoring"
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    rules = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert [each["alert"] for each in rules] == [alert.name for alert in ALERTS]
+    urls = [each["annotations"]["runbook_url"] for each in rules]
+    assert urls == [f"https://docs.example/runbooks/{alert.runbook}" for alert in ALERTS]
+    assert "PrometheusRule" not in rendered_with()
 
 
 def test_operator_reads_the_configuration_that_the_chart_writes(chart: list[Object]) -> None:
