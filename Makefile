@@ -131,9 +131,9 @@ bench-judge: setup ## Measure error rates and delays of the judge
 bench: setup ## Measure the figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
-crds: setup ## Regenerate the CRDs, install.yaml, tables of the docs, and alerts
+crds: setup ## Regenerate the CRDs, install.yaml, tables of the docs, alerts and dashboards
 	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m sluice.api.kustomize && $(PYTHON) -m sluice.shell.metrics
-	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.render
+	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.boards && $(PYTHON) -m charts.render
 
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up

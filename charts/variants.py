@@ -23,7 +23,7 @@ VARIANTS: Final = {
         *("--set-json", 'config.allowedFormats=[{"namespaces":["*"],"formats":["onnx"]}]'),
     ],
     "watched": [
-        *(part for name in ("serviceMonitor", "podMonitor", "prometheusRule") for part in ("--set", f"monitoring.{name}.create=true")),
+        *(part for name in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards") for part in ("--set", f"monitoring.{name}.create=true")),
         *("--set", "monitoring.prometheusRule.labels.release=prometheus"),
     ],
     "bare": [

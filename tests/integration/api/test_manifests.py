@@ -14,6 +14,7 @@ from sluice.api.config import OperatorConfig
 from sluice.core.render.batchjob import PROGRESS_PORT
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from tests.integration.conftest import NAMESPACE, REPOSITORY
+from tests.support import boards
 from tests.support.kube import Kube
 
 Object = dict[str, Any]
@@ -34,6 +35,7 @@ NEWER = (
     "networkPolicy",
     "image.digest",
     "monitoring.prometheusRule",
+    "monitoring.dashboards",
 )
 """Values that came after the first charts."""
 PROMETHEUS_OPERATOR = "monitoring.coreos.com/"
@@ -258,6 +260,26 @@ def test_alerts_are_a_rule_with_the_labels_and_runbooks_that_are_asked_for() -> 
     urls = [each["annotations"]["runbook_url"] for each in rules]
     assert urls == [f"https://docs.example/runbooks/{alert.runbook}" for alert in ALERTS]
     assert "PrometheusRule" not in rendered_with()
+
+
+@pytest.mark.parametrize(
+    ("setting", "counted"),
+    [
+        ("config.gatewayPreset=traefik", "traefik"),
+        ("config.gatewayPreset=istio", "istio"),
+        ("config.routing=Service", "none"),
+    ],
+)
+def test_boards_are_config_maps_that_grafana_finds(setting: str, counted: str) -> None:
+    options = ["--set", "monitoring.dashboards.create=true", "--set", setting]
+    found = [
+        each
+        for each in documents(helm("template", "sluice", "charts/sluice", *options))
+        if each["kind"] == "ConfigMap" and each["metadata"]["labels"].get("grafana_dashboard") == "1"
+    ]
+    files = {name: text for each in found for name, text in each["data"].items()}
+    assert set(files) == {f"sluice-{name}.json" for name in ("release", "fleet", "operator", "batch")}
+    assert files["sluice-release.json"] == (boards.FOLDER / f"release-{counted}.json").read_text()
 
 
 def test_operator_reads_the_configuration_that_the_chart_writes(chart: list[Object]) -> None:
