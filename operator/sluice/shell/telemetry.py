@@ -39,9 +39,15 @@ WRITTEN: Final = (
     "Deployment",
     "Service",
     "HTTPRoute",
+    "GRPCRoute",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
     "Job",
+    "SparkApplication",
+    "Pod",
 )
-"""Kinds whose failed writes count from 0 on; others appear with their first."""
+"""All kinds that the operator writes."""
 
 
 class Telemetry:

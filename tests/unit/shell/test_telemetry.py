@@ -7,6 +7,7 @@ import socket
 import httpx
 import pytest
 
+from sluice.adapters import kube
 from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
 
@@ -68,6 +69,17 @@ def test_what_alerts_ask_for_is_there_before_it_happens() -> None:
         ("sluice_api_errors_total", {"kind": "HTTPRoute", "error": "Denied"}),
     ):
         assert registry.get_sample_value(name, labels) == 0.0, name
+
+
+def test_every_kind_that_may_be_refused_counts_from_zero() -> None:
+    written = {resource.kind for resource in kube.WATCHED} - {
+        "ServingRuntime",
+        "RolloutPolicy",
+        "Namespace",
+        "EndpointSlice",
+        "Gateway",
+    }
+    assert set(telemetry.WRITTEN) == written
 
 
 def test_a_log_line_is_one_json_object_with_the_fields_of_the_call() -> None:

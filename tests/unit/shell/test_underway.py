@@ -47,6 +47,17 @@ def test_a_model_at_rest_shows_nothing() -> None:
     assert of_cluster(scenarios.serving_cluster()) == []
 
 
+def test_series_are_bounded() -> None:
+    """By the objectives that a release may have: 16 at most."""
+    found = of_cluster(releasing(scenarios.V2, 40))
+    by_objective = [labels for _, labels, _ in found if "objective" in labels]
+    assert len(found) - len(by_objective) <= 8
+    assert len(by_objective) == 4 * 3
+    assert {label for _, labels, _ in found for label in labels} == {
+        label for metric in metrics.OF_OBJECTS for label in metric.labels if metric.name.startswith("sluice_release")
+    }
+
+
 def test_a_release_shows_what_it_does_and_its_evidence() -> None:
     found = of_cluster(releasing(scenarios.V2, 40))
     assert all(labels.items() >= RELEASE.items() for _, labels, _ in found)
