@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/ai
 build/linters/.synced: $(UV) tests/linters/pyproject.toml tests/linters/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/linters/venv $(UV) sync --project tests/linters --frozen --quiet && touch $@
 
+build/website/.synced: $(UV) website/pyproject.toml website/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/website/venv $(UV) sync --project website --frozen --quiet && touch $@
+
 setup: .venv/.synced ## Install the Python environment
 
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
@@ -69,10 +72,10 @@ test-full: lint built ## Everything, including slow tests
 	@$(E2E_PYTEST)
 
 # The types of sluice.batch.airflow need Airflow's: `make airflow` checks them.
-lint: setup ## Check format, lint, types, layers, Containerfiles and the chart
+lint: setup ## Check format, lint, types, layers, Containerfiles, the chart and the links of the docs
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers containerfiles chart
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target mypy pyright layers containerfiles chart docs
 
 mypy pyright: setup
 	@.venv/bin/$@
@@ -87,6 +90,13 @@ containerfiles: build/linters/.synced
 chart: setup build/linters/.synced
 	@$(PYTHON) -m charts.variants build/chart
 	@CKV_SKIP_PACKAGE_UPDATE_CHECK=true build/linters/venv/bin/checkov --config-file .checkov.yaml
+
+docs: setup build/website/.synced ## Build the documentation as a site in build/website/site; a link that leads nowhere fails
+	@$(PYTHON) -m website
+	@cd build/website && venv/bin/zensical build --strict --config-file mkdocs.yml
+
+docs-serve: docs ## Show it in a browser
+	@cd build/website && venv/bin/zensical serve --config-file mkdocs.yml
 
 unit: coverage uncovered ## Unit tests, laws and whole rollouts with a virtual clock
 
@@ -131,8 +141,9 @@ bench-judge: setup ## Measure error rates and delays of the judge
 bench: setup ## Measure the figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
-crds: setup ## Regenerate the CRDs and install.yaml
-	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m sluice.api.kustomize && $(PYTHON) -m charts.render
+crds: setup ## Regenerate the CRDs, install.yaml, tables of the docs, alerts and dashboards
+	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m sluice.api.kustomize && $(PYTHON) -m sluice.shell.metrics
+	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.boards && $(PYTHON) -m charts.render
 
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up

@@ -22,6 +22,10 @@ VARIANTS: Final = {
         *("--set", "config.prometheusSecretName=prometheus-client", "--set", "config.prometheusUrl=https://prometheus.monitoring:9090"),
         *("--set-json", 'config.allowedFormats=[{"namespaces":["*"],"formats":["onnx"]}]'),
     ],
+    "watched": [
+        *(part for name in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards") for part in ("--set", f"monitoring.{name}.create=true")),
+        *("--set", "monitoring.prometheusRule.labels.release=prometheus"),
+    ],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),

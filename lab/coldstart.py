@@ -32,6 +32,7 @@ COMPILE_SECONDS: Final = {
     "contour": 40,
     "registry": 4,
     "kstatus": 14,
+    "promtool": 60,
     "vegeta": 12,
     "kwok": 50,
     "keda": 430,

@@ -89,6 +89,7 @@ TOOLS: Final = {
         GoTool("contour", ("contour",)),
         GoTool("coredns", ("coredns",)),
         GoTool("prometheus", ("prometheus",), tags="remove_all_sd,enable_kubernetes_sd"),
+        GoTool("promtool", ("promtool",), tags="remove_all_sd", on_demand=True),
         GoTool("versitygw", ("versitygw",)),
         GoTool("helm", ("helm",)),
         GoTool("kwok", ("kwok",), on_demand=True),

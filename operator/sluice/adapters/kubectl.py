@@ -20,13 +20,14 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import observe
 from sluice.core.render import workload
+from sluice.views.serviceaddress import ServiceAddress
 
 FIELD_MANAGER: Final = "kubectl-sluice"
 SELECTOR: Final = "app.kubernetes.io/name=sluice"
 """Finds the operator's own objects, whatever the Helm release and its namespace are called."""
 CONFIG_MAPS: Final = Resource("v1", "ConfigMap", "configmaps")
 CONFIG_KEY: Final = "config.yaml"
-PODS: Final = ("create pods", "delete pods", "get pods/log")
+OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services/proxy")
 """What no role of Sluice gives: who asks for it says what to do."""
 
 
@@ -118,6 +119,22 @@ class Kubectl:
             return answer.content.decode(errors="replace")
         except (errors.Refused, errors.Missing):  # 400: waiting to start; 404: of the node, or of a pod that is gone
             return ""
+
+    async def ask_service(
+        self, address: ServiceAddress, path: str, query: Mapping[str, str], *, at_most_bytes: float
+    ) -> exchange.Answer:
+        """What a Service of the cluster answers through the API server's proxy, whatever its status; an error where the API
+        server itself refuses, and `exchange.TooLong`."""
+        what = f"get services/proxy {address.namespace}/{address.service}"
+        try:
+            answer = await exchange.ask(
+                self._api, "GET", f"{address.proxy_path}{path}", query=query, at_most_bytes=at_most_bytes
+            )
+        except exchange.NoAnswer as error:
+            raise self._unavailable(error) from error
+        if answer.is_status and (error_type := _error_type(answer)) is not None:
+            raise error_type(_message(what, answer))
+        return answer
 
     async def patch_intent(self, rollout: ModelRollout, intent: Object) -> None:
         """Writes `spec.intent`; `Conflict` when the rollout has changed since it was read."""
@@ -212,13 +229,16 @@ class Kubectl:
         try:
             answer = await exchange.ask(self._api, method, path, **request)
         except exchange.NoAnswer as error:
-            raise errors.Unavailable(
-                f"no answer from the API server {self._server} ({error}); check that the cluster runs, and the "
-                "context: kubectl config current-context"
-            ) from error
+            raise self._unavailable(error) from error
         if (error_type := _error_type(answer)) is not None:
             raise error_type(_message(what, answer))
         return answer
+
+    def _unavailable(self, error: exchange.NoAnswer) -> errors.Unavailable:
+        return errors.Unavailable(
+            f"no answer from the API server {self._server} ({error}); check that the cluster runs, and the context: "
+            "kubectl config current-context"
+        )
 
 
 def parsed(deployment: Object) -> ModelDeployment:
@@ -302,7 +322,7 @@ def _message(what: str, answer: exchange.Answer) -> str:
     error = _error_type(answer)
     if answer.status == 401:
         return f"cannot {what}: the API server does not accept the credentials of this context; log in again"
-    if error is errors.Denied and not what.startswith(PODS):  # a quota or an admission policy answers 403 as well
+    if error is errors.Denied and not what.startswith(OF_NO_ROLE):  # a quota or an admission policy answers 403 as well
         return (
             f"no permission to {what}: {said}; ask for the ClusterRole sluice-view (to steer releases: sluice-releaser)"
         )

@@ -37,7 +37,7 @@ QUERY_BYTES: Final = 2 * 2**20
 """The longest answer to a user's question: an hour of about a hundred series that are scraped every 5 s."""
 _CHUNK_BYTES: Final = 65_536
 _LONGEST_MESSAGE: Final = 300
-_NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+NO_ANSWER: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """What reading something else as an answer raises."""
 _STATUS: Final = re.compile(r"HTTP Status Code (\d+)")
 """In the client's words."""
@@ -99,11 +99,11 @@ class PrometheusMetrics:
         connect_and_read: Any = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
             answer = self._clients[question.preset].custom_query(
-                f"{question.selector}[{_range(question)}]",
+                query_of(question),
                 params={"time": f"{moment:.3f}"},
                 timeout=connect_and_read,
             )
-            return Answered(_distinct(map(_series, answer)))
+            return answered(answer)
         except requests.Timeout:
             return self._failed(f"no answer within {self._timeout_seconds:g} s")
         except TooLarge as error:
@@ -116,7 +116,7 @@ class PrometheusMetrics:
             return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
         except exceptions.PrometheusApiClientException as error:
             return self._of_status(question, str(error))
-        except _NO_ANSWER as error:
+        except NO_ANSWER as error:
             return self._failed(f"{question.selector}: this is not an answer of Prometheus' query API ({error!r})")
         finally:
             self._parsing.end()
@@ -223,10 +223,16 @@ def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) 
     return client
 
 
-def _range(question: Question) -> str:
+def query_of(question: Question) -> str:
     """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps."""
     window = f"{question.window_seconds}s"
-    return window if question.step_seconds is None else f"{window}:{question.step_seconds}s"
+    within = window if question.step_seconds is None else f"{window}:{question.step_seconds}s"
+    return f"{question.selector}[{within}]"
+
+
+def answered(result: Iterable[Mapping[str, Any]]) -> Answered:
+    """The series of a result; what is none raises one of `NO_ANSWER`."""
+    return Answered(_distinct(map(_series, result)))
 
 
 def _series(item: Mapping[str, Any]) -> Series:

@@ -1,7 +1,7 @@
 """`kubectl sluice doctor`: is everything there that a release needs, and what to do where it is not."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sluice import errors
-from sluice.adapters import kube, kubectl, v2
+from sluice.adapters import kube, kubectl, prometheusproxy, v2
 from sluice.adapters.gateways import PRESETS, binding
 from sluice.adapters.kube import Resource
 from sluice.api.config import OperatorConfig, RoutingMode
@@ -20,9 +20,9 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
-from sluice.core.judge.model import Question
+from sluice.core.judge.model import Answers, Question
 from sluice.core.situation import situation
-from sluice.views import checks, conditions, live
+from sluice.views import checks, conditions, live, serviceaddress
 from sluice.views.checks import Check, CheckState
 from sluice.views.live import AddressState
 from sluice.views.wire import to_wire
@@ -134,9 +134,25 @@ async def _preset(patient: Patient) -> tuple[Check, ...]:
 
 
 async def _metrics(patient: Patient) -> tuple[Check, ...]:
+    try:
+        return await _of_prometheus(patient)
+    except prometheusproxy.NotLetThrough as error:
+        return (checks.proxy_denied(str(error), url=patient.prometheus_url),)
+
+
+async def _answers(patient: Patient, questions: Sequence[Question]) -> Answers:
+    """From Prometheus itself where its name is known, or credentials for it are given; otherwise through the API server."""
+    address = None if patient.credentials is not None else serviceaddress.parsed(patient.prometheus_url)
+    if address is None or await prometheusproxy.is_known_here(address):
+        return await world.fetch_answers(patient.prometheus_url, questions, patient.credentials)
+    return await prometheusproxy.answers(patient.cluster, address, questions)
+
+
+async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
+    """Raises `NotLetThrough`."""
     if patient.config.routing is RoutingMode.SERVICE:
         question = Question("up", "up", WINDOW_SECONDS)
-        answers = await world.fetch_answers(patient.prometheus_url, [question], patient.credentials)
+        answers = await _answers(patient, [question])
         return (checks.prometheus_answers(answers["up"], url=patient.prometheus_url),)
     anybodys = PRESETS.get(patient.config.gateway_preset)
     if anybodys is None:
@@ -147,7 +163,7 @@ async def _metrics(patient: Patient) -> tuple[Check, ...]:
         Question("freshness", preset.freshness, WINDOW_SECONDS),
         Question("sources", binding.sources(anybodys, own), WINDOW_SECONDS, step_seconds=SOURCES_STEP_SECONDS),
     )
-    answers = await world.fetch_answers(patient.prometheus_url, questions, patient.credentials)
+    answers = await _answers(patient, questions)
     now = time.time()
     policies = await _policies(patient)
     return (

@@ -18,9 +18,9 @@ from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.ports import BatchProgress, Clock, Cluster, Notifier
-from sluice.shell import clockstep, options, telemetry
+from sluice.shell import clockstep, metrics, options, telemetry
 from sluice.shell.asking import Asking
-from sluice.shell.keys import Key, Woken
+from sluice.shell.keys import BATCH, MODEL, Key, Woken
 from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
 from sluice.shell.leader import Elector, Timing
@@ -211,48 +211,18 @@ class Operator:
 
     def _register_gauges(self) -> None:
         now, schedule, gauge = self._clock.monotonic, self.queue.schedule, self.telemetry.gauge
-        gauge(
-            "sluice_workqueue_depth",
-            "ModelDeployments and BatchInferences that are due.",
-            lambda: schedule.depth(now()),
-        )
-        gauge(
-            "sluice_workqueue_oldest_seconds",
-            "How long the first of them has waited.",
-            lambda: schedule.oldest_seconds(now()),
-        )
-        gauge(
-            "sluice_writes_waiting",
-            "ModelDeployments and BatchInferences that have something to write and wait for their turn.",
-            lambda: float(self.lane.waiting()),
-        )
-        gauge(
-            "sluice_writes_oldest_seconds",
-            "How long the first of them has waited.",
-            self.lane.oldest_seconds,
-        )
-        gauge(
-            "sluice_prometheus_waiting",
-            "ModelDeployments whose questions to Prometheus are not answered yet.",
-            lambda: float(self.asking.waiting()),
-        )
-        gauge(
-            "sluice_prometheus_oldest_seconds",
-            "How long the first of them has waited.",
-            self.asking.oldest_seconds,
-        )
-        gauge("sluice_leader", "1 on the replica that writes.", lambda: float(self.elector.is_leader))
-        gauge(
-            "sluice_unreadable_objects",
-            "Objects that cannot be read; their conditions, or those of their owners, say why.",
-            lambda: len(self.store.unreadable),
-        )
-        gauge(
-            "sluice_store_bytes",
-            "Memory that the objects of the cluster take, estimated.",
-            lambda: float(self.store.shares.total),
-        )
-        gauge("sluice_models", "ModelDeployments in the cluster.", lambda: self.store.count("ModelDeployment"))
+        gauge(metrics.WORKQUEUE_DEPTH, lambda: schedule.depth(now()))
+        gauge(metrics.WORKQUEUE_OLDEST, lambda: schedule.oldest_seconds(now()))
+        gauge(metrics.WRITES_WAITING, lambda: float(self.lane.waiting()))
+        gauge(metrics.WRITES_OLDEST, self.lane.oldest_seconds)
+        gauge(metrics.PROMETHEUS_WAITING, lambda: float(self.asking.waiting()))
+        gauge(metrics.PROMETHEUS_OLDEST, self.asking.oldest_seconds)
+        gauge(metrics.LEADER, lambda: float(self.elector.is_leader))
+        gauge(metrics.UNREADABLE, lambda: len(self.store.unreadable))
+        gauge(metrics.STORE_BYTES, lambda: float(self.store.shares.total))
+        gauge(metrics.MODELS, lambda: self.store.count(MODEL))
+        gauge(metrics.BATCHES, lambda: self.store.count(BATCH))
+        self.telemetry.registry.register(self.store.under_way)
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -27,6 +27,7 @@ from sluice.shell.access import Access, gateway_namespace
 from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
 from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
+from sluice.shell.underway import UnderWay
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Store:
 
     def __init__(self, config: OperatorConfig, preset: GatewayPreset, *, most_bytes: int = MOST_BYTES) -> None:
         self.access = Access()
+        self.under_way = UnderWay()
         self._config = config
         self._preset = preset
         self.shares = Shares(most_bytes)
@@ -251,6 +253,7 @@ class Store:
     def _link(self, identity: Identity, kept: Object, entry: Entry) -> None:
         self._objects[identity.kind][identity] = entry
         self._shelf.add(identity.namespace, owner_of(kept), entry)
+        self.under_way.see(identity, kept)
         if identity.kind == MODEL:
             for host in self._hostnames(kept):
                 self._by_host[host].add(Key(identity.namespace, identity.name))
@@ -263,6 +266,7 @@ class Store:
     def _unlink(self, identity: Identity, entry: Entry) -> None:
         known = self._shelf.object_of(entry)
         self._objects[identity.kind].pop(identity, None)
+        self.under_way.forget(identity)
         self._shelf.remove(identity.namespace, owner_of(known), entry)
         if identity.kind == MODEL:
             for host in self._hostnames(known):

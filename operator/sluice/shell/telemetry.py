@@ -19,15 +19,35 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from sluice.api.v1alpha1.batchinference import BatchInference
-from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice import errors
+from sluice.api.v1alpha1.batchinference import BatchInference, BatchOutcome
+from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Patch, Write
 from sluice.core.kernel.snapshot import Object
+from sluice.shell import metrics
+from sluice.shell.metrics import Metric
 
 RECONCILE_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 NOISY_LOGGERS: Final = ("kopf", "aiohttp", "asyncio", "urllib3", "prometheus_api_client", "httpx", "httpcore")
 """httpx would log every URL, and the URL of who is notified is a credential."""
+WRITTEN: Final = (
+    "ModelDeployment",
+    "ModelRollout",
+    "BatchInference",
+    "ControllerRevision",
+    "Deployment",
+    "Service",
+    "HTTPRoute",
+    "GRPCRoute",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
+    "Job",
+    "SparkApplication",
+    "Pod",
+)
+"""All kinds that the operator writes."""
 
 
 class Telemetry:
@@ -37,41 +57,44 @@ class Telemetry:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, in every process
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.reconcile_seconds = Histogram(
-            "sluice_reconcile_duration_seconds",
-            "Duration of one pass over a ModelDeployment.",
-            ["result"],
-            buckets=RECONCILE_BUCKETS,
-            registry=self.registry,
-        )
-        self.rollouts = Counter(
-            "sluice_rollouts", "Rollouts that ended, by outcome.", ["outcome"], registry=self.registry
-        )
-        self.batch_runs = Counter(
-            "sluice_batch_runs", "Runs of BatchInferences that ended, by outcome.", ["outcome"], registry=self.registry
-        )
-        self.verdicts = Counter(
-            "sluice_verdicts", "Verdicts written to a ModelRollout.", ["verdict"], registry=self.registry
-        )
-        self.writes = Counter(
-            "sluice_api_writes", "Successful writes to the Kubernetes API.", ["kind", "verb"], registry=self.registry
-        )
-        self.api_errors = Counter(
-            "sluice_api_errors", "Failed requests to the Kubernetes API.", ["kind", "error"], registry=self.registry
-        )
-        self.watch_events = Counter(
-            "sluice_watch_events", "Watch events received, by kind.", ["kind"], registry=self.registry
-        )
-        self.notifications = Counter(
-            "sluice_notifications",
-            "Notices to the endpoints of a policy, by outcome.",
-            ["notification", "outcome"],
-            registry=self.registry,
-        )
+        self.reconcile_seconds = Histogram(**self._described(metrics.RECONCILE_SECONDS), buckets=RECONCILE_BUCKETS)
+        self.rollouts = self._counter(metrics.ROLLOUTS)
+        self.batch_runs = self._counter(metrics.BATCH_RUNS)
+        self.verdicts = self._counter(metrics.VERDICTS)
+        self.writes = self._counter(metrics.WRITES)
+        self.api_errors = self._counter(metrics.API_ERRORS)
+        self.watch_events = self._counter(metrics.WATCH_EVENTS)
+        self.notifications = self._counter(metrics.NOTIFICATIONS)
+        self._begin_at_zero()
 
-    def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+    def _described(self, metric: Metric) -> dict[str, Any]:
+        return {
+            "name": metric.name,
+            "documentation": metric.help,
+            "labelnames": metric.labels,
+            "registry": self.registry,
+        }
+
+    def _counter(self, metric: Metric) -> Counter:
+        return Counter(**self._described(metric))
+
+    def _begin_at_zero(self) -> None:
+        """What alerts and boards ask for is there before it happens: an increase from nothing is none to Prometheus."""
+        for outcome in Outcome:
+            self.rollouts.labels(outcome)
+        for ended in BatchOutcome:
+            self.batch_runs.labels(ended)
+        for verdict in Verdict:
+            self.verdicts.labels(verdict)
+        for result in ("ok", "error"):
+            self.reconcile_seconds.labels(result)
+        for kind in WRITTEN:
+            for error in (errors.Denied, errors.Refused):
+                self.api_errors.labels(kind, error.__name__)
+
+    def gauge(self, metric: Metric, read: Callable[[], float]) -> None:
         """Registers a value that is read when it is asked for."""
-        Gauge(name, meaning, registry=self.registry).set_function(read)
+        Gauge(**self._described(metric)).set_function(read)
 
     def count_write(self, write: Write, before: Object | None) -> None:
         """Counts a write that succeeded; `before` is the object as it was known until then."""
@@ -119,10 +142,10 @@ class Health:
 async def serve(health: Health, telemetry: Telemetry, *, liveness_port: int, metrics_port: int) -> list[web.AppRunner]:
     """Starts both HTTP servers; a single one when the ports are equal. The caller cleans the runners up."""
     probes = [web.get("/healthz", _probe(health.live)), web.get("/readyz", _probe(health.ready))]
-    metrics = [web.get("/metrics", _metrics(telemetry))]
+    scraped = [web.get("/metrics", _metrics(telemetry))]
     if liveness_port == metrics_port:
-        return [await _listen(liveness_port, [*probes, *metrics])]
-    return [await _listen(liveness_port, probes), await _listen(metrics_port, metrics)]
+        return [await _listen(liveness_port, [*probes, *scraped])]
+    return [await _listen(liveness_port, probes), await _listen(metrics_port, scraped)]
 
 
 async def _listen(port: int, routes: list[web.RouteDef]) -> web.AppRunner:

@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlsplit
 
 from sluice.api.config import OperatorConfig, RoutingMode, without_credentials
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
@@ -15,7 +14,7 @@ from sluice.core.kernel import rawobjects
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
-from sluice.views import words
+from sluice.views import serviceaddress, words
 from sluice.views.live import BEHIND_SECONDS
 
 STALE_SECONDS = 120.0
@@ -215,16 +214,19 @@ def _source(labels: Mapping[str, str]) -> str:
 
 def reached(url: str) -> str:
     """How an address that only pods can resolve, such as `http://prometheus.monitoring:9090`, is reached from here."""
-    parts = urlsplit(url)
-    service, _, rest = (parts.hostname or "").partition(".")
-    namespace, _, domain = rest.partition(".")
-    if not namespace or domain.split(".")[0] not in ("", "svc"):
+    address = serviceaddress.parsed(url)
+    if address is None:
         return "from outside the cluster, pass an address with --prometheus"
-    port = parts.port or 80
     return (
-        f"from outside the cluster, run kubectl port-forward -n {namespace} service/{service} 9090:{port} "
-        "and pass --prometheus http://127.0.0.1:9090"
+        f"from outside the cluster, run kubectl port-forward -n {address.namespace} service/{address.service} "
+        f"9090:{address.port} and pass --prometheus {address.scheme}://127.0.0.1:9090{address.path}"
     )
+
+
+def proxy_denied(error: str, *, url: str) -> Check:
+    """Prometheus has a name that is not known here, and the API server does not let us through. error: in its words."""
+    finding = f"{without_credentials(url)} is not known here, and the API server does not let you through: {error}"
+    return Check("prometheus", CheckState.SKIPPED, finding, f"ask for get on services/proxy there; or, {reached(url)}")
 
 
 def scraped_as_said(answer: Answer, policies: Mapping[str, RolloutPolicySpec]) -> Check:

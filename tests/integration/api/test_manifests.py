@@ -7,12 +7,14 @@ import pytest
 import yaml
 
 from charts import render
+from charts.alerts import ALERTS
 from charts.variants import VARIANTS
 from lab import gotools, processes
 from sluice.api.config import OperatorConfig
 from sluice.core.render.batchjob import PROGRESS_PORT
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from tests.integration.conftest import NAMESPACE, REPOSITORY
+from tests.support import boards
 from tests.support.kube import Kube
 
 Object = dict[str, Any]
@@ -32,8 +34,12 @@ NEWER = (
     "accountPolicy",
     "networkPolicy",
     "image.digest",
+    "monitoring.prometheusRule",
+    "monitoring.dashboards",
 )
 """Values that came after the first charts."""
+PROMETHEUS_OPERATOR = "monitoring.coreos.com/"
+"""The group of kinds that this API server does not have."""
 
 
 def documents(text: str) -> list[Object]:
@@ -152,8 +158,9 @@ def test_manifest_is_valid(namespaces: Kube, file: Path) -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_chart_is_valid(namespaces: Kube, variant: str) -> None:
-    rendered = helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant])
-    assert refused(namespaces, documents(rendered)) == []
+    rendered = documents(helm("template", "sluice", "charts/sluice", "--namespace", NAMESPACE, *VARIANTS[variant]))
+    served = [each for each in rendered if not each["apiVersion"].startswith(PROMETHEUS_OPERATOR)]
+    assert refused(namespaces, served) == []
 
 
 def test_no_value_is_null() -> None:
@@ -233,6 +240,46 @@ def test_monitors_select_the_operator(installed: Kube) -> None:
     ):
         assert rendered[kind]["spec"]["selector"]["matchLabels"].items() <= target.items()
         assert {each["port"] for each in rendered[kind]["spec"][endpoints]} <= ports
+
+
+def test_alerts_are_a_rule_with_the_labels_and_runbooks_that_are_asked_for() -> None:
+    settings = {
+        "create": "true",
+        "namespace": "monitoring",
+        "labels.release": "prometheus",
+        "runbooks": "https://docs.example/runbooks/",
+    }
+    options = [
+        part for name, value in settings.items() for part in ("--set", f"monitoring.prometheusRule.{name}={value}")
+    ]
+    rule = rendered_with(*options)["PrometheusRule"]
+    assert rule["metadata"]["namespace"] == "monitoring"
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    rules = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert [each["alert"] for each in rules] == [alert.name for alert in ALERTS]
+    urls = [each["annotations"]["runbook_url"] for each in rules]
+    assert urls == [f"https://docs.example/runbooks/{alert.runbook}" for alert in ALERTS]
+    assert "PrometheusRule" not in rendered_with()
+
+
+@pytest.mark.parametrize(
+    ("setting", "counted"),
+    [
+        ("config.gatewayPreset=traefik", "traefik"),
+        ("config.gatewayPreset=istio", "istio"),
+        ("config.routing=Service", "none"),
+    ],
+)
+def test_boards_are_config_maps_that_grafana_finds(setting: str, counted: str) -> None:
+    options = ["--set", "monitoring.dashboards.create=true", "--set", setting]
+    found = [
+        each
+        for each in documents(helm("template", "sluice", "charts/sluice", *options))
+        if each["kind"] == "ConfigMap" and each["metadata"]["labels"].get("grafana_dashboard") == "1"
+    ]
+    files = {name: text for each in found for name, text in each["data"].items()}
+    assert set(files) == {f"sluice-{name}.json" for name in ("release", "fleet", "operator", "batch")}
+    assert files["sluice-release.json"] == (boards.FOLDER / f"release-{counted}.json").read_text()
 
 
 def test_operator_reads_the_configuration_that_the_chart_writes(chart: list[Object]) -> None:

@@ -27,7 +27,11 @@ def prometheus_binary() -> Path | None:
 
 @pytest.fixture
 def exporter() -> Iterator[Exporter]:
-    exporter = Exporter()
+    yield from served(Exporter())
+
+
+def served(exporter: Exporter) -> Iterator[Exporter]:
+    """While it can be scraped."""
     thread = threading.Thread(target=exporter.server.serve_forever, kwargs={"poll_interval": 0.1})
     thread.start()
     yield exporter

@@ -10,7 +10,8 @@ from aiohttp import web
 from kubernetes.aio import client
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import exchange, kube, kubectl
+from sluice.views.serviceaddress import ServiceAddress
 from tests.unit.views.builders import make_rollout
 
 
@@ -255,3 +256,24 @@ async def test_a_container_that_has_not_started_has_written_nothing(served: Serv
     server, cluster = served
     server.status, server.answer = status, {"kind": "Status", "reason": "NotFound", "message": words}
     assert await cluster.fetch_log("team", "p", "load") == ""
+
+
+PROMETHEUS = ServiceAddress("http", "prometheus", "monitoring", 9090)
+
+
+async def test_what_a_service_answers_is_passed_on_whatever_its_status(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 400, {"status": "error", "error": "parse error"}
+    answer = await cluster.ask_service(PROMETHEUS, "/api/v1/query", {"query": "up{"}, at_most_bytes=100)
+    assert (answer.status, answer.document["error"]) == (400, "parse error")
+    assert server.asked == "GET /api/v1/namespaces/monitoring/services/prometheus:9090/proxy/api/v1/query"
+    assert server.query == {"query": "up{"}
+    with pytest.raises(exchange.TooLong):
+        await cluster.ask_service(PROMETHEUS, "/api/v1/query", {"query": "up{"}, at_most_bytes=10)
+
+
+async def test_the_api_servers_own_refusal_of_a_service_is_an_error(served: Served) -> None:
+    server, cluster = served
+    server.status, server.answer = 403, {"kind": "Status", "message": "bob may not"}
+    with pytest.raises(errors.Denied, match="cannot get services/proxy monitoring/prometheus: bob may not"):
+        await cluster.ask_service(PROMETHEUS, "/api/v1/query", {}, at_most_bytes=100)

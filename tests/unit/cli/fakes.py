@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sluice import errors
-from sluice.adapters import kubectl
+from sluice.adapters import exchange, kubectl
 from sluice.adapters.kube import Resource
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import workload
+from sluice.views.serviceaddress import ServiceAddress
 
 Raw = dict[str, Any]
+NOTHING = exchange.Answer(404, b"")
 
 
 @dataclass
@@ -31,6 +33,11 @@ class FakeCluster:
     namespace: str = "default"
     asked_for: list[tuple[str, str]] = field(default_factory=list)
     """(verb, subject) of each question for permissions."""
+
+    through_service: exchange.Answer | Exception = NOTHING
+    """What the API server's proxy answers, whatever is asked."""
+    asked_services: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """(path, query) of each request to it."""
 
     @property
     def typed(self) -> kubectl.Kubectl:
@@ -83,6 +90,14 @@ class FakeCluster:
     async def may(self, verb: str, kind: Resource, *, namespace: str = "", subject: str = "") -> bool:
         self.asked_for.append((verb, subject))
         return f"{verb} {kind.plural}" not in self.forbidden
+
+    async def ask_service(
+        self, address: ServiceAddress, path: str, query: dict[str, str], *, at_most_bytes: float
+    ) -> exchange.Answer:
+        self.asked_services.append((f"{address.proxy_path}{path}", query))
+        if isinstance(self.through_service, Exception):
+            raise self.through_service
+        return self.through_service
 
     async def dry_run(self, manifest: Raw, *, existing: Raw | None) -> Raw:
         if "dry-run" in self.denied:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from sluice import errors
+from sluice.adapters import exchange
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.cli import doctor
 from sluice.cli.doctor import Patient
-from sluice.views.checks import CheckState
+from sluice.views.checks import Check, CheckState
 from tests.support import scenarios, webserver
 from tests.support.webserver import Page
 from tests.unit.cli.fakes import FakeCluster
@@ -76,6 +78,48 @@ async def test_prometheus_is_asked_with_the_credentials_of_who_asks(token: str, 
         patient = Patient(fake().typed, config, prometheus.url(""), tmp_path if token else None, None)
         [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
     assert said in check.finding
+
+
+INSIDE = "http://prometheus.nowhere-here.svc:9090"
+"""A name that only pods can resolve."""
+
+
+async def asked_inside(through: exchange.Answer | Exception) -> tuple[Check, FakeCluster]:
+    """What is said of a Prometheus inside the cluster, where nobody counts on the way."""
+    cluster = fake(through_service=through)
+    patient = Patient(cluster.typed, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, None, None)
+    [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+    return check, cluster
+
+
+async def test_a_prometheus_inside_the_cluster_is_reached_through_the_api_server() -> None:
+    up = b'{"data":{"result":[{"metric":{"job":"envoy"},"values":[[1,"1"]]}]}}'
+    check, cluster = await asked_inside(exchange.Answer(200, up))
+    assert (check.state, check.finding) == (CheckState.OK, "it answers, and scrapes 1 target")
+    assert cluster.asked_services[0][0] == (
+        "/api/v1/namespaces/nowhere-here/services/prometheus:9090/proxy/api/v1/query"
+    )
+
+
+async def test_where_the_api_server_lets_nobody_through_that_is_said() -> None:
+    check, _ = await asked_inside(errors.Denied("no permission to get services/proxy nowhere-here/prometheus: …"))
+    assert check.state is CheckState.SKIPPED
+    assert "services/proxy nowhere-here/prometheus" in check.finding
+    assert "kubectl port-forward -n nowhere-here service/prometheus 9090:9090" in check.remedy
+
+
+async def test_a_service_that_is_not_there_is_a_finding() -> None:
+    check, _ = await asked_inside(errors.Missing('cannot get services/proxy: services "prometheus" not found'))
+    assert check.state is CheckState.FAILED
+    assert "config.prometheusUrl" in check.remedy
+
+
+async def test_with_credentials_prometheus_itself_is_asked(tmp_path: Path) -> None:
+    cluster = fake(through_service=errors.Denied("not to be asked"))
+    patient = Patient(cluster.typed, OperatorConfig(routing=RoutingMode.SERVICE), INSIDE, tmp_path, None)
+    [check] = [each for each in await doctor.examine(patient) if each.name == "prometheus"]
+    assert check.state is CheckState.FAILED
+    assert cluster.asked_services == []
 
 
 async def test_without_a_gateway_none_is_looked_for() -> None:

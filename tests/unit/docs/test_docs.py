@@ -10,6 +10,7 @@ import pytest
 from sluice.cli.app import ENTRIES
 from sluice.core.kernel.conditions import CONDITIONS
 from sluice.core.kernel.reasons import PodReason, Reason
+from sluice.shell import metrics
 from sluice.shell.telemetry import Telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -40,6 +41,8 @@ TOP: Final = (
 )
 SLUICE: Final = ("core", "stats", "shell", "api", "adapters", "views", "cli")
 REASON: Final = re.compile(r"[A-Z][A-Za-z]+")
+GROUPS: Final = {"METRICS", "OF_OBJECTS", "OF_PROCESS", "OF_MODEL", "OF_BATCH"}
+"""Names of `shell/metrics.py` that are no metric."""
 MACHINE_PATH: Final = re.compile(r"(?<![\w.}~-])/(?:work|root|home|tmp|Users)/")
 
 
@@ -154,13 +157,22 @@ def test_every_condition_is_explained() -> None:
         assert f"| `{declaration.type}` |" in index, f"docs/runbooks/README.md: explain {declaration.type}"
 
 
+def test_the_table_of_metrics_is_up_to_date() -> None:
+    page = (ROOT / metrics.PAGE).read_text()
+    assert page == metrics.written_into(page), "run `make crds`"
+
+
 def test_metrics_are_those_of_the_operator() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text()
-    named = set(re.findall(r"^\| `(sluice_\w+)`", page, re.MULTILINE))
-    own = {
-        f"{metric.name}_total" if metric.type == "counter" else metric.name
-        for metric in Telemetry().registry.collect()
-        if metric.name.startswith("sluice_")
+    """Gauges are registered where their values are, so that no object has to be made for this."""
+    counted = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in Telemetry().registry.collect()
+        if family.name.startswith("sluice_")
     }
-    gauges = set(re.findall(r'"(sluice_\w+)"', (ROOT / "operator" / "sluice" / "shell" / "app.py").read_text()))
-    assert named == own | gauges
+    app, under_way = ((ROOT / "operator" / "sluice" / "shell" / name).read_text() for name in ("app.py", "underway.py"))
+    used = {
+        getattr(metrics, name).name
+        for name in re.findall(r"metrics\.([A-Z_]+)\b", app + under_way)
+        if name not in GROUPS
+    }
+    assert counted | used == {metric.name for metric in metrics.METRICS}

@@ -7,7 +7,8 @@ import socket
 import httpx
 import pytest
 
-from sluice.shell import telemetry
+from sluice.adapters import kube
+from sluice.shell import metrics, telemetry
 from sluice.shell.telemetry import Health, JsonFormatter, Telemetry
 
 
@@ -21,14 +22,14 @@ def free_port() -> int:
 async def test_probes_and_metrics_answer_on_their_ports(separate: bool) -> None:
     problems: dict[str, str | None] = {"live": None, "ready": "not listed yet: Pod"}
     measures = Telemetry()
-    measures.gauge("sluice_leader", "1 on the replica that writes.", lambda: 1.0)
+    measures.gauge(metrics.LEADER, lambda: 1.0)
     probes = free_port()
-    metrics = free_port() if separate else probes
+    scraped_at = free_port() if separate else probes
     health = Health(live=lambda: problems["live"], ready=lambda: problems["ready"])
-    runners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=metrics)
+    runners = await telemetry.serve(health, measures, liveness_port=probes, metrics_port=scraped_at)
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [await client.get(f"http://127.0.0.1:{probes}/{path}") for path in ("healthz", "readyz")]
-        scraped = await client.get(f"http://127.0.0.1:{metrics}/metrics")
+        scraped = await client.get(f"http://127.0.0.1:{scraped_at}/metrics")
     for runner in runners:
         await runner.cleanup()
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok"), (503, "not listed yet: Pod")]
@@ -56,6 +57,29 @@ async def test_metrics_come_in_the_format_that_is_asked_for(accept: str | None, 
     assert answer.text.endswith("# EOF\n") is ends
     assert 'sluice_rollouts_total{outcome="Promoted"} 1.0' in answer.text
     assert "_created" not in answer.text, "a series for each series, which nobody asks for"
+
+
+def test_what_alerts_ask_for_is_there_before_it_happens() -> None:
+    registry = Telemetry().registry
+    for name, labels in (
+        ("sluice_rollouts_total", {"outcome": "RolledBack"}),
+        ("sluice_batch_runs_total", {"outcome": "Failed"}),
+        ("sluice_verdicts_total", {"verdict": "Blind"}),
+        ("sluice_reconcile_duration_seconds_count", {"result": "error"}),
+        ("sluice_api_errors_total", {"kind": "HTTPRoute", "error": "Denied"}),
+    ):
+        assert registry.get_sample_value(name, labels) == 0.0, name
+
+
+def test_every_kind_that_may_be_refused_counts_from_zero() -> None:
+    written = {resource.kind for resource in kube.WATCHED} - {
+        "ServingRuntime",
+        "RolloutPolicy",
+        "Namespace",
+        "EndpointSlice",
+        "Gateway",
+    }
+    assert set(telemetry.WRITTEN) == written
 
 
 def test_a_log_line_is_one_json_object_with_the_fields_of_the_call() -> None:

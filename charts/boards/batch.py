@@ -1,0 +1,79 @@
+"""Batch inference: runs that are under way, schedules, and what failed."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from charts.boards import panels
+from sluice.shell import metrics
+from sluice.shell.metrics import Metric
+
+IN: Final = 'batch_namespace=~"$namespace",batch=~"$batch"'
+OF_BATCH: Final = ", ".join(metrics.OF_BATCH)
+ANY: Final = '{__name__=~"sluice_batch_.+",batch!=""}'
+NAME: Final = "{{batch_namespace}}/{{batch}}"
+
+
+def boards() -> dict[str, Dashboard]:
+    return {
+        "batch": panels.board(
+            "sluice-batch",
+            "Sluice: batch",
+            "Batch inference: runs that are under way, schedules, and what failed.",
+            [
+                panels.choice("namespace", f"label_values({ANY}, batch_namespace)", label="Namespace", everything=True),
+                panels.choice(
+                    "batch",
+                    'label_values({__name__=~"sluice_batch_.+",batch_namespace=~"$namespace"}, batch)',
+                    label="Batch",
+                    everything=True,
+                ),
+            ],
+            [*_figures(), "Runs that are under way", *_runs(), "Schedules and ends", *_ends()],
+            time="now-6h",
+        )
+    }
+
+
+def _of(metric: Metric, *labels: str) -> str:
+    return f"max by ({', '.join((OF_BATCH, *labels))}) ({metric.name}{{{IN}}})"
+
+
+def _figures() -> list[panels.Panel]:
+    def ended(outcome: str) -> str:
+        return f'sum(increase({metrics.BATCH_RUNS.name}{{outcome="{outcome}"}}[$__range]))'
+
+    return [
+        panels.figure("Batches", f"max({metrics.BATCHES.name})"),
+        panels.figure("Runs under way", f"count({_of(metrics.BATCH_START)}) {panels.ZERO}"),
+        panels.figure("Complete", ended("Complete"), about="In the time shown, in all namespaces."),
+        panels.figure("Failed", ended("Failed"), about="In the time shown, in all namespaces.", bad=1),
+    ]
+
+
+def _runs() -> list[panels.Panel]:
+    return [
+        panels.graph("Done", {NAME: _of(metrics.BATCH_PROGRESS)}, unit="percentunit"),
+        panels.graph("Until it is complete", {NAME: f"{_of(metrics.BATCH_ESTIMATE)} - time()"}, unit="s"),
+        panels.graph(
+            "Rows per second",
+            {f"{NAME} {{{{state}}}}": f"deriv({metrics.BATCH_ROWS.name}{{{IN}}}[5m])"},
+            about="Of the newest run.",
+        ),
+        panels.graph("Shards", {f"{NAME} {{{{state}}}}": _of(metrics.BATCH_SHARDS, "state")}),
+    ]
+
+
+def _ends() -> list[panels.Panel]:
+    return [
+        panels.graph("Until the next run", {NAME: f"{_of(metrics.BATCH_NEXT)} - time()"}, unit="s"),
+        panels.graph(
+            "Runs that ended",
+            {"{{outcome}}": f"sum by (outcome) (increase({metrics.BATCH_RUNS.name}[$__rate_interval]))"},
+        ),
+        panels.rows(
+            "What failed, or cannot begin",
+            _of(metrics.BATCH_CONDITION, "condition", "reason"),
+            about="docs/runbooks/batch.md says what to do.",
+        ),
+    ]

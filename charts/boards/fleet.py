@@ -1,0 +1,92 @@
+"""All models: who needs a person first, and how releases end."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from charts.boards import panels
+from sluice.shell import metrics
+
+IN: Final = 'model_namespace=~"$namespace"'
+STATUS: Final = metrics.RELEASE_STATUS.name
+CONDITION: Final = metrics.MODEL_CONDITION.name
+OF_MODEL: Final = ", ".join(metrics.OF_MODEL)
+
+
+def boards() -> dict[str, Dashboard]:
+    return {
+        "fleet": panels.board(
+            "sluice-fleet",
+            "Sluice: fleet",
+            "All models: who needs a person first, which releases run, and how releases end.",
+            [
+                panels.choice(
+                    "namespace",
+                    f'label_values({{__name__=~"{STATUS}|{CONDITION}"}}, model_namespace)',
+                    label="Namespace",
+                    everything=True,
+                )
+            ],
+            [*_figures(), *_tables(), "Over time", *_graphs()],
+            time="now-6h",
+        )
+    }
+
+
+def _figures() -> list[panels.Panel]:
+    return [
+        panels.figure("Models", f"max({metrics.MODELS.name})"),
+        panels.figure("Batches", f"max({metrics.BATCHES.name})"),
+        panels.figure("Releases that run", f"count(count by ({OF_MODEL}) ({STATUS}{{{IN}}})) {panels.ZERO}"),
+        panels.figure(
+            "Models that are not as they should be",
+            f"count(count by ({OF_MODEL}) ({CONDITION}{{{IN}}})) {panels.ZERO}",
+            bad=1,
+        ),
+        panels.figure(
+            "Rolled back",
+            f'sum(increase({metrics.ROLLOUTS.name}{{outcome="RolledBack"}}[$__range]))',
+            about="In the time shown.",
+        ),
+        panels.figure(
+            "Promoted",
+            f'sum(increase({metrics.ROLLOUTS.name}{{outcome="Promoted"}}[$__range]))',
+            about="In the time shown.",
+        ),
+    ]
+
+
+def _tables() -> list[panels.Panel]:
+    return [
+        panels.rows(
+            "What is not as it should be",
+            f"max by ({OF_MODEL}, condition, reason) ({CONDITION}{{{IN}}})",
+            about="docs/runbooks says what to do about each reason.",
+        ),
+        panels.rows(
+            "Running releases",
+            f"max by ({OF_MODEL}, strategy, verdict, reason) ({STATUS}{{{IN}}})",
+        ),
+    ]
+
+
+def _graphs() -> list[panels.Panel]:
+    deadline = f"max by ({OF_MODEL}) ({metrics.RELEASE_DEADLINE.name}{{{IN}}})"
+    return [
+        panels.graph(
+            "Releases that run, by verdict",
+            {"{{verdict}}": f"count by (verdict) (max by ({OF_MODEL}, verdict) ({STATUS}{{{IN}}})) {panels.ZERO}"},
+        ),
+        panels.graph(
+            "Releases that ended",
+            {"{{outcome}}": f"sum by (outcome) (increase({metrics.ROLLOUTS.name}[$__rate_interval]))"},
+        ),
+        panels.graph(
+            "Models that are not as they should be, by condition",
+            {
+                "{{condition}}": f"count by (condition) (max by ({OF_MODEL}, condition) ({CONDITION}{{{IN}}})) "
+                f"{panels.ZERO}"
+            },
+        ),
+        panels.graph("Until the deadline", {"{{model_namespace}}/{{model}}": f"{deadline} - time()"}, unit="s"),
+    ]

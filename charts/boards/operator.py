@@ -1,0 +1,104 @@
+"""The operator itself: does it lead, does it keep up, what does it write, and what fails."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from charts.boards import panels
+from sluice.shell import metrics
+from sluice.shell.metrics import Metric
+
+PASSES: Final = metrics.RECONCILE_SECONDS.name
+OWN: Final = f"and on (job, instance) {metrics.LEADER.name}"
+"""Behind a metric of any process: only those of the operator's."""
+
+
+def boards() -> dict[str, Dashboard]:
+    return {
+        "operator": panels.board(
+            "sluice-operator",
+            "Sluice: operator",
+            "The operator: does it lead, does it keep up, what does it write, and what fails.",
+            [],
+            [*_figures(), "Does it keep up?", *_speed(), "What it does", *_work(), "What it takes", *_resources()],
+        )
+    }
+
+
+def _figures() -> list[panels.Panel]:
+    return [
+        panels.figure("Leaders", f"sum({metrics.LEADER.name})", about="1 is right."),
+        panels.figure("Replicas", f"count({metrics.LEADER.name})"),
+        panels.figure("Models", f"max({metrics.MODELS.name})"),
+        panels.figure("Objects that cannot be read", f"max({metrics.UNREADABLE.name})", bad=1),
+        panels.figure(
+            "Passes that failed", f'sum(increase({PASSES}_count{{result="error"}}[$__range]))', about="Defects.", bad=1
+        ),
+        panels.figure(
+            "Writes refused",
+            f'sum(increase({metrics.API_ERRORS.name}{{error=~"Denied|Refused"}}[$__range]))',
+            bad=1,
+        ),
+    ]
+
+
+def _speed() -> list[panels.Panel]:
+    oldest = {
+        "to be looked at": metrics.WORKQUEUE_OLDEST,
+        "to be written": metrics.WRITES_OLDEST,
+        "for Prometheus": metrics.PROMETHEUS_OLDEST,
+    }
+    waiting = {
+        "to be looked at": metrics.WORKQUEUE_DEPTH,
+        "to be written": metrics.WRITES_WAITING,
+        "for Prometheus": metrics.PROMETHEUS_WAITING,
+    }
+    buckets = f"sum by (le) (rate({PASSES}_bucket[$__rate_interval]))"
+    return [
+        panels.graph("The longest wait", _most(oldest), unit="s"),
+        panels.graph("How many wait", _most(waiting)),
+        panels.graph(
+            "Duration of a pass",
+            {f"{share:.0%}": f"histogram_quantile({share}, {buckets})" for share in (0.5, 0.95, 0.99)},
+            unit="s",
+        ),
+        panels.graph(
+            "Passes by result", {"{{result}}": f"sum by (result) (rate({PASSES}_count[$__rate_interval]))"}, unit="ops"
+        ),
+    ]
+
+
+def _work() -> list[panels.Panel]:
+    return [
+        panels.graph("Writes", {"{{kind}} {{verb}}": _rate(metrics.WRITES)}, unit="ops", about="0 at rest."),
+        panels.graph("Writes that failed", {"{{kind}} {{error}}": _rate(metrics.API_ERRORS)}, unit="ops"),
+        panels.graph("Watch events", {"{{kind}}": _rate(metrics.WATCH_EVENTS)}, unit="ops"),
+        panels.graph("Verdicts", {"{{verdict}}": _rate(metrics.VERDICTS)}, unit="ops"),
+        panels.graph(
+            "Notices", {"{{notification}} {{outcome}}": f"{_rate(metrics.NOTIFICATIONS)} {panels.ZERO}"}, unit="ops"
+        ),
+    ]
+
+
+def _resources() -> list[panels.Panel]:
+    return [
+        panels.graph(
+            "Memory",
+            {
+                "process {{instance}}": f"process_resident_memory_bytes {OWN}",
+                "objects of the cluster {{instance}}": metrics.STORE_BYTES.name,
+            },
+            unit="bytes",
+        ),
+        panels.graph(
+            "Processors", {"{{instance}}": f"rate(process_cpu_seconds_total[$__rate_interval]) {OWN}"}, unit="short"
+        ),
+    ]
+
+
+def _most(named: dict[str, Metric]) -> dict[str, str]:
+    return {name: f"max({metric.name})" for name, metric in named.items()}
+
+
+def _rate(metric: Metric) -> str:
+    return f"sum by ({', '.join(metric.labels)}) (rate({metric.name}[$__rate_interval]))"
