@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +31,34 @@ PODS: Final = ("create pods", "delete pods", "get pods/log")
 """What no role of Sluice gives: who asks for it says what to do."""
 
 
+PAGE_SIZE: Final = 250
+LONGEST_EVENT: Final = 4 * 2**20
+"""Bytes of an object in a watch: more than the API server stores."""
+
+
 class NotFound(errors.Missing):
     """The kind exists, an object of this name does not."""
+
+
+class CredentialsRefused(errors.Denied):
+    """The API server does not know whose credentials these are, or not any more (401)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """A part of a list."""
+
+    items: tuple[Object, ...]
+    resource_version: str
+    """From where a watch goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of a watch."""
+
+    object_: Object
+    gone: bool
 
 
 class Kubectl:
@@ -42,6 +69,10 @@ class Kubectl:
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
+
+    async def close(self) -> None:
+        """Ends what is under way, too."""
+        await self._api.close()
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
         return parsed(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
@@ -89,6 +120,39 @@ class Kubectl:
         )
         names = {"apiVersion": kind.api_version, "kind": kind.kind}
         return tuple({**names, **item} for item in answer.get("items") or ())
+
+    async def fetch_pages(self, kind: Resource, namespace: str = "") -> AsyncGenerator[ListedPage, None]:
+        """The same, page by page."""
+        names, token = {"apiVersion": kind.api_version, "kind": kind.kind}, ""
+        where = f" in {namespace}" if namespace else ""
+        while True:
+            query = {"limit": str(PAGE_SIZE), "continue": token}
+            answer = await self._request("GET", kind.path(namespace), query=query, what=f"list {kind.full_name}{where}")
+            metadata = answer.get("metadata") or {}
+            items = tuple({**names, **item} for item in answer.get("items") or ())
+            yield ListedPage(items, str(metadata.get("resourceVersion") or ""))
+            token = str(metadata.get("continue") or "")
+            if not token:
+                return
+
+    async def follow(self, kind: Resource, namespace: str, since: str, *, seconds: float) -> AsyncIterator[WatchEvent]:
+        """What changes in a list from `since` on, for so long at most. `Unavailable` where it must be read anew."""
+        what = f"watch {kind.full_name}{f' in {namespace}' if namespace else ''}"
+        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds)))}
+        names = {"apiVersion": kind.api_version, "kind": kind.kind}
+        lines = exchange.follow(
+            self._api, kind.path(namespace), query=query, seconds=seconds, at_most_bytes=LONGEST_EVENT
+        )
+        try:
+            async for line in lines:
+                event = line.document
+                if (error_type := _error_type(line)) is not None:
+                    raise error_type(_message(what, line))
+                if event.get("type") not in ("ADDED", "MODIFIED", "DELETED"):
+                    raise errors.Unavailable(f"cannot {what}: the API server ended it")
+                yield WatchEvent({**names, **event["object"]}, gone=event["type"] == "DELETED")
+        except (exchange.NoAnswer, exchange.TooLong) as error:
+            raise errors.Unavailable(f"cannot {what}: {error}") from error
 
     async def create(self, kind: Resource, manifest: Object) -> Object:
         """A new object as it is stored; `Conflict` where there is one of this name."""
@@ -292,6 +356,8 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
 
 
 def _error_type(answer: exchange.Answer) -> type[errors.ApiError] | None:
+    if answer.status == 401:
+        return CredentialsRefused
     names_object = (answer.document.get("details") or {}).get("name")
     return NotFound if answer.status == 404 and names_object else answer.error
 
