@@ -40,11 +40,11 @@ class Need(IntEnum):
 
 
 NEEDS: Final[Mapping[Need, str]] = {
-    Need.DOWN: "does not answer",
-    Need.PERSON: "waits for a person",
-    Need.ATTENTION: "needs attention",
-    Need.MOVING: "is being released",
-    Need.NOTHING: "serves what was asked for",
+    Need.DOWN: "down",
+    Need.PERSON: "needs a person",
+    Need.ATTENTION: "attention",
+    Need.MOVING: "releasing",
+    Need.NOTHING: "fine",
 }
 
 

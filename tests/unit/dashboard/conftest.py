@@ -1,5 +1,6 @@
 """The page before an API server that knows tokens."""
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +17,12 @@ from tests.support.tokenapi import Reader, TokenApi
 from tests.unit.dashboard import objects
 
 ALL, OF_A, NOBODY = "token-of-all", "token-of-a", "token-of-nobody"
+
+
+@pytest.fixture(autouse=True)
+def no_public_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading all of the machine's takes half a second for each connection; in a cluster there is one."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
 
 
 class World:
