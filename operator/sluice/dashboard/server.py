@@ -60,7 +60,7 @@ def configuration(app: Any, *, host: str, port: int) -> uvicorn.Config:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sluice-dashboard", description="Shows releases in a browser.")
     parser.add_argument(
-        "--config", type=Path, default=Path("/etc/sluice-dashboard/config.yaml"), help="settings (YAML)"
+        "--config", type=Path, default=Path("/etc/sluice-dashboard/dashboard.yaml"), help="settings (YAML)"
     )
     parser.add_argument("--operator-config", type=Path, default=Path("/etc/sluice/config.yaml"), help="the operator's")
     parser.add_argument(
