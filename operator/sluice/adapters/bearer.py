@@ -16,6 +16,8 @@ AUTHORITIES: Final = Path("/etc/sluice-authorities/ca.crt")
 """Where the chart mounts the cluster's certificate authority, which is in every namespace, and no token."""
 LONGEST: Final = 16_384
 """Characters of a token: more do not fit into a header."""
+MOST_BYTES: Final = 8 * 2**20
+"""Of one answer: in memory it takes many times as many."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """As RFC 6750 has it: no line's end, and nothing that is not to be in a header."""
 CONNECTIONS: Final = 16
@@ -48,4 +50,5 @@ class ApiServer:
         settings.connection_pool_maxsize = CONNECTIONS
         settings.ssl_ca_cert = str(self.authorities) if self.authorities is not None else None
         settings.api_key = {"BearerToken": f"Bearer {token}"}
-        return kubectl.Kubectl(client.ApiClient(kube.with_proxy(settings)), "default")
+        api = client.ApiClient(kube.with_proxy(settings))
+        return kubectl.Kubectl(api, "default", at_most_bytes=MOST_BYTES)

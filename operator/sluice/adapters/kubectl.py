@@ -1,6 +1,7 @@
 """The Kubernetes API as a person uses it: reads for the CLI, and the one write by which a rollout is steered."""
 
 import contextlib
+import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ PODS: Final = ("create pods", "delete pods", "get pods/log")
 
 
 PAGE_SIZE: Final = 250
+PAGE_BYTES: Final = 2 * 2**20
+"""A page of more bytes is asked for again with fewer objects."""
 LONGEST_EVENT: Final = 4 * 2**20
 """Bytes of an object in a watch: more than the API server stores."""
 
@@ -64,8 +67,10 @@ class WatchEvent:
 class Kubectl:
     """One connection; every method raises an error of `sluice.errors` with a message for a person."""
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, *, at_most_bytes: float = math.inf) -> None:
         self._api: Any = api  # the client has no types
+        self._at_most_bytes = at_most_bytes
+        """Of one answer: for who reads what others have written."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
@@ -123,11 +128,18 @@ class Kubectl:
 
     async def fetch_pages(self, kind: Resource, namespace: str = "") -> AsyncGenerator[ListedPage, None]:
         """The same, page by page."""
-        names, token = {"apiVersion": kind.api_version, "kind": kind.kind}, ""
-        where = f" in {namespace}" if namespace else ""
+        names, token, size = {"apiVersion": kind.api_version, "kind": kind.kind}, "", PAGE_SIZE
+        what = f"list {kind.full_name}{f' in {namespace}' if namespace else ''}"
         while True:
-            query = {"limit": str(PAGE_SIZE), "continue": token}
-            answer = await self._request("GET", kind.path(namespace), query=query, what=f"list {kind.full_name}{where}")
+            query = {"limit": str(size), "continue": token}
+            most = PAGE_BYTES if size > 1 else self._at_most_bytes
+            try:
+                answer = (
+                    await self._ask("GET", kind.path(namespace), query=query, what=what, at_most_bytes=most)
+                ).document
+            except exchange.TooLong:
+                size = max(1, size // 4)
+                continue
             metadata = answer.get("metadata") or {}
             items = tuple({**names, **item} for item in answer.get("items") or ())
             yield ListedPage(items, str(metadata.get("resourceVersion") or ""))
@@ -268,13 +280,16 @@ class Kubectl:
         body: Object | None = None,
         content_type: str = exchange.JSON,
     ) -> Object:
-        answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
+        try:
+            answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
+        except exchange.TooLong:
+            raise errors.Refused(f"cannot {what}: the answer is longer than is read here") from None
         return answer.document
 
     async def _ask(self, method: str, path: str, *, what: str, **request: Any) -> exchange.Answer:
         """A successful answer; `request`: the rest of what `exchange.ask` takes."""
         try:
-            answer = await exchange.ask(self._api, method, path, **request)
+            answer = await exchange.ask(self._api, method, path, **{"at_most_bytes": self._at_most_bytes, **request})
         except exchange.NoAnswer as error:
             raise errors.Unavailable(
                 f"no answer from the API server {self._server} ({error}); check that the cluster runs, and the "

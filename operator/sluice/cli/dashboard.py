@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import math
 import socket
 import tempfile
-import time
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,7 +46,7 @@ async def show(
         user = await api.fetch_user()
         with _listening(port) as listener:
             number = listener.getsockname()[1]
-            door = LoopbackDoor(ReaderSession(user, api, ends=math.inf, clock=time.monotonic), number)
+            door = LoopbackDoor(ReaderSession(user, api), number)
             url = f"http://{HOST}:{number}{door.path}"
             running = uvicorn.Server(server.configuration(application(door, settings), host=HOST, port=number))
             console.say(f"open this address, once: {url}\nCtrl-C ends it")

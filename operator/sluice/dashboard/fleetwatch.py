@@ -29,10 +29,15 @@ from sluice.views.fleet import FleetLine
 WATCH_SECONDS: Final = 300.0
 """After which a list is read anew: an open watch outlives the right to open it."""
 MOST_BYTES: Final = 16 * 2**20
-"""Of compressed objects: some ten thousand models."""
+"""Of what one watch keeps: some five thousand models."""
+MOST_OF_ALL: Final = 160 * 2**20
+"""Of what all sessions keep together: the chart gives the page 512 MiB."""
+LINE_BYTES: Final = 2048
+"""Of a line, beside the objects that it is made from."""
 MOST_NAMESPACES: Final = 20
 """That are watched each by itself, for a reader who may not list all of them at once."""
-MOST_SCOPES: Final = 3
+MOST_SCOPES: Final = 12
+"""Of one reader: as many as pages that are open at once."""
 AGES_AFTER: Final = 10.0
 """Seconds after which a line that tells how long something lasts is made anew."""
 BREATH: Final = 25
@@ -66,16 +71,34 @@ class KeptModel:
 
     @property
     def size(self) -> int:
-        return len(self.packed) + (len(self.release.packed) if self.release is not None else 0)
+        return LINE_BYTES + len(self.packed) + (len(self.release.packed) if self.release is not None else 0)
+
+
+@dataclass
+class Room:
+    """Bytes that all sessions share."""
+
+    most: int = MOST_OF_ALL
+    taken: int = 0
 
 
 class FleetWatch:
     """The models of some namespaces, or of all."""
 
-    def __init__(self, cluster: kubectl.Kubectl, namespaces: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cluster: kubectl.Kubectl,
+        namespaces: Sequence[str],
+        *,
+        clock: Callable[[], float],
+        ends: float,
+        room: Room,
+    ) -> None:
         self._cluster = cluster
         self._namespaces = tuple(namespaces)
         self._clock = clock
+        self._ends = ends
+        self._room = room
         self._until = 0.0
         """Until when what is here counts."""
         self._models: dict[Name, KeptModel] = {}
@@ -109,7 +132,7 @@ class FleetWatch:
             await self._forget()
             began = self._clock()
             try:
-                await self._load(began + WATCH_SECONDS)
+                await self._load(min(began + WATCH_SECONDS, self._ends))
             except errors.ApiError:
                 await self._forget()
                 raise
@@ -144,6 +167,7 @@ class FleetWatch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._room.taken -= self._bytes
         self._tasks, self._models, self._early, self._bytes, self.left_out, self.denied = [], {}, {}, 0, 0, ()
         self._marks = {}
 
@@ -216,16 +240,21 @@ class FleetWatch:
 
     def _keep(self, name: Name, model: KeptModel) -> None:
         before = self._models.get(name)
-        grown = self._bytes + model.size - (before.size if before is not None else 0)
-        if grown > MOST_BYTES:
+        more = model.size - (before.size if before is not None else 0)
+        if self._bytes + more > MOST_BYTES or self._room.taken + more > self._room.most:
             self.left_out += before is None
             return
-        self._models[name], self._bytes = model, grown
+        self._models[name] = model
+        self._grow(more)
+
+    def _grow(self, more: int) -> None:
+        self._bytes += more
+        self._room.taken += more
 
     def _drop(self, raw: Object) -> None:
         if raw["kind"] == DEPLOYMENTS.kind:
             gone = self._models.pop(_model_of(raw), None)
-            self._bytes -= gone.size if gone is not None else 0
+            self._grow(-gone.size if gone is not None else 0)
             return
         model = self._models.get(_model_of(raw))
         if model is not None and model.release is not None and model.release.name == rawobjects.name(raw):
@@ -245,9 +274,11 @@ class FleetWatch:
 class Fleets:
     """What one reader has asked for lately."""
 
-    def __init__(self, cluster: kubectl.Kubectl, clock: Callable[[], float]) -> None:
+    def __init__(self, cluster: kubectl.Kubectl, clock: Callable[[], float], *, ends: float, room: Room) -> None:
         self._cluster = cluster
         self._clock = clock
+        self._ends = ends
+        self._room = room
         self._watches: dict[tuple[str, ...], FleetWatch] = {}
         self._not_everywhere = 0.0
         """Until when it need not be asked again whether this reader may list everything."""
@@ -278,7 +309,9 @@ class Fleets:
         self._watches = {}
 
     async def _watch(self, namespaces: tuple[str, ...]) -> FleetWatch:
-        watch = self._watches.pop(namespaces, None) or FleetWatch(self._cluster, namespaces, self._clock)
+        watch = self._watches.pop(namespaces, None) or FleetWatch(
+            self._cluster, namespaces, clock=self._clock, ends=self._ends, room=self._room
+        )
         self._watches[namespaces] = watch  # the newest is last
         while len(self._watches) > MOST_SCOPES:
             await self._watches.pop(next(iter(self._watches))).close()

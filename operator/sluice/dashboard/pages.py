@@ -128,7 +128,7 @@ class Pages:
         named, model = _names(request), request.query_params.get("model", "")
         watch = await session.fleets.of(named)
         about = (named[0], model) if named and model else None
-        return StreamingResponse(_news(session, watch, about), media_type="text/event-stream")
+        return StreamingResponse(_news(session, named, watch, about), media_type="text/event-stream")
 
     async def model(self, request: Request) -> Response:
         namespace, name = _path(request)
@@ -236,19 +236,23 @@ class Pages:
         answer.set_cookie(name, value, path="/", secure=secure, httponly=True, samesite="strict")
 
 
-async def _news(session: ReaderSession, watch: FleetWatch, about: Name | None) -> AsyncIterator[str]:
+async def _news(
+    session: ReaderSession, named: tuple[str, ...], watch: FleetWatch, about: Name | None
+) -> AsyncIterator[str]:
     session.streams += 1
     try:
         seen, told = watch.number, watch.changes(about)
         yield "retry: 5000\n\n"
-        while True:
+        while not session.over:
             await asyncio.sleep(APART_SECONDS)
             seen = await watch.changed(seen, seconds=QUIET_SECONDS)
-            if watch.over:
-                await watch.ready()  # which ends the stream where this reader may not read it any more
+            if watch.over:  # reading it anew ends the stream where this reader may not read it any more
+                watch = await session.fleets.of(named)
+                seen = watch.number
             after = watch.changes(about)
             yield f"event: changed\ndata: {after}\n\n" if after != told else ": still here\n\n"
             told = after
+        yield "event: changed\ndata: over\n\n"
     except errors.ApiError:
         yield "event: changed\ndata: over\n\n"
     finally:

@@ -8,13 +8,14 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import Callable
 from typing import Final
 
 from sluice.adapters import deepjson, kubectl
-from sluice.dashboard.fleetwatch import Fleets
+from sluice.dashboard.fleetwatch import Fleets, Room
 
 MOST: Final = 100
 """Sessions at once. The one that was idle for longest makes room."""
@@ -30,16 +31,29 @@ NOBODY: Final = "system:anonymous"
 class ReaderSession:
     """One reader's."""
 
-    def __init__(self, user: str, cluster: kubectl.Kubectl, *, ends: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        user: str,
+        cluster: kubectl.Kubectl,
+        *,
+        ends: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        room: Room | None = None,
+    ) -> None:
         self.id: Final = secrets.token_urlsafe(32)
         self.user: Final = user
         self.cluster: Final = cluster
-        self.fleets: Final = Fleets(cluster, clock)
+        self.fleets: Final = Fleets(cluster, clock, ends=ends, room=room or Room())
         self.ends: Final = ends
         """By the sessions' clock."""
+        self._clock = clock
         self.used = clock()
         self.streams = 0
         """Server-sent events that are open."""
+
+    @property
+    def over(self) -> bool:
+        return self._clock() >= self.ends
 
     async def close(self) -> None:
         """Ends its watches, and what is under way."""
@@ -63,6 +77,7 @@ class Sessions:
         self._by_id: dict[str, ReaderSession] = {}
         self._by_token: dict[bytes, ReaderSession] = {}
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._room = Room()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -108,7 +123,7 @@ class Sessions:
                 await cluster.close()
                 raise
         left = min(AGE_SECONDS, seconds_left(token, self._now()))
-        return ReaderSession(user, cluster, ends=self._clock() + left, clock=self._clock)
+        return ReaderSession(user, cluster, ends=self._clock() + left, clock=self._clock, room=self._room)
 
     def _used(self, session: ReaderSession | None) -> ReaderSession | None:
         if session is not None:
@@ -119,7 +134,7 @@ class Sessions:
         now = self._clock()
         for session in list(self._by_id.values()):
             idle = not session.streams and now - session.used > IDLE_SECONDS
-            if idle or now >= session.ends:
+            if idle or session.over:
                 await self.end(session)
 
     async def _make_room(self, user: str) -> None:

@@ -1,7 +1,5 @@
 """The page on one's own machine: for whoever has the key, under its own name, and for nobody else."""
 
-import math
-import time
 from collections.abc import AsyncIterator
 from typing import cast
 
@@ -25,7 +23,7 @@ HERE = f"http://127.0.0.1:{PORT}"
 @pytest.fixture
 async def door(world: World) -> AsyncIterator[LoopbackDoor]:
     cluster = cast("kubectl.Kubectl", world.api.server.connect(ALL))
-    door = LoopbackDoor(ReaderSession("ann", cluster, ends=math.inf, clock=time.monotonic), PORT)
+    door = LoopbackDoor(ReaderSession("ann", cluster), PORT)
     yield door
     await door.close()
 

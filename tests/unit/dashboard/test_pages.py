@@ -93,7 +93,7 @@ async def test_news_come_as_server_sent_events(world: World) -> None:
         await client.get("/")
     session = await world.doors[-1].sessions.of_token(ALL)
     watch = await session.fleets.of(())
-    told = pages._news(session, watch, ("team-a", "digits"))
+    told = pages._news(session, (), watch, ("team-a", "digits"))
     assert await anext(told) == "retry: 5000\n\n"
     assert session.streams == 1
     news = asyncio.ensure_future(anext(told))

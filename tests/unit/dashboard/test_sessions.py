@@ -192,10 +192,41 @@ async def test_the_end_of_a_session_ends_its_watches(kept: Sessions, api: TokenA
 async def test_a_session_keeps_no_more_than_there_is_room_for(
     kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sluice.dashboard.fleetwatch.MOST_BYTES", 3000)
+    monkeypatch.setattr("sluice.dashboard.fleetwatch.MOST_BYTES", 9000)
     watch = await (await kept.of_token("t1")).fleets.of(())
     assert 0 < len(await names(watch)) < 3
     assert watch.left_out > 0
+
+
+async def test_all_sessions_share_their_room_and_give_it_back(kept: Sessions) -> None:
+    kept._room.most = 14_000
+    first, second = await kept.of_token("t1"), await kept.of_token("t11")
+    assert len(await names(await first.fleets.of(()))) == 3
+    assert len(await names(await second.fleets.of(()))) < 3
+    assert 0 < kept._room.taken <= kept._room.most
+    for session in (first, second):
+        await kept.end(session)
+    assert kept._room.taken == 0
+
+
+async def test_a_watch_ends_with_its_token(kept: Sessions, clock: Clock, api: TokenApi) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": clock() + 60}).encode()).decode().rstrip("=")
+    api.readers[f"h.{claims}.s"] = Reader("short")
+    session = await kept.of_token(f"h.{claims}.s")
+    watch = await session.fleets.of(())
+    clock.seconds += 59
+    assert not watch.over
+    clock.seconds += 2
+    assert watch.over
+    assert session.over
+
+
+async def test_a_page_with_large_objects_is_read_in_parts(
+    kept: Sessions, api: TokenApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sluice.adapters.kubectl.PAGE_BYTES", 3000)
+    assert len(await names(await (await kept.of_token("t1")).fleets.of(()))) == 3
+    assert any("limit=1&" in path or path.endswith("limit=1") for _, path in api.asked)
 
 
 async def test_a_list_is_read_page_by_page(kept: Sessions, api: TokenApi) -> None:
