@@ -8,6 +8,7 @@ import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
+from urllib.parse import quote
 
 import typer
 import uvicorn
@@ -46,7 +47,8 @@ async def show(
         user = await api.fetch_user()
         with _listening(port) as listener:
             number = listener.getsockname()[1]
-            door = LoopbackDoor(ReaderSession(user, api), number)
+            start = f"/?namespace={quote(connection.namespace)}" if connection.namespace else "/"
+            door = LoopbackDoor(ReaderSession(user, api), number, start=start)
             url = f"http://{HOST}:{number}{door.path}"
             running = uvicorn.Server(server.configuration(application(door, settings), host=HOST, port=number))
             console.say(f"open this address, once: {url}\nCtrl-C ends it")

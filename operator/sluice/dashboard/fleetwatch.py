@@ -155,6 +155,11 @@ class FleetWatch:
         return self.number if of is None else self._marks.get(of, 0)
 
     @property
+    def share(self) -> float:
+        """How much of its room is taken, from 0 to 1."""
+        return self._bytes / MOST_BYTES
+
+    @property
     def over(self) -> bool:
         return self._clock() >= self._until
 

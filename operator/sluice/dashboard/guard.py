@@ -86,8 +86,10 @@ class TokenDoor:
 class LoopbackDoor:
     """For one reader: whoever has the key that was printed, once, and from then on its cookie."""
 
-    def __init__(self, session: ReaderSession, port: int) -> None:
+    def __init__(self, session: ReaderSession, port: int, *, start: str = "/") -> None:
         self._session = session
+        self.start: Final = start
+        """The first page."""
         self._key: str | None = secrets.token_urlsafe(32)
         self.hosts: tuple[str, ...] = (f"127.0.0.1:{port}", f"localhost:{port}")
         self.cookie: Final = f"sluice-{port}"

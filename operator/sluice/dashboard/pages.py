@@ -98,7 +98,7 @@ class Pages:
         id_ = self._door.opened(request.path_params["key"]) if isinstance(self._door, LoopbackDoor) else None
         if id_ is None or not isinstance(self._door, LoopbackDoor):
             return self.refused(request, "", 403)
-        answer = self._templates.answer(request, "opened.html", {})
+        answer = self._templates.answer(request, "opened.html", {"start": self._door.start})
         self._set(answer, self._door.cookie, id_, secure=False)
         return answer
 

@@ -91,9 +91,8 @@ class Proofs:
 
     def _asked(self) -> Metrics:
         if self._metrics is None:
-            access = PrometheusAccess(
-                self._settings.prometheus_credentials, "the Secret of config.prometheusSecretName"
-            )
+            folder = self._settings.prometheus_credentials
+            access = PrometheusAccess(folder, self._settings.operator.prometheus_secret_name or str(folder or ""))
             self._metrics = PrometheusMetrics(self._settings.prometheus, access, timeout_seconds=ANSWER_SECONDS)
         return self._metrics
 

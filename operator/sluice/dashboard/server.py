@@ -26,12 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs until it is told to stop."""
     given = _parser().parse_args(arguments)
     try:
-        found = DashboardSettings(
-            page=settings.read(given.config, DashboardConfig),
-            operator=settings.read(given.operator_config, OperatorConfig),
-            prometheus_credentials=given.prometheus_credentials,
-        )
-        _ = found.preset
+        found = settings_of(given.config, given.operator_config, given.prometheus_credentials)
         server = ApiServer.of_pod()
     except (UnusableSettings, errors.NoCluster) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -39,6 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     door = TokenDoor(Sessions(server.connect), found)
     uvicorn.Server(configuration(application(door, found), host="0.0.0.0", port=given.port)).run()  # noqa: S104
     return 0
+
+
+def settings_of(page: Path, operator: Path, credentials: Path) -> DashboardSettings:
+    """From files; raises `UnusableSettings`."""
+    own: DashboardConfig = settings.read(page, DashboardConfig)
+    config: OperatorConfig = settings.read(operator, OperatorConfig)
+    found = DashboardSettings(own, config, credentials if config.prometheus_secret_name else None)
+    _ = found.preset
+    return found
 
 
 def configuration(app: Any, *, host: str, port: int) -> uvicorn.Config:
