@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """A ModelDeployment and what belongs to it; None for what this reader may not see."""
+    """A ModelDeployment and what belongs to it; None for what cannot be read with this reader's rights, or not now."""
 
     raw: Object
     deployment: ModelDeployment
@@ -127,10 +127,11 @@ def answers(read: ReadModel, chosen: ModelRollout) -> ReleaseAnswers:
 
 
 async def seen(asked: Awaitable[Found]) -> Found | None:
-    """None where this reader may not see it, or the cluster does not have such things."""
+    """None where this reader may not see it, the cluster does not have such things, or does not answer now: the rest of a
+    page does not wait for it."""
     try:
         return await asked
     except kubectl.CredentialsRefused:
         raise
-    except (errors.Denied, errors.Missing):
+    except errors.ApiError:
         return None

@@ -127,8 +127,8 @@ async def test_what_this_reader_may_not_see_is_said(world: World) -> None:
     async with world.client(OF_A) as client:
         page = (await client.get("/models/team-a/digits/releases/digits-r1")).text
         rules = (await client.get("/rules")).text
-    assert "Pods are not shown with your rights." in page
-    assert rules.count("Not shown with your rights.") == 2
+    assert "Pods cannot be read with your rights, or not now." in page
+    assert rules.count("They cannot be read with your rights") == 2
 
 
 @pytest.mark.parametrize("path", ["/models/team-a/nothing", "/models/team-a/digits/releases/nothing", "/nowhere"])
