@@ -26,13 +26,13 @@ def against(view: ReplayedRelease) -> str:
     """The evidence that the candidate is worse, of each objective and of all, beside the threshold."""
     lines = {ALL: [moment.against for moment in view.moments]}
     lines |= {name: [moment.rollback.get(name, 0.0) for moment in view.moments] for name in _names(view.moments)}
-    return _svg("Evidence that it is worse", view.moments, lines, view.rollback_threshold, "rolled back")
+    return _svg("Evidence that it is worse", view.moments, lines, view.rollback_threshold, "rolled back", "bad")
 
 
 def advance(view: ReplayedRelease) -> str:
     """The evidence of each objective that the candidate is good enough; it starts anew with each step."""
     lines = {name: [moment.advance.get(name, 0.0) for moment in view.moments] for name in _names(view.moments)}
-    return _svg("Evidence that it is good enough", view.moments, lines, view.advance_threshold, "proven")
+    return _svg("Evidence that it is good enough", view.moments, lines, view.advance_threshold, "proven", "good")
 
 
 def _names(moments: Sequence[ReplayedMoment]) -> tuple[str, ...]:
@@ -40,7 +40,12 @@ def _names(moments: Sequence[ReplayedMoment]) -> tuple[str, ...]:
 
 
 def _svg(
-    title: str, moments: Sequence[ReplayedMoment], lines: dict[str, list[float]], threshold: float, passed: str
+    title: str,
+    moments: Sequence[ReplayedMoment],
+    lines: dict[str, list[float]],
+    threshold: float,
+    passed: str,
+    tone: str,
 ) -> str:
     top = max([threshold * 1.25, *(min(max(values, default=0.0), 3 * threshold) for values in lines.values())])
     across = Scale(max(moments[-1].seconds if moments else 0.0, 1.0), LEFT, WIDTH - RIGHT)
@@ -60,8 +65,8 @@ def _svg(
         f'<path class="axis" d="M{LEFT},{TOP}V{floor}H{WIDTH - RIGHT}"/>',
         f'<text x="{LEFT - 6}" y="{floor}" class="end">0</text>',
         f'<text x="{LEFT - 6}" y="{y + 4}" class="end">{threshold:.2f}</text>',
-        f'<path class="threshold" d="M{LEFT},{y}H{WIDTH - RIGHT}"/>',
-        f'<text class="end threshold" x="{WIDTH - RIGHT}" y="{y - 5}">{passed}</text>',
+        f'<path class="threshold {tone}" d="M{LEFT},{y}H{WIDTH - RIGHT}"/>',
+        f'<text class="end threshold {tone}" x="{WIDTH - RIGHT}" y="{y - 5}">{passed}</text>',
     ]
     for name, values in lines.items():
         parts.append(_line(moments, values, across, height, f"o{colours[name]}", name))
