@@ -1,6 +1,7 @@
 """What each address shows."""
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +18,8 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import observe
 from sluice.dashboard import guard, reading
 from sluice.dashboard.fleetwatch import MOST_NAMESPACES, FleetWatch, Name
 from sluice.dashboard.guard import LoopbackDoor, TokenDoor
@@ -25,10 +28,13 @@ from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
 from sluice.dashboard.templating import Templates
 from sluice.views import batch, commands, evidenceplot, fleet, history, questions
+from sluice.views.batch import BatchView
 from sluice.views.fleet import Filter
 
 BATCHES: Final = kube.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
+MOST_BATCHES: Final = 200
+"""That are shown at once."""
 MOST_STREAMS: Final = 12
 """Of one session; a browser opens one for each page."""
 QUIET_SECONDS: Final = 15.0
@@ -168,21 +174,29 @@ class Pages:
 
     async def batches(self, request: Request) -> Response:
         named, cluster, now = _names(request), _session(request).cluster, time.time()
-        raws: list[Mapping[str, Any]] = []
+        found: list[BatchView | None] = []
         try:
             for namespace in named or ("",):
-                raws += await cluster.fetch_all(BATCHES, namespace=namespace)
+                async with contextlib.aclosing(cluster.fetch_pages(BATCHES, namespace)) as listed:
+                    async for page in listed:
+                        found += [_batch_view(raw, now) for raw in page.items]
+                        if len(found) > MOST_BATCHES:
+                            break
         except kubectl.CredentialsRefused:
             raise
         except errors.Denied as error:
             return self._templates.answer(request, "namespaces.html", {"error": str(error), "named": named}, 403)
-        views = [batch.batch_view(BatchInference.model_validate(raw), now=now) for raw in raws]
-        return self._templates.answer(request, "batches.html", {"views": views, "named": named})
+        views = [each for each in found if each is not None]
+        return self._templates.answer(request, "batches.html", {"views": views, "named": named, "most": MOST_BATCHES})
 
     async def batch(self, request: Request) -> Response:
         namespace, name = _path(request)
         raw = await _session(request).cluster.fetch(BATCHES, namespace, name)
-        view = batch.batch_view(BatchInference.model_validate(raw), now=time.time())
+        view = _batch_view(raw, time.time())
+        if view is None:
+            raise errors.UnreadableObject(
+                f"this page does not understand BatchInference {name}; is it as new as the CRDs?"
+            )
         line = commands.command("batch", name, "-w", namespace=namespace)
         return self._templates.answer(request, "batch.html", {"view": view, "command": line})
 
@@ -275,6 +289,12 @@ def _names(request: Request) -> tuple[str, ...]:
     """The namespaces that the reader named, one by one or with commas."""
     words = " ".join(request.query_params.getlist("namespace")).replace(",", " ").split()
     return tuple(dict.fromkeys(word for word in words if _NAME.fullmatch(word)))[:MOST_NAMESPACES]
+
+
+def _batch_view(raw: Object, now: float) -> BatchView | None:
+    """None for an object that cannot be read: it is its own problem."""
+    parsed = observe.parsed_batch(raw)
+    return batch.batch_view(parsed, now=now) if isinstance(parsed, BatchInference) else None
 
 
 def _events(named: tuple[str, ...], model: str = "") -> str:

@@ -56,16 +56,25 @@ class Proofs:
             raise Unproven("This page does not understand the release.")
         if not all(map(_NAME.fullmatch, (rollout.spec.model_deployment, *recording.revisions(rollout)))):
             raise Unproven("Its versions have names that no operator gives: Prometheus is not asked for them.")
-        key = (str(raw["metadata"].get("uid", "")), "" if rollout.status.outcome is None else _version(raw))
+        key = (
+            f"{namespace}/{name}/{raw['metadata'].get('uid', '')}",
+            "" if rollout.status.outcome is None else _version(raw),
+        )
+        if (known := self._known(key)) is not None:
+            return known
         async with self._turn:
-            found = self._kept.get(key)
-            if found is not None and (key[1] or time.monotonic() < found[0]):
-                return found[1]
+            if (known := self._known(key)) is not None:  # made while this one waited
+                return known
             made = await self._made(cluster, rollout)
             self._kept[key] = (time.monotonic() + RUNNING_SECONDS, made)
             while len(self._kept) > MOST:
                 self._kept.popitem(last=False)
             return made
+
+    def _known(self, key: tuple[str, str]) -> ReplayedRelease | None:
+        """What is kept of a release; of one that runs only for a moment."""
+        found = self._kept.get(key)
+        return found[1] if found is not None and (key[1] or time.monotonic() < found[0]) else None
 
     async def close(self) -> None:
         if isinstance(self._metrics, PrometheusMetrics):

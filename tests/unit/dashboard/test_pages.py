@@ -87,6 +87,35 @@ async def test_a_page_of_a_thousand_models_is_small(world: World) -> None:
     assert max(sizes) < 50 * 1024, sizes
 
 
+def batch(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": objects.API,
+        "kind": "BatchInference",
+        "metadata": {"name": name, "namespace": namespace, "generation": 1},
+        "spec": {
+            "modelDeploymentRef": {"name": "digits"},
+            "input": {"uri": "s3://in/x.csv", "format": "CSV"},
+            "output": {"uri": "s3://out/", "format": "CSV"},
+            **spec,
+        },
+    }
+
+
+async def test_batches_are_shown_and_one_that_cannot_be_read_is_its_own_problem(world: World) -> None:
+    world.api.objects += [batch("nightly", "team-a"), batch("broken", "team-a", input=7), batch("foreign", "team-b")]
+    async with world.client(OF_A) as client:
+        assert (await client.get("/batches")).status_code == 403
+        page = (await client.get("/batches?namespace=team-a")).text
+        one = await client.get("/batches/team-a/nightly")
+        broken = await client.get("/batches/team-a/broken")
+    assert ">nightly</a>" in page
+    assert "broken" not in page
+    assert "foreign" not in page
+    assert "kubectl sluice batch nightly -w -n team-a" in one.text
+    assert "s3://in/x.csv" in one.text
+    assert (broken.status_code, "does not understand" in broken.text) == (502, True)
+
+
 async def test_news_come_as_server_sent_events(world: World) -> None:
     door_app = world.app()
     async with world.client(ALL, app=door_app) as client:
