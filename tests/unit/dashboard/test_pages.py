@@ -151,6 +151,59 @@ async def test_a_page_is_readable_without_scripts(world: World) -> None:
     assert '"includeIndicatorStyles":false' in page
 
 
+ARM = {"revision": "digits-3333333333", "inputHash": "h3", "uri": "s3://models/digits/3"}
+AB_TEST = {
+    "strategy": "ABTest",
+    "steps": [{"weight": 100}],
+    "abTest": {
+        "arms": [{"name": "b", "weight": 40, "to": ARM}],
+        "assignment": {"type": "Cookie", "name": "sluice-arm"},
+        "metric": "conversion",
+        "maximumSeconds": 1209600,
+        "onWinner": "Report",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({}, "It has not been judged yet."),
+        ({"first": True}, "first version"),
+        ({"rules": AB_TEST, "step": 1, "arms": [{"name": "b", "revision": ARM["revision"]}]}, "arm b"),
+        ({"rules": {"rollback": True, "analysed": False}}, "rollback"),
+        ({"rules": {"steps": [{"preview": True}, {"mirrorPercent": 20}, {"weight": 100}]}, "step": 2}, "mirror 20 %"),
+        ({"step": 4, "permille": 500, "bakeEndTime": "2099-03-01T12:00:40Z", "probe": builders.PROBE}, "probe at 50 %"),
+        ({"step": 4, "permille": 1000, "bakeEndTime": "2099-03-01T12:00:40Z"}, "It is promoted when the bake ends"),
+        ({"reason": "Validating", "validation": {"message": "40 of 80 rows"}}, "40 of 80 rows"),
+        ({"outcome": "Inconclusive", "reason": "NoSeparation"}, "Nothing: it ended Inconclusive"),
+        ({"outcome": "Superseded", "reason": "Superseded"}, "Nothing: the release has ended."),
+        ({"reason": "SomethingOfANewerOperator", "message": "new"}, "SomethingOfANewerOperator"),
+        ({"intent": {"action": "Abort", "requestedBy": "bea", "requestTime": "2026-03-01T12:00:40Z"}}, "bea"),
+    ],
+)
+async def test_releases_of_every_kind_are_shown(world: World, status: dict[str, Any], words: str) -> None:
+    world.api.objects = [
+        objects.model("digits", "team-a", conditions=builders.RELEASING),
+        objects.release("digits", "team-a", **status),
+    ]
+    async with world.client(ALL) as client:
+        page = await client.get("/models/team-a/digits/releases/digits-r1")
+        assert page.status_code == 200, page.text
+        assert words in page.text
+        assert (await client.get("/models/team-a/digits")).status_code == 200
+        assert ">digits</a>" in (await client.get("/")).text
+
+
+async def test_a_model_without_anything_is_shown(world: World) -> None:
+    raw = objects.model("bare", "team-a")
+    del raw["status"]
+    world.api.objects = [raw]
+    async with world.client(ALL) as client:
+        assert ">bare</a>" in (await client.get("/")).text
+        assert "None yet." in (await client.get("/models/team-a/bare")).text
+
+
 async def test_what_this_reader_may_not_see_is_said(world: World) -> None:
     world.api.readers[OF_A] = world.api.readers[OF_A].__class__("ann", frozenset({"team-a"}), hidden=frozenset({"Pod"}))
     async with world.client(OF_A) as client:
