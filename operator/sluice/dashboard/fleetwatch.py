@@ -36,8 +36,8 @@ LINE_BYTES: Final = 2048
 """Of a line, beside the objects that it is made from."""
 MOST_NAMESPACES: Final = 20
 """That are watched each by itself, for a reader who may not list all of them at once."""
-MOST_SCOPES: Final = 12
-"""Of one reader: as many as pages that are open at once."""
+MOST_SCOPES: Final = 6
+"""Of one reader: more than pages that are kept up at once."""
 AGES_AFTER: Final = 10.0
 """Seconds after which a line that tells how long something lasts is made anew."""
 BREATH: Final = 25

@@ -35,8 +35,9 @@ BATCHES: Final = kube.BY_KIND[BatchInference.kind]
 RULES: Final = ("RolloutPolicy", "ServingRuntime")
 MOST_BATCHES: Final = 200
 """That are shown at once."""
-MOST_STREAMS: Final = 12
-"""Of one session; a browser opens one for each page."""
+MOST_STREAMS: Final = 4
+"""Of one session. A browser keeps one open for each page, and has six connections to a host without HTTP/2: a seventh page
+would never come."""
 QUIET_SECONDS: Final = 15.0
 """After which a stream says that it lives."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")

@@ -18,7 +18,7 @@ from sluice.dashboard.sessions import Sessions
 from sluice.dashboard.settings import DashboardConfig, DashboardSettings, UnusableSettings
 
 PORT: Final = 8080
-OPEN_AT_ONCE: Final = 400
+OPEN_AT_ONCE: Final = 1000
 """Connections; more are answered with 503."""
 
 
