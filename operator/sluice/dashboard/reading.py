@@ -11,6 +11,7 @@ from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.snapshot import Object, Revision
+from sluice.core.render import workload
 from sluice.views import commands, explain, history, questions, release, revisions
 from sluice.views import live as views_live
 from sluice.views.commands import ActionLine
@@ -56,6 +57,13 @@ class ReadModel:
         """How the manifest differs from what serves."""
         serving = next((each for each in self.known if each.serves), None)
         return revisions.divergence(self.deployment, serving) if serving is not None else None
+
+    @property
+    def same_pods(self) -> bool | None:
+        """Whether the manifest asks for the very pods that serve; None where that cannot be told."""
+        stable = self.deployment.status.stable
+        serving = next((each for each in self.kept or () if stable is not None and each.name == stable.revision), None)
+        return None if serving is None else serving.input_hash == workload.input_hash(self.deployment)
 
     @property
     def view(self) -> ReleaseView:

@@ -267,3 +267,25 @@ def test_11_prometheus_is_asked_for_the_namespace_alone(back: Shown) -> None:
 def test_12_which_dashboards_and_runbooks_belong_to_it(live: Shown, back: Shown) -> None:
     assert "docs/runbooks/rolled-back.md" in back.texts["links"]
     assert "docs/runbooks/waiting.md" in live.texts["links"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "want"),
+    [
+        ({}, "What serves is what the manifest asks for."),
+        ({"uri": scenarios.V2}, scenarios.V2),
+        ({"resources": {"requests": {"cpu": "2"}}}, "differs in other fields that change a pod"),
+    ],
+)
+async def test_a_model_says_how_its_manifest_differs_from_what_serves(spec: dict[str, Any], want: str) -> None:
+    world = scenarios.serving_cluster(warm_seconds=20)
+    world.user_applies(scenarios.manifest(**spec))
+    objects = [*world.objects.values(), *world.shared.values()]
+    async with tokenapi.running(TokenApi({ALL: Reader("all")}, objects)) as api:
+        pages = World(api)
+        async with pages.client(ALL) as client:
+            page = await client.get("/models/default/digits")
+        await pages.doors[-1].close()
+    assert page.status_code == 200
+    assert want in page.text
+    assert page.text.count("<dt>Asked for</dt>") == ("uri" in spec)
