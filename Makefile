@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,7 @@ test-full: lint built ## Everything, including slow tests
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)
+	@$(MAKE) --no-print-directory browser
 	@$(INTEGRATION_PYTEST)
 	@$(E2E_PYTEST)
 
@@ -134,6 +135,9 @@ airflow: setup build/airflow/.synced ## Tests of the Airflow tasks: types, and D
 e2e: setup ## Tests on a real node, with real traffic
 	@$(PYTHON) -m lab setup
 	@$(E2E_PYTEST) -m "not slow"
+
+browser: setup ## Tests of the web page in a real browser (needs Debian's chromium)
+	@$(UV) run --frozen --group browser pytest tests/unit/dashboard/test_browser.py
 
 bench-judge: setup ## Measure error rates and delays of the judge
 	@$(PYTHON) -m tests.benchmarks.judge

@@ -26,6 +26,12 @@ VARIANTS: Final = {
         *(part for name in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards") for part in ("--set", f"monitoring.{name}.create=true")),
         *("--set", "monitoring.prometheusRule.labels.release=prometheus"),
     ],
+    "page": [
+        *("--set", "dashboard.enabled=true", "--set", "networkPolicy.enabled=true", "--set", "dashboard.url=https://sluice.example.com"),
+        *("--set", "dashboard.httpRoute.create=true", "--set-json", 'dashboard.httpRoute.hostnames=["sluice.example.com"]'),
+        *("--set-json", 'dashboard.httpRoute.parentRefs=[{"name":"models","namespace":"gateway"}]'),
+        *("--set", "dashboard.ingress.create=true", "--set", "dashboard.ingress.host=sluice.example.com"),
+    ],
     "bare": [
         *("--set", "defaultPolicy.create=false", "--set", "runtimes.triton.create=false", "--set", "runtimes.fastapi.create=false"),
         *("--set", "admissionPolicy.create=false", "--set", "formatWarning.create=false", "--set", "monitoring.service=false"),

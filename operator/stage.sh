@@ -9,7 +9,7 @@ case $(uname -m) in arm64 | aarch64) cpu=aarch64 ;; *) cpu=x86_64 ;; esac
 
 rm -rf "$out"
 mkdir -p "$out/site" "$out/bin"
-uv export --project "$here/.." --frozen --quiet --no-default-groups --no-emit-project --output-file "$out/requirements.txt"
+uv export --project "$here/.." --frozen --quiet --no-default-groups --extra dashboard --no-emit-project --output-file "$out/requirements.txt"
 # glibc 2.36 and Python 3.11 are those of Debian 12.
 uv pip install --no-config --quiet --no-deps --require-hashes --only-binary :all: \
     --python-version 3.11 --python-platform "$cpu-manylinux_2_36" \
@@ -25,6 +25,7 @@ from sluice.shell.app import main
 
 sys.exit(main())
 SCRIPT
-chmod 755 "$out/bin/sluice-operator"
+sed 's/sluice.shell.app/sluice.dashboard.server/' "$out/bin/sluice-operator" > "$out/bin/sluice-dashboard"
+chmod 755 "$out/bin/sluice-operator" "$out/bin/sluice-dashboard"
 find "$out/site" -name __pycache__ -prune -exec rm -rf {} +
 find "$out/site" -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +

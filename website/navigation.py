@@ -29,7 +29,7 @@ HOW_TO: Final[list[Entry]] = [
     ("Score a data set", ["batch.md", "batch-spark.md", "batch-airflow.md"]),
     (
         "Run Sluice",
-        ["prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
+        ["dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
     ),
     ("Runbooks", ["runbooks/README.md", *(f"runbooks/{name}.md" for name in (
         "waiting", "rolled-back", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",

@@ -42,6 +42,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{- /* Not those of the operator, whose Deployment and Services would take the page's pods for its own. */ -}}
+{{- define "sluice.dashboardSelectorLabels" -}}
+app.kubernetes.io/name: sluice-dashboard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "sluice.dashboardLabels" -}}
+{{ include "sluice.dashboardSelectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: sluice
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "sluice.dashboardConfig" -}}
+{{ pick .Values.dashboard "url" "tokenHeader" "docsUrl" "links" | toYaml }}
+{{- end -}}
+
 {{- /* What is in namespaces: rules of a ClusterRole, or of a Role in each namespace that is watched. Every one is
        used, which tests/integration/operator/test_rights.py checks; docs/security-rights.md says for what. */ -}}
 {{- define "sluice.rules" -}}

@@ -1,7 +1,7 @@
 """One request to the Kubernetes API, and which error its answer means; the words are the caller's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -98,20 +98,63 @@ async def ask(
 
     Raises `NoAnswer`, and `TooLong` for an answer of more bytes, of which the rest is not read.
     """
-    parameters = urlencode({key: value for key, value in (query or {}).items() if value})
     headers = {"Accept": accept, "Content-Type": content_type}
     try:
-        # Only this call adds the credentials, and renews them where they have become old.
-        _, url, headers, data, _ = await client.param_serialize(
-            method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
-        url, limit = (f"{url}?{parameters}" if parameters else url), aiohttp.ClientTimeout(total=seconds)
-        answer = await client.call_api(method, url, header_params=headers, body=data, _request_timeout=limit)
-        return Answer(answer.status, await bounded(answer.response, at_most_bytes))
+        response = await _begun(client, method, path, query=query, headers=headers, body=body, seconds=seconds)
+        return Answer(response.status, await bounded(response, at_most_bytes))
     except TimeoutError as error:
         raise NoAnswer(f"no answer within {seconds:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
         raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+async def follow(
+    client: Any, path: str, *, query: Mapping[str, str], seconds: float, at_most_bytes: int
+) -> AsyncIterator[Answer]:
+    """The lines of a watch, each as an answer, as they come; one answer alone where it is not begun.
+
+    seconds: after which it is over in any case. Raises `NoAnswer`, and `TooLong` for a longer line.
+    """
+    try:
+        headers = {"Accept": JSON}
+        response = await _begun(client, "GET", path, query=query, headers=headers, body=None, seconds=seconds)
+        if response.status >= 400:
+            yield Answer(response.status, await bounded(response, CHUNK_BYTES))
+            return
+        async with response:
+            rest = b""
+            async for part in response.content.iter_any():
+                *whole, rest = (rest + part).split(b"\n")
+                for line in whole:
+                    yield Answer(response.status, line)
+                if len(rest) > at_most_bytes:
+                    raise TooLong
+    except TimeoutError:
+        return
+    except (aiohttp.ClientError, OSError) as error:
+        raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+async def _begun(
+    client: Any,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, str] | None,
+    headers: dict[str, str],
+    body: Object | None,
+    seconds: float,
+) -> aiohttp.ClientResponse:
+    """An answer whose body is still to come."""
+    parameters = urlencode({key: value for key, value in (query or {}).items() if value})
+    # Only this call adds the credentials, and renews them where they have become old.
+    _, url, headers, data, _ = await client.param_serialize(
+        method, path, header_params=headers, body=body, auth_settings=["BearerToken"]
+    )
+    url, limit = (f"{url}?{parameters}" if parameters else url), aiohttp.ClientTimeout(total=seconds)
+    answer = await client.call_api(method, url, header_params=headers, body=data, _request_timeout=limit)
+    response: aiohttp.ClientResponse = answer.response
+    return response
 
 
 async def bounded(response: aiohttp.ClientResponse, at_most_bytes: float) -> bytes:

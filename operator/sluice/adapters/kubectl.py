@@ -1,8 +1,10 @@
 """The Kubernetes API as a person uses it: reads for the CLI, and the one write by which a rollout is steered."""
 
 import contextlib
+import math
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,18 +33,52 @@ OF_NO_ROLE: Final = ("create pods", "delete pods", "get pods/log", "get services
 """What no role of Sluice gives: who asks for it says what to do."""
 
 
+PAGE_SIZE: Final = 250
+PAGE_BYTES: Final = 2 * 2**20
+"""A page of more bytes is asked for again with fewer objects."""
+LONGEST_EVENT: Final = 4 * 2**20
+"""Bytes of an object in a watch: more than the API server stores."""
+
+
 class NotFound(errors.Missing):
     """The kind exists, an object of this name does not."""
+
+
+class CredentialsRefused(errors.Denied):
+    """The API server does not know whose credentials these are, or not any more (401)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPage:
+    """A part of a list."""
+
+    items: tuple[Object, ...]
+    resource_version: str
+    """From where a watch goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of a watch."""
+
+    object_: Object
+    gone: bool
 
 
 class Kubectl:
     """One connection; every method raises an error of `sluice.errors` with a message for a person."""
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, *, at_most_bytes: float = math.inf) -> None:
         self._api: Any = api  # the client has no types
+        self._at_most_bytes = at_most_bytes
+        """Of one answer: for who reads what others have written."""
         self._server = api.configuration.host
         self.namespace: Final = namespace
         """The namespace of the kubeconfig context."""
+
+    async def close(self) -> None:
+        """Ends what is under way, too."""
+        await self._api.close()
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:
         return parsed(await self.fetch(kube.BY_KIND[ModelDeployment.kind], namespace, name))
@@ -90,6 +126,46 @@ class Kubectl:
         )
         names = {"apiVersion": kind.api_version, "kind": kind.kind}
         return tuple({**names, **item} for item in answer.get("items") or ())
+
+    async def fetch_pages(self, kind: Resource, namespace: str = "") -> AsyncGenerator[ListedPage, None]:
+        """The same, page by page."""
+        names, token, size = {"apiVersion": kind.api_version, "kind": kind.kind}, "", PAGE_SIZE
+        what = f"list {kind.full_name}{f' in {namespace}' if namespace else ''}"
+        while True:
+            query = {"limit": str(size), "continue": token}
+            most = PAGE_BYTES if size > 1 else self._at_most_bytes
+            try:
+                answer = (
+                    await self._ask("GET", kind.path(namespace), query=query, what=what, at_most_bytes=most)
+                ).document
+            except exchange.TooLong:
+                size = max(1, size // 4)
+                continue
+            metadata = answer.get("metadata") or {}
+            items = tuple({**names, **item} for item in answer.get("items") or ())
+            yield ListedPage(items, str(metadata.get("resourceVersion") or ""))
+            token = str(metadata.get("continue") or "")
+            if not token:
+                return
+
+    async def follow(self, kind: Resource, namespace: str, since: str, *, seconds: float) -> AsyncIterator[WatchEvent]:
+        """What changes in a list from `since` on, for so long at most. `Unavailable` where it must be read anew."""
+        what = f"watch {kind.full_name}{f' in {namespace}' if namespace else ''}"
+        query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds)))}
+        names = {"apiVersion": kind.api_version, "kind": kind.kind}
+        lines = exchange.follow(
+            self._api, kind.path(namespace), query=query, seconds=seconds, at_most_bytes=LONGEST_EVENT
+        )
+        try:
+            async for line in lines:
+                event = line.document
+                if (error_type := _error_type(line)) is not None:
+                    raise error_type(_message(what, line))
+                if event.get("type") not in ("ADDED", "MODIFIED", "DELETED"):
+                    raise errors.Unavailable(f"cannot {what}: the API server ended it")
+                yield WatchEvent({**names, **event["object"]}, gone=event["type"] == "DELETED")
+        except (exchange.NoAnswer, exchange.TooLong) as error:
+            raise errors.Unavailable(f"cannot {what}: {error}") from error
 
     async def create(self, kind: Resource, manifest: Object) -> Object:
         """A new object as it is stored; `Conflict` where there is one of this name."""
@@ -221,13 +297,16 @@ class Kubectl:
         body: Object | None = None,
         content_type: str = exchange.JSON,
     ) -> Object:
-        answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
+        try:
+            answer = await self._ask(method, path, what=what, query=query, body=body, content_type=content_type)
+        except exchange.TooLong:
+            raise errors.Refused(f"cannot {what}: the answer is longer than is read here") from None
         return answer.document
 
     async def _ask(self, method: str, path: str, *, what: str, **request: Any) -> exchange.Answer:
         """A successful answer; `request`: the rest of what `exchange.ask` takes."""
         try:
-            answer = await exchange.ask(self._api, method, path, **request)
+            answer = await exchange.ask(self._api, method, path, **{"at_most_bytes": self._at_most_bytes, **request})
         except exchange.NoAnswer as error:
             raise self._unavailable(error) from error
         if (error_type := _error_type(answer)) is not None:
@@ -312,6 +391,8 @@ async def _load(settings: client.Configuration, kubeconfig: Path | None, context
 
 
 def _error_type(answer: exchange.Answer) -> type[errors.ApiError] | None:
+    if answer.status == 401:
+        return CredentialsRefused
     names_object = (answer.document.get("details") or {}).get("name")
     return NotFound if answer.status == 404 and names_object else answer.error
 

@@ -106,6 +106,9 @@ ENTRIES: Final = {
     "doctor": Unloaded(
         "Check operator, gateway, Prometheus, policies and permissions, and say how to fix what is wrong.", "doctor"
     ),
+    "dashboard": Unloaded(
+        "Show all of it as a web page on this machine, with the kubeconfig's credentials.", "dashboard", forever=True
+    ),
     "runtime": Unloaded("Check model servers.", "runtime", "app"),
     "completion": Unloaded("Print a script that completes kubectl-sluice in a shell.", "completion"),
 }

@@ -26,9 +26,9 @@ from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answers, Failed, Question, Trial
 from sluice.core.render import timeouts
 from sluice.core.situation import situation
-from sluice.offline import calibrate
-from sluice.offline import record as recording
+from sluice.offline import calibrate, recording
 from sluice.offline.calibrate import TrialPlace, TriedRelease
+from sluice.offline.record import trial_of
 from sluice.ports import Metrics
 from sluice.views import calibration, calibrationplot, checks, words
 from sluice.views.calibration import CalibrationView
@@ -75,8 +75,8 @@ class Subject:
 
     def trial(self, revision: str, *, now: float) -> Trial:
         """The version against itself, as of a moment."""
-        deployment, arm = self.release.deployment, record.arm(revision, 0, self.grpc)
-        trial = recording.trial_of(
+        deployment, arm = self.release.deployment, recording.arm(revision, 0, self.grpc)
+        trial = trial_of(
             namespace=deployment.metadata.namespace,
             name=deployment.metadata.name,
             stable=arm,

@@ -7,7 +7,6 @@ terminal, so they are shown as what they are, such as \\u001b.
 import asyncio
 import contextlib
 import json
-import re
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final
@@ -19,13 +18,10 @@ from rich.text import Text
 
 from sluice import errors
 from sluice.cli import exits
+from sluice.views.words import harmless as harmless
 
 PIPE_COLUMNS: Final = 120
 """Width of tables where no terminal sets one."""
-
-
-CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""All but tab and newline, and what turns the direction of text around."""
 
 
 class Failure(Exception):
@@ -38,11 +34,6 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(harmless(segment.text), segment.style)
-
-
-def harmless(text: str) -> str:
-    """The text without control characters; what was JSON stays JSON of the same meaning."""
-    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def stdout() -> Console:

@@ -121,7 +121,7 @@ OUTPUT: Final = _shared("output", OutputOption, OutputFormat.TEXT)
 def register(app: typer.Typer, name: str, command: Command, purpose: str, *, forever: bool = False) -> None:
     """Adds a command under a name, with the options that all commands of its sort have.
 
-    forever: it runs until Ctrl-C where it is told to follow, which then is no failure.
+    forever: it runs until Ctrl-C, always or where it is told to follow, which then is no failure.
     """
     own = dict(inspect.signature(command).parameters)
     about = next((each for each in ("target", "connection") if own.pop(each, None) is not None), "")
@@ -134,7 +134,7 @@ def register(app: typer.Typer, name: str, command: Command, purpose: str, *, for
         elif about == "connection":
             given["connection"] = Connection(**connection)
         code = console.run(command(**given))
-        return exits.OK if forever and code == exits.INTERRUPTED and given.get("watch") else code
+        return exits.OK if forever and code == exits.INTERRUPTED and given.get("watch", True) else code
 
     mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
     first, *others = CONNECTION if about else (None,)

@@ -1,30 +1,20 @@
 """`kubectl sluice record`: the counters of a release, or of two versions, as a file that `replay` reads."""
 
 import contextlib
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from sluice import errors
-from sluice.api.config import OperatorConfig
-from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
-from sluice.core.judge.model import Arm, Trial
-from sluice.core.kernel import naming
-from sluice.core.rollout import steps
-from sluice.offline import record
+from sluice.core.judge.model import Trial
+from sluice.offline import record, recording
+from sluice.offline.recording import Recording
 from sluice.views import checks, words
-
-HISTORY_SECONDS: Final = 3600
-"""Of the time before the release: what the stable version's own variation is learnt from."""
-EVER: Final = 0.0
 
 Since: TypeAlias = Annotated[
     int | None,
@@ -50,19 +40,6 @@ Itself: TypeAlias = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """What is to be recorded."""
-
-    stable: str
-    candidate: str
-    weights: tuple[tuple[float, int], ...]
-    """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
-    seconds: int
-    until: float = math.inf
-    """When the release ended, seconds since the epoch: what came later says nothing about it."""
-
-
 async def show(
     target: ModelTarget,
     *,
@@ -80,9 +57,10 @@ async def show(
         config = await cluster.fetch_config(session.cluster)
         grpc = await fetch_grpc(session)
     now = time.time()
-    wanted = recording(release, since=since, against=against, aa=aa, now=now)
+    wanted = asked(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
-    trial = _trial(release.newest, wanted, config, now, grpc)
+    preset = world.preset_of(config)
+    trial = recording.trial(release.newest, wanted, config=config, preset=preset, grpc=grpc, now=now)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
         lines, unseen = await _fetch(trial, wanted, url, credentials)
@@ -94,7 +72,7 @@ async def show(
     return exits.OK
 
 
-def recording(
+def asked(
     release: cluster.FetchedRelease, *, since: int | None, against: str | None, aa: bool, now: float
 ) -> Recording:
     """What the options ask for; a `Failure` where there is no such comparison."""
@@ -102,69 +80,21 @@ def recording(
     if newest is None:
         raise Failure(f"{name} has had no release yet, so there is nothing to record")
     if not aa and against is None:
-        return _of_release(newest, since, now)
+        try:
+            return recording.of_release(newest, since=since, now=now)
+        except record.NothingRecorded as error:
+            raise Failure(str(error)) from error
     status = release.deployment.status.stable
     if status is None:
         raise Failure(f"{name} has no stable version yet; see: kubectl sluice status {name}")
     if aa:
-        return Recording(status.revision, status.revision, (), since or HISTORY_SECONDS)
+        return recording.of_itself(status.revision, since=since)
     assert against is not None
-    rollouts = [r for r in reversed(release.rollouts) if against in _revisions(r)]
-    if not rollouts:
-        names = words.listed(sorted({name for r in release.rollouts for name in _revisions(r)}))
+    found = recording.of_two(release.rollouts, stable=status.revision, against=against, since=since, now=now)
+    if found is None:
+        names = words.listed(sorted({name for r in release.rollouts for name in recording.revisions(r)}))
         raise Failure(f"--against: no release has revision {against!r}; known: {names}")
-    weights = tuple(change for rollout in rollouts for change in weight_changes(rollout, against))
-    oldest = min(_began(r) for r in rollouts)
-    return Recording(status.revision, against, ((EVER, 0), *weights), since or _back_to(oldest, now))
-
-
-def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float, int]]:
-    """When the weight of one of a release's two versions became what, in permille."""
-    status, candidate = rollout.status, rollout.spec.target.revision == revision
-    for step in status.steps:
-        yield words.seconds_of(step.start_time), step.permille if candidate else steps.WHOLE - step.permille
-    if status.end_time is not None:
-        kept = (status.outcome is Outcome.PROMOTED) == candidate
-        yield words.seconds_of(status.end_time), steps.WHOLE if kept else 0
-
-
-def _of_release(rollout: ModelRollout, since: int | None, now: float) -> Recording:
-    source, target = rollout.spec.source, rollout.spec.target
-    if source is None:
-        raise Failure(
-            f"{rollout.metadata.name} is the first version, so there is nothing to compare it with; --aa compares it "
-            "with itself"
-        )
-    weights = ((EVER, 0), *weight_changes(rollout, target.revision))
-    ended = words.seconds_of(rollout.status.end_time) if rollout.status.end_time is not None else math.inf
-    return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now), ended)
-
-
-def _began(rollout: ModelRollout) -> float:
-    return words.seconds_of(rollout.status.start_time or rollout.metadata.creation_timestamp)
-
-
-def _back_to(moment: float, now: float) -> int:
-    return round(now - moment) + HISTORY_SECONDS
-
-
-def _revisions(rollout: ModelRollout) -> tuple[str, ...]:
-    return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
-
-
-def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now: float, grpc: frozenset[str]) -> Trial:
-    """grpc: the revisions that speak gRPC as well."""
-    return record.trial_of(
-        namespace=rollout.metadata.namespace,
-        name=rollout.spec.model_deployment,
-        stable=arm(wanted.stable, 0, grpc),
-        candidate=arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
-        objectives=rollout.spec.objectives,
-        preset=world.preset_of(config),
-        namespace_label=config.query_namespace_label,
-        now=now,
-        scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
-    )
+    return found
 
 
 async def fetch_grpc(session: cluster.Session) -> frozenset[str]:
@@ -173,17 +103,6 @@ async def fetch_grpc(session: cluster.Session) -> frozenset[str]:
         kept = await session.cluster.fetch_revisions(session.namespace, session.name)
         return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
     return frozenset()
-
-
-def arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
-    """A candidate is the second backend of its route, for gateways that name series by position."""
-    return Arm(
-        revision=revision,
-        service=naming.service_name(revision),
-        port=naming.SERVICE_PORT,
-        grpc_port=naming.GRPC_SERVICE_PORT if revision in grpc else None,
-        position=position,
-    )
 
 
 async def _fetch(

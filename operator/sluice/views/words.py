@@ -1,7 +1,17 @@
 """Numbers and moments in words, the same in every table."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
+
+CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""All but tab and newline, and what turns the direction of text around."""
+
+
+def harmless(text: str) -> str:
+    """The text without control characters; what was JSON stays JSON of the same meaning."""
+    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def seconds_of(rfc3339: str) -> float:

@@ -10,8 +10,10 @@ from charts import render
 from charts.alerts import ALERTS
 from charts.variants import VARIANTS
 from lab import gotools, processes
+from sluice.adapters.bearer import AUTHORITIES
 from sluice.api.config import OperatorConfig
 from sluice.core.render.batchjob import PROGRESS_PORT
+from sluice.dashboard.settings import DashboardConfig
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
 from tests.integration.conftest import NAMESPACE, REPOSITORY
 from tests.support import boards
@@ -25,6 +27,7 @@ MANIFESTS = sorted(
     for file in (REPOSITORY / folder).rglob("*.yaml")
     if file.name != "kustomization.yaml"
 )
+PAGE = "sluice-dashboard"
 NEWER = (
     "config.engines",
     "config.watchNamespaces",
@@ -33,6 +36,7 @@ NEWER = (
     "rbac",
     "accountPolicy",
     "networkPolicy",
+    "dashboard",
     "image.digest",
     "monitoring.prometheusRule",
     "monitoring.dashboards",
@@ -78,6 +82,29 @@ def test_a_hardened_chart_mounts_a_secret_that_may_come_later_and_names_its_imag
     assert {"name": "prometheus", "secret": {"secretName": "prometheus-client", "optional": True}} in pod["volumes"]
     [mount] = [each for each in operator["volumeMounts"] if each["name"] == "prometheus"]
     assert (mount["mountPath"], "subPath" in mount) == (str(PROMETHEUS_CREDENTIALS), False)
+
+
+def test_the_page_has_no_token_and_no_rights() -> None:
+    objects = documents(helm("template", "sluice", "charts/sluice", *VARIANTS["page"]))
+    [account] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == ("ServiceAccount", PAGE)]
+    [page] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Deployment", PAGE)]
+    [operator] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == ("Deployment", "sluice")]
+    [config] = [each for each in objects if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", PAGE)]
+    pod = page["spec"]["template"]["spec"]
+    assert (account["automountServiceAccountToken"], pod["automountServiceAccountToken"]) == (False, False)
+    assert pod["serviceAccountName"] == PAGE
+    bound = [
+        subject["name"] for each in objects if each["kind"].endswith("Binding") for subject in each.get("subjects", ())
+    ]
+    assert PAGE not in bound
+    labels = page["spec"]["template"]["metadata"]["labels"]
+    assert not operator["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert (
+        DashboardConfig.model_validate(yaml.safe_load(config["data"]["dashboard.yaml"])).url
+        == "https://sluice.example.com"
+    )
+    mounts = {each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    assert {str(AUTHORITIES.parent), "/etc/sluice", "/etc/sluice-dashboard"} < mounts
 
 
 def test_images_by_digest_are_rendered_as_they_are() -> None:

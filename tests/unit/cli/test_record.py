@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sluice.cli import cluster, console, record
+from sluice.offline.recording import Recording, weight_changes
 from tests.unit.views import builders
 from tests.unit.views.builders import CANDIDATE, STABLE, T0, make_deployment, make_rollout
 
@@ -13,8 +14,8 @@ def release(*rollouts: Any) -> cluster.FetchedRelease:
     return cluster.FetchedRelease(make_deployment(), rollouts, {})
 
 
-def recording(found: cluster.FetchedRelease, **options: Any) -> record.Recording:
-    return record.recording(found, **{"since": None, "against": None, "aa": False, "now": T0 + 600} | options)
+def recording(found: cluster.FetchedRelease, **options: Any) -> Recording:
+    return record.asked(found, **{"since": None, "against": None, "aa": False, "now": T0 + 600} | options)
 
 
 def test_a_release_is_recorded_with_its_weights_and_an_hour_before() -> None:
@@ -34,7 +35,7 @@ def test_an_ended_release_ends_with_its_last_weight(outcome: str, end: int) -> N
 
 def test_the_stable_version_against_itself() -> None:
     found = recording(release(make_rollout(**builders.RUNNING)), aa=True, since=604_800)
-    assert found == record.Recording(STABLE, STABLE, (), 604_800)
+    assert found == Recording(STABLE, STABLE, (), 604_800)
 
 
 def test_against_another_revision_over_all_its_releases() -> None:
@@ -45,7 +46,7 @@ def test_against_another_revision_over_all_its_releases() -> None:
 
 
 def test_the_weight_of_a_source_is_the_rest() -> None:
-    changes = list(record.weight_changes(make_rollout(**builders.RUNNING), STABLE))
+    changes = list(weight_changes(make_rollout(**builders.RUNNING), STABLE))
     assert [permille for _, permille in changes] == [950, 750]
 
 

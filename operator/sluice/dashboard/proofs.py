@@ -1,0 +1,120 @@
+"""The replay of a release from Prometheus' samples: cached, a few at a time, and only for who has just read the release."""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from typing import Final
+
+from sluice.adapters import kube, kubectl
+from sluice.adapters.prometheus import PrometheusMetrics
+from sluice.adapters.prometheusaccess import PrometheusAccess
+from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.judge.model import Answers, Trial
+from sluice.core.kernel.snapshot import Object
+from sluice.core.observe import observe
+from sluice.dashboard import reading
+from sluice.dashboard.settings import DashboardSettings
+from sluice.offline import record, recording, replay
+from sluice.offline.recording import Recording
+from sluice.ports import Metrics
+from sluice.views import proof
+from sluice.views.proof import ReplayedRelease
+
+MOST: Final = 32
+"""Replays that are kept."""
+AT_ONCE: Final = 2
+"""Each takes a core for as long as it lasts."""
+RUNNING_SECONDS: Final = 30.0
+"""So long a release that runs is not replayed again. One that has ended always says the same."""
+ANSWER_SECONDS: Final = 20.0
+LONGEST_SECONDS: Final = 14 * 86_400
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+"""They get into patterns: what else a name could match is somebody else's."""
+ROLLOUTS: Final = kube.BY_KIND[ModelRollout.kind]
+
+
+class Unproven(Exception):
+    """There is nothing to replay; the message says why."""
+
+
+class Proofs:
+    """Prometheus' credentials are the page's only ones, and Prometheus knows no tenants. So the release is read with the
+    reader's token each time, what is kept included, and the questions name the namespace that it was read from."""
+
+    def __init__(self, settings: DashboardSettings, metrics: Metrics | None = None) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._kept: OrderedDict[tuple[str, str], tuple[float, ReplayedRelease]] = OrderedDict()
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def of(self, cluster: kubectl.Kubectl, namespace: str, name: str) -> ReplayedRelease:
+        """Raises `Unproven`, and errors of `sluice.errors` where this reader may not read the release."""
+        raw = await cluster.fetch(ROLLOUTS, namespace, name)
+        rollout = observe.parsed_rollout(raw)
+        if not isinstance(rollout, ModelRollout) or rollout.metadata.namespace != namespace:
+            raise Unproven("This page does not understand the release.")
+        if not all(map(_NAME.fullmatch, (rollout.spec.model_deployment, *recording.revisions(rollout)))):
+            raise Unproven("Its versions have names that no operator gives: Prometheus is not asked for them.")
+        key = (
+            f"{namespace}/{name}/{raw['metadata'].get('uid', '')}",
+            "" if rollout.status.outcome is None else _version(raw),
+        )
+        if (known := self._known(key)) is not None:
+            return known
+        async with self._turn:
+            if (known := self._known(key)) is not None:  # made while this one waited
+                return known
+            made = await self._made(cluster, rollout)
+            self._kept[key] = (time.monotonic() + RUNNING_SECONDS, made)
+            while len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+            return made
+
+    def _known(self, key: tuple[str, str]) -> ReplayedRelease | None:
+        """What is kept of a release; of one that runs only for a moment."""
+        found = self._kept.get(key)
+        return found[1] if found is not None and (key[1] or time.monotonic() < found[0]) else None
+
+    async def close(self) -> None:
+        if isinstance(self._metrics, PrometheusMetrics):
+            self._metrics.close()
+
+    async def _made(self, cluster: kubectl.Kubectl, rollout: ModelRollout) -> ReplayedRelease:
+        now = time.time()
+        try:
+            wanted = recording.of_release(rollout, now=now)
+        except record.NothingRecorded:
+            raise Unproven("It is the first version: there was nothing to compare it with.") from None
+        if wanted.seconds > LONGEST_SECONDS:
+            raise Unproven("It began too long ago to be replayed here; kubectl sluice record and replay can try.")
+        grpc = await self._grpc(cluster, rollout)
+        settings = self._settings
+        trial = recording.trial(rollout, wanted, config=settings.operator, preset=settings.preset, grpc=grpc, now=now)
+        answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)
+        return await asyncio.to_thread(_replayed, trial, answers, wanted, rollout)
+
+    async def _grpc(self, cluster: kubectl.Kubectl, rollout: ModelRollout) -> frozenset[str]:
+        kept = await reading.seen(cluster.fetch_revisions(rollout.metadata.namespace, rollout.spec.model_deployment))
+        return frozenset(each.name for each in kept or () if each.grpc_port is not None)
+
+    def _asked(self) -> Metrics:
+        if self._metrics is None:
+            folder = self._settings.prometheus_credentials
+            access = PrometheusAccess(folder, self._settings.operator.prometheus_secret_name or str(folder or ""))
+            self._metrics = PrometheusMetrics(self._settings.prometheus, access, timeout_seconds=ANSWER_SECONDS)
+        return self._metrics
+
+
+def _version(raw: Object) -> str:
+    return str(raw["metadata"].get("resourceVersion", ""))
+
+
+def _replayed(trial: Trial, answers: Answers, wanted: Recording, rollout: ModelRollout) -> ReplayedRelease:
+    try:
+        lines = record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until)
+        return proof.replayed(rollout, list(lines))
+    except record.NothingRecorded as error:
+        raise Unproven(f"{error}") from error
+    except replay.Unreadable as error:
+        raise Unproven(f"The counters cannot be replayed: {error}") from error

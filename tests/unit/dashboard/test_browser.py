@@ -1,0 +1,161 @@
+"""The page in a real browser: Debian's Chromium by Playwright, with axe. `make browser` brings what this needs."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from sluice.api.config import OperatorConfig
+from sluice.cli.dashboard import REDIRECT
+from sluice.dashboard import server
+from sluice.dashboard.app import application
+from sluice.dashboard.guard import LoopbackDoor
+from sluice.dashboard.sessions import ReaderSession
+from sluice.dashboard.settings import DashboardConfig, DashboardSettings
+from tests.support import patience
+from tests.unit.dashboard import objects
+from tests.unit.dashboard.conftest import ALL, World
+
+playwright = pytest.importorskip("playwright.async_api")
+axe = pytest.importorskip("axe_playwright_python.async_playwright")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")]
+
+RELEASE = "/models/team-a/digits/releases/digits-r1"
+PAGES = (
+    "/",
+    "/models/team-a/digits",
+    RELEASE,
+    f"{RELEASE}/verdict",
+    "/models/team-a/faces/releases/faces-r1",
+    "/batches",
+    "/rules",
+)
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[str]:
+    port = listener.getsockname()[1]
+    running = uvicorn.Server(server.configuration(app, host="127.0.0.1", port=port))
+    running.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+    task = asyncio.create_task(running.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.should_exit = True
+        await task
+
+
+def listening() -> socket.socket:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+@pytest.fixture
+async def address(world: World) -> AsyncIterator[str]:
+    async with serving(world.app(), listening()) as address:
+        yield address
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Any]:
+    async with playwright.async_playwright() as running:
+        found = await running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield found
+        await found.close()
+
+
+async def opened(browser: Any, address: str, *, complaints: list[str], **options: Any) -> Any:
+    """A page of a browser that has logged in by the form."""
+    page = await browser.new_page(**options)
+    page.set_default_timeout(1000 * patience.seconds(20))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await page.goto(address + RELEASE)
+    await page.fill("#token", ALL)
+    await page.click("main button")
+    await page.wait_for_url(address + RELEASE)
+    return page
+
+
+async def test_a_reader_logs_in_and_sees_news_without_loading_anew(world: World, address: str, browser: Any) -> None:
+    complaints: list[str] = []
+    page = await opened(browser, address, complaints=complaints)
+    await page.wait_for_selector("#verdict .note")
+    status = world.api.objects[1]["status"] | {"message": "something new"}
+    await asyncio.sleep(patience.seconds(2))  # its stream of events is open
+    world.api.put({**world.api.objects[1], "status": status})
+    await page.wait_for_selector("text=something new")
+    assert [each for each in complaints if "401" not in each] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing(address: str, browser: Any, scheme: str) -> None:
+    complaints: list[str] = []
+    page = await opened(browser, address, complaints=complaints, color_scheme=scheme)
+    found = []
+    for path in PAGES:
+        await page.goto(address + path, wait_until="load")
+        await page.wait_for_timeout(500)
+        results = await axe.Axe().run(page)
+        found += [(path, each["id"], each["nodes"][0]["html"]) for each in results.response["violations"]]
+    await page.context.clear_cookies()
+    await page.goto(address + "/")
+    results = await axe.Axe().run(page)
+    found += [("login", each["id"], each["nodes"][0]["html"]) for each in results.response["violations"]]
+    assert found == []
+
+
+async def test_a_phone_shows_it_without_scrolling_aside(address: str, browser: Any) -> None:
+    page = await opened(browser, address, complaints=[], viewport={"width": 360, "height": 740})
+    for path in PAGES:
+        await page.goto(address + path, wait_until="load")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+async def test_the_browser_opens_the_printed_address_from_a_file(world: World, browser: Any, tmp_path: Path) -> None:
+    listener = listening()
+    cluster = world.api.server.connect(ALL)
+    door = LoopbackDoor(ReaderSession("ann", cluster), listener.getsockname()[1])
+    app = application(door, DashboardSettings(DashboardConfig(), OperatorConfig()))
+    async with serving(app, listener) as address:
+        file = tmp_path / "open.html"
+        file.write_text(REDIRECT.format(url=address + door.path))
+        page = await browser.new_page()
+        await page.goto(file.as_uri())
+        await page.wait_for_selector("text=digits", timeout=1000 * patience.seconds(20))
+        assert page.url == f"{address}/"
+        await page.close()
+    await door.close()
+
+
+async def test_a_thousand_models_are_shown_fast_once_they_are_known(world: World, record_property: Any) -> None:
+    for number in range(1000):
+        name, status = f"model-{number:04d}", objects.builders.RUNNING if number % 20 == 0 else {"outcome": "Promoted"}
+        world.api.objects += [objects.model(name, "team-c"), objects.release(name, "team-c", **status)]
+    times = []
+    async with world.client(ALL, app=world.app()) as client:
+        began = time.perf_counter()
+        await client.get("/")
+        record_property("first_load_seconds", time.perf_counter() - began)
+        for _ in range(40):
+            began = time.perf_counter()
+            assert (await client.get("/")).status_code == 200
+            times.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        for _ in range(20):
+            assert (await client.get("/models/team-c/model-0000/releases/model-0000-r1")).status_code == 200
+        record_property("release_mean_seconds", release := (time.perf_counter() - began) / 20)
+    assert release < patience.seconds(0.15)
+    p95 = sorted(times)[37]
+    record_property("p95_seconds", p95)
+    print(f"first load {began:.2f}, p95 {p95:.3f} s")
+    assert p95 < patience.seconds(0.1)
