@@ -13,7 +13,7 @@ WRITING_SECONDS: Final = 2.0
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 KEPT_AHEAD_SECONDS: Final = 300.0
-"""The same where nothing is judged yet: what the last hour was like."""
+"""The same where no version that is judged has users' requests."""
 MOST_KEPT: Final = 256
 """Passes of which that is remembered at the same time."""
 
