@@ -12,8 +12,6 @@ WRITING_SECONDS: Final = 2.0
 """Beyond them one in this time: who fights over a field is not beaten by more writes, only the API server is."""
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
-KEPT_AHEAD_SECONDS: Final = 300.0
-"""The same where nothing is judged yet: what the last hour was like."""
 MOST_KEPT: Final = 256
 """Passes of which that is remembered at the same time."""
 
@@ -54,8 +52,5 @@ class KeptReplies:
 
     def answers(self, inquiry: Inquiry, now: float) -> Replies | None:
         """The same for another pass, if that wants to know nothing else."""
-        if self.inquiry.devices != inquiry.devices:
-            return None
-        ages = inquiry.judges or inquiry.devices is not None
-        young = abs(now - self.at) <= (KEPT_SECONDS if ages else KEPT_AHEAD_SECONDS)
+        young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
         return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None

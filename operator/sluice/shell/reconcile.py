@@ -79,7 +79,7 @@ class Reconciler:
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
     judged: set[Key] = field(default_factory=set)
-    """Those of which a version is judged, and may have to go back."""
+    """Those of which a version is judged that has users' requests."""
     lacking: set[Key] = field(default_factory=set)
     """Those that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class Reconciler:
 
     def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
         """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
-        what happens can change what is to be written: no version is judged yet."""
+        what happens can change what is to be written: no version that is judged has users' requests."""
         if key not in self.kept or key not in self.judged or plan.requeue_after is None:
             return None
         return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)

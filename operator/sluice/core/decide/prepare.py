@@ -58,7 +58,7 @@ class Inquiry:
     metrics: tuple[Question, ...] = ()
     devices: DevicesQuestion | None = None
     judges: bool = False
-    """Whether a version is judged by the samples; before its first step they only say how long the release may take."""
+    """Whether they judge a version that has users' requests, and may have to give them back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
         ahead = None
     arms = {arm: _going_on(each, before.counted) for arm, each in trial.arm_trials(situation).items()}
     metrics = tuple(_questions(running, ahead, arms))
-    inquiry = Inquiry(metrics, needs.question(situation), judges=running is not None or bool(arms))
+    has_users = (running is not None and running.permille > 0) or bool(arms)
+    inquiry = Inquiry(metrics, needs.question(situation), judges=has_users)
     return Prepared(situation, running, ahead, arms, inquiry, silent)
 
 
