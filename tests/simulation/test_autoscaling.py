@@ -155,3 +155,42 @@ def test_an_autoscaler_that_measures_nothing_is_a_condition() -> None:
     told = cluster.condition("ScalingActive")
     assert (told["status"], told["reason"]) == ("False", "LoadNotMeasured")
     assert "unable to get external metric" in told["message"]
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+    real = Cluster.config.fget
+    assert real is not None
+    monkeypatch.setattr(Cluster, "config", property(lambda self: real(self).model_copy(update=changes)))
+
+
+def address_asked(cluster: Cluster) -> str:
+    return str(cluster.objects["ScaledObject", stable_of(cluster)]["spec"]["triggers"][0]["metadata"]["serverAddress"])
+
+
+def test_keda_asks_at_an_address_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured(monkeypatch, prometheus_secret_name="prometheus-client")
+    cluster = make_cluster()
+    assert address_asked(cluster) == cluster.config.prometheus_url
+    assert cluster.condition("ScalingActive")["status"] == "True", "it may be let in without credentials"
+    cluster.prometheus_up = False
+    cluster.run(20)
+    told = cluster.condition("ScalingActive")
+    assert told["reason"] == "LoadNotMeasured"
+    assert told["message"].endswith(
+        "; KEDA asks Prometheus without the credentials of Secret prometheus-client: set config.kedaPrometheusUrl (Helm) "
+        "to an address that lets it in"
+    )
+    configured(monkeypatch, keda_prometheus_url="http://prometheus-for-keda.monitoring:9091")
+    cluster.run(20)
+    assert address_asked(cluster) == "http://prometheus-for-keda.monitoring:9091"
+    assert "credentials" not in cluster.condition("ScalingActive")["message"]
+
+
+def test_keda_is_not_blamed_for_what_it_does_not_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    configured(monkeypatch, prometheus_secret_name="prometheus-client")
+    target = {"metric": "CPU", "utilizationPercent": 80}
+    cluster = scenarios.make_cluster(
+        spec={"autoscaling": {"minimumReplicas": 1, "maximumReplicas": 2, "target": target}}
+    )
+    cluster.run(60)
+    assert "KEDA" not in cluster.condition("ScalingActive")["message"]

@@ -58,6 +58,11 @@ class BlobStore:
         return f"http://127.0.0.1:{self.port}/{ACCOUNT}"
 
     @property
+    def sas(self) -> str:
+        """A token that reads and lists."""
+        return SAS
+
+    @property
     def secret(self) -> dict[str, str]:
         """What names the store, without a key."""
         return {"AZURE_STORAGE_ACCOUNT": ACCOUNT, "AZURE_STORAGE_ENDPOINT": self.endpoint}

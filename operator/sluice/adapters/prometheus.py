@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -68,7 +69,7 @@ class PrometheusMetrics:
             preset: _client(
                 url.rstrip("/"),
                 session,
-                LimitedAdapter(self._parsing, self._access, preset=preset, timeout_seconds=timeout_seconds),
+                LimitedAdapter(self._parsing, self._access, url, preset=preset, timeout_seconds=timeout_seconds),
             )
             for preset, session in self._sessions.items()
         }
@@ -111,9 +112,12 @@ class PrometheusMetrics:
         except AccessUnusable as error:
             return self._failed(str(error))
         except requests.exceptions.SSLError as error:
-            return self._failed(f"no TLS connection ({_cause(error)}); {self._access.untrusted}")
+            cause = _cause(error)
+            return self._failed(f"no TLS connection ({cause}); {self._access.unconnected(cause)}")
         except requests.ConnectionError as error:
-            return self._failed(f"no connection ({_cause(error)}); check the address and that Prometheus runs")
+            cause = _cause(error)
+            remedy = f"; {self._access.unconnected(cause)}" if self._shown_url.startswith("https://") else ""
+            return self._failed(f"no connection ({cause}); check the address and that Prometheus runs{remedy}")
         except exceptions.PrometheusApiClientException as error:
             return self._of_status(question, str(error))
         except NO_ANSWER as error:
@@ -164,13 +168,16 @@ class Turn:
 class LimitedAdapter(adapters.HTTPAdapter):
     """Reads each body as far as a limit, and then waits for its thread's turn to parse it. Tries only once.
 
-    It trusts the authorities that are there when a connection is made.
+    It trusts the authorities that are there when a connection is made, and shows its certificate to nobody but Prometheus.
     """
 
-    def __init__(self, parsing: Turn, access: PrometheusAccess, *, preset: bool, timeout_seconds: float) -> None:
+    def __init__(
+        self, parsing: Turn, access: PrometheusAccess, url: str, *, preset: bool, timeout_seconds: float
+    ) -> None:
         super().__init__(pool_maxsize=THREADS, max_retries=urllib3.Retry(total=0))
         self._parsing = parsing
         self._access = access
+        self._origin = _origin(url)
         self._most_bytes = PRESET_BYTES if preset else QUERY_BYTES
         self._timeout_seconds = timeout_seconds
 
@@ -179,6 +186,7 @@ class LimitedAdapter(adapters.HTTPAdapter):
         request.headers["Accept-Encoding"] = "identity"
         deadline = time.monotonic() + self._timeout_seconds
         options["verify"] = self._access.authorities
+        options["cert"] = self._access.certificate if _origin(request.url or "") == self._origin else None
         response = super().send(request, *arguments, **options)
         try:
             body = self._body(response, deadline)
@@ -221,6 +229,11 @@ def _client(url: str, session: requests.Session, adapter: adapters.HTTPAdapter) 
     for place in (url, "https://", "http://"):  # in place of the client's own, which tries again; also after a redirect
         session.mount(place, adapter)
     return client
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    address = urlsplit(url)
+    return address.scheme, address.hostname, address.port or {"https": 443, "http": 80}.get(address.scheme)
 
 
 def query_of(question: Question) -> str:

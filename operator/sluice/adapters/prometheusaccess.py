@@ -3,12 +3,14 @@
     ca.crt                the authorities of its certificate, in PEM; then no others are trusted
     token                 a bearer token, or
     username, password    basic authentication
+    tls.crt, tls.key      the certificate and the key of who asks, in PEM
 
 Every question reads them: what a Secret gets anew counts without a restart. Nothing of them but `ca.crt` is ever shown.
 """
 
 import base64
 import re
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,9 +18,20 @@ from typing import Final
 import requests
 from requests import auth, utils
 
-CA, TOKEN, USERNAME, PASSWORD = KEYS = ("ca.crt", "token", "username", "password")
+CA, TOKEN, USERNAME, PASSWORD, CERTIFICATE, PRIVATE_KEY = KEYS = (
+    "ca.crt",
+    "token",
+    "username",
+    "password",
+    "tls.crt",
+    "tls.key",
+)
+_BY_NAME: Final = frozenset({CA, CERTIFICATE, PRIVATE_KEY})
+"""What the client reads itself, by the names of the files."""
 LONGEST: Final = 65_536
 """Bytes of a token: more fits into no request."""
+_UNTRUSTED: Final = re.compile("certificate.verify.failed", re.IGNORECASE)
+_BROKEN: Final = re.compile("alert|eof occurred|reset by peer|broken pipe|closed connection", re.IGNORECASE)
 _PRINTED: Final = re.compile(r"[!-~]+")
 """A token that is put into a header as it is. The client's own message about a bad header shows the header."""
 
@@ -52,24 +65,53 @@ class PrometheusAccess(auth.AuthBase):
             return True
         return str(self.folder / CA) if self._read(CA) is not None else True
 
+    @property
+    def certificate(self) -> tuple[str, str] | None:
+        """The files with the certificate and the key by which Prometheus knows who asks; None: there are none."""
+        if self.folder is None:
+            return None
+        given = [key for key in (CERTIFICATE, PRIVATE_KEY) if self._read(key) is not None]
+        if not given:
+            return None
+        if len(given) == 1:
+            raise AccessUnusable(
+                f"{self.named} has {given[0]} alone; it needs {CERTIFICATE} and {PRIVATE_KEY}, or neither"
+            )
+        files = (str(self.folder / CERTIFICATE), str(self.folder / PRIVATE_KEY))
+        try:
+            # The empty password keeps OpenSSL from asking for one at the terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(*files, password="")
+        except ssl.SSLError as error:
+            raise AccessUnusable(self._not_a_pair(files[0], error)) from None
+        except OSError as error:
+            raise AccessUnusable(
+                f"{CERTIFICATE} and {PRIVATE_KEY} of {self.named} cannot be read: {error.strerror}"
+            ) from None
+        return files
+
     def refused(self, status: int) -> str:
         """What to do about an answer of 401 or 403."""
         if status not in (401, 403):
             return ""
         if self.folder is None:
             return f"it wants to know who asks; give it a token, or user name and password ({self.setting})"
-        if self._read(TOKEN) is None and self._read(USERNAME) is None:
+        words = {TOKEN: "token", USERNAME: "user", CERTIFICATE: "certificate"}
+        sent = next((word for key, word in words.items() if self._read(key) is not None), "")
+        if not sent:
             return f"it wants to know who asks; put token, or username and password, into {self.named}"
-        what = f"token of {self.named}" if self._read(TOKEN) is not None else f"user of {self.named}"
+        what = f"{sent} of {self.named}"
         if status == 401:
             return f"it does not accept the {what}; put a valid one there, which counts within two minutes"
         return f"the {what} may not query it; grant it that"
 
-    @property
-    def untrusted(self) -> str:
-        """What to do where no TLS connection is made."""
-        where = f"ca.crt of {self.named}" if self.folder is not None else f"ca.crt ({self.setting})"
-        return f"if its certificate is of a private authority, put that one's into {where}"
+    def unconnected(self, cause: str) -> str:
+        """What to do where no TLS connection is made, or it breaks: who asks without a certificate may be told no more."""
+        where = self.named if self.folder is not None else f"a Secret ({self.setting})"
+        trusted = f"if its certificate is of a private authority, put that one's into ca.crt of {where}"
+        if _UNTRUSTED.search(cause):
+            return trusted
+        known = f"if it wants one of ours, put {CERTIFICATE} and {PRIVATE_KEY} into {where}, of an authority that it accepts"
+        return known if _BROKEN.search(cause) else f"{trusted}; {known}"
 
     def harmless(self, text: str) -> str:
         """Without the credentials that were sent, should whoever answered have repeated them."""
@@ -101,12 +143,21 @@ class PrometheusAccess(auth.AuthBase):
             raise AccessUnusable(f"username of {self.named} has a colon, which basic authentication cannot send")
         return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
+    def _not_a_pair(self, certificate: str, error: ssl.SSLError) -> str:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return f"{PRIVATE_KEY} of {self.named} is not the key of its {CERTIFICATE}; put a pair there"
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate)
+        except ssl.SSLError:
+            return f"{CERTIFICATE} of {self.named} is not a certificate in PEM"
+        return f"{PRIVATE_KEY} of {self.named} is not a key in PEM, without a password"
+
     def _read(self, key: str) -> str | None:
-        """Without the line's end that files usually have; None where there is no such file. `ca.crt` is not read here."""
+        """Without the line's end that files usually have; None where there is no such file. What is read by its name is empty."""
         assert self.folder is not None
         try:
             with (self.folder / key).open("rb") as file:
-                content = b"" if key == CA else file.read(LONGEST + 1)
+                content = b"" if key in _BY_NAME else file.read(LONGEST + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

@@ -246,7 +246,11 @@ class OperatorConfig(ApiModel):
     """Base address of the Prometheus that scrapes the gateway."""
     prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""
     """A Secret of the operator's namespace with what it asks for: `ca.crt`, the authorities of its certificate; `token`, a
-    bearer token, or `username` and `password`. The chart mounts it; what it gets anew counts without a restart."""
+    bearer token, or `username` and `password`; `tls.crt` and `tls.key`, a client's certificate and its key. The chart mounts
+    it; what it gets anew counts without a restart."""
+    keda_prometheus_url: Annotated[str, Field(pattern=r"^(https?://.*)?$")] = ""
+    """The address at which KEDA asks for the load, without credentials, which stand in no ScaledObject; empty:
+    `prometheusUrl`."""
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
     """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
     namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
         return _failed(error, options.termination_log)
     except OSError as error:
         return _failed(failures.of_the_volume(error, sources.shown(order.uri)), options.termination_log)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError) as error:
+        return _failed(failures.unforeseen(error, sources.shown(order.uri)), options.termination_log)
     return 0
 
 
@@ -47,7 +49,9 @@ def _failed(error: DownloadError, termination_log: Path) -> int:
     print(error, file=sys.stderr, flush=True)
     # The kubelet makes the file; elsewhere it may not exist, and then the message on standard error is enough.
     try:
-        termination_log.write_text(str(error)[:4096])
+        termination_log.write_text(
+            str(error).encode()[:4096].decode(errors="ignore")
+        )  # of more, the kubelet takes the end
     except OSError as unwritten:
         print(f"{termination_log}: {unwritten}", file=sys.stderr, flush=True)
     return 1

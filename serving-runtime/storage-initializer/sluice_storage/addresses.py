@@ -24,8 +24,10 @@ NEVER: Final = (
     ("168.63.129.16/32", "that of a cloud's metadata"),
     ("192.0.0.0/24", "that of a cloud's metadata"),
     ("224.0.0.0/3", "no host's"),
-    ("::/128", "no host's"),
     ("::1/128", "a loopback address"),
+    ("::/96", "no host's"),
+    ("64:ff9b:1::/48", "one of IPv4 that only the network can translate"),
+    ("2001::/32", "one of IPv4 behind a tunnel"),
     ("fe80::/10", "a link-local address"),
     ("fd00:ec2::/32", "that of a cloud's metadata"),
     ("fd20:ce::/32", "that of a cloud's metadata"),
@@ -36,7 +38,9 @@ PRIVATE: Final = (
     ("172.16.0.0/12", "a private address"),
     ("192.168.0.0/16", "a private address"),
     ("100.64.0.0/10", "a private address"),
+    ("198.18.0.0/15", "a private address"),
     ("fc00::/7", "a private address"),
+    ("fec0::/10", "a private address"),
 )
 IDENTITY: Final = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23")
 """Where a provider's own client gets the identity of its pod."""
@@ -115,7 +119,7 @@ def allow_identity() -> None:
 
 def require_allowed(host: str) -> None:
     """Of a URL, before it is asked for: where a proxy is used, it makes the connection. Raises AddressRefused."""
-    address = _numeric(host.strip("[]"))
+    address = _numeric(host.strip("[]").rstrip("."))
     if address is not None:
         _require(address)
 

@@ -23,6 +23,13 @@ TARS: Final = (".tar", ".tgz", ".tar.gz")
 ZIPS: Final = (".zip",)
 SUFFIXES: Final = TARS + ZIPS
 GZIP: Final = b"\x1f\x8b"
+HEADER_BYTES: Final = 2 << 20
+"""Of all that a tar says about one member."""
+LIST_BYTES: Final = 32 << 20
+"""Of what a zip says about all of them."""
+ZIP_ENTRY: Final = b"PK\x01\x02"
+ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Python's readers of others unpack a part of the file at once, however large it becomes."""
 MOST_TIMES: Final = 200
 """How many times as large as the archive what is in it may be: weights hardly become smaller, zeros a thousand times."""
 ALWAYS_BYTES: Final = 1 << 30
@@ -99,15 +106,25 @@ def members(archive: Path) -> Iterator[Member]:
 
 
 def of_tar(archive: Path) -> Iterator[Member]:
-    """Of a tar, compressed by gzip or not."""
-    with archive.open("rb") as file, _bounded(file) as stream, _read(lambda: tarfile.open(fileobj=stream)) as tar:
+    """Of a tar, compressed by gzip or not: what tarfile unpacks by itself is not bounded here."""
+    with (
+        archive.open("rb") as file,
+        _bounded(file) as stream,
+        _read(lambda: tarfile.open(fileobj=stream, mode="r:")) as tar,
+    ):
+        end = 0
         while (info := _read(tar.next)) is not None:
+            if info.size < 0 or tar.offset <= end:
+                raise Unreadable(f"{names.quoted(info.name)} has the size {info.size}")
+            end, stream.header = tar.offset, None
             yield Member(info.name, _kind(info), _tar_opener(tar, info), bool(info.mode & stat.S_IXUSR))
-            tar.members.clear()  # which would fill the memory
+            stream.header = HEADER_BYTES
+            tar.members.clear()  # which would fill the memory, as would
+            tar.pax_headers.clear()  # what is said about all further members
 
 
 def _of_zip(archive: Path) -> Iterator[Member]:
-    with _read(lambda: zipfile.ZipFile(archive)) as zipped:
+    with archive.open("rb") as file, _read(lambda: zipfile.ZipFile(_Listed(file))) as zipped:  # type: ignore[arg-type]
         for info in zipped.infolist():
             mode = info.external_attr >> 16
             kind = "link" if stat.S_ISLNK(mode) else "folder" if info.filename.endswith("/") else "file"
@@ -127,7 +144,12 @@ def _tar_opener(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], "_R
 
 
 def _zip_opener(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], "_Reader"]:
-    return lambda: _Reader(_read(lambda: zipped.open(info)))
+    def opened() -> _Reader:
+        if info.compress_type not in ZIP_METHODS:
+            raise Unreadable(f"{names.quoted(info.filename)} is not compressed as usual (deflate); pack it anew")
+        return _Reader(_read(lambda: zipped.open(info)))
+
+    return opened
 
 
 @contextmanager
@@ -142,16 +164,38 @@ def _bounded(file: Any) -> Iterator["_Bounded"]:
 
 
 class _Bounded:
-    """A file whose reader never holds much of it: a header of a tar may claim any size."""
+    """A file whose reader never holds much of it: a header of a tar may claim any size, and go on without an end."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
         self.seek, self.tell = file.seek, file.tell
+        self.header: int | None = HEADER_BYTES
+        """How much more of a header may be read; None: what is read is a file of the archive."""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= CHUNK_BYTES:
             raise Unreadable("a header is too large")
+        if self.header is not None:
+            self.header -= size
+            if self.header < 0:
+                raise Unreadable("the headers of a file are too large")
         content: bytes = self._file.read(size)
+        return content
+
+
+class _Listed:
+    """The same for a zip, whose list of files is read at once."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LIST_BYTES:
+            raise Unreadable("its list of files is too large")
+        content: bytes = self._file.read(size)
+        if size > CHUNK_BYTES and content.count(ZIP_ENTRY) > MOST_FILES:
+            raise Unreadable(f"it has more than {MOST_FILES} files")
         return content
 
 

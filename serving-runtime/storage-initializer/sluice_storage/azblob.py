@@ -209,20 +209,14 @@ def _bounded(response: requests.Response, **_: Any) -> None:
         start, _, end = span.removeprefix("bytes=").partition("-")
         right = response.headers.get("Content-Range", "").startswith(f"bytes {start}-{end}/")
         if not right or response.headers.get("Content-Length") != str(int(end) - int(start) + 1):
-            raise _nonsense(response, "the store gives no parts of objects, or other ones")
+            response.close()
+            raise DownloadError(
+                Reason.DOWNLOAD_FAILED,
+                f"{(response.url or '').partition('?')[0]}: the store gives no parts of objects, or other ones",
+            )
         return
-    try:
-        body = response.raw.read(transfer.DOCUMENT_BYTES + 1, decode_content=True)
-    except urllib3.exceptions.HTTPError as error:
-        raise requests.ConnectionError(error) from error
-    if len(body) > transfer.DOCUMENT_BYTES:
-        raise _nonsense(response, "the store's answer is too long to be read")
-    response._content, response._content_consumed = body, True  # type: ignore[attr-defined]
-
-
-def _nonsense(response: requests.Response, what: str) -> DownloadError:
-    response.close()
-    return DownloadError(Reason.DOWNLOAD_FAILED, f"{(response.url or '').partition('?')[0]}: {what}")
+    if response._content is False:  # type: ignore[attr-defined]
+        response._content, response._content_consumed = transfer.whole(response), True  # type: ignore[attr-defined]
 
 
 def _unchanged(item: Item) -> dict[str, Any]:

@@ -70,9 +70,12 @@ class Cache:
             say(f"continuing without the cache: {error}")
             yield None
             return
+        entry = Entry(self, name)
         try:
-            yield Entry(self, name)
+            yield entry
         finally:
+            if not entry.exists:
+                _forget(self.folder / f"{name}.lock")  # there would be more and more of them
             os.close(lock)
 
 
@@ -145,6 +148,7 @@ def _make_room(cache: Cache, size: int) -> None:
             lock = _locked(cache.folder / f"{path.name}.lock", 0)
             try:
                 shutil.rmtree(path)
+                _forget(cache.folder / f"{path.name}.lock")
             finally:
                 os.close(lock)
             total -= sizes[path]
@@ -157,15 +161,18 @@ def _make_room(cache: Cache, size: int) -> None:
 
 def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
     """A file descriptor that holds the lock until it is closed, or the process ends. TimeoutError is an OSError."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     deadline, said = time.monotonic() + wait_seconds, False
     while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return file
+            if _is_still(file, path):
+                return file
+            os.close(file)
+            continue
         except BlockingIOError:
+            os.close(file)
             if time.monotonic() >= deadline:
-                os.close(file)
                 raise TimeoutError(f"{path.name} is locked by another pod") from None
         except OSError:
             os.close(file)
@@ -174,6 +181,20 @@ def _locked(path: Path, wait_seconds: float, why: str = "") -> int:
             say(f"waiting for another pod of this node, which {why}")
             said = True
         time.sleep(POLL_SECONDS)
+
+
+def _is_still(file: int, path: Path) -> bool:
+    """Whether nobody removed it before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _forget(lock: Path) -> None:
+    """While it is held: who waits for it finds another one."""
+    with suppress(OSError):
+        lock.unlink()
 
 
 def _copy(source: Path, target: Path, most_bytes: int, *, durably: bool = False) -> None:

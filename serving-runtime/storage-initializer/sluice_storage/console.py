@@ -12,11 +12,18 @@ from typing import Final
 
 INTERVAL_SECONDS: Final = 5.0
 _SECRET: Final = re.compile(r"(\bhttps?://)(?:[^\s/?#@\"']*@)?([^\s?#\"']+)(?:[?#][^\s\"']*)?")
+_UNPRINTED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what is no character: they would write lines of their own, or steer a terminal."""
 _BLOCK: Final = 512  # the unit of st_blocks, whatever the file system's own is
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    print(plain(without_secrets(text)), flush=True)
+
+
+def plain(text: str) -> str:
+    """One line that can be printed anywhere, whoever had a part in it."""
+    return _UNPRINTED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def without_secrets(text: str) -> str:
@@ -26,7 +33,7 @@ def without_secrets(text: str) -> str:
 
 class _WithoutSecrets(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        return "\n  ".join(map(plain, without_secrets(super().format(record)).split("\n")))
 
 
 def show_logs_of_libraries() -> None:

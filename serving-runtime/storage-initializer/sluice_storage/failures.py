@@ -5,9 +5,11 @@ The line becomes the container's termination message, where the operator reads i
 
 import enum
 import errno
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from sluice_storage import addresses, console
@@ -24,12 +26,17 @@ class Reason(enum.Enum):
     DOWNLOAD_FAILED = "DownloadFailed"
 
 
+LONGEST: Final = 4000
+"""Characters of a message, of which the store may have written any part."""
+
+
 class DownloadError(Exception):
     """A failure with a reason that a person can act on. `str()` is the one line `Reason: text`."""
 
     def __init__(self, reason: Reason, text: str) -> None:
         self.reason = reason
-        super().__init__(f"{reason.value}: {' '.join(console.without_secrets(text).split())}")
+        line = console.plain(" ".join(console.without_secrets(text).split()))
+        super().__init__(f"{reason.value}: {line}"[:LONGEST])
 
 
 @contextmanager
@@ -147,6 +154,16 @@ def worded(reason: Reason, *, uri: str, store: Store, error: BaseException | Non
         case _:
             text = f"{uri}: {type(error).__name__}: {error}"
     return DownloadError(reason, text)
+
+
+def unforeseen(error: Exception, uri: str) -> DownloadError:
+    """What a client made of an answer that means nothing. Its text may quote what was sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return DownloadError(
+        Reason.DOWNLOAD_FAILED,
+        f"{uri}: {type(error).__name__}{where}; check spec.model.uri, its Secret, and what the store answers",
+    )
 
 
 def of_the_volume(error: OSError, uri: str) -> DownloadError:

@@ -2,13 +2,14 @@
 
 import io
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sluice_storage import addresses, archive, checksum, failures, listing
+from sluice_storage import addresses, archive, checksum, failures, listing, transfer
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.listing import Item
 from sluice_storage.source import Version
@@ -17,6 +18,8 @@ from sluice_storage.tree import CHUNK_BYTES, Allowance, Tree
 KEY: Final = "GOOGLE_APPLICATION_CREDENTIALS_JSON"
 ENDPOINT: Final = "STORAGE_EMULATOR_HOST"
 PATIENCE_SECONDS: Final = 20.0
+KEYS: Final = frozenset({"service_account", "authorized_user"})
+"""Types of keys that hold what they prove. Others say from which file or address of the pod it is read, and to whom sent."""
 
 
 class GS:
@@ -110,6 +113,16 @@ class _Counted(io.FileIO):
 
 
 def _connected() -> Any:
+    from google.auth.transport.requests import AuthorizedSession, Request
+
+    client = _client()
+    session = AuthorizedSession(client._credentials, auth_request=Request(transfer.new_session()))
+    transfer.lend_adapter(session, transfer.Adapter(reads_errors=True))
+    client._http_internal = session
+    return client
+
+
+def _client() -> Any:
     from google.auth.exceptions import DefaultCredentialsError
     from google.cloud import storage
 
@@ -134,6 +147,21 @@ def _lend_key() -> None:
     """Google's client wants the key as a file. It is one in memory: volumes are shared with the model server."""
     key = os.environ.pop(KEY, "")
     if key:
+        _require_key(key)
         file = os.memfd_create("key")
         os.write(file, key.encode())
         os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = f"/proc/self/fd/{file}"
+
+
+def _require_key(key: str) -> None:
+    try:
+        document = json.loads(key)
+        kind = document.get("type")
+    except (ValueError, AttributeError, RecursionError):
+        kind = None
+    if kind not in KEYS:
+        raise DownloadError(
+            Reason.ACCESS_DENIED,
+            f"{KEY} is not the key of a service account, as Google issues it (type service_account); correct the secret "
+            "that spec.model.credentialsSecretRef names",
+        )

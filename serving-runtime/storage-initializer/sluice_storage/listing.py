@@ -80,7 +80,7 @@ def version(items: Iterable[Item]) -> str:
 
 def require_side_by_side(files: Sequence[str], folders: Iterable[str] = ()) -> None:
     """folders: with a slash at the end."""
-    taken = set(files)
+    taken, made = set(files), set[str]()
     if len(taken) < len(files):
         raise _refused(next(name for name, count in Counter(files).items() if count > 1), "is that of two files")
     for name in (*files, *folders):
@@ -88,6 +88,11 @@ def require_side_by_side(files: Sequence[str], folders: Iterable[str] = ()) -> N
         for length in range(1, len(parts)):
             if (folder := "/".join(parts[:length])) in taken:
                 raise _refused(folder, "is that of a file and of a folder")
+            made.add(folder)
+            if len(made) > MOST_FILES:
+                raise DownloadError(
+                    Reason.UNSUPPORTED_MODEL, f"the model has more than {MOST_FILES} folders; name a smaller part of it"
+                )
 
 
 def exactly(entries: Iterable[Item], key: str) -> list[Item]:

@@ -11,8 +11,8 @@ LONGEST_PATH: Final = 1024
 LONGEST_PART: Final = 255
 """Bytes, as of a file system."""
 SHOWN: Final = 80
-_NEVER_WRITTEN: Final = frozenset({"Cc", "Cs"})
-"""Unicode's categories of control characters, and of what is no character."""
+_NEVER_WRITTEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control characters, of what is no character, and of ends of lines."""
 
 
 def relative(name: str) -> str:

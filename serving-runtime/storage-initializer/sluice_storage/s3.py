@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sluice_storage import addresses, archive, failures, listing, parts
+from sluice_storage import addresses, archive, failures, listing, parts, transfer
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.listing import Item
 from sluice_storage.parts import InParts, Part
@@ -97,8 +97,10 @@ def allow_identity() -> None:
 
 def _connected() -> Any:
     import boto3
+    from botocore import awsrequest
     from botocore.config import Config
 
+    awsrequest.AWSResponse = _bounded(awsrequest.AWSResponse)
     # A store that is away shall be reported within a minute.
     patience = Config(
         connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3}, max_pool_connections=parts.CONNECTIONS
@@ -106,8 +108,33 @@ def _connected() -> Any:
     return boto3.client("s3", config=patience)
 
 
+def _bounded(answer: Any) -> Any:
+    """The client keeps whole answers in memory, but for objects: those to which there is an end."""
+    if hasattr(answer, "is_bounded"):
+        return answer
+
+    class Bounded(answer):  # type: ignore[misc]
+        is_bounded = True
+
+        @property
+        def content(self) -> bytes:
+            if self._content is None:
+                body = bytearray()
+                for chunk in self.raw.stream():
+                    body += chunk
+                    if len(body) > transfer.DOCUMENT_BYTES:
+                        self.raw.close()
+                        raise transfer.too_long(self.url)
+                self._content = bytes(body)
+            return bytes(self._content)
+
+    return Bounded
+
+
 def explained(error: Exception, uri: str) -> DownloadError:
     """What S3's client could not do, in our words."""
+    if isinstance(error.__context__, DownloadError):  # of ours, in the client's
+        return error.__context__
     store = Store(
         os.environ.get(ENDPOINT, ""),
         keys="the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

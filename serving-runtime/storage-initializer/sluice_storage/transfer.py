@@ -92,11 +92,28 @@ class Lost(Exception):
     """It may work when it is tried again."""
 
 
-class _Session(requests.Session):
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        addresses.require_allowed(urlsplit(request.url or "").hostname or "")
-        return super().send(request, **options)
+class Adapter(requests.adapters.HTTPAdapter):
+    """What all requests of a session pass, those after a redirect as well: to allowed addresses, for answers with an end."""
 
+    def __init__(self, *, reads_errors: bool = False) -> None:
+        """reads_errors: whether the client reads what a failure says."""
+        super().__init__()
+        self._reads_errors = reads_errors
+
+    def send(
+        self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **options: Any
+    ) -> requests.Response:
+        addresses.require_allowed(urlsplit(request.url or "").hostname or "")
+        response = super().send(request, stream, *more, **options)
+        if response.is_redirect:
+            response._content = b""  # type: ignore[attr-defined]  # which requests reads to its end, if it has one
+            response.close()
+        elif not stream or (self._reads_errors and response.status_code >= 400):
+            response._content, response._content_consumed = whole(response), True  # type: ignore[attr-defined]
+        return response
+
+
+class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target = super().get_redirect_target(resp)
         if target and resp.url.startswith("https://") and urljoin(resp.url, target).startswith("http://"):
@@ -110,7 +127,31 @@ class _Session(requests.Session):
 def new_session() -> requests.Session:
     session = _Session()
     session.max_redirects = MAXIMUM_REDIRECTS
+    lend_adapter(session, Adapter())
     return session
+
+
+def lend_adapter(session: requests.Session, adapter: Adapter) -> None:
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, adapter)
+
+
+def whole(response: requests.Response) -> bytes:
+    """What a client keeps in memory."""
+    try:
+        body: bytes = response.raw.read(DOCUMENT_BYTES + 1, decode_content=True)
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+    if len(body) > DOCUMENT_BYTES:
+        response.close()
+        raise too_long(response.url)
+    return body
+
+
+def too_long(url: str) -> DownloadError:
+    return DownloadError(
+        Reason.DOWNLOAD_FAILED, f"{_without_query(url)}: the store's answer is too long to be read; is it a store?"
+    )
 
 
 def ask(session: requests.Session, remote: Remote) -> Told:
@@ -247,7 +288,7 @@ def _answer(
         if refused is not None:
             raise failures.not_allowed(remote.shown, refused) from None
         raise Lost(f"no connection ({cause(error)})") from None
-    except requests.exceptions.RequestException as error:  # its text may quote the URL or a header
+    except (requests.exceptions.RequestException, ValueError) as error:  # its text may quote the URL or a header
         raise DownloadError(
             Reason.DOWNLOAD_FAILED, f"{remote.shown}: {type(error).__name__}; check spec.model.uri and its Secret"
         ) from None

@@ -90,7 +90,6 @@ class Tree:
             os.rename(file, last, dst_dir_fd=folder)
 
     def make_folder(self, name: str) -> None:
-        self._allowance.take_entry()
         with self._parent(f"{names.relative(name)}/."):
             pass
 
@@ -113,23 +112,23 @@ class Tree:
         folder = os.dup(self._root)
         try:
             for part in filter(None, above):
-                inner = _entered(part, folder)
+                inner = self._entered(part, folder)
                 os.close(folder)
                 folder = inner
             yield folder, last
         finally:
             os.close(folder)
 
-
-def _entered(part: str, folder: int) -> int:
-    try:
+    def _entered(self, part: str, folder: int) -> int:
+        try:
+            return os.open(part, _FOLDER, dir_fd=folder)
+        except FileNotFoundError:
+            pass
+        except OSError:  # a file, or what nobody here makes
+            _remove(part, folder)
+        self._allowance.take_entry()
+        os.mkdir(part, 0o755, dir_fd=folder)
         return os.open(part, _FOLDER, dir_fd=folder)
-    except FileNotFoundError:
-        pass
-    except OSError:  # a file, or what nobody here makes
-        _remove(part, folder)
-    os.mkdir(part, 0o755, dir_fd=folder)
-    return os.open(part, _FOLDER, dir_fd=folder)
 
 
 def _remove(name: str, folder: int) -> None:

@@ -33,6 +33,7 @@ NEWER = (
     "config.watchNamespaces",
     "config.allowedFormats",
     "config.prometheusSecretName",
+    "config.kedaPrometheusUrl",
     "rbac",
     "accountPolicy",
     "networkPolicy",
@@ -249,6 +250,7 @@ def test_chart_lints(variant: list[str]) -> None:
         "networkPolicy.egress.dns.ports={0}",
         "config.allowedFormats={onnx}",
         "config.prometheusSecretName=a/b",
+        "config.kedaPrometheusUrl=prometheus:9090",
     ],
 )
 def test_wrong_value_is_refused_before_anything_is_installed(setting: str) -> None:

@@ -4,7 +4,11 @@ import base64
 import json
 import logging
 import os
+import shutil
+import ssl
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +64,7 @@ async def test_an_own_authority_is_trusted_where_it_is_given(tls: WebServer, fol
     answer = await ask(https(tls), None)
     assert isinstance(answer, Failed)
     assert "no TLS connection (" in answer.message
-    assert "ca.crt (config.prometheusSecretName)" in answer.message
+    assert "ca.crt of a Secret (config.prometheusSecretName)" in answer.message
     assert await ask(https(tls), folder) == Answered(())
     assert tls.asked == [(QUERY, "", "")]
 
@@ -123,7 +127,10 @@ async def test_an_authority_that_comes_later_counts_without_a_restart(tls: WebSe
     metrics = metrics_of(https(tls), folder)
     answer = (await metrics.answer([UP]))["up"]
     assert isinstance(answer, Failed)
-    assert f"{SECRET} is missing, or has none of the keys ca.crt, token, username, password" in answer.message
+    assert (
+        f"{SECRET} is missing, or has none of the keys ca.crt, token, username, password, tls.crt, tls.key"
+        in answer.message
+    )
     (folder / "ca.crt").write_bytes(certificate)
     assert (await metrics.answer([UP]))["up"] == Answered(())
     metrics.close()
@@ -228,3 +235,127 @@ async def test_an_answer_that_repeats_the_token_is_not_shown(folder: Path, caplo
     assert isinstance(answer, Failed)
     assert TOKEN not in answer.message
     assert TOKEN not in repr(PrometheusAccess(folder, SECRET)) + caplog.text
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    """Where a certificate and a key of who asks lie."""
+    (tmp_path / "client").mkdir()
+    webserver.certificate(tmp_path / "client", "sluice")
+    return tmp_path / "client"
+
+
+@pytest.fixture
+def mutual(tmp_path: Path, folder: Path, client: Path) -> Iterator[WebServer]:
+    """A Prometheus that answers nobody without this certificate."""
+    with demanding(tmp_path, folder, client) as server:
+        yield server
+
+
+@contextmanager
+def demanding(tmp_path: Path, folder: Path, client: Path) -> Iterator[WebServer]:
+    signed, context = webserver.certificate(tmp_path, "localhost")
+    (folder / "ca.crt").write_bytes(signed.read_bytes())
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(client / "certificate.pem")
+    with webserver.running(tls=context) as server:
+        server.pages[QUERY] = Page(BODY)
+        yield server
+
+
+def give(client: Path, folder: Path) -> None:
+    shutil.copyfile(client / "certificate.pem", folder / "tls.crt")
+    shutil.copyfile(client / "key.pem", folder / "tls.key")
+
+
+async def test_a_certificate_says_who_asks(mutual: WebServer, folder: Path, client: Path) -> None:
+    answer = await ask(https(mutual), folder)
+    assert isinstance(answer, Failed)
+    assert f"if it wants one of ours, put tls.crt and tls.key into {SECRET}" in answer.message
+    give(client, folder)
+    assert await ask(https(mutual), folder) == Answered(())
+    (folder / "token").write_text(TOKEN)
+    assert await ask(https(mutual), folder) == Answered(())
+    assert [sent for _, _, sent in mutual.asked] == ["", f"Bearer {TOKEN}"]
+
+
+async def test_a_certificate_that_is_renewed_counts_without_a_restart(
+    mutual: WebServer, folder: Path, client: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    webserver.certificate(tmp_path / "old", "sluice")
+    give(tmp_path / "old", folder)
+    metrics = metrics_of(https(mutual), folder)
+    answer = (await metrics.answer([UP]))["up"]
+    assert isinstance(answer, Failed)
+    assert "if it wants one of ours" in answer.message
+    give(client, folder)
+    assert (await metrics.answer([UP]))["up"] == Answered(())
+    metrics.close()
+
+
+async def test_no_other_host_is_shown_the_certificate(
+    mutual: WebServer, folder: Path, client: Path, tmp_path: Path
+) -> None:
+    give(client, folder)
+    signed, context = webserver.certificate(tmp_path, "localhost")
+    (folder / "ca.crt").write_bytes((folder / "ca.crt").read_bytes() + signed.read_bytes())
+    with webserver.running(tls=context) as here:
+        here.pages[QUERY] = Page(status=307, headers={"Location": f"{https(mutual)}{QUERY}"})
+        answer = await ask(https(here), folder)
+    assert isinstance(answer, Failed)
+    assert here.asked == [(QUERY, "", "")]
+    assert mutual.asked == []
+
+
+def protected(client: Path) -> bytes:
+    """The key with a password."""
+    command = ["openssl", "pkey", "-in", str(client / "key.pem"), "-aes256", "-passout", "pass:secret"]
+    return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        ({"tls.key": None}, f"{SECRET} has tls.crt alone; it needs tls.crt and tls.key, or neither"),
+        ({"tls.crt": None}, f"{SECRET} has tls.key alone; it needs tls.crt and tls.key, or neither"),
+        ({"tls.key": "other"}, f"tls.key of {SECRET} is not the key of its tls.crt; put a pair there"),
+        ({"tls.key": "protected"}, f"tls.key of {SECRET} is not a key in PEM, without a password"),
+        ({"tls.key": b""}, f"tls.key of {SECRET} is not a key in PEM"),
+        ({"tls.key": b"s3cr3t-token"}, f"tls.key of {SECRET} is not a key in PEM"),
+        ({"tls.crt": b"no certificate"}, f"tls.crt of {SECRET} is not a certificate in PEM"),
+    ],
+)
+async def test_a_pair_of_no_use_is_named_and_not_shown(
+    spoiled: dict[str, bytes | str | None],
+    said: str,
+    mutual: WebServer,
+    folder: Path,
+    client: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    give(client, folder)
+    for name, content in spoiled.items():
+        if content is None:
+            (folder / name).unlink()
+        elif content == "other":
+            (tmp_path / "other").mkdir()
+            webserver.certificate(tmp_path / "other", "sluice")
+            shutil.copyfile(tmp_path / "other" / "key.pem", folder / name)
+        else:
+            (folder / name).write_bytes(protected(client) if isinstance(content, str) else content)
+    answer = await ask(https(mutual), folder)
+    assert isinstance(answer, Failed)
+    assert said in answer.message
+    assert mutual.asked == []
+    assert TOKEN not in answer.message + caplog.text
+
+
+async def test_a_user_by_certificate_who_may_not_ask_is_told(mutual: WebServer, folder: Path, client: Path) -> None:
+    give(client, folder)
+    mutual.pages[QUERY].status = 403
+    answer = await ask(https(mutual), folder)
+    assert isinstance(answer, Failed)
+    assert f"the certificate of {SECRET} may not query it; grant it that" in answer.message

@@ -36,6 +36,7 @@ def test_default_policy_of_the_chart_parses() -> None:
         ("watchNamespaces", ["No"]),
         ("prometheusUrl", "prometheus:9090"),
         ("prometheusSecretName", "a/b"),
+        ("kedaPrometheusUrl", "prometheus:9090"),
         ("historyLimit", 0),
         ("logLevel", "LOUD"),
         ("gateway", {"name": "models"}),

@@ -84,3 +84,22 @@ def zip_of(files: dict[str, bytes]) -> bytes:
         for name, body in files.items():
             packed.writestr(name, body)
     return stream.getvalue()
+
+
+def sparse(parts: list[tuple[int, int]], size: int, stored: bytes, *, goes_on: bool = False) -> bytes:
+    """A file with holes, as GNU's tar packs it: up to four parts (offset, bytes) in its header."""
+    info, _ = entry("sparse", kind=tarfile.GNUTYPE_SPARSE)
+    info.size = len(stored)
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    for number, (offset, length) in enumerate(parts):
+        header[386 + 24 * number : 386 + 24 * number + 24] = b"%011o\0%011o\0" % (offset, length)
+    header[482] = goes_on
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]
+    return bytes(header) + stored + bytes(-len(stored) % 512) + (b"" if goes_on else bytes(1024))
+
+
+def sparse_without_end(blocks: int) -> bytes:
+    """Block after block that says where further parts are."""
+    block = b"%011o\0%011o\0" % (1, 1) * 21 + b"\x01"
+    return sparse([], 1, b"", goes_on=True) + (block + bytes(512 - len(block))) * blocks

@@ -115,6 +115,16 @@ def test_a_proxy_is_no_way_around(web: WebServer, downloader: Downloader, monkey
     assert web.asked == []
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254.", "[::ffff:169.254.169.254]", "0xa9fea9fe", "0251.0376.0251.0376"])
+def test_no_spelling_of_an_address_is_a_name_for_a_proxy(
+    host: str, web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", web.url(""))
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert "is a link-local address" in downloader.run(f"https://{host}/latest/meta-data/iam").message
+    assert web.asked == []
+
+
 def test_what_is_allowed_is_reached(web: WebServer, stranger: Downloader) -> None:
     outcome = stranger.run(web.url("/latest/meta-data/iam"), "--allow-addresses", "127.0.0.0/8")
     assert outcome.files == {"iam": b"s3cret"}
@@ -133,7 +143,17 @@ NEVER = [
 ]
 NEVER += ["fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255", "ff02::1"]
 NEVER += ["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "::ffff:127.0.0.1"]
-INSIDE = ["10.213.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd12::1", "::ffff:10.0.0.1"]
+NEVER += ["::127.0.0.1", "64:ff9b:1::a9fe:a9fe", "2001:0:a9fe:a9fe::"]
+INSIDE = [
+    "198.18.0.1",
+    "fec0::1",
+    "10.213.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "fd12::1",
+    "::ffff:10.0.0.1",
+]
 OUTSIDE = ["192.0.2.1", "93.184.215.14", "2600::1", "172.32.0.1", "11.0.0.1"]
 
 

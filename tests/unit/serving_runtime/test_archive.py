@@ -102,6 +102,7 @@ REFUSED = {
     "link in a zip": ("m.zip", attacks.zip_with_a_link("latest", "/etc/passwd")),
     "up in a zip": ("m.zip", attacks.zip_of({"../outside": b"x"})),
     "another line in the log": ("m.tar", attacks.tar([entry("a\nfetched 1 files", b"x")])),
+    "another line in a viewer of logs": ("m.tar", attacks.tar([entry("a\u2028fetched 1 files", b"x")])),
     "no letters": ("m.tar", attacks.tar([entry("a\udc80", b"x")])),
     "a long path": ("m.tar", attacks.tar([entry("/".join(["d" * 200] * 8), b"x")])),
     "a long name": ("m.tar", attacks.tar([entry("d" * 256, b"x")])),

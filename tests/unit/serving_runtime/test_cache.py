@@ -303,3 +303,24 @@ def test_two_pods_at_once_download_once(web: WebServer, folder: Path, tmp_path: 
     assert [outcome.files for outcome in outcomes] == [{"model.onnx": MODEL}] * 2
     assert whole_downloads(web) == 1
     assert sorted("copied from the node's cache" in outcome.log for outcome in outcomes) == [False, True]
+
+
+def test_no_lock_stays_of_what_is_not_cached(web: WebServer, downloader: Downloader, folder: Path) -> None:
+    """Whoever fetches one version after the other would fill the disk with them."""
+    for number in range(3):
+        web.pages[PATH].body = MODEL * 3 + bytes([number])
+        assert "not cached: " in fetch(downloader, web, folder).log
+        assert [path.name for path in folder.glob("*.lock") if path.name != ".lock"] == []
+    web.pages[PATH].body = MODEL
+    fetch(downloader, web, folder)
+    assert {f"{name}.lock" for name in entries(folder)} == {path.name for path in folder.glob("*.lock")} - {".lock"}
+
+
+def test_who_waits_for_a_lock_that_is_removed_gets_the_next_one(folder: Path) -> None:
+    cache = Cache(folder, limit=1, reserve_percent=0)
+    with ThreadPoolExecutor() as pool:
+        with cache.entry("one"):
+            waits = pool.submit(cache.entry("one").__enter__)
+        assert waits.result(30) is not None
+    with cache.entry("one", wait_seconds=0) as other:
+        assert other is None or (folder / "one.lock").exists()

@@ -29,11 +29,13 @@ PARTS = st.sampled_from(
     ["a", "b", "..", ".", "", "models", ".wh.a", ".wh..wh..opq", OUTSIDE, "\n", "\udc80", "d" * 300]
 )
 NAMES = st.lists(PARTS, min_size=1, max_size=6).map("/".join)
-KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, b"?"])
+WITHOUT_CONTENT = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)
+HEADERS = (tarfile.GNUTYPE_SPARSE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE)
+KINDS = st.sampled_from([tarfile.REGTYPE, *WITHOUT_CONTENT, *HEADERS, b"?"])
 ENTRIES = st.lists(
     st.builds(
         lambda name, kind, link, body: attacks.entry(
-            name, body if kind == tarfile.REGTYPE else b"", kind=kind, link=link
+            name, b"" if kind in WITHOUT_CONTENT else body, kind=kind, link=link
         ),
         NAMES,
         KINDS,

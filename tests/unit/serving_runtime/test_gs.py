@@ -126,8 +126,7 @@ FAILURES = {
     "no key": (
         "gs://models/digits/1",
         {"STORAGE_EMULATOR_HOST": "", "GOOGLE_APPLICATION_CREDENTIALS_JSON": "s3cret"},
-        "AccessDenied: the provider's default endpoint refused the credentials for gs://models/digits/1; check the key "
-        "GOOGLE_APPLICATION_CREDENTIALS_JSON of the secret",
+        "AccessDenied: GOOGLE_APPLICATION_CREDENTIALS_JSON is not the key of a service account, as Google issues it",
     ),
 }
 
@@ -192,3 +191,39 @@ def test_the_key_of_a_service_account_signs_for_a_token(
     assert asked[0]["assertion"][0].count(".") == 2
     assert "PRIVATE KEY" not in outcome.log + outcome.message
     assert not any("PRIVATE KEY" in path.read_text(errors="ignore") for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_key_gives_no_file_of_the_pod_to_others(
+    site: Path, tmp_path: Path, token_server: tuple[str, list[dict[str, Any]]]
+) -> None:
+    """Of the type that says where a proof is read, and to whom it is sent: such as another namespace's cached model."""
+    url, asked = token_server
+    (tmp_path / "cached").write_text("model of another namespace")
+    key = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/p",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": url,
+        "credential_source": {"file": str(tmp_path / "cached")},
+    }
+    environment = {"GOOGLE_APPLICATION_CREDENTIALS_JSON": json.dumps(key), "PATH": os.environ["PATH"]}
+    outcome = StagedDownloader(site, tmp_path, environment).run("gs://models/digits/1")
+    assert asked == []
+    assert outcome.message.startswith("AccessDenied: GOOGLE_APPLICATION_CREDENTIALS_JSON is not the key of a service")
+
+
+def test_who_gives_a_token_is_looked_at_behind_a_proxy(
+    site: Path, tmp_path: Path, bucket: tuple[WebServer, StagedDownloader]
+) -> None:
+    command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+    private = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    web, _ = bucket
+    key = {"type": "service_account", "project_id": "p", "client_email": "m@p.example", "private_key": private}
+    environment = {
+        "GOOGLE_APPLICATION_CREDENTIALS_JSON": json.dumps(key | {"token_uri": "http://169.254.169.254/token"}),
+        "HTTP_PROXY": web.url(""),
+        "PATH": os.environ["PATH"],
+    }
+    outcome = StagedDownloader(site, tmp_path, environment).run("gs://models/digits/1")
+    assert web.asked == []
+    assert "169.254.169.254 is a link-local address" in outcome.message

@@ -344,3 +344,57 @@ def test_a_proxy_is_used_but_for_its_exceptions(
     monkeypatch.setenv("NO_PROXY", "localhost,.svc")
     assert downloader.run(web.url(PATH)).files == {"model.onnx": MODEL}
     assert {path for path, _, _ in web.asked} == {"http://models.team.svc/model.onnx", PATH}
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://localhost:x/", "http://\xff/", "//", "http:///a"])
+def test_a_redirect_to_nonsense_is_one_line(location: str, web: WebServer, downloader: Downloader) -> None:
+    web.pages[PATH] = Page(status=302, headers={"Location": location})
+    outcome = downloader.run(f"{web.url(PATH)}?sig=s3cret")
+    assert outcome.status == 1
+    assert outcome.message.startswith(("DownloadFailed: ", "StoreUnreachable: ", "ObjectNotFound: "))
+    assert "s3cret" not in outcome.message + outcome.log
+
+
+def test_a_token_that_no_request_can_have_is_one_line(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", web.url(""))
+    monkeypatch.setenv("HF_TOKEN", "s3cret\u20ac")
+    outcome = downloader.run("hf://acme/digits")
+    assert outcome.message.startswith("DownloadFailed: hf://acme/digits at ")
+    assert "s3cret" not in outcome.message + outcome.log
+    assert web.asked == []
+
+
+def test_whatever_a_client_makes_of_an_answer_is_one_line(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise LookupError("https://store/a?sig=s3cret")
+
+    monkeypatch.setattr(transfer, "_told", broken)
+    outcome = downloader.run(f"{web.url(PATH)}?sig=s3cret")
+    assert re.fullmatch(
+        rf"DownloadFailed: {web.url(PATH)}: LookupError in test_https\.py, line \d+; check .*", outcome.message
+    )
+    assert "s3cret" not in outcome.message + outcome.log
+
+
+def test_what_a_store_says_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = failures.DownloadError(failures.Reason.DOWNLOAD_FAILED, "a\x1b[31m\x9b\n\u2028b\udc80" + "c" * 100_000)
+    assert str(error).startswith("DownloadFailed: a\\x1b[31m\\x9b b\\udc80ccc")
+    assert len(str(error)) <= 4096
+    console.say("m\x1b]0;title\nfetched 1 files https://u:s3cret@store/a?sig=s3cret")
+    assert capsys.readouterr().out == "m\\x1b]0;title\\nfetched 1 files https://store/a\n"
+    console.show_logs_of_libraries()
+    logging.getLogger("any").warning("a\x1b[31m\nfetched 1 files")
+    assert capsys.readouterr().err.endswith("a\\x1b[31m\n  fetched 1 files\n")
+
+
+def test_the_reason_of_a_long_message_reaches_the_kubelet(downloader: Downloader) -> None:
+    """It keeps the end of more than 4096 bytes."""
+    outcome = downloader.run("https://" + "\u00e4" * 5000 + "[")
+    assert outcome.message.startswith("UnsupportedModel: ")
+    outcome = downloader.run("nothing://" + "\u20ac" * 5000)
+    assert outcome.message.startswith("UnsupportedModel: ")
+    assert len(outcome.message.encode()) <= 4096

@@ -119,7 +119,7 @@ def _autoscaler_writes(situation: Situation, revision: Revision, minimum: int, *
                 revision,
                 snapshot.deployment,
                 signal,
-                prometheus_url=snapshot.config.prometheus_url,
+                prometheus_url=snapshot.config.keda_prometheus_url or snapshot.config.prometheus_url,
                 minimum=minimum,
                 pinned=pinned,
                 down=_taken_down(situation, minimum),

@@ -222,7 +222,20 @@ def _scaling_active(situation: Situation) -> Fact:
         return Fact(None, Reason.WAITING_FOR_AUTOSCALER, "no HorizontalPodAutoscaler has measured the load yet")
     if told.get("status") == "True":
         return Fact(True, Reason.SCALING)
-    return Fact(False, Reason.LOAD_NOT_MEASURED, f"the number of pods stays the same: {told.get('message', '')}")
+    message = f"the number of pods stays the same: {told.get('message', '')}{_let_in(situation)}"
+    return Fact(False, Reason.LOAD_NOT_MEASURED, message)
+
+
+def _let_in(situation: Situation) -> str:
+    """What to do where KEDA asks a Prometheus that may want credentials, of which it has none."""
+    settings, config = situation.snapshot.deployment.spec.autoscaling, situation.snapshot.config
+    by_keda = settings is not None and scaling.engine(settings) == scaling.SCALED_OBJECT
+    if not by_keda or not config.prometheus_secret_name or config.keda_prometheus_url:
+        return ""
+    return (
+        f"; KEDA asks Prometheus without the credentials of Secret {config.prometheus_secret_name}: set "
+        "config.kedaPrometheusUrl (Helm) to an address that lets it in"
+    )
 
 
 def _told_by_autoscaler(snapshot: Snapshot, revision: Revision) -> Mapping[str, str] | None:
