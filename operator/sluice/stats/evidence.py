@@ -69,6 +69,10 @@ class Counts:
             self.stable_events,
         )
 
+    def without(self, candidate_events: float) -> "Counts":
+        """With so many events of the candidate less: a lower bound of those that remain."""
+        return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
+
     def answered(self, share: float) -> "Counts":
         """What is no event as the events, of requests that were shared out so: answers to earlier ones are among these."""
         requests = self.candidate_requests + self.stable_requests

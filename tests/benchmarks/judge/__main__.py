@@ -36,16 +36,15 @@ def main() -> int:
         topic.title: _measure(topic, options.only, rollouts, options.seed)
         for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
     }
-    troubles = [
-        *_troubles(options.only, options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES), options.seed)
-    ]
+    releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
+    troubles = [*_troubles(options.only, releases, options.seed)]
     if not options.only:
         columns, rows = comparison.compare(rollouts, options.seed)
         for row in (columns, *rows):
             print(" | ".join(row))
         if not options.quick:
             command = shlex.join(["python", "-m", "tests.benchmarks.judge", *sys.argv[1:]])
-            run = page.Run(command, rollouts, options.seed, difference, time.process_time())
+            run = page.Run(command, rollouts, options.seed, difference, time.process_time(), releases)
             page.write(run, _sections(measured, columns, rows, troubles))
     missed = any(figure.reached is False for found in measured.values() for figure in found.values())
     return int(missed or difference > MOST_DIFFERENCE)

@@ -92,8 +92,8 @@ def _first_weight(requests_per_second: float) -> float:
 
 ALL_FAIL: Final = 1 / worlds.BASE
 FIGURES: Final[Mapping[str, Measure]] = {
-    "x4 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=4), 330),
-    "x20 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=20), 30),
+    "x4 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=4), 400),
+    "x20 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=20), 35),
     **{
         f"x20 errors, {rate:,} requests/s, requests until the roll-back": functools.partial(exposure, 20, rate)
         for rate in (5, 50, 200, 1000, 10_000)

@@ -17,6 +17,7 @@ Shares = npt.NDArray[np.float64]
 
 DAY: Final = 86_400
 BASE: Final = 0.005
+SHOCK_CHANCE: Final = 0.02
 PODS: Final = 4
 """Of either version, where they are told apart."""
 R1: Final = 1.5
@@ -47,6 +48,25 @@ def shared_outages(
     seconds = np.arange(past + future) + generator.integers(every)
     both = np.where(seconds % every < lasts, share, base)
     return both, both.copy()
+
+
+def shared_shocks(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, times: float = 20, scrape: int = 5
+) -> tuple[Shares, Shares]:
+    """In one of fifty scrapes, everything is so many times as bad for both."""
+    shocked = generator.random(-(-(past + future) // scrape)) < SHOCK_CHANCE
+    both = np.minimum(1.0, base * np.where(np.repeat(shocked, scrape)[: past + future], times, 1.0))
+    return both, both.copy()
+
+
+def bursts(
+    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, cv: float, scrape: int = 5
+) -> tuple[Shares, Shares]:
+    """Each version's share is drawn anew for each scrape, from a beta distribution: its counts are beta-binomial."""
+    both = (1 - base) / (base * cv * cv) - 1
+    drawn = generator.beta(both * base, both * (1 - base), (2, -(-(past + future) // scrape)))
+    stable, candidate = np.repeat(drawn, scrape, axis=1)[:, : past + future]
+    return stable, candidate
 
 
 def outage_at(
