@@ -1,9 +1,10 @@
 """`kubectl sluice record`: the counters of a release, or of two versions, as a file that `replay` reads."""
 
 import contextlib
+import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
@@ -11,14 +12,20 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from sluice import errors
-from sluice.api.config import OperatorConfig
+from sluice.adapters import kube
+from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
-from sluice.core.judge.model import Arm, Trial
+from sluice.core.judge.model import Arm, OwnCounters, Trial
 from sluice.core.kernel import naming
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.observe import observe
 from sluice.core.rollout import steps
+from sluice.core.situation import arms
 from sluice.offline import record
 from sluice.views import checks, words
 
@@ -59,6 +66,10 @@ class Recording:
     weights: tuple[tuple[float, int], ...]
     """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
     seconds: int
+    probes: tuple[tuple[float, int | None], ...] = ()
+    """(seconds since the epoch, permille of the stable version) of the bake's probes, and None where they ended."""
+    asks: bool = True
+    """Whether the bake could ask so."""
     until: float = math.inf
     """When the release ended, seconds since the epoch: what came later says nothing about it."""
 
@@ -78,11 +89,12 @@ async def show(
     async with cluster.session(target) as session:
         release = await session.fetch()
         config = await cluster.fetch_config(session.cluster)
-        grpc = await fetch_grpc(session)
+        kept = await fetch_kept(session)
+        runtimes = await _fetch_runtimes(session)
     now = time.time()
     wanted = recording(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
-    trial = _trial(release.newest, wanted, config, now, grpc)
+    trial = _trial(release.newest, wanted, config, now, kept, runtimes)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
         lines, unseen = await _fetch(trial, wanted, url, credentials)
@@ -135,9 +147,30 @@ def _of_release(rollout: ModelRollout, since: int | None, now: float) -> Recordi
             f"{rollout.metadata.name} is the first version, so there is nothing to compare it with; --aa compares it "
             "with itself"
         )
-    weights = ((EVER, 0), *weight_changes(rollout, target.revision))
+    changes = tuple(weight_changes(rollout, target.revision))
+    asked = probes(rollout)
     ended = words.seconds_of(rollout.status.end_time) if rollout.status.end_time is not None else math.inf
-    return Recording(source.revision, target.revision, weights, since or _back_to(_began(rollout), now), ended)
+    return Recording(
+        source.revision,
+        target.revision,
+        ((EVER, 0), *(change for change in changes if change[0] not in {time for time, _ in asked})),
+        since or _back_to(_began(rollout), now),
+        asked,
+        asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
+        until=ended,
+    )
+
+
+def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
+    """When requests went back to the stable version in the bake, by the steps that the status holds."""
+    found: list[tuple[float, int | None]] = []
+    baking = False
+    for step in rollout.status.steps:
+        whole = step.permille >= steps.WHOLE
+        if baking and whole is bool(found and found[-1][1] is not None):
+            found.append((words.seconds_of(step.start_time), None if whole else steps.WHOLE - step.permille))
+        baking = baking or whole
+    return tuple(found)
 
 
 def _began(rollout: ModelRollout) -> float:
@@ -152,10 +185,19 @@ def _revisions(rollout: ModelRollout) -> tuple[str, ...]:
     return tuple(end.revision for end in (rollout.spec.source, rollout.spec.target) if end is not None)
 
 
-def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now: float, grpc: frozenset[str]) -> Trial:
-    """grpc: the revisions that speak gRPC as well."""
-    return record.trial_of(
-        namespace=rollout.metadata.namespace,
+def _trial(
+    rollout: ModelRollout,
+    wanted: Recording,
+    config: OperatorConfig,
+    now: float,
+    kept: Sequence[Revision],
+    runtimes: Sequence[ServingRuntime],
+) -> Trial:
+    grpc = speaking_grpc(kept)
+    stable = next((revision for revision in kept if revision.name == wanted.stable), None)
+    namespace = rollout.metadata.namespace
+    trial = record.trial_of(
+        namespace=namespace,
         name=rollout.spec.model_deployment,
         stable=arm(wanted.stable, 0, grpc),
         candidate=arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
@@ -165,14 +207,27 @@ def _trial(rollout: ModelRollout, wanted: Recording, config: OperatorConfig, now
         now=now,
         scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
     )
+    own = OwnCounters() if stable is None else arms.own_counters(runtimes, namespace, stable)
+    return dataclasses.replace(trial, own=own, asks=wanted.asks and config.routing is not RoutingMode.SERVICE)
 
 
-async def fetch_grpc(session: cluster.Session) -> frozenset[str]:
-    """The revisions that speak gRPC; none where they may not be read."""
+async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
+    """The revisions that are kept; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
-        kept = await session.cluster.fetch_revisions(session.namespace, session.name)
-        return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
-    return frozenset()
+        return await session.cluster.fetch_revisions(session.namespace, session.name)
+    return ()
+
+
+def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:
+    """The revisions that speak gRPC as well."""
+    return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
+
+
+async def _fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
+    """Which say how servers count pod by pod; none where they may not be read."""
+    with contextlib.suppress(errors.Denied):
+        return observe.parsed_runtimes(await session.cluster.fetch_all(kube.BY_KIND[ServingRuntime.kind]))
+    return ()
 
 
 def arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:
@@ -192,7 +247,9 @@ async def _fetch(
     """The lines, and what they cannot show."""
     answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
     try:
-        lines = record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until)
+        lines = record.recorded(
+            trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+        )
         same = wanted.stable == wanted.candidate
         return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:

@@ -17,7 +17,9 @@ from tests.unit.views.builders import T0
 ENOUGH = Forecast(20.0, (PlannedStep(50, 900, 900.0), PlannedStep(1000, 0, 0.0)), None, None, "")
 
 
-def released(number: int, *, peak: float = 0.2, pods: int = 4, proven: float | None = 60.0) -> TriedRelease:
+def released(
+    number: int, *, peak: float = 0.2, pods: int = 4, proven: float | None = 60.0, probes: int = 0
+) -> TriedRelease:
     back = peak >= 2
     return TriedRelease(
         begin=T0 + 7200 * number,
@@ -27,6 +29,7 @@ def released(number: int, *, peak: float = 0.2, pods: int = 4, proven: float | N
         seconds=300.0 if back else 4200.0,
         peak=peak,
         objectives={"errors": TriedObjective(pods, 1.0 + number, peak, proven, 7200.0)},
+        probes=probes,
     )
 
 
@@ -60,6 +63,15 @@ def test_how_many_and_why() -> None:
     assert (errors.first_step, errors.problem) == ("15m00s", "")
     assert found.first_weight == "5 % is enough: about 15m00s until it is proven, at 20 requests/s"
     assert found.notes == ()
+
+
+def test_what_the_bake_would_have_asked_is_no_roll_back() -> None:
+    found = view(released(0, probes=2), released(1, probes=1), released(2))
+    assert (found.rolled_back, found.probes) == (0, 3)
+    assert found.sentence.endswith(
+        ". In 2 of 3 bakes the stable version would have been asked whether it does any better (3 probes)"
+    )
+    assert [release.probes for release in found.releases] == [2, 1, 0]
 
 
 def test_what_interleaved_scrapes_cannot_show_is_said() -> None:
