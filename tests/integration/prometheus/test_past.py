@@ -130,7 +130,7 @@ async def calibrated(url: str, *, bad_pod: bool) -> CalibrationView:
     prometheus, now = past(bad_pod=bad_pod)
     pushed(url, prometheus)
     subject = calibrate.Subject(
-        release=cluster.FetchedRelease(builders.make_model_deployment(), (), {}),
+        release=cluster.FetchedRelease(builders.make_model_deployment(namespace="shop"), (), {}),
         stable=trials.STABLE,
         config=OperatorConfig(),
         grpc=frozenset(),

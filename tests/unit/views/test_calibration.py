@@ -131,9 +131,28 @@ def test_the_plot_is_a_picture_of_all_releases(peaks: tuple[float, ...]) -> None
 
     assert len(dots) == len(peaks)
     assert all(0 < float(dot.attrib["cx"]) < calibrationplot.WIDTH for dot in dots)
-    assert all(0 < float(dot.attrib["cy"]) < calibrationplot.HEIGHT for dot in dots)
+    assert all(calibrationplot.TOP < float(dot.attrib["cy"]) < float(root.attrib["height"]) for dot in dots)
     lines = [element.text or "" for element in ElementTree.fromstring(text).iter() if element.tag.endswith("text")]
     assert max(map(len, lines)) <= calibrationplot.LINE
     red = [dot for dot in dots if dot.attrib["fill"] == calibrationplot.BACK]
     assert len(red) == sum(peak >= 2 for peak in peaks)
     assert ("WorseThanStable" in text) is bool(red)
+
+
+def test_dots_of_bakes_that_asked_are_hollow_and_said_to_be() -> None:
+    text = calibrationplot.svg(view(released(0), released(1, probes=2)))
+    dots = [each for each in ElementTree.fromstring(text).iter() if each.tag.endswith("circle")]
+    assert [dot.attrib["fill"] == "white" for dot in dots if "class" not in dot.attrib] == [False, True]
+    assert "its bake asked 2 times" in text
+    assert "its bake asked the stable version" in text
+    assert "its bake asked" not in calibrationplot.svg(view(released(0)))
+
+
+def test_a_long_sentence_does_not_reach_into_the_plot() -> None:
+    """Few releases, with probes: four lines of text above it."""
+    root = ElementTree.fromstring(calibrationplot.svg(view(*(released(n, peak=3.0, probes=3) for n in range(3)))))
+    lines = [float(each.attrib["y"]) for each in root.iter() if each.tag.endswith("text") and "x" in each.attrib]
+    dots = [float(each.attrib["cy"]) for each in root.iter() if each.tag.endswith("circle")]
+    above = [y for y in lines if y < min(dots)]
+    assert len(above) >= 4
+    assert max(above) + 4 < min(dots)
