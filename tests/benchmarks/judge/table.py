@@ -131,7 +131,9 @@ ROWS: Final[Mapping[str, Measured]] = {
     "none, 100 requests/s": dead(requests_per_second=100),
     "none, a scrape every 15 s": dead(scrape_seconds=15),
     "shared shocks of 20 times, one scrape in 50": usual(troubles.shared_shocks, four=True),
+    "the same, pods told apart": usual(partial(troubles.shared_shocks, pods=troubles.PODS), four=True),
     "bursts of each, beta-binomial, cv 3": usual(partial(troubles.bursts, cv=3.0), four=True),
+    "the same of each pod, 4 of each": usual(partial(troubles.bursts, cv=3.0, pods=troubles.PODS), four=True),
     "shared outage of 30 s every 20 min": usual(troubles.shared_outages),
     "0.8 → 3 % of both over a day": over_a_day(0.008, 0.03),
     "0.1 → 5 % of both over a day": over_a_day(0.001, 0.05),
@@ -270,7 +272,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 def _share(count: int, of: int) -> str:
     low, high = wilson(count, of)
-    return f"{count / of:.1%} ({low:.1%}–{high:.1%})"
+    return f"{count} of {of} ({100 * low:.1f}–{100 * high:.0f} %)"
 
 
 def _found(all: Sequence[Told]) -> str:

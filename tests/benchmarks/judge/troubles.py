@@ -51,21 +51,41 @@ def shared_outages(
 
 
 def shared_shocks(
-    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, times: float = 20, scrape: int = 5
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    times: float = 20,
+    scrape: int = 5,
+    pods: int | None = None,
 ) -> tuple[Shares, Shares]:
-    """In one of fifty scrapes, everything is so many times as bad for both."""
+    """In one of fifty scrapes, everything is so many times as bad for both. pods: None where they are not told apart."""
     shocked = generator.random(-(-(past + future) // scrape)) < SHOCK_CHANCE
     both = np.minimum(1.0, base * np.where(np.repeat(shocked, scrape)[: past + future], times, 1.0))
+    if pods is not None:
+        both = np.repeat(both[None, :], pods, axis=0)
     return both, both.copy()
 
 
 def bursts(
-    generator: np.random.Generator, past: int, future: int, *, base: float = BASE, cv: float, scrape: int = 5
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    cv: float,
+    scrape: int = 5,
+    pods: int | None = None,
 ) -> tuple[Shares, Shares]:
-    """Each version's share is drawn anew for each scrape, from a beta distribution: its counts are beta-binomial."""
+    """The share is drawn anew for each scrape, from a beta distribution: counts are beta-binomial.
+
+    Of each version, or where pods are told apart of each pod.
+    """
     both = (1 - base) / (base * cv * cv) - 1
-    drawn = generator.beta(both * base, both * (1 - base), (2, -(-(past + future) // scrape)))
-    stable, candidate = np.repeat(drawn, scrape, axis=1)[:, : past + future]
+    drawn = generator.beta(both * base, both * (1 - base), (2, pods or 1, -(-(past + future) // scrape)))
+    shares = np.repeat(drawn, scrape, axis=2)[..., : past + future]
+    stable, candidate = shares if pods is not None else shares[:, 0]
     return stable, candidate
 
 
@@ -152,13 +172,21 @@ def pods_alike(
 
 
 def cold(
-    generator: np.random.Generator, past: int, future: int, *, base: float, share: float, lasts: int, step_seconds: int
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float,
+    share: float,
+    lasts: int,
+    step_seconds: int,
+    steps: int = 4,
 ) -> tuple[Shares, Shares]:
-    """The candidate's new pods are slow at first: at the beginning of each step."""
+    """The candidate's new pods are slow at first: at the beginning of each step, and of the bake."""
     stable = np.full(past + future, base)
     candidate = stable.copy()
-    since_step = np.arange(future) % step_seconds
-    candidate[past:][since_step < lasts] = share
+    seconds = np.arange(future)
+    candidate[past:][(seconds % step_seconds < lasts) & (seconds < steps * step_seconds)] = share
     return stable, candidate
 
 
