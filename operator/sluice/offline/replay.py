@@ -103,10 +103,7 @@ class _Course:
 def replay(
     recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence[ProbeLine] = (), *, asks: bool = True
 ) -> Iterator[Scrape]:
-    """One verdict for each moment of the lines. Raises Unreadable where lines and policy do not fit.
-
-    asks: as `CountsFile` has it.
-    """
+    """One verdict for each moment of the lines; asks: as `CountsFile` has it. Raises Unreadable where these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     for line in recorded:
         _require_fit(line, known)
@@ -238,8 +235,7 @@ def _dispersion(course: _Course, name: str) -> float:
     state = course.state.objectives[name]
     if state.step_start is None or state.step_end is None or state.step_end <= state.step_start:
         return state.dispersion
-    requests = state.step.candidate_requests + state.step.stable_requests
-    rate = requests / (state.step_end - state.step_start)
+    rate = (state.step.candidate_requests + state.step.stable_requests) / (state.step_end - state.step_start)
     return accumulate.expected_dispersion(state, state.step.candidate_share, rate, course.pods.get(name, (1, 1)))
 
 
@@ -289,8 +285,8 @@ def _observed(course: _Course, kind: Kind, line: Line, policy: RolloutPolicySpec
         interval_seconds=line.time - previous.time,
         pods=pods,
     )
-    course = dataclasses.replace(course, pods={**course.pods, line.objective: pods})
-    return dataclasses.replace(course, state=_judged(course.state, kind, line, tick, rules))
+    state = _judged(course.state, kind, line, tick, rules)
+    return dataclasses.replace(course, pods={**course.pods, line.objective: pods}, state=state)
 
 
 def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: accumulate.LookRules) -> State:
