@@ -35,6 +35,10 @@ class Prometheus:
         of_target = self.counters.setdefault(target, {})
         of_target[key] = of_target.get(key, 0) + amount
 
+    def gauge(self, target: str, name: str, value: float, **labels: str) -> None:
+        """What a target shows of a gauge from now on."""
+        self.counters.setdefault(target, {})[_series(target, name, tuple(labels.items()))] = value
+
     def request(
         self,
         revision: str,

@@ -222,7 +222,7 @@ async def _subject(session: cluster.Session, file: str | None) -> Subject:
         release=release,
         stable=deployment.status.stable.revision,
         config=await cluster.fetch_config(session.cluster),
-        grpc=await record.fetch_grpc(session),
+        grpc=recording.speaking_grpc(await record.fetch_kept(session)),
         policy=policy,
         policy_name=name,
         answer_seconds=timeouts.longest_answer_seconds(deployment.spec.routing, ()),

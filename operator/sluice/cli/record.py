@@ -8,10 +8,14 @@ from typing import Annotated, TypeAlias
 import typer
 
 from sluice import errors
+from sluice.adapters import kube
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, Prometheus, seconds
 from sluice.core.judge.model import Trial
+from sluice.core.kernel.snapshot import Revision
+from sluice.core.observe import observe
 from sluice.offline import record, recording
 from sluice.offline.recording import Recording
 from sluice.views import checks, words
@@ -55,12 +59,13 @@ async def show(
     async with cluster.session(target) as session:
         release = await session.fetch()
         config = await cluster.fetch_config(session.cluster)
-        grpc = await fetch_grpc(session)
+        kept = await fetch_kept(session)
+        runtimes = await _fetch_runtimes(session)
     now = time.time()
     wanted = asked(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
     preset = world.preset_of(config)
-    trial = recording.trial(release.newest, wanted, config=config, preset=preset, grpc=grpc, now=now)
+    trial = recording.trial(release.newest, wanted, config=config, preset=preset, kept=kept, runtimes=runtimes, now=now)
     url = prometheus or config.prometheus_url
     with console.progress(f"reading {words.span(wanted.seconds)} of counters from Prometheus"):
         lines, unseen = await _fetch(trial, wanted, url, credentials)
@@ -97,12 +102,18 @@ def asked(
     return found
 
 
-async def fetch_grpc(session: cluster.Session) -> frozenset[str]:
-    """The revisions that speak gRPC; none where they may not be read."""
+async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
+    """The revisions that are pinned; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
-        kept = await session.cluster.fetch_revisions(session.namespace, session.name)
-        return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
-    return frozenset()
+        return await session.cluster.fetch_revisions(session.namespace, session.name)
+    return ()
+
+
+async def _fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
+    """Which say how servers count pod by pod; none where they may not be read."""
+    with contextlib.suppress(errors.Denied):
+        return observe.parsed_runtimes(await session.cluster.fetch_all(kube.BY_KIND[ServingRuntime.kind]))
+    return ()
 
 
 async def _fetch(
@@ -111,7 +122,9 @@ async def _fetch(
     """The lines, and what they cannot show."""
     answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
     try:
-        lines = record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until)
+        lines = record.recorded(
+            trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+        )
         same = wanted.stable == wanted.candidate
         return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:

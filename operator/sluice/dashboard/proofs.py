@@ -10,6 +10,7 @@ from sluice.adapters import kube, kubectl
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.adapters.prometheusaccess import PrometheusAccess
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.judge.model import Answers, Trial
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
@@ -32,6 +33,7 @@ LONGEST_SECONDS: Final = 14 * 86_400
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """They get into patterns: what else a name could match is somebody else's."""
 ROLLOUTS: Final = kube.BY_KIND[ModelRollout.kind]
+RUNTIMES: Final = kube.BY_KIND[ServingRuntime.kind]
 
 
 class Unproven(Exception):
@@ -88,15 +90,20 @@ class Proofs:
             raise Unproven("It is the first version: there was nothing to compare it with.") from None
         if wanted.seconds > LONGEST_SECONDS:
             raise Unproven("It began too long ago to be replayed here; kubectl sluice record and replay can try.")
-        grpc = await self._grpc(cluster, rollout)
-        settings = self._settings
-        trial = recording.trial(rollout, wanted, config=settings.operator, preset=settings.preset, grpc=grpc, now=now)
+        namespace, name = rollout.metadata.namespace, rollout.spec.model_deployment
+        kept = await reading.seen(cluster.fetch_revisions(namespace, name))
+        runtimes = await reading.seen(cluster.fetch_all(RUNTIMES))
+        trial = recording.trial(
+            rollout,
+            wanted,
+            config=self._settings.operator,
+            preset=self._settings.preset,
+            kept=kept or (),
+            runtimes=observe.parsed_runtimes(runtimes or ()),
+            now=now,
+        )
         answers = await self._asked().answer(record.questions(trial, seconds=wanted.seconds), now)
         return await asyncio.to_thread(_replayed, trial, answers, wanted, rollout)
-
-    async def _grpc(self, cluster: kubectl.Kubectl, rollout: ModelRollout) -> frozenset[str]:
-        kept = await reading.seen(cluster.fetch_revisions(rollout.metadata.namespace, rollout.spec.model_deployment))
-        return frozenset(each.name for each in kept or () if each.grpc_port is not None)
 
     def _asked(self) -> Metrics:
         if self._metrics is None:
@@ -112,7 +119,9 @@ def _version(raw: Object) -> str:
 
 def _replayed(trial: Trial, answers: Answers, wanted: Recording, rollout: ModelRollout) -> ReplayedRelease:
     try:
-        lines = record.recorded(trial, answers, seconds=wanted.seconds, weights=wanted.weights, until=wanted.until)
+        lines = record.recorded(
+            trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+        )
         return proof.replayed(rollout, list(lines))
     except record.NothingRecorded as error:
         raise Unproven(f"{error}") from error

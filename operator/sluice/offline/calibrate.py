@@ -5,7 +5,8 @@
             └─ learning 1 h │ half of the pods against the other half, 1 h │ bake
                weight 0       weight 50                                      weight 100: the second half alone
 
-The judge is that of `replay`, which is the operator's. How much a step needs, the forecast of `plan` says.
+The judge is that of `replay`, which is the operator's. What exceeds the bake's limit begins a probe: from there on both
+halves are compared again, as half of the requests had gone back. How much a step needs, the forecast of `plan` says.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome, Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import history
+from sluice.core.judge import columns, history, series
 from sluice.core.judge import questions as ask
 from sluice.core.judge.forecast import WHOLE, forecast
 from sluice.core.judge.kind import Kind
@@ -26,14 +27,19 @@ from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Forecast, Question, Series, Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
+from sluice.core.rollout import probe
 from sluice.offline import record, replay, sameversion
-from sluice.offline.lines import Line
+from sluice.offline.lines import Line, ProbeLine
 
 MOST_RELEASES: Final = 48
 """So many windows of two to three hours are asked of Prometheus, one after the other."""
 LEARNING_SECONDS: Final = ask.HISTORY_SECONDS
 RELEASE_SECONDS: Final = 3600
 LONGEST_BAKE_SECONDS: Final = 3600
+SOON_SECONDS: Final = 0.001
+"""After a scrape: a probe begins and ends between two."""
+MOST_PROBES: Final = 5
+"""Of one release: each is a replay of its own."""
 ENDLESS_SECONDS: Final = 2_592_000
 """No deadline: only evidence ends a release here."""
 
@@ -55,7 +61,7 @@ class TriedObjective:
     pods: int
     """How many pods its halves have together; 0: by scrape."""
     dispersion: float
-    """phi, as it was learnt before the release."""
+    """phi, of bursts and of swings, at half of the traffic."""
     peak: float
     """The largest evidence against the candidate, as log10."""
     proven_seconds: float | None
@@ -77,6 +83,8 @@ class TriedRelease:
     peak: float
     """The largest evidence against it over all objectives, as log10."""
     objectives: Mapping[str, TriedObjective]
+    probes: int = 0
+    """How often the bake asked."""
 
     @property
     def rolled_back(self) -> bool:
@@ -155,16 +163,13 @@ def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRel
     same = {
         kind.name: sameversion.parted(history.increments(shown, kind.feed), since=begin) for kind in kinds_of(trial)
     }
-    found = [line for kind in kinds_of(trial) for line in _lines(kind, same[kind.name], begin)]
-    if not any(line.weight > 0 for line in found):
+    probes: list[ProbeLine] = []
+    found, scrapes = _replayed(trial, same, policy, begin, probes)
+    if not scrapes:
         return None
-    endless = policy.model_copy(update={"progress_deadline_seconds": ENDLESS_SECONDS})
-    scrapes: list[replay.Scrape] = []
-    for scrape in replay.replay(found, endless):
-        if scrape.weight > 0:
-            scrapes.append(scrape)
-        if scrape.verdict is Verdict.ROLL_BACK:
-            break
+    while (change := _probe_changes(scrapes, probes, policy)) is not None:
+        probes.append(change)
+        found, scrapes = _replayed(trial, same, policy, begin, probes)
     ended = scrapes[-1]
     return TriedRelease(
         begin=begin,
@@ -176,6 +181,7 @@ def tried(trial: Trial, answers: Answers, policy: RolloutPolicySpec) -> TriedRel
         objectives={
             kind.name: _of_objective(kind, same[kind.name], found, scrapes, policy, begin) for kind in kinds_of(trial)
         },
+        probes=sum(each.begins for each in probes),
     )
 
 
@@ -235,21 +241,61 @@ def _begins(start: float, end: float, length: float) -> Iterator[float]:
         yield end - (number - index) * length
 
 
-def _lines(kind: Kind, same: sameversion.SameVersion, begin: float) -> Iterator[Line]:
-    """Learning, comparison and bake. In the bake nobody asks the first half any more."""
+def _replayed(
+    trial: Trial,
+    same: Mapping[str, sameversion.SameVersion],
+    policy: RolloutPolicySpec,
+    begin: float,
+    probes: Sequence[ProbeLine],
+) -> tuple[list[Line], list[replay.Scrape]]:
+    """The lines, and what the judge says from the first weight up to a roll-back, or to the end."""
+    found = [line for kind in kinds_of(trial) for line in _lines(kind, same[kind.name], begin, probes)]
+    endless = policy.model_copy(update={"progress_deadline_seconds": ENDLESS_SECONDS})
+    scrapes: list[replay.Scrape] = []
+    for scrape in replay.replay(found, endless, probes):
+        if scrape.weight > 0:
+            scrapes.append(scrape)
+        if scrape.verdict is Verdict.ROLL_BACK:
+            break
+    return found, scrapes
+
+
+def _probe_changes(
+    scrapes: Sequence[replay.Scrape], probes: Sequence[ProbeLine], policy: RolloutPolicySpec
+) -> ProbeLine | None:
+    """Where the operator would begin a probe next, or end the one that goes on; None where nothing changes any more."""
+    if scrapes[-1].verdict is Verdict.ROLL_BACK:
+        return None
+    since = probes[-1].time if probes else -math.inf
+    later = [scrape for scrape in scrapes if scrape.time > since]
+    if probes and probes[-1].begins:
+        longest = max(policy.bake_seconds, probe.SHORTEST_SECONDS)
+        over = next((each for each in later if each.proven or each.time >= since + longest), None)
+        return None if over is None else ProbeLine(0, over.time + SOON_SECONDS, begins=False)
+    asked = next((each for each in later if each.weight >= 100 and each.verdict is Verdict.PROBE), None)
+    if asked is None or len(probes) >= 2 * MOST_PROBES:
+        return None
+    return ProbeLine(0, asked.time + SOON_SECONDS, begins=True, share=record.HALF)
+
+
+def _lines(kind: Kind, same: sameversion.SameVersion, begin: float, probes: Sequence[ProbeLine]) -> Iterator[Line]:
+    """Learning, comparison and bake. In the bake nobody asks the first half, but in probes."""
     baked = begin + RELEASE_SECONDS
 
     def weight(time: float) -> float:
         return 0.0 if time < begin else record.HALF if time < baked else 100.0
 
-    stood = None
-    for line in record.lines_of(kind, same.ticks, weight):
-        if line.weight == 100:
-            stood = stood or line.stable
-            yield dataclasses.replace(line, stable=stood)
-        else:
-            stood = line.stable
-            yield line
+    def asked(time: float) -> bool:
+        last = next((each for each in reversed(probes) if each.time <= time), None)
+        return time < baked or (last is not None and last.begins)
+
+    ticks = [tick if asked(tick.time) else _candidate_alone(tick) for tick in same.ticks]
+    return record.lines_of(kind, ticks, weight)
+
+
+def _candidate_alone(tick: series.Tick) -> series.Tick:
+    seen = {column: amount for column, amount in tick.seen.items() if column[0] == columns.CANDIDATE}
+    return dataclasses.replace(tick, seen=seen)
 
 
 def _of_objective(
@@ -261,13 +307,13 @@ def _of_objective(
     begin: float,
 ) -> TriedObjective:
     enough = -math.log10(fraction(policy.false_advance_probability))
-    compared = [scrape for scrape in scrapes if scrape.weight < 100]
+    compared = [scrape for scrape in scrapes if scrape.time < begin + RELEASE_SECONDS]
     proven = next((scrape.time - begin for scrape in compared if scrape.evidence[kind.name].advance >= enough), None)
     own = [line for line in found if line.objective == kind.name and line.weight == record.HALF]
     both = [line.stable.requests + line.candidate.requests for line in own]
     return TriedObjective(
         pods=same.pods,
-        dispersion=scrapes[0].dispersions.get(kind.name, 1.0),
+        dispersion=(compared or scrapes)[-1].dispersions.get(kind.name, 1.0),
         peak=max((scrape.evidence[kind.name].rollback for scrape in scrapes), default=0.0),
         proven_seconds=proven,
         requests=both[-1] - both[0] if both else 0.0,

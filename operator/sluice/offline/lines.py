@@ -8,13 +8,14 @@ from any moment, `weight` in percent. Instead of `failures` stand `successes` wi
 `buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`. An arm may have more:
 
     "pods": {"x7k2p": {"requests": 250, "failures": 1}}                 the same by pod, where series name pods
-    "halves": [{"requests": 500, "failures": 2}, {"requests": 500, "failures": 1}]
+    "halves": [{"requests": 500, "failures": 2, "pods": 3}, {"requests": 500, "failures": 1, "pods": 2}]
                                                                         two disjoint halves of its pods, as others count them
 
-A line with a `kind` is something else. This version knows one:
+A line with a `kind` is something else. This version knows two:
 
     {"kind": "probe", "time": 700.0, "event": "begin", "share": 50}     in the bake, half of the requests go back to stable
     {"kind": "probe", "time": 760.0, "event": "end"}
+    {"kind": "bake", "asks": false}                                     nobody can be asked so: its limit ends the release
 
 Fields that are not known are ignored, and lines of another kind are left out: newer versions write more.
 """
@@ -24,7 +25,7 @@ import dataclasses
 import json
 import math
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -34,6 +35,7 @@ from sluice.core.judge.kind import Kind, Recorded
 COUNTS: Final = "counts"
 """The kind of a line that says none."""
 PROBE: Final = "probe"
+BAKE: Final = "bake"
 BEGIN: Final = "begin"
 END: Final = "end"
 _MILLIS: Final = 1000.0
@@ -60,6 +62,8 @@ class Counters:
     """Of each pod that is told apart; a part of the whole."""
     halves: tuple["Counters", "Counters"] | None = None
     """Of two disjoint halves of its pods, counted at the same times by whoever tells pods apart."""
+    pod_count: int = 1
+    """Of a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,8 @@ class CountsFile:
     lines: tuple[Line, ...]
     probes: tuple[ProbeLine, ...] = ()
     """In order of time: a begin, its end, the next begin."""
+    asks: bool = True
+    """Whether what speaks against the candidate in the bake begins a probe; False: it ends the release."""
     notes: tuple[str, ...] = ()
     """What was left out, in words for a person."""
 
@@ -112,6 +118,7 @@ def read(texts: Iterable[str]) -> CountsFile:
     return CountsFile(
         tuple(_line(number, found) for number, found in by_kind.pop(COUNTS, ())),
         _probes(by_kind.pop(PROBE, ())),
+        all(_asks(number, found) for number, found in by_kind.pop(BAKE, ())),
         tuple(
             f"left out: {len(found)} line{'s' * (len(found) > 1)} of kind {kind!r}, the first in line {found[0][0]}, "
             "which this version does not know"
@@ -125,6 +132,17 @@ def parse(texts: Iterable[str]) -> tuple[Line, ...]:
     return read(texts).lines
 
 
+def probe_wire(probe: ProbeLine) -> str:
+    """A probe's line as it is written."""
+    event = {"event": BEGIN, "share": round(probe.share, 1)} if probe.begins else {"event": END}
+    return json.dumps({"kind": PROBE, "time": probe.time, **event})
+
+
+def bake_wire(*, asks: bool) -> str:
+    """The line that says whether the bake can ask."""
+    return json.dumps({"kind": BAKE, "asks": asks})
+
+
 def wire(line: Line) -> str:
     """The line as it is written."""
     shown = {
@@ -135,6 +153,16 @@ def wire(line: Line) -> str:
         "candidate": _arm_wire(line.candidate, line.recorded),
     }
     return json.dumps(shown)
+
+
+def weight(scrape: Sequence[Line]) -> float:
+    """Of the lines of one time, percent. Raises Unreadable where they do not agree."""
+    first = scrape[0]
+    for line in scrape:
+        if line.weight != first.weight:
+            problem = f"{line.weight:g}, but line {first.number} of the same time has {first.weight:g}"
+            raise Unreadable(line.number, "weight", problem)
+    return first.weight
 
 
 def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
@@ -199,6 +227,13 @@ def _probe(number: int, found: Mapping[str, Any]) -> ProbeLine:
     return ProbeLine(number, time, event == BEGIN, share)
 
 
+def _asks(number: int, found: Mapping[str, Any]) -> bool:
+    asks = found.get("asks")
+    if not isinstance(asks, bool):
+        raise Unreadable(number, "asks", f"must be true or false, not {asks!r}")
+    return asks
+
+
 def _line(number: int, found: Mapping[str, Any]) -> Line:
     recorded = _recorded(number, found)
     weight = _number(number, "weight", found.get("weight"))
@@ -234,12 +269,20 @@ def _arm(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
         raise Unreadable(number, f"{arm}.pods", "must be an object with the counters of each pod by its name")
     if halves is not None and not (isinstance(halves, list) and len(halves) == 2):
         raise Unreadable(number, f"{arm}.halves", "must be a list of the counters of two halves")
-    parts = [_counters(number, f"{arm}.halves[{index}]", half, recorded) for index, half in enumerate(halves or ())]
+    parts = [_half(number, f"{arm}.halves[{index}]", half, recorded) for index, half in enumerate(halves or ())]
     return dataclasses.replace(
         whole,
         pods={name: _counters(number, f"{arm}.pods.{name}", pod, recorded) for name, pod in pods.items()},
         halves=(parts[0], parts[1]) if parts else None,
     )
+
+
+def _half(number: int, where: str, found: object, recorded: Recorded) -> Counters:
+    """Older versions did not write how many pods it has."""
+    counted = _counters(number, where, found, recorded)
+    assert isinstance(found, dict)
+    pods = _number(number, f"{where}.pods", found.get("pods", 1), least=1.0)
+    return dataclasses.replace(counted, pod_count=round(pods))
 
 
 def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Counters:
@@ -280,7 +323,7 @@ def _number(number: int, where: str, value: object, *, least: float = 0.0) -> fl
         return float(value)
     if value is None:
         raise Unreadable(number, where, "is missing; it must be a number")
-    problem = f"must be a number{' >= 0' if least == 0 else ''}, not {reprlib.repr(value)}"
+    problem = f"must be a number{f' >= {least:g}' if least >= 0 else ''}, not {reprlib.repr(value)}"
     if isinstance(value, int | float) and value > LARGEST:
         problem = "must be at most 2^53: larger numbers cannot be counted one by one"
     raise Unreadable(number, where, problem)
@@ -291,7 +334,7 @@ def _arm_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
     if counters.pods:
         parts["pods"] = {name: _counters_wire(pod, recorded) for name, pod in sorted(counters.pods.items())}
     if counters.halves is not None:
-        parts["halves"] = [_counters_wire(half, recorded) for half in counters.halves]
+        parts["halves"] = [{**_counters_wire(half, recorded), "pods": half.pod_count} for half in counters.halves]
     return {**_counters_wire(counters, recorded), **parts}
 
 

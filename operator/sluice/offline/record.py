@@ -11,9 +11,9 @@ from typing import Final
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
-from sluice.core.judge import columns, history, series
+from sluice.core.judge import columns, history, own, series
 from sluice.core.judge import questions as ask
-from sluice.core.judge.kind import Kind
+from sluice.core.judge.kind import Kind, Recorded
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answers, Arm, Failed, Question, Trial
 from sluice.core.kernel.presets import GatewayPreset
@@ -79,7 +79,8 @@ def questions(trial: Trial, *, seconds: int) -> tuple[Question, ...]:
     """The counters of both arms over the last `seconds`."""
     step = _step_seconds(trial, seconds)
     asked = ask.asked(trial, lambda _: seconds)
-    return tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
+    both = tuple(dataclasses.replace(question, step_seconds=step) for question in asked)
+    return both if _itself(trial) else (*both, *own.recording_questions(trial, seconds, step))
 
 
 def recorded(
@@ -88,19 +89,26 @@ def recorded(
     *,
     seconds: int,
     weights: Sequence[tuple[float, int]] = (),
+    probes: Sequence[tuple[float, int | None]] = (),
     until: float = math.inf,
 ) -> Iterator[str]:
     """The lines, oldest first. Raises NothingRecorded.
 
     seconds: as asked. weights: (time, permille) of each change of the candidate's weight, oldest first; empty:
-    `trial.permille` all along. until: later samples are left out. Twice the same revision: A/A.
+    `trial.permille` all along. probes: (time, permille of stable's) of each one's begin, and (time, None) of its end.
+    until: later samples are left out. Twice the same revision: A/A.
     """
-    for answer in answers.values():
-        if isinstance(answer, Failed):
+    for key, answer in answers.items():
+        if isinstance(answer, Failed) and not own.optional(key):
             raise NothingRecorded(f"Prometheus does not answer: {answer.message}")
     shown = history.shown(trial, answers, seconds, _step_seconds(trial, seconds) or trial.scrape_interval_seconds)
     begun = trial.now - seconds + (LEARNING_SECONDS if seconds >= 2 * LEARNING_SECONDS else 0.0)
-    every = (line for kind in kinds_of(trial) for line in _lines(trial, kind, shown, weights, begun=begun))
+    step = _step_seconds(trial, seconds) or math.ceil(trial.scrape_interval_seconds)
+    every = (
+        line
+        for kind in kinds_of(trial)
+        for line in _lines(trial, kind, shown, weights, own.by_pod(trial, kind, answers, seconds, step), begun=begun)
+    )
     found = [line for line in every if line.time <= until]
     if not found:
         raise NothingRecorded(
@@ -108,6 +116,13 @@ def recorded(
             f"{seconds} s; check that it scrapes the gateway, and check its retention time"
         )
     begin = min(line.time for line in found)
+    if not trial.asks and not _itself(trial):
+        yield lines.bake_wire(asks=False)
+    for time, permille in probes:
+        if time < until:
+            yield lines.probe_wire(
+                lines.ProbeLine(0, round(time - begin, 3), permille is not None, (permille or 0) / 10)
+            )
     for line in sorted(found, key=lambda line: line.time):
         yield lines.wire(dataclasses.replace(line, time=round(line.time - begin, 3)))
 
@@ -119,6 +134,10 @@ def unseen(trial: Trial, answers: Answers, *, seconds: int) -> dict[str, str]:
     return {name: sameversion.UNSEEN for name, same in every.items() if same.ticks and not same.pods}
 
 
+def _itself(trial: Trial) -> bool:
+    return trial.stable.revision == trial.candidate.revision
+
+
 def _step_seconds(trial: Trial, seconds: int) -> int | None:
     if seconds <= LONGEST_IN_FULL_SECONDS:
         return None
@@ -126,11 +145,17 @@ def _step_seconds(trial: Trial, seconds: int) -> int | None:
 
 
 def _lines(
-    trial: Trial, kind: Kind, shown: history.Shown, weights: Sequence[tuple[float, int]], *, begun: float
+    trial: Trial,
+    kind: Kind,
+    shown: history.Shown,
+    weights: Sequence[tuple[float, int]],
+    own_ticks: Sequence[series.Tick],
+    *,
+    begun: float,
 ) -> Iterator[Line]:
     """The lines of one objective. begun: from when on an A/A recording has a weight."""
     ticks = history.increments(shown, kind.feed)
-    if trial.stable.revision == trial.candidate.revision:
+    if _itself(trial):
         yield from lines_of(
             kind, sameversion.parted(ticks, since=begun).ticks, lambda time: HALF if time >= begun else 0.0
         )
@@ -140,7 +165,36 @@ def _lines(
         weight = next((permille for since, permille in reversed(weights) if since <= time), None)
         return (trial.permille if not weights else weight or 0) / 10
 
-    yield from lines_of(kind, ticks, percent)
+    yield from _with_halves(kind, lines_of(kind, ticks, percent), own_ticks)
+
+
+def _with_halves(kind: Kind, found: Iterator[Line], ticks: Sequence[series.Tick]) -> Iterator[Line]:
+    """The lines, with two halves of the stable version's pods where these are told apart by their own counters alone.
+
+    A line has what they had counted up to then: that is a scrape late, for both halves alike.
+    """
+    same = sameversion.parted(ticks)
+    halves: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    upcoming, sides = iter(same.ticks), (columns.STABLE, columns.CANDIDATE)
+    tick = next(upcoming, None)
+    for line in found:
+        while tick is not None and tick.time <= line.time:
+            for half, side in zip(halves, sides, strict=True):
+                _add(half, columns.over_pods(columns.of_arm(tick.seen, side)))
+            tick = next(upcoming, None)
+        if same.pods < sameversion.SMALLEST_PODS or line.stable.pods:
+            yield line
+            continue
+        counted = [_half(kind, half, same.pods, first=half is halves[0]) for half in halves]
+        yield dataclasses.replace(line, stable=dataclasses.replace(line.stable, halves=(counted[0], counted[1])))
+
+
+def _half(kind: Kind, counted: Mapping[str, float], pods: int, *, first: bool) -> lines.Counters:
+    many = (pods + first) // 2
+    if kind.recorded is Recorded.BUCKETS:
+        return dataclasses.replace(lines.counters(kind, counted), pod_count=many)
+    requests, events = (counted.get(column, 0.0) for column in (columns.TOTAL, columns.EVENTS))
+    return lines.Counters(max(requests, events), events, pod_count=many)
 
 
 def lines_of(kind: Kind, ticks: Sequence[series.Tick], weight: Callable[[float], float]) -> Iterator[Line]:

@@ -1,16 +1,21 @@
 """Which counters belong to a release, or to two versions of a model, and since when which weight applied."""
 
+import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.config import OperatorConfig
+from sluice.api.config import OperatorConfig, RoutingMode
+from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
-from sluice.core.judge.model import Arm, Trial
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.core.judge.model import Arm, OwnCounters, Trial
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import steps
+from sluice.core.situation import arms
 from sluice.offline import record
 
 HISTORY_SECONDS: Final = 3600
@@ -27,6 +32,10 @@ class Recording:
     weights: tuple[tuple[float, int], ...]
     """(seconds since the epoch, permille) of each change of the candidate's weight, oldest first."""
     seconds: int
+    probes: tuple[tuple[float, int | None], ...] = ()
+    """(seconds since the epoch, permille of the stable version) of the bake's probes, and None where they ended."""
+    asks: bool = True
+    """Whether the bake could ask so."""
     until: float = math.inf
     """When the release ended, seconds since the epoch: what came later says nothing about it."""
 
@@ -39,9 +48,18 @@ def of_release(rollout: ModelRollout, *, since: int | None = None, now: float) -
             f"{rollout.metadata.name} is the first version, so there is nothing to compare it with; --aa compares it "
             "with itself"
         )
-    weights = ((EVER, 0), *weight_changes(rollout, target.revision))
-    ended = timestamps.seconds(rollout.status.end_time) if rollout.status.end_time is not None else math.inf
-    return Recording(source.revision, target.revision, weights, since or back_to(began(rollout), now), ended)
+    asked = probes(rollout)
+    probed = {time for time, _ in asked}
+    changes = (change for change in weight_changes(rollout, target.revision) if change[0] not in probed)
+    return Recording(
+        source.revision,
+        target.revision,
+        ((EVER, 0), *changes),
+        since or back_to(began(rollout), now),
+        asked,
+        asks=rollout.spec.capacity is not CapacityMode.RECREATE and rollout.spec.ab_test is None,
+        until=timestamps.seconds(rollout.status.end_time) if rollout.status.end_time is not None else math.inf,
+    )
 
 
 def of_itself(stable: str, *, since: int | None) -> Recording:
@@ -71,6 +89,18 @@ def weight_changes(rollout: ModelRollout, revision: str) -> Iterator[tuple[float
         yield timestamps.seconds(status.end_time), steps.WHOLE if kept else 0
 
 
+def probes(rollout: ModelRollout) -> tuple[tuple[float, int | None], ...]:
+    """When requests went back to the stable version in the bake, by the steps that the status holds."""
+    found: list[tuple[float, int | None]] = []
+    baking = False
+    for step in rollout.status.steps:
+        whole = step.permille >= steps.WHOLE
+        if baking and whole is bool(found and found[-1][1] is not None):
+            found.append((timestamps.seconds(step.start_time), None if whole else steps.WHOLE - step.permille))
+        baking = baking or whole
+    return tuple(found)
+
+
 def began(rollout: ModelRollout) -> float:
     """Seconds since the epoch."""
     return timestamps.seconds(rollout.status.start_time or rollout.metadata.creation_timestamp)
@@ -92,12 +122,17 @@ def trial(
     *,
     config: OperatorConfig,
     preset: GatewayPreset,
-    grpc: frozenset[str],
+    kept: Sequence[Revision],
+    runtimes: Sequence[ServingRuntime],
     now: float,
 ) -> Trial:
-    """What is asked of Prometheus. grpc: the revisions that speak gRPC as well."""
-    return record.trial_of(
-        namespace=rollout.metadata.namespace,
+    """What is asked of Prometheus. kept: the revisions that are pinned, and runtimes: which say how servers count pod by
+    pod; none where they may not be read."""
+    grpc = speaking_grpc(kept)
+    stable = next((revision for revision in kept if revision.name == wanted.stable), None)
+    namespace = rollout.metadata.namespace
+    compared = record.trial_of(
+        namespace=namespace,
         name=rollout.spec.model_deployment,
         stable=arm(wanted.stable, 0, grpc),
         candidate=arm(wanted.candidate, 0 if wanted.candidate == wanted.stable else 1, grpc),
@@ -107,6 +142,13 @@ def trial(
         now=now,
         scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
     )
+    own = OwnCounters() if stable is None else arms.own_counters(runtimes, namespace, stable)
+    return dataclasses.replace(compared, own=own, asks=wanted.asks and config.routing is not RoutingMode.SERVICE)
+
+
+def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:
+    """The revisions that speak gRPC as well."""
+    return frozenset(revision.name for revision in kept if revision.grpc_port is not None)
 
 
 def arm(revision: str, position: int, grpc: frozenset[str]) -> Arm:

@@ -6,8 +6,8 @@ The first line of an objective is the baseline. Lines with weight 0 are the hist
 interval in which the weight changed is no evidence; weight 100 is the bake. A release that is rolled back is over: the
 verdict stays, while the evidence goes on.
 
-A probe of the bake is a change of the weight that begins no step: the bake's own process stands still, and so does its
-clock, while what the release has gathered against the candidate goes on.
+What exceeds the bake's limit asks the stable version, as in the operator: the verdict is `Probe`. Only the file knows
+whether requests went back then. While they did, the comparison goes on and the bake's clock stands still.
 """
 
 import dataclasses
@@ -20,8 +20,7 @@ from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import OnDeadline
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge import accumulate, columns, gatewayseries, report, series, words
-from sluice.core.judge.columns import Amounts
+from sluice.core.judge import accumulate, columns, gatewayseries, own, report, series, words
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Arm, Judgement, Trial
@@ -29,9 +28,10 @@ from sluice.core.judge.state import ObjectiveState, State, Tally
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import Reason
-from sluice.offline import lines
+from sluice.offline import increments, lines
+from sluice.offline.increments import Parts
 from sluice.offline.lines import Line, ProbeLine, Unreadable, parse, read
-from sluice.stats import combine, dispersion
+from sluice.stats import combine
 
 __all__ = ["Evidence", "Line", "Scrape", "Unreadable", "parse", "read", "replay"]
 
@@ -64,6 +64,8 @@ class Scrape:
     """Evidence against the candidate over all objectives, as log10."""
     dispersions: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """phi of each objective."""
+    proven: bool = False
+    """Whether all that has to be proven now is."""
 
     def to_wire(self) -> dict[str, object]:
         """For machines."""
@@ -87,8 +89,10 @@ class _Course:
     begun: float | None
     """Time of the first line with a weight; None before."""
     step_begun: float
-    halves: Mapping[str, tuple[tuple[Amounts, Amounts], ...]] = dataclasses.field(default_factory=dict)
-    """The same increments of two halves of the stable version's pods, where the lines tell them."""
+    parts: Mapping[str, tuple[tuple[float, Parts], ...]] = dataclasses.field(default_factory=dict)
+    """(time, increments by part) of the same time, where the lines tell the stable version's pods or halves apart."""
+    pods: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    """Of the candidate, and of the stable version, by objective."""
     probe: ProbeLine | None = None
     """The one that goes on."""
     probed_seconds: float = 0.0
@@ -96,8 +100,10 @@ class _Course:
     over: tuple[Verdict, Reason, str] | None = None
 
 
-def replay(recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence[ProbeLine] = ()) -> Iterator[Scrape]:
-    """One verdict for each moment of the lines. Raises Unreadable where lines and policy do not fit."""
+def replay(
+    recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence[ProbeLine] = (), *, asks: bool = True
+) -> Iterator[Scrape]:
+    """One verdict for each moment of the lines; asks: as `CountsFile` has it. Raises Unreadable where these do not fit."""
     known = {objective.name: kind_of(objective) for objective in policy.objectives}
     for line in recorded:
         _require_fit(line, known)
@@ -109,10 +115,10 @@ def replay(recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence
         scrape = tuple(group)
         if probe is not None:
             scrape = tuple(dataclasses.replace(line, weight=100 - probe.share) for line in scrape)
-        weight = _weight(scrape)
+        weight = lines.weight(scrape)
         if course is not None:
-            course = _probed(course, probe, time=time, weight=weight)
-        course = _moved(course, known, scrape, policy, time=time, weight=weight)
+            course = _probed(course, known, probe, time=time, weight=weight)
+        course = _moved(course, known, scrape, policy, time=time, weight=weight, asks=asks)
         trial = _trial(policy, course, time)
         judged = report.judgement(trial, course.state, "", {})
         verdict, reason, message = course.over or _verdict(policy, course, judged, time)
@@ -126,7 +132,8 @@ def replay(recorded: Sequence[Line], policy: RolloutPolicySpec, probes: Sequence
             message,
             _evidence(known, course.state),
             round(words.log10(judged.rollback_log), 6),
-            {name: objective.dispersion for name, objective in course.state.objectives.items()},
+            {name: _dispersion(course, name) for name in course.state.objectives},
+            judged.all_proven and judged.scrapes >= MINIMUM_SCRAPES,
         )
 
 
@@ -140,17 +147,10 @@ def _require_fit(line: Line, known: Mapping[str, Kind]) -> None:
         raise Unreadable(line.number, "stable", problem)
 
 
-def _weight(scrape: Sequence[Line]) -> float:
-    first = scrape[0]
-    for line in scrape:
-        if line.weight != first.weight:
-            problem = f"{line.weight:g}, but line {first.number} of the same time has {first.weight:g}"
-            raise Unreadable(line.number, "weight", problem)
-    return first.weight
-
-
-def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: float) -> _Course:
-    """The course as a probe begins, goes on or ends."""
+def _probed(
+    course: _Course, known: Mapping[str, Kind], probe: ProbeLine | None, *, time: float, weight: float
+) -> _Course:
+    """The course as a probe begins, goes on or ends: as steps do, but the time of the bake goes on."""
     if probe is None and course.probe is None:
         return course
     if probe is not None and course.probe is None and not course.state.baking:
@@ -159,8 +159,8 @@ def _probed(course: _Course, probe: ProbeLine | None, *, time: float, weight: fl
     if course.probe is not None:
         last = max((line.time for line in course.previous.values()), default=time)
         stood += time - max(last, course.probe.time)
-    state = dataclasses.replace(course.state, baking=probe is None)
-    return dataclasses.replace(course, probe=probe, probed_seconds=stood, weight=weight, state=state)
+    course = dataclasses.replace(course, probe=probe, probed_seconds=stood)
+    return course if weight == course.weight else _at_new_weight(course, known, time=course.step_begun, weight=weight)
 
 
 def _moved(
@@ -171,16 +171,17 @@ def _moved(
     *,
     time: float,
     weight: float,
+    asks: bool,
 ) -> _Course:
     new = State(time, 1, 0, None, baking=weight >= 100, active=time, stable_ever=True)
     course = before or _Course(new, {}, {}, weight, None, time)
     if weight != course.weight:
         course = _at_new_weight(course, known, time=time, weight=weight)
     if course.begun is None and weight > 0:
-        course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy))
+        course = dataclasses.replace(course, begun=time, state=_learnt(course, known, scrape, policy, asks=asks))
     seen = _candidate_requests(course)
     for line in scrape:
-        course = _observed(course, known[line.objective], line, largest=_largest_scrape(policy))
+        course = _observed(course, known[line.objective], line, policy)
     feed = series.Feed(_FILE, time, {_FILE: time})
     scrapes = course.state.scrapes + (_candidate_requests(course) > seen)
     return dataclasses.replace(
@@ -194,11 +195,12 @@ def _candidate_requests(course: _Course) -> float:
 
 
 def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, weight: float) -> _Course:
+    """As `judge.changes` has it. time: when the step began."""
     baking = weight >= 100
     stood = {name: course.state.objectives.get(name, ObjectiveState()) for name in known}
-    stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
-    if baking:
+    if baking and not course.state.baking:
         stood = {name: accumulate.at_bake(known[name], state) for name, state in stood.items()}
+    stood = {name: accumulate.at_new_step(known[name], state) for name, state in stood.items()}
     state = dataclasses.replace(
         course.state,
         step=course.state.step + 1,
@@ -210,7 +212,9 @@ def _at_new_weight(course: _Course, known: Mapping[str, Kind], *, time: float, w
     return dataclasses.replace(course, state=state, weight=weight, step_begun=time)
 
 
-def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], policy: RolloutPolicySpec) -> State:
+def _learnt(
+    course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], policy: RolloutPolicySpec, *, asks: bool
+) -> State:
     """Boundaries and dispersion, as at the judge's first look."""
     shown = {line.objective: course.previous.get(line.objective, line) for line in scrape}
     sharing = sum(kind.needs_boundary for kind in known.values())
@@ -218,22 +222,21 @@ def _learnt(course: _Course, known: Mapping[str, Kind], scrape: Sequence[Line], 
     found = {}
     for name, kind in known.items():
         new = accumulate.with_boundary(kind, ObjectiveState(), _samples(kind, shown.get(name)), sharing=sharing)
+        new = dataclasses.replace(new, asks=asks and kind.rules(()).lone_limit is None)
         new = accumulate.with_history(kind, new, course.history.get(name, ()), settings=settings)
-        found[name] = _with_halves(kind, new, course.halves.get(name, ()))
+        if name in shown and name in course.parts and not accumulate.awaits_boundary(kind, new):
+            new = own.from_parts(kind, new, course.parts[name], increments.parts(shown[name].stable))
+        found[name] = new
     return dataclasses.replace(course.state, objectives=found)
 
 
-def _with_halves(kind: Kind, state: ObjectiveState, halves: Sequence[tuple[Amounts, Amounts]]) -> ObjectiveState:
-    """With the dispersion that the lines' own halves show, where they show one."""
-    if accumulate.awaits_boundary(kind, state):
-        return state
-    each = [
-        dispersion.Halves(
-            *kind.requests_and_events(first, state.boundary), *kind.requests_and_events(second, state.boundary)
-        )
-        for first, second in halves
-    ]
-    return dataclasses.replace(state, dispersion=dispersion.estimate(each, initial=state.dispersion))
+def _dispersion(course: _Course, name: str) -> float:
+    """phi of a comparison at the requests of this step; before there are any, without what swings add."""
+    state = course.state.objectives[name]
+    if state.step_start is None or state.step_end is None or state.step_end <= state.step_start:
+        return state.dispersion
+    rate = (state.step.candidate_requests + state.step.stable_requests) / (state.step_end - state.step_start)
+    return accumulate.expected_dispersion(state, state.step.candidate_share, rate, course.pods.get(name, (1, 1)))
 
 
 def _samples(kind: Kind, line: Line | None) -> series.Samples:
@@ -248,38 +251,48 @@ def _samples(kind: Kind, line: Line | None) -> series.Samples:
     return series.samples_of(tracks, ())
 
 
-def _observed(course: _Course, kind: Kind, line: Line, *, largest: float) -> _Course:
+def _observed(course: _Course, kind: Kind, line: Line, policy: RolloutPolicySpec) -> _Course:
     """The course after one line; the first of an objective is its baseline."""
     previous = course.previous.get(line.objective)
     course = dataclasses.replace(course, previous={**course.previous, line.objective: line})
     if previous is None:
         return course
-    increments = {
+    grown = {
         (arm, column): amount
         for arm, after, since in (
             (columns.STABLE, line.stable, previous.stable),
             (columns.CANDIDATE, line.candidate, previous.candidate),
         )
-        for column, amount in _increments(kind, after, since).items()
+        for column, amount in increments.counted(kind, after, since).items()
     }
     steady = previous.weight == line.weight and line.weight > 0
-    tick = series.Tick(line.time, increments, increments if steady and increments else None)
+    tick = series.Tick(line.time, grown, grown if steady and grown else None)
     if course.begun is None:
         kept = (*course.history.get(line.objective, ()), tick)
         course = dataclasses.replace(course, history={**course.history, line.objective: kept})
-        halves = _halves(kind, line.stable, previous.stable)
-        if halves is None:
+        parts = increments.of_parts(kind, line.stable, previous.stable)
+        if not parts:
             return course
-        told = (*course.halves.get(line.objective, ()), halves)
-        return dataclasses.replace(course, halves={**course.halves, line.objective: told})
-    return dataclasses.replace(course, state=_judged(course.state, kind, line, tick, largest=largest))
+        told = (*course.parts.get(line.objective, ()), (line.time, parts))
+        return dataclasses.replace(course, parts={**course.parts, line.objective: told})
+    pods = increments.pods(line)
+    rules = accumulate.LookRules(
+        baking=course.state.baking,
+        probing=course.probe is not None,
+        share=line.weight / 100,
+        largest=_largest_scrape(policy, combine.ROLLBACK_SHARE),
+        largest_in_probe=_largest_scrape(policy, combine.BAKE_SHARE),
+        interval_seconds=line.time - previous.time,
+        pods=pods,
+    )
+    state = _judged(course.state, kind, line, tick, rules)
+    return dataclasses.replace(course, pods={**course.pods, line.objective: pods}, state=state)
 
 
-def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, *, largest: float) -> State:
+def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, rules: accumulate.LookRules) -> State:
     sharing = sum(one.boundary is not None for one in state.objectives.values()) + 1
     stood = state.objectives.get(kind.name, ObjectiveState())
     known = accumulate.with_boundary(kind, stood, _samples(kind, line), sharing=sharing)
-    rules = accumulate.LookRules(baking=state.baking, largest=largest)
     after = accumulate.observe(kind, known, (tick,), rules)
     seen = accumulate.counts(kind, tick.seen, after.boundary)
     active = seen.candidate_requests + seen.stable_requests > 0
@@ -290,24 +303,8 @@ def _judged(state: State, kind: Kind, line: Line, tick: series.Tick, *, largest:
     )
 
 
-def _halves(kind: Kind, after: lines.Counters, since: lines.Counters) -> tuple[Amounts, Amounts] | None:
-    if after.halves is None or since.halves is None:
-        return None
-    first, second = (_increments(kind, *pair) for pair in zip(after.halves, since.halves, strict=True))
-    return first, second
-
-
-def _largest_scrape(policy: RolloutPolicySpec) -> float:
-    return combine.largest_scrape(fraction(policy.false_rollback_probability), len(policy.objectives))
-
-
-def _increments(kind: Kind, after: lines.Counters, since: lines.Counters) -> dict[str, float]:
-    """By column; everything counts if any counter is smaller than before: the counters began anew."""
-    now, then = lines.amounts(kind, after), lines.amounts(kind, since)
-    if after.requests < since.requests or any(amount < then.get(column, 0.0) for column, amount in now.items()):
-        then = {}
-    grown = {column: amount - then.get(column, 0.0) for column, amount in now.items()}
-    return {column: amount for column, amount in grown.items() if amount > 0}
+def _largest_scrape(policy: RolloutPolicySpec, share: float) -> float:
+    return combine.largest_scrape(fraction(policy.false_rollback_probability), len(policy.objectives), share=share)
 
 
 def _trial(policy: RolloutPolicySpec, course: _Course, time: float) -> Trial:
@@ -325,6 +322,7 @@ def _trial(policy: RolloutPolicySpec, course: _Course, time: float) -> Trial:
         permille=round(course.weight * 10),
         share_checked=False,
         baking=course.state.baking,
+        probing=course.probe is not None,
         scrape_interval_seconds=policy.scrape_interval_seconds,
         idle_seconds=policy.idle_seconds,
         initial_dispersion=policy.initial_dispersion,
@@ -343,8 +341,14 @@ def _verdict(policy: RolloutPolicySpec, course: _Course, judged: Judgement, time
         return Verdict.ROLL_BACK, *judged.against
     if course.probe is not None:
         share = f"{course.probe.share:g} % of the requests go back to the stable version"
-        return Verdict.WAIT, Reason.BAKING, f"probe: {share}, and the bake stands still"
+        return Verdict.PROBE, Reason.PROBING_STABLE, f"{share}, and the bake stands still; {judged.missing}"
     in_step = time - course.step_begun - course.probed_seconds
+    if judged.asks:
+        return (
+            Verdict.PROBE,
+            Reason.PROBING_STABLE,
+            f"{judged.asks}; the stable version is to be asked what it shows now",
+        )
     if course.state.baking:
         left = policy.bake_seconds - in_step
         if left > 0:

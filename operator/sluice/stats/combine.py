@@ -33,12 +33,13 @@ def log_threshold(probability: float) -> float:
     return -math.log(probability)
 
 
-def largest_scrape(alpha: float, objectives: int) -> float:
+def largest_scrape(alpha: float, objectives: int, *, share: float = ROLLBACK_SHARE) -> float:
     """What ln e of one scrape may be: half of what a roll-back needs, so that two scrapes can decide, and no single one.
 
-    In the scrape in which a shared outage begins or ends, one version may show more of it than the other.
+    In the scrape in which a shared outage begins or ends, one version may show more of it than the other. share: of the
+    budget, that the process has.
     """
-    return (log_threshold(alpha) + math.log(max(1, objectives) / ROLLBACK_SHARE) + START_NATS) / 2
+    return (log_threshold(alpha) + math.log(max(1, objectives) / share) + START_NATS) / 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ NEAREST_RATIO: Final = 1.1
 """The smallest alternative, as a multiple of its null ratio."""
 LARGEST_HIGHER_TOLERANCE: Final = 0.5
 GOOD_FRACTIONS: Final = (0.0, 0.1, 0.25, 0.5, 0.75)
+MODEST: Final = 0.8
+"""The power of a joint test's rates; measured from 0.6 to 1 at usual rates of 0.05 to 5 %, see docs/decisions."""
 LARGEST_PROOF: Final = 1.0
 """ln e that one scrape may add to "as good as stable": a moment in which stable fails says little about the candidate."""
 _GRIDS: Final = 256
@@ -68,6 +70,10 @@ class Counts:
             max(self.stable_requests, self.stable_events),
             self.stable_events,
         )
+
+    def without(self, candidate_events: float) -> "Counts":
+        """With so many events of the candidate less: a lower bound of those that remain."""
+        return dataclasses.replace(self, candidate_events=max(0.0, self.candidate_events - candidate_events))
 
     def answered(self, share: float) -> "Counts":
         """What is no event as the events, of requests that were shared out so: answers to earlier ones are among these."""
@@ -164,12 +170,15 @@ class AbsoluteTest:
 class JointTest:
     """F1 and F3 together: is the candidate worse than `null_ratio` times stable *and* above `limit`?
 
-    ln e = min(F1(r; r0), F3(q; p*)),   q = r/r0 max(r0 u, p*), at most 1
+    ln e = min(F1(r; r0), F3(q; p*)),   q = p* (r/r0 max(r0 u, p*) / p*)^0.8, at most 1
 
     Given the past, one of the two has an expectation of at most 1, whichever null it is that holds in this scrape: so the
     product over scrapes stays an e-process when the true null changes between them. (The smaller of two *processes* does
     not: "worse" by what was negligible, and "above the limit" in an outage of both, would accuse together.) For each ratio
     there is one rate, so one grid serves for both; u is the stable version's usual rate, known before the scrape.
+
+    The rate is below the one that the ratio stands for (that would be ^1): the bet on it is smaller, so a scrape without
+    an event, which most are, costs less, and the smaller of the two grows by up to a half faster.
     """
 
     relative: RelativeTest
@@ -193,8 +202,8 @@ class JointTest:
         if not 0 < counts.candidate_share < 1:
             return None
         compared = self.relative.log_increments(counts, dispersion) or (0.0,) * len(self.alternatives)
-        edge = max(self.null_ratio * self.usual, self.limit) / self.null_ratio
-        rates = tuple([min(1.0, ratio * edge) for ratio in self.alternatives])
+        edge = max(self.null_ratio * self.usual / self.limit, 1.0) / self.null_ratio
+        rates = tuple([min(1.0, self.limit * (ratio * edge) ** MODEST) for ratio in self.alternatives])
         alone = AbsoluteTest(self.limit, rates).log_increments(counts, dispersion)
         return None if alone is None else tuple(map(min, compared, alone))
 

@@ -41,6 +41,8 @@ class CalibratedRelease:
     """Its begin to its end, in words."""
     evidence: float
     """The largest against it, as log10."""
+    probes: int
+    """How often its bake would have asked the stable version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class CalibrationView:
     threshold: float
     """Evidence that rolls back, as log10."""
     rolled_back: int
+    probes: int
+    """Of all bakes together."""
     releases: tuple[CalibratedRelease, ...]
     sentence: str
     objectives: tuple[CalibratedObjective, ...]
@@ -109,8 +113,9 @@ def calibration_view(
         promised=policy.false_rollback_probability,
         threshold=-math.log10(fraction(policy.false_rollback_probability)),
         rolled_back=len(back),
+        probes=sum(release.probes for release in releases),
         releases=tuple(map(_release, releases)),
-        sentence=_sentence(len(back), len(releases), policy.false_rollback_probability),
+        sentence=_sentence(len(back), releases, policy.false_rollback_probability),
         objectives=tuple(_objective(plan, every[plan.name]) for plan in plans),
         first_weight=_first_weight(forecast, policy),
         notes=(*notes, *(f"{words.listed([plan.name for plan in unseen])}: {sameversion.UNSEEN}" for _ in unseen[:1])),
@@ -148,10 +153,12 @@ def _release(release: TriedRelease) -> CalibratedRelease:
         message=release.message if release.rolled_back else "",
         after=words.span(release.seconds),
         evidence=release.peak,
+        probes=release.probes,
     )
 
 
-def _sentence(back: int, tried: int, promised: str) -> str:
+def _sentence(back: int, releases: Sequence[TriedRelease], promised: str) -> str:
+    tried, asked = len(releases), sum(release.probes > 0 for release in releases)
     if not tried:
         return "no release could be tried: see the notes"
     found = intervals.proportion(back, tried)
@@ -160,7 +167,17 @@ def _sentence(back: int, tried: int, promised: str) -> str:
     return (
         f"{back} of {words.plural(tried, 'release')} of the same version would have been rolled back: "
         f"{100 * back / tried:.2g} %, within [{100 * found.lower:.2g} %, {100 * found.upper:.2g} %], where the policy "
-        f"promises at most {promised}{few}"
+        f"promises at most {promised}{few}{_probes(asked, tried, sum(release.probes for release in releases))}"
+    )
+
+
+def _probes(asked: int, tried: int, probes: int) -> str:
+    """What the bakes would have asked; empty where none did."""
+    if not asked:
+        return ""
+    return (
+        f". In {asked} of {tried} bakes the stable version would have been asked whether it does any better "
+        f"({words.plural(probes, 'probe')})"
     )
 
 

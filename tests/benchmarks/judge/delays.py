@@ -1,7 +1,7 @@
 """How long the judge takes: to find what is worse, to prove what is good, and how many requests that costs."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from sluice.stats import planning
 from tests.benchmarks.judge import figures, worlds
 from tests.benchmarks.judge.figures import Figure, Measure
+from tests.benchmarks.judge.objectives import Objective
 from tests.benchmarks.judge.simulation import World, simulate
 
 FIRST_WEIGHT: Final = worlds.STEPS[0]
@@ -17,10 +18,17 @@ REQUESTS_AT_RISK: Final = 60
 LATE: Final = 1800.0
 
 
-def detection(world: World, limit_seconds: float, rollouts: int, seed: int) -> Figure:
+def detection(
+    world: World,
+    limit_seconds: float,
+    rollouts: int,
+    seed: int,
+    *,
+    policy: Sequence[Objective] = worlds.DEFAULT_POLICY,
+) -> Figure:
     """Seconds from the first weight to the roll-back; no step is ever taken."""
     plan = worlds.stay(FIRST_WEIGHT)
-    outcome = simulate(world, worlds.DEFAULT_POLICY, plan, rollouts=rollouts, seed=seed)
+    outcome = simulate(world, policy, plan, rollouts=rollouts, seed=seed)
     seconds = outcome.rolled_back_seconds - (world.scrape_seconds - outcome.first_interval_seconds)
     return Figure(
         f"{figures.spread(seconds)} s", f"median ≤ {limit_seconds:.0f} s", figures.median(seconds) <= limit_seconds
@@ -92,8 +100,18 @@ def _first_weight(requests_per_second: float) -> float:
 
 ALL_FAIL: Final = 1 / worlds.BASE
 FIGURES: Final[Mapping[str, Measure]] = {
-    "x4 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=4), 330),
-    "x20 errors, 50 requests/s at 5 %": functools.partial(detection, worlds.default_world(50, factor=20), 30),
+    **{
+        f"x{factor} errors, 50 requests/s at 5 %, {name}": functools.partial(detection, world, limit, policy=policy)
+        for factor, limit in ((4, 400), (20, 35))
+        for name, world, policy in (
+            (
+                "errors alone",
+                worlds.errors_world(50, stable=worlds.BASE, candidate=factor * worlds.BASE),
+                (worlds.ERRORS,),
+            ),
+            ("all three objectives", worlds.default_world(50, factor=factor), worlds.DEFAULT_POLICY),
+        )
+    },
     **{
         f"x20 errors, {rate:,} requests/s, requests until the roll-back": functools.partial(exposure, 20, rate)
         for rate in (5, 50, 200, 1000, 10_000)

@@ -51,6 +51,8 @@ class Run:
     largest_difference: float
     """Of the simulation from `sluice.stats`, in nats."""
     cpu_seconds: float
+    releases: int = 0
+    """In a cell of the table of troubles."""
 
 
 def figure_section(title: str, text: str, measured: Mapping[str, Figure]) -> Section:
@@ -73,7 +75,8 @@ def as_markdown(run: Run, sections: Sequence[Section]) -> str:
 
 def _circumstances(run: Run) -> Sequence[str]:
     return (
-        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, seed {run.seed}",
+        f"Command: `{run.command}`: {run.rollouts:,} rollouts a figure, {run.releases:,} releases a cell of the table of "
+        f"troubles, seed {run.seed}",
         f"Measured: {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {run.cpu_seconds:.0f} s of CPU on one core",
         f"Machine: {os.cpu_count()} cores ({_processor()}), load average {os.getloadavg()[0]:.1f} at the end, "
         f"Python {platform.python_version()}",

@@ -39,6 +39,8 @@ KEPT: Final = 10
 VISIBLE: Final = 0.6
 MINUTE: Final = 60
 OWN: Final = OwnCounters(requests="requests_by_pod", failures="failures_by_pod")
+ANSWER_SECONDS: Final = 0.1
+"""So long a request is in flight that is no time-out."""
 LIMIT_MILLIS: Final = "50"
 """An event of a latency is an answer slower than this."""
 
@@ -75,6 +77,8 @@ class Setting:
     new_pod_seconds: float = 0.0
     worse_from: int | None = None
     """The candidate has `factor` times the events from this second on only; None: all along."""
+    gauge: bool = True
+    """Whether the gateway tells how many requests are in flight."""
     asks: bool = True
     """Whether the bake asks the stable version, as where this has its pods still."""
 
@@ -155,6 +159,18 @@ class _Counted:
         self.events.scrape(time)
 
 
+def _gauge() -> _Counters:
+    """The candidate's requests that have no answer yet."""
+    return _Counters(
+        {
+            "__name__": "envoy_cluster_upstream_rq_active",
+            "job": "envoy",
+            "instance": "gateway",
+            "envoy_cluster_name": f"shop_{CANDIDATE}_80",
+        }
+    )
+
+
 class _Own:
     """What the stable version's pods count themselves, a sample a minute."""
 
@@ -211,6 +227,7 @@ class _Release:
         self._arms = {revision: _Counted(setting.objective, revision) for revision in (STABLE, CANDIDATE)}
         self._up = _Counters({"job": "envoy", "instance": "gateway"})
         self._up.add(1)
+        self._unanswered = _gauge()
         self._late: dict[str, np.ndarray] = {
             revision: np.zeros(future + setting.late_seconds + every) for revision in self._arms
         }
@@ -367,6 +384,9 @@ class _Release:
             counted.scrape(START + end)
             if not (self._setting.skew_seconds and revision == CANDIDATE):
                 counted.scrape_own(START + end)
+        hanging = int(self._late[CANDIDATE][end:].sum())
+        mean = self._setting.requests_per_second * self._trial.permille / 1000 * ANSWER_SECONDS
+        self._unanswered.points.append((START + end, float(hanging + self._generator.poisson(mean))))
         self._up.points.append((START + end, 1.0))
 
     def _look(self, end: int, later: int = 0) -> Judgement:
@@ -390,6 +410,8 @@ class _Release:
             "freshness": Answered(self._up.series()),
             "backend": Answered(self._up.series()),
         }
+        if self._setting.gauge:
+            found["unanswered"] = Answered(self._unanswered.series())
         if self._own is not None:
             found |= self._own.answers(judge.questions(self._trial), self._trial.now)
         if stable.latency:
@@ -431,6 +453,7 @@ class _Release:
         scratch._setting = self._setting
         scratch._arms = {revision: _Counted(self._setting.objective, revision) for revision in self._arms}
         scratch._up = _Counters(self._up.labels)
+        scratch._unanswered = _gauge()
         scratch._own = None
         scratch._up.begun = True
         stable = scratch._arms[STABLE]

@@ -25,12 +25,14 @@ COLUMNS: Final = (
     "found in the bake",
     "β of a step",
     "healthy proven in 1 h",
+    "×4 found",
     "×20 found",
     "dead found",
 )
 NEVER: Final = 1e-300
 """A roll-back threshold that nothing reaches: false advances are counted as if no roll-back came before."""
 SOON: Final = 1200
+LONG: Final = 3600
 STEP: Final = 600
 FAULT: Final = 3 * STEP + 182
 """Three minutes into the bake, between two scrapes."""
@@ -67,15 +69,19 @@ class Measured:
     """A version that is too bad, in one step."""
     healthy: Setting | None = None
     """An equal version in one step."""
+    four: Setting | None = None
+    """×4 at the first weight."""
     worse: Setting | None = None
-    """×20 at the first weight."""
+    """×20 there."""
     dead: Setting | None = None
     in_bake: Setting | None = None
     """A version that becomes bad in the bake."""
 
 
-def usual(trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, **changes: Any) -> Measured:
-    """All columns."""
+def usual(
+    trouble: Trouble, objective: Objective = ERRORS, *, base: float = troubles.BASE, four: bool = False, **changes: Any
+) -> Measured:
+    """All columns. four: ×4 as well, which takes long."""
     equal = dataclasses.replace(Setting(trouble, objective), **changes)
     step = dataclasses.replace(equal, weights=(0.25,), step_seconds=None, bakes=False)
     first = dataclasses.replace(step, weights=(0.05,), seconds=SOON)
@@ -83,6 +89,7 @@ def usual(trouble: Trouble, objective: Objective = ERRORS, *, base: float = trou
         equal=equal,
         edge=dataclasses.replace(step, factor=troubles.R1, alpha=NEVER),
         healthy=step,
+        four=dataclasses.replace(first, factor=4, seconds=LONG) if four else None,
         worse=dataclasses.replace(first, factor=20),
         dead=dataclasses.replace(first, factor=1 / base),
     )
@@ -100,6 +107,12 @@ def begins_in_bake(factor: float, **changes: Any) -> Measured:
     return Measured(in_bake=dataclasses.replace(setting, **changes))
 
 
+def dead(**changes: Any) -> Measured:
+    """A version that answers nothing, at the first weight."""
+    setting = Setting(troubles.plain, ERRORS, factor=1 / troubles.BASE, weights=(0.05,), step_seconds=None, bakes=False)
+    return Measured(dead=dataclasses.replace(setting, seconds=SOON, **changes))
+
+
 def over_a_day(first: float, last: float) -> Measured:
     return Measured(
         Setting(
@@ -113,7 +126,14 @@ def over_a_day(first: float, last: float) -> Measured:
 
 
 ROWS: Final[Mapping[str, Measured]] = {
-    "none": usual(troubles.plain),
+    "none": usual(troubles.plain, four=True),
+    "none, 5 requests/s": usual(troubles.plain, requests_per_second=5),
+    "none, 100 requests/s": dead(requests_per_second=100),
+    "none, a scrape every 15 s": dead(scrape_seconds=15),
+    "shared shocks of 20 times, one scrape in 50": usual(troubles.shared_shocks, four=True),
+    "the same, pods told apart": usual(partial(troubles.shared_shocks, pods=troubles.PODS), four=True),
+    "bursts of each, beta-binomial, cv 3": usual(partial(troubles.bursts, cv=3.0), four=True),
+    "the same of each pod, 4 of each": usual(partial(troubles.bursts, cv=3.0, pods=troubles.PODS), four=True),
     "shared outage of 30 s every 20 min": usual(troubles.shared_outages),
     "0.8 → 3 % of both over a day": over_a_day(0.008, 0.03),
     "0.1 → 5 % of both over a day": over_a_day(0.001, 0.05),
@@ -160,6 +180,11 @@ ROWS: Final[Mapping[str, Measured]] = {
             partial(troubles.shared_outages, lasts=60), ERRORS, step_seconds=STEP, late_seconds=30, late_stable=True
         )
     ),
+    "the same, after 10 s": Measured(
+        equal=Setting(
+            partial(troubles.shared_outages, lasts=60), ERRORS, step_seconds=STEP, late_seconds=10, late_stable=True
+        )
+    ),
     "×4, shared outage of 60 s after a step": Measured(
         edge=lets_through(partial(troubles.outage_at, begin=10, lasts=60), factor=4, seconds=900)
     ),
@@ -193,7 +218,8 @@ ROWS: Final[Mapping[str, Measured]] = {
     },
     "dead from 3 min into the bake on": begins_in_bake(1 / troubles.BASE),
     "×20 from 3 min into the bake on": begins_in_bake(20),
-    "×20 from 3 min into the bake on, route's time-out 5 s": begins_in_bake(20, answer_seconds=5.0),
+    "… where the gateway does not tell what is in flight": begins_in_bake(20, gauge=False),
+    "×20 that are time-outs of 30 s, from 3 min into the bake on": begins_in_bake(20, late_seconds=30),
     "latency, both over an absolute limit": Measured(
         equal=Setting(partial(troubles.plain, base=0.38), LIMIT, step_seconds=600)
     ),
@@ -225,6 +251,7 @@ def measured(row: Measured, rollouts: int, seed: int, pool: Executor) -> tuple[s
         of(row.in_bake, _found),
         of(row.edge, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
         of(row.healthy, lambda all: _share(sum(told.proven < math.inf for told in all), len(all))),
+        of(row.four, lambda all: _middle([told.rolled_back for told in all], "s")),
         of(row.worse, lambda all: _middle([told.rolled_back for told in all], "s")),
         of(
             row.dead,
@@ -245,7 +272,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 def _share(count: int, of: int) -> str:
     low, high = wilson(count, of)
-    return f"{count / of:.1%} ({low:.1%}–{high:.1%})"
+    return f"{count} of {of} ({100 * low:.1f}–{100 * high:.0f} %)"
 
 
 def _found(all: Sequence[Told]) -> str:

@@ -66,7 +66,7 @@ minutes, with its probes. *α*: an equal version is rolled back, with a 95 % int
 hour and a half after its bake should have ended. *Found in the bake*: a version that becomes bad in it, the seconds until
 it is rolled back (median, and nine of ten) and the failed answers that it gave. *β*: a candidate with 1.5 times the
 events (in two lines: 4 times) gets through an hour at 25 %. *healthy*: an equal version is proven within an hour at 25 %.
-*×20*, *dead*: at 5 %, the median of seconds, and of candidate requests. *Swings*: the logarithm of each version's share is
+*×4*, *×20*, *dead*: at 5 %, the median of seconds, and of candidate requests. *Swings*: the logarithm of each version's share is
 an Ornstein-Uhlenbeck process of its own. An empty cell: the trouble says nothing about it.""",
     (),
 )

@@ -17,6 +17,7 @@ Shares = npt.NDArray[np.float64]
 
 DAY: Final = 86_400
 BASE: Final = 0.005
+SHOCK_CHANCE: Final = 0.02
 PODS: Final = 4
 """Of either version, where they are told apart."""
 R1: Final = 1.5
@@ -47,6 +48,45 @@ def shared_outages(
     seconds = np.arange(past + future) + generator.integers(every)
     both = np.where(seconds % every < lasts, share, base)
     return both, both.copy()
+
+
+def shared_shocks(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    times: float = 20,
+    scrape: int = 5,
+    pods: int | None = None,
+) -> tuple[Shares, Shares]:
+    """In one of fifty scrapes, everything is so many times as bad for both. pods: None where they are not told apart."""
+    shocked = generator.random(-(-(past + future) // scrape)) < SHOCK_CHANCE
+    both = np.minimum(1.0, base * np.where(np.repeat(shocked, scrape)[: past + future], times, 1.0))
+    if pods is not None:
+        both = np.repeat(both[None, :], pods, axis=0)
+    return both, both.copy()
+
+
+def bursts(
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float = BASE,
+    cv: float,
+    scrape: int = 5,
+    pods: int | None = None,
+) -> tuple[Shares, Shares]:
+    """The share is drawn anew for each scrape, from a beta distribution: counts are beta-binomial.
+
+    Of each version, or where pods are told apart of each pod.
+    """
+    both = (1 - base) / (base * cv * cv) - 1
+    drawn = generator.beta(both * base, both * (1 - base), (2, pods or 1, -(-(past + future) // scrape)))
+    shares = np.repeat(drawn, scrape, axis=2)[..., : past + future]
+    stable, candidate = shares if pods is not None else shares[:, 0]
+    return stable, candidate
 
 
 def outage_at(
@@ -132,13 +172,21 @@ def pods_alike(
 
 
 def cold(
-    generator: np.random.Generator, past: int, future: int, *, base: float, share: float, lasts: int, step_seconds: int
+    generator: np.random.Generator,
+    past: int,
+    future: int,
+    *,
+    base: float,
+    share: float,
+    lasts: int,
+    step_seconds: int,
+    steps: int = 4,
 ) -> tuple[Shares, Shares]:
-    """The candidate's new pods are slow at first: at the beginning of each step."""
+    """The candidate's new pods are slow at first: at the beginning of each step, and of the bake."""
     stable = np.full(past + future, base)
     candidate = stable.copy()
-    since_step = np.arange(future) % step_seconds
-    candidate[past:][since_step < lasts] = share
+    seconds = np.arange(future)
+    candidate[past:][(seconds % step_seconds < lasts) & (seconds < steps * step_seconds)] = share
     return stable, candidate
 
 

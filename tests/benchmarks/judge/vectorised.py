@@ -123,7 +123,8 @@ def log_increments(test: evidence.SequentialTest, batch: Batch, phi: Array, shar
         case evidence.RelativeTest():
             found = np.minimum(_relative(batch, grid, test.null_ratio) / phi, test.largest)
         case evidence.JointTest():
-            rates = np.minimum(1.0, grid * np.maximum(test.null_ratio * shares, test.limit) / test.null_ratio)
+            edge = np.maximum(test.null_ratio * shares / test.limit, 1.0) / test.null_ratio
+            rates = np.minimum(1.0, test.limit * (grid * edge) ** evidence.MODEST)
             compared = _relative(batch, grid, test.null_ratio)
             found = np.minimum(compared, _absolute(n, x, rates, test.limit)) / phi
         case evidence.LimitTest():

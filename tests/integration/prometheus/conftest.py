@@ -25,6 +25,12 @@ def prometheus_binary() -> Path | None:
     return next(iter(sorted((paths.cache() / "tools").glob("prometheus-*/prometheus"))), None)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture
 def exporter() -> Iterator[Exporter]:
     yield from served(Exporter())
@@ -54,9 +60,7 @@ def prometheus_url(tmp_path: Path, exporter: Exporter, jobs: tuple[str, ...]) ->
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
         "scrape_configs:\n" + "".join(f"- {{job_name: {job}, {where}}}\n" for job in jobs)
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             str(prometheus_binary()),

@@ -29,7 +29,7 @@ SELECTORS = (
     "grpc_latency_bucket",
 )
 
-GAUGES = ("active", "grpc_active")
+GAUGES = ("active", "grpc_active", "unanswered", "grpc_unanswered")
 BROKEN = ("broken", "mirror_broken", "grpc_broken")
 
 every_preset = pytest.mark.parametrize("preset", gateways.PRESETS.values(), ids=list(gateways.PRESETS))
@@ -124,7 +124,8 @@ def sample_of(pattern: str) -> str:
     """A text that the pattern matches."""
     if pattern in SAMPLES:
         return SAMPLES[pattern]
-    return re.sub(r"\.\+|\[0-9\]\+", "7", re.sub(r"\(upstream_.+\)", "upstream_rq_timeout", pattern))
+    known = re.sub(r"\(upstream_.+\)", "upstream_rq_timeout", pattern).replace("(pending_)?", "pending_")
+    return re.sub(r"\.\+|\[0-9\]\+", "7", known)
 
 
 SAMPLES = {"(.*,)?(UT|UC|UR|UPE)(,.*)?": "UPE", "[0-4].*": "200"}
@@ -176,6 +177,9 @@ SERIES = (
     ),
     ("contour", "broken", STABLE, envoy_series("shop_digits-aaa_80", "upstream_rq_timeout")),
     ("contour", "broken", CANDIDATE, envoy_series("shop_digits-bbb_80", "upstream_cx_protocol_error")),
+    ("contour", "unanswered", CANDIDATE, envoy_series("shop_digits-bbb_80", "upstream_rq_active")),
+    ("contour", "unanswered", CANDIDATE, envoy_series("shop_digits-bbb_80", "upstream_rq_pending_active")),
+    ("contour", "grpc_unanswered", CANDIDATE, envoy_series("shop_digits-bbb_81", "upstream_rq_active")),
     ("contour", "grpc_broken", STABLE, envoy_series("shop_digits-aaa_81", "upstream_rq_pending_failure_eject")),
     (
         "envoy-gateway",
@@ -194,6 +198,12 @@ SERIES = (
         "grpc_broken",
         CANDIDATE,
         envoy_series(f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/1", "upstream_rq_rx_reset"),
+    ),
+    (
+        "envoy-gateway",
+        "grpc_unanswered",
+        CANDIDATE,
+        envoy_series(f"grpcroute/shop/{GRPC_ROUTE}/rule/0/backend/1", "upstream_rq_pending_active"),
     ),
     ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UT")),
     ("istio", "broken", STABLE, istio_series(response_code="200", response_flags="UC,URX")),
@@ -321,6 +331,7 @@ def test_a_preset_says_nothing_that_contradicts_itself(preset: GatewayPreset) ->
     assert (preset.grpc_requests is None) == (preset.grpc_latency_bucket is None)
     assert (preset.broken is None) == (preset.grpc_broken is None) or preset.grpc_requests is None
     assert not preset.active or bool(preset.grpc_active) == (preset.grpc_requests is not None)
+    assert (bool(preset.active), bool(preset.grpc_active)) == (bool(preset.unanswered), bool(preset.grpc_unanswered))
     assert (preset.mirror_broken is not None) == bool(preset.mirror_requests)
     assert name_of(preset.requests) != name_of(preset.latency_bucket or preset.freshness)
 

@@ -50,6 +50,16 @@ def test_the_weight_of_a_source_is_the_rest() -> None:
     assert [permille for _, permille in changes] == [950, 750]
 
 
+def test_probes_of_the_bake_are_no_steps() -> None:
+    times = [f"2026-03-01T12:0{minute}:00Z" for minute in range(6)]
+    permilles = [500, 1000, 500, 1000, 700]
+    steps = [{"permille": permille, "startTime": time} for permille, time in zip(permilles, times, strict=False)]
+    found = recording(release(make_rollout(steps=steps, startTime=times[0])))
+    assert found.weights == ((0.0, 0), (T0, 500), (T0 + 60, 1000))
+    assert found.probes == ((T0 + 120, 500), (T0 + 180, None), (T0 + 240, 300))
+    assert found.asks
+
+
 @pytest.mark.parametrize(
     ("rollouts", "options", "want"),
     [

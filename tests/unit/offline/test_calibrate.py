@@ -79,6 +79,7 @@ def test_the_same_version_is_not_rolled_back_and_is_proven() -> None:
     assert found.begin == START + HOUR
     assert found.seconds == pytest.approx(LENGTH, abs=30)
     assert found.peak < 1
+    assert found.probes == 0
     accuracy, errors = found.objectives["accuracy"], found.objectives["errors"]
     assert (accuracy.pods, errors.pods) == (4, 0)
     assert 1 <= accuracy.dispersion < 2
@@ -107,9 +108,24 @@ def test_pods_that_swing_are_seen_in_the_dispersion() -> None:
 
 
 def test_a_fault_that_begins_in_the_bake_is_compared_with_the_limit() -> None:
+    """Of both halves: they are asked, and are alike. Of one half: the probe tells them apart."""
     found = tried(past(wrong=lambda _pod, second: 0.5 if second > 2 * HOUR + 60 else 0.05))
+    assert not found.rolled_back
+    assert found.probes == 1
+    assert found.seconds == pytest.approx(LENGTH, abs=30)
+    apart = tried(past(wrong=lambda pod, second: 0.5 if pod % 2 and second > 2 * HOUR + 60 else 0.05))
+    assert apart.rolled_back
+    assert apart.probes == 1
+    assert HOUR < apart.seconds < HOUR + 300
+
+
+def test_a_limit_alone_ends_a_release_in_the_bake_as_well() -> None:
+    assert ACCURACY.failure_ratio is not None
+    alone = ACCURACY.model_copy(update={"name": "accuracy"})
+    policy = POLICY.model_copy(update={"objectives": [alone, ERRORS]})
+    found = tried(past(wrong=lambda _pod, second: 0.5 if second > 2 * HOUR + 60 else 0.05), policy)
     assert found.rolled_back
-    assert found.seconds > HOUR
+    assert found.probes == 0
 
 
 def test_no_deadline_ends_a_release() -> None:

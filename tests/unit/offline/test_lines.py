@@ -1,5 +1,6 @@
 """Recorded counters as text."""
 
+import dataclasses
 import json
 
 import pytest
@@ -103,7 +104,9 @@ PODS = json.dumps(
         "time": 15.0,
         "objective": "accuracy",
         "weight": 5,
-        "stable": arm(1000, 30, pods={"a": arm(400, 10), "b": arm(500, 15)}, halves=[arm(400, 10), arm(600, 20)]),
+        "stable": arm(
+            1000, 30, pods={"a": arm(400, 10), "b": arm(500, 15)}, halves=[arm(400, 10, pods=2), arm(600, 20)]
+        ),
         "candidate": arm(52, 1),
         "from": "a newer version",
     }
@@ -117,7 +120,7 @@ PROBES = (
 def test_pods_and_halves_are_written_as_they_are_read() -> None:
     (line,) = lines.parse([PODS])
     assert line.stable.pods == {"a": lines.Counters(400, 10), "b": lines.Counters(500, 15)}
-    assert line.stable.halves == (lines.Counters(400, 10), lines.Counters(600, 20))
+    assert line.stable.halves == (lines.Counters(400, 10, pod_count=2), lines.Counters(600, 20))
     assert (line.candidate.pods, line.candidate.halves) == ({}, None)
     assert lines.parse([lines.wire(line)]) == (line,)
 
@@ -149,6 +152,16 @@ def test_probes_are_read_in_the_order_of_time() -> None:
     assert [line.number for line in found.lines] == [1]
 
 
+def test_probes_and_the_bake_are_written_as_they_are_read() -> None:
+    found = lines.read([EXAMPLE, *PROBES])
+    assert lines.read(map(lines.probe_wire, found.probes)).probes == tuple(
+        dataclasses.replace(probe, number=number) for number, probe in enumerate(found.probes, start=1)
+    )
+    assert found.asks, "old files say nothing of it"
+    assert lines.read([lines.bake_wire(asks=True)]).asks
+    assert not lines.read([lines.bake_wire(asks=False)]).asks
+
+
 def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
     newer = '{"kind": "shape", "time": 1}'
     found = lines.read([EXAMPLE, newer, EXAMPLE.replace('{"time"', '{"kind": "counts", "time"'), newer])
@@ -170,6 +183,8 @@ def test_lines_of_a_newer_version_are_left_out_with_a_note() -> None:
         (PODS.replace('"failures": 15', '"failures": 501'), "line 1: stable.pods.b.failures: 501 of 500 requests"),
         (PODS.replace('"halves": [', '"halves": [5, '), "line 1: stable.halves: must be a list of the counters of two"),
         (PODS.replace('"failures": 20', '"x": 1'), "line 1: stable.halves[1].failures: is missing"),
+        (PODS.replace('"pods": 2', '"pods": 0'), "line 1: stable.halves[0].pods: must be a number >= 1, not 0"),
+        ('{"kind": "bake", "asks": 1}', "line 1: asks: must be true or false, not 1"),
     ],
 )
 def test_what_is_wrong_beside_the_counters_is_named(text: str, message: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.core.judge.model import Answered, Failed, Trial
+from sluice.core.judge.model import Answered, Failed, OwnCounters, Trial
 from sluice.offline import record, replay
 from tests.support.prometheus import Prometheus
 from tests.support.trials import ACCURACY, CANDIDATE, ERRORS, LATENCY, START, Model, make_trial, traffic
@@ -158,3 +158,57 @@ def test_nothing_recorded(message: str, *, failed: bool) -> None:
     answers = {question.key: Failed("no connection") if failed else Answered(()) for question in asked}
     with pytest.raises(record.NothingRecorded, match=message):
         list(record.recorded(trial, answers, seconds=100))
+
+
+def test_halves_of_the_stable_version_and_probes_are_recorded_and_judged_again() -> None:
+    """The gateway names no pod; the servers' own counters do. Pods swing slowly, the bake asks, and is answered."""
+    dice, prometheus = random.Random(8), Prometheus()
+    base = make_trial()
+    prometheus.scrape(START, others=("pods",))
+    for second in range(15, 5401, 15):
+        share = 0.0 if second < 3600 else 0.5 if second < 4200 or 4500 <= second < 4800 else 1.0
+        to_candidate, wrong = round(600 * share), 0.01
+        for revision, requests in ((base.stable.revision, 600 - to_candidate), (CANDIDATE, to_candidate)):
+            failed = sum(dice.random() < wrong for _ in range(requests))
+            prometheus.request(revision, times=requests - failed)
+            prometheus.request(revision, times=failed, code="500")
+        for pod in range(4):
+            swings = 4.0 if (second // 600 + pod) % 2 else 0.25
+            bad = sum(dice.random() < wrong * swings for _ in range(150))
+            labels = {"pod": f"digits-aaa-x{pod}"}
+            prometheus.count("pods", "served_total", 150, **labels)
+            prometheus.count("pods", "failed_total", bad, **labels)
+        prometheus.scrape(START + second, others=("pods",))
+    counts = OwnCounters(requests="served_total", failures="failed_total")
+    trial = trial_at(START + 5401, objectives=(ERRORS,), own=counts, asks=True)
+    weights = ((0.0, 0), (START + 3600, 500), (START + 4200, 1000))
+    asked = ((START + 4500, 500), (START + 4800, None))
+    texts = lines_of(prometheus, trial, seconds=5500, weights=weights, probes=asked)
+    file = replay.read(texts)
+
+    assert file.asks
+    assert [(probe.time, probe.begins) for probe in file.probes] == [(4500, True), (4800, False)]
+    last = file.lines[-1].stable
+    assert last.halves is not None
+    assert [half.pod_count for half in last.halves] == [2, 2]
+    assert sum(half.requests for half in last.halves) == pytest.approx(360 * 600, rel=0.01)
+    policy = RolloutPolicySpec(objectives=[ERRORS], scrape_interval_seconds=15)
+    found = list(replay.replay(file.lines, policy, file.probes, asks=file.asks))
+    assert {scrape.weight for scrape in found} == {0, 50, 100}
+    assert {scrape.verdict for scrape in found if 4500 <= scrape.time < 4800} == {Verdict.PROBE}
+    assert max(scrape.dispersions.get("errors", 1.0) for scrape in found) > 2
+    assert Verdict.ROLL_BACK not in {scrape.verdict for scrape in found}
+
+
+def test_where_nobody_can_be_asked_the_file_says_it() -> None:
+    prometheus = history(seconds=60, weight=0.1, candidate=Model())
+    assert not replay.read(lines_of(prometheus, trial_at(START + 61, asks=False), seconds=100)).asks
+
+
+def test_what_pods_count_may_be_missing() -> None:
+    prometheus = history(seconds=60, weight=0.1, candidate=Model())
+    trial = trial_at(START + 61, own=OwnCounters(requests="served_total", failures="failed_total"))
+    answers = dict(prometheus.answer(record.questions(trial, seconds=100), trial.now))
+    answers["own/recording/requests"] = Failed("too many series")
+    parsed = replay.parse(record.recorded(trial, answers, seconds=100))
+    assert {line.stable.halves for line in parsed} == {None}

@@ -9,6 +9,7 @@ import pytest
 from sluice.api.v1alpha1.common import CanaryStep, Events, FailureRatio, Latency, Objective, OnDeadline
 from sluice.api.v1alpha1.modelrollout import Verdict
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.kernel.reasons import Reason
 from sluice.offline import lines, replay
 from sluice.stats import combine, eprocess, evidence, usual
 
@@ -113,10 +114,14 @@ def test_bake_has_its_own_evidence() -> None:
 
     texts = [line(k, 50, 500 * k, (500 * k, 0)) for k in range(1, 11)]
     texts += [line(10 + k, 100, 5000, (5000 + 1000 * k, 300 * k)) for k in range(1, 5)]
-    found = list(replay.replay(replay.parse(texts), policy()))
+    alone = list(replay.replay(replay.parse(texts), policy(), asks=False))
+    assert verdicts(alone)[-1] == "RollBack/WorseThanStable"
+    assert alone[10].verdict is Verdict.WAIT, "the interval of the change is no evidence"
 
-    assert verdicts(found)[-1] == "RollBack/WorseThanStable"
-    assert found[10].verdict is Verdict.WAIT, "the interval of the change is no evidence"
+    asking = list(replay.replay(replay.parse(texts), policy()))
+    assert verdicts(asking)[-2:] == ["Wait/Baking", "Probe/ProbingStable"]
+    assert asking[-1].message.endswith("; the stable version is to be asked what it shows now")
+    assert {scrape.verdict for scrape in asking} == {Verdict.WAIT, Verdict.ADVANCE, Verdict.PROBE}
 
 
 def test_minimum_seconds_of_the_step_are_kept() -> None:
@@ -284,10 +289,12 @@ def test_a_probe_is_a_change_of_the_weight_in_which_the_bake_stands_still() -> N
     during = [scrape for scrape in found if 100 <= scrape.time < 200]
 
     assert {scrape.weight for scrape in during} == {50}
-    assert {scrape.verdict for scrape in during} == {Verdict.WAIT}
-    assert {scrape.message for scrape in during} == {
-        "probe: 50 % of the requests go back to the stable version, and the bake stands still"
-    }
+    assert {(scrape.verdict, scrape.reason) for scrape in during} == {(Verdict.PROBE, Reason.PROBING_STABLE)}
+    assert during[0].message.startswith(
+        "50 % of the requests go back to the stable version, and the bake stands still; "
+    )
+    assert [scrape.proven for scrape in during][-1], "as a probe ends"
+    assert not during[1].proven
     assert found[-1].verdict is Verdict.WAIT, "600 s of bake after 55 s are over at 755 s"
     longer, _ = bake(bad_from=1000, probe=True, until=160)
     promoted = next(scrape.time for scrape in longer if scrape.verdict is Verdict.ADVANCE and scrape.time > 55)
@@ -296,7 +303,8 @@ def test_a_probe_is_a_change_of_the_weight_in_which_the_bake_stands_still() -> N
 
 def test_a_probe_accuses_by_the_releases_own_evidence() -> None:
     """Everything is well up to the probe: what begins then is found as it was before the bake."""
-    found, _ = bake(bad_from=20, probe=True)
+    found, _ = bake(bad_from=18, probe=True)
+    assert next(scrape.time for scrape in found if scrape.verdict is Verdict.PROBE) <= 100
     back = next(scrape for scrape in found if scrape.verdict is Verdict.ROLL_BACK)
     assert 105 < back.time < 200
     assert "stable 0 of" in back.message
@@ -340,3 +348,30 @@ def test_dispersion_is_learnt_from_the_halves_that_the_lines_tell(told: str) -> 
     parsed, without = replay.parse(texts), replay.parse(map(json.dumps, bare))
     assert list(replay.replay(parsed, policy()))[-1].dispersions == {"errors": 1.0}
     assert list(replay.replay(without, policy()))[-1].dispersions["errors"] > 3
+
+
+@pytest.mark.parametrize("told", ["pods", "halves"])
+def test_swings_of_pods_are_learnt_from_the_lines(told: str) -> None:
+    """One pod, or half, fails for ten minutes and then the other: every minute, and every other scrape, looks the same."""
+    texts, failed = [], [0, 0]
+    for k in range(1, 721):
+        failed[(k // 120) % 2] += 10
+        parts = [{"requests": 500 * k, "failures": number} for number in failed]
+        more = {"halves": [{**part, "pods": 3} for part in parts], "pods": {"a": parts[0], "b": parts[1]}}
+        texts.append(
+            json.dumps(
+                {
+                    "time": 5.0 * k,
+                    "objective": "errors",
+                    "weight": 0 if k < 700 else 50,
+                    "stable": {"requests": 1000 * k, "failures": sum(failed), told: more[told]},
+                    "candidate": {"requests": 900 * max(0, k - 700), "failures": 0},
+                }
+            )
+        )
+    found = list(replay.replay(replay.parse(texts), policy()))[-1]
+    assert found.dispersions["errors"] > 5
+    without = [
+        line | {"stable": {k: v for k, v in line["stable"].items() if k != told}} for line in map(json.loads, texts)
+    ]
+    assert list(replay.replay(replay.parse(map(json.dumps, without)), policy()))[-1].dispersions["errors"] < 2

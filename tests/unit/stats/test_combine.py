@@ -166,3 +166,12 @@ def test_two_scrapes_decide_and_no_single_one() -> None:
             against = [ObjectiveEvidence(process.log_evidence), *[ObjectiveEvidence()] * (objectives - 1)]
             told.append(combine.rollback_log_evidence(against) >= combine.log_threshold(alpha))
         assert told == [False, True]
+
+
+def test_what_has_a_smaller_part_of_the_budget_may_gain_more_in_a_scrape() -> None:
+    """Half of what it needs itself."""
+    whole, part = (
+        combine.largest_scrape(0.01, 2, share=share) for share in (combine.ROLLBACK_SHARE, combine.BAKE_SHARE)
+    )
+    assert combine.largest_scrape(0.01, 2) == whole
+    assert part - whole == pytest.approx(math.log(8) / 2)

@@ -282,3 +282,40 @@ def test_good_answers_expect_at_most_1_of_equal_versions_whenever_errors_come(sh
                 log_e = test.log_increments(counts, 1.0) or (0.0,) * len(sums)
                 sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
         assert max(sums) <= 1 + 1e-12
+
+
+@pytest.mark.parametrize(("late", "old"), [(0, 0), (0, 2), (1, 2), (2, 2)])
+@pytest.mark.parametrize("test", [evidence.relative_up(1.25), evidence.joint(1.25, 0.1)], ids=["worse", "and notable"])
+def test_errors_of_before_a_smaller_share_expect_at_most_1_where_as_many_as_may_be_are_left_out(
+    test: evidence.SequentialTest, late: int, old: int
+) -> None:
+    """`late` events of earlier requests stand among the candidate's; no more than `old` can, which is known before."""
+    for rate, arms in itertools.product(RATES, ((1, 5), (3, 2), (6, 6))):
+        sums = [0.0] * len(test.alternatives)
+        for x_c, x_s in itertools.product(range(arms[0] + 1), range(arms[1] + 1)):
+            chance = reference.binom.pmf(x_c, arms[0], rate) * reference.binom.pmf(x_s, arms[1], rate)
+            counts = Counts(arms[0] + late, x_c + late, arms[1], x_s).without(old)
+            log_e = test.log_increments(counts, 1.0) or (0.0,) * len(sums)
+            sums = [total + chance * math.exp(value) for total, value in zip(sums, log_e, strict=True)]
+        assert max(sums) <= 1 + 1e-12
+
+
+def test_a_smaller_bet_grows_faster_where_most_scrapes_have_no_event() -> None:
+    """Four times 0.5 % of 12.5 requests a scrape, beside 237.5 of stable's."""
+
+    def growth(test: evidence.JointTest, power: float) -> float:
+        edge = max(test.null_ratio * test.usual / test.limit, 1.0) / test.null_ratio
+        best = -math.inf
+        for ratio in test.alternatives:
+            rate, whole = test.limit * (ratio * edge) ** power, 0.0
+            for x_c, x_s in itertools.product(range(8), range(12)):
+                chance = reference.poisson.pmf(x_c, 0.25) * reference.poisson.pmf(x_s, 1.1875)
+                counts = Counts(12.5, x_c, 237.5, x_s)
+                alone = evidence.AbsoluteTest(test.limit, (rate,)).log_increments(counts, 1.0) or (0.0,)
+                other = evidence.RelativeTest(test.null_ratio, (ratio,)).log_increments(counts, 1.0) or (0.0,)
+                whole += chance * min(*alone, *other)
+            best = max(best, whole)
+        return best
+
+    test = evidence.JointTest(evidence.relative_up(1.25), 0.005, 0.005)
+    assert growth(test, evidence.MODEST) > 1.25 * growth(test, 1.0)

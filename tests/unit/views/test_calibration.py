@@ -17,7 +17,9 @@ from tests.unit.views.builders import T0
 ENOUGH = Forecast(20.0, (PlannedStep(50, 900, 900.0), PlannedStep(1000, 0, 0.0)), None, None, "")
 
 
-def released(number: int, *, peak: float = 0.2, pods: int = 4, proven: float | None = 60.0) -> TriedRelease:
+def released(
+    number: int, *, peak: float = 0.2, pods: int = 4, proven: float | None = 60.0, probes: int = 0
+) -> TriedRelease:
     back = peak >= 2
     return TriedRelease(
         begin=T0 + 7200 * number,
@@ -27,6 +29,7 @@ def released(number: int, *, peak: float = 0.2, pods: int = 4, proven: float | N
         seconds=300.0 if back else 4200.0,
         peak=peak,
         objectives={"errors": TriedObjective(pods, 1.0 + number, peak, proven, 7200.0)},
+        probes=probes,
     )
 
 
@@ -60,6 +63,15 @@ def test_how_many_and_why() -> None:
     assert (errors.first_step, errors.problem) == ("15m00s", "")
     assert found.first_weight == "5 % is enough: about 15m00s until it is proven, at 20 requests/s"
     assert found.notes == ()
+
+
+def test_what_the_bake_would_have_asked_is_no_roll_back() -> None:
+    found = view(released(0, probes=2), released(1, probes=1), released(2))
+    assert (found.rolled_back, found.probes) == (0, 3)
+    assert found.sentence.endswith(
+        ". In 2 of 3 bakes the stable version would have been asked whether it does any better (3 probes)"
+    )
+    assert [release.probes for release in found.releases] == [2, 1, 0]
 
 
 def test_what_interleaved_scrapes_cannot_show_is_said() -> None:
@@ -119,9 +131,28 @@ def test_the_plot_is_a_picture_of_all_releases(peaks: tuple[float, ...]) -> None
 
     assert len(dots) == len(peaks)
     assert all(0 < float(dot.attrib["cx"]) < calibrationplot.WIDTH for dot in dots)
-    assert all(0 < float(dot.attrib["cy"]) < calibrationplot.HEIGHT for dot in dots)
+    assert all(calibrationplot.TOP < float(dot.attrib["cy"]) < float(root.attrib["height"]) for dot in dots)
     lines = [element.text or "" for element in ElementTree.fromstring(text).iter() if element.tag.endswith("text")]
     assert max(map(len, lines)) <= calibrationplot.LINE
     red = [dot for dot in dots if dot.attrib["fill"] == calibrationplot.BACK]
     assert len(red) == sum(peak >= 2 for peak in peaks)
     assert ("WorseThanStable" in text) is bool(red)
+
+
+def test_dots_of_bakes_that_asked_are_hollow_and_said_to_be() -> None:
+    text = calibrationplot.svg(view(released(0), released(1, probes=2)))
+    dots = [each for each in ElementTree.fromstring(text).iter() if each.tag.endswith("circle")]
+    assert [dot.attrib["fill"] == "white" for dot in dots if "class" not in dot.attrib] == [False, True]
+    assert "its bake asked 2 times" in text
+    assert "its bake asked the stable version" in text
+    assert "its bake asked" not in calibrationplot.svg(view(released(0)))
+
+
+def test_a_long_sentence_does_not_reach_into_the_plot() -> None:
+    """Few releases, with probes: four lines of text above it."""
+    root = ElementTree.fromstring(calibrationplot.svg(view(*(released(n, peak=3.0, probes=3) for n in range(3)))))
+    lines = [float(each.attrib["y"]) for each in root.iter() if each.tag.endswith("text") and "x" in each.attrib]
+    dots = [float(each.attrib["cy"]) for each in root.iter() if each.tag.endswith("circle")]
+    above = [y for y in lines if y < min(dots)]
+    assert len(above) >= 4
+    assert max(above) + 4 < min(dots)

@@ -19,6 +19,7 @@ CONTOUR: Final = GatewayPreset(
     freshness="envoy_server_live",
     backend=f"envoy_cluster_membership_total{{{_BACKEND}}}",
     active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
+    unanswered=envoy.unanswered(_BACKEND),
     broken=envoy.broken(_BACKEND),
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
@@ -29,5 +30,6 @@ CONTOUR: Final = GatewayPreset(
     grpc_requests=f'{{__name__=~"envoy_cluster_grpc_[0-9]+",{_GRPC_BACKEND}}}',
     grpc_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_GRPC_BACKEND}}}",
     grpc_active=f"envoy_cluster_upstream_rq_active{{{_GRPC_BACKEND}}}",
+    grpc_unanswered=envoy.unanswered(_GRPC_BACKEND),
     grpc_broken=envoy.broken_calls(_GRPC_BACKEND),
 )

@@ -22,6 +22,11 @@ _HTTP: Final = f"{_TIMEOUTS}|upstream_cx_protocol_error|upstream_rq_rx_reset"
 _CALLS: Final = f"{_TIMEOUTS}|upstream_rq_rx_reset|upstream_rq_pending_failure_eject"
 
 
+def unanswered(matchers: str, prefix: str = "envoy_cluster") -> str:
+    """Requests that wait for a connection, and those that have one: `upstream_rq_active` holds the latter only."""
+    return f'{{__name__=~"{prefix}_upstream_rq_(pending_)?active",{matchers}}}'
+
+
 def broken(matchers: str) -> Broken:
     """Requests over HTTP/1.1, or over HTTP/2 that the server resets."""
     return Broken(

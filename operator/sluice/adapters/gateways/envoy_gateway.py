@@ -23,6 +23,7 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     freshness="envoy_server_live",
     backend=f"envoy_cluster_membership_total{{{_BACKEND}}}",
     active=f"envoy_cluster_upstream_rq_active{{{_BACKEND}}}",
+    unanswered=envoy.unanswered(_BACKEND),
     broken=envoy.broken(_BACKEND),
     settle_seconds=2.0,
     headless=True,
@@ -35,5 +36,6 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     grpc_requests=f'{{__name__=~"{_GRPC_PREFIX}_grpc_.+_[0-9]+",{_GRPC_ROUTE}}}',
     grpc_latency_bucket=f'{{__name__=~"{_GRPC_PREFIX}_upstream_rq_time_bucket",{_GRPC_ROUTE}}}',
     grpc_active=f'{{__name__=~"{_GRPC_PREFIX}_upstream_rq_active",{_GRPC_ROUTE}}}',
+    grpc_unanswered=envoy.unanswered(_GRPC_ROUTE, prefix=_GRPC_PREFIX),
     grpc_broken=envoy.broken_calls(_GRPC_ROUTE, prefix=_GRPC_PREFIX),
 )

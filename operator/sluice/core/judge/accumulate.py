@@ -16,6 +16,9 @@ from sluice.stats import combine, dispersion, eprocess, evidence, intervals, swi
 FEW_REQUESTS: Final = 1000
 """Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
 with fewer in that hour those of the day."""
+FEW_OLD: Final = 0.05
+"""Of a scrape's requests may have been in flight for longer than the candidate's share is what it is: the rest accuses.
+Where they are more, leaving out as many events would speak for a version that fails in one of ten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,9 +37,14 @@ class LookRules:
     """It separates the arms of an A/B test, whose guards are the other objectives."""
     largest: float = math.inf
     """What ln e of one scrape against the candidate is cut off at."""
+    largest_in_probe: float = math.inf
+    """The same of what only probes bet on."""
     accuses_from: float = -math.inf
     proves_from: float = -math.inf
     """Times: scrapes before it speak neither against the candidate, or for it, but only the other way."""
+    old: Mapping[float, float] = dataclasses.field(default_factory=dict)
+    """By time of scrapes before `accuses_from`: how many of the candidate's events may be of requests that were sent
+    before the share fell. Where these are few, the others accuse."""
     unfair: bool = False
     """Whether a comparison of pods learns nothing."""
     cold: tuple[tuple[float, float], ...] = ()
@@ -51,6 +59,16 @@ class LookRules:
         if not term.by_pods:
             return True
         return not self.unfair and not fairness.touches(self.cold, time, self.interval_seconds)
+
+    def older(self, term: Term, time: float, seen: evidence.Counts) -> float:
+        """How many of the candidate's events of a scrape accuse nobody in a test; infinite: all of them.
+
+        By what is known before the first event of the scrape, so that what remains is evidence.
+        """
+        if term.role in (Role.ADVANCE, Role.BAKE) or term.answers or time >= self.accuses_from:
+            return 0.0
+        old = self.old.get(time, math.inf)
+        return old if old <= FEW_OLD * seen.candidate_requests else math.inf
 
 
 def counts(kind: Kind, increments: Mapping[series.Column, float], boundary: str | None) -> evidence.Counts:
@@ -144,12 +162,15 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
             seen = judged if term.boundary is None else kind.counts(candidate, stable, term.boundary).whole()
             if term.answers:
                 seen = seen.answered(phase.share)
+            old = phase.older(term, tick.time, seen)
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
             after = process.observe(
-                seen,
+                seen if math.isinf(old) else seen.without(old),
                 dispersion=_dispersion(state, term, seen, phase, usual=before.share),
                 usual=before.share,
-                largest=_largest(term, tick.time, phase, incident=incident, asks=state.asks),
+                largest=0.0
+                if math.isinf(old)
+                else _largest(term, tick.time, phase, incident=incident, asks=state.asks),
             )
             if after is not process:
                 moved[term.key] = after
@@ -186,7 +207,7 @@ def _largest(term: Term, time: float, phase: LookRules, *, incident: bool, asks:
         return 0.0 if incident or time < phase.proves_from else math.inf
     if term.role is Role.BAKE and asks:
         return math.inf
-    return 0.0 if time < phase.accuses_from and not term.answers else phase.largest
+    return phase.largest_in_probe if term.role is Role.PROBE else phase.largest
 
 
 def _usual(kind: Kind, state: ObjectiveState, known: usual.Usual, tick: series.Tick) -> usual.Usual:

@@ -43,6 +43,15 @@ def summed(amounts: Amounts, kind: str) -> float:
     return sum(amount for column, amount in amounts.items() if column.partition(POD)[0] == kind)
 
 
+def over_pods(amounts: Amounts) -> Amounts:
+    """One arm's columns over all pods."""
+    found: dict[str, float] = {}
+    for column, amount in amounts.items():
+        what = column.partition(POD)[0]
+        found[what] = found.get(what, 0.0) + amount
+    return found
+
+
 def requests(amounts: Amounts) -> float:
     """Of one arm, where the gateway counts: by code, and calls at their end, which one that breaks off does not have."""
     answered = sum(amount for column, amount in amounts.items() if not column.startswith(BROKEN))

@@ -21,6 +21,7 @@ from sluice.core.judge import (
     fairness,
     gatewayseries,
     history,
+    inflight,
     own,
     pods,
     refusals,
@@ -65,7 +66,7 @@ def questions(trial: Trial) -> tuple[Question, ...]:
         return ()
     if known is None or not known.feeds:
         return (*ask.wanted(trial, {}, counted=False), *history.day_questions(trial), *own.questions(trial))
-    wanted = ask.wanted(trial, known.feeds, counted=known.counted)
+    wanted = (*ask.wanted(trial, known.feeds, counted=known.counted), *inflight.questions(trial, known))
     return (*wanted, *own.questions(trial)) if own.due(trial, known) else wanted
 
 
@@ -91,7 +92,8 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     silence_is_known = counted or gatewayseries.knows_backends(trial, answers)
     if not silence_is_known and not before.counted and gatewayseries.counted_on_the_way(trial):
         return _frozen(trial, before, unseen.not_counted(trial), None)
-    after = _first_look(trial, before, samples, answers) if not before.feeds else _next_look(trial, before, samples)
+    look = _next_look if before.feeds else _first_look
+    after = look(trial, before, samples, answers)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, unseen.grpc_not_counted(trial), None)
     notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
@@ -264,9 +266,15 @@ def _asks(trial: Trial, kind: Kind) -> bool:
     return trial.asks and kind.rules(()).lone_limit is None
 
 
-def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples]) -> State:
+def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples], answers: Answers) -> State:
     turned = changes.noted(trial, before)
     ticks, feeds = _consume(trial, turned, samples)
+    counted = samples.get(gatewayseries.REQUESTS, _NOTHING)
+    old = {
+        feed: inflight.bounds(trial, turned.fence, answers, counted, shown)
+        for feed, shown in ticks.items()
+        if turned.turn < 0 and feed in gatewayseries.FEEDS
+    }
     traffic = ticks[ask.traffic_feed(trial)]
     compared = {feed: changes.compared(trial, turned, shown) for feed, shown in ticks.items()}
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
@@ -278,14 +286,18 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         step_requests=turned.step_requests + new,
         scrapes=turned.scrapes + sum(map(_informative, traffic)),
         feeds=feeds,
-        objectives=_judged(trial, turned, samples, compared),
+        objectives=_judged(trial, turned, samples, compared, old),
     )
     refused = refusals.observed(looked, compared.get(gatewayseries.REQUESTS, ()))
     return routecheck.observed(trial, refused, ticks)
 
 
 def _judged(
-    trial: Trial, before: State, samples: Mapping[str, series.Samples], compared: Mapping[str, Sequence[series.Tick]]
+    trial: Trial,
+    before: State,
+    samples: Mapping[str, series.Samples],
+    compared: Mapping[str, Sequence[series.Tick]],
+    old: Mapping[str, Mapping[float, float]],
 ) -> dict[str, ObjectiveState]:
     every = kinds_of(trial)
     sharing = sum(kind.needs_boundary for kind in every)
@@ -293,21 +305,25 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), _phase(trial, before, kind))
+        phase = _phase(trial, before, kind, old.get(kind.feed, {}))
+        judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), phase)
     return judged
 
 
-def _phase(trial: Trial, state: State, kind: Kind) -> accumulate.LookRules:
+def _phase(trial: Trial, state: State, kind: Kind, old: Mapping[float, float]) -> accumulate.LookRules:
     answered = changes.answered(trial, state)
+    alpha, guards = trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)
     return accumulate.LookRules(
         baking=trial.baking,
         probing=trial.probing,
         share=trial.permille / 1000,
         judged=not trial.mirrored or kind.judged_on_copies,
         metric=kind.name == trial.metric,
-        largest=combine.largest_scrape(trial.alpha / trial.arms, len(trial.objectives) - (trial.metric is not None)),
+        largest=combine.largest_scrape(alpha, guards),
+        largest_in_probe=combine.largest_scrape(alpha, guards, share=combine.BAKE_SHARE),
         accuses_from=answered if state.turn < 0 else -math.inf,
         proves_from=answered if state.turn > 0 else -math.inf,
+        old=old,
         unfair=not trial.baking and not fairness.compared(trial),
         cold=fairness.cold(trial) if kind.compares_pods else (),
         interval_seconds=trial.scrape_interval_seconds,

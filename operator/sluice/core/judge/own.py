@@ -8,12 +8,12 @@ only makes evidence weaker. Nothing has to wait for these answers.
 """
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sluice.core.judge import columns, history, scraped, series
+from sluice.core.judge import columns, gatewayseries, history, scraped, series
 from sluice.core.judge.kind import Kind, OwnSeries
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answered, Answers, Question, Series, Trial
@@ -28,6 +28,7 @@ MOST_PARTS: Final = 8
 SURE: Final = 2.0
 """What the last hour alone shows counts without so many times what chance makes of it."""
 _KEY: Final = "own/"
+_RECORDING: Final = "own/recording/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class _Seen:
     """Of each part."""
 
 
+_Counts: TypeAlias = Mapping[str, columns.Amounts]
+"""What was counted by part."""
 _Parts: TypeAlias = Mapping[str, swings.Part]
 """Of one tick."""
 
@@ -91,6 +94,45 @@ def known(trial: Trial, kind: Kind, state: ObjectiveState, answers: Answers) -> 
     if not wanted:
         return state
     return _objective(kind, state, *(_seen(trial, wanted, window, answers) for window in (HOUR, DAY)))
+
+
+def from_parts(
+    kind: Kind, state: ObjectiveState, ticks: Sequence[tuple[float, _Counts]], pods: Mapping[str, int]
+) -> ObjectiveState:
+    """The same from recorded increments by part: (time, by part). pods: of each part that has more than one."""
+    names = {name for _, parts in ticks for name in parts}
+    if any(number > 1 for number in pods.values()):
+        part_of, many = {name: name for name in names}, {name: pods.get(name, 1) for name in names}
+    else:
+        part_of, many = _split(names)
+    minutes: defaultdict[int, dict[str, dict[str, float]]] = defaultdict(dict)
+    for time, parts in ticks:
+        for name, amounts in parts.items():
+            so_far = minutes[int(time // HOUR.step_seconds)].setdefault(part_of[name], {})
+            for what, amount in amounts.items():
+                so_far[what] = so_far.get(what, 0.0) + amount
+    return _objective(kind, state, _Seen(tuple(minutes[minute] for minute in sorted(minutes)), many), _Seen((), {}))
+
+
+def by_pod(
+    trial: Trial, kind: Kind, answers: Answers, window_seconds: int, step_seconds: int
+) -> tuple[series.Tick, ...]:
+    """What the stable version's pods counted themselves. answers: to `recording_questions`."""
+    wanted = kind.own_series(trial)
+    tracks = [
+        series.Track((columns.STABLE, columns.of_pod(what, pod)), scraped.target(one.labels), one.points)
+        for each in wanted
+        for one in scraped.series_of(answers, _RECORDING + each.key)
+        if (pod := one.labels.get("pod", "")) and (what := _column(each, one))
+    ]
+    return history.ticks_of(trial, series.samples_of(tracks, ()), window_seconds, step_seconds)
+
+
+def recording_questions(trial: Trial, window_seconds: int, step_seconds: int | None) -> Iterator[Question]:
+    """The stable version's counters by pod over a window."""
+    kinds = (kind for kind in kinds_of(trial) if kind.feed in gatewayseries.FEEDS)  # the others name pods themselves
+    for wanted in {each.key: each for kind in kinds for each in kind.own_series(trial)}.values():
+        yield Question(_RECORDING + wanted.key, wanted.selector, window_seconds, step_seconds)
 
 
 def pods(trial: Trial) -> tuple[int, int]:

@@ -46,6 +46,9 @@ class GatewayPreset:
     """How long the gateway takes to use a route after it says Programmed."""
     active: str = ""
     """Gauge of the requests that are in flight to a backend, there before the first one. Empty: the gateway has none."""
+    unanswered: str = ""
+    """Gauges whose sum is all requests to a backend that have no whole answer yet, whether a connection was found for
+    them or not; for raw samples. Empty: the gateway has none."""
     broken: Broken | None = None
     """Answers that broke off; None where the gateway does not tell them from whole ones."""
     headless: bool = False
@@ -73,6 +76,8 @@ class GatewayPreset:
     """`latency_bucket` of a GRPCRoute's backend; None where the gateway has none."""
     grpc_active: str = ""
     """`active` of a GRPCRoute's backend."""
+    grpc_unanswered: str = ""
+    """`unanswered` of a GRPCRoute's backend."""
     grpc_broken: Broken | None = None
     """`broken` of a GRPCRoute's backend."""
     tested: bool = True

@@ -154,7 +154,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         blind=_blind(situation, active),
         wished=_wished(active),
         namespace_label=snapshot.config.query_namespace_label,
-        own=arms.own_counters(snapshot, stable),
+        own=arms.own_counters(snapshot.runtimes, snapshot.namespace, stable),
         new_pod_seconds=spec.new_pod_seconds,
         planned_pods=comparing.planned_pods(
             steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service

@@ -1,8 +1,11 @@
 """Where a gateway counts the requests of a revision."""
 
+from collections.abc import Iterable
+
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.judge.model import Arm, OwnCounters
 from sluice.core.kernel import naming
-from sluice.core.kernel.snapshot import Revision, Route, Snapshot
+from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import common, placeholders
 
 
@@ -32,9 +35,9 @@ def pod_matchers(namespace: str, revision: Revision) -> str:
     return f'namespace="{namespace}",pod=~"{revision.name}-[a-z0-9]+(-[a-z0-9]+)?"'
 
 
-def own_counters(snapshot: Snapshot, revision: Revision) -> OwnCounters:
+def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: Revision) -> OwnCounters:
     """What the revision's server counts itself, as its ServingRuntime names it."""
-    runtime = next((r for r in snapshot.runtimes if r.metadata.name == revision.runtime), None)
+    runtime = next((r for r in runtimes if r.metadata.name == revision.runtime), None)
     metrics = runtime.spec.metrics if runtime is not None else None
     where = f"ServingRuntime {revision.runtime}"
     lacks = (
@@ -43,7 +46,7 @@ def own_counters(snapshot: Snapshot, revision: Revision) -> OwnCounters:
     )
     if metrics is None:
         return OwnCounters(lacks=lacks)
-    values = {"pods": pod_matchers(snapshot.namespace, revision)}
+    values = {"pods": pod_matchers(namespace, revision)}
     try:
         requests, failures, buckets = (
             str(placeholders.filled(text or "", values, f"{where}: spec.metrics"))

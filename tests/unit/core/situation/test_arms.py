@@ -64,4 +64,4 @@ def test_an_unknown_placeholder_is_named() -> None:
 def own(metrics: dict[str, Any] | None) -> OwnCounters:
     runtime = builders.make_runtime(name=STABLE.runtime, **({} if metrics is None else {"metrics": metrics}))
     snapshot = replace(make_situation().snapshot, runtimes=(runtime,))
-    return arms.own_counters(snapshot, STABLE)
+    return arms.own_counters(snapshot.runtimes, snapshot.namespace, STABLE)
