@@ -63,13 +63,26 @@ def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
             return _release_all(cluster, release.SCENARIOS[scenario])
         finally:
             if keep:
-                say(
-                    f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits"
-                )
+                _tell_what_is_kept(cluster)
                 say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
             elif not cluster.started_here:
                 with step("remove the demo from the cluster"):
                     setup.remove(cluster.tools)
+
+
+def _tell_what_is_kept(cluster: Cluster) -> None:
+    say(f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits")
+    if cluster.kind is Kind.CURRENT:
+        say("the web page, with your own credentials: kubectl sluice dashboard")
+        return
+    try:
+        with step("serve the web page"):
+            address = setup.serve_page(cluster)
+    except DemoError as error:  # whatever ended the demo is told as well
+        say(f"the web page is not there: {error}")
+        return
+    say(f"the web page: {address}/ (or, with your own credentials: kubectl sluice dashboard)")
+    say(f"a token for it: kubectl create token {setup.READER} --namespace {setup.OPERATOR_NAMESPACE} --duration 8h")
 
 
 def _prepare(cluster: Cluster, paths: dict[str, Path]) -> None:

@@ -1,10 +1,12 @@
 """What must stand before the first release: Sluice, the models in the object store, the first version, feedback."""
 
 import base64
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import boto3
 import yaml
@@ -27,6 +29,9 @@ EXAMPLES: Final = clusters.ROOT / "manifests" / "examples"
 RELAY: Final = EXAMPLES / "feedback-relay.yaml"
 STORE_SECRET: Final = ("storage", "object-store")
 STORE_IN_CLUSTER: Final = "http://object-store.storage:7070"
+PAGE_HOST: Final = "sluice.localhost"
+READER: Final = "demo-reader"
+"""A ServiceAccount that may read everything but Secrets, for the web page."""
 REGION: Final = "us-east-1"
 
 WARM_UP_SECONDS: Final = 5.0
@@ -60,6 +65,48 @@ def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
     chart = str(clusters.ROOT / "charts" / "sluice")
     where = [f"--namespace={OPERATOR_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s"]
     tools.helm("upgrade", "--install", RELEASE, chart, *where, *settings)
+
+
+def serve_page(cluster: Cluster) -> str:
+    """The web page behind the cluster's gateway, and somebody who may read everything there; returns its address.
+
+    Browsers take every name under localhost for this machine.
+    """
+    tools = cluster.tools
+    address = f"http://{PAGE_HOST}:{urlsplit(cluster.gateway).port or 80}"
+    route = {"create": True, "parentRefs": [{"name": "models", "namespace": "gateway"}], "hostnames": [PAGE_HOST]}
+    settings = [
+        "--set=dashboard.enabled=true",
+        f"--set-string=dashboard.url={address}",
+        f"--set-json=dashboard.httpRoute={json.dumps(route)}",
+    ]
+    chart = str(clusters.ROOT / "charts" / "sluice")
+    where = [f"--namespace={OPERATOR_NAMESPACE}", "--reuse-values", "--wait", "--timeout=180s"]
+    tools.helm("upgrade", RELEASE, chart, *where, *settings)
+    tools.apply(json.dumps(_reader()))
+    return address
+
+
+def _reader() -> dict[str, Any]:
+    account = {"kind": "ServiceAccount", "name": READER, "namespace": OPERATOR_NAMESPACE}
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": READER, "namespace": OPERATOR_NAMESPACE},
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": {"name": READER},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                "subjects": [account],
+            },
+        ],
+    }
 
 
 def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
@@ -192,6 +239,7 @@ def remove(tools: Tools) -> None:
         "delete", f"pod/{pod}", f"secret/{CREDENTIALS_SECRET}", f"--namespace={NAMESPACE}", "--ignore-not-found"
     )
     tools.kubectl("delete", "rolloutpolicies.sluice.dev", "digits-demo", "--ignore-not-found")
+    tools.kubectl("delete", f"clusterrolebinding/{READER}", "--ignore-not-found")
     tools.helm("uninstall", RELEASE, f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=120s")
 
 
