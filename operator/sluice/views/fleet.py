@@ -17,7 +17,7 @@ from sluice.views.release import ReleaseView, RolloutView, release_view
 
 PAGE: Final = 50
 """Lines on a page: with the longest messages it stays below 50 KiB on its way."""
-RUNNING: Final = "Running"
+RUNNING: Final = str(Reason.RUNNING)
 """In place of an outcome, while there is none."""
 FOR_A_PERSON: Final = (Reason.PAUSED, Reason.PAUSED_AT_STEP, Reason.DEADLINE_EXCEEDED)
 """A release that has one of these goes on when somebody says so."""

@@ -24,6 +24,11 @@ def test_by_pod() -> None:
     }
 
 
+def test_over_pods() -> None:
+    amounts = {"total@a": 4.0, "events@a": 1.0, "total@b": 2.0, "total": 9.0}
+    assert columns.over_pods(amounts) == {"total": 15.0, "events": 1.0}
+
+
 @pytest.mark.parametrize(
     ("le", "unit", "want"),
     [

@@ -7,6 +7,7 @@ import pytest
 
 from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
 from sluice.core.judge import accumulate, judge, own
+from sluice.core.judge import columns as columns_of
 from sluice.core.judge import state as memory
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answered, Failed, OwnCounters, Question, Series, Trial
@@ -174,6 +175,27 @@ def test_hundreds_of_pods_are_counted_together() -> None:
         )
     )
     assert own.learnt(trial, fresh(), dict.fromkeys(answers, several)).objectives["errors"].own == {}
+
+
+@pytest.mark.parametrize("pods", [4, 20])
+def test_recorded_increments_show_the_same(pods: int) -> None:
+    trial, kind, hours = told(ERRORS, SLOWER, FEEDBACK, pods=pods), kind_of(ERRORS), 12 * 3600
+    asked = list(own.recording_questions(trial, hours, 60))
+    assert [each.selector for each in asked] == ["requests", "failures", "buckets"], "a Query names pods itself"
+    answers = {each.key: answered(each, sd=0.5, pods=pods, now=trial.now) for each in asked}
+    ticks = [
+        (tick.time, dict(columns_of.by_pod(columns_of.of_arm(tick.seen, columns_of.STABLE))))
+        for tick in own.by_pod(trial, kind, answers, hours, 60)
+    ]
+    names = {name for _, parts in ticks for name in parts}
+    single, twice = (
+        own.from_parts(kind, ObjectiveState(), ticks, dict.fromkeys(names, many)).own[""] for many in (1, 2)
+    )
+    assert single.seconds == pytest.approx(0.6 * 180 * 0.25, rel=0.6), "here they swing anew every three minutes"
+    assert single.share == twice.share == pytest.approx(0.005, rel=0.1)
+    if pods == 4:
+        assert twice.seconds == pytest.approx(2 * single.seconds, rel=0.2), "two pods swing less than each of them"
+    assert own.from_parts(kind, ObjectiveState(), (), {}) == ObjectiveState()
 
 
 def test_a_downtime_is_left_out() -> None:
