@@ -49,7 +49,8 @@ class Issuer:
 
     @property
     def key(self) -> Path:
-        return self.folder / "key.pem"
+        """What signs tokens; the server's certificate has another one."""
+        return self.folder / "signing.pem"
 
     def publish(self) -> None:
         shown = subprocess.run(
@@ -103,6 +104,7 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Issuer]:
     _, tls = webserver.certificate(folder, "localhost")
     with webserver.running(tls=tls) as web:
         found = Issuer(web, folder)
+        subprocess.run(["openssl", "genrsa", "-out", found.key, "2048"], check=True, capture_output=True, timeout=60)
         found.publish()
         yield found
 
