@@ -129,6 +129,13 @@ class Waiting:
         return self.samples
 
 
+def passes_ask(monkeypatch: pytest.MonkeyPatch, *, judges: bool = False) -> None:
+    """Every pass wants to know the same, and reads nothing into it."""
+    inquiry = Inquiry((Question("up", "up", 20),), judges=judges)
+    monkeypatch.setattr(prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=inquiry, ahead=None))
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+
+
 async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_is_there_then(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,14 +272,7 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
 ) -> None:
     case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
     case.reconciler.metrics = metrics
-    monkeypatch.setattr(
-        prepare,
-        "prepare",
-        lambda seen, _: SimpleNamespace(
-            seen=seen, inquiry=Inquiry((Question("up", "up", 20),), judges=True), ahead=None
-        ),
-    )
-    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    passes_ask(monkeypatch, judges=True)
     lane, other, later = case.reconciler.lane, Key("team", "other"), Key("team", "later")
     lane.enter(other)
     metrics.samples = Look({"up": Failed("away")}, case.reconciler.clock.now())
@@ -295,11 +295,7 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
     case.reconciler.metrics = metrics
-    monkeypatch.setattr(
-        prepare,
-        "prepare",
-        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)), ahead=None),
-    )
+    passes_ask(monkeypatch)
     later, clock = Key("team", "later"), case.reconciler.clock
     assert isinstance(clock, FakeClock)
     clock.seconds += 1
@@ -310,7 +306,6 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
     assert case.reconciler.lane.waiting() == 1
 
     metrics.samples = Look({"up": Failed("away")}, clock.now())
-    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
     assert case.let_in == [KEY, other, KEY], "with its samples it has the place that it had"
@@ -321,12 +316,7 @@ async def test_before_a_version_has_users_only_what_happens_is_looked_at(
 ) -> None:
     case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
     case.reconciler.metrics = metrics
-    monkeypatch.setattr(
-        prepare,
-        "prepare",
-        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 3600),)), ahead=None),
-    )
-    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    passes_ask(monkeypatch)
     metrics.samples = Look({"up": Failed("away")}, case.reconciler.clock.now())
     case.reconciler.lane.enter(Key("team", "other"))
     assert await case.reconciler.reconcile(KEY) == Done(None)
@@ -389,10 +379,7 @@ async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
 ) -> None:
     case, metrics = given(Plan()), Waiting()
     case.reconciler.metrics = metrics
-    monkeypatch.setattr(
-        prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((Question("up", "up", 20),)))
-    )
-    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    passes_ask(monkeypatch)
     case.reconciler.lacking.update(Key("team", f"m{number}") for number in range(999))
     assert await case.reconciler.reconcile(KEY) == Done(100.0)
     metrics.samples = Look({"up": Failed("away")}, 990.0)
