@@ -102,7 +102,9 @@ def _figures(
 
 @contextlib.contextmanager
 def _served(scene: Scene, name: str) -> Iterator[LoadClient]:
-    scene.deploy(name, "1", rollout={"policyRef": {"name": surroundings.POLICY}}, resources=releases.RESOURCES)
+    policy = {"policyRef": {"name": surroundings.POLICY}}
+    # The older operator does not know the limits of a route.
+    scene.deploy(name, "1", rollout=policy, resources=releases.RESOURCES, routing=None)
     scene.wait_ready(name, seconds=180)
     with LoadClient(scene.target(name), rate=RATE, metrics_port=0) as client:
         if name == RELEASED:
