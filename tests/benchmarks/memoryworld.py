@@ -256,7 +256,7 @@ async def measured(world: str, attack: str, lines: Iterator[str]) -> dict[str, f
         "passed": passed["now"],
         "most": passed["most"],
         "objects": sum(map(len, operator.store._objects.values())),
-        "remembered": len(operator.reconciler.remembered),
+        "counted": len(operator.reconciler.remembered),
         "writes": operator.outside.writes,
         "unreadable": len(operator.store.unreadable),
         "estimated": operator.store.shares.total / MEBIBYTE,
