@@ -122,9 +122,7 @@ async def _fetch(
     """The lines, and what they cannot show."""
     answers = await world.fetch_answers(url, record.questions(trial, seconds=wanted.seconds), credentials)
     try:
-        lines = record.recorded(
-            trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
-        )
+        lines = recording.lines(trial, answers, wanted)
         same = wanted.stable == wanted.candidate
         return list(lines), record.unseen(trial, answers, seconds=wanted.seconds) if same else {}
     except record.NothingRecorded as error:

@@ -119,9 +119,7 @@ def _version(raw: Object) -> str:
 
 def _replayed(trial: Trial, answers: Answers, wanted: Recording, rollout: ModelRollout) -> ReplayedRelease:
     try:
-        lines = record.recorded(
-            trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
-        )
+        lines = recording.lines(trial, answers, wanted)
         return proof.replayed(rollout, list(lines))
     except record.NothingRecorded as error:
         raise Unproven(f"{error}") from error

@@ -10,7 +10,7 @@ from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.judge.model import Arm, OwnCounters, Trial
+from sluice.core.judge.model import Answers, Arm, OwnCounters, Trial
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Revision
@@ -144,6 +144,13 @@ def trial(
     )
     own = OwnCounters() if stable is None else arms.own_counters(runtimes, namespace, stable)
     return dataclasses.replace(compared, own=own, asks=wanted.asks and config.routing is not RoutingMode.SERVICE)
+
+
+def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:
+    """What is recorded of it, as `record.recorded`. answers: to `record.questions`."""
+    return record.recorded(
+        trial, answers, seconds=wanted.seconds, weights=wanted.weights, probes=wanted.probes, until=wanted.until
+    )
 
 
 def speaking_grpc(kept: Iterable[Revision]) -> frozenset[str]:

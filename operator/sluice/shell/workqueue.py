@@ -266,9 +266,8 @@ class WorkQueue(Generic[K]):
                 task = asyncio.create_task(self._work(key), name=f"reconcile {key}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                await asyncio.sleep(
-                    0
-                )  # a pass computes for milliseconds: what answers wait for has its turn after each
+                # A pass computes for milliseconds: whatever else is to be done has its turn after each.
+                await asyncio.sleep(0)
         finally:
             await self._stop()
 
