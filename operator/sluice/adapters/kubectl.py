@@ -2,14 +2,12 @@
 
 import contextlib
 import math
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 
 from sluice import errors
 from sluice.adapters import exchange, kube
@@ -358,36 +356,6 @@ def _groups(subject: str) -> list[str]:
 def _with_version(manifest: Object, version: str | None) -> Object:
     """The manifest as a replacement of the very object that was read."""
     return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
-
-
-@contextlib.asynccontextmanager
-async def connect(*, kubeconfig: Path | None = None, context: str | None = None) -> AsyncIterator[Kubectl]:
-    """Connects as kubectl would: the given file, $KUBECONFIG or ~/.kube/config; inside a pod its service account."""
-    settings = client.Configuration()
-    namespace = await _load(settings, kubeconfig, context)
-    async with client.ApiClient(kube.with_proxy(settings)) as api:
-        yield Kubectl(api, namespace)
-
-
-async def _load(settings: client.Configuration, kubeconfig: Path | None, context: str | None) -> str:
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
-    if kubeconfig is None and context is None and in_pod and not (Path.home() / ".kube/config").exists():
-        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        return "default"
-    try:
-        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(kubeconfig) if kubeconfig else None, context=context, client_configuration=settings
-        )
-        return str(loader.current_context["context"].get("namespace") or "default")
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
-        raise errors.Unavailable(
-            f"no cluster to talk to: {error}; set KUBECONFIG, or pass --kubeconfig and --context (kubectl config "
-            "get-contexts lists them)"
-        ) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader reads what is there unchecked
-        raise errors.Unavailable(
-            f"{kubeconfig or 'the kubeconfig'} is empty or not a kubeconfig; kubectl config view shows what kubectl reads"
-        ) from error
 
 
 def _error_type(answer: exchange.Answer) -> type[errors.ApiError] | None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from sluice import errors
-from sluice.adapters import kube, kubectl
+from sluice.adapters import kube, kubecontext, kubectl
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -110,7 +110,7 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def connected(connection: Connection) -> AsyncIterator[kubectl.Kubectl]:
-    async with kubectl.connect(kubeconfig=connection.kubeconfig, context=connection.context) as cluster:
+    async with kubecontext.connect(kubeconfig=connection.kubeconfig, context=connection.context) as cluster:
         yield cluster
 
 

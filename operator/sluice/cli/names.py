@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import ValidationError
 
 from sluice import errors
-from sluice.adapters import kubectl
+from sluice.adapters import kubecontext, kubectl
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
@@ -60,7 +60,7 @@ def known(
     parameter: str, kubeconfig: str | None, context: str | None, namespace: str | None, *, model: str
 ) -> Iterable[str]:
     """Values of a parameter; none where the cluster does not answer in time. model: named already, or empty."""
-    connection = kubectl.connect(kubeconfig=Path(kubeconfig) if kubeconfig else None, context=context)
+    connection = kubecontext.connect(kubeconfig=Path(kubeconfig) if kubeconfig else None, context=context)
     with contextlib.suppress(errors.ApiError, TimeoutError, ValidationError, ValueError):
         return asyncio.run(_fetch(SOURCES[parameter], connection, namespace, model))
     return ()

@@ -6,7 +6,7 @@ import pytest
 
 from sluice import errors
 from sluice.adapters import kube as kinds
-from sluice.adapters import kubectl, loadprogram
+from sluice.adapters import kubecontext, kubectl, loadprogram
 from sluice.offline.profile import pod
 from tests.support.builders import make_model_deployment, make_revision
 from tests.support.kube import Kube, wait_until
@@ -55,7 +55,7 @@ def test_every_field_is_known_and_restricted_namespaces_take_it(spaces: Kube) ->
 
 
 async def test_it_is_made_found_and_removed(spaces: Kube, api_server: Any) -> None:
-    async with kubectl.connect(kubeconfig=api_server.kubeconfig) as cluster:
+    async with kubecontext.connect(kubeconfig=api_server.kubeconfig) as cluster:
         made = await cluster.create(PODS, manifest(NAMESPACE))
         name = made["metadata"]["name"]
         with pytest.raises(errors.Conflict):
@@ -70,7 +70,7 @@ async def test_it_is_made_found_and_removed(spaces: Kube, api_server: Any) -> No
 
 
 async def test_a_full_quota_says_what_to_do(spaces: Kube, api_server: Any) -> None:
-    async with kubectl.connect(kubeconfig=api_server.kubeconfig) as cluster:
+    async with kubecontext.connect(kubeconfig=api_server.kubeconfig) as cluster:
         with pytest.raises(errors.Denied) as refused:
             await cluster.create(PODS, manifest(QUOTA))
     assert "raise the ResourceQuota" in pod.refusal_remedy(str(refused.value)), str(refused.value)

@@ -1,0 +1,43 @@
+"""A connection to the cluster as kubectl makes it, from a kubeconfig or as a pod."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import yaml
+from kubernetes.aio import client, config
+
+from sluice import errors
+from sluice.adapters import kube
+from sluice.adapters.kubectl import Kubectl
+
+
+@contextlib.asynccontextmanager
+async def connect(*, kubeconfig: Path | None = None, context: str | None = None) -> AsyncIterator[Kubectl]:
+    """Connects as kubectl would: the given file, $KUBECONFIG or ~/.kube/config; inside a pod its service account."""
+    settings = client.Configuration()
+    namespace = await _load(settings, kubeconfig, context)
+    async with client.ApiClient(kube.with_proxy(settings)) as api:
+        yield Kubectl(api, namespace)
+
+
+async def _load(settings: client.Configuration, kubeconfig: Path | None, context: str | None) -> str:
+    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    if kubeconfig is None and context is None and in_pod and not (Path.home() / ".kube/config").exists():
+        config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        return "default"
+    try:
+        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig) if kubeconfig else None, context=context, client_configuration=settings
+        )
+        return str(loader.current_context["context"].get("namespace") or "default")
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+        raise errors.Unavailable(
+            f"no cluster to talk to: {error}; set KUBECONFIG, or pass --kubeconfig and --context (kubectl config "
+            "get-contexts lists them)"
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the loader reads what is there unchecked
+        raise errors.Unavailable(
+            f"{kubeconfig or 'the kubeconfig'} is empty or not a kubeconfig; kubectl config view shows what kubectl reads"
+        ) from error
