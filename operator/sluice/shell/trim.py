@@ -133,7 +133,7 @@ def _pod(pod: Object) -> dict[str, Any]:
         "status": {
             **_only(status, "phase", "reason", "message"),
             **(_only(status, "podIP") if naming.LABEL_BATCH in rawobjects.labels(pod) else {}),
-            "conditions": _conditions(status),
+            "conditions": _dated_conditions(status),
             **{
                 field: [
                     _only(container, "name", "image", "ready", "restartCount", "state", "lastState")
@@ -186,12 +186,8 @@ def _gateway(gateway: Object) -> dict[str, Any]:
 
 
 def _route(route: Object) -> dict[str, Any]:
-    """Without the times at which a gateway says the same again; Contour does for every GRPCRoute when anything changes."""
     status = route.get("status") or {}
-    parents = [
-        {**parent, "conditions": [_without(condition, "lastTransitionTime") for condition in _conditions(parent)]}
-        for parent in status.get("parents") or ()
-    ]
+    parents = [{**parent, "conditions": _conditions(parent)} for parent in status.get("parents") or ()]
     return {"status": {**status, "parents": parents}}
 
 
@@ -199,7 +195,7 @@ def _job(job: Object) -> dict[str, Any]:
     """Whether it rests or has ended, and which of its indexes have; its pods tell the rest."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
     ended = _only(status, "completedIndexes", "failedIndexes")
-    return {"spec": _only(spec, "suspend"), "status": {**ended, "conditions": _conditions(status)}}
+    return {"spec": _only(spec, "suspend"), "status": {**ended, "conditions": _dated_conditions(status)}}
 
 
 def _spark_application(application: Object) -> dict[str, Any]:
@@ -242,6 +238,11 @@ BY_KIND: Final[Mapping[str, Trim]] = {
 
 
 def _conditions(status: Object) -> list[dict[str, Any]]:
+    """Without the times at which somebody says the same again, as gateways do whenever anything changes."""
+    return [_without(condition, "lastTransitionTime") for condition in _dated_conditions(status)]
+
+
+def _dated_conditions(status: Object) -> list[dict[str, Any]]:
     return [
         {key: value for key, value in condition.items() if key not in HEARTBEATS}
         for condition in status.get("conditions") or ()

@@ -67,10 +67,9 @@ def test_only_what_a_decision_sees_wakes(change: dict[str, Any], want: Woken) ->
 
 def test_a_count_of_attached_routes_wakes_nobody_and_a_condition_wakes_everybody() -> None:
     def gateway(version: int, attached: int, programmed: str) -> dict[str, Any]:
-        status = {
-            "listeners": [{"name": "http", "attachedRoutes": attached}],
-            "conditions": [{"type": "Programmed", "status": programmed}],
-        }
+        again = {"lastTransitionTime": f"2026-01-01T00:00:{version:02d}Z"}
+        listener = {"name": "http", "attachedRoutes": attached, "conditions": [{"type": "Accepted", **again}]}
+        status = {"listeners": [listener], "conditions": [{"type": "Programmed", "status": programmed, **again}]}
         return make_object("Gateway", "models", version=version, status=status)
 
     store = make_store()
