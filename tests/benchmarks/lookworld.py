@@ -31,6 +31,7 @@ from sluice.shell.asking import Asking, Look
 from sluice.shell.keys import Key, Woken, identity_of
 from sluice.shell.lane import Lane
 from sluice.shell.store import Store
+from sluice.shell.waiting import Waiters
 from sluice.shell.workqueue import WorkQueue
 from tests.benchmarks import slowprometheus
 from tests.support import scenarios
@@ -200,10 +201,12 @@ class World:
             accelerators=self.api,
             progress=self.api,
             wake=self.wake,
-            lane=Lane(
-                lambda key: self.queue.add(key, wished=True),
-                monotonic=self.clock.monotonic,
-                share=lambda key: key.namespace,
+            waiting=Waiters(
+                Lane(
+                    lambda key: self.queue.add(key, wished=True),
+                    monotonic=self.clock.monotonic,
+                    share=lambda key: key.namespace,
+                )
             ),
         )
         self.queue: WorkQueue[Key] = WorkQueue(

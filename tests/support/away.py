@@ -16,6 +16,7 @@ from sluice.shell.news import Announcer
 from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
+from sluice.shell.waiting import Waiters
 
 
 class NoMetrics:
@@ -48,7 +49,7 @@ def make_reconciler(store: Store, cluster: Cluster, clock: Clock, **parts: Any) 
         "news": Announcer(cluster, lambda _: None, clock),
         "wake": lambda _: None,
         "lead": Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
-        "lane": Lane(lambda _: None, monotonic=clock.monotonic),
+        "waiting": Waiters(Lane(lambda _: None, monotonic=clock.monotonic)),
         "telemetry": Telemetry(),
     }
     return Reconciler(store=store, cluster=cluster, clock=clock, **(usual | parts))

@@ -31,6 +31,7 @@ from sluice.shell.reconcile import Reconciler
 from sluice.shell.relist import INTERVAL_SECONDS, Relister
 from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
+from sluice.shell.waiting import Waiters
 from sluice.shell.watch import Inlet, Watcher
 from sluice.shell.workqueue import WorkQueue
 
@@ -130,7 +131,7 @@ class Operator:
             wake=self.wake,
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
-            lane=self.lane,
+            waiting=Waiters(self.lane),
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(

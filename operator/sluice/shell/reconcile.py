@@ -21,12 +21,12 @@ from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
-from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead, LeaseLost
-from sluice.shell.memory import MOST_KEPT, Allowance, KeptReplies, Memory
+from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
+from sluice.shell.waiting import SAMPLES_SECONDS, Waiters
 from sluice.shell.workqueue import Done, Result, Retry, Why
 
 LOG: Final = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ LOG: Final = logging.getLogger(__name__)
 FAILED_SECONDS: Final = 300.0
 """A refused write is not tried again before something changes; this is the safety net."""
 UNEXPECTED_SECONDS: Final = 300.0
-SAMPLES_SECONDS: Final = 5.0
-"""A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
 QUIET_PASSES: Final = 6
@@ -45,10 +43,6 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
-WAITING_LOOKS_PER_SECOND: Final = 50.0
-"""At so many of those that wait for a slot: a look costs processor time that others may need."""
-LACKING_LOOKS_PER_SECOND: Final = 10.0
-"""The same of those that wait for samples: without them a pass sees nothing but the clock."""
 
 
 class Waits(NamedTuple):
@@ -72,18 +66,11 @@ class Reconciler:
     """Has others look again, to whom an object that was written matters: its echo tells the store nothing new."""
     clock: Clock
     lead: Lead
-    lane: Lane[Key]
-    """Who may write."""
+    waiting: Waiters
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
     remembered: dict[Key, Remembered] = field(default_factory=dict)
-    judged: set[Key] = field(default_factory=set)
-    """Those of which a version is judged that has users' requests."""
-    lacking: set[Key] = field(default_factory=set)
-    """Those that wait for samples."""
-    kept: dict[Key, KeptReplies] = field(default_factory=dict)
-    """What those know that wait for a slot."""
 
     async def reconcile(self, key: Key, why: Why = Why.NEWS) -> Result:
         """One pass; never raises but for cancellation."""
@@ -94,8 +81,7 @@ class Reconciler:
             result = await self._told(key, result)
         finally:
             if outcome != WAITS:
-                self.kept.pop(key, None)
-                self.lane.leave(key)
+                self.waiting.over(key)
             self.telemetry.reconcile_seconds.labels(outcome).observe(self.clock.monotonic() - began)
         return result
 
@@ -128,15 +114,17 @@ class Reconciler:
             plan = None
         elif self.store.is_ending(key.namespace):
             plan = ending.plan(self.store.owned(key))
-        elif why is not Why.WISH and key not in self.judged and self.lane.waits(key):
+        elif why is not Why.WISH and key not in self.waiting.judged and self.waiting.lane.waits(key):
             return Waits(None)  # whatever has happened is decided on when there is a slot
+        elif why is Why.TIMER and self.waiting.lane.waits(key) and (waits := await self._goes_on(key)) is not None:
+            return waits
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
-            return self._lacks(key)
-        self.lacking.discard(key)
-        if plan.writes and not self.lane.enter(key, urgent=plan.way_back is not None):
-            return Waits(self._look_while_waiting(key, plan))
+            return Waits(self.waiting.lacks(key))
+        self.waiting.lacking.discard(key)
+        if plan.writes and not self.waiting.lane.enter(key, urgent=plan.way_back is not None):
+            return Waits(self.waiting.look_after(key, plan.requeue_after))
         try:
             return await self._carry_out(key, plan)
         except (errors.Refused, errors.Denied, errors.Missing, errors.Occupied) as error:
@@ -144,29 +132,32 @@ class Reconciler:
 
     def _asks_again(self, key: Key) -> bool:
         """Whether samples have been asked for without a pass: it is due by time alone, and the last one changed nothing."""
-        return key not in self.memories and not self.lane.holds(key) and self.metrics.again(key)
+        return key not in self.memories and not self.waiting.lane.holds(key) and self.metrics.again(key)
 
-    def _lacks(self, key: Key) -> Waits:
-        """The pass is over without samples. Its place in the line is kept meanwhile, and a slot is left to who can use it."""
-        self.lacking.add(key)
-        if self.lane.holds(key):
-            self.lane.step_back(key)
-        return Waits(max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND))
-
-    def _look_while_waiting(self, key: Key, plan: Plan) -> float | None:
-        """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
-        what happens can change what is to be written: no version that is judged has users' requests."""
-        if key not in self.kept or key not in self.judged or plan.requeue_after is None:
+    async def _goes_on(self, key: Key) -> Waits | None:
+        """A look at what is decided, waits to be written, and has changed by time alone: only the judge reads the samples.
+        None where something speaks against a version, on which a whole pass decides."""
+        before = self.waiting.compared.get(key)
+        if before is None:
             return None
-        return max(plan.requeue_after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
+        compared = before.later(self.clock.now(), self.remembered.get(key, prepare.NOTHING))
+        replies = await self._replies(key, compared.inquiry())
+        if replies is None or replies.pending:
+            return Waits(self.waiting.lacks(key))
+        findings = compared.read(replies)
+        self._remember(key, findings)
+        if findings.accuse:
+            del self.waiting.compared[key]
+            return None
+        self.waiting.lacking.discard(key)
+        return Waits(self.waiting.look_after(key, SAMPLES_SECONDS))
 
     def _rests(self, key: Key) -> None:
         """Nothing is to be remembered of it."""
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
-        self.judged.discard(key)
-        self.lacking.discard(key)
+        self.waiting.rests(key)
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -188,7 +179,7 @@ class Reconciler:
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
-        (self.judged.add if prepared.inquiry.judges else self.judged.discard)(key)
+        self.waiting.judges(key, prepared)
         replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
@@ -215,8 +206,8 @@ class Reconciler:
 
     async def _replies(self, key: Key, inquiry: Inquiry) -> Replies | None:
         """What Prometheus and the cluster say, or None where Prometheus has just been asked; nothing is asked at rest."""
-        now, kept = self.clock.now(), self.kept.get(key)
-        if kept is not None and self.lane.holds(key) and (before := kept.answers(inquiry, now)) is not None:
+        now = self.clock.now()
+        if (before := self.waiting.known(key, inquiry, now)) is not None:
             return before
         look, devices = self.metrics.look(key, inquiry.metrics), inquiry.devices
         if look is None:
@@ -227,10 +218,7 @@ class Reconciler:
             pending=look.pending,
             devices=await self.accelerators.devices(devices) if devices is not None else None,
         )
-        if not inquiry.metrics and devices is None:
-            self.kept.pop(key, None)
-        elif not look.pending:
-            self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
+        self.waiting.keep(key, inquiry, replies, now)
         return replies
 
     async def _carry_out(self, key: Key, plan: Plan) -> Result:

@@ -31,14 +31,15 @@ from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
     QUIET_PASSES,
-    SAMPLES_SECONDS,
     UNEXPECTED_SECONDS,
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
+from sluice.shell.waiting import SAMPLES_SECONDS, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
+from tests.support.moments import make_judgement
 from tests.support.trials import make_trial
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 from tests.unit.shell.test_stubs import flooded
@@ -101,12 +102,17 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
             news=Announcer(fake, told.extend, clock),
             wake=woken.append,
             lead=Lead(may_write=lambda: lead["left"] > 0, seconds_left=lambda: lead["left"]),
-            lane=Lane(let_in.append, monotonic=clock.monotonic, slots=slots),
+            waiting=Waiters(Lane(let_in.append, monotonic=clock.monotonic, slots=slots)),
             telemetry=telemetry,
         )
         return Pass(reconciler, fake, telemetry, lead, woken, told, let_in)
 
     return build
+
+
+def understood(**parts: Any) -> Any:
+    """What a pass makes of a snapshot, as far as a reconciler looks at it."""
+    return SimpleNamespace(**({"ahead": None, "compared": None} | parts))
 
 
 async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
@@ -128,11 +134,14 @@ class Waiting:
         self.asked.append(tuple(questions))
         return self.samples
 
+    def again(self, _: Key) -> bool:
+        return False
+
 
 def passes_ask(monkeypatch: pytest.MonkeyPatch, *, judges: bool = False) -> None:
     """Every pass wants to know the same, and reads nothing into it."""
     inquiry = Inquiry((Question("up", "up", 20),), judges=judges)
-    monkeypatch.setattr(prepare, "prepare", lambda seen, _: SimpleNamespace(seen=seen, inquiry=inquiry, ahead=None))
+    monkeypatch.setattr(prepare, "prepare", lambda seen, _: understood(seen=seen, inquiry=inquiry))
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
 
 
@@ -151,7 +160,7 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
     monkeypatch.setattr(
         prepare,
         "prepare",
-        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry((question,)), ahead=ahead[0] if ahead else None),
+        lambda seen, _: understood(seen=seen, inquiry=Inquiry((question,)), ahead=ahead[0] if ahead else None),
     )
     monkeypatch.setattr(prepare, "read", read_once)
 
@@ -177,7 +186,7 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
 
 async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1)
-    lane, other = case.reconciler.lane, Key("team", "other")
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
     assert lane.enter(other)
 
     assert await case.reconciler.reconcile(KEY) == Done(None)
@@ -198,10 +207,10 @@ async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monk
     monkeypatch.setattr(
         prepare,
         "prepare",
-        lambda seen, _: SimpleNamespace(seen=seen, inquiry=Inquiry(asked.pop(0), judges=True), ahead=None),
+        lambda seen, _: understood(seen=seen, inquiry=Inquiry(asked.pop(0), judges=True)),
     )
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
-    lane = case.reconciler.lane
+    lane = case.reconciler.waiting.lane
     lane.enter(Key("team", "other"))
     assert await case.reconciler.reconcile(KEY) == Done(SAMPLES_SECONDS), "never at once: nothing has been written"
     for number in range(999):
@@ -212,7 +221,7 @@ async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monk
 
 async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_back(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,)), Plan(), slots=1)
-    lane, other = case.reconciler.lane, Key("team", "other")
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
@@ -223,7 +232,7 @@ async def test_whoever_waited_and_has_nothing_to_write_any_more_gives_its_slot_b
 
 async def test_a_way_back_is_let_in_first(given: Given) -> None:
     case = given(Plan(writes=(SERVICE,), way_back=()), slots=1)
-    lane, before = case.reconciler.lane, [Key("team", name) for name in ("a", "b")]
+    lane, before = case.reconciler.waiting.lane, [Key("team", name) for name in ("a", "b")]
     assert [lane.enter(key) for key in before] == [True, False]
     await case.reconciler.reconcile(KEY)
     lane.leave(before[0])
@@ -239,11 +248,11 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     read: list[Replies] = []
 
     def asking(seen: Any, _: Any) -> Any:
-        return SimpleNamespace(seen=seen, inquiry=Inquiry((questions[0],), judges=True), ahead=None)
+        return understood(seen=seen, inquiry=Inquiry((questions[0],), judges=True))
 
     monkeypatch.setattr(prepare, "prepare", asking)
     monkeypatch.setattr(prepare, "read", lambda _, replies: read.append(replies) or Findings())
-    lane, other, clock = case.reconciler.lane, Key("team", "other"), case.reconciler.clock
+    lane, other, clock = case.reconciler.waiting.lane, Key("team", "other"), case.reconciler.clock
     assert isinstance(clock, FakeClock)
     metrics.samples = Look({"up": Failed("away")}, clock.now())
 
@@ -257,7 +266,7 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
     lane.leave(other)
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert (len(metrics.asked), len(read)) == (2, 3)
-    assert case.reconciler.kept == {}
+    assert case.reconciler.waiting.kept == {}
 
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
@@ -273,7 +282,7 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
     case, metrics = given(Plan(writes=(SERVICE,), requeue_after=5.0), slots=1), Waiting()
     case.reconciler.metrics = metrics
     passes_ask(monkeypatch, judges=True)
-    lane, other, later = case.reconciler.lane, Key("team", "other"), Key("team", "later")
+    lane, other, later = case.reconciler.waiting.lane, Key("team", "other"), Key("team", "later")
     lane.enter(other)
     metrics.samples = Look({"up": Failed("away")}, case.reconciler.clock.now())
     await case.reconciler.reconcile(KEY)
@@ -290,7 +299,7 @@ async def test_who_asks_while_it_waits_for_a_slot_keeps_its_place(
 
 async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
     case, metrics = given(Plan(writes=(SERVICE,)), slots=1), Waiting()
-    lane, other = case.reconciler.lane, Key("team", "other")
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
@@ -303,7 +312,7 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
     lane.enter(later)
     await case.reconciler.reconcile(KEY)
     assert case.let_in == [KEY, other], "the slot was given back"
-    assert case.reconciler.lane.waiting() == 1
+    assert case.reconciler.waiting.lane.waiting() == 1
 
     metrics.samples = Look({"up": Failed("away")}, clock.now())
     await case.reconciler.reconcile(KEY)
@@ -318,7 +327,7 @@ async def test_before_a_version_has_users_only_what_happens_is_looked_at(
     case.reconciler.metrics = metrics
     passes_ask(monkeypatch)
     metrics.samples = Look({"up": Failed("away")}, case.reconciler.clock.now())
-    case.reconciler.lane.enter(Key("team", "other"))
+    case.reconciler.waiting.lane.enter(Key("team", "other"))
     assert await case.reconciler.reconcile(KEY) == Done(None)
 
 
@@ -331,10 +340,10 @@ async def test_what_happens_to_who_waits_for_a_slot_is_decided_on_then_unless_a_
     monkeypatch.setattr(
         prepare,
         "prepare",
-        lambda seen, _: prepared.append(seen) or SimpleNamespace(inquiry=Inquiry(judges=judges), ahead=None),
+        lambda seen, _: prepared.append(seen) or understood(inquiry=Inquiry(judges=judges)),
     )
     monkeypatch.setattr(prepare, "read", lambda *_: Findings())
-    lane, other = case.reconciler.lane, Key("team", "other")
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
     lane.enter(other)
     await case.reconciler.reconcile(KEY)
     assert await case.reconciler.reconcile(KEY, Why.NEWS) == Done(None)
@@ -374,17 +383,69 @@ async def test_what_is_due_by_time_alone_asks_before_anything_is_read(
     assert (metrics.agains, len(read)) == (1, 3), "what was written is confirmed at once"
 
 
+class Comparison:
+    """What is compared, and what was found in it so far."""
+
+    def __init__(self) -> None:
+        self.found = Findings()
+        self.read_at: list[float] = []
+
+    def later(self, now: float, _: Any) -> "Comparison":
+        self.read_at.append(now)
+        return self
+
+    def inquiry(self) -> Inquiry:
+        return Inquiry((Question("up", "up", 20),), judges=True)
+
+    def read(self, _: Replies) -> Findings:
+        return self.found
+
+
+async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics, compared = given(Plan(writes=(SERVICE,), way_back=()), slots=1), Waiting(), Comparison()
+    case.reconciler.metrics, metrics.samples = metrics, Look({"up": Failed("away")}, 990.0)
+    whole: list[Any] = []
+    monkeypatch.setattr(
+        prepare,
+        "prepare",
+        lambda seen, _: whole.append(seen) or understood(inquiry=compared.inquiry(), compared=compared),
+    )
+    monkeypatch.setattr(prepare, "read", lambda *_: Findings())
+    lane, other = case.reconciler.waiting.lane, Key("team", "other")
+    lane.enter(other)
+    await case.reconciler.reconcile(KEY)
+    assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
+    assert (len(whole), len(compared.read_at)) == (1, 1)
+    metrics.samples = None
+    assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
+    metrics.samples = Look({}, pending=True)
+    assert await case.reconciler.reconcile(KEY, Why.TIMER) == Done(SAMPLES_SECONDS)
+    assert len(whole) == 1, "nothing new is known"
+
+    await case.reconciler.reconcile(KEY, Why.NEWS)
+    assert len(whole) == 2, "what happens is looked at as a whole"
+    metrics.samples, accused = Look({"up": Failed("away")}, 995.0), make_judgement(refuses="nearly everything")
+    compared.found = Findings(judgement=accused)
+    await case.reconciler.reconcile(KEY, Why.TIMER)
+    assert len(whole) == 3, "and so is what speaks against a version"
+    lane.leave(other)
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert case.reconciler.waiting.compared == {}
+
+
 async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case, metrics = given(Plan()), Waiting()
     case.reconciler.metrics = metrics
     passes_ask(monkeypatch)
-    case.reconciler.lacking.update(Key("team", f"m{number}") for number in range(999))
+    case.reconciler.waiting.lacking.update(Key("team", f"m{number}") for number in range(999))
     assert await case.reconciler.reconcile(KEY) == Done(100.0)
     metrics.samples = Look({"up": Failed("away")}, 990.0)
     assert await case.reconciler.reconcile(KEY) == Done(None)
-    assert KEY not in case.reconciler.lacking
+    assert KEY not in case.reconciler.waiting.lacking
 
 
 async def test_what_is_gone_is_asked_about_no_more(given: Given) -> None:

@@ -6,7 +6,7 @@ Snapshot ──> prepare ──> Prepared: situation, trials, Inquiry ──(ada
 
 The inquiry is data: raw samples of Prometheus, and free devices; it is empty at rest. A `Prepared` is of one moment. It
 is never kept: whoever has waited for samples begins again with a fresh snapshot, and reads them as of the moment at
-which they were asked for.
+which they were asked for. What is `Compared` may be looked at again without, while its release waits to be written.
 """
 
 from collections.abc import Iterator, Mapping
@@ -97,6 +97,11 @@ class Findings:
         return Remembered(counted, self.silent)
 
     @property
+    def accuse(self) -> bool:
+        """Whether anything speaks against a candidate so much that something is to be done about it."""
+        return any(each.against is not None or each.asks or each.bad_pod for each in self.judgements)
+
+    @property
     def seen(self) -> Judgement | None:
         """Any judgement, for what they have in common; one that is blind first."""
         every = self.judgements
@@ -104,16 +109,51 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """What is compared in a release. It can be looked at again later, as long as nothing happens but that time passes."""
+
+    running: Trial | None
+    """The comparison of a release that has entered its first step."""
+    arms: Mapping[str, Trial]
+    """In an A/B test: each running arm against the stable version, by revision."""
+    devices: DevicesQuestion | None
+
+    def later(self, now: float, before: Remembered) -> "Compared":
+        """The same at another moment. before: `Findings.remembered` of the last look."""
+        return Compared(
+            _later(self.running, now, before) if self.running is not None else None,
+            {arm: _later(each, now, before) for arm, each in self.arms.items()},
+            self.devices,
+        )
+
+    def inquiry(self) -> Inquiry:
+        has_users = (self.running is not None and self.running.permille > 0) or bool(self.arms)
+        return Inquiry(tuple(self._questions()), self.devices, judges=has_users)
+
+    def read(self, replies: Replies) -> Findings:
+        """The judge's reading of the replies."""
+        answers = replies.metrics
+        return Findings(
+            judgement=judge.judge(_at(self.running, replies), answers) if self.running is not None else None,
+            arms={arm: judge.judge(_at(each, replies), _answers_of(arm, answers)) for arm, each in self.arms.items()},
+            devices=replies.devices,
+        )
+
+    def _questions(self) -> Iterator[Question]:
+        if self.running is not None:
+            yield from judge.questions(self.running)
+        for arm, each in self.arms.items():
+            yield from (replace(question, key=f"{arm}/{question.key}") for question in judge.questions(each))
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A snapshot, understood, and what is to be asked before it can be decided on."""
 
     situation: Situation
-    running: Trial | None
-    """The comparison of a release that has entered its first step."""
+    compared: Compared
     ahead: Trial | None
     """The comparison as it is going to be, before the first step, for the forecast."""
-    arms: Mapping[str, Trial]
-    """In an A/B test: each running arm against the stable version, by revision."""
     inquiry: Inquiry
     silent: Silent | None
     """Why nothing is foretold."""
@@ -126,17 +166,16 @@ def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
 
 def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
     """The same of a situation that is understood already, such as one that is only imagined."""
-    running, ahead = trial.running_trial(situation), trial.forecast_trial(situation)
-    if running is not None:
-        running = _going_on(running, before.counted)
+    ahead = trial.forecast_trial(situation)
     silent = before.silent if ahead is not None and _is_silent(ahead, before.silent) else None
     if silent is not None:
         ahead = None
-    arms = {arm: _going_on(each, before.counted) for arm, each in trial.arm_trials(situation).items()}
-    metrics = tuple(_questions(running, ahead, arms))
-    has_users = (running is not None and running.permille > 0) or bool(arms)
-    inquiry = Inquiry(metrics, needs.question(situation), judges=has_users)
-    return Prepared(situation, running, ahead, arms, inquiry, silent)
+    now, devices = situation.snapshot.now, needs.question(situation)
+    compared = Compared(trial.running_trial(situation), trial.arm_trials(situation), devices).later(now, before)
+    inquiry = compared.inquiry()
+    if ahead is not None:
+        inquiry = replace(inquiry, metrics=(*inquiry.metrics, *forecast.forecast_questions(ahead)))
+    return Prepared(situation, compared, ahead, inquiry, silent)
 
 
 def waits_for_samples(prepared: Prepared) -> bool:
@@ -151,18 +190,7 @@ def read(prepared: Prepared, replies: Replies) -> Findings:
     silent = prepared.silent
     if ahead is not None and foretold is not None and foretold.silent:
         silent = Silent(ahead.candidate.revision, ahead.now)
-    return Findings(
-        judgement=judge.judge(_at(prepared.running, replies), replies.metrics)
-        if prepared.running is not None
-        else None,
-        arms={
-            arm: judge.judge(_at(each, replies), _answers_of(arm, replies.metrics))
-            for arm, each in prepared.arms.items()
-        },
-        forecast=foretold,
-        devices=replies.devices,
-        silent=silent,
-    )
+    return replace(prepared.compared.read(replies), forecast=foretold, silent=silent)
 
 
 def _is_silent(ahead: Trial, silent: Silent | None) -> bool:
@@ -171,21 +199,12 @@ def _is_silent(ahead: Trial, silent: Silent | None) -> bool:
     return 0 <= ahead.now - silent.at < SILENT_SECONDS
 
 
-def _going_on(trial: Trial, counted: Mapping[str, Counted]) -> Trial:
-    return replace(trial, counted=counted.get(trial.candidate.revision))
+def _later(trial: Trial, now: float, before: Remembered) -> Trial:
+    return replace(trial, now=now, counted=before.counted.get(trial.candidate.revision))
 
 
 def _at(trial: Trial, replies: Replies) -> Trial:
     return replace(trial, moment=replies.moment, pending=replies.pending)
-
-
-def _questions(running: Trial | None, ahead: Trial | None, arms: Mapping[str, Trial]) -> Iterator[Question]:
-    if running is not None:
-        yield from judge.questions(running)
-    if ahead is not None:
-        yield from forecast.forecast_questions(ahead)
-    for arm, compared in arms.items():
-        yield from (replace(question, key=f"{arm}/{question.key}") for question in judge.questions(compared))
 
 
 def _answers_of(arm: str, answers: Answers) -> Answers:

@@ -107,9 +107,7 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         judged,
         idle_since=judged.idle_since if silence_is_known else None,
         counts_only=counts_only,
-        counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after)
-        if counts_only
-        else None,
+        counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after),
     )
 
 
@@ -148,7 +146,7 @@ def _known(trial: Trial) -> State | None:
 
 def _remembered(trial: Trial) -> Counted | None:
     """What is not written, where it goes on from what is."""
-    return trial.counted if trial.counted is not None and trial.counted.since == trial.state else None
+    return trial.counted if trial.counted is not None and trial.counted.since == (trial.state or "") else None
 
 
 def _text(trial: Trial, before: State, after: State) -> str:

@@ -51,7 +51,7 @@ class OwnCounters:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What looks that were not written have counted. Whoever forgets it reads the same samples again."""
+    """What looks have counted that are not written, or not yet. Whoever forgets it reads the same samples again."""
 
     candidate: str
     """The revision that is judged."""
@@ -292,7 +292,8 @@ class Judgement:
     """Whether nothing has happened since `Trial.state` but that counters went on, for less than `judge.COUNTED_SECONDS`,
     and hardly anything speaks against the candidate: the next look can count it again from there."""
     counted: Counted | None = None
-    """With what the next look goes on, so that it does not have to count it again; None where everything is in `state`."""
+    """With what the next look goes on until `state` is written, so that it does not have to count it again; None where
+    nothing was counted."""
     looked: bool = True
     """Whether Prometheus was asked; otherwise it is what was seen at the last look."""
 

@@ -162,6 +162,23 @@ def test_a_look_that_only_counts_says_so(seconds: int, changes: dict[str, Any], 
     assert counted_since(prometheus, trial, seconds, **changes).counts_only is want
 
 
+def test_a_look_that_is_not_written_yet_need_not_be_made_again() -> None:
+    """Where many wait to be written, each would read the stable version's history until its turn comes."""
+    prometheus, trial = Prometheus(), make_trial(objectives=(ERRORS,))
+    prometheus.request(STABLE, times=5000)
+    prometheus.scrape(START - 5)
+    prometheus.request(STABLE, times=5000)
+    prometheus.scrape(START - 1)
+    written, first = look(trial, prometheus)
+    waits = dataclasses.replace(trial, counted=first.counted)
+    assert questions(waits) == questions(dataclasses.replace(written, counted=None))
+    after_the_write = counted_since(prometheus, written, 5)
+    later = dataclasses.replace(waits, now=waits.now + 5.6)
+    meanwhile = judge(later, prometheus.answer(questions(later), later.now))
+    assert meanwhile.state == after_the_write.state
+    assert (after_the_write.counts_only, meanwhile.counts_only) == (True, False), "nothing at all is written yet"
+
+
 def test_what_accuses_is_written_at_once() -> None:
     """A route that somebody changes fences off what is not counted yet; an accusation must outlast that."""
     prometheus, trial = begun(objectives=(ERRORS,))

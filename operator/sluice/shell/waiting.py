@@ -1,0 +1,103 @@
+"""Who waits: for a slot to write, or for samples of Prometheus; and what is known of them meanwhile.
+
+A pass that finds no slot is over, and its release is looked at again while it waits: a version that has users may have to
+give them back. What it takes for such a look is kept, so that only the judge reads the new samples.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from sluice.core.decide.prepare import Compared, Inquiry, Prepared, Replies
+from sluice.shell.asking import covers
+from sluice.shell.keys import Key
+from sluice.shell.lane import Lane
+
+KEPT_SECONDS: Final = 10.0
+"""For so long a pass that waited for a slot may go by what it knew before."""
+MOST_KEPT: Final = 256
+"""Passes of which that is remembered at the same time."""
+SAMPLES_SECONDS: Final = 5.0
+"""A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
+WAITING_LOOKS_PER_SECOND: Final = 50.0
+"""At so many of those that wait for a slot: a look costs processor time that others may need."""
+LACKING_LOOKS_PER_SECOND: Final = 10.0
+"""The same of those that wait for samples: without them a pass sees nothing but the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReplies:
+    """What a pass knew that has to wait before it writes, so that the one that writes need not ask again."""
+
+    inquiry: Inquiry
+    replies: Replies | None
+    """None where too many are remembered."""
+    at: float
+    """When it was known, seconds since the epoch."""
+
+    def answers(self, inquiry: Inquiry, now: float) -> Replies | None:
+        """The same for another pass, if that wants to know nothing else."""
+        young = abs(now - self.at) <= KEPT_SECONDS and self.inquiry.devices == inquiry.devices
+        return self.replies if young and covers(self.inquiry.metrics, self.at, inquiry.metrics, now) else None
+
+
+@dataclass(slots=True)
+class Waiters:
+    """What a reconciler knows of those that wait."""
+
+    lane: Lane[Key]
+    """Who may write."""
+    judged: set[Key] = field(default_factory=set)
+    """Those of which a version is judged that has users' requests."""
+    lacking: set[Key] = field(default_factory=set)
+    """Those that wait for samples."""
+    kept: dict[Key, KeptReplies] = field(default_factory=dict)
+    """What those know that wait for a slot."""
+    compared: dict[Key, Compared] = field(default_factory=dict)
+    """What is judged of them."""
+
+    def judges(self, key: Key, prepared: Prepared) -> None:
+        """Remembers what is looked at if the pass has to wait."""
+        if prepared.inquiry.judges:
+            self.judged.add(key)
+            self.compared[key] = prepared.compared
+        else:
+            self.judged.discard(key)
+            self.compared.pop(key, None)
+
+    def lacks(self, key: Key) -> float:
+        """The pass is over without samples; seconds until the next one, which need not have them. Its place in the line is
+        kept meanwhile, and a slot is left to who can use it."""
+        self.lacking.add(key)
+        if self.lane.holds(key):
+            self.lane.step_back(key)
+        return max(SAMPLES_SECONDS, len(self.lacking) / LACKING_LOOKS_PER_SECOND)
+
+    def look_after(self, key: Key, after: float | None) -> float | None:
+        """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
+        what happens can change what is to be written: no version that is judged has users' requests."""
+        if key not in self.kept or key not in self.judged or after is None:
+            return None
+        return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
+
+    def keep(self, key: Key, inquiry: Inquiry, replies: Replies, now: float) -> None:
+        """What a pass knows, in case that it has to wait; nothing where nothing was asked, or is not answered yet."""
+        if not inquiry.metrics and inquiry.devices is None:
+            self.kept.pop(key, None)
+        elif not replies.pending:
+            self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
+
+    def known(self, key: Key, inquiry: Inquiry, now: float) -> Replies | None:
+        """For a pass that has its slot: what was known when it had to wait."""
+        kept = self.kept.get(key) if self.lane.holds(key) else None
+        return None if kept is None else kept.answers(inquiry, now)
+
+    def over(self, key: Key) -> None:
+        """A pass is over that waits for nothing."""
+        self.kept.pop(key, None)
+        self.compared.pop(key, None)
+        self.lane.leave(key)
+
+    def rests(self, key: Key) -> None:
+        """Nothing is to be remembered of it."""
+        self.judged.discard(key)
+        self.lacking.discard(key)
