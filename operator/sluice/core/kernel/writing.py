@@ -20,8 +20,9 @@ API_VERSIONS: Final = {
     "GRPCRoute": "gateway.networking.k8s.io/v1",
 }
 
-_AGREED: Final = memo.Memo[Object, Mapping[str, Any]](1024)
-"""Observed objects, with the manifest that each was found to agree with last: about 2 KiB each."""
+_AGREED: Final = memo.Memo[Object, Mapping[str, Any]](256)
+"""Observed objects, with the manifest that each was found to agree with last, about 2 KiB each. What is
+kept compressed does not stay open for longer (`shell/shelf.py`)."""
 
 
 def applied(snapshot: Snapshot, manifest: Mapping[str, Any]) -> Iterator[Write]:
