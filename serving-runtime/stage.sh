@@ -70,6 +70,17 @@ storage-initializer | optimizer)
     [ "$name" = optimizer ] || cp "$here/triton/model.py" "$site/sluice_storage/triton_model.py"
     [ "$name" = storage-initializer ] || cp -r "$here/storage-initializer/sluice_storage" "$site/"
     ;;
+vllm)
+    # What only GPUs need, as far as torch loads without it: 1.5 GB.
+    rm -rf "$site/triton"
+    rm -f "$site"/nvidia/cudnn/lib/libcudnn_*.so.9 "$site"/nvidia/nvshmem/lib/libnvshmem_device.bc
+    for unused in libcusolverMg libnvrtc.alt libnvperf_; do
+        rm -f "$site"/nvidia/cu13/lib/$unused*
+    done
+    find "$site/nvidia" -name '*.a' -delete
+    # The kernels for processors with AMX end others at the first request, which vLLM does not look for.
+    mv "$site/vllm/_C_AVX512.abi3.so" "$site/vllm/_C.abi3.so"
+    ;;
 batch | spark)
     mkdir "$site/sluice"
     cp -r "$here/../operator/sluice/batch" "$site/sluice/"
