@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from demo import digits, models
+from demo import digits, languagemodels, models
 from tests.support.runtimes import box
 from tests.support.runtimes.box import Files
 
@@ -46,6 +46,11 @@ def write_laborious(path: Path, rounds: int) -> Path:
     onnx.checker.check_model(model)
     onnx.save_model(model, str(path))
     return path
+
+
+def write_language_model(_: Files, folder: Path) -> None:
+    """One that takes a millisecond or two for a token: some hundred of them are in flight for a second or more."""
+    languagemodels.write(folder / "model.gguf", languagemodels.Shape(layers=4, width=256, feed_forward=768))
 
 
 def write_kserve(_: Files, folder: Path) -> None:
