@@ -46,7 +46,8 @@ def serve(model: Path) -> None:
     )
     client = ProcessPoolExecutor(1)
     client.submit(int).result()  # it is forked before there are threads
-    loaded: Any = engine.load(checks.checked(wanted), wanted)
+    found = checks.checked(wanted)
+    loaded: Any = engine.load(found, wanted)
     direct = loaded._server.listening_address.removeprefix("http://")
 
     def ask() -> None:
@@ -56,7 +57,7 @@ def serve(model: Path) -> None:
 
     threading.Thread(target=ask).start()
     sys.setswitchinterval(launcher.SWITCH_SECONDS)
-    asyncio.run(launcher._serve(loaded, wanted))
+    asyncio.run(launcher._serve(loaded, wanted, found.context))
 
 
 def compared(direct: str, launcher: str) -> list[str]:

@@ -20,7 +20,7 @@ NAME: Final = "chat"
 VERSIONS: Final = ("1", "2", "3", "4")
 STREAMS: Final = 20
 TOKENS: Final = 250
-LONGEST_SECONDS: Final = 60
+LONGEST_SECONDS: Final = 20
 """An answer's, on busy processors."""
 OBJECTIVES: Final = [
     {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "20%"}}
@@ -165,6 +165,33 @@ def test_pods_that_are_replaced_cut_none(chat: Scene, streams: TokenStreams) -> 
     for pod in ready():
         open_through(streams, lambda pod=pod: chat.tools.kubectl("delete", "pod", pod, chat.where, "--wait=false"))  # type: ignore[misc]
         wait_until(lambda pod=pod: pod not in ready() and len(ready()) == 2, "it is replaced", seconds=120)  # type: ignore[misc]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"runtime": {"args": ["--context-length=40000"]}}, "was trained for 32768 tokens; use at most 32768"),
+        (
+            {
+                "runtime": {"args": ["--context-length=32768", "--parallel=20"]},
+                "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+            },
+            "the KV cache takes 320 MiB, out of memory with 256 MiB",
+        ),
+        ({"runtime": {"args": ["--lora=poet=/models/model.gguf"]}}, "an adapter's is 'adapter'"),
+    ],
+    ids=["context too long", "out of memory", "no adapter"],
+)
+def test_what_cannot_be_served_is_said_on_the_model(chat: Scene, change: dict[str, Any], said: str) -> None:
+    chat.deploy("wrong", "1", model={"format": "gguf", "uri": uri("1")}, **change)
+    ready = wait_until(
+        lambda: found if said in (found := chat.condition("wrong", "Ready")).get("message", "") else None,
+        f"it says: {said}",
+        seconds=90,
+    )
+    assert (ready["status"], ready["reason"]) == ("False", "ModelNotLoadable")
+    chat.tools.kubectl("delete", "modeldeployments.sluice.dev", "wrong", chat.where)
 
 
 @pytest.mark.slow

@@ -16,10 +16,16 @@ from sluice_llamacpp.generation import Generation
 from sluice_llamacpp.slots import Slots
 from sluice_llamacpp.wishes import Refused
 
+LONGEST_TOKEN = 32
+"""Bytes of a token in the mean of a prompt, at most. A longer prompt is refused unread, because some of llama.cpp's
+tokenizers take time by the square of its length: minutes for a megabyte."""
+
 
 class Front:
-    def __init__(self, engine, options):
+    def __init__(self, engine, options, context):
+        """context: tokens of one request."""
         self.engine = engine
+        self._longest_prompt = context * LONGEST_TOKEN
         self.slots = Slots(options.parallel)
         self.threads = ThreadPoolExecutor(options.parallel + 1, thread_name_prefix="answer")  # one for `_metrics`
         self.counting = Counting()
@@ -53,6 +59,9 @@ class Front:
         began = time.perf_counter()
         body = await self._body(request)
         wish = wishes.read(body, chat=chat, alias=self._options.alias, adapters=self._adapters)
+        if wish.prompt_bytes > self._longest_prompt:
+            said = f"the prompt has {wish.prompt_bytes} bytes; more than {self._longest_prompt} are in no context"
+            raise Refused(400, "exceed_context_size_error", said)
         if self.slots.waiting >= self._options.max_waiting and self.slots.full:
             raise Refused(
                 503, "overloaded_error", f"{self.slots.waiting} requests are waiting already; try again later"

@@ -1,5 +1,6 @@
 """The launcher of llama.cpp with the real engine, staged as for the image, as a process on a free port of this machine."""
 
+import contextlib
 import ctypes.util
 import http.client
 import json
@@ -27,6 +28,8 @@ from tests.support.tokenstreams import TokenStreams
 
 STAGE: Final = Path(__file__).parents[3] / "serving-runtime" / "stage.sh"
 START_SECONDS: Final = 60.0
+IDLE_SECONDS: Final = 6.0
+"""Longer than uvicorn keeps a connection by itself."""
 CHAT: Final = {"messages": [{"role": "user", "content": "Say something."}]}
 
 pytestmark = [
@@ -148,6 +151,7 @@ def test_the_same_question_has_the_same_answer_and_another_by_an_adapter(server:
         ("/v1/chat/completions", {}, 400),
         ("/v1/chat/completions", {"messages": "x"}, 400),
         ("/v1/completions", {"prompt": "a" * 10_000}, 400),
+        ("/v1/completions", {"prompt": "a" * 12_000_000}, 400),
         ("/v1/completions", {"prompt": "a", "temperature": "warm", "stream": True}, 400),
         ("/v1/completions", {"prompt": "a", "model": "other"}, 404),
         ("/slots", None, 404),
@@ -157,6 +161,18 @@ def test_what_cannot_be_answered_has_its_status(server: Launched, path: str, bod
     found, answer = server.ask(path, body)
     assert found == status
     assert path == "/slots" or answer["error"]["message"]
+
+
+def test_a_connection_that_is_idle_is_kept(server: Launched) -> None:
+    """The gateway ends it: a request that meets the server's end of its connection is lost."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=patience.seconds(10))
+    with contextlib.closing(connection):
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        held = connection.sock
+        held.settimeout(IDLE_SECONDS)
+        with pytest.raises(TimeoutError):
+            held.recv(1)
 
 
 def test_streams_are_counted_and_their_cache_is_seen(server: Launched) -> None:

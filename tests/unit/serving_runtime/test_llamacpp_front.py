@@ -57,7 +57,7 @@ class FakeEngine:
 
 
 def front(engine: Any, *arguments: str) -> Front:
-    return Front(engine, options.parsed(["--model=x", "--alias=net", *arguments]))
+    return Front(engine, options.parsed(["--model=x", "--alias=net", *arguments]), context=100)
 
 
 def client(served: Front) -> httpx.AsyncClient:
@@ -160,6 +160,16 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
     async with client(served) as asked:
         answer = await asked.post("/v1/completions", content=b'{"prompt": "' + b"a" * (1 << 20) + b'"}')
     assert answer.status_code == 413
+
+
+async def test_a_prompt_that_no_context_holds_is_refused_unread() -> None:
+    engine = FakeEngine(WHOLE)
+    served = front(engine)
+    async with client(served) as asked:
+        answer = await asked.post("/v1/completions", json={"prompt": "a" * 3201})
+        largest = await asked.post("/v1/completions", json={"prompt": "a" * 3200})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "exceed_context_size_error")
+    assert (largest.status_code, len(engine.bodies)) == (200, 1)
 
 
 async def test_who_finds_no_slot_waits_and_too_many_are_refused() -> None:
