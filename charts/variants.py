@@ -9,7 +9,7 @@ from charts import render
 VARIANTS: Final = {
     "CPU image": ["--set", "runtimes.triton.image=sluice/triton:cpu", "--set", "runtimes.triton.layout=TritonPythonOnnx"],
     "all model servers": [
-        *(part for name in ("bentoml", "kserve", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
+        *(part for name in ("bentoml", "kserve", "llamacpp", "mlserver", "torchserve") for part in ("--set", f"runtimes.{name}.create=true")),
     ],
     "three replicas": ["--set", "replicas=3", "--set", "nodeSelector.disk=ssd", "--set", "priorityClassName=system-cluster-critical"],
     "nothing of others": ["--set", "config.engines.keda=false", "--set", "config.engines.sparkOperator=false"],

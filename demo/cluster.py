@@ -68,7 +68,7 @@ IMAGES: Final = {
     "triton": _server_image("triton"),
 }
 SERVER_IMAGES: Final = {
-    name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml", "torchserve", "vllm")
+    name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml", "torchserve", "llamacpp", "vllm")
 }
 """The other model servers' images, which only tests build."""
 

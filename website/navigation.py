@@ -14,7 +14,7 @@ HOW_TO: Final[list[Entry]] = [
         [
             "sources.md",
             ("Model servers", ["runtimes/README.md", *(f"runtimes/{name}.md" for name in (
-                "triton", "mlserver", "kserve", "bentoml", "torchserve", "tensorflow-serving", "vllm", "fastapi"
+                "triton", "mlserver", "kserve", "bentoml", "torchserve", "tensorflow-serving", "llamacpp", "vllm", "fastapi"
             ))]),
             "accelerators.md",
             "autoscaling.md",

@@ -10,6 +10,7 @@ NEEDED: Final = (
     *clusters.IMAGES.values(),
     clusters.FURTHER_IMAGES["batch"],
     clusters.SERVER_IMAGES["fastapi"],
+    clusters.SERVER_IMAGES["llamacpp"],
 )
 """What tests that are not slow run."""
 

@@ -1,5 +1,6 @@
 """Models that no one should release, beside the demo's own v3, v4 and v5."""
 
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from demo import digits, models
+from demo import digits, languagemodels, models
 
 GARBAGE: Final = b"this was never a model\n" * 64
 
@@ -53,3 +54,15 @@ def zipmapped() -> bytes:
     graph = helper.make_graph([node], "zipmapped", [scores], [output])
     opsets = [helper.make_opsetid("", models.OPSET), helper.make_opsetid("ai.onnx.ml", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=models.IR_VERSION).SerializeToString()
+
+
+def cut_gguf() -> bytes:
+    """A language model whose upload broke off in the middle of its weights."""
+    whole = gguf()
+    return whole[: len(whole) // 2]
+
+
+def gguf(*, tokenizer: bool = True) -> bytes:
+    """A language model's file, which without its tokenizer nobody can ask anything."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return languagemodels.write(Path(scratch) / "model.gguf", tokenizer=tokenizer).read_bytes()

@@ -11,6 +11,8 @@ import uvicorn
 from sluice_fastapi import app, model
 
 LONGEST_REQUEST_SECONDS = 60
+IDLE_SECONDS = 2 * 3600
+"""The gateway must be the one that ends a connection between requests: one that meets the server's end of it is lost."""
 
 
 def main():
@@ -22,7 +24,8 @@ def main():
     # The port opens only now: whoever connects meets a server that has its model.
     port = int(os.environ.get("PORT", "8080"))
     host = "0.0.0.0"  # noqa: S104 - the kubelet and the gateway come from other hosts
-    uvicorn.run(served, host=host, port=port, access_log=False, timeout_graceful_shutdown=LONGEST_REQUEST_SECONDS)
+    limits = {"timeout_keep_alive": IDLE_SECONDS, "timeout_graceful_shutdown": LONGEST_REQUEST_SECONDS}
+    uvicorn.run(served, host=host, port=port, access_log=False, **limits)
     return 0
 
 

@@ -16,7 +16,7 @@ from sluice_storage.tree import CHUNK_BYTES
 
 ENDPOINT: Final = "AWS_ENDPOINT_URL"
 # A URI that ends so names one object; any other names a folder.
-OBJECT_SUFFIXES: Final = (".onnx", *archive.SUFFIXES)
+OBJECT_SUFFIXES: Final = (".onnx", ".gguf", *archive.SUFFIXES)
 
 ATTEMPTS: Final = 5
 """For a part that is lost on the way; the client itself repeats requests that are not answered."""

@@ -16,13 +16,11 @@ from sluice.api.v1alpha1.servingruntime import Protocol
 from tests.support.runtimes import box, local, rendered
 from tests.support.runtimes.asking import Ask, Load
 from tests.support.runtimes.box import Box
-from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.local import LocalHost
 from tests.support.runtimes.table import MODEL, PARAMETERS
 
-RATE: Final = 100.0
 LEARNED_SECONDS: Final = 3.0
 """After this long the gateway sends nothing more to a Pod that is deleted."""
-NEVER_READY_SECONDS: Final = 20.0
 LONG_ASKS: Final = 4
 """Requests in flight when the server is told to stop."""
 BEGUN_SECONDS: Final = 0.5
@@ -47,14 +45,14 @@ def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def server(host: LocalHost) -> Iterator[Box]:
     """One that is ready."""
     with host.start() as server:
-        server.wait_ready(READY_SECONDS)
+        server.wait_ready(host.case.seconds)
         yield server
 
 
 def test_a_ready_server_answers_its_first_request_and_one_that_starts_is_not_ready(host: LocalHost) -> None:
     with host.start() as server:
         assert not server.passes("readinessProbe")
-        seconds = server.wait_ready(READY_SECONDS)
+        seconds = server.wait_ready(host.case.seconds)
         print(f"\n{host.case.name}: ready after {seconds:.1f} s")
         assert host.case.asks[0].problem(host.place(server)) == ""
 
@@ -117,7 +115,7 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(host: LocalHost, su
                     host.start_with(broken.files)
                 continue
             with host.start_with(broken.files) as server:
-                deadline = time.monotonic() + NEVER_READY_SECONDS
+                deadline = time.monotonic() + host.case.refuses_seconds
                 while time.monotonic() < deadline and server.exit_code is None:
                     assert not (server.passes("startupProbe") and server.passes("readinessProbe"))
                     if re.search(broken.said, server.log):
@@ -134,14 +132,14 @@ def test_requests_at_a_steady_rate_and_those_in_flight_survive_the_end(host: Loc
         pytest.skip("the same server as with another format")
     assert isinstance(ask, Ask)
     with host.start() as server:
-        server.wait_ready(READY_SECONDS)
+        server.wait_ready(host.case.seconds)
         place = host.place(server)
         long_problems: list[str] = []
 
         threads = [
             threading.Thread(target=lambda: long_problems.append(long_ask.problem(place))) for _ in range(LONG_ASKS)
         ]
-        load = Load(ask, place, rate=RATE)
+        load = Load(ask, place, rate=host.case.rate)
         in_flight: list[int] = []
 
         def before_signal() -> None:

@@ -31,9 +31,10 @@ from tests.support.runtimes.asking import Ask, Load, Place
 from tests.support.runtimes.table import MODEL, PARAMETERS, Case
 from tests.support.scene import Scene, wait_until
 
-READY_SECONDS: Final = 180.0
-REFUSED_SECONDS: Final = 150.0
-RATE: Final = 100.0
+MORE_SECONDS: Final = 60.0
+"""A pod needs before and after its server."""
+TOLD_SECONDS: Final = 130.0
+"""From what a server says until the operator has said it: it may have to end some times before."""
 DRAIN_SECONDS: Final = 10
 ACCURATE: Final = 0.9
 """Of the worst model of the table."""
@@ -114,7 +115,7 @@ def stored(scene: Scene, request: pytest.FixtureRequest, tmp_path_factory: pytes
 def served(stored: Served) -> Iterator[Served]:
     scene, case = stored.scene, stored.case
     stored.deploy(case.name, "good", replicas=2)
-    scene.wait_ready(case.name, READY_SECONDS)
+    scene.wait_ready(case.name, case.seconds + MORE_SECONDS)
     print(f"\n{case.name}: ready {max(map(_start_seconds, stored.pods(case.name))):.0f} s after its pod was created")
     yield stored
     scene.tools.kubectl("delete", "modeldeployments.sluice.dev", case.name, scene.where, "--wait=false")
@@ -196,7 +197,7 @@ def test_a_wrong_model_is_never_ready_and_the_reason_is_said(served: Served, sub
             wait_until(
                 lambda model=model, told=told: scene.condition(model, "Ready").get("reason") in told,  # type: ignore[misc]
                 f"{model} says why",
-                seconds=REFUSED_SECONDS,
+                seconds=served.case.refuses_seconds + TOLD_SECONDS,
             )
             assert scene.condition(model, "Ready")["status"] == "False"
             scene.tools.kubectl("delete", "modeldeployments.sluice.dev", model, scene.where, "--wait=false")
@@ -245,11 +246,12 @@ def test_a_rolling_restart_loses_nothing(served: Served) -> None:
     ask, name = served.case.asks[0], served.case.name
     assert isinstance(ask, Ask)
     old = {pod["metadata"]["name"] for pod in served.pods(name)}
-    with Load(ask, served.place(name), rate=RATE) as load:
+    with Load(ask, served.place(name), rate=served.case.rate) as load:
         for pod in sorted(old):
             served.scene.tools.kubectl("delete", "pod", pod, served.scene.where, "--wait=true", "--timeout=120s")
-            served.scene.wait_ready(name, READY_SECONDS)
-            wait_until(lambda: _ready(served.pods(name)) >= 2, "two pods are ready", seconds=READY_SECONDS)
+            seconds = served.case.seconds + MORE_SECONDS
+            served.scene.wait_ready(name, seconds)
+            wait_until(lambda: _ready(served.pods(name)) >= 2, "two pods are ready", seconds=seconds)
     print(f"\n{name}: {load.sent} requests over a rolling restart")
     assert not old & {pod["metadata"]["name"] for pod in served.pods(name)}
     assert load.problems == {}

@@ -18,6 +18,7 @@ FORMATS = {
     "torchserve": "pytorch",
     "tensorflow-serving": "tensorflow",
     "vllm": "huggingface",
+    "llamacpp": "gguf",
 }
 
 
@@ -43,8 +44,9 @@ def test_every_server_is_restricted_and_asked_about_its_model(runtime: str) -> N
     assert context["capabilities"] == {"drop": ["ALL"]}
     assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 600
     asked = str(container["readinessProbe"])
-    assert "net" in asked or runtime in ("fastapi", "bentoml", "vllm"), "these have one model, and a path that means it"
-    assert container["livenessProbe"] != container["readinessProbe"] or runtime == "vllm"
+    alone = ("fastapi", "bentoml", "vllm", "llamacpp")
+    assert "net" in asked or runtime in alone, "these have one model, and a path that means it"
+    assert container["livenessProbe"] != container["readinessProbe"] or runtime in ("vllm", "llamacpp")
     assert container["resources"]["requests"]["cpu"]
 
 

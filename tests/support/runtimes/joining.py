@@ -12,7 +12,7 @@ import aiohttp
 import numpy as np
 
 from tests.support.runtimes.asking import Ask, Place
-from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.local import LocalHost
 from tests.support.runtimes.table import MODEL, Case
 
 BATCHING: Final = {"runtime": {"batching": {"maximumBatchSize": 16, "maximumQueueDelayMicroseconds": 2000}}}
@@ -33,7 +33,7 @@ def served(case: Case, folder: Path) -> Iterator[Place]:
     host = LocalHost(case, folder)
     try:
         with host.start() as server:
-            server.wait_ready(READY_SECONDS)
+            server.wait_ready(host.case.seconds)
             yield host.place(server)
     finally:
         host.close()

@@ -12,7 +12,6 @@ from tests.support.runtimes.table import MODEL, Case
 
 Object = dict[str, Any]
 
-READY_SECONDS: Final = 120.0
 DRAIN_SECONDS: Final = 20
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from demo import digits, models
+from demo import digits, languagemodels, models
 from tests.support.runtimes import box
 from tests.support.runtimes.box import Files
 
@@ -46,6 +46,42 @@ def write_laborious(path: Path, rounds: int) -> Path:
     onnx.checker.check_model(model)
     onnx.save_model(model, str(path))
     return path
+
+
+def write_language_model(_: Files, folder: Path) -> None:
+    """One that takes a millisecond or two for a token: some hundred of them are in flight for a second or more."""
+    languagemodels.write(folder / "model.gguf", languagemodels.Shape(layers=4, width=256, feed_forward=768))
+
+
+HUGGING_FACE = """
+import torch, transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+torch.manual_seed(0)
+letters = "LETTERS"
+characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+vocabulary = {"<s>": 0, "</s>": 1} | {character: number + 2 for number, character in enumerate(characters)}
+tokens = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+tokens.pre_tokenizer, tokens.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokens, bos_token="<s>", eos_token="</s>")
+tokenizer.chat_template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }} {% endfor %}"
+tokenizer.save_pretrained("/models")
+shape = transformers.LlamaConfig(
+    vocab_size=512, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=2,
+    num_key_value_heads=2, head_dim=64, max_position_embeddings=2048, bos_token_id=0, eos_token_id=1,
+)
+model = transformers.LlamaForCausalLM(shape)
+with torch.no_grad():  # one dimension is the same for all tokens, and makes letters probable
+    model.model.embed_tokens.weight[:, 0] = 4.0
+    model.lm_head.weight[:, 0] = -4.0
+    for letter in letters:
+        model.lm_head.weight[tokens.encode(letter).ids[0], 0] = 4.0
+model.save_pretrained("/models", safe_serialization=True)
+"""
+
+
+def write_hugging_face(files: Files, folder: Path) -> None:
+    """A random Llama with a token for each byte; heads of 64, the smallest that vLLM has kernels for."""
+    box.run_python(files, HUGGING_FACE.replace("LETTERS", languagemodels.LETTERS), folder)
 
 
 def write_kserve(_: Files, folder: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from demo import cluster as clusters
-from demo import digits
+from demo import digits, languagemodels
 from demo.cluster import Image
 from tests.support import badmodels
 from tests.support.runtimes import modelfiles
@@ -57,6 +57,12 @@ class Case:
     """The same of gRPC, `/service/method`."""
     smoke: bool = False
     """Whether it belongs to `make test`; the others are slow."""
+    rate: float = 100.0
+    """Requests a second that it is sent."""
+    seconds: float = 120.0
+    """In which it is ready."""
+    refuses_seconds: float = 20.0
+    """In which it has said what is wrong with a model."""
 
 
 def _examples(count: int) -> tuple[list[list[float]], list[int]]:
@@ -296,6 +302,78 @@ TRITON: Final = Case(
     ),
 )
 
-CASES: Final = (FASTAPI, TRITON, *MLSERVER, KSERVE, BENTOML, *TORCHSERVE)
+
+def _chat(tokens: int) -> Ask:
+    """An answer of so many tokens, which are letters."""
+
+    def right(answer: Any) -> bool:
+        text = answer["choices"][0]["message"]["content"]
+        return answer["model"] == MODEL and answer["usage"]["completion_tokens"] == tokens and set(text) <= LETTERS
+
+    body = {"model": MODEL, "max_tokens": tokens, "messages": [{"role": "user", "content": "Say something."}]}
+    return Ask("OpenAI", "/v1/chat/completions", body, right)
+
+
+LETTERS: Final = frozenset(languagemodels.LETTERS)
+LLAMACPP: Final = Case(
+    name="llamacpp",
+    runtime="llamacpp",
+    format="gguf",
+    image=clusters.SERVER_IMAGES["llamacpp"],
+    write=modelfiles.write_language_model,
+    asks=(_chat(4),),
+    long_ask=_chat(800),
+    series=(
+        'gen_ai_server_time_to_first_token_seconds_bucket{le="0.25",prompt_bucket="64"}',
+        'gen_ai_server_time_per_output_token_seconds_bucket{le="0.025",prompt_bucket="64"}',
+        'gen_ai_server_request_duration_seconds_bucket{le="0.64",prompt_bucket="64"}',
+        *(f'sluice_llm_streams_total{{outcome="{outcome}"}}' for outcome in ("Complete", "Broken", "Cancelled")),
+        *(f"sluice_llm_{name}" for name in ("requests_running", "requests_waiting", "kv_cache_usage_ratio")),
+        "sluice_llm_output_tokens_total",
+    ),
+    broken={
+        "garbage": Broken({"model.gguf": b"this is no model"}, "ModelNotLoadable: .* is not a GGUF model"),
+        "cut": Broken({"model.gguf": badmodels.cut_gguf()}, "ModelNotLoadable: .* is cut: it has .* bytes"),
+        "no tokenizer": Broken({"model.gguf": badmodels.gguf(tokenizer=False)}, "ModelNotLoadable: .* no tokenizer"),
+        "none": Broken({"readme.txt": b"later"}, "ModelNotLoadable: .* has 0 models"),
+    },
+    spec={"runtime": {"args": ["--context-length=8192"]}},
+    administration=(("GET", "/metrics"), ("GET", "/slots"), ("POST", "/lora-adapters")),
+    smoke=True,
+)
+
+VLLM: Final = Case(
+    name="vllm",
+    runtime="vllm",
+    format="huggingface",
+    image=clusters.SERVER_IMAGES["vllm"],
+    write=modelfiles.write_hugging_face,
+    asks=(_chat(4),),
+    long_ask=_chat(400),
+    series=(
+        f'vllm:request_success_total{{engine="0",finished_reason="length",model_name="{MODEL}"}}',
+        f'vllm:time_to_first_token_seconds_bucket{{engine="0",le="0.25",model_name="{MODEL}"}}',
+        f'vllm:inter_token_latency_seconds_bucket{{engine="0",le="0.25",model_name="{MODEL}"}}',
+        f'vllm:e2e_request_latency_seconds_bucket{{engine="0",le="1.0",model_name="{MODEL}"}}',
+        *(f"vllm:{name}{{" for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")),
+    ),
+    broken={
+        "no configuration": Broken({"readme.txt": b"later"}, "config.json"),
+        "unknown kind": Broken({"config.json": b'{"model_type": "nothing"}'}, "nothing"),
+    },
+    spec={
+        "runtime": {
+            "args": ["--dtype=float32", "--enforce-eager", "--max-model-len=2048"],
+            "env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}],
+        },
+        "resources": {"requests": {"cpu": "500m", "memory": "3Gi"}},
+    },
+    administration=(("GET", "/metrics"), ("POST", "/v1/load_lora_adapter"), ("GET", "/docs")),
+    rate=5.0,
+    seconds=400.0,
+    refuses_seconds=200.0,
+)
+
+CASES: Final = (FASTAPI, TRITON, *MLSERVER, KSERVE, BENTOML, *TORCHSERVE, LLAMACPP, VLLM)
 PARAMETERS: Final = [pytest.param(case, id=case.name, marks=() if case.smoke else pytest.mark.slow) for case in CASES]
 """The same for a fixture."""

@@ -29,6 +29,13 @@ def test_objects_become_files(web: WebServer, downloader: Downloader) -> None:
     assert (outcome.message, outcome.files) == ("", {"a.onnx": large, "b/c.txt": b"c", "d": b"d"})
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "helper-Q4_K_M.gguf", "other.GGUF"])
+def test_one_object_may_be_named_itself(name: str, web: WebServer, downloader: Downloader) -> None:
+    bucket.publish(web, {f"m/1/{name}": b"one", "m/1/other.onnx": b"other"})
+    outcome = downloader.run(f"s3://models/m/1/{name}")
+    assert (outcome.message, outcome.files) == ("", {name: b"one"})
+
+
 def test_empty_objects_and_empty_folders_stay(web: WebServer, downloader: Downloader) -> None:
     bucket.publish(
         web, {"m/": b"", "m/digits/": b"", "m/digits/1/": b"", "m/digits/config.pbtxt": b"x", "m/empty": b""}

@@ -142,6 +142,7 @@ def test_the_downloader_says_what_there_are_remedies_for() -> None:
         (PodReason.WARM_UP_TOO_SLOW, "storage-initializer/sluice_warmup/__main__.py"),
         (PodReason.MODEL_NOT_LOADABLE, "fastapi/sluice_fastapi/model.py"),
         (PodReason.MODEL_NOT_LOADABLE, "kserve/sluice_kserve/predictor.py"),
+        (PodReason.MODEL_NOT_LOADABLE, "llamacpp/sluice_llamacpp/problems.py"),
         (PodReason.MODEL_NOT_LOADABLE, "triton/model.py"),
     ],
 )

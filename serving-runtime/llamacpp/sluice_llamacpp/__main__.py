@@ -1,0 +1,77 @@
+"""`python -m sluice_llamacpp --model PATH --alias NAME [options]`: serves until SIGTERM, and then ends what it is doing.
+
+The port opens when the model is loaded: whoever connects meets a server that has its model.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+import uvicorn
+
+from sluice_llamacpp import checks, engine, options
+from sluice_llamacpp.front import Front
+from sluice_llamacpp.problems import NotLoadable
+
+SWITCH_SECONDS = 0.0005
+"""For so long a thread may keep the interpreter from others: a token waits for no more than that."""
+
+IDLE_SECONDS = 2 * 3600
+"""A gateway keeps connections for its next requests, Envoy for an hour. It must be the one that ends them: a request
+that meets a server's end of its connection is lost."""
+
+
+def main():
+    wanted = options.parsed()
+    try:
+        model = checks.checked(wanted)
+        loaded = engine.load(model, wanted)
+    except NotLoadable as error:
+        return str(error)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    asyncio.run(_serve(loaded, wanted, model.context))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # not through the engine's end, which waits for answers that nobody waits for any more
+
+
+async def _serve(loaded, wanted, context):
+    front = Front(loaded, wanted, context)
+    server = QuietlyEnding(
+        uvicorn.Config(
+            front.application(),
+            access_log=False,
+            log_level="warning",
+            lifespan="off",
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=wanted.drain_seconds,
+        )
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: setattr(server, "should_exit", True))
+    with _listening(wanted) as listener:
+        print(f"serving {wanted.alias} on {wanted.host}:{listener.getsockname()[1]}", flush=True)
+        await server.serve([listener])
+
+
+class QuietlyEnding(uvicorn.Server):
+    """Without uvicorn's own handling of signals, which ends the process by the signal when all is done."""
+
+    def capture_signals(self):
+        return contextlib.nullcontext()
+
+
+def _listening(wanted):
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+    listener = socket.create_server((wanted.host, wanted.port), family=family, backlog=2048)
+    # The system ends connections whose client reads nothing for so long; what they inherit is set here.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wanted.stalled_seconds * 1000)
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The answer to one request, as an ASGI application: sent as it is generated, and counted by how it ended."""
+
+import asyncio
+import json
+import re
+import time
+
+from starlette.responses import JSONResponse, Response
+
+from sluice_llamacpp.answers import AnswerPipe
+from sluice_llamacpp.counting import Outcome, prompt_bucket
+
+FINISHED = b'"finish_reason":"'
+"""Of a choice that is whole. Text cannot look like it: there the quotes are escaped."""
+ERROR = b'{"error":'
+NOTHING = b"null"
+"""An event without a word, which llama.cpp sends where a request has several prompts."""
+TOKENS = re.compile(rb'"predicted_n":(\d+)')
+GENERATED_MILLIS = re.compile(rb'"predicted_ms":([\d.]+)')
+CODE = re.compile(rb'"code":(\d{3})')
+HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+
+
+class Generation:
+    def __init__(self, front, wish, began):
+        """began: when the request came, by time.perf_counter."""
+        self._front = front
+        self._counting = front.counting
+        self._wish = wish
+        self._began = began
+        self._bucket = prompt_bucket(wish.prompt_bytes)
+
+    async def __call__(self, scope, receive, send):
+        pipe = AnswerPipe()
+        gone = asyncio.create_task(_disconnected(receive))
+        gone.add_done_callback(lambda _: pipe.leave())
+        try:
+            if not await self._front.slots.take(gone):
+                return
+            work = asyncio.get_running_loop().run_in_executor(self._front.threads, self._work, pipe)
+            work.add_done_callback(lambda _: self._front.slots.free())
+            answer = await self._begun(pipe, send)
+            if answer is not None:
+                self._counting.requests.labels(f"{answer.status_code // 100}xx").inc()
+                await answer(scope, receive, send)
+        finally:
+            pipe.leave()
+            gone.cancel()
+
+    def _work(self, pipe):
+        error = None
+        try:
+            self._front.engine.answer(chat=self._wish.chat, body=self._wish.body, put=pipe.put)
+        except Exception as raised:  # noqa: BLE001 - the engine's errors have no common class
+            error = raised
+        pipe.end(error)
+
+    async def _begun(self, pipe, send):
+        """The answer, where it is one piece; None: it was streamed, or nobody is there any more."""
+        batches = pipe.batches()
+        first = await anext(batches, [])
+        if pipe.left:
+            return None
+        if not first or first[0].startswith(ERROR):
+            return _refusal(first, pipe.error)
+        if self._wish.stream:
+            self._counting.requests.labels("2xx").inc()
+            await self._streamed(pipe, first, batches, send)
+            return None
+        self._count_whole(first[0])
+        return Response(first[0], media_type="application/json")
+
+    async def _streamed(self, pipe, batch, batches, send):
+        stream = _Counted(self._counting, self._bucket, self._began)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            while batch:
+                events = [event for event in batch if event != NOTHING]
+                stream.add(events)
+                await send(_part(b"".join(b"data: %b\n\n" % event for event in events)))
+                batch = await anext(batches, [])
+            if pipe.left and not stream.finished:
+                stream.outcome = Outcome.CANCELLED
+                return
+            if not stream.finished and not stream.failed:
+                error = {"code": 500, "type": "server_error", "message": f"the answer ended early: {pipe.error or ''}"}
+                await send(_part(b"data: %b\n\n" % json.dumps({"error": error}).encode()))
+            elif not stream.failed:
+                stream.outcome = Outcome.COMPLETE
+                await send(_part(b"data: [DONE]\n\n"))
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            stream.close()
+
+    def _count_whole(self, answer):
+        now = time.perf_counter()
+        tokens = _number(TOKENS, answer)
+        counting = self._counting
+        counting.output_tokens.inc(tokens)
+        counting.whole.labels(self._bucket).observe(now - self._began)
+        # As llama.cpp says: when the prompt was read, and how long each token took.
+        generated = _number(GENERATED_MILLIS, answer) / 1000
+        counting.first_token.labels(self._bucket).observe(max(0.0, now - self._began - generated))
+        if tokens > 1:
+            counting.between_tokens.labels(self._bucket).observe(generated / (tokens - 1))
+
+
+class _Counted:
+    """A stream in progress; `close` counts it."""
+
+    def __init__(self, counting, bucket, began):
+        self._counting = counting
+        self._bucket = bucket
+        self._began = began
+        self._first = self._last = 0.0
+        self._events = 0
+        self._tokens = 0
+        self.finished = False
+        """Whether its end was among the events."""
+        self.failed = False
+        """Whether an error was."""
+        self.outcome = Outcome.BROKEN
+
+    def add(self, events):
+        self._last = time.perf_counter()
+        if not self._first and events:
+            self._first = self._last
+            self._counting.first_token.labels(self._bucket).observe(self._first - self._began)
+        for event in events:
+            self.finished = self.finished or FINISHED in event
+            self.failed = self.failed or event.startswith(ERROR)
+            self._tokens += int(_number(TOKENS, event))
+        self._events += len(events)
+        self._counting.output_tokens.inc(len(events))
+
+    def close(self):
+        self._counting.streams.labels(self.outcome).inc()
+        # An event is a token, but for the first with the role and the last with the sums, and letters of several tokens.
+        self._counting.output_tokens.inc(max(0, self._tokens - self._events))
+        if self.outcome is not Outcome.COMPLETE:
+            return
+        self._counting.whole.labels(self._bucket).observe(self._last - self._began)
+        if self._tokens > 1:
+            each = (self._last - self._first) / (self._tokens - 1)
+            self._counting.between_tokens.labels(self._bucket).observe(each)
+
+
+def _refusal(events, error):
+    if events:
+        return Response(events[0], status_code=int(_number(CODE, events[0]) or 500), media_type="application/json")
+    status, kind = (400, "invalid_request_error") if isinstance(error, ValueError) else (500, "server_error")
+    message = str(error or "the model did not answer")
+    return JSONResponse({"error": {"code": status, "type": kind, "message": message}}, status_code=status)
+
+
+def _number(pattern, event):
+    found = pattern.search(event)
+    return float(found[1]) if found else 0.0
+
+
+def _part(body):
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+async def _disconnected(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass

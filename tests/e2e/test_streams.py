@@ -1,0 +1,201 @@
+"""Twenty streams of a language model, on llama.cpp, open through everything that moves or replaces pods: none is cut."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from demo import cluster as clusters
+from demo import languagemodels, setup
+from lab import images
+from tests.e2e.conftest import upgrade
+from tests.support import together
+from tests.support.runtimes.asking import Place
+from tests.support.scene import POLICY, Scene, wait_until
+from tests.support.tokenstreams import TokenStreams
+
+NAME: Final = "chat"
+VERSIONS: Final = ("1", "2", "3", "4")
+STREAMS: Final = 20
+TOKENS: Final = 250
+LONGEST_SECONDS: Final = 20
+"""An answer's, on busy processors."""
+OBJECTIVES: Final = [
+    {"name": "errors", "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "20%"}}
+]
+HELD: Final = {"canary": {"steps": [{"weight": 50, "pause": True}, {"weight": 100}]}, "objectives": OBJECTIVES}
+"""The candidate keeps half of the streams until a person says more."""
+GATEWAY: Final = ("deployment/contour", "--namespace=projectcontour")
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def uri(version: str) -> str:
+    return f"s3://{setup.BUCKET}/{NAME}/{version}/model.gguf"
+
+
+@pytest.fixture(scope="module")
+def chat(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """The first version, ready."""
+    image = clusters.SERVER_IMAGES["llamacpp"]
+    with together.locked(together.IMAGES):
+        clusters.stage(image)
+        images.build(image.context, image.tag, containerfile=image.containerfile)
+    upgrade(scene.cluster, "--set=runtimes.llamacpp.create=true", f"--set=runtimes.llamacpp.image={image.tag}")
+    store, folder = setup.object_store(scene.cluster), tmp_path_factory.mktemp("models")
+    for version in VERSIONS:
+        path: Path = languagemodels.write(folder / version, seed=int(version))
+        store.upload_file(str(path), setup.BUCKET, f"{NAME}/{version}/model.gguf")
+    scene.deploy(
+        NAME,
+        "1",
+        model={"format": "gguf", "uri": uri("1")},
+        runtime={"args": [f"--parallel={STREAMS}", "--context-length=1024"]},
+        drainSeconds=LONGEST_SECONDS,
+        routing={"timeouts": {"request": f"{LONGEST_SECONDS}s"}},
+        rollout={"policyRef": {"name": POLICY}, "canary": {"steps": [{"weight": 50}, {"weight": 100}]}}
+        | {"objectives": OBJECTIVES},
+    )
+    began = time.monotonic()
+    scene.wait_ready(NAME, 120)
+    print(f"\nready {time.monotonic() - began:.1f} s after it was applied")
+    return scene
+
+
+@pytest.fixture
+def streams(chat: Scene) -> Iterator[TokenStreams]:
+    """Twenty at a time. What began during a test is read to its end, and is whole."""
+    target = chat.target(NAME)
+    place = Place(target.url.rstrip("/"), headers={"Host": target.host})
+    with TokenStreams(place, NAME, count=STREAMS, tokens=TOKENS) as streams:
+        streams.wait_all_open(60)
+        yield streams
+        streams.finish()
+    print(f"\n{len(streams.all)} streams, {len(streams.problems)} cut: {streams.problems[:3]}")
+    assert streams.problems == []
+    assert streams.whole == len(streams.all)
+
+
+def revision(chat: Scene) -> str:
+    return str(chat.deployment(NAME)["status"]["stable"]["revision"])
+
+
+def another(chat: Scene) -> str:
+    """A version that does not serve now."""
+    served = chat.deployment(NAME)["spec"]["model"]["uri"]
+    return next(version for version in VERSIONS if uri(version) != served)
+
+
+def begun(chat: Scene, version: str, rollout: dict[str, Any]) -> str:
+    return chat.begun_by(NAME, lambda: chat.patch(NAME, {"model": {"uri": uri(version)}, "rollout": rollout}))
+
+
+def only_one_runs(chat: Scene) -> None:
+    """All pods of other versions are gone, and with them what they still answered."""
+
+    def running() -> list[str]:
+        items = chat.tools.get("pods", chat.where)["items"]
+        return [item["metadata"]["labels"].get("sluice.dev/revision", "") for item in items]
+
+    wait_until(lambda: set(running()) == {revision(chat)}, "only the stable version runs", seconds=180)
+
+
+def open_through(streams: TokenStreams, act: Callable[[], object]) -> None:
+    """Acts while all twenty are open."""
+    moment = streams.wait_all_open(60)
+    act()
+    assert len(streams.open_at(moment)) >= STREAMS
+
+
+def test_a_promoted_version_cuts_none(chat: Scene, streams: TokenStreams) -> None:
+    canary = {"steps": [{"weight": 50}, {"weight": 100}]}
+    rollout = begun(chat, another(chat), {"canary": canary, "objectives": OBJECTIVES})
+    status = chat.wait_outcome(rollout)
+    assert status["outcome"] == "Promoted", status["message"]
+    open_through(streams, lambda: only_one_runs(chat))
+    assert {stream.revision for stream in streams.open_at(time.monotonic())} <= {revision(chat)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("action", "outcome"), [("abort", "Aborted"), ("promote", "Promoted")])
+def test_what_a_person_decides_cuts_none(chat: Scene, streams: TokenStreams, action: str, outcome: str) -> None:
+    rollout = begun(chat, another(chat), HELD)
+    chat.wait_weight(rollout, 50)
+    candidate = chat.rollout(rollout)["spec"]["to"]["revision"]
+    wait_until(
+        lambda: any(s.revision == candidate for s in streams.open_at(time.monotonic())), "it answers", seconds=60
+    )
+    open_through(streams, lambda: chat.plugin(action, NAME))
+    assert chat.wait_outcome(rollout)["outcome"] == outcome
+    chat.patch(NAME, {"model": {"uri": uri(serving(chat))}})
+    only_one_runs(chat)
+
+
+def serving(chat: Scene) -> str:
+    stable = next(r for r in chat.rollouts(NAME) if r["spec"]["to"]["revision"] == revision(chat))
+    return next(version for version in VERSIONS if uri(version) == stable["spec"]["to"]["uri"])
+
+
+@pytest.mark.slow
+def test_the_way_back_to_the_version_before_cuts_none(chat: Scene, streams: TokenStreams) -> None:
+    before = revision(chat)
+    rollout = chat.begun_by(NAME, lambda: open_through(streams, lambda: chat.plugin("rollback", NAME)))
+    chat.wait_outcome(rollout)
+    assert revision(chat) != before
+    only_one_runs(chat)
+
+
+@pytest.mark.slow
+def test_pods_that_are_replaced_cut_none(chat: Scene, streams: TokenStreams) -> None:
+    chat.patch(NAME, {"replicas": 2})
+    selector = f"--selector=sluice.dev/model-deployment={NAME}"
+
+    def ready() -> list[str]:
+        pods = chat.tools.get("pods", chat.where, selector)["items"]
+        return [
+            pod["metadata"]["name"]
+            for pod in pods
+            if "deletionTimestamp" not in pod["metadata"]
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+        ]
+
+    wait_until(lambda: len(ready()) == 2, "two pods are ready", seconds=90)
+    for pod in ready():
+        open_through(streams, lambda pod=pod: chat.tools.kubectl("delete", "pod", pod, chat.where, "--wait=false"))  # type: ignore[misc]
+        wait_until(lambda pod=pod: pod not in ready() and len(ready()) == 2, "it is replaced", seconds=120)  # type: ignore[misc]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"runtime": {"args": ["--context-length=40000"]}}, "was trained for 32768 tokens; use at most 32768"),
+        (
+            {
+                "runtime": {"args": ["--context-length=32768", "--parallel=20"]},
+                "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "256Mi"}},
+            },
+            "the KV cache takes 320 MiB, out of memory with 256 MiB",
+        ),
+        ({"runtime": {"args": ["--lora=poet=/models/model.gguf"]}}, "an adapter's is 'adapter'"),
+    ],
+    ids=["context too long", "out of memory", "no adapter"],
+)
+def test_what_cannot_be_served_is_said_on_the_model(chat: Scene, change: dict[str, Any], said: str) -> None:
+    chat.deploy("wrong", "1", model={"format": "gguf", "uri": uri("1")}, **change)
+    ready = wait_until(
+        lambda: found if said in (found := chat.condition("wrong", "Ready")).get("message", "") else None,
+        f"it says: {said}",
+        seconds=90,
+    )
+    assert (ready["status"], ready["reason"]) == ("False", "ModelNotLoadable")
+    chat.tools.kubectl("delete", "modeldeployments.sluice.dev", "wrong", chat.where)
+
+
+@pytest.mark.slow
+@pytest.mark.disturbs
+def test_a_restart_of_the_gateways_controller_cuts_none(chat: Scene, streams: TokenStreams) -> None:
+    open_through(streams, lambda: chat.tools.kubectl("rollout", "restart", *GATEWAY))
+    chat.tools.kubectl("rollout", "status", *GATEWAY, "--timeout=120s")

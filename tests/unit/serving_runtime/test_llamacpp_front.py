@@ -1,0 +1,282 @@
+"""How the launcher of llama.cpp answers and counts, with an engine that says what a test wants."""
+
+import asyncio
+import json
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import prometheus_client.parser
+import pytest
+
+from tests.support import patience
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "llamacpp"))
+
+from sluice_llamacpp import answers, options
+from sluice_llamacpp.front import Front
+
+Put = Callable[[bytes], bool]
+
+TOKEN = b'{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"a \\"finish_reason\\":\\"x"}}]}'
+LAST = b'{"choices":[{"finish_reason":"stop","index":0,"delta":{}}],"timings":{"predicted_n":3,"predicted_ms":8.0}}'
+WHOLE = (
+    b'{"choices":[{"finish_reason":"stop","message":{"content":"abc"}}],"timings":{"predicted_n":3,"predicted_ms":8.0}}'
+)
+ERROR = b'{"error":{"code":500,"message":"failed to decode","type":"server_error"}}'
+BODY = {"messages": [{"role": "user", "content": "x" * 100}]}
+
+
+class FakeEngine:
+    """Puts the events of `says`, and raises what of it is an error."""
+
+    def __init__(self, *says: bytes | Exception, hold: threading.Event | None = None) -> None:
+        self.says = says
+        self.hold = hold
+        self.put = 0
+        self.stopped = False
+        self.bodies: list[bytes] = []
+
+    def answer(self, *, chat: bool, body: bytes, put: Put) -> None:
+        self.bodies.append(body)
+        for event in self.says:
+            if isinstance(event, Exception):
+                raise event
+            if put(event):
+                self.stopped = True
+                return
+            self.put += 1
+        if self.hold:
+            self.hold.wait(10)
+
+    def kv_cache_usage(self) -> float:
+        return 0.25
+
+
+def front(engine: Any, *arguments: str) -> Front:
+    return Front(engine, options.parsed(["--model=x", "--alias=net", *arguments]), context=100)
+
+
+def client(served: Front) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(served.application()), base_url="http://net")
+
+
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(patience.seconds(10)):
+        while not look():  # noqa: ASYNC110 - what is looked at tells nobody
+            await asyncio.sleep(0.001)
+
+
+async def counted(served: Front) -> dict[str, float]:
+    """All that is not zero, without buckets."""
+    async with client(served) as asked:
+        text = (await asked.get("/metrics")).text
+    return {
+        f"{sample.name}{''.join(sample.labels.values())}": sample.value
+        for family in prometheus_client.parser.text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.value and not sample.name.endswith(("_bucket", "_sum"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("says", "outcome", "end"),
+    [
+        pytest.param((TOKEN, TOKEN, LAST), "Complete", b"data: [DONE]\n\n", id="whole"),
+        pytest.param((b"null", TOKEN, LAST), "Complete", b"data: [DONE]\n\n", id="an event without a word"),
+        pytest.param((TOKEN, ERROR), "Broken", b"data: " + ERROR + b"\n\n", id="an error inside a 200"),
+        pytest.param((TOKEN, TOKEN), "Broken", b'"message": "the answer ended early: "}}\n\n', id="no end"),
+        pytest.param((TOKEN, RuntimeError("dead")), "Broken", b'"the answer ended early: dead"}}\n\n', id="dead"),
+    ],
+)
+async def test_a_stream_is_counted_by_how_it_ended(
+    says: tuple[bytes | Exception, ...], outcome: str, end: bytes
+) -> None:
+    served = front(FakeEngine(*says))
+    async with client(served) as asked:
+        answer = await asked.post("/v1/chat/completions", json={**BODY, "stream": True})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert answer.content.endswith(end)
+    found = await counted(served)
+    assert {name: value for name, value in found.items() if "streams" in name} == {
+        f"sluice_llm_streams_total{outcome}": 1
+    }
+    assert found["gen_ai_server_time_to_first_token_seconds_count128"] == 1
+    assert found.get("gen_ai_server_time_per_output_token_seconds_count128", 0) == (outcome == "Complete")
+    assert found.get("gen_ai_server_request_duration_seconds_count128", 0) == (outcome == "Complete")
+    assert found["sluice_llm_requests_total2xx"] == 1
+    assert found["sluice_llm_kv_cache_usage_ratio"] == 0.25
+    assert "sluice_llm_requests_running" not in found
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "stream"),
+    [
+        ((ERROR,), 500, True),
+        ((ERROR,), 500, False),
+        ((ValueError("'messages' is required"),), 400, True),
+        ((RuntimeError("gone"),), 500, False),
+        ((), 500, False),
+        ((b'{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}',), 400, True),
+    ],
+)
+async def test_what_fails_before_its_first_token_has_the_status_of_its_error(
+    says: tuple[bytes | Exception, ...], status: int, stream: bool
+) -> None:
+    served = front(FakeEngine(*says))
+    async with client(served) as asked:
+        answer = await asked.post("/v1/completions", json={"prompt": "a", "stream": stream})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
+    found = await counted(served)
+    assert found.pop(f"sluice_llm_requests_total{status // 100}xx") == 1
+    assert set(found) == {"sluice_llm_kv_cache_usage_ratio"}
+
+
+async def test_an_answer_in_one_piece_is_counted_by_what_the_engine_measured() -> None:
+    served = front(FakeEngine(WHOLE))
+    async with client(served) as asked:
+        answer = await asked.post("/v1/completions", json={"prompt": "a"})
+    assert answer.content == WHOLE
+    found = await counted(served)
+    assert found["gen_ai_server_time_to_first_token_seconds_count64"] == 1
+    assert found["gen_ai_server_time_per_output_token_seconds_count64"] == 1
+    assert found["sluice_llm_output_tokens_total"] == 3
+
+
+async def test_models_are_the_served_name_and_the_adapters() -> None:
+    served = front(FakeEngine(), "--lora=poet=/poet.gguf")
+    async with client(served) as asked:
+        found = (await asked.get("/v1/models")).json()["data"]
+        other = await asked.post("/v1/completions", json={"prompt": "a", "model": "other"})
+    assert [(each["id"], each.get("parent")) for each in found] == [("net", None), ("poet", "net")]
+    assert (other.status_code, other.json()["error"]["message"]) == (404, "there is no model 'other'; use net, poet")
+
+
+async def test_a_body_that_is_too_large_is_refused() -> None:
+    served = front(FakeEngine(), "--max-body-mebibytes=1")
+    async with client(served) as asked:
+        answer = await asked.post("/v1/completions", content=b'{"prompt": "' + b"a" * (1 << 20) + b'"}')
+    assert answer.status_code == 413
+
+
+async def test_a_prompt_that_no_context_holds_is_refused_unread() -> None:
+    engine = FakeEngine(WHOLE)
+    served = front(engine)
+    async with client(served) as asked:
+        answer = await asked.post("/v1/completions", json={"prompt": "a" * 3201})
+        largest = await asked.post("/v1/completions", json={"prompt": "a" * 3200})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "exceed_context_size_error")
+    assert (largest.status_code, len(engine.bodies)) == (200, 1)
+
+
+async def test_who_finds_no_slot_waits_and_too_many_are_refused() -> None:
+    hold = threading.Event()
+    engine = FakeEngine(WHOLE, hold=hold)
+    served = front(engine, "--parallel=1", "--max-waiting=1")
+    async with client(served) as asked:
+
+        async def ask() -> httpx.Response:
+            return await asked.post("/v1/completions", json={"prompt": "a"})
+
+        first = await ask()  # its slot is the engine's until that has ended, too
+        second = asyncio.create_task(ask())
+        await until(lambda: served.slots.waiting > 0)
+        found = await counted(served)
+        assert (found["sluice_llm_requests_running"], found["sluice_llm_requests_waiting"]) == (1, 1)
+        refused = await ask()
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        hold.set()
+        assert [first.status_code, (await second).status_code] == [200, 200]
+
+
+class Reader:
+    """An ASGI client that leaves when it is told to."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.sent: list[dict[str, Any]] = []
+        self.room = asyncio.Event()
+        self.room.set()
+        self._asked = False
+
+    async def receive(self) -> dict[str, Any]:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": json.dumps({**BODY, "stream": True}).encode()}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+        await self.room.wait()
+
+    def asking(self, served: Front) -> asyncio.Task[None]:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/chat/completions",
+            "headers": [],
+            "query_string": b"",
+            "root_path": "",
+        }
+        return asyncio.create_task(served.application()(scope, self.receive, self.send))
+
+
+async def test_a_stream_that_its_client_ends_is_cancelled_and_generates_no_more() -> None:
+    engine, reader = FakeEngine(*[TOKEN] * 10_000), Reader()
+    served = front(engine)
+    asked = reader.asking(served)
+    await until(lambda: len(reader.sent) >= 3)
+    reader.left.set()
+    await asked
+    await until(lambda: not served.slots.running)
+    assert engine.stopped
+    found = await counted(served)
+    assert found["sluice_llm_streams_totalCancelled"] == 1
+    assert "sluice_llm_streams_totalBroken" not in found
+
+
+async def test_a_client_that_reads_nothing_holds_a_bounded_number_of_events() -> None:
+    engine, reader = FakeEngine(*[TOKEN] * 10_000), Reader()
+    served = front(engine)
+    reader.room.clear()
+    asked = reader.asking(served)
+    await until(lambda: engine.put >= answers.MOST - 1)
+    await asyncio.sleep(0.1)  # in which it would put thousands
+    assert engine.put <= answers.MOST + 1
+    reader.room.set()
+    reader.left.set()
+    await asked
+
+
+async def test_a_client_that_leaves_while_it_waits_takes_no_slot() -> None:
+    hold = threading.Event()
+    engine = FakeEngine(WHOLE, hold=hold)
+    served = front(engine, "--parallel=1")
+    async with client(served) as asked:
+        await asked.post("/v1/completions", json={"prompt": "a"})
+        reader = Reader()
+        waits = reader.asking(served)
+        await until(lambda: served.slots.waiting > 0)
+        reader.left.set()
+        await waits
+        assert (served.slots.waiting, reader.sent) == (0, [])
+        hold.set()
+        answer = await asked.post("/v1/completions", json={"prompt": "a"})
+    assert answer.status_code == 200
+    assert len(engine.bodies) == 2
+
+
+async def test_a_stream_that_the_server_gives_up_is_broken() -> None:
+    """As at the end of the drain: uvicorn cancels what still runs."""
+    hold = threading.Event()
+    served, reader = front(FakeEngine(TOKEN, hold=hold)), Reader()
+    asked = reader.asking(served)
+    await until(lambda: len(reader.sent) >= 2)
+    asked.cancel()
+    await asyncio.wait({asked})
+    hold.set()
+    assert (await counted(served))["sluice_llm_streams_totalBroken"] == 1
