@@ -5,6 +5,7 @@ Both readers of them must come to the same: a real API server, and the plugin, w
 
 from typing import Any
 
+from tests.support import serverobjectives
 from tests.support.objects import batch, deployment, merged, objective, policy, rollout, runtime
 
 Object = dict[str, Any]
@@ -52,6 +53,7 @@ def routed(**fields: Any) -> Object:
 
 
 REFUSED: list[tuple[str, Object, str, str]] = [
+    *serverobjectives.REFUSED,
     ("labels that nobody names", validation({"labels": None}), f"{VALIDATION}.batch.labels", "Required value"),
     ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
     (
@@ -195,13 +197,6 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("coin", policy({"falseAdvanceProbability": "51%"}), "spec.falseAdvanceProbability", "at most 50%"),
     ("number", policy({"falseRollbackProbability": 0.01}), "spec.falseRollbackProbability", "must be of type string"),
     ("no percent sign", policy({"falseRollbackProbability": "0.01"}), "spec.falseRollbackProbability", "should match"),
-    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio and latency"),
-    (
-        "objective of both",
-        objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
-        OBJECTIVES,
-        "exactly one of failureRatio and latency",
-    ),
     (
         "nothing provable",
         objective(failureRatio={"events": "ServerErrors", "relativeTolerance": "25%"}),
@@ -314,6 +309,7 @@ SOURCES = (
 )
 
 ACCEPTED: list[tuple[str, Object]] = [
+    *serverobjectives.ACCEPTED,
     ("no limit", routed(timeouts={"request": "0s", "backendRequest": "1h"})),
     ("an attempt without a limit of its own", routed(timeouts={"request": "1h30m", "backendRequest": "0s"})),
     ("a limit beside the default", routed(timeouts={"request": "500ms"}, timeoutSeconds=30)),

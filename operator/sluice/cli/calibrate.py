@@ -18,14 +18,16 @@ from sluice.adapters import kube
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.cli import cluster, console, exits, record, render, replay, tables, world
 from sluice.cli.console import Failure
 from sluice.cli.options import Credentials, ModelTarget, OutputFormat, Prometheus, seconds
 from sluice.core.judge.forecast import forecast_questions
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answers, Failed, Question, Trial
+from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import timeouts
-from sluice.core.situation import situation
+from sluice.core.situation import arms, situation
 from sluice.offline import calibrate, recording
 from sluice.offline.calibrate import TrialPlace, TriedRelease
 from sluice.offline.record import trial_of
@@ -72,6 +74,10 @@ class Subject:
     policy_name: str
     answer_seconds: float
     """How long an answer may take."""
+    runtimes: tuple[ServingRuntime, ...] = ()
+    """Which say what servers count; none where they may not be read."""
+    kept: tuple[Revision, ...] = ()
+    """The revisions that are pinned; none where they may not be read."""
 
     def trial(self, revision: str, *, now: float) -> Trial:
         """The version against itself, as of a moment."""
@@ -87,8 +93,12 @@ class Subject:
             now=now,
             scrape_interval_seconds=self.policy.scrape_interval_seconds,
         )
+        pinned = next((each for each in self.kept if each.name == revision), None)
+        own = trial.own if pinned is None else arms.own_counters(self.runtimes, trial.namespace, pinned)
         return dataclasses.replace(
             trial,
+            own=own,
+            candidate_own=own,
             initial_dispersion=self.policy.initial_dispersion,
             steps=tuple(step.weight * 10 for step in self.policy.steps),
             deadline_seconds=float(self.policy.progress_deadline_seconds),
@@ -214,7 +224,10 @@ async def _subject(session: cluster.Session, file: str | None) -> Subject:
     deployment = release.deployment
     if deployment.status.stable is None:
         raise Failure(f"{session.name} has no stable version yet; see: kubectl sluice status {session.name}")
-    policy, name = (replay.read_policy(file), file) if file is not None else await _policy(session, deployment)
+    runtimes, kept = await record.fetch_runtimes(session), await record.fetch_kept(session)
+    policy, name = (
+        (replay.read_policy(file), file) if file is not None else await _policy(session, deployment, runtimes)
+    )
     for index, objective in enumerate(policy.objectives):
         if kind_of(objective).refused:
             raise Failure(f"{name}: objectives[{index}].{kind_of(objective).refused}")
@@ -222,21 +235,27 @@ async def _subject(session: cluster.Session, file: str | None) -> Subject:
         release=release,
         stable=deployment.status.stable.revision,
         config=await cluster.fetch_config(session.cluster),
-        grpc=recording.speaking_grpc(await record.fetch_kept(session)),
+        grpc=recording.speaking_grpc(kept),
         policy=policy,
         policy_name=name,
         answer_seconds=timeouts.longest_answer_seconds(deployment.spec.routing, ()),
+        runtimes=runtimes,
+        kept=kept,
     )
 
 
-async def _policy(session: cluster.Session, deployment: ModelDeployment) -> tuple[RolloutPolicySpec, str]:
+async def _policy(
+    session: cluster.Session, deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]
+) -> tuple[RolloutPolicySpec, str]:
     """That of the model, with its own objectives in place of the policy's."""
-    wishes, name = deployment.spec.rollout, situation.wanted_policy(deployment)
+    wishes = deployment.spec.rollout
     try:
         every = await session.cluster.fetch_all(kube.BY_KIND[RolloutPolicy.kind])
     except errors.Denied as error:
         raise Failure(f"{error}; pass the policy as a file with --policy") from error
-    raw = next((each for each in every if each["metadata"]["name"] == name), None)
+    known = {each["metadata"]["name"]: each for each in every}
+    name = situation.wanted_policy(deployment, runtimes, known)
+    raw = known.get(name)
     if raw is None:
         raise Failure(f"there is no RolloutPolicy {name!r}; see: kubectl sluice doctor {session.name}")
     spec = RolloutPolicySpec.model_validate(raw["spec"])

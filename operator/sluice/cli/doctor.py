@@ -21,6 +21,7 @@ from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy, RolloutPolicySpec
 from sluice.cli import cluster, console, exits, world
 from sluice.cli.options import Connection, Credentials, Gateway, OutputFormat, Prometheus
 from sluice.core.judge.model import Answers, Question
+from sluice.core.observe import observe
 from sluice.core.situation import situation
 from sluice.views import checks, conditions, live, serviceaddress
 from sluice.views.checks import Check, CheckState
@@ -175,11 +176,13 @@ async def _of_prometheus(patient: Patient) -> tuple[Check, ...]:
 
 async def _rules(patient: Patient) -> tuple[Check, ...]:
     model, wanted = "NAME", situation.DEFAULT_POLICY
-    if patient.deployment is not None:
-        model, wanted = patient.deployment.metadata.name, situation.wanted_policy(patient.deployment)
+    policies = await _policies(patient)
     runtimes = await patient.cluster.fetch_all(kube.BY_KIND["ServingRuntime"])
+    if patient.deployment is not None:
+        model = patient.deployment.metadata.name
+        wanted = situation.wanted_policy(patient.deployment, observe.parsed_runtimes(runtimes), policies)
     return (
-        checks.policy_exists(await _policies(patient), wanted, model=model),
+        checks.policy_exists(policies, wanted, model=model),
         checks.runtimes_exist(runtimes),
     )
 

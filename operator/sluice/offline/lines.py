@@ -183,8 +183,9 @@ def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
 def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
     """The way back: what columns have counted."""
     if kind.recorded is Recorded.BUCKETS:
-        finite = {le: amount for le, amount in counted.items() if le != columns.SLOWEST}
-        return Counters(counted.get(columns.SLOWEST, 0.0), 0.0, finite)
+        whole = kind.pooled(counted)
+        finite = {le: amount for le, amount in whole.items() if le != columns.SLOWEST}
+        return Counters(whole.get(columns.SLOWEST, 0.0), 0.0, finite)
     requests, events = kind.requests_and_events(counted, None)
     pods = {pod: Counters(*kind.requests_and_events(own, None)) for pod, own in columns.by_pod(counted).items()}
     return Counters(max(requests, events), events, pods=pods)

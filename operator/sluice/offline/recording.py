@@ -129,7 +129,7 @@ def trial(
     """What is asked of Prometheus. kept: the revisions that are pinned, and runtimes: which say how servers count pod by
     pod; none where they may not be read."""
     grpc = speaking_grpc(kept)
-    stable = next((revision for revision in kept if revision.name == wanted.stable), None)
+    by_name = {revision.name: revision for revision in kept}
     namespace = rollout.metadata.namespace
     compared = record.trial_of(
         namespace=namespace,
@@ -142,8 +142,12 @@ def trial(
         now=now,
         scrape_interval_seconds=rollout.spec.scrape_interval_seconds,
     )
-    own = OwnCounters() if stable is None else arms.own_counters(runtimes, namespace, stable)
-    return dataclasses.replace(compared, own=own, asks=wanted.asks and config.routing is not RoutingMode.SERVICE)
+    own, candidates = (
+        arms.own_counters(runtimes, namespace, by_name[name]) if name in by_name else OwnCounters()
+        for name in (wanted.stable, wanted.candidate)
+    )
+    asks = wanted.asks and config.routing is not RoutingMode.SERVICE
+    return dataclasses.replace(compared, own=own, candidate_own=candidates, asks=asks)
 
 
 def lines(trial: Trial, answers: Answers, wanted: Recording) -> Iterator[str]:

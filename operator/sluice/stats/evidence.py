@@ -86,6 +86,11 @@ class Counts:
         )
 
     @property
+    def parts(self) -> "tuple[Counts, ...]":
+        """What is compared within itself: the whole, or each of its strata (`strata`)."""
+        return (self,)
+
+    @property
     def events(self) -> float:
         """X, the events of both arms."""
         return self.candidate_events + self.stable_events
@@ -128,16 +133,22 @@ class RelativeTest:
 
     def log_increments(self, counts: Counts, dispersion: float) -> tuple[float, ...] | None:
         """None without an event, and where one arm got no request: there every e is exactly 1."""
+        each = [gains for part in counts.parts if (gains := self._gains(part, dispersion)) is not None]
+        if not each:
+            return None
+        gains = each[0] if len(each) == 1 else [math.fsum(parts) for parts in zip(*each, strict=True)]
+        return tuple(gains if self.largest == math.inf else [min(gain, self.largest) for gain in gains])
+
+    def _gains(self, counts: Counts, dispersion: float) -> list[float] | None:
         share = counts.candidate_share
         if counts.events == 0 or not 0 < share < 1:
             return None
         ours, all_events = counts.candidate_events / dispersion, counts.events / dispersion
         null_ratio, at_null = self.null_ratio, math.log1p(share * (self.null_ratio - 1))
-        gains = [
+        return [
             ours * math.log(ratio / null_ratio) - all_events * (math.log1p(share * (ratio - 1)) - at_null)
             for ratio in self.alternatives
         ]
-        return tuple(gains if self.largest == math.inf else [min(gain, self.largest) for gain in gains])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

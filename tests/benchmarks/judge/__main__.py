@@ -34,7 +34,7 @@ def main() -> int:
     print(f"numpy form against sluice.stats: largest difference {difference:.0e} nats")
     measured = {
         topic.title: _measure(topic, options.only, rollouts, options.seed)
-        for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
+        for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
     }
     releases = options.releases or (QUICK_RELEASES if options.quick else FULL_RELEASES)
     troubles = [*_troubles(options.only, releases, options.seed)]
@@ -91,13 +91,13 @@ def _sections(
     rows: Sequence[Sequence[str]],
     troubles: Sequence[Sequence[str]],
 ) -> tuple[page.Section, ...]:
-    rates, delays, cost, demo = (
+    rates, delays, streams, cost, demo = (
         page.figure_section(topic.title, topic.text, measured[topic.title])
-        for topic in (topics.RATES, topics.DELAYS, topics.COST, topics.DEMO)
+        for topic in (topics.RATES, topics.DELAYS, topics.STREAMS, topics.COST, topics.DEMO)
     )
     beside = page.Section(topics.COMPARISON.title, topics.COMPARISON.text, columns, rows)
     under = page.Section(topics.TROUBLES.title, topics.TROUBLES.text, table.COLUMNS, troubles)
-    return rates, under, delays, beside, cost, demo
+    return rates, under, delays, streams, beside, cost, demo
 
 
 if __name__ == "__main__":

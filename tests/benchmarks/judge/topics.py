@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.judge import cost, delays, demo, error_rates
+from tests.benchmarks.judge import cost, delays, demo, error_rates, streams
 from tests.benchmarks.judge.figures import Measure
 
 
@@ -46,6 +46,17 @@ DEMO: Final = Topic(
     "The demo",
     "The releases of `make demo`, with its own policy at 100 requests/s.",
     tuple(demo.FIGURES.items()),
+)
+STREAMS: Final = Topic(
+    "Language models",
+    """\
+Whole releases through the modules that ship, with the policy for streams that the chart installs (`default-streaming`), at
+10 requests/s and a weight of 10 % for half an hour; the candidate's pods are no longer new. A first token comes after 100
+ms and 0.5 ms for each token of the prompt; prompts have a lognormal length (median 300 tokens, sigma 1). Gateway and pods
+are scraped every 5 s, unless a line says otherwise. *Prompts x4*: whoever asks the candidate has prompts that are four
+times as long. *Lengths known*: the server has a histogram of them; *told apart*: its histogram of times has them as a
+label.""",
+    tuple(streams.FIGURES.items()),
 )
 COMPARISON: Final = Topic(
     "Beside the usual rules",

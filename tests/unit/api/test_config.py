@@ -29,6 +29,15 @@ def test_default_policy_of_the_chart_parses() -> None:
     assert [objective.name for objective in policy.objectives] == ["errors", "rejections", "latency"]
 
 
+def test_streaming_policy_of_the_chart_judges_what_a_reader_feels() -> None:
+    policy = RolloutPolicySpec.model_validate(VALUES["defaultPolicy"]["streamingSpec"])
+    assert [each.latency.measure for each in policy.objectives if each.latency] == [
+        "TimeToFirstToken",
+        "InterTokenLatency",
+    ]
+    assert [each.name for each in policy.objectives if not each.required] == ["broken-streams"]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

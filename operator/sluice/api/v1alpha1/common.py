@@ -50,11 +50,13 @@ class OnDeadline(StrEnum):
 class Source(StrEnum):
     GATEWAY = "Gateway"
     QUERY = "Query"
+    SERVER = "Server"
 
 
 class Events(StrEnum):
     SERVER_ERRORS = "ServerErrors"
     CLIENT_ERRORS = "ClientErrors"
+    BROKEN_STREAMS = "BrokenStreams"
 
 
 Selector = Annotated[
@@ -65,6 +67,9 @@ Selector = Annotated[
 ]
 """A Prometheus series selector of a raw counter that tells revisions apart."""
 
+HistogramName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+"""How objectives name a histogram of a model server."""
+
 
 class FailureRatio(ApiModel):
     """A share of counted failures among counted requests, from raw counters."""
@@ -73,11 +78,16 @@ class FailureRatio(ApiModel):
         Cel(
             "self.source == 'Query' ? (has(self.total) && !has(self.events)) : "
             "(!has(self.total) && !has(self.failures) && !has(self.successes) && has(self.events))",
-            message="source Query needs total and failures or successes (and no events); source Gateway needs events "
-            "(and none of total, failures and successes)",
+            message="source Query needs total and failures or successes (and no events); sources Gateway and Server need "
+            "events (and none of total, failures and successes)",
         ),
         Cel(
-            "self.source == 'Gateway' ? self.goal == 'Lower' : "
+            "(has(self.events) && self.events == 'BrokenStreams') == (self.source == 'Server')",
+            message="events BrokenStreams and source Server go together: only the server knows which streams it broke, and "
+            "other events are counted by the gateway",
+        ),
+        Cel(
+            "self.source != 'Query' ? self.goal == 'Lower' : "
             "(self.goal == 'Higher' ? has(self.successes) && !has(self.failures) : "
             "has(self.failures) && !has(self.successes))",
             message="goal Lower counts failures; goal Higher counts successes and needs source Query",
@@ -106,10 +116,12 @@ class FailureRatio(ApiModel):
     )
 
     source: Source = Source.GATEWAY
-    """Where the counters come from: the gateway's own series (Gateway) or your series selectors (Query)."""
+    """Where the counters come from: the gateway's own series (Gateway), the model server's, as its ServingRuntime maps them
+    (Server), or your series selectors (Query)."""
     events: Events | None = None
-    """What counts as a failure with source Gateway: ServerErrors (5xx and gateway-made, answers that break off, or the
-    grpc-status of a server's failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake)."""
+    """What counts as a failure. With source Gateway: ServerErrors (5xx and gateway-made, answers that break off, or the
+    grpc-status of a server's failure) or ClientErrors (4xx, or the grpc-status of a caller's mistake). With source Server:
+    BrokenStreams (streams that the server broke, above all by an error event inside a 200)."""
     goal: Goal = Goal.LOWER
     """Lower: `failures` should be few. Higher: `successes` (clicks, purchases, correct answers) should be many."""
     total: Selector | None = None
@@ -132,6 +144,11 @@ class Latency(ApiModel):
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
+            "has(self.measure) == (self.source == 'Server')",
+            message="source Server needs measure, such as TimeToFirstToken; source Gateway has none",
+            field_path=".measure",
+        ),
+        Cel(
             "has(self.maximumMillis) || has(self.relativeTolerance)",
             message="set maximumMillis (with percentile) or relativeTolerance",
         ),
@@ -152,8 +169,11 @@ class Latency(ApiModel):
         ),
     )
 
-    source: Literal[Source.GATEWAY] = Source.GATEWAY
-    """Where the histogram comes from; only Gateway."""
+    source: Literal[Source.GATEWAY, Source.SERVER] = Source.GATEWAY
+    """Where the histogram comes from: the gateway, or the model server, as its ServingRuntime maps it."""
+    measure: HistogramName | None = None
+    """With source Server: which of the server's histograms, by its name in ServingRuntime.spec.metrics.histograms, such as
+    TimeToFirstToken, InterTokenLatency or EndToEnd."""
     percentile: Annotated[int, Field(ge=50, le=99)] | None = None
     """The percentile that `maximumMillis` refers to."""
     maximum_millis: Annotated[int, Field(ge=1, le=3_600_000)] | None = None
@@ -167,13 +187,49 @@ class Latency(ApiModel):
     proof of them advances."""
 
 
+class Throughput(ApiModel):
+    """Output tokens a second of a request, of which more are better: judged on the share of requests that get fewer."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.minimumTokensPerSecond) || has(self.relativeTolerance)",
+            message="set minimumTokensPerSecond (with percentile) or relativeTolerance",
+        ),
+        Cel(
+            "has(self.minimumTokensPerSecond) == has(self.percentile)",
+            message="percentile and minimumTokensPerSecond go together",
+        ),
+        Cel(
+            "!has(self.ignoreBelow) || has(self.relativeTolerance)",
+            message="ignoreBelow belongs to relativeTolerance; minimumTokensPerSecond alone does not need it",
+            field_path=".ignoreBelow",
+        ),
+        Cel(
+            "!has(self.ignoreBelow) || !has(self.percentile) || "
+            "double(self.ignoreBelow.replace('%', '')) + double(self.percentile) <= 100.0",
+            message="ignoreBelow must not be above the share that percentile allows, such as 5% for 95",
+            field_path=".ignoreBelow",
+        ),
+    )
+
+    percentile: Annotated[int, Field(ge=50, le=99)] | None = None
+    """The percentage of requests that must get `minimumTokensPerSecond`."""
+    minimum_tokens_per_second: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """The lowest acceptable number of output tokens a second, of a request."""
+    relative_tolerance: TolerancePercent | None = None
+    """How much larger than the stable version's the share of requests with fewer tokens a second may be."""
+    ignore_below: PositivePercent | None = None
+    """Shares of requests that are below this are negligible, at each boundary: they never roll back, and proof of them
+    advances."""
+
+
 class Objective(ApiModel):
     """One thing that must stay good during a release."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "has(self.failureRatio) != has(self.latency)",
-            message="set exactly one of failureRatio and latency",
+            "(has(self.failureRatio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.throughput) ? 1 : 0) == 1",
+            message="set exactly one of failureRatio, latency and throughput",
         ),
         Cel(
             "!has(self.failureRatio) || !self.required || self.failureRatio.goal == 'Higher' "
@@ -191,6 +247,8 @@ class Objective(ApiModel):
     """Judge a share of failures."""
     latency: Latency | None = None
     """Judge response times."""
+    throughput: Throughput | None = None
+    """Judge output tokens a second, by the model server's histogram TimePerOutputToken."""
 
 
 class CanaryStep(ApiModel):

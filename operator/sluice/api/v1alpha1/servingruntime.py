@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, OpaqueObject
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1.common import HistogramName
 from sluice.api.v1alpha1.podfields import EnvVar
 from sluice.api.v1alpha1.routing import Exposed, Timeouts
 
@@ -110,8 +112,49 @@ class LatencyUnit(StrEnum):
         return {LatencyUnit.SECONDS: 1000.0, LatencyUnit.MILLISECONDS: 1.0, LatencyUnit.MICROSECONDS: 0.001}[self]
 
 
+OfPods = Annotated[
+    str,
+    Field(min_length=1, max_length=1024),
+    Cel(
+        "self.contains('{{pods}}')",
+        message="must contain {{pods}}, which stands for the label matchers of a version's pods: without it, the versions "
+        "cannot be told apart",
+    ),
+]
+"""A selector of raw series of a revision's pods."""
+
+
+class RuntimeHistogram(ApiModel):
+    """A histogram of times that objectives can judge, by its name."""
+
+    name: HistogramName
+    """What `measure` of a latency objective calls it. Well known are TimeToFirstToken, InterTokenLatency (between two
+    tokens), TimePerOutputToken (their mean in a request, for throughput) and EndToEnd."""
+    bucket: OfPods
+    """Selector of its `_bucket` series, by le. {{pods}} stands for the label matchers (namespace and pod) of a revision's
+    pods."""
+    unit: LatencyUnit = LatencyUnit.SECONDS
+    """The unit of le."""
+    prompt_label: Annotated[str, Field(max_length=128, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] | None = None
+    """The label that tells requests apart by how long their prompts are: versions are then compared prompt length by prompt
+    length. Absent: the server has none."""
+
+
+class MetricsPreset(StrEnum):
+    """Names of metrics that several servers have."""
+
+    OPEN_TELEMETRY_GEN_AI = "OpenTelemetryGenAI"
+
+
 class RuntimeMetrics(ApiModel):
     """Where the server exposes metrics of its own."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.streams) == has(self.brokenStreams)",
+            message="streams and brokenStreams go together: the second counts a part of the first",
+        ),
+    )
 
     port: Annotated[int, Field(ge=1, le=65_535)]
     """The container port."""
@@ -126,9 +169,29 @@ class RuntimeMetrics(ApiModel):
     failures: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Selector of the counters of those that the server failed to answer; absent: the server does not count them."""
     latency_bucket: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Selector of the buckets of a histogram of response times, by le; absent: the server has none."""
+    """Selector of the buckets of a histogram of response times, by le, as a histogram named EndToEnd has it; absent: there
+    is only that, or none."""
     latency_unit: LatencyUnit = LatencyUnit.SECONDS
     """The unit of le."""
+    preset: MetricsPreset | None = None
+    """Histograms that need not be listed. OpenTelemetryGenAI: gen_ai_server_time_to_first_token_seconds,
+    gen_ai_server_time_per_output_token_seconds and gen_ai_server_request_duration_seconds."""
+    histograms: Annotated[
+        list[RuntimeHistogram],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Histograms that objectives with source Server judge; one of the preset that is listed is replaced."""
+    prompt_tokens: OfPods | None = None
+    """Selector of the buckets of a histogram of the prompts' lengths in tokens: from it the judge learns whether the versions
+    get prompts alike, where a histogram has no promptLabel. Absent: the server has none."""
+    streams: OfPods | None = None
+    """Selector of the counters of ended streams, for objectives on BrokenStreams; the series that it matches are added up."""
+    broken_streams: OfPods | None = None
+    """Selector of the counters of those that the server broke, as by an error event inside a 200; never of those that the
+    client ended."""
 
 
 Container = Annotated[

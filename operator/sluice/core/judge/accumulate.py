@@ -11,7 +11,7 @@ from sluice.core.judge import columns, fairness, objectives, pods, separation, s
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.objectives import Role, Rules, Term
 from sluice.core.judge.state import NO_COUNTS, ObjectiveState
-from sluice.stats import combine, dispersion, eprocess, evidence, intervals, swings, usual
+from sluice.stats import combine, dispersion, eprocess, evidence, intervals, mixture, swings, usual
 
 FEW_REQUESTS: Final = 1000
 """Of the stable version: with fewer during a release, those of the hour before it count as well for the bake's limit, and
@@ -110,13 +110,15 @@ def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveE
     """Log-evidence against the candidate, and for it in this step. tests: those that apply now (`rules`)."""
     logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
     of_bake = objectives.combined(tests, logs, Role.BAKE)
+    in_step = mixture.log_ratio(state.mix)
+    unlike = state.unlike + in_step
     against = combine.ObjectiveEvidence(
-        rollback=objectives.combined(tests, logs, Role.ROLLBACK),
-        hard=objectives.combined(tests, logs, Role.HARD),
-        bake=objectives.combined(tests, logs, Role.PROBE) if state.asks else of_bake,
+        rollback=objectives.combined(tests, logs, Role.ROLLBACK) - unlike,
+        hard=objectives.combined(tests, logs, Role.HARD) - unlike,
+        bake=(objectives.combined(tests, logs, Role.PROBE) if state.asks else of_bake) - unlike,
         asks=of_bake if state.asks else 0.0,
     )
-    return against, objectives.combined(tests, logs, Role.ADVANCE)
+    return against, objectives.combined(tests, logs, Role.ADVANCE) - in_step
 
 
 def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
@@ -133,12 +135,25 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
         step = (step + counts(kind, tick.evidence, state.boundary)).whole()
         start, end = tick.time if start is None else start, tick.time
     counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
+    if kind.mixes:
+        counted = dataclasses.replace(counted, mix=_mixed(kind, state, shown))
     if phase.metric:
         each = [counts(kind, increments, state.boundary) for increments in shown]
         sequence = separation.observed(state.sequence, each, dispersion=state.dispersion)
         return dataclasses.replace(counted, sequence=sequence)
     counted = pods.observed(kind, counted, [tick.seen for tick in ticks])
     return _with_evidence(kind, counted, ticks, phase)
+
+
+def _mixed(
+    kind: Kind, state: ObjectiveState, shown: Sequence[Mapping[series.Column, float]]
+) -> Mapping[str, tuple[float, float]]:
+    """What requests of either version were like in this step."""
+    mixed = state.mix
+    for increments in shown:
+        ours, others = (kind.mixture(columns.of_arm(increments, arm)) for arm in (columns.CANDIDATE, columns.STABLE))
+        mixed = mixture.added(mixed, ours, others)
+    return mixed
 
 
 def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
@@ -269,7 +284,9 @@ def at_new_step(kind: Kind, state: ObjectiveState) -> ObjectiveState:
     anew = {Role.ADVANCE, Role.BAKE} if state.asks else {Role.ADVANCE}
     gone = {term.key for term in rules(kind, state).terms if term.role in anew}
     kept = {key: stored for key, stored in state.processes.items() if key not in gone}
-    return dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, processes=kept, running={})
+    unlike = state.unlike + mixture.log_ratio(state.mix)
+    state = dataclasses.replace(state, step=NO_COUNTS, step_start=None, step_end=None, mix={}, unlike=unlike)
+    return dataclasses.replace(state, processes=kept, running={})
 
 
 def shown_by_stable(state: ObjectiveState) -> tuple[float, float]:

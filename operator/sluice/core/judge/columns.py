@@ -23,6 +23,10 @@ GRPC: Final = "grpc-"
 BROKEN: Final = "broken-"
 """Prefix of what broke off: behind it stands the column that also holds those that the gateway still answered."""
 POD: Final = "@"
+STRATUM: Final = "~"
+"""Between a boundary and what tells its requests apart."""
+PROMPT: Final = "prompt"
+"""The stratum of the buckets that prompts were counted in, by their length."""
 
 Amounts: TypeAlias = Mapping[str, float]
 """Of one arm: what was counted, and how often."""
@@ -83,6 +87,21 @@ def by_pod(amounts: Amounts) -> Mapping[str, Amounts]:
 def of_pod(kind: str, pod: str) -> str:
     """The column of a pod, or the only one where series carry no pod."""
     return f"{kind}{POD}{pod}" if pod else kind
+
+
+def in_stratum(column: str, stratum: str) -> str:
+    """The column of a stratum, or the only one where nothing is told apart."""
+    return f"{column}{STRATUM}{stratum}" if stratum else column
+
+
+def by_stratum(amounts: Amounts) -> dict[str, dict[str, float]]:
+    """Columns of each stratum; that of what is not told apart is empty."""
+    found: dict[str, dict[str, float]] = {}
+    for name, amount in amounts.items():
+        column, _, stratum = name.partition(STRATUM)
+        of_stratum = found.setdefault(stratum, {})
+        of_stratum[column] = of_stratum.get(column, 0.0) + amount
+    return found
 
 
 def grpc_status(text: str, pattern: str) -> str:

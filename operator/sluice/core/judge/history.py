@@ -57,7 +57,10 @@ def day(trial: Trial, answers: Answers) -> Shown:
 def shown(trial: Trial, answers: Answers, window_seconds: float, interval_seconds: float) -> Shown:
     """The increments of every feed over the window; an answer that is missing shows nothing."""
     samples = ask.samples(trial, answers)
-    return {feed: (ticks_of(trial, found, window_seconds, interval_seconds), found) for feed, found in samples.items()}
+    return {
+        feed: (ticks_of(trial, found, window_seconds, series.interval(found, interval_seconds)), found)
+        for feed, found in samples.items()
+    }
 
 
 def increments(history: Shown, feed: str) -> tuple[series.Tick, ...]:

@@ -83,10 +83,8 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
         return _frozen(trial, before, unseen.NOBODY_COUNTS, None)
     samples = _samples(trial, before, answers)
     newest = samples.get(traffic, _NOTHING).newest
-    if (
-        newest is None
-        or trial.asked - newest > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS
-    ):
+    interval = ask.paced(trial, before.feeds.get(traffic)).scrape_interval_seconds
+    if newest is None or trial.asked - newest > series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS:
         return _frozen(trial, before, unseen.not_sampled(trial, samples, newest), newest)
     counted = bool(samples[traffic].tracks)
     silence_is_known = counted or gatewayseries.knows_backends(trial, answers)
@@ -96,7 +94,11 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = look(trial, before, samples, answers)
     if ask.grpc_unseen(trial) and not after.stable_ever:
         return _frozen(trial, before, unseen.grpc_not_counted(trial), None)
-    notes = {kind.name: note for kind in kinds_of(trial) if (note := kind.note(trial, samples.get(kind.feed)))}
+    notes = {
+        kind.name: note
+        for kind in kinds_of(trial)
+        if (note := kind.note(ask.paced(trial, after.feeds.get(kind.feed)), samples.get(kind.feed)))
+    }
     # Learnt after the samples of this look were judged: it is for later ones.
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
@@ -274,7 +276,9 @@ def _next_look(trial: Trial, before: State, samples: Mapping[str, series.Samples
         if turned.turn < 0 and feed in gatewayseries.FEEDS
     }
     traffic = ticks[ask.traffic_feed(trial)]
-    compared = {feed: changes.compared(trial, turned, shown) for feed, shown in ticks.items()}
+    compared = {
+        feed: changes.compared(ask.paced(trial, feeds.get(feed)), turned, shown) for feed, shown in ticks.items()
+    }
     new = Tally(*(_requests(trial, traffic, arm) for arm in (columns.CANDIDATE, columns.STABLE)))
     looked = dataclasses.replace(
         turned,
@@ -303,7 +307,7 @@ def _judged(
     for kind in every:
         known = before.objectives.get(kind.name, ObjectiveState())
         known = accumulate.with_boundary(kind, known, samples.get(kind.feed, _NOTHING), sharing=sharing)
-        phase = _phase(trial, before, kind, old.get(kind.feed, {}))
+        phase = _phase(ask.paced(trial, before.feeds.get(kind.feed)), before, kind, old.get(kind.feed, {}))
         judged[kind.name] = accumulate.observe(kind, known, compared.get(kind.feed, ()), phase)
     return judged
 
@@ -334,17 +338,28 @@ def _consume(
 ) -> tuple[dict[str, tuple[series.Tick, ...]], dict[str, series.Feed]]:
     ticks, feeds = {}, dict(before.feeds)
     for key, shown in samples.items():
-        feed = before.feeds.get(key)
+        feed = before.feeds.get(key, series.Feed())
         window = ask.window_seconds(trial, feed, first=not before.feeds)
+        paced = ask.paced(trial, _as_scraped(trial, key, feed, shown))
+        scraped = _as_scraped(trial, key, feed, shown)
+        paced = ask.paced(trial, scraped)
         ticks[key], feeds[key] = series.consume(
-            feed or series.Feed(),
+            scraped,
             shown,
-            since=trial.now - window + trial.scrape_interval_seconds,
+            since=trial.now - window + paced.scrape_interval_seconds,
             until=trial.asked - series.VISIBLE_SECONDS,
             fence=before.fence,
-            interval_seconds=trial.scrape_interval_seconds,
+            interval_seconds=paced.scrape_interval_seconds,
         )
     return ticks, series.bounded(feeds)
+
+
+def _as_scraped(trial: Trial, key: str, feed: series.Feed, shown: series.Samples) -> series.Feed:
+    """The feed with the interval that it is scraped at, as soon as that is known: for the whole release."""
+    if feed.every or key in gatewayseries.FEEDS:
+        return feed
+    interval = series.interval(shown, trial.scrape_interval_seconds)
+    return feed if interval <= trial.scrape_interval_seconds else dataclasses.replace(feed, every=interval)
 
 
 def _requests(trial: Trial, ticks: Sequence[series.Tick], arm: str) -> float:

@@ -47,7 +47,8 @@ def unseen(trial: Trial, shown: series.Samples, selector: str) -> str:
     if shown.newest is None:
         return f"no samples: {selector}; check that Prometheus scrapes it and that the labels are right"
     age = trial.asked - shown.newest
-    if age > series.STALE_INTERVALS * trial.scrape_interval_seconds + series.VISIBLE_SECONDS:
+    interval = series.interval(shown, trial.scrape_interval_seconds)
+    if age > series.STALE_INTERVALS * interval + series.VISIBLE_SECONDS:
         return f"the last sample of {selector} is {age:.0f} s old; check that its target is still scraped"
     return ""
 
@@ -63,6 +64,8 @@ class Kind:
 
     needs_boundary: ClassVar[bool] = False
     """Whether nothing can be counted before `boundaries` has chosen one."""
+    mixes: ClassVar[bool] = False
+    """Whether `mixture` may tell something."""
 
     @classmethod
     def of(cls, objective: Objective) -> Self | None:
@@ -152,6 +155,15 @@ class Kind:
             *self.requests_and_events(candidate, boundary), *self.requests_and_events(stable, boundary)
         )
 
+    def mixture(self, amounts: Amounts) -> Mapping[str, float]:
+        """Requests of one arm by what the versions may get in unlike shares, such as long prompts; empty: nothing is known of
+        it, or each is compared with its like anyway."""
+        return {}
+
+    def pooled(self, amounts: Amounts) -> Amounts:
+        """One arm's columns as they are recorded: without what is only counted to compare fairly."""
+        return amounts
+
     def boundaries(self, samples: series.Samples, *, sharing: int) -> tuple[str, tuple[str, ...]] | None:
         """The boundary that is judged and those that the roll-back looks at; None while they cannot be told.
 
@@ -170,6 +182,11 @@ class Kind:
         return settings.failures
 
     # ---- words and records
+
+    @property
+    def unit(self) -> str:
+        """What is counted, of which some are events."""
+        return "requests"
 
     @property
     def recorded(self) -> Recorded:

@@ -37,16 +37,40 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerTimes:
+    """A histogram of a model server, for the pods of one version."""
+
+    name: str
+    bucket: str
+    """Selector."""
+    unit_millis: float = 1000.0
+    """Of its `le`."""
+    prompt_label: str = ""
+    """The label that tells prompts apart by their length; empty: none does."""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnCounters:
-    """What the stable version's server counts itself, pod by pod: selectors, as its ServingRuntime names them; empty: not."""
+    """What a version's server counts itself, pod by pod: selectors, as its ServingRuntime names them; empty: not."""
 
     requests: str = ""
     failures: str = ""
     latency_bucket: str = ""
     latency_unit_millis: float = 1.0
-    """Of its `le`."""
+    """Of its `le`, where there is one."""
     lacks: str = ""
     """Who would have to name them, in words for a person."""
+    where: str = field(default="its ServingRuntime", compare=False)
+    """What names them, in words for a person."""
+    histograms: tuple[ServerTimes, ...] = ()
+    prompt_tokens: str = ""
+    """Buckets of a histogram of the prompts' lengths."""
+    streams: str = ""
+    broken_streams: str = ""
+
+    def histogram(self, name: str) -> ServerTimes | None:
+        """The one of this name; None where the server has none."""
+        return next((found for found in self.histograms if found.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +156,9 @@ class Trial:
     namespace_label: str = "namespace"
     """The label that tells of what namespace a series is, which users' queries are bound to; empty: to none."""
     own: OwnCounters = OwnCounters()
-    """How the swings of single pods can be seen."""
+    """What the stable version's server counts: objectives of it, and how the swings of single pods can be seen."""
+    candidate_own: OwnCounters = OwnCounters()
+    """What the candidate's server counts, for objectives of it."""
     new_pod_seconds: float = 0.0
     """How long a new pod may be slow."""
     planned_pods: Mapping[int, tuple[int, int]] = field(default_factory=dict)

@@ -20,8 +20,9 @@ from sluice.stats import combine, evidence
 
 DEFAULT_TOLERANCE: Final = 0.25
 """Where `ignoreBelow` is given without `relativeTolerance`: "worse than stable" then means by more than this."""
+_OF_THE_SERVER: Final = frozenset({Events.SERVER_ERRORS, Events.BROKEN_STREAMS})
 UNCOMPARED_ERRORS: Final = 0.05
-"""Share of server errors that a bake allows at most where stable had no request to compare with, and no `maximum` says
+"""Share of a server's failures that a bake allows at most where stable had no request to compare with, and no `maximum` says
 it."""
 HARDLY_ANSWERS: Final = 0.5
 """A version in a probe that has less than half of the good answers that its share of the requests is worth."""
@@ -95,7 +96,7 @@ def failure_rules(ratio: FailureRatio) -> Rules:
         terms.append(Term("negligible", Role.ADVANCE, evidence.absolute_good(negligible)))
     if maximum is not None:
         terms.append(hard_term(null_ratio, maximum))
-    uncompared = maximum or (UNCOMPARED_ERRORS if ratio.events is Events.SERVER_ERRORS else None)
+    uncompared = maximum or (UNCOMPARED_ERRORS if ratio.events in _OF_THE_SERVER else None)
     return Rules(tuple(terms), negligible, advance_ratio, null_ratio, floors, uncompared)
 
 

@@ -4,6 +4,7 @@
 extrapolate between samples; evidence needs the counts.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -44,6 +45,13 @@ def traffic(trial: Trial, increments: Mapping[series.Column, float], arm: str) -
     return first.requests_and_events(amounts, None)[0]
 
 
+def paced(trial: Trial, feed: series.Feed | None) -> Trial:
+    """The trial as a feed sees it: what counts there may be scraped less often than the gateway."""
+    if feed is None or feed.every <= trial.scrape_interval_seconds:
+        return trial
+    return dataclasses.replace(trial, scrape_interval_seconds=feed.every)
+
+
 def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> int:
     """Back to before the last tick of the feed, or over the stable version's history at the first look.
 
@@ -51,7 +59,7 @@ def window_seconds(trial: Trial, feed: series.Feed | None, *, first: bool) -> in
     """
     if first:
         return HISTORY_SECONDS
-    interval = trial.scrape_interval_seconds
+    interval = paced(trial, feed).scrape_interval_seconds
     shortest = SHORTEST_SCRAPES * interval
     since_tick = trial.now - feed.tick + MARGIN_SCRAPES * interval if feed is not None and feed.pace else shortest
     return math.ceil(max(shortest, min(LONGEST_SECONDS, since_tick)))

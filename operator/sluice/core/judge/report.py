@@ -25,9 +25,14 @@ from sluice.core.judge.model import Judgement, Separation, Trial
 from sluice.core.judge.objectives import Role, Rules
 from sluice.core.judge.state import ObjectiveState, State
 from sluice.core.kernel.reasons import Reason
-from sluice.stats import combine, intervals, planning
+from sluice.stats import combine, intervals, mixture, planning
 
 SHORTEST_LOOK_SECONDS: Final = 0.5
+UNLIKE: Final = (
+    "the versions get prompts of unlike lengths, as from users who stick to one of them; meanwhile it neither accuses nor "
+    "proves. A histogram that tells prompts apart (promptLabel in spec.metrics.histograms of the ServingRuntime) is compared "
+    "length by length; with required: false nobody waits for it"
+)
 ALIKE_LOG: Final = math.log(10)
 """Evidence within it, natural logarithm, is about the same."""
 _Number = TypeVar("_Number", int, float)
@@ -204,6 +209,8 @@ def _message(
     if accumulate.awaits_boundary(kind, known):
         return f"{name}: waiting for requests of the stable version, to choose the boundary to judge"
     incomparable = fairness.missing(trial) if kind.compares_pods else ""
+    if mixture.differ(known.mix):
+        incomparable = UNLIKE
     if incomparable:
         return f"{name}: {incomparable}"
     limit = kind.rules(known.boundaries).lone_limit
@@ -225,7 +232,7 @@ def _message(
         return f"{name}: cannot be proven while the stable version itself is at {words.percentage(share)}"
     eta = planning.eta_seconds(needed, rate)
     when = "none counted yet in this step" if eta is None else f"about {words.duration(eta)} at {rate:.1f}/s"
-    return f"{name}: {needed} more candidate requests ({when})"
+    return f"{name}: {needed} more candidate {kind.unit} ({when})"
 
 
 def _bake_message(kind: Kind, known: ObjectiveState) -> str:

@@ -39,6 +39,11 @@ VISIBLE_SECONDS: Final = 0.5
 """Younger samples are left for the next look: a scrape may be visible to one question and not yet to another."""
 MOST_TARGETS: Final = 200
 """Of so many targets together, all feeds counted, each one's last sample is remembered: 5 KB of the state."""
+FEWEST_GAPS: Final = 5
+"""Between samples: with fewer, one that is missing may make it look as if all came late."""
+MOST_GAPS: Final = 20
+"""That are looked at, of each target."""
+SLOWER: Final = 1.2
 FORGET_SECONDS: Final = 3600.0
 """A target that was not sampled for so long is forgotten; should it return, its first sample is a baseline again."""
 
@@ -77,6 +82,8 @@ class Feed:
     """The last consumed sample of each target that is remembered."""
     floor: float | None = None
     """Nothing up to this time is consumed again, of any target; None while each target is remembered."""
+    every: float = 0.0
+    """Seconds between two samples of a target, where that is more than between two of the gateway's; 0: it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,16 @@ def consume(
         ticks.append(_tick(tick, itertools.chain.from_iterable(increments.get(event, ()) for event in joined), fence))
         last.update((seen_target, seen_time) for seen_time, seen_target in joined)
     remembered = {target: time for target, time in last.items() if time > tick - FORGET_SECONDS}
-    return tuple(ticks), Feed(pace, tick, remembered, feed.floor)
+    return tuple(ticks), Feed(pace, tick, remembered, feed.floor, feed.every)
+
+
+def interval(samples: Samples, usual: float) -> float:
+    """Seconds between two samples of a target: the usual ones, unless it is surely scraped less often."""
+    gaps = sorted(
+        later - earlier for times in samples.times.values() for earlier, later in itertools.pairwise(times[-MOST_GAPS:])
+    )
+    middle = gaps[len(gaps) // 2] if len(gaps) >= FEWEST_GAPS else 0.0
+    return middle if middle > SLOWER * usual else usual
 
 
 def bounded(feeds: Mapping[str, Feed], *, most: int = MOST_TARGETS) -> dict[str, Feed]:

@@ -62,6 +62,10 @@ class ObjectiveState:
     """What the stable version usually shows, and whether an incident is going on."""
     processes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """`EProcess.to_state` by term."""
+    mix: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """(candidate's, stable's) requests by kind since the step began, where the versions may get unlike ones."""
+    unlike: float = 0.0
+    """What such tables of earlier steps take off the evidence, natural logarithm."""
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
     sequence: Mapping[str, object] | None = None
@@ -186,7 +190,10 @@ def load(text: str | None) -> State | None:
 
 
 def _dump_feed(feed: series.Feed) -> list[object]:
-    return [feed.pace, feed.tick, dict(feed.last), *([] if feed.floor is None else [feed.floor])]
+    known = [feed.pace, feed.tick, dict(feed.last)]
+    if feed.every:
+        return [*known, feed.floor, feed.every]
+    return known if feed.floor is None else [*known, feed.floor]
 
 
 def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
@@ -204,6 +211,8 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         **({"q": 1} if objective.asks else {}),
         "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
         "e": dict(objective.processes),
+        **({"mx": {kind: list(cell) for kind, cell in objective.mix.items()}} if objective.mix else {}),
+        **({"un": objective.unlike} if objective.unlike else {}),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
@@ -229,6 +238,8 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         asks=bool(wire.get("q")),  # where an older operator has begun the release, the bake has its part of alpha
         usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
         processes=wire["e"],
+        mix={kind: (cell[0], cell[1]) for kind, cell in wire.get("mx", {}).items()},
+        unlike=float(wire.get("un", 0.0)),
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
         sequence=wire.get("cs"),
     )

@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.common import CapacityMode
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ABTestRules
-from sluice.core.judge.model import Trial
+from sluice.core.judge.model import OwnCounters, Trial
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.snapshot import Revision, Route
@@ -38,6 +38,7 @@ def running_trial(situation: Situation) -> Trial | None:
     return replace(
         base,
         candidate=arms.arm_of(candidate, route, suffix),
+        candidate_own=_own(situation, candidate),
         step=len(active.status.steps),
         permille=active.status.permille,
         share_checked=0 < active.status.permille < steps.WHOLE and not situation.snapshot.by_service,
@@ -71,7 +72,12 @@ def forecast_trial(situation: Situation) -> Trial | None:
     if base is None:
         return None
     own = tuple(step.permille for step in active.spec.steps)  # the lead step is what the forecast finds
-    return replace(base, candidate=arms.arm_of(candidate, situation.snapshot.route), steps=own)
+    return replace(
+        base,
+        candidate=arms.arm_of(candidate, situation.snapshot.route),
+        candidate_own=_own(situation, candidate),
+        steps=own,
+    )
 
 
 def arm_trials(situation: Situation) -> dict[str, Trial]:
@@ -91,6 +97,7 @@ def arm_trials(situation: Situation) -> dict[str, Trial]:
             base,
             stable=replace(base.stable, own_rule=rules.get(base.stable.revision)),
             candidate=replace(arms.arm_of(arm, route), own_rule=rules.get(arm.name)),
+            candidate_own=_own(situation, arm),
             permille=weights[arm.name],
             stable_permille=steps.WHOLE - sum(weights.values()),
             share_checked=True,
@@ -154,7 +161,7 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         blind=_blind(situation, active),
         wished=_wished(active),
         namespace_label=snapshot.config.query_namespace_label,
-        own=arms.own_counters(snapshot.runtimes, snapshot.namespace, stable),
+        own=_own(situation, stable),
         new_pod_seconds=spec.new_pod_seconds,
         planned_pods=comparing.planned_pods(
             steps.steps(active), spec.capacity, shares.whole(situation), by_service=snapshot.by_service
@@ -162,6 +169,10 @@ def _trial(situation: Situation, active: ModelRollout) -> Trial | None:
         asks=spec.capacity is not CapacityMode.RECREATE and spec.ab_test is None and not snapshot.by_service,
         downtimes=_downtimes(situation, stable),
     )
+
+
+def _own(situation: Situation, revision: Revision) -> OwnCounters:
+    return arms.own_counters(situation.snapshot.runtimes, situation.snapshot.namespace, revision)
 
 
 def _wished(active: ModelRollout) -> bool:

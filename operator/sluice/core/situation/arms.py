@@ -1,12 +1,22 @@
 """Where a gateway counts the requests of a revision."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
 
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
-from sluice.core.judge.model import Arm, OwnCounters
+from sluice.api.v1alpha1.servingruntime import MetricsPreset, RuntimeHistogram, RuntimeMetrics, ServingRuntime
+from sluice.core.judge.model import Arm, OwnCounters, ServerTimes
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision, Route
 from sluice.core.render import common, placeholders
+
+END_TO_END: Final = "EndToEnd"
+_GEN_AI: Final = {
+    "TimeToFirstToken": "time_to_first_token",
+    "InterTokenLatency": "time_per_output_token",
+    "TimePerOutputToken": "time_per_output_token",
+    END_TO_END: "request_duration",
+}
 
 
 def arm_of(revision: Revision, route: Route | None, suffix: str = "") -> Arm:
@@ -39,22 +49,59 @@ def own_counters(runtimes: Iterable[ServingRuntime], namespace: str, revision: R
     """What the revision's server counts itself, as its ServingRuntime names it."""
     runtime = next((r for r in runtimes if r.metadata.name == revision.runtime), None)
     metrics = runtime.spec.metrics if runtime is not None else None
-    where = f"ServingRuntime {revision.runtime}"
+    where = f"ServingRuntime {revision.runtime}" + ("" if runtime is not None else ", which is not there any more,")
     lacks = (
         f"the gateway's series name no pod, and {where} does not say how its server counts "
         "(spec.metrics.requests, failures, latencyBucket)"
     )
     if metrics is None:
-        return OwnCounters(lacks=lacks)
+        return OwnCounters(lacks=lacks, where=where)
     values = {"pods": pod_matchers(namespace, revision)}
     try:
-        requests, failures, buckets = (
+        requests, failures, prompts, streams, broken = (
             str(placeholders.filled(text or "", values, f"{where}: spec.metrics"))
-            for text in (metrics.requests, metrics.failures, metrics.latency_bucket)
+            for text in (
+                *(metrics.requests, metrics.failures, metrics.prompt_tokens),
+                *(metrics.streams, metrics.broken_streams),
+            )
+        )
+        times = tuple(
+            ServerTimes(
+                found.name,
+                str(placeholders.filled(found.bucket, values, f"{where}: spec.metrics.histograms")),
+                found.unit.millis,
+                found.prompt_label or "",
+            )
+            for found in histograms(metrics)
         )
     except placeholders.UnknownPlaceholder as error:
-        return OwnCounters(lacks=str(error))
-    return OwnCounters(requests, failures, buckets, metrics.latency_unit.millis, lacks)
+        return OwnCounters(lacks=str(error), where=where)
+    own = OwnCounters(
+        requests,
+        failures,
+        lacks=lacks,
+        where=where,
+        histograms=times,
+        prompt_tokens=prompts,
+        streams=streams,
+        broken_streams=broken,
+    )
+    whole = own.histogram(END_TO_END)
+    return own if whole is None else replace(own, latency_bucket=whole.bucket, latency_unit_millis=whole.unit_millis)
+
+
+def histograms(metrics: RuntimeMetrics) -> tuple[RuntimeHistogram, ...]:
+    """All that objectives can judge: those that are listed, the preset's, and that of `latencyBucket`."""
+    found = {each.name: each for each in metrics.histograms}
+    if metrics.latency_bucket is not None and END_TO_END not in found:
+        found[END_TO_END] = RuntimeHistogram.model_construct(
+            name=END_TO_END, bucket=metrics.latency_bucket, unit=metrics.latency_unit, prompt_label=None
+        )
+    if metrics.preset is MetricsPreset.OPEN_TELEMETRY_GEN_AI:
+        for name, series in _GEN_AI.items():
+            bucket = f"gen_ai_server_{series}_seconds_bucket{{ {{{{pods}}}} }}"
+            found.setdefault(name, RuntimeHistogram(name=name, bucket=bucket))
+    return tuple(found.values())
 
 
 def _position(revision: Revision, route: Route | None) -> int:

@@ -1,7 +1,7 @@
 """Interprets a snapshot: what is asked for, what is stable, and which release is running."""
 
 import difflib
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Container, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, TypedDict
 
@@ -11,15 +11,18 @@ from sluice.api.v1alpha1.common import ConditionStatus, Strategy
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
-from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import formats, placeholders, podtemplate, tuning, warmup, workload
-from sluice.core.situation import record, variants
+from sluice.core.situation import arms, record, variants
 
 DEFAULT_POLICY: Final = "default"
+STREAMING_POLICY: Final = "default-streaming"
+OF_STREAMS: Final = frozenset({"TimeToFirstToken", "InterTokenLatency"})
+"""Histograms that it judges."""
 REFUSALS: Final = frozenset({Reason.REFUSED, Reason.FORBIDDEN})
 
 
@@ -120,16 +123,31 @@ def running_arms(rollout: ModelRollout) -> tuple[str, ...]:
     return tuple(arm.end.revision for arm in rules.arms if arm.end.revision not in ended) if rules else ()
 
 
-def wanted_policy(deployment: ModelDeployment) -> str:
-    """The name of the RolloutPolicy that the model's releases follow."""
+def wanted_policy(deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], known: Container[str]) -> str:
+    """The name of the RolloutPolicy that the model's releases follow. known: the names of those that there are.
+
+    Where none is named, a server that streams is judged by what a reader feels, if there is a policy for it: the end of a
+    stream comes later the longer the answer is.
+    """
     ref = deployment.spec.rollout.policy_ref
-    return ref.name if ref is not None else DEFAULT_POLICY
+    if ref is not None:
+        return ref.name
+    return STREAMING_POLICY if STREAMING_POLICY in known and _streams(deployment, runtimes) else DEFAULT_POLICY
+
+
+def _streams(deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]) -> bool:
+    """Whether its server speaks the OpenAI protocol and shows how fast its streams are."""
+    runtime = find_runtime(deployment.spec, runtimes)
+    if isinstance(runtime, Blocked) or runtime.spec.metrics is None or Protocol.OPENAI not in runtime.spec.protocols:
+        return False
+    return {each.name for each in arms.histograms(runtime.spec.metrics)} >= OF_STREAMS
 
 
 def interpret(snapshot: Snapshot) -> Situation:
     """Understands a snapshot."""
     found, snapshot = snapshot.rollouts, replace(snapshot, rollouts=record.restored(snapshot))
-    policy_name = wanted_policy(snapshot.deployment)
+    known = {*(policy.metadata.name for policy in snapshot.policies), *snapshot.unreadable_policies}
+    policy_name = wanted_policy(snapshot.deployment, snapshot.runtimes, known)
     numbered = max((r.number for r in snapshot.revisions), default=0) + 1
     return Situation(
         snapshot=snapshot,

@@ -177,3 +177,17 @@ def test_looking_between_the_samples_of_a_tick_changes_nothing() -> None:
         ticks += more
 
     assert (ticks, feed) == consume(Feed("a", 5, {"a": 5, "b": 7}), shown)
+
+
+@pytest.mark.parametrize(
+    ("times", "want"),
+    [
+        pytest.param({"a": (0.0, 30.0, 60.0, 90.0), "b": (7.0, 37.0, 67.0, 97.0)}, 30.0, id="less often"),
+        pytest.param({"a": (0.0, 5.0, 10.0, 20.0, 25.0, 30.0, 35.0)}, 5.0, id="one is missing"),
+        pytest.param({"a": (0.0, 30.0, 60.0)}, 5.0, id="too few to tell"),
+        pytest.param({"a": tuple(map(float, range(20)))}, 5.0, id="more often"),
+        pytest.param({}, 5.0, id="nothing"),
+    ],
+)
+def test_how_often_a_feed_is_scraped(times: dict[str, tuple[float, ...]], want: float) -> None:
+    assert series.interval(series.Samples((), times), 5.0) == want

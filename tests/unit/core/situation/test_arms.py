@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.core.judge.model import OwnCounters
+from sluice.core.judge.model import OwnCounters, ServerTimes
 from sluice.core.kernel.snapshot import Pod
 from sluice.core.situation import arms
 from tests.support import builders
@@ -31,18 +31,50 @@ MATCHERS = f'namespace="{builders.NAMESPACE}",pod=~"{STABLE.name}-[a-z0-9]+(-[a-
     [
         pytest.param(
             {"port": 8002, "requests": "n{ {{pods}} }", "failures": 'x{a="b", {{pods}} }'},
-            OwnCounters(requests=f"n{{ {MATCHERS} }}", failures=f'x{{a="b", {MATCHERS} }}', latency_unit_millis=1000.0),
+            OwnCounters(requests=f"n{{ {MATCHERS} }}", failures=f'x{{a="b", {MATCHERS} }}'),
             id="requests and failures",
         ),
         pytest.param(
             {"port": 8002, "latencyBucket": "b{ {{pods}} }", "latencyUnit": "Microseconds"},
-            OwnCounters(latency_bucket=f"b{{ {MATCHERS} }}", latency_unit_millis=0.001),
+            OwnCounters(
+                latency_bucket=f"b{{ {MATCHERS} }}",
+                latency_unit_millis=0.001,
+                histograms=(ServerTimes("EndToEnd", f"b{{ {MATCHERS} }}", 0.001),),
+            ),
             id="a histogram",
         ),
         pytest.param(
             {"port": 8002, "latencyBucket": "b", "latencyUnit": "Milliseconds"},
-            OwnCounters(latency_bucket="b", latency_unit_millis=1.0),
+            OwnCounters(latency_bucket="b", histograms=(ServerTimes("EndToEnd", "b", 1.0),)),
             id="another unit",
+        ),
+        pytest.param(
+            {
+                "port": 8000,
+                "latencyBucket": "old{ {{pods}} }",
+                "histograms": [
+                    {"name": "EndToEnd", "bucket": "e{ {{pods}} }", "unit": "Milliseconds", "promptLabel": "prompt"}
+                ],
+            },
+            OwnCounters(
+                latency_bucket=f"e{{ {MATCHERS} }}",
+                histograms=(ServerTimes("EndToEnd", f"e{{ {MATCHERS} }}", 1.0, "prompt"),),
+            ),
+            id="a listed one comes before latencyBucket",
+        ),
+        pytest.param(
+            {
+                "port": 8000,
+                "promptTokens": "p{ {{pods}} }",
+                "streams": "s{ {{pods}} }",
+                "brokenStreams": 's{outcome="Broken", {{pods}} }',
+            },
+            OwnCounters(
+                prompt_tokens=f"p{{ {MATCHERS} }}",
+                streams=f"s{{ {MATCHERS} }}",
+                broken_streams=f's{{outcome="Broken", {MATCHERS} }}',
+            ),
+            id="prompts and streams",
         ),
         pytest.param(None, OwnCounters(), id="no metrics"),
     ],
@@ -53,6 +85,29 @@ def test_what_a_runtime_names_is_asked_of_the_stable_versions_pods(
     found = own(metrics)
     assert replace(found, lacks="") == want
     assert "does not say how its server counts" in found.lacks
+
+
+def test_the_preset_names_what_is_not_listed() -> None:
+    found = own(
+        {
+            "port": 8000,
+            "preset": "OpenTelemetryGenAI",
+            "histograms": [{"name": "TimeToFirstToken", "bucket": "first{ {{pods}} }", "promptLabel": "prompt_bucket"}],
+        }
+    )
+    assert [(each.name, each.bucket, each.prompt_label) for each in found.histograms] == [
+        ("TimeToFirstToken", f"first{{ {MATCHERS} }}", "prompt_bucket"),
+        ("InterTokenLatency", f"gen_ai_server_time_per_output_token_seconds_bucket{{ {MATCHERS} }}", ""),
+        ("TimePerOutputToken", f"gen_ai_server_time_per_output_token_seconds_bucket{{ {MATCHERS} }}", ""),
+        ("EndToEnd", f"gen_ai_server_request_duration_seconds_bucket{{ {MATCHERS} }}", ""),
+    ]
+    assert found.latency_bucket == found.histograms[-1].bucket
+
+
+def test_a_runtime_that_went_is_named() -> None:
+    snapshot = replace(make_situation().snapshot, runtimes=())
+    found = arms.own_counters(snapshot.runtimes, snapshot.namespace, STABLE)
+    assert found.where == f"ServingRuntime {STABLE.runtime}, which is not there any more,"
 
 
 def test_an_unknown_placeholder_is_named() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 from sluice.api.base import fraction
-from sluice.api.v1alpha1.common import Latency, Objective
+from sluice.api.v1alpha1.common import Latency, Objective, Source
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import gatewayseries, objectives, series
 from sluice.core.judge.columns import SLOWEST, STABLE, Amounts
@@ -34,7 +34,8 @@ class GatewayLatency(Kind):
 
     @classmethod
     def of(cls, objective: Objective) -> Self | None:
-        return None if objective.latency is None else cls(objective, objective.latency)
+        limits = objective.latency
+        return None if limits is None or limits.source is not Source.GATEWAY else cls(objective, limits)
 
     @property
     def judged_on_copies(self) -> bool:
@@ -87,8 +88,9 @@ class GatewayLatency(Kind):
             arm, column = track.column
             if track.points and (arm == STABLE or self.limits.maximum_millis is not None):
                 totals[column] = totals.get(column, 0.0) + track.points[-1][1]
-        judged = judged_boundary(self.limits, totals)
-        return None if judged is None else (judged, watched_boundaries(self.limits, tuple(totals), sharing=sharing))
+        known = self.pooled(totals)
+        judged = judged_boundary(self.limits, known)
+        return None if judged is None else (judged, watched_boundaries(self.limits, tuple(known), sharing=sharing))
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return latency_rules(self.limits, boundaries)  # pyright: ignore[reportArgumentType]  # frozen, so it has a hash

@@ -23,7 +23,7 @@ SERVER: Final = Objective(name="server", latency=Latency(percentile=95, maximum_
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class ServerLatency(GatewayLatency):
+class MeasuredLatency(GatewayLatency):
     """Response times by the model server's own histogram, in seconds."""
 
     @classmethod
@@ -57,7 +57,7 @@ class ServerLatency(GatewayLatency):
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinds, "KINDS", (ServerLatency, *kinds.KINDS))
+    monkeypatch.setattr(kinds, "KINDS", (MeasuredLatency, *kinds.KINDS))
 
 
 def released(prometheus: Prometheus) -> tuple[Trial, Judgement]:

@@ -1,0 +1,331 @@
+"""Language models under the policy for streams that the chart installs, whole releases through the judge that ships.
+
+    gateway ── every 5 s ──> requests by code             errors of both versions: 0.5 %
+    pods    ── every 5 s ──> times to first tokens, times between tokens, lengths of prompts, streams that broke
+
+A first token comes after 100 ms and 0.5 ms for each token of the prompt, times a lognormal (sigma 0.4); prompts have a
+lognormal length (median 300 tokens, sigma 1). The candidate's pods are not new any more, and 10 requests/s come.
+"""
+
+import dataclasses
+import math
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import yaml
+from scipy import stats
+
+from sluice.adapters.gateways import PRESETS
+from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
+from sluice.core.judge import judge
+from sluice.core.judge.model import Answered, Arm, OwnCounters, Question, Series, ServerTimes, Trial
+from tests.benchmarks.judge import figures
+from tests.benchmarks.judge.figures import Figure, Measure
+
+START: Final = 1_800_000_000
+STABLE, CANDIDATE = "chat-aaa", "chat-bbb"
+VALUES: Final = Path("charts/sluice/values.yaml")
+HOUR: Final = 3600
+KEPT: Final = 8
+"""Scrapes that the simulated Prometheus still has."""
+PHASE: Final = 4
+"""Seconds between the scrapes of the candidate's pods, and the stable version's."""
+FIRST_LES: Final = (0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, math.inf)
+BETWEEN_LES: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, math.inf)
+PROMPT_LES: Final = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, math.inf)
+LABELS: Final = (128, 512, 2048, math.inf)
+TOKENS: Final = 100
+"""Of an answer, on average."""
+
+
+BETWEEN: Final = np.diff(stats.norm.cdf(np.log(np.array(BETWEEN_LES) / 0.03) / 0.3), prepend=0.0)
+"""Between two tokens are 30 ms, times a lognormal (sigma 0.3)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setting:
+    """A candidate, and how it is seen."""
+
+    slower: float = 1.0
+    """So many times the stable version's time to the first token."""
+    longer: float = 1.0
+    """So many times the length of its prompts, because of who asks it."""
+    broken: float = 0.001
+    """Of the candidate's streams; 0.1 % of the stable version's."""
+    labelled: bool = False
+    """Whether the histogram tells prompts apart by their length."""
+    weight: float = 0.1
+    requests_per_second: float = 10.0
+    scrape_seconds: int = 5
+    pod_scrape_seconds: int = 5
+    seconds: int = 1800
+    history_seconds: int = HOUR
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """How a release ended."""
+
+    rolled_back: float = math.inf
+    """Seconds from the weight."""
+    proven: float = math.inf
+    candidate_requests: int = 0
+    why: str = ""
+
+
+def _le(boundary: float) -> str:
+    return "+Inf" if math.isinf(boundary) else f"{boundary:g}"
+
+
+class _Counted:
+    """The counters of one version: those of its pod, and of the gateway."""
+
+    def __init__(self, revision: str, labelled: bool) -> None:
+        self.revision = revision
+        self.values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        self.labelled = labelled
+        self.samples: deque[tuple[float, dict[tuple[str, tuple[tuple[str, str], ...]], float]]] = deque()
+
+    def add(self, name: str, amount: float, **labels: str) -> None:
+        key = name, tuple(sorted(labels.items()))
+        self.values[key] = self.values.get(key, 0.0) + amount
+
+    def buckets(self, name: str, found: np.ndarray, les: tuple[float, ...], **labels: str) -> None:
+        inside = np.searchsorted(np.sort(found), les, side="right")
+        for le, amount in zip(les, inside, strict=True):
+            self.add(name, float(amount), le=_le(le), **labels)
+
+    def serve(
+        self, generator: np.random.Generator, requests: int, *, slower: float, longer: float, broken: float
+    ) -> None:
+        prompts = generator.lognormal(math.log(300 * longer), 1.0, requests)
+        first = slower * (0.1 + 0.0005 * prompts) * generator.lognormal(0, 0.4, requests)
+        for low, high in zip((0, *LABELS[:-1]), LABELS, strict=True) if self.labelled else ((0, math.inf),):
+            chosen = (prompts > low) & (prompts <= high)
+            labels = {"prompt": f"{high:g}"} if self.labelled else {}
+            self.buckets("TimeToFirstToken", first[chosen], FIRST_LES, **labels)
+        tokens = generator.multinomial(int(generator.poisson(TOKENS * requests)), BETWEEN)
+        for le, amount in zip(BETWEEN_LES, np.cumsum(tokens), strict=True):
+            self.add("InterTokenLatency", float(amount), le=_le(le))
+        self.buckets("prompts", prompts, PROMPT_LES)
+        bad = int(generator.binomial(requests, broken))
+        self.add("streams", requests)
+        self.add("broken", bad)
+
+    def scrape(self, time: float, kept: int) -> None:
+        self.samples.append((time, dict(self.values)))
+        while len(self.samples) > kept:
+            self.samples.popleft()
+
+    def series(self, name: str) -> tuple[Series, ...]:
+        keys = [key for key in (self.samples[-1][1] if self.samples else ()) if key[0] == name]
+        own = {"job": "pods", "instance": self.revision, "pod": f"{self.revision}-x"}
+        return tuple(
+            Series(
+                {**own, **dict(key[1])},
+                tuple((time, values[key]) for time, values in self.samples if key in values),
+            )
+            for key in keys
+        )
+
+
+def _own(revision: str, labelled: bool) -> OwnCounters:
+    label = "prompt" if labelled else ""
+    return OwnCounters(
+        histograms=(
+            ServerTimes("TimeToFirstToken", "TimeToFirstToken", 1000.0, label),
+            ServerTimes("InterTokenLatency", "InterTokenLatency", 1000.0),
+        ),
+        prompt_tokens="prompts",
+        streams="streams",
+        broken_streams="broken",
+    )
+
+
+def policy() -> RolloutPolicySpec:
+    """That of the chart."""
+    return RolloutPolicySpec.model_validate(yaml.safe_load(VALUES.read_text())["defaultPolicy"]["streamingSpec"])
+
+
+class _Release:
+    def __init__(self, setting: Setting, seed: int) -> None:
+        self.setting, self.generator = setting, np.random.default_rng(seed)
+        self.pods = {arm: _Counted(name, setting.labelled) for arm, name in (("S", STABLE), ("C", CANDIDATE))}
+        self.gateway: dict[str, deque[tuple[float, float]]] = {}
+        self.codes: dict[tuple[str, str], float] = {}
+        self.unserved = {"S": 0, "C": 0}
+        self.sent = 0
+        rules = policy()
+        self.trial = Trial(
+            now=START,
+            namespace="shop",
+            name="chat",
+            stable=Arm(STABLE, STABLE, 80),
+            candidate=Arm(CANDIDATE, CANDIDATE, 80),
+            objectives=tuple(rules.objectives),
+            alpha=0.01,
+            beta=0.05,
+            step=1,
+            permille=round(1000 * setting.weight),
+            share_checked=False,
+            baking=False,
+            scrape_interval_seconds=setting.scrape_seconds,
+            idle_seconds=HOUR,
+            initial_dispersion=rules.initial_dispersion,
+            route_generation=1,
+            route_programmed=True,
+            preset=PRESETS["contour"],
+            state=None,
+            own=_own(STABLE, setting.labelled),
+            candidate_own=_own(CANDIDATE, setting.labelled),
+        )
+
+    def run(self) -> Told:
+        setting = self.setting
+        told = Told()
+        for second in range(1 - setting.history_seconds, setting.seconds + 1):
+            self._serve(second)
+            self._scrape(second)
+            if second < 0 or second % setting.scrape_seconds:
+                continue
+            trial = dataclasses.replace(self.trial, now=START + second + 0.6)
+            judged = judge.judge(trial, {each.key: self._answer(each) for each in judge.questions(trial)})
+            assert not judged.blind, judged.blind
+            self.trial = dataclasses.replace(trial, state=judged.state)
+            if judged.against is not None:
+                return dataclasses.replace(
+                    told, rolled_back=second, candidate_requests=self.sent, why=judged.against[1]
+                )
+            if judged.all_proven and told.proven == math.inf:
+                told = dataclasses.replace(told, proven=second)
+        return dataclasses.replace(told, candidate_requests=self.sent)
+
+    def _serve(self, second: int) -> None:
+        setting = self.setting
+        total = int(self.generator.poisson(setting.requests_per_second))
+        ours = int(self.generator.binomial(total, setting.weight)) if second > 0 else 0
+        self.sent += ours
+        for arm, requests in (("S", total - ours), ("C", ours)):
+            self.unserved[arm] += requests
+            bad = int(self.generator.binomial(requests, 0.005))
+            for code, amount in (("200", requests - bad), ("503", bad)):
+                self.codes[arm, code] = self.codes.get((arm, code), 0.0) + amount
+
+    def _scrape(self, second: int) -> None:
+        setting = self.setting
+        kept = HOUR if second <= 0 else KEPT
+        if second % setting.scrape_seconds == 0:
+            for (arm, code), value in self.codes.items():
+                if value or arm == "S":
+                    self.gateway.setdefault(f"{arm}/{code}", deque(maxlen=HOUR)).append((START + second, value))
+            self.gateway.setdefault("up", deque(maxlen=HOUR)).append((START + second, 1.0))
+        for arm, phase in (("S", 0), ("C", PHASE)):
+            if second % setting.pod_scrape_seconds == phase and (arm == "S" or second > -60):
+                own = arm == "C"
+                self.pods[arm].serve(
+                    self.generator,
+                    self.unserved[arm],
+                    slower=setting.slower if own else 1.0,
+                    longer=setting.longer if own else 1.0,
+                    broken=setting.broken if own else 0.001,
+                )
+                self.unserved[arm] = 0
+                self.pods[arm].scrape(START + second, kept)
+
+    def _answer(self, question: Question) -> Answered:
+        match question.key.split("/"):
+            case ["freshness" | "backend"]:
+                return Answered((Series({"job": "envoy", "instance": "gateway"}, self._points("up")),))
+            case ["requests"]:
+                return Answered(tuple(self._requests()))
+            case ["server", "streams", arm, column]:
+                return Answered(self.pods[arm].series({"total": "streams", "events": "broken"}[column]))
+            case ["server", measure, arm]:
+                return Answered(self.pods[arm].series(measure))
+            case ["server", _, arm, "prompt"]:
+                return Answered(self.pods[arm].series("prompts"))
+            case _:
+                return Answered(())
+
+    def _points(self, key: str) -> tuple[tuple[float, float], ...]:
+        points = self.gateway.get(key, ())
+        return tuple(points) if not self.trial.state else tuple(list(points)[-KEPT:])
+
+    def _requests(self) -> list[Series]:
+        return [
+            Series(
+                {
+                    "job": "envoy",
+                    "instance": "gateway",
+                    "envoy_cluster_name": f"shop_{STABLE if arm == 'S' else CANDIDATE}_80",
+                    "envoy_response_code": code,
+                },
+                self._points(f"{arm}/{code}"),
+            )
+            for arm, code in self.codes
+            if f"{arm}/{code}" in self.gateway
+        ]
+
+
+def release(setting: Setting, seed: int) -> Told:
+    """One release; the same seed gives the same."""
+    return _Release(setting, seed).run()
+
+
+def releases(setting: Setting, many: int, seed: int) -> list[Told]:
+    """Side by side."""
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(partial(release, setting), range(seed, seed + many), chunksize=4))
+
+
+def found_after(setting: Setting, at_most: float, many: int, seed: int) -> Figure:
+    """Seconds until a worse version is rolled back."""
+    seconds = np.array([told.rolled_back for told in releases(setting, many, seed)])
+    return Figure(f"{figures.spread(seconds)} s", f"median ≤ {at_most:g} s", figures.median(seconds) <= at_most)
+
+
+def found_with(setting: Setting, at_most: float, many: int, seed: int) -> Figure:
+    """Candidate requests until it is."""
+    sent = np.array(
+        [told.candidate_requests if told.rolled_back < math.inf else math.inf for told in releases(setting, many, seed)]
+    )
+    return Figure(f"{figures.spread(sent)} requests", f"median ≤ {at_most:g} requests", figures.median(sent) <= at_most)
+
+
+def rolled_back(setting: Setting, many: int, seed: int) -> Figure:
+    """How many releases of an equal version are."""
+    count = sum(told.rolled_back < math.inf for told in releases(setting, many, seed))
+    return figures.share(count, many, "releases", at_most=0.01)
+
+
+SLOW: Final = Setting(slower=3.0, seconds=600)
+BROKEN: Final = Setting(broken=0.05)
+SAME: Final = Setting()
+SHIFTED: Final = Setting(longer=4.0)
+
+
+def _rollouts(measure: Measure) -> Measure:
+    """A release takes a second: fewer of them."""
+    return lambda rollouts, seed: measure(max(20, rollouts // 3), seed)
+
+
+FIGURES: Final[Mapping[str, Measure]] = {
+    "x3 time to first token, 10 requests/s at 10 %": _rollouts(partial(found_after, SLOW, 60.0)),
+    "x3 time to first token, told apart by prompts": _rollouts(
+        partial(found_after, dataclasses.replace(SLOW, labelled=True), 60.0)
+    ),
+    "x3 time to first token, pods scraped every 30 s": _rollouts(
+        partial(found_after, dataclasses.replace(SLOW, pod_scrape_seconds=30), 180.0)
+    ),
+    "5 % of the streams broken, requests until the roll-back": _rollouts(partial(found_with, BROKEN, 120.0)),
+    "same version rolled back": _rollouts(partial(rolled_back, SAME)),
+    "same version rolled back, prompts x4, lengths known": _rollouts(partial(rolled_back, SHIFTED)),
+    "same version rolled back, prompts x4, told apart": _rollouts(
+        partial(rolled_back, dataclasses.replace(SHIFTED, labelled=True))
+    ),
+}
