@@ -52,7 +52,7 @@ build/website/.synced: $(UV) website/pyproject.toml website/uv.lock
 
 setup: .venv/.synced ## Install the Python environment
 
-demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all, KEEP=1)
+demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all|llm, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
 
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|optimizer|spark)

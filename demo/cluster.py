@@ -70,7 +70,7 @@ IMAGES: Final = {
 SERVER_IMAGES: Final = {
     name: _server_image(name) for name in ("fastapi", "mlserver", "kserve", "bentoml", "torchserve", "llamacpp", "vllm")
 }
-"""The other model servers' images, which only tests build."""
+"""The other model servers' images, built where they are needed."""
 
 
 FURTHER_IMAGES: Final = {
@@ -142,6 +142,12 @@ def build_images(kind: Kind) -> dict[str, str]:
 def build_further(kind: Kind, name: str) -> None:
     """Build one more image and bring it to the cluster's nodes; the operator knows its name already."""
     _build(kind, FURTHER_IMAGES[name])
+
+
+def build_server(kind: Kind, name: str) -> str:
+    """The same for one of the model servers that only tests and stories need; returns its tag."""
+    _build(kind, SERVER_IMAGES[name])
+    return SERVER_IMAGES[name].tag
 
 
 def stage(image: Image) -> None:

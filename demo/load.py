@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TextIO
+from typing import Final, Protocol, Self, TextIO
 
 import aiohttp
 import prometheus_client
@@ -33,7 +33,9 @@ from demo.counting import Book, Counts, Exporter, Fate
 REVISION_HEADER: Final = "x-model-revision"
 DEFAULT_RATE: Final = 100.0
 REQUEST_TIMEOUT_SECONDS: Final = 10.0
-STOP_TIMEOUT_SECONDS: Final = REQUEST_TIMEOUT_SECONDS + 5
+STOP_SECONDS: Final = 5.0
+LOST: Final = (aiohttp.ClientError, OSError, TimeoutError)
+"""What is raised where there is no answer."""
 # Shorter than any gateway's idle limit, so that a request never meets a connection that the other side just closes.
 KEEP_ALIVE_SECONDS: Final = 10.0
 
@@ -51,9 +53,58 @@ class Target:
         return f"{self.url.rstrip('/')}/v2/models/{self.model}/infer"
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one request. at: when the reader had what latency is counted to, by the event loop's clock."""
+
+    revision: str
+    fate: Fate
+    at: float
+    problem: str = ""
+
+
+class Asker(Protocol):
+    """Sends one request and reads its answer. Raises what aiohttp raises where there is none."""
+
+    seconds: float
+    """After which an answer is lost."""
+
+    async def ask(self, session: aiohttp.ClientSession, random: random.Random) -> Answered: ...
+
+
+class DigitAsker:
+    """An image that the model never saw, and the right digit."""
+
+    seconds = REQUEST_TIMEOUT_SECONDS
+
+    def __init__(self, target: Target) -> None:
+        _, held_out = digits.split()
+        self._url = target.infer_url
+        self._requests = tuple(zip(digits.infer_bodies(held_out), held_out.labels.tolist(), strict=True))
+
+    async def ask(self, session: aiohttp.ClientSession, random: random.Random) -> Answered:
+        body, label = random.choice(self._requests)
+        async with session.post(self._url, data=body) as response:
+            try:
+                answer = await response.read()
+            except LOST as error:
+                return answered(response, Fate.LOST, problem=type(error).__name__)
+            return answered(response, counting.fate(response.status, answer, label), problem=str(response.status))
+
+
+def answered(response: aiohttp.ClientResponse, fate: Fate, *, problem: str, at: float | None = None) -> Answered:
+    """problem: what is said of one that failed or is lost. at: default is now."""
+    bad = fate in (Fate.FAILED, Fate.LOST)
+    moment = asyncio.get_running_loop().time() if at is None else at
+    return Answered(
+        response.headers.get(REVISION_HEADER, counting.UNKNOWN_REVISION), fate, moment, problem if bad else ""
+    )
+
+
 class LoadClient:
     """Sends in a thread of its own between `start()` and `stop()`.
 
+    asker: what is asked; default: digits.
     connect_anew: a connection for each request: without a gateway, a connection stays with its Pod.
     metrics_port: where Prometheus finds the counters, on all addresses; None: nowhere, 0: any free port.
     log: file that gets one JSON line a second and revision; None: none.
@@ -63,6 +114,7 @@ class LoadClient:
         self,
         target: Target,
         *,
+        asker: Asker | None = None,
         rate: float = DEFAULT_RATE,
         connect_anew: bool = False,
         metrics_port: int | None = None,
@@ -83,9 +135,7 @@ class LoadClient:
         self._metrics_port = metrics_port
         self.metrics_port = 0  # the real one, once started
         self.worst_delay_seconds = 0.0  # how late the client itself was with a request: its machine is too busy
-
-        _, held_out = digits.split()
-        self._requests = tuple(zip(digits.infer_bodies(held_out), held_out.labels.tolist(), strict=True))
+        self._asker = DigitAsker(target) if asker is None else asker
 
     def start(self) -> Self:
         if self._metrics_port is not None:
@@ -98,7 +148,7 @@ class LoadClient:
     def stop(self) -> Counts:
         """End after the requests under way are answered; the counts are final."""
         self._stopping.set()
-        self._thread.join(STOP_TIMEOUT_SECONDS + 5)
+        self._thread.join(self._asker.seconds + 2 * STOP_SECONDS)
         if self.metrics_port:
             self._metrics_server.shutdown()
             self._metrics_server.server_close()
@@ -122,7 +172,7 @@ class LoadClient:
     async def _send_all(self) -> None:
         kept = {"force_close": True} if self._connect_anew else {"keepalive_timeout": KEEP_ALIVE_SECONDS}
         connector = aiohttp.TCPConnector(limit=0, **kept)
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self._asker.seconds)
         headers = {"Host": self._target.host, "Content-Type": "application/json"}
         with self._open_log() as log:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
@@ -145,23 +195,17 @@ class LoadClient:
             task.add_done_callback(under_way.discard)
             number += 1
         if under_way:
-            await asyncio.wait(under_way, timeout=STOP_TIMEOUT_SECONDS)
+            await asyncio.wait(under_way, timeout=self._asker.seconds + STOP_SECONDS)
 
     async def _send(self, session: aiohttp.ClientSession, due: float) -> None:
-        body, label = self._random.choice(self._requests)
-        revision, problem = counting.UNKNOWN_REVISION, ""
         try:
-            async with session.post(self._target.infer_url, data=body) as response:
-                answer = await response.read()
-                revision = response.headers.get(REVISION_HEADER, counting.UNKNOWN_REVISION)
-                fate = counting.fate(response.status, answer, label)
-                if fate in (Fate.FAILED, Fate.LOST):
-                    problem = str(response.status)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            fate, problem = Fate.LOST, type(error).__name__
-        millis = (asyncio.get_running_loop().time() - due) * 1000
-        self._book.add(revision, fate, millis, problem)
-        self._exporter.add(revision, fate, millis)
+            seen = await self._asker.ask(session, self._random)
+        except LOST as error:
+            now = asyncio.get_running_loop().time()
+            seen = Answered(counting.UNKNOWN_REVISION, Fate.LOST, now, type(error).__name__)
+        millis = (seen.at - due) * 1000
+        self._book.add(seen.revision, seen.fate, millis, seen.problem)
+        self._exporter.add(seen.revision, seen.fate, millis)
 
     def _open_log(self) -> contextlib.AbstractContextManager[TextIO | None]:
         if self._log is None:

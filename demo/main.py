@@ -1,6 +1,6 @@
 """The whole story on a real cluster: serve v1, then release one model after another under real traffic.
 
-    python -m demo [--cluster auto|lab|kind|current] [--scenario default|all] [--keep]
+    python -m demo [--cluster auto|lab|kind|current] [--scenario default|all|llm] [--keep]
     python -m demo [--cluster auto|lab|kind|current] --image batch|optimizer|spark
 
 Exit status 0 only if every release ended as expected and no request was lost.
@@ -11,18 +11,19 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from demo import cluster as clusters
-from demo import picture, release, setup, summary, watch
+from demo import picture, release, setup, stories, summary, watch
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
 from demo.program import DemoError, Tools
 from demo.progress import CONSOLE, Narrator, live_view, say, step
 from demo.release import Observation, Plan, Result
+from demo.stories import Story
 
 FOLDER: Final = clusters.ROOT / "build" / "demo"
 
@@ -55,23 +56,25 @@ def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
     kind = clusters.chosen(wanted)
     for name in ("requests.jsonl", "observations.json", "summary.json", "rollout.png"):
         (FOLDER / name).unlink(missing_ok=True)
-    with step("train and export the five models"):
-        paths = setup.prepared_models()
+    story = stories.STORIES[scenario]
+    with step("make the models"):
+        files = story.models()
     with clusters.running(kind, keep=keep) as cluster:
         try:
-            _prepare(cluster, paths)
-            return _release_all(cluster, release.SCENARIOS[scenario])
+            _prepare(cluster, story, files)
+            return _release_all(cluster, story)
         finally:
             if keep:
-                _tell_what_is_kept(cluster)
+                _tell_what_is_kept(cluster, story)
                 say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
             elif not cluster.started_here:
                 with step("remove the demo from the cluster"):
-                    setup.remove(cluster.tools)
+                    setup.remove(cluster.tools, story.name)
 
 
-def _tell_what_is_kept(cluster: Cluster) -> None:
-    say(f"kept running: export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}; kubectl sluice status digits")
+def _tell_what_is_kept(cluster: Cluster, story: Story) -> None:
+    known = f"export KUBECONFIG={cluster.tools.kubeconfig or '(unchanged)'}"
+    say(f"kept running: {known}; kubectl sluice status {story.name}")
     if cluster.kind is Kind.CURRENT:
         say("the web page, with your own credentials: kubectl sluice dashboard")
         return
@@ -85,31 +88,30 @@ def _tell_what_is_kept(cluster: Cluster) -> None:
     say(f"a token for it: kubectl create token {setup.READER} --namespace {setup.OPERATOR_NAMESPACE} --duration 8h")
 
 
-def _prepare(cluster: Cluster, paths: dict[str, Path]) -> None:
+def _prepare(cluster: Cluster, story: Story, files: Mapping[str, Path]) -> None:
     say(f"cluster: {cluster.kind.value}, gateway {cluster.gateway}")
     with step("build the images"):
         built = clusters.build_images(cluster.kind)
     with step("helm install sluice"):
         setup.install_sluice(cluster, built)
+    story.prepare(cluster)
     with step("upload the models to the object store"):
-        setup.upload_models(cluster, paths)
-    with step("kubectl apply -f manifests/examples/digits.yaml, and wait"):
-        setup.serve_first_version(cluster)
-    setup.show_prediction(cluster, FOLDER)
+        setup.upload(cluster, files)
+    with step(f"kubectl apply -f manifests/examples/{story.name}.yaml, and wait"):
+        setup.serve_first_version(cluster, story.name)
+    story.show(cluster, FOLDER)
 
 
-def _release_all(cluster: Cluster, plans: Sequence[Plan]) -> bool:
+def _release_all(cluster: Cluster, story: Story) -> bool:
     requests = FOLDER / "requests.jsonl"
-    client = LoadClient(setup.target(cluster), metrics_port=0, log=requests)
+    client = story.client(setup.target(cluster, story.name), requests)
     results: list[Result] = []
     observations: list[Observation] = []
     with client:
-        with step("send 100 requests/s and let Prometheus read the client's counters"):
-            setup.connect_feedback(cluster, client, setup.NAMESPACE)
-            setup.require_calm_machine(client)
-        for plan in plans:
+        story.begin(cluster, client)
+        for plan in story.plans:
             seen: list[Observation] = []
-            results.append(_release(cluster.tools, client, plan, seen))
+            results.append(_release(cluster.tools, client, story.name, plan, seen))
             observations += seen
             if not results[-1].outcome:
                 say(f"[red]{plan.model}: no outcome within {watch.DEADLINE_SECONDS:.0f} s[/red]; the demo ends here")
@@ -124,18 +126,18 @@ def _release_all(cluster: Cluster, plans: Sequence[Plan]) -> bool:
     return summary.succeeded(results, counts)
 
 
-def _release(tools: Tools, client: LoadClient, plan: Plan, observations: list[Observation]) -> Result:
-    """Patch one line, follow the release to its outcome, and sum it up."""
+def _release(tools: Tools, client: LoadClient, name: str, plan: Plan, observations: list[Observation]) -> Result:
+    """Patch a line, follow the release to its outcome, and sum it up."""
     say(f"[bold]release {plan.model}[/bold]: {plan.story}; expected: {plan.expected}")
     before = client.counts()
     since = watch.Baseline(time.time(), before.by_revision)
     began = time.monotonic()
-    patch = json.dumps({"spec": {"model": {"uri": plan.uri}}})
-    arguments = ("modeldeployments.sluice.dev", setup.NAME, f"--namespace={setup.NAMESPACE}", "--type=merge")
+    patch = json.dumps(plan.patch)
+    arguments = ("modeldeployments.sluice.dev", name, f"--namespace={setup.NAMESPACE}", "--type=merge")
     tools.kubectl("patch", *arguments, f"--patch={patch}")
     narrator = Narrator()
-    with live_view(tools, setup.NAME, setup.NAMESPACE) as drawn:
-        for seen in watch.follow(tools, client, plan, name=setup.NAME, namespace=setup.NAMESPACE, since=since):
+    with live_view(tools, name, setup.NAMESPACE) as drawn:
+        for seen in watch.follow(tools, client, plan, name=name, namespace=setup.NAMESPACE, since=since):
             observations.append(seen)
             if not drawn:
                 narrator.see(seen)
@@ -163,7 +165,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Release models under real traffic.")
     parser.add_argument("--cluster", choices=[kind.value for kind in Kind], default=Kind.AUTO.value)
-    parser.add_argument("--scenario", choices=list(release.SCENARIOS), default="default")
+    parser.add_argument("--scenario", choices=list(stories.STORIES), default="default")
     parser.add_argument(
         "--image", choices=list(clusters.FURTHER_IMAGES), help="only bring this image to a kept cluster"
     )

@@ -1,7 +1,7 @@
 """What is released, what is expected of it, and what was seen: plain data, and the reading of a ModelRollout."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 PROMOTED: Final = "Promoted"
@@ -10,30 +10,20 @@ ROLLED_BACK: Final = "RolledBack"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One release of the story. decided_by: the objective that should bring it down; empty where none should."""
+    """One release of the story. uri: of the model; decided_by: the objective that should bring it down, or empty; changes:
+    further fields of the spec."""
 
     model: str
     story: str
     expected: str
+    uri: str
     decided_by: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def uri(self) -> str:
-        return f"s3://models/digits/{self.model.removeprefix('v')}"
-
-
-SCENARIOS: Final = {
-    "default": (
-        Plan("v2", "a better model", PROMOTED),
-        Plan("v3", "fast, but its preprocessing is wrong", ROLLED_BACK, "accuracy"),
-    ),
-    "all": (
-        Plan("v2", "a better model", PROMOTED),
-        Plan("v3", "fast, but its preprocessing is wrong", ROLLED_BACK, "accuracy"),
-        Plan("v4", "fails on about 10 % of the images", ROLLED_BACK, "errors"),
-        Plan("v5", "as accurate, but about 100 ms an image", ROLLED_BACK, "latency"),
-    ),
-}
+    def patch(self) -> dict[str, Any]:
+        """Of the ModelDeployment."""
+        return {"spec": {"model": {"uri": self.uri}, **self.changes}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,16 @@ def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
     tools.helm("upgrade", "--install", RELEASE, chart, *where, *settings)
 
 
+def add_values(tools: Tools, **values: str) -> None:
+    """Upgrade Sluice with further values of the chart."""
+    _upgrade(tools, [f"--set={key}={value}" for key, value in values.items()])
+
+
+def _upgrade(tools: Tools, settings: Sequence[str]) -> None:
+    where = [f"--namespace={OPERATOR_NAMESPACE}", "--reuse-values", "--wait", "--timeout=180s"]
+    tools.helm("upgrade", RELEASE, str(clusters.ROOT / "charts" / "sluice"), *where, *settings)
+
+
 def serve_page(cluster: Cluster) -> str:
     """The web page behind the cluster's gateway, and somebody who may read everything there; returns its address.
 
@@ -80,9 +91,7 @@ def serve_page(cluster: Cluster) -> str:
         f"--set-string=dashboard.url={address}",
         f"--set-json=dashboard.httpRoute={json.dumps(route)}",
     ]
-    chart = str(clusters.ROOT / "charts" / "sluice")
-    where = [f"--namespace={OPERATOR_NAMESPACE}", "--reuse-values", "--wait", "--timeout=180s"]
-    tools.helm("upgrade", RELEASE, chart, *where, *settings)
+    _upgrade(tools, settings)
     tools.apply(json.dumps(_reader()))
     return address
 
@@ -109,17 +118,26 @@ def _reader() -> dict[str, Any]:
     }
 
 
-def upload_models(cluster: Cluster, paths: dict[str, Path]) -> None:
-    """Put the models where users put theirs, and give the cluster the key to fetch them."""
+def upload(cluster: Cluster, files: Mapping[str, Path]) -> None:
+    """Put models where users put theirs, by their keys, and give the cluster the secret to fetch them."""
     store = object_store(cluster)
     try:
         store.create_bucket(Bucket=BUCKET)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
             raise
-    for name, path in paths.items():
-        store.upload_file(str(path), BUCKET, f"{NAME}/{name.removeprefix('v')}/model.onnx")
+    for key, path in files.items():
+        store.upload_file(str(path), BUCKET, key)
     cluster.tools.apply(_credentials_secret(store_credentials(cluster.tools)))
+
+
+def upload_models(cluster: Cluster, paths: Mapping[str, Path]) -> None:
+    """The digits' models, by their short names."""
+    upload(cluster, {f"{NAME}/{name.removeprefix('v')}/model.onnx": path for name, path in paths.items()})
+
+
+def prepared_models() -> dict[str, Path]:
+    return models.ensure(clusters.ROOT / models.FOLDER)
 
 
 def object_store(cluster: Cluster) -> Any:
@@ -158,20 +176,21 @@ def _credentials_secret(credentials: Credentials) -> str:
     )
 
 
-def serve_first_version(cluster: Cluster) -> None:
+def serve_first_version(cluster: Cluster, name: str = NAME) -> None:
+    """As the manifests of this name among the examples have it."""
     tools = cluster.tools
-    forget_model(tools)
-    for manifest in ("digits-policy.yaml", "digits.yaml"):
+    forget_model(tools, name)
+    for manifest in (f"{name}-policy.yaml", f"{name}.yaml"):
         tools.kubectl("apply", f"--filename={EXAMPLES / manifest}", f"--namespace={NAMESPACE}")
-    tools.plugin("wait", NAME, f"--namespace={NAMESPACE}", "--timeout=3m")
+    tools.plugin("wait", name, f"--namespace={NAMESPACE}", "--timeout=3m")
 
 
-def forget_model(tools: Tools) -> None:
+def forget_model(tools: Tools, name: str) -> None:
     """Delete what an earlier run of the demo left, and wait until it is gone."""
     tools.kubectl(
         "delete",
         "modeldeployments.sluice.dev",
-        NAME,
+        name,
         f"--namespace={NAMESPACE}",
         "--ignore-not-found",
         "--timeout=120s",
@@ -191,10 +210,10 @@ def show_prediction(cluster: Cluster, folder: Path) -> None:
     CONSOLE.print(f"This is a {held_out.labels[0]}. The model says: {' '.join(answer.split())}", markup=False)
 
 
-def target(cluster: Cluster) -> Target:
-    url = cluster.tools.get("modeldeployments.sluice.dev", NAME, f"--namespace={NAMESPACE}")["status"]["url"]
+def target(cluster: Cluster, name: str = NAME) -> Target:
+    url = cluster.tools.get("modeldeployments.sluice.dev", name, f"--namespace={NAMESPACE}")["status"]["url"]
     host = url.partition("://")[2].split("/")[0].split(":")[0]
-    return Target(cluster.gateway, host, NAME)
+    return Target(cluster.gateway, host, name)
 
 
 def connect_feedback(cluster: Cluster, client: LoadClient, namespace: str) -> None:
@@ -231,17 +250,14 @@ def require_calm_machine(client: LoadClient) -> None:
         )
 
 
-def remove(tools: Tools) -> None:
+def remove(tools: Tools, name: str) -> None:
     """Take the demo and Sluice out of a cluster that goes on living."""
-    forget_model(tools)
+    forget_model(tools, name)
     pod = yaml.safe_load(RELAY.read_text())["metadata"]["name"]
     tools.kubectl(
         "delete", f"pod/{pod}", f"secret/{CREDENTIALS_SECRET}", f"--namespace={NAMESPACE}", "--ignore-not-found"
     )
-    tools.kubectl("delete", "rolloutpolicies.sluice.dev", "digits-demo", "--ignore-not-found")
+    tools.kubectl("delete", f"configmap/{name}-plug-in", f"--namespace={NAMESPACE}", "--ignore-not-found")
+    tools.kubectl("delete", "rolloutpolicies.sluice.dev", f"{name}-demo", "--ignore-not-found")
     tools.kubectl("delete", f"clusterrolebinding/{READER}", "--ignore-not-found")
     tools.helm("uninstall", RELEASE, f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=120s")
-
-
-def prepared_models() -> dict[str, Path]:
-    return models.ensure(clusters.ROOT / models.FOLDER)

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from rich.console import Console
 
-from demo import picture, release, summary
+from demo import chat, languagemodels, picture, release, summary
 from demo.counting import Counts, Fate, Tally
 from demo.release import Objective, Observation, Result
+from demo.stories import STORIES, Story
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 
@@ -177,8 +178,17 @@ def test_the_smallest_manifest_is_valid_and_has_nine_lines() -> None:
     assert [objective.name for objective in policy.spec.objectives] == ["errors", "rejections", "latency", "accuracy"]
 
 
-@pytest.mark.parametrize("plan", release.SCENARIOS["all"], ids=lambda plan: plan.model)
-def test_each_bad_model_names_an_objective_of_the_policy(plan: release.Plan) -> None:
-    policy = yaml.safe_load((EXAMPLES / "digits-policy.yaml").read_text())
+@pytest.mark.parametrize(
+    ("story", "plan"),
+    [pytest.param(story, plan, id=f"{name} {plan.model}") for name, story in STORIES.items() for plan in story.plans],
+)
+def test_each_bad_model_names_an_objective_of_the_policy(story: Story, plan: release.Plan) -> None:
+    policy = yaml.safe_load((EXAMPLES / f"{story.name}-policy.yaml").read_text())
     names = {objective["name"] for objective in policy["spec"]["objectives"]}
     assert (plan.expected == release.PROMOTED) != (plan.decided_by in names)
+
+
+def test_what_is_released_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languagemodels, "FOLDER", tmp_path)
+    keys = {f"s3://models/{key}" for key in chat.made_models()}
+    assert {plan.uri for plan in chat.PLANS} < keys
