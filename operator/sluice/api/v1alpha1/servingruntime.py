@@ -92,6 +92,15 @@ class EnvTemplate(ApiModel):
     layout writes it."""
 
 
+class AdaptersTemplate(ApiModel):
+    """What a server is told of the adapters of `spec.model.adapters`: arguments of the first container."""
+
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=16)] = Field(default_factory=list)
+    """Arguments where there is any adapter; {{adapters.count}} is their number."""
+    each: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=16)]
+    """Arguments for each adapter, behind those: {{adapter.name}} is its name, {{adapter.path}} the folder with its files."""
+
+
 class WarmupTemplate(ApiModel):
     """How a server of the protocol Native is sent its first requests."""
 
@@ -186,6 +195,8 @@ class ServingRuntimeSpec(ApiModel):
     tensor_rt: Annotated[EnvTemplate | None, Field(alias="tensorRT")] = None
     """How to pass spec.runtime.tensorRT to the server: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}};
     absent: it is refused."""
+    adapters: AdaptersTemplate | None = None
+    """How to pass spec.model.adapters to the server; absent: they are refused."""
     warmup: WarmupTemplate | None = None
     """Where warm-up requests go; only for the protocol Native, the others define it."""
     drain: Drain = Drain()

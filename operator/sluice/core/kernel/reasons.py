@@ -140,6 +140,7 @@ class Reason(StrEnum):
     WARM_UP_NOT_POSSIBLE = "WarmUpNotPossible", "stalled.md", STALLS
     BATCHING_NOT_SUPPORTED = "BatchingNotSupported", "stalled.md", STALLS
     TUNING_NOT_SUPPORTED = "TuningNotSupported", "stalled.md", STALLS
+    ADAPTERS_NOT_SUPPORTED = "AdaptersNotSupported", "stalled.md", STALLS
     POLICY_NOT_FOUND = "PolicyNotFound", "stalled.md", STALLS
     POLICY_INVALID = "PolicyInvalid", "stalled.md", STALLS
     MIRROR_NOT_SUPPORTED = "MirrorNotSupported", "stalled.md", STALLS
