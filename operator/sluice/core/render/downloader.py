@@ -22,6 +22,7 @@ MODEL_VOLUME: Final = "source"
 CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
 FORMAT: Final = "SLUICE_FORMAT"
+READ_BY: Final = "SLUICE_READ_BY"
 MODEL_FIELD: Final = "spec.model"
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
@@ -106,6 +107,7 @@ def _container(
             *(credentials(download.uri, download.source.credentials_secret_ref) if fetched else []),
             *(proxies(config) if fetched else []),
             *([{"name": FORMAT, "value": deployment.spec.model.format}] if held else []),
+            *([{"name": READ_BY, "value": deployment.spec.model.format}] if download.scheme == "hf" else []),
         ],
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
