@@ -173,6 +173,7 @@ class Reason(StrEnum):
     CURRENT = "Current", "", CALM
     NEWER_RUNTIME = "NewerRuntime", "stalled.md"
     PROGRAMMED = "Programmed", "", CALM
+    LIMIT_NOT_KEPT = "LimitNotKept", "routing.md#limits-that-the-gateway-does-not-keep", CALM
     APPROXIMATE = "Approximate", "../without-a-gateway.md", CALM
     GATEWAY_API_MISSING = "GatewayAPIMissing", "routing.md"
     GATEWAY_NOT_FOUND = "GatewayNotFound", "routing.md"
