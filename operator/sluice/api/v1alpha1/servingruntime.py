@@ -129,6 +129,12 @@ class RuntimeMetrics(ApiModel):
     queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
     the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
+    running_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of requests that the server computes now, for autoscaling on RunningRequests; {{pods}} as above."""
+    waiting_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of requests that wait in the server, for autoscaling on WaitingRequests."""
+    kv_cache_usage: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of how full the server's key-value cache is, from 0 to 1, for autoscaling on KVCacheUsage."""
     requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Selector of the counters of answered requests, for the judge, which learns by pod how much a version swings by itself.
     {{pods}} as above; the series that it matches are added up."""
