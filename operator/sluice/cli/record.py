@@ -60,7 +60,7 @@ async def show(
         release = await session.fetch()
         config = await cluster.fetch_config(session.cluster)
         kept = await fetch_kept(session)
-        runtimes = await _fetch_runtimes(session)
+        runtimes = await fetch_runtimes(session)
     now = time.time()
     wanted = asked(release, since=since, against=against, aa=aa, now=now)
     assert release.newest is not None
@@ -109,7 +109,7 @@ async def fetch_kept(session: cluster.Session) -> tuple[Revision, ...]:
     return ()
 
 
-async def _fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
+async def fetch_runtimes(session: cluster.Session) -> tuple[ServingRuntime, ...]:
     """Which say how servers count pod by pod; none where they may not be read."""
     with contextlib.suppress(errors.Denied):
         return observe.parsed_runtimes(await session.cluster.fetch_all(kube.BY_KIND[ServingRuntime.kind]))

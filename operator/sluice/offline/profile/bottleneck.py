@@ -18,6 +18,8 @@ FULL: Final = 0.85
 GENERATOR_FULL: Final = 0.85
 """Processors: threads of the generator's interpreter share one."""
 HALF: Final = 0.5
+CACHE_FULL: Final = 0.9
+"""A key-value cache from which on a server holds requests back, or begins some again."""
 STILL_RISING: Final = 1.1
 """Throughput that grows by more than this with the last step of concurrency has not reached its limit."""
 
@@ -28,6 +30,8 @@ class Bottleneck(StrEnum):
     GATEWAY = "Gateway"
     SERIALISATION = "Serialisation"
     BATCH_WINDOW = "BatchWindow"
+    KV_CACHE = "KVCache"
+    BATCH = "Batch"
     CPU = "CPU"
     NODE = "Node"
     NOT_REACHED = "NotReached"
@@ -111,6 +115,31 @@ def batch_window_dominates(measured: Measurements) -> str | None:
     )
 
 
+def cache_is_full(measured: Measurements) -> str | None:
+    """A language model keeps what it has read of each request; without room for that, requests wait or are begun again."""
+    for point in measured.base:
+        text = point.text
+        if text is not None and (text.kv_cache or 0.0) >= CACHE_FULL:
+            return (
+                f"KV cache: {_at(point)} the server's cache is {100 * (text.kv_cache or 0.0):.0f} % full, which limits how "
+                "many requests it computes together, and how long they may be."
+            )
+    return None
+
+
+def batch_is_full(measured: Measurements) -> str | None:
+    """Requests wait for a place among those that are computed together, though there is room in the cache."""
+    for point in measured.base:
+        text = point.text
+        if text is not None and text.running and (text.waiting or 0.0) >= 1:
+            cache = "" if text.kv_cache is None else f", and its KV cache is {100 * text.kv_cache:.0f} % full"
+            return (
+                f"Batch: {_at(point)} the server computes {text.running:g} requests together and lets "
+                f"{text.waiting:g} wait{cache}."
+            )
+    return None
+
+
 def processors_are_full(measured: Measurements) -> str | None:
     point = knee(measured.base)
     if point.server_cores is None:
@@ -188,6 +217,8 @@ BOTTLENECKS: Final[tuple[tuple[Bottleneck, Check], ...]] = (
     (Bottleneck.GATEWAY, gateway_dominates),
     (Bottleneck.SERIALISATION, serialisation_dominates),
     (Bottleneck.BATCH_WINDOW, batch_window_dominates),
+    (Bottleneck.KV_CACHE, cache_is_full),
+    (Bottleneck.BATCH, batch_is_full),
     (Bottleneck.CPU, processors_are_full),
     (Bottleneck.NODE, node_is_full),
     (Bottleneck.NOT_REACHED, limit_is_not_reached),

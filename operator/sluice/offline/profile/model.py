@@ -83,6 +83,25 @@ class LatencySplit:
 
 
 @dataclass(frozen=True, slots=True)
+class TextFigures:
+    """What the answers of a language model say of a point."""
+
+    tokens_per_second: float
+    """Of all answers together."""
+    first_p50_millis: float
+    """From a request to its first token."""
+    first_p95_millis: float
+    token_millis: float | None
+    """From one token to the next, median over the answers."""
+    running: float | None
+    """The most requests that the server computed at a time; None where it does not tell."""
+    waiting: float | None
+    """The most that waited in it."""
+    kv_cache: float | None
+    """How full its key-value cache was at most, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A constant number of clients, each of which asks again as soon as it is answered."""
 
@@ -110,6 +129,8 @@ class Point:
     """Those that the load itself took."""
     node_busy_cores: float | None = None
     """Those of the node that anybody kept busy."""
+    text: TextFigures | None = None
+    """None where the answers are no streams."""
 
     @property
     def rate(self) -> float:
