@@ -42,3 +42,34 @@ def test_a_version_that_loads_for_twenty_minutes_is_waited_for(known: bool) -> N
     )
     assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
     assert limits(cluster) == {"0s"}, "nobody ends a stream by its length"
+
+
+def test_another_adapter_is_a_release() -> None:
+    cluster = scenarios.serving_cluster()
+    first = cluster.newest().spec.target.revision
+    cluster.shared["ServingRuntime", "triton"]["spec"]["adapters"] = {"each": ["--lora={{adapter.name}}"]}
+    cluster.run(60, check=Laws(cluster).check)
+    assert cluster.newest().spec.target.revision == first, "that a server can load adapters changes nothing"
+    changed = scenarios.manifest()
+    changed["spec"]["model"]["adapters"] = [{"name": "sql", "uri": "hf://acme/sql"}]
+    cluster.user_applies(changed)
+    cluster.run(1200, check=Laws(cluster).check, until=lambda: cluster.newest().spec.target.revision != first)
+    second = cluster.newest().spec.target.revision
+    cluster.run(1200, check=Laws(cluster).check, until=lambda: cluster.newest().status.outcome is not None)
+    assert cluster.newest().status.outcome is Outcome.PROMOTED, cluster.newest().status.message
+    template = cluster.objects["Deployment", second]["spec"]["template"]["spec"]
+    assert template["containers"][0]["args"][-1] == "--lora=sql"
+    assert [each["name"] for each in template["initContainers"]] == ["storage-initializer", "storage-initializer-0"]
+
+
+def test_a_runtime_that_cannot_load_adapters_stalls_and_the_stable_version_serves() -> None:
+    cluster = scenarios.serving_cluster()
+    first = cluster.newest().spec.target.revision
+    changed = scenarios.manifest()
+    changed["spec"]["model"]["adapters"] = [{"name": "sql", "uri": "hf://acme/sql"}]
+    cluster.user_applies(changed)
+    cluster.run(60, check=Laws(cluster).check)
+    assert cluster.newest().spec.target.revision == first
+    conditions = {each["type"]: each for each in cluster.objects["ModelDeployment", "digits"]["status"]["conditions"]}
+    assert (conditions["Stalled"]["status"], conditions["Stalled"]["reason"]) == ("True", "AdaptersNotSupported")
+    assert conditions["Ready"]["status"] == "True"
