@@ -28,13 +28,15 @@ class StreamedAnswer:
 
     def __init__(self, asked: float) -> None:
         self.asked = asked
-        self.first: float | None = None
-        """When the first piece came; None: none has."""
-        self.last: float | None = None
-        self.pieces = 0
+        self.times: list[float] = []
+        """When each piece came."""
         self.finished = False
         """Whether the server has said that this is all."""
         self._told: int | None = None
+
+    @property
+    def pieces(self) -> int:
+        return len(self.times)
 
     @property
     def tokens(self) -> int:
@@ -49,14 +51,14 @@ class StreamedAnswer:
     @property
     def first_seconds(self) -> float | None:
         """From the request to the first piece."""
-        return None if self.first is None else self.first - self.asked
+        return self.times[0] - self.asked if self.times else None
 
     @property
     def tokens_per_second(self) -> float | None:
         """Behind the first one; None for an answer that is shorter."""
-        if self.first is None or self.last is None or self.last <= self.first or self.tokens < 2:
+        if self.pieces < 2 or self.tokens < 2 or self.times[-1] <= self.times[0]:
             return None
-        return (self.tokens - 1) / (self.last - self.first)
+        return (self.tokens - 1) / (self.times[-1] - self.times[0])
 
     def take(self, line: str, now: float) -> str:
         """Reads a line; the text in it. Raises `BrokenAnswer`."""
@@ -73,9 +75,7 @@ class StreamedAnswer:
         choice = _first(event.get("choices"))
         text = _text(choice)
         if text:
-            self.first = now if self.first is None else self.first
-            self.last = now
-            self.pieces += 1
+            self.times.append(now)
         self.finished = self.finished or bool(choice.get("finish_reason"))
         return text
 

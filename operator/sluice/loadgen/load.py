@@ -24,8 +24,8 @@ class Load:
         self.answers: list[tuple[float, float]] = []
         """(when it came, seconds it took); appending is atomic."""
         self.failures: list[tuple[float, str]] = []
-        self.texts: list[tuple[float, chunks.StreamedAnswer]] = []
-        """(when it was whole, what came), of answers that are streamed."""
+        self.texts: list[chunks.StreamedAnswer] = []
+        """Of answers that are streamed, those as well that are not whole yet."""
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(concurrency)]
         for thread in self._threads:
             thread.start()
@@ -35,6 +35,7 @@ class Load:
         while not self._stopping.is_set():
             began = time.monotonic()
             text = chunks.StreamedAnswer(began)
+            self.texts += [text] if self._streams else []
             try:
                 problem = (
                     server.stream(self._path, self._body, text)
@@ -49,7 +50,6 @@ class Load:
                 self.failures.append((ended, problem))
             else:
                 self.answers.append((ended, ended - began))
-                self.texts += [(ended, text)] if self._streams else []
         server.close()
 
     def stop(self) -> None:

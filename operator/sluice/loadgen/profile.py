@@ -70,7 +70,6 @@ def _measure(server: MeasuredServer, setting: Mapping[str, Any], concurrency: in
     ended, own_after = time.monotonic(), time.process_time()
     after, most = _Look.at(server), gauges.stop()
     under_load.stop()
-    whole = [text for when, text in under_load.texts if began <= when < ended]
     latencies = [latency for when, latency in under_load.answers if began <= when < ended]
     problems = [problem for when, problem in under_load.failures if began <= when < ended]
     events.emit(
@@ -83,7 +82,7 @@ def _measure(server: MeasuredServer, setting: Mapping[str, Any], concurrency: in
         problem=problems[-1] if problems else "",
         latency=load.summary(latencies),
         generatorCores=processors.cores(own_after - own, ended - began),
-        text={**texts.summary(whole, ended - began), "gauges": most} if streams else None,
+        text={**texts.summary(under_load.texts, began, ended), "gauges": most} if streams else None,
         **_between(before, after, ended - began),
     )
 

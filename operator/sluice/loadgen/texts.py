@@ -11,17 +11,26 @@ from sluice.loadgen import chunks, connection, load
 LOOK_SECONDS: Final = 0.5
 
 
-def summary(answers: Sequence[chunks.StreamedAnswer], seconds: float) -> dict[str, Any]:
-    """Of the answers that became whole in so many seconds: tokens a second of all of them together, and times in ms."""
-    firsts = [answer.first_seconds for answer in answers if answer.first_seconds is not None]
-    paces = [1 / rate for answer in answers if (rate := answer.tokens_per_second)]
+def summary(answers: Sequence[chunks.StreamedAnswer], began: float, ended: float) -> dict[str, Any]:
+    """Between two moments: tokens a second of all answers together, whole or not, and times in ms."""
+    firsts = [each.first_seconds or 0.0 for each in answers if each.times and began <= each.times[0] < ended]
+    whole = [each for each in answers if each.finished and each.times and began <= each.times[-1] < ended]
+    paces = [1 / rate for answer in whole if (rate := answer.tokens_per_second)]
+    pieces = sum(began <= time < ended for answer in answers for time in answer.times)
+    tokens = pieces * _tokens_by_piece(answers)
     return {
-        "tokens": sum(answer.tokens for answer in answers),
-        "tokensPerSecond": round(sum(answer.tokens for answer in answers) / seconds, 3),
-        "counted": bool(answers) and all(answer.counted for answer in answers),
+        "tokens": round(tokens),
+        "tokensPerSecond": round(tokens / (ended - began), 3),
+        "counted": any(answer.counted for answer in answers),
         "first": load.summary(firsts),
         "tokenMillis": round(statistics.median(paces) * 1000, 3) if paces else None,
     }
+
+
+def _tokens_by_piece(answers: Sequence[chunks.StreamedAnswer]) -> float:
+    """A server may send several tokens at once, and says only at the end how many there were."""
+    counted = [answer for answer in answers if answer.counted and answer.pieces]
+    return sum(answer.tokens for answer in counted) / sum(answer.pieces for answer in counted) if counted else 1.0
 
 
 class Gauges:

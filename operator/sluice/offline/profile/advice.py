@@ -74,7 +74,8 @@ def advise(
     advices = [_setting_advice(measured, best, environment)] if len(measured.settings) > 1 else []
     if measured.base[0].text is not None:
         advices.append(_at_a_time(measured.base))
-    advices.append(_replicas(knee(measured.of(setting)), rate))
+    if knee(measured.of(setting)).requests:
+        advices.append(_replicas(knee(measured.of(setting)), rate))
     return tuple(advices) if best is not None and kind not in DOUBTFUL else (*advices, Advice(NEXT[kind]))
 
 

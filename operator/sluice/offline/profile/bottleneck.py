@@ -66,7 +66,9 @@ def requests_fail(measured: Measurements) -> str | None:
 
 
 def _failing(point: Point) -> float:
-    """The share of failures; a point without any answer is one."""
+    """The share of failures; a point without any answer is one, unless long ones are under way."""
+    if not point.requests and not point.failures and point.pace:
+        return 0.0
     return point.failures / (point.failures + point.requests) if point.requests else 1.0
 
 
@@ -76,7 +78,7 @@ def generator_is_full(measured: Measurements) -> str | None:
         return None
     return (
         f"The load generator itself is the limit: it keeps {point.generator_cores:.1f} processors busy at "
-        f"{figure(point.rate)} requests/s, so the server can do at least that much."
+        f"{point.pace_words}, so the server can do at least that much."
     )
 
 
@@ -169,15 +171,15 @@ def limit_is_not_reached(measured: Measurements) -> str | None:
     *earlier, last = measured.base
     if not earlier:
         return (
-            f"Unknown: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; use more "
+            f"Unknown: one point of load ({_at(last)}, {last.pace_words}) shows no limit; use more "
             "values of --concurrency."
         )
     before = earlier[-1]
-    if last.rate <= STILL_RISING * before.rate:
+    if last.pace <= STILL_RISING * before.pace:
         return None
     return (
         f"Not reached: from {before.concurrency} to {last.concurrency} at once the throughput still grows by "
-        f"{100 * (last.rate / before.rate - 1):.0f} %; use higher values of --concurrency."
+        f"{100 * (last.pace / before.pace - 1):.0f} %; use higher values of --concurrency."
     )
 
 
@@ -206,7 +208,7 @@ def nothing_else(measured: Measurements) -> str | None:
     )
     blind = "" if point.split is not None else "; this server does not report where the time goes"
     return (
-        f"More than {point.concurrency} at once bring no more than {figure(point.rate)} requests/s{used}: the server "
+        f"More than {point.concurrency} at once bring no more than {point.pace_words}{used}: the server "
         f"handles requests one after the other, or waits for something else{blind}."
     )
 

@@ -138,6 +138,15 @@ class Point:
         return self.requests / self.seconds
 
     @property
+    def pace(self) -> float:
+        """What comes of the load: tokens a second where there are texts, otherwise requests a second."""
+        return self.rate if self.text is None else self.text.tokens_per_second
+
+    @property
+    def pace_words(self) -> str:
+        return f"{figure(self.pace)} {'requests' if self.text is None else 'tokens'}/s"
+
+    @property
     def outside_millis(self) -> float | None:
         """Mean time outside of queue and model: connection, HTTP, reading and writing the bodies."""
         return max(self.mean_millis - self.split.total_millis, 0.0) if self.split is not None else None
@@ -202,5 +211,5 @@ class Measurements:
 
 def knee(points: tuple[Point, ...]) -> Point:
     """The fewest clients that get (nearly) all that the server can give: more of them only wait longer."""
-    most = max(point.rate for point in points)
-    return next(point for point in points if point.rate >= PLATEAU * most)
+    most = max(point.pace for point in points)
+    return next(point for point in points if point.pace >= PLATEAU * most)

@@ -1,5 +1,6 @@
 """Profiles of language models: what the generator says, what it means, and what would help."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +42,19 @@ def test_what_holds_it_back(name: str, points: tuple[Point, ...], kind: Bottlene
     found = bottleneck.bottleneck(make_measurements(*points))
     assert found.kind is kind, name
     assert said in found.sentence
+
+
+def test_answers_that_are_longer_than_a_point_are_no_failures() -> None:
+    long = text_point(8, 6.2)
+    points = (text_point(1, 2), text_point(4, 6), dataclasses.replace(long, requests=0))
+    found = make_measurements(*points)
+    assert bottleneck.bottleneck(found).kind is Bottleneck.UNKNOWN
+    assert "no more than 60.0 tokens/s" in bottleneck.bottleneck(found).sentence
+    only = make_measurements(dataclasses.replace(long, requests=0))
+    assert not any(
+        "answers 0 requests" in each.sentence
+        for each in advice.advise(only, Bottleneck.NOT_REACHED, rate=None, environment=())
+    )
 
 
 def test_how_many_requests_a_pod_is_to_have() -> None:
