@@ -155,6 +155,36 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("a value of another metric", deployment({"autoscaling": {"maximumReplicas": 3, "target": {"value": 3}}}),
      "spec.autoscaling.target.value", "value belongs to metric InFlightRequests"),
     (
+        "more than all of the cache",
+        deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "KVCacheUsage", "value": 101}}}),
+        "spec.autoscaling.target.value",
+        "at most 100",
+    ),
+    (
+        "two adapters of a name",
+        deployment({"model": {"adapters": [{"name": "a", "uri": "hf://acme/a"}, {"name": "a", "uri": "hf://acme/b"}]}}),
+        "spec.model.adapters[1]",
+        "Duplicate value",
+    ),
+    (
+        "an adapter with the model's name",
+        deployment({"model": {"name": "m", "adapters": [{"name": "m", "uri": "hf://acme/a"}]}}),
+        "spec.model.adapters",
+        "another name than the model",
+    ),
+    (
+        "an adapter without a model",
+        deployment({"model": {"uri": None, "adapters": [{"name": "a", "uri": "hf://acme/a"}]}, "runtime": {"image": "i"}}),
+        "spec.model.uri",
+        "fetched beside a model",
+    ),
+    (
+        "an adapter in a wrong place",
+        deployment({"model": {"adapters": [{"name": "a", "uri": "ftp://acme/a"}]}}),
+        "spec.model.adapters[0].uri",
+        "scheme is not supported",
+    ),
+    (
         "a percentage of requests",
         deployment({"autoscaling": {"maximumReplicas": 3, "target": {"metric": "QueueMillis", "value": 3, "utilizationPercent": 5}}}),
         "spec.autoscaling.target.utilizationPercent",

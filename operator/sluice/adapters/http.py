@@ -1,8 +1,9 @@
 """Plain HTTP: to a model through the gateway, and to who is notified."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -42,6 +43,45 @@ async def post_json(url: str, *, host: str, body: bytes, timeout_seconds: float)
     return HttpAnswer(
         response.status_code, response.headers.get(REVISION_HEADER, ""), response.text, time.perf_counter() - started
     )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpStream:
+    """An answer that has begun."""
+
+    status: int
+    revision: str
+    """As of HttpAnswer."""
+    streamed: bool
+    """Whether it is server-sent events."""
+    lines: AsyncIterator[str]
+    """Where it breaks off, or nothing comes for too long, the block ends with `GatewayUnreachable`."""
+
+
+@contextlib.asynccontextmanager
+async def streamed_json(url: str, *, host: str, body: bytes, timeout_seconds: float) -> AsyncIterator[HttpStream]:
+    """The same as `post_json`, line by line as it comes. timeout_seconds: without a byte."""
+    headers, begun = {"Host": host, "Content-Type": "application/json"}, False
+    try:
+        async with (
+            httpx.AsyncClient(timeout=timeout_seconds) as client,
+            client.stream("POST", url, content=body, headers=headers) as response,
+        ):
+            kind, begun = response.headers.get("Content-Type", ""), True
+            yield HttpStream(
+                response.status_code,
+                response.headers.get(REVISION_HEADER, ""),
+                kind.startswith("text/event-stream"),
+                response.aiter_lines(),
+            )
+    except httpx.TimeoutException as error:
+        raise GatewayUnreachable(f"{url} sent nothing for {timeout_seconds:g} s") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        if begun:
+            raise GatewayUnreachable(f"{url}: the answer broke off: {error or type(error).__name__}") from error
+        raise GatewayUnreachable(
+            f"{url} cannot be reached: {error}; pass the gateway's address with --gateway"
+        ) from error
 
 
 class Unanswered(Exception):

@@ -157,7 +157,7 @@ class Engines(ApiModel):
     """Projects of others that models may use; false: the operator asks for nothing of theirs, and needs no right to."""
 
     keda: bool = True
-    """KEDA's ScaledObjects, for autoscaling on InFlightRequests and QueueMillis."""
+    """KEDA's ScaledObjects, for autoscaling on other metrics than CPU and Memory."""
     spark_operator: bool = True
     """SparkApplications of a Spark operator; without them, engine Spark runs its driver in a Job."""
 

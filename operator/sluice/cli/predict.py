@@ -3,19 +3,37 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
 from sluice.adapters import http, triton
-from sluice.cli import cluster, console, exits
+from sluice.cli import answers, cluster, exits, streaming
 from sluice.cli.console import Failure
 from sluice.cli.options import Gateway, ModelTarget, OutputFormat
+from sluice.loadgen import chunks
 from sluice.views import example
 
 TIMEOUT_SECONDS: Final = 60.0
+PROMPT_TOKENS: Final = 256
+"""The most of an answer to --prompt."""
 File: TypeAlias = Annotated[
-    str | None, typer.Option("--file", "-f", metavar="FILE", help="V2 request body; - reads standard input.")
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="Request body, of the protocol V2, or of OpenAI's (with messages or prompt), whose answer is shown as it comes; "
+        "- reads standard input.",
+    ),
+]
+Prompt: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="TEXT",
+        help=f"Instead, a text that a language model is to go on with, {PROMPT_TOKENS} tokens.",
+    ),
 ]
 Sample: TypeAlias = Annotated[
     bool, typer.Option("--sample", help="Instead, print a request body made from the model's metadata.")
@@ -23,20 +41,33 @@ Sample: TypeAlias = Annotated[
 
 
 async def predict(
-    target: ModelTarget, output: OutputFormat, *, file: File = None, sample: Sample = False, gateway: Gateway = None
+    target: ModelTarget,
+    output: OutputFormat,
+    *,
+    file: File = None,
+    prompt: Prompt = None,
+    sample: Sample = False,
+    gateway: Gateway = None,
 ) -> int:
     """Sends one request, or prints one to send."""
-    body = None if sample else read_body(file)
+    if prompt is not None and (file is not None or sample):
+        raise Failure("--prompt is a request of its own; leave out -f and --sample")
+    body = None if sample or prompt is not None else read_body(file)
     async with cluster.session(target) as session:
         release = await session.fetch()
         address = await session.fetch_address(release.deployment, gateway)
+    if prompt is not None:
+        body = chunks.completion(address.model, prompt, PROMPT_TOKENS)
     if body is None:
         return await _print_sample(address)
+    asked = chunks.request(body, address.model)
+    if asked is not None:
+        return await streaming.show(address, *asked, output)
     try:
         answer = await http.post_json(address.infer_url, host=address.host, body=body, timeout_seconds=TIMEOUT_SECONDS)
     except http.GatewayUnreachable as error:
         raise Failure(str(error)) from error
-    return _print_answer(answer, output)
+    return answers.show(answer, output)
 
 
 def read_body(file: str | None) -> bytes:
@@ -63,37 +94,3 @@ async def _print_sample(address: example.Address) -> int:
         raise Failure(f"no sample: {error}; check with kubectl sluice status whether the model is ready") from error
     print(json.dumps(example.sample_body(metadata)))
     return exits.OK
-
-
-def _print_answer(answer: http.HttpAnswer, output: OutputFormat) -> int:
-    content = _json_or_text(answer.text)
-    succeeded = 200 <= answer.status < 300
-    if output is not OutputFormat.TEXT:
-        document = {
-            "status": answer.status,
-            "revision": answer.revision,
-            "milliseconds": round(answer.seconds * 1000, 1),
-            "answer": content,
-        }
-        console.show(output, document, "")
-        return exits.OK if succeeded else exits.FAILED
-    if not succeeded:
-        by = f"revision {answer.revision}" if answer.revision else "the gateway itself"
-        raise Failure(f"{by} answered {answer.status}: {_reason(content)}")
-    console.print_json(content)
-    console.say(f"answered by {answer.revision or 'an unknown revision'} in {answer.seconds * 1000:.1f} ms")
-    return exits.OK
-
-
-def _json_or_text(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def _reason(content: Any) -> str:
-    """V2 servers answer `{"error": …}`; gateways answer text, or nothing at all."""
-    if isinstance(content, dict) and "error" in content:
-        return str(content["error"])
-    return str(content).strip() or "(empty answer)"

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from sluice.api.base import API_VERSION
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
-from sluice.cli import cluster, console, exits, loadcontainer, profiled, render, tables
+from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.cli import cluster, console, exits, languagemodel, loadcontainer, profiled, record, render, tables
 from sluice.cli.cluster import Session
 from sluice.cli.console import Failure
 from sluice.cli.options import ModelTarget, OutputFormat
@@ -99,12 +100,12 @@ Payload: TypeAlias = Annotated[
         dir_okay=False,
         metavar="FILE",
         help="Body of the requests.",
-        show_default="zeros, generated from the model's metadata",
+        show_default="zeros, generated from the model's metadata; for a language model a short prompt",
     ),
 ]
 RequestPath: TypeAlias = Annotated[
     str | None,
-    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="/v2/models/MODEL/infer"),
+    typer.Option("--path", metavar="PATH", help="URL path of the requests.", show_default="the protocol's"),
 ]
 Ready: TypeAlias = Annotated[
     int, typer.Option("--ready", min=1, max=7200, metavar="SECONDS", help="How long the model may take to load.")
@@ -166,25 +167,31 @@ async def show(
     async with cluster.session(target) as session:
         deployment = (await session.fetch()).deployment
         chosen = await _revision(session, deployment, revision)
+        model = common.served_name(deployment)
+        runtime = await _runtime(session, chosen)
+        body = payload.read_bytes() if payload is not None else None
+        text = languagemodel.request(path, body, runtime, model)
         order = profiled.ProfileOrder(
             deployment=deployment,
             revision=chosen,
             sweep=Sweep(
-                settings=sweep.settings(batching, instances or ()),
+                settings=sweep.settings(batching if text is None else (), instances or ()),
                 concurrency=concurrency,
                 seconds=seconds,
                 maximum_batch=maximum_batch,
                 ready_seconds=ready,
                 gateway=(gateway, example.host_of(deployment.status.url or "")) if gateway is not None else None,
+                streams=text is not None,
+                gauges=sweep.gauges(runtime.spec.metrics) if text is not None and runtime is not None else None,
             ),
-            path=path or sweep.infer_path(common.served_name(deployment)),
-            payload=payload.read_bytes() if payload is not None else None,
+            path=text[0] if text is not None else path or sweep.infer_path(model),
+            payload=text[1] if text is not None else body,
             image=None if from_here else await loadcontainer.fetch_image(session.cluster, chosen),
             kubectl_options=_kubectl_options(target),
         )
         view = await profile_of(session, order, threads or (), rate)
     _write_files(view, plot, write)
-    console.show(output, to_wire(view), text(view))
+    console.show(output, to_wire(view), for_terminal(view))
     return exits.OK
 
 
@@ -230,6 +237,12 @@ async def _revision(session: Session, deployment: ModelDeployment, wanted: str |
     return chosen
 
 
+async def _runtime(session: Session, chosen: Revision) -> ServingRuntime | None:
+    """That of a revision; None where it is gone, or may not be read."""
+    runtimes = await record.fetch_runtimes(session)
+    return next((each for each in runtimes if each.metadata.name == chosen.runtime), None)
+
+
 def _kubectl_options(target: ModelTarget) -> tuple[str, ...]:
     return tuple(
         f"--{name}={value}" for name, value in (("context", target.context), ("kubeconfig", target.kubeconfig)) if value
@@ -268,7 +281,7 @@ def patch(view: ProfileView) -> str:
     return "".join(f"# {line}\n" for line in comments) + yaml.safe_dump(named, sort_keys=False, allow_unicode=True)
 
 
-def text(view: ProfileView) -> RenderableType:
+def for_terminal(view: ProfileView) -> RenderableType:
     """The profile for a terminal."""
     title = Text.assemble(
         (view.name, "bold"), f" in {view.namespace}: {view.revision} on {view.server}, {view.cores:g} processors"
@@ -290,8 +303,9 @@ def table(view: ProfileView) -> Table:
     """One row a point; a setting's name stands in its first row only."""
     shown = tables.plain()
     shown.padding = (0, 1, 0, 0)
-    shown.add_column(profileplot.HEADINGS[0], overflow="fold")
-    for heading in profileplot.HEADINGS[1:]:
+    first, *others = profileplot.headings(view)
+    shown.add_column(first, overflow="fold")
+    for heading in others:
         shown.add_column(heading, justify="right")
     last = ""
     for row in view.rows:

@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import time
 from typing import Any, Final
+
+from sluice.loadgen.chunks import BrokenAnswer, StreamedAnswer
 
 TIMEOUT_SECONDS: Final = 60.0
 QUOTED: Final = 300
@@ -32,6 +35,24 @@ class ServerConnection:
         """Why an answer is a failure, or empty. Raises one of `ERRORS`."""
         status, text = self.ask(method, path, body, **headers)
         return f"{status} {quoted(text)}" if status >= http.HTTPStatus.BAD_REQUEST else ""
+
+    def stream(self, path: str, body: bytes, answer: StreamedAnswer) -> str:
+        """Reads an answer as it comes; why it is not whole, or empty. Raises one of `ERRORS`."""
+        try:
+            self._connection.request("POST", path, body, {"Content-Type": "application/json"})
+            response = self._connection.getresponse()
+            if response.status >= http.HTTPStatus.BAD_REQUEST:
+                return f"{response.status} {quoted(response.read())}"
+            for line in response:
+                answer.take(line.decode(errors="replace").rstrip("\r\n"), time.monotonic())
+            response.read()  # otherwise the connection does not know that an answer of a known length is over
+            return answer.problem()
+        except BrokenAnswer as error:
+            self._connection.close()
+            return str(error)
+        except ERRORS:
+            self._connection.close()
+            raise
 
     def fetch(self, path: str) -> dict[str, Any] | None:
         """A document, or None where this server has none there."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from sluice.loadgen import connection
+from sluice.loadgen import chunks, connection
 
 WAIT_SECONDS: Final = 0.2
 """After a request that was not answered."""
@@ -16,12 +16,16 @@ WAIT_SECONDS: Final = 0.2
 class Load:
     """So many threads, each with one request under way, until it is stopped."""
 
-    def __init__(self, host: str, port: int, path: str, body: bytes, concurrency: int) -> None:
-        self._address, self._path, self._body = (host, port), path, body
+    def __init__(
+        self, host: str, port: int, path: str, body: bytes, concurrency: int, *, streams: bool = False
+    ) -> None:
+        self._address, self._path, self._body, self._streams = (host, port), path, body, streams
         self._stopping = threading.Event()
         self.answers: list[tuple[float, float]] = []
         """(when it came, seconds it took); appending is atomic."""
         self.failures: list[tuple[float, str]] = []
+        self.texts: list[chunks.StreamedAnswer] = []
+        """Of answers that are streamed, those as well that are not whole yet."""
         self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(concurrency)]
         for thread in self._threads:
             thread.start()
@@ -30,8 +34,14 @@ class Load:
         server = connection.ServerConnection(*self._address)
         while not self._stopping.is_set():
             began = time.monotonic()
+            text = chunks.StreamedAnswer(began)
+            self.texts += [text] if self._streams else []
             try:
-                problem = server.problem("POST", self._path, self._body)
+                problem = (
+                    server.stream(self._path, self._body, text)
+                    if self._streams
+                    else server.problem("POST", self._path, self._body)
+                )
             except connection.ERRORS as error:
                 problem = connection.described(error)
                 self._stopping.wait(WAIT_SECONDS)

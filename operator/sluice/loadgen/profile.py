@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sluice.loadgen import connection, events, load, processors, triton
+from sluice.loadgen import connection, events, load, processors, texts, triton
 from sluice.loadgen.server import MeasuredServer
 
 WARM_SHARE: Final = 0.2
@@ -59,14 +59,16 @@ class _Look:
 def _measure(server: MeasuredServer, setting: Mapping[str, Any], concurrency: int, *, event: str) -> None:
     """Load for a while; what lies between two looks counts."""
     seconds = float(server.plan["seconds"])
-    under_load = load.Load(server.host, server.port, server.plan["path"], server.body, concurrency)
+    streams = bool(server.plan.get("streams"))
+    under_load = load.Load(server.host, server.port, server.plan["path"], server.body, concurrency, streams=streams)
     time.sleep(seconds * WARM_SHARE)
+    gauges = texts.Gauges(server.host, server.plan.get("gauges"))
     before, own, began = _Look.at(server), time.process_time(), time.monotonic()
     time.sleep(seconds)
     while _answers_since(under_load, began) < ENOUGH and time.monotonic() < began + seconds * LONGEST:
         time.sleep(WAIT_SECONDS)
     ended, own_after = time.monotonic(), time.process_time()
-    after = _Look.at(server)
+    after, most = _Look.at(server), gauges.stop()
     under_load.stop()
     latencies = [latency for when, latency in under_load.answers if began <= when < ended]
     problems = [problem for when, problem in under_load.failures if began <= when < ended]
@@ -80,6 +82,7 @@ def _measure(server: MeasuredServer, setting: Mapping[str, Any], concurrency: in
         problem=problems[-1] if problems else "",
         latency=load.summary(latencies),
         generatorCores=processors.cores(own_after - own, ended - began),
+        text={**texts.summary(under_load.texts, began, ended), "gauges": most} if streams else None,
         **_between(before, after, ended - began),
     )
 

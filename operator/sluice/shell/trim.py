@@ -154,7 +154,8 @@ def _secrets(container: Object) -> dict[str, Any]:
 
 def _image_volumes(spec: Object) -> dict[str, Any]:
     """Images that the kubelet mounts: those of models."""
-    kept = [{"image": _only(each["image"], "reference")} for each in spec.get("volumes") or () if each.get("image")]
+    volumes = [each for each in spec.get("volumes") or () if each.get("image")]
+    kept = [_only(each, "name") | {"image": _only(each["image"], "reference")} for each in volumes]
     return {"volumes": kept} if kept else {}
 
 

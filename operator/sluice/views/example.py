@@ -50,6 +50,9 @@ class Address:
     def infer_url(self) -> str:
         return f"{self.metadata_url}/infer"
 
+    def url(self, path: str) -> str:
+        return f"{self.gateway.rstrip('/')}{path}"
+
 
 def host_of(url: str) -> str:
     """The Host header that belongs to a model's URL: `http://digits.default.models.local` → `digits.default…`."""

@@ -7,7 +7,7 @@ from typing import Any
 from sluice.offline.profile import advice
 from sluice.offline.profile.advice import Advice
 from sluice.offline.profile.bottleneck import Bottleneck, bottleneck
-from sluice.offline.profile.model import Measurements, Point
+from sluice.offline.profile.model import Measurements, Point, TextFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,18 @@ class Row:
     mean_batch: float | None
     cores: float | None
     failures: int
+    tokens_per_second: float | None = None
+    """Of all answers together; this and what follows only where they are streams of a language model."""
+    first_p50_millis: float | None = None
+    """From a request to its first token."""
+    first_p95_millis: float | None = None
+    token_millis: float | None = None
+    """From one token to the next."""
+    running: float | None = None
+    """The most requests that the server computed together."""
+    waiting: float | None = None
+    kv_cache_percent: float | None = None
+    """How full its key-value cache was at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +128,20 @@ def _row(point: Point, setting: str) -> Row:
         mean_batch=_rounded(point.mean_batch),
         cores=point.server_cores,
         failures=point.failures,
+        **(_text(point.text) if point.text is not None else {}),
     )
+
+
+def _text(text: TextFigures) -> dict[str, float | None]:
+    return {
+        "tokens_per_second": _rounded(text.tokens_per_second),
+        "first_p50_millis": text.first_p50_millis,
+        "first_p95_millis": text.first_p95_millis,
+        "token_millis": _rounded(text.token_millis),
+        "running": text.running,
+        "waiting": text.waiting,
+        "kv_cache_percent": None if text.kv_cache is None else round(100 * text.kv_cache, 1),
+    }
 
 
 def _repeated(found: Measurements) -> str:
@@ -134,8 +159,9 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _notes(found: Measurements) -> tuple[str, ...]:
+    texts = any(point.text is not None for point in found.points)
     body = "generated from the model's metadata (zeros)" if found.made_up else "the payload"
-    told = any(point.split is not None for point in found.points)
+    told = texts or any(point.split is not None for point in found.points)
     return tuple(
         note
         for note in (

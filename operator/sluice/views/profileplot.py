@@ -32,6 +32,11 @@ HEADINGS: Final = (
     *("setting", "at once", "requests/s", "p50 ms", "p95 ms", "p99 ms"),
     *("queue ms", "compute ms", "other ms", "mean batch", "cores"),
 )
+TEXT_HEADINGS: Final = (
+    *("setting", "at once", "tokens/s", "requests/s", "first p50 ms", "first p95 ms", "token ms", "p95 ms"),
+    *("running", "waiting", "KV cache %", "cores"),
+)
+"""Of a language model, whose answers are streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def svg(view: ProfileView) -> str:
 def page(view: ProfileView) -> str:
     """The picture with the table and the sentences, in one HTML file."""
     rows = "\n".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells(row))}</tr>" for row in view.rows)
-    heads = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    heads = "".join(f"<th>{heading}</th>" for heading in headings(view))
     notes = "".join(f"<li>{_text(note)}</li>" for note in view.notes)
     advice = "".join(f"<li>{_text(one.sentence)}</li>" for one in view.advice)
     return (
@@ -87,14 +92,31 @@ def page(view: ProfileView) -> str:
     )
 
 
+def headings(view: ProfileView) -> tuple[str, ...]:
+    return TEXT_HEADINGS if any(row.tokens_per_second is not None for row in view.rows) else HEADINGS
+
+
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as text, in the order of HEADINGS."""
+    """A row as text, in the order of its headings."""
+    if row.tokens_per_second is not None:
+        return _text_cells(row)
     return (
         row.setting,
         str(row.concurrency),
         *(figure(each) for each in (row.requests_per_second, row.p50_millis, row.p95_millis, row.p99_millis)),
         *(known(each) for each in (row.queue_millis, row.compute_millis, _other(row))),
         "-" if row.mean_batch is None else f"{row.mean_batch:.1f}",
+        "-" if row.cores is None else f"{row.cores:.1f}",
+    )
+
+
+def _text_cells(row: Row) -> tuple[str, ...]:
+    speed = (row.tokens_per_second, row.requests_per_second, row.first_p50_millis, row.first_p95_millis)
+    return (
+        row.setting,
+        str(row.concurrency),
+        *(known(each) for each in (*speed, row.token_millis, row.p95_millis)),
+        *("-" if each is None else f"{each:g}" for each in (row.running, row.waiting, row.kv_cache_percent)),
         "-" if row.cores is None else f"{row.cores:.1f}",
     )
 

@@ -28,20 +28,22 @@ class Model:
     """Of all its files."""
     context: int
     """Tokens of one request, prompt and answer together."""
+    adapters: tuple = ()
+    """The files of --lora, in its order."""
 
 
-def found(place):
+def found(place, option="--model", field="spec.model.uri"):
     """The file to load: `place` itself, or the one model in the folder."""
     place = Path(place)
     if not place.exists():
-        raise NotLoadable(f"--model={place}: no such file or folder")
+        raise NotLoadable(f"{option}={place}: no such file or folder")
     if place.is_file():
         return place
     files = sorted(place.rglob("*.gguf"))
     first = [path for path in files if not (part := PART.search(path.name)) or int(part[1]) == 1]
     if len(first) != 1:
         names = ", ".join(str(path.relative_to(place)) for path in first[:5]) or "none"
-        text = f"{place} has {len(first)} models ({names}); spec.model.uri must point to one .gguf file"
+        text = f"{place} has {len(first)} models ({names}); {field} must point to one .gguf file"
         raise NotLoadable(f"{text}, or to a folder with one (or with all parts of one)")
     return first[0]
 
@@ -56,12 +58,15 @@ def checked(options):
     tokenizer_missing(path, first)
     context = options.context_length or min(USUAL_CONTEXT, first.of_architecture("context_length", USUAL_CONTEXT))
     tensors = {name: tensor for each in headers for name, tensor in each.tensors.items()}
-    model = Model(path, first, tensors, context)
+    adapters = {
+        f"--lora {name}": found(place, f"--lora {name}", "the adapter's uri") for name, place in options.lora.items()
+    }
+    model = Model(path, first, tensors, context, tuple(adapters.values()))
     if not any(name.startswith(("rope", "yarn")) for name in options.set):
         context_too_long(model)
     memory_too_small(model, options.parallel, memory_limit())
-    for name, adapter in options.lora.items():
-        adapter_of_another_base(model, f"--lora {name}={adapter}", Path(adapter))
+    for option, adapter in adapters.items():
+        adapter_of_another_base(model, f"{option}={adapter}", adapter)
     return model
 
 

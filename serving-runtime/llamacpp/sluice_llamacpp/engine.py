@@ -67,7 +67,7 @@ def _parameters(model, options):
         each.poll = 0
     if options.gpu_layers is not None:
         parameters.n_gpu_layers = options.gpu_layers
-    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for path in options.lora.values()]
+    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for path in map(str, model.adapters)]
     # Its own HTTP server is for `kv_cache_usage` alone, on a port that nobody else reaches.
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = 0

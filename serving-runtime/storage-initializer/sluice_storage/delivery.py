@@ -2,6 +2,7 @@
 
 <destination>/.download/         what is fetched; on the same volume, so that files never lie there twice
 <destination>/.download-version  which version that is: another attempt at the same one goes on with it
+<destination>/.download-parts    which parts of its files are there, while they come in parts
 <destination>/.download-unpacked/  what an archive or an image holds
 <destination>/…                  the server's layout
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import cache, checksum, confine, failures, layout, mounted, sources
+from sluice_storage import cache, checksum, confine, failures, layout, mounted, parts, sources
 from sluice_storage.cache import Cache, Entry
 from sluice_storage.console import free, megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
@@ -23,6 +24,7 @@ from sluice_storage.tree import Allowance
 
 STAGING: Final = ".download"
 STAGED_VERSION: Final = ".download-version"
+STAGED_PARTS: Final = f"{STAGING}{parts.JOURNAL}"
 UNPACKED: Final = ".download-unpacked"
 MOST_BYTES: Final = 256 << 30
 SERVER_CODE: Final = Path(__file__).with_name("triton_model.py")
@@ -87,7 +89,8 @@ def _download(order: Order) -> None:
     size = sum((unpacked / file).stat().st_size for file in files)
     say(f"fetched {len(files)} files, {megabytes(size)}, in {time.monotonic() - began:.1f} s")
     arrangement = layout.arranged(files, order.layout, order.model_name, mounted.empty_folders(unpacked))
-    _remove(order.destination / STAGED_VERSION)  # from here on, files leave the folder
+    for known in (STAGED_VERSION, STAGED_PARTS):
+        _remove(order.destination / known)  # from here on, files leave the folder
     _carry_out(arrangement, unpacked, order.destination, os.rename)
     _remove(staging)
     _remove(order.destination / UNPACKED)
@@ -97,10 +100,11 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
     """The folder to fetch into: with what an earlier attempt at the same version left, otherwise empty."""
     order.destination.mkdir(parents=True, exist_ok=True)
     staging, mark = order.destination / STAGING, order.destination / STAGED_VERSION
+    journal = order.destination / STAGED_PARTS
     wanted = f"{order.uri}\n{version.name}"
     known = source.resumable and bool(version.name) and mark.is_file() and mark.read_text() == wanted
     for entry in order.destination.iterdir():
-        if not (known and entry in (staging, mark)):
+        if not (known and entry in (staging, mark, journal)):
             _remove(entry)
     staging.mkdir(exist_ok=True)
     mark.write_text(wanted)

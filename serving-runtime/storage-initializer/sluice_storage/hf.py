@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from sluice_storage import archive, checksum, failures, listing, names, transfer
+from sluice_storage import archive, checksum, failures, listing, names, selection, transfer
+from sluice_storage.console import megabytes, say
 from sluice_storage.failures import DownloadError, Reason, Store
 from sluice_storage.source import Version
 from sluice_storage.tree import MOST_FILES, Allowance
 
 TOKEN: Final = "HF_TOKEN"  # noqa: S105 - a variable
 ENDPOINT: Final = "HF_ENDPOINT"
+READ_BY: Final = "SLUICE_READ_BY"
+"""The format of the model, which says which files of a repository are needed; unset: all of them."""
 HUB: Final = "https://huggingface.co"
 ADVICE: Final = f"check the key {TOKEN} of the secret that spec.model.credentialsSecretRef names, and that its user was granted access"
 REFUSALS: Final = frozenset({401, 403, 404})
@@ -51,6 +54,9 @@ class HF:
         self._uri = uri
         self._repository = quote("/".join(parts[:2]))
         self._path = "/".join(parts[2:])
+        self._read_by = "" if self._path else os.environ.get(READ_BY, "")
+        if self._path == selection.EVERYTHING:
+            self._path = ""
         self._hub = (os.environ.get(ENDPOINT) or HUB).rstrip("/")
         token = os.environ.get(TOKEN, "").strip()
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -60,13 +66,13 @@ class HF:
 
     def version(self) -> Version:
         self._commit, files = described(self._asked(), self._uri)
-        self._files = [file for file in files if self._wanted(file.name)]
+        self._files = self._read([file for file in files if self._wanted(file.name)])
         if not self._files:
             raise DownloadError(
                 Reason.OBJECT_NOT_FOUND, f"{self._uri}: the repository has no such file; check spec.model.uri"
             )
         sizes = [file.size for file in self._files if file.size is not None]
-        return Version(self._commit, sum(sizes) if len(sizes) == len(self._files) else None)
+        return Version(self._name, sum(sizes) if len(sizes) == len(self._files) else None)
 
     def fetch(self, folder: Path, allowance: Allowance) -> str:
         for file in self._files:
@@ -74,7 +80,7 @@ class HF:
             told = transfer.Told(file.size, immutable=True)
             transfer.fetch(self._session, self._remote(file), told, target, allowance)
             self._verify(file, target)
-        return self._commit
+        return self._name
 
     def confirm(self, folder: Path) -> None:
         transfer.ask(self._session, self._remote(self._files[0]))  # a gated repository is described to everybody
@@ -109,6 +115,23 @@ class HF:
     def _remote(self, file: File) -> transfer.Remote:
         url = f"{self._hub}/{self._repository}/resolve/{quote(self._commit, safe='')}/{quote(file.name)}"
         return transfer.Remote(url, f"{self._uri} ({file.name})", ADVICE, self._headers)
+
+    @property
+    def _name(self) -> str:
+        """Of the version: of one commit, each format has other files."""
+        return f"{self._commit} for {self._read_by}" if self._read_by else self._commit
+
+    def _read(self, files: list[File]) -> list[File]:
+        """Without what no server of the format reads."""
+        names_read = set(selection.read_by(self._read_by, [file.name for file in files]))
+        left_out = [file for file in files if file.name not in names_read]
+        if left_out:
+            size = megabytes(sum(file.size or 0 for file in left_out))
+            say(
+                f"  leaving out {len(left_out)} files ({size}) that servers of format {self._read_by} do not read, such as "
+                f"{left_out[0].name}; hf://{self._repository}/{selection.EVERYTHING} takes everything"
+            )
+        return [file for file in files if file.name in names_read]
 
     def _wanted(self, file: str) -> bool:
         return not self._path or file == self._path or file.startswith(f"{self._path}/")

@@ -1,6 +1,8 @@
-"""Objects of a store as files: each in parts, several of them at once."""
+"""Objects of a store as files: each in parts, several of them at once. Another attempt goes on with the parts that are there."""
 
+import hashlib
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,9 @@ from sluice_storage.tree import Allowance, Tree
 
 CONNECTIONS: Final = 8
 PART_BYTES: Final = 16 << 20
+JOURNAL: Final = "-parts"
+"""What its name has behind that of the folder."""
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 T = TypeVar("T")
 
@@ -48,7 +53,7 @@ class Part:
 class InParts(ABC):
     """What Sources have in common whose large objects come in parts, several at once; `version` fills `_items`."""
 
-    resumable = False
+    resumable = True
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -84,16 +89,20 @@ class InParts(ABC):
 
 
 def fetch(items: Sequence[Item], folder: Path, allowance: Allowance, get: Callable[[Part, int], None]) -> None:
-    """get: fetches a part into the file with that descriptor."""
+    """get: fetches a part into the file with that descriptor. What an earlier attempt at the same items fetched stays."""
     files = [item for item in items if not item.is_folder]
     allowance.take(sum(item.size for item in files))
-    with Tree(folder, allowance) as tree:
-        for item in items:
-            if item.is_folder:
-                tree.make_folder(item.name)
-            else:
-                with tree.new_file(item.name) as file:
-                    os.truncate(file, item.size)
+    journal = Journal(folder.with_name(folder.name + JOURNAL))
+    if not (journal.read() and all(_has_its_length(folder / item.name, item.size) for item in files)):
+        journal.drop()
+        with Tree(folder, allowance) as tree:
+            for item in items:
+                if item.is_folder:
+                    tree.make_folder(item.name)
+                else:
+                    with tree.new_file(item.name) as file:
+                        os.truncate(file, item.size)
+        journal.begin()
 
     def fill(part: Part) -> None:
         file = os.open(folder / part.item.name, os.O_WRONLY | os.O_NOFOLLOW)
@@ -101,9 +110,63 @@ def fetch(items: Sequence[Item], folder: Path, allowance: Allowance, get: Callab
             get(part, file)
         finally:
             os.close(file)
+        journal.note(part)
 
     starts = ((item, start) for item in files for start in range(0, item.size, PART_BYTES))
-    at_once(fill, [Part(item, start, min(start + PART_BYTES, item.size)) for item, start in starts])
+    every = [Part(item, start, min(start + PART_BYTES, item.size)) for item, start in starts]
+    at_once(fill, [part for part in every if not journal.has(part)])
+
+
+def _has_its_length(file: Path, size: int) -> bool:
+    return file.is_file() and not file.is_symlink() and file.stat().st_size == size
+
+
+class Journal:
+    """Which parts are there: files have their length from the beginning, and show only holes.
+
+    Beside the folder, which holds nothing but the model. It begins with the boot of the machine: of what was written before
+    a power failure nobody knows what reached the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done: set[str] = set()
+        self._lock = threading.Lock()
+
+    def read(self) -> bool:
+        """Whether it tells of an earlier attempt, of this boot; a line that was not finished tells nothing."""
+        text = self._path.read_text(errors="replace") if self._path.is_file() else ""
+        boot, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
+        if not boot or boot != _boot():
+            return False
+        self._done = set(lines)
+        return True
+
+    def begin(self) -> None:
+        self._path.write_text(f"{_boot()}\n")
+
+    def has(self, part: Part) -> bool:
+        return _line(part) in self._done
+
+    def note(self, part: Part) -> None:
+        with self._lock, self._path.open("a") as file:
+            file.write(f"{_line(part)}\n")
+
+    def drop(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._done = set()
+
+
+def _line(part: Part) -> str:
+    return f"{part.span} {hashlib.sha256(part.item.key.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def _boot() -> str:
+    """Empty where nobody knows it; then nothing is gone on with."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 def at_once(do: Callable[[T], None], what: Iterable[T]) -> None:

@@ -186,15 +186,21 @@ def keep_warm(server: Server, readiness: Readiness, options: argparse.Namespace)
         while not server.is_ready():
             time.sleep(WAIT_SECONDS)
         payload = _given(options.payload) if options.payload else server.payload()
-        latencies = warm_up(server, payload, options.requests, options.maximum_latency_millis)
-        _say(
-            f"{len(latencies)} requests: the first took {latencies[0]:.1f} ms, the last half "
-            f"{late(latencies, options.requests):.1f} ms (median)"
-        )
+        for whom, body in _asked(payload, options.adapter):
+            latencies = warm_up(server, body, options.requests, options.maximum_latency_millis)
+            _say(
+                f"{len(latencies)} requests{whom}: the first took {latencies[0]:.1f} ms, the last half "
+                f"{late(latencies, options.requests):.1f} ms (median)"
+            )
         readiness.warm = True
         while not server.has_ended():
             time.sleep(WATCH_SECONDS)
         readiness.warm = False
+
+
+def _asked(payload: bytes, adapters: Sequence[str]) -> list[tuple[str, bytes]]:
+    """(to whom, request) of the model, and of each adapter beside it."""
+    return [("", payload), *((f" to adapter {name}", protocols.addressed(payload, name)) for name in adapters)]
 
 
 def _given(path: Path) -> bytes:
@@ -228,6 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--path", default="", help="where requests go; default: the protocol's path")
     parser.add_argument("--port", type=int, required=True, help="where the server answers inference requests")
     parser.add_argument("--model", required=True, help="the served name")
+    parser.add_argument("--adapter", action="append", default=[], help="another name that the server answers to")
     parser.add_argument("--ready-path", default="", help="the path of the server's readiness probe")
     parser.add_argument("--requests", type=int, default=20, help="the minimum number of requests")
     parser.add_argument("--maximum-latency-millis", type=float, help="how fast it must have become")

@@ -49,6 +49,15 @@ def completion(model: str) -> bytes:
     return json.dumps({"model": model, "prompt": "Hello", "max_tokens": 8}).encode()
 
 
+def addressed(payload: bytes, model: str) -> bytes:
+    """The same OpenAI request to another model of the server; what is no such request stays as it is."""
+    try:
+        document = json.loads(payload)
+    except ValueError:
+        return payload
+    return json.dumps({**document, "model": model}).encode() if isinstance(document, dict) else payload
+
+
 def body_of(metadata: Mapping[str, Any]) -> bytes:
     """A V2 inference request of zeros, with one row where the model leaves the number open."""
     inputs = metadata.get("inputs")

@@ -22,13 +22,19 @@ CALLS = f"ml_{REVISION.name}_81"
 ACTIVE = "envoy_cluster_upstream_rq_active"
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"
 
+GAUGES = {
+    "runningRequests": "running{ {{pods}} }",
+    "waitingRequests": "waiting{ {{pods}} }",
+    "kvCacheUsage": "kv{ {{pods}} }",
+}
+
 
 def signal(metric: str, preset: GatewayPreset = CONTOUR) -> scaling.Signal:
     autoscaling = {"maximumReplicas": 3, "target": {"metric": metric, "value": 1}}
     snapshot = observe(
         builders.make_world(
             deployment=builders.make_model_deployment(spec={"autoscaling": autoscaling}),
-            runtimes=[builders.make_runtime(metrics={"port": 1, "queueMillis": QUEUE})],
+            runtimes=[builders.make_runtime(metrics={"port": 1, "queueMillis": QUEUE, **GAUGES})],
             preset=preset,
         )
     )
@@ -126,3 +132,21 @@ def test_the_time_in_the_queue(prometheus_url: str, exporter: Exporter) -> None:
 
     eventually(waiting)
     assert round(answer(prometheus_url, asked.query) or 0, 6) == 40
+
+
+def test_the_gauges_of_the_server(prometheus_url: str, exporter: Exporter) -> None:
+    """One of three pods has two engines, and one has no series: it starts, or could not be scraped."""
+    running, waiting, cache = (signal(name) for name in ("RunningRequests", "WaitingRequests", "KVCacheUsage"))
+    scraped(prometheus_url)
+    for asked in (running, waiting, cache):
+        assert answer(prometheus_url, asked.query) is None, "a series that is missing is not a load of 0"
+    with exporter.lock:
+        for pod, engine, number, share in (("a", "0", 4, 0.5), ("b", "0", 1, 0.1), ("b", "1", 1, 0.3)):
+            labels = {"namespace": "ml", "pod": f"{REVISION.name}-6b7f9c5d4d-x2kq{pod}", "engine": engine}
+            exporter.gateway.count("a", "running", number, **labels)
+            exporter.gateway.count("a", "waiting", 0, **labels)
+            exporter.gateway.count("a", "kv", share, **labels)
+        exporter.gateway.count("a", "running", 50, namespace="ml", pod="another-6b7f9c5d4d-x2kqa", engine="0")
+    eventually(lambda: answer(prometheus_url, running.query) == 3)
+    assert answer(prometheus_url, waiting.query) == 0
+    assert round(answer(prometheus_url, cache.query) or 0, 6) == 30

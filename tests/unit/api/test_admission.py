@@ -6,6 +6,7 @@ import pytest
 
 from sluice.api import admission, celrun, crd
 from sluice.api.admission import Violation
+from sluice.api.v1alpha1 import modeldeployment
 from tests.support.admission import ACCEPTED, REFUSED, Object, objective
 from tests.support.objects import policy
 
@@ -102,3 +103,19 @@ def test_null_is_as_good_as_absent_and_repeated_names_are_found() -> None:
     assert violations(policy({"freezeWindows": [window]})) == []
     [found] = violations(policy({"freezeWindows": [window, window]}))
     assert found == Violation("spec.freezeWindows[1]", "duplicate value: name 'w'")
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "want"),
+    [
+        ("no adapters", {}, True),
+        ("another name", {"adapters": [{"name": "sql"}]}, True),
+        ("the model's", {"adapters": [{"name": "sql"}, {"name": "digits"}]}, False),
+        ("the model has one of its own", {"name": "m", "adapters": [{"name": "digits"}]}, True),
+    ],
+)
+def test_an_adapter_has_another_name_than_a_model_that_is_called_as_its_object(
+    name: str, model: Object, want: bool
+) -> None:
+    given = {"metadata": {"name": "digits"}, "spec": {"model": model}}
+    assert celrun.run(modeldeployment.ADAPTERS_HAVE_OTHER_NAMES.rule, given) is want, name

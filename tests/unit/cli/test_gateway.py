@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sluice.adapters import http, triton, v2
-from sluice.cli import console, exits, predict
+from sluice.cli import answers, console, exits
 from sluice.cli.options import OutputFormat
 from sluice.views.example import Address, ModelMetadata, TensorMetadata
 
@@ -125,7 +125,7 @@ async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert (answer.status, answer.revision, json.loads(answer.text)) == (200, "digits-1111111111", {"outputs": [1]})
     assert answer.seconds > 0
-    assert predict._print_answer(answer, OutputFormat.TEXT) == exits.OK
+    assert answers.show(answer, OutputFormat.TEXT) == exits.OK
     printed = capsys.readouterr()
     assert json.loads(printed.out) == {"outputs": [1]}
     assert "answered by digits-1111111111 in" in printed.err
@@ -142,6 +142,6 @@ async def test_answer(gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_failures_are_readable(revision: str, text: str, want: str) -> None:
     answer = http.HttpAnswer(500, revision, text, 0.01)
     with pytest.raises(console.Failure) as failure:
-        predict._print_answer(answer, OutputFormat.TEXT)
+        answers.show(answer, OutputFormat.TEXT)
     assert str(failure.value) == want
-    assert predict._print_answer(answer, OutputFormat.JSON) == exits.FAILED
+    assert answers.show(answer, OutputFormat.JSON) == exits.FAILED

@@ -79,7 +79,7 @@ async def measured(there: ProfilingCluster, **changes: Any) -> ProfileView:
 
 def text(view: ProfileView) -> str:
     shown = Console(file=io.StringIO(), width=110, markup=False, highlight=False)
-    shown.print(profile.text(view))
+    shown.print(profile.for_terminal(view))
     assert isinstance(shown.file, io.StringIO)
     return shown.file.getvalue()
 

@@ -41,6 +41,43 @@ def test_one_file_of_a_repository(downloader: StagedDownloader) -> None:
     assert downloader.run("hf://acme/digits/onnx", "Plain").files.keys() == {"onnx/model.onnx", "onnx/model_int8.onnx"}
 
 
+TWICE = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights",
+    "original/consolidated.00.pth": b"x" * 5,
+    "tf_model.h5": b"y",
+}
+
+
+def test_weights_of_other_frameworks_are_left_out(web: WebServer, downloader: StagedDownloader) -> None:
+    hub.publish(web, "acme/chat", TWICE)
+    outcome = downloader.run("hf://acme/chat", "Plain", SLUICE_READ_BY="huggingface")
+    assert outcome.files == {name: TWICE[name] for name in ("config.json", "model.safetensors")}
+    assert "leaving out 2 files (0.0 MB) that servers of format huggingface do not read" in outcome.log
+    assert "hf://acme/chat/* takes everything" in outcome.log
+    assert not [path for path, _, _ in web.asked if "original" in path or "h5" in path]
+
+
+def test_a_path_says_what_is_fetched_whatever_the_format(web: WebServer, downloader: StagedDownloader) -> None:
+    hub.publish(web, "acme/chat", TWICE)
+    everything = downloader.run("hf://acme/chat/*@main", "Plain", SLUICE_READ_BY="huggingface")
+    assert everything.files == TWICE
+    folder = downloader.run("hf://acme/chat/original", "Plain", SLUICE_READ_BY="huggingface")
+    assert folder.files == {"original/consolidated.00.pth": b"x" * 5}
+
+
+def test_the_cache_keeps_what_each_format_reads_apart(
+    web: WebServer, downloader: StagedDownloader, tmp_path: Path
+) -> None:
+    hub.publish(web, "acme/chat", TWICE)
+    (tmp_path / "cache").mkdir()
+    for _ in range(2):
+        some = downloader.run("hf://acme/chat", "Plain", more=cached(tmp_path / "cache"), SLUICE_READ_BY="huggingface")
+        assert len(some.files) == 2
+        assert downloader.run("hf://acme/chat", "Plain", more=cached(tmp_path / "cache")).files == TWICE
+    assert "copied from the node's cache" in some.log
+
+
 def test_a_token_opens_a_private_repository(downloader: StagedDownloader) -> None:
     assert downloader.run("hf://acme/private", "Plain", HF_TOKEN="hf_s3cret").files == {"model.onnx": b"private"}
     refused = downloader.run("hf://acme/private", "Plain", HF_TOKEN="hf_other_s3cret")

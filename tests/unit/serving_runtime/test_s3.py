@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sluice_storage import parts
 
 from tests.support import bucket, webserver
 from tests.support.downloader import Downloader
@@ -34,6 +35,65 @@ def test_one_object_may_be_named_itself(name: str, web: WebServer, downloader: D
     bucket.publish(web, {f"m/1/{name}": b"one", "m/1/other.onnx": b"other"})
     outcome = downloader.run(f"s3://models/m/1/{name}")
     assert (outcome.message, outcome.files) == ("", {name: b"one"})
+
+
+LARGE = bytes(range(256)) * 140_000  # 36 MB: three parts
+
+
+def interrupted(web: WebServer, downloader: Downloader) -> None:
+    """An attempt that got all parts of one object, and the beginning of another one."""
+    bucket.publish(web, {"m/1/a": LARGE, "m/1/b": LARGE})
+    web.pages["/models/m/1/b"].status = 403
+    assert downloader.run("s3://models/m/1").message.startswith("AccessDenied: ")
+    web.pages["/models/m/1/b"].status = 200
+    web.asked.clear()
+
+
+def asked_for(web: WebServer, name: str) -> list[str]:
+    return [range_ for path, range_, _ in web.asked if path.endswith(name)]
+
+
+def test_what_is_there_stays_for_the_next_attempt(web: WebServer, downloader: Downloader) -> None:
+    interrupted(web, downloader)
+    outcome = downloader.run("s3://models/m/1")
+    assert (outcome.message, outcome.files) == ("", {"a": LARGE, "b": LARGE})
+    assert asked_for(web, "/a") == []
+    assert len(asked_for(web, "/b")) == 3
+    assert "are left from an earlier attempt" in outcome.log
+    assert [path.name for path in downloader.volume.iterdir()] in (["a", "b"], ["b", "a"])
+
+
+def test_an_object_that_changed_in_between_is_fetched_from_the_beginning(
+    web: WebServer, downloader: Downloader
+) -> None:
+    interrupted(web, downloader)
+    bucket.publish(web, {"m/1/a": LARGE[:-1], "m/1/b": LARGE})
+    assert downloader.run("s3://models/m/1").files == {"a": LARGE[:-1], "b": LARGE}
+
+
+@pytest.mark.parametrize("broken", ["journal", "file", "boot"])
+def test_what_may_be_incomplete_is_fetched_again(
+    broken: str, web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    interrupted(web, downloader)
+    if broken == "journal":
+        (downloader.volume / ".download-parts").write_text("")
+    elif broken == "file":
+        (downloader.volume / ".download" / "a").unlink()
+    else:  # the power failed: what was written is perhaps not on the disk
+        (tmp_path / "boot_id").write_text("another\n")
+        monkeypatch.setattr(parts, "BOOT_ID", tmp_path / "boot_id")
+    assert downloader.run("s3://models/m/1").files == {"a": LARGE, "b": LARGE}
+    assert len(asked_for(web, "/a")) == 3
+
+
+def test_where_no_boot_is_known_nothing_is_gone_on_with(
+    web: WebServer, downloader: Downloader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(parts, "BOOT_ID", tmp_path / "none")
+    interrupted(web, downloader)
+    assert downloader.run("s3://models/m/1").files == {"a": LARGE, "b": LARGE}
+    assert len(asked_for(web, "/a")) == 3
 
 
 def test_empty_objects_and_empty_folders_stay(web: WebServer, downloader: Downloader) -> None:

@@ -181,6 +181,39 @@ def test_the_users_payload(warm_up: Callable[..., WarmUp], tmp_path: Path) -> No
     assert model.bodies == [b"mine", b"mine"]
 
 
+def test_every_adapter_is_warmed_up_after_the_model(warm_up: Callable[..., WarmUp], tmp_path: Path) -> None:
+    model = Model()
+    payload = tmp_path / "chat.json"
+    payload.write_text(
+        json.dumps({"model": "digits", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3})
+    )
+    adapters = ("--adapter=sql", "--adapter=chat", "--requests=2", "--protocol=OpenAI")
+    with served(model) as port:
+        eventually(warm_up(port, *adapters).is_ready)
+        asked = [json.loads(body) for body in model.bodies]
+        assert [each["model"] for each in asked] == ["digits", "digits", "sql", "sql", "chat", "chat"]
+        assert {each["max_tokens"] for each in asked} == {8}
+        model.bodies.clear()
+        eventually(warm_up(port, *adapters, f"--payload={payload}").is_ready)
+    asked = [json.loads(body) for body in model.bodies]
+    assert [each["model"] for each in asked] == ["digits", "digits", "sql", "sql", "chat", "chat"]
+    assert {each["max_tokens"] for each in asked} == {3}
+    assert set(model.paths[-6:]) == {"/v1/chat/completions"}
+
+
+def test_an_adapter_that_the_server_does_not_know_keeps_the_pod_from_being_ready(
+    warm_up: Callable[..., WarmUp],
+) -> None:
+    class Choosy(Model):
+        def answer(self, path: str, body: bytes | None) -> tuple[int, str]:
+            asked = json.loads(body)["model"] if body else "digits"
+            return super().answer(path, body) if asked == "digits" else (404, f"the model {asked} does not exist")
+
+    with served(Choosy()) as port:
+        said = warm_up(port, "--adapter=sql", "--requests=2", "--protocol=OpenAI").ended()
+    assert said.startswith("WarmUpFailed: POST /v1/completions answers 404: the model sql does not exist")
+
+
 SIGNATURES = {
     "metadata": {
         "signature_def": {

@@ -23,6 +23,8 @@ CONTOUR: Final = GatewayPreset(
     broken=envoy.broken(_BACKEND),
     # Envoy swaps a route within milliseconds of Contour's update; requests that were under way end on the old one.
     settle_seconds=1.0,
+    # Its `timeouts.stream-idle-timeout`, which is Envoy's default where nobody sets it.
+    idle_limit="5m",
     headless=True,
     # `percent` passes the schema and is then ignored: every request is copied.
     mirror_percent=False,

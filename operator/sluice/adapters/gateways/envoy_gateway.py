@@ -26,6 +26,7 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     unanswered=envoy.unanswered(_BACKEND),
     broken=envoy.broken(_BACKEND),
     settle_seconds=2.0,
+    # No `idle_limit`: where a route has no limit, it takes Envoy's away as well, unless a policy of its own sets one.
     headless=True,
     positional=True,
     mirror_percent=True,

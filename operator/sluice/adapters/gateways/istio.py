@@ -28,6 +28,7 @@ ISTIO: Final = GatewayPreset(
     backend="",
     broken=Broken(f'istio_requests_total{{{_HTTP},{_BROKEN},response_code=~"[0-4].*"}}'),
     settle_seconds=2.0,
+    idle_limit="5m",
     # It copies requests, by percent as well; but these metrics are written where the request is answered, so the
     # gateway counts no copy, and there would be nothing to judge.
     request_mirror=False,

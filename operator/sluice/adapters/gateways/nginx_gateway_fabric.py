@@ -17,6 +17,7 @@ NGINX_GATEWAY_FABRIC: Final = GatewayPreset(
     backend="",
     # Without NGINX Plus' own interface for endpoints, a change is a reload.
     settle_seconds=3.0,
+    keeps_timeouts=False,
     mirror_percent=True,
     tested=False,
 )

@@ -21,6 +21,7 @@ TRAEFIK: Final = GatewayPreset(
     backend="",
     # It gathers changes for up to two seconds (`providers.providersThrottleDuration`) before it takes them.
     settle_seconds=3.0,
+    keeps_timeouts=False,
     headless=True,
     # It accepts a route with copies, and answers every request with 500.
     request_mirror=False,

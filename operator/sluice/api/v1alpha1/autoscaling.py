@@ -14,6 +14,9 @@ class ScalingMetric(StrEnum):
     MEMORY = "Memory"
     IN_FLIGHT_REQUESTS = "InFlightRequests"
     QUEUE_MILLIS = "QueueMillis"
+    RUNNING_REQUESTS = "RunningRequests"
+    WAITING_REQUESTS = "WaitingRequests"
+    KV_CACHE_USAGE = "KVCacheUsage"
 
 
 class ScalingTarget(ApiModel):
@@ -21,8 +24,14 @@ class ScalingTarget(ApiModel):
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "has(self.value) == (has(self.metric) && self.metric in ['InFlightRequests', 'QueueMillis'])",
-            message="value belongs to metric InFlightRequests and QueueMillis, which need it",
+            "has(self.value) == (has(self.metric) && !(self.metric in ['CPU', 'Memory']))",
+            message="value belongs to metric InFlightRequests, QueueMillis, RunningRequests, WaitingRequests and KVCacheUsage, "
+            "which need it",
+            field_path=".value",
+        ),
+        Cel(
+            "!has(self.value) || !has(self.metric) || self.metric != 'KVCacheUsage' || self.value <= 100",
+            message="KVCacheUsage is in percent of the cache: at most 100",
             field_path=".value",
         ),
         Cel(
@@ -34,13 +43,14 @@ class ScalingTarget(ApiModel):
 
     metric: ScalingMetric = ScalingMetric.CPU
     """What is measured. CPU and Memory: use by the model server. InFlightRequests: requests in progress, as the
-    gateway counts them. QueueMillis: how long a request waits in the model server, if its ServingRuntime says how to
-    measure that. The last two need KEDA."""
+    gateway counts them. QueueMillis: how long a request waits in the model server; RunningRequests and WaitingRequests:
+    how many it computes, and how many wait in it; KVCacheUsage: how full the cache of its attention is; all four if the
+    ServingRuntime says how to measure that. All but CPU and Memory need KEDA."""
     utilization_percent: Annotated[int, Field(ge=1, le=500)] | None = None
     """For CPU and Memory: mean use over the pods, in percent of their requests; default 70."""
     value: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """For InFlightRequests: how many each pod should have at a time. For QueueMillis: how many milliseconds a request
-    should wait. Both are means over the last minute."""
+    """For InFlightRequests, RunningRequests and WaitingRequests: how many each pod should have at a time. For QueueMillis:
+    how many milliseconds a request should wait. For KVCacheUsage: percent. All are means over the last minute."""
 
 
 class Autoscaling(ApiModel):

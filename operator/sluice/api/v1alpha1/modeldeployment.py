@@ -19,26 +19,60 @@ IMAGE_SCHEME: Final = "image://"
 """Names a version that its server's image carries; nobody writes it in a spec."""
 
 
+ServedName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")]
+"""What clients call a model, or an adapter of it."""
+
+SOURCE_RULES: Final = (
+    Cel(
+        "!has(self.sha256) || !self.uri.startsWith('oci://')",
+        message="an image is pinned in its URI: oci://registry/repository@sha256:DIGEST",
+        field_path=".sha256",
+    ),
+    Cel(
+        "!has(self.uri) || !self.uri.startsWith('azblob://') || has(self.credentialsSecretRef)",
+        message="azblob:// needs a Secret, whose key AZURE_STORAGE_ACCOUNT names the account",
+        field_path=".credentialsSecretRef",
+        reason="FieldValueRequired",
+    ),
+)
+"""Of whatever a pod fetches."""
+OTHER_NAME: Final = "an adapter needs another name than the model, whose name is spec.model.name or metadata.name"
+
+
+class Adapter(ApiModel):
+    """A LoRA adapter: a small change of the model, which its server loads beside it and answers for under a name of its own."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = SOURCE_RULES
+
+    name: ServedName
+    """What clients call it: the model's name in requests. Neither that of the model nor that of another adapter."""
+    uri: Uri
+    """Where it is; see spec.model.uri. Changing it is a release."""
+    sha256: Sha256 | None = None
+    """The checksum of the one file that uri names."""
+    credentials_secret_ref: LocalObjectRef | None = None
+    """A Secret with the keys of its source; see spec.model.credentialsSecretRef."""
+
+
 class ModelSpec(ApiModel):
     """The model: a file or folder outside the server image."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
+        *SOURCE_RULES,
         Cel(
-            "!has(self.sha256) || !self.uri.startsWith('oci://')",
-            message="an image is pinned in its URI: oci://registry/repository@sha256:DIGEST",
-            field_path=".sha256",
+            "!has(self.adapters) || size(self.adapters) == 0 || has(self.uri)",
+            message="adapters are fetched beside a model: set uri",
+            field_path=".uri",
+            reason="FieldValueRequired",
         ),
         Cel(
-            "!has(self.uri) || !self.uri.startsWith('azblob://') || has(self.credentialsSecretRef)",
-            message="azblob:// needs a Secret, whose key AZURE_STORAGE_ACCOUNT names the account",
-            field_path=".credentialsSecretRef",
-            reason="FieldValueRequired",
+            "!has(self.adapters) || !has(self.name) || self.adapters.all(a, a.name != self.name)",
+            message=OTHER_NAME,
+            field_path=".adapters",
         ),
     )
 
-    name: (
-        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$")] | None
-    ) = None
+    name: ServedName | None = None
     """Served model name; default metadata.name. The same for every revision, so that clients never change."""
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
@@ -59,8 +93,23 @@ class ModelSpec(ApiModel):
     AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
     STORAGE_EMULATOR_HOST. azblob: AZURE_STORAGE_ACCOUNT, and at most one of AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN and
     AZURE_STORAGE_CONNECTION_STRING, optional AZURE_STORAGE_ENDPOINT. hf: HF_TOKEN, HF_ENDPOINT. oci: .dockerconfigjson."""
+    adapters: Annotated[
+        list[Adapter],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """LoRA adapters that are loaded beside the model, if the ServingRuntime says how. A changed adapter is a release."""
 
 
+ADAPTERS_HAVE_OTHER_NAMES: Final = Cel(
+    "has(self.spec.model.name) || !has(self.spec.model.adapters) || "
+    "self.spec.model.adapters.all(a, a.name != self.metadata.name)",
+    message=OTHER_NAME,
+    field_path=".spec.model.adapters",
+)
+"""Where the model has the name of its ModelDeployment."""
 MODEL_IS_SOMEWHERE: Final = Cel(
     "!has(self.model) || has(self.model.uri) || (has(self.runtime) && has(self.runtime.image))",
     message="set where the model is, or name the image that contains it in spec.runtime.image",
@@ -237,7 +286,7 @@ class ModelDeployment(ApiModel):
         "statusReplicasPath": ".status.stable.replicas",
     }
     """For `kubectl scale`. No selector: autoscaling is spec.autoscaling, which knows of releases."""
-    cel_rules: ClassVar[tuple[Cel, ...]] = (SHORT_NAME,)
+    cel_rules: ClassVar[tuple[Cel, ...]] = (SHORT_NAME, ADAPTERS_HAVE_OTHER_NAMES)
 
     metadata: ObjectMeta
     spec: ModelDeploymentSpec

@@ -94,6 +94,15 @@ class EnvTemplate(ApiModel):
     layout writes it."""
 
 
+class AdaptersTemplate(ApiModel):
+    """What a server is told of the adapters of `spec.model.adapters`: arguments of the first container."""
+
+    args: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(max_length=16)] = Field(default_factory=list)
+    """Arguments where there is any adapter; {{adapters.count}} is their number."""
+    each: Annotated[list[Annotated[str, Field(max_length=1024)]], Field(min_length=1, max_length=16)]
+    """Arguments for each adapter, behind those: {{adapter.name}} is its name, {{adapter.path}} the folder with its files."""
+
+
 class WarmupTemplate(ApiModel):
     """How a server of the protocol Native is sent its first requests."""
 
@@ -163,6 +172,12 @@ class RuntimeMetrics(ApiModel):
     queue_millis: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """PromQL for the mean time that a request waits in the server, ms, for autoscaling on QueueMillis. {{pods}} stands for
     the label matchers (namespace and pod) of a revision's pods; absent: the server does not report it."""
+    running_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of requests that the server computes now, for autoscaling on RunningRequests; {{pods}} as above."""
+    waiting_requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of requests that wait in the server, for autoscaling on WaitingRequests."""
+    kv_cache_usage: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Selector of the gauges of how full the server's key-value cache is, from 0 to 1, for autoscaling on KVCacheUsage."""
     requests: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     """Selector of the counters of answered requests, for the judge, which learns by pod how much a version swings by itself.
     {{pods}} as above; the series that it matches are added up."""
@@ -249,6 +264,8 @@ class ServingRuntimeSpec(ApiModel):
     tensor_rt: Annotated[EnvTemplate | None, Field(alias="tensorRT")] = None
     """How to pass spec.runtime.tensorRT to the server: {{tensorRT.precision}}, {{tensorRT.maximumWorkspaceMebibytes}};
     absent: it is refused."""
+    adapters: AdaptersTemplate | None = None
+    """How to pass spec.model.adapters to the server; absent: they are refused."""
     warmup: WarmupTemplate | None = None
     """Where warm-up requests go; only for the protocol Native, the others define it."""
     drain: Drain = Drain()

@@ -1,9 +1,12 @@
 """What is said of the routes, or of the Service that shares requests: whether requests arrive, and why not."""
 
+import math
+
+from sluice.api.v1alpha1.routing import TIMEOUT_SECONDS
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Route, Snapshot, UnownedAddress
-from sluice.core.render import route
+from sluice.core.render import route, timeouts
 from sluice.core.rollout import steps
 from sluice.core.rollout.routing import weights
 from sluice.core.situation.situation import Blocked, Situation
@@ -106,7 +109,28 @@ def programmed(situation: Situation, *, splits: bool = True) -> Fact:
         return Fact(False, Reason.WAITING_FOR_GATEWAY, NO_ANSWER)
     if splits and active is not None and active.status.reason == Reason.SPLIT_MISMATCH:
         return Fact(False, Reason.SPLIT_MISMATCH, active.status.message)
-    return Fact(True, Reason.PROGRAMMED, "")
+    unkept = _unkept_limit(snapshot)
+    return Fact(True, Reason.LIMIT_NOT_KEPT if unkept else Reason.PROGRAMMED, unkept)
+
+
+def _unkept_limit(snapshot: Snapshot) -> str:
+    """What of the limits of answers the gateway does not do, with a remedy; empty where it does what is said."""
+    routing, preset = snapshot.deployment.spec.routing, snapshot.preset
+    if not preset.keeps_timeouts:
+        if routing.timeouts is None and routing.timeout_seconds == TIMEOUT_SECONDS:
+            return ""
+        return (
+            f"spec.routing.timeouts: gateway {preset.name} ignores the limits of a route, so that only the model server or "
+            "the client ends an answer; remove the field, or use another gateway (docs/gateways.md)"
+        )
+    longest = timeouts.longest_answer_seconds(routing, [revision.timeouts for revision in snapshot.revisions])
+    if math.isfinite(longest) or preset.idle_limit:
+        return ""
+    return (
+        f"an answer has no limit, and gateway {preset.name} does not end one in which nothing moves any more; set "
+        "spec.routing.timeouts.request to more than the longest answer, or an idle limit in the gateway's own settings "
+        "(docs/gateways.md), which cannot be seen from here"
+    )
 
 
 def _changes(situation: Situation, route: Route) -> bool:

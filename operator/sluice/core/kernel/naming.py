@@ -22,6 +22,9 @@ REVISION_HEADER: Final = "x-model-revision"
 MODEL_PATH: Final = "/models"
 MOUNT_PATH: Final = "/mnt/model"
 """Where a model that need not be fetched is mounted, in the downloader and in the server."""
+ADAPTERS_PATH: Final = "/adapters"
+ADAPTERS_MOUNT_PATH: Final = "/mnt/adapters"
+"""The same of adapters: each has a folder of its name."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81

@@ -51,6 +51,11 @@ class GatewayPreset:
     them or not; for raw samples. Empty: the gateway has none."""
     broken: Broken | None = None
     """Answers that broke off; None where the gateway does not tell them from whole ones."""
+    keeps_timeouts: bool = True
+    """Whether it keeps to the `timeouts` of an HTTPRoute."""
+    idle_limit: str = ""
+    """After what time without a byte it ends an answer that has no limit, unless its own settings say otherwise. Empty: never,
+    as far as is known."""
     headless: bool = False
     """Whether it sends requests to a backend's endpoints and asks for no address of its Service, as was tested."""
     positional: bool = False

@@ -140,6 +140,7 @@ class Reason(StrEnum):
     WARM_UP_NOT_POSSIBLE = "WarmUpNotPossible", "stalled.md", STALLS
     BATCHING_NOT_SUPPORTED = "BatchingNotSupported", "stalled.md", STALLS
     TUNING_NOT_SUPPORTED = "TuningNotSupported", "stalled.md", STALLS
+    ADAPTERS_NOT_SUPPORTED = "AdaptersNotSupported", "stalled.md", STALLS
     POLICY_NOT_FOUND = "PolicyNotFound", "stalled.md", STALLS
     POLICY_INVALID = "PolicyInvalid", "stalled.md", STALLS
     MIRROR_NOT_SUPPORTED = "MirrorNotSupported", "stalled.md", STALLS
@@ -172,6 +173,7 @@ class Reason(StrEnum):
     CURRENT = "Current", "", CALM
     NEWER_RUNTIME = "NewerRuntime", "stalled.md"
     PROGRAMMED = "Programmed", "", CALM
+    LIMIT_NOT_KEPT = "LimitNotKept", "routing.md#limits-that-the-gateway-does-not-keep", CALM
     APPROXIMATE = "Approximate", "../without-a-gateway.md", CALM
     GATEWAY_API_MISSING = "GatewayAPIMissing", "routing.md"
     GATEWAY_NOT_FOUND = "GatewayNotFound", "routing.md"

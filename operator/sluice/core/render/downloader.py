@@ -1,43 +1,124 @@
-"""The init container that fetches the model and lays it out for its server."""
+"""The init containers that fetch the model and its adapters, and lay them out for the server."""
 
+import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sluice.api.config import NodeCache, OperatorConfig, StorageInitializer
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import LocalObjectRef
-from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
-from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
+from sluice.api.v1alpha1.modeldeployment import Adapter, ModelDeployment, ModelSpec
+from sluice.api.v1alpha1.servingruntime import ModelLayout, ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
 from sluice.core.render import common, formats
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
+MODELS_VOLUME: Final = "models"
+"""What a model is written to."""
+ADAPTERS_VOLUME: Final = "adapters"
+"""The same of adapters."""
 MODEL_VOLUME: Final = "source"
+"""Of what need not be fetched."""
 CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
 FORMAT: Final = "SLUICE_FORMAT"
+READ_BY: Final = "SLUICE_READ_BY"
+MODEL_FIELD: Final = "spec.model"
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
 
 
-def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
-    model, initializer = deployment.spec.model, config.storage_initializer
+@dataclass(frozen=True, slots=True)
+class Download:
+    """What one init container brings into the pod: the model, or one of its adapters."""
+
+    source: ModelSpec | Adapter
+    number: int | None = None
+    """Of the adapter, from 0; None: the model."""
+
+    @property
+    def uri(self) -> str:
+        """Empty where the server's image carries the model."""
+        return self.source.uri or ""
+
+    @property
+    def scheme(self) -> str:
+        return sources.scheme(self.uri)
+
+    @property
+    def field(self) -> str:
+        """Where the user names it."""
+        return field_of(f"{STORAGE_INITIALIZER}{self.suffix}")
+
+    @property
+    def suffix(self) -> str:
+        """Of its names in the pod."""
+        return "" if self.number is None else f"-{self.number}"
+
+    @property
+    def volume(self) -> str:
+        """What it is written to."""
+        return MODELS_VOLUME if self.number is None else ADAPTERS_VOLUME
+
+    def below(self, model: str, adapters: str) -> str:
+        """The one folder of a model, or that of an adapter in the other one."""
+        return model if self.number is None else f"{adapters}/{self.source.name}"
+
+
+def downloads(model: ModelSpec) -> list[Download]:
+    """The model first; it alone where it has no adapters, nothing where the server's image carries it."""
+    if model.uri is None:
+        return []
+    return [Download(model), *(Download(adapter, number) for number, adapter in enumerate(model.adapters))]
+
+
+def field_of(name: str, kind: str = STORAGE_INITIALIZER) -> str:
+    """The field of the ModelDeployment behind an init container, or a volume (MODEL_VOLUME); empty: it is neither."""
+    known = re.fullmatch(rf"{kind}(?:-([0-9]+))?", name)
+    if known is None:
+        return ""
+    return MODEL_FIELD if known[1] is None else f"{MODEL_FIELD}.adapters[{known[1]}]"
+
+
+def containers(
+    deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig
+) -> list[dict[str, Any]]:
+    """One for each source, so that none has the keys of another. Adapters are laid out as they are."""
+    model = deployment.spec.model
+    return [
+        _container(
+            download, deployment, ModelLayout.PLAIN if download.number is not None else runtime.model_layout, config
+        )
+        for download in downloads(model)
+    ]
+
+
+def _container(
+    download: Download, deployment: ModelDeployment, layout: ModelLayout, config: OperatorConfig
+) -> dict[str, Any]:
+    initializer, fetched = config.storage_initializer, _is_fetched(download, config)
+    held = download.number is None and formats.held(deployment.metadata.namespace, config)
     return {
-        "name": STORAGE_INITIALIZER,
+        "name": f"{STORAGE_INITIALIZER}{download.suffix}",
         "image": initializer.image,
         "imagePullPolicy": initializer.image_pull_policy,
-        "args": [common.literal(argument) for argument in _arguments(deployment, runtime, config)],
+        "args": [common.literal(argument) for argument in _arguments(download, deployment, layout, config)],
         "env": [
-            *(credentials(_uri(model), model.credentials_secret_ref) if _is_fetched(model, config) else []),
-            *(proxies(config) if _is_fetched(model, config) else []),
-            *([{"name": FORMAT, "value": model.format}] if formats.held(deployment.metadata.namespace, config) else []),
+            *(credentials(download.uri, download.source.credentials_secret_ref) if fetched else []),
+            *(proxies(config) if fetched else []),
+            *([{"name": FORMAT, "value": deployment.spec.model.format}] if held else []),
+            *([{"name": READ_BY, "value": deployment.spec.model.format}] if download.scheme == "hf" else []),
         ],
         "resources": initializer.resources.to_wire(),
         "volumeMounts": [
-            {"name": "models", "mountPath": naming.MODEL_PATH},
+            {
+                "name": download.volume,
+                "mountPath": naming.MODEL_PATH if download.number is None else naming.ADAPTERS_PATH,
+            },
             common.TMP_MOUNT,
-            *_mounted_model(model, config),
-            *(certificate_mounts(config) if _is_fetched(model, config) else []),
-            *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(model, config) else []),
+            *_mounted(download, deployment.spec.model, config),
+            *(certificate_mounts(config) if fetched else []),
+            *([{"name": CACHE_VOLUME, "mountPath": CACHE_PATH}] if _cached(download, config) else []),
         ],
         "securityContext": common.sealed(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -45,16 +126,33 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
 
 
 def volumes(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """What the pod needs for its model's source, beside the volume that every model lies in."""
-    if _is_fetched(model, config):
-        return [*certificate_volumes(config), *_cache_volumes(config.storage_initializer.cache)]
-    if _is_image_volume(model, config):
-        image = {"reference": sources.image(_uri(model)), "pullPolicy": "IfNotPresent"}
-        return [{"name": MODEL_VOLUME, "image": image}]
-    if _scheme(model) != "pvc":
+    """What the pod needs for its sources, beside the volume that every model lies in."""
+    every = downloads(model)
+    fetched = any(_is_fetched(download, config) for download in every)
+    limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
+    return [
+        *([{"name": ADAPTERS_VOLUME, "emptyDir": limit}] if model.adapters else []),
+        *(certificate_volumes(config) if fetched else []),
+        *(_cache_volumes(config.storage_initializer.cache) if fetched else []),
+        *(source for download in every for source in _source_volume(download, model, config)),
+    ]
+
+
+def _source_volume(download: Download, model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    name = f"{MODEL_VOLUME}{download.suffix}"
+    if _is_image_volume(download, config):
+        return [{"name": name, "image": {"reference": sources.image(download.uri), "pullPolicy": "IfNotPresent"}}]
+    if download.scheme != "pvc" or _volume_name(download, model) != name:
         return []
-    claim, _ = sources.claim_and_path(_uri(model))
-    return [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+    claim, _ = sources.claim_and_path(download.uri)
+    return [{"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
+
+
+def _volume_name(download: Download, model: ModelSpec) -> str:
+    """A claim is one volume of a pod, whatever is taken from it."""
+    claims = {sources.claim_and_path(each.uri)[0]: each for each in reversed(downloads(model)) if each.scheme == "pvc"}
+    first = claims[sources.claim_and_path(download.uri)[0]] if download.scheme == "pvc" else download
+    return f"{MODEL_VOLUME}{first.suffix}"
 
 
 def _cache_volumes(cache: NodeCache | None) -> list[dict[str, Any]]:
@@ -89,73 +187,70 @@ def proxies(config: OperatorConfig) -> list[dict[str, Any]]:
 
 
 def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """The links of a model that was not fetched lead there; the server sees no more of a claim than its model."""
-    mounts = _mounted_model(model, config)
-    if _scheme(model) == "pvc":
-        _, path = sources.claim_and_path(_uri(model))
-        return [
-            {**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount
-            for mount in mounts
-        ]
-    return mounts
+    """The links of what was not fetched lead there; the server sees no more of a claim than what it serves."""
+    adapters = [{"name": ADAPTERS_VOLUME, "mountPath": naming.ADAPTERS_PATH, "readOnly": True}]
+    found = adapters if model.adapters else []
+    for download in downloads(model):
+        for mount in _mounted(download, model, config):
+            path = sources.claim_and_path(download.uri)[1] if download.scheme == "pvc" else ""
+            found.append({**mount, "mountPath": f"{mount['mountPath']}/{path}", "subPath": path} if path else mount)
+    return found
 
 
 def pull_secrets(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """An image volume is pulled by the kubelet, with the pod's Secrets."""
-    if model.credentials_secret_ref is None or not _is_image_volume(model, config):
+    secrets = {
+        download.source.credentials_secret_ref.name: download.source.credentials_secret_ref.to_wire()
+        for download in downloads(model)
+        if download.source.credentials_secret_ref is not None and _is_image_volume(download, config)
+    }
+    return list(secrets.values())
+
+
+def _is_image_volume(download: Download, config: OperatorConfig) -> bool:
+    return config.storage_initializer.image_volumes and download.scheme == "oci"
+
+
+def _is_fetched(download: Download, config: OperatorConfig) -> bool:
+    return download.scheme != "pvc" and not _is_image_volume(download, config)
+
+
+def _cached(download: Download, config: OperatorConfig) -> NodeCache | None:
+    """The cache of what is fetched."""
+    return config.storage_initializer.cache if _is_fetched(download, config) else None
+
+
+def _mounted(download: Download, model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
+    if _is_fetched(download, config):
         return []
-    return [model.credentials_secret_ref.to_wire()]
+    path = download.below(naming.MOUNT_PATH, naming.ADAPTERS_MOUNT_PATH)
+    return [{"name": _volume_name(download, model), "mountPath": path, "readOnly": True}]
 
 
-def _uri(model: ModelSpec) -> str:
-    """Empty where the server's image carries the model."""
-    return model.uri or ""
-
-
-def _scheme(model: ModelSpec) -> str:
-    return sources.scheme(_uri(model))
-
-
-def _is_image_volume(model: ModelSpec, config: OperatorConfig) -> bool:
-    return config.storage_initializer.image_volumes and _scheme(model) == "oci"
-
-
-def _is_fetched(model: ModelSpec, config: OperatorConfig) -> bool:
-    return model.uri is not None and _scheme(model) != "pvc" and not _is_image_volume(model, config)
-
-
-def _cached(model: ModelSpec, config: OperatorConfig) -> NodeCache | None:
-    """The cache of a model that is fetched."""
-    return config.storage_initializer.cache if _is_fetched(model, config) else None
-
-
-def _mounted_model(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    return [
-        {"name": MODEL_VOLUME, "mountPath": naming.MOUNT_PATH, "readOnly": True}
-        for volume in volumes(model, config)
-        if volume["name"] == MODEL_VOLUME
-    ]
-
-
-def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[str]:
-    model = deployment.spec.model
-    plain = _scheme(model) == "oci" and (
-        sources.registry(_uri(model)) in config.storage_initializer.plain_http_registries
+def _arguments(
+    download: Download, deployment: ModelDeployment, layout: ModelLayout, config: OperatorConfig
+) -> list[str]:
+    plain = (
+        download.scheme == "oci" and sources.registry(download.uri) in config.storage_initializer.plain_http_registries
     )
-    cache = _cached(model, config)
+    cache = _cached(download, config)
     arguments = {
-        "--uri": _uri(model),
-        "--layout": runtime.model_layout.value,
+        "--uri": download.uri,
+        "--layout": layout.value,
         "--model-name": common.served_name(deployment),
-        "--destination": naming.MODEL_PATH,
-        **({"--mount": naming.MOUNT_PATH} if _mounted_model(model, config) else {}),
-        **({"--sha256": model.sha256} if model.sha256 else {}),
+        "--destination": download.below(naming.MODEL_PATH, naming.ADAPTERS_PATH),
+        **(
+            {}
+            if _is_fetched(download, config)
+            else {"--mount": download.below(naming.MOUNT_PATH, naming.ADAPTERS_MOUNT_PATH)}
+        ),
+        **({"--sha256": download.source.sha256} if download.source.sha256 else {}),
         **_maximum_arguments(config.storage_initializer.maximum_model_size),
         **(_cache_arguments(cache, deployment.metadata.namespace) if cache is not None else {}),
     }
     return [
         *(part for pair in arguments.items() for part in pair),
-        *(connection_arguments(config) if _is_fetched(model, config) else []),
+        *(connection_arguments(config) if _is_fetched(download, config) else []),
         *(["--plain-http"] if plain else []),
     ]
 

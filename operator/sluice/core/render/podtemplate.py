@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
 from sluice.core.kernel import naming
-from sluice.core.render import common, downloader, placeholders, tuning, warmup
+from sluice.core.render import adapters, common, downloader, placeholders, tuning, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -22,7 +22,7 @@ EXIT_MARGIN_SECONDS: Final = 5
 """Between the end of the drain and the kill, for the server's own exit."""
 
 SERVER_MOUNTS: Final = (
-    {"name": "models", "mountPath": naming.MODEL_PATH, "readOnly": True},
+    {"name": downloader.MODELS_VOLUME, "mountPath": naming.MODEL_PATH, "readOnly": True},
     common.TMP_MOUNT,
     {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod
 )
@@ -61,12 +61,14 @@ def render_template(
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
-    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported` and `warmup.WarmupNotPossible`.
+    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported`, `adapters.AdaptersNotSupported` and
+    `warmup.WarmupNotPossible`.
     """
     accelerator = accelerator_profile(deployment.spec.accelerator, config)
     if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
         raise BatchingNotSupported(runtime.metadata.name)
     tuning.require_supported(deployment.spec, runtime)
+    adapters.require_supported(deployment, runtime)
     labels = naming.owned_labels(deployment.metadata.name, revision)
     mounts = downloader.server_mounts(deployment.spec.model, config)
     return {
@@ -97,7 +99,7 @@ def _volumes(config: OperatorConfig) -> list[dict[str, Any]]:
     """What fills the node's disk ends its own pod; what is in memory counts for the pod's limit of that."""
     limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
     return [
-        {"name": "models", "emptyDir": dict(limit)},
+        {"name": downloader.MODELS_VOLUME, "emptyDir": dict(limit)},
         {"name": "tmp", "emptyDir": dict(limit)},
         # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
@@ -105,17 +107,17 @@ def _volumes(config: OperatorConfig) -> list[dict[str, Any]]:
 
 
 def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
-    """The init container that fetches the model; nothing where the server's image carries it."""
+    """The init containers that fetch the model and its adapters; none where the server's image carries it."""
     if deployment.spec.model.uri is None:
         return {}
-    container = downloader.container(deployment, runtime, config)
+    container, *others = downloader.containers(deployment, runtime, config)
     batching = _wanted_batching(deployment.spec)
     if batching is not None:  # for layouts that write it into a configuration
         values = _batching_values(batching)
         env = [{"name": variable, "value": values[key]} for variable, key in DOWNLOADER_BATCHING]
         container["env"] = [*container["env"], *env]
     container["env"] = [*container["env"], *tuning.downloader_env(deployment.spec)]
-    return {"initContainers": [container]}
+    return {"initContainers": [container, *others]}
 
 
 def _wanted_batching(spec: ModelDeploymentSpec) -> Batching | None:
@@ -182,6 +184,9 @@ def _servers(
     tuned = tuning.server_env(deployment.spec, runtime)
     if tuned:
         server = {**server, "env": _merged_by_name(server.get("env", ()), tuned)}
+    loaded = adapters.server_args(deployment, runtime)
+    if loaded:
+        server = {**server, "args": [*server.get("args", ()), *loaded]}
     server = _overridden(server, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)

@@ -81,7 +81,11 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntime, server: Map
         arguments["--path"] = path
     if wishes.payload_ref is not None:
         arguments["--payload"] = f"{PAYLOAD_PATH}/{wishes.payload_ref.key}"
-    return [part for pair in arguments.items() for part in pair]
+    adapters = deployment.spec.model.adapters if protocol is Protocol.OPENAI else []
+    return [
+        *(part for pair in arguments.items() for part in pair),
+        *(part for each in adapters for part in ("--adapter", each.name)),
+    ]
 
 
 def _protocol(runtime: ServingRuntime) -> Protocol:

@@ -2,7 +2,8 @@
 
     CPU, Memory         HorizontalPodAutoscaler   asks the cluster for the use by the model server
     InFlightRequests    ScaledObject (KEDA)       asks Prometheus for what the gateway counts
-    QueueMillis         ScaledObject (KEDA)       asks Prometheus for what the model server counts
+    QueueMillis, RunningRequests, WaitingRequests, KVCacheUsage
+                        ScaledObject (KEDA)       asks Prometheus for what the model server counts
 
 Requests in flight are what the gateway's gauge of them says. Where a gateway has none, they are the seconds that requests
 take, summed up over each second (Little's law); that leaves out whatever a gateway's histogram does not hold.
@@ -10,6 +11,7 @@ take, summed up over each second (Little's law); that leaves out whatever a gate
 A series that is missing is not a load of 0: the query has no answer, and KEDA leaves the number of pods as it is.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sluice.api.v1alpha1.autoscaling import Autoscaling, ScalingMetric
@@ -60,8 +62,8 @@ def signal(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
             Reason.KEDA_MISSING,
             f"spec.autoscaling.target.metric: {metric} is scaled by KEDA, and {missing}, or {INSTEAD}",
         )
-    if metric is ScalingMetric.QUEUE_MILLIS:
-        return _queue(snapshot, revision)
+    if metric is not None and metric in _MEASURED:
+        return _of_server(snapshot, revision, metric)
     return _in_flight(snapshot, revision)
 
 
@@ -102,22 +104,50 @@ def _of_both(snapshot: Snapshot, revision: Revision, http: str, grpc: str) -> li
     return [_filled(snapshot, revision, selector) for selector in spoken]
 
 
-def _queue(snapshot: Snapshot, revision: Revision) -> Signal | Blocked:
+def _of_server(snapshot: Snapshot, revision: Revision, metric: ScalingMetric) -> Signal | Blocked:
     runtime = next((r for r in snapshot.runtimes if r.metadata.name == revision.runtime), None)
-    measured = runtime.spec.metrics.queue_millis if runtime is not None and runtime.spec.metrics is not None else None
+    metrics = runtime.spec.metrics if runtime is not None else None
+    field, query_of = _MEASURED[metric]
+    measured = metrics.to_wire().get(field) if metrics is not None else None
     if measured is None:
         return Blocked(
             Reason.SCALING_METRIC_NOT_SUPPORTED,
-            f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how its server's "
-            f"queue is measured; set its spec.metrics.queueMillis, or {INSTEAD} or InFlightRequests",
+            f"spec.autoscaling.target.metric: ServingRuntime {revision.runtime!r} does not say how {metric} is measured on "
+            f"its server; set its spec.metrics.{field}, or {INSTEAD} or InFlightRequests",
         )
     pods = arms.pod_matchers(snapshot.namespace, revision)
     try:
-        query = placeholders.filled(measured, {"pods": pods}, "spec.metrics.queueMillis")
+        series = placeholders.filled(measured, {"pods": pods}, f"spec.metrics.{field}")
     except placeholders.UnknownPlaceholder as error:
         return Blocked(Reason.SCALING_METRIC_NOT_SUPPORTED, f"ServingRuntime {revision.runtime!r}: {error}")
-    # Without requests a mean is not a number: nobody waits. Anything to the power of 0 is 1, but not what is missing.
-    return Signal(query=f"({query}) >= 0 or 0 * ({query}) ^ 0", shared=False)
+    return Signal(query=query_of(series), shared=False)
+
+
+def _queue(query: str) -> str:
+    """Without requests a mean is not a number: nobody waits. Anything to the power of 0 is 1, but not what is missing."""
+    return f"({query}) >= 0 or 0 * ({query}) ^ 0"
+
+
+def _of_each_pod(gauge: str) -> str:
+    """The mean over the pods whose gauge there is: one that is missing, such as of a pod that starts, is not 0.
+
+    Summed up within a pod: a server may have several engines.
+    """
+    return f"avg(sum by (pod) (avg_over_time({gauge}[{WINDOW}])))"
+
+
+def _percent(gauge: str) -> str:
+    return f"100 * avg(avg_over_time({gauge}[{WINDOW}]))"
+
+
+_MEASURED: Final[Mapping[ScalingMetric, tuple[str, Callable[[str], str]]]] = {
+    # metric: (field of spec.metrics of the ServingRuntime, what becomes of it)
+    ScalingMetric.QUEUE_MILLIS: ("queueMillis", _queue),
+    ScalingMetric.RUNNING_REQUESTS: ("runningRequests", _of_each_pod),
+    ScalingMetric.WAITING_REQUESTS: ("waitingRequests", _of_each_pod),
+    ScalingMetric.KV_CACHE_USAGE: ("kvCacheUsage", _percent),
+}
+"""What the model server counts."""
 
 
 def _filled(snapshot: Snapshot, revision: Revision, selector: str) -> str:

@@ -16,7 +16,7 @@ from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import formats, placeholders, podtemplate, tuning, warmup, workload
+from sluice.core.render import adapters, downloader, formats, placeholders, podtemplate, tuning, warmup, workload
 from sluice.core.situation import arms, record, variants
 
 DEFAULT_POLICY: Final = "default"
@@ -285,13 +285,12 @@ def rendered(
     deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], config: OperatorConfig, number: int
 ) -> Revision | Blocked:
     """A new revision of a ModelDeployment as it is, on today's runtime."""
-    uri = deployment.spec.model.uri
-    scheme = sources.scheme(uri) if uri is not None else None
-    if scheme is not None and scheme not in sources.SUPPORTED_SCHEMES:
-        return Blocked(
-            Reason.UNSUPPORTED_SCHEME,
-            f"spec.model.uri: scheme {scheme!r} is not supported; use one of {sources.ALLOWED}",
-        )
+    for download in downloader.downloads(deployment.spec.model):
+        if download.scheme not in sources.SUPPORTED_SCHEMES:
+            return Blocked(
+                Reason.UNSUPPORTED_SCHEME,
+                f"{download.field}.uri: scheme {download.scheme!r} is not supported; use one of {sources.ALLOWED}",
+            )
     forbidden = formats.problem(deployment, config)
     if forbidden:
         return Blocked(Reason.FORMAT_NOT_ALLOWED, forbidden)
@@ -306,6 +305,8 @@ def rendered(
         return Blocked(Reason.BATCHING_NOT_SUPPORTED, str(error))
     except tuning.TuningNotSupported as error:
         return Blocked(Reason.TUNING_NOT_SUPPORTED, str(error))
+    except adapters.AdaptersNotSupported as error:
+        return Blocked(Reason.ADAPTERS_NOT_SUPPORTED, str(error))
     except podtemplate.UnknownProfile as error:
         return Blocked(Reason.ACCELERATOR_PROFILE_NOT_FOUND, str(error))
     except warmup.WarmupNotPossible as error:

@@ -27,6 +27,10 @@ NEXT: Final[Mapping[Bottleneck, str]] = {
     Bottleneck.GATEWAY: "Look at the gateway's resources and at what it does with each request.",
     Bottleneck.SERIALISATION: "Send more rows in a request, or use gRPC or binary tensors instead of JSON numbers.",
     Bottleneck.BATCH_WINDOW: "Try shorter delays with --batching.",
+    Bottleneck.KV_CACHE: "More memory for the cache (vLLM: --gpu-memory-utilization, fewer bits with --kv-cache-dtype=fp8), a "
+    "shorter context (--max-model-len), a quantized model, or more replicas.",
+    Bottleneck.BATCH: "Let the server compute more together (vLLM: --max-num-seqs, llama.cpp: --parallel, in "
+    "spec.runtime.args), if its answers stay fast enough; otherwise more replicas.",
     Bottleneck.CPU: "More processors (spec.resources), more replicas, or a smaller variant of the model.",
     Bottleneck.NODE: "Profile again when the node has room, or give the pod its own node (spec.nodeSelector).",
     Bottleneck.NOT_REACHED: "Use higher values of --concurrency to see the limit.",
@@ -68,7 +72,10 @@ def advise(
     best = best_setting(measured)
     setting = best[0] if best is not None else measured.base[0].setting
     advices = [_setting_advice(measured, best, environment)] if len(measured.settings) > 1 else []
-    advices.append(_replicas(knee(measured.of(setting)), rate))
+    if measured.base[0].text is not None:
+        advices.append(_at_a_time(measured.base))
+    if knee(measured.of(setting)).requests:
+        advices.append(_replicas(knee(measured.of(setting)), rate))
     return tuple(advices) if best is not None and kind not in DOUBTFUL else (*advices, Advice(NEXT[kind]))
 
 
@@ -160,6 +167,26 @@ def _best_other(measured: Measurements, opening: str) -> str:
     return (
         f"{opening}: the best other one was {setting.words}, {100 * gain((before, after)):+.0f} % requests/s with "
         f"{after.concurrency} at once, p95 {figure(after.p95_millis)} instead of {figure(before.p95_millis)} ms."
+    )
+
+
+def _at_a_time(points: Sequence[Point]) -> Advice:
+    """Of a language model: how many requests a pod is to have at once."""
+    best, last = knee(tuple(points)), points[-1]
+    text, most = best.text, last.text
+    assert text is not None
+    assert most is not None
+    token = "" if text.token_millis is None else f" and then {figure(text.token_millis)} ms a token"
+    more = ""
+    if last is not best:
+        more = (
+            f"; {last.concurrency} get {figure(most.tokens_per_second)} tokens/s, and wait {figure(most.first_p95_millis)} ms "
+            "for the first one"
+        )
+    return Advice(
+        f"Let a pod have {best.concurrency} requests at a time: {figure(text.tokens_per_second)} tokens/s, with "
+        f"{figure(text.first_p95_millis)} ms to the first one (p95){token}{more}. Set spec.autoscaling.target to "
+        f"{{metric: InFlightRequests, value: {best.concurrency}}}, and the server's own limit (vLLM: --max-num-seqs) no lower."
     )
 
 

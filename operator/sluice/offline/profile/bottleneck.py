@@ -18,6 +18,8 @@ FULL: Final = 0.85
 GENERATOR_FULL: Final = 0.85
 """Processors: threads of the generator's interpreter share one."""
 HALF: Final = 0.5
+CACHE_FULL: Final = 0.9
+"""A key-value cache from which on a server holds requests back, or begins some again."""
 STILL_RISING: Final = 1.1
 """Throughput that grows by more than this with the last step of concurrency has not reached its limit."""
 
@@ -28,6 +30,8 @@ class Bottleneck(StrEnum):
     GATEWAY = "Gateway"
     SERIALISATION = "Serialisation"
     BATCH_WINDOW = "BatchWindow"
+    KV_CACHE = "KVCache"
+    BATCH = "Batch"
     CPU = "CPU"
     NODE = "Node"
     NOT_REACHED = "NotReached"
@@ -62,7 +66,9 @@ def requests_fail(measured: Measurements) -> str | None:
 
 
 def _failing(point: Point) -> float:
-    """The share of failures; a point without any answer is one."""
+    """The share of failures; a point without any answer is one, unless long ones are under way."""
+    if not point.requests and not point.failures and point.pace:
+        return 0.0
     return point.failures / (point.failures + point.requests) if point.requests else 1.0
 
 
@@ -72,7 +78,7 @@ def generator_is_full(measured: Measurements) -> str | None:
         return None
     return (
         f"The load generator itself is the limit: it keeps {point.generator_cores:.1f} processors busy at "
-        f"{figure(point.rate)} requests/s, so the server can do at least that much."
+        f"{point.pace_words}, so the server can do at least that much."
     )
 
 
@@ -111,6 +117,31 @@ def batch_window_dominates(measured: Measurements) -> str | None:
     )
 
 
+def cache_is_full(measured: Measurements) -> str | None:
+    """A language model keeps what it has read of each request; without room for that, requests wait or are begun again."""
+    for point in measured.base:
+        text = point.text
+        if text is not None and (text.kv_cache or 0.0) >= CACHE_FULL:
+            return (
+                f"KV cache: {_at(point)} the server's cache is {100 * (text.kv_cache or 0.0):.0f} % full, which limits how "
+                "many requests it computes together, and how long they may be."
+            )
+    return None
+
+
+def batch_is_full(measured: Measurements) -> str | None:
+    """Requests wait for a place among those that are computed together, though there is room in the cache."""
+    for point in measured.base:
+        text = point.text
+        if text is not None and text.running and (text.waiting or 0.0) >= 1:
+            cache = "" if text.kv_cache is None else f", and its KV cache is {100 * text.kv_cache:.0f} % full"
+            return (
+                f"Batch: {_at(point)} the server computes {text.running:g} requests together and lets "
+                f"{text.waiting:g} wait{cache}."
+            )
+    return None
+
+
 def processors_are_full(measured: Measurements) -> str | None:
     point = knee(measured.base)
     if point.server_cores is None:
@@ -140,15 +171,15 @@ def limit_is_not_reached(measured: Measurements) -> str | None:
     *earlier, last = measured.base
     if not earlier:
         return (
-            f"Unknown: one point of load ({_at(last)}, {figure(last.rate)} requests/s) shows no limit; use more "
+            f"Unknown: one point of load ({_at(last)}, {last.pace_words}) shows no limit; use more "
             "values of --concurrency."
         )
     before = earlier[-1]
-    if last.rate <= STILL_RISING * before.rate:
+    if last.pace <= STILL_RISING * before.pace:
         return None
     return (
         f"Not reached: from {before.concurrency} to {last.concurrency} at once the throughput still grows by "
-        f"{100 * (last.rate / before.rate - 1):.0f} %; use higher values of --concurrency."
+        f"{100 * (last.pace / before.pace - 1):.0f} %; use higher values of --concurrency."
     )
 
 
@@ -177,7 +208,7 @@ def nothing_else(measured: Measurements) -> str | None:
     )
     blind = "" if point.split is not None else "; this server does not report where the time goes"
     return (
-        f"More than {point.concurrency} at once bring no more than {figure(point.rate)} requests/s{used}: the server "
+        f"More than {point.concurrency} at once bring no more than {point.pace_words}{used}: the server "
         f"handles requests one after the other, or waits for something else{blind}."
     )
 
@@ -188,6 +219,8 @@ BOTTLENECKS: Final[tuple[tuple[Bottleneck, Check], ...]] = (
     (Bottleneck.GATEWAY, gateway_dominates),
     (Bottleneck.SERIALISATION, serialisation_dominates),
     (Bottleneck.BATCH_WINDOW, batch_window_dominates),
+    (Bottleneck.KV_CACHE, cache_is_full),
+    (Bottleneck.BATCH, batch_is_full),
     (Bottleneck.CPU, processors_are_full),
     (Bottleneck.NODE, node_is_full),
     (Bottleneck.NOT_REACHED, limit_is_not_reached),

@@ -83,6 +83,25 @@ class LatencySplit:
 
 
 @dataclass(frozen=True, slots=True)
+class TextFigures:
+    """What the answers of a language model say of a point."""
+
+    tokens_per_second: float
+    """Of all answers together."""
+    first_p50_millis: float
+    """From a request to its first token."""
+    first_p95_millis: float
+    token_millis: float | None
+    """From one token to the next, median over the answers."""
+    running: float | None
+    """The most requests that the server computed at a time; None where it does not tell."""
+    waiting: float | None
+    """The most that waited in it."""
+    kv_cache: float | None
+    """How full its key-value cache was at most, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A constant number of clients, each of which asks again as soon as it is answered."""
 
@@ -110,11 +129,22 @@ class Point:
     """Those that the load itself took."""
     node_busy_cores: float | None = None
     """Those of the node that anybody kept busy."""
+    text: TextFigures | None = None
+    """None where the answers are no streams."""
 
     @property
     def rate(self) -> float:
         """Requests a second."""
         return self.requests / self.seconds
+
+    @property
+    def pace(self) -> float:
+        """What comes of the load: tokens a second where there are texts, otherwise requests a second."""
+        return self.rate if self.text is None else self.text.tokens_per_second
+
+    @property
+    def pace_words(self) -> str:
+        return f"{figure(self.pace)} {'requests' if self.text is None else 'tokens'}/s"
 
     @property
     def outside_millis(self) -> float | None:
@@ -181,5 +211,5 @@ class Measurements:
 
 def knee(points: tuple[Point, ...]) -> Point:
     """The fewest clients that get (nearly) all that the server can give: more of them only wait longer."""
-    most = max(point.rate for point in points)
-    return next(point for point in points if point.rate >= PLATEAU * most)
+    most = max(point.pace for point in points)
+    return next(point for point in points if point.pace >= PLATEAU * most)

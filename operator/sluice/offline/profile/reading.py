@@ -13,6 +13,7 @@ from sluice.offline.profile.model import (
     Point,
     Setting,
     SkippedSetting,
+    TextFigures,
     Through,
 )
 
@@ -162,6 +163,20 @@ def _point(event: Mapping[str, Any], threads: int | None) -> Point:
         server_cores=event.get("serverCores"),
         generator_cores=float(event["generatorCores"]),
         node_busy_cores=event.get("nodeBusyCores"),
+        text=_text(event["text"]) if event.get("text") else None,
+    )
+
+
+def _text(raw: Mapping[str, Any]) -> TextFigures:
+    first, gauges = raw["first"], raw["gauges"]
+    return TextFigures(
+        tokens_per_second=float(raw["tokensPerSecond"]),
+        first_p50_millis=float(first.get("p50", 0)),
+        first_p95_millis=float(first.get("p95", 0)),
+        token_millis=raw["tokenMillis"],
+        running=gauges.get("running"),
+        waiting=gauges.get("waiting"),
+        kv_cache=gauges.get("kvCache"),
     )
 
 

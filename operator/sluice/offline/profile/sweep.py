@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from sluice.api.v1alpha1.servingruntime import RuntimeMetrics
 from sluice.offline.profile.model import AS_IT_SERVES, BatchingMode, Setting
 
+NAME: Final = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
+"""Of a metric, at the beginning of its selector."""
 DELAY: Final = re.compile(r"(\d+)(us|ms)")
 OFF: Final = "off"
 MICROS: Final = {"us": 1, "ms": 1000}
@@ -34,6 +37,10 @@ class Sweep:
     """How long the model may take to load."""
     gateway: tuple[str, str] | None
     """(URL, Host header) of the way that is compared with the direct one; its requests reach serving pods."""
+    streams: bool = False
+    """Whether the answers are texts that come piece by piece."""
+    gauges: Mapping[str, Any] | None = None
+    """Where the server exposes gauges, and their names; None: nobody knows."""
 
     @property
     def expected_seconds(self) -> int:
@@ -94,7 +101,23 @@ def document(
         "maximumBatch": sweep.maximum_batch,
         "gateway": {"url": sweep.gateway[0], "host": sweep.gateway[1]} if sweep.gateway is not None else None,
         "processes": processes,
+        "streams": sweep.streams,
+        "gauges": sweep.gauges,
     }
+
+
+def gauges(metrics: RuntimeMetrics | None) -> Mapping[str, Any] | None:
+    """What of a ServingRuntime's gauges says how full its server is; by what each counts, its metric's name."""
+    if metrics is None:
+        return None
+    selectors = {
+        "running": metrics.running_requests,
+        "waiting": metrics.waiting_requests,
+        "kvCache": metrics.kv_cache_usage,
+    }
+    names = {name: NAME.match(selector or "") for name, selector in selectors.items()}
+    known = {name: found[0] for name, found in names.items() if found}
+    return {"port": metrics.port, "path": metrics.path, "names": known} if known else None
 
 
 def _wire(setting: Setting) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sluice.adapters import gateways
 from sluice.api.config import OperatorConfig, RoutingMode
 from sluice.core.decide import routes
 from sluice.core.kernel.reasons import Reason
@@ -75,3 +76,36 @@ def test_a_gateway_where_nobody_looks_is_told_from_one_that_is_missing(namespace
     problem = routes.hindrance(snapshot)
     assert problem is not None
     assert words in problem.message
+
+
+NO_LIMIT = {"routing": {"hostnames": ["digits.example"], "timeouts": {"request": "0s"}}}
+ONE_MINUTE = {"routing": {"hostnames": ["digits.example"], "timeouts": {"request": "1m"}}}
+IN_SECONDS = {"routing": {"hostnames": ["digits.example"], "timeoutSeconds": 60}}
+NOTHING_SAID = {"routing": {"hostnames": ["digits.example"]}}
+
+
+@pytest.mark.parametrize(
+    ("preset", "spec", "said"),
+    [
+        ("contour", NO_LIMIT, ""),
+        ("istio", NO_LIMIT, ""),
+        ("envoy-gateway", NO_LIMIT, "gateway envoy-gateway does not end one in which nothing moves"),
+        ("envoy-gateway", ONE_MINUTE, ""),
+        ("envoy-gateway", NOTHING_SAID, ""),
+        ("traefik", NO_LIMIT, "spec.routing.timeouts: gateway traefik ignores the limits of a route"),
+        ("traefik", ONE_MINUTE, "gateway traefik ignores"),
+        ("nginx-gateway-fabric", IN_SECONDS, "gateway nginx-gateway-fabric ignores"),
+        ("traefik", NOTHING_SAID, ""),
+    ],
+)
+def test_a_limit_that_the_gateway_does_not_keep_is_told(preset: str, spec: Mapping[str, Any], said: str) -> None:
+    """The route serves all the same."""
+    deployment = builders.make_model_deployment(spec=spec)
+    (written,) = route.desired_routes(deployment, builders.CONFIG, Paths(((STABLE.name, 1000),)), grpc=frozenset())
+    owned = [builders.make_route_status(written)]
+    world = builders.make_world(deployment=deployment, owned=owned, preset=gateways.PRESETS[preset])
+    snapshot = observe.observe(world)
+    assert not isinstance(snapshot, InvalidSpec)
+    fact = routes.programmed(interpret(snapshot))
+    assert (fact.status, fact.reason) == (True, Reason.LIMIT_NOT_KEPT if said else Reason.PROGRAMMED)
+    assert said in fact.message

@@ -55,6 +55,11 @@ def test_the_downloader_comes_from_the_operators_configuration() -> None:
     assert container["resources"]["limits"] == {"cpu": "2"}
 
 
+def test_the_downloader_is_told_whose_files_to_take_from_a_repository() -> None:
+    assert {"name": "SLUICE_READ_BY", "value": "onnx"} in downloader(uri="hf://acme/digits")["env"]
+    assert downloader()["env"] == []
+
+
 def test_the_kubelet_does_not_expand_variables_in_a_uri() -> None:
     assert downloader(uri="s3://models/$(AWS_SECRET_ACCESS_KEY)")["args"][1] == "s3://models/$$(AWS_SECRET_ACCESS_KEY)"
 
@@ -85,7 +90,7 @@ CREDENTIALS = {
 @pytest.mark.parametrize("uri", CREDENTIALS)
 def test_credentials_are_passed_key_by_key(uri: str) -> None:
     env = downloader(uri=uri, model={"credentialsSecretRef": {"name": "models-key"}})["env"]
-    references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env}
+    references = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in env if "valueFrom" in entry}
     assert {entry["key"]: entry.get("optional", False) for entry in references.values()} == CREDENTIALS[uri]
     assert all(reference["name"] == "models-key" for reference in references.values())
     assert all(reference["key"] in (name, ".dockerconfigjson") for name, reference in references.items())

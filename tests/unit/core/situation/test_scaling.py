@@ -19,13 +19,20 @@ from tests.support import builders
 REVISION = builders.make_revision()
 QUEUE = "sum(rate(waited{ {{pods}} }[1m])) / sum(rate(asked{ {{pods}} }[1m]))"
 
+GAUGES = {
+    "runningRequests": "running{ {{pods}} }",
+    "waitingRequests": "waiting{ {{pods}} }",
+    "kvCacheUsage": "kv{ {{pods}} }",
+}
+
 
 def snapshot_of(
     metric: str = "InFlightRequests", preset: str = "contour", queue: str | None = None, **autoscaling: Any
 ) -> Snapshot:
     target = {"metric": metric, **({} if metric in ("CPU", "Memory") else {"value": 4})}
     settings = {"maximumReplicas": 6, "target": target, **autoscaling}
-    runtime = builders.make_runtime(metrics={"port": 8002, "queueMillis": queue})
+    gauges = {"queueMillis": queue, **(GAUGES if queue is not None else {})}
+    runtime = builders.make_runtime(metrics={"port": 8002, **gauges})
     world = builders.make_world(
         deployment=builders.make_model_deployment(spec={"autoscaling": settings}),
         runtimes=[runtime],
@@ -106,6 +113,20 @@ def test_the_time_in_the_queue_is_the_runtimes_expression_for_our_pods() -> None
     assert found == scaling.Signal(f"({mean}) >= 0 or 0 * ({mean}) ^ 0", shared=False)
 
 
+@pytest.mark.parametrize(
+    ("metric", "want"),
+    [
+        ("RunningRequests", "avg(sum by (pod) (avg_over_time(running{{ {pods} }}[1m])))"),
+        ("WaitingRequests", "avg(sum by (pod) (avg_over_time(waiting{{ {pods} }}[1m])))"),
+        ("KVCacheUsage", "100 * avg(avg_over_time(kv{{ {pods} }}[1m]))"),
+    ],
+)
+def test_the_servers_gauges_are_a_mean_over_the_pods_that_have_them(metric: str, want: str) -> None:
+    """A pod without series, as one that starts, is none whose load is 0."""
+    pods = f'namespace="ml",pod=~"{REVISION.name}-[a-z0-9]+(-[a-z0-9]+)?"'
+    assert signal_of(snapshot_of(metric, queue=QUEUE)) == scaling.Signal(want.format(pods=pods), shared=False)
+
+
 @pytest.mark.parametrize("length", [1, 35, 36, 45])
 def test_the_pods_are_found_however_long_the_name_is(length: int) -> None:
     """Kubernetes cuts the name of a ReplicaSet off at 58 characters, before the five of each pod."""
@@ -129,6 +150,9 @@ WITHOUT_KEDA = OperatorConfig(engines=Engines(keda=False))
         (snapshot_of(preset="none"), "ScalingMetricNotSupported", "gateway preset 'none'"),
         (snapshot_of(preset="nginx-gateway-fabric"), "ScalingMetricNotSupported", "'nginx-gateway-fabric'"),
         (snapshot_of("QueueMillis"), "ScalingMetricNotSupported", "spec.metrics.queueMillis"),
+        (snapshot_of("RunningRequests"), "ScalingMetricNotSupported", "spec.metrics.runningRequests"),
+        (snapshot_of("WaitingRequests"), "ScalingMetricNotSupported", "spec.metrics.waitingRequests"),
+        (snapshot_of("KVCacheUsage"), "ScalingMetricNotSupported", "spec.metrics.kvCacheUsage"),
         (snapshot_of("QueueMillis", queue="waited{ {{pod}} }"), "ScalingMetricNotSupported", "unknown placeholder"),
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.offline.profile.bottleneck import BOTTLENECKS, Bottleneck, bottleneck
-from sluice.offline.profile.model import BatchingMode, LatencySplit, Measurements, Setting, Through, knee
+from sluice.offline.profile.model import BatchingMode, LatencySplit, Measurements, Setting, TextFigures, Through, knee
 from tests.unit.offline.profile.builders import make_measurements, make_point
 
 QUEUED = LatencySplit(queue_millis=60.0, input_millis=0.1, infer_millis=10.0, output_millis=0.1)
@@ -15,6 +15,10 @@ BUSY, IDLE = 1.9, 0.9
 def flat(**changes: object) -> Measurements:
     """Asking more brings nothing; queue where the last point stands."""
     return make_measurements(make_point(1, 100), make_point(8, 105, split=QUEUED, cores=IDLE), **changes)
+
+
+def text(**gauges: float | None) -> TextFigures:
+    return TextFigures(100.0, 50.0, 90.0, 20.0, **{"running": None, "waiting": None, "kv_cache": None, **gauges})
 
 
 CASES = {
@@ -47,6 +51,16 @@ CASES = {
         make_measurements(make_point(1, 50, split=LatencySplit(15.0, 0.1, 4.0, 0.1)), make_point(8, 51)),
         Bottleneck.BATCH_WINDOW,
         "even a single request waits 15.0 ms of 20.0 ms",
+    ),
+    "a full cache of a language model": (
+        make_measurements(make_point(4, 10, split=None, text=text(kv_cache=0.95)), make_point(8, 10, split=None)),
+        Bottleneck.KV_CACHE,
+        "with 4 at once the server's cache is 95 % full",
+    ),
+    "a full batch of a language model": (
+        make_measurements(make_point(4, 10, split=None, text=text(running=2, waiting=2))),
+        Bottleneck.BATCH,
+        "computes 2 requests together and lets 2 wait",
     ),
     "processors": (
         make_measurements(make_point(1, 100), make_point(4, 190, split=QUEUED, cores=BUSY), make_point(8, 191)),

@@ -6,6 +6,7 @@ from typing import Final
 from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
+from sluice.core.render import downloader
 
 NOT_CREATED: Final = {
     PodReason.CREATE_CONTAINER_CONFIG_ERROR,
@@ -15,17 +16,18 @@ NOT_CREATED: Final = {
 
 
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
-    """The downloader's Secret, or one of its keys, is missing."""
-    missing = _missing_secret(podstate.statuses(pod, "initContainerStatuses"))
+    """A downloader's Secret, or one of its keys, is missing."""
+    container, missing = _missing_secret(podstate.statuses(pod, "initContainerStatuses"))
     if not missing:
         return None
-    remedy = f"create the Secret with {_required_keys(pod)}, or correct spec.model.credentialsSecretRef"
+    field = downloader.field_of(container) or downloader.MODEL_FIELD
+    remedy = f"create the Secret with {_required_keys(pod, container)}, or correct {field}.credentialsSecretRef"
     return Problem(Reason.CREDENTIALS_NOT_FOUND, f"{missing}; {remedy}")
 
 
 def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """The Secret of a batch's data, or one of its keys, is missing."""
-    missing = _missing_secret(podstate.statuses(pod, "containerStatuses"))
+    _, missing = _missing_secret(podstate.statuses(pod, "containerStatuses"))
     if not missing:
         return None
     return Problem(
@@ -35,21 +37,24 @@ def data_credentials_not_found(pod: Object, _now: float) -> Problem | None:
     )
 
 
-def _missing_secret(statuses: Iterable[Object]) -> str:
-    """What the kubelet says of a Secret, or a key of it, that a container cannot start without; empty where it is there."""
+def _missing_secret(statuses: Iterable[Object]) -> tuple[str, str]:
+    """A container, and what the kubelet says of a Secret, or a key of it, that it cannot start without; empty: none."""
     for status in statuses:
         waiting = podstate.state(status, "waiting")
         message = waiting.get("message") or ""
         if waiting.get("reason") == PodReason.CREATE_CONTAINER_CONFIG_ERROR and "secret" in message.lower():
-            return podstate.quoted(message)
-    return ""
+            return str(status.get("name")), podstate.quoted(message)
+    return "", ""
 
 
-def _required_keys(pod: Object) -> str:
-    """The keys of its Secret that the downloader cannot do without."""
+def _required_keys(pod: Object, container: str) -> str:
+    """The keys of its Secret that a downloader cannot do without."""
     containers = pod.get("spec", {}).get("initContainers") or ()
     references = [
-        (entry.get("valueFrom") or {}).get("secretKeyRef") or {} for one in containers for entry in one.get("env") or ()
+        (entry.get("valueFrom") or {}).get("secretKeyRef") or {}
+        for one in containers
+        if one.get("name") == container
+        for entry in one.get("env") or ()
     ]
     return " and ".join(r["key"] for r in references if r and not r.get("optional")) or "the keys of its source"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render import downloader
 
 
 def out_of_memory(pod: Object, _now: float) -> Problem | None:
@@ -13,7 +13,7 @@ def out_of_memory(pod: Object, _now: float) -> Problem | None:
         if podstate.last_end(status).get("reason") != PodReason.OOM_KILLED:
             continue
         remedy = "raise spec.resources.limits.memory"
-        if status.get("name") == STORAGE_INITIALIZER:
+        if downloader.field_of(str(status.get("name"))):
             remedy = "raise storageInitializer.resources in the operator's configuration"
         return Problem(
             PodReason.OOM_KILLED, f"container {status.get('name')} needs more memory than its limit; {remedy}"
@@ -29,7 +29,7 @@ def crash_looping(pod: Object, _now: float) -> Problem | None:
 def sidecar_crashing(pod: Object, _now: float) -> Problem | None:
     """The same of a server beside the container that does the work."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
-    return _crashed(pod, (status for status in statuses if status.get("name") != STORAGE_INITIALIZER))
+    return _crashed(pod, (status for status in statuses if not downloader.field_of(str(status.get("name")))))
 
 
 def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:

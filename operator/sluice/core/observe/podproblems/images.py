@@ -7,8 +7,7 @@ from typing import Final
 from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import batchjob, sparkapplication, variantjob
-from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render import batchjob, downloader, sparkapplication, variantjob
 
 NOT_PULLED: Final = {
     PodReason.ERR_IMAGE_PULL,
@@ -36,12 +35,14 @@ def image_not_pulled(pod: Object, _now: float) -> Problem | None:
         if reason is PodReason.ERR_IMAGE_PULL:
             reason = PodReason.IMAGE_PULL_BACK_OFF
         detail = _BACK_OFF.sub("", waiting.get("message") or "")
-        model = next((image for image in _image_volumes(pod) if image in (waiting.get("message") or "")), None)
+        said = waiting.get("message") or ""
+        model = next((found for found in _image_volumes(pod) if found[1] in said), None)
         if model is not None:
+            field, image = model
             return Problem(
                 reason,
-                f"the model's image {model} cannot be pulled{podstate.because(detail)}; check spec.model.uri, the registry, and the "
-                "Secret of spec.model.credentialsSecretRef",
+                f"the model's image {image} cannot be pulled{podstate.because(detail)}; check {field}.uri, the registry, and "
+                f"the Secret of {field}.credentialsSecretRef",
             )
         return Problem(
             reason,
@@ -50,16 +51,18 @@ def image_not_pulled(pod: Object, _now: float) -> Problem | None:
     return None
 
 
-def _image_volumes(pod: Object) -> Iterator[str]:
+def _image_volumes(pod: Object) -> Iterator[tuple[str, str]]:
+    """(the field that names it, the image)."""
     for volume in pod.get("spec", {}).get("volumes") or ():
         reference = (volume.get("image") or {}).get("reference")
         if reference:
-            yield reference
+            named = downloader.field_of(str(volume.get("name")), downloader.MODEL_VOLUME)
+            yield named or downloader.MODEL_FIELD, reference
 
 
 def _image_remedy(reason: PodReason, status: Object) -> str:
     name = str(status.get("name"))
-    if name == STORAGE_INITIALIZER:
+    if downloader.field_of(name):
         return "check storageInitializer in the operator's configuration"
     if name in CHART_VALUES:
         value = CHART_VALUES[name]

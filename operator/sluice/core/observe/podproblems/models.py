@@ -7,7 +7,7 @@ from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render.downloader import STORAGE_INITIALIZER
+from sluice.core.render import downloader
 from sluice.core.render.warmup import WARM_UP
 
 MODEL_LOAD_SECONDS: Final = 60
@@ -25,6 +25,8 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with
     PodReason.MODEL_NOT_LOADABLE: "check that the file at spec.model.uri is complete, and check spec.model.format",
 }
+_SOURCE: Final = re.compile(r"\bspec\.model\.(uri|sha256|credentialsSecretRef)\b")
+"""What the downloader, which knows of one source, calls its fields."""
 WARM_UP_REASONS: Final = (PodReason.WARM_UP_FAILED, PodReason.WARM_UP_TOO_SLOW)
 _WARM_UP: Final = re.compile(rf"^({'|'.join(WARM_UP_REASONS)}):[ \t]*(.*)$", re.MULTILINE)
 _DOWNLOAD: Final = re.compile(rf"^({'|'.join(DOWNLOAD_REMEDIES)}):[ \t]*(.*)$", re.MULTILINE)
@@ -34,16 +36,18 @@ _LOADING: Final = re.compile(rf"^({'|'.join(LOADING_REMEDIES)}):[ \t]*(.*)$", re
 def download_failed(pod: Object, _now: float) -> Problem | None:
     for status in podstate.statuses(pod, "initContainerStatuses"):
         end = podstate.last_end(status)
-        if status.get("name") != STORAGE_INITIALIZER or not end or end.get("exitCode") == 0:
+        field = downloader.field_of(str(status.get("name")))
+        if not field or not end or end.get("exitCode") == 0:
             continue
         text = end.get("message") or ""
         known = list(_DOWNLOAD.finditer(text))
         if known:
             reason, text = known[-1].groups()
-            return Problem(PodReason(reason), _with_remedy(podstate.quoted(text), DOWNLOAD_REMEDIES[PodReason(reason)]))
+            message = _with_remedy(podstate.quoted(text), DOWNLOAD_REMEDIES[PodReason(reason)])
+            return Problem(PodReason(reason), _SOURCE.sub(rf"{field}.\1", message))
         return Problem(
             Reason.MODEL_DOWNLOAD_FAILED,
-            f"the model could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
+            f"{'the model' if field == downloader.MODEL_FIELD else field} could not be downloaded (exit code {end.get('exitCode')}){podstate.because(text)}; "
             f"see `kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
         )
     return None
