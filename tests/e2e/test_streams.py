@@ -20,6 +20,7 @@ NAME: Final = "chat"
 VERSIONS: Final = ("1", "2", "3", "4")
 STREAMS: Final = 20
 TOKENS: Final = 250
+LONG: Final = 900
 LONGEST_SECONDS: Final = 20
 """An answer's, on busy processors."""
 OBJECTIVES: Final = [
@@ -27,7 +28,8 @@ OBJECTIVES: Final = [
 ]
 HELD: Final = {"canary": {"steps": [{"weight": 50, "pause": True}, {"weight": 100}]}, "objectives": OBJECTIVES}
 """The candidate keeps half of the streams until a person says more."""
-GATEWAY: Final = ("deployment/contour", "--namespace=projectcontour")
+CONTROLLER: Final = ("deployment/contour", "--namespace=projectcontour")
+GATEWAY: Final = ("daemonset/envoy", "--namespace=projectcontour")
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -65,11 +67,12 @@ def chat(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 @pytest.fixture
-def streams(chat: Scene) -> Iterator[TokenStreams]:
-    """Twenty at a time. What began during a test is read to its end, and is whole."""
+def streams(chat: Scene, request: pytest.FixtureRequest) -> Iterator[TokenStreams]:
+    """Twenty at a time, or once, where the parameter is False. What began during a test is read to its end, and is whole."""
     target = chat.target(NAME)
     place = Place(target.url.rstrip("/"), headers={"Host": target.host})
-    with TokenStreams(place, NAME, count=STREAMS, tokens=TOKENS) as streams:
+    again = getattr(request, "param", True)
+    with TokenStreams(place, NAME, count=STREAMS, tokens=TOKENS if again else LONG, again=again) as streams:
         streams.wait_all_open(60)
         yield streams
         streams.finish()
@@ -197,5 +200,20 @@ def test_what_cannot_be_served_is_said_on_the_model(chat: Scene, change: dict[st
 @pytest.mark.slow
 @pytest.mark.disturbs
 def test_a_restart_of_the_gateways_controller_cuts_none(chat: Scene, streams: TokenStreams) -> None:
+    open_through(streams, lambda: chat.tools.kubectl("rollout", "restart", *CONTROLLER))
+    chat.tools.kubectl("rollout", "status", *CONTROLLER, "--timeout=120s")
+
+
+@pytest.mark.slow
+@pytest.mark.disturbs
+@pytest.mark.parametrize("streams", [False], indirect=True)
+def test_a_restart_of_the_gateway_cuts_none_of_those_in_progress(chat: Scene, streams: TokenStreams) -> None:
+    """New ones find nobody on the lab's only node for some seconds."""
+    pods = ("pods", GATEWAY[1], "--selector=app=envoy", "--output=jsonpath={.items[*].metadata.deletionTimestamp}")
     open_through(streams, lambda: chat.tools.kubectl("rollout", "restart", *GATEWAY))
-    chat.tools.kubectl("rollout", "status", *GATEWAY, "--timeout=120s")
+    wait_until(lambda: chat.tools.kubectl("get", *pods), "its pod is told to end", seconds=30)
+    still_open = len(streams.open_at(time.monotonic()))
+    print(f"\n{still_open} streams are open when the gateway's pod ends")
+    assert still_open
+    streams.finish()
+    chat.tools.kubectl("rollout", "status", *GATEWAY, "--timeout=300s")
