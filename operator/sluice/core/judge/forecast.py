@@ -76,10 +76,12 @@ def forecast(trial: Trial, answers: Answers) -> Forecast:
         unknown = _unknown(trial, "no forecast: Prometheus has no request of the stable version")
         return dataclasses.replace(unknown, silent=True)
     required = [kind for kind in kinds.kinds_of(trial) if kind.objective.required and kind.name != trial.metric]
-    return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required])
+    hidden = "; ".join(f"{kind.name}: {why}" for kind in required if (why := kind.hidden(trial)))
+    return _forecast(trial, traffic.rate, [_need(trial, kind, day, hour, answers) for kind in required], hidden)
 
 
-def _forecast(trial: Trial, rate: float, needs: Sequence[_Need]) -> Forecast:
+def _forecast(trial: Trial, rate: float, needs: Sequence[_Need], hidden: str) -> Forecast:
+    """hidden: which objectives nobody can see, and what to do; or empty."""
     first = _first(trial)
     lead = None
     if first is not None and trial.maximum_requests_at_risk > 0:
@@ -91,7 +93,7 @@ def _forecast(trial: Trial, rate: float, needs: Sequence[_Need]) -> Forecast:
         )
     steps = tuple(_step(trial, rate, needs, permille) for permille in _with_lead(trial.steps, first, lead))
     smallest, warning = _smallest(trial, needs, first)
-    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, warning))
+    return Forecast(rate, steps, lead, smallest, _message(rate, steps, lead, hidden or warning))
 
 
 def _unknown(trial: Trial, message: str) -> Forecast:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective
+from sluice.api.v1alpha1.common import Events, FailureRatio, Latency, Objective, Source
 from sluice.core.judge import accumulate, series
 from sluice.core.judge.forecast import POWER, forecast, forecast_questions
 from sluice.core.judge.kind import Kind
@@ -263,3 +263,15 @@ def test_pods_that_swing_make_a_proof_take_longer() -> None:
     )
     for without, with_swings in zip(steady.steps[:3], swinging.steps[:3], strict=True):
         assert (with_swings.seconds or 0) > (without.seconds or 0) * 1.02
+
+
+def test_what_nobody_can_see_is_said_before_the_release() -> None:
+    first = Objective(
+        name="first", latency=Latency(source=Source.SERVER, measure="TimeToFirstToken", relative_tolerance="25%")
+    )
+    found = told(planning_trial(objectives=(FULL, first)), served(3, per_scrape=3000))
+    assert found.steps[0].requests_needed is None
+    assert found.message.endswith(
+        "; first: its ServingRuntime maps no histogram TimeToFirstToken (it has none); name its series in "
+        "spec.metrics.histograms, or judge with source Gateway"
+    )

@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.intent import Action
 from sluice.core.kernel.snapshot import Pod, Revision
 from sluice.core.rollout import trial
-from tests.support import changes, moments
+from tests.support import builders, changes, moments
 from tests.support.builders import NOW
 from tests.support.moments import CANDIDATE, STABLE, at
 from tests.support.situations import asking, make_release, make_situation
@@ -107,3 +107,22 @@ def test_the_judge_waits_for_answers_as_long_as_the_route_does() -> None:
     made = trial.running_trial(make_situation(make_release(status=IN_A_STEP)))
     assert made is not None
     assert made.answer_seconds == 30
+
+
+@pytest.mark.parametrize("step", [0, 1], ids=["before the first step", "in a step"])
+def test_each_version_is_asked_for_what_its_own_server_counts(step: int) -> None:
+    runtimes = tuple(
+        builders.make_runtime(
+            name=name,
+            metrics={"port": 1, "histograms": [{"name": "EndToEnd", "bucket": f"{series}{{ {{{{pods}}}} }}"}]},
+        )
+        for name, series in (("old", "before"), ("new", "after"))
+    )
+    stable, candidate = replace(STABLE, runtime="old"), replace(CANDIDATE, runtime="new")
+    release = make_release(status=IN_A_STEP if step else {"startTime": at(-90)})
+    situation = make_situation(release, stable=stable, revisions=(stable, candidate))
+    situation = replace(situation, snapshot=replace(situation.snapshot, runtimes=runtimes))
+    made = (trial.running_trial if step else trial.forecast_trial)(situation)
+    assert made is not None
+    assert [own.histograms[0].bucket.partition("{")[0] for own in (made.own, made.candidate_own)] == ["before", "after"]
+    assert f'pod=~"{CANDIDATE.name}-' in made.candidate_own.histograms[0].bucket

@@ -157,9 +157,9 @@ class ServerLatency(GatewayLatency):
         return unseen(trial, shown, selector)
 
     def _found(self, trial: Trial) -> dict[str, ServerTimes]:
-        """Both arms' histograms; empty where one has none."""
+        """Both arms' histograms; of one that has none nothing."""
         found = {arm: own.histogram(self.measure) for arm, own in servers(trial).items()}
-        return {arm: times for arm, times in found.items() if times is not None} if all(found.values()) else {}
+        return {arm: times for arm, times in found.items() if times is not None}
 
     def _prompts(self, trial: Trial) -> dict[str, str]:
         """The selectors of the prompts' lengths, where they matter and the histogram does not tell them apart."""

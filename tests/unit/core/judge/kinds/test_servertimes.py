@@ -7,13 +7,13 @@ import pytest
 
 from sluice.adapters.gateways.none import NONE
 from sluice.api.v1alpha1.common import Latency, Objective, Source, Throughput
-from sluice.core.judge import judge, kinds, series
+from sluice.core.judge import accumulate, judge, kinds, series
 from sluice.core.judge.columns import Amounts
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Judgement, OwnCounters, ServerTimes, Trial
-from sluice.core.judge.state import load
+from sluice.core.judge.state import ObjectiveState, State, dump, load
 from sluice.offline import lines, record
-from sluice.stats import evidence
+from sluice.stats import evidence, mixture
 from sluice.views.objectives import objective_views
 from tests.support.prometheus import Prometheus
 from tests.support.trials import CANDIDATE, STABLE, START, look, make_trial
@@ -277,3 +277,30 @@ def test_it_is_recorded() -> None:
 
 def test_every_kind_has_its_file() -> None:
     assert {"ServerLatency", "TokensPerSecond", "BrokenStreams"} <= {kind.__name__ for kind in kinds.KINDS}
+
+
+def test_what_unlike_prompts_took_off_stays_at_a_new_step() -> None:
+    """A step's table is of one share of the requests; the evidence against the candidate goes on over all of them."""
+    kind = kind_of(FIRST)
+    mixed = {"2": (40.0, 10.0), "3": (10.0, 40.0)}
+    state = ObjectiveState(boundary="300", boundaries=("300",), mix=mixed)
+    lost = mixture.log_ratio(mixed)
+    before, advance = accumulate.evidence_of(accumulate.rules(kind, state), state)
+    after = accumulate.at_new_step(kind, state)
+    then, anew = accumulate.evidence_of(accumulate.rules(kind, after), after)
+    assert (before.rollback, advance, then.rollback, anew) == pytest.approx((-lost, -lost, -lost, 0.0))
+    assert (after.mix, after.unlike) == ({}, pytest.approx(lost))
+    both = State(
+        1.0,
+        1,
+        1,
+        None,
+        objectives={"before": state, "after": after},
+        feeds={"server/x": series.Feed("t", 2.0, every=30.0)},
+    )
+    assert load(dump(both)) == both
+
+
+def test_other_kinds_know_nothing_of_prompts() -> None:
+    kind = kind_of(Objective(name="latency", latency=Latency(relative_tolerance="25%")))
+    assert (kind.mixes, kind.mixture({"50": 1.0}), kind.pooled({"50": 1.0})) == (False, {}, {"50": 1.0})
