@@ -100,6 +100,7 @@ async def test_a_stream_is_counted_by_how_it_ended(
         answer = await asked.post("/v1/chat/completions", json={**BODY, "stream": True})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     assert answer.content.endswith(end)
+    await until(lambda: not served.slots.running)
     found = await counted(served)
     assert {name: value for name, value in found.items() if "streams" in name} == {
         f"sluice_llm_streams_total{outcome}": 1
@@ -130,6 +131,7 @@ async def test_what_fails_before_its_first_token_has_the_status_of_its_error(
     async with client(served) as asked:
         answer = await asked.post("/v1/completions", json={"prompt": "a", "stream": stream})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
+    await until(lambda: not served.slots.running)  # its thread ends a moment after its answer
     found = await counted(served)
     assert found.pop(f"sluice_llm_requests_total{status // 100}xx") == 1
     assert set(found) == {"sluice_llm_kv_cache_usage_ratio"}
