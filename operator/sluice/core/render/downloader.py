@@ -8,7 +8,7 @@ from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
-from sluice.core.render import common, formats
+from sluice.core.render import common, formats, podextras
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
 MODEL_VOLUME: Final = "source"
@@ -31,7 +31,7 @@ def container(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
             *(proxies(config) if _is_fetched(model, config) else []),
             *([{"name": FORMAT, "value": model.format}] if formats.held(deployment.metadata.namespace, config) else []),
         ],
-        "resources": initializer.resources.to_wire(),
+        "resources": podextras.downloader_resources(model, config),
         "volumeMounts": [
             {"name": "models", "mountPath": naming.MODEL_PATH},
             common.TMP_MOUNT,
@@ -150,7 +150,7 @@ def _arguments(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config:
         "--destination": naming.MODEL_PATH,
         **({"--mount": naming.MOUNT_PATH} if _mounted_model(model, config) else {}),
         **({"--sha256": model.sha256} if model.sha256 else {}),
-        **_maximum_arguments(config.storage_initializer.maximum_model_size),
+        **_maximum_arguments(podextras.maximum_size(model, config)),
         **(_cache_arguments(cache, deployment.metadata.namespace) if cache is not None else {}),
     }
     return [

@@ -6,6 +6,7 @@ from typing import Final
 from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
+from sluice.core.render.downloader import STORAGE_INITIALIZER
 
 NOT_CREATED: Final = {
     PodReason.CREATE_CONTAINER_CONFIG_ERROR,
@@ -16,7 +17,8 @@ NOT_CREATED: Final = {
 
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """The downloader's Secret, or one of its keys, is missing."""
-    missing = _missing_secret(podstate.statuses(pod, "initContainerStatuses"))
+    statuses = podstate.statuses(pod, "initContainerStatuses")
+    missing = _missing_secret(status for status in statuses if status.get("name") == STORAGE_INITIALIZER)
     if not missing:
         return None
     remedy = f"create the Secret with {_required_keys(pod)}, or correct spec.model.credentialsSecretRef"
@@ -47,9 +49,11 @@ def _missing_secret(statuses: Iterable[Object]) -> str:
 
 def _required_keys(pod: Object) -> str:
     """The keys of its Secret that the downloader cannot do without."""
-    containers = pod.get("spec", {}).get("initContainers") or ()
     references = [
-        (entry.get("valueFrom") or {}).get("secretKeyRef") or {} for one in containers for entry in one.get("env") or ()
+        (entry.get("valueFrom") or {}).get("secretKeyRef") or {}
+        for container in pod.get("spec", {}).get("initContainers") or ()
+        if container.get("name") == STORAGE_INITIALIZER
+        for entry in container.get("env") or ()
     ]
     return " and ".join(r["key"] for r in references if r and not r.get("optional")) or "the keys of its source"
 
