@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from sluice.api.config import OperatorConfig, VolumeGrant
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
+from tests.support import batchcluster, scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.podfieldcases import EPHEMERAL
@@ -141,3 +142,18 @@ def test_devices_that_cannot_be_counted_are_named() -> None:
     available = cluster.condition("CapacityAvailable")
     assert (available["status"], available["reason"]) == ("True", "Scheduled")
     assert "devices of spec.resourceClaims (gpu) cannot be counted" in available["message"]
+
+
+def test_a_batch_over_a_version_that_is_no_longer_allowed_does_not_begin() -> None:
+    cluster = batchcluster.BatchCluster()
+    revision = cluster.model_serves(**NODE)
+    cluster.user_applies(batchcluster.batch())
+    cluster.step()
+    assert cluster.condition() == ("False", "PodFieldNotAllowed")
+    assert (
+        f"revision {revision}: spec.volumes: node: pods of namespace ml may not mount /mnt/models" in cluster.message()
+    )
+    assert cluster.jobs() == []
+    cluster.config = OperatorConfig(allowed_volumes=[VolumeGrant(namespaces=["ml"], host_paths=["/mnt/models"])])
+    cluster.step()
+    assert len(cluster.jobs()) == 1
