@@ -165,12 +165,17 @@ def extended_resource(template: Object) -> tuple[str, int] | None:
     return next(((name, number) for name in sorted(names) if (number := _asked(spec, name)) > 0), None)
 
 
-def uncounted(template: Object) -> str:
-    """What to know of devices that the pods of a template claim otherwise; empty where they claim none.
+def claimed(template: Object) -> tuple[str, ...]:
+    """The names by which a pod, or the pods of a template, claim devices (Dynamic Resource Allocation)."""
+    return tuple(str(claim.get("name")) for claim in template.get("spec", {}).get("resourceClaims") or ())
 
-    Who has which devices of Dynamic Resource Allocation, the drivers' slices and the scheduler alone know.
+
+def uncounted(template: Object) -> str:
+    """What to know of devices that the pods of a template claim; empty where they claim none.
+
+    Who has which of them, the drivers' slices and the scheduler alone know.
     """
-    claims = [str(claim.get("name")) for claim in template.get("spec", {}).get("resourceClaims") or ()]
+    claims = claimed(template)
     if not claims:
         return ""
     return (
