@@ -117,19 +117,21 @@ def overlapping(path: str, taken: Iterable[str]) -> str | None:
 
 def _larger_than_allowed(deployment: ModelDeployment, config: OperatorConfig) -> str:
     """What fills a node's disk harms the pods of others, too."""
-    wanted = {
-        f"spec.volumes: {volume['name']}": (volume.get("emptyDir") or {}).get("sizeLimit")
-        for volume in deployment.spec.volumes or ()
-    }
     own = deployment.spec.model.volume
-    if own is not None and own.empty_dir is not None:
-        wanted["spec.model.volume.emptyDir.sizeLimit"] = own.empty_dir.size_limit
+    folders = [(volume.get("emptyDir") or {}).get("sizeLimit") for volume in deployment.spec.volumes or ()]
+    wanted = {
+        "spec.volumes": [size for size in folders if size is not None],
+        "spec.model.volume.emptyDir.sizeLimit": [own.empty_dir.size_limit] if own and own.empty_dir else [],
+    }
     most = config.storage_initializer.maximum_model_size
-    for field, size in wanted.items():
-        if size is not None and (differ.quantity(size) or 0) > (differ.quantity(most) or 0):
+    for field, sizes in wanted.items():
+        if any((differ.quantity(size) or 0) <= 0 for size in sizes):  # to the kubelet, no limit at all
+            return f"{field}: an emptyDir has a sizeLimit above 0, such as 40Gi; say how much it may take"
+        if sum(differ.quantity(size) or 0 for size in sizes) > (differ.quantity(most) or 0):
             return (
-                f"{field}: {size} is more than {most}, the most that a folder of a pod may take here; lower it, use a claim "
-                "(ephemeral), or have the platform raise config.storageInitializer.maximumModelSize"
+                f"{field}: {' + '.join(map(str, sizes))} of emptyDir is more than {most}, the most that folders of a pod may "
+                "take here; lower it, use a claim (ephemeral), or have the platform raise "
+                "config.storageInitializer.maximumModelSize"
             )
     return ""
 

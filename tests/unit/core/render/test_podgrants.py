@@ -84,7 +84,9 @@ def test_nobody_has_a_priority_or_a_folder_of_the_node_unless_it_is_said() -> No
         ("ml", {"projected": {"sources": [{"secret": {"name": "a"}}, {"downwardAPI": {}}]}}, ""),
         ("ml", {"projected": {"sources": [{"serviceAccountToken": {}}]}}, "sources of projected are configMap, downwardAPI"),
         ("ml", {"emptyDir": {"sizeLimit": "64Gi"}}, ""),
-        ("ml", {"emptyDir": {"sizeLimit": "65Gi"}}, "spec.volumes: store: 65Gi is more than 64Gi"),
+        ("ml", {"emptyDir": {"sizeLimit": 0}}, "spec.volumes: an emptyDir has a sizeLimit above 0"),
+        ("ml", {"emptyDir": {"sizeLimit": "-1Gi"}}, "spec.volumes: an emptyDir has a sizeLimit above 0"),
+        ("ml", {"emptyDir": {"sizeLimit": "65Gi"}}, "spec.volumes: 65Gi of emptyDir is more than 64Gi"),
     ],
 )  # fmt: skip
 def test_which_volumes(namespace: str, source: dict[str, Any], said: str) -> None:
@@ -137,9 +139,17 @@ def test_which_labels(name: str, said: str) -> None:
 def test_a_models_folder_is_no_larger_than_the_platform_allows() -> None:
     large = {"emptyDir": {"sizeLimit": "65Gi"}}
     found = problem(CACHED, model={"volume": large})
-    assert "spec.model.volume.emptyDir.sizeLimit: 65Gi is more than 64Gi" in found
+    assert "spec.model.volume.emptyDir.sizeLimit: 65Gi of emptyDir is more than 64Gi" in found
     assert "config.storageInitializer.maximumModelSize" in found
     assert problem(CONFIG, model={"volume": large}) == ""
+    endless = {"emptyDir": {"sizeLimit": "0"}}
+    assert "spec.model.volume.emptyDir.sizeLimit: an emptyDir has" in problem(model={"volume": endless})
+
+
+def test_folders_are_counted_together() -> None:
+    folders = [{"name": name, "emptyDir": {"sizeLimit": "40Gi"}} for name in ("one", "two")]
+    assert problem(CACHED, volumes=folders[:1]) == ""
+    assert "spec.volumes: 40Gi + 40Gi of emptyDir is more than 64Gi" in problem(CACHED, volumes=folders)
 
 
 def test_what_a_revision_was_pinned_with() -> None:
