@@ -21,6 +21,8 @@ VARIANTS: Final = {
         *("--set", "networkPolicy.enabled=true", "--set", f"image.digest=sha256:{'0a' * 32}"),
         *("--set", "config.prometheusSecretName=prometheus-client", "--set", "config.prometheusUrl=https://prometheus.monitoring:9090"),
         *("--set-json", 'config.allowedFormats=[{"namespaces":["*"],"formats":["onnx"]}]'),
+        *("--set-json", 'config.allowedPriorityClasses=[{"namespaces":["team-a"],"classes":["models"]}]'),
+        *("--set-json", 'config.allowedVolumes=[{"namespaces":["team-a"],"hostPaths":["/mnt/models"]}]'),
     ],
     "watched": [
         *(part for name in ("serviceMonitor", "podMonitor", "prometheusRule", "dashboards") for part in ("--set", f"monitoring.{name}.create=true")),

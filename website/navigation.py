@@ -17,6 +17,7 @@ HOW_TO: Final[list[Entry]] = [
                 "triton", "mlserver", "kserve", "bentoml", "torchserve", "tensorflow-serving", "llamacpp", "vllm", "fastapi"
             ))]),
             "accelerators.md",
+            "large-models.md",
             "autoscaling.md",
             "warm-up.md",
             "profile.md",

@@ -5,7 +5,7 @@ Both readers of them must come to the same: a real API server, and the plugin, w
 
 from typing import Any
 
-from tests.support import serverobjectives
+from tests.support import podfieldcases, serverobjectives
 from tests.support.objects import batch, deployment, merged, objective, policy, rollout, runtime
 
 Object = dict[str, Any]
@@ -200,6 +200,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         "spec.runtime.env[1]",
         "Duplicate value",
     ),
+    *podfieldcases.REFUSED,
     ("65 variables", deployment({"runtime": {"env": [{"name": f"V{n}"} for n in range(65)]}}), "spec.runtime.env", "Too many"),
     ("host name", deployment({"routing": {"hostnames": ["No Host"]}}), "spec.routing.hostnames[0]", "should match"),
     (
@@ -408,6 +409,7 @@ ACCEPTED: list[tuple[str, Object]] = [
         objective(required=False, failureRatio={"events": "ClientErrors", "relativeTolerance": "50%"}),
     ),
     ("numbers as quantities", deployment({"resources": {"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}}})),
+    *podfieldcases.ACCEPTED,
     (
         "pod fields",
         deployment(

@@ -78,9 +78,9 @@ class BatchCluster(ApiServer):
 
     # --- the model ------------------------------------------------------------------------------------------------
 
-    def model_serves(self, uri: str = "s3://models/digits/1", *, candidate: bool = False) -> str:
+    def model_serves(self, uri: str = "s3://models/digits/1", *, candidate: bool = False, **spec: Any) -> str:
         """Another revision of the ModelDeployment digits is its stable version, or its candidate; its name."""
-        deployment = builders.make_model_deployment(uri=uri)
+        deployment = builders.make_model_deployment(uri=uri, spec=spec)
         number = 1 + sum(kind == "ControllerRevision" for kind, _ in self.objects)
         revision = workload.new_revision(deployment, builders.make_runtime(), OperatorConfig(), number)
         pinned = workload.desired_controller_revision(revision, deployment)

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
-from sluice.api.config import AddressGrant, FormatGrant, OperatorConfig, RoutingMode
+from sluice.api.config import AddressGrant, FormatGrant, OperatorConfig, PriorityGrant, RoutingMode, VolumeGrant
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
@@ -66,6 +66,8 @@ class Cluster(Controllers):
     foreign_hosts: tuple[str, ...] = ("*",)
     """What the platform allows to every namespace, with any Gateway of namespace `gateway`; nothing: only their own."""
     formats: tuple[str, ...] = ("*",)
+    granted: tuple[str, ...] = ()
+    """Priority classes that pods may have, and folders of the node that they may mount."""
     """Formats of models that the platform allows to every namespace."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
@@ -230,7 +232,7 @@ class Cluster(Controllers):
 
     @property
     def config(self) -> OperatorConfig:
-        return _config(self.preset, self.routing, self.foreign_hosts, self.formats)
+        return _config(self.preset, self.routing, self.foreign_hosts, self.formats, self.granted)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -420,7 +422,11 @@ def copied(value: Any) -> Any:
 
 @cache
 def _config(
-    preset: str, routing: RoutingMode, foreign_hosts: tuple[str, ...], formats: tuple[str, ...]
+    preset: str,
+    routing: RoutingMode,
+    foreign_hosts: tuple[str, ...],
+    formats: tuple[str, ...],
+    granted: tuple[str, ...],
 ) -> OperatorConfig:
     grant = AddressGrant(
         namespaces=["*"], hostnames=list(foreign_hosts), gateways=["gateway/*"] if foreign_hosts else []
@@ -430,6 +436,10 @@ def _config(
         routing=routing,
         allowed_addresses=[grant],
         allowed_formats=[FormatGrant(namespaces=["*"], formats=list(formats))],
+        allowed_priority_classes=[
+            PriorityGrant(namespaces=["*"], classes=[name]) for name in granted if not name.startswith("/")
+        ],
+        allowed_volumes=[VolumeGrant(namespaces=["*"], host_paths=[name for name in granted if name.startswith("/")])],
     )
 
 

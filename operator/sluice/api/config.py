@@ -208,6 +208,22 @@ class FormatGrant(Grant):
     """Formats, such as onnx, or `*` for all. `custom` also stands for images, arguments and variables in spec.runtime."""
 
 
+class PriorityGrant(Grant):
+    """Priority classes that pods of some namespaces may have."""
+
+    classes: Annotated[list[Annotated[str, Field(pattern=rf"^(\*|{_NAMES})$", max_length=253)]], Field(min_length=1)]
+    """Names of PriorityClasses, or `*` for all but Kubernetes' own (`system-…`), which must be named."""
+
+
+class VolumeGrant(Grant):
+    """Volumes beyond those that the restricted Pod Security Standard knows, for some namespaces."""
+
+    host_paths: list[Annotated[str, Field(pattern=r"^/[^:]*$", max_length=1024)]] = Field(default_factory=list)
+    """Folders of the node: each exactly as it may be named."""
+    csi_drivers: list[Annotated[str, Field(pattern=rf"^{_NAMES}$", max_length=253)]] = Field(default_factory=list)
+    """CSI drivers that may make a volume of what a pod tells them, and with the pod's identity."""
+
+
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
 
@@ -242,6 +258,10 @@ class OperatorConfig(ApiModel):
     `gateway`."""
     allowed_formats: list[FormatGrant] = Field(default_factory=lambda: [FormatGrant(namespaces=["*"], formats=["*"])])
     """Which formats of models a namespace may have: most are programs, which the server runs when it loads the model."""
+    allowed_priority_classes: list[PriorityGrant] = Field(default_factory=list)
+    """Which priority classes a namespace's pods may have: a high one takes the room of others, the platform's included."""
+    allowed_volumes: list[VolumeGrant] = Field(default_factory=list)
+    """Which folders of nodes, and which CSI drivers, a namespace's volumes may have."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
     prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""

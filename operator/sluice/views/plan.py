@@ -43,6 +43,7 @@ class AcceleratorPlan:
     """Devices beyond those that are held now."""
 
     resource: str
+    """The extended resource; empty where only claims of devices are asked for, which cannot be counted."""
     per_pod: int
     extra: int
     """Devices that the release needs at the most beside those of the stable version."""
@@ -238,6 +239,9 @@ def _accelerators(
     situation: Situation, begun: ModelRollout, target: Revision, free: Devices | None
 ) -> AcceleratorPlan | None:
     wanted = devices.extended_resource(target.template)
+    uncounted = devices.uncounted(target.template)
+    if wanted is None and uncounted:
+        return AcceleratorPlan(resource="", per_pod=0, extra=0, free=None, message=uncounted)
     if wanted is None:
         return None
     resource, per_pod = wanted
@@ -255,6 +259,7 @@ def _accelerators(
         f"{counted.free} free on {words.plural(counted.nodes, 'node')}" if counted is not None else "",
         f"free devices cannot be counted: {free.unknown}" if free is not None and free.unknown else "",
         f"it would wait: {wait}" if wait else "",
+        uncounted,
     )
     return AcceleratorPlan(
         resource=resource,

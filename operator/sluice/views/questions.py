@@ -96,8 +96,10 @@ class DeviceLine:
     revision: str
     pods: int
     resource: str
-    """`nvidia.com/gpu`, or empty where they hold no device."""
+    """`nvidia.com/gpu`, or empty where they hold no device of that kind."""
     devices: int
+    claims: tuple[str, ...] = ()
+    """Names of claims of devices, which nobody counts."""
 
 
 def split(rollout: ModelRollout, weights: Mapping[str, int] | None) -> tuple[SplitLine, ...]:
@@ -209,7 +211,8 @@ def held(rollout: ModelRollout, raw: Sequence[Object]) -> tuple[DeviceLine, ...]
         alive = [pod for pod in own if not rawobjects.is_over(pod)]
         found = [one for pod in alive if (one := devices.extended_resource(pod)) is not None]
         resource = found[0][0] if found else ""
-        lines.append(DeviceLine(role, revision, len(alive), resource, sum(count for _, count in found)))
+        claims = tuple(sorted({name for pod in alive for name in devices.claimed(pod)}))
+        lines.append(DeviceLine(role, revision, len(alive), resource, sum(count for _, count in found), claims))
     return tuple(lines)
 
 

@@ -15,12 +15,30 @@ from tests.integration.conftest import NAMESPACE, rendered
 from tests.support import builders
 from tests.support.kube import MERGE, Kube, wait_until
 from tests.support.objects import merged, open_definition, rollout
+from tests.support.podfieldcases import EPHEMERAL
 
 Object = dict[str, Any]
 
 OPERATOR: Final = f"system:serviceaccount:{NAMESPACE}:sluice"
 SPACE: Final = "account-policy"
 MODEL: Final = builders.make_model_deployment(namespace=SPACE, spec={"serviceAccountName": "models"})
+LARGE: Final = builders.make_model_deployment(
+    namespace=SPACE,
+    model={"volume": {"ephemeral": EPHEMERAL}},
+    spec={
+        "volumes": [
+            {"name": "config", "configMap": {"name": "a"}},
+            {"name": "keys", "secret": {"secretName": "a"}},
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "a"}},
+            {"name": "small", "emptyDir": {"sizeLimit": "1Gi"}},
+            {"name": "all", "projected": {"sources": [{"secret": {"name": "a"}}]}},
+        ],
+        "volumeMounts": [{"name": "claim", "mountPath": "/cache"}],
+        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}],
+        "podLabels": {"team": "digits"},
+        "schedulerName": "volcano",
+    },
+)
 SCALED: Final = builders.make_model_deployment(namespace=SPACE, spec={"autoscaling": {"maximumReplicas": 3}})
 REVISION: Final = builders.make_revision(deployment=MODEL)
 
@@ -48,6 +66,7 @@ ROLLOUT: Final = {
 OURS: Final = {
     "ControllerRevision": PINNED,
     "Deployment": DEPLOYMENT,
+    "Deployment of a large model": workload.desired_deployment(builders.make_revision(deployment=LARGE), 1, LARGE),
     "Service": SERVICE,
     "HTTPRoute": ROUTE,
     "PodDisruptionBudget": budget.desired_budget(MODEL),
@@ -121,6 +140,10 @@ FORGED: Final = {
     "with a token of a volume": (with_volume(TOKEN), "only drivers of Spark"),
     "with the token of a driver": (with_pod(with_volume(TOKEN), serviceAccountName="spark"), "only drivers of Spark"),
     "a Job with the token of another account": (with_pod(DRIVER, serviceAccountName="admin"), "only drivers of Spark"),
+    "with a volume of a driver": (with_volume({"csi": {"driver": "secrets-store.csi.k8s.io"}}), "csi: only drivers"),
+    "with a file server": (with_volume({"nfs": {"server": "192.0.2.1", "path": "/"}}), "volumes: pods of models"),
+    "with a priority": (with_pod(DEPLOYMENT, priorityClassName="models"), "priorityClassName: only classes"),
+    "with the highest priority": (with_pod(JOB, priorityClassName="system-node-critical"), "priorityClassName: only classes"),
     "with a folder of the node": (with_volume({"hostPath": {"path": "/etc"}}), "hostPath: none may be mounted"),
     "on the node's network": (with_pod(DEPLOYMENT, hostNetwork=True), "hostNetwork"),
     "among the node's processes": (with_pod(JOB, hostPID=True), "hostPID"),
@@ -234,13 +257,59 @@ def test_a_folder_that_was_mounted_before_does_not_stop_what_runs(
     assert answer.status_code == 403, answer.text
 
 
-def policy(*options: str) -> str:
-    """Its expressions, and its messages."""
+def test_what_was_allowed_before_does_not_stop_what_runs(guarded: Kube, there: Callable[[Object], Object]) -> None:
+    driver = with_volume({"csi": {"driver": "old.csi.example"}})
+    driver["spec"]["template"]["spec"]["priorityClassName"] = "old"
+    target = there(without_owner(driver))
+    assert changed(guarded, target, {**SCALE, **OWNED}).status_code == 200
+    higher = {"spec": {"template": {"spec": {"priorityClassName": "system-node-critical"}}}}
+    answer = changed(guarded, target, {**higher, **OWNED})
+    assert answer.status_code == 403, answer.text
+
+
+GRANTS: Final = (
+    *("--set-json", f'config.allowedPriorityClasses=[{{"namespaces":["{SPACE}"],"classes":["models"]}}]'),
+    *("--set-json", 'config.allowedVolumes=[{"namespaces":["other"],"hostPaths":["/mnt/other"]},'
+      f'{{"namespaces":["*"],"hostPaths":["/mnt/models"]}},{{"namespaces":["{SPACE}"],"csiDrivers":["keys.csi.example"]}}]'),
+)  # fmt: skip
+
+
+@pytest.fixture
+def granting(guarded: Kube) -> Iterator[Kube]:
+    """The client, once the policy has the grants of a platform; they are gone afterwards."""
+    prioritized = with_pod(DEPLOYMENT, priorityClassName="models")
+    guarded.apply(document(*GRANTS), manager="helm").raise_for_status()
+    wait_until(lambda: created(guarded, prioritized).is_success)
+    yield guarded
+    guarded.apply(document(), manager="helm").raise_for_status()
+    wait_until(lambda: created(guarded, prioritized).status_code == 403)
+
+
+def test_what_the_platform_grants_a_namespace_is_let_through(granting: Kube) -> None:
+    def status(**source: Any) -> int:
+        return created(granting, with_volume(source)).status_code
+
+    assert status(hostPath={"path": "/mnt/models"}) == 201
+    assert status(csi={"driver": "keys.csi.example"}) == 201
+    assert status(hostPath={"path": "/mnt/other"}) == 403, "another namespace's"
+    assert status(hostPath={"path": "/mnt/models/x"}) == 403
+    assert status(csi={"driver": "other.csi.example"}) == 403
+    assert created(granting, with_pod(DEPLOYMENT, priorityClassName="system-node-critical")).status_code == 403
+
+
+def document(*options: str) -> Object:
+    """The policy, rendered."""
     [found] = [
         each
         for each in rendered(*options)
         if each["kind"] == "ValidatingAdmissionPolicy" and each["metadata"]["name"] == "sluice-account"
     ]
+    return found
+
+
+def policy(*options: str) -> str:
+    """Its expressions, and its messages."""
+    found = document(*options)
     parts = [each for part in ("variables", "validations") for each in found["spec"][part]]
     return "\n".join(f"{each['expression']} {each.get('message', '')}" for each in parts)
 
@@ -254,6 +323,11 @@ def test_values_open_it() -> None:
     assert "a in []" in policy("--set-json", "config.spark.serviceAccountNames=[]")
     assert "accounts.all" not in policy("--set", "config.spark.serviceAccountNames={*}")
     assert '"default"' not in policy()
+
+
+def test_a_certificate_of_a_pod_is_a_token() -> None:
+    """Servers that cannot make one drop the field."""
+    assert "has(s.serviceAccountToken) || has(s.podCertificate)" in policy()
 
 
 def test_it_is_left_out_where_there_are_no_policies() -> None:

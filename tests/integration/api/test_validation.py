@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support import podfieldcases
 from tests.support.admission import ACCEPTED, REFUSED, Object, weights
 from tests.support.kube import Kube, causes
 from tests.support.objects import deployment, merged, policy
@@ -31,6 +32,7 @@ def test_accepted(kube: Kube, given: Object) -> None:
         pytest.param(deployment({"validation": {}}), "spec.validation", id="a field of the future"),
         pytest.param(deployment({"model": {"url": "s3://m/1"}}), "spec.model.url", id="a typo"),
         pytest.param(deployment({"affinity": {"x": {"y": {}}}}), "spec.affinity.x", id="a typo in a pod field"),
+        *(pytest.param(deployment(spec), field, id=name) for name, spec, field in podfieldcases.PRUNED),
     ],
 )
 def test_unknown_field_is_named(kube: Kube, given: Object, unknown: str) -> None:

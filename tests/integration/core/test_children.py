@@ -8,10 +8,11 @@ import pytest
 
 from sluice.api.base import API_VERSION
 from sluice.core.kernel import differ, naming
-from sluice.core.kernel.snapshot import Paths
+from sluice.core.kernel.snapshot import Paths, Revision
 from sluice.core.render import budget, route, service, workload
 from tests.support import builders
 from tests.support.kube import Kube, Object
+from tests.support.podfieldcases import EPHEMERAL
 
 NAMESPACE: Final = "children"
 Owned: TypeAlias = Callable[[Object], Object]
@@ -49,6 +50,53 @@ REVISION: Final = builders.make_revision(deployment=DEPLOYMENT, runtime=RUNTIME)
 OTHER: Final = builders.make_revision(
     deployment=builders.make_model_deployment(namespace=NAMESPACE, uri="s3://models/digits/2")
 )
+LARGE: Final = builders.make_revision(
+    deployment=builders.make_model_deployment(
+        namespace=NAMESPACE,
+        model={"volume": {"ephemeral": EPHEMERAL}},
+        spec={
+            "volumes": [
+                {"name": "config", "configMap": {"name": "a", "items": [{"key": "a", "path": "b", "mode": 0}]}},
+                {"name": "keys", "secret": {"secretName": "a", "optional": False}},
+                {"name": "claim", "persistentVolumeClaim": {"claimName": "a", "readOnly": False}},
+                {"name": "own", "ephemeral": EPHEMERAL},
+                {"name": "small", "emptyDir": {"medium": "Memory", "sizeLimit": "1024Mi"}},
+                {
+                    "name": "all",
+                    "projected": {
+                        "sources": [
+                            {"secret": {"name": "a"}},
+                            {"downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+                        ]
+                    },
+                },
+            ],
+            "volumeMounts": [
+                {"name": "claim", "mountPath": "/cache", "subPathExpr": "$(A)", "readOnly": False},
+                {"name": "keys", "mountPath": "/keys", "readOnly": True},
+            ],
+            "runtime": {"env": [{"name": "A", "value": "b"}]},
+            "sharedMemory": {"sizeLimit": "2048Mi"},
+            "podLabels": {"team": "digits", "example.com/empty": ""},
+            "schedulerName": "volcano",
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2}
+            ],
+            "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}],
+        },
+    ),
+    runtime=builders.make_runtime(
+        init_containers=[
+            {
+                "name": "proxy",
+                "image": "example.com/proxy:1",
+                "restartPolicy": "Always",
+                "startupProbe": {"tcpSocket": {"port": 1}},
+            },
+            {"name": "compile", "image": "example.com/compile:1"},
+        ],
+    ),
+)
 
 
 def routes(*weights: tuple[str, int], **paths: Any) -> tuple[Object, ...]:
@@ -58,6 +106,7 @@ def routes(*weights: tuple[str, int], **paths: Any) -> tuple[Object, ...]:
 CHILDREN: Final[dict[str, Object]] = {
     "ControllerRevision": workload.desired_controller_revision(REVISION, DEPLOYMENT),
     "Deployment": workload.desired_deployment(REVISION, 2, DEPLOYMENT, drain_until=builders.NOW),
+    "Deployment of a large model": workload.desired_deployment(LARGE, 2, DEPLOYMENT),
     "Service": service.desired_service(REVISION, DEPLOYMENT),
     **{
         manifest["kind"]: manifest
@@ -162,9 +211,10 @@ def test_a_pinned_revision_cannot_be_changed(cluster: Kube, owned: Owned) -> Non
     assert answer.status_code == 422, answer.text
 
 
-def test_the_pod_meets_the_restricted_standard(cluster: Kube) -> None:
-    template: dict[str, Any] = copy.deepcopy(dict(REVISION.template))
-    metadata = {**template["metadata"], "name": REVISION.name, "namespace": NAMESPACE}
+@pytest.mark.parametrize("revision", [REVISION, LARGE], ids=["plain", "large"])
+def test_the_pod_meets_the_restricted_standard(cluster: Kube, revision: Revision) -> None:
+    template: dict[str, Any] = copy.deepcopy(dict(revision.template))
+    metadata = {**template["metadata"], "name": revision.name, "namespace": NAMESPACE}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
     answer = cluster.create(pod, dry_run=True)
     assert answer.is_success, answer.text

@@ -106,6 +106,7 @@ def stored(world: Cluster) -> list[dict[str, Any]]:
     target = world.newest().spec.target.revision
     gpu = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
     found += [pod("calm", target, **gpu), pod("odd", target, 3, **gpu), pod("older", target, **gpu)]
+    found[-1]["spec"]["resourceClaims"] = [{"name": "nic", "resourceClaimName": "nic"}]
     for raw in found:
         raw["metadata"].setdefault("uid", f"{raw['kind']}-{raw['metadata']['name']}")
         raw["metadata"].setdefault("namespace", "default")
@@ -217,8 +218,15 @@ def test_6_which_pods_are_unlike_the_others(live: Shown) -> None:
 
 
 def test_7_what_does_it_cost_in_devices(live: Shown) -> None:
-    assert live.data("devices", "role", "candidate").endswith(" 3 6 nvidia.com/gpu")
+    assert live.data("devices", "role", "candidate").endswith(" 3 6 nvidia.com/gpu; by claims, not counted: nic")
     assert live.data("devices", "role", "stable").endswith(" 0 none")
+
+
+def test_7_devices_by_claims_alone(live: Shown) -> None:
+    claiming = pod("a", live.rollout.spec.target.revision)
+    claiming["spec"]["resourceClaims"] = [{"name": name, "resourceClaimName": "a"} for name in ("nic", "gpu")]
+    [line, *_] = [line for line in questions.held(live.rollout, [claiming]) if line.role == "candidate"]
+    assert (line.pods, line.resource, line.devices, line.claims) == (1, "", 0, ("gpu", "nic"))
 
 
 def test_8_what_happened_who_asked_when_and_why(live: Shown, back: Shown) -> None:

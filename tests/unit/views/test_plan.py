@@ -139,6 +139,18 @@ def test_devices_that_may_not_be_counted(serving: Cluster) -> None:
     assert "free devices cannot be counted: no permission" in view.accelerators.message
 
 
+def test_claimed_devices_are_named_and_not_counted(serving: Cluster) -> None:
+    claims = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]}
+    view = planned(serving, scenarios.manifest(scenarios.V2, **claims))
+    assert view.accelerators is not None
+    assert (view.accelerators.resource, view.accelerators.free) == ("", None)
+    assert "(gpu) cannot be counted" in view.accelerators.message
+    both = planned(serving, scenarios.manifest(scenarios.V2, **claims, **GPU), Devices(free_by_node=(4,)))
+    assert both.accelerators is not None
+    assert both.accelerators.free == 4
+    assert "(gpu) cannot be counted" in both.accelerators.message
+
+
 def test_without_prometheus_the_steps_are_there_but_not_their_needs(serving: Cluster) -> None:
     serving.prometheus_up = False
     try:

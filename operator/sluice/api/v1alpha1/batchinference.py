@@ -218,6 +218,17 @@ class BatchInferenceSpec(ApiModel):
     resources: Resources | None = None
     """Compute resources of the container that runs the model; default: the revision's for a model server, those of the
     operator's configuration if the runner runs the model itself (format onnx)."""
+    image_pull_secrets: (
+        Annotated[
+            list[LocalObjectRef],
+            Field(
+                max_length=16,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Secrets for pulling images, in addition to the revision's."""
     accelerator: Accelerator | None = None
     """Devices for every pod, and so a model server for every format; default: the revision's."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000)] | None = None

@@ -8,12 +8,19 @@ from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.autoscaling import Autoscaling
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, Strategy
-from sluice.api.v1alpha1.podfields import Affinity, Toleration
+from sluice.api.v1alpha1.podfields import (
+    Affinity,
+    PodLabels,
+    PodResourceClaim,
+    Toleration,
+    TopologySpreadConstraint,
+)
 from sluice.api.v1alpha1.routing import Routing
 from sluice.api.v1alpha1.sources import Sha256, Uri
 from sluice.api.v1alpha1.strategies import Rollout
 from sluice.api.v1alpha1.variants import Variant, VariantStatus
-from sluice.api.v1alpha1.workload import Accelerator, Resources, RuntimeSpec, Warmup
+from sluice.api.v1alpha1.volumes import Volume, VolumeMount
+from sluice.api.v1alpha1.workload import Accelerator, ModelVolume, Resources, RuntimeSpec, SharedMemory, Warmup
 
 IMAGE_SCHEME: Final = "image://"
 """Names a version that its server's image carries; nobody writes it in a spec."""
@@ -88,6 +95,9 @@ class ModelSpec(ApiModel):
     """A label for people."""
     variant: Name | None = None
     """Which of spec.variants serves; default: the model as it is. Changing it is a release."""
+    volume: ModelVolume | None = None
+    """What the model lies in, in its pod; default: a folder of the node, as large as
+    storageInitializer.maximumModelSize of the operator's configuration. Of models that are fetched."""
     credentials_secret_ref: LocalObjectRef | None = None
     """A Secret with the keys of the source. s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, optional AWS_ENDPOINT_URL,
     AWS_DEFAULT_REGION and AWS_SESSION_TOKEN. https: HTTP_AUTHORIZATION, the header's value. gs: GOOGLE_APPLICATION_CREDENTIALS_JSON or
@@ -146,6 +156,12 @@ class ModelDeploymentSpec(ApiModel):
             reason="FieldValueRequired",
         ),
         CUSTOM_HAS_AN_IMAGE,
+        Cel(
+            "!has(self.volumeMounts) || self.volumeMounts.all(mount, "
+            "has(self.volumes) && self.volumes.exists(volume, volume.name == mount.name))",
+            message="each name must be that of one of spec.volumes",
+            field_path=".volumeMounts",
+        ),
     )
 
     model: ModelSpec
@@ -193,6 +209,50 @@ class ModelDeploymentSpec(ApiModel):
     """The pods' ServiceAccount."""
     pod_annotations: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)] | None = None
     """Annotations added to the pods."""
+    pod_labels: PodLabels | None = None
+    """Labels added to the pods that serve; Sluice's own keep their values."""
+    priority_class_name: ObjectName | None = None
+    """The pods' PriorityClass, one of those that config.allowedPriorityClasses of the operator names for the namespace."""
+    scheduler_name: ObjectName | None = None
+    """The scheduler that places the pods; default: the cluster's."""
+    topology_spread_constraints: Annotated[list[TopologySpreadConstraint], Field(max_length=8)] | None = None
+    """How the pods are spread (Kubernetes TopologySpreadConstraint), instead of over nodes and zones where that is
+    possible. Without a labelSelector, the pods of the revision are counted."""
+    volumes: (
+        Annotated[
+            list[Volume],
+            Field(
+                max_length=16,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Volumes of the pods (Kubernetes Volume)."""
+    volume_mounts: (
+        Annotated[
+            list[VolumeMount],
+            Field(
+                max_length=32,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["mountPath"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Where they are mounted in the model server's container (Kubernetes VolumeMount)."""
+    shared_memory: SharedMemory | None = None
+    """The server's /dev/shm; default: as much as its memory limit leaves."""
+    resource_claims: (
+        Annotated[
+            list[PodResourceClaim],
+            Field(
+                max_length=8,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Devices of Dynamic Resource Allocation (Kubernetes PodResourceClaim), for the pods and the model server's container."""
     routing: Routing = Routing()
     """How requests reach the model."""
     rollout: Rollout = Rollout()

@@ -1,7 +1,7 @@
 """ServingRuntime: how to run a model server."""
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -223,9 +223,41 @@ Container = Annotated[
 ]
 """A Kubernetes Container."""
 
+InitContainer = Annotated[
+    OpaqueObject,
+    Field(
+        json_schema_extra={
+            "required": ["name", "image"],
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 63, "description": "Name of the container."},
+                "image": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "Its image."},
+                "restartPolicy": {
+                    "type": "string",
+                    "maxLength": 6,
+                    "pattern": "^Always$",
+                    "description": "Always: a sidecar, which runs until the other containers have ended.",
+                },
+            },
+        }
+    ),
+]
+"""A Kubernetes Container that begins before the others."""
+
+OUR_CONTAINERS: Final = ("storage-initializer", "warm-up", "batch", "load", "spoiler")
+"""Names of containers that Sluice puts beside those of a ServingRuntime."""
+
 
 class ServingRuntimeSpec(ApiModel):
     """A pod template for a model server; the first container serves the model."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            f"!has(self.initContainers) || self.initContainers.all(init, !(init.name in {list(OUR_CONTAINERS)}) && "
+            "!self.containers.exists(container, container.name == init.name))",
+            message=f"names must differ from those of containers, and from {', '.join(OUR_CONTAINERS)}",
+            field_path=".initContainers",
+        ),
+    )
 
     formats: Annotated[
         list[RuntimeFormat],
@@ -255,6 +287,15 @@ class ServingRuntimeSpec(ApiModel):
     """Containers (Kubernetes Container). In strings {{model.name}}, {{model.path}}, {{revision}}, {{port}},
     {{accelerator.count}} (0 without devices), {{accelerator.shards}} (the same, at least 1) and {{drain.seconds}} are
     filled in; other placeholders are refused. The readiness probe must check the model, not the server."""
+    init_containers: Annotated[
+        list[InitContainer],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
+    """Containers that begin one after the other before the server does, once the model is there; with restartPolicy Always
+    they go on beside it, until it has ended. The same placeholders are filled in."""
     batching: BatchingTemplate | None = None
     """How to tell the server to batch; absent: it cannot, or its model defines that itself."""
     instances: EnvTemplate | None = None

@@ -1,13 +1,14 @@
 """How the model runs: its server, what a pod may take, and what warms it up."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectName, Quantity
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.podfields import EnvVar
+from sluice.api.v1alpha1.volumes import Ephemeral
 
 
 class Batching(ApiModel):
@@ -96,6 +97,35 @@ class Accelerator(ApiModel):
     """The resource itself, such as nvidia.com/gpu or nvidia.com/mig-1g.10gb."""
     count: Annotated[int, Field(ge=1, le=64)] = 1
     """Devices for each pod."""
+
+
+class EmptyDir(ApiModel):
+    """A folder that is empty at first, and goes with the pod."""
+
+    medium: Literal["Memory"] | None = None
+    """Memory: what lies in it counts for the pod's memory; default: the node's disk."""
+    size_limit: Quantity
+    """How much it may take: at most storageInitializer.maximumModelSize of the operator's configuration."""
+
+
+class ModelVolume(ApiModel):
+    """What the model lies in, in its pod."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel("has(self.emptyDir) != has(self.ephemeral)", message="set exactly one of emptyDir and ephemeral"),
+    )
+
+    empty_dir: EmptyDir | None = None
+    """A folder of the node, or of its memory."""
+    ephemeral: Ephemeral | None = None
+    """A claim that is made for each pod, and deleted with it: for models that no node's disk has room for."""
+
+
+class SharedMemory(ApiModel):
+    """`/dev/shm`, by which the processes of a server pass tensors to each other."""
+
+    size_limit: Quantity
+    """How much it may take, such as 16Gi; it counts for the container's memory limit."""
 
 
 class ConfigMapKey(ApiModel):

@@ -14,7 +14,7 @@ from sluice.core.rollout import lifecycle, steps
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.situation import scaling
+from sluice.core.situation import devices, scaling
 from sluice.core.situation.situation import Blocked, Situation
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
@@ -158,7 +158,10 @@ def _capacity_available(situation: Situation, needs: Capacity) -> Fact:
     problems = [p.problem for r in served for p in r.pods if p.problem is not None and p.problem.reason in NO_ROOM]
     if problems:
         return Fact(False, problems[0].reason, problems[0].message)
-    return Fact(True, Reason.SCHEDULED) if served else Fact(None, Reason.NOTHING_TO_RUN)
+    if not served:
+        return Fact(None, Reason.NOTHING_TO_RUN)
+    uncounted = (devices.uncounted(revision.template) for revision in served)
+    return Fact(True, Reason.SCHEDULED, next(filter(None, uncounted), ""))
 
 
 def _runtime_current(situation: Situation) -> Fact:

@@ -133,6 +133,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken", "stalled.md", STALLS
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
     FORMAT_NOT_ALLOWED = "FormatNotAllowed", "stalled.md", STALLS
+    POD_FIELD_NOT_ALLOWED = "PodFieldNotAllowed", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS
     RUNTIME_INVALID = "RuntimeInvalid", "stalled.md", STALLS

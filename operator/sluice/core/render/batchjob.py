@@ -13,11 +13,12 @@ from typing import Any, Final
 from sluice.api.config import AcceleratorProfile, BatchRunner, OperatorConfig
 from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.batchinference import RUN_PLACEHOLDER, BatchInference, BatchRun, Engine, Output
+from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.data import Input
 from sluice.api.v1alpha1.workload import Accelerator, Resources
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import common, downloader, podtemplate
+from sluice.core.render import common, downloader, podextras, podtemplate
 from sluice.core.render.warmup import WARM_UP
 
 CONTAINER: Final = "batch"
@@ -36,6 +37,15 @@ LOAD_SECONDS: Final = 600
 """How long a server may take to load its model that says nothing of it."""
 NOT_IN_A_SIDECAR: Final = {"lifecycle", "readinessProbe"}
 """Nobody sends requests to it through a Service, and it ends after the runner."""
+NOT_IN_A_BATCH: Final = {
+    "containers",
+    "initContainers",
+    "priorityClassName",  # a batch takes no room from what serves
+    "resourceClaims",
+    "topologySpreadConstraints",
+    "volumes",
+}
+"""Fields of the revision's pod that a batch has not, or has of its own."""
 
 
 class ProtocolNotSupported(ValueError):
@@ -64,6 +74,8 @@ class Task:
     engine: Engine
     resources: Resources | None = None
     accelerator: Accelerator | None = None
+    image_pull_secrets: Sequence[LocalObjectRef] = ()
+    """In addition to the revision's."""
     deadline_seconds: int | None = None
     suspend: bool = False
 
@@ -89,6 +101,7 @@ def task_of(batch: BatchInference, run: BatchRun) -> Task:
         engine=spec.engine,
         resources=spec.resources,
         accelerator=spec.accelerator,
+        image_pull_secrets=spec.image_pull_secrets or (),
         deadline_seconds=spec.active_deadline_seconds,
         suspend=spec.suspend,
     )
@@ -154,9 +167,9 @@ def template(
     alone = _runs_in_process(revision, server)
     sidecars = [] if alone else [_sidecar(container) for container in (server, *others)]
     container = _runner(task, revision, runner, parts, server if alone else None)
-    init = [*pinned.get("initContainers", ()), *sidecars]
+    before = [each for each in pinned.get("initContainers", ()) if not (alone and common.is_sidecar(each))]
+    init = [*before, *sidecars]
     volumes = [*pinned.get("volumes", ()), {"name": "scratch", "emptyDir": {}}, *_data_volumes(task)]
-    left_out = {"containers", "initContainers", "volumes", "topologySpreadConstraints"}
     return {
         "metadata": {
             "labels": dict(labels),
@@ -166,8 +179,10 @@ def template(
             },
         },
         "spec": {
-            **{name: value for name, value in pinned.items() if name not in left_out},
+            **{name: value for name, value in pinned.items() if name not in NOT_IN_A_BATCH},
             **_placement(pinned, accelerator),
+            **_claims(pinned, init),
+            **_pull_secrets(pinned, task),
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": GRACE_SECONDS,
             "initContainers": init,
@@ -193,7 +208,7 @@ def _runs_in_process(revision: Revision, server: Mapping[str, Any]) -> bool:
     """Not what a user's own image does with the model, nor what needs its server's device."""
     served = revision.served
     assert served is not None
-    return served.format in IN_PROCESS and not served.own_image and not _devices(server)
+    return served.format in IN_PROCESS and not served.own_image and not _devices(server) and not _claimed(server)
 
 
 def _devices(container: Mapping[str, Any]) -> list[str]:
@@ -201,18 +216,39 @@ def _devices(container: Mapping[str, Any]) -> list[str]:
     return [name for name in (container.get("resources") or {}).get("limits") or {} if "/" in name]
 
 
+def _claimed(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pod's claims that are its own."""
+    return list((container.get("resources") or {}).get("claims") or ())
+
+
+def _claims(pinned: Mapping[str, Any], containers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The revision's claims of devices, without those of the containers that are left out."""
+    used = {claim["name"] for container in containers for claim in _claimed(container)}
+    kept = [claim for claim in pinned.get("resourceClaims", ()) if claim["name"] in used]
+    return {"resourceClaims": kept} if kept else {}
+
+
+def _pull_secrets(pinned: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    own = [ref.to_wire() for ref in task.image_pull_secrets]
+    return {"imagePullSecrets": podextras.pull_secrets(pinned.get("imagePullSecrets", ()), own)} if own else {}
+
+
 def _with_resources(server: Mapping[str, Any], task: Task, accelerator: AcceleratorProfile | None) -> dict[str, Any]:
     """The server with what the task asks for in place of the revision's own."""
     resources = dict(server.get("resources") or {})
     if task.resources is not None:
         devices = {name: resources["limits"][name] for name in _devices(server)}
+        claims = _claimed(server)
         resources = {name: value for name, value in task.resources.to_wire().items() if value}
+        if claims:
+            resources["claims"] = claims
         if devices:
             resources["limits"] = {**resources.get("limits", {}), **devices}
     if task.accelerator is not None and accelerator is not None:
         plain = {
             kind: {name: amount for name, amount in amounts.items() if "/" not in name}
             for kind, amounts in resources.items()
+            if kind != "claims"  # those of the revision: the task's devices are in their place
         }
         resources = podtemplate.with_devices(plain, accelerator.resource, task.accelerator.count)
     return {**server, "resources": resources}

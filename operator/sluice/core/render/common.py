@@ -59,6 +59,11 @@ def served_port(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> int:
     return (spec.runtime.port if spec.runtime is not None else None) or runtime.port
 
 
+def is_sidecar(init_container: Mapping[str, Any]) -> bool:
+    """Whether it goes on beside the other containers, and ends after them."""
+    return init_container.get("restartPolicy") == "Always"
+
+
 def ready_path(server: Mapping[str, Any]) -> str:
     """What the readiness probe of the server's container asks for; empty where it asks in another way."""
     probe = server.get("readinessProbe") or {}

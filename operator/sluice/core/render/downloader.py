@@ -10,7 +10,7 @@ from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import Adapter, ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ModelLayout, ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
-from sluice.core.render import common, formats
+from sluice.core.render import common, formats, podextras
 
 STORAGE_INITIALIZER: Final = "storage-initializer"
 MODELS_VOLUME: Final = "models"
@@ -109,7 +109,9 @@ def _container(
             *([{"name": FORMAT, "value": deployment.spec.model.format}] if held else []),
             *([{"name": READ_BY, "value": deployment.spec.model.format}] if download.scheme == "hf" else []),
         ],
-        "resources": initializer.resources.to_wire(),
+        "resources": initializer.resources.to_wire()
+        if download.number is not None
+        else podextras.downloader_resources(deployment.spec.model, config),
         "volumeMounts": [
             {
                 "name": download.volume,
@@ -234,6 +236,9 @@ def _arguments(
         download.scheme == "oci" and sources.registry(download.uri) in config.storage_initializer.plain_http_registries
     )
     cache = _cached(download, config)
+    maximum = config.storage_initializer.maximum_model_size
+    if download.number is None:
+        maximum = podextras.maximum_size(deployment.spec.model, config)
     arguments = {
         "--uri": download.uri,
         "--layout": layout.value,
@@ -245,7 +250,7 @@ def _arguments(
             else {"--mount": download.below(naming.MOUNT_PATH, naming.ADAPTERS_MOUNT_PATH)}
         ),
         **({"--sha256": download.source.sha256} if download.source.sha256 else {}),
-        **_maximum_arguments(config.storage_initializer.maximum_model_size),
+        **_maximum_arguments(maximum),
         **(_cache_arguments(cache, deployment.metadata.namespace) if cache is not None else {}),
     }
     return [

@@ -1,7 +1,8 @@
 """Which formats of models a namespace may have (`config.allowedFormats`).
 
 A model of most formats is a program, by whoever made the file: its server runs it when it loads it. So is what a spec adds
-to its server, an image, arguments or variables, whatever the format is called: they count as format custom.
+to its server, an image, arguments, variables or files (volumeMounts), whatever the format is called: they count as format
+custom.
 """
 
 from typing import Final
@@ -32,8 +33,12 @@ def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
     if wanted not in may:
         return _refusal("spec.model.format", wanted, namespace, may)
     brought = runtime.model_dump(include={"image", "args", "env"}, exclude_defaults=True) if runtime is not None else {}
-    if brought and CUSTOM not in may:
-        return _refusal(f"spec.runtime.{next(iter(brought))} counts as format {CUSTOM}", CUSTOM, namespace, may)
+    fields = [
+        *(f"spec.runtime.{name}" for name in brought),
+        *(["spec.volumeMounts"] * bool(deployment.spec.volume_mounts)),
+    ]
+    if fields and CUSTOM not in may:
+        return _refusal(f"{fields[0]} counts as format {CUSTOM}", CUSTOM, namespace, may)
     return ""
 
 

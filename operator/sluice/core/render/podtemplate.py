@@ -1,6 +1,6 @@
 """The pod that serves one revision: a downloader, then the model server of the ServingRuntime.
 
-    storage-initializer --(writes)--> /models (emptyDir) <--(reads)-- model server
+    storage-initializer --(writes)--> /models <--(reads)-- the ServingRuntime's init containers, then the model server
 
 The template is rendered once, when the revision is made, and pinned in its ControllerRevision.
 """
@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
 from sluice.core.kernel import naming
-from sluice.core.render import adapters, common, downloader, placeholders, tuning, warmup
+from sluice.core.render import adapters, common, downloader, placeholders, podextras, tuning, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -31,7 +31,6 @@ DOWNLOADER_BATCHING: Final = (
     ("SLUICE_MAXIMUM_BATCH_SIZE", "batching.maximumBatchSize"),
     ("SLUICE_MAXIMUM_QUEUE_DELAY_MICROSECONDS", "batching.maximumQueueDelayMicroseconds"),
 )
-SPREAD_OVER: Final = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 class BatchingNotSupported(ValueError):
@@ -61,55 +60,70 @@ def render_template(
     """The pod template `{"metadata": …, "spec": …}` of a revision.
 
     Raises `placeholders.UnknownPlaceholder` when the runtime's containers use one that does not exist,
-    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported`, `adapters.AdaptersNotSupported` and
-    `warmup.WarmupNotPossible`.
+    `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported`, `adapters.AdaptersNotSupported`,
+    `warmup.WarmupNotPossible` and `podextras.MountTaken`.
     """
     accelerator = accelerator_profile(deployment.spec.accelerator, config)
     if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
         raise BatchingNotSupported(runtime.metadata.name)
     tuning.require_supported(deployment.spec, runtime)
     adapters.require_supported(deployment, runtime)
-    labels = naming.owned_labels(deployment.metadata.name, revision)
-    mounts = downloader.server_mounts(deployment.spec.model, config)
+    values = _values(deployment, runtime.spec, revision)
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model, config)]
     return {
         "metadata": {
-            "labels": {**labels, "app.kubernetes.io/name": deployment.metadata.name},
+            "labels": podextras.labels(deployment, revision),
             "annotations": _annotations(deployment.spec, runtime.spec),
         },
         "spec": {
-            **_fetching(deployment, runtime.spec, config),
+            **_beginning(deployment, runtime.spec, config, values, mounts),
             "containers": [
-                *(servers := _servers(deployment, runtime.spec, revision, accelerator, mounts)),
+                *(servers := _servers(deployment, runtime.spec, values, accelerator, mounts)),
                 *warmup.containers(deployment, runtime, config, servers[0]),
             ],
             "volumes": [
-                *_volumes(config),
+                *_volumes(deployment.spec, config),
                 *downloader.volumes(deployment.spec.model, config),
                 *warmup.volumes(deployment.spec),
+                *(deployment.spec.volumes or ()),
             ],
             "terminationGracePeriodSeconds": _grace_seconds(deployment.spec, runtime.spec),
             **common.pod_fields(),
-            "topologySpreadConstraints": [_spread(key, revision) for key in SPREAD_OVER],
+            "topologySpreadConstraints": podextras.spread(deployment.spec, revision),
             **_placement(deployment.spec, accelerator, downloader.pull_secrets(deployment.spec.model, config)),
         },
     }
 
 
-def _volumes(config: OperatorConfig) -> list[dict[str, Any]]:
+def _volumes(spec: ModelDeploymentSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """What fills the node's disk ends its own pod; what is in memory counts for the pod's limit of that."""
-    limit = {"sizeLimit": config.storage_initializer.maximum_model_size}
     return [
-        {"name": downloader.MODELS_VOLUME, "emptyDir": dict(limit)},
-        {"name": "tmp", "emptyDir": dict(limit)},
-        # Servers pass tensors between processes through shared memory; the container's default of 64 MiB is too small.
-        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        {"name": downloader.MODELS_VOLUME, **podextras.model_volume(spec.model, config)},
+        {"name": "tmp", "emptyDir": {"sizeLimit": config.storage_initializer.maximum_model_size}},
+        {"name": "shm", **podextras.shared_memory(spec)},
     ]
 
 
-def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> dict[str, Any]:
+def _beginning(
+    deployment: ModelDeployment,
+    runtime: ServingRuntimeSpec,
+    config: OperatorConfig,
+    values: Mapping[str, str],
+    mounts: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What begins before the server: the model is fetched first, so that the runtime's init containers find it.
+
+    Kubernetes stops the runtime's sidecars after the server: they need no pause of their own.
+    """
+    own = placeholders.filled(runtime.init_containers, values, "spec.initContainers")
+    containers = [*_fetching(deployment, runtime, config), *(_hardened(container, 0, mounts) for container in own)]
+    return {"initContainers": containers} if containers else {}
+
+
+def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: OperatorConfig) -> list[dict[str, Any]]:
     """The init containers that fetch the model and its adapters; none where the server's image carries it."""
     if deployment.spec.model.uri is None:
-        return {}
+        return []
     container, *others = downloader.containers(deployment, runtime, config)
     batching = _wanted_batching(deployment.spec)
     if batching is not None:  # for layouts that write it into a configuration
@@ -117,7 +131,7 @@ def _fetching(deployment: ModelDeployment, runtime: ServingRuntimeSpec, config: 
         env = [{"name": variable, "value": values[key]} for variable, key in DOWNLOADER_BATCHING]
         container["env"] = [*container["env"], *env]
     container["env"] = [*container["env"], *tuning.downloader_env(deployment.spec)]
-    return {"initContainers": [container, *others]}
+    return [container, *others]
 
 
 def _wanted_batching(spec: ModelDeploymentSpec) -> Batching | None:
@@ -159,15 +173,10 @@ def _annotations(spec: ModelDeploymentSpec, runtime: ServingRuntimeSpec) -> dict
     return {**scrape, **(spec.pod_annotations or {})}
 
 
-def _servers(
-    deployment: ModelDeployment,
-    runtime: ServingRuntimeSpec,
-    revision: str,
-    accelerator: AcceleratorProfile | None,
-    model_mounts: Sequence[Mapping[str, Any]],
-) -> list[dict[str, Any]]:
+def _values(deployment: ModelDeployment, runtime: ServingRuntimeSpec, revision: str) -> dict[str, str]:
+    """What is filled in for the placeholders of the runtime's containers."""
     wanted = deployment.spec.accelerator
-    values = {
+    return {
         "model.name": common.served_name(deployment),
         "model.path": naming.MODEL_PATH,
         "revision": revision,
@@ -176,8 +185,17 @@ def _servers(
         "drain.seconds": str(deployment.spec.drain_seconds),
         "port": str(common.served_port(deployment.spec, runtime)),
     }
+
+
+def _servers(
+    deployment: ModelDeployment,
+    runtime: ServingRuntimeSpec,
+    values: Mapping[str, str],
+    accelerator: AcceleratorProfile | None,
+    mounts: Sequence[Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    wanted = deployment.spec.accelerator
     containers = placeholders.filled(runtime.containers, values, "spec.containers")
-    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *model_mounts]
     pause = _pause_seconds(deployment.spec, runtime)
     first, *others = [_hardened(container, pause, mounts) for container in containers]
     server = _batched(_for_format(first, deployment.spec.model.format, runtime), deployment.spec, runtime)
@@ -190,6 +208,7 @@ def _servers(
     server = _overridden(server, deployment.spec, runtime)
     if accelerator is not None and wanted is not None:
         server["resources"] = with_devices(server.get("resources") or {}, accelerator.resource, wanted.count)
+    server = podextras.with_claims(podextras.with_mounts(server, deployment.spec), deployment.spec)
     return [server, *others]
 
 
@@ -291,16 +310,6 @@ def _merged_by_name(base: Sequence[Mapping[str, Any]], extra: Sequence[Mapping[s
     return list(merged.values())
 
 
-def _spread(topology_key: str, revision: str) -> dict[str, Any]:
-    """Soft: a full or small cluster still runs the model."""
-    return {
-        "maxSkew": 1,
-        "topologyKey": topology_key,
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": {naming.LABEL_REVISION: revision}},
-    }
-
-
 def _placement(
     spec: ModelDeploymentSpec, accelerator: AcceleratorProfile | None, pull_secrets: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
@@ -312,5 +321,8 @@ def _placement(
         "affinity": spec.affinity,
         "imagePullSecrets": [*(ref.to_wire() for ref in spec.image_pull_secrets or ()), *pull_secrets],
         "serviceAccountName": spec.service_account_name,
+        "priorityClassName": spec.priority_class_name,
+        "schedulerName": spec.scheduler_name,
+        "resourceClaims": spec.resource_claims,
     }
     return {name: value for name, value in fields.items() if value}

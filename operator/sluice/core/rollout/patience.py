@@ -85,9 +85,16 @@ def loading(revision: Revision, unready_since: str | None) -> bool:
 
 
 def startup_seconds(template: Object) -> float:
-    """How long the startup probes of a pod let its containers start; 0 where there is none."""
-    containers = template.get("spec", {}).get("containers") or ()
-    return max((_allowed_seconds(container.get("startupProbe")) for container in containers), default=0.0)
+    """How long the startup probes of a pod let its containers start: sidecars one after the other, then all others at once.
+
+    0 where there is none.
+    """
+    spec = template.get("spec", {})
+    init, others = (
+        [_allowed_seconds(container.get("startupProbe")) for container in spec.get(field) or ()]
+        for field in ("initContainers", "containers")
+    )
+    return sum(init) + max(others, default=0.0)
 
 
 def observed_loads(rollouts: Iterable[ModelRollout]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe.batchsnapshot import BatchSnapshot
-from sluice.core.render import formats, workload
+from sluice.core.render import formats, podgrants, workload
 from sluice.core.situation import situation
 from sluice.core.situation.situation import Blocked
 
@@ -41,7 +41,10 @@ def _forbidden(snapshot: BatchSnapshot, revision: Revision) -> Blocked | None:
     message = formats.pinned_problem(
         served.format, own_image=served.own_image, namespace=snapshot.namespace, config=snapshot.config
     )
-    return Blocked(Reason.FORMAT_NOT_ALLOWED, f"revision {revision.name}: {message}") if message else None
+    if message:
+        return Blocked(Reason.FORMAT_NOT_ALLOWED, f"revision {revision.name}: {message}")
+    message = podgrants.pinned_problem(revision.template, snapshot.namespace, snapshot.config)
+    return Blocked(Reason.POD_FIELD_NOT_ALLOWED, f"revision {revision.name}: {message}") if message else None
 
 
 def of_run(snapshot: BatchSnapshot, run: BatchRun) -> Revision | Blocked:
@@ -111,6 +114,10 @@ def _as_deployment(batch: BatchInference) -> ModelDeployment:
     return ModelDeployment(
         metadata=batch.metadata,
         spec=ModelDeploymentSpec(
-            model=spec.model, runtime=spec.runtime, resources=spec.resources, accelerator=spec.accelerator
+            model=spec.model,
+            runtime=spec.runtime,
+            resources=spec.resources,
+            accelerator=spec.accelerator,
+            image_pull_secrets=spec.image_pull_secrets,
         ),
     )

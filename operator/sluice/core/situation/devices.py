@@ -118,9 +118,10 @@ def allocatable(node: Object, resource: str) -> int | None:
 
 def held(pod: Object, resource: str) -> int:
     """Devices that a pod holds or asks for: its containers together, or more while an init container runs."""
-    if rawobjects.is_over(pod):
-        return 0
-    spec = pod.get("spec", {})
+    return 0 if rawobjects.is_over(pod) else _asked(pod.get("spec", {}), resource)
+
+
+def _asked(spec: Object, resource: str) -> int:
     init = spec.get("initContainers") or ()
     sidecars = sum(_requested(c, resource) for c in init if c.get("restartPolicy") == "Always")
     serving = sidecars + sum(_requested(c, resource) for c in spec.get("containers") or ())
@@ -154,12 +155,33 @@ def extended_resource(template: Object) -> tuple[str, int] | None:
 
     Of several extended resources the first by name counts: the others are left to the scheduler.
     """
-    limits: dict[str, int] = {}
-    for container in template.get("spec", {}).get("containers") or ():
-        for name, value in (container.get("resources", {}).get("limits") or {}).items():
-            if is_extended(name):
-                limits[name] = limits.get(name, 0) + _whole(value)
-    return next(((name, number) for name, number in sorted(limits.items()) if number > 0), None)
+    spec = template.get("spec", {})
+    names = {
+        name
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+        for name in (container.get("resources") or {}).get("limits") or {}
+        if is_extended(name)
+    }
+    return next(((name, number) for name in sorted(names) if (number := _asked(spec, name)) > 0), None)
+
+
+def claimed(template: Object) -> tuple[str, ...]:
+    """The names by which a pod, or the pods of a template, claim devices (Dynamic Resource Allocation)."""
+    return tuple(str(claim.get("name")) for claim in template.get("spec", {}).get("resourceClaims") or ())
+
+
+def uncounted(template: Object) -> str:
+    """What to know of devices that the pods of a template claim; empty where they claim none.
+
+    Who has which of them, the drivers' slices and the scheduler alone know.
+    """
+    claims = claimed(template)
+    if not claims:
+        return ""
+    return (
+        f"devices of spec.resourceClaims ({', '.join(claims)}) cannot be counted: with rollout.capacity Auto the scheduler "
+        "finds room beside the stable version; set ShrinkStable or Recreate if there is none"
+    )
 
 
 def is_extended(resource: str) -> bool:

@@ -16,7 +16,18 @@ from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision, Snapshot
-from sluice.core.render import adapters, downloader, formats, placeholders, podtemplate, tuning, warmup, workload
+from sluice.core.render import (
+    adapters,
+    downloader,
+    formats,
+    placeholders,
+    podextras,
+    podgrants,
+    podtemplate,
+    tuning,
+    warmup,
+    workload,
+)
 from sluice.core.situation import arms, record, variants
 
 DEFAULT_POLICY: Final = "default"
@@ -240,9 +251,9 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     deployment = variants.chosen(deployment)
     wanted = workload.input_hash(deployment)
     known = [r for r in snapshot.revisions if r.input_hash == wanted]
-    forbidden = formats.problem(deployment, snapshot.config)
-    if forbidden and not any(_in_use(snapshot, revision) for revision in known):
-        return Blocked(Reason.FORMAT_NOT_ALLOWED, forbidden)
+    forbidden = _forbidden(deployment, snapshot.config)
+    if forbidden is not None and not any(_in_use(snapshot, revision) for revision in known):
+        return forbidden
     if known:
         return _first_again(snapshot, deployment, known, number) or known[-1]
     if made is not None and made.state in variants.NOT_THERE:
@@ -250,6 +261,15 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
             variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} does not exist yet: {made.message}"
         )
     return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+
+
+def _forbidden(deployment: ModelDeployment, config: OperatorConfig) -> Blocked | None:
+    """What the platform does not allow the namespace."""
+    if said := formats.problem(deployment, config):
+        return Blocked(Reason.FORMAT_NOT_ALLOWED, said)
+    if said := podgrants.problem(deployment, config):
+        return Blocked(Reason.POD_FIELD_NOT_ALLOWED, said)
+    return None
 
 
 def _in_use(snapshot: Snapshot, revision: Revision) -> bool:
@@ -291,9 +311,9 @@ def rendered(
                 Reason.UNSUPPORTED_SCHEME,
                 f"{download.field}.uri: scheme {download.scheme!r} is not supported; use one of {sources.ALLOWED}",
             )
-    forbidden = formats.problem(deployment, config)
-    if forbidden:
-        return Blocked(Reason.FORMAT_NOT_ALLOWED, forbidden)
+    forbidden = _forbidden(deployment, config)
+    if forbidden is not None:
+        return forbidden
     runtime = find_runtime(deployment.spec, runtimes)
     if isinstance(runtime, Blocked):
         return runtime
@@ -311,6 +331,8 @@ def rendered(
         return Blocked(Reason.ACCELERATOR_PROFILE_NOT_FOUND, str(error))
     except warmup.WarmupNotPossible as error:
         return Blocked(Reason.WARM_UP_NOT_POSSIBLE, str(error))
+    except podextras.MountTaken as error:
+        return Blocked(Reason.POD_FIELD_NOT_ALLOWED, str(error))
 
 
 def _policy(snapshot: Snapshot, name: str) -> RolloutPolicySpec | Blocked:

@@ -74,7 +74,7 @@ def profiled_pod(
             "ownerReferences": [{**common.owner_reference(deployment), "controller": False}],
         },
         "spec": {
-            **spec,
+            **{name: value for name, value in spec.items() if name != "priorityClassName"},  # it makes nobody leave
             "containers": [_steerable(_threaded(first, threads)), *others, *([generator] if generator else ())],
             "restartPolicy": "Never",
             "activeDeadlineSeconds": deadline_seconds,

@@ -32,6 +32,17 @@ def failed_download(message: str, code: int = 1) -> dict[str, Any]:
     return {"downloader": {"ready": False, "state": {"terminated": ended(code, message)}}}
 
 
+def beside(**fields: Any) -> dict[str, Any]:
+    """A container of the ServingRuntime before the server, which waits for it; the download is over."""
+    fetched = {"name": "storage-initializer", "ready": True, "state": {"terminated": {"exitCode": 0}}}
+    return {
+        "status": {
+            "initContainerStatuses": [fetched, {"name": "proxy", "ready": False, **fields}],
+            "containerStatuses": [],
+        }
+    }
+
+
 CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "object not found": (
         failed_download("2026 INFO start\nObjectNotFound: s3://models/x has no object\n"),
@@ -100,6 +111,24 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     "no claim": (
         unscheduled('0/1 nodes are available: persistentvolumeclaim "models" not found.'),
         "Unschedulable", "create the PersistentVolumeClaim",
+    ),
+    "no such devices": (
+        unscheduled("0/2 nodes are available: 2 cannot allocate all claims."), "Unschedulable", "check spec.resourceClaims",
+    ),
+    "no claim of devices": (
+        unscheduled('waiting for dynamic resource controller to create the resourceclaim "digits-gpu"'),
+        "Unschedulable", "check spec.resourceClaims",
+    ),
+    "a sidecar crashes": (
+        beside(lastState={"terminated": ended(3, "no route")}, restartCount=2),
+        "CrashLoopBackOff", "container proxy ended with exit code 3 (2 restarts): no route; see `kubectl logs",
+    ),
+    "a sidecar is not ready": (
+        beside(state={"running": {"startedAt": LONG_AGO}}), "ModelNotReady", "container proxy of the ServingRuntime has been running",
+    ),
+    "a sidecar without its Secret": (
+        beside(**waiting("CreateContainerConfigError", 'secret "proxy" not found')),
+        "CreateContainerConfigError", 'container proxy cannot be created: secret "proxy" not found',
     ),
     "taint": (unscheduled("0/1 nodes: 1 node(s) had untolerated taint {gpu: }."), "Unschedulable", "spec.tolerations"),
     "node selector": (
@@ -297,3 +326,17 @@ def test_why_a_pod_is_not_warm_comes_before_its_restarts(line: str, reason: str,
     problem = podproblems.problem(pod, builders.NOW)
     assert problem is not None
     assert (problem.reason, text in problem.message) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": {"terminated": {"exitCode": 0}}},
+        {"state": {"terminated": {"exitCode": 0}}, "lastState": {"terminated": ended(1)}},
+        {"state": {"running": {"startedAt": timestamps.rfc3339(builders.NOW - 5)}}},
+        {"state": {"running": {"startedAt": LONG_AGO}}, "ready": True},
+    ],
+)
+def test_init_containers_that_are_done_or_at_work_are_no_problem(fields: dict[str, Any]) -> None:
+    pod = builders.make_pod(REVISION, ready=False, **beside(**fields))
+    assert podproblems.problem(pod, builders.NOW) is None

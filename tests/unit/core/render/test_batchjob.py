@@ -244,3 +244,65 @@ def test_every_container_is_restricted() -> None:
 def test_its_rows_are_scraped_and_not_its_server() -> None:
     annotations = make_job()["spec"]["template"]["metadata"]["annotations"]
     assert (annotations["prometheus.io/port"], annotations["prometheus.io/path"]) == ("8090", "/metrics")
+
+
+# --- what the pods of large models have ------------------------------------------------------------------------------
+
+CLAIMED = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]}
+STORE = {
+    "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": "a"}}],
+    "volumeMounts": [{"name": "store", "mountPath": "/cache"}],
+}
+
+
+def test_what_a_batch_takes_over_of_the_models_pod_and_what_not() -> None:
+    fields = {
+        "schedulerName": "volcano",
+        "priorityClassName": "models",
+        "podLabels": {"team": "digits"},
+        "sharedMemory": {"sizeLimit": "1Gi"},
+        **STORE,
+    }
+    job = make_job(revision=make_revision(**SKLEARN, spec=fields))
+    assert pod(job)["schedulerName"] == "volcano"
+    assert "priorityClassName" not in pod(job), "a batch takes no room from what serves"
+    assert "team" not in job["spec"]["template"]["metadata"]["labels"]
+    server = pod(job)["initContainers"][-1]
+    assert STORE["volumeMounts"][0] in server["volumeMounts"]
+    assert STORE["volumes"][0] in pod(job)["volumes"]
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}} in pod(job)["volumes"]
+    alone = pod(make_job(revision=make_revision(spec=fields)))
+    assert "store" not in [volume["name"] for volume in alone["volumes"]], "its server does not run"
+
+
+def test_claims_of_devices_go_with_the_server() -> None:
+    revision = make_revision(spec=CLAIMED)
+    job = pod(make_job(revision=revision))
+    assert job["resourceClaims"] == CLAIMED["resourceClaims"]
+    assert job["initContainers"][-1]["resources"]["claims"] == [{"name": "gpu"}], "not in the runner's process"
+    resized = pod(make_job(make_batch(resources=RESOURCES), revision))
+    assert resized["initContainers"][-1]["resources"] == {**RESOURCES, "claims": [{"name": "gpu"}]}
+    other = pod(make_job(make_batch(accelerator={"resource": "nvidia.com/gpu"}), revision))
+    assert other["initContainers"][-1]["resources"] == {"limits": {"nvidia.com/gpu": "1"}}
+    assert "resourceClaims" not in other
+
+
+def test_secrets_for_images_are_the_revisions_and_its_own() -> None:
+    revision = make_revision(spec={"imagePullSecrets": [{"name": "a"}]})
+    assert pod(make_job(revision=revision))["imagePullSecrets"] == [{"name": "a"}]
+    batch = make_batch(imagePullSecrets=[{"name": "a"}, {"name": "b"}])
+    assert pod(make_job(batch, revision))["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
+    assert "imagePullSecrets" not in pod(make_job())
+
+
+def test_a_runtimes_sidecars_run_only_beside_its_server() -> None:
+    init = [{"name": "proxy", "image": "p", "restartPolicy": "Always"}, {"name": "convert", "image": "c"}]
+    runtime = builders.make_runtime(formats=("onnx", "sklearn"), init_containers=init)
+
+    def names(**deployment: Any) -> list[str]:
+        revision = workload.new_revision(builders.make_model_deployment(**deployment), runtime, OperatorConfig(), 1)
+        return [container["name"] for container in pod(make_job(revision=revision))["initContainers"]]
+
+    server = builders.make_container()["name"]
+    assert names(**SKLEARN) == ["storage-initializer", "proxy", "convert", server]
+    assert names() == ["storage-initializer", "convert"]

@@ -19,7 +19,10 @@ NOBODY = OperatorConfig(allowed_formats=[])
 
 
 def problem(namespace: str, config: OperatorConfig, format_: str = "onnx", **runtime: Any) -> str:
-    spec = {"model": {"format": format_, "uri": "s3://m/1"}, "runtime": runtime or None}
+    return problem_of(namespace, config, model={"format": format_, "uri": "s3://m/1"}, runtime=runtime or None)
+
+
+def problem_of(namespace: str, config: OperatorConfig, **spec: Any) -> str:
     deployment = make_model_deployment(spec=spec)
     metadata = deployment.metadata.model_copy(update={"namespace": namespace})
     return formats.problem(deployment.model_copy(update={"metadata": metadata}), config)
@@ -41,6 +44,22 @@ def problem(namespace: str, config: OperatorConfig, format_: str = "onnx", **run
 )  # fmt: skip
 def test_who_may_have_what(namespace: str, format_: str, runtime: dict[str, Any], said: str) -> None:
     found = problem(namespace, CONFIG, format_, **runtime)
+    assert said in found
+    assert bool(said) is bool(found)
+
+
+MOUNTED = {
+    "volumes": [{"name": "a", "configMap": {"name": "a"}}],
+    "volumeMounts": [{"name": "a", "mountPath": "/opt/tritonserver/backends/onnxruntime"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "said"), [("ml", "spec.volumeMounts counts as format custom"), ("shop", ""), ("research", "")]
+)
+def test_files_beside_the_servers_own_are_a_program(namespace: str, said: str) -> None:
+    """A ConfigMap over a library, or a module that Python imports, runs in any server."""
+    found = problem_of(namespace, CONFIG, **MOUNTED)
     assert said in found
     assert bool(said) is bool(found)
 

@@ -12,6 +12,9 @@ from tests.support import builders
 
 BASE = builders.make_model_deployment()
 PINNED_INPUT_HASH = "39cd777103"
+PINNED_NAME = "digits-f84c825e79"
+PINNED_TEMPLATE = "798bb63771"
+PINNED_RUNTIME_HASH = "1e1ad7fe51"
 
 
 def variant(**changes: Any) -> str:
@@ -29,6 +32,7 @@ def variant(**changes: Any) -> str:
         {"runtime": {"args": [], "env": []}},
         {"resources": {"requests": {}, "limits": {}}},
         {"tolerations": [], "nodeSelector": {}, "podAnnotations": {}},
+        {"volumes": [], "volumeMounts": [], "podLabels": {}, "resourceClaims": [], "topologySpreadConstraints": []},
     ],
     ids=str,
 )
@@ -55,6 +59,15 @@ def test_what_changes_no_pod_makes_no_revision(spec: dict[str, Any]) -> None:
         {"spec": {"imagePullSecrets": [{"name": "registry"}]}},
         {"spec": {"serviceAccountName": "models"}},
         {"spec": {"podAnnotations": {"a": "b"}}},
+        {"spec": {"podLabels": {"a": "b"}}},
+        {"spec": {"priorityClassName": "models"}},
+        {"spec": {"schedulerName": "volcano"}},
+        {"spec": {"volumes": [{"name": "a", "secret": {"secretName": "a"}}]}},
+        {"spec": {"volumeMounts": [{"name": "a", "mountPath": "/a"}]}},
+        {"spec": {"sharedMemory": {"sizeLimit": "1Gi"}}},
+        {"spec": {"resourceClaims": [{"name": "a", "resourceClaimName": "a"}]}},
+        {"spec": {"topologySpreadConstraints": [{"topologyKey": "a"}]}},
+        {"model": {"volume": {"emptyDir": {"sizeLimit": "1Gi"}}}},
     ],
     ids=str,
 )
@@ -75,6 +88,13 @@ def test_limits_of_the_runtime_are_pinned_with_a_revision_and_rename_none() -> N
 def test_input_hash_is_pinned() -> None:
     """A changed value would restart every running model at the next upgrade of the operator."""
     assert workload.input_hash(BASE) == PINNED_INPUT_HASH
+
+
+def test_names_of_revisions_are_pinned() -> None:
+    """They are made of the whole template: a field of the API that nobody has set yet must leave it as it is."""
+    assert builders.make_revision().name == PINNED_NAME
+    assert naming.stable_hash(builders.make_revision().template) == PINNED_TEMPLATE
+    assert workload.runtime_hash(builders.make_runtime()) == PINNED_RUNTIME_HASH
 
 
 @given(st.permutations(["zone", "disk", "arch", "pool"]))

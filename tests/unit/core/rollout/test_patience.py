@@ -35,6 +35,11 @@ def with_probe(**probe: Any) -> Revision:
         pytest.param(with_probe(initialDelaySeconds=20, periodSeconds=1).template, 23, id="it begins later"),
         pytest.param(with_probe(periodSeconds="5", failureThreshold=-1).template, 30, id="no numbers"),
         pytest.param({"spec": {"containers": [{"startupProbe": "none"}]}}, 0, id="no probe at all"),
+        pytest.param(
+            {"spec": {**with_probe().template["spec"], "initContainers": [{"name": "a"}, *[{"startupProbe": {}}] * 2]}},
+            90,
+            id="sidecars come one after the other",
+        ),
     ],
 )
 def test_a_startup_probe_says_how_long_a_server_may_start(template: Object, want: float) -> None:

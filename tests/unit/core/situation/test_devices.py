@@ -210,3 +210,20 @@ def test_the_sentence_says_what_is_needed_and_what_is_there(
     found: Devices, count: int, pods: int, profile: str | None, want: str
 ) -> None:
     assert devices.missing(DevicesQuestion(GPU, count, "ml", "digits"), found, pods, profile) == want
+
+
+def test_a_sidecars_devices_count() -> None:
+    def container(number: int, **more: str) -> Raw:
+        return {"resources": {"limits": {GPU: str(number), "cpu": "1"}}, **more}
+
+    sidecar, before = container(2, restartPolicy="Always"), container(5)
+    template = {"spec": {"initContainers": [sidecar, before], "containers": [container(1), {}]}}
+    assert devices.extended_resource(template) == (GPU, 5)
+    template["spec"]["initContainers"] = [sidecar]
+    assert devices.extended_resource(template) == (GPU, 3)
+
+
+def test_claimed_devices_are_not_counted_and_that_is_said() -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "g"}, {"name": "nic", "resourceClaimName": "n"}]
+    assert "(gpu, nic) cannot be counted" in devices.uncounted({"spec": {"resourceClaims": claims}})
+    assert devices.uncounted({"spec": {}}) == ""

@@ -45,6 +45,14 @@ def test_no_selector_of_the_model_finds_it() -> None:
         assert not selector.items() <= labels.items()
 
 
+def test_it_takes_no_room_from_what_serves() -> None:
+    fields = {"priorityClassName": "models", "schedulerName": "volcano", "podLabels": {"team": "vision"}}
+    manifest = made(make_revision(deployment=make_model_deployment(spec=fields), runtime=RUNTIME))
+    assert "priorityClassName" not in manifest["spec"]
+    assert manifest["spec"]["schedulerName"] == "volcano"
+    assert "team" not in manifest["metadata"]["labels"]
+
+
 def test_it_is_found_again_goes_with_its_model_and_ends_by_itself() -> None:
     manifest = made()
     label, _, value = pod.selector("digits").partition("=")

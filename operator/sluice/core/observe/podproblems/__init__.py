@@ -48,7 +48,9 @@ CHECKS: Final[tuple[Check, ...]] = (  # first that answers wins: a cause before 
     models.download_failed,
     models.model_not_loadable,
     models.not_warm,
+    ends.sidecar_crashing,
     ends.crash_looping,
+    models.sidecar_not_ready,
     models.model_not_ready,
 )
 JOB_CHECKS: Final[tuple[Check, ...]] = (

@@ -17,7 +17,8 @@ NOT_CREATED: Final = {
 
 def credentials_not_found(pod: Object, _now: float) -> Problem | None:
     """A downloader's Secret, or one of its keys, is missing."""
-    container, missing = _missing_secret(podstate.statuses(pod, "initContainerStatuses"))
+    statuses = podstate.statuses(pod, "initContainerStatuses")
+    container, missing = _missing_secret(status for status in statuses if downloader.field_of(str(status.get("name"))))
     if not missing:
         return None
     field = downloader.field_of(container) or downloader.MODEL_FIELD

@@ -21,8 +21,10 @@ CREATION_REMEDIES: Final = (
     ("service account", "create the ServiceAccount, or correct spec.serviceAccountName"),
     (
         "hostPath",
-        "allow hostPath volumes in the namespace, or use a claim for storageInitializer.cache of the configuration",
+        "allow hostPath volumes in the namespace, or use a claim: for storageInitializer.cache of the configuration, and in "
+        "spec.volumes",
     ),
+    ("PriorityClass", "create the PriorityClass, or correct spec.priorityClassName"),
     ("PodSecurity", "make the ServingRuntime's containers meet the namespace's pod security standard"),
 )
 

@@ -27,9 +27,17 @@ def crash_looping(pod: Object, _now: float) -> Problem | None:
 
 
 def sidecar_crashing(pod: Object, _now: float) -> Problem | None:
-    """The same of a server beside the container that does the work."""
+    """The same of a container that begins before those: a sidecar, or one that has not done its work."""
     statuses = podstate.statuses(pod, "initContainerStatuses")
-    return _crashed(pod, (status for status in statuses if not downloader.field_of(str(status.get("name")))))
+    return _crashed(
+        pod,
+        (status for status in statuses if not downloader.field_of(str(status.get("name"))) and not _done(status)),
+    )
+
+
+def _done(status: Object) -> bool:
+    end = podstate.state(status, "terminated")
+    return bool(end) and end.get("exitCode") == 0
 
 
 def _crashed(pod: Object, statuses: Iterable[Object]) -> Problem | None:

@@ -87,6 +87,22 @@ def model_not_ready(pod: Object, now: float) -> Problem | None:
     )
 
 
+def sidecar_not_ready(pod: Object, now: float) -> Problem | None:
+    """A container of the ServingRuntime that begins before the server is at work for long, or not ready beside it."""
+    for status in podstate.statuses(pod, "initContainerStatuses"):
+        started = podstate.state(status, "running").get("startedAt")
+        if downloader.field_of(str(status.get("name"))) or status.get("ready") or started is None:
+            continue
+        if now - timestamps.seconds(started) >= MODEL_LOAD_SECONDS:
+            return Problem(
+                Reason.MODEL_NOT_READY,
+                f"container {status.get('name')} of the ServingRuntime has been running for more than "
+                f"{MODEL_LOAD_SECONDS} s, and the pod waits for it; if it is still at work, wait; otherwise see "
+                f"`kubectl logs {podstate.name(pod)} -c {status.get('name')}`",
+            )
+    return None
+
+
 def _with_remedy(text: str, remedy: str) -> str:
     """The downloader says `what happened; what to do` where it can."""
     return text if ";" in text else f"{text}; {remedy}"

@@ -7,8 +7,15 @@ from sluice.core.kernel.reasons import PodReason, Reason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
 
+CLAIMS: Final = (
+    "check spec.resourceClaims and their ResourceClaims, add a node with such a device, or set spec.rollout.capacity to "
+    "ShrinkStable or Recreate"
+)
 SCHEDULING_REMEDIES: Final = (
     ("ersistent", "create the PersistentVolumeClaim in the model's namespace, or correct spec.model.uri"),
+    ("esourceclaim", CLAIMS),
+    ("resource claim", CLAIMS),
+    ("allocate all claims", CLAIMS),
     ("Insufficient", "lower spec.resources.requests, or add a node that has the missing resources"),
     ("taint", "add the toleration to spec.tolerations, or a node without the taint"),
     ("affinity", "check spec.nodeSelector and spec.affinity against the labels of the nodes"),
