@@ -150,7 +150,8 @@ class Rollout(ApiModel):
     )
 
     policy_ref: LocalObjectRef | None = None
-    """The RolloutPolicy; default: the one named default."""
+    """The RolloutPolicy; default: the one named default-streaming where there is one and the server streams and maps its
+    histograms (TimeToFirstToken, InterTokenLatency), otherwise the one named default."""
     strategy: Strategy = Strategy.CANARY
     """The way of releasing."""
     canary: Canary | None = None
