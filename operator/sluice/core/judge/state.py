@@ -64,6 +64,8 @@ class ObjectiveState:
     """`EProcess.to_state` by term."""
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    bins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Answers of (candidate, stable) by bin since the rollout began; distributions only."""
     sequence: Mapping[str, object] | None = None
     """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
@@ -205,6 +207,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         "u": [objective.usual.requests, objective.usual.events, objective.usual.alarm, objective.usual.time],
         "e": dict(objective.processes),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
+        **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
 
@@ -230,6 +233,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         usual=Usual(*wire.get("u", (total.stable_requests, total.stable_events))),  # older operators did not know
         processes=wire["e"],
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
+        bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
         sequence=wire.get("cs"),
     )
 
