@@ -71,6 +71,9 @@ def test_an_hour_goes_on_until_it_has_enough_requests() -> None:
 
     assert len(past.day) == 1
     assert past.day[0][0] == -1
+    past = lived(past, MONDAY + 12 * HOUR, 13 * HOUR, requests=2.0)
+    assert past.highest > 0
+    assert not past.slots, "it is of no hour of the week"
 
 
 def test_a_version_that_was_hardly_seen_has_no_limit() -> None:

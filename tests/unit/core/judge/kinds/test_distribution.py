@@ -183,6 +183,29 @@ def test_bins_that_were_all_renamed_are_not_compared() -> None:
     )
 
 
+def test_bins_that_nobody_answered_yet_are_no_other_bins() -> None:
+    """Clients of Prometheus may begin with all bins at 0."""
+    prometheus = Prometheus()
+    answered(prometheus, random.Random(1), STABLE, USUAL, 500)
+    prometheus.count(f"{CANDIDATE}-pod", "answers_total", 0, revision=CANDIDATE, bin="toast")
+    prometheus.scrape(START, [], [f"{STABLE}-pod", f"{CANDIDATE}-pod"])
+
+    assert note(prometheus, make()) == ""
+
+
+def test_the_bake_says_that_it_does_not_watch() -> None:
+    _, trial, _ = released(USUAL, seconds=60)
+    prometheus = Prometheus()
+    answered(prometheus, random.Random(1), CANDIDATE, USUAL, 500)
+    answered(prometheus, random.Random(1), STABLE, USUAL, 500)
+    prometheus.scrape(START + 65, [], [f"{STABLE}-pod", f"{CANDIDATE}-pod"])
+    _, result = look(dataclasses.replace(trial, now=START + 65.6, baking=True, step=2, permille=1000), prometheus)
+
+    assert result.missing == (
+        "answers: not watched during the bake, since shares can only be compared with the stable version's"
+    )
+
+
 def note(prometheus: Prometheus, trial: Trial) -> str:
     answers = prometheus.answer(judge.questions(trial), trial.now)
     return KIND.note(trial, KIND.samples(trial, answers, ()))
