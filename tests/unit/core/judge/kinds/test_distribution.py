@@ -344,3 +344,15 @@ def test_a_version_with_other_objectives_is_judged_beside_it() -> None:
     trial = make_trial(objectives=(ERRORS, LATENCY, ANSWERS))
 
     assert {question.key for question in judge.questions(trial)} >= {"query/answers/S", "query/answers/C"}
+
+
+def test_a_version_against_itself_is_not_rolled_back() -> None:
+    """As `kubectl sluice calibrate` replays it: every other scrape is one half's."""
+    prometheus, trial, _ = released(USUAL, seconds=600, share=0.0)
+    itself = dataclasses.replace(trial, candidate=trial.stable, permille=500)
+    answers = prometheus.answer(record.questions(itself, seconds=600), itself.now)
+    written = list(record.recorded(itself, answers, seconds=600))
+    *_, last = replay.replay(lines.parse(written), RolloutPolicySpec(objectives=[ANSWERS]))
+
+    assert last.verdict != "RollBack"
+    assert abs(last.against) < 1
