@@ -12,6 +12,7 @@
     pass      processor time of a pass, at rest and in a release; without a cluster
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
+    detector  the change detector: false alarms in years, time to the alarm; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
@@ -30,6 +31,7 @@ from lab.processes import LabError
 from tests.benchmarks import (
     batch,
     burst,
+    detector,
     gateway,
     harm,
     images,
@@ -63,6 +65,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
+    "detector": lambda given: detector.measure(detector.Options(given.years)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
 """Measured before the lab is there, which would take some of the processors."""
@@ -130,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("batch")
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
+    group = parser.add_argument_group("detector")
+    group.add_argument("--years", type=int, default=20, help="simulated years of each world (default: 20)")
     group = parser.add_argument_group("gateway")
     group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")
     group.add_argument("--gateway-rate", type=int, default=200, help="requests/s (default: 200)")

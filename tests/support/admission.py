@@ -228,6 +228,37 @@ REFUSED: list[tuple[str, Object, str, str]] = [
     ("coin", policy({"falseAdvanceProbability": "51%"}), "spec.falseAdvanceProbability", "at most 50%"),
     ("number", policy({"falseRollbackProbability": 0.01}), "spec.falseRollbackProbability", "must be of type string"),
     ("no percent sign", policy({"falseRollbackProbability": "0.01"}), "spec.falseRollbackProbability", "should match"),
+    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio, latency, throughput and distribution"),
+    (
+        "a distribution with a latency",
+        objective(distribution={"bins": SELECTOR}, latency={"relativeTolerance": "25%"}),
+        OBJECTIVES,
+        "exactly one of failureRatio, latency, throughput and distribution",
+    ),
+    (
+        "a distribution of all versions",
+        objective(distribution={"bins": 'x{job="a"}'}),
+        f"{OBJECTIVES}.distribution.bins",
+        "must select one version",
+    ),
+    (
+        "a distribution without a tolerance",
+        objective(distribution={"bins": SELECTOR, "relativeTolerance": "0%"}),
+        f"{OBJECTIVES}.distribution.relativeTolerance",
+        "more than 0% and below 50%",
+    ),
+    (
+        "a distribution with a label that is none",
+        objective(distribution={"bins": SELECTOR, "label": "1st"}),
+        f"{OBJECTIVES}.distribution.label",
+        "should match",
+    ),
+    (
+        "objective of both",
+        objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
+        OBJECTIVES,
+        "exactly one of failureRatio, latency, throughput and distribution",
+    ),
     (
         "nothing provable",
         objective(failureRatio={"events": "ServerErrors", "relativeTolerance": "25%"}),

@@ -7,12 +7,17 @@ from tests.support.objects import Object, objective, runtime
 OBJECTIVES: Final = "spec.objectives[0]"
 
 REFUSED: Final[list[tuple[str, Object, str, str]]] = [
-    ("objective of nothing", objective(), OBJECTIVES, "exactly one of failureRatio, latency and throughput"),
+    (
+        "objective of nothing",
+        objective(),
+        OBJECTIVES,
+        "exactly one of failureRatio, latency, throughput and distribution",
+    ),
     (
         "objective of both",
         objective(failureRatio={"events": "ServerErrors", "maximum": "1%"}, latency={"relativeTolerance": "25%"}),
         OBJECTIVES,
-        "exactly one of failureRatio, latency and throughput",
+        "exactly one of failureRatio, latency, throughput and distribution",
     ),
     (
         "broken streams of the gateway",

@@ -5,7 +5,8 @@
 
 Counters are cumulative and begin anywhere; smaller than before means that they began again at 0. `time` is in seconds
 from any moment, `weight` in percent. Instead of `failures` stand `successes` with goal Higher, and for latencies
-`buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`. An arm may have more:
+`buckets`: cumulative requests by upper bound in *seconds*, `{"0.1": 900, "0.25": 990, "+Inf": 1000}`; for distributions
+`bins` alone, `{"spam": 30, "ham": 70}`. An arm may have more:
 
     "pods": {"x7k2p": {"requests": 250, "failures": 1}}                 the same by pod, where series name pods
     "halves": [{"requests": 500, "failures": 2, "pods": 3}, {"requests": 500, "failures": 1, "pods": 2}]
@@ -57,7 +58,7 @@ class Counters:
     requests: float
     events: float = 0.0
     buckets: Mapping[str, float] | None = None
-    """Requests by boundary, milliseconds."""
+    """Requests by boundary, milliseconds; or answers by bin."""
     pods: Mapping[str, "Counters"] = field(default_factory=dict)
     """Of each pod that is told apart; a part of the whole."""
     halves: tuple["Counters", "Counters"] | None = None
@@ -167,6 +168,8 @@ def weight(scrape: Sequence[Line]) -> float:
 
 def amounts(kind: Kind, counters: Counters) -> dict[str, float]:
     """The counters in the columns that the judge counts the objective in."""
+    if kind.recorded is Recorded.BINS:
+        return dict(counters.buckets or {})
     if counters.buckets is not None:
         return {**counters.buckets, columns.SLOWEST: counters.requests}
     if not counters.pods:
@@ -186,6 +189,8 @@ def counters(kind: Kind, counted: Mapping[str, float]) -> Counters:
         whole = kind.pooled(counted)
         finite = {le: amount for le, amount in whole.items() if le != columns.SLOWEST}
         return Counters(whole.get(columns.SLOWEST, 0.0), 0.0, finite)
+    if kind.recorded is Recorded.BINS:
+        return Counters(math.fsum(counted.values()), 0.0, dict(counted))
     requests, events = kind.requests_and_events(counted, None)
     pods = {pod: Counters(*kind.requests_and_events(own, None)) for pod, own in columns.by_pod(counted).items()}
     return Counters(max(requests, events), events, pods=pods)
@@ -291,6 +296,8 @@ def _counters(number: int, arm: str, found: object, recorded: Recorded) -> Count
         raise Unreadable(number, arm, 'must be an object such as {"requests": 1000, "failures": 3}')
     if recorded is Recorded.BUCKETS:
         return _bucketed(number, arm, found)
+    if recorded is Recorded.BINS:
+        return _binned(number, arm, found)
     requests = _number(number, f"{arm}.requests", found.get("requests"))
     events = _number(number, f"{arm}.{recorded}", found.get(recorded))
     if events > requests:
@@ -309,6 +316,14 @@ def _bucketed(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
     if requests is None:
         requests = _number(number, f"{arm}.requests", found.get("requests"))
     return Counters(requests, 0.0, buckets)
+
+
+def _binned(number: int, arm: str, found: Mapping[str, Any]) -> Counters:
+    given = found.get(Recorded.BINS)
+    if not isinstance(given, dict):
+        raise Unreadable(number, f"{arm}.bins", 'must be an object such as {"spam": 30, "ham": 70}')
+    bins = {name: _number(number, f"{arm}.bins.{name}", amount) for name, amount in given.items()}
+    return Counters(math.fsum(bins.values()), 0.0, bins)
 
 
 def _buckets(number: int, where: str, given: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -342,6 +357,8 @@ def _arm_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
 def _counters_wire(counters: Counters, recorded: Recorded) -> dict[str, object]:
     if counters.buckets is None:
         return {"requests": _whole(counters.requests), str(recorded): _whole(counters.events)}
+    if recorded is Recorded.BINS:
+        return {"bins": {name: _whole(amount) for name, amount in sorted(counters.buckets.items())}}
     seconds = {
         f"{float(millis) / _MILLIS:g}": _whole(amount)
         for millis, amount in sorted(counters.buckets.items(), key=lambda bucket: float(bucket[0]))

@@ -20,6 +20,8 @@ Reading order:
 - `pods`        whether the candidate is bad, or one of its pods
 - `confidence`  A/B/n: how much arms differ, valid at every look
 - `intervals`   confidence intervals for reports, and the limit of the bake
+- `edetector`   has a version that stays become worse: how often there is a false alarm in years
+- `ownpast`     what it is compared with then: what it has shown itself
 - `special`     quantiles of the gamma and beta distributions
 
 Nothing here has a clock, randomness or I/O, and nothing imports another room of Sluice. All logarithms are natural.

@@ -106,7 +106,7 @@ def unwatched(rules: Sequence[Objective]) -> str:
 def _objective_view(status: ObjectiveStatus, kind: Kind | None) -> ObjectiveView:
     return ObjectiveView(
         name=status.name,
-        counts=kind.events(status.boundary_millis) if kind is not None else "failures",
+        counts=kind.events(status.bin or status.boundary_millis) if kind is not None else "failures",
         required=status.required,
         stable=_arm(status.stable),
         candidate=_arm(status.candidate),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tests.benchmarks.judge import cost, delays, demo, error_rates, streams
+from tests.benchmarks.judge import answers, cost, delays, demo, error_rates, streams
 from tests.benchmarks.judge.figures import Measure
 
 
@@ -21,8 +21,9 @@ RATES: Final = Topic(
 shock multiplies all rates of both versions by 20 in 2 % of the scrapes. Bursts: all events come five at a time, and
 each release measures its dispersion φ on the stable version's last hour, or, if that has too few events, on its last
 day. *Candidates at the edge or beyond*: an hour at 25 % of 50 requests/s, where no roll-back could come first. *A/B
-tests*: between two looks, 200 users come to each arm, of whom 5 % convert.""",
-    tuple(error_rates.FIGURES.items()),
+tests*: between two looks, 200 users come to each arm, of whom 5 % convert. *Answers*: a `distribution` alone, whose two
+versions answer alike, in releases of an hour through the modules that ship.""",
+    (*error_rates.FIGURES.items(), *answers.WRONG.items()),
 )
 DELAYS: Final = Topic(
     "How long it takes",
@@ -32,7 +33,7 @@ scrape is never evidence. With `maximumRequestsAtRisk: 60`, the first weight is 
 it is a lead step at which one interval sends at most 30 requests; the smallest weight on the wire is 0.1 %, so beyond
 6,000 requests/s the number grows with the rate. A number of requests is Poisson, so one interval in ten has more than
 the third of its quantiles. *never*: not within the time simulated, which is an hour, or 90 minutes for proofs.""",
-    tuple(delays.FIGURES.items()),
+    (*delays.FIGURES.items(), *answers.DELAYS.items()),
 )
 COST: Final = Topic(
     "What it costs",

@@ -223,13 +223,39 @@ class Throughput(ApiModel):
     advances."""
 
 
+class Distribution(ApiModel):
+    """What a version answers: the share of each bin, such as a predicted class, must be about the stable version's."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "double(self.relativeTolerance.replace('%', '')) > 0.0 "
+            "&& double(self.relativeTolerance.replace('%', '')) < 50.0",
+            message="relativeTolerance must be more than 0% and below 50%: a step is proven at twice the tolerance, where "
+            "an equal version must have room, and one without the bin must not",
+            field_path=".relativeTolerance",
+        ),
+    )
+
+    bins: Selector
+    """Selector of the raw counters by bin, such as `predictions_total{revision="{{revision}}"}`: each answer counts in one
+    bin. Only series of the model's namespace count."""
+    label: Annotated[str, Field(max_length=63, pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] = "bin"
+    """The label that names the bin."""
+    relative_tolerance: TolerancePercent = "25%"
+    """How far a bin's share may be from the stable version's, up or down, relative to it."""
+    ignore_below: PositivePercent = "5%"
+    """Bins with smaller shares are looked at together, and only for becoming more than this. At most 16 bins are looked at
+    by themselves."""
+
+
 class Objective(ApiModel):
     """One thing that must stay good during a release."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "(has(self.failureRatio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.throughput) ? 1 : 0) == 1",
-            message="set exactly one of failureRatio, latency and throughput",
+            "(has(self.failureRatio) ? 1 : 0) + (has(self.latency) ? 1 : 0) + (has(self.throughput) ? 1 : 0) + "
+            "(has(self.distribution) ? 1 : 0) == 1",
+            message="set exactly one of failureRatio, latency, throughput and distribution",
         ),
         Cel(
             "!has(self.failureRatio) || !self.required || self.failureRatio.goal == 'Higher' "
@@ -249,6 +275,8 @@ class Objective(ApiModel):
     """Judge response times."""
     throughput: Throughput | None = None
     """Judge output tokens a second, by the model server's histogram TimePerOutputToken."""
+    distribution: Distribution | None = None
+    """Judge what is answered."""
 
 
 class CanaryStep(ApiModel):

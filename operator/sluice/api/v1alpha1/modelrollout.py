@@ -79,6 +79,8 @@ class ObjectiveStatus(ApiModel):
     required: bool = True
     boundary_millis: str | None = None
     """The latency boundary that is judged, for latency objectives."""
+    bin: str | None = None
+    """The bin that moved most, for distributions: its answers are the `failures` of both versions."""
     stable: ArmCounts = ArmCounts()
     candidate: ArmCounts = ArmCounts()
     ratio: str | None = None

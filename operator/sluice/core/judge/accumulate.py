@@ -121,6 +121,32 @@ def evidence_of(tests: Rules, state: ObjectiveState) -> tuple[combine.ObjectiveE
     return against, objectives.combined(tests, logs, Role.ADVANCE) - in_step
 
 
+def shown(kind: Kind, state: ObjectiveState) -> tuple[str | None, evidence.Counts]:
+    """What people see of an objective: its boundary, and what was counted since the release began. Of bins it is the one
+    that speaks most against the candidate."""
+    if not state.bins:
+        return state.boundary, state.total
+    tests = kind.rules(state.boundaries)
+    logs = {key: process.log_evidence for key, process in processes(tests, state).items()}
+    against = [term for term in tests.terms if term.role is Role.ROLLBACK and term.boundary in state.bins]
+    most = max(against, key=lambda term: logs.get(term.key, 0.0)).boundary or ""
+    ours, others = state.bins[most]
+    total = state.total
+    return most, evidence.Counts(total.candidate_requests, ours, total.stable_requests, others).whole()
+
+
+def _bins(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick]) -> dict[str, tuple[float, float]]:
+    """The events of (candidate, stable) by boundary, after more ticks."""
+    found = {}
+    for boundary in state.boundaries:
+        ours, others = state.bins.get(boundary, (0.0, 0.0))
+        for tick in ticks:
+            more = counts(kind, tick.seen, boundary)
+            ours, others = ours + more.candidate_events, others + more.stable_events
+        found[boundary] = (ours, others)
+    return found
+
+
 def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], phase: LookRules) -> ObjectiveState:
     """The accumulators after more ticks."""
     if not ticks or awaits_boundary(kind, state):
@@ -137,6 +163,8 @@ def observe(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tick], pha
     counted = dataclasses.replace(state, total=total, step=step, step_start=start, step_end=end)
     if kind.mixes:
         counted = dataclasses.replace(counted, mix=_mixed(kind, state, shown))
+    if kind.counts_bins:
+        counted = dataclasses.replace(counted, bins=_bins(kind, state, ticks))
     if phase.metric:
         each = [counts(kind, increments, state.boundary) for increments in shown]
         sequence = separation.observed(state.sequence, each, dispersion=state.dispersion)
@@ -179,10 +207,11 @@ def _with_evidence(kind: Kind, state: ObjectiveState, ticks: Sequence[series.Tic
                 seen = seen.answered(phase.share)
             old = phase.older(term, tick.time, seen)
             process = moved.get(term.key) or running.get(term.key) or eprocess.start(term.test)
+            share = 0.0 if term.rare else before.share
             after = process.observe(
                 seen if math.isinf(old) else seen.without(old),
-                dispersion=_dispersion(state, term, seen, phase, usual=before.share),
-                usual=before.share,
+                dispersion=_dispersion(state, term, seen, phase, usual=share),
+                usual=share,
                 largest=0.0
                 if math.isinf(old)
                 else _largest(term, tick.time, phase, incident=incident, asks=state.asks),

@@ -23,6 +23,7 @@ class Recorded(StrEnum):
     FAILURES = "failures"
     SUCCESSES = "successes"
     BUCKETS = "buckets"
+    BINS = "bins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Kind:
     """Whether nothing can be counted before `boundaries` has chosen one."""
     mixes: ClassVar[bool] = False
     """Whether `mixture` may tell something."""
+    counts_bins: ClassVar[bool] = False
+    """Whether its boundaries are bins, each of which may move by itself: then people are shown the one that moved most."""
 
     @classmethod
     def of(cls, objective: Objective) -> Self | None:
@@ -169,6 +172,10 @@ class Kind:
 
         sharing: how many objectives have boundaries, so that the state stays small.
         """
+        return None
+
+    def bin(self, boundary: str | None) -> str | None:
+        """What people read for a boundary that is a bin; None for any other."""
         return None
 
     # ---- which tests accuse and prove

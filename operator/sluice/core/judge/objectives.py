@@ -50,6 +50,8 @@ class Term:
     """The latency boundary whose excess it counts; None: the one that the objective is judged on."""
     by_pods: bool = False
     """Whether it compares how fast pods answer: nothing is learnt from pods that cannot be compared (`fairness`)."""
+    rare: bool = False
+    """Whether its events are not the judged ones, and usually below its limit."""
     answers: bool = False
     """Whether it counts what is no event: good answers, which come at once, by the shares that the route gives."""
 
@@ -73,6 +75,8 @@ class Rules:
     """The limit of an objective that has no other, and no comparison."""
     bakes: bool = True
     """Whether it can be watched when the stable version gets nothing."""
+    every: bool = False
+    """Whether a step needs the proof of each term: each refutes a null of its own. False: they all refute the same one."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -134,8 +138,11 @@ def probe_terms(rules: Rules) -> tuple[Term, ...]:
 
 
 def combined(rules: Rules, logs: Mapping[str, float], role: Role) -> float:
-    """The log-evidence of a role: the mean over its terms; one without any counts 0."""
-    return combine.mean_intersection(*(logs.get(term.key, 0.0) for term in rules.terms if term.role is role))
+    """The log-evidence of a role: the mean over its terms, or where each has to be proven the smallest; none counts 0."""
+    each = [logs.get(term.key, 0.0) for term in rules.terms if term.role is role]
+    if rules.every and role is Role.ADVANCE:
+        return min(each, default=0.0)
+    return combine.mean_intersection(*each)
 
 
 def higher_is_judged(ratio: FailureRatio) -> bool:

@@ -207,7 +207,8 @@ def _message(
     if trial.mirrored and not kind.judged_on_copies:
         return f"{name}: not judged on copies of requests"
     if accumulate.awaits_boundary(kind, known):
-        return f"{name}: waiting for requests of the stable version, to choose the boundary to judge"
+        what = "bins to compare" if kind.counts_bins else "boundary to judge"
+        return f"{name}: waiting for requests of the stable version, to choose the {what}"
     incomparable = fairness.missing(trial) if kind.compares_pods else ""
     if mixture.differ(known.mix):
         incomparable = UNLIKE
@@ -239,9 +240,8 @@ def _bake_message(kind: Kind, known: ObjectiveState) -> str:
     if known.bake_limit is not None:
         return ""
     if not kind.rules(known.boundaries).bakes:
-        return (
-            f"{kind.name}: not watched during the bake, since successes can only be compared with the stable version's"
-        )
+        what = "shares" if kind.counts_bins else "successes"
+        return f"{kind.name}: not watched during the bake, since {what} can only be compared with the stable version's"
     return f"{kind.name}: not watched during the bake, since the stable version had too few requests to compare with"
 
 
@@ -258,14 +258,16 @@ def _separation(trial: Trial, findings: tuple[_Finding, ...]) -> Separation | No
 
 
 def _status(trial: Trial, finding: _Finding, *, guards: int) -> ObjectiveStatus:
-    seen = finding.state.total
+    boundary, seen = accumulate.shown(finding.kind, finding.state)
+    named = finding.kind.bin(boundary)
     ratio = intervals.ratio(seen, dispersion=finding.state.dispersion)
     # Its part of the mean, so that all evidence on a screen is measured against one threshold.
     part = finding.evidence.log_total - math.log(max(1, guards))
     return ObjectiveStatus(
         name=finding.kind.name,
         required=required(trial, finding.kind),
-        boundary_millis=finding.state.boundary,
+        boundary_millis=boundary if named is None else None,
+        bin=named,
         stable=_arm(seen.stable_events, seen.stable_requests),
         candidate=_arm(seen.candidate_events, seen.candidate_requests),
         ratio=words.number(ratio.estimate) if ratio is not None else None,
@@ -317,7 +319,8 @@ def _decisive(weighed: _Weighed) -> str:
     if not weighed.guards:
         return ""
     most = _most(weighed)
-    seen, event = most.state.total, most.kind.event(most.state.boundary)
+    boundary, seen = accumulate.shown(most.kind, most.state)
+    event = most.kind.event(boundary)
     requests, events = seen.stable_requests, seen.stable_events
     if most.state.bake_limit is not None:
         requests, events = accumulate.shown_by_stable(most.state)

@@ -68,6 +68,8 @@ class ObjectiveState:
     """What such tables of earlier steps take off the evidence, natural logarithm."""
     pods: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """(requests, events) of each pod of the candidate as evidence, where the series of a Query tell them apart."""
+    bins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Answers of (candidate, stable) by bin since the rollout began; distributions only."""
     sequence: Mapping[str, object] | None = None
     """`ConfidenceSequence.to_state`, of the metric of an A/B test."""
     running: Mapping[str, eprocess.EProcess] = field(default_factory=dict, compare=False, repr=False)
@@ -214,6 +216,7 @@ def _dump_objective(objective: ObjectiveState) -> dict[str, Any]:
         **({"mx": {kind: list(cell) for kind, cell in objective.mix.items()}} if objective.mix else {}),
         **({"un": objective.unlike} if objective.unlike else {}),
         **({"pods": {pod: list(counted) for pod, counted in objective.pods.items()}} if objective.pods else {}),
+        **({"bins": {name: list(counted) for name, counted in objective.bins.items()}} if objective.bins else {}),
         **({"cs": objective.sequence} if objective.sequence is not None else {}),
     }
 
@@ -241,6 +244,7 @@ def _load_objective(wire: Mapping[str, Any]) -> ObjectiveState:
         mix={kind: (cell[0], cell[1]) for kind, cell in wire.get("mx", {}).items()},
         unlike=float(wire.get("un", 0.0)),
         pods={pod: (counted[0], counted[1]) for pod, counted in wire.get("pods", {}).items()},
+        bins={name: (counted[0], counted[1]) for name, counted in wire.get("bins", {}).items()},
         sequence=wire.get("cs"),
     )
 
