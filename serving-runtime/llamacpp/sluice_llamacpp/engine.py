@@ -119,8 +119,8 @@ def _ended_by_sigterm():
     library.signal.argtypes, library.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     library.signal(signal.SIGTERM, ctypes.cast(library._exit, ctypes.c_void_p))
     yield
-    # llama.cpp has put handlers of its own in its place by now, which would cut all answers.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # llama.cpp has put handlers of its own in its place by now, which would cut all answers. Nobody is answered yet.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -87,7 +88,9 @@ class Front:
         return JSONResponse({"status": "ok"})
 
     async def _metrics(self, _):
-        with contextlib.suppress(OSError):  # busy with a long prompt: then what was so a moment ago
+        with contextlib.suppress(
+            OSError, http.client.HTTPException
+        ):  # busy with a long prompt: then what was so a moment ago
             usage = asyncio.get_running_loop().run_in_executor(self.threads, self.engine.kv_cache_usage)
             self._kv_cache = await usage
         return Response(self.counting.text(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
