@@ -56,7 +56,7 @@ def write_language_model(_: Files, folder: Path) -> None:
 HUGGING_FACE = """
 import torch, transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-torch.manual_seed(0)
+torch.manual_seed(SEED)
 letters = "LETTERS"
 characters = sorted(pre_tokenizers.ByteLevel.alphabet())
 vocabulary = {"<s>": 0, "</s>": 1} | {character: number + 2 for number, character in enumerate(characters)}
@@ -79,9 +79,10 @@ model.save_pretrained("/models", safe_serialization=True)
 """
 
 
-def write_hugging_face(files: Files, folder: Path) -> None:
+def write_hugging_face(files: Files, folder: Path, seed: int = 0) -> None:
     """A random Llama with a token for each byte; heads of 64, the smallest that vLLM has kernels for."""
-    box.run_python(files, HUGGING_FACE.replace("LETTERS", languagemodels.LETTERS), folder)
+    script = HUGGING_FACE.replace("LETTERS", languagemodels.LETTERS).replace("SEED", str(seed))
+    box.run_python(files, script, folder)
 
 
 def write_kserve(_: Files, folder: Path) -> None:
