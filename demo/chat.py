@@ -27,7 +27,7 @@ from demo.release import PROMOTED, ROLLED_BACK, Plan
 
 NAME: Final = "chat"
 IMAGE: Final = "llamacpp"
-RATE: Final = 10.0
+RATE: Final = 20.0
 TOKENS: Final = 40
 """Of an answer."""
 FAILING_SHARE: Final = 0.1
