@@ -32,7 +32,11 @@ def parsed(arguments=None):
     )
     parser.add_argument("--gpu-layers", type=_number(0), metavar="N", help="layers on a GPU; default: all that fit")
     parser.add_argument(
-        "--lora", action=_Named, default={}, metavar="NAME=PATH", help="an adapter (a file, or a folder with one), asked for by its name"
+        "--lora",
+        action=_Named,
+        default={},
+        metavar="NAME=PATH",
+        help="an adapter (a file, or a folder with one), asked for by its name",
     )
     parser.add_argument("--set", action=_Named, default={}, metavar="NAME=VALUE", help="a parameter of llama.cpp")
     parser.add_argument(
