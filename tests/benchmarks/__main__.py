@@ -5,6 +5,7 @@
     harm      bad releases: requests harmed until the candidate gets none
     same      the same model again: false roll-backs
     start     from kubectl apply to the first prediction, beside the same by hand
+    start-llm the same to a language model's first token
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
@@ -57,7 +58,8 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
         cluster, harm.Options(given.runs, tuple(given.rates), tuple(given.models), given.add)
     ),
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
-    "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs)),
+    "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.TRITON),
+    "start-llm": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.LLAMACPP),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
     "upgrade": lambda cluster, given: upgrade.measure(cluster, upgrade.Options(given.commit)),
 }
@@ -120,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("same")
     group.add_argument("--same-runs", type=int, default=10, help="releases (default: 10)")
     group.add_argument("--same-rate", type=int, default=100, help="requests/s (default: 100)")
-    group = parser.add_argument_group("start")
+    group = parser.add_argument_group("start, start-llm")
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")

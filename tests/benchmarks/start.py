@@ -1,14 +1,15 @@
-"""From `kubectl apply` to the first prediction: a ModelDeployment against the same Deployment written by hand."""
+"""From `kubectl apply` to the first answer: a ModelDeployment against the same Deployment written by hand."""
 
+import json
 import statistics
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from demo import digits, setup
+from demo import chat, digits, setup
 from demo.cluster import Cluster
 from demo.progress import step
 from tests.benchmarks import report, surroundings
@@ -17,7 +18,6 @@ from tests.support.scene import DEPLOYMENTS, Scene, manifest, wait_until
 
 Object = dict[str, Any]
 
-KEY: Final = "start"
 SERVED: Final = "digits"
 """The name under which all of them offer the model: their pods are the same."""
 MOST_SECONDS: Final = 2.0
@@ -25,16 +25,31 @@ POLL_SECONDS: Final = 0.05
 LONGEST_SECONDS: Final = 120.0
 GONE_SECONDS: Final = 120.0
 METHOD: Final = f"""\
-One pod serves v2 of the [demo's models](../README.md) on Triton's Python backend; the images are on the node, the
-model is in the object store. *Sluice*: a ModelDeployment is applied. *By hand*: a Deployment with the very pod
+The images are on the node, the model is in the object store. *Sluice*: a ModelDeployment is applied. *By hand*: a Deployment with the very pod
 template that Sluice renders, a Service and an HTTPRoute are applied, in one command. The time runs from the start of
-`kubectl apply` to the model's first answer 200 through the gateway, which is polled every {POLL_SECONDS * 1000:.0f}
-ms. The two are measured in pairs, in alternating order; what was measured is deleted before the next."""
+`kubectl apply` to the first byte of the model's first answer 200 through the gateway, which is polled every
+{POLL_SECONDS * 1000:.0f} ms. The two are measured in pairs, in alternating order; what was measured is deleted before the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model, and how it is asked."""
+
+    key: str
+    """Of the section."""
+    answer: str
+    """What its first one is called."""
+    method: str
+    prepare: Callable[[Cluster], None]
+    spec: Object
+    """Of the ModelDeployment, beside what all have."""
+    path: str
+    body: Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +74,56 @@ class Pattern:
     """The Gateway, as a route refers to it."""
 
 
-def measure(cluster: Cluster, options: Options) -> Section:
+def measure(cluster: Cluster, options: Options, subject: Subject) -> Section:
     machine = report.machine(cluster.tools)
-    surroundings.upload(cluster, {"v2": setup.prepared_models()["v2"]})
-    with surroundings.scene(cluster, KEY) as scene:
-        pattern = _pattern(scene)
+    subject.prepare(cluster)
+    with surroundings.scene(cluster, subject.key) as scene:
+        pattern = _pattern(scene, subject)
         with step(f"{options.pairs} pairs"):
-            pairs = [_pair(scene, number, pattern) for number in range(options.pairs)]
-    return section(pairs, machine)
+            pairs = [_pair(scene, number, pattern, subject) for number in range(options.pairs)]
+    return section(pairs, machine, subject)
 
 
-def section(pairs: Sequence[Pair], machine: Sequence[str]) -> Section:
+def _digits(cluster: Cluster) -> None:
+    surroundings.upload(cluster, {"v2": setup.prepared_models()["v2"]})
+
+
+def _an_image() -> bytes:
+    _, held_out = digits.split()
+    return digits.infer_bodies(held_out)[0]
+
+
+def _chat(cluster: Cluster) -> None:
+    chat.prepare(cluster)
+    setup.upload(cluster, chat.made_models())
+
+
+def _a_question() -> bytes:
+    asked = {"model": SERVED, "stream": True, "max_tokens": 8, "messages": [{"role": "user", "content": "Say a word."}]}
+    return json.dumps(asked).encode()
+
+
+TRITON: Final = Subject(
+    key="start",
+    answer="prediction",
+    method="One pod serves v2 of the [demo's models](../README.md) on Triton's Python backend.",
+    prepare=_digits,
+    spec={"model": {"name": SERVED}},
+    path=f"/v2/models/{SERVED}/infer",
+    body=_an_image,
+)
+LLAMACPP: Final = Subject(
+    key="start-llm",
+    answer="token",
+    method="One pod serves the small language model of `make demo SCENARIO=llm` on llama.cpp, which streams its answer.",
+    prepare=_chat,
+    spec={"model": {"name": SERVED, "format": "gguf", "uri": chat.uri("1")}},
+    path="/v1/chat/completions",
+    body=_a_question,
+)
+
+
+def section(pairs: Sequence[Pair], machine: Sequence[str], subject: Subject) -> Section:
     beyond = statistics.median(pair.beyond for pair in pairs)
     columns = ("seconds", "median", "smallest", "largest")
     found = {
@@ -81,25 +135,25 @@ def section(pairs: Sequence[Pair], machine: Sequence[str]) -> Section:
         (name, f"{statistics.median(times):.2f}", f"{min(times):.2f}", f"{max(times):.2f}")
         for name, times in found.items()
     ]
-    name = f"apply to first prediction beyond the same by hand, median of {len(pairs)} pairs"
+    name = f"apply to first {subject.answer} beyond the same by hand, median of {len(pairs)} pairs"
     return Section(
-        key=KEY,
-        title="From apply to the first prediction",
-        method=METHOD,
+        key=subject.key,
+        title=f"From apply to the first {subject.answer}",
+        method=f"{subject.method} {METHOD}",
         figures=(Figure(name, f"{beyond:.2f} s", f"≤ {MOST_SECONDS:.0f} s", beyond <= MOST_SECONDS),),
         tables=(Table(columns, rows),),
         machine=machine,
     )
 
 
-def _deployment(scene: Scene, name: str) -> Object:
-    model, rollout = {"name": SERVED}, {"policyRef": {"name": surroundings.POLICY}}
-    return manifest(name, "2", model=model, rollout=rollout, routing={"hostnames": [_host(scene, name)]})
+def _deployment(scene: Scene, name: str, subject: Subject) -> Object:
+    rollout = {"policyRef": {"name": surroundings.POLICY}}
+    return manifest(name, "2", rollout=rollout, routing={"hostnames": [_host(scene, name)]}, **subject.spec)
 
 
-def _pattern(scene: Scene) -> Pattern:
+def _pattern(scene: Scene, subject: Subject) -> Pattern:
     name = "pattern"
-    scene.apply(_deployment(scene, name))
+    scene.apply(_deployment(scene, name, subject))
     scene.wait_ready(name, seconds=LONGEST_SECONDS)
     [deployment] = scene.tools.get("deployments", scene.where)["items"]
     [route] = scene.tools.get("httproutes", scene.where)["items"]
@@ -107,16 +161,16 @@ def _pattern(scene: Scene) -> Pattern:
     return Pattern(deployment["spec"]["template"], route["spec"]["parentRefs"])
 
 
-def _pair(scene: Scene, number: int, pattern: Pattern) -> Pair:
+def _pair(scene: Scene, number: int, pattern: Pattern, subject: Subject) -> Pair:
     def sluice() -> float:
         name = f"sluice-{number}"
-        seconds = _seconds(scene, name, [_deployment(scene, name)])
+        seconds = _seconds(scene, name, subject, [_deployment(scene, name, subject)])
         _remove(scene, DEPLOYMENTS, name)
         return seconds
 
     def by_hand() -> float:
         name = f"hand-{number}"
-        seconds = _seconds(scene, name, by_hand_objects(name, _host(scene, name), pattern))
+        seconds = _seconds(scene, name, subject, by_hand_objects(name, _host(scene, name), pattern))
         _remove(scene, "deployments,services,httproutes", name)
         return seconds
 
@@ -162,26 +216,25 @@ def _host(scene: Scene, name: str) -> str:
     return f"{name}.{scene.namespace}.models.local"
 
 
-def _seconds(scene: Scene, name: str, objects: Sequence[Object]) -> float:
-    """From apply to the first prediction."""
-    _, held_out = digits.split()
-    body = digits.infer_bodies(held_out)[0]
-    host = _host(scene, name)
+def _seconds(scene: Scene, name: str, subject: Subject, objects: Sequence[Object]) -> float:
+    """From apply to the first answer."""
+    body, host = subject.body(), _host(scene, name)
     began = time.monotonic()
     scene.apply(*objects)
-    while not _answers(scene, host, body):
+    while not _answers(scene, host, subject.path, body):
         if time.monotonic() - began > LONGEST_SECONDS:
             raise AssertionError(f"{name} does not answer within {LONGEST_SECONDS:.0f} s:\n{scene.dump()}")
         time.sleep(POLL_SECONDS)
     return time.monotonic() - began
 
 
-def _answers(scene: Scene, host: str, body: bytes) -> bool:
-    url = f"{scene.cluster.gateway}/v2/models/{SERVED}/infer"
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", "Host": host})
+def _answers(scene: Scene, host: str, path: str, body: bytes) -> bool:
+    request = urllib.request.Request(
+        scene.cluster.gateway + path, body, {"Content-Type": "application/json", "Host": host}
+    )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status == 200 and answer.read(1))
     except OSError:  # an answer of another status is one as well
         return False
 
