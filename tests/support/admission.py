@@ -283,7 +283,7 @@ REFUSED: list[tuple[str, Object, str, str]] = [
         f"{OBJECTIVES}.failureRatio.maximum",
         "more than 0%",
     ),
-    ("gateway without events", objective(failureRatio={"maximum": "1%"}), f"{OBJECTIVES}.failureRatio", "needs events"),
+    ("gateway without events", objective(failureRatio={"maximum": "1%"}), f"{OBJECTIVES}.failureRatio", "Server need events"),
     ("query with events", query(events="ServerErrors"), f"{OBJECTIVES}.failureRatio", "source Query needs total and failures"),
     ("a selector without a name", query(total='{revision="{{revision}}"}'), f"{OBJECTIVES}.failureRatio.total", "of several"),
     ("a function", query(total=f"rate({SELECTOR}[5m])"), f"{OBJECTIVES}.failureRatio.total", "functions are refused"),

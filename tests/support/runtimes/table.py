@@ -368,7 +368,7 @@ VLLM: Final = Case(
         },
         "resources": {"requests": {"cpu": "500m", "memory": "3Gi"}},
     },
-    administration=(("GET", "/metrics"), ("POST", "/v1/load_lora_adapter"), ("GET", "/docs")),
+    administration=(("GET", "/metrics"), ("GET", "/docs"), ("POST", "/pause")),
     rate=5.0,
     seconds=400.0,
     refuses_seconds=200.0,
