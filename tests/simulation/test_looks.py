@@ -294,3 +294,29 @@ def test_a_day_without_requests_is_asked_for_once_a_minute() -> None:
     cluster.requests_per_second = 20.0
     cluster.run(65)
     assert cluster.newest().status.plan, "what the steps need is told as soon as there are requests"
+
+
+@pytest.mark.parametrize("uri", [V2, WRONG])
+def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_pass(uri: str) -> None:
+    """As where a release waits for its turn to be written: what was compared is kept, and only the judge reads on."""
+    cluster = scenarios.serving_cluster(requests_per_second=50.0)
+    cluster.user_applies(scenarios.manifest(uri))
+    kept: prepare.Compared | None = None
+    looked, accused = 0, 0
+    for _ in range(120):
+        cluster.tick(1.0)
+        snapshot, before = cluster.snapshot(), cluster.remembered.get("digits", prepare.NOTHING)
+        assert isinstance(snapshot, Snapshot)
+        prepared = prepare.prepare(snapshot, before)
+        if prepared.inquiry.judges and kept is not None and kept.running is not None:
+            later = kept.later(cluster.now, before)
+            if later == prepared.compared:  # nothing was written in between
+                assert later.inquiry() == prepared.inquiry
+                replies = prepare.Replies(metrics=cluster.answer(prepared.inquiry.metrics))
+                found = later.read(replies)
+                assert found == prepare.read(prepared, replies)
+                looked, accused = looked + 1, accused + found.accuse
+        kept = prepared.compared
+        cluster.reconcile()
+    assert looked > 10
+    assert bool(accused) == (uri == WRONG)
