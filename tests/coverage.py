@@ -43,6 +43,7 @@ TESTS: Final = (
     "tests/simulation/test_formats.py",
     "tests/simulation/test_freeze.py::test_an_abort_needs_no_policy_that_can_be_read",
     "tests/simulation/test_looks.py::test_a_day_without_requests_is_asked_for_once_a_minute",
+    "tests/simulation/test_looks.py::test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole_pass",
     "tests/simulation/test_lost_stable.py::test_no_version_becomes_the_first_one_while_the_lost_one_answers",
     "tests/simulation/test_news.py::test_a_restart_doubles_nothing_and_the_past_stays_past",
     "tests/simulation/test_one_engine.py::test_a_route_that_splits_wrongly_is_written_once_more",
