@@ -13,7 +13,7 @@ from typing import Final
 
 from lab import processes
 from tests.benchmarks.images import compressed_megabytes
-from tests.support.runtimes.local import READY_SECONDS, LocalHost
+from tests.support.runtimes.local import LocalHost
 from tests.support.runtimes.table import CASES, Case
 
 STARTS: Final = 5
@@ -40,7 +40,7 @@ def row(case: Case) -> str:
 
 def _start(host: LocalHost) -> float:
     with host.start() as server:
-        return server.wait_ready(READY_SECONDS)
+        return server.wait_ready(host.case.seconds)
 
 
 if __name__ == "__main__":

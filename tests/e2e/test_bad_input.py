@@ -170,7 +170,7 @@ REFUSED = (
     ("many", {"runtime": {"args": ["x" * 1024] * 1024}}, ("spec.runtime.args", "64")),
     ("huge", {"runtime": {"args": ["x" * 1024] * 4096}}, ("too large",)),
     ("hosts", {"routing": {"hostnames": [f"h{n}.example.com" for n in range(17)]}}, ("spec.routing.hostnames", "16")),
-    ("volumes", {"volumes": [{"name": "root", "hostPath": {"path": "/"}}]}, ("volumes",)),
+    ("volumes", {"volumes": [{"name": "root", "nfs": {"server": "files", "path": "/"}}]}, ("volumes",)),
 )
 
 
@@ -183,6 +183,23 @@ def test_a_hostile_object_is_refused(scene: Scene, name: str, spec: Object, says
     assert not any(
         one["metadata"]["name"] == f"hostile-{name}" for one in scene.tools.get(DEPLOYMENTS, scene.where)["items"]
     )
+
+
+def test_a_folder_of_the_node_is_refused_and_nothing_runs(scene: Scene) -> None:
+    scene.deploy("hostile-folder", "1", volumes=[{"name": "root", "hostPath": {"path": "/"}}])
+    told = wait_until(
+        lambda: found if (found := scene.condition("hostile-folder", "Stalled")).get("status") == "True" else None,
+        "Stalled",
+        seconds=20,
+    )
+    assert told["reason"] == "PodFieldNotAllowed"
+    assert "spec.volumes: root" in told["message"]
+    assert not [
+        one
+        for one in scene.tools.get("deployments", scene.where)["items"]
+        if "hostile-folder" in one["metadata"]["name"]
+    ]
+    scene.tools.kubectl("delete", DEPLOYMENTS, "hostile-folder", scene.where)
 
 
 @pytest.fixture
