@@ -85,6 +85,10 @@ class Lane(Generic[K]):
         self._stepped_back[key] = self._holders[key]
         self._take_back(key)
 
+    def stepped_back(self, key: K) -> bool:
+        """Whether the key has had a slot that it could not use, and is not in line again."""
+        return key in self._stepped_back
+
     def _take_back(self, key: K) -> None:
         if self._holders.pop(key, None) is not None:
             self._free += 1

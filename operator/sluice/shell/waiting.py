@@ -15,7 +15,7 @@ from sluice.shell.lane import Lane
 KEPT_SECONDS: Final = 10.0
 """For so long a pass that waited for a slot may go by what it knew before."""
 MOST_KEPT: Final = 256
-"""Passes of which that is remembered at the same time."""
+"""Passes of which that is remembered at the same time, beside those whose turn has come."""
 SAMPLES_SECONDS: Final = 5.0
 """A pass that lacks samples ends, and they wake the next one; after this time what does not need them is decided."""
 WAITING_LOOKS_PER_SECOND: Final = 50.0
@@ -84,7 +84,13 @@ class Waiters:
         if not inquiry.metrics and inquiry.devices is None:
             self.kept.pop(key, None)
         elif not replies.pending:
-            self.kept[key] = KeptReplies(inquiry, replies if len(self.kept) < MOST_KEPT else None, now)
+            self.kept[key] = KeptReplies(inquiry, replies if self._has_room(key) else None, now)
+
+    def _has_room(self, key: Key) -> bool:
+        """Whose turn has come once must not ask again at the next: where many wait, nobody would ever write."""
+        before = self.kept.get(key)
+        is_there = before is not None and before.replies is not None
+        return is_there or len(self.kept) < MOST_KEPT or self.lane.stepped_back(key)
 
     def known(self, key: Key, inquiry: Inquiry, now: float) -> Replies | None:
         """For a pass that has its slot: what was known when it had to wait."""

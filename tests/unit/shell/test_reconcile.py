@@ -35,7 +35,7 @@ from sluice.shell.reconcile import (
     Reconciler,
 )
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import SAMPLES_SECONDS, Waiters
+from sluice.shell.waiting import MOST_KEPT, SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Retry, Why
 from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
@@ -318,6 +318,41 @@ async def test_a_slot_is_not_kept_while_samples_are_asked_for(given: Given, monk
     await case.reconciler.reconcile(KEY)
     lane.leave(other)
     assert case.let_in == [KEY, other, KEY], "with its samples it has the place that it had"
+
+
+async def test_where_many_wait_whose_turn_has_come_writes_by_what_it_has_asked_for_then(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it asks at each of its turns, gives its slot to others that do the same, and nobody writes."""
+    case, metrics = given(Plan(writes=(SERVICE,)), slots=1), Waiting()
+    lane, other, later, clock = (
+        case.reconciler.waiting.lane,
+        Key("team", "other"),
+        Key("team", "later"),
+        case.reconciler.clock,
+    )
+    assert isinstance(clock, FakeClock)
+    case.reconciler.metrics = metrics
+    passes_ask(monkeypatch, judges=True)
+    inquiry = Inquiry((Question("up", "up", 20),))
+    case.reconciler.waiting.kept.update(
+        {Key("team", f"m{number}"): KeptReplies(inquiry, Replies(), clock.now()) for number in range(MOST_KEPT)}
+    )
+    lane.enter(other)
+    metrics.samples = Look({"up": Failed("away")}, clock.now())
+    await case.reconciler.reconcile(KEY)
+    clock.seconds += 60
+    lane.leave(other)
+    metrics.samples = None
+    await case.reconciler.reconcile(KEY, Why.WISH)
+    assert case.cluster.writes == [], "what it knew is too old, and it asks"
+    lane.enter(later)
+    metrics.samples = Look({"up": Failed("away")}, clock.now())
+    await case.reconciler.reconcile(KEY, Why.TIMER)
+    lane.leave(later)
+    metrics.samples = None
+    assert await case.reconciler.reconcile(KEY, Why.WISH) == Done(CONFIRM_SECONDS)
+    assert case.cluster.writes == [("Apply", "Service")]
 
 
 async def test_before_a_version_has_users_only_what_happens_is_looked_at(
