@@ -7,7 +7,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, ObjectMeta, ObjectName, Percent, Time, TimeZone
 from sluice.api.cel import Cel
-from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef
+from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets
 from sluice.api.v1alpha1.data import NO_CREDENTIALS_FOR_CLAIMS, Columns, DataFormat, Input
 from sluice.api.v1alpha1.modeldeployment import CUSTOM_HAS_AN_IMAGE, MODEL_IS_SOMEWHERE, ModelSpec
 from sluice.api.v1alpha1.sources import OutputUri, RunInputUri
@@ -218,16 +218,7 @@ class BatchInferenceSpec(ApiModel):
     resources: Resources | None = None
     """Compute resources of the container that runs the model; default: the revision's for a model server, those of the
     operator's configuration if the runner runs the model itself (format onnx)."""
-    image_pull_secrets: (
-        Annotated[
-            list[LocalObjectRef],
-            Field(
-                max_length=16,
-                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-            ),
-        ]
-        | None
-    ) = None
+    image_pull_secrets: PullSecrets | None = None
     """Secrets for pulling images, in addition to the revision's."""
     accelerator: Accelerator | None = None
     """Devices for every pod, and so a model server for every format; default: the revision's."""

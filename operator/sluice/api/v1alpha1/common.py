@@ -17,6 +17,16 @@ class LocalObjectRef(ApiModel):
     """The object's name."""
 
 
+PullSecrets = Annotated[
+    list[LocalObjectRef],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    ),
+]
+"""Secrets for pulling images."""
+
+
 class Strategy(StrEnum):
     CANARY = "Canary"
     BLUE_GREEN = "BlueGreen"
@@ -139,6 +149,14 @@ class FailureRatio(ApiModel):
     """How much worse than the stable version is still acceptable, relative to its ratio."""
 
 
+NEGLIGIBLE_IS_ALLOWED: Final = Cel(
+    "!has(self.ignoreBelow) || !has(self.percentile) || "
+    "double(self.ignoreBelow.replace('%', '')) + double(self.percentile) <= 100.0",
+    message="ignoreBelow must not be above the share that percentile allows, such as 5% for 95",
+    field_path=".ignoreBelow",
+)
+
+
 class Latency(ApiModel):
     """Response times, judged on the share of requests slower than a histogram boundary."""
 
@@ -161,12 +179,7 @@ class Latency(ApiModel):
             message="ignoreBelow belongs to relativeTolerance; maximumMillis alone does not need it",
             field_path=".ignoreBelow",
         ),
-        Cel(
-            "!has(self.ignoreBelow) || !has(self.percentile) || "
-            "double(self.ignoreBelow.replace('%', '')) + double(self.percentile) <= 100.0",
-            message="ignoreBelow must not be above the share that percentile allows, such as 5% for 95",
-            field_path=".ignoreBelow",
-        ),
+        NEGLIGIBLE_IS_ALLOWED,
     )
 
     source: Literal[Source.GATEWAY, Source.SERVER] = Source.GATEWAY
@@ -204,12 +217,7 @@ class Throughput(ApiModel):
             message="ignoreBelow belongs to relativeTolerance; minimumTokensPerSecond alone does not need it",
             field_path=".ignoreBelow",
         ),
-        Cel(
-            "!has(self.ignoreBelow) || !has(self.percentile) || "
-            "double(self.ignoreBelow.replace('%', '')) + double(self.percentile) <= 100.0",
-            message="ignoreBelow must not be above the share that percentile allows, such as 5% for 95",
-            field_path=".ignoreBelow",
-        ),
+        NEGLIGIBLE_IS_ALLOWED,
     )
 
     percentile: Annotated[int, Field(ge=50, le=99)] | None = None

@@ -7,7 +7,7 @@ from pydantic import Field
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.autoscaling import Autoscaling
-from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, Strategy
+from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets, Strategy
 from sluice.api.v1alpha1.podfields import (
     Affinity,
     PodLabels,
@@ -194,16 +194,7 @@ class ModelDeploymentSpec(ApiModel):
     """Taints to tolerate (Kubernetes Toleration)."""
     affinity: Affinity | None = None
     """Scheduling affinity (Kubernetes Affinity)."""
-    image_pull_secrets: (
-        Annotated[
-            list[LocalObjectRef],
-            Field(
-                max_length=16,
-                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-            ),
-        ]
-        | None
-    ) = None
+    image_pull_secrets: PullSecrets | None = None
     """Secrets for pulling images."""
     service_account_name: ObjectName | None = None
     """The pods' ServiceAccount."""
