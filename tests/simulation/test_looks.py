@@ -316,6 +316,10 @@ def test_what_is_looked_at_while_nothing_but_time_passes_is_judged_as_in_a_whole
                 found = later.read(replies)
                 assert found == prepare.read(prepared, replies)
                 looked, accused = looked + 1, accused + found.accuse
+                whole = prepare.read(prepare.prepare(snapshot, found.remembered), replies)
+                assert whole.accuse == found.accuse, (
+                    "the same samples, once more, by a pass that goes on from this look"
+                )
         kept = prepared.compared
         cluster.reconcile()
     assert looked > 10

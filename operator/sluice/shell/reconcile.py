@@ -26,7 +26,7 @@ from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
-from sluice.shell.waiting import SAMPLES_SECONDS, Waiters
+from sluice.shell.waiting import SAMPLES_SECONDS, KeptReplies, Waiters
 from sluice.shell.workqueue import Done, Result, Retry, Why
 
 LOG: Final = logging.getLogger(__name__)
@@ -114,10 +114,13 @@ class Reconciler:
             plan = None
         elif self.store.is_ending(key.namespace):
             plan = ending.plan(self.store.owned(key))
-        elif why is not Why.WISH and key not in self.waiting.judged and self.waiting.lane.waits(key):
+        elif why is not Why.WISH and key not in self.waiting.compared and self.waiting.lane.waits(key):
             return Waits(None)  # whatever has happened is decided on when there is a slot
-        elif why is Why.TIMER and self.waiting.lane.waits(key) and (waits := await self._goes_on(key)) is not None:
-            return waits
+        elif why is Why.TIMER and self.waiting.lane.waits(key):
+            seen = await self._goes_on(key)
+            if isinstance(seen, Waits):
+                return seen
+            plan = await self._model_plan(key, seen)
         else:
             plan = await (self._batch_plan(key) if key.kind == BATCH else self._model_plan(key))
         if plan is None:
@@ -134,21 +137,19 @@ class Reconciler:
         """Whether samples have been asked for without a pass: it is due by time alone, and the last one changed nothing."""
         return key not in self.memories and not self.waiting.lane.holds(key) and self.metrics.again(key)
 
-    async def _goes_on(self, key: Key) -> Waits | None:
+    async def _goes_on(self, key: Key) -> Waits | KeptReplies:
         """A look at what is decided, waits to be written, and has changed by time alone: only the judge reads the samples.
-        None where something speaks against a version, on which a whole pass decides."""
-        before = self.waiting.compared.get(key)
-        if before is None:
-            return None
-        compared = before.later(self.clock.now(), self.remembered.get(key, prepare.NOTHING))
-        replies = await self._replies(key, compared.inquiry())
+        Where they speak against a version a whole pass decides on them."""
+        now, remembered = self.clock.now(), self.remembered.get(key, prepare.NOTHING)
+        compared = self.waiting.compared[key].later(now, remembered)
+        inquiry = compared.inquiry()
+        replies = await self._replies(key, inquiry)
         if replies is None or replies.pending:
             return Waits(self.waiting.lacks(key))
         findings = compared.read(replies)
         self._remember(key, findings)
         if findings.accuse:
-            del self.waiting.compared[key]
-            return None
+            return KeptReplies(inquiry, replies, now)
         self.waiting.lacking.discard(key)
         return Waits(self.waiting.look_after(key, SAMPLES_SECONDS))
 
@@ -157,7 +158,7 @@ class Reconciler:
         self.memories.pop(key, None)
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
-        self.waiting.rests(key)
+        self.waiting.lacking.discard(key)
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -169,8 +170,8 @@ class Reconciler:
             self._rests(key)
         return plan
 
-    async def _model_plan(self, key: Key) -> Plan | None:
-        """None where samples were asked for: with them another pass decides, on what is then in the store. A pass that
+    async def _model_plan(self, key: Key, known: KeptReplies | None = None) -> Plan | None:
+        """known: what has just been asked for. None where samples were asked for: with them another pass decides, on what is then in the store. A pass that
         comes before them, by what has happened or because they take long, decides what they are not needed for."""
         world = self.store.world(key, self.clock.now())
         if world is None:
@@ -180,7 +181,9 @@ class Reconciler:
             return failure.invalid_spec_plan(world, seen)
         prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
         self.waiting.judges(key, prepared)
-        replies = await self._replies(key, prepared.inquiry)
+        replies = known.answers(prepared.inquiry, seen.now) if known is not None else None
+        if replies is None:
+            replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
         findings = prepare.read(prepared, replies)

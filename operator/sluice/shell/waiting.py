@@ -46,22 +46,18 @@ class Waiters:
 
     lane: Lane[Key]
     """Who may write."""
-    judged: set[Key] = field(default_factory=set)
-    """Those of which a version is judged that has users' requests."""
     lacking: set[Key] = field(default_factory=set)
     """Those that wait for samples."""
     kept: dict[Key, KeptReplies] = field(default_factory=dict)
     """What those know that wait for a slot."""
     compared: dict[Key, Compared] = field(default_factory=dict)
-    """What is judged of them."""
+    """What is judged of them; only of those of which a version has users' requests."""
 
     def judges(self, key: Key, prepared: Prepared) -> None:
         """Remembers what is looked at if the pass has to wait."""
         if prepared.inquiry.judges:
-            self.judged.add(key)
             self.compared[key] = prepared.compared
         else:
-            self.judged.discard(key)
             self.compared.pop(key, None)
 
     def lacks(self, key: Key) -> float:
@@ -75,7 +71,7 @@ class Waiters:
     def look_after(self, key: Key, after: float | None) -> float | None:
         """Seconds until the next look at something that waits to be written: the more wait, the longer. None where only
         what happens can change what is to be written: no version that is judged has users' requests."""
-        if key not in self.kept or key not in self.judged or after is None:
+        if key not in self.kept or key not in self.compared or after is None:
             return None
         return max(after, SAMPLES_SECONDS, self.lane.waiting() / WAITING_LOOKS_PER_SECOND)
 
@@ -102,8 +98,3 @@ class Waiters:
         self.kept.pop(key, None)
         self.compared.pop(key, None)
         self.lane.leave(key)
-
-    def rests(self, key: Key) -> None:
-        """Nothing is to be remembered of it."""
-        self.judged.discard(key)
-        self.lacking.discard(key)

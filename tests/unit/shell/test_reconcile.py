@@ -470,6 +470,38 @@ async def test_while_a_release_waits_to_be_written_only_the_judge_looks_on(
     assert case.reconciler.waiting.compared == {}
 
 
+class Once(Waiting):
+    """As Prometheus is really asked: what a pass has read is gone."""
+
+    def look(self, key: Key, questions: Sequence[Question]) -> Look | None:
+        answers, self.samples = self.samples, None
+        return answers
+
+
+async def test_a_release_that_waits_and_is_accused_goes_to_the_front_by_the_samples_that_accuse_it(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, metrics, compared = (
+        given(Plan(writes=(SERVICE,)), Plan(writes=(SERVICE,), way_back=()), slots=1),
+        Once(),
+        Comparison(),
+    )
+    case.reconciler.metrics = metrics
+    monkeypatch.setattr(prepare, "prepare", lambda seen, _: understood(inquiry=compared.inquiry(), compared=compared))
+    monkeypatch.setattr(prepare, "read", lambda *_: compared.found)
+    lane, other, first = case.reconciler.waiting.lane, Key("team", "other"), Key("team", "first")
+    lane.enter(other)
+    lane.enter(first)
+    metrics.samples = Look({"up": Failed("away")}, 990.0)
+    await case.reconciler.reconcile(KEY)
+
+    compared.found = Findings(judgement=make_judgement(refuses="nearly everything"))
+    metrics.samples = Look({"up": Failed("away")}, 995.0)
+    await case.reconciler.reconcile(KEY, Why.TIMER)
+    lane.leave(other)
+    assert case.let_in == [KEY], "its way back does not wait behind others"
+
+
 async def test_the_more_lack_samples_the_less_often_each_looks_without_them(
     given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
