@@ -33,6 +33,7 @@ TOKENS: Final = 40
 FAILING_SHARE: Final = 0.1
 PLUG_IN: Final = "chat-plug-in"
 SETTLE_SECONDS: Final = 20.0
+"""Until there are streams enough to say how v1 serves."""
 SHAPES: Final = {"1": Shape(), "2": Shape(), "3": Shape(layers=12, width=512, feed_forward=1536)}
 TOPICS: Final = ("the weather", "a journey", "what we had for lunch", "the news", "a book", "somebody we know")
 

@@ -62,7 +62,7 @@ def serve(model: Path) -> None:
     direct = loaded._server.listening_address.removeprefix("http://")
 
     def ask() -> None:
-        time.sleep(1)
+        time.sleep(1)  # until the launcher listens, which the main thread begins below
         subprocess.run([sys.executable, "-m", "tests.benchmarks.firsttoken", direct, f"127.0.0.1:{port}"], check=False)
         os._exit(0)
 

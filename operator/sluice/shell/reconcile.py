@@ -171,8 +171,11 @@ class Reconciler:
         return plan
 
     async def _model_plan(self, key: Key, known: KeptReplies | None = None) -> Plan | None:
-        """known: what has just been asked for. None where samples were asked for: with them another pass decides, on what is then in the store. A pass that
-        comes before them, by what has happened or because they take long, decides what they are not needed for."""
+        """known: what has just been asked for.
+
+        None where samples were asked for: with them another pass decides, on what is then in the store. A pass that comes
+        before them, by what has happened or because they take long, decides what they are not needed for.
+        """
         world = self.store.world(key, self.clock.now())
         if world is None:
             return Plan()

@@ -11,6 +11,7 @@ import pytest
 
 from sluice.loadgen import chunks, events, load, profile, texts
 from sluice.loadgen.server import MeasuredServer
+from tests.support import patience
 
 PIECE = b'data: {"choices": [{"text": "a"}]}\n\n'
 END = b'data: {"choices": [{"text": "", "finish_reason": "length"}], "usage": {"completion_tokens": 3}}\n\ndata: [DONE]\n\n'
@@ -135,7 +136,9 @@ def test_gauges_are_added_up_over_engines_and_odd_lines_left_out() -> None:
 def test_the_server_is_looked_at_under_load(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "LOOK_SECONDS", 0.02)
     gauges = texts.Gauges("127.0.0.1", {"port": server.server_port, "path": "/metrics", "names": NAMES})
-    time.sleep(0.3)
+    deadline = time.monotonic() + patience.seconds(5)
+    while len(gauges.most) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert gauges.stop() == {"running": 5.0, "kvCache": 0.25}
     assert texts.Gauges("127.0.0.1", None).stop() == {}
     away = texts.Gauges("127.0.0.1", {"port": 9, "path": "/", "names": NAMES})
