@@ -126,10 +126,10 @@ class Inspector:
 
     def gather(self, source: Source, folder: Path, *, plain_http: bool) -> None:
         """Puts the signature beside the files, if it is none of them."""
-        from sluice_storage import cosign
-
         if not self._wanted:
             return
+        from sluice_storage import cosign
+
         target = folder / EVIDENCE
         _remove(target)
         try:
