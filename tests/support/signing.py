@@ -197,10 +197,9 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         if issuer:
             text = issuer.encode()
-            oid = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-            builder = builder.add_extension(
-                x509.UnrecognizedExtension(oid, bytes([0x0C, len(text)]) + text), critical=False
-            )
+            for number, body in ((1, text), (8, bytes([0x0C, len(text)]) + text)):
+                oid = ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}")
+                builder = builder.add_extension(x509.UnrecognizedExtension(oid, body), critical=False)
         chain = (self.certificate,) if self.above is not None else ()
         if logged is not None:
             blank = builder.add_extension(_stamps(bytes(32), 0, b"none"), critical=False).sign(

@@ -1,5 +1,6 @@
-"""What `model_signing` makes, the downloader takes; and what the other tests make, `model_signing` takes."""
+"""What `model_signing` makes, the downloader takes; and what the other tests make, `model_signing` and `sigstore` take."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,11 +14,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support import signing
 from tests.support.downloader import Downloader
-from tests.support.signing import Authority, Signer, asked, wanted
+from tests.support.signing import Authority, Keyless, Log, Signer, asked, wanted
 
 pytestmark = pytest.mark.slow
 VERSION = "1.1.1"
 FILES = {"config.json": b"{}", "weights/part-1.bin": bytes(range(256)) * 900, ".gitattributes": b"* text"}
+
+MODEL_SIGNING = ("-m", "model_signing")
+KEYLESS = """
+import pathlib, sys
+from sigstore.models import Bundle, TrustedRoot
+from sigstore.verify import Verifier, policy
+root, bundle, subject, issuer = sys.argv[1:]
+verifier = Verifier(trusted_root=TrustedRoot.from_file(root))
+verifier.verify_dsse(Bundle.from_json(pathlib.Path(bundle).read_text()), policy.Identity(identity=subject, issuer=issuer))
+"""
+"""What `model_signing verify sigstore` does, without a service to sign with."""
 
 Tool = Callable[..., None]
 
@@ -34,7 +46,7 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Tool:
 
     def run(*arguments: object) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "model_signing", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             env=os.environ | {"PYTHONPATH": str(place)},
             check=False,
             capture_output=True,
@@ -72,7 +84,7 @@ def served(downloader: Downloader, folder: Path, *requirements: object) -> dict[
 def test_a_key_of_the_tool(curve: ec.EllipticCurve, tool: Tool, tmp_path: Path, downloader: Downloader) -> None:
     model, signer = written(tmp_path / "claim"), Signer(signing.new_key(curve))
     key = private(signer.key, tmp_path / "key.pem")
-    tool("sign", "key", model, "--private_key", key, "--signature", model / "model.sig")
+    tool(*MODEL_SIGNING, "sign", "key", model, "--private_key", key, "--signature", model / "model.sig")
     files = served(downloader, tmp_path / "claim", wanted(keys=[signer.public], name="digits"))
     assert files == {name: body for name, body in FILES.items() if name != ".gitattributes"}
 
@@ -84,7 +96,7 @@ def test_a_certificate_of_the_tool(tool: Tool, tmp_path: Path, downloader: Downl
     for number, certificate in enumerate(signer.certificates):
         (tmp_path / f"{number}.pem").write_text(signing.pem(certificate))
     more = ("--signing_certificate", tmp_path / "0.pem", "--certificate_chain", tmp_path / "1.pem")
-    tool("sign", "certificate", model, "--private_key", key, *more, "--signature", model / "model.sig")
+    tool(*MODEL_SIGNING, "sign", "certificate", model, "--private_key", key, *more, "--signature", model / "model.sig")
     trusted = wanted(authorities=[signing.pem(root.certificate)], identities=[{"subject": signing.TEAM}])
     assert "config.json" in served(downloader, tmp_path / "claim", trusted)
 
@@ -94,4 +106,13 @@ def test_the_tool_takes_what_the_tests_make(tool: Tool, tmp_path: Path) -> None:
     files = {name: body for name, body in FILES.items() if name != ".gitattributes"}
     (tmp_path / "key.pub").write_text(signer.public)
     (model / "model.sig").write_bytes(signer.model("digits", files))
-    tool("verify", "key", model, "--public_key", tmp_path / "key.pub", "--signature", model / "model.sig")
+    tool(
+        *MODEL_SIGNING, "verify", "key", model, "--public_key", tmp_path / "key.pub", "--signature", model / "model.sig"
+    )
+
+
+def test_sigstore_takes_the_keyless_signatures_of_the_tests(tool: Tool, tmp_path: Path) -> None:
+    keyless = Keyless(certificates=Log("certificates.example.com"))
+    (tmp_path / "trusted_root.json").write_text(json.dumps(keyless.root()))
+    (tmp_path / "model.sig").write_text(json.dumps(keyless.bundle(signing.of_files("digits", FILES))))
+    tool("-c", KEYLESS, tmp_path / "trusted_root.json", tmp_path / "model.sig", signing.TEAM, signing.ISSUER)

@@ -1,5 +1,6 @@
 """What somebody may do to a signed model, each beside what resembles it and is right: not one byte of the first is served."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -178,6 +179,13 @@ def another_statement(claim: Claim) -> None:
     claim.put({}, json.dumps(TEAM.bundle(statement)).encode())
 
 
+def with_another_sum(claim: Claim) -> None:
+    """Whoever pins a digest pins the files, and not what the signer calls their digest."""
+    statement = signing.of_files("digits", FILES)
+    statement["subject"][0]["digest"]["sha256"] = "0" * 64
+    claim.put({}, json.dumps(TEAM.bundle(statement)).encode())
+
+
 def in_shards(claim: Claim) -> None:
     claim.put({}, TEAM.model("digits", FILES, shard=65536))
 
@@ -262,6 +270,7 @@ TAMPERED: dict[str, tuple[Case, Case, str]] = {
     "a truncated bundle": (a_truncated_bundle, a_bundle_with_spaces, "its signature is no bundle"),
     "another payload": (with_another_digest_inside, touched, "signed by none of the 1 trusted keys"),
     "another statement": (another_statement, touched, "and not of a model"),
+    "another sum": (with_another_sum, touched, "is not that of the files that it lists"),
     "no signature": (unsigned, touched, "there is no signature"),
     "a byte behind the last shard": (longer_than_its_shards, in_shards, "'config.json' is"),
     "a hole between shards": (without_a_shard, in_shards, "is not the file that was signed"),
@@ -540,6 +549,25 @@ def with_the_entry_of_another(bundle: dict[str, Any], keyless: Keyless) -> dict[
     return bundle
 
 
+def logged_otherwise(bundle: dict[str, Any], keyless: Keyless, **said: str) -> dict[str, Any]:
+    """The log has something else of the same statement."""
+    (entry,) = bundle["verificationMaterial"]["tlogEntries"]
+    body = json.loads(base64.b64decode(entry["canonicalizedBody"]))
+    body["spec"]["signatures"][0] |= said
+    logged = keyless.log.entry(body, signing.now() - 100 * signing.DAY)
+    bundle["verificationMaterial"]["tlogEntries"] = [logged]
+    return bundle
+
+
+def with_another_verifier(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    other = signing.pem(keyless.authority.signer().certificates[0])
+    return logged_otherwise(bundle, keyless, verifier=signing.coded(other.encode()))
+
+
+def with_another_signature(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    return logged_otherwise(bundle, keyless, signature=signing.coded(b"another"))
+
+
 def with_another_time(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
     bundle["verificationMaterial"]["tlogEntries"][0]["integratedTime"] = "1"
     return bundle
@@ -584,6 +612,8 @@ def with_a_foreign_checkpoint(bundle: dict[str, Any], keyless: Keyless) -> dict[
         (of_another_log, "not by a log of the trust root"),
         (of_another_authority, "not by a trusted authority"),
         (with_the_entry_of_another, "that of another signature"),
+        (with_another_verifier, "that of another signature"),
+        (with_another_signature, "that of another signature"),
         (with_another_time, "not by a log of the trust root"),
         (without_an_entry, "no authority of such ones is trusted"),
         (without_a_promise, "gives no time"),
