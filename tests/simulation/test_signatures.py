@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modelrollout import Outcome
-from tests.support import scenarios
+from tests.support import batchcluster, scenarios
 from tests.support.cluster import Cluster
 from tests.support.laws import Laws
 from tests.support.scenarios import V1, V2
@@ -71,3 +72,28 @@ def test_nobody_goes_back_to_a_version_that_was_not_verified() -> None:
     assert observed is not None
     assert "do not verify" in observed.result
     assert first not in deployments(cluster)
+
+
+ENFORCED = OperatorConfig.model_validate(
+    {"verification": [{"namespaces": ["*"], "mode": "Enforce", "publicKeys": [KEY]}]}
+)
+
+
+def test_no_batch_begins_with_a_version_that_was_not_verified() -> None:
+    cluster = batchcluster.BatchCluster(config=OperatorConfig())
+    revision = cluster.model_serves()
+    cluster.config = ENFORCED
+    cluster.user_applies(batchcluster.batch())
+    cluster.step()
+    assert cluster.condition() == ("False", "NotVerifiable")
+    assert f"revision {revision}: its pods do not verify" in cluster.message()
+    assert cluster.jobs() == []
+
+
+def test_a_batch_with_a_model_of_its_own_verifies_it() -> None:
+    cluster = batchcluster.BatchCluster(config=ENFORCED)
+    own = {"model": {"format": "onnx", "uri": "s3://models/digits/1"}, "modelDeploymentRef": None}
+    cluster.user_applies(batchcluster.batch(**own))
+    cluster.step()
+    (job,) = cluster.jobs()
+    assert verifies(cluster.objects["Job", job]["spec"]["template"])
