@@ -12,8 +12,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sluice.adapters import gateways
-from sluice.api.config import AddressGrant, FormatGrant, OperatorConfig, PriorityGrant, RoutingMode, VolumeGrant
+from sluice.api.config import (
+    AddressGrant,
+    FormatGrant,
+    OperatorConfig,
+    PriorityGrant,
+    RoutingMode,
+    VerificationGrant,
+    VolumeGrant,
+)
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.api.v1alpha1.verification import VerificationMode
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge.model import Answer, Failed, Question
@@ -66,9 +75,11 @@ class Cluster(Controllers):
     foreign_hosts: tuple[str, ...] = ("*",)
     """What the platform allows to every namespace, with any Gateway of namespace `gateway`; nothing: only their own."""
     formats: tuple[str, ...] = ("*",)
+    """Formats of models that the platform allows to every namespace."""
     granted: tuple[str, ...] = ()
     """Priority classes that pods may have, and folders of the node that they may mount."""
-    """Formats of models that the platform allows to every namespace."""
+    signers: tuple[str, ...] = ()
+    """Keys of those who must have signed every model; nothing: nobody must."""
     mirrored: dict[str, int] = field(default_factory=dict)
     """Copies of requests by revision."""
     previewed: dict[str, int] = field(default_factory=dict)
@@ -232,7 +243,7 @@ class Cluster(Controllers):
 
     @property
     def config(self) -> OperatorConfig:
-        return _config(self.preset, self.routing, self.foreign_hosts, self.formats, self.granted)
+        return _config(self.preset, self.routing, self.foreign_hosts, self.formats, self.granted, self.signers)
 
     # --- the operator ---------------------------------------------------------------------------------------------
 
@@ -427,6 +438,7 @@ def _config(
     foreign_hosts: tuple[str, ...],
     formats: tuple[str, ...],
     granted: tuple[str, ...],
+    signers: tuple[str, ...],
 ) -> OperatorConfig:
     grant = AddressGrant(
         namespaces=["*"], hostnames=list(foreign_hosts), gateways=["gateway/*"] if foreign_hosts else []
@@ -440,6 +452,10 @@ def _config(
             PriorityGrant(namespaces=["*"], classes=[name]) for name in granted if not name.startswith("/")
         ],
         allowed_volumes=[VolumeGrant(namespaces=["*"], host_paths=[name for name in granted if name.startswith("/")])],
+        verification=[
+            VerificationGrant(namespaces=["*"], mode=VerificationMode.ENFORCE, public_keys=list(signers))
+            for _ in signers[:1]
+        ],
     )
 
 

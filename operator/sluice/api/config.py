@@ -1,6 +1,7 @@
 """The operator's own configuration: `/etc/sluice/config.yaml`, written by the chart from `values.config`."""
 
 import ipaddress
+import json
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sluice.api.base import ApiModel, Name, ObjectName, OpaqueObject, Percent, Quantity
 from sluice.api.v1alpha1.routing import GatewayRef
+from sluice.api.v1alpha1.verification import SignatureTrust, VerificationMode
 from sluice.api.v1alpha1.workload import Resources
 
 MOST_NAMESPACES: Final = 30
@@ -224,6 +226,26 @@ class VolumeGrant(Grant):
     """CSI drivers that may make a volume of what a pod tells them, and with the pod's identity."""
 
 
+class VerificationGrant(Grant, SignatureTrust):
+    """Whose signatures the models of some namespaces need."""
+
+    mode: VerificationMode
+    """What becomes of a model that is not verified; Off is for a namespace that `*` is not to hold for."""
+
+    @model_validator(mode="after")
+    def _somebody_counts(self) -> Self:
+        if (self.authorities or self.trusted_root) and not self.identities:
+            raise ValueError("authorities and trustedRoot certify anybody: name the signers that count in identities")
+        if self.mode is not VerificationMode.OFF and not self.names_somebody:
+            raise ValueError(f"with mode {self.mode}, set publicKeys, or identities with authorities or trustedRoot")
+        try:
+            if not isinstance(json.loads(self.trusted_root or "{}"), dict):
+                raise ValueError("not an object")
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"trustedRoot is not the text of Sigstore's trusted_root.json: {error}") from error
+        return self
+
+
 LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 LabelValue = Annotated[str, Field(pattern=r'^[^"\\{}\x00-\x1f]+$', max_length=256)]
 
@@ -262,6 +284,9 @@ class OperatorConfig(ApiModel):
     """Which priority classes a namespace's pods may have: a high one takes the room of others, the platform's included."""
     allowed_volumes: list[VolumeGrant] = Field(default_factory=list)
     """Which folders of nodes, and which CSI drivers, a namespace's volumes may have."""
+    verification: list[VerificationGrant] = Field(default_factory=list)
+    """Which namespaces' models must be signed, and by whom. An entry that names a namespace holds for it in place of the one
+    with `*`; a spec can ask for more, and never for less."""
     prometheus_url: Annotated[str, Field(pattern=r"^https?://")] = "http://prometheus.monitoring:9090"
     """Base address of the Prometheus that scrapes the gateway."""
     prometheus_secret_name: Annotated[str, Field(pattern=rf"^({_NAMES})?$", max_length=253)] = ""
@@ -290,6 +315,14 @@ class OperatorConfig(ApiModel):
     """Finished ModelRollouts that are kept for each ModelDeployment."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least severe level that is logged."""
+
+    @field_validator("verification")
+    @classmethod
+    def _a_namespace_has_one_verification(cls, grants: list[VerificationGrant]) -> list[VerificationGrant]:
+        names = [name for grant in grants for name in grant.namespaces]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"{twice!r} is named twice; let one entry say what its models need")
+        return grants
 
     @property
     def gateway_namespaces(self) -> tuple[str, ...]:

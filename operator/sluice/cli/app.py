@@ -63,6 +63,10 @@ ENTRIES: Final = {
         "explain",
     ),
     "history": Unloaded("List past releases with their outcome, or show the audit trail of one.", "history"),
+    "bom": Unloaded(
+        "Print a CycloneDX bill of materials of what serves: model, digest, signer, server image, validation data.",
+        "bom",
+    ),
     "wait": Unloaded(
         "Wait until the requested version is promoted (exit status 0), rolled back or aborted (2), or the time is up "
         "(3).",

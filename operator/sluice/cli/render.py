@@ -87,6 +87,8 @@ def _revisions(revisions: tuple[RevisionView, ...]) -> Table:
         model = " ".join(part for part in (one.uri, f"(version {one.version})" if one.version else "") if part)
         ready, pods_there = (one.ready_now, one.pods_now) if one.differs else (one.ready, one.replicas)
         pods = Text(f"{ready} of {pods_there}", "" if (ready or 0) >= one.replicas else "yellow")
+        if one.verified:
+            model = f"{model}\n{one.verified}"
         table.add_row(one.role, one.revision, model, one.weight, pods)
     return table
 

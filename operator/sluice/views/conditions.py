@@ -25,6 +25,7 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
     Reason.METRICS_UNAVAILABLE: "check that the operator's config.prometheusUrl answers, lets the operator in, and scrapes the gateway",
     Reason.RUNTIME_NOT_FOUND: "kubectl get servingruntimes.sluice.dev",
     Reason.FORMAT_NOT_ALLOWED: "use a format that the message names, or ask the platform team for config.allowedFormats",
+    Reason.NOT_VERIFIABLE: "do what the message names, or ask the platform team about config.verification",
     Reason.POD_FIELD_NOT_ALLOWED: "use what the message names, or ask the platform team for its setting",
     Reason.POLICY_NOT_FOUND: "kubectl get rolloutpolicies.sluice.dev",
 }

@@ -36,6 +36,8 @@ class RevisionView:
     version: str
     weight: str
     """Its share of the requests: `0.5 %`."""
+    verified: str
+    """Who signed the model, or that nobody did whom the namespace trusts, in words; empty where nobody asked."""
     ready: int
     """As the operator has written it."""
     replicas: int
@@ -264,6 +266,7 @@ def _revision(role: str, arm: RevisionStatus, uri: str, exact: Mapping[str, int]
         revision=arm.revision,
         uri=uri,
         version=arm.model_version or "",
+        verified=words.verified(arm.verification),
         weight=steps.percent(permille),
         ready=arm.ready_replicas,
         replicas=arm.replicas,

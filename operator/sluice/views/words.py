@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from sluice.api.v1alpha1.verification import VerificationStatus
+
 CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """All but tab and newline, and what turns the direction of text around."""
 
@@ -12,6 +14,16 @@ CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u2
 def harmless(text: str) -> str:
     """The text without control characters; what was JSON stays JSON of the same meaning."""
     return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def verified(said: VerificationStatus | None) -> str:
+    """Who signed a model, and when that was seen; empty where nobody asked."""
+    if said is None:
+        return ""
+    when = f", {said.time}" if said.time else ""
+    if not said.verified:
+        return harmless(f"NOT verified: {said.problem}{when}")
+    return harmless(f"verified: {said.digest}, signed by {said.signer}{when}")
 
 
 def seconds_of(rfc3339: str) -> float:

@@ -5,10 +5,11 @@ Exit status 0 when the model lies ready, 1 with a one-line reason on standard er
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import addresses, cache, console, delivery, failures, layout, sources, trust
+from sluice_storage import addresses, cache, console, delivery, failures, layout, sources, trust, verification
 from sluice_storage.cache import Cache
 from sluice_storage.delivery import Order, deliver
 from sluice_storage.failures import DownloadError
@@ -18,6 +19,10 @@ def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
     """alone: whether this process is the downloader's own, which may be forbidden to write elsewhere for good."""
     options = _parser().parse_args(arguments)
     console.show_logs_of_libraries()
+    try:
+        requirements = verification.read(options.verification)
+    except DownloadError as error:
+        return _failed(error, options.termination_log)
     order = Order(
         uri=options.uri,
         sha256=options.sha256,
@@ -29,32 +34,37 @@ def main(arguments: Sequence[str] | None = None, *, alone: bool = False) -> int:
         namespace=options.namespace,
         cache=Cache(options.cache, options.cache_bytes, options.cache_reserve_percent) if options.cache else None,
         most_bytes=options.maximum_bytes,
+        requirements=requirements,
         writes_to=(options.destination, options.termination_log) if alone else (),
     )
     try:
         if options.ca_bundle:
             trust.lend_bundle(options.ca_bundle)
         with addresses.checked(addresses.policy_of(options)):
-            deliver(order)
+            finding = deliver(order)
     except DownloadError as error:
         return _failed(error, options.termination_log)
     except OSError as error:
         return _failed(failures.of_the_volume(error, sources.shown(order.uri)), options.termination_log)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, MemoryError) as error:
         return _failed(failures.unforeseen(error, sources.shown(order.uri)), options.termination_log)
+    if finding is not None:
+        _tell(finding.told(time.time()), options.termination_log)
     return 0
 
 
 def _failed(error: DownloadError, termination_log: Path) -> int:
     print(error, file=sys.stderr, flush=True)
-    # The kubelet makes the file; elsewhere it may not exist, and then the message on standard error is enough.
+    _tell(str(error), termination_log)
+    return 1
+
+
+def _tell(text: str, termination_log: Path) -> None:
+    """What the operator reads. The kubelet makes the file; elsewhere it may not exist, and standard error is enough."""
     try:
-        termination_log.write_text(
-            str(error).encode()[:4096].decode(errors="ignore")
-        )  # of more, the kubelet takes the end
+        termination_log.write_text(text.encode()[:4096].decode(errors="ignore"))  # of more, the kubelet takes the end
     except OSError as unwritten:
         print(f"{termination_log}: {unwritten}", file=sys.stderr, flush=True)
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--maximum-bytes", type=int, default=delivery.MOST_BYTES, help="what may lie in the destination at any time"
     )
+    parser.add_argument("--verification", default="", help="who must have signed the model (JSON); empty: nobody")
     addresses.add_arguments(parser)
     parser.add_argument("--ca-bundle", type=Path, help="certificates (PEM) that are trusted beside the public ones")
     parser.add_argument("--plain-http", action="store_true", help="the registry of oci:// speaks HTTP")

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sluice_storage import cache, checksum, confine, failures, layout, mounted, parts, sources
+from sluice_storage import cache, checksum, confine, failures, layout, mounted, names, parts, sources, verification
 from sluice_storage.cache import Cache, Entry
 from sluice_storage.console import free, megabytes, progress, say, written
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Source, Version
-from sluice_storage.tree import Allowance
+from sluice_storage.tree import Allowance, Tree
 
 STAGING: Final = ".download"
 STAGED_VERSION: Final = ".download-version"
@@ -49,24 +49,34 @@ class Order:
     """Models that were fetched on this node before."""
     most_bytes: int = MOST_BYTES
     """What may lie in the destination, packed and unpacked together."""
+    requirements: tuple[verification.Requirement, ...] = ()
+    """Who must have signed it; empty: nobody."""
     writes_to: tuple[Path, ...] = ()
     """Where alone this process may write when all is fetched, and before anything is unpacked; empty: anywhere."""
 
 
-def deliver(order: Order) -> None:
-    """Fetches the model and lays its files out in the destination, where nothing else is left."""
-    if order.mount is not None:
-        _link(order, order.mount)
+def deliver(order: Order) -> verification.Finding | None:
+    """Fetches the model and lays its files out in the destination, where nothing else is left.
+
+    Returns what the operator is told of its signature; None where none is wanted.
+    """
+    inspector = verification.Inspector(order.requirements, order.uri)
+    if order.mount is None:
+        _download(order, inspector)
+    elif order.requirements and not order.uri.startswith("oci://"):
+        _copy_mounted(order, order.mount, inspector)
     else:
-        _download(order)
+        _link(order, order.mount, inspector)
     say(f"laid out as {order.layout.value} in {order.destination}")
+    return inspector.finding
 
 
-def _link(order: Order, mount: Path) -> None:
+def _link(order: Order, mount: Path, inspector: verification.Inspector) -> None:
     say(f"linking {order.uri}")
     folder, files = sources.files_of_mounted(order.uri, mount)
     if order.sha256:
         checksum.verify([folder / file for file in files], order.sha256, order.uri)
+    inspector.inspect(None, folder)
     order.destination.mkdir(parents=True, exist_ok=True)
     for entry in order.destination.iterdir():
         _remove(entry)
@@ -74,14 +84,49 @@ def _link(order: Order, mount: Path) -> None:
     _carry_out(arrangement, folder, order.destination, os.symlink)
 
 
-def _download(order: Order) -> None:
+def _copy_mounted(order: Order, mount: Path, inspector: verification.Inspector) -> None:
+    """Others may write to what is mounted, at any time: what was inspected must be a copy of our own."""
+    say(f"copying {order.uri}, to see who signed it")
+    folder, files = sources.files_of_mounted(order.uri, mount)
+    order.destination.mkdir(parents=True, exist_ok=True)
+    for entry in order.destination.iterdir():
+        _remove(entry)
+    staging = order.destination / STAGING
+    staging.mkdir()
+    allowance = Allowance(order.most_bytes, failures.too_large(order.uri, order.most_bytes))
+    beside = [(folder / f"{files[0]}{verification.SUFFIX}", verification.EVIDENCE)] if len(files) == 1 else []
+    with Tree(staging, allowance) as tree:
+        for place, name in (*((folder / file, file) for file in files), *(each for each in beside if each[0].exists())):
+            _copy_file(tree, place, name, links=not inspector.enforces)
+    if order.sha256:
+        _verify(order, staging)
+    inspector.inspect(None, staging)
+    inspector.settle(staging)
+    arrangement = layout.arranged(_files(staging), order.layout, order.model_name)
+    _carry_out(arrangement, staging, order.destination, os.rename)
+    _remove(staging)
+
+
+def _copy_file(tree: Tree, place: Path, name: str, *, links: bool) -> None:
+    try:
+        file = os.open(place, os.O_RDONLY | (0 if links else os.O_NOFOLLOW) | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DownloadError(
+            Reason.VERIFICATION_FAILED, f"{names.quoted(name)} cannot be copied ({error.strerror}); use files, no links"
+        ) from None
+    with os.fdopen(file, "rb") as content:
+        tree.write(name, content)
+
+
+def _download(order: Order, inspector: verification.Inspector) -> None:
     began = time.monotonic()
     source = sources.named(order.uri, plain_http=order.plain_http)
     say(f"fetching {sources.shown(order.uri)}")
     version = source.version()
     staging = _staging(order, source, version)
     allowance = Allowance(order.most_bytes, failures.too_large(sources.shown(order.uri), order.most_bytes))
-    _obtain(order, source, version, staging, allowance)
+    _obtain(order, source, version, staging, allowance, inspector)
+    inspector.settle(staging)
     if order.writes_to and not confine.writes_to(order.writes_to) and order.cache is not None:
         say("this kernel has no Landlock: what unpacks the model could write to the cache")
     unpacked = source.unpack(staging, order.destination / UNPACKED, allowance)
@@ -113,21 +158,29 @@ def _staging(order: Order, source: Source, version: Version) -> Path:
     return staging
 
 
-def _obtain(order: Order, source: Source, version: Version, staging: Path, allowance: Allowance) -> None:
+def _obtain(
+    order: Order,
+    source: Source,
+    version: Version,
+    staging: Path,
+    allowance: Allowance,
+    inspector: verification.Inspector,
+) -> None:
     """From the node's cache, or from the store."""
     if order.cache is None or not order.namespace or not version.name:
-        _fetch(order, source, version, staging, allowance)
+        _fetch(order, source, version, staging, allowance, inspector)
         return
-    with order.cache.entry(cache.key(order.namespace, order.uri, version.name, *sources.addresses())) as entry:
-        if entry is not None and entry.exists and _copied(order, source, entry, staging):
+    name = cache.key(order.namespace, order.uri, version.name, *sources.addresses(), *inspector.trusted)
+    with order.cache.entry(name) as entry:
+        if entry is not None and entry.exists and _copied(order, source, entry, staging, inspector):
             allowance.take(written(staging))
             return
-        got = _fetch(order, source, version, staging, allowance)
+        got = _fetch(order, source, version, staging, allowance, inspector)
         if entry is not None and got == version.name:
             entry.keep(staging)
 
 
-def _copied(order: Order, source: Source, entry: Entry, staging: Path) -> bool:
+def _copied(order: Order, source: Source, entry: Entry, staging: Path, inspector: verification.Inspector) -> bool:
     mark = order.destination / STAGED_VERSION
     wanted = mark.read_text()
     mark.unlink()  # half a copy is nothing to go on with
@@ -138,9 +191,10 @@ def _copied(order: Order, source: Source, entry: Entry, staging: Path) -> bool:
         try:
             _verify(order, staging)
             source.confirm(staging)
+            inspector.inspect(source, staging)
         except DownloadError as error:
             _remove(staging)
-            if error.reason is Reason.CHECKSUM_MISMATCH:
+            if error.reason in (Reason.CHECKSUM_MISMATCH, Reason.VERIFICATION_FAILED):
                 entry.drop()
             raise
         return True
@@ -150,7 +204,14 @@ def _copied(order: Order, source: Source, entry: Entry, staging: Path) -> bool:
     return False
 
 
-def _fetch(order: Order, source: Source, version: Version, staging: Path, allowance: Allowance) -> str:
+def _fetch(
+    order: Order,
+    source: Source,
+    version: Version,
+    staging: Path,
+    allowance: Allowance,
+    inspector: verification.Inspector,
+) -> str:
     if (version.size or 0) > allowance.size:
         raise allowance.excess
     missing = (version.size or 0) - written(staging)
@@ -162,6 +223,13 @@ def _fetch(order: Order, source: Source, version: Version, staging: Path, allowa
     with progress(staging, version.size):
         got = source.fetch(staging, allowance)
     _verify(order, staging)
+    try:
+        inspector.gather(source, staging, plain_http=order.plain_http)
+        inspector.inspect(source, staging)
+    except DownloadError as error:
+        if error.reason is Reason.VERIFICATION_FAILED:
+            _remove(staging)  # the next attempt must not go on with it
+        raise
     return got
 
 
@@ -169,7 +237,8 @@ def _verify(order: Order, staging: Path) -> None:
     if not order.sha256:
         return
     try:
-        checksum.verify([staging / file for file in _files(staging)], order.sha256, sources.shown(order.uri))
+        files = [staging / file for file in _files(staging) if file != verification.EVIDENCE]
+        checksum.verify(files, order.sha256, sources.shown(order.uri))
     except DownloadError:
         _remove(staging)  # the next attempt must not go on with it
         raise

@@ -22,6 +22,7 @@ class Reason(enum.Enum):
     UNSUPPORTED_MODEL = "UnsupportedModel"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
+    VERIFICATION_FAILED = "VerificationFailed"
     DOWNLOAD_INTERRUPTED = "DownloadInterrupted"
     DOWNLOAD_FAILED = "DownloadFailed"
 

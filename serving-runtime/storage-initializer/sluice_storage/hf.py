@@ -117,6 +117,11 @@ class HF:
         return transfer.Remote(url, f"{self._uri} ({file.name})", ADVICE, self._headers)
 
     @property
+    def read_by(self) -> str:
+        """The format whose servers' files alone are fetched; empty: all are."""
+        return self._read_by
+
+    @property
     def _name(self) -> str:
         """Of the version: of one commit, each format has other files."""
         return f"{self._commit} for {self._read_by}" if self._read_by else self._commit

@@ -19,6 +19,12 @@ MANIFESTS: Final = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+SIGNATURE: Final = "dev.cosignproject.cosign/signature"
+"""The annotation of what cosign signed."""
+BUNDLE: Final = "application/vnd.dev.sigstore.bundle"
+"""How the types of what refers to an image begin, if they are Sigstore's bundles."""
+MOST_SIGNATURES: Final = 32
+"""Of one image: each may cost an exchange with the registry."""
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 _TAR: Final = re.compile(r"\.tar($|[.+])")
@@ -76,6 +82,32 @@ def layers(manifest: Mapping[str, Any], uri: str) -> Iterator[Layer]:
         if not isinstance(size, int) or size < 0:
             raise _unsupported(uri, f"a layer has the size {names.quoted(str(size))}; push the image again")
         yield Layer(digest, size, "" if is_tar else names.of_file(title))
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A layer that is no part of a model."""
+
+    digest: str
+    annotations: Mapping[str, str]
+
+
+def blobs(body: bytes, uri: str) -> list[Blob]:
+    """Of a manifest, if there is one."""
+    entries = _listed(parsed(body, uri), "layers", uri) if body else []
+    found = [Blob(_text(entry, "digest"), _texts(_mapping(entry, "annotations"))) for entry in entries]
+    return [blob for blob in found if DIGEST.fullmatch(blob.digest)]
+
+
+def referring(body: bytes, artifact: str, uri: str) -> list[str]:
+    """The digests of an index, if there is one, whose type begins with `artifact`."""
+    entries = _listed(parsed(body, uri), "manifests", uri) if body else []
+    found = (_text(entry, "digest") for entry in entries if _text(entry, "artifactType").startswith(artifact))
+    return [digest for digest in found if DIGEST.fullmatch(digest)]
+
+
+def _texts(entry: Mapping[str, Any]) -> Mapping[str, str]:
+    return {key: value for key, value in entry.items() if isinstance(value, str)}
 
 
 def _listed(document: Mapping[str, Any], field: str, uri: str) -> list[Mapping[str, Any]]:

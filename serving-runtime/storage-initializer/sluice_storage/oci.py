@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -28,6 +28,8 @@ from sluice_storage.tree import Allowance
 LOGINS: Final = "DOCKER_CONFIG_JSON"
 ADVICE: Final = "check the key .dockerconfigjson of the secret (type kubernetes.io/dockerconfigjson) that spec.model.credentialsSecretRef names"
 UNAUTHORIZED: Final = frozenset({401})
+MISSING: Final = frozenset({400, 404, 405, 501})
+"""What registries answer who have no signature, or have no list of what refers to an image."""
 
 _REFERENCE: Final = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?)/((?!.*\.\.)[a-z0-9][a-z0-9._/-]*)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?"
@@ -56,11 +58,15 @@ class Image:
         self._headers: dict[str, str] | None = None
         self._layers: Sequence[manifests.Layer] = ()
         self._digest = ""
+        self.digests: tuple[str, ...] = ()
+        """Of the image that the URI names, and before it of the index that names it: either may be signed."""
 
     def version(self) -> Version:
         digest, manifest = self._manifest(self._reference)
+        self.digests = (digest,)
         if manifests.is_index(manifest):
             digest, manifest = self._manifest(manifests.for_machine(manifest, platform.machine(), self._uri))
+            self.digests = (*self.digests, digest)
         self._layers = tuple(manifests.layers(manifest, self._uri))
         self._digest = digest
         return Version(digest, sum({layer.digest: layer.size for layer in self._layers}.values()))
@@ -75,6 +81,30 @@ class Image:
     def confirm(self, folder: Path) -> None:
         for layer in self._layers:
             self._verify(layer, folder / layer.file)
+
+    def signatures(self) -> Iterator[dict[str, Any]]:
+        """What the registry has of signatures for the digests, as `cosign` reads them; none of it is believed here."""
+        for digest in self.digests:
+            yield from self._signed_by_tag(f"{digest.replace(':', '-')}.sig")
+            for place in (f"referrers/{digest}", f"manifests/{digest.replace(':', '-')}"):
+                for named in manifests.referring(self._optional(place), manifests.BUNDLE, self._uri)[
+                    : manifests.MOST_SIGNATURES
+                ]:
+                    for layer in manifests.blobs(self._optional(f"manifests/{named}", named), self._uri):
+                        yield {"body": self._optional(f"blobs/{layer.digest}", layer.digest), "annotations": {}}
+
+    def _signed_by_tag(self, tag: str) -> Iterator[dict[str, Any]]:
+        for layer in manifests.blobs(self._optional(f"manifests/{tag}"), self._uri)[: manifests.MOST_SIGNATURES]:
+            if manifests.SIGNATURE in layer.annotations:
+                body = self._optional(f"blobs/{layer.digest}", layer.digest)
+                yield {"body": body, "annotations": dict(layer.annotations)}
+
+    def _optional(self, path: str, digest: str = "") -> bytes:
+        """A small document; empty: there is none, or it is not what its digest says."""
+        accept = () if path.startswith("blobs/") else (*manifests.MANIFESTS, *manifests.INDEXES)
+        page = transfer.read(self._session, self._remote(path, accept), also=MISSING)
+        is_it = not digest or f"sha256:{hashlib.sha256(page.body).hexdigest()}" == digest
+        return page.body if page.status == 200 and is_it else b""
 
     def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
         return layers.unpack(self._layers, folder, into, allowance, self._uri)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.views import words
 from sluice.views.objectives import objective_views
 from sluice.views.wire import to_wire
@@ -32,3 +33,10 @@ def test_wire_is_camel_case_all_the_way_down() -> None:
 )
 def test_listed(parts: list[str], want: str) -> None:
     assert words.listed(parts) == want
+
+
+def test_who_signed() -> None:
+    assert words.verified(None) == ""
+    said = VerificationStatus(verified=True, digest="sha256:1c", signer="key 5f", time="2026-03-01T12:00:00Z")
+    assert words.verified(said) == "verified: sha256:1c, signed by key 5f, 2026-03-01T12:00:00Z"
+    assert words.verified(VerificationStatus(problem="no \x1b[31msignature")) == "NOT verified: no \\u001b[31msignature"

@@ -19,6 +19,7 @@ from sluice.api.v1alpha1.routing import Routing
 from sluice.api.v1alpha1.sources import Sha256, Uri
 from sluice.api.v1alpha1.strategies import Rollout
 from sluice.api.v1alpha1.variants import Variant, VariantStatus
+from sluice.api.v1alpha1.verification import ModelVerification, VerificationStatus
 from sluice.api.v1alpha1.volumes import Volume, VolumeMount
 from sluice.api.v1alpha1.workload import Accelerator, ModelVolume, Resources, RuntimeSpec, SharedMemory, Warmup
 
@@ -91,6 +92,9 @@ class ModelSpec(ApiModel):
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
     URIs can have a digest."""
+    verify: ModelVerification | None = None
+    """Who must have signed the model, beside what the platform wants of the namespace (config.verification). Checked when all
+    of it is fetched, and before the server sees any of it. Changing it is a release."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A label for people."""
     variant: Name | None = None
@@ -268,6 +272,8 @@ class RevisionStatus(ApiModel):
     """Its share of the traffic in percent."""
     ready_replicas: int = 0
     replicas: int = 0
+    verification: VerificationStatus | None = None
+    """Who signed the model; None where nobody asked, or no pod has said it yet."""
 
 
 class RolloutSummary(ApiModel):

@@ -13,6 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import (
 )
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.variants import VariantState
+from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.decide import facts, routes
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import conditions, timestamps
@@ -51,8 +52,10 @@ def status(
         observed_generation=generation,
         url=routes.url(snapshot),
         stable=_stable_status(situation, shares),
-        candidate=_revision_status(situation.candidate, shares) if situation.candidate else None,
-        arms=[_revision_status(arm, shares) for arm in situation.candidates] if situation.candidate is None else [],
+        candidate=_revision_status(situation.candidate, shares, observed) if situation.candidate else None,
+        arms=[_revision_status(arm, shares, observed) for arm in situation.candidates]
+        if situation.candidate is None
+        else [],
         variants=variants.statuses(snapshot),
         rollout=_summary(situation.active),
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
@@ -117,19 +120,27 @@ def _is_bad(condition: Condition) -> bool:
 def _stable_status(situation: Situation, shares: Mapping[str, int]) -> RevisionStatus | None:
     """Of a version that nothing pins any more its name, which may be the last record of it."""
     if situation.stable is not None:
-        return _revision_status(situation.stable, shares)
+        return _revision_status(situation.stable, shares, situation.snapshot.deployment.status)
     share = steps.rounded_percent(shares.get(situation.lost, 0))
     return RevisionStatus(revision=situation.lost, weight=share) if situation.lost else None
 
 
-def _revision_status(revision: Revision, shares: Mapping[str, int]) -> RevisionStatus:
+def _revision_status(revision: Revision, shares: Mapping[str, int], before: ModelDeploymentStatus) -> RevisionStatus:
     return RevisionStatus(
         revision=revision.name,
         model_version=revision.model_version,
         weight=steps.rounded_percent(shares.get(revision.name, 0)),
         ready_replicas=revision.ready_replicas,
         replicas=revision.replicas,
+        verification=signed(revision, before),
     )
+
+
+def signed(revision: Revision, before: ModelDeploymentStatus) -> VerificationStatus | None:
+    """Who signed a revision, as its oldest pod has it; without pods, as it was known."""
+    told = next((pod.verification for pod in revision.pods if pod.verification is not None), None)
+    known = (each for each in (before.stable, before.candidate, *before.arms) if each is not None)
+    return told or next((each.verification for each in known if each.revision == revision.name), None)
 
 
 def _summary(active: ModelRollout | None) -> RolloutSummary | None:

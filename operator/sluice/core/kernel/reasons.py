@@ -134,6 +134,7 @@ class Reason(StrEnum):
     UNSUPPORTED_SCHEME = "UnsupportedScheme", "stalled.md", STALLS
     FORMAT_NOT_ALLOWED = "FormatNotAllowed", "stalled.md", STALLS
     POD_FIELD_NOT_ALLOWED = "PodFieldNotAllowed", "stalled.md", STALLS
+    NOT_VERIFIABLE = "NotVerifiable", "stalled.md", STALLS
     FORMAT_NOT_SUPPORTED = "FormatNotSupported", "stalled.md", STALLS
     RUNTIME_NOT_FOUND = "RuntimeNotFound", "stalled.md", STALLS
     RUNTIME_INVALID = "RuntimeInvalid", "stalled.md", STALLS
@@ -292,6 +293,7 @@ class PodReason(ForeignReason, ReprEnum):
     UNSUPPORTED_MODEL = "UnsupportedModel"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     CHECKSUM_MISMATCH = "ChecksumMismatch"
+    VERIFICATION_FAILED = "VerificationFailed"
     DOWNLOAD_INTERRUPTED = "DownloadInterrupted"
     MODEL_NOT_LOADABLE = "ModelNotLoadable"
     WARM_UP_FAILED = "WarmUpFailed"

@@ -14,6 +14,7 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.routing import Exposed, GatewayRef, Timeouts
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
+from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
 
@@ -79,6 +80,8 @@ class Pod:
     """Seconds from when it was scheduled to when it was ready; None while it is not ready, or that is not known."""
     ready_since: float | None = None
     """When it became ready last, in seconds since the epoch; None while it is not ready, or that is not known."""
+    verification: VerificationStatus | None = None
+    """Who signed its model; None where nobody asked, or it has not said it yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import memo, naming, rawobjects, timestamps
 from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot, UnownedAddress, World
-from sluice.core.observe import addresses, endpoints, podproblems, routes, services
+from sluice.core.observe import addresses, endpoints, podproblems, routes, services, verifications
 from sluice.core.render import route as desired_route
 from sluice.core.render import sharedservice, workload
 
@@ -227,6 +227,7 @@ def _observed_pod(pod: Object, now: float) -> Pod:
         server_since=podproblems.server_since(pod),
         load_seconds=podproblems.load_seconds(pod),
         ready_since=podproblems.ready_since(pod),
+        verification=verifications.verification(pod),
     )
 
 

@@ -10,9 +10,9 @@ from sluice.api.v1alpha1.common import LocalObjectRef
 from sluice.api.v1alpha1.modeldeployment import Adapter, ModelDeployment, ModelSpec
 from sluice.api.v1alpha1.servingruntime import ModelLayout, ServingRuntimeSpec
 from sluice.core.kernel import differ, naming
-from sluice.core.render import common, formats, podextras
+from sluice.core.render import common, formats, podextras, signatures
 
-STORAGE_INITIALIZER: Final = "storage-initializer"
+STORAGE_INITIALIZER: Final = signatures.DOWNLOADER
 MODELS_VOLUME: Final = "models"
 """What a model is written to."""
 ADAPTERS_VOLUME: Final = "adapters"
@@ -250,6 +250,7 @@ def _arguments(
             else {"--mount": download.below(naming.MOUNT_PATH, naming.ADAPTERS_MOUNT_PATH)}
         ),
         **({"--sha256": download.source.sha256} if download.source.sha256 else {}),
+        **signatures.arguments(deployment, config, adapter=download.number is not None),
         **_maximum_arguments(maximum),
         **(_cache_arguments(cache, deployment.metadata.namespace) if cache is not None else {}),
     }

@@ -25,21 +25,27 @@ def held(namespace: str, config: OperatorConfig) -> bool:
 
 def problem(deployment: ModelDeployment, config: OperatorConfig) -> str:
     """What of a model its namespace may not have, and what to do; empty: nothing."""
-    namespace, runtime = deployment.metadata.namespace, deployment.spec.runtime
+    namespace = deployment.metadata.namespace
     may = named(namespace, config)
     if EVERYTHING in may:
         return ""
     wanted = deployment.spec.model.format
     if wanted not in may:
         return _refusal("spec.model.format", wanted, namespace, may)
-    brought = runtime.model_dump(include={"image", "args", "env"}, exclude_defaults=True) if runtime is not None else {}
-    fields = [
-        *(f"spec.runtime.{name}" for name in brought),
-        *(["spec.volumeMounts"] * bool(deployment.spec.volume_mounts)),
-    ]
+    fields = brought(deployment)
     if fields and CUSTOM not in may:
         return _refusal(f"{fields[0]} counts as format {CUSTOM}", CUSTOM, namespace, may)
     return ""
+
+
+def brought(deployment: ModelDeployment) -> list[str]:
+    """The fields of a spec that add something of its own to the server."""
+    runtime = deployment.spec.runtime
+    added = runtime.model_dump(include={"image", "args", "env"}, exclude_defaults=True) if runtime is not None else {}
+    return [
+        *(f"spec.runtime.{name}" for name in added),
+        *(["spec.volumeMounts"] * bool(deployment.spec.volume_mounts)),
+    ]
 
 
 def pinned_problem(wanted: str, *, own_image: bool, namespace: str, config: OperatorConfig) -> str:

@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeployment
 from sluice.api.v1alpha1.servingruntime import OnSignal, ServingRuntime, ServingRuntimeSpec
 from sluice.api.v1alpha1.workload import Accelerator, Batching, RuntimeSpec
 from sluice.core.kernel import naming
-from sluice.core.render import adapters, common, downloader, placeholders, podextras, tuning, warmup
+from sluice.core.render import adapters, common, downloader, placeholders, podextras, signatures, tuning, warmup
 
 UNNAMED: Final = "{{revision}}"
 """Stands for the revision's name while the template is hashed, because the name contains that hash."""
@@ -63,6 +63,7 @@ def render_template(
     `UnknownProfile`, `BatchingNotSupported`, `tuning.TuningNotSupported`, `adapters.AdaptersNotSupported`,
     `warmup.WarmupNotPossible` and `podextras.MountTaken`.
     """
+    config = signatures.fetched(deployment, config)
     accelerator = accelerator_profile(deployment.spec.accelerator, config)
     if _wanted_batching(deployment.spec) is not None and runtime.spec.batching is None:
         raise BatchingNotSupported(runtime.metadata.name)

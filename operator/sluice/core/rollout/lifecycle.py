@@ -12,6 +12,7 @@ from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
+from sluice.core.render import signatures
 from sluice.core.rollout import freeze, steps, timeline
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
@@ -208,7 +209,15 @@ def way_back(situation: Situation) -> Attempt | None:
     target = situation.snapshot.revision(name) if name is not None else None
     if target is None or situation.stable is None or target.name == situation.stable.name:
         return None
+    if _unverified(situation, target):
+        return None
     return Attempt(target, _number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name))
+
+
+def _unverified(situation: Situation, target: Revision) -> str:
+    """Why the platform does not let a version serve again; empty: it may."""
+    snapshot = situation.snapshot
+    return signatures.pinned_problem(target.template, snapshot.deployment.metadata.namespace, snapshot.config)
 
 
 def way_back_asked(situation: Situation) -> bool:
@@ -366,6 +375,9 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
     name = intent.to_revision or _before(situation)
     if situation.stable is not None and name == situation.stable.name:
         return f"ignored: {name} serves already"
+    target = situation.snapshot.revision(name) if name is not None else None
+    if target is not None and (said := _unverified(situation, target)):
+        return f"refused: {target.name}: {said}"[:512]
     known = ", ".join(r.name for r in situation.snapshot.revisions if r != situation.stable) or "none"
     return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]
 

@@ -13,7 +13,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
 from sluice.core.observe.batchsnapshot import BatchSnapshot
-from sluice.core.render import formats, podgrants, workload
+from sluice.core.render import formats, podgrants, signatures, workload
 from sluice.core.situation import situation
 from sluice.core.situation.situation import Blocked
 
@@ -44,7 +44,10 @@ def _forbidden(snapshot: BatchSnapshot, revision: Revision) -> Blocked | None:
     if message:
         return Blocked(Reason.FORMAT_NOT_ALLOWED, f"revision {revision.name}: {message}")
     message = podgrants.pinned_problem(revision.template, snapshot.namespace, snapshot.config)
-    return Blocked(Reason.POD_FIELD_NOT_ALLOWED, f"revision {revision.name}: {message}") if message else None
+    if message:
+        return Blocked(Reason.POD_FIELD_NOT_ALLOWED, f"revision {revision.name}: {message}")
+    message = signatures.pinned_problem(revision.template, snapshot.namespace, snapshot.config)
+    return Blocked(Reason.NOT_VERIFIABLE, f"revision {revision.name}: {message}") if message else None
 
 
 def of_run(snapshot: BatchSnapshot, run: BatchRun) -> Revision | Blocked:

@@ -24,6 +24,7 @@ from sluice.core.render import (
     podextras,
     podgrants,
     podtemplate,
+    signatures,
     tuning,
     warmup,
     workload,
@@ -250,7 +251,7 @@ def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> 
     made = variants.state_of(snapshot, deployment)
     deployment = variants.chosen(deployment)
     wanted = workload.input_hash(deployment)
-    known = [r for r in snapshot.revisions if r.input_hash == wanted]
+    known = [r for r in snapshot.revisions if r.input_hash == wanted and _may_serve(snapshot, r)]
     forbidden = _forbidden(deployment, snapshot.config)
     if forbidden is not None and not any(_in_use(snapshot, revision) for revision in known):
         return forbidden
@@ -269,7 +270,15 @@ def _forbidden(deployment: ModelDeployment, config: OperatorConfig) -> Blocked |
         return Blocked(Reason.FORMAT_NOT_ALLOWED, said)
     if said := podgrants.problem(deployment, config):
         return Blocked(Reason.POD_FIELD_NOT_ALLOWED, said)
+    if said := signatures.problem(deployment, config):
+        return Blocked(Reason.NOT_VERIFIABLE, said)
     return None
+
+
+def _may_serve(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether its pods verify what the platform wants; what serves now goes on as it is."""
+    said = signatures.pinned_problem(revision.template, snapshot.deployment.metadata.namespace, snapshot.config)
+    return not said or _in_use(snapshot, revision)
 
 
 def _in_use(snapshot: Snapshot, revision: Revision) -> bool:

@@ -1,12 +1,16 @@
-"""Which conditions are worth an event."""
+"""Which conditions are worth an event, and what is told of signatures."""
+
+from dataclasses import replace
 
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
-from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionStatus
+from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.decide import report
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
 from sluice.core.kernel.plan import Event
-from tests.support.builders import NOW, make_model_deployment
+from sluice.core.kernel.snapshot import Pod
+from tests.support.builders import NOW, make_model_deployment, make_revision
 
 MODEL = make_model_deployment().metadata
 NONE = ModelDeploymentStatus()
@@ -59,3 +63,22 @@ def test_a_condition_of_another_version_is_neither_good_nor_bad() -> None:
     foreign = status(("Enchanted", ConditionStatus.FALSE, "Unknown"), ("Cursed", ConditionStatus.TRUE, "Unknown"))
     assert told(foreign, foreign) == []
     assert told(NONE, foreign) == []
+
+
+def test_the_oldest_pod_says_who_signed_and_its_word_stays_when_there_is_none() -> None:
+    first, later = (VerificationStatus(verified=True, time=f"2026-03-01T12:0{minute}:00Z") for minute in (0, 5))
+    revision = make_revision()
+    silent, old, new = (
+        Pod(name=name, ready=True, restarts=0, terminating=False, verification=said)
+        for name, said in (("a", None), ("b", first), ("c", later))
+    )
+    assert report.signed(revision, NONE) is None
+    assert report.signed(replace(revision, pods=(silent, old, new)), NONE) == first
+    known = RevisionStatus(revision=revision.name, verification=later)
+    for before in ({"stable": known}, {"candidate": known}, {"arms": [known]}):
+        assert report.signed(revision, ModelDeploymentStatus(**before)) == later
+        assert report.signed(replace(revision, pods=(old,)), ModelDeploymentStatus(**before)) == first
+    assert (
+        report.signed(revision, ModelDeploymentStatus(stable=RevisionStatus(revision="other", verification=later)))
+        is None
+    )

@@ -20,6 +20,7 @@ DOWNLOAD_REMEDIES: Final = {  # by what the downloader's last line begins with
     PodReason.UNSUPPORTED_MODEL: "check that spec.model.format matches the files at spec.model.uri",
     PodReason.VOLUME_TOO_SMALL: "the node needs more ephemeral storage for this model",
     PodReason.CHECKSUM_MISMATCH: "correct spec.model.sha256, or put the right file at spec.model.uri",
+    PodReason.VERIFICATION_FAILED: "have the model signed by somebody who is trusted, or put back what was signed",
     PodReason.DOWNLOAD_INTERRUPTED: "the download is retried and continues; check the server and the network",
 }
 LOADING_REMEDIES: Final = {  # by what the server's termination message begins with

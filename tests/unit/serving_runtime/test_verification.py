@@ -1,0 +1,658 @@
+"""What somebody may do to a signed model, each beside what resembles it and is right: not one byte of the first is served."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sluice_storage import transfer, verification
+
+from tests.support import signing, webserver
+from tests.support.downloader import Downloader, Outcome
+from tests.support.signing import Authority, Keyless, Signer, asked, wanted
+from tests.support.webserver import Page, WebServer
+from tests.unit.serving_runtime import attacks
+from tests.unit.serving_runtime.attacks import entry
+
+FILES = {"config.json": b'{"layers": 2}', "weights/part-1.safetensors": bytes(range(256)) * 800}
+OLDER = {**FILES, "config.json": b'{"layers": 1}'}
+OTHER = {"config.json": b'{"layers": 9}', "weights/part-1.safetensors": b"another model's" * 900}
+TEAM, STRANGER = Signer(), Signer()
+TRUSTED = wanted(keys=[TEAM.public])
+
+
+@dataclass
+class Claim:
+    """A claim of a namespace, as the init container has it mounted, and the pod that starts with it."""
+
+    root: Path
+    downloader: Downloader
+    requirements: tuple[dict[str, Any], ...] = (TRUSTED,)
+    uri: str = "pvc://models/digits"
+    more: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> Path:
+        return self.root / "digits"
+
+    def put(self, files: dict[str, bytes], signature: bytes | None = None) -> None:
+        for name, body in (files | ({"model.sig": signature} if signature is not None else {})).items():
+            path = self.model / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+
+    def start(self) -> Outcome:
+        return self.downloader.run(self.uri, "--mount", str(self.root), *asked(*self.requirements), *self.more)
+
+
+@pytest.fixture
+def claim(tmp_path: Path, downloader: Downloader) -> Claim:
+    found = Claim(tmp_path / "claim", downloader)
+    found.put(FILES, TEAM.model("digits", FILES))
+    return found
+
+
+def flipped(claim: Claim) -> None:
+    weights = claim.model / "weights/part-1.safetensors"
+    body = bytearray(weights.read_bytes())
+    body[len(body) // 2] ^= 1
+    weights.write_bytes(body)
+
+
+def touched(claim: Claim) -> None:
+    weights = claim.model / "weights/part-1.safetensors"
+    weights.write_bytes(weights.read_bytes())
+
+
+def added(claim: Claim) -> None:
+    claim.put({"modeling.py": b"import os"})
+
+
+def added_what_signers_leave_out(claim: Claim) -> None:
+    claim.put({".gitattributes": b"*.safetensors filter=lfs"})
+
+
+def renamed(claim: Claim) -> None:
+    (claim.model / "weights/part-1.safetensors").rename(claim.model / "weights/part-2.safetensors")
+
+
+def signed_under_the_new_name(claim: Claim) -> None:
+    renamed(claim)
+    files = {"config.json": FILES["config.json"], "weights/part-2.safetensors": FILES["weights/part-1.safetensors"]}
+    claim.put({}, TEAM.model("digits", files))
+
+
+def removed(claim: Claim) -> None:
+    (claim.model / "config.json").unlink()
+
+
+def signed_without(claim: Claim) -> None:
+    removed(claim)
+    claim.put({}, TEAM.model("digits", {name: body for name, body in FILES.items() if name != "config.json"}))
+
+
+def a_link(claim: Claim) -> None:
+    """To the same bytes, which another could change later."""
+    weights = claim.model / "weights/part-1.safetensors"
+    weights.rename(claim.model / "weights/aside")
+    weights.symlink_to("aside")
+    (claim.model / "weights/aside").rename(claim.root / "aside")
+    weights.unlink()
+    weights.symlink_to(claim.root / "aside")
+
+
+def a_link_inside(claim: Claim) -> None:
+    claim.put({"aside": FILES["config.json"]}, TEAM.model("digits", {**FILES, "aside": FILES["config.json"]}))
+    (claim.model / "config.json").unlink()
+    (claim.model / "config.json").symlink_to("aside")
+
+
+def a_hard_link(claim: Claim) -> None:
+    """A file like any other."""
+    weights = claim.model / "weights/part-1.safetensors"
+    weights.rename(claim.root / "aside")
+    weights.hardlink_to(claim.root / "aside")
+
+
+def by_another_key(claim: Claim) -> None:
+    claim.put({}, STRANGER.model("digits", FILES))
+
+
+def by_the_second_key(claim: Claim) -> None:
+    by_another_key(claim)
+    claim.requirements = (wanted(keys=[TEAM.public, STRANGER.public]),)
+
+
+def of_another_model(claim: Claim) -> None:
+    claim.put({}, TEAM.model("letters", OTHER))
+
+
+def another_model_with_its_signature(claim: Claim) -> None:
+    claim.put(OTHER, TEAM.model("letters", OTHER))
+    claim.requirements = (TRUSTED, wanted(keys=[TEAM.public], name="digits"))
+
+
+def the_model_that_is_named(claim: Claim) -> None:
+    claim.requirements = (TRUSTED, wanted(keys=[TEAM.public], name="digits"))
+
+
+def an_older_version(claim: Claim) -> None:
+    the_version_that_is_named(claim)
+    claim.put(OLDER, TEAM.model("digits", OLDER))
+
+
+def the_version_that_is_named(claim: Claim) -> None:
+    (subject,) = signing.of_files("digits", FILES)["subject"]
+    digest = f"sha256:{subject['digest']['sha256']}"
+    claim.requirements = (TRUSTED, wanted(keys=[TEAM.public], digest=digest, by="spec.model.verify"))
+
+
+def a_truncated_bundle(claim: Claim) -> None:
+    signature = claim.model / "model.sig"
+    signature.write_bytes(signature.read_bytes()[:-200])
+
+
+def a_bundle_with_spaces(claim: Claim) -> None:
+    signature = claim.model / "model.sig"
+    signature.write_text(json.dumps(json.loads(signature.read_text()), indent=2))
+
+
+def unsigned(claim: Claim) -> None:
+    (claim.model / "model.sig").unlink()
+
+
+def with_another_digest_inside(claim: Claim) -> None:
+    """The payload says what lies there now, under the signature over what was signed."""
+    claim.put(OTHER)
+    bundle = json.loads((claim.model / "model.sig").read_text())
+    bundle["dsseEnvelope"]["payload"] = signing.coded(json.dumps(signing.of_files("digits", OTHER)).encode())
+    claim.put({}, json.dumps(bundle).encode())
+
+
+def another_statement(claim: Claim) -> None:
+    """By the right key, about the same files, but no signature of a model."""
+    statement = signing.of_files("digits", FILES) | {"predicateType": "https://slsa.dev/provenance/v1"}
+    claim.put({}, json.dumps(TEAM.bundle(statement)).encode())
+
+
+def with_another_sum(claim: Claim) -> None:
+    """Whoever pins a digest pins the files, and not what the signer calls their digest."""
+    statement = signing.of_files("digits", FILES)
+    statement["subject"][0]["digest"]["sha256"] = "0" * 64
+    claim.put({}, json.dumps(TEAM.bundle(statement)).encode())
+
+
+def in_shards(claim: Claim) -> None:
+    claim.put({}, TEAM.model("digits", FILES, shard=65536))
+
+
+def longer_than_its_shards(claim: Claim) -> None:
+    in_shards(claim)
+    claim.put({"config.json": FILES["config.json"] + b" "})
+
+
+def without_a_shard(claim: Claim) -> None:
+    statement = signing.of_files("digits", FILES, shard=65536)
+    del statement["predicate"]["resources"][-2]
+    rest = b"".join(bytes.fromhex(each["digest"]) for each in statement["predicate"]["resources"])
+    statement["subject"][0]["digest"]["sha256"] = hashlib.sha256(rest).hexdigest()
+    claim.put({}, json.dumps(TEAM.bundle(statement)).encode())
+
+
+def certified(claim: Claim, **more: Any) -> None:
+    authority = Authority(above=Authority("Root"))
+    assert authority.above is not None
+    claim.put({}, authority.signer(**more).model("digits", FILES))
+    identity = {"subject": signing.TEAM}
+    claim.requirements = (wanted(authorities=[signing.pem(authority.above.certificate)], identities=[identity]),)
+
+
+def an_expired_certificate(claim: Claim) -> None:
+    certified(claim, begins=signing.now() - 10 * signing.DAY)
+
+
+def a_certificate_that_is_valid(claim: Claim) -> None:
+    certified(claim)
+
+
+def a_certificate_of_somebody_else(claim: Claim) -> None:
+    certified(claim)
+    claim.put({}, Authority().signer().model("digits", FILES))
+
+
+def a_certificate_for_another_name(claim: Claim) -> None:
+    certified(claim)
+    (requirement,) = claim.requirements
+    claim.requirements = (requirement | {"trust": requirement["trust"] | {"identities": [{"subject": "a@b.example"}]}},)
+
+
+def a_certificate_for_anything(claim: Claim) -> None:
+    certified(claim)
+    (requirement,) = claim.requirements
+    claim.requirements = (requirement | {"trust": requirement["trust"] | {"identities": [{"subject": "models@*"}]}},)
+
+
+def a_certificate_for_no_signatures(claim: Claim) -> None:
+    certified(claim, for_signing=False)
+
+
+def a_key_beside_its_certificate(claim: Claim) -> None:
+    """A signature by a trusted authority's certificate, with the certificate taken away: the key itself is not trusted."""
+    certified(claim)
+    bundle = json.loads((claim.model / "model.sig").read_text())
+    bundle["verificationMaterial"] = {"publicKey": {"hint": ""}, "tlogEntries": []}
+    claim.put({}, json.dumps(bundle).encode())
+
+
+Case = Callable[[Claim], None]
+
+TAMPERED: dict[str, tuple[Case, Case, str]] = {
+    # what is done to the model, its legitimate twin, and what the message says
+    "a byte flipped": (flipped, touched, "is not the file that was signed"),
+    "a file added": (added, added_what_signers_leave_out, "'modeling.py' is there and was not signed"),
+    "a file renamed": (renamed, signed_under_the_new_name, "part-2.safetensors' is there and was not signed"),
+    "a file removed": (removed, signed_without, "'config.json' was signed and is not there"),
+    "a link": (a_link, a_hard_link, "is a link to a file outside"),
+    "a link inside": (a_link_inside, a_hard_link, "cannot be copied"),
+    "another key": (by_another_key, by_the_second_key, "signed by none of the 1 trusted keys"),
+    "an expired certificate": (an_expired_certificate, a_certificate_that_is_valid, "its certificate was valid from"),
+    "another authority": (a_certificate_of_somebody_else, a_certificate_that_is_valid, "not by a trusted authority"),
+    "another identity": (a_certificate_for_another_name, a_certificate_for_anything, "no trusted identity"),
+    "no certificate for it": (a_certificate_for_no_signatures, a_certificate_that_is_valid, "not for signatures"),
+    "no certificate": (a_key_beside_its_certificate, a_certificate_that_is_valid, "no key is trusted"),
+    "another model's signature": (of_another_model, touched, "is not the file that was signed"),
+    "another signed model": (another_model_with_its_signature, the_model_that_is_named, "it is signed as 'letters'"),
+    "an older signed version": (an_older_version, the_version_that_is_named, "(spec.model.verify)"),
+    "a truncated bundle": (a_truncated_bundle, a_bundle_with_spaces, "its signature is no bundle"),
+    "another payload": (with_another_digest_inside, touched, "signed by none of the 1 trusted keys"),
+    "another statement": (another_statement, touched, "and not of a model"),
+    "another sum": (with_another_sum, touched, "is not that of the files that it lists"),
+    "no signature": (unsigned, touched, "there is no signature"),
+    "a byte behind the last shard": (longer_than_its_shards, in_shards, "'config.json' is"),
+    "a hole between shards": (without_a_shard, in_shards, "is not the file that was signed"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_nothing_of_a_changed_model_is_served(case: str, claim: Claim) -> None:
+    tamper, _, said = TAMPERED[case]
+    tamper(claim)
+    outcome = claim.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert outcome.message.startswith(("VerificationFailed: ", "UnsupportedModel: "))
+    assert said in outcome.message
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_its_legitimate_twin_is_served(case: str, claim: Claim) -> None:
+    _, twin, _ = TAMPERED[case]
+    twin(claim)
+    outcome = claim.start()
+    assert outcome.status == 0, outcome.message
+    there = {str(path.relative_to(claim.model)) for path in claim.model.rglob("*") if path.is_file()}
+    assert set(outcome.files) == there - {"model.sig", ".gitattributes"}
+    told = json.loads(outcome.message)["verification"]
+    assert told["digest"].startswith("sha256:")
+    assert told["signer"]
+    assert told["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_a_warning_does_not_keep_it_from_serving(case: str, claim: Claim) -> None:
+    tamper, _, said = TAMPERED[case]
+    tamper(claim)
+    claim.requirements = tuple(each | {"mode": "Warn"} for each in claim.requirements)
+    outcome = claim.start()
+    if case == "a link":  # out of what the server would see
+        assert outcome.status == 1
+        return
+    if case == "a link inside":  # the copy is a file
+        said = ""
+    assert outcome.status == 0, outcome.message
+    told = json.loads(outcome.message)["verification"]
+    assert said in told.get("problem", "")
+    assert ("WARNING: not verified" in outcome.log) is bool(said)
+    assert "model.sig" not in outcome.files
+
+
+def test_both_the_platform_and_the_spec_must_be_content(claim: Claim) -> None:
+    claim.requirements = (TRUSTED, wanted(keys=[STRANGER.public], by="spec.model.verify"))
+    outcome = claim.start()
+    assert "(spec.model.verify)" in outcome.message
+    claim.requirements = (claim.requirements[1] | {"mode": "Warn"}, TRUSTED)
+    outcome = claim.start()
+    assert outcome.status == 0
+    assert "(spec.model.verify)" in json.loads(outcome.message)["verification"]["problem"]
+
+
+def test_a_claim_that_changes_after_the_check_changes_nothing(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was inspected is a copy: the race is for nothing."""
+    inspect = verification.Inspector.inspect
+
+    def raced(self: verification.Inspector, *arguments: Any) -> None:
+        inspect(self, *arguments)
+        flipped(claim)
+        added(claim)
+
+    monkeypatch.setattr(verification.Inspector, "inspect", raced)
+    outcome = claim.start()
+    assert outcome.files == FILES
+    assert not any(path.is_symlink() for path in claim.downloader.volume.rglob("*"))
+
+
+def test_a_claim_that_changes_before_the_check_is_refused(claim: Claim, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspect = verification.Inspector.inspect
+
+    def raced(self: verification.Inspector, source: Any, folder: Path) -> None:
+        (folder / "config.json").write_bytes(OLDER["config.json"])
+        inspect(self, source, folder)
+
+    monkeypatch.setattr(verification.Inspector, "inspect", raced)
+    assert (claim.start().status, claim.start().files) == (1, {})
+
+
+def test_one_file_of_a_claim_has_its_signature_beside_it(claim: Claim) -> None:
+    claim.uri = "pvc://models/digits/config.json"
+    assert claim.start().files == {}
+    (claim.model / "config.json.sig").write_bytes(TEAM.model("config.json", {".": FILES["config.json"]}))
+    assert claim.start().files == {"config.json": FILES["config.json"]}
+    (claim.model / "config.json").write_bytes(OLDER["config.json"])
+    assert claim.start().files == {}
+
+
+def test_folders_that_nobody_signed_are_not_served(claim: Claim) -> None:
+    (claim.model / "2").mkdir()
+    assert claim.start().status == 0
+    assert not (claim.downloader.volume / "2").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no json", "[1]", '[{"by": "x"}]', '[{"by": "x", "mode": "Enforce", "trust": {"publicKeys": ["no key"]}}]', "{}x"],
+)
+def test_a_requirement_that_has_no_meaning_is_not_met(text: str, claim: Claim) -> None:
+    claim.requirements, claim.more = (), ["--verification", text]
+    outcome = claim.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert outcome.message.startswith("VerificationFailed: ")
+
+
+# One file, its signature beside it, and the node's cache
+
+
+@dataclass
+class Site:
+    """A web server with a signed model, and a node with a cache."""
+
+    web: WebServer
+    downloader: Downloader
+    cache: Path
+    path: str = "/digits/model.onnx"
+
+    def start(self, *requirements: dict[str, Any]) -> Outcome:
+        arguments = ("--cache-reserve-percent", "0", "--namespace", "team", "--cache", str(self.cache))
+        return self.downloader.run(self.web.url(self.path), *arguments, *asked(*requirements or (TRUSTED,)))
+
+    def kept(self) -> list[Path]:
+        return [path for path in self.cache.rglob("model.onnx") if path.is_file()]
+
+
+MODEL = FILES["weights/part-1.safetensors"]
+
+
+@pytest.fixture
+def site(tmp_path: Path, downloader: Downloader, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(transfer, "PAUSES_SECONDS", (0.0,))
+    (tmp_path / "cache").mkdir()
+    with webserver.running() as web:
+        found = Site(web, downloader, tmp_path / "cache")
+        web.pages[found.path] = Page(MODEL)
+        web.pages[f"{found.path}.sig"] = Page(TEAM.model("model.onnx", {".": MODEL}))
+        yield found
+
+
+def test_one_file_has_its_signature_beside_it(site: Site) -> None:
+    outcome = site.start()
+    assert outcome.files == {"model.onnx": MODEL}
+    assert outcome.status == 0
+
+
+def test_one_file_without_a_signature_is_not_served(site: Site) -> None:
+    del site.web.pages[f"{site.path}.sig"]
+    outcome = site.start()
+    assert (outcome.status, outcome.files, site.kept()) == (1, {}, [])
+    assert "there is no signature" in outcome.message
+
+
+def test_what_is_not_verified_is_not_kept(site: Site) -> None:
+    site.web.pages[site.path] = Page(MODEL[::-1])
+    assert (site.start().files, site.kept()) == ({}, [])
+
+
+def test_the_second_pod_asks_for_no_signature(site: Site) -> None:
+    site.start()
+    site.web.asked.clear()
+    outcome = site.start()
+    assert outcome.files == {"model.onnx": MODEL}
+    assert "copied from the node's cache" in outcome.log
+    assert "verified: sha256:" in outcome.log
+    assert not any(path.endswith(".sig") for path, _, _ in site.web.asked)
+
+
+def test_a_cache_that_was_changed_on_disk_is_not_served(site: Site) -> None:
+    site.start()
+    (kept,) = site.kept()
+    kept.write_bytes(MODEL[::-1])  # of the same size, which all else is content with
+    outcome = site.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert site.kept() == []
+    assert site.start().files == {"model.onnx": MODEL}, "the next attempt fetches it"
+
+
+def test_a_signature_that_was_changed_in_the_cache_is_not_believed(site: Site) -> None:
+    site.start()
+    (kept,) = site.kept()
+    kept.write_bytes(MODEL[::-1])
+    kept.with_name(verification.EVIDENCE).write_bytes(STRANGER.model("model.onnx", {".": MODEL[::-1]}))
+    outcome = site.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert "signed by none of the 1 trusted keys" in outcome.message
+
+
+def test_a_cache_that_changes_between_check_and_use_changes_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.start()
+    inspect = verification.Inspector.inspect
+
+    def raced(self: verification.Inspector, *arguments: Any) -> None:
+        inspect(self, *arguments)
+        for kept in site.kept():
+            kept.write_bytes(MODEL[::-1])
+
+    monkeypatch.setattr(verification.Inspector, "inspect", raced)
+    assert site.start().files == {"model.onnx": MODEL}
+
+
+def test_whom_to_believe_is_part_of_the_key(site: Site) -> None:
+    """What was kept for who believes one key is nothing to who believes another."""
+    site.start(wanted(keys=[TEAM.public, STRANGER.public]))
+    outcome = site.start(wanted(keys=[STRANGER.public]))
+    assert (outcome.status, outcome.files) == (1, {})
+    assert "copied" not in outcome.log
+    assert site.start().files == {"model.onnx": MODEL}
+
+
+def test_nobody_who_verifies_takes_what_nobody_verified(site: Site) -> None:
+    del site.web.pages[f"{site.path}.sig"]
+    assert site.start(TRUSTED | {"mode": "Warn"}).status == 0
+    assert site.start().files == {}
+
+
+def test_an_archive_is_signed_as_it_is(site: Site) -> None:
+    body, site.path = attacks.tar([entry("config.json", b"{}")]), "/digits.tar"
+    site.web.pages[site.path] = Page(body)
+    site.web.pages[f"{site.path}.sig"] = Page(TEAM.model("digits.tar", {".": body}))
+    assert site.start().files == {"config.json": b"{}"}
+    site.web.pages[site.path] = Page(body + b"\0" * 512)
+    assert site.start().files == {}
+
+
+def test_a_signature_without_an_end_is_not_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification, "MOST_BYTES", 1000)
+    outcome = site.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert "is too large for a signature" in outcome.message
+
+
+# Keyless
+
+
+@pytest.fixture
+def keyless() -> Keyless:
+    return Keyless()
+
+
+def by_identity(keyless: Keyless, subject: str = signing.TEAM, issuer: str = signing.ISSUER) -> dict[str, Any]:
+    return wanted(root=keyless.root(), identities=[{"subject": subject, "issuer": issuer}])
+
+
+def test_a_keyless_signature_counts_long_after_its_certificate_ended(claim: Claim, keyless: Keyless) -> None:
+    claim.put({}, json.dumps(keyless.bundle(signing.of_files("digits", FILES))).encode())
+    claim.requirements = (by_identity(keyless),)
+    outcome = claim.start()
+    assert outcome.status == 0, outcome.message
+    assert json.loads(outcome.message)["verification"]["signer"] == f"{signing.TEAM} ({signing.ISSUER})"
+
+
+def late(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    """Taken up by the log when the certificate had ended."""
+    moment = signing.now() - 50 * signing.DAY
+    return keyless.bundle(signing.of_files("digits", FILES), taken=moment, begins=moment - signing.DAY)
+
+
+def of_another_log(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    return Keyless(keyless.authority, signing.Log()).bundle(signing.of_files("digits", FILES))
+
+
+def of_another_authority(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    return Keyless(Authority("Fulcio"), keyless.log).bundle(signing.of_files("digits", FILES))
+
+
+def with_the_entry_of_another(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    other = keyless.bundle(signing.of_files("digits", OTHER))
+    bundle["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
+    return bundle
+
+
+def logged_otherwise(bundle: dict[str, Any], keyless: Keyless, **said: str) -> dict[str, Any]:
+    """The log has something else of the same statement."""
+    (entry,) = bundle["verificationMaterial"]["tlogEntries"]
+    body = json.loads(base64.b64decode(entry["canonicalizedBody"]))
+    body["spec"]["signatures"][0] |= said
+    logged = keyless.log.entry(body, signing.now() - 100 * signing.DAY)
+    bundle["verificationMaterial"]["tlogEntries"] = [logged]
+    return bundle
+
+
+def with_another_verifier(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    other = signing.pem(keyless.authority.signer().certificates[0])
+    return logged_otherwise(bundle, keyless, verifier=signing.coded(other.encode()))
+
+
+def with_another_signature(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    return logged_otherwise(bundle, keyless, signature=signing.coded(b"another"))
+
+
+def with_another_time(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    bundle["verificationMaterial"]["tlogEntries"][0]["integratedTime"] = "1"
+    return bundle
+
+
+def without_an_entry(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    del bundle["verificationMaterial"]["tlogEntries"]
+    return bundle
+
+
+def without_a_promise(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    del bundle["verificationMaterial"]["tlogEntries"][0]["inclusionPromise"]
+    return bundle
+
+
+def with_another_proof(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["hashes"].reverse()
+    return bundle
+
+
+def with_a_longer_proof(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    proof = bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
+    proof["hashes"].append(proof["hashes"][0])
+    return bundle
+
+
+def with_a_shorter_proof(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["hashes"].pop()
+    return bundle
+
+
+def with_a_foreign_checkpoint(bundle: dict[str, Any], keyless: Keyless) -> dict[str, Any]:
+    proof = bundle["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
+    proof["checkpoint"]["envelope"] = proof["checkpoint"]["envelope"].replace("\n5\n", "\n6\n")
+    return bundle
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (late, "its certificate was valid from"),
+        (of_another_log, "not by a log of the trust root"),
+        (of_another_authority, "not by a trusted authority"),
+        (with_the_entry_of_another, "that of another signature"),
+        (with_another_verifier, "that of another signature"),
+        (with_another_signature, "that of another signature"),
+        (with_another_time, "not by a log of the trust root"),
+        (without_an_entry, "no authority of such ones is trusted"),
+        (without_a_promise, "gives no time"),
+        (with_another_proof, "is not in the log"),
+        (with_a_longer_proof, "too long"),
+        (with_a_shorter_proof, "too short"),
+        (with_a_foreign_checkpoint, "not by the log"),
+    ],
+)
+def test_a_keyless_signature_that_is_none(
+    change: Callable[[dict[str, Any], Keyless], dict[str, Any]], said: str, claim: Claim, keyless: Keyless
+) -> None:
+    bundle = change(keyless.bundle(signing.of_files("digits", FILES)), keyless)
+    claim.put({}, json.dumps(bundle).encode())
+    claim.requirements = (by_identity(keyless),)
+    outcome = claim.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert said in outcome.message
+
+
+@pytest.mark.parametrize(("subject", "issuer"), [("other@example.com", signing.ISSUER), (signing.TEAM, "https://evil")])
+def test_a_keyless_signature_of_somebody_else(subject: str, issuer: str, claim: Claim, keyless: Keyless) -> None:
+    claim.put({}, json.dumps(keyless.bundle(signing.of_files("digits", FILES))).encode())
+    claim.requirements = (by_identity(keyless, subject, issuer),)
+    outcome = claim.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert "no trusted identity" in outcome.message
+
+
+def test_a_certificate_must_be_in_a_log_where_the_trust_root_names_one(claim: Claim) -> None:
+    keyless = Keyless(certificates=signing.Log("certificates.example.com"))
+    statement = signing.of_files("digits", FILES)
+    claim.requirements = (by_identity(keyless),)
+    claim.put({}, json.dumps(keyless.bundle(statement)).encode())
+    outcome = claim.start()
+    assert outcome.status == 0, outcome.message
+    unlogged = Keyless(keyless.authority, keyless.log).bundle(statement)
+    for bundle in (unlogged, keyless.bundle(statement, logged=signing.Log())):
+        claim.put({}, json.dumps(bundle).encode())
+        outcome = claim.start()
+        assert (outcome.status, outcome.files) == (1, {})
+        assert "in no log of certificates" in outcome.message
