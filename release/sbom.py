@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from lab import images as lab_images
 from lab import processes
+from lab.processes import LabError
 from release.images import Built
 from release.source import Source
 
@@ -47,16 +48,21 @@ def completed(
 
 
 def installed(image: Built) -> list[dict[str, Any]]:
-    """What the image has of its distribution, in the distribution's own words."""
-    container = processes.run([*lab_images.buildah(), "from", "--pull=never", image.reference]).strip()
+    """What the image has of its distribution, by the list of its dpkg.
+
+    Read from outside: what a program says within a container that buildah runs is not always all there.
+    """
+    buildah = lab_images.buildah()
+    container = processes.run([*buildah, "from", "--pull=never", image.reference]).strip()
     try:
-        query = ("dpkg-query", "--show", f"--showformat={DPKG_FORMAT}")
-        text = processes.run(
-            [*lab_images.buildah(), "run", "--isolation=chroot", "--user=0:0", container, "--", *query]
-        )
+        root = Path(processes.run([*buildah, "mount", container]).strip())
+        listed = ("dpkg-query", f"--admindir={root / 'var/lib/dpkg'}", "--show", f"--showformat={DPKG_FORMAT}")
+        found = components(processes.run(listed))
     finally:
-        processes.run([*lab_images.buildah(), "rm", container])
-    return components(text)
+        processes.run([*buildah, "rm", container])
+    if not found:
+        raise LabError(f"{image.name}: its base has no package of Debian, on which all images stand")
+    return found
 
 
 def components(text: str) -> list[dict[str, Any]]:

@@ -1,7 +1,12 @@
 """A bill names its image, and what of it is Debian's."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from lab.processes import LabError
 from release import sbom
 from release.images import Built
 
@@ -16,6 +21,35 @@ def test_packages_of_the_distribution_become_components() -> None:
         "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64&distro=debian-12",
     ]
     assert len({each["bom-ref"] for each in found}) == len(found)
+
+
+def listing(text: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What is run where an image's dpkg lists this."""
+    commands: list[tuple[str, ...]] = []
+
+    def run(command: Sequence[Any]) -> str:
+        words = tuple(map(str, command))
+        commands.append(words)
+        return {"from": "container\n", "mount": "/image\n"}.get(words[1], text if words[0] == "dpkg-query" else "")
+
+    monkeypatch.setattr(sbom.processes, "run", run)
+    monkeypatch.setattr(sbom.lab_images, "buildah", lambda: ["buildah"])
+    return commands
+
+
+def test_packages_are_read_from_outside_of_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = listing(LINES, monkeypatch)
+    assert [each["name"] for each in sbom.installed(IMAGE)] == ["adduser", "libc6"]
+    assert "--admindir=/image/var/lib/dpkg" in commands[2]
+    assert commands[-1] == ("buildah", "rm", "container")
+
+
+def test_an_image_without_packages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bill that says nothing would pass for one of an image that has nothing."""
+    commands = listing("", monkeypatch)
+    with pytest.raises(LabError, match="triton: its base has no package of Debian"):
+        sbom.installed(IMAGE)
+    assert commands[-1] == ("buildah", "rm", "container")
 
 
 def test_a_bill_is_of_an_image_by_digest() -> None:
