@@ -15,13 +15,15 @@ CLUSTER ?= auto
 SCENARIO ?= default
 IMAGE ?= batch
 KEEP ?=
+REGISTRY ?=
+IN_REGISTRY = $(if $(REGISTRY),--registry "$(REGISTRY)")
 export UV_PYTHON_DOWNLOADS := never
 # The tests start hundreds of processes: each would compile everything again where the environment says not to write it.
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/build/uv/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds lab-up lab-down lab-status clean
+.PHONY: help setup demo demo-image test test-full lint mypy pyright layers containerfiles chart docs docs-serve unit coverage uncovered built integration spark airflow e2e-images e2e browser bench bench-judge crds release lab-up lab-down lab-status clean
 
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +52,16 @@ build/linters/.synced: $(UV) tests/linters/pyproject.toml tests/linters/uv.lock
 build/website/.synced: $(UV) website/pyproject.toml website/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/website/venv $(UV) sync --project website --frozen --quiet && touch $@
 
+build/release/.synced: $(UV) release/pyproject.toml release/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/release/venv $(UV) sync --project release --frozen --quiet && touch $@
+
 setup: .venv/.synced ## Install the Python environment
 
-demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, SCENARIO=default|all|llm, KEEP=1)
-	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(if $(KEEP),--keep)
+demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
+	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(IN_REGISTRY) $(if $(KEEP),--keep)
 
 demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|optimizer|spark)
-	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE)
+	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
 # What computes runs beside what waits. The second time with the lowest priority, since releases are judged by their
 # latency, and with all patience.
@@ -145,9 +150,16 @@ bench-judge: setup ## Measure error rates and delays of the judge
 bench: setup ## Measure the figures of docs/benchmarks.md
 	@$(PYTHON) -m tests.benchmarks
 
-crds: setup ## Regenerate the CRDs, install.yaml, tables of the docs, alerts and dashboards
+crds: setup ## Regenerate the CRDs, install.yaml, the chart's README, tables of the docs, alerts and dashboards
 	@$(PYTHON) -m sluice.api.crd && $(PYTHON) -m sluice.api.kustomize && $(PYTHON) -m sluice.shell.metrics
-	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.boards && $(PYTHON) -m charts.render
+	@$(PYTHON) -m charts.alerts && $(PYTHON) -m charts.boards && $(PYTHON) -m charts.values && $(PYTHON) -m charts.render
+
+# VERSION=1.2.3. REGISTRY: host and folder. KEY: a file with the private key that signs. PUSH=1: also to the registry.
+# For trials: IMAGES, BASE, PLAIN_HTTP=1.
+release: setup build/release/.synced ## Build a version: images, bills of materials, chart, wheel, checksums, signature (VERSION=1.2.3, REGISTRY, KEY, PUSH=1)
+	@$(PYTHON) -m lab build helm
+	@$(PYTHON) -m release "$(VERSION)" $(IN_REGISTRY) $(foreach image,$(IMAGES),--image $(image)) \
+		$(if $(BASE),--base "$(BASE)") $(if $(KEY),--key "$(KEY)") $(if $(PUSH),--push) $(if $(PLAIN_HTTP),--plain-http)
 
 lab-up: setup ## Start the one-node Kubernetes of the lab
 	@$(PYTHON) -m lab up

@@ -17,6 +17,9 @@ VARIANTS: Final = {
     "no rights in the cluster": [
         *("--set-json", 'config.watchNamespaces=["team-a"]', "--set", "rbac.clusterRoles=false", "--set", "config.routing=Service"),
     ],
+    "second install": [
+        *("--set", "fullnameOverride=sluice-b", "--set", "sharedObjects=false", "--set-json", 'config.watchNamespaces=["team-a"]'),
+    ],
     "hardened": [
         *("--set", "networkPolicy.enabled=true", "--set", f"image.digest=sha256:{'0a' * 32}"),
         *("--set", "config.prometheusSecretName=prometheus-client", "--set", "config.prometheusUrl=https://prometheus.monitoring:9090"),

@@ -138,7 +138,7 @@ def made_models() -> dict[str, Path]:
 def prepare(cluster: Cluster) -> None:
     """The server, its runtime, and the plug-in."""
     with step("build the image of llama.cpp, and install its runtime"):
-        tag = clusters.build_server(cluster.kind, IMAGE)
+        tag = clusters.build_server(cluster.kind, IMAGE, cluster.registry)
         setup.add_values(cluster.tools, **{"runtimes.llamacpp.create": "true", "runtimes.llamacpp.image": tag})
     plug_in = {
         "apiVersion": "v1",

@@ -3,12 +3,14 @@
 import contextlib
 import enum
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PLUGIN: Final = ROOT / ".venv" / "bin" / "kubectl-sluice"
 KIND_CLUSTER: Final = "sluice"  # the name in kind-config.yaml
 KIND_CONFIG: Final = ROOT / "kind-config.yaml"
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Kind(enum.Enum):
@@ -39,10 +42,22 @@ class Image:
     stage: tuple[str | Path, ...]
     sources: tuple[Path, ...]
 
+    def named_in(self, registry: str) -> str:
+        """Its name there; without a registry the one by which it is built and brought to nodes."""
+        return f"{registry}/{self.tag.rpartition('/')[2]}" if registry else self.tag
+
     @property
     def stamp(self) -> Path:
         """Touched when the context was prepared."""
         return self.context.with_name(f"{self.context.name}.staged")
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """reference: by which a pod names it; in a registry by digest. key: changes with what is in it."""
+
+    reference: str
+    key: str
 
 
 def _server_image(name: str, *more_sources: Path) -> Image:
@@ -94,6 +109,7 @@ class Cluster:
     object_store: str
     own_address: str  # this machine's address as Pods see it
     started_here: bool  # whether the demo started it, and so ends it
+    registry: str = ""  # where its nodes pull this repository's images from, if nobody brings them there
 
 
 def chosen(kind: Kind) -> Kind:
@@ -103,14 +119,15 @@ def chosen(kind: Kind) -> Kind:
     return Kind.KIND if shutil.which("kind") and _docker_answers() else Kind.LAB
 
 
-def start(kind: Kind) -> Cluster:
+def start(kind: Kind, registry: str = "") -> Cluster:
+    """registry: host and folder, for the current cluster alone."""
     match kind:
         case Kind.LAB:
             return _start_lab()
         case Kind.KIND:
             return _start_kind()
         case _:
-            return _use_current()
+            return _use_current(registry)
 
 
 def end(cluster: Cluster) -> None:
@@ -134,20 +151,19 @@ def is_running(kind: Kind) -> bool:
             return True
 
 
-def build_images(kind: Kind) -> dict[str, str]:
-    """Build this repository's images, bring them to the cluster's nodes, and return name -> digest of what was built."""
-    return {name: _build(kind, image) for name, image in IMAGES.items()}
+def build_images(kind: Kind, registry: str = "") -> dict[str, BuiltImage]:
+    """Build this repository's images, and bring them to the cluster's nodes or to where these pull them from."""
+    return {name: _build(kind, image, registry) for name, image in IMAGES.items()}
 
 
-def build_further(kind: Kind, name: str) -> None:
-    """Build one more image and bring it to the cluster's nodes; the operator knows its name already."""
-    _build(kind, FURTHER_IMAGES[name])
+def build_further(kind: Kind, name: str, registry: str = "") -> None:
+    """Build one more image and bring it to the same place; the operator knows its name already."""
+    _build(kind, FURTHER_IMAGES[name], registry)
 
 
-def build_server(kind: Kind, name: str) -> str:
-    """The same for one of the model servers that only tests and stories need; returns its tag."""
-    _build(kind, SERVER_IMAGES[name])
-    return SERVER_IMAGES[name].tag
+def build_server(kind: Kind, name: str, registry: str = "") -> str:
+    """The same for one of the model servers that only tests and stories need; returns its reference."""
+    return _build(kind, SERVER_IMAGES[name], registry).reference
 
 
 def stage(image: Image) -> None:
@@ -157,15 +173,39 @@ def stage(image: Image) -> None:
         image.stamp.touch()
 
 
-def _build(kind: Kind, image: Image) -> str:
+def _build(kind: Kind, image: Image, registry: str) -> BuiltImage:
     stage(image)
     if kind is Kind.LAB:
-        return images.build(image.context, image.tag, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
+        key = images.build(image.context, image.tag, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
+        return BuiltImage(image.tag, key)
+    if registry:
+        return _pushed(image, registry)
     engine = "docker" if shutil.which("docker") else "podman"
     run(engine, "build", "--quiet", f"--tag={image.tag}", f"--file={image.containerfile}", image.context)
     if kind is Kind.KIND:
         run("kind", "load", "docker-image", image.tag, "--name", KIND_CLUSTER)
-    return run(engine, "image", "inspect", "--format={{.Id}}", image.tag).strip()[-12:]
+    return BuiltImage(image.tag, run(engine, "image", "inspect", "--format={{.Id}}", image.tag).strip()[-12:])
+
+
+def _pushed(image: Image, registry: str) -> BuiltImage:
+    """Built and pushed by the program that is there; logins, and registries without TLS, are its configuration."""
+    name = image.named_in(registry)
+    engine = next((program for program in ("docker", "podman") if shutil.which(program)), None)
+    if engine:
+        run(engine, "build", "--quiet", f"--tag={name}", f"--file={image.containerfile}", image.context)
+    else:
+        images.make(image.context, name, {"BASE": images.PYTHON_BASE}, containerfile=image.containerfile)
+    digest = _digest_of_push([engine] if engine else images.buildah(), name)
+    return BuiltImage(f"{name.rpartition(':')[0]}@{digest}", digest.removeprefix("sha256:")[:12])
+
+
+def _digest_of_push(program: list[str], name: str) -> str:
+    if program == ["docker"]:
+        [digest] = DIGEST.findall(run("docker", "push", name))  # layers are named by their first digits
+        return str(digest)
+    with tempfile.NamedTemporaryFile("r") as file:
+        run(*program, "push", "--quiet", f"--digestfile={file.name}", name)
+        return file.read().strip()
 
 
 def _is_staged(image: Image) -> bool:
@@ -215,14 +255,15 @@ def _start_kind() -> Cluster:
     return _on_loopback(Kind.KIND, _own_tools(kubeconfig), next(ip for ip in networks if "." in ip), not exists)
 
 
-def _use_current() -> Cluster:
+def _use_current(registry: str) -> Cluster:
     tools = _own_tools(None)
     try:
         tools.get("gatewayclasses")
     except DemoError as error:
         remedy = "`python3 -m lab addons` installs Gateway API, gateway, Prometheus and object store"
         raise DemoError(f"the current context has no cluster with Gateway API; {remedy}") from error
-    return _on_loopback(Kind.CURRENT, tools, address_towards(_api_server(tools)), started_here=False)
+    found = _on_loopback(Kind.CURRENT, tools, address_towards(_api_server(tools)), started_here=False)
+    return replace(found, registry=registry)
 
 
 def _on_loopback(kind: Kind, tools: Tools, own_address: str, started_here: bool) -> Cluster:
@@ -267,8 +308,8 @@ def _docker_answers() -> bool:
 
 
 @contextlib.contextmanager
-def running(kind: Kind, *, keep: bool) -> Iterator[Cluster]:
-    cluster = start(kind)
+def running(kind: Kind, *, keep: bool, registry: str = "") -> Iterator[Cluster]:
+    cluster = start(kind, registry)
     try:
         yield cluster
     finally:

@@ -3,6 +3,8 @@
     python -m demo [--cluster auto|lab|kind|current] [--scenario default|all|llm] [--keep]
     python -m demo [--cluster auto|lab|kind|current] --image batch|optimizer|spark
 
+With --cluster current, --registry HOST/FOLDER is where images are pushed, and where the cluster's nodes pull them.
+
 Exit status 0 only if every release ended as expected and no request was lost.
 """
 
@@ -33,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)  # so that a killed demo cleans up as well
     try:
         if options.image is not None:
-            return _bring(Kind(options.cluster), options.image)
-        return 0 if _tell(Kind(options.cluster), options.scenario, keep=options.keep) else 1
+            return _bring(_kind(options), options.image, options.registry)
+        return 0 if _tell(_kind(options), options.scenario, keep=options.keep, registry=options.registry) else 1
     except DemoError as error:
         CONSOLE.print(f"demo: {error}", style="red", markup=False)
     except KeyboardInterrupt:
@@ -42,24 +44,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _bring(wanted: Kind, name: str) -> int:
+def _kind(options: argparse.Namespace) -> Kind:
+    kind = clusters.chosen(Kind(options.cluster))
+    if options.registry and kind is not Kind.CURRENT:
+        raise DemoError(f"REGISTRY: a {kind.value} cluster gets its images without a registry; add CLUSTER=current")
+    return kind
+
+
+def _bring(kind: Kind, name: str, registry: str) -> int:
     """One of the images that the releases do not need, for a cluster that was kept."""
-    kind = clusters.chosen(wanted)
     if not clusters.is_running(kind):
         raise DemoError(f"there is no {kind.value} cluster of a demo; make demo KEEP=1 leaves one")
-    with step(f"build the image {clusters.FURTHER_IMAGES[name].tag}, and bring it to the nodes"):
-        clusters.build_further(kind, name)
+    where = f"push it to {registry}" if registry else "bring it to the nodes"
+    with step(f"build the image {clusters.FURTHER_IMAGES[name].named_in(registry)}, and {where}"):
+        clusters.build_further(kind, name, registry)
     return 0
 
 
-def _tell(wanted: Kind, scenario: str, *, keep: bool) -> bool:
-    kind = clusters.chosen(wanted)
+def _tell(kind: Kind, scenario: str, *, keep: bool, registry: str) -> bool:
     for name in ("requests.jsonl", "observations.json", "summary.json", "rollout.png"):
         (FOLDER / name).unlink(missing_ok=True)
     story = stories.STORIES[scenario]
     with step("make the models"):
         files = story.models()
-    with clusters.running(kind, keep=keep) as cluster:
+    with clusters.running(kind, keep=keep, registry=registry) as cluster:
         try:
             _prepare(cluster, story, files)
             return _release_all(cluster, story)
@@ -91,7 +99,7 @@ def _tell_what_is_kept(cluster: Cluster, story: Story) -> None:
 def _prepare(cluster: Cluster, story: Story, files: Mapping[str, Path]) -> None:
     say(f"cluster: {cluster.kind.value}, gateway {cluster.gateway}")
     with step("build the images"):
-        built = clusters.build_images(cluster.kind)
+        built = clusters.build_images(cluster.kind, cluster.registry)
     with step("helm install sluice"):
         setup.install_sluice(cluster, built)
     story.prepare(cluster)
@@ -169,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--image", choices=list(clusters.FURTHER_IMAGES), help="only bring this image to a kept cluster"
     )
+    parser.add_argument("--registry", default="", help="host and folder that the current cluster pulls images from")
     parser.add_argument("--keep", action="store_true", help="leave the cluster and the model running")
     return parser
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from demo import cluster as clusters
 from demo import digits, models
-from demo.cluster import Cluster
+from demo.cluster import BuiltImage, Cluster
 from demo.load import LoadClient, Target
 from demo.program import DemoError, Tools
 from demo.progress import CONSOLE, ascii_image, say
@@ -47,25 +47,38 @@ class Credentials:
     secret: str
 
 
-def install_sluice(cluster: Cluster, built: dict[str, str]) -> None:
+def install_sluice(cluster: Cluster, built: Mapping[str, BuiltImage]) -> None:
     """CRDs, operator, default policy and the triton runtime by the chart, with the images that were built here."""
     tools = cluster.tools
     tools.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={clusters.ROOT / 'crds'}")
-    repository, _, tag = clusters.IMAGES["operator"].tag.rpartition(":")
     values = {
-        "image.repository": repository,
-        "image.tag": tag,
-        r"podAnnotations.sluice\.dev/build": built["operator"],  # the tag stays, so this is what restarts the Pod
+        **_operator_image(built["operator"].reference),
+        r"podAnnotations.sluice\.dev/build": built["operator"].key,  # a tag stays, so this is what restarts the Pod
         "config.gatewayUrl": cluster.gateway,
-        "config.storageInitializer.image": clusters.IMAGES["storage-initializer"].tag,
-        "runtimes.triton.image": clusters.IMAGES["triton"].tag,
+        "config.storageInitializer.image": built["storage-initializer"].reference,
+        "runtimes.triton.image": built["triton"].reference,
         "runtimes.triton.layout": "TritonPythonOnnx",
-        **{f"config.{key}.image": clusters.FURTHER_IMAGES[name].tag for name, key in clusters.FURTHER_VALUES.items()},
+        **_further_images(cluster.registry),
     }
     settings = [f"--set-string={key}={value}" for key, value in values.items()]
     chart = str(clusters.ROOT / "charts" / "sluice")
     where = [f"--namespace={OPERATOR_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s"]
     tools.helm("upgrade", "--install", RELEASE, chart, *where, *settings)
+
+
+def _operator_image(reference: str) -> dict[str, str]:
+    repository, at, digest = reference.partition("@")
+    if at:
+        return {"image.repository": repository, "image.digest": digest}
+    repository, _, tag = reference.rpartition(":")
+    return {"image.repository": repository, "image.tag": tag}
+
+
+def _further_images(registry: str) -> dict[str, str]:
+    """Named before they are built: what `make demo-image` pushes later has the same tag as what it pushed before."""
+    named = {key: clusters.FURTHER_IMAGES[name].named_in(registry) for name, key in clusters.FURTHER_VALUES.items()}
+    values = {f"config.{key}.image": reference for key, reference in named.items()}
+    return values | ({f"config.{key}.imagePullPolicy": "Always" for key in named} if registry else {})
 
 
 def add_values(tools: Tools, **values: str) -> None:

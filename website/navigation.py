@@ -31,7 +31,7 @@ HOW_TO: Final[list[Entry]] = [
     ("Score a data set", ["batch.md", "batch-spark.md", "batch-airflow.md"]),
     (
         "Run Sluice",
-        ["dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
+        ["install.md", "dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
     ),
     ("Runbooks", ["runbooks/README.md", *(f"runbooks/{name}.md" for name in (
         "waiting", "rolled-back", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
@@ -49,6 +49,7 @@ REFERENCE: Final[list[Entry]] = [
     ("Strategies", [f"strategies/{name}.md" for name in ("canary", "bluegreen", "shadow", "abtest", "recreate")]),
     "gateways.md",
     "metrics.md",
+    "versions.md",
     "security-rights.md",
     "benchmarks.md",
     "benchmarks-judge.md",

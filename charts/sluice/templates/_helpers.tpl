@@ -1,5 +1,7 @@
 {{- define "sluice.fullname" -}}
-{{- if contains "sluice" .Release.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "sluice" .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
 {{- printf "%s-sluice" .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -17,6 +19,11 @@
 {{- /* Whether rights in the whole cluster may be granted; empty: no. */ -}}
 {{- define "sluice.clusterRoles" -}}
 {{- if ne (toString (.Values.rbac).clusterRoles) "false" }}true{{ end -}}
+{{- end -}}
+
+{{- /* Whether this release makes what is in no namespace and has one name for all; empty: no. */ -}}
+{{- define "sluice.shared" -}}
+{{- if ne (toString .Values.sharedObjects) "false" }}true{{ end -}}
 {{- end -}}
 
 {{- /* Where an admission policy applies: in the namespaces that are watched. */ -}}

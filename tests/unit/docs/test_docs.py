@@ -37,6 +37,7 @@ TOP: Final = (
     "manifests",
     "crds",
     "serving-runtime",
+    "release",
     ".ci",
 )
 SLUICE: Final = ("core", "stats", "shell", "api", "adapters", "views", "cli")
