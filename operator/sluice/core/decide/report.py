@@ -55,6 +55,7 @@ def status(
         arms=[_revision_status(arm, shares) for arm in situation.candidates] if situation.candidate is None else [],
         variants=variants.statuses(snapshot),
         rollout=_summary(situation.active),
+        watch=observed.watch,
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
             facts.facts(situation, outlook, judgement, needs),
