@@ -57,6 +57,7 @@ def test_the_version_before_is_released_and_judged() -> None:
         pytest.param(alarmed(alarm=None), id="nothing is wrong"),
         pytest.param(alarmed(revision=STABLE.name), id="it was another version"),
         pytest.param(alarmed(promoted(CANDIDATE)), id="there is none before"),
+        pytest.param(alarmed(promoted()), id="nobody knows which one was before"),
         pytest.param(dataclasses.replace(alarmed(), stable=None), id="nothing is stable"),
         pytest.param(dataclasses.replace(alarmed(), policy=Blocked(Reason.POLICY_NOT_FOUND, "")), id="no policy"),
         pytest.param(make_situation(promoted()), id="no watch"),

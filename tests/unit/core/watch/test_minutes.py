@@ -1,11 +1,14 @@
 """Whole minutes of many models in few questions, and how far off the increases may be."""
 
+import dataclasses
 import random
 
 import pytest
 
 from sluice.adapters import gateways
+from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge import joined
+from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answered, Failed, Question, Series
 from sluice.core.watch import minutes
 from sluice.core.watch.minutes import Minute, Unseen, WholeMinute
@@ -56,6 +59,26 @@ def test_each_gets_its_own_counts_scaled_to_the_minute() -> None:
     )
     assert read["shop", "digits"] == WholeMinute({"requests": {"200": 60.0, "503": 4.0}})
     assert read["shop", "wine"] == WholeMinute({"requests": {"200": 8.0}})
+
+
+def test_response_times_are_asked_for_where_they_are_watched() -> None:
+    slow = kind_of(Objective.model_validate({"name": "slow", "latency": {"percentile": 95, "maximumMillis": 50}}))
+    version = watches.make_version(kinds=(watches.ERRORS, slow))
+    asked = minutes.inquest([version, watches.make_version("wine")], ())
+    assert sum("_bucket{" in whole.question.selector for whole in asked.questions) == 1
+    buckets = [
+        Series({"of": "time_bucket{", CLUSTER: "shop_digits-aaa_80", "le": le}, ((60.0, by),))
+        for le, by in {"50": 50.0, "+Inf": 75.0}.items()
+    ]
+    read = answered(asked, [grown("digits", "200", 75.0), *buckets, ALIVE])
+    assert read[version.place] == WholeMinute({"requests": {"200": 60.0}, "latency": {"50": 40.0, "inf": 60.0}})
+
+
+def test_calls_are_counted_beside_requests() -> None:
+    arm = dataclasses.replace(watches.make_version().arm, grpc_port=81)
+    slow = kind_of(Objective.model_validate({"name": "slow", "latency": {"percentile": 95, "maximumMillis": 50}}))
+    asked = minutes.inquest([watches.make_version(arm=arm, kinds=(slow,))], ())
+    assert sum("_81" in whole.question.selector for whole in asked.questions) == 3
 
 
 def test_no_counter_is_no_request_as_long_as_the_gateway_knows_the_model() -> None:
