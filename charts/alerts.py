@@ -159,6 +159,16 @@ RELEASES: Final = (
         runbook="rolled-back.md",
     ),
     Alert(
+        name="SluiceModelWorse",
+        severity="warning",
+        expr=_condition(Type.HEALTHY),
+        lasts="0m",
+        summary=f"The stable version of {MODEL} is worse than it was.",
+        description=f"What the stable version of {MODEL} does is worse than all that it has shown since it was promoted, or "
+        f"over its limit. kubectl sluice status {IN_MODELS_NAMESPACE} says since when, and how much.",
+        runbook="worse-than-before.md",
+    ),
+    Alert(
         name="SluiceReleaseDeadlineNear",
         severity="warning",
         expr=f"(({_DEADLINE} - time()) > 0 "

@@ -27,14 +27,14 @@ HOW_TO: Final[list[Entry]] = [
             "without-a-gateway.md",
         ],
     ),
-    ("Release a version", ["validation.md", "answers.md", "freeze-windows.md", "notifications.md", "gitops.md"]),
+    ("Release a version", ["validation.md", "answers.md", "watch.md", "freeze-windows.md", "notifications.md", "gitops.md"]),
     ("Score a data set", ["batch.md", "batch-spark.md", "batch-airflow.md"]),
     (
         "Run Sluice",
         ["install.md", "dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
     ),
     ("Runbooks", ["runbooks/README.md", *(f"runbooks/{name}.md" for name in (
-        "waiting", "rolled-back", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
+        "waiting", "rolled-back", "worse-than-before", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
         "operator-down", "operator-behind", "restore",
     ))]),
 ]  # fmt: skip

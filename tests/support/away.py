@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sluice.core.judge.model import Failed, Question
+from sluice.core.judge.model import Answers, Failed, Question
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
@@ -17,6 +17,7 @@ from sluice.shell.reconcile import Reconciler
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import Waiters
+from sluice.shell.watching import Watching
 
 
 class NoMetrics:
@@ -24,6 +25,13 @@ class NoMetrics:
 
     def look(self, key: Key, questions: Sequence[Question]) -> Look:
         return Look({question.key: Failed("away") for question in questions})
+
+
+class NoPrometheus:
+    """The same for who asks without a pass."""
+
+    async def answer(self, questions: Sequence[Question], moment: float | None = None) -> Answers:
+        return {question.key: Failed("away") for question in questions}
 
 
 class NoProgress:
@@ -50,6 +58,7 @@ def make_reconciler(store: Store, cluster: Cluster, clock: Clock, **parts: Any) 
         "wake": lambda _: None,
         "lead": Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
         "waiting": Waiters(Lane(lambda _: None, monotonic=clock.monotonic)),
+        "watching": Watching(NoPrometheus(), wake=lambda _: None, clock=clock),
         "telemetry": Telemetry(),
     }
     return Reconciler(store=store, cluster=cluster, clock=clock, **(usual | parts))

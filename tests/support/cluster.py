@@ -25,17 +25,23 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.verification import VerificationMode
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
+from sluice.core.judge import joined
 from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.kernel import naming, timestamps, writing
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.rollout.routing import weights
+from sluice.core.watch import minutes, progress, state
+from sluice.core.watch import report as watch_report
+from sluice.core.watch.model import Watch
+from sluice.core.watch.subject import WatchedVersion
 from sluice.shell import clockstep
 from tests.support import laws
 from tests.support.controllers import Behaviour, Controllers
 from tests.support.prometheus import GATEWAY_NAMESPACE, Prometheus
 
+WATCH_LATE_SECONDS = 20
 NEVER = math.inf
 """Milliseconds of an answer that does not end."""
 LE_MILLIS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000)
@@ -60,6 +66,10 @@ class Cluster(Controllers):
     """Names of the events that were sent: a plan lists again what happened a moment ago."""
     remembered: dict[str, prepare.Remembered] = field(default_factory=dict)
     """By model: what the operator remembers of looks that it has not written."""
+    watched: dict[str, tuple[WatchedVersion, Watch]] = field(default_factory=dict)
+    """By model: what is looked at every minute, and what was seen of it."""
+    watch_asked: int = 0
+    """Questions that the watch over all models has asked."""
     kill_after: int | None = None
     """The operator dies after so many more writes."""
     sent: dict[str, int] = field(default_factory=dict)
@@ -100,6 +110,7 @@ class Cluster(Controllers):
             if self.kill_after == 0:
                 self.kill_after = None
                 self.remembered.clear()
+                self.watched.clear()
                 self._rests.clear()
                 raise OperatorKilled
             self.kill_after -= 1
@@ -290,7 +301,8 @@ class Cluster(Controllers):
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
         prepared = prepare.prepare(snapshot, self.remembered.get(name, prepare.NOTHING))
-        findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)))
+        watch = self._noted(name, prepared.watched)
+        findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)), watch)
         self.remembered[name] = findings.remembered
         plan = decide.decide(prepared, findings)
         laws.nobody_is_raised_in_vain(self, plan)
@@ -341,11 +353,41 @@ class Cluster(Controllers):
         start = self.now
         while self.now - start < seconds:
             self.tick()
+            self._watch(self.now - 1)
             if self.is_due(name):
                 self.reconcile(name, check)
             if until is not None and until():
                 break
         return self.now - start
+
+    def _noted(self, name: str, version: WatchedVersion | None) -> Watch | None:
+        """As `shell/watching.py` does."""
+        _, watch = self.watched.pop(name, (None, None))
+        if version is None:
+            return None
+        if watch is None or watch.revision != version.revision:
+            watch = state.begun(version)
+        self.watched[name] = version, watch
+        return watch
+
+    def _watch(self, before: float) -> None:
+        """Once a minute."""
+        end, seen = (minutes.MINUTE * ((time - WATCH_LATE_SECONDS) // minutes.MINUTE) for time in (self.now, before))
+        versions = [version for version, _ in self.watched.values() if not version.resting]
+        if end == seen or not versions:
+            return
+        asked = minutes.inquest(versions, {v.place for v, watch in self.watched.values() if watch.silent})
+        self.watch_asked += len(asked.questions)
+        answers: dict[Question, Answer] = {}
+        for whole in asked.questions:
+            found = self.prometheus.answer((whole.question,), end)[""]
+            answers.update(joined.parted(whole, found if self.prometheus_up else Failed("prometheus is down")))
+        for (_, name), minute in asked.read(answers).items():
+            version, watch = self.watched[name]
+            after = progress.after(watch, version, minute, end - minutes.MINUTE)
+            self.watched[name] = version, after
+            if watch_report.wants_pass(version, watch, after):
+                self._rests.pop(name, None)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

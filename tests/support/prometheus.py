@@ -1,8 +1,9 @@
 """Prometheus without a network: counters that are scraped, and raw windows that are asked for."""
 
+import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, TypeAlias
 
@@ -78,8 +79,12 @@ class Prometheus:
         self.counters[target] = dict.fromkeys(self.counters.get(target, {}), 0.0)
 
     def answer(self, asked: Iterable[Question], now: float) -> Mapping[str, Answer]:
-        """The raw samples of (now - window, now]."""
-        return {question.key: Answered(tuple(self._matching(question, now))) for question in asked}
+        """The raw samples of (now - window, now], or what they have grown by."""
+        return {question.key: Answered(tuple(self._shown(question, now))) for question in asked}
+
+    def _shown(self, question: Question, now: float) -> Iterable[Series]:
+        found = self._matching(question, now)
+        return found if question.summed_by is None else summed(found, question, now)
 
     def _matching(self, question: Question, now: float) -> Iterable[Series]:
         name = question.selector.partition("{")[0].strip()
@@ -111,6 +116,34 @@ def _series(target: str, name: str, labels: Labels) -> Labels:
 
 def _time(sample: Sample) -> float:
     return sample[0]
+
+
+def summed(found: Iterable[Series], question: Question, now: float) -> Iterable[Series]:
+    """`sum by (…) (increase(…))`."""
+    sums: dict[Labels, float] = {}
+    for series in found:
+        grown = increase(series.points, now - question.window_seconds, now)
+        if grown is not None:
+            key = tuple((label, series.labels.get(label, "")) for label in question.summed_by or ())
+            sums[key] = sums.get(key, 0.0) + grown
+    return (Series(dict(key), ((now, value),)) for key, value in sums.items())
+
+
+def increase(points: Sequence[Sample], begin: float, end: float) -> float | None:
+    """As Prometheus has it (`extrapolatedRate` of promql/functions.go, 3.5): stretched to the whole window, unless that begins or
+    ends more than 1.1 intervals away, and never back to before the counter was 0."""
+    if len(points) < 2:
+        return None
+    first, last = points[0], points[-1]
+    resets = sum(before for (_, before), (_, after) in itertools.pairwise(points) if after < before)
+    grown, sampled = last[1] - first[1] + resets, last[0] - first[0]
+    usual = sampled / (len(points) - 1)
+    to_start, to_end = first[0] - begin, end - last[0]
+    to_start = usual / 2 if to_start >= 1.1 * usual else to_start
+    to_end = usual / 2 if to_end >= 1.1 * usual else to_end
+    if grown > 0 and first[1] >= 0:
+        to_start = min(to_start, sampled * first[1] / grown)
+    return grown * (sampled + to_start + to_end) / sampled
 
 
 def thinned(points: tuple[Sample, ...], step: int, now: float) -> tuple[Sample, ...]:

@@ -236,11 +236,30 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return address.scheme, address.hostname, address.port or {"https": 443, "http": 80}.get(address.scheme)
 
 
+NAME: Final = "__name__"
+_NAMED: Final = "sluice_metric"
+"""The label that stands for a metric's name where that is lost."""
+_STEP_SECONDS: Final = 15
+"""Between two looks at a metric that is told by its name."""
+
+
 def query_of(question: Question) -> str:
-    """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps."""
+    """The raw samples of the window; or a subquery, which shows the newest sample before each of its steps; or how much the
+    counters have grown."""
     window = f"{question.window_seconds}s"
+    if question.summed_by is not None:
+        return _summed(question.selector, window, question.summed_by)
     within = window if question.step_seconds is None else f"{window}:{question.step_seconds}s"
     return f"{question.selector}[{within}]"
+
+
+def _summed(selector: str, window: str, by: tuple[str, ...]) -> str:
+    """`increase` takes the metric's name away, by which series may have to be told apart."""
+    ranged = f"{selector}[{window}]"
+    if NAME in by:
+        ranged = f'label_replace({selector}, "{_NAMED}", "$1", "{NAME}", "(.+)")[{window}:{_STEP_SECONDS}s]'
+    labels = ", ".join(_NAMED if label == NAME else label for label in by)
+    return f"sum by ({labels}) (increase({ranged}))"
 
 
 def answered(result: Iterable[Mapping[str, Any]]) -> Answered:
@@ -252,7 +271,9 @@ def _series(item: Mapping[str, Any]) -> Series:
     labels = dict(item["metric"])
     if not all(isinstance(text, str) for label in labels.items() for text in label):
         raise TypeError("a label is not a text")
-    points = ((float(when), float(value)) for when, value in item["values"])
+    if _NAMED in labels:
+        labels[NAME] = labels.pop(_NAMED)
+    points = ((float(when), float(value)) for when, value in item.get("values") or [item["value"]])
     return Series(labels, tuple(point for point in points if all(map(math.isfinite, point))))
 
 

@@ -33,6 +33,7 @@ def release(view: ReleaseView) -> RenderableType:
         parts += [Text(), *_rollout(view.rollout)]
     if view.conditions:
         parts += [Text(), *(condition(each) for each in view.conditions)]
+    parts += [Text(), fact("watched", Text(view.watched, "dim"))] if view.watched else []
     if view.last_rollouts:
         parts += [Text(), tables.history(view.last_rollouts)]
     return Group(*parts)

@@ -33,6 +33,7 @@ from sluice.shell.store import Store
 from sluice.shell.takeover import TakeOver
 from sluice.shell.waiting import Waiters
 from sluice.shell.watch import Inlet, Watcher
+from sluice.shell.watching import Watching
 from sluice.shell.workqueue import WorkQueue
 
 LOG: Final = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class Operator:
         self.lane: Lane[Key] = Lane(
             lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace
         )
+        self.watching = Watching(self.prometheus, wake=lambda key: self.queue.add(key, after=0.0), clock=clock)
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
@@ -132,6 +134,7 @@ class Operator:
             clock=clock,
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
             waiting=Waiters(self.lane),
+            watching=self.watching,
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -168,14 +171,15 @@ class Operator:
         relister = asyncio.create_task(self._list())
         notifications = asyncio.create_task(self.notifications.run())
         clock_steps = asyncio.create_task(clockstep.watch(self._clock, self.wake))
+        watching = asyncio.create_task(self.watching.run())
         stopping = asyncio.create_task(stop.wait())
-        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications, clock_steps]
+        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications, clock_steps, watching]
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         failed = [part for part in parts if part.done()]
         for part in failed:
             LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
         LOG.info("stopping")
-        await _cancelled(queue, watcher, relister, clock_steps, stopping)
+        await _cancelled(queue, watcher, relister, clock_steps, watching, stopping)
         await self.asking.close()
         self.prometheus.close()
         await _cancelled(elector)
@@ -221,6 +225,7 @@ class Operator:
         gauge(metrics.LEADER, lambda: float(self.elector.is_leader))
         gauge(metrics.UNREADABLE, lambda: len(self.store.unreadable))
         gauge(metrics.STORE_BYTES, lambda: float(self.store.shares.total))
+        gauge(metrics.WATCHED, lambda: float(self.watching.count()))
         gauge(metrics.MODELS, lambda: self.store.count(MODEL))
         gauge(metrics.BATCHES, lambda: self.store.count(BATCH))
         self.telemetry.registry.register(self.store.under_way)

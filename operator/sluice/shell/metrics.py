@@ -110,6 +110,7 @@ STORE_BYTES: Final = Metric(
     "memory that the objects of the cluster take, estimated; beyond 112 MiB, no namespace gets more than an equal share",
 )
 MODELS: Final = Metric("sluice_models", GAUGE, "ModelDeployments in the cluster")
+WATCHED: Final = Metric("sluice_watched_models", GAUGE, "ModelDeployments whose stable version is [watched](watch.md)")
 BATCHES: Final = Metric("sluice_batches", GAUGE, "BatchInferences in the cluster")
 
 MODEL_CONDITION: Final = Metric(
@@ -210,6 +211,7 @@ OF_PROCESS: Final = (
     UNREADABLE,
     STORE_BYTES,
     MODELS,
+    WATCHED,
     BATCHES,
 )
 """What the operator itself does."""

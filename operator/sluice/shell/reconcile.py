@@ -27,6 +27,7 @@ from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
 from sluice.shell.waiting import SAMPLES_SECONDS, KeptReplies, Waiters
+from sluice.shell.watching import Watching
 from sluice.shell.workqueue import Done, Result, Retry, Why
 
 LOG: Final = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Reconciler:
     clock: Clock
     lead: Lead
     waiting: Waiters
+    watching: Watching
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
@@ -159,6 +161,7 @@ class Reconciler:
         self.allowances.pop(key, None)
         self.remembered.pop(key, None)
         self.waiting.lacking.discard(key)
+        self.watching.note(key, None)
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -189,7 +192,7 @@ class Reconciler:
             replies = await self._replies(key, prepared.inquiry)
         if replies is None or (replies.pending and prepare.waits_for_samples(prepared)):
             return None
-        findings = prepare.read(prepared, replies)
+        findings = prepare.read(prepared, replies, self.watching.note(key, prepared.watched))
         self._remember(key, findings)
         return decide.decide(prepared, findings)
 

@@ -17,6 +17,7 @@ QUIET: Final = frozenset({Type.RECONCILING})
 REMEDIES: Final[Mapping[AnyReason, str]] = {
     Reason.ROLLED_BACK: "kubectl sluice retry {name}",
     Reason.ABORTED: "kubectl sluice retry {name}",
+    Reason.WORSE_THAN_BEFORE: "look for what has changed since then; kubectl sluice rollback {name} releases the version before",
     Reason.GATEWAY_NOT_FOUND: "kubectl get gateways -A; correct spec.routing.gatewayRef or the operator's config.gateway",
     Reason.GATEWAY_API_MISSING: "install the Gateway API CRDs and a gateway controller",
     PodReason.IMAGE_PULL_BACK_OFF: "kubectl describe pods -l sluice.dev/model-deployment={name}",

@@ -13,7 +13,12 @@ from sluice.core.kernel.reasons import Reason
 from sluice.views.live import unseen
 from sluice.views.release import newest_first, release_view
 
-NOT_RELEASED: Final = (Reason.ROLLED_BACK, Reason.ABORTED, Reason.ROLLED_BACK_BY_PERSON)
+NOT_RELEASED: Final = (
+    Reason.ROLLED_BACK,
+    Reason.ABORTED,
+    Reason.ROLLED_BACK_BY_PERSON,
+    Reason.ROLLED_BACK_BY_WATCH,
+)
 SERVES_ANOTHER: Final = (Reason.WINNER_PROMOTED,)
 """An A/B test has done what was asked although spec.model names another version."""
 

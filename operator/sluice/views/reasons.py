@@ -155,6 +155,10 @@ MEANINGS: Final[Mapping[AnyReason, Meaning]] = {
         "stable version.",
         CHANGE,
     ),
+    Reason.ROLLED_BACK_BY_WATCH: Meaning(
+        "The stable version had become worse than it was, and the version before was proven good enough to take its place.",
+        CHANGE,
+    ),
     Reason.OVER_LIMIT: Meaning(
         "The evidence that it is over a limit of the policy, which the stable version keeps, passed the threshold; all "
         "requests go back to the stable version.",

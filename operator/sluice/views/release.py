@@ -9,7 +9,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment, RevisionStatus
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutspec import ReleaseEnd
 from sluice.core.kernel.conditions import Type
-from sluice.core.kernel.reasons import VALIDATES, Reason
+from sluice.core.kernel.reasons import CALM, VALIDATES, Reason
 from sluice.core.render import common
 from sluice.core.rollout import steps
 from sluice.core.situation import variants
@@ -131,6 +131,8 @@ class ReleaseView:
     rollout: RolloutView | None
     conditions: tuple[ConditionView, ...]
     """Those that are not as wanted."""
+    watched: str
+    """What the watch over the stable version says while nothing is wrong; empty where there is none."""
     last_rollouts: tuple[HistoryLine, ...]
     """Ended releases, newest first."""
 
@@ -168,8 +170,16 @@ def release_view(
         variants=tuple(VariantView(each.name, str(each.state), variants.words(each)) for each in status.variants),
         rollout=rollout,
         conditions=unwanted(status.conditions, name=name, releasing=running, now=now),
+        watched=_watched(deployment),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],
     )
+
+
+def _watched(deployment: ModelDeployment) -> str:
+    """What is wrong, or cannot be seen, is among the conditions."""
+    every = deployment.status.conditions
+    calm = (c.message for c in every if c.type == Type.HEALTHY and CALM in Reason.of(c.reason).marks)
+    return next(calm, "")
 
 
 def _is_true(deployment: ModelDeployment, type_: str) -> bool:

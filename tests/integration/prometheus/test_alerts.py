@@ -94,6 +94,10 @@ CASES: dict[str, list[Case]] = {
         Case(condition("Current", "RolledBack"), "1m", {**MODEL, "reason": "RolledBack"}),
         Case(condition("Current", "Aborted"), "30m"),
     ],
+    "SluiceModelWorse": [
+        Case(condition("Healthy", "WorseThanBefore"), "1m", {**MODEL, "reason": "WorseThanBefore"}),
+        Case(condition("Current", "RolledBackByWatch"), "30m"),
+    ],
     "SluiceReleaseDeadlineNear": [
         Case({**RELEASE, **status("GatheringEvidence", "1x200")}, "110m", MODEL, value="10m 0s"),
         Case({**RELEASE, **status("GatheringEvidence", "1x200")}, "60m"),

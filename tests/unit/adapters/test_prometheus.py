@@ -261,3 +261,27 @@ async def test_answers_that_come_byte_by_byte_keep_no_thread(stub: Stub) -> None
         answer = (await metrics.answer([UP]))[UP.key]
     metrics.close()
     assert isinstance(answer, Answered), answer
+
+
+@pytest.mark.parametrize(
+    ("by", "query"),
+    [
+        pytest.param(
+            ("cluster", "code"), 'sum by (cluster, code) (increase(requests{cluster=~"a|b"}[75s]))', id="by labels"
+        ),
+        pytest.param((), 'sum by () (increase(requests{cluster=~"a|b"}[75s]))', id="all together"),
+        pytest.param(
+            ("cluster", "__name__"),
+            'sum by (cluster, sluice_metric) (increase(label_replace(requests{cluster=~"a|b"}, "sluice_metric", "$1", '
+            '"__name__", "(.+)")[75s:15s]))',
+            id="by name",
+        ),
+    ],
+)
+def test_increases(by: tuple[str, ...], query: str) -> None:
+    assert prometheus.query_of(Question("", 'requests{cluster=~"a|b"}', 75, summed_by=by)) == query
+
+
+def test_the_answer_to_a_sum_has_one_sample_and_the_name_back() -> None:
+    shown = prometheus.answered([{"metric": {"cluster": "a", "sluice_metric": "broken"}, "value": [60.0, "12.5"]}])
+    assert shown == Answered((Series({"cluster": "a", "__name__": "broken"}, ((60.0, 12.5),)),))

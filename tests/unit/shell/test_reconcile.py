@@ -21,6 +21,7 @@ from sluice.core.kernel.plan import Apply, ApplyStatus, Delete, Notice, Plan, Re
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
+from sluice.core.watch.model import Watch
 from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
@@ -41,6 +42,7 @@ from tests.support.away import make_reconciler
 from tests.support.builders import make_event, make_spark_batch, manifest
 from tests.support.moments import make_judgement
 from tests.support.trials import make_trial
+from tests.support.watches import make_version
 from tests.unit.shell.builders import FakeClock, FakeCluster, make_model, make_object, make_store
 from tests.unit.shell.test_stubs import flooded
 
@@ -112,7 +114,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
 
 def understood(**parts: Any) -> Any:
     """What a pass makes of a snapshot, as far as a reconciler looks at it."""
-    return SimpleNamespace(**({"ahead": None, "compared": None} | parts))
+    return SimpleNamespace(**({"ahead": None, "compared": None, "watched": None} | parts))
 
 
 async def test_an_empty_plan_writes_nothing_and_rests(given: Given) -> None:
@@ -152,7 +154,7 @@ async def test_a_pass_that_lacks_samples_ends_and_the_next_one_decides_on_what_i
     case.reconciler.metrics = metrics
     decided: list[tuple[Any, Replies]] = []
 
-    def read_once(prepared: Any, replies: Replies) -> Findings:
+    def read_once(prepared: Any, replies: Replies, _: object) -> Findings:
         decided.append((prepared, replies))
         return Findings()
 
@@ -198,6 +200,25 @@ async def test_a_pass_that_finds_no_slot_writes_nothing_and_is_let_in_later(give
     assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
     assert case.cluster.writes == [("Apply", "Service")]
     assert lane.enter(other), "the slot was given back"
+
+
+async def test_what_is_watched_is_noted_by_a_pass_and_forgotten_without_the_lease(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, version, seen = given(Plan()), make_version(KEY.name, namespace=KEY.namespace), list[object]()
+
+    def read(prepared: Any, replies: Replies, watch: object) -> Findings:
+        seen.append(watch)
+        return Findings()
+
+    monkeypatch.setattr(prepare, "prepare", lambda seen, _: understood(inquiry=Inquiry(), watched=version))
+    monkeypatch.setattr(prepare, "read", read)
+    await case.reconciler.reconcile(KEY)
+    assert seen == [Watch(version.revision)], "it has not been looked at yet"
+    assert case.reconciler.watching.count() == 1
+    case.lead["left"] = 0.0
+    await case.reconciler.reconcile(KEY)
+    assert case.reconciler.watching.count() == 0
 
 
 async def test_the_more_wait_the_less_often_each_is_looked_at(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +272,7 @@ async def test_what_was_known_when_a_pass_had_to_wait_is_not_asked_again(
         return understood(seen=seen, inquiry=Inquiry((questions[0],), judges=True))
 
     monkeypatch.setattr(prepare, "prepare", asking)
-    monkeypatch.setattr(prepare, "read", lambda _, replies: read.append(replies) or Findings())
+    monkeypatch.setattr(prepare, "read", lambda _, replies, __: read.append(replies) or Findings())
     lane, other, clock = case.reconciler.waiting.lane, Key("team", "other"), case.reconciler.clock
     assert isinstance(clock, FakeClock)
     metrics.samples = Look({"up": Failed("away")}, clock.now())

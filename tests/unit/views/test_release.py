@@ -190,6 +190,22 @@ def test_only_unwanted_conditions_are_shown_with_a_remedy() -> None:
     assert not release_view(make_deployment(conditions=builders.RELEASING), [make_rollout()], now=T0).conditions
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "watched", "shown"),
+    [
+        pytest.param("True", "Steady", "held to errors at most 0.75%", [], id="nothing is wrong"),
+        pytest.param("Unknown", "WatchLearns", "held to errors at most 0.75%", [], id="the first day"),
+        pytest.param("False", "WorseThanBefore", "", ["Healthy=False for 0s"], id="worse"),
+        pytest.param("Unknown", "WatchBlind", "", ["Healthy=Unknown for 0s"], id="blind"),
+    ],
+)
+def test_what_the_watch_says_is_shown_once(status: str, reason: str, watched: str, shown: list[str]) -> None:
+    conditions = [condition("Healthy", status, reason, "held to errors at most 0.75%")]
+    view = release_view(make_deployment(conditions=conditions), [], now=T0)
+    assert view.watched == watched
+    assert [each.state for each in view.conditions] == shown
+
+
 def test_a_roll_back_is_shown_once() -> None:
     conditions = [condition(kind, status, "RolledBack", "46 of 83 failed") for kind, status in
                   (("Stalled", "True"), ("Current", "False"))]  # fmt: skip

@@ -21,6 +21,7 @@ from sluice.api.v1alpha1.strategies import Rollout
 from sluice.api.v1alpha1.variants import Variant, VariantStatus
 from sluice.api.v1alpha1.verification import ModelVerification, VerificationStatus
 from sluice.api.v1alpha1.volumes import Volume, VolumeMount
+from sluice.api.v1alpha1.watchstatus import WatchStatus
 from sluice.api.v1alpha1.workload import Accelerator, ModelVolume, Resources, RuntimeSpec, SharedMemory, Warmup
 
 IMAGE_SCHEME: Final = "image://"
@@ -316,6 +317,8 @@ class ModelDeploymentStatus(ApiModel):
     variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
     """Of spec.variants."""
     rollout: RolloutSummary | None = None
+    watch: WatchStatus | None = None
+    """What the watch over the stable version has seen, where the policy has one."""
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
     conditions: Conditions = Field(default_factory=list)
 

@@ -94,8 +94,43 @@ class Notification(ApiModel):
     """The reasons of the events to send, such as Promoted and RolledBack; default all."""
 
 
+class OnAlarm(StrEnum):
+    """What follows when a stable version has become worse."""
+
+    ALERT = "Alert"
+    ROLL_BACK = "RollBack"
+
+
+class StableWatch(ApiModel):
+    """Which objectives stay armed on the stable version after its promotion, against what it has shown since then."""
+
+    objectives: Annotated[
+        list[Name], Field(min_length=1, max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})
+    ]
+    """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway."""
+    false_alarm_every: Annotated[str, Field(max_length=5, pattern=r"^[1-9][0-9]{0,3}d$")] = "90d"
+    """How long it takes on average, at least, until a false alarm of a model: days, such as 90d."""
+    on_alarm: OnAlarm = OnAlarm.ALERT
+    """Alert: the condition Healthy, an event, notifications and the metric. RollBack: also a release of the version before,
+    judged as any other, once for each version."""
+
+    @property
+    def false_alarm_minutes(self) -> float:
+        """`falseAlarmEvery` in minutes."""
+        return int(self.false_alarm_every.removesuffix("d")) * 1440.0
+
+
 class RolloutPolicySpec(ApiModel):
     """Error budgets, steps and objectives of releases."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "!has(self.watch) || !has(self.objectives) || "
+            "self.watch.objectives.all(name, self.objectives.exists(each, each.name == name))",
+            message="watch.objectives must name objectives of this policy",
+            field_path=".watch.objectives",
+        ),
+    )
 
     false_rollback_probability: Probability = "1%"
     """The chance that a whole rollout of an equally good version is rolled back."""
@@ -134,6 +169,8 @@ class RolloutPolicySpec(ApiModel):
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: in this time latency is not compared with the stable version's. With spec.warmup of
     the ModelDeployment, a quarter of it."""
+    watch: StableWatch | None = None
+    """What stays armed on the stable version when its release is over; default: nothing."""
     freeze_windows: Annotated[
         list[FreezeWindow],
         Field(

@@ -117,7 +117,9 @@ class ModelRolloutSpec(ApiModel):
     """What the ModelDeployment asked for when it began, if that is not the version that is released: a roll-back by a
     person, or an A/B test."""
     rollback: bool = False
-    """Whether a person asked for a version that served before."""
+    """Whether it goes back to a version that served before, because a person asked for it or the watch did."""
+    alarm: Annotated[str, Field(max_length=1024)] | None = None
+    """What the watch over the stable version said, where it asked for the release."""
     analysed: bool = True
     """False on the way back to a version that served recently: the release does not wait for evidence."""
     start_step: Annotated[int, Field(ge=1)] = 1

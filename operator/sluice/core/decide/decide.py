@@ -30,6 +30,7 @@ from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import address, paths
 from sluice.core.situation.situation import Blocked, Situation, testing
+from sluice.core.watch import report as watch_report
 
 DISPENSABLE: Final = frozenset({"pods", "poddisruptionbudgets", "jobs", "batchinferences", "namespaces"})
 """Resources without which one can still decide: their absence is never read as "nothing runs"."""
@@ -62,8 +63,8 @@ class Progress:
 
 def decide(prepared: Prepared, findings: Findings) -> Plan:
     """The plan for one ModelDeployment; empty when everything is as it should be."""
-    situation = prepared.situation
-    snapshot = situation.snapshot
+    snapshot = prepared.situation.snapshot
+    situation = _watched(prepared, findings)
     unseen = [resource for resource in snapshot.forbidden if resource not in DISPENSABLE]
     if unseen:
         return failure.forbidden_plan(snapshot, unseen)
@@ -91,6 +92,18 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
         because=_because(done),
     )
+
+
+def _watched(prepared: Prepared, findings: Findings) -> Situation:
+    """The situation with what its watch says now."""
+    situation, deployment = prepared.situation, prepared.situation.snapshot.deployment
+    before = deployment.status.watch
+    said = watch_report.status(prepared.watched, findings.watch, before)
+    if said is before:
+        return situation
+    status = deployment.status.model_copy(update={"watch": said})
+    told = replace(situation.snapshot, deployment=deployment.model_copy(update={"status": status}))
+    return replace(situation, snapshot=told)
 
 
 def _notices(situation: Situation, told: Sequence[News]) -> tuple[Notice, ...]:

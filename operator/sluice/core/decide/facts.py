@@ -16,6 +16,8 @@ from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.situation import devices, scaling
 from sluice.core.situation.situation import Blocked, Situation
+from sluice.core.watch import report as watch_report
+from sluice.core.watch.subject import watched_version
 
 NO_ROOM = frozenset({PodReason.UNSCHEDULABLE, PodReason.FAILED_CREATE})
 AS_ASKED = frozenset({Reason.WINNER_PROMOTED})
@@ -40,6 +42,7 @@ def facts(
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),
         scaling_active=_scaling_active(situation),
+        healthy=watch_report.healthy(watched_version(situation), situation.snapshot.deployment.status.watch),
     )
 
 

@@ -21,6 +21,8 @@ from sluice.core.rollout import trial
 from sluice.core.rollout.capacity import needs
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.core.situation.situation import Situation, interpret
+from sluice.core.watch.model import Watch
+from sluice.core.watch.subject import WatchedVersion, watched_version
 
 SILENT_SECONDS: Final = 60.0
 """For so long nothing is foretold of a release whose stable version nobody has used for a day, and nothing is asked."""
@@ -84,6 +86,8 @@ class Findings:
     forecast: Forecast | None = None
     devices: Devices | None = None
     silent: Silent | None = None
+    watch: Watch | None = None
+    """What is remembered of the stable version, where it is watched."""
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -157,6 +161,8 @@ class Prepared:
     inquiry: Inquiry
     silent: Silent | None
     """Why nothing is foretold."""
+    watched: WatchedVersion | None
+    """What is to be looked at every minute."""
 
 
 def prepare(snapshot: Snapshot, before: Remembered = NOTHING) -> Prepared:
@@ -175,7 +181,7 @@ def of(situation: Situation, before: Remembered = NOTHING) -> Prepared:
     inquiry = compared.inquiry()
     if ahead is not None:
         inquiry = replace(inquiry, metrics=(*inquiry.metrics, *forecast.forecast_questions(ahead)))
-    return Prepared(situation, compared, ahead, inquiry, silent)
+    return Prepared(situation, compared, ahead, inquiry, silent, watched_version(situation))
 
 
 def waits_for_samples(prepared: Prepared) -> bool:
@@ -183,14 +189,14 @@ def waits_for_samples(prepared: Prepared) -> bool:
     return prepared.ahead is not None
 
 
-def read(prepared: Prepared, replies: Replies) -> Findings:
-    """The judge's reading of the replies."""
+def read(prepared: Prepared, replies: Replies, watch: Watch | None = None) -> Findings:
+    """The judge's reading of the replies. watch: what is remembered of the stable version."""
     ahead = prepared.ahead
     foretold = forecast.forecast(ahead, replies.metrics) if ahead is not None else None
     silent = prepared.silent
     if ahead is not None and foretold is not None and foretold.silent:
         silent = Silent(ahead.candidate.revision, ahead.now)
-    return replace(prepared.compared.read(replies), forecast=foretold, silent=silent)
+    return replace(prepared.compared.read(replies), forecast=foretold, silent=silent, watch=watch)
 
 
 def _is_silent(ahead: Trial, silent: Silent | None) -> bool:

@@ -58,6 +58,7 @@ def status(
         else [],
         variants=variants.statuses(snapshot),
         rollout=_summary(situation.active),
+        watch=observed.watch,
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(
             facts.facts(situation, outlook, judgement, needs),

@@ -8,7 +8,7 @@ from typing import Final
 from sluice.core.judge import columns, scraped, selectors, series
 from sluice.core.judge.columns import CANDIDATE, STABLE
 from sluice.core.judge.model import Answers, Trial
-from sluice.core.kernel.presets import Broken
+from sluice.core.kernel.presets import Broken, GatewayPreset
 
 REQUESTS: Final = "requests"
 LATENCY: Final = "latency"
@@ -33,11 +33,11 @@ class GatewaySource:
     answers: tuple[tuple[str, str], ...] = ()
     """Of what broke off, by the label; empty for the others."""
 
-    def column(self, trial: Trial, labels: Mapping[str, str]) -> str:
+    def column(self, preset: GatewayPreset, labels: Mapping[str, str]) -> str:
         """What a series with these labels counts; empty where that is nothing that is wanted."""
         text = labels.get(self.label, "")
         if self.label == "le":
-            return columns.boundary_millis(text, trial.preset.latency_unit_millis)
+            return columns.boundary_millis(text, preset.latency_unit_millis)
         if self.answers:
             return columns.broken_as(text, self.answers)
         return columns.grpc_status(text, self.pattern) if self.pattern else text
@@ -57,16 +57,21 @@ def histogram_missing(trial: Trial) -> bool:
 def requests(trial: Trial) -> Iterator[GatewaySource]:
     """Requests by code, by grpc-status, and those that broke off; those of a mirror apart where the gateway counts it
     elsewhere."""
-    preset, both = trial.preset, _both(trial)
-    yield GatewaySource(REQUESTS, preset.requests, both, preset.code_label)
-    yield from _broken(f"{REQUESTS}/broken", preset.broken, both)
+    preset = trial.preset
+    yield from of_users(preset, _both(trial), calls=_grpc(trial))
     if _mirror_apart(trial):
         yield GatewaySource(f"{REQUESTS}/mirror", preset.mirror_requests, (CANDIDATE,), preset.code_label)
         yield from _broken(f"{REQUESTS}/mirror/broken", preset.mirror_broken, (CANDIDATE,))
-    if _grpc(trial) and preset.grpc_requests is not None:
+
+
+def of_users(preset: GatewayPreset, sides: tuple[str, ...] = (STABLE,), *, calls: bool) -> Iterator[GatewaySource]:
+    """The same without a mirror's, as of a version that is compared with no other. calls: whether it speaks gRPC, too."""
+    yield GatewaySource(REQUESTS, preset.requests, sides, preset.code_label)
+    yield from _broken(f"{REQUESTS}/broken", preset.broken, sides)
+    if calls and preset.grpc_requests is not None:
         label, pattern = preset.grpc_status_label, preset.grpc_status_pattern
-        yield GatewaySource(f"{REQUESTS}/grpc", preset.grpc_requests, both, label, pattern)
-        yield from _broken(f"{REQUESTS}/grpc/broken", preset.grpc_broken, both)
+        yield GatewaySource(f"{REQUESTS}/grpc", preset.grpc_requests, sides, label, pattern)
+        yield from _broken(f"{REQUESTS}/grpc/broken", preset.grpc_broken, sides)
 
 
 def _broken(key: str, broken: Broken | None, sides: tuple[str, ...]) -> Iterator[GatewaySource]:
@@ -76,12 +81,19 @@ def _broken(key: str, broken: Broken | None, sides: tuple[str, ...]) -> Iterator
 
 def histogram(trial: Trial) -> Iterator[GatewaySource]:
     """Response times, likewise."""
-    preset, both = trial.preset, _both(trial)
-    yield GatewaySource(LATENCY, preset.latency_bucket, both, "le")
+    preset = trial.preset
+    yield from histogram_of_users(preset, _both(trial), calls=_grpc(trial))
     if _mirror_apart(trial):
         yield GatewaySource(f"{LATENCY}/mirror", preset.mirror_latency_bucket, (CANDIDATE,), "le")
-    if _grpc(trial) and preset.grpc_latency_bucket is not None:
-        yield GatewaySource(f"{LATENCY}/grpc", preset.grpc_latency_bucket, both, "le")
+
+
+def histogram_of_users(
+    preset: GatewayPreset, sides: tuple[str, ...] = (STABLE,), *, calls: bool
+) -> Iterator[GatewaySource]:
+    """As `of_users`."""
+    yield GatewaySource(LATENCY, preset.latency_bucket, sides, "le")
+    if calls and preset.grpc_latency_bucket is not None:
+        yield GatewaySource(f"{LATENCY}/grpc", preset.grpc_latency_bucket, sides, "le")
 
 
 def freshness(trial: Trial) -> str:
@@ -122,7 +134,7 @@ def _tracks(trial: Trial, answers: Answers, source: GatewaySource) -> Iterator[s
     arms = {side: selectors.matchers(trial, source.selector, columns.sides(trial)[side]) for side in source.sides}
     for one in scraped.series_of(answers, source.key):
         side = next((side for side, matchers in arms.items() if selectors.belongs(one.labels, matchers)), None)
-        column = source.column(trial, one.labels)
+        column = source.column(trial.preset, one.labels)
         if side is not None and column:
             yield series.Track((side, column), scraped.target(one.labels), one.points)
 

@@ -89,6 +89,13 @@ def shorter(whole: Joined) -> Joined | None:
     )
 
 
+def label_of(question: Question) -> str:
+    """The label whose value tells its series from those of others that are asked for together with it; empty: it is asked
+    alone."""
+    matcher = _matcher(question)
+    return "" if matcher is None else matcher[1]
+
+
 def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
     """The answer to each of the parts."""
     if len(whole.parts) == 1 or not isinstance(answer, Answered):
@@ -112,7 +119,7 @@ def _group(question: Question) -> tuple[object, ...]:
         return (question,)
     begin, end = matcher.span(2)
     without = question.selector[:begin], question.selector[end:]
-    return *without, question.window_seconds, question.step_seconds
+    return *without, question.window_seconds, question.step_seconds, question.summed_by
 
 
 def _matcher(question: Question) -> re.Match[str] | None:

@@ -38,6 +38,16 @@ class OwnSeries:
     unit_millis: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class WatchBounds:
+    """Between which shares of events a watch holds the stable version, whatever that has shown."""
+
+    of: str
+    """What the events are: a watch that has counted others begins anew."""
+    negligible: float | None = None
+    maximum: float | None = None
+
+
 def own_feed(objective: str) -> str:
     """The feed of an objective that asks for series of its own."""
     return f"query/{objective}"
@@ -176,6 +186,17 @@ class Kind:
 
     def bin(self, boundary: str | None) -> str | None:
         """What people read for a boundary that is a bin; None for any other."""
+        return None
+
+    # ---- after a promotion
+
+    @property
+    def watched(self) -> WatchBounds | None:
+        """What a watch over the stable version needs; None where it cannot count whole minutes of it."""
+        return None
+
+    def watched_boundary(self, amounts: Amounts) -> str | None:
+        """The boundary that it looks at, of those that a minute has."""
         return None
 
     # ---- which tests accuse and prove

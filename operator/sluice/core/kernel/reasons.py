@@ -153,6 +153,7 @@ class Reason(StrEnum):
     VARIANT_FAILED = "VariantFailed", "../variants.md"
     VARIANT_READY = "VariantReady", "../variants.md", CALM
     ROLLED_BACK_BY_PERSON = "RolledBackByPerson", "", BY_RELEASE | STALLS
+    ROLLED_BACK_BY_WATCH = "RolledBackByWatch", "worse-than-before.md", BY_RELEASE | STALLS
     WINNER_PROMOTED = "WinnerPromoted", "", BY_RELEASE
 
     # The operator may not, or the API server does not take it
@@ -194,6 +195,14 @@ class Reason(StrEnum):
     NOT_AUTOSCALED = "NotAutoscaled", "", CALM | AT_REST
     LOAD_NOT_MEASURED = "LoadNotMeasured", "../autoscaling.md#when-the-number-of-pods-does-not-move", QUIET
     WAITING_FOR_AUTOSCALER = "WaitingForAutoscaler", "../autoscaling.md#when-the-number-of-pods-does-not-move", CALM
+
+    # The watch over the stable version
+    STEADY = "Steady", "", CALM
+    WORSE_THAN_BEFORE = "WorseThanBefore", "worse-than-before.md"
+    WATCH_LEARNS = "WatchLearns", "", CALM | AT_REST
+    WATCH_RESTS = "WatchRests", "", CALM | AT_REST
+    WATCH_BLIND = "WatchBlind", "blind.md#the-watch"
+    NOTHING_TO_WATCH = "NothingToWatch", "../watch.md#what-can-be-watched"
 
     # Pods, where the words are ours
     CREDENTIALS_NOT_FOUND = "CredentialsNotFound", "model-does-not-load.md"

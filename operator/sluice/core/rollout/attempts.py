@@ -27,6 +27,8 @@ class Attempt:
     arms: tuple[Revision, ...] = ()
     """Of an A/B test, in which the target is the control."""
     rollback: bool = False
-    """Whether a person asked for a version that served before."""
+    """Whether it goes back to a version that served before."""
+    alarm: str = ""
+    """What the watch over the stable version says, where it asks for that; otherwise a person does."""
     analysed: bool = True
     """False where that version served so recently that nothing need be proven."""

@@ -60,6 +60,7 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
         attempt=attempt.number,
         requested_input_hash=requested.input_hash if isinstance(requested, Revision) else None,
         rollback=attempt.rollback,
+        alarm=attempt.alarm or None,
         analysed=attempt.analysed,
         start_step=attempt.start_step if same_steps else 1,
         strategy=wishes.strategy,

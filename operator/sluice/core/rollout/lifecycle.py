@@ -12,8 +12,7 @@ from sluice.core.judge.model import Judgement
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Revision
-from sluice.core.render import signatures
-from sluice.core.rollout import freeze, steps, timeline
+from sluice.core.rollout import freeze, steps, timeline, wayback
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.freeze import Frozen
@@ -156,7 +155,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     latest = situation.latest
     if situation.active is not None:
         return None
-    back = way_back(situation)
+    back = way_back(situation) or wayback.after_alarm(situation)
     if back is not None:
         return back
     requested = situation.requested
@@ -166,7 +165,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
         return Refusal(Reason.STABLE_VERSION_LOST, lost_stable(situation))
     if situation.stable is not None and requested.name == situation.stable.name:
         return _test(situation, requested)
-    following = Attempt(requested, _number(situation, requested.name))
+    following = Attempt(requested, wayback.number(situation, requested.name))
     if latest is None or situation.latest_is_old or asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
     if latest.status.outcome is Outcome.PROMOTED:
@@ -205,19 +204,15 @@ def way_back(situation: Situation) -> Attempt | None:
         return None
     if is_overtaken(situation, latest):
         return None
-    name = intent.to_revision or _before(situation)
+    name = intent.to_revision or wayback.before(situation)
     target = situation.snapshot.revision(name) if name is not None else None
     if target is None or situation.stable is None or target.name == situation.stable.name:
         return None
-    if _unverified(situation, target):
+    if wayback.unverified(situation, target):
         return None
-    return Attempt(target, _number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name))
-
-
-def _unverified(situation: Situation, target: Revision) -> str:
-    """Why the platform does not let a version serve again; empty: it may."""
-    snapshot = situation.snapshot
-    return signatures.pinned_problem(target.template, snapshot.deployment.metadata.namespace, snapshot.config)
+    return Attempt(
+        target, wayback.number(situation, target.name), rollback=True, analysed=not _recent(situation, target.name)
+    )
 
 
 def way_back_asked(situation: Situation) -> bool:
@@ -240,15 +235,6 @@ def left_for_older(situation: Situation, active: ModelRollout) -> ModelRolloutSt
     return _closed(situation, active, Outcome.ABORTED, Reason.ABORTED, by)
 
 
-def _before(situation: Situation) -> str | None:
-    """The revision that served before the stable one."""
-    stable = situation.stable.name if situation.stable is not None else None
-    for rollout in reversed(situation.snapshot.rollouts):
-        if rollout.status.outcome is Outcome.PROMOTED and promoted_revision(rollout) == stable:
-            return rollout.spec.source.revision if rollout.spec.source is not None else None
-    return None
-
-
 def _recent(situation: Situation, revision: str) -> bool:
     """Whether it was stable within `RECENT_SECONDS`."""
     ends = [
@@ -259,11 +245,6 @@ def _recent(situation: Situation, revision: str) -> bool:
         and rollout.spec.source.revision == revision
     ]
     return any(end and situation.snapshot.now - timestamps.seconds(end) < RECENT_SECONDS for end in ends)
-
-
-def _number(situation: Situation, target: str) -> int:
-    attempts = [r.spec.attempt for r in situation.snapshot.rollouts if r.spec.target.revision == target]
-    return max(attempts, default=0) + 1
 
 
 def _unless_frozen(situation: Situation, attempt: Attempt) -> Attempt | Refusal | None:
@@ -298,6 +279,13 @@ def _diverted(situation: Situation, latest: ModelRollout, requested: Revision) -
         return Refusal(
             Reason.WINNER_PROMOTED,
             f"{serving} won the A/B test and serves; set spec.model to {_uri(situation, serving)}",
+        )
+    if latest.spec.alarm:
+        return Refusal(
+            Reason.ROLLED_BACK_BY_WATCH,
+            f"{serving} serves because {latest.spec.source.revision if latest.spec.source else 'what served'} had become "
+            f"worse ({latest.spec.alarm}); spec.model still names {sources.shown(requested.uri)}: set it to "
+            f"{_uri(situation, serving)}, or change it to a version that is better",
         )
     return Refusal(
         Reason.ROLLED_BACK_BY_PERSON,
@@ -341,7 +329,7 @@ def _test(situation: Situation, control: Revision) -> Attempt | Refusal | None:
         intent = pending_intent(last)
         if not (last == situation.latest and intent is not None and intent.action is Action.RETRY):
             return None
-    return _unless_frozen(situation, Attempt(control, _number(situation, control.name), arms=arms))
+    return _unless_frozen(situation, Attempt(control, wayback.number(situation, control.name), arms=arms))
 
 
 def _arms_of(rollout: ModelRollout) -> set[str]:
@@ -372,11 +360,11 @@ def _answer(situation: Situation, latest: ModelRollout, intent: Intent) -> str:
         return f"ignored: the rollout has ended ({latest.status.outcome})"
     if is_overtaken(situation, latest):
         return "ignored: another version was requested later"
-    name = intent.to_revision or _before(situation)
+    name = intent.to_revision or wayback.before(situation)
     if situation.stable is not None and name == situation.stable.name:
         return f"ignored: {name} serves already"
     target = situation.snapshot.revision(name) if name is not None else None
-    if target is not None and (said := _unverified(situation, target)):
+    if target is not None and (said := wayback.unverified(situation, target)):
         return f"refused: {target.name}: {said}"[:512]
     known = ", ".join(r.name for r in situation.snapshot.revisions if r != situation.stable) or "none"
     return f"refused: there is no revision {name or 'before this one'}; known: {known}"[:512]

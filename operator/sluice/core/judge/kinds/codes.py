@@ -7,10 +7,11 @@ server, counted when it breaks off, which may be scrapes after the request was.
 from dataclasses import dataclass
 from typing import Final, Self
 
+from sluice.api.base import fraction
 from sluice.api.v1alpha1.common import Events, FailureRatio, Objective, Source
 from sluice.core.judge import columns, objectives
 from sluice.core.judge.columns import GRPC, Amounts
-from sluice.core.judge.kind import Kind, OwnSeries
+from sluice.core.judge.kind import Kind, OwnSeries, WatchBounds
 from sluice.core.judge.model import Trial
 from sluice.core.judge.objectives import Rules
 
@@ -55,6 +56,11 @@ class ResponseCodes(Kind):
 
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         return columns.requests(amounts), events(amounts, self.which)
+
+    @property
+    def watched(self) -> WatchBounds:
+        bounds = (self.ratio.ignore_below, self.ratio.maximum)
+        return WatchBounds(str(self.which), *(None if share is None else fraction(share) for share in bounds))
 
     def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
         """Servers count failures, and not why they refuse."""

@@ -11,7 +11,7 @@ from sluice.api.v1alpha1.common import Latency, Objective, Source
 from sluice.api.v1alpha1.rolloutpolicy import InitialDispersion
 from sluice.core.judge import gatewayseries, objectives, series
 from sluice.core.judge.columns import SLOWEST, STABLE, Amounts
-from sluice.core.judge.kind import Kind, OwnSeries, Recorded
+from sluice.core.judge.kind import Kind, OwnSeries, Recorded, WatchBounds
 from sluice.core.judge.model import Answers, Trial
 from sluice.core.judge.objectives import SLOW_SHARE, Role, Rules, Term
 from sluice.stats import evidence
@@ -66,6 +66,18 @@ class GatewayLatency(Kind):
     def requests_and_events(self, amounts: Amounts, boundary: str | None) -> tuple[float, float]:
         requests = amounts.get(SLOWEST, 0.0)
         return requests, max(0.0, requests - amounts.get(boundary or SLOWEST, 0.0))
+
+    @property
+    def watched(self) -> WatchBounds | None:
+        """Without `maximumMillis` each version would be looked at by a boundary of its own."""
+        limits = self.limits
+        if limits.maximum_millis is None or limits.percentile is None:
+            return None
+        negligible = None if limits.ignore_below is None else fraction(limits.ignore_below)
+        return WatchBounds(f"{limits.maximum_millis} ms", negligible, 1 - limits.percentile / 100)
+
+    def watched_boundary(self, amounts: Amounts) -> str | None:
+        return judged_boundary(self.limits, amounts)
 
     def own_series(self, trial: Trial) -> tuple[OwnSeries, ...]:
         own = trial.own

@@ -1,0 +1,61 @@
+"""The state of a watch as it is written: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sluice.core.judge.kind import Kind
+from sluice.core.watch import progress
+from sluice.core.watch.model import Guarded, Watch, Worsening
+from sluice.core.watch.subject import WatchedVersion
+from sluice.stats import edetector, ownpast
+
+FORMAT: Final = 1
+
+
+def dump(watch: Watch, version: WatchedVersion) -> str:
+    """What the next operator goes on with; what could not be seen lately is seen again."""
+    told = {kind.name: _counts(kind) for kind in version.kinds}
+    wire: dict[str, Any] = {
+        "v": FORMAT,
+        "t": watch.time,
+        "obj": {
+            name: {"of": told[name], "b": each.boundary, "d": each.detector.to_state(), "p": each.past.to_state()}
+            for name, each in watch.guarded.items()
+            if name in told
+        },
+    }
+    if watch.worsening is not None:
+        wire["worse"] = list(dataclasses.astuple(watch.worsening))
+    return json.dumps(wire, separators=(",", ":"), allow_nan=False)
+
+
+def begun(version: WatchedVersion) -> Watch:
+    """The watch as it was written last, or a new one; an objective that counts something else by now begins anew."""
+    try:
+        wire = json.loads(version.state) if version.state else {}
+        if wire.get("v") != FORMAT:
+            return Watch(version.revision)
+        kept = {kind.name: wire["obj"][kind.name] for kind in version.kinds if kind.name in wire["obj"]}
+        time = float(wire["t"])
+        guarded = {
+            kind.name: _restored(kind, kept[kind.name], time)
+            for kind in version.kinds
+            if kind.name in kept and kept[kind.name]["of"] == _counts(kind)
+        }
+        worse = Worsening(*wire["worse"]) if "worse" in wire else None
+        kept_up = worse if worse is not None and worse.objective in guarded else None
+        return Watch(version.revision, guarded, kept_up, time=time)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Watch(version.revision)
+
+
+def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
+    past = ownpast.restore(wire["p"])
+    return Guarded(edetector.restore(wire["d"]), past, progress.limit(kind, past, time), wire["b"])
+
+
+def _counts(kind: Kind) -> str:
+    """What its events are."""
+    return kind.watched.of if kind.watched is not None else ""

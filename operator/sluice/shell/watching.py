@@ -1,0 +1,123 @@
+"""The watch over stable versions: one schedule for all models, and nothing at all where no policy has a watch.
+
+pass ──note──> what is watched of the model (a few values)
+                    │
+whole minute + 20 s ├──> questions for many models each, one after the other, one a second at most ──> Prometheus
+                    └──> counts ──> the watch of each model (`core/watch`) ──> has it something to say? ──wake──> a pass writes it
+
+Only the replica that writes watches: what it does not know it reads in the status, which is an hour old at most. A minute that
+is missed, by a restart or by a Prometheus that is slow, is counted as none.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from sluice.core.judge import joined
+from sluice.core.judge.joined import Joined
+from sluice.core.judge.model import Answer, Failed, Question
+from sluice.core.watch import minutes, progress, report, state
+from sluice.core.watch.minutes import Minute, Place
+from sluice.core.watch.model import Watch
+from sluice.core.watch.subject import WatchedVersion
+from sluice.ports import Clock, Metrics
+from sluice.shell.keys import Key
+from sluice.stats.ownpast import MINUTE
+
+LOG: Final = logging.getLogger(__name__)
+
+LATE_SECONDS: Final = 20.0
+"""After the end of a minute: until then its samples are scraped, and visible to every question."""
+PAUSE_SECONDS: Final = 1.0
+"""From the begin of one question to that of the next."""
+
+
+class Watching:
+    """What is watched, and what was seen; not for use by several threads."""
+
+    def __init__(self, metrics: Metrics, *, wake: Callable[[Key], None], clock: Clock) -> None:
+        """wake: has a pass over the model, which writes what its watch has to say."""
+        self._metrics = metrics
+        self._wake = wake
+        self._clock = clock
+        self._versions: dict[Place, WatchedVersion] = {}
+        self._watches: dict[Place, Watch] = {}
+        self._wanted = asyncio.Event()
+        """Set while anything is watched."""
+
+    def note(self, key: Key, version: WatchedVersion | None) -> Watch | None:
+        """What is to be watched of a model from now on; what is known of it, if anything is."""
+        place = key.namespace, key.name
+        if version is None:
+            if self._versions.pop(place, None) is not None:
+                self._watches.pop(place, None)
+            return None
+        self._versions[place] = version
+        self._wanted.set()
+        known = self._watches.get(place)
+        if known is None or known.revision != version.revision:
+            known = self._watches[place] = state.begun(version)
+        return known
+
+    def count(self) -> int:
+        """How many models are watched."""
+        return len(self._versions)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            if not self._versions:
+                self._wanted.clear()
+                await self._wanted.wait()
+            end = next_end(self._clock.now())
+            await asyncio.sleep(max(0.0, end + LATE_SECONDS - self._clock.now()))
+            if self._clock.now() < end:  # it was put back meanwhile
+                continue
+            try:
+                await self.look(end)
+            except Exception:  # a defect must not end the watch over all others
+                LOG.exception("unexpected error in the watch over stable versions")
+
+    async def look(self, end: float) -> None:
+        """At the minute that ends then, seconds since the epoch."""
+        versions = [each for each in self._versions.values() if not each.resting]
+        silent = {place for place, watch in self._watches.items() if watch.silent}
+        asked = minutes.inquest(versions, silent)
+        answers: dict[Question, Answer] = {}
+        for whole in asked.questions:
+            began = self._clock.monotonic()
+            answers.update(await self._answers(whole, end))
+            await asyncio.sleep(max(0.0, PAUSE_SECONDS - (self._clock.monotonic() - began)))
+        for place, minute in asked.read(answers).items():
+            self._see(place, minute, end - MINUTE)
+            await asyncio.sleep(0)
+
+    def _see(self, place: Place, minute: Minute, begin: float) -> None:
+        """Nothing of a model that is not watched any more, or serves another version by now."""
+        version, watch = self._versions.get(place), self._watches.get(place)
+        if version is None or watch is None:
+            return
+        after = self._watches[place] = progress.after(watch, version, minute, begin)
+        if report.wants_pass(version, watch, after):
+            self._wake(Key(*place))
+
+    async def _answers(self, whole: Joined, end: float) -> dict[Question, Answer]:
+        """To each of its parts."""
+        found = (await self._metrics.answer((whole.question,), end))[whole.question.key]
+        if isinstance(found, Failed) and found.refused and len(whole.parts) > 1:
+            return await self._halved(joined.halves(whole), end)
+        return dict(joined.parted(whole, found))
+
+    async def _halved(self, halves: Iterable[Joined], end: float) -> dict[Question, Answer]:
+        """One of them may be what is refused."""
+        answers: dict[Question, Answer] = {}
+        for half in halves:
+            await asyncio.sleep(PAUSE_SECONDS)
+            answers.update(await self._answers(half, end))
+        return answers
+
+
+def next_end(now: float) -> float:
+    """The end of the minute that is the first to be looked at: the last one if it has just ended."""
+    return MINUTE * ((now - LATE_SECONDS) // MINUTE + 1)

@@ -1,0 +1,62 @@
+"""Stable versions that are watched."""
+
+import dataclasses
+from typing import Any, Final
+
+from sluice.adapters import gateways
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge.kind import Kind
+from sluice.core.judge.kinds import kind_of
+from sluice.core.judge.model import Arm
+from sluice.core.watch import progress
+from sluice.core.watch.minutes import MINUTE, WholeMinute
+from sluice.core.watch.model import Watch
+from sluice.core.watch.subject import WatchedVersion
+from sluice.stats import edetector
+
+DAY: Final = 86_400.0
+
+
+def make_kind(name: str = "errors", **ratio: Any) -> Kind:
+    settings = {"source": "Gateway", "events": "ServerErrors", "relativeTolerance": "25%", **ratio}
+    return kind_of(Objective.model_validate({"name": name, "required": False, "failureRatio": settings}))
+
+
+ERRORS: Final = make_kind()
+
+
+def make_version(model: str = "digits", *, preset: str = "contour", **changes: Any) -> WatchedVersion:
+    """By default one objective, and one false alarm in 90 days."""
+    version = WatchedVersion(
+        namespace="shop",
+        model=model,
+        arm=Arm(f"{model}-aaa", f"{model}-aaa", 80),
+        preset=gateways.PRESETS[preset],
+        kinds=(ERRORS,),
+        unwatched="",
+        scrape_interval_seconds=15,
+        threshold_log=edetector.log_threshold(90 * 1440),
+        resting=False,
+        begins=0.0,
+    )
+    return dataclasses.replace(version, **changes)
+
+
+def minute(errors: float, *, requests: float = 3000.0) -> WholeMinute:
+    return WholeMinute({"requests": {"200": requests - errors, "500": errors}})
+
+
+def seen(
+    watch: Watch,
+    version: WatchedVersion,
+    minutes: int,
+    *,
+    errors: float,
+    requests: float = 3000.0,
+    begin: float | None = None,
+) -> Watch:
+    """After so many minutes that are alike, from where it is."""
+    start = (watch.time or DAY) if begin is None else begin
+    for number in range(minutes):
+        watch = progress.after(watch, version, minute(errors, requests=requests), start + number * MINUTE)
+    return watch

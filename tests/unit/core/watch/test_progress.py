@@ -1,0 +1,273 @@
+"""A watch, minute by minute: what is held against what, when it is noticed, and when it is over."""
+
+import functools
+from typing import Any
+
+import pytest
+
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge.kinds import kind_of
+from sluice.core.watch import progress, report, state
+from sluice.core.watch.minutes import MINUTE, Unseen, WholeMinute
+from sluice.core.watch.model import Watch
+from sluice.core.watch.subject import WatchedVersion
+from tests.support import watches
+from tests.support.watches import DAY, make_kind, make_version, minute, seen
+
+REVISION = "digits-aaa"
+
+
+@functools.cache
+def grown_up(version: WatchedVersion, days: int = 8) -> Watch:
+    """It has failed in 0.5 % of 50 requests/s for so long."""
+    return seen(Watch(REVISION), version, days * 1440, errors=15.0)
+
+
+def test_the_first_day_is_learnt_and_accuses_nobody() -> None:
+    version = make_version()
+    watch = seen(Watch(REVISION), version, 600, errors=15.0)
+    watch = seen(watch, version, 600, errors=1500.0)
+    assert (watch.worsening, watch.guarded["errors"].limit) == (None, None)
+
+
+def test_three_times_the_errors_are_noticed_within_minutes_with_when_they_began() -> None:
+    version = make_version()
+    watch = grown_up(version)
+    began = watch.time
+    assert watch.worsening is None
+    for number in range(30):
+        watch = progress.after(watch, version, minute(45.0), began + number * MINUTE)
+        if watch.worsening is not None:
+            break
+    assert watch.worsening is not None
+    assert watch.worsening.noticed - began <= 10 * MINUTE
+    assert abs(watch.worsening.since - began) <= 2 * MINUTE
+    assert watch.worsening.events / watch.worsening.requests == pytest.approx(0.015, rel=0.1)
+    assert watch.guarded["errors"].detector == type(watch.guarded["errors"].detector)(), (
+        "and the next one may be noticed"
+    )
+
+
+def test_what_is_wrong_is_not_learnt() -> None:
+    version = make_version()
+    watch = grown_up(version)
+    held_to = watch.guarded["errors"].limit
+    watch = seen(watch, version, 3 * 1440, errors=45.0)
+    assert watch.worsening is not None
+    assert watch.guarded["errors"].limit == pytest.approx(held_to, rel=0.05)
+
+
+def test_it_is_over_after_a_quiet_hour_with_requests() -> None:
+    version = make_version()
+    watch = seen(grown_up(version), version, 30, errors=45.0)
+    assert watch.worsening is not None
+    watch = seen(watch, version, 200, errors=0.0, requests=0.0)
+    assert watch.worsening is not None, "nobody has asked meanwhile"
+    watch = seen(watch, version, progress.QUIET_MINUTES - 5, errors=15.0)
+    assert watch.worsening is not None
+    watch = seen(watch, version, 10, errors=15.0)
+    assert watch.worsening is None
+
+
+@pytest.mark.parametrize(
+    ("ratio", "limit"),
+    [
+        pytest.param({}, 0.0075, id="half as much again as it has shown"),
+        pytest.param({"ignoreBelow": "1%"}, 0.01, id="what is negligible"),
+        pytest.param({"ignoreBelow": "0.1%"}, 0.0075, id="more than that"),
+        pytest.param({"maximum": "0.6%"}, 0.006, id="the maximum does not learn"),
+        pytest.param({"maximum": "2%"}, 0.0075, id="less than the maximum"),
+    ],
+)
+def test_limits(ratio: dict[str, str], limit: float) -> None:
+    kind = make_kind(**ratio)
+    version = make_version(kinds=(kind,))
+    watch = seen(Watch(REVISION), version, 9 * 1440, errors=15.0)
+    assert watch.guarded["errors"].limit == pytest.approx(limit, rel=0.06)
+
+
+def test_a_maximum_holds_from_the_first_minute_on() -> None:
+    version = make_version(kinds=(make_kind(maximum="2%"),))
+    watch = seen(Watch(REVISION), version, 3, errors=300.0)
+    assert watch.worsening is not None
+    assert (watch.worsening.limit, watch.worsening.since) == (0.02, DAY)
+
+
+def test_one_alarm_of_two_objectives_names_the_worse_one() -> None:
+    version = make_version(kinds=(make_kind(), make_kind("rejects", events="ClientErrors")))
+    watch = Watch(REVISION)
+    for number in range(2 * 1440):
+        counts = WholeMinute({"requests": {"200": 2900.0, "500": 15.0, "400": 15.0}})
+        watch = progress.after(watch, version, counts, DAY + number * MINUTE)
+    for _ in range(30):
+        counts = WholeMinute({"requests": {"200": 2900.0, "500": 15.0, "400": 90.0}})
+        watch = progress.after(watch, version, counts, watch.time)
+    assert watch.worsening is not None
+    assert watch.worsening.objective == "rejects"
+
+
+def test_a_minute_counts_once_and_none_of_a_release_does() -> None:
+    version = make_version(begins=DAY + 600)
+    watch = seen(Watch(REVISION), version, 11, errors=15.0)
+    assert watch.guarded["errors"].past.minutes == 1, "the others began in the release"
+    assert progress.after(watch, version, minute(3000.0), watch.time - MINUTE) is watch
+    assert progress.after(watch, make_version(resting=True), minute(3000.0), watch.time) is watch
+
+
+def test_blindness_is_said_after_five_minutes_and_once() -> None:
+    version = make_version()
+    watch = seen(Watch(REVISION), version, 2, errors=15.0)
+    for number in range(progress.BLIND_MINUTES - 1):
+        watch = progress.after(watch, version, Unseen(f"away {number}"), watch.time)
+        assert watch.unseen == ""
+    watch = progress.after(watch, version, Unseen("away"), watch.time)
+    assert watch.unseen == "away"
+    again = progress.after(watch, version, Unseen("still away"), watch.time)
+    assert again.unseen == "away", "other words are no news"
+    assert seen(again, version, 1, errors=15.0).unseen == ""
+
+
+def test_an_objective_that_is_not_watched_any_more_takes_its_alarm_along() -> None:
+    version = make_version(kinds=(make_kind(maximum="2%"), make_kind("rejects", events="ClientErrors")))
+    watch = seen(Watch(REVISION), version, 3, errors=300.0)
+    assert watch.worsening is not None
+    other = make_version(kinds=(make_kind("rejects", events="ClientErrors"),))
+    assert seen(watch, other, 1, errors=300.0).worsening is None
+
+
+def test_a_watch_that_is_written_and_read_again_goes_on_bit_for_bit() -> None:
+    version = make_version()
+    watch = seen(grown_up(version, days=3), version, 30, errors=45.0)
+    assert watch.worsening is not None
+    text = state.dump(watch, version)
+    assert len(text) <= 4096
+    again = state.begun(make_version(state=text))
+    assert (again.guarded["errors"].detector, again.guarded["errors"].past) == (
+        watch.guarded["errors"].detector,
+        watch.guarded["errors"].past,
+    )
+    assert again.worsening == watch.worsening
+    assert seen(again, version, 100, errors=20.0) == seen(watch, version, 100, errors=20.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{}",
+        "nonsense",
+        "[]",
+        '{"v":2}',
+        '{"v":1,"t":0,"obj":{"errors":{"of":"ServerErrors"}}}',
+        '{"v":1,"obj":{}}',
+    ],
+)
+def test_a_state_that_cannot_be_read_begins_anew(text: str | None) -> None:
+    assert state.begun(make_version(state=text)) == Watch(REVISION)
+
+
+def test_an_objective_that_counts_something_else_by_now_begins_anew() -> None:
+    watch = seen(Watch(REVISION), make_version(), 30, errors=15.0)
+    text = state.dump(watch, make_version())
+    other = make_version(kinds=(make_kind(events="ClientErrors"),), state=text)
+    assert state.begun(other).guarded == {}
+
+
+def test_what_is_written_stays_as_it_is_until_something_happens() -> None:
+    version = make_version()
+    watch = seen(Watch(REVISION), version, 2, errors=15.0, begin=DAY)
+    written = report.status(version, watch, None)
+    assert written is not None
+    writes = 0
+    for _ in range(24 * 60):
+        before, watch = watch, seen(watch, version, 1, errors=15.0)
+        after = report.status(version, watch, written)
+        assert (after is not written) == report.wants_pass(version, before, watch)
+        writes += after is not written
+        written = after
+    assert writes == 25, "each hour, and when there was something to compare with"
+
+
+def test_words() -> None:
+    version = make_version(kinds=(make_kind(maximum="2%"),))
+    watch = seen(Watch(REVISION), version, 3, errors=300.0)
+    fact = report.healthy(version, report.status(version, watch, None))
+    assert fact is not None
+    assert fact.message == (
+        "errors: since 1970-01-02T00:00:00Z, 900 of 9000 requests of digits-aaa failed: 10.0% "
+        "(95 % interval 9.4% to 10.6%); until then it was held to 2.0%"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({}, "WatchLearns", id="the first day"),
+        pytest.param({"resting": True}, "WatchRests", id="a release"),
+        pytest.param({"kinds": (), "unwatched": "accuracy is not watched: …"}, "NothingToWatch", id="nothing"),
+        pytest.param({"kinds": (make_kind(maximum="2%"),)}, "Steady", id="a maximum"),
+    ],
+)
+def test_conditions(changes: dict[str, Any], reason: str) -> None:
+    version = make_version(**changes)
+    watch = seen(Watch(REVISION), version, 3, errors=15.0)
+    fact = report.healthy(version, report.status(version, watch, None))
+    assert fact is not None
+    assert fact.reason == reason
+    assert fact.status is (True if reason == "Steady" else None)
+
+
+def test_nothing_is_said_where_nothing_is_watched() -> None:
+    assert report.status(None, watches.seen(Watch(REVISION), make_version(), 1, errors=0.0), None) is None
+    assert report.healthy(None, None) is None
+
+
+def test_blindness_from_the_start_is_written_too() -> None:
+    version, watch = make_version(), Watch(REVISION)
+    first = report.status(version, watch, None)
+    assert first is not None
+    assert report.status(version, watch, first) is first
+    for _ in range(progress.BLIND_MINUTES):
+        watch = progress.after(watch, version, Unseen("away"), DAY)
+    told = report.status(version, watch, first)
+    assert told is not None
+    fact = report.healthy(version, told)
+    assert fact is not None
+    assert (fact.reason, fact.status) == ("WatchBlind", None)
+
+
+SLOW = kind_of(Objective.model_validate({"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}}))
+
+
+def of_times(
+    slow: float, *, requests: float = 3000.0, boundaries: tuple[str, ...] = ("25", "50", "100")
+) -> WholeMinute:
+    buckets = dict.fromkeys(boundaries, requests - slow) | {"inf": requests}
+    return WholeMinute({"requests": {"200": requests}, "latency": buckets})
+
+
+def test_response_times_are_watched_at_the_boundary_of_the_maximum() -> None:
+    version = make_version(kinds=(SLOW,))
+    watch = Watch(REVISION)
+    for number in range(3):
+        watch = progress.after(watch, version, of_times(600.0), DAY + number * MINUTE)
+    assert watch.guarded["latency"].boundary == "50"
+    assert watch.worsening is not None
+    fact = report.healthy(version, report.status(version, watch, None))
+    assert fact is not None
+    assert "1800 of 9000 requests of digits-aaa slower than 50 ms: 20.0%" in fact.message
+
+
+def test_other_buckets_are_another_past() -> None:
+    version = make_version(kinds=(SLOW,))
+    watch = Watch(REVISION)
+    for number in range(10):
+        watch = progress.after(watch, version, of_times(1.0), DAY + number * MINUTE)
+    assert watch.guarded["latency"].past.minutes == 10
+    watch = progress.after(watch, version, of_times(1.0, boundaries=("75",)), watch.time)
+    assert (watch.guarded["latency"].boundary, watch.guarded["latency"].past.minutes) == ("75", 1)
+    again = state.begun(make_version(kinds=(SLOW,), state=state.dump(watch, version)))
+    assert again.guarded["latency"].boundary == "75"
+    silent = progress.after(again, version, WholeMinute({"requests": {}}, silent=True), again.time)
+    assert silent.guarded["latency"].boundary == "75"

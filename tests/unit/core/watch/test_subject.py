@@ -1,0 +1,99 @@
+"""What is watched of a model, and which objectives cannot be."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from sluice.core.kernel.reasons import Reason
+from sluice.core.situation.situation import Blocked, Situation
+from sluice.core.watch.subject import WatchedVersion, watched_version
+from tests.support import builders
+from tests.support.moments import CANDIDATE, STABLE
+from tests.support.situations import make_release, make_situation, promoted
+
+ERRORS: dict[str, Any] = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%"}}
+LATENCY: dict[str, Any] = {"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}}
+QUERY: dict[str, Any] = {
+    "name": "accuracy",
+    "failureRatio": {
+        "source": "Query",
+        "total": 'feedback_total{revision="{{revision}}"}',
+        "failures": 'wrong_total{revision="{{revision}}"}',
+        "maximum": "10%",
+    },
+}
+
+
+def policy(*names: str) -> dict[str, Any]:
+    return {"objectives": [ERRORS, LATENCY, QUERY], "watch": {"objectives": list(names)}}
+
+
+def watched(situation: Situation) -> WatchedVersion:
+    version = watched_version(situation)
+    assert version is not None
+    return version
+
+
+def test_nothing_is_watched_without_a_watch_a_policy_or_a_stable_version() -> None:
+    situation = make_situation(promoted(), policy=policy("errors"))
+    assert watched_version(make_situation(promoted())) is None
+    assert watched_version(dataclasses.replace(situation, policy=Blocked(Reason.POLICY_NOT_FOUND, ""))) is None
+    assert watched_version(dataclasses.replace(situation, stable=None)) is None
+    assert watched_version(situation) is not None
+
+
+def test_a_stable_version_at_rest() -> None:
+    version = watched(make_situation(promoted(), policy=policy("errors")))
+    assert (version.place, version.revision) == ((builders.NAMESPACE, builders.NAME), STABLE.name)
+    assert (version.resting, version.begins, version.state) == (False, builders.NOW - 3600, None)
+    assert version.unwatched == ""
+
+
+def test_a_release_that_runs_lets_it_rest() -> None:
+    assert watched(make_situation(promoted(), make_release(CANDIDATE), policy=policy("errors"))).resting
+
+
+def test_what_cannot_be_watched_is_said_by_name() -> None:
+    version = watched(make_situation(promoted(), policy=policy("errors", "latency", "accuracy")))
+    assert [kind.name for kind in version.kinds] == ["errors", "latency"]
+    assert version.unwatched == (
+        "accuracy is not watched: only a failureRatio, or a latency with maximumMillis, with source Gateway is"
+    )
+
+
+def test_a_gateway_without_response_times() -> None:
+    situation = make_situation(promoted(), policy=policy("latency"))
+    preset = dataclasses.replace(builders.PRESET, latency_bucket="")
+    version = watched(dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, preset=preset)))
+    assert version.unwatched == "latency is not watched: the gateway shows no response times"
+
+
+@pytest.mark.parametrize(
+    ("revision", "state"), [pytest.param(STABLE.name, "{}", id="its own"), pytest.param("other", None, id="another's")]
+)
+def test_only_the_state_of_this_version_counts(revision: str, state: str | None) -> None:
+    situation = make_situation(promoted(), policy=policy("errors"))
+    deployment = builders.make_model_deployment(status={"watch": {"revision": revision, "state": "{}"}})
+    found = dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, deployment=deployment))
+    assert watched(found).state == state
+
+
+def test_a_model_with_objectives_of_its_own() -> None:
+    situation = make_situation(promoted(), policy=policy("errors"))
+    spec = {"rollout": {"objectives": [LATENCY]}}
+    deployment = builders.make_model_deployment(spec=spec)
+    version = watched(
+        dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, deployment=deployment))
+    )
+    assert (version.kinds, version.unwatched) == (
+        (),
+        "errors is not watched: the model's own objectives have none of this name",
+    )
+
+
+def test_without_a_gateway_nobody_counts() -> None:
+    situation = make_situation(promoted(), policy=policy("errors"))
+    preset = dataclasses.replace(builders.PRESET, requests="")
+    version = watched(dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, preset=preset)))
+    assert version.unwatched == "errors is not watched: there is no gateway to count requests"
