@@ -1,7 +1,7 @@
 """The whole story on a real cluster: serve v1, then release one model after another under real traffic.
 
     python -m demo [--cluster auto|lab|kind|current] [--scenario default|all|llm] [--keep]
-    python -m demo [--cluster auto|lab|kind|current] --image batch|optimizer|spark
+    python -m demo [--cluster auto|lab|kind|current] --image batch|observer|optimizer|spark
 
 Exit status 0 only if every release ended as expected and no request was lost.
 """

@@ -30,6 +30,7 @@ class Type(StrEnum):
     METRICS_AVAILABLE = "MetricsAvailable"
     SCALING_ACTIVE = "ScalingActive"
     ADDRESS_ALLOWED = "AddressAllowed"
+    OBSERVED = "Observed"
 
 
 class Polarity(StrEnum):
@@ -60,6 +61,7 @@ CONDITIONS: Final = (
     Declaration(Type.METRICS_AVAILABLE, Polarity.NORMAL_TRUE, "metrics_available"),
     Declaration(Type.SCALING_ACTIVE, Polarity.NORMAL_TRUE, "scaling_active"),
     Declaration(Type.ADDRESS_ALLOWED, Polarity.NORMAL_TRUE, "address_allowed"),
+    Declaration(Type.OBSERVED, Polarity.NORMAL_TRUE, "observed"),
 )
 
 
@@ -88,6 +90,8 @@ class Facts:
     scaling_active: Fact
     address_allowed: Fact | None = None
     """None: nothing is said of it, as it is with most models."""
+    observed: Fact | None = None
+    """None: there is no observer, and none is asked for."""
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:
