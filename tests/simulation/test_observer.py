@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import naming
 from tests.support import scenarios
@@ -164,3 +165,23 @@ def test_a_gateway_without_copies_refuses_it_and_serves_on(preset: str) -> None:
     assert (said["status"], said["reason"]) == ("False", "ObserverNotSupported")
     assert (mirrors(cluster), left(cluster)) == ([], [])
     assert cluster.condition("Ready")["status"] == "True"
+
+
+def test_without_a_gateway_it_is_refused() -> None:
+    cluster = serving(routing=RoutingMode.SERVICE)
+    said = cluster.condition("Observed")
+    assert (said["status"], said["reason"]) == ("False", "ObserverNotSupported")
+    assert left(cluster) == []
+
+
+def test_asked_for_in_the_middle_of_a_shadow_stage_it_waits_for_its_end() -> None:
+    cluster = scenarios.serving_cluster(spec={"rollout": SHADOW}, preset="nginx-gateway-fabric")
+    cluster.user_applies(scenarios.manifest(V2, rollout=SHADOW))
+    cluster.run(60, check=Laws(cluster).check, until=lambda: len(mirrors(cluster)) == 1)
+    candidate = f"{cluster.newest().spec.target.revision}-mirror"
+    cluster.user_applies(scenarios.manifest(V2, rollout=SHADOW, observer=OBSERVER))
+    cluster.run(20, check=Laws(cluster).check)
+    assert [each["backendRef"]["name"] for each in mirrors(cluster)] == [candidate]
+    cluster.asks("Abort")
+    cluster.run(60, check=Laws(cluster).check)
+    assert [each["backendRef"]["name"] for each in mirrors(cluster)] == [NAME]
