@@ -60,7 +60,7 @@ setup: .venv/.synced ## Install the Python environment
 demo: setup ## Run the demo on a real cluster (CLUSTER=lab|kind|current, REGISTRY=HOST/FOLDER, SCENARIO=default|all|llm, KEEP=1)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --scenario $(SCENARIO) $(IN_REGISTRY) $(if $(KEEP),--keep)
 
-demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|optimizer|spark)
+demo-image: setup ## Build one more image and bring it to a cluster that a demo left (IMAGE=batch|observer|optimizer|spark)
 	@$(PYTHON) -m demo --cluster $(CLUSTER) --image $(IMAGE) $(IN_REGISTRY)
 
 # What computes runs beside what waits. The second time with the lowest priority, since releases are judged by their

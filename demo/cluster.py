@@ -90,11 +90,12 @@ SERVER_IMAGES: Final = {
 
 FURTHER_IMAGES: Final = {
     "optimizer": _server_image("optimizer"),
+    "observer": _server_image("observer"),
     "batch": _server_image("batch", ROOT / "operator" / "sluice" / "batch"),
     "spark": _server_image("spark", ROOT / "operator" / "sluice" / "batch"),
 }
 """Built where they are needed."""
-FURTHER_VALUES: Final = {"optimizer": "optimizer", "batch": "batchRunner", "spark": "spark"}
+FURTHER_VALUES: Final = {"optimizer": "optimizer", "observer": "observer", "batch": "batchRunner", "spark": "spark"}
 """By image: below `config` of the chart, what has it as `image`."""
 
 

@@ -1,7 +1,7 @@
 """The whole story on a real cluster: serve v1, then release one model after another under real traffic.
 
     python -m demo [--cluster auto|lab|kind|current] [--scenario default|all|llm] [--keep]
-    python -m demo [--cluster auto|lab|kind|current] --image batch|optimizer|spark
+    python -m demo [--cluster auto|lab|kind|current] --image batch|observer|optimizer|spark
 
 With --cluster current, --registry HOST/FOLDER is where images are pushed, and where the cluster's nodes pull them.
 

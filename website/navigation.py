@@ -27,7 +27,7 @@ HOW_TO: Final[list[Entry]] = [
             "without-a-gateway.md",
         ],
     ),
-    ("Release a version", ["validation.md", "answers.md", "watch.md", "freeze-windows.md", "notifications.md", "gitops.md"]),
+    ("Release a version", ["validation.md", "answers.md", "drift.md", "watch.md", "freeze-windows.md", "notifications.md", "gitops.md"]),
     ("Score a data set", ["batch.md", "batch-spark.md", "batch-airflow.md"]),
     (
         "Run Sluice",

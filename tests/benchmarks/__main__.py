@@ -14,6 +14,7 @@
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
+    observer  the observer of copied requests: processor time, memory; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
 Without a name all of them, one after the other. The judge's own figures: `python -m tests.benchmarks.judge`.
@@ -38,6 +39,7 @@ from tests.benchmarks import (
     images,
     looks,
     memory,
+    observer,
     passes,
     report,
     same,
@@ -68,6 +70,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "detector": lambda given: detector.measure(detector.Options(given.years)),
+    "observer": lambda given: observer.measure(observer.Options(given.seconds)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
 """Measured before the lab is there, which would take some of the processors."""
@@ -135,6 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("batch")
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
+    group = parser.add_argument_group("observer")
+    group.add_argument("--seconds", type=float, default=60.0, help="of each load (default: 60)")
     group = parser.add_argument_group("detector")
     group.add_argument("--years", type=int, default=20, help="simulated years of each world (default: 20)")
     group = parser.add_argument_group("gateway")

@@ -180,7 +180,7 @@ class Cluster(Controllers):
                 self._server(mirror["backendRef"]["name"], f"{name}-mirror-0", self.mirrored, counts=False),
             )
             for mirror in mirrors
-            if mirror
+            if mirror and mirror["backendRef"]["name"] not in self._observers()
         ]
         for _ in range(requests):
             server.answer(self.random)
@@ -189,6 +189,11 @@ class Cluster(Controllers):
                     copied.answer(self.random)
         for one in (server, *(copied for _, copied in copies)):
             self._count_answers(one)
+
+    def _observers(self) -> set[str]:
+        """Services that get copies, and answer nobody's question."""
+        models = (model["metadata"]["name"] for model in self.of_kind("ModelDeployment"))
+        return {naming.observer_name(name) for name in models}
 
     def _server(self, service: str, place: str, tally: dict[str, int], *, counts: bool) -> "Server":
         there = self.objects.get(("Service", service))

@@ -25,6 +25,12 @@ class Behaviour:
     ready: bool = True
 
 
+def pod_labels(deployment: Mapping[str, Any]) -> Mapping[str, str]:
+    """Of the pods of a Deployment; where a test says nothing of them, as its own."""
+    template = deployment["spec"].get("template") or {}
+    return {**deployment["metadata"]["labels"], **(template.get("metadata") or {}).get("labels", {})}
+
+
 @dataclass
 class Controllers(ApiServer):
     """The API server with the controllers behind it; each turn takes them one step further."""
@@ -178,7 +184,7 @@ class Controllers(ApiServer):
         return [
             name
             for (kind, name), deployment in self.objects.items()
-            if kind == "Deployment" and selector.items() <= deployment["metadata"]["labels"].items()
+            if kind == "Deployment" and selector.items() <= pod_labels(deployment).items()
         ]
 
     def never_starts(self, revision: str, replicas: int) -> None:

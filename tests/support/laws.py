@@ -15,7 +15,7 @@ from sluice.core.situation.situation import interpret
 if TYPE_CHECKING:
     from tests.support.cluster import Cluster
 
-SUFFIXES: Final = tuple(f"-{suffix}" for suffix in common.SUFFIXES)
+SUFFIXES: Final = tuple(f"-{suffix}" for suffix in (*common.SUFFIXES, naming.OBSERVER))
 
 
 @dataclass

@@ -115,6 +115,20 @@ class Optimizer(ApiModel):
     """Compute resources of the Job's container."""
 
 
+class ObserverRunner(ApiModel):
+    """The pod that counts copies of requests (spec.observer)."""
+
+    image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/observer:0.1.0"
+    """Image of the observer."""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the kubelet pulls the image."""
+    resources: Resources = Resources(
+        requests={"cpu": "50m", "memory": "64Mi"},
+        limits={"cpu": "500m", "memory": "256Mi"},
+    )
+    """Compute resources of its container."""
+
+
 class BatchRunner(ApiModel):
     """The container that takes the data of a BatchInference through the model."""
 
@@ -303,6 +317,8 @@ class OperatorConfig(ApiModel):
     """The downloader of models."""
     optimizer: Optimizer = Optimizer()
     """The maker of variants."""
+    observer: ObserverRunner = ObserverRunner()
+    """The observer of copied requests."""
     batch_runner: BatchRunner = BatchRunner()
     """The runner of batch inference."""
     spark: SparkRunner = SparkRunner()

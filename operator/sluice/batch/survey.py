@@ -35,9 +35,40 @@ class Wanted:
     shards: int
 
 
+@dataclass(frozen=True, slots=True)
+class _DataSet:
+    """What there is, whatever is done with it. folders: the columns that the names of folders have, also in the sample."""
+
+    files: tuple[File, ...]
+    splits: tuple[Split, ...]
+    sample: "_Sample"
+    folders: Sequence[Any]
+
+
 def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
     """Raises BatchError where there is nothing to do, or the data does not fit the model."""
-    kind = wanted.source.format
+    kind, found = wanted.source.format, _found(place, wanted.source.format, wanted.shards)
+    sample = found.sample
+    known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
+    features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
+    keep = _kept(sample.schema, features, wanted)
+    schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
+    return RunPlan(
+        wanted.shards, found.files, found.splits, features, keep, schema, _from_folders(found.folders, schema)
+    )
+
+
+def without_model(place: Place, kind: Format, chosen: Callable[[Any, Callable[[str], int]], Any]) -> RunPlan:
+    """A plan to read columns for their own sake. Raises BatchError.
+
+    chosen(schema, first_length): the columns to read, as the types to read them as, of those that there are.
+    """
+    found = _found(place, kind, 1)
+    schema = chosen(found.sample.schema, found.sample.first_length)
+    return RunPlan(1, found.files, found.splits, (), (), schema, _from_folders(found.folders, schema))
+
+
+def _found(place: Place, kind: Format, shards: int) -> _DataSet:
     files = tuple(file for file in place.files() if file.size and not _is_hidden(file.name))
     if not files:
         raise BatchError(
@@ -45,7 +76,7 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
             f"{place.uri} has no files, or only empty ones; check spec.input.uri (spelling, path)",
         )
     _require_known_packing(kind, files)
-    target = runplan.target_bytes(sum(file.size for file in files), wanted.shards)
+    target = runplan.target_bytes(sum(file.size for file in files), shards)
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         looks = list(pool.map(lambda index: _look(place, kind, files, index, target), range(len(files))))
     splits = tuple(split for look in looks for split in look.splits)
@@ -54,13 +85,11 @@ def surveyed(place: Place, wanted: Wanted, inputs: Sequence[Tensor]) -> RunPlan:
     sample = _sampled(place, kind, files[splits[0].file], [look.schema for look in looks])
     own = set(sample.schema.names)
     folders = [field for field in partitions.schema(files) if field.name not in own]
-    sample = replace(sample, schema=pyarrow.schema([*sample.schema, *folders]))
-    known = _without_guesses(sample.schema, wanted.source.columns, inputs) if kind is Format.CSV else sample.schema
-    features = columns.resolved(inputs, known, wanted.source.columns, sample.first_length, wanted.labels)
-    keep = _kept(sample.schema, features, wanted)
-    schema = _read_schema(kind, sample.schema, features, inputs, [*keep, *filter(None, [wanted.labels])])
-    from_folders = tuple(field.name for field in folders if field.name in schema.names)
-    return RunPlan(wanted.shards, files, splits, features, keep, schema, from_folders)
+    return _DataSet(files, splits, replace(sample, schema=pyarrow.schema([*sample.schema, *folders])), folders)
+
+
+def _from_folders(folders: Sequence[Any], schema: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in folders if field.name in schema.names)
 
 
 def _is_hidden(name: str) -> bool:

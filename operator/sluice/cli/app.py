@@ -94,6 +94,10 @@ ENTRIES: Final = {
         "Try the policy on the service's own past: how often it would have rolled back the same version, and why.",
         "calibrate",
     ),
+    "reference": Unloaded(
+        "Make the bins that an observer counts requests by, from training or validation data, as a ConfigMap.",
+        "reference",
+    ),
     "record": Unloaded(
         "Write the counters of a release, or of two versions, from Prometheus' history, for replay.", "record"
     ),

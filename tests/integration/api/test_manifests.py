@@ -116,7 +116,7 @@ def test_images_by_digest_are_rendered_as_they_are() -> None:
         f"{place}.image": f"registry.example:5000/{place}{digest}"
         for place in (
             *(f"runtimes.{name}" for name in yaml.safe_load((REPOSITORY / "charts/sluice/values.yaml").read_text())["runtimes"]),
-            *(f"config.{name}" for name in ("storageInitializer", "optimizer", "batchRunner", "spark")),
+            *(f"config.{name}" for name in ("storageInitializer", "optimizer", "observer", "batchRunner", "spark")),
         )
     }  # fmt: skip
     options = [part for name, image in images.items() for part in ("--set", f"{name}={image}")]
@@ -132,7 +132,8 @@ def test_images_by_digest_are_rendered_as_they_are() -> None:
     [raw] = [each["data"]["config.yaml"] for each in found if each["kind"] == "ConfigMap"]
     config = OperatorConfig.model_validate(yaml.safe_load(raw))
     assert {
-        each.image for each in (config.storage_initializer, config.optimizer, config.batch_runner, config.spark)
+        each.image
+        for each in (config.storage_initializer, config.optimizer, config.observer, config.batch_runner, config.spark)
     } == {image for name, image in images.items() if name.startswith("config")}
 
 

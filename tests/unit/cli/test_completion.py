@@ -33,7 +33,7 @@ def proposed(*words: str) -> list[str]:
     ("words", "want"),
     [
         (("roll",), ["rollback"]),
-        (("re",), ["replay", "record", "resume", "retry"]),
+        (("re",), ["replay", "record", "reference", "resume", "retry"]),
         (("nonsense", ""), []),
         (("status", ""), ["model_names:"]),
         (("status", "-n", "team", ""), ["model_names:"]),

@@ -28,6 +28,7 @@ CONTOUR: Final = GatewayPreset(
     headless=True,
     # `percent` passes the schema and is then ignored: every request is copied.
     mirror_percent=False,
+    mirrors_several=True,
     # Contour puts Envoy's gRPC statistics on every listener: one counter for each grpc-status, named by it.
     grpc_requests=f'{{__name__=~"envoy_cluster_grpc_[0-9]+",{_GRPC_BACKEND}}}',
     grpc_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_GRPC_BACKEND}}}",

@@ -30,6 +30,7 @@ ENVOY_GATEWAY: Final = GatewayPreset(
     headless=True,
     positional=True,
     mirror_percent=True,
+    mirrors_several=True,
     mirror_requests=f"envoy_cluster_upstream_rq{{{_MIRROR}}}",
     mirror_latency_bucket=f"envoy_cluster_upstream_rq_time_bucket{{{_MIRROR}}}",
     mirror_broken=envoy.broken(_MIRROR),

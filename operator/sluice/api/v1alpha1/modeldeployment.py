@@ -8,6 +8,7 @@ from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.autoscaling import Autoscaling
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets, Strategy
+from sluice.api.v1alpha1.observer import Observer
 from sluice.api.v1alpha1.podfields import (
     Affinity,
     PodLabels,
@@ -251,6 +252,8 @@ class ModelDeploymentSpec(ApiModel):
     """Devices of Dynamic Resource Allocation (Kubernetes PodResourceClaim), for the pods and the model server's container."""
     routing: Routing = Routing()
     """How requests reach the model."""
+    observer: Observer | None = None
+    """Counts features of copied requests by bins, to notice drift; default: none."""
     rollout: Rollout = Rollout()
     """How a change is released."""
 

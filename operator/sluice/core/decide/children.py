@@ -17,7 +17,7 @@ from sluice.core.render import autoscaler, budget, common, scaledobject, service
 from sluice.core.render.scaledobject import Signal
 from sluice.core.rollout import validation
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.rollout.routing import address, paths, weights
+from sluice.core.rollout.routing import address, observing, paths, weights
 from sluice.core.situation import scaling
 from sluice.core.situation.situation import Situation
 
@@ -51,6 +51,9 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         *_removals(situation, retired, unchanged=not route_writes),
         *orphans.writes(situation, unchanged=not route_writes),
         *_unreferred_services(situation, unchanged=not route_writes),
+        # After all that serves: what cannot be written of it must not hold up a way back.
+        *observing.writes(situation),
+        *observing.removals(situation, unchanged=not route_writes),
         *_job_writes(situation),
         *(() if created else history.deletions(situation)),
     )

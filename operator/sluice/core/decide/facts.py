@@ -14,6 +14,7 @@ from sluice.core.rollout import lifecycle, steps
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
+from sluice.core.rollout.routing import observing
 from sluice.core.situation import devices, scaling
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch import report as watch_report
@@ -38,6 +39,7 @@ def facts(
         current=_current(situation, outlook),
         routes_programmed=routes.programmed(situation),
         address_allowed=routes.address_allowed(situation.snapshot),
+        observed=observing.fact(situation),
         capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),

@@ -31,6 +31,7 @@ class Type(StrEnum):
     SCALING_ACTIVE = "ScalingActive"
     ADDRESS_ALLOWED = "AddressAllowed"
     HEALTHY = "Healthy"
+    OBSERVED = "Observed"
 
 
 class Polarity(StrEnum):
@@ -62,6 +63,7 @@ CONDITIONS: Final = (
     Declaration(Type.SCALING_ACTIVE, Polarity.NORMAL_TRUE, "scaling_active"),
     Declaration(Type.ADDRESS_ALLOWED, Polarity.NORMAL_TRUE, "address_allowed"),
     Declaration(Type.HEALTHY, Polarity.NORMAL_TRUE, "healthy"),
+    Declaration(Type.OBSERVED, Polarity.NORMAL_TRUE, "observed"),
 )
 
 
@@ -92,6 +94,8 @@ class Facts:
     """None: nothing is said of it, as it is with most models."""
     healthy: Fact | None = None
     """None: nothing is watched after a promotion."""
+    observed: Fact | None = None
+    """None: there is no observer, and none is asked for."""
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:

@@ -25,6 +25,8 @@ MOUNT_PATH: Final = "/mnt/model"
 ADAPTERS_PATH: Final = "/adapters"
 ADAPTERS_MOUNT_PATH: Final = "/mnt/adapters"
 """The same of adapters: each has a folder of its name."""
+OBSERVER: Final = "observer"
+"""What stands aside of a model and counts copies of its requests."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81
@@ -84,6 +86,11 @@ def single_run_name(name: str, uid: str, generation: int, input_hash: str) -> st
 def scheduled_run_name(name: str, moment: float) -> str:
     """Name of the run of a moment of the schedule, seconds since the epoch."""
     return f"{name}-{int(moment // 60)}"
+
+
+def observer_name(name: str) -> str:
+    """Name of the Deployment and the Service of a ModelDeployment's observer."""
+    return f"{name}-{OBSERVER}"
 
 
 def rollout_name(revision: str, attempt: int) -> str:

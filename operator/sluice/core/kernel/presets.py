@@ -64,6 +64,8 @@ class GatewayPreset:
     """Whether it knows the filter RequestMirror."""
     mirror_percent: bool = False
     """Whether it keeps to RequestMirror's `percent`; where it does not, it mirrors every request."""
+    mirrors_several: bool = False
+    """Whether it knows several RequestMirror filters in one rule."""
     mirror_requests: str = ""
     """`requests` of a mirror, where `{backend}` counts the RequestMirror filters of the rule from 0. Empty: as
     `requests`, with the mirror's own Service."""

@@ -176,6 +176,9 @@ class Reason(StrEnum):
     CURRENT = "Current", "", CALM
     NEWER_RUNTIME = "NewerRuntime", "stalled.md"
     PROGRAMMED = "Programmed", "", CALM
+    OBSERVING = "Observing", "", CALM
+    OBSERVER_NOT_READY = "ObserverNotReady", "../drift.md#when-it-does-not-count", QUIET
+    OBSERVER_NOT_SUPPORTED = "ObserverNotSupported", "../drift.md#which-gateways"
     LIMIT_NOT_KEPT = "LimitNotKept", "routing.md#limits-that-the-gateway-does-not-keep", CALM
     APPROXIMATE = "Approximate", "../without-a-gateway.md", CALM
     GATEWAY_API_MISSING = "GatewayAPIMissing", "routing.md"

@@ -147,6 +147,7 @@ class Paths:
     """Who gets which requests: what the routes of a model say, wanted or observed.
 
     main rule     ──weights──>  revisions, by share               ──copies──>  mirror: <revision>-mirror
+                                                                  ──copies──>  observer: <model>-observer
     header rule   ──────────>  header: <revision>-header
     arm rules     ──────────>  each arm's own revision, for users who are known already
     preview host  ──────────>  preview: <revision>-pre
@@ -156,6 +157,8 @@ class Paths:
     """(revision, weight in permille) in the order of the main rule's backendRefs."""
     mirror: tuple[str, int] | None = None
     """(revision, percent) that gets copies of the main rule's requests."""
+    observer: int | None = None
+    """Percent of the main rule's requests of which the observer gets copies, None: of none."""
     header: str | None = None
     """The revision that the candidate header reaches."""
     preview: str | None = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from sluice.api.v1alpha1.routing import GatewayRef
-from sluice.core.kernel import rawobjects
+from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.snapshot import Object, Paths, Revision, Route
 from sluice.core.render import common
 from sluice.core.render import route as desired_route
@@ -50,10 +50,13 @@ def _observed_paths(route: Object) -> Paths:
     """What the rules of a model's route say; what is in them by somebody else's hand is put back by the next write."""
     main, *others = route["spec"].get("rules") or ({},)
     backends = [backend["name"] for rule in others for backend in rule.get("backendRefs") or ()]
-    header = f"-{common.HEADER}"
+    header, observer = f"-{common.HEADER}", naming.observer_name(rawobjects.name(route))
+    mirrors = dict(_mirrors(main))
+    observed = mirrors.pop(observer, None)
     return Paths(
         weights=_weights(main),
-        mirror=next(_mirrors(main), None),
+        mirror=next(((name.removesuffix(f"-{common.MIRROR}"), percent) for name, percent in mirrors.items()), None),
+        observer=observed,
         header=next((name.removesuffix(header) for name in backends if name.endswith(header)), None),
         arms=tuple(name for name in backends if not name.endswith(header)),
     )
@@ -64,10 +67,11 @@ def _weights(rule: Object) -> tuple[tuple[str, int], ...]:
 
 
 def _mirrors(rule: Object) -> Iterator[tuple[str, int]]:
+    """(Service, percent) of those that get copies."""
     for filter_ in rule.get("filters") or ():
         mirror = filter_.get("requestMirror")
         if mirror is not None:
-            yield mirror["backendRef"]["name"].removesuffix(f"-{common.MIRROR}"), int(mirror.get("percent", 100))
+            yield mirror["backendRef"]["name"], int(mirror.get("percent", 100))
 
 
 def _observed_preview(owned: Iterable[Object], name: str) -> str | None:

@@ -140,6 +140,7 @@ def spoken_by(revisions: frozenset[str], paths: Paths) -> Paths:
         paths,
         weights=_spoken_weights(revisions, paths.weights),
         mirror=paths.mirror if paths.mirror is not None and paths.mirror[0] in revisions else None,
+        observer=None,  # whoever speaks it has a client of its own
         header=paths.header if paths.header in revisions else None,
         preview=paths.preview if paths.preview in revisions else None,
         arms=paths.arms if revisions.issuperset(paths.arms) else (),

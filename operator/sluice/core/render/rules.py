@@ -25,7 +25,11 @@ def main_rules(
     """The rules at the model's own address; `port` is that of the Services."""
     # With the stable version alone there is nothing to choose from yet, and nobody must be bound to it.
     running = test if len(paths.arms) > 1 else None
-    return (_weighted(paths, port, running), *_header_rules(deployment, paths, port), *_arm_rules(paths, port, running))
+    return (
+        _weighted(deployment.metadata.name, paths, port, running),
+        *_header_rules(deployment, paths, port),
+        *_arm_rules(paths, port, running),
+    )
 
 
 def preview_rules(revision: str, *, port: int) -> tuple[dict[str, Any], ...]:
@@ -33,14 +37,20 @@ def preview_rules(revision: str, *, port: int) -> tuple[dict[str, Any], ...]:
     return ({"backendRefs": [_backend(revision, port, common.PREVIEW)]},)
 
 
-def _weighted(paths: Paths, port: int, test: ABTestRules | None) -> dict[str, Any]:
+def _weighted(name: str, paths: Paths, port: int, test: ABTestRules | None) -> dict[str, Any]:
+    """name: of the model."""
     backends = [
-        {**_backend(name, port, cookie=_cookie(name, paths, test)), "weight": permille}
-        for name, permille in paths.weights
+        {**_backend(revision, port, cookie=_cookie(revision, paths, test)), "weight": permille}
+        for revision, permille in paths.weights
     ]
-    if paths.mirror is None:
-        return {"backendRefs": backends}
-    return {"filters": [_mirror(*paths.mirror, port)], "backendRefs": backends}
+    # The candidate's copies first: gateways that name series by position count them as those of mirror 0.
+    mirrors = []
+    if paths.mirror is not None:
+        revision, percent = paths.mirror
+        mirrors.append(_mirror(naming.service_name(revision, common.MIRROR), percent, port))
+    if paths.observer is not None:
+        mirrors.append(_mirror(naming.observer_name(name), paths.observer, port))
+    return {"filters": mirrors, "backendRefs": backends} if mirrors else {"backendRefs": backends}
 
 
 def _header_rules(deployment: ModelDeployment, paths: Paths, port: int) -> Iterator[dict[str, Any]]:
@@ -66,8 +76,8 @@ def _cookie(revision: str, paths: Paths, test: ABTestRules | None) -> str | None
     return f"{test.assignment.name}={revision}; Path=/; Max-Age={test.maximum_seconds}; HttpOnly"
 
 
-def _mirror(revision: str, percent: int, port: int) -> dict[str, Any]:
-    mirror: dict[str, Any] = {"backendRef": {"name": naming.service_name(revision, common.MIRROR), "port": port}}
+def _mirror(service: str, percent: int, port: int) -> dict[str, Any]:
+    mirror: dict[str, Any] = {"backendRef": {"name": service, "port": port}}
     if percent < WHOLE_PERCENT:
         mirror["percent"] = percent
     return {"type": "RequestMirror", "requestMirror": mirror}

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Object, Revision
-from sluice.core.render import common
+from sluice.core.render import common, observer
 
 H2C: Final = "kubernetes.io/h2c"
 NO_ADDRESS: Final = "None"
@@ -25,7 +25,21 @@ def desired_service(
         selector={naming.LABEL_REVISION: revision.name},
         ports=_ports(revision.port, revision.grpc_port),
     )
-    return {**manifest, "spec": {**manifest["spec"], "clusterIP": NO_ADDRESS}} if headless else manifest
+    return _without_address(manifest) if headless else manifest
+
+
+def desired_observer_service(deployment: ModelDeployment, *, headless: bool = False) -> dict[str, Any]:
+    """A Service in front of the observer."""
+    manifest = _service(
+        common.child_metadata(deployment, naming.observer_name(deployment.metadata.name)),
+        selector=naming.aside_labels(deployment.metadata.name, naming.OBSERVER),
+        ports=_ports(observer.PORT, None),
+    )
+    return _without_address(manifest) if headless else manifest
+
+
+def _without_address(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**manifest, "spec": {**manifest["spec"], "clusterIP": NO_ADDRESS}}
 
 
 def is_headless(manifest: Object) -> bool:

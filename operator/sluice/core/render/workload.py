@@ -16,7 +16,7 @@ from sluice.core.kernel import memo, naming, timestamps
 from sluice.core.kernel.snapshot import Object, Revision, Served
 from sluice.core.render import common, exposure, podtemplate
 
-NOT_IN_A_POD: Final = {"autoscaling", "replicas", "routing", "rollout", "variants"}
+NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
 
 JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)

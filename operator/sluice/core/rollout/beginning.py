@@ -40,7 +40,8 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
     if needs_gateway:
         return Blocked(Reason.GATEWAY_NEEDED, needs_gateway)
-    refused = shadow.mirror_refused(settings, snapshot.preset) if settings is not None else ""
+    observed = snapshot.deployment.spec.observer is not None
+    refused = shadow.mirror_refused(settings, snapshot.preset, observed=observed) if settings is not None else ""
     if refused and compared:
         return Blocked(Reason.MIRROR_NOT_SUPPORTED, refused)
     requested = situation.requested

@@ -25,3 +25,10 @@ def test_what_a_gateway_cannot_mirror_is_refused(percent: int, mirrors: bool, sh
 
     assert refused.startswith(want)
     assert bool(refused) is bool(want)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_copies_for_two_only_where_the_gateway_is_known_to_make_them(several: bool) -> None:
+    refused = shadow.mirror_refused(Shadow(), replace(PRESET, mirrors_several=several), observed=True)
+    assert bool(refused) is not several
+    assert "spec.observer" in refused or several

@@ -1,6 +1,7 @@
 """Who should get which requests, from where a release stands; without regard to the way there, which `weights` knows."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel import naming
@@ -8,6 +9,7 @@ from sluice.core.kernel.snapshot import Paths, Revision
 from sluice.core.observe import endpoints
 from sluice.core.render.common import HEADER, MIRROR, PREVIEW
 from sluice.core.rollout import steps
+from sluice.core.rollout.routing import observing
 from sluice.core.rollout.steps import WHOLE
 from sluice.core.situation.situation import Situation, testing, validating
 
@@ -43,6 +45,11 @@ def _granted(situation: Situation, active: ModelRollout) -> Iterator[tuple[Revis
 
 def wanted(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
     """All paths, around the weights that are to be written now."""
+    found = _of_release(situation, weights)
+    return replace(found, observer=observing.percent_copied(situation, mirrored=found.mirror is not None))
+
+
+def _of_release(situation: Situation, weights: tuple[tuple[str, int], ...]) -> Paths:
     active, candidate, stable = situation.active, situation.candidate, situation.stable
     if active is None or stable is None or active.status.step == 0:
         return Paths(weights)

@@ -21,12 +21,18 @@ def steps(settings: Shadow) -> list[RolloutStep]:
     return [stage(settings).model_copy(update={"pause": True}), RolloutStep(weight=100)]
 
 
-def mirror_refused(settings: Shadow, preset: GatewayPreset) -> str:
-    """Why the gateway cannot mirror as the spec says, with the remedy; empty when it can."""
+def mirror_refused(settings: Shadow, preset: GatewayPreset, *, observed: bool = False) -> str:
+    """Why the gateway cannot mirror as the spec says, with the remedy; empty when it can. observed: whether an observer gets
+    copies, too."""
     if not preset.request_mirror:
         return (
             f"spec.rollout.shadow: the gateway ({preset.name}) does not mirror requests; use Canary, or BlueGreen "
             "without shadow"
+        )
+    if observed and not preset.mirrors_several:
+        return (
+            f"spec.rollout.shadow, spec.observer: the gateway ({preset.name}) is not known to copy a request to two; remove "
+            "spec.observer while versions are released with copies, or release without shadow"
         )
     if settings.percent < 100 and not preset.mirror_percent:
         return (
