@@ -1,5 +1,6 @@
 """When Prometheus is asked, and what is written of a look."""
 
+import dataclasses
 import math
 
 import pytest
@@ -55,6 +56,33 @@ def test_nothing_is_asked_or_written_while_the_route_is_not_programmed() -> None
     assert after is not None
     assert 60 < after <= 120, "the next look is before samples are out of reach"
     assert "the gateway has not responded" in cluster.condition("RoutesProgrammed")["message"]
+
+
+def test_that_a_route_is_on_its_way_passes_by_itself_and_whatever_else_is_found_does_not() -> None:
+    cluster = released()
+    cluster.programmed_seconds = math.inf
+    cluster.asks("SkipStep")
+    plans: list[Plan] = []
+    cluster.reconcile(check=plans.append)
+    told = [plan for plan in plans if plan.writes]
+    assert [plan.passing for plan in told] == [False, *([True] * (len(told) - 1))], "the step is told, then the way"
+    assert all(isinstance(write, ApplyStatus) for plan in told[1:] for write in plan.writes)
+    cluster.user_applies(scenarios.manifest(WRONG))
+    assert not cluster.plan().passing, "what is asked for now has to be seen"
+
+
+def test_what_accuses_is_written_while_a_route_is_on_its_way() -> None:
+    """The change of the route fences it off: it could not be counted again."""
+    cluster = released()
+    unprogrammed(cluster)
+    snapshot = cluster.snapshot()
+    assert isinstance(snapshot, Snapshot)
+    prepared = prepare.prepare(snapshot)
+    findings = prepare.read(prepared, prepare.Replies(metrics={}))
+    assert findings.judgement is not None
+    accused = dataclasses.replace(findings.judgement, rollback_log=judge.ACCUSING_LOG)
+    assert decide.decide(prepared, findings).passing
+    assert not decide.decide(prepared, dataclasses.replace(findings, judgement=accused)).passing
 
 
 def test_what_is_counted_meanwhile_is_not_lost() -> None:
