@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,9 +13,13 @@ from lab import processes
 from lab.processes import LabError
 from release import bases
 from release.source import Source, set_times
+from release.version import Version
 
 OPERATOR: Final = "sluice-operator"
+STORED: Final = "localhost/sluice-release"
+"""What the images of a release are called in the storage of this machine."""
 BUILD_SECONDS: Final = 3600.0
+PARTS: Final = ("first", "second")
 LABEL: Final = "org.opencontainers.image"
 
 
@@ -58,7 +63,7 @@ def chosen(folder: Path, names: Sequence[str]) -> list[Recipe]:
 
 def built_twice(recipe: Recipe, source: Source, scratch: Path, *, base: str) -> Built:
     """Stage and build it twice, and refuse it unless both are the same to the last byte."""
-    first, second = (_built(recipe, source, scratch / part, base=base) for part in ("first", "second"))
+    first, second = (_built(recipe, source, scratch / part, base=base) for part in PARTS)
     if first.digest != second.digest:
         raise LabError(
             f"{recipe.name}: two builds differ, {first.digest} and {second.digest}; see what does with "
@@ -67,6 +72,23 @@ def built_twice(recipe: Recipe, source: Source, scratch: Path, *, base: str) -> 
     processes.run([*lab_images.buildah(), "rmi", second.reference])
     shutil.rmtree(scratch / "second", ignore_errors=True)
     return first
+
+
+@contextmanager
+def forgotten(version: Version) -> Iterator[None]:
+    """What a version's images take in the storage of this machine goes at the end, also of a release that fails.
+
+    They stay as they are pushed: in `layout` of the folder in which each was built.
+    """
+    try:
+        yield
+    finally:
+        buildah = lab_images.buildah()
+        tags = {version.text, *(f"{version.text}-{part}" for part in PARTS)}
+        listed = processes.run([*buildah, "images", "--format={{.Name}}:{{.Tag}}"]).split()
+        own = [name for name in listed if name.startswith(f"{STORED}/") and name.rpartition(":")[2] in tags]
+        if own:
+            processes.run([*buildah, "rmi", *own])
 
 
 def build_command(
@@ -105,7 +127,7 @@ def _built(recipe: Recipe, source: Source, scratch: Path, *, base: str) -> Built
     )
     context = stage / recipe.context
     set_times(context, source.epoch)
-    reference = f"localhost/sluice-release/{recipe.name}:{source.version.text}-{scratch.name}"
+    reference = f"{STORED}/{recipe.name}:{source.version.text}-{scratch.name}"
     ignored = scratch / "ignored"
     ignored.write_text("\n".join(lab_images.ALWAYS_IGNORED) + "\n")
     command = build_command(recipe, source, context, reference, base=base, ignored=ignored)

@@ -48,20 +48,17 @@ def _release(options: argparse.Namespace) -> None:
         console.say("the working tree has changes that are in no commit; they are not part of the release")
     with console.step("build the wheel, twice"):
         wheel.built_twice(of_commit, scratch / "wheel", target)
-    built = _images(of_commit, options, scratch, target)
-    digests = {image.name: image.digest for image in built}
-    (target / "images.json").write_text(json.dumps(_listed(digests, options.registry, wanted.text), indent=2) + "\n")
-    with console.step("pack the chart, twice"):
-        packed = chart.packed_twice(of_commit, digests, options.registry, scratch / "chart", target)
-        (target / "install.yaml").write_text(_manifests(packed))
-    signatures.write_sums(target)
-    if key:
-        with console.step("sign the checksums"):
-            signatures.sign(target, key)
-    if options.push:
-        opened = publish.opened(options.registry, plain_http=options.plain_http)
-        with console.step(f"push to {options.registry}"), opened as registry:
-            publish.push(registry, built, packed, of_commit)
+    with images.forgotten(wanted):
+        built = _images(of_commit, options, scratch, target)
+        packed = _packed(of_commit, built, options.registry, scratch, target)
+        signatures.write_sums(target)
+        if key:
+            with console.step("sign the checksums"):
+                signatures.sign(target, key)
+        if options.push:
+            opened = publish.opened(options.registry, plain_http=options.plain_http)
+            with console.step(f"push to {options.registry}"), opened as registry:
+                publish.push(registry, built, packed, of_commit)
     console.say(f"{wanted.text} is in {target.relative_to(ROOT)}" + ("" if key else "; it is not signed: no KEY"))
 
 
@@ -74,6 +71,17 @@ def _images(of_commit: Source, options: argparse.Namespace, scratch: Path, targe
         sbom.written(image, of_commit, options.registry, target / "sbom")
         built.append(image)
     return built
+
+
+def _packed(of_commit: Source, built: Sequence[Built], registry: str, scratch: Path, target: Path) -> Path:
+    """The chart, and beside it the lists and manifests of the same images."""
+    digests = {image.name: image.digest for image in built}
+    listed = _listed(digests, registry, of_commit.version.text)
+    (target / "images.json").write_text(json.dumps(listed, indent=2) + "\n")
+    with console.step("pack the chart, twice"):
+        packed = chart.packed_twice(of_commit, digests, registry, scratch / "chart", target)
+        (target / "install.yaml").write_text(_manifests(packed))
+    return packed
 
 
 def _listed(digests: dict[str, str], registry: str, tag: str) -> dict[str, str]:

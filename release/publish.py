@@ -13,7 +13,7 @@ from typing import Final
 from lab import gotools, processes
 from lab import images as lab_images
 from lab.processes import LabError
-from release.images import BUILD_SECONDS, Built
+from release.images import BUILD_SECONDS, STORED, Built
 from release.source import Source
 
 FILES: Final = "release"
@@ -72,7 +72,7 @@ def push(registry: Registry, images: Sequence[Built], chart: Path, source: Sourc
 
 def _image_of(folder: Path, source: Source) -> str:
     """An image that has the files and no program: every registry keeps it, and every engine copies out of it."""
-    buildah, reference = lab_images.buildah(), f"localhost/sluice-release/{FILES}:{source.version.text}"
+    buildah, reference = lab_images.buildah(), f"{STORED}/{FILES}:{source.version.text}"
     container = processes.run([*buildah, "from", "scratch"]).strip()
     processes.run([*buildah, "copy", container, folder, "/"])
     processes.run([*buildah, "commit", "--quiet", "--rm", f"--timestamp={source.epoch}", container, reference])

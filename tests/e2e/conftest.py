@@ -18,8 +18,9 @@ from demo import setup
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
 from lab import lifecycle
-from tests.support import badmodels, together
+from tests.support import badmodels, signing, together
 from tests.support.scene import POLICY, Scene
+from tests.support.signing import Signer
 
 KEEP: Final = bool(os.environ.get("KEEP"))
 SCRAPE_SECONDS: Final = 2
@@ -57,6 +58,8 @@ FAST_POLICY: Final[dict[str, Any]] = {
 PLACE: Final = together.Place()
 PLAIN_REGISTRY_PORT: Final = 5055
 """A registry at this port of this machine may be asked without TLS."""
+VERIFIED: Final = "e2e-verification"
+"""The namespace whose models must be signed: that of test_verification.py."""
 GPU_PROFILE: Final = {"name": "fake-gpu", "resource": "nvidia.com/gpu"}
 DISTURBS: Final = "disturbs"
 
@@ -117,7 +120,7 @@ def lab(bare_lab: Cluster, run_folder: Path) -> Iterator[Cluster]:
 
     def install() -> None:
         setup.install_sluice(bare_lab, clusters.build_images(bare_lab.kind))
-        upgrade(bare_lab, *_settings(bare_lab))
+        upgrade(bare_lab, *_settings(bare_lab, run_folder))
         setup.upload_models(bare_lab, _models(run_folder))
         bare_lab.tools.apply(yaml.safe_dump(FAST_POLICY))
 
@@ -148,9 +151,10 @@ def _models(folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _settings(cluster: Cluster) -> tuple[str, ...]:
+def _settings(cluster: Cluster, folder: Path) -> tuple[str, ...]:
     """All that any module needs of the operator, so that none has to restart it for the others."""
     registries = [f"{cluster.own_address}:{PLAIN_REGISTRY_PORT}"]
+    signed = {"namespaces": [VERIFIED], "mode": "Enforce", "publicKeys": [_signer(folder).public]}
     return (
         # Some thirty models at once on two processors: the downloader's request is what the scheduler counts of each.
         "--set-string=config.storageInitializer.resources.requests.cpu=10m",
@@ -158,7 +162,22 @@ def _settings(cluster: Cluster) -> tuple[str, ...]:
         # The tests' accounts without rights among them.
         "--set-json=config.spark.serviceAccountNames=" + json.dumps(["spark", "default", "nobody"]),
         f"--set-json=config.acceleratorProfiles={json.dumps([GPU_PROFILE])}",
+        f"--set-json=config.verification={json.dumps([signed])}",
     )
+
+
+def _signer(folder: Path) -> Signer:
+    """Whose models the operator believes in; the same for all workers of a run."""
+    place = folder / "signer.pem"
+    if not place.exists():
+        place.write_bytes(signing.private(signing.new_key()))
+    return Signer(signing.read_private(place.read_bytes()))
+
+
+@pytest.fixture(scope="session")
+def signer(lab: Cluster, run_folder: Path) -> Signer:
+    """Who must have signed every model of the namespace VERIFIED."""
+    return _signer(run_folder)
 
 
 def upgrade(cluster: Cluster, *settings: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "serving-runtime" / "storage-initializer"))
 
 from demo import setup
+from tests.e2e import claims
 from tests.e2e.conftest import PLAIN_REGISTRY_PORT, upgrade
 from tests.support import azblob, gcs, hub, webserver
 from tests.support import registry as registries
@@ -131,25 +132,13 @@ def test_what_goes_wrong_is_told(scene: Scene, web: WebServer, model: bytes) -> 
 
 def test_a_claim_is_linked(scene: Scene, model: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("claim")
-    (folder / "digits").mkdir(mode=0o755)
+    (folder / "digits").mkdir()
     (folder / "digits" / "model.onnx").write_bytes(model)
-    folder.chmod(0o755)
-    name = f"{scene.namespace}-models"
-    size = {"storage": "1Gi"}
-    claimed = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "models"}}
-    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
-    common = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    scene.tools.apply(json.dumps({**volume, "spec": {**common, "capacity": size, "hostPath": {"path": str(folder)}}}))
-    try:
-        scene.apply({**claimed, "spec": {**common, "resources": {"requests": size}, "volumeName": name}})
+    with claims.mounted(scene, "models", folder, "claim", "no-claim"):
         deploy(scene, "claim", "pvc://models/digits")
         deploy(scene, "no-claim", "pvc://absent/digits")
         scene.wait_ready("claim")
         assert "create the PersistentVolumeClaim" in wait_reason(scene, "no-claim", "Unschedulable")
-    finally:
-        scene.tools.kubectl("delete", "modeldeployments.sluice.dev", "claim", "no-claim", scene.where)
-        scene.tools.kubectl("delete", "persistentvolumeclaim", "models", scene.where, "--wait=false")
-        scene.tools.kubectl("delete", "persistentvolume", name, "--wait=false")
 
 
 @pytest.mark.slow

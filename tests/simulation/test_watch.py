@@ -15,6 +15,7 @@ ERRORS: dict[str, Any] = {
     "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%", "maximum": "2%"},
 }
 """With a maximum there is a limit from the first minute on."""
+KEY = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
 FAILS = Behaviour(error=0.1)
 GOOD = Behaviour()
 
@@ -122,6 +123,26 @@ def test_the_version_before_comes_back_as_a_judged_release() -> None:
     count = len(cluster.rollouts())
     cluster.run(600)
     assert len(cluster.rollouts()) == count
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_no_version_comes_back_that_was_not_verified(signed: bool) -> None:
+    """Pods of the version before fetch its model again, and must ask for the signatures that are wanted today."""
+    cluster = watched_cluster(watch={"onAlarm": "RollBack"}, signers=(KEY,) if signed else ())
+    released(cluster, V2)
+    new, count = cluster.newest().spec.target.revision, len(cluster.rollouts())
+    cluster.signers = (KEY,)
+    cluster.run(300)
+    cluster.behaviours[V2] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    cluster.run(600, until=lambda: cluster.newest().spec.rollback)
+    assert (len(cluster.rollouts()) > count) is signed
+    if not signed:
+        assert cluster.status()["stable"]["revision"] == new
+        assert is_alarmed(cluster), "it is still told"
+        writes = len(cluster.writes)
+        cluster.run(300)
+        assert len(cluster.writes) == writes, "nobody asks again and again"
 
 
 def test_the_judge_may_refuse_the_version_before_and_is_asked_once() -> None:

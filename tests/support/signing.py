@@ -39,6 +39,19 @@ def new_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
+def private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """In PEM, as tools read it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def read_private(text: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(text, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
 def public(key: ec.EllipticCurvePrivateKey) -> str:
     text = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return text.decode()

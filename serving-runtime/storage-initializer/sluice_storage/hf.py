@@ -63,6 +63,8 @@ class HF:
         self._session = transfer.new_session()
         self._commit = ""
         self._files: list[File] = []
+        self.hashed: dict[str, str] = {}
+        """By file: the SHA-256 of what lies there, where it was compared with the hub's."""
 
     def version(self) -> Version:
         self._commit, files = described(self._asked(), self._uri)
@@ -91,7 +93,10 @@ class HF:
         return archive.unpack(folder, into, allowance)
 
     def _verify(self, file: File, target: Path) -> None:
-        if file.sha256 and checksum.sha256(target) != file.sha256:
+        if not file.sha256:
+            return
+        self.hashed[file.name] = checksum.sha256(target)
+        if self.hashed[file.name] != file.sha256:
             target.unlink()  # the next attempt must not go on with it
             raise DownloadError(
                 Reason.CHECKSUM_MISMATCH,

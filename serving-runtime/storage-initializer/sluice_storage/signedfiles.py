@@ -92,10 +92,13 @@ def _piece(listed: Mapping[str, Any], method: str) -> Piece:
     return Piece(name, algorithm, str(listed["digest"]), start, end)
 
 
-def require_same(signed: SignedFiles, root: Path, *, but: str = "", read_by: str = "") -> list[str]:
+def require_same(
+    signed: SignedFiles, root: Path, *, but: str = "", read_by: str = "", hashed: Mapping[str, str] | None = None
+) -> list[str]:
     """The files below `root` that nobody signed, and that are not to be delivered. Raises Untrusted.
 
     but: a file that is none of the model. read_by: a format, where only what its servers read was fetched.
+    hashed: by file, SHA-256 of what lies there, where it was read since it arrived; it need not be read again.
     """
     there = [file for file in _there(root) if file != but]
     wanted = {_itself(piece, there): piece for piece in signed.pieces}.keys()
@@ -110,8 +113,14 @@ def require_same(signed: SignedFiles, root: Path, *, but: str = "", read_by: str
     by_file: dict[str, list[Piece]] = defaultdict(list)
     for piece in signed.pieces:
         by_file[_itself(piece, there)].append(piece)
-    _require_digests(root, [(file, by_file[file]) for file in sorted(expected)])
+    unread = [file for file in sorted(expected) if not _is_signed(by_file[file], (hashed or {}).get(file))]
+    _require_digests(root, [(file, by_file[file]) for file in unread])
     return dropped
+
+
+def _is_signed(pieces: Sequence[Piece], sha256: str | None) -> bool:
+    """Whether a file with this checksum, as a whole, is what was signed."""
+    return [(each.algorithm, each.start, each.end, each.digest) for each in pieces] == [("sha256", 0, None, sha256)]
 
 
 def _require_digests(root: Path, files: Iterable[tuple[str, Sequence[Piece]]]) -> None:

@@ -214,8 +214,13 @@ class Inspector:
         signed = signedfiles.read(statement)
         if wanted.name and wanted.name != signed.name:
             raise signers.Untrusted(f"it is signed as {signed.name!r}, and {wanted.name!r} is wanted")
+        of_hub = source if isinstance(source, hf.HF) else None
         dropped = signedfiles.require_same(
-            signed, root, but=EVIDENCE, read_by=source.read_by if isinstance(source, hf.HF) else ""
+            signed,
+            root,
+            but=EVIDENCE,
+            read_by=of_hub.read_by if of_hub is not None else "",
+            hashed=_below(root, folder, of_hub.hashed) if of_hub is not None else {},
         )
         self._dropped += [root / file for file in dropped] if wanted.enforced else []
         return who, signed.digest
@@ -254,6 +259,11 @@ def _signature(folder: Path) -> tuple[Path, Path | None]:
             return root, evidence if evidence.is_file() else None
         root = inside[0]
     return root, root / signedfiles.SIGNATURE
+
+
+def _below(root: Path, folder: Path, files: Mapping[str, str]) -> dict[str, str]:
+    """By their names below `root`: what is told of files by their names below `folder`."""
+    return {os.path.relpath(folder / name, root): told for name, told in files.items()}
 
 
 def _bounded(place: Path) -> bytes:

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 import yaml
 
-from sluice.api.config import MOST_NAMESPACES, OperatorConfig, without_credentials
+from sluice.api.config import MOST_NAMESPACES, OperatorConfig, VerificationGrant, without_credentials
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "sluice"
@@ -81,6 +81,25 @@ def test_too_many_namespaces_have_a_remedy() -> None:
 def test_the_chart_takes_as_many_namespaces_as_the_operator() -> None:
     schema = json.loads(SCHEMA.read_text())["properties"]["config"]["properties"]["watchNamespaces"]
     assert schema["maxItems"] == MOST_NAMESPACES
+
+
+def test_the_chart_takes_the_signers_that_the_operator_takes() -> None:
+    """A key that is none is refused before the operator is replaced by one that does not start."""
+    chart = json.loads(SCHEMA.read_text())["properties"]["config"]["properties"]["verification"]["items"]
+    operator = VerificationGrant.model_json_schema()
+    assert limits(chart["properties"]) == limits(operator["properties"])
+    identity = chart["properties"]["identities"]["items"]
+    assert limits(identity["properties"]) == limits(operator["$defs"]["SignerIdentity"]["properties"])
+
+
+def limits(properties: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By field: what text of it must be like, and how many there may be; of a list also of what is in it."""
+    names = ("pattern", "minLength", "maxLength", "maxItems")
+    found = {}
+    for name, node in properties.items():
+        parts = (node, node.get("items", {}), *node.get("anyOf", ()))
+        found[name] = {key: part[key] for part in parts for key in names if key in part}
+    return found
 
 
 @pytest.mark.parametrize(

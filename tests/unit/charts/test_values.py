@@ -14,6 +14,7 @@ from lab.processes import LabError
 TEXT: Final = (CHART / "values.yaml").read_text()
 SCHEMA: Final[dict[str, Any]] = json.loads((CHART / "values.schema.json").read_text())
 FOUND: Final = values.values(TEXT, SCHEMA)
+KEY: Final = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYI\n-----END PUBLIC KEY-----\n"
 SMALL: Final[dict[str, Any]] = {
     "definitions": {"policy": {"enum": ["Always", "Never"]}},
     "properties": {
@@ -107,6 +108,15 @@ def test_helm_refuses_a_mistake_and_names_it(mistake: str) -> None:
     with pytest.raises(LabError, match="values don't meet the specifications") as caught:
         render.template("--set", mistake)
     assert mistake.partition("=")[0].split(".")[0] in str(caught.value)
+
+
+def test_helm_refuses_a_key_that_is_none() -> None:
+    """The operator would not start with it."""
+    grant = {"namespaces": ["*"], "mode": "Enforce", "publicKeys": [KEY]}
+    render.template(f"--set-json=config.verification={json.dumps([grant])}")
+    with pytest.raises(LabError, match="values don't meet the specifications") as caught:
+        render.template(f"--set-json=config.verification={json.dumps([grant | {'publicKeys': ['team.pub']}])}")
+    assert "publicKeys" in str(caught.value)
 
 
 def test_comments_become_descriptions() -> None:

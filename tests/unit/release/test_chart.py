@@ -97,6 +97,7 @@ def test_artifact_hub_sees_images_kinds_and_changes() -> None:
         "operator",
         "storageInitializer",
         "optimizer",
+        "observer",
         "batchRunner",
         "spark",
         *yaml.safe_load(VALUES)["runtimes"],

@@ -1,5 +1,6 @@
 """Which images there are, and how each is built."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,26 @@ def test_two_builds_that_differ_are_no_release(same: bool, tmp_path: Path, monke
     else:
         with pytest.raises(LabError, match="batch: two builds differ, sha256:0 and sha256:1"):
             images.built_twice(recipe, SOURCE, tmp_path, base="base")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_release_leaves_none_of_its_images_in_the_storage_of_this_machine(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [f"localhost/sluice-release/{name}" for name in ("triton:1.2.3-first", "spark:1.2.3-second", "release:1.2.3")]
+    others = ["localhost/sluice-release/triton:1.2.3-rc.1-first", "localhost/sluice/triton:dev", "<none>:<none>"]
+    removed: list[Any] = []
+
+    def run(command: list[str]) -> str:
+        removed.extend(command[2:] if command[1] == "rmi" else [])
+        return "\n".join([*others, *own])
+
+    monkeypatch.setattr(images.processes, "run", run)
+    with contextlib.suppress(LabError), images.forgotten(SOURCE.version):
+        assert removed == []
+        if fails:
+            raise LabError("two builds differ")
+    assert removed == own
 
 
 def test_a_given_base_takes_the_place_of_the_pinned_one() -> None:

@@ -11,11 +11,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"))
 
 from tests.support.downloader import Downloader
+from tests.unit.serving_runtime.signedclaims import FILES, TEAM, Claim
 
 
 @pytest.fixture
 def downloader(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Downloader:
     return Downloader(tmp_path, capsys)
+
+
+@pytest.fixture
+def claim(tmp_path: Path, downloader: Downloader) -> Claim:
+    found = Claim(tmp_path / "claim", downloader)
+    found.put(FILES, TEAM.model("digits", FILES))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.support import signing
@@ -67,9 +66,7 @@ def written(folder: Path) -> Path:
 
 
 def private(key: ec.EllipticCurvePrivateKey, place: Path) -> Path:
-    place.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    place.write_bytes(signing.private(key))
     return place
 
 

@@ -188,10 +188,15 @@ def proxies(config: OperatorConfig) -> list[dict[str, Any]]:
     return [{"name": name, "value": common.literal(value)} for name, value in values.items() if value]
 
 
-def server_mounts(model: ModelSpec, config: OperatorConfig) -> list[dict[str, Any]]:
-    """The links of what was not fetched lead there; the server sees no more of a claim than what it serves."""
-    adapters = [{"name": ADAPTERS_VOLUME, "mountPath": naming.ADAPTERS_PATH, "readOnly": True}]
-    found = adapters if model.adapters else []
+def server_mounts(deployment: ModelDeployment, config: OperatorConfig) -> list[dict[str, Any]]:
+    """The links of what was not fetched lead there; the server sees no more of a claim than what it serves.
+
+    Of a claim that was verified it sees nothing: the copy was inspected, and others may write to the claim.
+    """
+    model = deployment.spec.model
+    found = [{"name": ADAPTERS_VOLUME, "mountPath": naming.ADAPTERS_PATH, "readOnly": True}] if model.adapters else []
+    if signatures.arguments(deployment, config):
+        return found
     for download in downloads(model):
         for mount in _mounted(download, model, config):
             path = sources.claim_and_path(download.uri)[1] if download.scheme == "pvc" else ""

@@ -70,7 +70,7 @@ def render_template(
     tuning.require_supported(deployment.spec, runtime)
     adapters.require_supported(deployment, runtime)
     values = _values(deployment, runtime.spec, revision)
-    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment.spec.model, config)]
+    mounts: list[Mapping[str, Any]] = [*SERVER_MOUNTS, *downloader.server_mounts(deployment, config)]
     return {
         "metadata": {
             "labels": podextras.labels(deployment, revision),

@@ -104,6 +104,34 @@ def test_an_image_that_must_be_signed_is_not_mounted_by_the_node() -> None:
         assert ("--mount" in pod["initContainers"][0]["args"]) is mounted
 
 
+BEFORE = {"name": "before", "image": "example.com/before:1"}
+CLAIM = {"uri": "pvc://models/digits/1", "adapters": [{"name": "sql", "uri": "pvc://others/sql"}]}
+
+
+def claims_seen(pod: dict[str, Any]) -> dict[str, set[str]]:
+    """By container: the claims of which it sees anything."""
+    volumes = {volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume}
+    assert volumes == {"source", "source-0"}
+    return {
+        each["name"]: volumes & {mount["name"] for mount in each["volumeMounts"]}
+        for each in (*pod["initContainers"], *pod["containers"])
+    }
+
+
+@pytest.mark.parametrize(("config", "seen"), [(NOTHING, {"source", "source-0"}), (CONFIG, set()), (ENFORCED, set())])
+def test_nothing_but_its_downloader_sees_a_claim_that_is_verified(config: OperatorConfig, seen: set[str]) -> None:
+    """It is copied, and the copy is inspected: a server that could open the claim would find what others write there."""
+    runtime = make_runtime(adapters={"each": ["--lora={{adapter.path}}"]}, init_containers=[BEFORE])
+    pod = workload.new_revision(deployed(model=CLAIM), runtime, config, 1).template["spec"]
+    (server,) = (each["name"] for each in pod["containers"])
+    assert claims_seen(pod) == {
+        "storage-initializer": {"source"},
+        "storage-initializer-0": {"source-0"},
+        "before": seen,
+        server: seen,
+    }
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [

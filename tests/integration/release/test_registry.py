@@ -1,0 +1,95 @@
+"""A version that is pushed to a real registry, which lets in only who has a login: what is there is what was built."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from lab import gotools, images, processes
+from lab.processes import LabError
+from release import images as release_images
+from release import publish, version
+from release.images import Built
+from release.source import ROOT, Source
+from tests.support import registry as registries
+from tests.support.registry import Registry
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+LOGIN: Final = ("releaser", "s3cret")
+HTPASSWD: Final = "releaser:$2b$05$WHJes77Odo19ML4O2WWyRuIjKsymKeDSqo8VQtcXi4/CSrC9YMkbK\n"  # of that password
+VERSION: Final = version.parsed("0.0.1-alpha.7")
+SOURCE: Final = Source(ROOT, "c0ffee", 1_700_000_000, VERSION)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with registries.running(tmp_path, htpasswd=HTPASSWD, login=LOGIN) as found:
+        yield found
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[Built]:
+    """One without a program, since no base is needed for it."""
+    (tmp_path / "file").write_text("content")
+    reference = f"{release_images.STORED}/nothing:{VERSION.text}-first"
+    with release_images.forgotten(VERSION):
+        buildah = images.buildah()
+        container = processes.run([*buildah, "from", "scratch"]).strip()
+        processes.run([*buildah, "copy", container, tmp_path / "file", "/"])
+        processes.run([*buildah, "commit", "--quiet", "--rm", f"--timestamp={SOURCE.epoch}", container, reference])
+        layout = tmp_path / "layout"
+        processes.run([*buildah, "push", "--quiet", "--format=oci", reference, f"oci:{layout}"])
+        yield Built("nothing", reference, release_images.manifest_digest(layout), tmp_path)
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """Packed, alone in its folder."""
+    gotools.ensure("helm")
+    folder = tmp_path / "dist"
+    packing = ("package", ROOT / "charts" / "sluice", f"--version={VERSION.text}", f"--destination={folder}")
+    processes.run([gotools.program("helm"), *packing])
+    return folder / f"sluice-{VERSION.text}.tgz"
+
+
+def test_with_its_login_everything_arrives_as_it_was_built(
+    registry: Registry, image: Built, chart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY_USER", LOGIN[0])
+    monkeypatch.setenv("REGISTRY_PASSWORD", LOGIN[1])
+    with publish.opened(f"{registry.host}/team", plain_http=True) as opened:
+        publish.push(opened, [image], chart, SOURCE)
+        login = opened.login
+    assert not login.exists(), "the login does not stay on this machine"
+    for name, accepted in (("nothing", registries.MANIFEST), ("release", registries.MANIFEST)):
+        answer = requests.get(
+            registry.url(f"team/{name}/manifests/{VERSION.text}"), headers={"Accept": accepted}, auth=LOGIN, timeout=10
+        )
+        answer.raise_for_status()
+        if name == "nothing":
+            assert answer.headers["Docker-Content-Digest"] == image.digest
+    listed = requests.get(
+        registry.url(f"team/charts/sluice/manifests/{VERSION.text}"),
+        headers={"Accept": registries.MANIFEST},
+        auth=LOGIN,
+        timeout=10,
+    ).json()
+    digests = {layer["digest"] for layer in listed["layers"]}
+    assert f"sha256:{hashlib.sha256(chart.read_bytes()).hexdigest()}" in digests, json.dumps(listed)
+
+
+@pytest.mark.parametrize("login", [None, (LOGIN[0], "another")], ids=["nobody", "another password"])
+def test_without_it_nothing_does(
+    login: tuple[str, str] | None, registry: Registry, image: Built, chart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REGISTRY_USER", raising=False)
+    if login is not None:
+        monkeypatch.setenv("REGISTRY_USER", login[0])
+        monkeypatch.setenv("REGISTRY_PASSWORD", login[1])
+    with publish.opened(f"{registry.host}/team", plain_http=True) as opened, pytest.raises(LabError, match="uthor"):
+        publish.push(opened, [image], chart, SOURCE)
+    assert requests.get(registry.url("_catalog"), auth=LOGIN, timeout=10).json() == {"repositories": []}
