@@ -77,8 +77,8 @@ NARROW: Final = _digit_plan("v6", "as good, and it knows the 17 grey levels that
 
 DRIFT: Final = Incident(
     "drift",
-    "three in ten images come from a scanner with a stuck pixel; no answer tells of it",
-    lambda target: DigitAsker(target, digits.with_stuck_pixel(digits.split()[1].images, 0.3)),
+    "half of the images come from a scanner with a stuck pixel; hardly an answer tells of it",
+    lambda target: DigitAsker(target, digits.with_stuck_pixel(digits.split()[1].images, 0.5)),
     expected=f"image[{digits.STUCK_PIXEL}]",
     look=aftermath.moved_feature,
 )

@@ -130,7 +130,7 @@ def test_a_stable_version_that_begins_to_fail_is_noticed_with_the_moment(scene: 
 @pytest.mark.slow
 @nobody_is_lost
 def test_a_pixel_that_is_stuck_is_named(scene: Scene, traffic: LoadClient, observed: reference.Reference) -> None:
-    images = digits.with_stuck_pixel(digits.split()[1].images, 0.3)
+    images = digits.with_stuck_pixel(digits.split()[1].images, 0.5)
     traffic.ask(DigitAsker(traffic.target, images))
 
     def moved() -> str | None:
