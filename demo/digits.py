@@ -15,6 +15,8 @@ HELD_OUT_SHARE: Final = 0.35
 PIXELS: Final = 64  # 8 x 8, row by row
 PIXEL_MAXIMUM: Final = 16  # raw values are integers 0..16
 CLASSES: Final = 10
+STUCK_PIXEL: Final = 20
+EIGHT_BIT_MAXIMUM: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,24 @@ def split() -> tuple[Digits, Digits]:
         images.astype(np.float32), labels.astype(np.int64), test_size=HELD_OUT_SHARE, random_state=SEED, stratify=labels
     )
     return Digits(train_images, train_labels), Digits(held_out_images, held_out_labels)
+
+
+def with_stuck_pixel(images: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
+    """So many of the images come from a scanner with one pixel that is always black."""
+    changed = images.copy()
+    changed[_some(len(images), share), STUCK_PIXEL] = PIXEL_MAXIMUM
+    return changed
+
+
+def with_eight_bits(images: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
+    """So many of the images come from a scanner with 256 grey levels."""
+    changed = images.copy()
+    changed[_some(len(images), share)] *= EIGHT_BIT_MAXIMUM / PIXEL_MAXIMUM
+    return changed
+
+
+def _some(count: int, share: float) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(SEED).choice(count, round(count * share), replace=False)
 
 
 def infer_request(image: npt.NDArray[np.float32]) -> dict[str, Any]:

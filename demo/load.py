@@ -25,10 +25,13 @@ from types import TracebackType
 from typing import Final, Protocol, Self, TextIO
 
 import aiohttp
+import numpy as np
+import numpy.typing as npt
 import prometheus_client
 
 from demo import counting, digits
 from demo.counting import Book, Counts, Exporter, Fate
+from demo.digits import Digits
 
 REVISION_HEADER: Final = "x-model-revision"
 DEFAULT_RATE: Final = 100.0
@@ -73,14 +76,15 @@ class Asker(Protocol):
 
 
 class DigitAsker:
-    """An image that the model never saw, and the right digit."""
+    """An image that the model never saw, and the right digit. images: as they are scanned now; None: as they ever were."""
 
     seconds = REQUEST_TIMEOUT_SECONDS
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, images: npt.NDArray[np.float32] | None = None) -> None:
         _, held_out = digits.split()
+        sent = held_out if images is None else Digits(images, held_out.labels)
         self._url = target.infer_url
-        self._requests = tuple(zip(digits.infer_bodies(held_out), held_out.labels.tolist(), strict=True))
+        self._requests = tuple(zip(digits.infer_bodies(sent), sent.labels.tolist(), strict=True))
 
     async def ask(self, session: aiohttp.ClientSession, random: random.Random) -> Answered:
         body, label = random.choice(self._requests)
@@ -123,7 +127,7 @@ class LoadClient:
     ) -> None:
         if rate <= 0:
             raise ValueError(f"rate: {rate} requests/s is not positive")
-        self._target = target
+        self.target = target
         self._rate = rate
         self._connect_anew = connect_anew
         self._log = log
@@ -158,6 +162,10 @@ class LoadClient:
     def counts(self) -> Counts:
         return self._book.counts()
 
+    def ask(self, asker: Asker) -> None:
+        """From now on something else is asked, by the rate, the counters and the connections of before."""
+        self._asker = asker
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -173,7 +181,7 @@ class LoadClient:
         kept = {"force_close": True} if self._connect_anew else {"keepalive_timeout": KEEP_ALIVE_SECONDS}
         connector = aiohttp.TCPConnector(limit=0, **kept)
         timeout = aiohttp.ClientTimeout(total=self._asker.seconds)
-        headers = {"Host": self._target.host, "Content-Type": "application/json"}
+        headers = {"Host": self.target.host, "Content-Type": "application/json"}
         with self._open_log() as log:
             async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
                 writer = asyncio.create_task(self._write_seconds(log))

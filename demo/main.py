@@ -5,7 +5,7 @@
 
 With --cluster current, --registry HOST/FOLDER is where images are pushed, and where the cluster's nodes pull them.
 
-Exit status 0 only if every release ended as expected and no request was lost.
+Exit status 0 only if every release ended as expected, every incident was noticed, and no request was lost.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from demo import aftermath, picture, release, setup, stories, summary, watch
 from demo import cluster as clusters
-from demo import picture, release, setup, stories, summary, watch
+from demo.aftermath import Noticed
 from demo.cluster import Cluster, Kind
 from demo.load import LoadClient
 from demo.program import DemoError, Tools
@@ -115,6 +116,7 @@ def _release_all(cluster: Cluster, story: Story) -> bool:
     client = story.client(setup.target(cluster, story.name), requests)
     results: list[Result] = []
     observations: list[Observation] = []
+    noticed: list[Noticed] = []
     with client:
         story.begin(cluster, client)
         for plan in story.plans:
@@ -124,14 +126,24 @@ def _release_all(cluster: Cluster, story: Story) -> bool:
             if not results[-1].outcome:
                 say(f"[red]{plan.model}: no outcome within {watch.DEADLINE_SECONDS:.0f} s[/red]; the demo ends here")
                 break
+        else:
+            noticed = _go_on(cluster, client, story)
     counts = client.counts()
-    summary.write(results, counts, FOLDER / "summary.json")
+    summary.write(results, noticed, counts, FOLDER / "summary.json")
     picture.save_observations(observations, FOLDER / "observations.json")
     if observations:
         picture.draw(observations, requests, FOLDER / "rollout.png")
-    summary.show(CONSOLE, results, counts)
+    summary.show(CONSOLE, results, noticed, counts)
     say(f"written: {FOLDER / 'summary.json'} and {FOLDER / 'rollout.png'}")
-    return summary.succeeded(results, counts)
+    return summary.succeeded(results, noticed, counts)
+
+
+def _go_on(cluster: Cluster, client: LoadClient, story: Story) -> list[Noticed]:
+    """What happens after the releases."""
+    if not story.incidents:
+        return []
+    story.keep_watch(cluster)
+    return [aftermath.follow(cluster, client, incident) for incident in story.incidents]
 
 
 def _release(tools: Tools, client: LoadClient, name: str, plan: Plan, observations: list[Observation]) -> Result:
@@ -141,7 +153,7 @@ def _release(tools: Tools, client: LoadClient, name: str, plan: Plan, observatio
     since = watch.Baseline(time.time(), before.by_revision)
     began = time.monotonic()
     patch = json.dumps(plan.patch)
-    arguments = ("modeldeployments.sluice.dev", name, f"--namespace={setup.NAMESPACE}", "--type=merge")
+    arguments = (setup.DEPLOYMENTS, name, f"--namespace={setup.NAMESPACE}", "--type=merge")
     tools.kubectl("patch", *arguments, f"--patch={patch}")
     narrator = Narrator()
     with live_view(tools, name, setup.NAMESPACE) as drawn:

@@ -44,6 +44,7 @@ MODEL_COLOURS: Final = {
     "v3": "tab:orange",
     "v4": "tab:red",
     "v5": "tab:purple",
+    "v6": "tab:olive",
 }
 
 

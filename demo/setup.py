@@ -22,6 +22,7 @@ from demo.progress import CONSOLE, ascii_image, say
 
 NAME: Final = "digits"
 NAMESPACE: Final = "default"
+DEPLOYMENTS: Final = "modeldeployments.sluice.dev"
 RELEASE: Final = "sluice"
 OPERATOR_NAMESPACE: Final = "sluice-system"
 BUCKET: Final = "models"
@@ -202,7 +203,7 @@ def forget_model(tools: Tools, name: str) -> None:
     """Delete what an earlier run of the demo left, and wait until it is gone."""
     tools.kubectl(
         "delete",
-        "modeldeployments.sluice.dev",
+        DEPLOYMENTS,
         name,
         f"--namespace={NAMESPACE}",
         "--ignore-not-found",
@@ -224,7 +225,7 @@ def show_prediction(cluster: Cluster, folder: Path) -> None:
 
 
 def target(cluster: Cluster, name: str = NAME) -> Target:
-    url = cluster.tools.get("modeldeployments.sluice.dev", name, f"--namespace={NAMESPACE}")["status"]["url"]
+    url = cluster.tools.get(DEPLOYMENTS, name, f"--namespace={NAMESPACE}")["status"]["url"]
     host = url.partition("://")[2].split("/")[0].split(":")[0]
     return Target(cluster.gateway, host, name)
 
@@ -270,7 +271,8 @@ def remove(tools: Tools, name: str) -> None:
     tools.kubectl(
         "delete", f"pod/{pod}", f"secret/{CREDENTIALS_SECRET}", f"--namespace={NAMESPACE}", "--ignore-not-found"
     )
-    tools.kubectl("delete", f"configmap/{name}-plug-in", f"--namespace={NAMESPACE}", "--ignore-not-found")
+    extras = (f"configmap/{name}-plug-in", f"configmap/{name}-reference")
+    tools.kubectl("delete", *extras, f"--namespace={NAMESPACE}", "--ignore-not-found")
     tools.kubectl("delete", "rolloutpolicies.sluice.dev", f"{name}-demo", "--ignore-not-found")
     tools.kubectl("delete", f"clusterrolebinding/{READER}", "--ignore-not-found")
     tools.helm("uninstall", RELEASE, f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=120s")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from demo import release
+from demo.aftermath import Noticed
 from demo.counting import Counts
 from demo.release import Objective, Result
 
@@ -24,11 +25,22 @@ COLUMNS: Final = (
 )
 
 
-def as_json(results: Sequence[Result], counts: Counts) -> dict[str, Any]:
+INCIDENT_COLUMNS: Final = (
+    ("after the promotion", "left"),
+    ("named", "left"),
+    ("noticed after\nseconds", "right"),
+    ("requests", "right"),
+    ("lost", "right"),
+    ("alarm", "left"),
+)
+
+
+def as_json(results: Sequence[Result], noticed: Sequence[Noticed], counts: Counts) -> dict[str, Any]:
     total = counts.total
     return {
-        "succeeded": succeeded(results, counts),
+        "succeeded": succeeded(results, noticed, counts),
         "releases": [result.as_json() for result in results],
+        "incidents": [each.as_json() for each in noticed],
         "requests": total.requests,
         "lostRequests": total.lost,
         "modelFailures": total.failed,
@@ -36,23 +48,27 @@ def as_json(results: Sequence[Result], counts: Counts) -> dict[str, Any]:
     }
 
 
-def succeeded(results: Sequence[Result], counts: Counts) -> bool:
-    """Every outcome as expected, and no request lost in the whole demo, also between the releases."""
-    return bool(results) and all(result.as_expected for result in results) and counts.total.lost == 0
+def succeeded(results: Sequence[Result], noticed: Sequence[Noticed], counts: Counts) -> bool:
+    """All as expected, and no request lost in the whole demo, also between the releases."""
+    told = [*(result.as_expected for result in results), *(each.as_expected for each in noticed)]
+    return bool(results) and all(told) and counts.total.lost == 0
 
 
-def write(results: Sequence[Result], counts: Counts, path: Path = FILE) -> None:
+def write(results: Sequence[Result], noticed: Sequence[Noticed], counts: Counts, path: Path = FILE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(as_json(results, counts), indent=2) + "\n")
+    path.write_text(json.dumps(as_json(results, noticed, counts), indent=2) + "\n")
 
 
-def show(console: Console, results: Sequence[Result], counts: Counts) -> None:
-    table = Table(title="Releases", title_justify="left", title_style="bold")
-    for title, side in COLUMNS:
-        table.add_column(title, justify="right" if side == "right" else "left", overflow="fold")
+def show(console: Console, results: Sequence[Result], noticed: Sequence[Noticed], counts: Counts) -> None:
+    table = _table("Releases", COLUMNS)
     for result in results:
         table.add_row(*_row(result), style="" if result.as_expected else "red")
     console.print(table)
+    if noticed:
+        table = _table("After the last promotion", INCIDENT_COLUMNS)
+        for each in noticed:
+            table.add_row(*_incident_row(each), style="" if each.as_expected else "red")
+        console.print(table)
     total = counts.total
     console.print(
         f"{total.requests} requests, {total.lost} lost (no answer, or an error made by the gateway); "
@@ -60,6 +76,27 @@ def show(console: Console, results: Sequence[Result], counts: Counts) -> None:
     )
     if total.lost:
         console.print(f"[red]Lost:[/red] {dict(total.problems)}")
+
+
+def _table(title: str, columns: Sequence[tuple[str, str]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for heading, side in columns:
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+    return table
+
+
+def _incident_row(noticed: Noticed) -> tuple[str, ...]:
+    named = noticed.alarm.names if noticed.alarm else "nothing"
+    if named != noticed.expected:
+        named += f", expected {noticed.expected}"
+    return (
+        f"{noticed.name}: {noticed.story}",
+        named,
+        f"{noticed.seconds:.0f}",
+        str(noticed.requests),
+        str(noticed.lost_requests),
+        noticed.alarm.message if noticed.alarm else "-",
+    )
 
 
 def _row(result: Result) -> tuple[str, ...]:

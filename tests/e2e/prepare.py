@@ -9,6 +9,7 @@ from lab import images
 NEEDED: Final = (
     *clusters.IMAGES.values(),
     clusters.FURTHER_IMAGES["batch"],
+    clusters.FURTHER_IMAGES["observer"],
     clusters.SERVER_IMAGES["fastapi"],
     clusters.SERVER_IMAGES["llamacpp"],
 )

@@ -1,9 +1,12 @@
 """After the promotion: a stable version that becomes worse is noticed and named, and nothing else is."""
 
+import copy
+import json
 from typing import Any
 
 import pytest
 
+from sluice.core.kernel.plan import Notice, Plan
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled
 from tests.support.controllers import Behaviour
@@ -71,10 +74,49 @@ def test_it_is_over_an_hour_after_it_was_mended() -> None:
     cluster = watched_cluster()
     cluster.behaviours[V1] = FAILS
     cluster.run(600, until=lambda: is_alarmed(cluster))
+    since = cluster.status()["watch"]["alarm"]["since"]
     cluster.behaviours[V1] = GOOD
     cluster.run(2 * HOUR, until=lambda: not is_alarmed(cluster))
+    cluster.run(600)
     assert cluster.condition("Healthy")["reason"] == "Steady"
     assert "alarm" not in cluster.status()["watch"]
+    [told] = [event for event in cluster.events if event.reason == "NoLongerWorse"]
+    assert not told.warning
+    assert told.message.startswith(f"errors: what began at {since} is over; digits-")
+
+
+def test_an_alarm_that_is_over_is_told_to_whom_it_was_told() -> None:
+    cluster = watched_cluster()
+    hook = {"name": "hook", "urlSecretRef": {"name": "hooks"}, "events": ["WorseThanBefore", "NoLongerWorse"]}
+    cluster.shared["RolloutPolicy", "default"]["spec"]["notifications"] = [hook]
+    told: dict[str, Notice] = {}
+
+    def collect(plan: Plan) -> None:
+        told.update((notice.id, notice) for notice in plan.notices)
+
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, check=collect, until=lambda: is_alarmed(cluster))
+    cluster.behaviours[V1] = GOOD
+    cluster.run(2 * HOUR, check=collect, until=lambda: not is_alarmed(cluster))
+    cluster.run(600, check=collect)
+    assert [(notice.reason, notice.warning) for notice in told.values()] == [
+        ("WorseThanBefore", True),
+        ("NoLongerWorse", False),
+    ]
+
+
+def test_the_end_of_an_alarm_is_told_even_if_the_first_write_of_it_fails() -> None:
+    cluster = watched_cluster()
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    cluster.behaviours[V1] = GOOD
+    cluster.run(30)
+    cluster.kill_after = 0
+    with pytest.raises(OperatorKilled):
+        cluster.run(2 * HOUR)
+    cluster.run(2 * HOUR, until=lambda: not is_alarmed(cluster))
+    cluster.run(120)
+    assert len([event for event in cluster.events if event.reason == "NoLongerWorse"]) == 1
 
 
 def test_while_nothing_happens_it_is_written_once_an_hour() -> None:
@@ -189,6 +231,98 @@ def test_a_restart_loses_nothing_that_was_written(after: float) -> None:
     assert len([event for event in cluster.events if event.reason == "WorseThanBefore"]) == 1
 
 
+def test_a_replica_that_leads_again_goes_on_from_what_the_other_one_has_written() -> None:
+    """It remembers a stable version that was well; meanwhile it has become worse."""
+    cluster = watched_cluster()
+    cluster.run(300)
+    remembered = dict(cluster.watched)
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    since = cluster.status()["watch"]["alarm"]["since"]
+    cluster.watched |= remembered
+    cluster.reconcile()
+    assert is_alarmed(cluster)
+    cluster.run(600)
+    assert cluster.status()["watch"]["alarm"]["since"] == since
+    assert [event.reason for event in cluster.events if "Worse" in event.reason] == ["WorseThanBefore"]
+
+
+def test_an_operator_that_restarts_every_half_hour_learns_and_notices() -> None:
+    cluster = watched_cluster()
+    for _ in range(6):
+        cluster.run(HOUR / 2)
+        cluster.watched.clear()
+        cluster.remembered.clear()
+        cluster.reconcile()
+    assert not [event for event in cluster.events if event.reason == "WorseThanBefore"]
+    seen = json.loads(cluster.status()["watch"]["state"])["obj"]["errors"]["p"]["n"]
+    assert seen > 30, "each life has written what it saw up to its full hour"
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    assert is_alarmed(cluster)
+
+
+def test_releases_in_between_take_nothing_of_what_was_learnt_and_alarm_nobody() -> None:
+    """Each fails in all that it is asked, and is rolled back: the stable version has the same past as before."""
+    cluster = watched_cluster()
+    revision = cluster.newest().spec.target.revision
+    for number in range(3):
+        cluster.run(HOUR / 2)
+        cluster.user_applies(scenarios.manifest(FAILING if number % 2 == 0 else f"{FAILING}{number}"))
+        cluster.behaviours[f"{FAILING}{number}"] = Behaviour(error=0.5)
+        cluster.run(900, until=lambda: cluster.newest().status.outcome is not None)
+        assert cluster.newest().status.outcome == "RolledBack"
+        cluster.user_applies(scenarios.manifest(V1))
+    cluster.run(300)
+    assert cluster.status()["watch"]["revision"] == revision
+    assert cluster.condition("Healthy")["reason"] == "Steady"
+    assert not [event for event in cluster.events if event.reason == "WorseThanBefore"]
+    assert json.loads(cluster.status()["watch"]["state"])["obj"]["errors"]["p"]["n"] > 30
+
+
+def test_a_status_from_a_backup_accuses_nobody_and_goes_on() -> None:
+    cluster = watched_cluster()
+    cluster.run(HOUR)
+    backup = copy.deepcopy(cluster.objects["ModelDeployment", "digits"]["status"])
+    cluster.run(1.5 * HOUR)
+    cluster.objects["ModelDeployment", "digits"]["status"] = backup
+    cluster.watched.clear()
+    cluster.remembered.clear()
+    cluster.reconcile()
+    cluster.run(HOUR)
+    assert cluster.condition("Healthy")["reason"] == "Steady"
+    assert not [event for event in cluster.events if event.reason == "WorseThanBefore"]
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    assert is_alarmed(cluster)
+
+
+def test_a_status_from_a_backup_with_an_alarm_that_is_over_ends_once_more() -> None:
+    cluster = watched_cluster()
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    backup = copy.deepcopy(cluster.objects["ModelDeployment", "digits"]["status"])
+    cluster.behaviours[V1] = GOOD
+    cluster.run(2 * HOUR, until=lambda: not is_alarmed(cluster))
+    cluster.objects["ModelDeployment", "digits"]["status"] = backup
+    cluster.watched.clear()
+    cluster.reconcile()
+    cluster.run(2 * HOUR, until=lambda: not is_alarmed(cluster))
+    assert cluster.condition("Healthy")["reason"] == "Steady"
+
+
+@pytest.mark.parametrize("step", [-600.0, -2 * 86_400.0, 600.0], ids=["back", "back by days", "forth"])
+def test_a_clock_that_steps_accuses_nobody_and_blinds_for_an_hour_at_most(step: float) -> None:
+    cluster = watched_cluster()
+    cluster.run(1200)
+    cluster.clock_ahead_seconds += step
+    cluster.run(HOUR)
+    assert not [event for event in cluster.events if event.reason == "WorseThanBefore"]
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    assert is_alarmed(cluster)
+
+
 def test_a_release_teaches_nothing_and_alarms_nobody() -> None:
     cluster = watched_cluster()
     cluster.run(300)
@@ -212,6 +346,7 @@ def test_the_next_version_begins_with_a_past_of_its_own() -> None:
     cluster.run(300)
     assert cluster.condition("Healthy")["reason"] == "Steady"
     assert cluster.status()["watch"]["revision"] == cluster.newest().spec.target.revision
+    assert len([event for event in cluster.events if event.reason == "NoLongerWorse"]) == 1
 
 
 def test_a_policy_that_loses_its_watch_leaves_nothing_behind() -> None:

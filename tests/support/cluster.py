@@ -370,14 +370,15 @@ class Cluster(Controllers):
         _, watch = self.watched.pop(name, (None, None))
         if version is None:
             return None
-        if watch is None or watch.revision != version.revision:
-            watch = state.begun(version)
+        watch = state.resumed(watch, version, self.now + self.clock_ahead_seconds)
         self.watched[name] = version, watch
         return watch
 
     def _watch(self, before: float) -> None:
-        """Once a minute."""
-        end, seen = (minutes.MINUTE * ((time - WATCH_LATE_SECONDS) // minutes.MINUTE) for time in (self.now, before))
+        """Once a minute of the operator's clock; Prometheus has the same one."""
+        ahead = self.clock_ahead_seconds
+        times = (time + ahead - WATCH_LATE_SECONDS for time in (self.now, before))
+        end, seen = (minutes.MINUTE * (time // minutes.MINUTE) for time in times)
         versions = [version for version, _ in self.watched.values() if not version.resting]
         if end == seen or not versions:
             return
@@ -385,7 +386,7 @@ class Cluster(Controllers):
         self.watch_asked += len(asked.questions)
         answers: dict[Question, Answer] = {}
         for whole in asked.questions:
-            found = self.prometheus.answer((whole.question,), end)[""]
+            found = self.prometheus.answer((whole.question,), end - ahead)[""]
             answers.update(joined.parted(whole, found if self.prometheus_up else Failed("prometheus is down")))
         for (_, name), minute in asked.read(answers).items():
             version, watch = self.watched[name]

@@ -5,8 +5,8 @@ pass ──note──> what is watched of the model (a few values)
 whole minute + 20 s ├──> questions for many models each, one after the other, one a second at most ──> Prometheus
                     └──> counts ──> the watch of each model (`core/watch`) ──> has it something to say? ──wake──> a pass writes it
 
-Only the replica that writes watches: what it does not know it reads in the status, which is an hour old at most. A minute that
-is missed, by a restart or by a Prometheus that is slow, is counted as none.
+Only the replica that writes watches: what it does not know, or another one has written since, it reads in the status, which is
+an hour old at most. A minute that is missed, by a restart or by a Prometheus that is slow, is counted as none.
 """
 
 import asyncio
@@ -55,9 +55,7 @@ class Watching:
             return None
         self._versions[place] = version
         self._wanted.set()
-        known = self._watches.get(place)
-        if known is None or known.revision != version.revision:
-            known = self._watches[place] = state.begun(version)
+        known = self._watches[place] = state.resumed(self._watches.get(place), version, self._clock.now())
         return known
 
     def count(self) -> int:

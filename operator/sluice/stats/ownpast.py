@@ -1,6 +1,7 @@
 """What a version has shown since it was promoted, as the limit that a change detector compares it with.
 
-    minutes ──> hours: at least 60 minutes and 1,000 requests ──> at the end of each of its days: its highest hour
+    minutes ──> hours: at least 60 minutes and 1,000 requests ──> counted from the next day on, and after one more day for good
+                                                              ├─> the highest hour
                                                               └─> by hour of the week, from the fifth week on
 
     limit = margin x U,   U: upper bound (90 %) of the share of events in the highest hour       2 in the first week
@@ -17,13 +18,14 @@ Bursts make a minute's events vary more than Poisson's law says. Within an hour,
     phi = [sum x^2/n - X^2/N] / [(K - 1) p (1 - p)],   p = X/N        K minutes with n requests and x events, N and X in all
 
 which is forgotten in some hundred hours; of one hour at most three times as much counts as was usual, as an outage says
-nothing about bursts. Hours of an alarm are not learnt at all (`disturbed`). All of it is known before the minute that it is
-used for.
+nothing about bursts. Hours of an alarm are not learnt at all: the open one is marked (`disturbed`), and those that were
+closed before the alarm was noticed are taken back (`without`), as far as they are not older than a day or two. All of it is known
+before the minute that it is used for.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sluice.stats import intervals
@@ -38,6 +40,8 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
 WEEK: Final = 7 * DAY
+BACK_SECONDS: Final = HOUR
+"""A minute that begins so long before the last one has not been seen: the clock was put back."""
 SLOTS: Final = 168
 WEEKS: Final = 4
 """From so many on the hour of the week counts."""
@@ -90,6 +94,22 @@ _NO_HOUR: Final = Hour()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ClosedHour:
+    """What an hour has shown."""
+
+    last: float
+    """When its last minute began."""
+    slot: int
+    """Hour of the week; -1: of none, as it took longer."""
+    upper: float
+    """U."""
+
+    def to_state(self) -> list[float]:
+        whole = int(self.last)
+        return [whole if whole == self.last else self.last, self.slot, self.upper]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class OwnPast:
     """Of one kind of event of one version."""
 
@@ -98,12 +118,14 @@ class OwnPast:
     minutes: int = 0
     """That were seen."""
     hour: Hour = _NO_HOUR
-    day: tuple[tuple[int, float], ...] = ()
-    """(hour of the week or -1, U) of the hours of this day, counted from `first`."""
+    day: tuple[ClosedHour, ...] = ()
+    """Of this day, counted from `first`: they count from the next one on."""
+    day_before: tuple[ClosedHour, ...] = ()
+    """They count, and can still be taken back."""
     highest: float = 0.0
-    """U of the highest hour of the days before; 0: none."""
+    """U of the highest hour of the days before that; 0: none."""
     slots: tuple[float, ...] = ()
-    """U by hour of the week (UTC) of the days before, 0: unknown; empty: none is known."""
+    """U by hour of the week (UTC) of the days before that, 0: unknown; empty: none is known."""
     phi: float = 1.0
     phi_hours: float = 0.0
     """How many hours it is the mean of, the older ones forgotten."""
@@ -112,14 +134,19 @@ class OwnPast:
 
     def limit(self, begin: float) -> float | None:
         """p* of the minute that begins then; None while there is nothing to compare with."""
-        if self.first is None or self.highest <= 0 or self.minutes < SEEN_MINUTES:
+        if self.first is None or self.shown <= 0 or self.minutes < SEEN_MINUTES:
             return None
         age = begin - self.first
-        return (self._of_the_week(begin, age) or self.highest) * (MARGIN if age >= WEEK else FIRST_MARGIN)
+        return (self._of_the_week(begin, age) or self.shown) * (MARGIN if age >= WEEK else FIRST_MARGIN)
 
     def by_hour(self, begin: float) -> bool:
         """Whether the limit is that of the hour of the week."""
         return self.first is not None and self._of_the_week(begin, begin - self.first) > 0
+
+    @property
+    def shown(self) -> float:
+        """U of the highest hour of the days before; 0: none."""
+        return max((self.highest, *(hour.upper for hour in self.day_before)))
 
     @property
     def dispersion(self) -> float:
@@ -127,8 +154,8 @@ class OwnPast:
         return max(1.0, self.phi)
 
     def observe(self, requests: float, events: float, *, begin: float, disturbed: bool) -> "OwnPast":
-        """After one more minute; itself for one that is not after the last. disturbed: an alarm goes on."""
-        if self.first is not None and begin < self.last + MINUTE:
+        """After one more minute; itself for one that was seen already. disturbed: an alarm goes on."""
+        if self.first is not None and 0 < self.last + MINUTE - begin <= BACK_SECONDS:
             return self
         known = dataclasses.replace(self, first=begin) if self.first is None else self
         if _index(begin, known, DAY) != _index(known.last, known, DAY):
@@ -140,6 +167,14 @@ class OwnPast:
             hour = hour.after(max(requests, events), events, begin=begin, disturbed=disturbed)
         return dataclasses.replace(known, minutes=known.minutes + 1, hour=hour, last=begin)
 
+    def without(self, since: float) -> "OwnPast":
+        """Without the hours that an alarm turns out to be of: those with a minute from then on."""
+        hour = self.hour
+        if hour.minutes and self.last >= since:
+            hour = dataclasses.replace(hour, disturbed=True)
+        day, day_before = (tuple(one for one in day if one.last < since) for day in (self.day, self.day_before))
+        return dataclasses.replace(self, hour=hour, day=day, day_before=day_before)
+
     def _of_the_week(self, begin: float, age: float) -> float:
         """U of the hour of the week, or 0."""
         if age < WEEKS * WEEK or not self.slots:
@@ -147,7 +182,9 @@ class OwnPast:
         slot = _slot(begin)
         if self.slots[slot] <= 0:
             return 0.0
-        return max(self.slots[(slot + beside) % SLOTS] for beside in (-1, 0, 1))
+        around = [(slot + beside) % SLOTS for beside in (-1, 0, 1)]
+        lately = (hour.upper for hour in self.day_before if hour.slot in around)
+        return max((*(self.slots[each] for each in around), *lately))
 
     def _hour_closed(self) -> "OwnPast":
         hour = self.hour
@@ -155,7 +192,8 @@ class OwnPast:
             return dataclasses.replace(self, hour=_NO_HOUR)
         upper = min(1.0, intervals.rate_upper_bound(hour.events, hour.requests, confidence=CONFIDENCE))
         slot = _slot(hour.begin) if hour.begin // HOUR == self.last // HOUR else -1
-        known = dataclasses.replace(self, hour=_NO_HOUR, day=(*self.day, (slot, _rounded(upper))))
+        closed = ClosedHour(self.last, slot, _rounded(upper))
+        known = dataclasses.replace(self, hour=_NO_HOUR, day=(*self.day, closed))
         found = hour.dispersion
         if found is None:
             return known
@@ -167,12 +205,15 @@ class OwnPast:
 
     def _day_closed(self) -> "OwnPast":
         slots = list(self.slots or (0.0,) * SLOTS)
-        for slot, upper in self.day:
-            if slot >= 0:
-                slots[slot] = max(upper, _rounded(KEPT_A_WEEK * slots[slot]))
-        highest = max((upper for _, upper in self.day), default=0.0)
+        for hour in self.day_before:
+            if hour.slot >= 0:
+                slots[hour.slot] = max(hour.upper, _rounded(KEPT_A_WEEK * slots[hour.slot]))
         return dataclasses.replace(
-            self, day=(), highest=max(self.highest, highest), slots=tuple(slots) if any(slots) else ()
+            self,
+            day=(),
+            day_before=self.day,
+            highest=self.shown,
+            slots=tuple(slots) if any(slots) else (),
         )
 
     def to_state(self) -> dict[str, object]:
@@ -182,7 +223,8 @@ class OwnPast:
             "first": self.first,
             "n": self.minutes,
             "hour": [hour.begin, hour.minutes, hour.requests, hour.events, hour.squares, int(hour.disturbed)],
-            "day": [list(one) for one in self.day],
+            "day": [one.to_state() for one in self.day],
+            "before": [one.to_state() for one in self.day_before],
             "max": self.highest,
             "slots": list(self.slots),
             "phi": [self.phi, self.phi_hours],
@@ -203,7 +245,8 @@ def restore(state: Mapping[str, Any]) -> OwnPast:
             first=None if state["first"] is None else _finite(state["first"]),
             minutes=int(_finite(state["n"])),
             hour=Hour(begin, int(minutes), requests, events, squares, bool(disturbed)),
-            day=tuple((int(_finite(slot)), _finite(upper)) for slot, upper in state["day"]),
+            day=_hours(state["day"]),
+            day_before=_hours(state["before"]),
             highest=_finite(state["max"]),
             slots=slots,
             phi=phi,
@@ -212,6 +255,10 @@ def restore(state: Mapping[str, Any]) -> OwnPast:
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"state: not that of a version's own past ({error}); start it anew") from error
+
+
+def _hours(state: Iterable[Sequence[object]]) -> tuple[ClosedHour, ...]:
+    return tuple(ClosedHour(_finite(last), int(_finite(slot)), _finite(upper)) for last, slot, upper in state)
 
 
 def _index(time: float, known: OwnPast, length: float) -> int:

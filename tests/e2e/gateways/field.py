@@ -46,6 +46,10 @@ REFUSING: Final = "digits-refusing"
 """A Service with a ready endpoint on which nobody listens."""
 EMPTY: Final = "digits-empty"
 """A Service without endpoints."""
+NOBODY: Final = "nobody"
+"""An app without pods."""
+OBSERVER: Final = naming.observer_name(MODEL)
+"""The Service of whoever gets copies beside a candidate."""
 HEADER: Final = ("x-sluice-candidate", "always")
 TIMEOUT_SECONDS: Final = 1
 PROGRAMMED_SECONDS: Final = 30
@@ -97,9 +101,14 @@ class Field:
         self.cluster.tools.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=120s")
         self.cluster.tools.kubectl("create", "namespace", self.namespace)
         self.apply(_scripts(), *(each for name in REVISIONS for each in _revision(name)))
-        self.apply(_service(REFUSING, REVISIONS[0], target_port=9), _service(EMPTY, "nobody", target_port=backend.PORT))
+        self.apply(_service(REFUSING, REVISIONS[0], target_port=9), _service(EMPTY, NOBODY, target_port=backend.PORT))
+        self.observe(REVISIONS[2])
         timeout = f"--timeout={READY_SECONDS}s"
         self.cluster.tools.kubectl("wait", "pods", "--all", "--for=condition=Ready", self.where, timeout)
+
+    def observe(self, app: str, *, target_port: int = backend.PORT) -> None:
+        """From now on these are the pods of the observer."""
+        self.apply(_service(OBSERVER, app, target_port))
 
     def remove(self) -> None:
         self.cluster.tools.kubectl("delete", "namespace", self.namespace, "--wait=false")
@@ -113,7 +122,7 @@ class Field:
         self._apply_routes(paths)
         self.paths = paths
         deadline = time.monotonic() + patience.seconds(PROGRAMMED_SECONDS)
-        while not self._programmed():
+        while not self.programmed():
             assert time.monotonic() < deadline, f"not programmed: {list(self._conditions())}"
             time.sleep(LOOK_SECONDS)
 
@@ -233,7 +242,8 @@ class Field:
             generation = found["metadata"]["generation"]
             yield [c for parent in parents for c in parent["conditions"] if c.get("observedGeneration") == generation]
 
-    def _programmed(self) -> bool:
+    def programmed(self) -> bool:
+        """Whether the gateway has accepted the newest routes, and resolved all that they lead to."""
         return all(
             {"Accepted", "ResolvedRefs"} <= {condition["type"] for condition in found if condition["status"] == "True"}
             for found in self._conditions()

@@ -17,7 +17,7 @@ from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Paths
 from sluice.core.render import common
 from tests.e2e.gateways import backend
-from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
+from tests.e2e.gateways.field import EMPTY, GRPC_FITS, HEADER, NOBODY, REFUSING, REVISIONS, TIMEOUT_SECONDS, Field
 from tests.e2e.gateways.traffic import Traffic, call, reaches, send
 from tests.support.scene import wait_until
 
@@ -189,6 +189,54 @@ def test_mirror(field: Field, record_property: Record) -> None:
     field.go({A: 1000})
 
 
+def test_copies_to_two(field: Field, record_property: Record) -> None:
+    """To a candidate and to an observer at the same time, where the preset says so; the candidate's are counted as such."""
+    field.go({A: 1000})
+    if not field.preset.request_mirror:
+        return
+    mirror = Arm(B, naming.service_name(B, common.MIRROR), naming.SERVICE_PORT, mirrored=True)
+    field.scraped()
+    counted, before = sum(field.counted(mirror).values()), {one: field.served(one) for one in (B, C)}
+    field.go({A: 1000}, mirror=(B, 100), observer=100)
+    field.pass_on()
+    counts = send(field.address, FAILURES)
+    assert counts.answers == {(200, A): FAILURES}, "copies must not change what users get"
+    got = {one: field.served_in_the_end(one) - before[one] for one in (B, C)}
+    record_property("copies to the candidate and to the observer", got)
+    if field.preset.mirrors_several:
+        assert got == {B: FAILURES, C: FAILURES}
+        field.scraped()
+        assert sum(field.counted(mirror).values()) - counted == FAILURES, "without those of the observer"
+    field.go({A: 1000})
+
+
+@pytest.mark.parametrize(
+    ("app", "port"),
+    [pytest.param(NOBODY, backend.PORT, id="no endpoints"), pytest.param(C, 9, id="nobody listens")],
+)
+def test_copies_to_nobody(field: Field, record_property: Record, app: str, port: int) -> None:
+    """An observer that goes down stays on the route: that is nothing to those who ask."""
+    field.go({A: 1000})
+    if not field.preset.request_mirror:
+        return
+    field.go({A: 1000}, observer=100)
+    field.pass_on()
+    try:
+        with Traffic(field.address, rate=RATE, call_rate=0) as traffic:
+            field.observe(app, target_port=port)
+            field.pass_on()
+            sent = traffic.sent
+            wait_until(lambda: traffic.sent - sent > FAILURES, "requests whose copies reach nobody", seconds=30)
+        assert field.paths.observer == 100
+        assert field.programmed(), "a route with such a copy is still a good one"
+    finally:
+        field.observe(C)
+    record_property("requests", traffic.sent)
+    assert not traffic.lost
+    assert set(traffic.counts.by_revision()) == {A}
+    field.go({A: 1000})
+
+
 def test_errors_are_counted_as_those_of_their_revision(field: Field, record_property: Record) -> None:
     """A model server's own errors, and those that the gateway answers for a revision that it cannot reach."""
     field.go({A: 400, B: 200, REFUSING: 200, EMPTY: 200})
@@ -232,6 +280,7 @@ TRANSITIONS: Final[tuple[tuple[str, dict[str, int], str, dict[str, Any]], ...]] 
     ("its backend leaves", {B: 800, D: 200}, C, {"arms": (B, D)}),
     ("an abort", {B: 1000}, "", {}),
     ("the last one leaves", {B: 1000}, D, {}),
+    ("an observer gets copies", {B: 1000}, "", {"observer": 100}),
     ("copies begin", {B: 1000}, "", {"mirror": (A, 100)}),
     ("copies end and a share begins", {B: 900, A: 100}, "", {}),
     ("superseded: one falls, another enters", {B: 900, C: 100}, "", {}),
@@ -252,7 +301,7 @@ def test_no_request_is_lost_on_the_way(field: Field, record_property: Record) ->
     lost: dict[str, dict[str, int]] = {}
     with Traffic(field.address, rate=RATE, call_rate=CALL_RATE if GRPC_FITS else 0) as traffic:
         for name, shares, leaving, further in TRANSITIONS:
-            if "mirror" in further and not field.preset.request_mirror:
+            if further.keys() & {"mirror", "observer"} and not field.preset.request_mirror:
                 continue
             before, sent = traffic.lost, traffic.sent
             field.go(shares, leaving=frozenset({leaving} - {""}), **further)

@@ -123,20 +123,20 @@ UNEXPECTED: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("changes", UNEXPECTED.values(), ids=UNEXPECTED.keys())
 def test_what_was_not_expected_fails_the_demo(changes: dict[str, object]) -> None:
     assert make_result().as_expected
-    assert not summary.succeeded([make_result(), make_result(**changes)], Counts({}))
+    assert not summary.succeeded([make_result(), make_result(**changes)], [], Counts({}))
 
 
 def test_a_request_lost_between_releases_fails_the_demo() -> None:
     tally = Tally()
     tally.add(Fate.LOST, 1, "503")
-    assert summary.succeeded([make_result()], Counts({}))
-    assert not summary.succeeded([make_result()], Counts({"digits-1": tally}))
-    assert not summary.succeeded([], Counts({}))
+    assert summary.succeeded([make_result()], [], Counts({}))
+    assert not summary.succeeded([make_result()], [], Counts({"digits-1": tally}))
+    assert not summary.succeeded([], [], Counts({}))
 
 
 def test_summary_file_has_the_promised_fields(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "summary.json"
-    summary.write([make_result()], Counts({}), path)
+    summary.write([make_result()], [], Counts({}), path)
     [entry] = json.loads(path.read_text())["releases"]
     assert {
         "model", "expected", "outcome", "seconds", "candidateRequests", "harmedRequests", "lostRequests", "decidedBy"
@@ -147,7 +147,7 @@ def test_summary_file_has_the_promised_fields(tmp_path: Path) -> None:
 
 def test_table_names_the_deciding_objective_with_its_counts() -> None:
     console = Console(file=io.StringIO(), width=160)
-    summary.show(console, [make_result(), make_result(decided_by=None, outcome="Aborted")], Counts({}))
+    summary.show(console, [make_result(), make_result(decided_by=None, outcome="Aborted")], [], Counts({}))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "accuracy: 2 of 100 against 1 of 1000; evidence 10^3.0 of 10^2.5" in text
     assert "Aborted, expected RolledBack" in text

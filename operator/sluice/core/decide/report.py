@@ -17,7 +17,7 @@ from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.decide import facts, routes
 from sluice.core.judge.model import Judgement
 from sluice.core.kernel import conditions, timestamps
-from sluice.core.kernel.conditions import CONDITIONS, Polarity
+from sluice.core.kernel.conditions import CONDITIONS, Polarity, Type
 from sluice.core.kernel.news import happening, is_recent, spell
 from sluice.core.kernel.plan import Event
 from sluice.core.kernel.reasons import BY_RELEASE, QUIET, Reason
@@ -72,12 +72,14 @@ def status(
 def events(
     model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
 ) -> Iterator[Event]:
-    """One event for every reason that a condition has turned bad for, with the remedy; and for variants that are made.
+    """One event for every reason that a condition has turned bad for, with the remedy; for variants that are made; and for an
+    alarm of the watch that is over.
 
     A condition that turned bad within the last minutes is listed again, under the same name.
     """
     record = (ModelDeployment.kind, model.name)
     yield from _variant_events(model, before, after, now)
+    yield from _over(model, before, after, now)
     known = {condition.reason for condition in before.conditions if _is_bad(condition)}
     listed: set[str] = set()
     for condition in after.conditions:
@@ -103,6 +105,20 @@ def _variant_events(
             yield _variant_event(model, Reason.VARIANT_READY, f"{variant.name}: {variants.words(variant)}", now)
         elif variant.state is VariantState.FAILED and not any(c.reason == failed for c in after.conditions):
             yield _variant_event(model, failed, f"{variant.name}: {variant.message}", now)
+
+
+def _over(
+    model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
+) -> Iterator[Event]:
+    alarm = before.watch.alarm if before.watch is not None else None
+    if alarm is None or (after.watch is not None and after.watch.alarm is not None):
+        return
+    healthy = next(
+        (each.message for each in after.conditions if each.type == Type.HEALTHY), "nothing is watched any more"
+    )
+    reason, message = Reason.NO_LONGER_WORSE, f"{alarm.objective}: what began at {alarm.since} is over; {healthy}"
+    id_ = happening(model.uid, reason, alarm.objective, alarm.since, alarm.noticed)
+    yield Event(reason, message, id_, now, (ModelDeployment.kind, model.name))
 
 
 def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) -> Event:

@@ -202,6 +202,7 @@ class Reason(StrEnum):
     # The watch over the stable version
     STEADY = "Steady", "", CALM
     WORSE_THAN_BEFORE = "WorseThanBefore", "worse-than-before.md"
+    NO_LONGER_WORSE = "NoLongerWorse", "worse-than-before.md", CALM
     WATCH_LEARNS = "WatchLearns", "", CALM | AT_REST
     WATCH_RESTS = "WatchRests", "", CALM | AT_REST
     WATCH_BLIND = "WatchBlind", "blind.md#the-watch"

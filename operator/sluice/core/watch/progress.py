@@ -2,7 +2,8 @@
 
 counted ──> limit of this minute ──> detectors ──> mean >= b: worse ──> all begin anew; while that goes on, nothing is learnt
                  ^                                                         └── an hour in which hardly anything speaks for it: over
-                 └── what the version has shown before (`stats/ownpast.py`) <── learnt, if nothing is wrong
+                 └── what the version has shown before (`stats/ownpast.py`) <── learnt, if nothing is wrong; what was learnt since
+                                                                                 it began to be worse is taken back
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from sluice.core.watch.model import Guarded, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
 from sluice.stats import edetector
 from sluice.stats.edetector import EDetector
-from sluice.stats.ownpast import OwnPast
+from sluice.stats.ownpast import BACK_SECONDS, OwnPast
 
 BLIND_MINUTES: Final = 5
 """In a row, after which it is said that nothing can be seen."""
@@ -27,13 +28,26 @@ LOUD_LOG: Final = 3.0
 
 def after(watch: Watch, version: WatchedVersion, minute: Minute, begin: float) -> Watch:
     """begin: of the minute, seconds since the epoch. Nothing is counted twice, and nothing of a release."""
-    if begin < watch.time or begin < version.begins or version.resting:
+    if _is_over(begin, watch.time) or _is_over(begin, version.begins) or version.resting:
         return watch
+    if begin < watch.time:  # what was counted since is of no time that there was
+        watch = _begun_anew(watch)
     if isinstance(minute, Unseen):
         blind = watch.blind_minutes + 1
         said = watch.unseen or minute.why
         return dataclasses.replace(watch, blind_minutes=blind, unseen=said if blind >= BLIND_MINUTES else "")
     return _counted(watch, version, minute, begin)
+
+
+def _is_over(begin: float, time: float) -> bool:
+    """Whether a minute began before a time, unless that is so far away that the clock was put back since."""
+    return 0 < time - begin <= BACK_SECONDS
+
+
+def _begun_anew(watch: Watch) -> Watch:
+    """With what was learnt."""
+    guarded = {name: dataclasses.replace(each, detector=EDetector()) for name, each in watch.guarded.items()}
+    return dataclasses.replace(watch, guarded=guarded)
 
 
 def limit(kind: Kind, past: OwnPast, begin: float) -> float | None:
@@ -59,8 +73,12 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
     crossed = evidence >= version.threshold_log
     worsening = _goes_on(watch.worsening, guarded, counts, crossed=crossed)
     if crossed:
-        worsening = worsening or _noticed(guarded, begin + MINUTE)
-        guarded = {name: dataclasses.replace(each, detector=EDetector()) for name, each in guarded.items()}
+        noticed = _noticed(guarded, begin + MINUTE)
+        worsening = worsening or noticed
+        guarded = {
+            name: dataclasses.replace(each, detector=EDetector(), past=each.past.without(noticed.since))
+            for name, each in guarded.items()
+        }
     return Watch(
         watch.revision,
         {

@@ -51,6 +51,16 @@ def begun(version: WatchedVersion) -> Watch:
         return Watch(version.revision)
 
 
+def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
+    """What to go on from: what is remembered, unless another replica has written something newer since.
+
+    What was written at a time that has not come yet is no newer: the clock was put back since.
+    """
+    if known is None or known.revision != version.revision or known.time < version.written <= now:
+        return begun(version)
+    return known
+
+
 def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:
     past = ownpast.restore(wire["p"])
     return Guarded(edetector.restore(wire["d"]), past, progress.limit(kind, past, time), wire["b"])

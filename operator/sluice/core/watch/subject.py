@@ -35,6 +35,8 @@ class WatchedVersion:
     """Minutes that began before this time are not counted: a release was under way. Seconds since the epoch."""
     state: str | None = field(default=None, compare=False)
     """What was written of it last; only of this version."""
+    written: float = field(default=0.0, compare=False)
+    """Up to when it had been looked at by then, seconds since the epoch; 0: nothing was written."""
 
     @property
     def revision(self) -> str:
@@ -50,22 +52,24 @@ def watched_version(situation: Situation) -> WatchedVersion | None:
     policy, stable, snapshot = situation.policy, situation.stable, situation.snapshot
     if isinstance(policy, Blocked) or policy.watch is None or stable is None:
         return None
-    known = {each.name: each for each in snapshot.deployment.spec.rollout.objectives or policy.objectives}
-    why = {name: _unwatchable(known.get(name), snapshot.preset) for name in policy.watch.objectives}
+    objectives = {each.name: each for each in snapshot.deployment.spec.rollout.objectives or policy.objectives}
+    why = {name: _unwatchable(objectives.get(name), snapshot.preset) for name in policy.watch.objectives}
     latest, written = situation.latest, snapshot.deployment.status.watch
     ended = latest.status.end_time if latest is not None else None
+    known = written if written is not None and written.revision == stable.name else None
     return WatchedVersion(
         namespace=snapshot.namespace,
         model=snapshot.name,
         arm=arms.arm_of(stable, snapshot.route),
         preset=snapshot.preset,
-        kinds=tuple(kind_of(known[name]) for name, problem in why.items() if not problem),
+        kinds=tuple(kind_of(objectives[name]) for name, problem in why.items() if not problem),
         unwatched="; ".join(f"{name} is not watched: {problem}" for name, problem in why.items() if problem),
         scrape_interval_seconds=policy.scrape_interval_seconds,
         threshold_log=edetector.log_threshold(policy.watch.false_alarm_minutes),
         resting=situation.active is not None,
         begins=timestamps.seconds(ended) if ended is not None else 0.0,
-        state=written.state if written is not None and written.revision == stable.name else None,
+        state=known.state if known is not None else None,
+        written=timestamps.seconds(known.time) if known is not None and known.time is not None else 0.0,
     )
 
 

@@ -57,6 +57,22 @@ def test_what_is_wrong_is_not_learnt() -> None:
     assert watch.guarded["errors"].limit == pytest.approx(held_to, rel=0.05)
 
 
+@pytest.mark.parametrize("hours", [0, 1], ids=["within its day", "over the end of its day"])
+def test_hours_that_were_closed_before_it_was_noticed_are_not_learnt_either(hours: int) -> None:
+    """A little over the limit: it takes hours until there is evidence enough."""
+    version = make_version()
+    watch = grown_up(version)
+    watch = seen(watch, version, 1440 - 60 * hours, errors=15.0)
+    held_to, began = watch.guarded["errors"].limit, watch.time
+    while watch.worsening is None and watch.time < began + DAY:
+        watch = seen(watch, version, 1, errors=26.0)
+    assert watch.worsening is not None
+    assert watch.worsening.noticed - began > 90 * MINUTE
+    watch = seen(watch, version, 3 * 1440, errors=15.0)
+    assert watch.worsening is None
+    assert watch.guarded["errors"].limit == pytest.approx(held_to, rel=0.02)
+
+
 def test_it_is_over_after_a_quiet_hour_with_requests() -> None:
     version = make_version()
     watch = seen(grown_up(version), version, 30, errors=45.0)
@@ -114,6 +130,17 @@ def test_a_minute_counts_once_and_none_of_a_release_does() -> None:
     assert progress.after(watch, make_version(resting=True), minute(3000.0), watch.time) is watch
 
 
+def test_a_clock_that_was_put_back_by_much_does_not_blind_it() -> None:
+    """What was looked at a day ahead of the time is no reason to look at nothing until then."""
+    version = make_version(kinds=(make_kind(maximum="2%"),), begins=3 * DAY)
+    ahead = seen(Watch(REVISION), version, 10, errors=15.0, begin=3 * DAY)
+    assert ahead.time > 3 * DAY
+    watch = seen(ahead, version, 3, errors=300.0, begin=DAY)
+    assert watch.worsening is not None
+    assert watch.worsening.since == DAY
+    assert progress.after(ahead, version, minute(300.0), ahead.time - 30 * MINUTE) is ahead, "a minute that was counted"
+
+
 def test_blindness_is_said_after_five_minutes_and_once() -> None:
     version = make_version()
     watch = seen(Watch(REVISION), version, 2, errors=15.0)
@@ -148,6 +175,20 @@ def test_a_watch_that_is_written_and_read_again_goes_on_bit_for_bit() -> None:
     )
     assert again.worsening == watch.worsening
     assert seen(again, version, 100, errors=20.0) == seen(watch, version, 100, errors=20.0)
+
+
+def test_what_another_replica_has_written_since_is_newer_than_what_this_one_remembers() -> None:
+    version = make_version(kinds=(make_kind(maximum="2%"),))
+    stale = seen(Watch(REVISION), version, 3, errors=15.0)
+    others = seen(stale, version, 60, errors=300.0)
+    assert others.worsening is not None
+    now = others.time + 30.0
+    led = make_version(kinds=version.kinds, state=state.dump(others, version), written=others.time)
+    assert state.resumed(stale, led, now).worsening == others.worsening
+    assert state.resumed(others, led, now) is others
+    ahead = make_version(kinds=version.kinds, state=state.dump(others, version), written=now + DAY)
+    assert state.resumed(stale, ahead, now) is stale, "the clock was put back since"
+    assert state.resumed(None, ahead, now).worsening == others.worsening
 
 
 @pytest.mark.parametrize(
