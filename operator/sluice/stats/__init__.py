@@ -22,6 +22,8 @@ Reading order:
 - `intervals`   confidence intervals for reports, and the limit of the bake
 - `edetector`   has a version that stays become worse: how often there is a false alarm in years
 - `ownpast`     what it is compared with then: what it has shown itself
+- `bins`        bins of numbers, and how far two counts by bin are apart, for readers
+- `movement`    has a distribution moved away from a reference: how often there is a false alarm in years
 - `special`     quantiles of the gamma and beta distributions
 
 Nothing here has a clock, randomness or I/O, and nothing imports another room of Sluice. All logarithms are natural.

@@ -3,7 +3,8 @@
     requests{cluster=~"(a_80|b_80)"}[22s] ─┐
     requests{cluster=~"(c_80|d_80)"}[27s] ─┴─> requests{cluster=~"(a_80|b_80)|(c_80|d_80)"}[30s] ──> a series goes to
                                                                                  whose pattern its label matches
-What a user has worded is asked as it stands, and alone. A longer window than was asked for changes no evidence: each
+A regular expression for namespaces right before that one is joined with it, and the series are told apart by both labels. What a
+user has worded is asked as it stands, and alone. A longer window than was asked for changes no evidence: each
 sample is consumed once.
 """
 
@@ -30,6 +31,7 @@ shortest is that of a look at every scrape."""
 SHORTEST_SECONDS: Final = 30
 """An answer that is too large is not asked for over less."""
 _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
+_NAMESPACE: Final = re.compile(r'([a-zA-Z_]*namespace)=~"((?:[^"\\]|\\.)*)",$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Joined:
     question: Question
     parts: tuple[Question, ...]
     """Those that it stands for, as `plain` has made them."""
-    label: str = ""
-    """Whose value tells the parts apart; empty where there is only one."""
+    labels: tuple[str, ...] = ()
+    """Whose values tell the parts apart; empty where there is only one."""
 
 
 def plain(question: Question, *, seconds_ago: float = 0.0) -> Question:
@@ -89,66 +91,79 @@ def shorter(whole: Joined) -> Joined | None:
     )
 
 
-def label_of(question: Question) -> str:
-    """The label whose value tells its series from those of others that are asked for together with it; empty: it is asked
+def labels_of(question: Question) -> tuple[str, ...]:
+    """The labels whose values tell its series from those of others that are asked for together with it; empty: it is asked
     alone."""
-    matcher = _matcher(question)
-    return "" if matcher is None else matcher[1]
+    return tuple(matcher[1] for matcher in _matchers(question))
 
 
 def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
     """The answer to each of the parts."""
     if len(whole.parts) == 1 or not isinstance(answer, Answered):
         return dict.fromkeys(whole.parts, answer)
-    patterns = {part: re.compile(_value(part)) for part in whole.parts}
-    owners: dict[str, list[list[Series]]] = {}
+    patterns = {part: [re.compile(value) for value in _values(part)] for part in whole.parts}
+    owners: dict[tuple[str, ...], list[list[Series]]] = {}
     shares: dict[Question, list[Series]] = {part: [] for part in whole.parts}
     for series in answer.series:
-        value = series.labels.get(whole.label, "")
-        if value not in owners:
-            owners[value] = [shares[part] for part, pattern in patterns.items() if pattern.fullmatch(value)]
-        for share in owners[value]:
+        values = tuple([series.labels.get(label, "") for label in whole.labels])
+        if values not in owners:
+            owners[values] = [shares[part] for part, wanted in patterns.items() if _all_match(wanted, values)]
+        for share in owners[values]:
             share.append(series)
     return {part: Answered(tuple(share)) for part, share in shares.items()}
 
 
+def _all_match(patterns: Sequence[re.Pattern[str]], values: Sequence[str]) -> bool:
+    return all(pattern.fullmatch(value) for pattern, value in zip(patterns, values, strict=True))
+
+
 def _group(question: Question) -> tuple[object, ...]:
-    """Questions with the same one differ in nothing but the value of the label that joins them."""
-    matcher = _matcher(question)
-    if matcher is None:
+    """Questions with the same one differ in nothing but the values of the labels that join them."""
+    without = _around(question)
+    if len(without) == 1:
         return (question,)
-    begin, end = matcher.span(2)
-    without = question.selector[:begin], question.selector[end:]
-    return *without, question.window_seconds, question.step_seconds, question.summed_by
+    return (*without, replace(question, selector=""))
 
 
-def _matcher(question: Question) -> re.Match[str] | None:
-    """The last regular expression in it; None where it is asked alone."""
+def _matchers(question: Question) -> tuple[re.Match[str], ...]:
+    """The last regular expression in it, and one for namespaces right before it; none where it is asked alone."""
     if not question.preset:
-        return None
+        return ()
     found = list(_MATCHER.finditer(question.selector))
-    return found[-1] if found else None
+    if not found:
+        return ()
+    namespace = _NAMESPACE.search(question.selector, 0, found[-1].start())
+    return (found[-1],) if namespace is None else (namespace, found[-1])
 
 
-def _value(question: Question) -> str:
-    matcher = _matcher(question)
-    assert matcher is not None
-    return matcher[2]
+def _values(question: Question) -> tuple[str, ...]:
+    return tuple(matcher[2] for matcher in _matchers(question))
+
+
+def _around(question: Question) -> tuple[str, ...]:
+    """The selector without the values that join it, in pieces; in one piece where it is asked alone."""
+    pieces, end = [], 0
+    for matcher in _matchers(question):
+        pieces.append(question.selector[end : matcher.start(2)])
+        end = matcher.end(2)
+    return *pieces, question.selector[end:]
 
 
 def _size(group: Sequence[Question], most: int) -> int:
     """How many of a group are asked in one."""
-    longest = max((len(_value(question)) for question in group), default=0) if _matcher(group[0]) else 0
-    around = len(group[0].selector) - longest
-    return max(1, min(most, MOST_SAMPLES // samples(group[0]), (MOST_CHARACTERS - around) // (longest + 1)))
+    longest = max(sum(map(len, _values(question))) for question in group)
+    around = sum(map(len, _around(group[0])))
+    joiners = max(1, len(_matchers(group[0])))
+    return max(1, min(most, MOST_SAMPLES // samples(group[0]), (MOST_CHARACTERS - around) // (longest + joiners)))
 
 
 def _as_one(parts: Sequence[Question]) -> Joined:
     first = parts[0]
-    matcher = _matcher(first)
-    if len(parts) == 1 or matcher is None:
+    labels = labels_of(first)
+    if len(parts) == 1 or not labels:
         return Joined(first, tuple(parts))
-    begin, end = matcher.span(2)
-    values = "|".join(_value(part) for part in parts)
-    selector = f"{first.selector[:begin]}{values}{first.selector[end:]}"
-    return Joined(replace(first, selector=selector), tuple(parts), matcher[1])
+    before, *pieces = _around(first)
+    every = zip(*map(_values, parts), strict=True)
+    values = ("|".join(dict.fromkeys(values)) for values in every)
+    selector = before + "".join(f"{value}{piece}" for value, piece in zip(values, pieces, strict=True))
+    return Joined(replace(first, selector=selector), tuple(parts), labels)

@@ -132,7 +132,7 @@ def _presence(version: WatchedVersion, selector: str, absent: str) -> tuple[Ques
 def _question(version: WatchedVersion, selector: str, label: str = "") -> Question:
     filled = selectors.filled_for(version.namespace, version.model, selector, [version.arm])
     plain = Question("", filled, _window(version), preset=True)
-    by = dict.fromkeys(each for each in (joined.label_of(plain), label) if each)
+    by = dict.fromkeys(each for each in (*joined.labels_of(plain), label) if each)
     return replace(plain, summed_by=tuple(by))
 
 

@@ -160,3 +160,23 @@ def test_an_answer_that_is_too_large_is_asked_for_over_a_quarter_of_its_time_dow
         whole = shorter
         windows.append(shorter.question.window_seconds)
     assert windows == [900, 225, 56]
+
+
+def test_models_of_several_namespaces_are_asked_together_and_told_apart_by_both_labels() -> None:
+    places = [("shop", "digits"), ("cave", "digits"), ("shop", "wine")]
+    questions = [
+        Question("", f'rows{{namespace=~"{where}",model=~"{name}"}}', 75, preset=True) for where, name in places
+    ]
+    [whole] = joined.joined(questions)
+    assert whole.question.selector == 'rows{namespace=~"shop|cave",model=~"digits|wine"}'
+    assert whole.labels == joined.labels_of(questions[0]) == ("namespace", "model")
+    named = [*places, ("cave", "wine")]
+    series = [Series({"namespace": where, "model": name}, ((60.0, 1.0),)) for where, name in named]
+    parts = joined.parted(whole, Answered(tuple(series)))
+    assert [parts[question] for question in questions] == [Answered((one,)) for one in series[:3]]
+
+
+def test_what_stands_between_the_namespace_and_the_last_value_joins_nothing() -> None:
+    selector = 'rows{{namespace=~"{}",code="200",model=~"m"}}'
+    questions = [Question("", selector.format(where), 75, preset=True) for where in ("shop", "cave")]
+    assert [whole.parts for whole in joined.joined(questions)] == [(question,) for question in questions]
