@@ -19,6 +19,7 @@ FULL: Object = {
     "baseReplicas": 2,
     "policy": "strict",
     "initialDispersion": {"failures": 150},
+    "alarm": "errors: 9 of 100 requests",
 }
 CHANGED: Object = {
     "modelDeployment": "other",
@@ -61,6 +62,7 @@ CHANGED: Object = {
     "rollback": True,
     "analysed": False,
     "startStep": 2,
+    "alarm": "errors: 10 of 100 requests",
 }
 
 
