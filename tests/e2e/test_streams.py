@@ -1,7 +1,7 @@
 """Twenty streams of a language model, on llama.cpp, open through everything that moves or replaces pods: none is cut."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,7 @@ from demo import cluster as clusters
 from demo import languagemodels, setup
 from lab import images
 from tests.e2e.conftest import upgrade
-from tests.support import together
-from tests.support.runtimes.asking import Place
+from tests.support import together, tokenstreams
 from tests.support.scene import POLICY, Scene, wait_until
 from tests.support.tokenstreams import TokenStreams
 
@@ -68,21 +67,10 @@ def chat(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 @pytest.fixture
 def streams(chat: Scene, request: pytest.FixtureRequest) -> Iterator[TokenStreams]:
-    """Twenty at a time, or once, where the parameter is False. What began during a test is read to its end, and is whole."""
-    target = chat.target(NAME)
-    place = Place(target.url.rstrip("/"), headers={"Host": target.host})
+    """Twenty at a time, or once, where the parameter is False."""
     again = getattr(request, "param", True)
-    with TokenStreams(place, NAME, count=STREAMS, tokens=TOKENS if again else LONG, again=again) as streams:
-        streams.wait_all_open(60)
+    with tokenstreams.kept_whole(chat, NAME, count=STREAMS, tokens=TOKENS if again else LONG, again=again) as streams:
         yield streams
-        streams.finish()
-    print(f"\n{len(streams.all)} streams, {len(streams.problems)} cut: {streams.problems[:3]}")
-    assert streams.problems == []
-    assert streams.whole == len(streams.all)
-
-
-def revision(chat: Scene) -> str:
-    return str(chat.deployment(NAME)["status"]["stable"]["revision"])
 
 
 def another(chat: Scene) -> str:
@@ -96,20 +84,7 @@ def begun(chat: Scene, version: str, rollout: dict[str, Any]) -> str:
 
 
 def only_one_runs(chat: Scene) -> None:
-    """All pods of other versions are gone, and with them what they still answered."""
-
-    def running() -> list[str]:
-        items = chat.tools.get("pods", chat.where)["items"]
-        return [item["metadata"]["labels"].get("sluice.dev/revision", "") for item in items]
-
-    wait_until(lambda: set(running()) == {revision(chat)}, "only the stable version runs", seconds=180)
-
-
-def open_through(streams: TokenStreams, act: Callable[[], object]) -> None:
-    """Acts while all twenty are open."""
-    moment = streams.wait_all_open(60)
-    act()
-    assert len(streams.open_at(moment)) >= STREAMS
+    chat.wait_only_stable_runs(NAME, 180)
 
 
 def test_a_promoted_version_cuts_none(chat: Scene, streams: TokenStreams) -> None:
@@ -117,8 +92,8 @@ def test_a_promoted_version_cuts_none(chat: Scene, streams: TokenStreams) -> Non
     rollout = begun(chat, another(chat), {"canary": canary, "objectives": OBJECTIVES})
     status = chat.wait_outcome(rollout)
     assert status["outcome"] == "Promoted", status["message"]
-    open_through(streams, lambda: only_one_runs(chat))
-    assert {stream.revision for stream in streams.open_at(time.monotonic())} <= {revision(chat)}
+    streams.open_through(lambda: only_one_runs(chat))
+    assert {stream.revision for stream in streams.open_at(time.monotonic())} <= {chat.stable(NAME)}
 
 
 @pytest.mark.slow
@@ -130,44 +105,37 @@ def test_what_a_person_decides_cuts_none(chat: Scene, streams: TokenStreams, act
     wait_until(
         lambda: any(s.revision == candidate for s in streams.open_at(time.monotonic())), "it answers", seconds=60
     )
-    open_through(streams, lambda: chat.plugin(action, NAME))
+    streams.open_through(lambda: chat.plugin(action, NAME))
     assert chat.wait_outcome(rollout)["outcome"] == outcome
     chat.patch(NAME, {"model": {"uri": uri(serving(chat))}})
     only_one_runs(chat)
 
 
 def serving(chat: Scene) -> str:
-    stable = next(r for r in chat.rollouts(NAME) if r["spec"]["to"]["revision"] == revision(chat))
+    stable = next(r for r in chat.rollouts(NAME) if r["spec"]["to"]["revision"] == chat.stable(NAME))
     return next(version for version in VERSIONS if uri(version) == stable["spec"]["to"]["uri"])
 
 
 @pytest.mark.slow
 def test_the_way_back_to_the_version_before_cuts_none(chat: Scene, streams: TokenStreams) -> None:
-    before = revision(chat)
-    rollout = chat.begun_by(NAME, lambda: open_through(streams, lambda: chat.plugin("rollback", NAME)))
+    before = chat.stable(NAME)
+    rollout = chat.begun_by(NAME, lambda: streams.open_through(lambda: chat.plugin("rollback", NAME)))
     chat.wait_outcome(rollout)
-    assert revision(chat) != before
+    assert chat.stable(NAME) != before
     only_one_runs(chat)
 
 
 @pytest.mark.slow
 def test_pods_that_are_replaced_cut_none(chat: Scene, streams: TokenStreams) -> None:
     chat.patch(NAME, {"replicas": 2})
-    selector = f"--selector=sluice.dev/model-deployment={NAME}"
-
-    def ready() -> list[str]:
-        pods = chat.tools.get("pods", chat.where, selector)["items"]
-        return [
-            pod["metadata"]["name"]
-            for pod in pods
-            if "deletionTimestamp" not in pod["metadata"]
-            and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
-        ]
-
-    wait_until(lambda: len(ready()) == 2, "two pods are ready", seconds=90)
-    for pod in ready():
-        open_through(streams, lambda pod=pod: chat.tools.kubectl("delete", "pod", pod, chat.where, "--wait=false"))  # type: ignore[misc]
-        wait_until(lambda pod=pod: pod not in ready() and len(ready()) == 2, "it is replaced", seconds=120)  # type: ignore[misc]
+    wait_until(lambda: len(chat.ready_pods(NAME)) == 2, "two pods are ready", seconds=90)
+    for pod in chat.ready_pods(NAME):
+        streams.open_through(lambda pod=pod: chat.tools.kubectl("delete", "pod", pod, chat.where, "--wait=false"))
+        wait_until(
+            lambda pod=pod: pod not in chat.ready_pods(NAME) and len(chat.ready_pods(NAME)) == 2,
+            "it is replaced",
+            seconds=120,
+        )
 
 
 @pytest.mark.slow
@@ -200,7 +168,7 @@ def test_what_cannot_be_served_is_said_on_the_model(chat: Scene, change: dict[st
 @pytest.mark.slow
 @pytest.mark.disturbs
 def test_a_restart_of_the_gateways_controller_cuts_none(chat: Scene, streams: TokenStreams) -> None:
-    open_through(streams, lambda: chat.tools.kubectl("rollout", "restart", *CONTROLLER))
+    streams.open_through(lambda: chat.tools.kubectl("rollout", "restart", *CONTROLLER))
     chat.tools.kubectl("rollout", "status", *CONTROLLER, "--timeout=120s")
 
 
@@ -210,7 +178,7 @@ def test_a_restart_of_the_gateways_controller_cuts_none(chat: Scene, streams: To
 def test_a_restart_of_the_gateway_cuts_none_of_those_in_progress(chat: Scene, streams: TokenStreams) -> None:
     """New ones find nobody on the lab's only node for some seconds."""
     pods = ("pods", GATEWAY[1], "--selector=app=envoy", "--output=jsonpath={.items[*].metadata.deletionTimestamp}")
-    open_through(streams, lambda: chat.tools.kubectl("rollout", "restart", *GATEWAY))
+    streams.open_through(lambda: chat.tools.kubectl("rollout", "restart", *GATEWAY))
     wait_until(lambda: chat.tools.kubectl("get", *pods), "its pod is told to end", seconds=30)
     still_open = len(streams.open_at(time.monotonic()))
     print(f"\n{still_open} streams are open when the gateway's pod ends")

@@ -2,7 +2,7 @@
 cut. Its image is 4.4 GB, and each of its pods takes a minute to begin.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,9 +10,8 @@ from demo import cluster as clusters
 from demo import setup
 from lab import images
 from tests.e2e.conftest import upgrade
-from tests.support import together
+from tests.support import together, tokenstreams
 from tests.support.runtimes import box, modelfiles
-from tests.support.runtimes.asking import Place
 from tests.support.runtimes.table import VLLM
 from tests.support.scene import POLICY, Scene, wait_until
 from tests.support.tokenstreams import TokenStreams
@@ -65,70 +64,36 @@ def chat(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sce
 
 @pytest.fixture
 def streams(chat: Scene) -> Iterator[TokenStreams]:
-    """Twenty at a time. What began during a test is read to its end, and is whole."""
-    target = chat.target(NAME)
-    place = Place(target.url.rstrip("/"), headers={"Host": target.host})
-    with TokenStreams(place, NAME, count=STREAMS, tokens=TOKENS) as streams:
-        streams.wait_all_open(120)
+    """Twenty at a time."""
+    with tokenstreams.kept_whole(chat, NAME, count=STREAMS, tokens=TOKENS, open_seconds=120) as streams:
         yield streams
-        streams.finish()
-    print(f"\n{len(streams.all)} streams, {len(streams.problems)} cut: {streams.problems[:3]}")
-    assert streams.problems == []
-    assert streams.whole == len(streams.all)
-
-
-def pods(chat: Scene) -> list[dict[str, str]]:
-    items = chat.tools.get("pods", chat.where, f"--selector=sluice.dev/model-deployment={NAME}")["items"]
-    return [
-        {"name": each["metadata"]["name"], "revision": each["metadata"]["labels"].get("sluice.dev/revision", "")}
-        for each in items
-    ]
-
-
-def stable(chat: Scene) -> str:
-    return str(chat.deployment(NAME)["status"]["stable"]["revision"])
 
 
 def only_one_runs(chat: Scene) -> None:
-    wait_until(
-        lambda: {each["revision"] for each in pods(chat)} == {stable(chat)}, "only the stable version runs", seconds=600
-    )
-
-
-def open_through(streams: TokenStreams, act: Callable[[], object]) -> None:
-    """Acts while all are open."""
-    moment = streams.wait_all_open(120)
-    act()
-    assert len(streams.open_at(moment)) >= STREAMS
+    chat.wait_only_stable_runs(NAME, 600)
 
 
 def test_a_promoted_version_and_the_way_back_from_it_cut_none(chat: Scene, streams: TokenStreams) -> None:
-    before = stable(chat)
+    before = chat.stable(NAME)
     rollout = chat.begun_by(NAME, lambda: chat.patch(NAME, {"model": {"uri": uri("2")}}))
     status = chat.wait_outcome(rollout, seconds=900)
     assert status["outcome"] == "Promoted", status["message"]
-    open_through(streams, lambda: only_one_runs(chat))
-    after = stable(chat)
+    streams.open_through(lambda: only_one_runs(chat))
+    after = chat.stable(NAME)
     assert before != after
-    rollout = chat.begun_by(NAME, lambda: open_through(streams, lambda: chat.plugin("rollback", NAME)))
+    rollout = chat.begun_by(NAME, lambda: streams.open_through(lambda: chat.plugin("rollback", NAME)))
     chat.wait_outcome(rollout, seconds=900)
-    assert stable(chat) == before
+    assert chat.stable(NAME) == before
     only_one_runs(chat)
 
 
 def test_a_pod_that_is_replaced_cuts_none(chat: Scene, streams: TokenStreams) -> None:
     chat.patch(NAME, {"replicas": 2})
-
-    def ready() -> list[str]:
-        items = chat.tools.get("pods", chat.where, f"--selector=sluice.dev/model-deployment={NAME}")["items"]
-        return [
-            each["metadata"]["name"]
-            for each in items
-            if "deletionTimestamp" not in each["metadata"]
-            and any(c["type"] == "Ready" and c["status"] == "True" for c in each["status"].get("conditions", ()))
-        ]
-
-    wait_until(lambda: len(ready()) == 2, "two pods are ready", seconds=READY_SECONDS)
-    gone = ready()[0]
-    open_through(streams, lambda: chat.tools.kubectl("delete", "pod", gone, chat.where, "--wait=false"))
-    wait_until(lambda: gone not in ready() and len(ready()) == 2, "it is replaced", seconds=READY_SECONDS)
+    wait_until(lambda: len(chat.ready_pods(NAME)) == 2, "two pods are ready", seconds=READY_SECONDS)
+    gone = chat.ready_pods(NAME)[0]
+    streams.open_through(lambda: chat.tools.kubectl("delete", "pod", gone, chat.where, "--wait=false"))
+    wait_until(
+        lambda: gone not in chat.ready_pods(NAME) and len(chat.ready_pods(NAME)) == 2,
+        "it is replaced",
+        seconds=READY_SECONDS,
+    )

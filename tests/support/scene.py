@@ -89,6 +89,31 @@ class Scene:
         conditions = self.deployment(name).get("status", {}).get("conditions", [])
         return next((entry for entry in conditions if entry["type"] == type_), {})
 
+    def stable(self, name: str) -> str:
+        """The revision that serves."""
+        return str(self.deployment(name)["status"]["stable"]["revision"])
+
+    def pods(self, name: str) -> list[Object]:
+        """Of the model."""
+        return list(self.tools.get("pods", self.where, f"--selector=sluice.dev/model-deployment={name}")["items"])
+
+    def ready_pods(self, name: str) -> list[str]:
+        """Names of those that are ready, and stay."""
+        return [
+            pod["metadata"]["name"]
+            for pod in self.pods(name)
+            if "deletionTimestamp" not in pod["metadata"]
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+        ]
+
+    def wait_only_stable_runs(self, name: str, seconds: float) -> None:
+        """All pods of other versions are gone, and with them what they still answered."""
+
+        def running() -> set[str]:
+            return {pod["metadata"]["labels"].get("sluice.dev/revision", "") for pod in self.pods(name)}
+
+        wait_until(lambda: running() == {self.stable(name)}, "only the stable version runs", seconds=seconds)
+
     def wait_ready(self, name: str, seconds: float = 60) -> None:
         wait_until(lambda: self.condition(name, "Ready").get("status") == "True", f"{name} is Ready", seconds=seconds)
 

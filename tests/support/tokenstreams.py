@@ -4,14 +4,17 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
 
 from tests.support import patience
 from tests.support.runtimes.asking import Place
+from tests.support.scene import Scene
 
 PATH: Final = "/v1/chat/completions"
 JOIN_SECONDS: Final = 120.0
@@ -47,6 +50,8 @@ class TokenStreams:
     tokens: int = 400
     again: bool = True
     """Whether a new one begins where one has ended."""
+    open_seconds: float = 60.0
+    """Until then all have begun to answer."""
     all: list[TokenStream] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -68,9 +73,15 @@ class TokenStreams:
     def open_at(self, moment: float) -> list[TokenStream]:
         return [each for each in self.all if each.was_open(moment)]
 
-    def wait_all_open(self, seconds: float) -> float:
+    def open_through(self, act: Callable[[], object]) -> None:
+        """Acts while all are open."""
+        moment = self.wait_all_open()
+        act()
+        assert len(self.open_at(moment)) >= self.count
+
+    def wait_all_open(self) -> float:
         """A moment at which all are open and have begun to answer."""
-        deadline = time.monotonic() + patience.seconds(seconds)
+        deadline = time.monotonic() + patience.seconds(self.open_seconds)
         while time.monotonic() < deadline:
             moment = time.monotonic()
             if len(self.open_at(moment)) >= self.count:
@@ -129,3 +140,17 @@ class TokenStreams:
                     return
             if last != "[DONE]":
                 stream.problem = f"cut after {stream.events} events"
+
+
+@contextmanager
+def kept_whole(scene: Scene, name: str, **settings: Any) -> Iterator[TokenStreams]:
+    """Streams of a model, through the gateway. All that begin here are read to their end, and are whole."""
+    target = scene.target(name)
+    place = Place(target.url.rstrip("/"), headers={"Host": target.host})
+    with TokenStreams(place, name, **settings) as streams:
+        streams.wait_all_open()
+        yield streams
+        streams.finish()
+    print(f"\n{len(streams.all)} streams, {len(streams.problems)} cut: {streams.problems[:3]}")
+    assert streams.problems == []
+    assert streams.whole == len(streams.all)

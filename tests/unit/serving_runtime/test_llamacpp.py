@@ -178,7 +178,7 @@ def test_a_connection_that_is_idle_is_kept(server: Launched) -> None:
 def test_streams_are_counted_and_their_cache_is_seen(server: Launched) -> None:
     before = server.count('sluice_llm_streams_total{outcome="Complete"}')
     with TokenStreams(server.place, "net", count=4, tokens=800, again=False) as streams:
-        streams.wait_all_open(30)
+        streams.wait_all_open()
         assert server.count("sluice_llm_requests_running") == 4
         server.wait_for("sluice_llm_kv_cache_usage_ratio", 0.001)
     assert (streams.whole, streams.problems) == (4, [])
@@ -208,7 +208,7 @@ def test_a_client_that_is_gone_is_cancelled(server: Launched, reads: bool) -> No
 def test_sigterm_cuts_none_of_twenty_streams(packages: Path, model: Path) -> None:
     with launched(packages, model, "--parallel=20", "--context-length=4096", "--drain-seconds=120") as server:
         with TokenStreams(server.place, "net", tokens=500, again=False) as streams:
-            streams.wait_all_open(60)
+            streams.wait_all_open()
             told = time.monotonic()
             code, seconds = server.end()
         open_then = streams.open_at(told)
@@ -219,7 +219,7 @@ def test_sigterm_cuts_none_of_twenty_streams(packages: Path, model: Path) -> Non
 def test_a_stream_that_does_not_end_is_cut_when_the_drain_is_over(packages: Path, model: Path) -> None:
     with launched(packages, model, "--context-length=32768", "--drain-seconds=1") as server:
         with TokenStreams(server.place, "net", count=1, tokens=32_000, again=False) as streams:
-            streams.wait_all_open(30)
+            streams.wait_all_open()
             code, seconds = server.end()
         assert (code, len(streams.problems)) == (0, 1)
         assert 1 <= seconds < patience.seconds(10)
