@@ -91,13 +91,13 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         events=tuple(each.event for each in told),
         notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
-        passing=_only_waits_for_route(done, findings),
+        passing=_only_waits_briefly(done, findings),
         because=_because(done),
     )
 
 
-def _only_waits_for_route(done: Progress, findings: Findings) -> bool:
-    """Whether there is nothing to tell but that a route is on its way, whose change is on record."""
+def _only_waits_briefly(done: Progress, findings: Findings) -> bool:
+    """Whether there is nothing to tell but that a release waits for what takes some seconds."""
     snapshot = done.situation.snapshot
     seen = snapshot.deployment.status.observed_generation == snapshot.deployment.metadata.generation
     if not seen or done.again or done.begun or done.refusal or done.situation.refused or len(done.statuses) != 1:
@@ -105,7 +105,7 @@ def _only_waits_for_route(done: Progress, findings: Findings) -> bool:
     [(before, after)] = done.statuses
     # What accuses is written before the route changes, which would fence it off.
     accuses = any(judge.accuses(judged) for judged in findings.judgements)
-    return not accuses and counting.only_waits_for_route(before.status, after)
+    return not accuses and counting.only_waits_briefly(before.status, after)
 
 
 def _watched(prepared: Prepared, findings: Findings) -> Situation:

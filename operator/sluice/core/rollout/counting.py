@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, ObjectiveStatus
-from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.reasons import BRIEF, Reason
 from sluice.core.rollout.moment import Decision, Release
 
 _COUNTED: Final = re.compile(r"\(about [^)]*\)|[0-9][0-9.,]*")
@@ -30,11 +30,9 @@ def written(
     return before if _without_counts(before, counted=counted) == _without_counts(after, counted=counted) else after
 
 
-def only_waits_for_route(before: ModelRolloutStatus, after: ModelRolloutStatus) -> bool:
-    """Whether a pass has found nothing but that the route, whose change is on record, is still on its way."""
-    if after.reason != Reason.ROUTE_CHANGING:
-        return False
-    return _without_words(before) == _without_words(after)
+def only_waits_briefly(before: ModelRolloutStatus, after: ModelRolloutStatus) -> bool:
+    """Whether a pass has found nothing but that what is on record takes some seconds, such as the change of a route."""
+    return BRIEF in Reason.of(after.reason).marks and _without_words(before) == _without_words(after)
 
 
 def _without_words(status: ModelRolloutStatus) -> ModelRolloutStatus:
