@@ -35,6 +35,7 @@ COMPILE_SECONDS: Final = {
     "promtool": 60,
     "vegeta": 12,
     "kwok": 50,
+    "helm3": 60,
     "keda": 430,
     "spark-operator": 120,
     "envoy-gateway": 170,

@@ -92,6 +92,7 @@ TOOLS: Final = {
         GoTool("promtool", ("promtool",), tags="remove_all_sd", on_demand=True),
         GoTool("versitygw", ("versitygw",)),
         GoTool("helm", ("helm",)),
+        GoTool("helm3", ("helm3",), renames={"helm": "helm3"}, on_demand=True),
         GoTool("kwok", ("kwok",), on_demand=True),
         GoTool(
             "keda", ("keda", "keda-adapter"), renames={"operator": "keda", "adapter": "keda-adapter"}, on_demand=True

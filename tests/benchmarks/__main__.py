@@ -10,6 +10,7 @@
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
     upgrade   from an earlier commit, in the middle of a release: requests lost
+    install   the same from a registry, without a checkout, with Helm 4 and 3; rolled back, uninstalled: requests lost
     pass      processor time of a pass, at rest and in a release; without a cluster
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
@@ -37,6 +38,7 @@ from tests.benchmarks import (
     gateway,
     harm,
     images,
+    install,
     looks,
     memory,
     observer,
@@ -64,6 +66,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "start-llm": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.LLAMACPP),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
     "upgrade": lambda cluster, given: upgrade.measure(cluster, upgrade.Options(given.commit)),
+    "install": lambda cluster, given: install.measure(cluster, install.Options(given.commit)),
 }
 WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
@@ -129,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
-    group = parser.add_argument_group("upgrade")
+    group = parser.add_argument_group("upgrade, install")
     group.add_argument("--commit", default=upgrade.COMMIT, help=f"from which (default: {upgrade.COMMIT})")
     group = parser.add_argument_group("pass, memory, looks")
     group.add_argument("--before", type=Path, help="another checkout of Sluice to measure in turn with this one")

@@ -4,6 +4,7 @@ before installed → two models serve → a release of one begins → CRDs and c
 """
 
 import contextlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,16 +52,14 @@ class Before:
 
 def measure(cluster: Cluster, options: Options) -> Section:
     machine = report.machine(cluster.tools)
-    before = _built(options.commit)
+    before = built(options.commit)
     surroundings.upload(cluster, {"v1-upgraded": setup.prepared_models()["v1"]})
     with contextlib.ExitStack() as stack:
         scene = stack.enter_context(surroundings.scene(cluster, KEY))
-        _install(cluster, before)
-        policy = yaml.safe_load((before.root / "manifests" / "examples" / "digits-policy.yaml").read_text())
-        cluster.tools.apply(yaml.safe_dump(policy))
+        install(cluster, before, clusters.IMAGES["triton"].tag)
         with step("two models of the earlier Sluice serve"):
-            clients = {name: stack.enter_context(_served(scene, name)) for name in (RESTING, RELEASED)}
-        pods = _pods(scene, RESTING)
+            clients = {name: stack.enter_context(served(scene, name)) for name in (RESTING, RELEASED)}
+        pods = pods_of(scene, RESTING)
         rollout = scene.release(RELEASED, "1-upgraded")
         weight = scene.wait_weight(rollout, seconds=180)["weight"]
         say(f"{rollout} has {weight} %")
@@ -74,7 +73,7 @@ def measure(cluster: Cluster, options: Options) -> Section:
             key=KEY,
             title=f"An upgrade from {options.commit}",
             method=METHOD,
-            figures=_figures(scene, at_upgrade, status, lost, unchanged=_pods(scene, RESTING) == pods),
+            figures=_figures(scene, at_upgrade, status, lost, unchanged=pods_of(scene, RESTING) == pods),
             machine=machine,
         )
 
@@ -101,7 +100,7 @@ def _figures(
 
 
 @contextlib.contextmanager
-def _served(scene: Scene, name: str) -> Iterator[LoadClient]:
+def served(scene: Scene, name: str) -> Iterator[LoadClient]:
     policy = {"policyRef": {"name": surroundings.POLICY}}
     # The older operator does not know the limits of a route.
     scene.deploy(name, "1", rollout=policy, resources=releases.RESOURCES, routing=None)
@@ -113,13 +112,17 @@ def _served(scene: Scene, name: str) -> Iterator[LoadClient]:
         yield client
 
 
-def _pods(scene: Scene, model: str) -> list[str]:
-    """Uids of a model's pods."""
+def pods_of(scene: Scene, model: str) -> list[tuple[str, int]]:
+    """Uids of a model's pods, and how often their containers were restarted."""
     items: list[Any] = scene.tools.get("pods", scene.where, f"--selector=sluice.dev/model-deployment={model}")["items"]
-    return sorted(pod["metadata"]["uid"] for pod in items)
+    return sorted((pod["metadata"]["uid"], sum(map(_restarts, pod["status"]["containerStatuses"]))) for pod in items)
 
 
-def _built(commit: str) -> Before:
+def _restarts(container: Object) -> int:
+    return int(container["restartCount"])
+
+
+def built(commit: str) -> Before:
     """Files and images of the commit; built once."""
     root = FOLDER / commit
     if not root.exists():
@@ -145,24 +148,37 @@ def _built(commit: str) -> Before:
     return Before(root, tags)
 
 
-def _install(cluster: Cluster, before: Before) -> None:
-    """In place of what runs there, as far as models go: none are left."""
+def install(cluster: Cluster, before: Before, server: str) -> None:
+    """In place of what runs there, as far as models go: none are left. server: the image of Triton.
+
+    The chart names its images as that of a version does; only what the lab needs is given by values.
+    """
     tools = cluster.tools
     with step("install the earlier Sluice"):
         _remove(tools)
         tools.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={before.root / 'crds'}")
-        repository, _, tag = before.images["operator"].rpartition(":")
         values = {
-            "image.repository": repository,
-            "image.tag": tag,
             "config.gatewayUrl": cluster.gateway,
-            "config.storageInitializer.image": before.images["storage-initializer"],
-            "runtimes.triton.image": clusters.IMAGES["triton"].tag,
+            "runtimes.triton.image": server,
             "runtimes.triton.layout": "TritonPythonOnnx",
         }
         settings = [f"--set-string={key}={value}" for key, value in values.items()]
         where = [f"--namespace={setup.OPERATOR_NAMESPACE}", "--create-namespace", "--wait", "--timeout=180s"]
-        tools.helm("install", setup.RELEASE, str(before.root / "charts" / "sluice"), *where, *settings)
+        tools.helm("install", setup.RELEASE, str(_chart(before)), *where, *settings)
+        policy = yaml.safe_load((before.root / "manifests" / "examples" / "digits-policy.yaml").read_text())
+        tools.apply(yaml.safe_dump(policy))
+
+
+def _chart(before: Before) -> Path:
+    """A copy of the commit's chart with the images that were built of it."""
+    chart = before.root / "build" / "chart"
+    shutil.copytree(before.root / "charts" / "sluice", chart, dirs_exist_ok=True)
+    values = yaml.safe_load((before.root / "charts" / "sluice" / "values.yaml").read_text())
+    repository, _, tag = before.images["operator"].rpartition(":")
+    values["image"] |= {"repository": repository, "tag": tag}
+    values["config"]["storageInitializer"]["image"] = before.images["storage-initializer"]
+    (chart / "values.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    return chart
 
 
 def _remove(tools: Tools) -> None:

@@ -1,120 +1,15 @@
 """The commands of docs/first-hour.md, taken from the page itself, as somebody types them who has nothing but the page."""
 
-import os
-import re
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import pytest
-import yaml
 
-from demo import cluster as clusters
-from demo import setup
+from tests.support import newcomer
 from tests.support.scene import Scene
-
-PAGE: Final = clusters.ROOT / "docs" / "first-hour.md"
-BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTION: Final = re.compile(r"^## (\d)\. .*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-STEP_SECONDS: Final = 180.0
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def blocks(section: int) -> list[tuple[str, str]]:
-    """(language, code) of each block of a section."""
-    found = {int(match[1]): match[0] for match in SECTION.finditer(PAGE.read_text())}
-    return [(match[1], match[2]) for match in BLOCK.finditer(found[section])]
-
-
-@dataclass(frozen=True, slots=True)
-class Newcomer:
-    """A shell in an empty folder, with the tools, credentials and cluster that the page asks for."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def python(self, code: str) -> None:
-        self._run([sys.executable, "-c", code])
-
-    def shell(self, code: str) -> str:
-        return self._run(["bash", "-euo", "pipefail", "-c", code])
-
-    def _run(self, command: list[str]) -> str:
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=STEP_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command[-1]}\nexit status {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-
-@pytest.fixture(scope="module")
-def newcomer(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
-    """Its kubeconfig has the module's namespace as its own, where the secret of the page is still to be made."""
-    folder, tools = tmp_path_factory.mktemp("first-hour"), scene.tools
-    assert tools.kubeconfig is not None
-    config = yaml.safe_load(tools.kubeconfig.read_text())
-    current = next(each for each in config["contexts"] if each["name"] == config["current-context"])
-    current["context"]["namespace"] = scene.namespace
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    store = setup.store_credentials(tools)
-    programs = (Path(tools.kubectl_path).parent, Path(tools.plugin_path).parent)
-    scene.tools.kubectl("delete", "secret", setup.CREDENTIALS_SECRET, scene.where, "--ignore-not-found")
-    return Newcomer(
-        folder,
-        os.environ
-        | tools.extra
-        | {
-            "PATH": ":".join([*map(str, programs), os.environ["PATH"]]),
-            "KUBECONFIG": str(folder / "kubeconfig"),
-            "AWS_ACCESS_KEY_ID": store.key,
-            "AWS_SECRET_ACCESS_KEY": store.secret,
-            "AWS_DEFAULT_REGION": setup.REGION,
-            "AWS_ENDPOINT_URL": scene.cluster.object_store,
-        },
-    )
-
-
-def test_from_nothing_to_a_second_version(newcomer: Newcomer) -> None:
-    """Sections 1 to 5, in order. What the page leaves open (keys, the endpoint) is filled in; nothing else is changed."""
-    (_, save), *_ = blocks(1)
-    newcomer.python(save)
-
-    (_, upload), (_, secret) = blocks(2)
-    newcomer.python(upload)
-    keys = {name: newcomer.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    keys["AWS_ENDPOINT_URL"] = setup.STORE_IN_CLUSTER
-    for name, value in keys.items():
-        secret, filled = re.subn(rf"{name}=\S+", f"{name}={value}", secret)
-        assert filled == 1, f"the page does not say where {name} goes"
-    newcomer.shell(secret)
-
-    (_, manifest), (_, serve) = blocks(3)
-    (newcomer.folder / "digits.yaml").write_text(manifest)
-    began = time.monotonic()
-    said = newcomer.shell(serve)
-    assert "serves the requested version" in said
-    ((_, predict),) = blocks(4)
-    answer = newcomer.shell(predict)
-    print(f"\nfrom apply to the first prediction: {time.monotonic() - began:.1f} s")
-    assert "label" in answer, answer
-
-    newcomer.python(upload.replace("digits/1/", "digits/2/"))
-    (_, change), (_, release), (_, wait) = blocks(5)
-    (newcomer.folder / "digits.yaml").write_text(re.sub(r"^ +uri: .*\n", change, manifest, flags=re.MULTILINE))
-    plan, follow = release.splitlines()
-    assert "candidate" in newcomer.shell(plan) or "release" in newcomer.shell(plan)
-    apply, watch = follow.split(" && ")
-    newcomer.shell(apply)
-    newcomer.shell(watch.replace(" -w", ""))
-    assert wait.split()[:4] == ["kubectl", "sluice", "wait", "digits"]
-    newcomer.shell("kubectl sluice promote digits --note 'nobody asks yet' && kubectl sluice explain digits")
+def test_from_nothing_to_a_second_version(scene: Scene, tmp_path: Path) -> None:
+    somebody = newcomer.arrives(scene.cluster, scene.namespace, tmp_path, Path(scene.tools.plugin_path))
+    newcomer.first_hour(somebody)

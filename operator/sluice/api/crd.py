@@ -97,8 +97,8 @@ def file_name(model: Any) -> str:
 
 
 def rendered(model: Any) -> str:
-    """The CRD as YAML."""
-    return HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=120, allow_unicode=True)
+    """The CRD as YAML: a document that begins as such, since Helm 3 shows all of them one after another."""
+    return "---\n" + HEADER + yaml.safe_dump(crd(model), sort_keys=False, width=120, allow_unicode=True)
 
 
 def main(directories: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 import requests
+import yaml
 
 from lab import gotools, images, processes
 from lab.processes import LabError
@@ -93,3 +94,21 @@ def test_without_it_nothing_does(
     with publish.opened(f"{registry.host}/team", plain_http=True) as opened, pytest.raises(LabError, match="uthor"):
         publish.push(opened, [image], chart, SOURCE)
     assert requests.get(registry.url("_catalog"), auth=LOGIN, timeout=10).json() == {"repositories": []}
+
+
+@pytest.mark.timeout(1200)  # Helm 3 is compiled, once
+def test_both_helms_read_the_same_objects_out_of_it(tmp_path: Path, chart: Path) -> None:
+    gotools.ensure("helm3")
+    (tmp_path / "open").mkdir()
+    found = []
+    with registries.running(tmp_path / "open") as anybodys, release_images.forgotten(VERSION):
+        with publish.opened(f"{anybodys.host}/team", plain_http=True) as opened:
+            publish.push(opened, [], chart, SOURCE)
+        named = (f"{opened.charts}/sluice", f"--version={VERSION.text}", "--plain-http")
+        for program in ("helm", "helm3"):
+            shown = processes.run([gotools.program(program), "show", "crds", *named])
+            cluster = f"--kube-version={gotools.KUBERNETES_VERSION}"
+            made = processes.run([gotools.program(program), "template", "sluice", *named, cluster])
+            found.append([document for text in (shown, made) for document in yaml.safe_load_all(text) if document])
+    assert {"CustomResourceDefinition", "Deployment", "ClusterRole"} <= {each["kind"] for each in found[0]}
+    assert found[0] == found[1]

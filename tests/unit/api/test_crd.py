@@ -113,6 +113,13 @@ def test_committed_file_is_up_to_date(model: Any, directory: str) -> None:
     assert committed == crd.rendered(model), "run `make crds`"
 
 
+def test_one_after_another_they_are_still_documents_of_their_own() -> None:
+    """`helm show crds` of Helm 3 puts nothing between them, and kubectl would take all for the last one."""
+    text = "".join(crd.rendered(model) for model in crd.KINDS)
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    assert [each["spec"]["names"]["kind"] for each in documents] == [model.kind for model in crd.KINDS]
+
+
 @pytest.mark.parametrize("directory", crd.DIRECTORIES)
 def test_no_other_file_is_beside_them(directory: str) -> None:
     assert {file.name for file in (REPOSITORY / directory).iterdir()} == {crd.file_name(model) for model in crd.KINDS}
