@@ -28,12 +28,10 @@ MINUTES: Final = 10
 PERCENT_TO_REACH: Final = 5.0
 QUESTIONS_TO_REACH: Final = 1.0
 NAMES: Final = re.compile(r"shop_m\d+-aaa_80")
-# fmt: off
 BUCKETS: Final = (
     "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000", "300000",
     "600000", "1800000", "3600000", "+Inf",
-)
-# fmt: on
+)  # fmt: skip
 """Milliseconds: those of Envoy."""
 LATENCY: Final = kind_of(
     Objective.model_validate({"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}})
