@@ -15,6 +15,8 @@
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
+    watch     the watch with all that ships: the same; without a cluster
+    watch-cost a thousand watched models: questions, processor time; without a cluster
     observer  the observer of copied requests: processor time, memory; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
@@ -50,6 +52,8 @@ from tests.benchmarks import (
     surroundings,
     upgrade,
     warmup,
+    watch,
+    watchcost,
 )
 from tests.benchmarks.report import Section
 
@@ -73,6 +77,8 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "detector": lambda given: detector.measure(detector.Options(given.years)),
+    "watch": lambda given: watch.measure(watch.Options(given.years)),
+    "watch-cost": lambda given: watchcost.measure(),
     "observer": lambda given: observer.measure(observer.Options(given.seconds)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
@@ -143,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--rows", type=int, default=200_000, help="rows, and ten times as many (default: 200000)")
     group = parser.add_argument_group("observer")
     group.add_argument("--seconds", type=float, default=60.0, help="of each load (default: 60)")
-    group = parser.add_argument_group("detector")
+    group = parser.add_argument_group("detector, watch")
     group.add_argument("--years", type=int, default=20, help="simulated years of each world (default: 20)")
     group = parser.add_argument_group("gateway")
     group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")

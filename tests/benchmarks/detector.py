@@ -141,7 +141,7 @@ def section(
     days = years * 365 / max(1, sum(alarms.values()))
     longest = max(statistics.median(minutes) for minutes in found[FOUND_IN[0]].values())
     rows = [(name, f"{options.years}", f"{count}") for name, count in alarms.items()]
-    times = [(name, *(_spread(minutes) for minutes in by_age.values())) for name, by_age in found.items()]
+    times = [(name, *(spread(minutes) for minutes in by_age.values())) for name, by_age in found.items()]
     return Section(
         key=KEY,
         title="The change detector over years",
@@ -174,14 +174,14 @@ def false_alarms(name: str, years: int) -> int:
     watch = written = _Watch()
     written_at = restart_at = promoted = 0
     factor, count = 1.0, 0
-    for seconds, requests, errors in _minutes(world, generator, 0, years * YEAR):
+    for seconds, requests, errors in minutes(world, generator, 0, years * YEAR):
         if world.release_seconds and seconds - promoted >= world.release_seconds:
             watch, promoted, factor = _Watch(), seconds, math.exp(generator.uniform(-0.34, 0.34))
         if world.restarts and seconds % DAY == 0:
             restart_at = seconds + MINUTE * int(generator.integers(1440))
         if world.restarts and seconds == restart_at and written_at >= promoted:
             watch = written
-        watch = watch.after(requests, _errors(world, generator, errors * factor), START + seconds)
+        watch = watch.after(requests, errors_of(world, generator, errors * factor), START + seconds)
         if watch.alarm:
             watch, count = _Watch(watch.past), count + 1
         if seconds % WRITTEN_SECONDS == 0:
@@ -192,43 +192,43 @@ def false_alarms(name: str, years: int) -> int:
 def minutes_to_alarm(name: str) -> dict[str, list[float]]:
     """By age, until three times the errors are seen; infinite: not in two days."""
     world, generator = WORLDS[name], np.random.default_rng(17)
-    moments = {age: _moments(generator, days) for age, days in AGES.items()}
+    moments = {age: moments_of(generator, days) for age, days in AGES.items()}
     wanted = {moment: age for age, found in moments.items() for moment in found}
     found: dict[str, list[float]] = {age: [] for age in AGES}
     watch = _Watch()
-    for seconds, requests, errors in _minutes(world, generator, 0, max(wanted) + MINUTE):
+    for seconds, requests, errors in minutes(world, generator, 0, max(wanted) + MINUTE):
         if seconds in wanted:
             found[wanted[seconds]].append(_minutes_from(watch, world, generator, seconds))
-        watch = watch.after(requests, _errors(world, generator, errors), START + seconds)
+        watch = watch.after(requests, errors_of(world, generator, errors), START + seconds)
     return found
 
 
-def _moments(generator: np.random.Generator, days: tuple[int, int]) -> list[int]:
+def moments_of(generator: np.random.Generator, days: tuple[int, int]) -> list[int]:
     first, last = (day * 24 * 60 for day in days)
     return [MINUTE * int(minute) for minute in generator.choice(np.arange(first, last), ONSETS, replace=False)]
 
 
 def _minutes_from(watch: _Watch, world: World, generator: np.random.Generator, onset: int) -> float:
     end = onset + LONGEST_MINUTES * MINUTE
-    for number, (seconds, requests, errors) in enumerate(_minutes(world, generator, onset, end), start=1):
-        watch = watch.after(requests, _errors(world, generator, TIMES * errors), START + seconds)
+    for number, (seconds, requests, errors) in enumerate(minutes(world, generator, onset, end), start=1):
+        watch = watch.after(requests, errors_of(world, generator, TIMES * errors), START + seconds)
         if watch.alarm:
             return number
     return math.inf
 
 
-def _minutes(world: World, generator: np.random.Generator, begin: int, end: int) -> Iterator[tuple[int, float, float]]:
+def minutes(world: World, generator: np.random.Generator, begin: int, end: int) -> Iterator[tuple[int, float, float]]:
     """(seconds, requests, expected errors) of each minute."""
     for seconds in range(begin, end, MINUTE):
         requests = float(generator.poisson(world.rate * MINUTE * world.traffic(seconds)))
         yield seconds, requests, requests * SHARE * world.share(seconds)
 
 
-def _errors(world: World, generator: np.random.Generator, expected: float) -> float:
+def errors_of(world: World, generator: np.random.Generator, expected: float) -> float:
     return float(world.batch * generator.poisson(expected / world.batch))
 
 
-def _spread(minutes: list[float]) -> str:
+def spread(minutes: list[float]) -> str:
     """Median and nine of ten."""
     ranked = sorted(minutes)
     return " / ".join(

