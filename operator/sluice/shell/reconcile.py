@@ -17,9 +17,11 @@ from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
+from sluice.core.situation import following
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
+from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import Allowance, Memory
@@ -69,6 +71,7 @@ class Reconciler:
     lead: Lead
     waiting: Waiters
     watching: Watching
+    following: Following
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
@@ -162,6 +165,7 @@ class Reconciler:
         self.remembered.pop(key, None)
         self.waiting.lacking.discard(key)
         self.watching.note(key, None)
+        self.following.note(key, ())
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -185,6 +189,7 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
+        seen = replace(seen, resolutions=self.following.note(key, following.uris(seen.deployment)))
         prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
         self.waiting.judges(key, prepared)
         replies = known.answers(prepared.inquiry, seen.now) if known is not None else None

@@ -81,6 +81,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
             outlook = lifecycle.next_attempt(done.situation)
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
+        if status.resolved != model.status.resolved:
+            done = replace(done, again=True)
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))

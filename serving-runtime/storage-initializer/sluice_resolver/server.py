@@ -1,0 +1,67 @@
+"""What answers the operator, and nobody else."""
+
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+MOST_URIS: Final = 32
+AT_ONCE: Final = 8
+IDLE_SECONDS: Final = 60.0
+
+
+class Registry(Protocol):
+    """What can be asked."""
+
+    def resolve(self, uri: str) -> dict[str, str]: ...
+
+
+@contextmanager
+def serving(registry: Registry, token: str, port: int) -> Iterator[int]:
+    """Answers from threads of its own. port 0: any; the port it is."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = IDLE_SECONDS
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path)
+            if path.path == "/health":
+                self._say(200, {})
+            elif not self._is_operator():
+                self._say(401, {})
+            elif path.path == "/resolved":
+                uris = parse_qs(path.query).get("uri", [])[:MOST_URIS]
+                self._say(200, {"resolved": list(pool.map(registry.resolve, uris))})
+            else:
+                self._say(404, {})
+
+        def _is_operator(self) -> bool:
+            given = self.headers.get("Authorization", "")
+            return hmac.compare_digest(given.encode(errors="replace"), f"Bearer {token}".encode())
+
+        def _say(self, status: int, what: dict[str, Any]) -> None:
+            body = json.dumps(what).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """A line for each question would say nothing."""
+
+    server = ThreadingHTTPServer(("", port), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
