@@ -109,6 +109,79 @@ def test_a_version_that_was_rolled_back_waits_for_the_alias_or_a_person() -> Non
     assert serves(cluster) == "models:/digits/2"
 
 
+def test_how_a_release_ended_is_told_once_and_the_alias_is_not_touched() -> None:
+    cluster = following()
+    cluster.moves(CHAMPION, 2)
+    released(cluster)
+    cluster.moves(CHAMPION, 7)
+    released(cluster)
+    cluster.run(120, check=Laws(cluster).check)
+    names = [rollout.metadata.name for rollout in cluster.rollouts()]
+    assert cluster.tag_writes == names
+    assert [rollout.status.reported for rollout in cluster.rollouts()] == [True, True, True]
+    assert cluster.tags["models:/digits/2"]["sluice.outcome"] == "Promoted"
+    told = cluster.tags["models:/digits/7"]
+    newest = cluster.newest()
+    assert told == {
+        "sluice.outcome": "RolledBack",
+        "sluice.release": f"default/{newest.metadata.name}",
+        "sluice.time": newest.status.end_time,
+        "sluice.evidence": f"{newest.status.reason}: {newest.status.message}",
+    }
+    assert list(told)[-1] == "sluice.outcome"
+    before = len(cluster.writes)
+    cluster.run(300)
+    assert (cluster.writes[before:], cluster.tag_writes) == ([], names)
+
+
+def test_a_registry_that_refuses_tags_is_told_again_and_says_so() -> None:
+    cluster = following()
+    cluster.refuses_tags = True
+    cluster.moves(CHAMPION, 2)
+    released(cluster)
+    cluster.run(60, check=Laws(cluster).check)
+    assert "models:/digits/2" not in cluster.tags
+    said = cluster.condition("Resolved")
+    assert said["status"] == "True"
+    assert f"how {cluster.newest().metadata.name} ended is not in the registry yet" in said["message"]
+    assert cluster.condition("Ready")["status"] == "True"
+    cluster.refuses_tags = False
+    cluster.run(60, check=Laws(cluster).check)
+    assert cluster.tags["models:/digits/2"]["sluice.outcome"] == "Promoted"
+    assert "not in the registry" not in cluster.condition("Resolved")["message"]
+
+
+def test_what_was_told_before_a_crash_is_told_again_with_the_same_words() -> None:
+    cluster = following()
+    cluster.moves(CHAMPION, 2)
+    released(cluster)
+    cluster.run(30)
+    before = dict(cluster.tags["models:/digits/2"])
+    cluster.newest_rollout_object()["status"].pop("reported")
+    cluster.came.clear()
+    cluster._rests.clear()
+    cluster.run(30, check=Laws(cluster).check)
+    assert cluster.tags["models:/digits/2"] == before
+    assert cluster.newest().status.reported
+
+
+def test_of_several_releases_of_a_version_the_last_is_told() -> None:
+    cluster = following()
+    cluster.resolver_up = True
+    cluster.refuses_tags = True
+    cluster.moves(CHAMPION, 7)
+    released(cluster)
+    cluster.behaviours["models:/digits/7"] = Behaviour(wrong=0.02)
+    cluster.asks("Retry")
+    cluster.run(30)
+    cluster.refuses_tags = False
+    cluster.run(3000, check=Laws(cluster).check, until=lambda: cluster.newest().status.reported)
+    cluster.run(60)
+    assert cluster.newest().spec.attempt == 2
+    assert cluster.tags["models:/digits/7"]["sluice.outcome"] == "Promoted"
+    assert cluster.tag_writes.count(cluster.rollouts()[1].metadata.name) == 0
+
+
 def test_an_alias_that_moves_back_withdraws_what_failed_and_releases_nothing() -> None:
     cluster = following()
     cluster.moves(CHAMPION, 7)

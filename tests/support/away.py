@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sluice.core.judge.model import Answers, Failed, Question
-from sluice.core.kernel.resolutions import Resolution, ResolverPod
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
@@ -47,6 +47,9 @@ class NoResolvers:
     """Resolvers that do not answer."""
 
     async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
+        return None
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
         return None
 
 

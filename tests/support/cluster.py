@@ -113,6 +113,7 @@ class Cluster(Registries):
                 self.remembered.clear()
                 self.watched.clear()
                 self.heard.clear()
+                self.came.clear()
                 self._rests.clear()
                 raise OperatorKilled
             self.kill_after -= 1

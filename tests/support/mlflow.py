@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from sluice.api.v1alpha1 import registry
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolution, Resolved, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, Unresolved
 from sluice.core.kernel.snapshot import Snapshot
-from sluice.core.situation import following
+from sluice.core.situation import following, reporting
 from sluice.shell.followers import Followers
 from sluice.shell.following import POLL_SECONDS
 from tests.support.controllers import Controllers
@@ -37,6 +37,14 @@ class Registries(Controllers):
     """Whether the resolver's pod answers; it must be ready, too."""
     heard: dict[str, Resolution] = field(default_factory=dict)
     """What the operator knows, until it is started again."""
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By the URI of a version: what was written to it."""
+    tag_writes: list[str] = field(default_factory=list)
+    """Releases of which the registry was told, each as often as it was."""
+    refuses_tags: bool = False
+    pending: dict[str, OutcomeReport] = field(default_factory=dict)
+    """What is to be told, by model."""
+    came: dict[str, Reported] = field(default_factory=dict)
 
     def moves(self, uri: str, number: int, **more: str) -> None:
         """Somebody sets the alias."""
@@ -51,7 +59,12 @@ class Registries(Controllers):
     def resolutions(self, snapshot: Snapshot) -> Snapshot:
         """With what is known of what the model follows."""
         known = [self.heard[uri] for uri in following.uris(snapshot.deployment) if uri in self.heard]
-        return replace(snapshot, resolutions=tuple(known))
+        due, came = reporting.due(snapshot), self.came.get(snapshot.name)
+        self.pending.pop(snapshot.name, None)
+        if due is not None:
+            self.pending[snapshot.name] = due
+        told = came if due is not None and came is not None and came.release == due.release else None
+        return replace(snapshot, resolutions=tuple(known), reported=told)
 
     def poll(self, before: float) -> bool:
         """Asks every few seconds, and of what nothing is known at once; whether anything else is known now."""
@@ -64,4 +77,16 @@ class Registries(Controllers):
         known = {uri: self.registry.get(uri, Unresolved(uri, Reason.NOT_IN_REGISTRY, NOT_FOUND)) for uri in asked}
         changed = any(self.heard.get(uri) != said for uri, said in known.items())
         self.heard.update(known)
-        return changed
+        return self._report() or changed
+
+    def _report(self) -> bool:
+        """Whether anything came of it that the operator does not know yet."""
+        news = False
+        for model, report in self.pending.items():
+            came = Reported(report.release, "it refuses tags" if self.refuses_tags else "")
+            if not self.refuses_tags and self.came.get(model) != came:
+                self.tags.setdefault(registry.pinned(report.name, report.version), {}).update(report.tags)
+                self.tag_writes.append(report.release)
+            news = news or self.came.get(model) != came
+            self.came[model] = came
+        return news

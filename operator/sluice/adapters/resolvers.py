@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sluice.adapters.http import Reader, Unanswered
-from sluice.core.kernel.resolutions import Resolution, ResolverPod
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.observe import resolvers
 
 SECONDS: Final = 10.0
@@ -27,6 +27,18 @@ class PodResolvers:
                 resolvers.question(pod, uris), at_most_bytes=ANSWER_BYTES, headers=_authorized(pod)
             )
             return resolvers.read(text, uris)
+        except (Unanswered, ValueError):
+            return None
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        try:
+            text = await self._reader.post(
+                f"{pod.url}/outcome",
+                body=resolvers.message(report),
+                at_most_bytes=ANSWER_BYTES,
+                headers=_authorized(pod),
+            )
+            return resolvers.read_reported(text, report)
         except (Unanswered, ValueError):
             return None
 

@@ -11,11 +11,13 @@ writes asks. What it does not know, it reads in the status.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolution, Resolved, ResolverPod, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
+from sluice.core.kernel.snapshot import Snapshot
+from sluice.core.situation import following, reporting
 from sluice.ports import Clock, Resolvers
 from sluice.shell.keys import Key
 
@@ -38,10 +40,24 @@ class FollowedUri:
     """A URI of a namespace."""
 
     models: set[Key] = field(default_factory=set)
+    """Who follows it."""
     said: Resolution | None = None
     """What models were told last."""
     good_at: float = 0.0
     """When it was known last, or has been asked for first; monotonic."""
+
+
+@dataclass(slots=True)
+class PendingReport:
+    """How a model's release ended, for its registry."""
+
+    report: OutcomeReport
+    since: float
+    due: float
+    """When it is told next; monotonic."""
+    tries: int = 0
+    came: Reported | None = None
+    """What came of it, as far as the model was told."""
 
 
 @dataclass(slots=True)
@@ -51,6 +67,7 @@ class FollowedNamespace:
     asked: dict[str, FollowedUri] = field(default_factory=dict)
     due: float = 0.0
     """When it is asked next; monotonic."""
+    reports: dict[Key, PendingReport] = field(default_factory=dict)
     pod: ResolverPod | None = None
     misses: int = 0
     busy: bool = False
@@ -89,6 +106,11 @@ class Following:
         asked = self._tenants[key.namespace].asked
         return tuple(said for uri in uris if (said := asked[uri].said) is not None)
 
+    def heard(self, key: Key, seen: Snapshot) -> Snapshot:
+        """What a pass sees, with what is known of what its model follows, and of what is to be told of it."""
+        known = self.note(key, following.uris(seen.deployment))
+        return replace(seen, resolutions=known, reported=self._told(key, reporting.due(seen)))
+
     def count(self) -> int:
         """How many URIs are followed."""
         return sum(len(tenant.asked) for tenant in self._tenants.values())
@@ -122,6 +144,8 @@ class Following:
             said = {each.uri: each for each in answers or ()}
             for uri in part:
                 self._hear(tenant, uri, said.get(uri), now)
+        if tenant.pod is not None:
+            await self._report(tenant, tenant.pod)
         answered = all(answers is not None for answers in heard)
         tenant.misses = 0 if answered else tenant.misses + 1
         if not answered:
@@ -155,6 +179,35 @@ class Following:
             for key in asked.models:
                 self._wake(key)
 
+    async def _report(self, tenant: FollowedNamespace, pod: ResolverPod) -> None:
+        """Once more what the registry does not have yet."""
+        for key, pending in list(tenant.reports.items()):
+            now = self._clock.monotonic()
+            if pending.due > now or (pending.came is not None and not pending.came.problem):
+                continue
+            came = await self._resolvers.report(pod, pending.report)
+            pending.tries += 1
+            pending.due = now + min(LONGEST_SECONDS, POLL_SECONDS * 2.0 ** min(pending.tries - 1, 8))
+            lasts = self._clock.monotonic() - pending.since >= PATIENT_SECONDS
+            if came is not None and came != pending.came and (lasts or not came.problem):
+                pending.came = came
+                self._wake(key)
+
+    def _told(self, key: Key, report: OutcomeReport | None) -> Reported | None:
+        """Has a report told from now on; what came of it."""
+        tenant = self._tenants.get(key.namespace)
+        if tenant is None or report is None:
+            if tenant is not None:
+                tenant.reports.pop(key, None)
+            return None
+        pending = tenant.reports.get(key)
+        if pending is None or pending.report != report:
+            now = self._clock.monotonic()
+            pending = tenant.reports[key] = PendingReport(report, since=now, due=now)
+            tenant.due = min(tenant.due, now)
+            self._news.set()
+        return pending.came
+
     def _join(self, key: Key, uris: tuple[str, ...]) -> None:
         now = self._clock.monotonic()
         for uri in uris:
@@ -174,6 +227,8 @@ class Following:
             tenant.asked[uri].models.discard(key)
             if not tenant.asked[uri].models:
                 del tenant.asked[uri]
+        if uris:
+            self._tenants[key.namespace].reports.pop(key, None)
         if uris and not self._tenants[key.namespace].asked:
             del self._tenants[key.namespace]
 

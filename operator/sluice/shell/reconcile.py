@@ -17,7 +17,6 @@ from sluice.core.kernel import rawobjects
 from sluice.core.kernel.plan import Apply, ApplyStatus, Plan, Ref, Write, summary, target_of
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot, observe
-from sluice.core.situation import following
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
@@ -189,8 +188,7 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
-        seen = replace(seen, resolutions=self.following.note(key, following.uris(seen.deployment)))
-        prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
+        prepared = prepare.prepare(self.following.heard(key, seen), self.remembered.get(key, prepare.NOTHING))
         self.waiting.judges(key, prepared)
         replies = known.answers(prepared.inquiry, seen.now) if known is not None else None
         if replies is None:

@@ -3,6 +3,7 @@
 The operator asks, with the token that the variable SLUICE_TOKEN holds; nobody else is answered.
 
 GET /resolved?uri=models:/digits@champion --> {"resolved": [{"uri": …, "version": "7", "source": "s3://…", "digest": "sha256:…"}]}
+POST /outcome {"name": "digits", "version": "7", "tags": {"sluice.outcome": "Promoted", …}} --> {}
 """
 
 import argparse

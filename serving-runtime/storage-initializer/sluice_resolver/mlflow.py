@@ -3,6 +3,7 @@
     GET  registered-models/alias             an alias   --> its version
     GET  model-versions/get                  a version  --> the same
     GET  model-versions/get-download-uri     a version  --> where its files are
+    POST model-versions/set-tag              a version gets a tag, or another value of it
 
 Its own client brings some fifty packages, and a way of its own around the addresses that are allowed.
 """
@@ -23,6 +24,7 @@ from sluice_storage.console import say
 from sluice_storage.failures import DownloadError
 
 API: Final = "/api/2.0/mlflow/"
+SET_TAG: Final = "model-versions/set-tag"
 URI: Final = re.compile(r"models:/([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([A-Za-z0-9_-]+)|/([1-9][0-9]{0,9}))")
 ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 """What the registry says of a model, a version or an alias that it has not; the latter of an alias."""
@@ -63,6 +65,15 @@ class MLflow:
         except Problem as problem:
             return {"uri": uri, "problem": problem.word}
 
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> dict[str, str]:
+        """Writes tags, one after the other; again with the same values, nothing changes."""
+        try:
+            for key, value in tags.items():
+                self._said("POST", SET_TAG, json={"name": name, "version": version, "key": key, "value": value})
+        except Problem as problem:
+            return {"problem": problem.word}
+        return {}
+
     def _resolved(self, uri: str) -> dict[str, str]:
         parts = URI.fullmatch(uri)
         if parts is None:
@@ -87,7 +98,10 @@ class MLflow:
         return version
 
     def _asked(self, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
-        answer = self._answer("GET", path, params=query)
+        return self._said("GET", path, params=query)
+
+    def _said(self, method: str, path: str, **what: Any) -> Mapping[str, Any]:
+        answer = self._answer(method, path, **what)
         if answer.status == 200:
             return answer.said
         if answer.status in (401, 403):

@@ -2,8 +2,9 @@
 
 import hmac
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +12,10 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 MOST_URIS: Final = 32
+MESSAGE_BYTES: Final = 16 * 1024
+PREFIX: Final = "sluice."
+"""Of the names of our tags."""
+VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[1-9][0-9]{0,9}")
 AT_ONCE: Final = 8
 IDLE_SECONDS: Final = 60.0
 
@@ -19,6 +24,20 @@ class Registry(Protocol):
     """What can be asked."""
 
     def resolve(self, uri: str) -> dict[str, str]: ...
+
+    def tag(self, name: str, version: str, tags: Mapping[str, str]) -> dict[str, str]: ...
+
+
+def parsed(body: bytes) -> tuple[str, str, dict[str, str]] | None:
+    """Name, version and tags of a message; None: it is none. Only tags of ours are written."""
+    try:
+        said = json.loads(body)
+        name, version, tags = said["name"], said["version"], dict(said["tags"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    ours = all(isinstance(value, str) and key.startswith(PREFIX) for key, value in tags.items())
+    known = isinstance(name, str) and isinstance(version, str) and VERSION.fullmatch(f"{name}/{version}")
+    return (name, version, tags) if ours and known else None
 
 
 @contextmanager
@@ -40,6 +59,22 @@ def serving(registry: Registry, token: str, port: int) -> Iterator[int]:
                 self._say(200, {"resolved": list(pool.map(registry.resolve, uris))})
             else:
                 self._say(404, {})
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            if not self._is_operator():
+                self._end(401)
+            elif self.path != "/outcome" or not length.isdecimal() or int(length) > MESSAGE_BYTES:
+                self._end(404)
+            elif (told := parsed(self.rfile.read(int(length)))) is None:
+                self._say(400, {})
+            else:
+                self._say(200, registry.tag(*told))
+
+        def _end(self, status: int) -> None:
+            """Of a message that is not read: what follows on the connection would be taken for a request."""
+            self.close_connection = True
+            self._say(status, {})
 
         def _is_operator(self) -> bool:
             given = self.headers.get("Authorization", "")

@@ -168,6 +168,64 @@ def test_several_uris_are_answered_at_once(asked: MLflow) -> None:
         assert len(ask(port, f"/resolved?{many}").json()["resolved"]) == server.MOST_URIS
 
 
+TAGS = {"sluice.release": "shop/digits-abc-1", "sluice.outcome": "Promoted"}
+
+
+def tell(port: int, what: Any, token: str = TOKEN, path: str = "/outcome") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"}
+    body = what if isinstance(what, bytes) else json.dumps(what).encode()
+    return httpx.post(f"http://127.0.0.1:{port}{path}", headers=headers, content=body, trust_env=False)
+
+
+def test_an_outcome_becomes_tags_of_the_version_and_nothing_else(asked: MLflow, registry: MLflowServer) -> None:
+    aliases = dict(registry.aliases)
+    told = {"name": "digits", "version": "7", "tags": TAGS}
+    with server.serving(asked, TOKEN, 0) as port:
+        for _ in range(2):
+            answer = tell(port, told)
+            assert (answer.status_code, answer.json()) == (200, {})
+    assert registry.tags == {("digits", "7"): TAGS}
+    assert registry.aliases == aliases
+    assert set(registry.asked) == {"model-versions/set-tag"}
+
+
+def test_what_the_registry_says_of_an_outcome(asked: MLflow, registry: MLflowServer) -> None:
+    assert asked.tag("digits", "8", TAGS) == {"problem": "NotFound"}
+    registry.forbids = True
+    assert asked.tag("digits", "7", TAGS) == {"problem": "NotAllowed"}
+    assert registry.tags == {}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        b"",
+        b"[]",
+        b"[" * 8000,
+        {"name": "digits", "version": "7"},
+        {"name": "digits", "version": "7", "tags": {"validated": "yes"}},
+        {"name": "digits", "version": "7", "tags": {"sluice.outcome": 1}},
+        {"name": "digits", "version": "7", "tags": [1]},
+        {"name": "digits/../x", "version": "7", "tags": TAGS},
+        {"name": "digits", "version": 7, "tags": TAGS},
+        {"name": "digits", "version": "latest", "tags": TAGS},
+    ],
+)
+def test_a_message_that_is_none_writes_nothing(asked: MLflow, registry: MLflowServer, what: Any) -> None:
+    with server.serving(asked, TOKEN, 0) as port:
+        assert tell(port, what).status_code == 400
+    assert registry.asked == []
+
+
+def test_a_message_of_somebody_else_or_too_long_is_not_read(asked: MLflow, registry: MLflowServer) -> None:
+    told = {"name": "digits", "version": "7", "tags": TAGS}
+    with server.serving(asked, TOKEN, 0) as port:
+        assert tell(port, told, token="other").status_code == 401
+        assert tell(port, told, path="/other").status_code == 404
+        assert tell(port, b" " * (server.MESSAGE_BYTES + 1)).status_code == 404
+    assert registry.asked == []
+
+
 def test_every_word_of_the_resolver_is_known_to_the_operator() -> None:
     for word in ("NotFound", "NotReady", "NotNamed", "NotAllowed", "Unreachable"):
         [found] = resolvers.read(json.dumps({"resolved": [{"uri": CHAMPION, "problem": word}]}), [CHAMPION])

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolution, ResolverPod, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod, Unresolved
+from sluice.core.kernel.snapshot import Snapshot
 from sluice.shell import following
 from sluice.shell.following import Following
 from sluice.shell.keys import Key
 from tests.support import virtualloop
+from tests.support.builders import make_model_deployment, make_revision, make_rollout
 from tests.support.mlflow import version
+from tests.support.situations import make_situation
 from tests.support.virtualloop import LoopClock
 
 CHAMPION = "models:/digits@champion"
@@ -28,6 +32,8 @@ class FakeResolvers:
         self.silent: set[str] = set()
         self.hangs: set[str] = set()
         self.asked: list[tuple[float, str, tuple[str, ...]]] = []
+        self.reports: list[tuple[float, str]] = []
+        self.came: Reported | None = None
 
     async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
         self.asked.append((asyncio.get_running_loop().time(), pod.url, tuple(uris)))
@@ -36,6 +42,10 @@ class FakeResolvers:
         if pod.url in self.hangs | self.silent:
             return None
         return tuple(self.says[uri] for uri in uris)
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        self.reports.append((asyncio.get_running_loop().time(), report.release))
+        return self.came
 
     def times(self, namespace: str = "shop") -> list[float]:
         return [time for time, url, _ in self.asked if url == namespace]
@@ -244,3 +254,57 @@ def test_a_defect_ends_no_others_questions(caplog: pytest.LogCaptureFixture) -> 
 
     run(main, broken)
     assert "unexpected error" in caplog.text
+
+
+def ended(*, uri: str = CHAMPION, reported: bool = False) -> Snapshot:
+    """A model whose release has ended."""
+    status = {"outcome": "Promoted", "endTime": "2026-01-01T00:00:00Z", "reported": reported}
+    target = replace(make_revision(), uri="models:/digits/1")
+    seen = make_situation(make_rollout(target=target, status=status)).snapshot
+    return replace(seen, deployment=make_model_deployment(namespace="shop", uri=uri))
+
+
+RELEASE = ended().rollouts[0].metadata.name
+
+
+def test_a_report_is_told_until_the_registry_has_it_and_then_no_more() -> None:
+    async def main(followed: Following, resolvers: FakeResolvers, woken: list[Key]) -> None:
+        assert followed.heard(DIGITS, ended()).reported is None
+        await asyncio.sleep(200)
+        begun = resolvers.reports[0][0]
+        assert [round(time - begun) for time, _ in resolvers.reports] == [0, 15, 45, 105]
+        assert woken == [DIGITS]  # of the alias
+        resolvers.came = Reported(RELEASE)
+        await asyncio.sleep(130)
+        assert woken == [DIGITS, DIGITS]
+        assert followed.heard(DIGITS, ended()).reported == Reported(RELEASE)
+        told = len(resolvers.reports)
+        await asyncio.sleep(300)
+        assert len(resolvers.reports) == told
+        assert followed.heard(DIGITS, ended(reported=True)).reported is None
+
+    run(main)
+
+
+def test_why_a_registry_does_not_take_it_is_said_after_a_minute() -> None:
+    async def main(followed: Following, resolvers: FakeResolvers, woken: list[Key]) -> None:
+        resolvers.came = Reported(RELEASE, "it refuses tags")
+        followed.heard(DIGITS, ended())
+        await asyncio.sleep(50)
+        assert followed.heard(DIGITS, ended()).reported is None
+        await asyncio.sleep(100)
+        assert followed.heard(DIGITS, ended()).reported == Reported(RELEASE, "it refuses tags")
+        assert woken == [DIGITS, DIGITS]
+
+    run(main)
+
+
+def test_what_is_left_is_not_told() -> None:
+    async def main(followed: Following, resolvers: FakeResolvers, woken: list[Key]) -> None:
+        followed.heard(DIGITS, ended())
+        followed.note(WINE, (CHAMPION,))
+        followed.heard(DIGITS, ended(uri="s3://models/digits/1"))
+        await asyncio.sleep(100)
+        assert resolvers.reports == []
+
+    run(main)

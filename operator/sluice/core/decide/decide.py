@@ -29,6 +29,7 @@ from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import address, paths
+from sluice.core.situation import reporting
 from sluice.core.situation.situation import Blocked, Situation, testing
 from sluice.core.watch import report as watch_report
 
@@ -262,7 +263,8 @@ def _release_writes(done: Progress) -> Iterator[Write]:
     moved = {rollout.metadata.name for rollout, _ in done.statuses}
     restored = {rollout.metadata.name: rollout for rollout in situation.restored}
     changed = {r.metadata.name: r for r in standing.unseen(situation.snapshot.rollouts)}
-    for name, rollout in (changed | restored).items():
+    told = {rollout.metadata.name: rollout for rollout in reporting.told(situation.snapshot)}
+    for name, rollout in (changed | restored | told).items():
         if name not in moved:
             yield _status_write(situation, rollout, rollout.status)
     for rollout, status in done.statuses:

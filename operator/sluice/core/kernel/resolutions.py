@@ -36,6 +36,28 @@ Resolution: TypeAlias = Resolved | Unresolved
 
 
 @dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """How a release ended, for the registry that named its version."""
+
+    release: str
+    """The ModelRollout."""
+    name: str
+    """Of the registered model."""
+    version: str
+    tags: tuple[tuple[str, str], ...]
+    """In the order in which they are written: the outcome last, so that with it there is everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What came of a report."""
+
+    release: str
+    problem: str = ""
+    """Why it is not in the registry yet, with what to do; empty: it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResolverPod:
     """Where a namespace's resolver answers."""
 

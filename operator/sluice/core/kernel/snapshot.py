@@ -17,7 +17,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
-from sluice.core.kernel.resolutions import Resolution, Resolved
+from sluice.core.kernel.resolutions import Reported, Resolution, Resolved
 
 Object: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API server sent it; never changed."""
@@ -254,6 +254,8 @@ class Snapshot:
     keeps_resolver: bool = False
     resolutions: tuple[Resolution, ...] = ()
     """What is known of the URIs that a registry resolves; one that nothing is known of yet is absent."""
+    reported: Reported | None = None
+    """What came of telling the registry how a release ended; None: nothing was told, or nothing came of it yet."""
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""
 

@@ -1,6 +1,7 @@
 """A namespace's resolver, and what it says: a tenant's word, of which nothing is believed that has not its form.
 
-GET /resolved?uri=…&uri=…  ──>  {"resolved": [{"uri", "version", "source", "digest"} | {"uri", "problem"}, …]}
+GET  /resolved?uri=…&uri=…  ──>  {"resolved": [{"uri", "version", "source", "digest"} | {"uri", "problem"}, …]}
+    POST /outcome  {"name", "version", "tags"}  ──>  {} | {"problem"}
 """
 
 import json
@@ -12,7 +13,7 @@ from urllib.parse import urlencode
 from sluice.api.v1alpha1 import registry, sources
 from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolution, Resolved, ResolverPod, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, ResolverPod, Unresolved
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import podproblems
 from sluice.core.render import resolver
@@ -30,6 +31,10 @@ PROBLEMS: Final[Mapping[str, tuple[Reason, str]]] = {
     "Unreachable": (Reason.REGISTRY_UNREACHABLE, f"the registry does not answer; check it, and MLFLOW_TRACKING_URI in {NAMED}"),
 }  # fmt: skip
 """The resolver's words. What a person reads are ours: they do not change while the cause stays."""
+REPORTING: Final = {
+    "NotAllowed": f"it refuses tags: grant EDIT to the user of {NAMED}, or set config.registry.writeOutcomes to false"
+}
+"""The same where an outcome is to be written."""
 
 
 def pod(owned: Iterable[Object]) -> ResolverPod | None:
@@ -56,6 +61,22 @@ def read(text: str, uris: Sequence[str]) -> tuple[Resolution, ...]:
     try:
         said = {str(entry["uri"]): entry for entry in json.loads(text)["resolved"]}
         return tuple(_resolution(uri, said[uri]) for uri in uris)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not what a resolver says: {error!r}") from error
+
+
+def message(report: OutcomeReport) -> bytes:
+    """What the resolver is told."""
+    return json.dumps({"name": report.name, "version": report.version, "tags": dict(report.tags)}).encode()
+
+
+def read_reported(text: str, report: OutcomeReport) -> Reported:
+    """What came of it. Raises ValueError where that has no meaning."""
+    try:
+        problem = json.loads(text).get("problem")
+        if problem is None or problem == "NotFound":  # there is nothing (any more) that could have tags
+            return Reported(report.release)
+        return Reported(report.release, REPORTING.get(str(problem)) or PROBLEMS[str(problem)][1])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not what a resolver says: {error!r}") from error
 

@@ -90,8 +90,8 @@ def asked_time(snapshot: Snapshot) -> float | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def fact(snapshot: Snapshot) -> Fact | None:
-    """What the condition says; None where no registry is asked."""
+def fact(snapshot: Snapshot, unreported: str) -> Fact | None:
+    """What the condition says; None where no registry is asked. unreported: what the registry does not know, or empty."""
     deployment = snapshot.deployment
     known = recorded(snapshot)
     for uri in uris(deployment):
@@ -103,7 +103,8 @@ def fact(snapshot: Snapshot) -> Fact | None:
             return Fact(False, said.reason, f"{said.message}{stays}")
         if known is None:
             return Fact(None, Reason.RESOLVING, f"{uri}: the registry is asked which version it is")
-        return Fact(True, Reason.FOLLOWING, f"{uri} is version {known.version} ({sources.shown(known.source)})")
+        place = sources.shown(known.source)
+        return Fact(True, Reason.FOLLOWING, f"{uri} is version {known.version} ({place}){unreported}")
     return None
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import Resolved, ResolverPod, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Resolved, ResolverPod, Unresolved
 from sluice.core.observe import resolvers
 
 CHAMPION, SEVENTH = "models:/digits@champion", "models:/digits/7"
@@ -103,6 +103,40 @@ def test_what_has_no_meaning_is_no_answer(text: str) -> None:
 def test_a_version_is_not_another_one() -> None:
     with pytest.raises(ValueError, match="models:/digits/8 for models:/digits/7"):
         resolvers.read(said(uri=SEVENTH, version="8"), [SEVENTH])
+
+
+REPORT = OutcomeReport(
+    "digits-abc-1", "digits", "7", (("sluice.release", "shop/digits-abc-1"), ("sluice.outcome", "Promoted"))
+)
+
+
+def test_a_report_is_told_in_the_order_of_its_tags() -> None:
+    told = json.loads(resolvers.message(REPORT))
+    assert told == {"name": "digits", "version": "7", "tags": dict(REPORT.tags)}
+    assert list(told["tags"])[-1] == "sluice.outcome"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ({}, ""),
+        ({"problem": None}, ""),
+        ({"problem": "NotFound"}, ""),
+        ({"problem": "NotAllowed"}, "grant EDIT"),
+        ({"problem": "Unreachable"}, "does not answer"),
+    ],
+)
+def test_what_came_of_a_report_is_said_in_our_words(answer: dict[str, Any], problem: str) -> None:
+    found = resolvers.read_reported(json.dumps(answer), REPORT)
+    assert found.release == REPORT.release
+    assert problem in found.problem
+    assert bool(found.problem) == bool(problem)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "1", "null", '{"problem": "Else"}', "[" * 60_000])
+def test_an_answer_to_a_report_without_a_meaning_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        resolvers.read_reported(text, REPORT)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*ENTRY, "resolved", "problem", "x"]), inner)))  # fmt: skip
