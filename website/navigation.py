@@ -13,6 +13,7 @@ HOW_TO: Final[list[Entry]] = [
         "Serve a model",
         [
             "sources.md",
+            "registry.md",
             "verification.md",
             ("Model servers", ["runtimes/README.md", *(f"runtimes/{name}.md" for name in (
                 "triton", "mlserver", "kserve", "bentoml", "torchserve", "tensorflow-serving", "llamacpp", "vllm", "fastapi"

@@ -6,6 +6,7 @@ from typing import Protocol
 from sluice.core.decide.notify import Delivery
 from sluice.core.judge import model as analysis
 from sluice.core.kernel.plan import Event, Notice, Ref, Write
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe.runstate import Answers, Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
@@ -42,6 +43,18 @@ class BatchProgress(Protocol):
 
     async def progress(self, asked: Sequence[Asked]) -> Answers:
         """What they answered within seconds; a pod that did not is left out, never an exception."""
+        ...
+
+
+class Resolvers(Protocol):
+    """Asks the resolver of a namespace which versions registries name."""
+
+    async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
+        """What it says within seconds; None: it does not answer, or what it says has no meaning. Never an exception."""
+        ...
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        """Has it write how a release ended into the registry; the same again changes nothing. Likewise."""
         ...
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from sluice.core.judge.model import Answers, Failed, Question
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
 from sluice.core.observe import runstate as batch
 from sluice.core.observe.runstate import Asked
 from sluice.core.situation.devices import Devices, DevicesQuestion
 from sluice.ports import Clock, Cluster
 from sluice.shell.asking import Look
+from sluice.shell.following import Following
 from sluice.shell.keys import Key
 from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
@@ -41,6 +43,16 @@ class NoProgress:
         return {}
 
 
+class NoResolvers:
+    """Resolvers that do not answer."""
+
+    async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
+        return None
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        return None
+
+
 class NoAccelerators:
     """A cluster whose devices nobody may count."""
 
@@ -59,6 +71,7 @@ def make_reconciler(store: Store, cluster: Cluster, clock: Clock, **parts: Any) 
         "lead": Lead(may_write=lambda: True, seconds_left=lambda: 60.0),
         "waiting": Waiters(Lane(lambda _: None, monotonic=clock.monotonic)),
         "watching": Watching(NoPrometheus(), wake=lambda _: None, clock=clock),
+        "following": Following(NoResolvers(), find=store.resolver, wake=lambda _: None, clock=clock),
         "telemetry": Telemetry(),
     }
     return Reconciler(store=store, cluster=cluster, clock=clock, **(usual | parts))

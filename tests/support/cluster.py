@@ -38,7 +38,8 @@ from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
 from sluice.shell import clockstep
 from tests.support import laws
-from tests.support.controllers import Behaviour, Controllers
+from tests.support.controllers import Behaviour
+from tests.support.mlflow import Registries
 from tests.support.prometheus import GATEWAY_NAMESPACE, Prometheus
 
 WATCH_LATE_SECONDS = 20
@@ -52,7 +53,7 @@ class OperatorKilled(Exception):
 
 
 @dataclass
-class Cluster(Controllers):
+class Cluster(Registries):
     """State of the simulated world; `tick` moves it by a second."""
 
     requests_per_second: float = 100.0
@@ -111,6 +112,8 @@ class Cluster(Controllers):
                 self.kill_after = None
                 self.remembered.clear()
                 self.watched.clear()
+                self.heard.clear()
+                self.came.clear()
                 self._rests.clear()
                 raise OperatorKilled
             self.kill_after -= 1
@@ -291,6 +294,7 @@ class Cluster(Controllers):
             preset=gateways.preset_of(self.config),
             keda_api=self.keda,
             admitted=frozenset(filter(None, self.admitted.values())),
+            keeps_resolver=self.first_follower() == name,
         )
 
     def snapshot(self, name: str = "digits") -> Snapshot | InvalidSpec:
@@ -305,7 +309,7 @@ class Cluster(Controllers):
         snapshot = observe(world)
         if isinstance(snapshot, InvalidSpec):
             return failure.invalid_spec_plan(world, snapshot)
-        prepared = prepare.prepare(snapshot, self.remembered.get(name, prepare.NOTHING))
+        prepared = prepare.prepare(self.resolutions(snapshot), self.remembered.get(name, prepare.NOTHING))
         watch = self._noted(name, prepared.watched)
         findings = prepare.read(prepared, Replies(metrics=self.answer(prepared.inquiry.metrics)), watch)
         self.remembered[name] = findings.remembered
@@ -359,6 +363,8 @@ class Cluster(Controllers):
         while self.now - start < seconds:
             self.tick()
             self._watch(self.now - 1)
+            if self.poll(self.now - 1):
+                self._rests.clear()
             if self.is_due(name):
                 self.reconcile(name, check)
             if until is not None and until():

@@ -133,12 +133,21 @@ class Reader:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def get(self, url: str, *, at_most_bytes: int) -> str:
+    async def get(self, url: str, *, at_most_bytes: int, headers: Mapping[str, str] | None = None) -> str:
         """The body of a 200; raises `Unanswered` for anything else, and for one that is longer or compressed."""
+        return await self._body("GET", url, at_most_bytes, headers, None)
+
+    async def post(self, url: str, *, body: bytes, at_most_bytes: int, headers: Mapping[str, str]) -> str:
+        """The same of the answer to a message."""
+        return await self._body("POST", url, at_most_bytes, headers, body)
+
+    async def _body(
+        self, method: str, url: str, at_most_bytes: int, headers: Mapping[str, str] | None, body: bytes | None
+    ) -> str:
         try:
             async with (
                 asyncio.timeout(self._timeout_seconds),  # httpx limits each read, not their sum
-                self._client.stream("GET", url) as response,
+                self._client.stream(method, url, headers=headers, content=body) as response,
             ):
                 if response.status_code != httpx.codes.OK:
                     raise Unanswered(f"status {response.status_code}")

@@ -129,6 +129,21 @@ class ObserverRunner(ApiModel):
     """Compute resources of its container."""
 
 
+class RegistryAccess(ApiModel):
+    """How a namespace's resolver asks the registries that its models follow (spec.model.uri: models:/…)."""
+
+    secret_name: ObjectName = "sluice-registry"  # noqa: S105 - its name
+    """The Secret of this name in a model's namespace says where its registry is and who asks: MLFLOW_TRACKING_URI, and
+    MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
+    write_outcomes: bool = True
+    """Whether the registry is told how a release ended, as tags of the version; it then needs to be allowed that."""
+    resources: Resources = Resources(
+        requests={"cpu": "10m", "memory": "48Mi"},
+        limits={"cpu": "500m", "memory": "192Mi"},
+    )
+    """Compute resources of the resolver's container; its image is that of storageInitializer."""
+
+
 class BatchRunner(ApiModel):
     """The container that takes the data of a BatchInference through the model."""
 
@@ -319,6 +334,8 @@ class OperatorConfig(ApiModel):
     """The maker of variants."""
     observer: ObserverRunner = ObserverRunner()
     """The observer of copied requests."""
+    registry: RegistryAccess = RegistryAccess()
+    """The resolver of models that a registry names."""
     batch_runner: BatchRunner = BatchRunner()
     """The runner of batch inference."""
     spark: SparkRunner = SparkRunner()

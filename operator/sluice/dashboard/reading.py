@@ -10,8 +10,10 @@ from sluice import errors
 from sluice.adapters import kube, kubectl
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
+from sluice.core.kernel.resolutions import Unresolved
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.render import workload
+from sluice.core.situation import following
 from sluice.views import commands, explain, history, questions, release, revisions
 from sluice.views import live as views_live
 from sluice.views.commands import ActionLine
@@ -63,7 +65,10 @@ class ReadModel:
         """Whether the manifest asks for the very pods that serve; None where that cannot be told."""
         stable = self.deployment.status.stable
         serving = next((each for each in self.kept or () if stable is not None and each.name == stable.revision), None)
-        return None if serving is None else serving.input_hash == workload.input_hash(self.deployment)
+        found = following.followed(self.deployment)
+        if serving is None or isinstance(found, Unresolved):
+            return None
+        return serving.input_hash == workload.input_hash(found.deployment, found.resolved)
 
     @property
     def view(self) -> ReleaseView:

@@ -17,9 +17,11 @@ from sluice.adapters.devices import FreeDevices, UncountedDevices
 from sluice.adapters.notify import HttpNotifier
 from sluice.adapters.prometheus import PrometheusMetrics
 from sluice.adapters.prometheusaccess import PrometheusAccess
-from sluice.ports import BatchProgress, Clock, Cluster, Notifier
+from sluice.adapters.resolvers import PodResolvers
+from sluice.ports import BatchProgress, Clock, Cluster, Notifier, Resolvers
 from sluice.shell import clockstep, metrics, options, telemetry
 from sluice.shell.asking import Asking
+from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, Key, Woken
 from sluice.shell.lane import Lane
 from sluice.shell.lead import Lead
@@ -71,11 +73,12 @@ async def serve(given: OperatorOptions) -> int:
     clock = SystemClock()
     cluster = kube.Kube(await kube.load_configuration(given.kubeconfig), clock=clock, identity=given.identity)
     notifier = HttpNotifier(cluster, namespace=given.namespace)
-    progress = PodProgress()
+    progress, resolvers = PodProgress(), PodResolvers()
     try:
-        return await Operator(given, cluster, cluster, notifier, progress, clock).run()
+        return await Operator(given, cluster, cluster, notifier, progress, resolvers, clock).run()
     finally:
         await progress.close()
+        await resolvers.close()
         await notifier.close()
         await cluster.close()
 
@@ -98,6 +101,7 @@ class Operator:
         cluster: Cluster,
         notifier: Notifier,
         progress: BatchProgress,
+        resolvers: Resolvers,
         clock: Clock,
     ) -> None:
         """api: lists and leases. cluster: writes; the same object, but for tests that come between."""
@@ -123,6 +127,9 @@ class Operator:
             lambda key: self.queue.add(key, wished=True), monotonic=clock.monotonic, share=lambda key: key.namespace
         )
         self.watching = Watching(self.prometheus, wake=lambda key: self.queue.add(key, after=0.0), clock=clock)
+        self.following = Following(
+            resolvers, find=self.store.resolver, wake=lambda key: self.queue.add(key, after=0.0), clock=clock
+        )
         reconciler = Reconciler(
             store=self.store,
             cluster=cluster,
@@ -135,6 +142,7 @@ class Operator:
             lead=Lead(may_write=self.takeover.may_write, seconds_left=lambda: self.elector.seconds_left),
             waiting=Waiters(self.lane),
             watching=self.watching,
+            following=self.following,
             telemetry=self.telemetry,
         )
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -172,14 +180,24 @@ class Operator:
         notifications = asyncio.create_task(self.notifications.run())
         clock_steps = asyncio.create_task(clockstep.watch(self._clock, self.wake))
         watching = asyncio.create_task(self.watching.run())
+        following = asyncio.create_task(self.following.run())
         stopping = asyncio.create_task(stop.wait())
-        parts: list[asyncio.Task[Any]] = [queue, watcher, elector, relister, notifications, clock_steps, watching]
+        parts: list[asyncio.Task[Any]] = [
+            queue,
+            watcher,
+            elector,
+            relister,
+            notifications,
+            clock_steps,
+            watching,
+            following,
+        ]
         await asyncio.wait([stopping, *parts], return_when=asyncio.FIRST_COMPLETED)
         failed = [part for part in parts if part.done()]
         for part in failed:
             LOG.error("a part of the operator failed; the process ends", exc_info=part.exception())
         LOG.info("stopping")
-        await _cancelled(queue, watcher, relister, clock_steps, watching, stopping)
+        await _cancelled(queue, watcher, relister, clock_steps, watching, following, stopping)
         await self.asking.close()
         self.prometheus.close()
         await _cancelled(elector)

@@ -20,6 +20,7 @@ from sluice.core.observe import batchsnapshot, observe
 from sluice.ports import Accelerators, BatchProgress, Clock, Cluster
 from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
+from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import QUIET_PASSES, Allowance, Memory, held_seconds, without_statuses
@@ -68,6 +69,7 @@ class Reconciler:
     lead: Lead
     waiting: Waiters
     watching: Watching
+    following: Following
     telemetry: Telemetry
     memories: dict[Key, Memory] = field(default_factory=dict)
     allowances: dict[Key, Allowance] = field(default_factory=dict)
@@ -166,6 +168,7 @@ class Reconciler:
         self.remembered.pop(key, None)
         self.waiting.lacking.discard(key)
         self.watching.note(key, None)
+        self.following.note(key, ())
         self.metrics.look(key, ())
 
     def _forgetting_plan(self, key: Key) -> Plan:
@@ -189,7 +192,7 @@ class Reconciler:
         seen = observe.observe(world)
         if isinstance(seen, observe.InvalidSpec):
             return failure.invalid_spec_plan(world, seen)
-        prepared = prepare.prepare(seen, self.remembered.get(key, prepare.NOTHING))
+        prepared = prepare.prepare(self.following.heard(key, seen), self.remembered.get(key, prepare.NOTHING))
         self.waiting.judges(key, prepared)
         replies = known.answers(prepared.inquiry, seen.now) if known is not None else None
         if replies is None:

@@ -19,11 +19,14 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.core.kernel import rawobjects, writing
 from sluice.core.kernel.presets import GatewayPreset
+from sluice.core.kernel.resolutions import ResolverPod
 from sluice.core.kernel.snapshot import Object, World
+from sluice.core.observe import resolvers
 from sluice.core.observe.batchsnapshot import BatchWorld
 from sluice.core.render import route
 from sluice.shell import trim
 from sluice.shell.access import Access, gateway_namespace
+from sluice.shell.followers import Followers, follows
 from sluice.shell.keys import BATCH, MODEL, NOBODY, PINNED, Key, Woken, asks, identity_of, key_of, model_of, owner_of
 from sluice.shell.shelf import MOST_BYTES, Entry, Shares, Shelf, is_compressed
 from sluice.shell.stubs import NAMESPACE, Identity, Stub, Stubs
@@ -54,6 +57,7 @@ class Store:
         self._owned: dict[Key, dict[Identity, Entry]] = defaultdict(dict)
         self._by_host: dict[str, set[Key]] = defaultdict(set)
         self._by_model: dict[Key, set[Key]] = defaultdict(set)
+        self.followers = Followers()
         self._admitted: dict[Identity, str] = {}
         """What came of the last manifest that was applied, of objects that are not as it says."""
         self._deleted: dict[str, None] = {}
@@ -155,6 +159,7 @@ class Store:
             admitted=frozenset(
                 self._admitted[identity] for identity in self._owned.get(key, {}) if identity in self._admitted
             ),
+            keeps_resolver=self.followers.first(key.namespace) == key.name,
         )
 
     def batch_world(self, key: Key, now: float) -> BatchWorld | None:
@@ -175,6 +180,11 @@ class Store:
             spark_operator=self.access.serves("SparkApplication", key.namespace) and "sparkapplications" not in unseen,
             forbidden=tuple(sorted(unseen)),
         )
+
+    def resolver(self, namespace: str) -> ResolverPod | None:
+        """Who answers for a namespace's registries; None while nobody does."""
+        first = self.followers.first(namespace)
+        return None if first is None else resolvers.pod(self.owned(Key(namespace, first)))
 
     def keys(self) -> tuple[Key, ...]:
         """Everything that is decided on, and what is gone and has left something behind."""
@@ -255,6 +265,7 @@ class Store:
         self._shelf.add(identity.namespace, owner_of(kept), entry)
         self.under_way.see(identity, kept)
         if identity.kind == MODEL:
+            self.followers.see(identity.namespace, identity.name, kept)
             for host in self._hostnames(kept):
                 self._by_host[host].add(Key(identity.namespace, identity.name))
         elif identity.kind == BATCH:
@@ -269,6 +280,7 @@ class Store:
         self.under_way.forget(identity)
         self._shelf.remove(identity.namespace, owner_of(known), entry)
         if identity.kind == MODEL:
+            self.followers.forget(identity.namespace, identity.name)
             for host in self._hostnames(known):
                 _discard(self._by_host, host, Key(identity.namespace, identity.name))
         elif identity.kind == BATCH:
@@ -308,6 +320,9 @@ class Store:
         key = key_of(versions[0], MODEL)
         yield key
         yield from self._by_model.get(key, ())
+        if len({follows(version) for version in versions}) > 1 or (len(versions) == 1 and follows(versions[0])):
+            for first in {self.followers.first(key.namespace), self.followers.first(key.namespace, key.name)} - {None}:
+                yield Key(key.namespace, str(first))
         claims = {(self._hostnames(version), rawobjects.is_going(version)) for version in versions}
         if len(claims) != 1 or len(versions) == 1:
             for version in versions:

@@ -132,7 +132,7 @@ def _pod(pod: Object) -> dict[str, Any]:
         },
         "status": {
             **_only(status, "phase", "reason", "message"),
-            **(_only(status, "podIP") if naming.LABEL_BATCH in rawobjects.labels(pod) else {}),
+            **(_only(status, "podIP") if _is_asked(pod) else {}),
             "conditions": _dated_conditions(status),
             **{
                 field: [
@@ -143,6 +143,12 @@ def _pod(pod: Object) -> dict[str, Any]:
             },
         },
     }
+
+
+def _is_asked(pod: Object) -> bool:
+    """Whether the operator asks the pod itself for something."""
+    labels = rawobjects.labels(pod)
+    return naming.LABEL_BATCH in labels or naming.is_aside(str(labels.get(naming.LABEL_OWNER, "")), naming.RESOLVER)
 
 
 def _secrets(container: Object) -> dict[str, Any]:

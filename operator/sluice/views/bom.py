@@ -96,6 +96,7 @@ def _model(
         **({"version": revision.model_version} if revision.model_version else {}),
         **card,
         **_properties(
+            registry=revision.uri if revision.resolved is not None else "",
             format=revision.served.format if revision.served is not None else "",
             verified="" if verification is None else str(verification.verified).lower(),
             signer=verification.signer if verification is not None else "",

@@ -66,7 +66,7 @@ def served_before(rollouts: Iterable[ModelRollout], deployment: ModelDeployment)
 
 def divergence(deployment: ModelDeployment, serving: KnownRevision) -> Divergence | None:
     """How the manifest differs from what serves; None where it names the same model."""
-    asked = deployment.spec.model_uri
+    asked = deployment.asked_uri
     if asked == serving.uri:
         return None
     return Divergence(

@@ -12,6 +12,7 @@ from charts.variants import VARIANTS
 from lab import gotools, processes
 from sluice.adapters.bearer import AUTHORITIES
 from sluice.api.config import OperatorConfig
+from sluice.core.render import resolver
 from sluice.core.render.batchjob import PROGRESS_PORT
 from sluice.dashboard.settings import DashboardConfig
 from sluice.shell.options import PROMETHEUS_CREDENTIALS
@@ -159,6 +160,7 @@ def test_a_network_policy_lets_in_who_scrapes_and_nobody_else() -> None:
         {("TCP", 9090)},
         {("TCP", 443)},
         {("TCP", PROGRESS_PORT)},
+        {("TCP", resolver.PORT)},
     ]
 
 
@@ -166,7 +168,7 @@ def test_a_network_policy_without_peers_lets_nobody_in_and_one_without_ports_out
     nobody = ["--set-json", "networkPolicy.metricsFrom=[]", "--set-json", "networkPolicy.egress.notifications.ports=[]"]
     spec = rendered_with("--set", "networkPolicy.enabled=true", *nobody)["NetworkPolicy"]["spec"]
     assert spec["ingress"] == []
-    assert len(spec["egress"]) == 4
+    assert len(spec["egress"]) == 5
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.core.kernel.naming import LABEL_BATCH
+from sluice.core.kernel.resolutions import ResolverPod
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import batchsnapshot
 from sluice.core.observe.observe import InvalidSpec, observe
+from sluice.shell.followers import follows
 from sluice.shell.keys import NOBODY, Key, Woken
 from sluice.shell.shelf import MOST_UNPACKED_BYTES
 from sluice.shell.store import DELETIONS_KEPT, Store
@@ -168,6 +170,55 @@ def test_the_default_host_name_has_rivals_too() -> None:
     store = make_store()
     store.put(make_model("a"))
     assert store.put(make_model("b", hostnames=["a.team.models.test"])) == woken("a", "b")
+
+
+def follower(name: str, created: str, uri: str = "models:/digits@champion") -> dict[str, Any]:
+    model = make_model(name, spec={"model": {"format": "onnx", "uri": uri}})
+    model["metadata"]["creationTimestamp"] = created
+    return model
+
+
+def test_the_oldest_model_that_follows_keeps_the_resolver_and_the_next_is_woken_when_it_goes() -> None:
+    store = make_store()
+    first, second = follower("z", "2026-01-01T00:00:00Z"), follower("a", "2026-01-02T00:00:00Z")
+    assert store.put(second) == woken("a")
+    assert store.put(first) == woken("a", "z")
+    assert store.put(make_model("other")) == woken("other")
+    kept = {
+        name: found.keeps_resolver for name in ("a", "z", "other") if (found := store.world(Key("team", name), 0.0))
+    }
+    assert kept == {"a": False, "z": True, "other": False}
+    assert store.drop(first) == woken("a", "z")
+    assert store.world(Key("team", "a"), 0.0).keeps_resolver  # type: ignore[union-attr]
+    assert store.followers.first("team") == "a"
+
+
+def test_a_model_that_follows_no_more_leaves_the_resolver_to_the_next() -> None:
+    store = make_store()
+    for each in (follower("z", "2026-01-01T00:00:00Z"), follower("a", "2026-01-02T00:00:00Z")):
+        store.put(each)
+    changed = follower("z", "2026-01-01T00:00:00Z", uri="s3://models/digits/1")
+    changed["metadata"]["resourceVersion"] = "2"
+    assert store.put(changed) == woken("a", "z")
+    assert store.followers.first("team") == "a"
+    again = follower("a", "2026-01-02T00:00:00Z", uri="models:/digits/7")
+    again["metadata"]["resourceVersion"] = "2"
+    assert store.put(again) == woken("a")
+
+
+@pytest.mark.parametrize("spec", [None, 1, {"model": 1}, {"model": {"uri": 1}}, {"model": None}, {}])
+def test_what_does_not_parse_follows_nothing(spec: Any) -> None:
+    assert not follows({"spec": spec})
+
+
+def test_who_answers_for_a_namespace_is_found_by_its_first_model() -> None:
+    store = make_store()
+    assert store.resolver("team") is None
+    store.put(follower("digits", "2026-01-01T00:00:00Z"))
+    assert store.resolver("team") is None
+    conditions = [{"type": "Ready", "status": "True"}]
+    store.put(make_object("Pod", "r", owner="digits.resolver", status={"podIP": "10.0.0.7", "conditions": conditions}))
+    assert store.resolver("team") == ResolverPod("http://10.0.0.7:8080", "Pod-r")
 
 
 def test_the_deletion_of_a_predecessor_does_not_remove_its_successor() -> None:

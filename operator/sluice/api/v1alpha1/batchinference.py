@@ -176,6 +176,11 @@ class BatchInferenceSpec(ApiModel):
             field_path=".model.variant",
             reason="FieldValueForbidden",
         ),
+        Cel(
+            "!has(self.model) || !has(self.model.uri) || !self.model.uri.startsWith('models:/')",
+            message="a ModelDeployment follows a registry: name it in modelDeploymentRef, or the files themselves here",
+            field_path=".model.uri",
+        ),
         MODEL_IS_SOMEWHERE,
         CUSTOM_HAS_AN_IMAGE,
         Cel(

@@ -16,8 +16,9 @@ from sluice.api.v1alpha1.podfields import (
     Toleration,
     TopologySpreadConstraint,
 )
+from sluice.api.v1alpha1.registry import ResolvedModel
 from sluice.api.v1alpha1.routing import Routing
-from sluice.api.v1alpha1.sources import Sha256, Uri
+from sluice.api.v1alpha1.sources import ModelUri, Sha256, Uri
 from sluice.api.v1alpha1.strategies import Rollout
 from sluice.api.v1alpha1.variants import Variant, VariantStatus
 from sluice.api.v1alpha1.verification import ModelVerification, VerificationStatus
@@ -80,16 +81,23 @@ class ModelSpec(ApiModel):
             message=OTHER_NAME,
             field_path=".adapters",
         ),
+        Cel(
+            "!has(self.sha256) || !has(self.uri) || !self.uri.startsWith('models:/')",
+            message="a registry names other files with each version; verify says who must have signed them",
+            field_path=".sha256",
+        ),
     )
 
     name: ServedName | None = None
     """Served model name; default metadata.name. The same for every revision, so that clients never change."""
     format: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
     """The model's format, as a ServingRuntime lists it: onnx, or triton for a ready model repository."""
-    uri: Uri | None = None
+    uri: ModelUri | None = None
     """Where the model is: s3://bucket/path, gs://bucket/path or azblob://container/path to one file or a folder,
     https://host/path to one file or archive, hf://organisation/name[/path][@revision] to a repository,
-    oci://registry/repository:tag to an image, pvc://claim/path to what a PersistentVolumeClaim holds. Changing it is a release. None: the image of
+    oci://registry/repository:tag to an image, pvc://claim/path to what a PersistentVolumeClaim holds;
+    models:/name@alias or models:/name/version what MLflow's registry says. Changing it is a release, and so is moving the
+    alias. None: the image of
     spec.runtime.image carries the model, and changing that is a release."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
@@ -320,6 +328,8 @@ class ModelDeploymentStatus(ApiModel):
     variants: Annotated[list[VariantStatus], Field(max_length=8)] = Field(default_factory=list)
     """Of spec.variants."""
     rollout: RolloutSummary | None = None
+    resolved: ResolvedModel | None = None
+    """The version that spec.model.uri names; only where a registry says it."""
     watch: WatchStatus | None = None
     """What the watch over the stable version has seen, where the policy has one."""
     last_rollouts: Annotated[list[LastRollout], Field(max_length=5)] = Field(default_factory=list)
@@ -354,3 +364,14 @@ class ModelDeployment(ApiModel):
     metadata: ObjectMeta
     spec: ModelDeploymentSpec
     status: ModelDeploymentStatus = ModelDeploymentStatus()
+
+    @property
+    def resolved(self) -> ResolvedModel | None:
+        """What the registry said of spec.model.uri; None: nothing yet, or no registry is asked."""
+        known = self.status.resolved
+        return known if known is not None and known.uri == self.spec.model.uri else None
+
+    @property
+    def asked_uri(self) -> str:
+        """What names the version that is asked for, as far as that is known."""
+        return self.resolved.pinned if self.resolved is not None else self.spec.model_uri

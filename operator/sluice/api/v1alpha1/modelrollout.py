@@ -210,6 +210,8 @@ class ModelRolloutStatus(ApiModel):
     """The arms of an A/B test."""
     withdrawn: bool = False
     """Whether the user asked for another version after this one had failed; asking for it again is a new attempt."""
+    reported: bool = False
+    """Whether the registry that named its version has the outcome, as tags of the version."""
     requests_needed: int | None = None
     estimated_completion_time: Time | None = None
     steps: Annotated[list[StepRecord], Field(max_length=40)] = Field(default_factory=list)

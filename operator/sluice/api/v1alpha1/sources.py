@@ -8,6 +8,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from sluice.api.cel import Cel, with_rules
+from sluice.api.v1alpha1 import registry as registries
 
 FORMS: Final = {
     "s3": "s3://bucket/path",
@@ -25,12 +26,38 @@ SUPPORTED_SCHEMES: Final = tuple(FORMS)
 ALLOWED: Final = ", ".join(FORMS.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the URIs of one scheme look like: one pattern for the API server, and for what comes from elsewhere."""
+
+    scheme: str
+    pattern: str
+    """What follows `scheme://`."""
+    wrong: str
+
+    @property
+    def rule(self) -> Cel:
+        return Cel(
+            f"!self.startsWith('{self.scheme}://') || self.matches('^{self.scheme}://{self.pattern}')",
+            message=self.message,
+        )
+
+    @property
+    def message(self) -> str:
+        return f"{self.wrong}; use {FORMS[self.scheme]}"
+
+    def fits(self, uri: str) -> bool:
+        """As the rule; `$` is the very end there."""
+        pattern = f"{self.scheme}://{self.pattern}"
+        return re.match(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, uri, re.ASCII) is not None
+
+
 def _form(scheme: str, pattern: str, wrong: str) -> Cel:
-    """A rule for the URIs of one scheme; `pattern` is what follows `scheme://`."""
-    return Cel(
-        f"!self.startsWith('{scheme}://') || self.matches('^{scheme}://{pattern}')",
-        message=f"{wrong}; use {FORMS[scheme]}",
-    )
+    form = _PATTERNS[scheme] = Form(scheme, pattern, wrong)
+    return form.rule
+
+
+_PATTERNS: Final[dict[str, Form]] = {}
 
 
 _S3: Final = _form("s3", "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^/]", "does not name a bucket and a path")
@@ -41,10 +68,7 @@ _INSIDE_CLAIM: Final = Cel(
     message="leads out of the claim; use pvc://claim/path",
 )
 
-Uri = Annotated[
-    str,
-    Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
-    Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
+_OF_SCHEMES: Final = (
     _S3,
     _GS,
     _form("azblob", "[a-z0-9][a-z0-9-]{1,61}[a-z0-9]/[^/]", "does not name a container and a path"),
@@ -67,8 +91,30 @@ Uri = Annotated[
     ),
     _PVC,
     _INSIDE_CLAIM,
+)
+
+Uri = Annotated[
+    str,
+    Field(min_length=6, max_length=1024, pattern=r"^[a-z0-9]+://[^\s{}]+$"),
+    Cel(f"self.matches('^({'|'.join(FORMS)})://')", message=f"scheme is not supported; use one of {ALLOWED}"),
+    *_OF_SCHEMES,
 ]
 """Where a model is."""
+
+ModelUri = Annotated[
+    str,
+    Field(min_length=6, max_length=1024, pattern=rf"^([a-z0-9]+://|{registries.PREFIX})[^\s{{}}]+$"),
+    Cel(
+        f"self.matches('^(({'|'.join(FORMS)})://|{registries.PREFIX})')",
+        message=f"scheme is not supported; use one of {ALLOWED}, {registries.FORM}",
+    ),
+    *_OF_SCHEMES,
+    Cel(
+        f"!self.startsWith('{registries.PREFIX}') || self.matches('^{registries.REFERENCE}')",
+        message=f"does not name an alias or a version of a registered model; use {registries.FORM}",
+    ),
+]
+"""The same, or what a registry says where it is."""
 
 DATA_FORMS: Final = {scheme: FORMS[scheme] for scheme in ("s3", "gs", "pvc")}
 """How the URIs of data sets look: what can be listed, read in parts and written to."""
@@ -162,8 +208,22 @@ SECRET_KEYS: Final[dict[str, tuple[tuple[str, bool], ...]]] = {
 """What the downloader reads from the Secret of `spec.model.credentialsSecretRef`."""
 
 
+REMOTE: Final = frozenset(FORMS) - {"pvc"}
+"""Schemes of what is fetched: a registry names nothing else."""
+
+
+def refusal(uri: str) -> str:
+    """Why a URI that came from elsewhere than a spec is none of a model that can be fetched; empty: it is one."""
+    form = _PATTERNS.get(scheme(uri))
+    if form is None or form.scheme not in REMOTE:
+        return f"it is not one of {', '.join(FORMS[each] for each in FORMS if each in REMOTE)}"
+    if not 6 <= len(uri) <= 1024 or re.search(r"[\s{}]", uri):
+        return "it is too long, or has a space or a brace in it"
+    return "" if form.fits(uri) else f"it {form.message}"
+
+
 def scheme(uri: str) -> str:
-    return uri.partition("://")[0]
+    return uri.partition(":/")[0] if registries.is_followed(uri) else uri.partition("://")[0]
 
 
 def shown(uri: str) -> str:

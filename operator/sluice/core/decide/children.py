@@ -9,7 +9,7 @@ The life of a revision's Deployment and Service after it lost its traffic:
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluice.core.decide import drift, history, orphans
+from sluice.core.decide import drift, history, orphans, resolving
 from sluice.core.kernel import differ, naming, writing
 from sluice.core.kernel.plan import Apply, Delete, Event, Ref, Write
 from sluice.core.kernel.snapshot import Pod, Revision
@@ -54,6 +54,7 @@ def desired(situation: Situation, needs: Capacity, *, created: bool) -> Children
         # After all that serves: what cannot be written of it must not hold up a way back.
         *observing.writes(situation),
         *observing.removals(situation, unchanged=not route_writes),
+        *resolving.writes(situation.snapshot),
         *_job_writes(situation),
         *(() if created else history.deletions(situation)),
     )

@@ -30,6 +30,7 @@ from sluice.core.rollout.capacity import capacity, pods, shares
 from sluice.core.rollout.freeze import Frozen
 from sluice.core.rollout.moment import Effect, Moment
 from sluice.core.rollout.routing import address, paths
+from sluice.core.situation import reporting
 from sluice.core.situation.situation import Blocked, Situation, testing
 from sluice.core.watch import report as watch_report
 
@@ -82,6 +83,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
             outlook = lifecycle.next_attempt(done.situation)
         status = report.status(done.situation, outlook, findings.seen, needs, kids.shares)
         model = snapshot.deployment
+        if status.resolved != model.status.resolved:
+            done = replace(done, again=True)
         writes += differ.status_writes(model.kind, model.metadata, model.status, status)
         turned = report.events(model.metadata, model.status, status, snapshot.now)
         told += (News(event, _subject(done)) for event in turned if not news.is_in_timeline(event, done.situation))
@@ -274,7 +277,8 @@ def _release_writes(done: Progress) -> Iterator[Write]:
     moved = {rollout.metadata.name for rollout, _ in done.statuses}
     restored = {rollout.metadata.name: rollout for rollout in situation.restored}
     changed = {r.metadata.name: r for r in standing.unseen(situation.snapshot.rollouts)}
-    for name, rollout in (changed | restored).items():
+    told = {rollout.metadata.name: rollout for rollout in reporting.told(situation.snapshot)}
+    for name, rollout in (changed | restored | told).items():
         if name not in moved:
             yield _status_write(situation, rollout, rollout.status)
     for rollout, status in done.statuses:

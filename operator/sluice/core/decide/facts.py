@@ -15,7 +15,7 @@ from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity import shares
 from sluice.core.rollout.capacity.model import Capacity
 from sluice.core.rollout.routing import observing
-from sluice.core.situation import devices, scaling
+from sluice.core.situation import devices, following, reporting, scaling
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch import report as watch_report
 from sluice.core.watch.subject import watched_version
@@ -40,6 +40,7 @@ def facts(
         routes_programmed=routes.programmed(situation),
         address_allowed=routes.address_allowed(situation.snapshot),
         observed=observing.fact(situation),
+        resolved=following.fact(situation.snapshot, reporting.problem(situation.snapshot)),
         capacity_available=_capacity_available(situation, needs),
         runtime_current=_runtime_current(situation),
         metrics_available=_metrics_available(situation, judgement),

@@ -25,7 +25,7 @@ from sluice.core.kernel.snapshot import Revision
 from sluice.core.rollout import steps
 from sluice.core.rollout.attempts import Attempt, Refusal
 from sluice.core.rollout.capacity.model import Capacity
-from sluice.core.situation import variants
+from sluice.core.situation import following, variants
 from sluice.core.situation.situation import Blocked, Situation
 
 
@@ -58,6 +58,7 @@ def status(
         else [],
         variants=variants.statuses(snapshot),
         rollout=_summary(situation.active),
+        resolved=following.recorded(snapshot),
         watch=observed.watch,
         last_rollouts=[_last(r) for r in reversed(snapshot.rollouts) if r.status.outcome is not None][:5],
         conditions=conditions.summarise(

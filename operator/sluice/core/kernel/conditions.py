@@ -32,6 +32,7 @@ class Type(StrEnum):
     ADDRESS_ALLOWED = "AddressAllowed"
     HEALTHY = "Healthy"
     OBSERVED = "Observed"
+    RESOLVED = "Resolved"
 
 
 class Polarity(StrEnum):
@@ -64,6 +65,7 @@ CONDITIONS: Final = (
     Declaration(Type.ADDRESS_ALLOWED, Polarity.NORMAL_TRUE, "address_allowed"),
     Declaration(Type.HEALTHY, Polarity.NORMAL_TRUE, "healthy"),
     Declaration(Type.OBSERVED, Polarity.NORMAL_TRUE, "observed"),
+    Declaration(Type.RESOLVED, Polarity.NORMAL_TRUE, "resolved"),
 )
 
 
@@ -96,6 +98,8 @@ class Facts:
     """None: nothing is watched after a promotion."""
     observed: Fact | None = None
     """None: there is no observer, and none is asked for."""
+    resolved: Fact | None = None
+    """None: no registry says where the model is."""
 
 
 def summarise(facts: Facts, *, observed: Iterable[Condition], generation: int, now: float) -> list[Condition]:

@@ -27,6 +27,8 @@ ADAPTERS_MOUNT_PATH: Final = "/mnt/adapters"
 """The same of adapters: each has a folder of its name."""
 OBSERVER: Final = "observer"
 """What stands aside of a model and counts copies of its requests."""
+RESOLVER: Final = "resolver"
+"""What stands aside of a model and asks registries for all models of its namespace."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81
@@ -53,6 +55,11 @@ def aside_labels(name: str, what: str) -> dict[str, str]:
     No name of a ModelDeployment has a dot in it.
     """
     return {LABEL_MANAGED_BY: "sluice", LABEL_OWNER: f"{name}.{what}"}
+
+
+def is_aside(label: str, what: str) -> bool:
+    """Whether a label's value is that of a pod which stands aside, of this kind."""
+    return label.partition(".")[2] == what
 
 
 def batch_labels(name: str) -> dict[str, str]:
@@ -91,6 +98,11 @@ def scheduled_run_name(name: str, moment: float) -> str:
 def observer_name(name: str) -> str:
     """Name of the Deployment and the Service of a ModelDeployment's observer."""
     return f"{name}-{OBSERVER}"
+
+
+def resolver_name(name: str) -> str:
+    """Name of the Deployment of the resolver that a ModelDeployment keeps for its namespace."""
+    return f"{name}-{RESOLVER}"
 
 
 def rollout_name(revision: str, attempt: int) -> str:

@@ -201,6 +201,16 @@ class Reason(StrEnum):
     LOAD_NOT_MEASURED = "LoadNotMeasured", "../autoscaling.md#when-the-number-of-pods-does-not-move", QUIET
     WAITING_FOR_AUTOSCALER = "WaitingForAutoscaler", "../autoscaling.md#when-the-number-of-pods-does-not-move", CALM
 
+    # What a registry says of spec.model.uri
+    FOLLOWING = "Following", "", CALM
+    RESOLVING = "Resolving", "../registry.md#when-it-does-not-follow", CALM | QUIET
+    RESOLVER_NOT_READY = "ResolverNotReady", "../registry.md#when-it-does-not-follow"
+    NOT_IN_REGISTRY = "NotInRegistry", "../registry.md#when-it-does-not-follow"
+    REGISTRY_NOT_NAMED = "RegistryNotNamed", "../registry.md#when-it-does-not-follow"
+    REGISTRY_REFUSES = "RegistryRefuses", "../registry.md#when-it-does-not-follow"
+    REGISTRY_UNREACHABLE = "RegistryUnreachable", "../registry.md#when-it-does-not-follow"
+    ARTIFACT_NOT_SUPPORTED = "ArtifactNotSupported", "../registry.md#when-it-does-not-follow"
+
     # The watch over the stable version
     STEADY = "Steady", "", CALM
     WORSE_THAN_BEFORE = "WorseThanBefore", "worse-than-before.md"

@@ -17,6 +17,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.api.v1alpha1.verification import VerificationStatus
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.reasons import AnyReason
+from sluice.core.kernel.resolutions import Reported, Resolution, Resolved
 
 Object: TypeAlias = Mapping[str, Any]
 """A Kubernetes object as the API server sent it; never changed."""
@@ -53,6 +54,8 @@ class World:
     """Resources that we may not list or watch, such as `pods`."""
     admitted: frozenset[str] = frozenset()
     """What the API server made of manifests, where that is not what was sent (`writing.admitted`)."""
+    keeps_resolver: bool = False
+    """Whether the namespace's resolver is this model's: the first that follows a registry has it, for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class Revision:
     """The limits that its ServingRuntime named when it was made; None where it named none."""
     exposed: Exposed | None = None
     """What clients may reach of it, by its ServingRuntime when it was made; None: everything."""
+    resolved: Resolved | None = None
+    """What a registry said where the model is; `uri` then names the version there. None: the spec itself said it."""
     replicas: int = 0
     """Replicas that its Deployment asks for; 0 where there is none."""
     ready_replicas: int = 0
@@ -246,6 +251,11 @@ class Snapshot:
     """Why the policies that are there besides `policies` cannot be understood, by name."""
     forbidden: tuple[str, ...] = ()
     admitted: frozenset[str] = frozenset()
+    keeps_resolver: bool = False
+    resolutions: tuple[Resolution, ...] = ()
+    """What is known of the URIs that a registry resolves; one that nothing is known of yet is absent."""
+    reported: Reported | None = None
+    """What came of telling the registry how a release ended; None: nothing was told, or nothing came of it yet."""
     objects: Mapping[tuple[str, str], Object] = field(default_factory=dict)
     """Raw owned objects by (kind, name), to compare desired ones with."""
 

@@ -90,6 +90,7 @@ def observe(world: World) -> Snapshot | InvalidSpec:
         refused=refused,
         forbidden=world.forbidden,
         admitted=world.admitted,
+        keeps_resolver=world.keeps_resolver,
         objects={(object_.get("kind", ""), rawobjects.name(object_)): object_ for object_ in owned},
     )
 

@@ -13,11 +13,15 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.routing import Exposed, Timeouts
 from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.core.kernel import memo, naming, timestamps
+from sluice.core.kernel.resolutions import Resolved
 from sluice.core.kernel.snapshot import Object, Revision, Served
 from sluice.core.render import common, exposure, podtemplate
 
 NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollout", "variants"}
 """Fields of a ModelDeployment's spec that change no pod, and so make no revision."""
+
+RESOLVED: Final = ("uri", "pinned", "version", "source", "digest")
+"""What a ControllerRevision keeps of a registry's answer."""
 
 JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
 """What a caller without a client library of the server's own can speak."""
@@ -25,15 +29,25 @@ JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
 PROGRESS_DEADLINE_SECONDS: Final = 600
 
 
-@memo.by_identity(64)
-def input_hash(deployment: ModelDeployment) -> str:
-    """Hash of the user's fields that change a pod.
+def input_hash(deployment: ModelDeployment, resolved: Resolved | None = None) -> str:
+    """Hash of the user's fields that change a pod, and of the version that a registry has said.
 
     Only values that differ from their default count: a field that a later version of the API adds, or a block that is
-    written out with nothing in it, must not restart a running model.
+    written out with nothing in it, must not restart a running model. Which alias names the version does not count.
     """
+    if resolved is None:
+        return _input_hash(deployment)
+    return naming.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
+
+
+@memo.by_identity(64)
+def _input_hash(deployment: ModelDeployment) -> str:
+    return naming.stable_hash(_inputs(deployment))
+
+
+def _inputs(deployment: ModelDeployment) -> dict[str, Any]:
     spec = deployment.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=NOT_IN_A_POD)
-    return naming.stable_hash({key: value for key, value in spec.items() if value not in (None, {}, [])})
+    return {key: value for key, value in spec.items() if value not in (None, {}, [])}
 
 
 @memo.by_identity(64)
@@ -53,14 +67,22 @@ def served_by(deployment: ModelDeployment, runtime: ServingRuntime) -> Served:
     )
 
 
-def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: OperatorConfig, number: int) -> Revision:
+def new_revision(
+    deployment: ModelDeployment,
+    runtime: ServingRuntime,
+    config: OperatorConfig,
+    number: int,
+    resolved: Resolved | None = None,
+) -> Revision:
     """Renders the pod template and pins it; `number` counts the revisions of the ModelDeployment from 1.
+
+    resolved: what a registry has said, where the ModelDeployment names its files in place of the registry.
 
     The hash covers the template with a placeholder in the place of the revision's name; and the namespace, so that the
     counters of two models with the same name and spec in two namespaces never mix under one revision.
     Raises `placeholders.UnknownPlaceholder`.
     """
-    inputs = input_hash(deployment)
+    inputs = input_hash(deployment, resolved)
     unnamed = podtemplate.render_template(deployment, runtime, config)
     name = naming.revision_name(
         deployment.metadata.name,
@@ -70,8 +92,8 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         name=name,
         input_hash=inputs,
         number=number,
-        uri=deployment.spec.model_uri,
-        model_version=deployment.spec.model.version,
+        uri=resolved.pinned if resolved is not None else deployment.spec.model_uri,
+        model_version=deployment.spec.model.version or (resolved.version if resolved is not None else None),
         template=podtemplate.render_template(deployment, runtime, config, name),
         port=common.served_port(deployment.spec, runtime.spec),
         runtime=runtime.metadata.name,
@@ -80,6 +102,7 @@ def new_revision(deployment: ModelDeployment, runtime: ServingRuntime, config: O
         served=served_by(deployment, runtime),
         timeouts=runtime.spec.timeouts,
         exposed=exposure.pinned(deployment, runtime),
+        resolved=resolved,
     )
 
 
@@ -108,6 +131,8 @@ def desired_controller_revision(revision: Revision, deployment: ModelDeployment)
         data["timeouts"] = revision.timeouts.to_wire()
     if revision.exposed is not None:
         data["exposed"] = revision.exposed.to_wire()
+    if revision.resolved is not None:
+        data["resolved"] = {field: getattr(revision.resolved, field) for field in RESOLVED}
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -137,6 +162,9 @@ def read_controller_revision(controller_revision: Object) -> Revision:
             served=_read_served(data["served"]) if "served" in data else None,
             timeouts=Timeouts.model_validate(data["timeouts"]) if "timeouts" in data else None,
             exposed=Exposed.model_validate(data["exposed"]) if "exposed" in data else None,
+            resolved=Resolved(**{field: str(data["resolved"][field]) for field in RESOLVED})
+            if "resolved" in data
+            else None,
             stable_since=_read_mark(controller_revision),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

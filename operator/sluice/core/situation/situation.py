@@ -15,6 +15,7 @@ from sluice.api.v1alpha1.servingruntime import Protocol, ServingRuntime
 from sluice.api.v1alpha1.strategies import ABTestArm
 from sluice.core.kernel.conditions import Type
 from sluice.core.kernel.reasons import Reason
+from sluice.core.kernel.resolutions import Resolved, Unresolved
 from sluice.core.kernel.snapshot import Revision, Snapshot
 from sluice.core.render import (
     adapters,
@@ -29,7 +30,7 @@ from sluice.core.render import (
     warmup,
     workload,
 )
-from sluice.core.situation import arms, record, variants
+from sluice.core.situation import arms, following, record, variants
 
 DEFAULT_POLICY: Final = "default"
 STREAMING_POLICY: Final = "default-streaming"
@@ -157,7 +158,9 @@ def _streams(deployment: ModelDeployment, runtimes: Sequence[ServingRuntime]) ->
 
 def interpret(snapshot: Snapshot) -> Situation:
     """Understands a snapshot."""
-    found, snapshot = snapshot.rollouts, replace(snapshot, rollouts=record.restored(snapshot))
+    found = snapshot.rollouts
+    asked_time = following.asked_time(snapshot)
+    snapshot = replace(snapshot, rollouts=record.restored(snapshot), asked_time=asked_time)
     known = {*(policy.metadata.name for policy in snapshot.policies), *snapshot.unreadable_policies}
     policy_name = wanted_policy(snapshot.deployment, snapshot.runtimes, known)
     numbered = max((r.number for r in snapshot.revisions), default=0) + 1
@@ -249,19 +252,23 @@ def find_runtime(spec: ModelDeploymentSpec, runtimes: Sequence[ServingRuntime]) 
 def _requested(snapshot: Snapshot, deployment: ModelDeployment, number: int) -> Revision | Blocked:
     """The revision of a ModelDeployment as it is, or as it would be for an arm."""
     made = variants.state_of(snapshot, deployment)
-    deployment = variants.chosen(deployment)
-    wanted = workload.input_hash(deployment)
+    found = following.followed(variants.chosen(deployment))
+    if isinstance(found, Unresolved):
+        why = following.hindrance(snapshot, found)
+        return Blocked(why.reason, why.message)
+    deployment, resolved = found
+    wanted = workload.input_hash(deployment, resolved)
     known = [r for r in snapshot.revisions if r.input_hash == wanted and _may_serve(snapshot, r)]
     forbidden = _forbidden(deployment, snapshot.config)
     if forbidden is not None and not any(_in_use(snapshot, revision) for revision in known):
         return forbidden
     if known:
-        return _first_again(snapshot, deployment, known, number) or known[-1]
+        return _first_again(snapshot, found, known, number) or known[-1]
     if made is not None and made.state in variants.NOT_THERE:
         return Blocked(
             variants.NOT_THERE[made.state], f"spec.model.variant: {made.name} does not exist yet: {made.message}"
         )
-    return rendered(deployment, snapshot.runtimes, snapshot.config, number)
+    return rendered(deployment, snapshot.runtimes, snapshot.config, number, resolved)
 
 
 def _forbidden(deployment: ModelDeployment, config: OperatorConfig) -> Blocked | None:
@@ -290,7 +297,7 @@ def _in_use(snapshot: Snapshot, revision: Revision) -> bool:
 
 
 def _first_again(
-    snapshot: Snapshot, deployment: ModelDeployment, known: Sequence[Revision], number: int
+    snapshot: Snapshot, found: following.Followed, known: Sequence[Revision], number: int
 ) -> Revision | None:
     """A first version that came to nothing, as it would be made today; None where there is no such one.
 
@@ -305,15 +312,21 @@ def _first_again(
     was_ready = tried.ready_replicas or tried.ready_endpoints or any(trial.ready_time for trial in trials)
     loads = tried.problem is None and any(trial.outcome is None for trial in trials)
     made = (
-        None if was_ready or loads or not trials else rendered(deployment, snapshot.runtimes, snapshot.config, number)
+        None
+        if was_ready or loads or not trials
+        else rendered(found.deployment, snapshot.runtimes, snapshot.config, number, found.resolved)
     )
     return snapshot.revision(made.name) or made if isinstance(made, Revision) else tried
 
 
 def rendered(
-    deployment: ModelDeployment, runtimes: Sequence[ServingRuntime], config: OperatorConfig, number: int
+    deployment: ModelDeployment,
+    runtimes: Sequence[ServingRuntime],
+    config: OperatorConfig,
+    number: int,
+    resolved: Resolved | None = None,
 ) -> Revision | Blocked:
-    """A new revision of a ModelDeployment as it is, on today's runtime."""
+    """A new revision of a ModelDeployment as it is, on today's runtime. resolved: what a registry has said of it."""
     for download in downloader.downloads(deployment.spec.model):
         if download.scheme not in sources.SUPPORTED_SCHEMES:
             return Blocked(
@@ -327,7 +340,7 @@ def rendered(
     if isinstance(runtime, Blocked):
         return runtime
     try:
-        return workload.new_revision(deployment, runtime, config, number)
+        return workload.new_revision(deployment, runtime, config, number, resolved)
     except placeholders.UnknownPlaceholder as error:
         return Blocked(Reason.RUNTIME_INVALID, str(error))
     except podtemplate.BatchingNotSupported as error:

@@ -1,0 +1,47 @@
+"""Asks the resolvers of namespaces; whoever does not answer in time, or answers nonsense, has no news."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sluice.adapters.http import Reader, Unanswered
+from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, ResolverPod
+from sluice.core.observe import resolvers
+
+SECONDS: Final = 10.0
+"""It asks a registry meanwhile."""
+ANSWER_BYTES: Final = 64 * 1024
+
+
+class PodResolvers:
+    """Implements `ports.Resolvers`."""
+
+    def __init__(self) -> None:
+        self._reader = Reader(SECONDS)
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+    async def resolve(self, pod: ResolverPod, uris: Sequence[str]) -> tuple[Resolution, ...] | None:
+        try:
+            text = await self._reader.get(
+                resolvers.question(pod, uris), at_most_bytes=ANSWER_BYTES, headers=_authorized(pod)
+            )
+            return resolvers.read(text, uris)
+        except (Unanswered, ValueError):
+            return None
+
+    async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        try:
+            text = await self._reader.post(
+                f"{pod.url}/outcome",
+                body=resolvers.message(report),
+                at_most_bytes=ANSWER_BYTES,
+                headers=_authorized(pod),
+            )
+            return resolvers.read_reported(text, report)
+        except (Unanswered, ValueError):
+            return None
+
+
+def _authorized(pod: ResolverPod) -> dict[str, str]:
+    return {"Authorization": f"Bearer {pod.token}"}

@@ -1,0 +1,36 @@
+"""Which models follow a registry, by namespace: the first of them keeps the resolver for all."""
+
+from collections import defaultdict
+from typing import Any
+
+from sluice.api.v1alpha1 import registry
+from sluice.core.kernel.snapshot import Object
+
+
+class Followers:
+    """By names and times of creation, of objects that may not parse."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, dict[str, str]] = defaultdict(dict)
+
+    def see(self, namespace: str, name: str, model: Object) -> None:
+        """A version of a ModelDeployment that is the newest now."""
+        if follows(model):
+            self._since[namespace][name] = str(model["metadata"].get("creationTimestamp", ""))
+
+    def forget(self, namespace: str, name: str) -> None:
+        if self._since.get(namespace, {}).pop(name, None) is not None and not self._since[namespace]:
+            del self._since[namespace]
+
+    def first(self, namespace: str, without: str = "") -> str | None:
+        """The oldest one; None where there is none. without: a name that does not count."""
+        known = self._since.get(namespace, {})
+        return min((name for name in known if name != without), key=lambda name: (known[name], name), default=None)
+
+
+def follows(model: Object) -> bool:
+    """Whether a registry says where its model is."""
+    spec: Any = model.get("spec")
+    named: Any = (spec.get("model") if isinstance(spec, dict) else None) or {}
+    uri = named.get("uri") if isinstance(named, dict) else None
+    return isinstance(uri, str) and registry.is_followed(uri)

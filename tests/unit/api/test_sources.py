@@ -1,0 +1,95 @@
+"""Where models can be: what a spec may say, and what is believed of a URI that comes from elsewhere."""
+
+import typing
+
+import pytest
+
+from sluice.api import celrun
+from sluice.api.cel import Cel
+from sluice.api.v1alpha1 import registry, sources
+
+DIGEST = "sha256:" + "a" * 64
+CASES = {
+    "s3://bucket/path": True,
+    "s3://Bucket/path": False,
+    "s3://bucket//path": False,
+    "s3://bucket": False,
+    "gs://bucket/path": True,
+    "gs://_/path": False,
+    "azblob://container/path": True,
+    "azblob://c/path": False,
+    "https://host/path": True,
+    "https://user:password@host/path": False,
+    "https://host": False,
+    "http://models.shop.svc/digits": True,
+    "http://models.shop.svc:9000/digits": True,
+    "http://169.254.169.254/latest": False,
+    "http://2852039166/latest": False,
+    "http://example.com/digits": False,
+    "hf://owner/name@main": True,
+    "hf://owner": False,
+    "oci://registry.example/digits:1": True,
+    f"oci://registry.example/digits@{DIGEST}": True,
+    "oci://registry.example/digits:1\n": False,
+    "oci://registry.example/digits@sha256:1": False,
+    "pvc://claim/path": False,
+    "mlflow-artifacts:/1/abc/artifacts": False,
+    "file:///models": False,
+    "models:/digits/7": False,
+    "s3://bucket/a b": False,
+    "s3://bucket/{{run}}": False,
+    "s3://bucket/" + "a" * 1024: False,
+    "": False,
+}
+REFERENCES = {
+    "models:/digits@champion": True,
+    "models:/digits/7": True,
+    "models:/ml.team.digits@blue-2": True,
+    "models:/digits": False,
+    "models:/digits/": False,
+    "models:/digits/latest": False,
+    "models:/digits/Production": False,
+    "models:/digits/0": False,
+    "models:/digits@": False,
+    "models:/di gits@champion": False,
+    "models://digits@champion": False,
+    "models:/digits@champion/7": False,
+}
+
+
+def rules(annotated: typing.Any) -> list[str]:
+    return [each.rule for each in typing.get_args(annotated) if isinstance(each, Cel)]
+
+
+@pytest.mark.parametrize(("uri", "want"), CASES.items())
+def test_what_comes_from_elsewhere_keeps_the_rules_of_a_spec(uri: str, *, want: bool) -> None:
+    assert (sources.refusal(uri) == "") is want
+    if want:
+        assert all(celrun.run(rule, uri) for rule in rules(sources.Uri))
+
+
+@pytest.mark.parametrize(("uri", "want"), CASES.items())
+def test_what_the_api_server_refuses_is_refused_from_elsewhere(uri: str, *, want: bool) -> None:
+    if not all(celrun.run(rule, uri) for rule in rules(sources.Uri)):
+        assert not want
+
+
+@pytest.mark.parametrize(("uri", "want"), REFERENCES.items())
+def test_a_registry_is_asked_for_an_alias_or_a_version(uri: str, *, want: bool) -> None:
+    assert all(celrun.run(rule, uri) for rule in rules(sources.ModelUri)) is want
+    if want:
+        assert registry.is_followed(uri)
+        assert sources.scheme(uri) == "models"
+
+
+def test_other_uris_are_what_they_were() -> None:
+    for uri in ("s3://bucket/path", "pvc://claim/path"):
+        assert all(celrun.run(rule, uri) for rule in rules(sources.ModelUri))
+        assert not registry.is_followed(uri)
+
+
+def test_a_version_has_a_name_and_a_number() -> None:
+    assert registry.name_and_version("models:/digits/7") == ("digits", "7")
+    assert registry.name_and_version("models:/digits@champion") is None
+    assert registry.name_and_version("s3://bucket/path") is None
+    assert registry.name_of("models:/digits@champion") == registry.name_of("models:/digits/7") == "digits"
