@@ -113,6 +113,7 @@ def test_an_hour_goes_on_until_it_has_enough_requests() -> None:
     assert past.day[0].slot == -1
     past = lived(past, MONDAY + 12 * HOUR, 13 * HOUR, requests=2.0)
     assert past.shown > 0
+    past = lived(past, MONDAY + 25 * HOUR, 2 * DAY, requests=2.0)
     assert not past.slots, "it is of no hour of the week"
 
 

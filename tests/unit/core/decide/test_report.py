@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionStatus
 from sluice.api.v1alpha1.verification import VerificationStatus
+from sluice.api.v1alpha1.watchstatus import WatchStatus
 from sluice.core.decide import report
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
@@ -63,6 +66,43 @@ def test_a_condition_of_another_version_is_neither_good_nor_bad() -> None:
     foreign = status(("Enchanted", ConditionStatus.FALSE, "Unknown"), ("Cursed", ConditionStatus.TRUE, "Unknown"))
     assert told(foreign, foreign) == []
     assert told(NONE, foreign) == []
+
+
+ALARM = WatchStatus.model_validate(
+    {
+        "revision": "digits-aaa",
+        "alarm": {
+            "objective": "errors",
+            "since": "2026-11-28T03:12:00Z",
+            "noticed": "2026-11-28T03:20:00Z",
+            "event": "failed",
+            **dict.fromkeys(("requests", "events"), 1),
+            **dict.fromkeys(("share", "low", "high", "usual"), "1%"),
+        },
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "message"),
+    [
+        pytest.param(ALARM, None, id="it goes on"),
+        pytest.param(WatchStatus(revision="digits-aaa"), "Healthy and well", id="over"),
+        pytest.param(WatchStatus(revision="digits-bbb"), "Healthy and well", id="another version"),
+        pytest.param(None, "nothing is watched any more", id="no watch"),
+    ],
+)
+def test_an_alarm_that_is_over_is_told_as_no_warning(after: WatchStatus | None, message: str | None) -> None:
+    steady = status(("Healthy", ConditionStatus.TRUE, "Steady")).conditions
+    said = [each.model_copy(update={"message": "Healthy and well"}) for each in steady if after is not None]
+    now = ModelDeploymentStatus(conditions=said, watch=after)
+    events = told(ModelDeploymentStatus(watch=ALARM), now)
+    assert [(each.reason, each.message, each.warning) for each in events] == (
+        []
+        if message is None
+        else [("NoLongerWorse", f"errors: what began at 2026-11-28T03:12:00Z is over; {message}", False)]
+    )
+    assert told(ModelDeploymentStatus(), now) == []
 
 
 def test_the_oldest_pod_says_who_signed_and_its_word_stays_when_there_is_none() -> None:
