@@ -57,6 +57,7 @@ TESTS: Final = (
     "tests/simulation/test_refused.py::test_nobody_is_raised_without_a_record",
     "tests/simulation/test_restores.py::test_a_backup_without_statuses_gets_them_again",
     "tests/simulation/test_restores.py::test_a_wish_on_a_release_that_has_ended_is_answered_again",
+    "tests/simulation/test_signatures.py",
     "tests/simulation/test_surroundings.py::test_nothing_is_touched_while_something_cannot_be_seen",
     "tests/simulation/test_surroundings.py::test_stalled_with_a_remedy_while_stable_serves",
     "tests/simulation/test_tenants.py",
