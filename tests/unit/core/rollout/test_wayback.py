@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sluice.api.config import VerificationGrant
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import wayback
 from sluice.core.situation.situation import Blocked, Situation
@@ -48,6 +49,18 @@ def test_the_version_before_is_released_and_judged() -> None:
     assert attempt is not None
     assert (attempt.target, attempt.rollback, attempt.analysed) == (STABLE, True, True)
     assert attempt.alarm.startswith("errors: since ")
+
+
+def test_nobody_goes_back_to_what_does_not_verify_its_model() -> None:
+    """Its pods were made before somebody had to sign it, and fetch it again."""
+    key = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
+    grant = {"namespaces": ["*"], "mode": "Enforce", "publicKeys": [key]}
+    found = alarmed()
+    config = found.snapshot.config.model_copy(update={"verification": [VerificationGrant.model_validate(grant)]})
+    situation = dataclasses.replace(found, snapshot=dataclasses.replace(found.snapshot, config=config))
+    assert "do not verify" in wayback.unverified(situation, STABLE)
+    assert wayback.after_alarm(situation) is None
+    assert wayback.unverified(found, STABLE) == ""
 
 
 @pytest.mark.parametrize(
