@@ -1,0 +1,48 @@
+"""What Argo CD makes of objects: its health check is a Lua script, which Debian's lua5.1 runs as Argo CD does."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.support import patience
+
+FOLDER: Final = Path(__file__).resolve().parents[2] / "manifests" / "argocd"
+LUA: Final = "lua5.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Healthy, Progressing, Degraded or Suspended, and why."""
+
+    status: str
+    message: str
+
+
+def health(object_: Mapping[str, Any]) -> Health:
+    """Skips the test where there is no Lua (Debian's package lua5.1)."""
+    if shutil.which(LUA) is None:
+        pytest.skip(f"{LUA} is not installed")
+    check = (FOLDER / "health.lua").read_text()
+    program = f"obj = {literal(object_)}\nlocal function check()\n{check}\nend\nlocal found = check()\n"
+    program += 'io.write(found.status, "\\n", found.message)'
+    answer = subprocess.run(
+        [LUA, "-"], input=program, capture_output=True, text=True, check=True, timeout=patience.seconds(10)
+    )
+    return Health(*answer.stdout.split("\n", 1))
+
+
+def literal(value: Any) -> str:
+    """JSON's values as Lua has them: what is null is not there."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"[{literal(k)}] = {literal(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "{" + ", ".join(map(literal, value)) + "}"
+    if isinstance(value, str):
+        return '"' + "".join(f"\\{byte:03d}" for byte in value.encode()) + '"'
+    return json.dumps(value)
