@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from sluice.api.v1alpha1.common import Objective
+from sluice.core.judge.kinds import kind_of
 from sluice.core.kernel.reasons import Reason
 from sluice.core.situation.situation import Blocked, Situation
 from sluice.core.watch.subject import WatchedVersion, watched_version
@@ -60,6 +62,14 @@ def test_what_cannot_be_watched_is_said_by_name() -> None:
     assert version.unwatched == (
         "accuracy is not watched: only a failureRatio, or a latency with maximumMillis, with source Gateway is"
     )
+
+
+def test_a_latency_without_a_limit_is_not_watched() -> None:
+    """Each version would be looked at by a boundary of its own."""
+    relative = kind_of(
+        Objective.model_validate({"name": "latency", "latency": {"percentile": 95, "relativeTolerance": "10%"}})
+    )
+    assert relative.watched is None
 
 
 def test_a_gateway_without_response_times() -> None:
