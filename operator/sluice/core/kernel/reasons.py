@@ -202,6 +202,7 @@ class Reason(StrEnum):
     # The watch over the stable version
     STEADY = "Steady", "", CALM
     WORSE_THAN_BEFORE = "WorseThanBefore", "worse-than-before.md"
+    INPUTS_MOVED = "InputsMoved", "inputs-moved.md"
     WATCH_LEARNS = "WatchLearns", "", CALM | AT_REST
     WATCH_RESTS = "WatchRests", "", CALM | AT_REST
     WATCH_BLIND = "WatchBlind", "blind.md#the-watch"

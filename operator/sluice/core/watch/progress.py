@@ -61,18 +61,13 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
     if crossed:
         worsening = worsening or _noticed(guarded, begin + MINUTE)
         guarded = {name: dataclasses.replace(each, detector=EDetector()) for name, each in guarded.items()}
-    return Watch(
-        watch.revision,
-        {
-            name: dataclasses.replace(
-                each, past=each.past.observe(*counts[name], begin=begin, disturbed=worsening is not None)
-            )
-            for name, each in guarded.items()
-        },
-        worsening,
-        time=begin + MINUTE,
-        silent=minute.silent,
-    )
+    learnt = {
+        name: dataclasses.replace(
+            each, past=each.past.observe(*counts[name], begin=begin, disturbed=worsening is not None)
+        )
+        for name, each in guarded.items()
+    }
+    return Watch(watch.revision, learnt, worsening, time=begin + MINUTE, silent=minute.silent, drift=watch.drift)
 
 
 def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:
