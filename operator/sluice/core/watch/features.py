@@ -38,7 +38,7 @@ REFERENCE_SECONDS: Final = 900
 """After which the reference is asked for again."""
 COUNTED: Final = "sluice_observed_total"
 REFERENCE: Final = "sluice_observer_reference_rows"
-_LABELS: Final = ("feature", "bin")
+_LABELS: Final = ("model", "feature", "bin")
 
 Rows: TypeAlias = Mapping[str, Mapping[str, float]]
 """By feature and bin."""
@@ -120,8 +120,7 @@ def _question(version: WatchedVersion, metric: str, *, newest: bool = False) -> 
     label = version.drift.namespace_label if version.drift is not None else ""
     selector = f'{metric}{{{label}=~"{version.namespace}",model=~"{version.model}"}}'
     plain = Question("", selector, MINUTE + version.scrape_interval_seconds, preset=True)
-    by = (*joined.labels_of(plain), *_LABELS)
-    return replace(plain, summed_by=by, newest=newest, most_series=MOST_SERIES)
+    return replace(plain, summed_by=(label, *_LABELS), newest=newest, most_series=MOST_SERIES)
 
 
 def _rows(place: Place, question: Question, answers: Mapping[Question, Answer]) -> Rows | Unseen:
@@ -142,11 +141,11 @@ def _rows(place: Place, question: Question, answers: Mapping[Question, Answer]) 
 
 def _values(place: Place, question: Question, answer: Answered) -> Iterator[tuple[str, str, float]]:
     """Of this model alone: a dot in its name stands for any character in the question. Counters are scaled to the minute."""
-    namespace, model, *_ = question.summed_by or ("", "")
+    namespace = (question.summed_by or ("",))[0]
     scale = 1.0 if question.newest else MINUTE / question.window_seconds
     for one in answer.series:
         feature, name = one.labels.get("feature", ""), one.labels.get("bin", "")
-        if (one.labels.get(namespace), one.labels.get(model)) != place or not feature or not name:
+        if (one.labels.get(namespace), one.labels.get("model")) != place or not feature or not name:
             continue
         if len(feature) <= LONGEST_NAME and len(name) <= LONGEST_NAME:
             yield feature, name, one.points[-1][1] * scale

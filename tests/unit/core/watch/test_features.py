@@ -90,6 +90,24 @@ def test_without_a_label_of_namespaces_nothing_is_asked() -> None:
     assert features.inquest([version], {}, 60.0).questions == ()
 
 
+def test_whatever_the_label_of_namespaces_is_called_it_says_whose_series_are_looked_at() -> None:
+    versions = [
+        watches.make_observed(namespace=name, drift=WatchedFeatures(0.025, "tenant")) for name in ("shop", "cave")
+    ]
+    known = {each.place: Watch("a", drift=Drift(reference={"age": AGE}, read=30.0)) for each in versions}
+    asked = features.inquest(versions, known, 60.0)
+    assert [whole.question.summed_by for whole in asked.questions] == [("tenant", "model", "feature", "bin")] * 2
+    found = [
+        dataclasses.replace(each, labels={**each.labels, "tenant": "shop"}) for each in shown(features.COUNTED, 1.25)
+    ]
+    answers: dict[Question, Answer] = {
+        part: Answered(tuple(found)) for whole in asked.questions for part in whole.parts
+    }
+    read = asked.read(answers)
+    assert read["shop", "digits"] == FeatureMinute({"age": AGE}, None)
+    assert isinstance(read["cave", "digits"], Unseen)
+
+
 def test_whose_answer_is_refused_is_not_asked_for_until_later() -> None:
     version = watches.make_observed()
     asked = features.inquest([version], {}, 60.0)
