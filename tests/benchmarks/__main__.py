@@ -14,6 +14,7 @@
     memory    memory of the operator with a thousand models, and under attack; without a cluster
     looks     many releases at once under a slow Prometheus; without a cluster
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
+    drift     features that move: false alarms, time to the alarm; without a cluster
     observer  the observer of copied requests: processor time, memory; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
@@ -34,6 +35,7 @@ from tests.benchmarks import (
     batch,
     burst,
     detector,
+    drift,
     gateway,
     harm,
     images,
@@ -70,6 +72,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
     "detector": lambda given: detector.measure(detector.Options(given.years)),
+    "drift": lambda given: drift.measure(drift.Options(given.days)),
     "observer": lambda given: observer.measure(observer.Options(given.seconds)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
@@ -142,6 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--seconds", type=float, default=60.0, help="of each load (default: 60)")
     group = parser.add_argument_group("detector")
     group.add_argument("--years", type=int, default=20, help="simulated years of each world (default: 20)")
+    group = parser.add_argument_group("drift")
+    group.add_argument("--days", type=int, default=365, help="simulated days of each world (default: 365)")
     group = parser.add_argument_group("gateway")
     group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")
     group.add_argument("--gateway-rate", type=int, default=200, help="requests/s (default: 200)")
