@@ -161,12 +161,22 @@ RELEASES: Final = (
     Alert(
         name="SluiceModelWorse",
         severity="warning",
-        expr=_condition(Type.HEALTHY),
+        expr=_condition(Type.HEALTHY, Reason.WORSE_THAN_BEFORE),
         lasts="0m",
         summary=f"The stable version of {MODEL} is worse than it was.",
         description=f"What the stable version of {MODEL} does is worse than all that it has shown since it was promoted, or "
         f"over its limit. kubectl sluice status {IN_MODELS_NAMESPACE} says since when, and how much.",
         runbook="worse-than-before.md",
+    ),
+    Alert(
+        name="SluiceInputsMoved",
+        severity="warning",
+        expr=_condition(Type.HEALTHY, Reason.INPUTS_MOVED),
+        lasts="0m",
+        summary=f"Requests to {MODEL} are not as in the reference any more.",
+        description=f"Features of the requests to {MODEL} have moved away from the reference of its observer. kubectl sluice "
+        f"status {IN_MODELS_NAMESPACE} says which, how far, and since when.",
+        runbook="inputs-moved.md",
     ),
     Alert(
         name="SluiceReleaseDeadlineNear",

@@ -35,7 +35,7 @@ HOW_TO: Final[list[Entry]] = [
         ["install.md", "dashboard.md", "prometheus.md", "alerts.md", "security-hardening.md", "network-policies.md"],
     ),
     ("Runbooks", ["runbooks/README.md", *(f"runbooks/{name}.md" for name in (
-        "waiting", "rolled-back", "worse-than-before", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
+        "waiting", "rolled-back", "worse-than-before", "inputs-moved", "stalled", "blind", "routing", "model-does-not-load", "batch", "forbidden",
         "operator-down", "operator-behind", "restore",
     ))]),
 ]  # fmt: skip

@@ -17,6 +17,7 @@
     detector  the change detector: false alarms in years, time to the alarm; without a cluster
     watch     the watch with all that ships: the same; without a cluster
     watch-cost a thousand watched models: questions, processor time; without a cluster
+    drift     features that move: false alarms, time to the alarm; without a cluster
     observer  the observer of copied requests: processor time, memory; without a cluster
     batch     a shard of a batch inference against a plain loop, and its memory; without a cluster
 
@@ -37,6 +38,7 @@ from tests.benchmarks import (
     batch,
     burst,
     detector,
+    drift,
     gateway,
     harm,
     images,
@@ -79,6 +81,7 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "detector": lambda given: detector.measure(detector.Options(given.years)),
     "watch": lambda given: watch.measure(watch.Options(given.years)),
     "watch-cost": lambda given: watchcost.measure(),
+    "drift": lambda given: drift.measure(drift.Options(given.days)),
     "observer": lambda given: observer.measure(observer.Options(given.seconds)),
     "batch": lambda given: batch.measure(batch.Options(given.rows)),
 }
@@ -151,6 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--seconds", type=float, default=60.0, help="of each load (default: 60)")
     group = parser.add_argument_group("detector, watch")
     group.add_argument("--years", type=int, default=20, help="simulated years of each world (default: 20)")
+    group = parser.add_argument_group("drift")
+    group.add_argument("--days", type=int, default=365, help="simulated days of each world (default: 365)")
     group = parser.add_argument_group("gateway")
     group.add_argument("--cycles", type=int, default=5, help="how often each sequence is gone through (default: 5)")
     group.add_argument("--gateway-rate", type=int, default=200, help="requests/s (default: 200)")

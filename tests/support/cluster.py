@@ -6,7 +6,7 @@ It runs the real `observe`, `prepare`, `decide` against what their own plans hav
 import marshal
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from typing import Any
@@ -26,13 +26,14 @@ from sluice.api.v1alpha1.verification import VerificationMode
 from sluice.core.decide import decide, failure, forgetting, prepare
 from sluice.core.decide.prepare import Replies
 from sluice.core.judge import joined
+from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.kernel import naming, timestamps, writing
 from sluice.core.kernel.plan import Apply, Event, Plan, Write
 from sluice.core.kernel.snapshot import Snapshot, World
 from sluice.core.observe.observe import InvalidSpec, observe
 from sluice.core.rollout.routing import weights
-from sluice.core.watch import minutes, progress, state
+from sluice.core.watch import features, minutes, moving, progress, state
 from sluice.core.watch import report as watch_report
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
@@ -389,17 +390,27 @@ class Cluster(Registries):
         if end == seen or not versions:
             return
         asked = minutes.inquest(versions, {v.place for v, watch in self.watched.values() if watch.silent})
-        self.watch_asked += len(asked.questions)
-        answers: dict[Question, Answer] = {}
-        for whole in asked.questions:
-            found = self.prometheus.answer((whole.question,), end - ahead)[""]
-            answers.update(joined.parted(whole, found if self.prometheus_up else Failed("prometheus is down")))
-        for (_, name), minute in asked.read(answers).items():
+        for (_, name), minute in asked.read(self._watch_answers(asked.questions, end - ahead)).items():
             version, watch = self.watched[name]
-            after = progress.after(watch, version, minute, end - minutes.MINUTE)
-            self.watched[name] = version, after
-            if watch_report.wants_pass(version, watch, after):
-                self._rests.pop(name, None)
+            self._keeps(name, progress.after(watch, version, minute, end - minutes.MINUTE))
+        observed = features.inquest(versions, {v.place: watch for v, watch in self.watched.values()}, end)
+        for (_, name), counted in observed.read(self._watch_answers(observed.questions, end - ahead)).items():
+            version, watch = self.watched[name]
+            self._keeps(name, moving.after(watch, version, counted, end - minutes.MINUTE))
+
+    def _watch_answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
+        answers: dict[Question, Answer] = {}
+        for whole in questions:
+            self.watch_asked += 1
+            found = self.prometheus.answer((whole.question,), end)[""]
+            answers.update(joined.parted(whole, found if self.prometheus_up else Failed("prometheus is down")))
+        return answers
+
+    def _keeps(self, name: str, after: Watch) -> None:
+        version, watch = self.watched[name]
+        self.watched[name] = version, after
+        if watch_report.wants_pass(version, watch, after):
+            self._rests.pop(name, None)
 
     # --- looking --------------------------------------------------------------------------------------------------
 

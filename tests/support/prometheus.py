@@ -3,6 +3,7 @@
 import itertools
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, TypeAlias
@@ -119,14 +120,18 @@ def _time(sample: Sample) -> float:
 
 
 def summed(found: Iterable[Series], question: Question, now: float) -> Iterable[Series]:
-    """`sum by (…) (increase(…))`."""
+    """`sum by (…) (increase(…))`, or `max by (…) (…)`, without those who have too many series."""
     sums: dict[Labels, float] = {}
+    owned: Counter[Labels] = Counter()
     for series in found:
-        grown = increase(series.points, now - question.window_seconds, now)
-        if grown is not None:
-            key = tuple((label, series.labels.get(label, "")) for label in question.summed_by or ())
+        key = tuple((label, series.labels.get(label, "")) for label in question.summed_by or ())
+        owned[key[:2]] += 1
+        if question.newest:
+            sums[key] = max(sums.get(key, 0.0), series.points[-1][1])
+        elif (grown := increase(series.points, now - question.window_seconds, now)) is not None:
             sums[key] = sums.get(key, 0.0) + grown
-    return (Series(dict(key), ((now, value),)) for key, value in sums.items())
+    most = question.most_series
+    return (Series(dict(key), ((now, value),)) for key, value in sums.items() if most is None or owned[key[:2]] <= most)
 
 
 def increase(points: Sequence[Sample], begin: float, end: float) -> float | None:

@@ -11,7 +11,7 @@ from sluice.core.judge.model import Arm
 from sluice.core.watch import progress
 from sluice.core.watch.minutes import MINUTE, WholeMinute
 from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedVersion
+from sluice.core.watch.subject import WatchedFeatures, WatchedVersion
 from sluice.stats import edetector
 
 DAY: Final = 86_400.0
@@ -40,6 +40,11 @@ def make_version(model: str = "digits", *, preset: str = "contour", **changes: A
         begins=0.0,
     )
     return dataclasses.replace(version, **changes)
+
+
+def make_observed(model: str = "digits", **changes: Any) -> WatchedVersion:
+    """One whose requests an observer counts, too."""
+    return make_version(model, **{"drift": WatchedFeatures(0.025, "namespace"), **changes})
 
 
 def minute(errors: float, *, requests: float = 3000.0) -> WholeMinute:

@@ -248,18 +248,23 @@ def query_of(question: Question) -> str:
     counters have grown."""
     window = f"{question.window_seconds}s"
     if question.summed_by is not None:
-        return _summed(question.selector, window, question.summed_by)
+        return _summed(question, window, question.summed_by)
     within = window if question.step_seconds is None else f"{window}:{question.step_seconds}s"
     return f"{question.selector}[{within}]"
 
 
-def _summed(selector: str, window: str, by: tuple[str, ...]) -> str:
+def _summed(question: Question, window: str, by: tuple[str, ...]) -> str:
     """`increase` takes the metric's name away, by which series may have to be told apart."""
+    selector = question.selector
     ranged = f"{selector}[{window}]"
     if NAME in by:
         ranged = f'label_replace({selector}, "{_NAMED}", "$1", "{NAME}", "(.+)")[{window}:{_STEP_SECONDS}s]'
     labels = ", ".join(_NAMED if label == NAME else label for label in by)
-    return f"sum by ({labels}) (increase({ranged}))"
+    added = f"max by ({labels}) ({selector})" if question.newest else f"sum by ({labels}) (increase({ranged}))"
+    if question.most_series is None:
+        return added
+    owner = ", ".join(by[:2])
+    return f"{added} and on ({owner}) (count by ({owner}) ({selector}) <= {question.most_series})"
 
 
 def answered(result: Iterable[Mapping[str, Any]]) -> Answered:

@@ -34,6 +34,8 @@ def release(view: ReleaseView) -> RenderableType:
     if view.conditions:
         parts += [Text(), *(condition(each) for each in view.conditions)]
     parts += [Text(), fact("watched", Text(view.watched, "dim"))] if view.watched else []
+    for each in view.moved:
+        parts += [Text(), fact("moved", Text(each.words, "yellow")), tables.bins(each)]
     if view.last_rollouts:
         parts += [Text(), tables.history(view.last_rollouts)]
     return Group(*parts)

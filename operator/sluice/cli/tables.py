@@ -8,12 +8,14 @@ from rich.text import Text
 from sluice.api.v1alpha1.modelrollout import Outcome, Verdict
 from sluice.views import words
 from sluice.views.arms import ABTestView
+from sluice.views.drift import MovedView
 from sluice.views.history import AuditEntry, HistoryLine
 from sluice.views.objectives import ArmView, EvidenceView, ObjectiveView
 from sluice.views.overview import ModelLine
 from sluice.views.steps import StepState, StepView
 
 BAR_CELLS: Final = 10
+BIN_CELLS: Final = 16
 STYLES: Final = {
     str(Verdict.ADVANCE): "green",
     str(Outcome.PROMOTED): "green",
@@ -32,6 +34,25 @@ STYLES: Final = {
 def plain() -> Table:
     """A table without lines."""
     return Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False, expand=False)
+
+
+def bins(feature: MovedView) -> Table:
+    """A feature's bins in the reference and now, with bars."""
+    highest = max([1.0, *(max(each.reference_percent, each.now_percent) for each in feature.bins)])
+    table = plain()
+    table.add_column("bin", overflow="fold")
+    for heading in ("reference", "now"):
+        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True, width=BIN_CELLS)
+    for each in feature.bins:
+        shares = (each.reference_percent, "dim"), (each.now_percent, "yellow")
+        cells = (cell for share, style in shares for cell in (f"{share:g} %", Text(_cells(share / highest), style)))
+        table.add_row(each.name, *cells)
+    return table
+
+
+def _cells(fraction: float) -> str:
+    return "█" * round(BIN_CELLS * fraction)
 
 
 def history(lines: tuple[HistoryLine, ...]) -> Table:

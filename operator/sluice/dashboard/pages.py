@@ -27,7 +27,7 @@ from sluice.dashboard.proofs import Proofs, Unproven
 from sluice.dashboard.sessions import ReaderSession
 from sluice.dashboard.settings import DashboardSettings
 from sluice.dashboard.templating import Templates
-from sluice.views import batch, commands, evidenceplot, fleet, history, questions
+from sluice.views import batch, commands, driftplot, evidenceplot, fleet, history, questions
 from sluice.views.batch import BatchView
 from sluice.views.fleet import Filter
 
@@ -141,7 +141,7 @@ class Pages:
         namespace, name = _path(request)
         read = await reading.model(_session(request).cluster, namespace, name)
         lines = [history.history_line(each, now=read.now) for each in read.rollouts]
-        found = {"read": read, "view": read.view, "lines": lines, "actions": read.actions()}
+        found = {"read": read, "view": read.view, "lines": lines, "actions": read.actions(), "driftplot": driftplot.svg}
         return self._templates.answer(request, "model.html", {**found, "events": _events((namespace,), name)})
 
     async def release(self, request: Request) -> Response:

@@ -12,13 +12,13 @@ an hour old at most. A minute that is missed, by a restart or by a Prometheus th
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeVar
 
 from sluice.core.judge import joined
 from sluice.core.judge.joined import Joined
 from sluice.core.judge.model import Answer, Failed, Question
-from sluice.core.watch import minutes, progress, report, state
-from sluice.core.watch.minutes import Minute, Place
+from sluice.core.watch import features, minutes, moving, progress, report, state
+from sluice.core.watch.minutes import Place
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
 from sluice.ports import Clock, Metrics
@@ -26,6 +26,9 @@ from sluice.shell.keys import Key
 from sluice.stats.ownpast import MINUTE
 
 LOG: Final = logging.getLogger(__name__)
+
+Seen = TypeVar("Seen")
+"""What a minute has shown."""
 
 LATE_SECONDS: Final = 20.0
 """After the end of a minute: until then its samples are scraped, and visible to every question."""
@@ -82,23 +85,37 @@ class Watching:
         versions = [each for each in self._versions.values() if not each.resting]
         silent = {place for place, watch in self._watches.items() if watch.silent}
         asked = minutes.inquest(versions, silent)
-        answers: dict[Question, Answer] = {}
-        for whole in asked.questions:
-            began = self._clock.monotonic()
-            answers.update(await self._answers(whole, end))
-            await asyncio.sleep(max(0.0, PAUSE_SECONDS - (self._clock.monotonic() - began)))
-        for place, minute in asked.read(answers).items():
-            self._see(place, minute, end - MINUTE)
+        for place, minute in asked.read(await self._all_answers(asked.questions, end)).items():
+            self._see(place, progress.after, minute, end - MINUTE)
+            await asyncio.sleep(0)
+        observed = features.inquest(versions, self._watches, end)
+        for place, counted in observed.read(await self._all_answers(observed.questions, end)).items():
+            self._see(place, moving.after, counted, end - MINUTE)
             await asyncio.sleep(0)
 
-    def _see(self, place: Place, minute: Minute, begin: float) -> None:
+    def _see(
+        self,
+        place: Place,
+        after: Callable[[Watch, WatchedVersion, Seen, float], Watch],
+        seen: Seen,
+        begin: float,
+    ) -> None:
         """Nothing of a model that is not watched any more, or serves another version by now."""
         version, watch = self._versions.get(place), self._watches.get(place)
         if version is None or watch is None:
             return
-        after = self._watches[place] = progress.after(watch, version, minute, begin)
-        if report.wants_pass(version, watch, after):
+        known = self._watches[place] = after(watch, version, seen, begin)
+        if report.wants_pass(version, watch, known):
             self._wake(Key(*place))
+
+    async def _all_answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
+        """One question after the other."""
+        answers: dict[Question, Answer] = {}
+        for whole in questions:
+            began = self._clock.monotonic()
+            answers.update(await self._answers(whole, end))
+            await asyncio.sleep(max(0.0, PAUSE_SECONDS - (self._clock.monotonic() - began)))
+        return answers
 
     async def _answers(self, whole: Joined, end: float) -> dict[Question, Answer]:
         """To each of its parts."""

@@ -74,7 +74,9 @@ class MovementDetector:
     recent: tuple[float, ...] = ()
     """What q is made of."""
     shown: tuple[float, ...] = ()
-    """Of about the last hour."""
+    """Of about the last hour, and since a move has probably begun nothing of before."""
+    told: bool = False
+    """Whether an alarm was made of it, and it has not come back within the tolerance since."""
     phi: float = 1.0
     phi_steps: float = 0.0
     """How many it is the mean of, older ones forgotten."""
@@ -99,13 +101,14 @@ class MovementDetector:
             return self
         if rows < FEW_ROWS:
             return dataclasses.replace(self, waiting=waiting, waiting_since=since)
-        known = self._betted(waiting, rows, shares, tolerance, since) if self.phi_steps >= LEARNT_STEPS else self
+        is_ready = self.recent and not self.learns
+        known = self._betted(waiting, rows, shares, tolerance, since) if is_ready else self
         return known._learnt(waiting, rows, since)
 
-    def anew(self) -> "MovementDetector":
-        """Without the evidence so far; what was learnt stays."""
+    def anew(self, *, told: bool) -> "MovementDetector":
+        """Without the evidence so far; what was learnt stays. told: because of an alarm."""
         empty = MovementDetector()
-        return dataclasses.replace(self, log_sums=empty.log_sums, starts=empty.starts)
+        return dataclasses.replace(self, log_sums=empty.log_sums, starts=empty.starts, told=told)
 
     @property
     def log_evidence(self) -> float:
@@ -131,7 +134,7 @@ class MovementDetector:
         seen = [(count + prior * share) / whole for count, share in zip(self.recent, shares, strict=True)]
         logs = [math.log(q / r) for q, r in zip(seen, shares, strict=True)]
         if math.fsum(map(_product, seen, logs)) <= tolerance:
-            return self.anew() if self.log_evidence > logspace.LOG_ZERO else self
+            return self.anew(told=False) if self.told or self.log_evidence > logspace.LOG_ZERO else self
         gained = math.fsum(map(_product, counts, logs))
         gains = [
             (strength * gained - rows * log_bound([strength * log for log in logs], shares, tolerance)) / phi
@@ -139,7 +142,8 @@ class MovementDetector:
         ]
         sums = tuple(min(log, LARGEST_LOG) for log in logspace.grown(self.log_sums, 0.0, gains))
         starts = tuple(_grown(start, gain, begin) for start, gain in zip(self.starts, gains, strict=True))
-        return dataclasses.replace(self, log_sums=sums, starts=starts)
+        begins = self.start.log <= 0 and not self.told
+        return dataclasses.replace(self, log_sums=sums, starts=starts, shown=() if begins else self.shown)
 
     def _learnt(self, counts: tuple[float, ...], rows: float, begin: float) -> "MovementDetector":
         phi, steps = self.phi, self.phi_steps

@@ -18,6 +18,7 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
     Reason.ROLLED_BACK: "kubectl sluice retry {name}",
     Reason.ABORTED: "kubectl sluice retry {name}",
     Reason.WORSE_THAN_BEFORE: "look for what has changed since then; kubectl sluice rollback {name} releases the version before",
+    Reason.INPUTS_MOVED: "look for what sends other requests since then; if they are right, make a new reference: kubectl sluice reference",
     Reason.GATEWAY_NOT_FOUND: "kubectl get gateways -A; correct spec.routing.gatewayRef or the operator's config.gateway",
     Reason.GATEWAY_API_MISSING: "install the Gateway API CRDs and a gateway controller",
     PodReason.IMAGE_PULL_BACK_OFF: "kubectl describe pods -l sluice.dev/model-deployment={name}",

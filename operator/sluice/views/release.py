@@ -16,6 +16,7 @@ from sluice.core.situation import variants
 from sluice.views import words
 from sluice.views.arms import ABTestView, ab_test_view
 from sluice.views.conditions import ConditionView, unwanted
+from sluice.views.drift import MovedView, moved_views
 from sluice.views.history import HistoryLine, history_line, way_of
 from sluice.views.live import NOTHING_LIVE, AddressState, AddressView, Live, ago, is_seen, unseen_since
 from sluice.views.objectives import ObjectiveView, objective_views, unwatched
@@ -133,6 +134,8 @@ class ReleaseView:
     """Those that are not as wanted."""
     watched: str
     """What the watch over the stable version says while nothing is wrong; empty where there is none."""
+    moved: tuple[MovedView, ...]
+    """Features of its requests that are not as in the reference."""
     last_rollouts: tuple[HistoryLine, ...]
     """Ended releases, newest first."""
 
@@ -171,6 +174,7 @@ def release_view(
         rollout=rollout,
         conditions=unwanted(status.conditions, name=name, releasing=running, now=now),
         watched=_watched(deployment),
+        moved=moved_views(status.watch),
         last_rollouts=tuple(history_line(r, now=now) for r in ordered if r.status.outcome is not None)[:RECENT],
     )
 

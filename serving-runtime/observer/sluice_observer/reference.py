@@ -11,6 +11,8 @@ MOST_BYTES = 1 << 20
 MOST_FEATURES = 64
 MOST_BINS = 32
 LONGEST_NAME = 200
+MOST_ROWS = 1 << 53
+"""Counters and gauges are floating-point numbers, which are exact up to there."""
 
 
 class Unreadable(ValueError):
@@ -20,11 +22,12 @@ class Unreadable(ValueError):
 class Feature:
     """One feature. place: its number among all, which is where a row without names has it."""
 
-    __slots__ = ("_bins", "_edges", "index", "input", "name", "names", "place")
+    __slots__ = ("_bins", "_edges", "index", "input", "name", "names", "place", "rows")
 
     def __init__(self, raw, place):
         self.name = _text(raw["name"])
         self.names = tuple(map(_text, raw["bins"]))
+        self.rows = tuple(map(_count, raw["bins"].values()))
         self.input = _text(raw.get("input") or self.name)
         self.index = raw.get("index")
         self.place = place
@@ -97,6 +100,12 @@ def _features(raw):
     if len({feature.name for feature in found}) < len(found):
         raise Unreadable("two features have one name")
     return found
+
+
+def _count(raw):
+    if type(raw) is not int or not 0 <= raw <= MOST_ROWS:
+        raise Unreadable(f"{str(raw)[:40]!r} is not a number of rows")
+    return raw
 
 
 def _text(raw):

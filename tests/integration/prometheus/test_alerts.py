@@ -97,6 +97,11 @@ CASES: dict[str, list[Case]] = {
     "SluiceModelWorse": [
         Case(condition("Healthy", "WorseThanBefore"), "1m", {**MODEL, "reason": "WorseThanBefore"}),
         Case(condition("Current", "RolledBackByWatch"), "30m"),
+        Case(condition("Healthy", "InputsMoved"), "30m"),
+    ],
+    "SluiceInputsMoved": [
+        Case(condition("Healthy", "InputsMoved"), "1m", {**MODEL, "reason": "InputsMoved"}),
+        Case(condition("Healthy", "WorseThanBefore"), "30m"),
     ],
     "SluiceReleaseDeadlineNear": [
         Case({**RELEASE, **status("GatheringEvidence", "1x200")}, "110m", MODEL, value="10m 0s"),

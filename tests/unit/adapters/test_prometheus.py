@@ -282,6 +282,17 @@ def test_increases(by: tuple[str, ...], query: str) -> None:
     assert prometheus.query_of(Question("", 'requests{cluster=~"a|b"}', 75, summed_by=by)) == query
 
 
+def test_who_has_too_many_series_is_left_out() -> None:
+    asked = Question("", 'rows{namespace=~"a|b"}', 75, summed_by=("namespace", "model", "bin"), most_series=9)
+    assert prometheus.query_of(asked) == (
+        'sum by (namespace, model, bin) (increase(rows{namespace=~"a|b"}[75s])) and on (namespace, model) '
+        '(count by (namespace, model) (rows{namespace=~"a|b"}) <= 9)'
+    )
+    assert prometheus.query_of(dataclasses.replace(asked, newest=True, most_series=None)) == (
+        'max by (namespace, model, bin) (rows{namespace=~"a|b"})'
+    )
+
+
 def test_the_answer_to_a_sum_has_one_sample_and_the_name_back() -> None:
     shown = prometheus.answered([{"metric": {"cluster": "a", "sluice_metric": "broken"}, "value": [60.0, "12.5"]}])
     assert shown == Answered((Series({"cluster": "a", "__name__": "broken"}, ((60.0, 12.5),)),))

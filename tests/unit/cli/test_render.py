@@ -71,3 +71,10 @@ def test_brackets_in_messages_are_text() -> None:
 def test_only_enough_evidence_fills_its_bar(log10: str, full: int) -> None:
     objective = builders.ERRORS | {"rollbackLog10": log10, "advanceLog10": None}
     assert status(builders.RELEASING, **builders.RUNNING | {"objectives": [objective]}).count("█") == full
+
+
+def test_features_that_have_moved_are_bars_of_both_distributions() -> None:
+    lines = printed(render.release(release_view(make_deployment(watch=builders.MOVED), [], now=T0))).splitlines()
+    assert any("moved" in line and "age: since 2026-03-01T11:50:00Z, stability index 0.27" in line for line in lines)
+    [young] = [line for line in lines if line.startswith("<18")]
+    assert (young.count("█"), "10 %" in young, "31.2 %" in young) == (5 + 16, True, True)

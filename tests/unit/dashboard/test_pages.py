@@ -204,6 +204,14 @@ async def test_a_model_without_anything_is_shown(world: World) -> None:
         assert "None yet." in (await client.get("/models/team-a/bare")).text
 
 
+async def test_features_that_have_moved_are_a_picture(world: World) -> None:
+    world.api.put(objects.model("digits", "team-a", watch=builders.MOVED))
+    async with world.client(ALL) as client:
+        page = (await client.get("/models/team-a/digits")).text
+    assert "age: since 2026-03-01T11:50:00Z, stability index 0.27 over 1200 rows" in page
+    assert page.count('<rect class="now"') == 3
+
+
 async def test_what_this_reader_may_not_see_is_said(world: World) -> None:
     world.api.readers[OF_A] = world.api.readers[OF_A].__class__("ann", frozenset({"team-a"}), hidden=frozenset({"Pod"}))
     async with world.client(OF_A) as client:

@@ -105,6 +105,14 @@ async def test_copies_are_answered_at_once_and_counted(file: Path) -> None:
         assert sum(value for name, value in found.items() if name.startswith("sluice_observed_total age")) == 2
 
 
+async def test_the_reference_is_shown_beside_what_is_counted_by_it(file: Path) -> None:
+    async with serving(Counting(file, "digits", "digits-aaa")) as client:
+        found = await metrics(client)
+        assert found["sluice_observer_reference_rows land de"] == 200
+        assert sum(rows for name, rows in found.items() if name.startswith("sluice_observer_reference_rows age")) == 400
+        assert not any("reference_rows y" in name for name in found), "answers are not watched"
+
+
 async def test_all_series_are_there_before_the_first_copy(file: Path) -> None:
     async with serving(Counting(file, "digits", "digits-aaa")) as client:
         text = (await client.get("/metrics")).text
@@ -208,6 +216,9 @@ async def test_without_a_reference_it_is_not_ready_and_waits_for_one(tmp_path: P
         {"version": 2}, {"features": []}, {"features": [{}]}, {"features": [1]}, {"features": "x"},
         {"features": [{"name": "x", "edges": [2, 1], "bins": dict.fromkeys("abcde", 0)}]},
         {"features": [{"name": "x", "edges": [1], "bins": {"a": 0}}]},
+        {"features": [{"name": "x", "edges": [1], "bins": dict.fromkeys("abcd", -1)}]},
+        {"features": [{"name": "x", "edges": [1], "bins": dict.fromkeys("abcd", 1e300)}]},
+        {"features": [{"name": "x", "edges": [1], "bins": list("abcd")}]},
         {"features": [{"name": "x", "values": ["a"], "bins": dict.fromkeys("abc", 0), "index": -1}]},
         {"features": [{"name": "x", "bins": {"a": 0, "b": 0}}]},
         {"features": [{"name": "x", "values": ["a"], "bins": dict.fromkeys("abc", 0)}] * 2},

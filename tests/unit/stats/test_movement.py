@@ -135,7 +135,9 @@ def test_what_comes_back_within_the_tolerance_drops_its_evidence() -> None:
     moved = seen(LEARNT, SHIFTED, 10, begin=3600.0)
     back = seen(moved, TEN, 60, begin=7200.0)
     assert (back.log_evidence, back.start.log) == (logspace.LOG_ZERO, 0.0)
-    anew = moved.anew()
+    anew = moved.anew(told=True)
+    assert seen(anew, SHIFTED, 1, begin=4200.0).shown[0] > anew.shown[0] > 0.9 * sum(anew.shown) * SHIFTED[0]
+    assert not seen(anew, TEN, 60, begin=7200.0).told
     assert (anew.log_evidence, anew.phi, anew.recent) == (logspace.LOG_ZERO, moved.phi, moved.recent)
 
 

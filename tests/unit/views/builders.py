@@ -32,6 +32,29 @@ RELEASING = [condition("Ready", "True"), condition("Current", "False", "Releasin
 ROLLED_BACK = [condition("Ready", "True"), condition("Current", "False", "RolledBack", "accuracy: 40 of 80 failed")]
 
 
+MOVED: dict[str, Any] = {
+    "revision": "digits-aaa",
+    "drift": {
+        "features": 10,
+        "noticed": "2026-03-01T11:58:00Z",
+        "moved": [
+            {
+                "name": "age",
+                "since": "2026-03-01T11:50:00Z",
+                "index": "0.27",
+                "rows": 1200,
+                "bins": [
+                    {"name": "<18", "reference": "10.0%", "now": "31.2%"},
+                    {"name": "<b>&", "reference": "0.0%", "now": "0.02%"},
+                    {"name": "(missing)", "reference": "0.0%", "now": "whatever"},
+                ],
+            }
+        ],
+    },
+}
+"""What the watch has seen of a model whose inputs have moved."""
+
+
 def make_deployment(
     *,
     conditions: list[dict[str, Any]] = HEALTHY,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluice.views import driftplot
 from sluice.views.live import Live, PodCount, answered
 from sluice.views.release import newest_first, release_view
 from tests.unit.views import builders
@@ -204,6 +205,20 @@ def test_what_the_watch_says_is_shown_once(status: str, reason: str, watched: st
     view = release_view(make_deployment(conditions=conditions), [], now=T0)
     assert view.watched == watched
     assert [each.state for each in view.conditions] == shown
+
+
+def test_features_that_have_moved_are_shown_with_both_distributions() -> None:
+    deployment = make_deployment(watch=builders.MOVED)
+    [age] = release_view(deployment, [], now=T0).moved
+    assert age.words == "age: since 2026-03-01T11:50:00Z, stability index 0.27 over 1200 rows"
+    assert [(each.name, each.reference_percent, each.now_percent) for each in age.bins] == [
+        ("<18", 10.0, 31.2), ("<b>&", 0.0, 0.02), ("(missing)", 0.0, 0.0),
+    ]  # fmt: skip
+    picture = driftplot.svg(age)
+    assert picture.count('class="now"') == picture.count('class="reference"') == 3
+    assert "<b>" not in picture
+    assert "&lt;18: 10 % before, 31.2 % now" in picture
+    assert release_view(make_deployment(watch={"revision": "a"}), [], now=T0).moved == ()
 
 
 def test_a_roll_back_is_shown_once() -> None:

@@ -101,13 +101,36 @@ class OnAlarm(StrEnum):
     ROLL_BACK = "RollBack"
 
 
-class StableWatch(ApiModel):
-    """Which objectives stay armed on the stable version after its promotion, against what it has shown since then."""
+class DriftWatch(ApiModel):
+    """How requests are held against the reference of the model's observer."""
 
-    objectives: Annotated[
-        list[Name], Field(min_length=1, max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})
-    ]
+    tolerance: Annotated[str, Field(max_length=4, pattern=r"^0\.(0[1-9]|[1-9][0-9]?)$")] = "0.05"
+    """How far a feature may be from the reference, as a population stability index: what is nearer is never an alarm."""
+
+    @property
+    def tolerance_nats(self) -> float:
+        """As relative entropy, which is half of the index."""
+        return float(self.tolerance) / 2
+
+
+class StableWatch(ApiModel):
+    """What is watched after a promotion: objectives of the stable version, against what it has shown since then, and the
+    features of its requests."""
+
+    cel_rules: ClassVar[tuple[Cel, ...]] = (
+        Cel(
+            "has(self.drift) || (has(self.objectives) && size(self.objectives) > 0)",
+            message="watch needs objectives, or drift",
+        ),
+    )
+
+    objectives: Annotated[list[Name], Field(max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})] = Field(
+        default_factory=list
+    )
     """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway."""
+    drift: DriftWatch | None = None
+    """Whether requests are still as in the reference of spec.observer of a ModelDeployment; `{}` for the default; default: it
+    is not looked at. It never begins a roll-back."""
     false_alarm_every: Annotated[str, Field(max_length=5, pattern=r"^[1-9][0-9]{0,3}d$")] = "90d"
     """How long it takes on average, at least, until a false alarm of a model: days, such as 90d."""
     on_alarm: OnAlarm = OnAlarm.ALERT
@@ -125,7 +148,7 @@ class RolloutPolicySpec(ApiModel):
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
-            "!has(self.watch) || !has(self.objectives) || "
+            "!has(self.watch) || !has(self.watch.objectives) || !has(self.objectives) || "
             "self.watch.objectives.all(name, self.objectives.exists(each, each.name == name))",
             message="watch.objectives must name objectives of this policy",
             field_path=".watch.objectives",

@@ -41,6 +41,46 @@ class WatchAlarm(ApiModel):
     """What the version was held to when it began."""
 
 
+class BinShares(ApiModel):
+    """One bin of a feature."""
+
+    name: Annotated[str, Field(max_length=64)]
+    reference: str
+    """Its share in the reference."""
+    now: str
+    """Its share of what was counted in about the last hour."""
+
+
+class MovedFeature(ApiModel):
+    """A feature that is not as in the reference."""
+
+    name: Annotated[str, Field(max_length=64)]
+    since: Time
+    """When it probably began to move."""
+    index: str
+    """The population stability index of about the last hour. It is a figure for readers, and not what decided."""
+    rows: int
+    """Counted in about the last hour."""
+    bins: Annotated[list[BinShares], Field(max_length=32)] = Field(default_factory=list)
+
+
+class DriftStatus(ApiModel):
+    """How requests are, against the reference of the observer."""
+
+    features: int = 0
+    """So many are watched."""
+    learns: bool = False
+    """Whether it is not known yet how much they vary by themselves, as in the first half hour."""
+    noticed: Time | None = None
+    """When there was enough evidence that they have moved; absent while they have not."""
+    moved: Annotated[list[MovedFeature], Field(max_length=6)] = Field(default_factory=list)
+    """Those that have, in the order in which they were noticed."""
+    more: int = 0
+    """So many others have moved, too."""
+    unseen: str = ""
+    """Why nothing can be seen of it now, or empty."""
+
+
 class WatchStatus(ApiModel):
     """What the watch over the stable version has seen; written when something happens, and once an hour."""
 
@@ -53,5 +93,7 @@ class WatchStatus(ApiModel):
     """While the version is worse than it has been."""
     unseen: str = ""
     """Why nothing can be seen now, or empty."""
+    drift: DriftStatus | None = None
+    """Where the requests' features are watched."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """What the operator goes on with after a restart; a private format."""

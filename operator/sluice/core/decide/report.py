@@ -111,15 +111,27 @@ def _variant_events(
 def _over(
     model: ObjectMeta, before: ModelDeploymentStatus, after: ModelDeploymentStatus, now: float
 ) -> Iterator[Event]:
-    alarm = before.watch.alarm if before.watch is not None else None
-    if alarm is None or (after.watch is not None and after.watch.alarm is not None):
-        return
+    """Of the watch: what it had an alarm of, and has none any more."""
     healthy = next(
         (each.message for each in after.conditions if each.type == Type.HEALTHY), "nothing is watched any more"
     )
-    reason, message = Reason.NO_LONGER_WORSE, f"{alarm.objective}: what began at {alarm.since} is over; {healthy}"
-    id_ = happening(model.uid, reason, alarm.objective, alarm.since, alarm.noticed)
-    yield Event(reason, message, id_, now, (ModelDeployment.kind, model.name))
+    record = (ModelDeployment.kind, model.name)
+    alarm = before.watch.alarm if before.watch is not None else None
+    if alarm is not None and (after.watch is None or after.watch.alarm is None):
+        reason, message = Reason.NO_LONGER_WORSE, f"{alarm.objective}: what began at {alarm.since} is over; {healthy}"
+        yield Event(
+            reason, message, happening(model.uid, reason, alarm.objective, alarm.since, alarm.noticed), now, record
+        )
+    noticed, still = _inputs_moved(before), _inputs_moved(after)
+    if noticed and not still:
+        reason, message = Reason.INPUTS_AS_EXPECTED, f"what was noticed at {noticed} of requests is over; {healthy}"
+        yield Event(reason, message, happening(model.uid, reason, noticed), now, record)
+
+
+def _inputs_moved(status: ModelDeploymentStatus) -> str:
+    """When that was noticed; empty: they have not."""
+    drift = status.watch.drift if status.watch is not None else None
+    return (drift.noticed or "") if drift is not None else ""
 
 
 def _variant_event(model: ObjectMeta, reason: Reason, message: str, now: float) -> Event:

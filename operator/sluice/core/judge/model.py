@@ -234,6 +234,11 @@ class Question:
     summed_by: tuple[str, ...] | None = None
     """In place of raw samples: how much the counters have grown in the window, added up by these labels; `__name__` may be
     one of them. No evidence of a release, see docs/decisions/2026-11-28-whole-minutes-for-many.md."""
+    newest: bool = False
+    """With `summed_by`: what they show now, the largest of those that agree in these labels, in place of how much they have
+    grown."""
+    most_series: int | None = None
+    """With `summed_by`: who has more series, as its first two labels tell, is left out of the answer."""
 
 
 @dataclass(frozen=True, slots=True)

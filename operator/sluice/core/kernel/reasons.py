@@ -215,6 +215,8 @@ class Reason(StrEnum):
     STEADY = "Steady", "", CALM
     WORSE_THAN_BEFORE = "WorseThanBefore", "worse-than-before.md"
     NO_LONGER_WORSE = "NoLongerWorse", "worse-than-before.md", CALM
+    INPUTS_MOVED = "InputsMoved", "inputs-moved.md"
+    INPUTS_AS_EXPECTED = "InputsAsExpected", "inputs-moved.md", CALM
     WATCH_LEARNS = "WatchLearns", "", CALM | AT_REST
     WATCH_RESTS = "WatchRests", "", CALM | AT_REST
     WATCH_BLIND = "WatchBlind", "blind.md#the-watch"

@@ -96,7 +96,7 @@ class Inquest:
 def inquest(versions: Iterable[WatchedVersion], silent: Collection[Place]) -> Inquest:
     """What to ask about these models. silent: of those the minute before showed no counter at all."""
     askers: defaultdict[Question, list[_Asker]] = defaultdict(list)
-    known = {version.place: version for version in versions}
+    known = {version.place: version for version in versions if version.kinds}
     for version in known.values():
         for question, asker in _questions(version, in_doubt=version.place in silent):
             askers[question].append(asker)

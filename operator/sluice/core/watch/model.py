@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sluice.stats.edetector import EDetector
+from sluice.stats.movement import MovementDetector
 from sluice.stats.ownpast import OwnPast
 
 
@@ -38,6 +39,46 @@ class Worsening:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedInputs:
+    """That requests are others than in the reference."""
+
+    noticed: float
+    """When there was evidence enough, seconds since the epoch."""
+    since: Mapping[str, float]
+    """By feature, in the order in which they were noticed: when it probably began to move."""
+    quiet: int = 0
+    """Minutes with requests in which hardly anything spoke for it, up to now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What is remembered of the requests' features, as the observer counts them."""
+
+    reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Rows by feature and bin; empty: not known."""
+    read: float = 0.0
+    """When it was, seconds since the epoch."""
+    detectors: Mapping[str, MovementDetector] = field(default_factory=dict)
+    """By feature."""
+    moved: MovedInputs | None = None
+    time: float = 0.0
+    """Up to when it was looked at, seconds since the epoch; 0: not yet."""
+    blind_minutes: int = 0
+    """In a row, up to now."""
+    unseen: str = ""
+    """Why nothing could be seen in these; empty while that is too short to matter."""
+    idle_minutes: int = 0
+    """In a row, up to now, in which nothing was counted."""
+    refused_until: float = 0.0
+    """Its counters are too many to be asked for until then; 0: they are not."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is no feature yet that could be found to have moved."""
+        return all(each.learns for each in self.detectors.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """The state of one version; without it nothing is lost but time."""
 
@@ -53,3 +94,9 @@ class Watch:
     """In a row, up to now."""
     unseen: str = ""
     """Why nothing could be seen in these; empty while that is too short to matter."""
+    drift: Drift = field(default_factory=Drift)
+
+    @property
+    def looked(self) -> float:
+        """Up to when anything was looked at, seconds since the epoch; 0: not yet."""
+        return max(self.time, self.drift.time)

@@ -28,7 +28,7 @@ LOUD_LOG: Final = 3.0
 
 def after(watch: Watch, version: WatchedVersion, minute: Minute, begin: float) -> Watch:
     """begin: of the minute, seconds since the epoch. Nothing is counted twice, and nothing of a release."""
-    if _is_over(begin, watch.time) or _is_over(begin, version.begins) or version.resting:
+    if is_over(begin, watch.time) or is_over(begin, version.begins) or version.resting:
         return watch
     if begin < watch.time:  # what was counted since is of no time that there was
         watch = _begun_anew(watch)
@@ -39,7 +39,7 @@ def after(watch: Watch, version: WatchedVersion, minute: Minute, begin: float) -
     return _counted(watch, version, minute, begin)
 
 
-def _is_over(begin: float, time: float) -> bool:
+def is_over(begin: float, time: float) -> bool:
     """Whether a minute began before a time, unless that is so far away that the clock was put back since."""
     return 0 < time - begin <= BACK_SECONDS
 
@@ -79,18 +79,13 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
             name: dataclasses.replace(each, detector=EDetector(), past=each.past.without(noticed.since))
             for name, each in guarded.items()
         }
-    return Watch(
-        watch.revision,
-        {
-            name: dataclasses.replace(
-                each, past=each.past.observe(*counts[name], begin=begin, disturbed=worsening is not None)
-            )
-            for name, each in guarded.items()
-        },
-        worsening,
-        time=begin + MINUTE,
-        silent=minute.silent,
-    )
+    learnt = {
+        name: dataclasses.replace(
+            each, past=each.past.observe(*counts[name], begin=begin, disturbed=worsening is not None)
+        )
+        for name, each in guarded.items()
+    }
+    return Watch(watch.revision, learnt, worsening, time=begin + MINUTE, silent=minute.silent, drift=watch.drift)
 
 
 def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:

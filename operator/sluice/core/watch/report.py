@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sluice.api.v1alpha1.watchstatus import WatchAlarm, WatchedStatus, WatchStatus
+from sluice.api.v1alpha1.watchstatus import DriftStatus, WatchAlarm, WatchedStatus, WatchStatus
 from sluice.core.judge.words import percentage
 from sluice.core.kernel import naming, timestamps
 from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.reasons import Reason
-from sluice.core.watch import state
+from sluice.core.watch import driftreport, state
 from sluice.core.watch.model import Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
 from sluice.stats import intervals
@@ -25,15 +25,25 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
     if version is None:
         return None
     known = before if before is not None and before.revision == version.revision else None
-    if watch is None or watch.revision != version.revision or not watch.time:
-        unseen = watch.unseen if watch is not None and watch.revision == version.revision else ""
-        same = known is not None and known.unseen == unseen
-        return (
-            known if same else (known or WatchStatus(revision=version.revision)).model_copy(update={"unseen": unseen})
-        )
+    if watch is None or watch.revision != version.revision or not watch.looked:
+        mine = watch if watch is not None and watch.revision == version.revision else Watch(version.revision)
+        return _unlooked(version, mine, known)
     if known is not None and _gist_of(version, known) == _gist(version, watch):
         return known
     return _written(version, watch)
+
+
+def _unlooked(version: WatchedVersion, watch: Watch, known: WatchStatus | None) -> WatchStatus:
+    """Before the first look of this operator: what was written, and what keeps it from looking."""
+    said = known or WatchStatus(revision=version.revision)
+    drift = said.drift
+    if version.drift is None:
+        drift = None
+    elif drift is None or drift.unseen != watch.drift.unseen:
+        drift = (drift or DriftStatus(learns=True)).model_copy(update={"unseen": watch.drift.unseen})
+    if known is not None and (known.unseen, known.drift) == (watch.unseen, drift):
+        return known
+    return said.model_copy(update={"unseen": watch.unseen, "drift": drift})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class _Gist:
     unseen: str
     limited: tuple[tuple[str, bool], ...]
     """Each objective, and whether there is something to hold it to."""
+    drift: driftreport.Gist | None
     turn: int
     """Which of the model's hours it is."""
 
@@ -58,7 +69,8 @@ def _gist(version: WatchedVersion, watch: Watch) -> _Gist:
         "" if watch.worsening is None else timestamps.rfc3339(watch.worsening.noticed),
         watch.unseen,
         tuple((name, each.limit is not None) for name, each in watch.guarded.items()),
-        _turn(version, watch.time),
+        driftreport.gist(version, watch.drift),
+        _turn(version, watch.looked),
     )
 
 
@@ -67,6 +79,7 @@ def _gist_of(version: WatchedVersion, known: WatchStatus) -> _Gist:
         known.alarm.noticed if known.alarm is not None else "",
         known.unseen,
         tuple((each.name, each.limit is not None) for each in known.objectives),
+        None if known.drift is None else driftreport.gist_of(known.drift),
         _turn(version, timestamps.seconds(known.time) if known.time is not None else 0.0),
     )
 
@@ -75,16 +88,20 @@ def healthy(version: WatchedVersion | None, known: WatchStatus | None) -> Fact |
     """The condition; None where nothing is watched."""
     if version is None or known is None:
         return None
-    alarm = known.alarm
+    alarm, drift = known.alarm, known.drift if version.drift is not None else None
+    moved = driftreport.words(drift) if drift is not None and drift.noticed is not None else ""
     if alarm is not None:
-        return Fact(False, Reason.WORSE_THAN_BEFORE, words(alarm, known.revision))
+        return Fact(False, Reason.WORSE_THAN_BEFORE, "; ".join(filter(None, (words(alarm, known.revision), moved))))
+    if moved:
+        return Fact(False, Reason.INPUTS_MOVED, moved)
     if version.resting:
         return Fact(None, Reason.WATCH_RESTS, "a release compares versions; the watch goes on when it is over")
     if not version.kinds:
-        return Fact(None, Reason.NOTHING_TO_WATCH, version.unwatched)
+        return driftreport.alone(drift, version.unwatched)
     if known.unseen:
         return Fact(None, Reason.WATCH_BLIND, f"the stable version is not watched: {known.unseen}")
-    also = f"; {version.unwatched}" if version.unwatched else ""
+    calm = driftreport.words(drift) if drift is not None else ""
+    also = "".join(f"; {each}" for each in (calm, version.unwatched) if each)
     held = [f"{each.name} at most {each.limit}" for each in known.objectives if each.limit is not None]
     if not held:
         return Fact(None, Reason.WATCH_LEARNS, f"{known.revision} has not shown a day yet to compare with{also}")
@@ -108,13 +125,14 @@ def _turn(version: WatchedVersion, time: float) -> int:
 def _written(version: WatchedVersion, watch: Watch) -> WatchStatus:
     return WatchStatus(
         revision=version.revision,
-        time=timestamps.rfc3339(watch.time),
+        time=timestamps.rfc3339(watch.looked),
         objectives=[
             WatchedStatus(name=name, limit=None if each.limit is None else percentage(each.limit))
             for name, each in watch.guarded.items()
         ],
         alarm=None if watch.worsening is None else _alarm(version, watch, watch.worsening),
         unseen=watch.unseen,
+        drift=driftreport.written(version, watch.drift),
         state=state.dump(watch, version),
     )
 

@@ -1,4 +1,5 @@
-"""The state of a watch as it is written: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective."""
+"""The state of a watch as it is written: `ModelDeployment.status.watch.state`, compact JSON of at most 4 KB an objective, and
+5 KB of features."""
 
 import dataclasses
 import json
@@ -7,11 +8,13 @@ from typing import Any, Final
 
 from sluice.core.judge.kind import Kind
 from sluice.core.watch import progress
-from sluice.core.watch.model import Guarded, Watch, Worsening
+from sluice.core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import edetector, ownpast
+from sluice.stats import edetector, movement, ownpast
 
 FORMAT: Final = 1
+LONGEST_NAME: Final = 64
+"""Of a feature whose dispersion is written down; others learn it again."""
 
 
 def dump(watch: Watch, version: WatchedVersion) -> str:
@@ -26,6 +29,11 @@ def dump(watch: Watch, version: WatchedVersion) -> str:
             if name in told
         },
     }
+    if version.drift is not None:
+        wire["drift"] = {
+            "phi": {name: each.to_state() for name, each in watch.drift.detectors.items() if len(name) <= LONGEST_NAME},
+            "moved": None if watch.drift.moved is None else list(dataclasses.astuple(watch.drift.moved)),
+        }
     if watch.worsening is not None:
         wire["worse"] = list(dataclasses.astuple(watch.worsening))
     return json.dumps(wire, separators=(",", ":"), allow_nan=False)
@@ -46,7 +54,8 @@ def begun(version: WatchedVersion) -> Watch:
         }
         worse = Worsening(*wire["worse"]) if "worse" in wire else None
         kept_up = worse if worse is not None and worse.objective in guarded else None
-        return Watch(version.revision, guarded, kept_up, time=time)
+        drift = _drift(wire.get("drift")) if version.drift is not None else Drift()
+        return Watch(version.revision, guarded, kept_up, time=time, drift=drift)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Watch(version.revision)
 
@@ -56,9 +65,17 @@ def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
 
     What was written at a time that has not come yet is no newer: the clock was put back since.
     """
-    if known is None or known.revision != version.revision or known.time < version.written <= now:
+    if known is None or known.revision != version.revision or known.looked < version.written <= now:
         return begun(version)
     return known
+
+
+def _drift(wire: Mapping[str, Any] | None) -> Drift:
+    """The reference is read again; what is not in it is forgotten then."""
+    if wire is None:
+        return Drift()
+    detectors = {name: movement.restore(phi) for name, phi in wire["phi"].items()}
+    return Drift(detectors=detectors, moved=None if wire["moved"] is None else MovedInputs(*wire["moved"]))
 
 
 def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:

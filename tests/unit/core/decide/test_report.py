@@ -7,7 +7,7 @@ import pytest
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeploymentStatus, RevisionStatus
 from sluice.api.v1alpha1.verification import VerificationStatus
-from sluice.api.v1alpha1.watchstatus import WatchStatus
+from sluice.api.v1alpha1.watchstatus import DriftStatus, WatchStatus
 from sluice.core.decide import report
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.news import RECENT_SECONDS
@@ -83,6 +83,9 @@ ALARM = WatchStatus.model_validate(
 )
 
 
+MOVED = WatchStatus(revision="digits-aaa", drift=DriftStatus(features=3, noticed="2026-11-28T03:20:00Z"))
+
+
 @pytest.mark.parametrize(
     ("after", "message"),
     [
@@ -103,6 +106,21 @@ def test_an_alarm_that_is_over_is_told_as_no_warning(after: WatchStatus | None, 
         else [("NoLongerWorse", f"errors: what began at 2026-11-28T03:12:00Z is over; {message}", False)]
     )
     assert told(ModelDeploymentStatus(), now) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "over"),
+    [
+        pytest.param(MOVED, False, id="it goes on"),
+        pytest.param(WatchStatus(revision="digits-aaa", drift=DriftStatus(features=3)), True, id="over"),
+        pytest.param(None, True, id="no watch"),
+    ],
+)
+def test_inputs_that_are_as_in_the_reference_again_are_told_as_no_warning(
+    after: WatchStatus | None, over: bool
+) -> None:
+    events = told(ModelDeploymentStatus(watch=MOVED), ModelDeploymentStatus(watch=after))
+    assert [(each.reason, each.warning) for each in events] == [("InputsAsExpected", False)] * over
 
 
 def test_the_oldest_pod_says_who_signed_and_its_word_stays_when_there_is_none() -> None:

@@ -1,6 +1,7 @@
 """What is watched of a model, and which objectives cannot be."""
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -77,6 +78,29 @@ def test_a_gateway_without_response_times() -> None:
     preset = dataclasses.replace(builders.PRESET, latency_bucket="")
     version = watched(dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, preset=preset)))
     assert version.unwatched == "latency is not watched: the gateway shows no response times"
+
+
+@pytest.mark.parametrize(
+    ("observer", "drift", "names", "tolerance", "alarms"),
+    [
+        pytest.param(True, {}, ["errors"], 0.025, 2, id="beside an objective: half of the promise each"),
+        pytest.param(True, {"tolerance": "0.2"}, [], 0.1, 1, id="alone"),
+        pytest.param(False, {}, ["errors"], None, 1, id="nobody counts features"),
+        pytest.param(True, None, ["errors"], None, 1, id="nobody wants to know"),
+    ],
+)
+def test_features_are_watched_where_there_is_an_observer_and_the_policy_says_so(
+    observer: bool, drift: dict[str, str] | None, names: list[str], tolerance: float | None, alarms: int
+) -> None:
+    wanted = {"objectives": names, **({} if drift is None else {"drift": drift})}
+    situation = make_situation(promoted(), policy={"objectives": [ERRORS], "watch": wanted})
+    spec = {"observer": {"reference": {"name": "digits-reference"}}} if observer else {}
+    deployment = builders.make_model_deployment(spec=spec)
+    version = watched(
+        dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, deployment=deployment))
+    )
+    assert (version.drift.tolerance if version.drift is not None else None) == tolerance
+    assert version.threshold_log == pytest.approx(math.log(90 * 1440 * alarms))
 
 
 @pytest.mark.parametrize(
