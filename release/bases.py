@@ -8,12 +8,11 @@ from typing import Final
 import httpx
 
 from lab.processes import LabError
+from release.login import HOSTS, Login
 
 FILE: Final = Path(__file__).with_name("bases.toml")
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 ARGUMENT: Final = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
-HOSTS: Final = {"docker.io": "registry-1.docker.io"}
-"""Names of registries in references that are not those of their API."""
 ACCEPTED: Final = ", ".join(
     f"application/vnd.{kind}"
     for kind in (
@@ -23,7 +22,6 @@ ACCEPTED: Final = ", ".join(
         "docker.distribution.manifest.v2+json",
     )
 )
-CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 TIMEOUT_SECONDS: Final = 30.0
 
 
@@ -54,11 +52,7 @@ def resolved(reference: str, client: httpx.Client) -> str:
     host, _, rest = reference.partition("/")
     repository, _, tag = rest.rpartition(":")
     url = f"https://{HOSTS.get(host, host)}/v2/{repository}/manifests/{tag}"
-    headers = {"Accept": ACCEPTED}
-    answer = client.head(url, headers=headers)
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        headers["Authorization"] = f"Bearer {_token(answer.headers.get('WWW-Authenticate', ''), client)}"
-        answer = client.head(url, headers=headers)
+    answer = client.head(url, headers={"Accept": ACCEPTED}, auth=Login())
     answer.raise_for_status()
     digest = str(answer.headers.get("Docker-Content-Digest", ""))
     if not DIGEST.fullmatch(digest):
@@ -71,17 +65,6 @@ def written(text: str, digests: dict[str, str]) -> str:
     for reference, digest in digests.items():
         text = re.sub(rf'^"{re.escape(reference)}" = ".*"$', f'"{reference}" = "{digest}"', text, flags=re.MULTILINE)
     return text
-
-
-def _token(challenge: str, client: httpx.Client) -> str:
-    """What a registry gives to anybody who asks as its challenge says."""
-    fields = dict(CHALLENGE.findall(challenge))
-    if "realm" not in fields:
-        raise LabError("the registry asks for credentials, and does not say where to get a token")
-    answer = client.get(fields.pop("realm"), params=fields)
-    answer.raise_for_status()
-    found = answer.json()
-    return str(found.get("token") or found["access_token"])
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 commit → wheel ┐
          images, each built twice → bills of materials ┤
-         chart with the images' digests → install.yaml ┴→ checksums → signature → registry
+         chart with the images' digests → install.yaml ┴→ checksums → signature → registry → signatures there
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Final
 
 from lab import console, gotools, processes
 from lab.processes import LabError
-from release import chart, images, publish, sbom, signatures, source, version, wheel
+from release import chart, cosign, images, publish, sbom, signatures, source, version, wheel
 from release.images import Built
 from release.source import OWN_IMAGES, ROOT, Source
 
@@ -59,6 +59,8 @@ def _release(options: argparse.Namespace) -> None:
             opened = publish.opened(options.registry, plain_http=options.plain_http)
             with console.step(f"push to {options.registry}"), opened as registry:
                 publish.push(registry, built, packed, of_commit)
+                if key:
+                    cosign.sign_all(registry, publish.pushed(built, wanted.text), key)
     console.say(f"{wanted.text} is in {target.relative_to(ROOT)}" + ("" if key else "; it is not signed: no KEY"))
 
 

@@ -16,6 +16,7 @@ from lab.processes import LabError
 from release.images import BUILD_SECONDS, STORED, Built
 from release.source import Source
 
+CHART: Final = "charts/sluice"
 FILES: Final = "release"
 """The image that has the files of a version."""
 
@@ -68,6 +69,11 @@ def push(registry: Registry, images: Sequence[Built], chart: Path, source: Sourc
         [gotools.program("helm"), "push", chart, registry.charts, f"--registry-config={registry.login}", *flags]
     )
     _push_image(registry, _image_of(chart.parent, source), registry.image(FILES, version))
+
+
+def pushed(images: Sequence[Built], version: str) -> dict[str, str]:
+    """What `push` brought there: by name below the registry's address, its tag."""
+    return dict.fromkeys((*(image.name for image in images), CHART, FILES), version)
 
 
 def _image_of(folder: Path, source: Source) -> str:

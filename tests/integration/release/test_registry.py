@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,14 +11,22 @@ import pytest
 import requests
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[3] / "serving-runtime" / "storage-initializer"))
+
+from sluice_storage import cosign as reader
+from sluice_storage import oci
+from sluice_storage.signers import Trust, Untrusted
+
 from lab import gotools, images, processes
 from lab.processes import LabError
+from release import cosign, publish, version
 from release import images as release_images
-from release import publish, version
 from release.images import Built
 from release.source import ROOT, Source
 from tests.support import registry as registries
+from tests.support import signing
 from tests.support.registry import Registry
+from tests.support.signing import Signer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 LOGIN: Final = ("releaser", "s3cret")
@@ -62,8 +71,11 @@ def test_with_its_login_everything_arrives_as_it_was_built(
 ) -> None:
     monkeypatch.setenv("REGISTRY_USER", LOGIN[0])
     monkeypatch.setenv("REGISTRY_PASSWORD", LOGIN[1])
+    signer = Signer()
     with publish.opened(f"{registry.host}/team", plain_http=True) as opened:
         publish.push(opened, [image], chart, SOURCE)
+        cosign.sign_all(opened, publish.pushed([image], VERSION.text), signing.private(signer.key).decode())
+        monkeypatch.setenv("DOCKER_CONFIG_JSON", opened.login.read_text())
         login = opened.login
     assert not login.exists(), "the login does not stay on this machine"
     for name, accepted in (("nothing", registries.MANIFEST), ("release", registries.MANIFEST)):
@@ -81,6 +93,20 @@ def test_with_its_login_everything_arrives_as_it_was_built(
     ).json()
     digests = {layer["digest"] for layer in listed["layers"]}
     assert f"sha256:{hashlib.sha256(chart.read_bytes()).hexdigest()}" in digests, json.dumps(listed)
+    for name in ("nothing", "release"):
+        assert who_signed(f"{registry.host}/team/{name}", signer).startswith("key ")
+        with pytest.raises(Untrusted, match="none of the 1 trusted keys"):
+            who_signed(f"{registry.host}/team/{name}", Signer())
+
+
+def who_signed(image: str, signer: Signer) -> str:
+    """As the downloader asks for the signatures of cosign."""
+    source = oci.Image(f"oci://{image}:{VERSION.text}", plain_http=True)
+    source.version()
+    trust = Trust.read({"publicKeys": [signer.public]})
+    who, digest = reader.signer(reader.kept(source.signatures()), source.digests, image, trust)
+    assert digest in source.digests
+    return who
 
 
 @pytest.mark.parametrize("login", [None, (LOGIN[0], "another")], ids=["nobody", "another password"])
