@@ -6,12 +6,14 @@ import pytest
 
 from sluice.api.v1alpha1.modelrollout import Outcome
 from sluice.core.kernel import naming
+from sluice.core.kernel.resolutions import Resolved
 from tests.support import scenarios
 from tests.support.cluster import Cluster, OperatorKilled
 from tests.support.controllers import Behaviour
 from tests.support.laws import Laws
 
 CHAMPION = "models:/digits@champion"
+BRANCH = "hf://acme/digits@stable"
 BEHAVIOURS = {f"models:/digits/{number}": Behaviour(wrong=0.02) for number in range(1, 8)}
 BAD = {"models:/digits/7": Behaviour(error=0.3)}
 
@@ -300,6 +302,39 @@ def test_a_backup_without_statuses_is_restored_as_it_was() -> None:
     cluster._rests.clear()
     cluster.run(60, check=Laws(cluster).check)
     assert (len(cluster.rollouts()), serves(cluster), cluster.lost) == (1, "models:/digits/1", 0)
+
+
+def branch(commit: str) -> Resolved:
+    pinned = f"{BRANCH.partition('@')[0]}@{commit * 40}"
+    return Resolved(BRANCH, pinned, commit * 40, pinned, commit * 40)
+
+
+def test_a_branch_is_followed_where_the_spec_says_so_and_pinned_by_commit() -> None:
+    cluster = scenarios.empty_cluster()
+    cluster.registry[BRANCH] = branch("a")
+    manifest = scenarios.manifest(BRANCH)
+    manifest["spec"]["model"]["follow"] = True
+    cluster.user_applies(manifest)
+    cluster.run(60, check=Laws(cluster).check)
+    assert serves(cluster) == f"hf://acme/digits@{'a' * 40}"
+    assert cluster.status()["stable"]["modelVersion"] == "a" * 12
+    cluster.registry[BRANCH] = branch("b")
+    released(cluster)
+    assert serves(cluster) == f"hf://acme/digits@{'b' * 40}"
+    assert (cluster.lost, cluster.tag_writes) == (0, [])
+    # Whoever writes the commit into the spec asks for what serves.
+    cluster.user_applies(scenarios.manifest(f"hf://acme/digits@{'b' * 40}"))
+    cluster.run(60, check=Laws(cluster).check)
+    assert len(cluster.rollouts()) == 2
+    assert ("Deployment", "digits-resolver") not in cluster.objects
+
+
+def test_a_branch_that_is_not_followed_stays_as_it_is() -> None:
+    cluster = scenarios.make_cluster(BRANCH)
+    cluster.registry[BRANCH] = branch("a")
+    cluster.run(60)
+    assert serves(cluster) == BRANCH
+    assert ("Deployment", "digits-resolver") not in cluster.objects
 
 
 def test_it_goes_when_nobody_follows_any_more() -> None:

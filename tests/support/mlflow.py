@@ -8,7 +8,7 @@ from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.resolutions import OutcomeReport, Reported, Resolution, Resolved, Unresolved
 from sluice.core.kernel.snapshot import Snapshot
 from sluice.core.situation import following, reporting
-from sluice.shell.followers import Followers
+from sluice.shell.followers import Followers, follows
 from sluice.shell.following import POLL_SECONDS
 from tests.support.controllers import Controllers
 
@@ -71,9 +71,9 @@ class Registries(Controllers):
         first = self.first_follower()
         if first is None or not self.resolver_up or not self.ready.get(naming.resolver_name(first)):
             return False
-        uris = {str(model["spec"]["model"].get("uri")) for model in self.of_kind("ModelDeployment")}
+        uris = {str(each["spec"]["model"]["uri"]) for each in self.of_kind("ModelDeployment") if follows(each)}
         due = self.now // POLL_SECONDS != before // POLL_SECONDS
-        asked = {uri for uri in uris if registry.is_followed(uri) and (due or uri not in self.heard)}
+        asked = {uri for uri in uris if due or uri not in self.heard}
         known = {uri: self.registry.get(uri, Unresolved(uri, Reason.NOT_IN_REGISTRY, NOT_FOUND)) for uri in asked}
         changed = any(self.heard.get(uri) != said for uri, said in known.items())
         self.heard.update(known)

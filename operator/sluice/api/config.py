@@ -134,7 +134,8 @@ class RegistryAccess(ApiModel):
 
     secret_name: ObjectName = "sluice-registry"  # noqa: S105 - its name
     """The Secret of this name in a model's namespace says where its registry is and who asks: MLFLOW_TRACKING_URI, and
-    MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
+    MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; for spec.model.follow HF_TOKEN,
+    HF_ENDPOINT and .dockerconfigjson."""
     write_outcomes: bool = True
     """Whether the registry is told how a release ended, as tags of the version; it then needs to be allowed that."""
     resources: Resources = Resources(

@@ -32,5 +32,7 @@ def follows(model: Object) -> bool:
     """Whether a registry says where its model is."""
     spec: Any = model.get("spec")
     named: Any = (spec.get("model") if isinstance(spec, dict) else None) or {}
-    uri = named.get("uri") if isinstance(named, dict) else None
-    return isinstance(uri, str) and registry.is_followed(uri)
+    if not isinstance(named, dict):
+        return False
+    uri = named.get("uri")
+    return isinstance(uri, str) and (named.get("follow") is True or registry.is_followed(uri))

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from sluice_storage import addresses, trust
+from sluice_storage import addresses, transfer, trust
 from sluice_storage.failures import DownloadError
 
 from sluice_resolver import server
-from sluice_resolver.mlflow import MLflow
+from sluice_resolver.registries import Registries
 
 TOKEN = "SLUICE_TOKEN"  # noqa: S105 - a variable
 
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not token:
         print(f"{TOKEN} is not set, and without it anybody could ask", file=sys.stderr)
         return 2
+    transfer.PAUSES_SECONDS = ()  # whoever asks asks again
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     with (
         addresses.checked(addresses.policy_of(options)),
-        server.serving(MLflow(options.credentials), token, options.port),
+        server.serving(Registries(options.credentials, options.plain_http), token, options.port),
     ):
         over.wait()
     return 0
@@ -53,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--credentials", type=Path, required=True, help="the folder of the Secret")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--ca-bundle", type=Path, help="certificates (PEM) that are trusted beside the public ones")
+    parser.add_argument(
+        "--plain-http", action="append", default=[], metavar="HOST:PORT", help="an image registry that speaks HTTP"
+    )
     addresses.add_arguments(parser)
     return parser
 

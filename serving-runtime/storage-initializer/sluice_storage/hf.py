@@ -76,6 +76,10 @@ class HF:
         sizes = [file.size for file in self._files if file.size is not None]
         return Version(self._name, sum(sizes) if len(sizes) == len(self._files) else None)
 
+    def commit(self) -> str:
+        """The one that the URI names now."""
+        return described(self._asked(), self._uri)[0]
+
     def fetch(self, folder: Path, allowance: Allowance) -> str:
         for file in self._files:
             target = folder / file.name

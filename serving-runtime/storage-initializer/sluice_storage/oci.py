@@ -71,6 +71,10 @@ class Image:
         self._digest = digest
         return Version(digest, sum({layer.digest: layer.size for layer in self._layers}.values()))
 
+    def digest(self) -> str:
+        """What the URI names now: an image, or an index of images."""
+        return self._manifest(self._reference)[0]
+
     def fetch(self, folder: Path, allowance: Allowance) -> str:
         for layer in {layer.digest: layer for layer in self._layers}.values():
             target = folder / layer.file

@@ -26,7 +26,7 @@ from sluice_storage.tree import Allowance
 PART: Final = ".part"
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
-PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
+PAUSES_SECONDS: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)  # between attempts that bring nothing; then it is given up
 CHUNK_BYTES: Final = 1 << 20
 MAXIMUM_REDIRECTS: Final = 10
 DOCUMENT_BYTES: Final = 32 << 20

@@ -7,6 +7,7 @@ import pytest
 from sluice.api import celrun
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1 import registry, sources
+from sluice.api.v1alpha1.modeldeployment import ModelSpec
 
 DIGEST = "sha256:" + "a" * 64
 CASES = {
@@ -93,3 +94,33 @@ def test_a_version_has_a_name_and_a_number() -> None:
     assert registry.name_and_version("models:/digits@champion") is None
     assert registry.name_and_version("s3://bucket/path") is None
     assert registry.name_of("models:/digits@champion") == registry.name_of("models:/digits/7") == "digits"
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FOLLOWED = {
+    "hf://owner/name@main": True,
+    "hf://owner/name": True,
+    "hf://owner/name/onnx@main": True,
+    f"hf://owner/name@{COMMIT}": False,
+    "oci://registry.example/digits:stable": True,
+    "oci://registry.example/digits": True,
+    f"oci://registry.example/digits@{DIGEST}": False,
+    f"oci://registry.example/digits:stable@{DIGEST}": False,
+    "s3://bucket/path": False,
+    "models:/digits@champion": False,
+}
+
+
+@pytest.mark.parametrize(("uri", "want"), FOLLOWED.items())
+def test_what_can_move_is_followed(uri: str, *, want: bool) -> None:
+    kept = [celrun.run(each.rule, {"format": "onnx", "uri": uri, "follow": True}) for each in ModelSpec.cel_rules]
+    assert all(kept) is want
+    assert all(celrun.run(each.rule, {"format": "onnx", "uri": uri}) for each in ModelSpec.cel_rules)
+
+
+def test_a_followed_file_has_no_checksum_in_the_spec() -> None:
+    model = {"format": "onnx", "uri": "hf://owner/name@main", "sha256": "a" * 64}
+    assert all(celrun.run(each.rule, model) for each in ModelSpec.cel_rules)
+    assert not all(celrun.run(each.rule, {**model, "follow": True}) for each in ModelSpec.cel_rules)
+    alias = {**model, "uri": "models:/digits@champion"}
+    assert not all(celrun.run(each.rule, alias) for each in ModelSpec.cel_rules)

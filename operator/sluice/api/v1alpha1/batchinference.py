@@ -177,7 +177,8 @@ class BatchInferenceSpec(ApiModel):
             reason="FieldValueForbidden",
         ),
         Cel(
-            "!has(self.model) || !has(self.model.uri) || !self.model.uri.startsWith('models:/')",
+            "!has(self.model) || !has(self.model.uri) || "
+            "!(self.model.uri.startsWith('models:/') || (has(self.model.follow) && self.model.follow))",
             message="a ModelDeployment follows a registry: name it in modelDeploymentRef, or the files themselves here",
             field_path=".model.uri",
         ),

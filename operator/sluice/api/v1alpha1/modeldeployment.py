@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sluice.api.base import ApiModel, Name, ObjectMeta, ObjectName, Time
 from sluice.api.cel import Cel
+from sluice.api.v1alpha1 import registry
 from sluice.api.v1alpha1.autoscaling import Autoscaling
 from sluice.api.v1alpha1.common import SHORT_NAME, Conditions, LocalObjectRef, PullSecrets, Strategy
 from sluice.api.v1alpha1.observer import Observer
@@ -82,9 +83,15 @@ class ModelSpec(ApiModel):
             field_path=".adapters",
         ),
         Cel(
-            "!has(self.sha256) || !has(self.uri) || !self.uri.startsWith('models:/')",
+            "!has(self.sha256) || !has(self.uri) || !(self.uri.startsWith('models:/') || (has(self.follow) && self.follow))",
             message="a registry names other files with each version; verify says who must have signed them",
             field_path=".sha256",
+        ),
+        Cel(
+            "!has(self.follow) || !self.follow || (has(self.uri) && (self.uri.matches('^hf://[^@]+(@[^@]+)?$') && "
+            "!self.uri.matches('@[0-9a-f]{40}$') || self.uri.startsWith('oci://') && !self.uri.contains('@')))",
+            message="only a branch of hf:// and a tag of oci:// can move; models:/name@alias is followed without it",
+            field_path=".follow",
         ),
     )
 
@@ -99,6 +106,9 @@ class ModelSpec(ApiModel):
     models:/name@alias or models:/name/version what MLflow's registry says. Changing it is a release, and so is moving the
     alias. None: the image of
     spec.runtime.image carries the model, and changing that is a release."""
+    follow: bool = False
+    """Whether a branch of hf:// or a tag of oci:// is followed: when it moves, that is a release. What serves is pinned by
+    commit or digest. models:/name@alias is always followed."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names; a file with another checksum is not served. Not for oci://, whose
     URIs can have a digest."""
@@ -125,6 +135,11 @@ class ModelSpec(ApiModel):
         ),
     ] = Field(default_factory=list)
     """LoRA adapters that are loaded beside the model, if the ServingRuntime says how. A changed adapter is a release."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a registry says which version it is."""
+        return self.uri is not None and (self.follow or registry.is_followed(self.uri))
 
 
 ADAPTERS_HAVE_OTHER_NAMES: Final = Cel(
@@ -368,8 +383,8 @@ class ModelDeployment(ApiModel):
     @property
     def resolved(self) -> ResolvedModel | None:
         """What the registry said of spec.model.uri; None: nothing yet, or no registry is asked."""
-        known = self.status.resolved
-        return known if known is not None and known.uri == self.spec.model.uri else None
+        known, model = self.status.resolved, self.spec.model
+        return known if known is not None and model.is_followed and known.uri == model.uri else None
 
     @property
     def asked_uri(self) -> str:

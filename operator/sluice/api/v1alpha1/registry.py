@@ -53,6 +53,16 @@ def pinned(name: str, version: str) -> str:
     return f"{PREFIX}{name}/{version}"
 
 
+def pinned_commit(uri: str, commit: str) -> str:
+    """An hf:// URI with a commit in place of its branch."""
+    return f"{uri.partition('@')[0]}@{commit}"
+
+
+def pinned_digest(uri: str, digest: str) -> str:
+    """An oci:// URI with its digest; the tag stays for people."""
+    return f"{uri}@{digest}"
+
+
 def name_and_version(uri: str) -> tuple[str, str] | None:
     """Of a URI that names one version; None: it is another one."""
     found = _VERSION.fullmatch(uri)

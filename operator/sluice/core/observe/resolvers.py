@@ -19,16 +19,17 @@ from sluice.core.observe import podproblems
 from sluice.core.render import resolver
 
 DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 VERSION: Final = re.compile(r"[1-9][0-9]{0,9}")
 NAMED: Final = (
     "the Secret that config.registry.secretName of the operator's configuration names, sluice-registry by default"
 )
 PROBLEMS: Final[Mapping[str, tuple[Reason, str]]] = {
-    "NotFound": (Reason.NOT_IN_REGISTRY, "the registry has no such alias or version; set the alias, or name another one"),
+    "NotFound": (Reason.NOT_IN_REGISTRY, "the registry has no such alias, version, branch or tag; make it, or name another one"),
     "NotReady": (Reason.NOT_IN_REGISTRY, "the registry has not taken in the whole version yet; see its status there"),
     "NotNamed": (Reason.REGISTRY_NOT_NAMED, f"nobody says where the registry is: put MLFLOW_TRACKING_URI into {NAMED}"),
     "NotAllowed": (Reason.REGISTRY_REFUSES, f"the registry refuses the credentials of {NAMED}; they need to read the model"),
-    "Unreachable": (Reason.REGISTRY_UNREACHABLE, f"the registry does not answer; check it, and MLFLOW_TRACKING_URI in {NAMED}"),
+    "Unreachable": (Reason.REGISTRY_UNREACHABLE, f"the registry does not answer; check it, and its address in {NAMED}"),
 }  # fmt: skip
 """The resolver's words. What a person reads are ours: they do not change while the cause stays."""
 REPORTING: Final = {
@@ -86,11 +87,17 @@ def _resolution(uri: str, entry: Mapping[str, Any]) -> Resolution:
         reason, message = PROBLEMS[str(problem)]
         return Unresolved(uri, reason, f"{uri}: {message}")
     version, source, digest = (str(entry[field]) for field in ("version", "source", "digest"))
-    if not VERSION.fullmatch(version) or not DIGEST.fullmatch(digest):
-        raise ValueError(f"version {version[:80]!r} with digest {digest[:80]!r}")
-    pinned = registry.pinned(registry.name_of(uri), version)
-    if uri != pinned and not registry.names_alias(uri):
-        raise ValueError(f"{pinned} for {uri}")
+    match sources.scheme(uri):
+        case "hf" if COMMIT.fullmatch(version):
+            pinned = source = registry.pinned_commit(uri, version)
+        case "oci" if DIGEST.fullmatch(version):
+            pinned = source = registry.pinned_digest(uri, version)
+        case "models" if VERSION.fullmatch(version) and DIGEST.fullmatch(digest):
+            pinned = registry.pinned(registry.name_of(uri), version)
+            if uri != pinned and not registry.names_alias(uri):
+                raise ValueError(f"{pinned} for {uri}")
+        case _:
+            raise ValueError(f"version {version[:80]!r} with digest {digest[:80]!r} for {uri}")
     if said := sources.refusal(source):
         message = f"{uri}: the files of version {version} are where no pod fetches them: {said}"
         return Unresolved(uri, Reason.ARTIFACT_NOT_SUPPORTED, f"{message}; store the registry's artifacts there")

@@ -51,7 +51,13 @@ def desired_resolver(deployment: ModelDeployment, config: OperatorConfig) -> dic
 
 
 def _container(config: OperatorConfig) -> dict[str, Any]:
-    arguments = [f"--port={PORT}", f"--credentials={FOLDER}", *downloader.connection_arguments(config)]
+    plain = config.storage_initializer.plain_http_registries
+    arguments = [
+        f"--port={PORT}",
+        f"--credentials={FOLDER}",
+        *(f"--plain-http={registry}" for registry in plain),
+        *downloader.connection_arguments(config),
+    ]
     return {
         "name": CONTAINER,
         "image": config.storage_initializer.image,

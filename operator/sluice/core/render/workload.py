@@ -23,6 +23,8 @@ NOT_IN_A_POD: Final = {"autoscaling", "observer", "replicas", "routing", "rollou
 RESOLVED: Final = ("uri", "pinned", "version", "source", "digest")
 """What a ControllerRevision keeps of a registry's answer."""
 
+LABEL_LENGTH: Final = 12
+
 JSON_PROTOCOLS: Final = (Protocol.V2, Protocol.V1)
 """What a caller without a client library of the server's own can speak."""
 
@@ -35,7 +37,7 @@ def input_hash(deployment: ModelDeployment, resolved: Resolved | None = None) ->
     Only values that differ from their default count: a field that a later version of the API adds, or a block that is
     written out with nothing in it, must not restart a running model. Which alias names the version does not count.
     """
-    if resolved is None:
+    if resolved is None or resolved.pinned == resolved.source:  # the ModelDeployment names the very version
         return _input_hash(deployment)
     return naming.stable_hash({**_inputs(deployment), "resolved": [resolved.pinned, resolved.digest]})
 
@@ -93,7 +95,7 @@ def new_revision(
         input_hash=inputs,
         number=number,
         uri=resolved.pinned if resolved is not None else deployment.spec.model_uri,
-        model_version=deployment.spec.model.version or (resolved.version if resolved is not None else None),
+        model_version=deployment.spec.model.version or _label(resolved),
         template=podtemplate.render_template(deployment, runtime, config, name),
         port=common.served_port(deployment.spec, runtime.spec),
         runtime=runtime.metadata.name,
@@ -104,6 +106,11 @@ def new_revision(
         exposed=exposure.pinned(deployment, runtime),
         resolved=resolved,
     )
+
+
+def _label(resolved: Resolved | None) -> str | None:
+    """What people call the version of a registry: its number; of a commit or a digest its beginning."""
+    return resolved.version.removeprefix("sha256:")[:LABEL_LENGTH] if resolved is not None else None
 
 
 def desired_controller_revision(revision: Revision, deployment: ModelDeployment) -> dict[str, Any]:

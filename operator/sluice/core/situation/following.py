@@ -11,7 +11,7 @@ nothing, and whoever reads the ModelDeployment, such as the plugin, finds the sa
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sluice.api.v1alpha1 import registry, sources
+from sluice.api.v1alpha1 import sources
 from sluice.api.v1alpha1.common import Condition, ConditionStatus
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.registry import ResolvedModel
@@ -33,8 +33,8 @@ class Followed(NamedTuple):
 
 def uris(deployment: ModelDeployment) -> tuple[str, ...]:
     """What a registry is asked for; nothing where the spec says all."""
-    uri = deployment.spec.model.uri
-    return (uri,) if uri is not None and registry.is_followed(uri) else ()
+    model = deployment.spec.model
+    return (model.uri,) if model.uri is not None and model.is_followed else ()
 
 
 def followed(deployment: ModelDeployment) -> Followed | Unresolved:
@@ -47,7 +47,7 @@ def followed(deployment: ModelDeployment) -> Followed | Unresolved:
     if said := sources.refusal(known.source):
         return Unresolved(known.uri, Reason.ARTIFACT_NOT_SUPPORTED, f"status.resolved.source: {said}")
     resolved = Resolved(known.uri, known.pinned, known.version, known.source, known.digest)
-    model = deployment.spec.model.model_copy(update={"uri": known.source})
+    model = deployment.spec.model.model_copy(update={"uri": known.source, "follow": False})
     spec = deployment.spec.model_copy(update={"model": model})
     return Followed(deployment.model_copy(update={"spec": spec}), resolved)
 

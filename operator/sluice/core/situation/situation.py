@@ -186,7 +186,13 @@ def wanted_arms(deployment: ModelDeployment) -> tuple[ABTestArm, ...]:
 
 def arm_deployment(deployment: ModelDeployment, arm: ABTestArm) -> ModelDeployment:
     """The ModelDeployment as it would be if the arm were its model."""
-    changed = {"uri": arm.model.uri, "sha256": arm.model.sha256, "version": arm.model.version, "variant": None}
+    changed = {
+        "uri": arm.model.uri,
+        "sha256": arm.model.sha256,
+        "version": arm.model.version,
+        "variant": None,
+        "follow": False,
+    }
     model = deployment.spec.model.model_copy(update=changed)
     return deployment.model_copy(update={"spec": deployment.spec.model_copy(update={"model": model})})
 

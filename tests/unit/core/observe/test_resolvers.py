@@ -30,6 +30,31 @@ def test_a_version_is_pinned_by_its_number() -> None:
     assert found.pinned == SEVENTH
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("uri", "version", "pinned"),
+    [
+        ("hf://owner/name@main", COMMIT, f"hf://owner/name@{COMMIT}"),
+        ("hf://owner/name/onnx", COMMIT, f"hf://owner/name/onnx@{COMMIT}"),
+        ("oci://registry.example/digits:1", DIGEST, f"oci://registry.example/digits:1@{DIGEST}"),
+    ],
+)
+def test_a_branch_is_pinned_by_its_commit_and_a_tag_by_its_digest(uri: str, version: str, pinned: str) -> None:
+    """Wherever the answer says that the files are."""
+    [found] = resolvers.read(said(uri=uri, version=version, source="s3://of/others"), [uri])
+    assert isinstance(found, Resolved)
+    assert (found.pinned, found.source) == (pinned, pinned)
+
+
+@pytest.mark.parametrize("uri", ["hf://owner/name@main", "oci://registry.example/digits:1", "s3://bucket/path"])
+def test_a_branch_or_a_tag_that_is_nothing_of_the_kind(uri: str) -> None:
+    for version in ("7", "main", "", COMMIT[:7], f"{COMMIT}/x"):
+        with pytest.raises(ValueError, match="version"):
+            resolvers.read(said(uri=uri, version=version), [uri])
+
+
 def test_what_was_not_asked_for_is_not_read() -> None:
     text = json.dumps({"resolved": [{"uri": "models:/other@x", "problem": "NotFound"}, ENTRY]})
     assert len(resolvers.read(text, [CHAMPION])) == 1

@@ -1,0 +1,39 @@
+"""Branches of a hub and tags of an image registry, asked for as the downloader does."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from sluice_storage import hf, oci
+from sluice_storage.failures import DownloadError, Reason
+
+KEYS: Final = {"HF_TOKEN": hf.TOKEN, "HF_ENDPOINT": hf.ENDPOINT, ".dockerconfigjson": oci.LOGINS}
+"""Of the Secret, with the variables in which the clients look for them."""
+WORDS: Final = {
+    Reason.OBJECT_NOT_FOUND: "NotFound",
+    Reason.UNSUPPORTED_MODEL: "NotFound",
+    Reason.ACCESS_DENIED: "NotAllowed",
+}
+
+
+def lend(credentials: Path) -> None:
+    """Has the clients find what the Secret has now."""
+    for key, variable in KEYS.items():
+        try:
+            os.environ[variable] = (credentials / key).read_text().strip()
+        except (OSError, ValueError):
+            os.environ.pop(variable, None)
+
+
+def resolve(uri: str, plain_http: Iterable[str]) -> dict[str, str]:
+    """What a URI names now: a commit, or a digest."""
+    try:
+        if uri.startswith("hf://"):
+            found = hf.HF(uri).commit()
+        else:
+            registry = uri.removeprefix("oci://").partition("/")[0]
+            found = oci.Image(uri, plain_http=registry in plain_http).digest()
+    except DownloadError as error:
+        return {"uri": uri, "problem": WORDS.get(error.reason, "Unreachable")}
+    return {"uri": uri, "version": found, "source": uri, "digest": found}
