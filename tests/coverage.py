@@ -38,6 +38,7 @@ TESTS: Final = (
     "tests/simulation/test_clock.py::test_a_settling_that_somebody_wrote_holds_no_abort",
     "tests/simulation/test_clock.py::test_in_a_drain",
     "tests/simulation/test_ends.py::test_an_arm_whose_revision_is_lost_is_taken_out",
+    "tests/simulation/test_drift.py::test_a_restarted_operator_goes_on_with_what_was_written",
     "tests/simulation/test_faults.py::test_a_deployment_scaled_or_deleted_by_hand_comes_back",
     "tests/simulation/test_first_runtime.py",
     "tests/simulation/test_formats.py",

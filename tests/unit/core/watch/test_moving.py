@@ -112,8 +112,26 @@ def test_minutes_of_a_release_and_those_that_were_seen_are_not_counted() -> None
     resting = dataclasses.replace(VERSION, resting=True)
     assert moving.after(LEARNT, resting, found, LEARNT.drift.time) is LEARNT
     assert moving.after(LEARNT, VERSION, found, LEARNT.drift.time - MINUTE) is LEARNT
-    assert moving.after(LEARNT, dataclasses.replace(VERSION, begins=1e12), found, LEARNT.drift.time) is LEARNT
+    later = dataclasses.replace(VERSION, begins=LEARNT.drift.time + MINUTE)
+    assert moving.after(LEARNT, later, found, LEARNT.drift.time) is LEARNT
     assert moving.after(LEARNT, watches.make_version(), found, LEARNT.drift.time) is LEARNT
+
+
+def test_a_clock_that_was_put_back_by_days_accuses_nobody_and_goes_on() -> None:
+    """What was counted since the last whole minute is of no time that there was."""
+    moving_now = seen(LEARNT, 2, age=OLDER)
+    begin = moving_now.drift.time - 2 * DAY
+    after = moving.after(moving_now, VERSION, minute(random.Random(1), reference=REFERENCE), begin)
+    assert after.drift.time == begin + MINUTE
+    assert after.drift.moved is None
+    assert after.drift.detectors["age"].phi == pytest.approx(moving_now.drift.detectors["age"].phi, rel=0.2)
+
+
+def test_a_feature_whose_reference_is_not_read_again_yet_is_named_without_its_bins() -> None:
+    restarted = dataclasses.replace(MOVED, drift=dataclasses.replace(MOVED.drift, reference={}))
+    [age] = status(restarted).drift.moved
+    assert (age.name, age.index, age.bins) == ("age", "", [])
+    assert driftreport.gist_of(status(MOVED).drift) == driftreport.gist(VERSION, MOVED.drift)
 
 
 def test_an_observer_that_is_down_is_said_of_the_features_alone() -> None:
