@@ -71,6 +71,20 @@ def test_that_a_route_is_on_its_way_passes_by_itself_and_whatever_else_is_found_
     assert not cluster.plan().passing, "what is asked for now has to be seen"
 
 
+def test_a_release_that_is_aborted_before_its_first_look_is_told_has_its_objectives_on_record() -> None:
+    cluster = scenarios.serving_cluster(requests_per_second=20.0)
+    cluster.user_applies(scenarios.manifest(V2))
+    while not (plan := cluster.plan()).passing or not cluster.newest().status.step:
+        cluster.tick()
+        for write in plan.writes:
+            cluster.apply(write)
+    assert cluster.newest().status.objectives == [], "it waits"
+    cluster.asks("Abort")
+    cluster.reconcile()
+    assert cluster.newest().status.outcome is Outcome.ABORTED
+    assert [each.name for each in cluster.newest().status.objectives] == ["errors", "latency", "accuracy"]
+
+
 def test_what_accuses_is_written_while_a_route_is_on_its_way() -> None:
     """The change of the route fences it off: it could not be counted again."""
     cluster = released()

@@ -230,4 +230,4 @@ def test_templates_switch_escaping_off_for_our_own_pictures_alone() -> None:
     unescaped = {
         path.name for path in folder.iterdir() if "|safe" in path.read_text() or "autoescape" in path.read_text()
     }
-    assert unescaped == {"verdictpart.html"}
+    assert unescaped == {"model.html", "verdictpart.html"}
