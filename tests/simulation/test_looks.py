@@ -1,6 +1,5 @@
 """When Prometheus is asked, and what is written of a look."""
 
-import dataclasses
 import math
 
 import pytest
@@ -56,47 +55,6 @@ def test_nothing_is_asked_or_written_while_the_route_is_not_programmed() -> None
     assert after is not None
     assert 60 < after <= 120, "the next look is before samples are out of reach"
     assert "the gateway has not responded" in cluster.condition("RoutesProgrammed")["message"]
-
-
-def test_that_a_route_is_on_its_way_passes_by_itself_and_whatever_else_is_found_does_not() -> None:
-    cluster = released()
-    cluster.programmed_seconds = math.inf
-    cluster.asks("SkipStep")
-    plans: list[Plan] = []
-    cluster.reconcile(check=plans.append)
-    told = [plan for plan in plans if plan.writes]
-    assert [plan.passing for plan in told] == [False, *([True] * (len(told) - 1))], "the step is told, then the way"
-    assert all(isinstance(write, ApplyStatus) for plan in told[1:] for write in plan.writes)
-    cluster.user_applies(scenarios.manifest(WRONG))
-    assert not cluster.plan().passing, "what is asked for now has to be seen"
-
-
-def test_a_release_that_is_aborted_before_its_first_look_is_told_has_its_objectives_on_record() -> None:
-    cluster = scenarios.serving_cluster(requests_per_second=20.0)
-    cluster.user_applies(scenarios.manifest(V2))
-    while not (plan := cluster.plan()).passing or not cluster.newest().status.step:
-        cluster.tick()
-        for write in plan.writes:
-            cluster.apply(write)
-    assert cluster.newest().status.objectives == [], "it waits"
-    cluster.asks("Abort")
-    cluster.reconcile()
-    assert cluster.newest().status.outcome is Outcome.ABORTED
-    assert [each.name for each in cluster.newest().status.objectives] == ["errors", "latency", "accuracy"]
-
-
-def test_what_accuses_is_written_while_a_route_is_on_its_way() -> None:
-    """The change of the route fences it off: it could not be counted again."""
-    cluster = released()
-    unprogrammed(cluster)
-    snapshot = cluster.snapshot()
-    assert isinstance(snapshot, Snapshot)
-    prepared = prepare.prepare(snapshot)
-    findings = prepare.read(prepared, prepare.Replies(metrics={}))
-    assert findings.judgement is not None
-    accused = dataclasses.replace(findings.judgement, rollback_log=judge.ACCUSING_LOG)
-    assert decide.decide(prepared, findings).passing
-    assert not decide.decide(prepared, dataclasses.replace(findings, judgement=accused)).passing
 
 
 def test_what_is_counted_meanwhile_is_not_lost() -> None:

@@ -23,7 +23,7 @@ from sluice.shell.asking import Asker
 from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
 from sluice.shell.lead import Lead, LeaseLost
-from sluice.shell.memory import QUIET_PASSES, Allowance, Memory, held_seconds, without_statuses
+from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.store import Store
 from sluice.shell.telemetry import Telemetry
@@ -38,6 +38,7 @@ FAILED_SECONDS: Final = 300.0
 UNEXPECTED_SECONDS: Final = 300.0
 CONFIRM_SECONDS: Final = 0.05
 SLOWEST_CONFIRM_SECONDS: Final = 10.0
+QUIET_PASSES: Final = 6
 """This many passes in a row may write; a plan that never comes to rest is then slowed down."""
 
 NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevisions", "deployments"})
@@ -129,11 +130,6 @@ class Reconciler:
         if plan is None:
             return Waits(self.waiting.lacks(key))
         self.waiting.lacking.discard(key)
-        held = held_seconds(plan, self.memories.get(key), self.clock.monotonic())
-        if held > 0:
-            plan = without_statuses(plan, held)
-            if not plan.writes:
-                return Done(plan.requeue_after)
         if plan.writes and not self.waiting.lane.enter(key, urgent=plan.way_back is not None):
             return Waits(self.waiting.look_after(key, plan.requeue_after))
         try:
@@ -348,7 +344,6 @@ class Reconciler:
         memory = self.memories.setdefault(key, Memory())
         memory.complained = ""
         memory.writing_passes += 1
-        memory.moment = self.clock.monotonic()
         if memory.writing_passes == QUIET_PASSES + 1:
             LOG.warning("every pass writes; somebody else may be changing the same fields", extra={"model": str(key)})
         excess = max(0, memory.writing_passes - QUIET_PASSES)

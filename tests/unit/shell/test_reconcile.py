@@ -26,11 +26,12 @@ from sluice.shell.asking import Look
 from sluice.shell.keys import BATCH, Key, Woken, identity_of
 from sluice.shell.lane import SLOTS, Lane
 from sluice.shell.lead import Lead
-from sluice.shell.memory import PASSING_SECONDS, QUIET_PASSES, WRITING_PASSES, WRITING_SECONDS
+from sluice.shell.memory import WRITING_PASSES, WRITING_SECONDS
 from sluice.shell.news import AGAIN_SECONDS, Announcer
 from sluice.shell.reconcile import (
     CONFIRM_SECONDS,
     FAILED_SECONDS,
+    QUIET_PASSES,
     UNEXPECTED_SECONDS,
     Reconciler,
 )
@@ -614,41 +615,6 @@ async def test_a_plan_that_never_comes_to_rest_is_slowed_down(given: Given) -> N
     assert pauses[:QUIET_PASSES] == [CONFIRM_SECONDS] * QUIET_PASSES
     assert pauses[-1] == 10.0
     assert pauses == sorted(pauses)
-
-
-async def test_what_passes_by_itself_is_told_only_if_it_lasts(given: Given) -> None:
-    """A route takes its way in several writes; each is followed by a pass that has nothing to tell but this."""
-    case = given(Plan(writes=(ROUTE, STATUS), passing=True), Plan(writes=(STATUS,), requeue_after=60.0, passing=True))
-    clock = case.reconciler.clock
-    assert isinstance(clock, FakeClock)
-    assert await case.reconciler.reconcile(KEY) == Done(CONFIRM_SECONDS)
-    assert case.cluster.writes == [("Apply", "HTTPRoute")]
-    for _ in range(2):
-        clock.seconds += 4.0
-        result = await case.reconciler.reconcile(KEY)
-    assert result == Done(PASSING_SECONDS - 8.0)
-    assert len(case.cluster.writes) == 1
-    clock.seconds += 2.0
-    assert await case.reconciler.reconcile(KEY) == Done(60.0)
-    assert case.cluster.writes[1:] == [("ApplyStatus", "ModelDeployment")]
-
-
-async def test_where_every_pass_changes_something_what_passes_by_itself_is_told(given: Given) -> None:
-    """Somebody else writes the route again and again: it never has its weights, and that must be seen somewhere."""
-    routes = [Apply({**ROUTE.manifest, "spec": {"weight": weight}}) for weight in range(QUIET_PASSES + 1)]
-    case = given(*(Plan(writes=(route, STATUS), passing=True) for route in routes))
-    for _ in routes:
-        await case.reconciler.reconcile(KEY)
-    assert case.cluster.writes.count(("Apply", "HTTPRoute")) == QUIET_PASSES + 1
-    assert case.cluster.writes.count(("ApplyStatus", "ModelDeployment")) == 1
-
-
-async def test_what_passes_by_itself_needs_no_slot_before_it_is_written(given: Given) -> None:
-    case = given(Plan(writes=(ROUTE, STATUS), passing=True), Plan(writes=(STATUS,), passing=True), slots=1)
-    await case.reconciler.reconcile(KEY)
-    case.reconciler.waiting.lane.enter(Key("team", "other"))
-    await case.reconciler.reconcile(KEY)
-    assert not case.reconciler.waiting.lane.waits(KEY)
 
 
 async def test_who_fights_over_a_field_is_answered_ever_more_slowly_but_for_ever(

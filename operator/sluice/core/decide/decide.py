@@ -17,12 +17,11 @@ from sluice.api.v1alpha1.modelrollout import ModelRollout, ModelRolloutStatus, O
 from sluice.core.decide import children, failure, news, notify, outliving, report, routes, standing
 from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
-from sluice.core.judge import judge
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.news import happening
 from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
 from sluice.core.kernel.reasons import Reason
-from sluice.core.rollout import beginning, clocks, counting, lifecycle, patience, stepping, validation
+from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
 from sluice.core.rollout.abtest.comparison import Comparison
 from sluice.core.rollout.attempts import Attempt, Refusal
@@ -94,21 +93,8 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
         events=tuple(each.event for each in told),
         notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),
-        passing=_only_waits_briefly(done, findings),
         because=_because(done),
     )
-
-
-def _only_waits_briefly(done: Progress, findings: Findings) -> bool:
-    """Whether there is nothing to tell but that a release waits for what takes some seconds."""
-    snapshot = done.situation.snapshot
-    seen = snapshot.deployment.status.observed_generation == snapshot.deployment.metadata.generation
-    if not seen or done.again or done.begun or done.refusal or done.situation.refused or len(done.statuses) != 1:
-        return False
-    [(before, after)] = done.statuses
-    # What accuses is written before the route changes, which would fence it off.
-    accuses = any(judge.accuses(judged) for judged in findings.judgements)
-    return not accuses and counting.only_waits_briefly(before.status, after)
 
 
 def _watched(prepared: Prepared, findings: Findings) -> Situation:

@@ -103,18 +103,14 @@ def judge(trial: Trial, answers: Answers) -> Judgement:
     after = dataclasses.replace(own.learnt(trial, after, answers), counted=counted)
     judged = report.judgement(trial, after, _text(trial, before, after), notes)
     # What accuses is written at once: a changed route would fence it off, were it still to be counted.
-    counts_only = not accuses(judged) and _only_counted(trial, before, after)
+    accuses = max(judged.rollback_log, judged.bake_log) >= ACCUSING_LOG
+    counts_only = not accuses and _only_counted(trial, before, after)
     return dataclasses.replace(
         judged,
         idle_since=judged.idle_since if silence_is_known else None,
         counts_only=counts_only,
         counted=Counted(trial.candidate.revision, trial.state or "", _written_tick(trial, before), after),
     )
-
-
-def accuses(judged: Judgement) -> bool:
-    """Whether something speaks against the candidate, be it far from enough."""
-    return max(judged.rollback_log, judged.bake_log) >= ACCUSING_LOG
 
 
 def _looks(trial: Trial, known: State | None) -> bool:

@@ -138,9 +138,6 @@ class Plan:
     """What people outside of the cluster are told of these events."""
     requeue_after: float | None = None
     """Seconds until the next look without a new event; None at rest."""
-    passing: bool = False
-    """Whether its statuses tell of nothing but what passes by itself within seconds: they may wait, and are written if it
-    lasts."""
     because: str = ""
     """One line for the log."""
 

@@ -30,13 +30,11 @@ class Mark(Flag):
     """The condition tells of it, when it lasts: its entry in the timeline adds no event."""
     AT_REST = auto()
     """A condition is Unknown because nobody has to know."""
-    BRIEF = auto()
-    """It passes within seconds: a status says it only if it lasts."""
     VALIDATES = auto()
     """The candidate answers labelled data, before it has a pod."""
 
 
-CALM, STALLS, QUIET, BY_RELEASE, BY_CONDITION, AT_REST, BRIEF, VALIDATES = Mark
+CALM, STALLS, QUIET, BY_RELEASE, BY_CONDITION, AT_REST, VALIDATES = Mark
 UNMARKED: Final = Mark(0)
 
 
@@ -76,7 +74,7 @@ class Reason(StrEnum):
     GATHERING_EVIDENCE = "GatheringEvidence", "waiting.md", QUIET
     MINIMUM_TIME = "MinimumTime", "waiting.md#held-by-people-and-rules", QUIET
     MINIMUM_REQUESTS = "MinimumRequests", "waiting.md#held-by-people-and-rules", QUIET
-    ROUTE_CHANGING = "RouteChanging", "waiting.md", QUIET | BRIEF
+    ROUTE_CHANGING = "RouteChanging", "waiting.md", QUIET
     CANDIDATE_NOT_READY = "CandidateNotReady", "waiting.md", QUIET
     SCALING_CANDIDATE = "ScalingCandidate", "waiting.md", QUIET
     SHRINKING_STABLE = "ShrinkingStable", "", QUIET

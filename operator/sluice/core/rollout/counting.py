@@ -4,16 +4,13 @@ looks    o────o────o────o────o────o─�
 written  o                                                           o     and reads what came since then again
 
 What an unwritten look has counted is still in Prometheus, and evidence is keyed by the samples' times: whether it was
-written changes nothing. A decision, a proof, a problem is written at once. What is said while a route changes is told
-only if it lasts, as the next decision comes within seconds.
+written changes nothing. A decision, a proof, a problem is written at once.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from sluice.api.v1alpha1.modelrollout import ArmStatus, ModelRolloutStatus, ObjectiveStatus
-from sluice.core.kernel.reasons import BRIEF, Reason
 from sluice.core.rollout.moment import Decision, Release
 
 _COUNTED: Final = re.compile(r"\(about [^)]*\)|[0-9][0-9.,]*")
@@ -28,32 +25,6 @@ def written(
         return after
     counted = decision.counts
     return before if _without_counts(before, counted=counted) == _without_counts(after, counted=counted) else after
-
-
-def only_waits_briefly(before: ModelRolloutStatus, after: ModelRolloutStatus) -> bool:
-    """Whether a pass has found nothing but that what is on record takes some seconds, such as the change of a route."""
-    return BRIEF in Reason.of(after.reason).marks and _without_words(before) == _without_words(after)
-
-
-def _without_words(status: ModelRolloutStatus) -> ModelRolloutStatus:
-    """The status without what the gates say, and without figures."""
-    return _without_counts(status, counted=False).model_copy(
-        update={
-            "verdict": None,
-            "reason": "",
-            "message": "",
-            "objectives": _proven(status.objectives),
-            "arms": [
-                _arm(arm).model_copy(update={"message": "", "objectives": _proven(arm.objectives)})
-                for arm in status.arms
-            ],
-        }
-    )
-
-
-def _proven(objectives: Iterable[ObjectiveStatus]) -> list[ObjectiveStatus]:
-    """Those that are, by their names alone: before the first look a release has none."""
-    return [ObjectiveStatus(name=each.name, proven=True) for each in objectives if each.proven]
 
 
 def _without_counts(status: ModelRolloutStatus, *, counted: bool) -> ModelRolloutStatus:

@@ -53,13 +53,10 @@ def _measured(moment: Moment) -> ModelRolloutStatus:
 
 
 def _figures(status: ModelRolloutStatus, judged: Judgement | None, now: float) -> dict[str, object]:
-    """The judge's figures; without a new sample nothing changes, so nothing is written.
-
-    But for the first ones: a release that ends before they were told has them on record.
-    """
+    """The judge's figures; without a new sample nothing changes, so nothing is written."""
     if judged is None or judged.state == status.state:
         return {}
-    if not judged.looked and status.objectives:
+    if not judged.looked:
         return {"state": judged.state}
     records = list(status.steps)
     if records:
