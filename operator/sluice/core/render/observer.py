@@ -10,14 +10,12 @@ from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.observer import Observer
 from sluice.core.kernel import naming
-from sluice.core.render import common
+from sluice.core.render import aside, common
 
 PORT: Final = 8080
 CONTAINER: Final = "observer"
 FOLDER: Final = "/reference"
 VOLUME: Final = "reference"
-COMPONENT: Final = {"app.kubernetes.io/component": naming.OBSERVER}
-"""On the pod, for those who select the observers of all models, such as NetworkPolicies."""
 
 
 def desired_observer(
@@ -37,30 +35,15 @@ def desired_observer(
         percent: of the copies that come, how many are looked at.
         asks: (address, revision) of the version that answers copies again; None: nobody.
     """
-    labels = naming.aside_labels(deployment.metadata.name, naming.OBSERVER)
-    secrets = [ref.to_wire() for ref in deployment.spec.image_pull_secrets or ()]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": common.child_metadata(deployment, naming.observer_name(deployment.metadata.name)),
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {
-                "metadata": {"labels": {**labels, **COMPONENT}, "annotations": common.scraped(PORT, "/metrics")},
-                "spec": {
-                    **common.pod_fields(),
-                    "containers": [_container(deployment.metadata.name, config, percent, asks)],
-                    # Without the ConfigMap the pod waits for it, unready, and gets no copies.
-                    "volumes": [
-                        {"name": VOLUME, "configMap": {"name": observer.reference.name, "optional": True}},
-                    ],
-                    **({"imagePullSecrets": secrets} if secrets else {}),
-                },
-            },
-        },
-    }
+    return aside.desired_aside(
+        deployment,
+        naming.observer_name(deployment.metadata.name),
+        naming.OBSERVER,
+        container=_container(deployment.metadata.name, config, percent, asks),
+        # Without the ConfigMap the pod waits for it, unready, and gets no copies.
+        volumes=[{"name": VOLUME, "configMap": {"name": observer.reference.name, "optional": True}}],
+        annotations=common.scraped(PORT, "/metrics"),
+    )
 
 
 def _container(name: str, config: OperatorConfig, percent: int, asks: tuple[str, str] | None) -> dict[str, Any]:

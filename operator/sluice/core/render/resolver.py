@@ -9,45 +9,29 @@ from typing import Any, Final
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.core.kernel import naming
-from sluice.core.render import common, downloader
+from sluice.core.render import aside, common, downloader
 
 PORT: Final = 8080
 CONTAINER: Final = "resolver"
 FOLDER: Final = "/etc/sluice/registry"
 VOLUME: Final = "registry"
 TOKEN: Final = "SLUICE_TOKEN"  # noqa: S105 - a variable
-COMPONENT: Final = {"app.kubernetes.io/component": naming.RESOLVER}
-"""On the pod, for those who select the resolvers of all namespaces, such as NetworkPolicies."""
 
 
 def desired_resolver(deployment: ModelDeployment, config: OperatorConfig) -> dict[str, Any]:
     """Its Deployment."""
-    labels = naming.aside_labels(deployment.metadata.name, naming.RESOLVER)
-    secrets = [ref.to_wire() for ref in deployment.spec.image_pull_secrets or ()]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": common.child_metadata(deployment, naming.resolver_name(deployment.metadata.name)),
-        "spec": {
-            "replicas": 1,
-            "selector": {"matchLabels": labels},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-            "template": {
-                "metadata": {"labels": {**labels, **COMPONENT}},
-                "spec": {
-                    **common.pod_fields(),
-                    "containers": [_container(config)],
-                    "volumes": [
-                        # Without the Secret it runs, and says so.
-                        {"name": VOLUME, "secret": {"secretName": config.registry.secret_name, "optional": True}},
-                        {"name": common.TMP_MOUNT["name"], "emptyDir": {"sizeLimit": "16Mi"}},
-                        *downloader.certificate_volumes(config),
-                    ],
-                    **({"imagePullSecrets": secrets} if secrets else {}),
-                },
-            },
-        },
-    }
+    return aside.desired_aside(
+        deployment,
+        naming.resolver_name(deployment.metadata.name),
+        naming.RESOLVER,
+        container=_container(config),
+        volumes=[
+            # Without the Secret it runs, and says so.
+            {"name": VOLUME, "secret": {"secretName": config.registry.secret_name, "optional": True}},
+            {"name": common.TMP_MOUNT["name"], "emptyDir": {"sizeLimit": "16Mi"}},
+            *downloader.certificate_volumes(config),
+        ],
+    )
 
 
 def _container(config: OperatorConfig) -> dict[str, Any]:
