@@ -1,10 +1,10 @@
 """What every kind of the API has in common: naming, immutability, and the value types without floats."""
 
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Protocol, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, to_jsonable_python
 
 from sluice.api import cel, docstrings
 from sluice.api.cel import Cel, PercentRange
@@ -86,9 +86,15 @@ class ApiModel(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Adds this model's rules and the docstrings of its fields to its schema, wherever the model is used."""
+        """Adds this model's rules and the docstrings of its fields to its schema, wherever the model is used.
+
+        The defaults, too, that are models themselves: they are made when they are used, so that importing builds nothing.
+        """
         reference = handler(core_schema)
         schema = handler.resolve_ref_schema(reference)
+        for name, field in cls.model_fields.items():
+            if field.default_factory is not None and (default := field.get_default(call_default_factory=True)):
+                schema["properties"][field.alias or name]["default"] = to_jsonable_python(default)
         for name, text in docstrings.of_fields(cls).items():
             if name in cls.model_fields:
                 schema["properties"][cls.model_fields[name].alias or name].setdefault("description", text)
@@ -121,6 +127,18 @@ class ObjectMeta(ApiModel):
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
+
+
+class ApiObject(Protocol):
+    """An object of one of our kinds, for what does not depend on which."""
+
+    kind: ClassVar[str]
+    short_names: ClassVar[tuple[str, ...]]
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """Its name, and who it is."""
+        ...
 
 
 def fraction(percent: str) -> float:

@@ -74,9 +74,10 @@ class StorageInitializer(ApiModel):
     """Image of the downloader."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
-    resources: Resources = Resources(
-        requests={"cpu": "100m", "memory": "128Mi"},
-        limits={"cpu": "1", "memory": "1Gi"},
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "1Gi"}
+        )
     )
     """Compute resources of the init container."""
     image_volumes: bool = False
@@ -108,9 +109,10 @@ class Optimizer(ApiModel):
     """Image with ONNX Runtime's quantizer."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
-    resources: Resources = Resources(
-        requests={"cpu": "100m", "memory": "256Mi"},
-        limits={"cpu": "2", "memory": "4Gi"},
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "100m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "4Gi"}
+        )
     )
     """Compute resources of the Job's container."""
 
@@ -122,9 +124,10 @@ class ObserverRunner(ApiModel):
     """Image of the observer."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
-    resources: Resources = Resources(
-        requests={"cpu": "50m", "memory": "64Mi"},
-        limits={"cpu": "500m", "memory": "256Mi"},
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "500m", "memory": "256Mi"}
+        )
     )
     """Compute resources of its container."""
 
@@ -138,9 +141,10 @@ class RegistryAccess(ApiModel):
     HF_ENDPOINT and .dockerconfigjson."""
     write_outcomes: bool = True
     """Whether the registry is told how a release ended, as tags of the version; it then needs to be allowed that."""
-    resources: Resources = Resources(
-        requests={"cpu": "10m", "memory": "48Mi"},
-        limits={"cpu": "500m", "memory": "192Mi"},
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "10m", "memory": "48Mi"}, limits={"cpu": "500m", "memory": "192Mi"}
+        )
     )
     """Compute resources of the resolver's container; its image is that of storageInitializer."""
 
@@ -152,9 +156,10 @@ class BatchRunner(ApiModel):
     """Image with the runner, Apache Arrow and ONNX Runtime."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the kubelet pulls the image."""
-    resources: Resources = Resources(
-        requests={"cpu": "100m", "memory": "256Mi"},
-        limits={"cpu": "2", "memory": "2Gi"},
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "100m", "memory": "256Mi"}, limits={"cpu": "2", "memory": "2Gi"}
+        )
     )
     """Compute resources of the container; where it runs the model itself, spec.resources of a BatchInference wins."""
 
@@ -164,7 +169,11 @@ class SparkRunner(BatchRunner):
 
     image: Annotated[str, Field(min_length=1)] = "ghcr.io/sluice-dev/spark:0.1.0"
     """Image with the runner and Spark."""
-    resources: Resources = Resources(requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"})
+    resources: Resources = Field(
+        default_factory=lambda: Resources(
+            requests={"cpu": "200m", "memory": "2Gi"}, limits={"cpu": "2", "memory": "2Gi"}
+        )
+    )
     """Of the driver and of each executor."""
     service_account_names: Annotated[list[str], Field(max_length=64)] = Field(default=["spark"])
     """The ServiceAccounts of users' namespaces that a driver may run with: its code is the user's. `*`: any."""
@@ -286,23 +295,28 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-class OperatorConfig(ApiModel):
+class Reach(ApiModel):
+    """Where models are reached: what a command of the plugin needs that shows one of them."""
+
+    routing: RoutingMode = RoutingMode.GATEWAY
+    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
+    gateway: GatewayRef = Field(default_factory=lambda: GatewayRef(name="models", namespace="gateway"))
+    """The Gateway of a ModelDeployment that names none."""
+    gateway_url: str | None = None
+    """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
+
+
+class OperatorConfig(Reach):
     """What the operator must know about its surroundings; every field has a default that fits the quickstart."""
 
     watch_namespaces: list[Name] = Field(default_factory=list)
     """The only namespaces whose models and batches are looked after, with rights in them alone; empty: all of them."""
-    routing: RoutingMode = RoutingMode.GATEWAY
-    """Service: for clusters without the Gateway API; see docs/without-a-gateway.md for what is not possible then."""
-    gateway: GatewayRef = GatewayRef(name="models", namespace="gateway")
-    """The Gateway of a ModelDeployment that names none."""
     gateway_preset: Annotated[str, Field(min_length=1)] = "contour"
     """Which gateway it is, and so which metrics count its requests."""
     gateway_series: Annotated[dict[LabelName, LabelValue], Field(max_length=8)] | None = None
     """Labels that Prometheus gives to the gateway's series and to nobody else's, such as `{namespace: projectcontour}`:
     series without them do not count. None: `{namespace: projectcontour}` where gateway, preset and Prometheus are those of
     the quickstart; elsewhere, as with `{}`, whoever exposes series of the gateway's names is believed."""
-    gateway_url: str | None = None
-    """The address at which users reach the gateway, such as `http://127.0.0.1:8080`; only shown to people."""
     domain: Annotated[str, Field(min_length=1)] = "models.local"
     """The default host name of a model is `{name}.{namespace}.{domain}`."""
     allowed_addresses: list[AddressGrant] = Field(default_factory=list)
@@ -329,21 +343,21 @@ class OperatorConfig(ApiModel):
     query_namespace_label: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_]*)?$")] = "namespace"
     """The label by which Prometheus tells of what namespace a scraped pod is. A query of an objective counts no other
     namespace's series. Empty: it counts all, for a Prometheus that gives no such label."""
-    storage_initializer: StorageInitializer = StorageInitializer()
+    storage_initializer: StorageInitializer = Field(default_factory=StorageInitializer)
     """The downloader of models."""
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = Field(default_factory=Optimizer)
     """The maker of variants."""
-    observer: ObserverRunner = ObserverRunner()
+    observer: ObserverRunner = Field(default_factory=ObserverRunner)
     """The observer of copied requests."""
-    registry: RegistryAccess = RegistryAccess()
+    registry: RegistryAccess = Field(default_factory=RegistryAccess)
     """The resolver of models that a registry names."""
-    batch_runner: BatchRunner = BatchRunner()
+    batch_runner: BatchRunner = Field(default_factory=BatchRunner)
     """The runner of batch inference."""
-    spark: SparkRunner = SparkRunner()
+    spark: SparkRunner = Field(default_factory=SparkRunner)
     """The same for engine Spark."""
     accelerator_profiles: list[AcceleratorProfile] = Field(default_factory=list)
     """The accelerators that users can ask for by name."""
-    engines: Engines = Engines()
+    engines: Engines = Field(default_factory=Engines)
     """What the operator may use of other projects, where the cluster has it."""
     history_limit: Annotated[int, Field(ge=1, le=100)] = 10
     """Finished ModelRollouts that are kept for each ModelDeployment."""

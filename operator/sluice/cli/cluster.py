@@ -4,15 +4,15 @@ import contextlib
 import difflib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from sluice import errors
 from sluice.adapters import kube, kubecontext, kubectl
-from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.api.base import ApiObject
+from sluice.api.config import OperatorConfig, Reach, RoutingMode
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.cli.console import Failure
@@ -21,6 +21,8 @@ from sluice.core.kernel.snapshot import Object
 from sluice.core.render import common
 from sluice.views import example, release, revisions
 from sluice.views.revisions import KnownRevision
+
+_Part = TypeVar("_Part", bound=Reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Session:
         return example.Address(gateway=url, host=host, model=common.served_name(deployment))
 
     async def _fetch_gateway_url(self, deployment: ModelDeployment) -> str:
-        config = await fetch_config(self.cluster)
+        config = await _fetch_part(self.cluster, Reach)
         if config.gateway_url:
             return config.gateway_url
         if config.routing is RoutingMode.SERVICE:
@@ -120,9 +122,7 @@ async def session(target: ModelTarget) -> AsyncIterator[Session]:
         yield Session(cluster, target)
 
 
-async def not_found(
-    cluster: kubectl.Kubectl, kind: type[ModelDeployment | BatchInference], namespace: str, name: str
-) -> Failure:
+async def not_found(cluster: kubectl.Kubectl, kind: type[ApiObject], namespace: str, name: str) -> Failure:
     """Says that there is no object of the name, with those that may have been meant."""
     message = f"there is no {kind.kind} {name!r} in namespace {namespace!r}"
     try:
@@ -150,7 +150,11 @@ def gateway_url(gateway: Mapping[str, Any]) -> str | None:
 
 async def fetch_config(cluster: kubectl.Kubectl) -> OperatorConfig:
     """The operator's configuration; what cannot be read counts as the defaults."""
+    return await _fetch_part(cluster, OperatorConfig)
+
+
+async def _fetch_part(cluster: kubectl.Kubectl, part: type[_Part]) -> _Part:
     try:
-        return OperatorConfig.model_validate(await cluster.fetch_operator_config() or {})
+        return part.model_validate(await cluster.fetch_operator_config() or {})
     except ValidationError:
-        return OperatorConfig()
+        return part()

@@ -19,7 +19,7 @@ from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.snapshot import Object
-from sluice.core.observe import observe
+from sluice.core.observe import batchsnapshot
 from sluice.dashboard import guard, reading
 from sluice.dashboard.fleetwatch import MOST_NAMESPACES, FleetWatch, Name
 from sluice.dashboard.guard import LoopbackDoor, TokenDoor
@@ -294,7 +294,7 @@ def _names(request: Request) -> tuple[str, ...]:
 
 def _batch_view(raw: Object, now: float) -> BatchView | None:
     """None for an object that cannot be read: it is its own problem."""
-    parsed = observe.parsed_batch(raw)
+    parsed = batchsnapshot.parsed_batch(raw)
     return batch.batch_view(parsed, now=now) if isinstance(parsed, BatchInference) else None
 
 

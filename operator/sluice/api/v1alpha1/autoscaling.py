@@ -75,5 +75,5 @@ class Autoscaling(ApiModel):
     """The most pods."""
     scale_down_after_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
     """How long fewer pods must have been enough before some are removed."""
-    target: ScalingTarget = ScalingTarget()
+    target: ScalingTarget = Field(default_factory=ScalingTarget)
     """The target load."""

@@ -217,7 +217,7 @@ class BatchInferenceSpec(ApiModel):
     maximum_failed_rows_percent: Percent = "0%"
     """The largest share of rows that may fail, such as for a missing value; they are listed below `_failed/` of the output
     with the reason. When there are more, the run fails."""
-    engine: Engine = Engine()
+    engine: Engine = Field(default_factory=Engine)
     """What runs the model over the data set."""
     schedule: Schedule | None = None
     """When runs begin; none: one run, at once, and another when the spec is changed."""
@@ -356,4 +356,4 @@ class BatchInference(ApiModel):
 
     metadata: ObjectMeta
     spec: BatchInferenceSpec
-    status: BatchInferenceStatus = BatchInferenceStatus()
+    status: BatchInferenceStatus = Field(default_factory=BatchInferenceStatus)

@@ -273,11 +273,11 @@ class ModelDeploymentSpec(ApiModel):
         | None
     ) = None
     """Devices of Dynamic Resource Allocation (Kubernetes PodResourceClaim), for the pods and the model server's container."""
-    routing: Routing = Routing()
+    routing: Routing = Field(default_factory=Routing)
     """How requests reach the model."""
     observer: Observer | None = None
     """Counts features of copied requests by bins, to notice drift; default: none."""
-    rollout: Rollout = Rollout()
+    rollout: Rollout = Field(default_factory=Rollout)
     """How a change is released."""
 
     @property
@@ -378,7 +378,7 @@ class ModelDeployment(ApiModel):
 
     metadata: ObjectMeta
     spec: ModelDeploymentSpec
-    status: ModelDeploymentStatus = ModelDeploymentStatus()
+    status: ModelDeploymentStatus = Field(default_factory=ModelDeploymentStatus)
 
     @property
     def resolved(self) -> ResolvedModel | None:

@@ -81,8 +81,8 @@ class ObjectiveStatus(ApiModel):
     """The latency boundary that is judged, for latency objectives."""
     bin: str | None = None
     """The bin that moved most, for distributions: its answers are the `failures` of both versions."""
-    stable: ArmCounts = ArmCounts()
-    candidate: ArmCounts = ArmCounts()
+    stable: ArmCounts = Field(default_factory=ArmCounts)
+    candidate: ArmCounts = Field(default_factory=ArmCounts)
     ratio: str | None = None
     """Candidate's failure ratio over the stable version's."""
     ratio_low: str | None = None
@@ -242,4 +242,4 @@ class ModelRollout(ApiModel):
 
     metadata: ObjectMeta
     spec: ModelRolloutSpec
-    status: ModelRolloutStatus = ModelRolloutStatus()
+    status: ModelRolloutStatus = Field(default_factory=ModelRolloutStatus)

@@ -159,13 +159,13 @@ class RolloutPolicySpec(ApiModel):
     """The chance that a whole rollout of an equally good version is rolled back."""
     false_advance_probability: Probability = "5%"
     """The chance, at each step, that a version at the edge of what is tolerated advances."""
-    steps: Steps = Field(default=[CanaryStep(weight=w) for w in (5, 25, 50, 100)])
+    steps: Steps = Field(default_factory=lambda: [CanaryStep(weight=w) for w in (5, 25, 50, 100)])
     """Increasing weights that end with 100."""
     maximum_requests_at_risk: Annotated[int, Field(ge=0, le=1_000_000)] = 60
     """How many candidate requests may be lost before the first evidence is seen: if one scrape at the first weight
     would expose more than half of this number, a smaller step comes first. 0: no such step."""
     objectives: Objectives = Field(
-        default=[
+        default_factory=lambda: [
             Objective(
                 name="errors",
                 failure_ratio=FailureRatio(
@@ -187,7 +187,7 @@ class RolloutPolicySpec(ApiModel):
     """What happens at the deadline."""
     bake_seconds: Annotated[int, Field(ge=0, le=604_800)] = 600
     """How long the old version stays warm and the objectives armed after 100 %."""
-    initial_dispersion: InitialDispersion = InitialDispersion()
+    initial_dispersion: InitialDispersion = Field(default_factory=InitialDispersion)
     """Assumed overdispersion without history."""
     new_pod_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long a new pod may be slow: in this time latency is not compared with the stable version's. With spec.warmup of

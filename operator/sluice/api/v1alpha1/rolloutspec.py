@@ -142,7 +142,7 @@ class ModelRolloutSpec(ApiModel):
     """What happens at the deadline."""
     bake_seconds: int
     """How long the old version stays warm and the objectives armed after 100 %."""
-    initial_dispersion: InitialDispersion = InitialDispersion()
+    initial_dispersion: InitialDispersion = Field(default_factory=InitialDispersion)
     """Assumed overdispersion without history."""
     new_pod_seconds: int = 60
     """How long latency is not compared after a pod became ready."""

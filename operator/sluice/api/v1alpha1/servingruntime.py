@@ -309,7 +309,7 @@ class ServingRuntimeSpec(ApiModel):
     """How to pass spec.model.adapters to the server; absent: they are refused."""
     warmup: WarmupTemplate | None = None
     """Where warm-up requests go; only for the protocol Native, the others define it."""
-    drain: Drain = Drain()
+    drain: Drain = Field(default_factory=Drain)
     """How the server is stopped."""
     timeouts: Timeouts | None = None
     """How long the gateway waits for an answer of this server, where the ModelDeployment does not say; default: 30s.

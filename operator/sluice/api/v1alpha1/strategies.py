@@ -100,7 +100,7 @@ class ABTest(ApiModel):
         ),
     ]
     """The versions to compare with the stable one."""
-    assignment: Assignment = Assignment()
+    assignment: Assignment = Field(default_factory=Assignment)
     """How users keep their arm."""
     metric: Name
     """The objective that decides; a failureRatio with source Query that counts users."""

@@ -29,6 +29,11 @@ OBSERVER: Final = "observer"
 """What stands aside of a model and counts copies of its requests."""
 RESOLVER: Final = "resolver"
 """What stands aside of a model and asks registries for all models of its namespace."""
+BATCH_CONTAINER: Final = "batch"
+OPTIMIZER_CONTAINER: Final = "optimizer"
+SPARK_DRIVER_CONTAINER: Final = "spark-kubernetes-driver"
+SPARK_EXECUTOR_CONTAINER: Final = "spark-kubernetes-executor"
+"""The names that the Spark operator gives to the containers of its templates."""
 SERVICE_PORT: Final = 80
 """Port of every revision's Service."""
 GRPC_SERVICE_PORT: Final = 81

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
@@ -10,7 +12,7 @@ from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel import rawobjects
 from sluice.core.kernel.snapshot import Object, Revision
 from sluice.core.observe import observe
-from sluice.core.observe.observe import InvalidSpec
+from sluice.core.observe.observe import CORRECT_IT, InvalidSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,21 @@ class BatchSnapshot:
         return self.batch.metadata.namespace
 
 
+def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
+    """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
+    if text := rawobjects.unreadable(raw):
+        return InvalidSpec("spec", text)
+    try:
+        return BatchInference.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+    remedy = "upgrade the operator if a newer one wrote it" if first["loc"][:1] == ("status",) else CORRECT_IT
+    return InvalidSpec(observe.field_path(first["loc"]), first["msg"], remedy)
+
+
 def observed(world: BatchWorld) -> BatchSnapshot | InvalidSpec:
     """Everything that a decision may see; a model, runtime or revision that does not parse counts as absent."""
-    batch = observe.parsed_batch(world.batch)
+    batch = parsed_batch(world.batch)
     if isinstance(batch, InvalidSpec):
         return batch
     owned = tuple(object_ for object_ in world.owned if observe.belongs_to(object_, batch))

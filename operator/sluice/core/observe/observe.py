@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from sluice.api.base import ApiObject
 from sluice.api.config import OperatorConfig, RoutingMode
-from sluice.api.v1alpha1.batchinference import BatchInference
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
@@ -114,7 +114,7 @@ def parsed_deployment(raw: Object) -> ModelDeployment | InvalidSpec:
         first = next((detail for detail in error.errors() if detail["loc"][:1] != ("status",)), None)
     if first is None:
         return parsed_deployment({key: value for key, value in raw.items() if key != "status"})
-    return InvalidSpec(_path(first["loc"]), first["msg"])
+    return InvalidSpec(field_path(first["loc"]), first["msg"])
 
 
 def asked_time(raw: Object) -> float | None:
@@ -134,18 +134,6 @@ def _newest(writes: Iterable[Object]) -> float | None:
         return None
 
 
-def parsed_batch(raw: Object) -> BatchInference | InvalidSpec:
-    """The BatchInference; its status is the record of its runs, and so never left out: they would begin again."""
-    if text := rawobjects.unreadable(raw):
-        return InvalidSpec("spec", text)
-    try:
-        return BatchInference.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-    remedy = "upgrade the operator if a newer one wrote it" if first["loc"][:1] == ("status",) else CORRECT_IT
-    return InvalidSpec(_path(first["loc"]), first["msg"], remedy)
-
-
 @memo.by_identity(128)
 def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
     """The ModelRollout; what an older or newer operator wrote into its status is left out where it cannot be read.
@@ -162,7 +150,7 @@ def parsed_rollout(raw: Object) -> ModelRollout | InvalidSpec:
             detail = error.errors()[0]
         part, field = (*detail["loc"], "", "")[:2]
         if part != "status" or field == "outcome" or field not in status:
-            path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {_path(detail['loc'])}"
+            path = f"{ModelRollout.kind} {rawobjects.name(raw)}: {field_path(detail['loc'])}"
             return InvalidSpec(
                 path,
                 detail["msg"],
@@ -283,7 +271,7 @@ def _rollout_order(rollout: ModelRollout) -> tuple[int, str]:
     return rollout.spec.sequence, rollout.metadata.name
 
 
-def belongs_to(object_: Object, owner: ModelDeployment | BatchInference) -> bool:
+def belongs_to(object_: Object, owner: ApiObject) -> bool:
     """False for what an earlier owner of the same name left to the garbage collector."""
     owners = object_.get("metadata", {}).get("ownerReferences") or ()
     uids = [reference.get("uid") for reference in owners if reference.get("kind") == owner.kind]
@@ -339,11 +327,11 @@ def _parsed_policy(raw: Object) -> RolloutPolicy | InvalidSpec:
         return RolloutPolicy.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        return InvalidSpec(_path(first["loc"]), first["msg"])
+        return InvalidSpec(field_path(first["loc"]), first["msg"])
     except Exception as error:  # noqa: BLE001 - everybody refers to policies: it is said where this one is needed
         return InvalidSpec("spec", f"{type(error).__name__}: {error}")
 
 
-def _path(location: Sequence[Any]) -> str:
+def field_path(location: Sequence[Any]) -> str:
     """`spec.containers[0].name` of pydantic's `("spec", "containers", 0, "name")`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")

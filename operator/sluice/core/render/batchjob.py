@@ -21,7 +21,6 @@ from sluice.core.kernel.snapshot import Revision
 from sluice.core.render import common, downloader, podextras, podtemplate
 from sluice.core.render.warmup import WARM_UP
 
-CONTAINER: Final = "batch"
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 PROGRESS_PORT: Final = 8090
 BAD_INPUT: Final = 42
@@ -134,7 +133,11 @@ def job(task: Task, pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict
                 "rules": [
                     {
                         "action": "FailJob",
-                        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [BAD_INPUT]},
+                        "onExitCodes": {
+                            "containerName": naming.BATCH_CONTAINER,
+                            "operator": "In",
+                            "values": [BAD_INPUT],
+                        },
                     },
                     # A node that is drained, or a pod that had to make room, says nothing about the shard.
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
@@ -291,7 +294,7 @@ def _runner(
     own = task.resources.to_wire() if task.resources is not None and model is not None else {}
     asked = _asked_model() if model is not None else _asked_server(revision)
     return {
-        "name": CONTAINER,
+        "name": naming.BATCH_CONTAINER,
         "image": runner.image,
         "imagePullPolicy": runner.image_pull_policy,
         "args": [common.literal(argument) for argument in (*_arguments(task, parts), *asked)],

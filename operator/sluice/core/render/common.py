@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sluice.api.base import API_VERSION
-from sluice.api.v1alpha1.batchinference import BatchInference
+from sluice.api.base import API_VERSION, ApiObject
 from sluice.api.v1alpha1.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from sluice.api.v1alpha1.servingruntime import ServingRuntimeSpec
 from sluice.core.kernel import naming
@@ -24,7 +23,7 @@ USER_ID: Final = 65532
 TMP_MOUNT: Final = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod, and nobody else's
 
 
-def owner_reference(owner: ModelDeployment | BatchInference) -> dict[str, Any]:
+def owner_reference(owner: ApiObject) -> dict[str, Any]:
     """Makes the owner the controller of a child.
 
     `blockOwnerDeletion` stays false: setting it needs permission on finalizers, and nothing waits for it.

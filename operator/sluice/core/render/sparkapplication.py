@@ -33,9 +33,6 @@ HEAP: Final = "512m"
 """Memory of each Java process: it moves no rows, and Spark refuses to start with less."""
 HEAP_BYTES: Final = 512 << 20
 SMALLEST_BYTES: Final = 1 << 30
-DRIVER_CONTAINER: Final = "spark-kubernetes-driver"
-EXECUTOR_CONTAINER: Final = "spark-kubernetes-executor"
-"""The names that the Spark operator gives to the containers of its templates."""
 NETWORK_POLICY_STEP: Final = "org.apache.spark.deploy.k8s.features.NetworkPolicyFeatureStep"
 """Of spark-submit in cluster mode; the Spark operator's own role does not let it write NetworkPolicies."""
 RETRIES: Final = 3
@@ -117,12 +114,12 @@ def desired_application(
             "driver": {
                 **both,
                 "serviceAccount": batch.spec.engine.service_account_name,
-                "template": _named(_with_identity(pod, run), DRIVER_CONTAINER),
+                "template": _named(_with_identity(pod, run), naming.SPARK_DRIVER_CONTAINER),
             },
             "executor": {
                 **both,
                 "instances": batch.spec.engine.executor_count,
-                "template": _named(_executor(pod), EXECUTOR_CONTAINER),
+                "template": _named(_executor(pod), naming.SPARK_EXECUTOR_CONTAINER),
             },
         },
     }
@@ -222,7 +219,7 @@ def _configuration(batch: BatchInference, container: Mapping[str, Any]) -> dict[
         "spark.kubernetes.container.image.pullPolicy": container["imagePullPolicy"],
         "spark.executor.instances": str(batch.spec.engine.executor_count),
         "spark.kubernetes.executor.podTemplateFile": f"{TEMPLATE_FOLDER}/pod.json",
-        "spark.kubernetes.executor.podTemplateContainerName": batchjob.CONTAINER,
+        "spark.kubernetes.executor.podTemplateContainerName": naming.BATCH_CONTAINER,
         "spark.kubernetes.executor.disableConfigMap": "true",
         **_Sizes.of(container).as_configuration,
     }

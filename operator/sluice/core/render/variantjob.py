@@ -9,7 +9,6 @@ from sluice.core.kernel import naming
 from sluice.core.render import common, downloader
 
 ASIDE: Final = "variants"
-CONTAINER: Final = "optimizer"
 TRIES: Final = 2
 """Further attempts after one that failed."""
 
@@ -65,7 +64,7 @@ def _container(deployment: ModelDeployment, variant: Variant, config: OperatorCo
         **({"--calibration-uri": optimize.calibration_uri} if optimize.calibration_uri is not None else {}),
     }
     return {
-        "name": CONTAINER,
+        "name": naming.OPTIMIZER_CONTAINER,
         "image": config.optimizer.image,
         "imagePullPolicy": config.optimizer.image_pull_policy,
         "args": [

@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 
 from sluice.api.v1alpha1.batchinference import ShardCounts
 from sluice.core.batch import progress
-from sluice.core.kernel import timestamps
+from sluice.core.kernel import naming, timestamps
 from sluice.core.observe import jobs
 from sluice.core.observe.runstate import RunState, ShardProgress
-from sluice.core.render import batchjob, variantjob
+from sluice.core.render import batchjob
 from sluice.core.situation import variants
 from tests.support.fuzzing import CHANGES, bodies, examples, run, spoiled
 
@@ -61,7 +61,7 @@ def ended(container: str, message: str) -> dict[str, object]:
 @examples
 def test_last_words_of_shards(count: int) -> None:
     def check(message: bytes) -> None:
-        state = jobs.said([ended(batchjob.CONTAINER, message.decode(errors="replace"))], NOW)
+        state = jobs.said([ended(naming.BATCH_CONTAINER, message.decode(errors="replace"))], NOW)
         require_writable(progress.folded(progress.RunProgress(), state, {}, NOW))
 
     run(count, check, message=bodies(st.builds(spoiled, st.just(RESULT), CHANGES)))
@@ -70,7 +70,7 @@ def test_last_words_of_shards(count: int) -> None:
 @examples
 def test_last_words_of_variants(count: int) -> None:
     def check(message: bytes) -> None:
-        for report in variants.reports([ended(variantjob.CONTAINER, message.decode(errors="replace"))]):
+        for report in variants.reports([ended(naming.OPTIMIZER_CONTAINER, message.decode(errors="replace"))]):
             assert all(0 <= number <= MOST for number in report.values() if isinstance(number, int))
             assert not {"nan", "inf"} & {word.strip("-%") for word in map(str, report.values())}
 

@@ -12,7 +12,7 @@ from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicy
 from sluice.api.v1alpha1.servingruntime import ServingRuntime
 from sluice.core.kernel.snapshot import Paths, Problem, Revision, Snapshot, World
-from sluice.core.observe import endpoints, observe
+from sluice.core.observe import batchsnapshot, endpoints, observe
 from sluice.core.observe.observe import InvalidSpec
 from sluice.core.render import budget, common, route, service, workload
 from tests.support import builders, moments
@@ -156,7 +156,7 @@ def test_what_the_store_could_not_read_of_us_is_told() -> None:
     world = builders.make_world(deployment={**builders.manifest(DEPLOYMENT), "unreadable": "too deep"})
     assert observe.observe(world) == InvalidSpec("spec", "too deep")
     batch = {"kind": "BatchInference", "metadata": {"name": "churn", "namespace": "shop"}}
-    assert observe.parsed_batch({**batch, "unreadable": "too deep"}) == InvalidSpec("spec", "too deep")
+    assert batchsnapshot.parsed_batch({**batch, "unreadable": "too deep"}) == InvalidSpec("spec", "too deep")
 
 
 def test_a_foreign_controller_revision_counts_as_absent() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from sluice.api.config import OperatorConfig
 from sluice.api.v1alpha1.batchinference import BatchRun
+from sluice.core.kernel import naming
 from sluice.core.kernel.snapshot import Served
-from sluice.core.render import batchjob, sparkapplication
+from sluice.core.render import sparkapplication
 from tests.support import builders
 from tests.support.builders import make_spark_batch
 
@@ -136,7 +137,7 @@ def test_spark_finds_the_executors_pod_in_a_file() -> None:
     assert wanted["spark.kubernetes.executor.podTemplateFile"] == f"{mount['mountPath']}/{item['path']}"
     assert item["fieldRef"]["fieldPath"] == f"metadata.annotations['{sparkapplication.ANNOTATION_EXECUTOR}']"
     (container,) = executor_of(made)["spec"]["containers"]
-    assert container["name"] == wanted["spark.kubernetes.executor.podTemplateContainerName"] == batchjob.CONTAINER
+    assert container["name"] == wanted["spark.kubernetes.executor.podTemplateContainerName"] == naming.BATCH_CONTAINER
 
 
 def test_executors_have_the_model_the_keys_and_room_and_no_arguments() -> None:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import PodReason
 from sluice.core.kernel.snapshot import Object, Problem
 from sluice.core.observe.podproblems import podstate
-from sluice.core.render import batchjob, downloader, sparkapplication, variantjob
+from sluice.core.render import downloader
 
 NOT_PULLED: Final = {
     PodReason.ERR_IMAGE_PULL,
@@ -17,10 +18,10 @@ NOT_PULLED: Final = {
 }
 _RUNNER: Final = "config.batchRunner.image (config.spark.image with engine Spark)"
 CHART_VALUES: Final = {
-    batchjob.CONTAINER: _RUNNER,
-    sparkapplication.DRIVER_CONTAINER: "config.spark.image",
-    sparkapplication.EXECUTOR_CONTAINER: "config.spark.image",
-    variantjob.CONTAINER: "config.optimizer.image",
+    naming.BATCH_CONTAINER: _RUNNER,
+    naming.SPARK_DRIVER_CONTAINER: "config.spark.image",
+    naming.SPARK_EXECUTOR_CONTAINER: "config.spark.image",
+    naming.OPTIMIZER_CONTAINER: "config.optimizer.image",
 }
 """Where the images of the containers are named that are Sluice's own, by the container's name."""
 _BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(: )?(ErrImagePull: )?')
