@@ -30,7 +30,7 @@ FOLDER: Final = clusters.ROOT / "build" / "upgrade"
 RATE: Final = 50
 RESTING: Final = "resting"
 RELEASED: Final = "released"
-RELEASE_SECONDS: Final = 420.0
+RELEASE_SECONDS: Final = 900.0
 METHOD: Final = """\
 Sluice is installed from the earlier commit, operator, downloader, CRDs and chart, with that commit's example policy. Two
 models serve 50 requests/s each. A release of one of them has users when the CRDs are applied and `helm upgrade` is run
