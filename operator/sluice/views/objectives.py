@@ -1,14 +1,15 @@
 """Objectives with their counts and their evidence on the way to both thresholds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sluice.api.v1alpha1.common import Objective
 from sluice.api.v1alpha1.modelrollout import ArmCounts, ObjectiveStatus
-from sluice.core.judge import gatewayseries
-from sluice.core.judge.kind import Kind
-from sluice.core.judge.kinds import kind_of
 from sluice.views import words
+
+if TYPE_CHECKING:
+    from sluice.core.judge.kind import Kind  # brings the whole judge, and a model at rest has nothing to be judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,15 @@ class ObjectiveView:
 
 def objective_views(statuses: Iterable[ObjectiveStatus], rules: Iterable[Objective]) -> tuple[ObjectiveView, ...]:
     """The views of what was found, by the objectives of the release."""
-    kinds = {rule.name: kind_of(rule) for rule in rules}
-    return tuple(_objective_view(status, kinds.get(status.name)) for status in statuses)
+    found = tuple(statuses)
+    kinds = {rule.name: kind for rule, kind in _kinds(rules)} if found else {}
+    return tuple(_objective_view(status, kinds.get(status.name)) for status in found)
 
 
 def unwatched(rules: Sequence[Objective]) -> str:
     """What objectives of the gateway's counts leave out, and what to do; or empty."""
-    found = [kind_of(rule) for rule in rules]
-    if not any(kind.feed in gatewayseries.FEEDS for kind in found) or any(kind.counts_refusals for kind in found):
+    found = [kind for _, kind in _kinds(rules)]
+    if not any(kind.is_counted_by_gateway for kind in found) or any(kind.counts_refusals for kind in found):
         return ""
     return (
         "no objective counts refused requests (4xx), so only a version that refuses nearly all is rolled back for them; "
@@ -103,7 +105,13 @@ def unwatched(rules: Sequence[Objective]) -> str:
     )
 
 
-def _objective_view(status: ObjectiveStatus, kind: Kind | None) -> ObjectiveView:
+def _kinds(rules: Iterable[Objective]) -> "Iterator[tuple[Objective, Kind]]":
+    from sluice.core.judge.kinds import kind_of
+
+    return ((rule, kind_of(rule)) for rule in rules)
+
+
+def _objective_view(status: ObjectiveStatus, kind: "Kind | None") -> ObjectiveView:
     return ObjectiveView(
         name=status.name,
         counts=kind.events(status.bin or status.boundary_millis) if kind is not None else "failures",

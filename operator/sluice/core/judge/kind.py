@@ -101,6 +101,11 @@ class Kind:
         return ""
 
     @property
+    def is_counted_by_gateway(self) -> bool:
+        """Whether its events are in the gateway's counters; the others name pods themselves."""
+        return self.feed in gatewayseries.FEEDS
+
+    @property
     def counts_refusals(self) -> bool:
         """Whether requests that a server refuses are its events."""
         return False

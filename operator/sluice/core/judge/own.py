@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sluice.core.judge import columns, gatewayseries, history, scraped, series
+from sluice.core.judge import columns, history, scraped, series
 from sluice.core.judge.kind import Kind, OwnSeries
 from sluice.core.judge.kinds import kinds_of
 from sluice.core.judge.model import Answered, Answers, Question, Series, Trial
@@ -130,7 +130,7 @@ def by_pod(
 
 def recording_questions(trial: Trial, window_seconds: int, step_seconds: int | None) -> Iterator[Question]:
     """The stable version's counters by pod over a window."""
-    kinds = (kind for kind in kinds_of(trial) if kind.feed in gatewayseries.FEEDS)  # the others name pods themselves
+    kinds = (kind for kind in kinds_of(trial) if kind.is_counted_by_gateway)
     for wanted in {each.key: each for kind in kinds for each in kind.own_series(trial)}.values():
         yield Question(_RECORDING + wanted.key, wanted.selector, window_seconds, step_seconds)
 
