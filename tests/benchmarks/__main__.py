@@ -6,6 +6,7 @@
     same      the same model again: false roll-backs
     start     from kubectl apply to the first prediction, beside the same by hand
     start-llm the same to a language model's first token
+    commands  processor time of the plugin's commands
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
@@ -37,6 +38,7 @@ from lab.processes import LabError
 from tests.benchmarks import (
     batch,
     burst,
+    commands,
     detector,
     drift,
     gateway,
@@ -70,6 +72,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "same": lambda cluster, given: same.measure(cluster, same.Options(given.same_runs, given.same_rate, given.add)),
     "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.TRITON),
     "start-llm": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.LLAMACPP),
+    "commands": lambda cluster, given: commands.measure(cluster),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
     "upgrade": lambda cluster, given: upgrade.measure(cluster, upgrade.Options(given.commit)),
     "install": lambda cluster, given: install.measure(cluster, install.Options(given.commit)),
