@@ -18,6 +18,7 @@ from typing import Final
 from lab import console, containerd, paths, processes
 
 PREFIX: Final = "localhost/sluice-lab"
+IN_USE: Final = "image is in use by a container"
 SLIM_BASE: Final = f"{PREFIX}/debian:slim"
 PYTHON_BASE: Final = f"{PREFIX}/python:3.11"
 
@@ -83,8 +84,17 @@ def inputs_key(tag: str) -> str:
 def build_as(key: str, context: Path, tag: str, build_args: Mapping[str, str], *, containerfile: Path) -> None:
     """Build in any case, remember the key, and drop what only earlier builds need: each left its own copies of layers."""
     _build(context, containerfile, tag, build_args)
-    processes.run([*buildah(), "rmi", "--prune"])
+    drop_unused()
     (folder() / f"{_file_name(tag)}.json").write_text(json.dumps({"tag": tag, "inputs": key}))
+
+
+def drop_unused() -> None:
+    """Layers that no image needs any more. What another process builds on goes with the next build."""
+    try:
+        processes.run([*buildah(), "rmi", "--prune"])
+    except processes.LabError as error:
+        if IN_USE not in str(error):
+            raise
 
 
 def bring_to_node(*tags: str) -> None:
