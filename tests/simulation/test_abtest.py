@@ -101,6 +101,13 @@ def test_the_metric_must_be_an_objective_that_counts_users(metric: str, by_polic
     )
 
 
+def test_nothing_counts_users() -> None:
+    wanted = rollout(("b", V2, 30)) | {"objectives": OBJECTIVES[:2]}
+    cluster = comparing_cluster(wanted)
+    cluster.run(5)
+    assert cluster.condition("Stalled")["message"].endswith(" of spec.rollout.objectives; add one")
+
+
 def test_the_metric_may_be_an_objective_of_the_policy() -> None:
     wanted = rollout(("b", V2, 30))
     wanted["abTest"]["metric"] = "accuracy"

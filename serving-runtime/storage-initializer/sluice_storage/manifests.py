@@ -63,6 +63,8 @@ def for_machine(index: Mapping[str, Any], machine: str, uri: str) -> str:
     entries = [entry for entry in listed(index, "manifests", uri) if DIGEST.fullmatch(text(entry, "digest"))]
     found = [entry for entry in entries if text(mapping(entry, "platform"), "architecture") == wanted]
     anything = [entry for entry in entries if not entry.get("platform")]
+    if not found and len(anything) > 1 and text(index, "artifactType"):
+        raise unsupported(uri, f"it lists {len(anything)} artifacts; name one by its digest")
     for entry in [*found, *anything]:
         return text(entry, "digest")
     raise unsupported(uri, f"there is no image for {wanted}; build one, or name another image")

@@ -10,7 +10,8 @@ from sluice_storage import transfer
 
 from tests.support import webserver
 from tests.support.downloader import Downloader, Outcome
-from tests.support.modelpacks import KIT, PACK, Artifact, Blob, modelkit, modelpack, raw
+from tests.support.modelpacks import KIT, PACK, Artifact, Blob, digest, modelkit, modelpack, raw
+from tests.support.registry import INDEX, MANIFEST
 from tests.support.webserver import Page, WebServer
 from tests.unit.serving_runtime import attacks
 from tests.unit.serving_runtime.attacks import entry, folder, hard_link, symlink
@@ -315,6 +316,25 @@ def test_a_layer_that_is_not_its_digest(layer: Blob, web: WebServer, downloader:
     outcome = downloader.run(uri, "--plain-http")
     assert (outcome.status, outcome.files) == (1, {})
     assert outcome.message.startswith("ChecksumMismatch: oci://")
+
+
+def test_a_list_of_artifacts_names_none_of_them(web: WebServer, downloader: Downloader) -> None:
+    """Which one comes first says nothing."""
+    uri, entries = "", []
+    for body in (MODEL, MODEL[::-1]):
+        artifact = modelkit(Blob(f"{KIT}.model.v1.tar", tar(entry("model.bin", body))))
+        uri = push(web, artifact)
+        manifest = json.dumps(artifact.manifest).encode()
+        web.pages[f"/v2/acme/digits/manifests/{digest(manifest)}"] = Page(manifest)
+        entries.append({"mediaType": MANIFEST, "digest": digest(manifest), "size": len(manifest)})
+    index = {"schemaVersion": 2, "mediaType": INDEX, "artifactType": f"{KIT}.index.v1+json"}
+
+    def fetched(*listed: Any) -> Outcome:
+        web.pages["/v2/acme/digits/manifests/1"] = Page(json.dumps({**index, "manifests": listed}).encode())
+        return downloader.run(uri, "--plain-http")
+
+    assert fetched(*entries[:1]).files == {"model.bin": MODEL}
+    assert "it lists 2 artifacts; name one by its digest" in fetched(*entries).message
 
 
 @pytest.mark.parametrize("field", ["digest", "size", "annotations"])
