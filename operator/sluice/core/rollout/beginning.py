@@ -3,7 +3,7 @@
 from typing import Any, assert_never
 
 from sluice.api.base import API_VERSION, ObjectMeta
-from sluice.api.v1alpha1.common import CapacityMode, Objective, Source, Strategy
+from sluice.api.v1alpha1.common import CapacityMode, Objective, Strategy
 from sluice.api.v1alpha1.modelrollout import ModelRollout
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.rolloutspec import ABTestRules, ModelRolloutSpec, ReleaseEnd, RolloutArm, RolloutStep
@@ -106,7 +106,7 @@ def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
     """Why nothing would ever separate the arms of a test, and what to do; or empty."""
     settings = situation.snapshot.deployment.spec.rollout.ab_test
     assert settings is not None
-    usable = [each.name for each in objectives if each.failure_ratio and each.failure_ratio.source is Source.QUERY]
+    usable = [kind.name for kind in map(kind_of, objectives) if kind.counts_users]
     if settings.metric in usable:
         return ""
     remedy = f"use one of {', '.join(usable)}, or add one" if usable else "add one"
