@@ -58,6 +58,7 @@ from tests.benchmarks import (
     warmup,
     watch,
     watchcost,
+    years,
 )
 from tests.benchmarks.report import Section
 
@@ -81,8 +82,8 @@ WITHOUT_CLUSTER: dict[str, Callable[[argparse.Namespace], Section]] = {
     "pass": lambda given: passes.measure(passes.Options(given.before)),
     "memory": lambda given: memory.measure(memory.Options(given.before)),
     "looks": lambda given: looks.measure(looks.Options(given.before, tuple(given.millis))),
-    "detector": lambda given: detector.measure(detector.Options(given.years)),
-    "watch": lambda given: watch.measure(watch.Options(given.years)),
+    "detector": lambda given: detector.measure(years.Options(given.years)),
+    "watch": lambda given: watch.measure(years.Options(given.years)),
     "watch-cost": lambda given: watchcost.measure(),
     "drift": lambda given: drift.measure(drift.Options(given.days)),
     "observer": lambda given: observer.measure(observer.Options(given.seconds)),

@@ -19,8 +19,8 @@ from sluice.api.v1alpha1.rolloutpolicy import DriftWatch
 from sluice.stats import bins, edetector, movement
 from sluice.stats.movement import MovementDetector
 from tests.benchmarks import report
-from tests.benchmarks.detector import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 from tests.benchmarks.report import Figure, Section, Table
+from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 
 KEY: Final = "drift"
 FEATURES: Final = 10

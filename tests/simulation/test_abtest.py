@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any, Final
 
+import pytest
+
 from sluice.api.v1alpha1.modelrollout import Outcome
 from tests.support import scenarios
 from tests.support.cluster import Cluster
@@ -75,6 +77,44 @@ def test_users_are_split_and_a_better_arm_is_reported() -> None:
     assert cluster.condition("Current")["status"] == "True"
     assert len(cluster.rollouts()) == 2, "a test that was made is not made again by itself"
     assert cluster.lost == 0
+
+
+@pytest.mark.parametrize("metric", ["conversions", "errors", "latency"])
+@pytest.mark.parametrize("by_policy", [False, True])
+def test_the_metric_must_be_an_objective_that_counts_users(metric: str, by_policy: bool) -> None:
+    """Nothing would separate on another, for two weeks."""
+    wanted = rollout(("b", V2, 30))
+    wanted["abTest"]["metric"] = metric
+    where = "spec.rollout"
+    if by_policy:
+        wanted.pop("objectives")
+        where = "RolloutPolicy default: spec"
+    cluster = comparing_cluster(wanted)
+    cluster.run(5)
+    assert len(cluster.rollouts()) == 1
+    stalled = cluster.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
+    usable = "accuracy" if by_policy else "conversion"
+    assert stalled["message"] == (
+        f"spec.rollout.abTest.metric: {metric!r} is no objective that counts users (a failureRatio with source Query) of "
+        f"{where}.objectives; use one of {usable}, or add one"
+    )
+
+
+def test_nothing_counts_users() -> None:
+    wanted = rollout(("b", V2, 30)) | {"objectives": OBJECTIVES[:2]}
+    cluster = comparing_cluster(wanted)
+    cluster.run(5)
+    assert cluster.condition("Stalled")["message"].endswith(" of spec.rollout.objectives; add one")
+
+
+def test_the_metric_may_be_an_objective_of_the_policy() -> None:
+    wanted = rollout(("b", V2, 30))
+    wanted["abTest"]["metric"] = "accuracy"
+    wanted.pop("objectives")
+    cluster = comparing_cluster(wanted, v2=0.4)
+    until_ended(cluster)
+    assert cluster.newest().status.reason == "ArmIsBetter"
 
 
 def test_a_winner_is_promoted_through_the_bake() -> None:

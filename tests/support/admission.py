@@ -5,7 +5,7 @@ Both readers of them must come to the same: a real API server, and the plugin, w
 
 from typing import Any
 
-from tests.support import podfieldcases, serverobjectives
+from tests.support import abtestcases, podfieldcases, serverobjectives
 from tests.support.objects import batch, deployment, merged, objective, policy, rollout, runtime
 
 Object = dict[str, Any]
@@ -53,6 +53,7 @@ def routed(**fields: Any) -> Object:
 
 
 REFUSED: list[tuple[str, Object, str, str]] = [
+    *abtestcases.REFUSED,
     *serverobjectives.REFUSED,
     ("labels that nobody names", validation({"labels": None}), f"{VALIDATION}.batch.labels", "Required value"),
     ("labelled data elsewhere", validation({"input": {"uri": "https://host/x"}}), f"{VALIDATION}.batch.input.uri", "s3://bucket/path"),
@@ -371,6 +372,7 @@ SOURCES = (
 )
 
 ACCEPTED: list[tuple[str, Object]] = [
+    *abtestcases.ACCEPTED,
     *serverobjectives.ACCEPTED,
     ("no limit", routed(timeouts={"request": "0s", "backendRequest": "1h"})),
     ("an attempt without a limit of its own", routed(timeouts={"request": "1h30m", "backendRequest": "0s"})),

@@ -21,8 +21,6 @@ from sluice_storage.tree import MOST_FILES, Allowance
 
 TOKEN: Final = "HF_TOKEN"  # noqa: S105 - a variable
 ENDPOINT: Final = "HF_ENDPOINT"
-READ_BY: Final = "SLUICE_READ_BY"
-"""The format of the model, which says which files of a repository are needed; unset: all of them."""
 HUB: Final = "https://huggingface.co"
 ADVICE: Final = f"check the key {TOKEN} of the secret that spec.model.credentialsSecretRef names, and that its user was granted access"
 REFUSALS: Final = frozenset({401, 403, 404})
@@ -54,7 +52,7 @@ class HF:
         self._uri = uri
         self._repository = quote("/".join(parts[:2]))
         self._path = "/".join(parts[2:])
-        self._read_by = "" if self._path else os.environ.get(READ_BY, "")
+        self._read_by = "" if self._path else selection.server()
         if self._path == selection.EVERYTHING:
             self._path = ""
         self._hub = (os.environ.get(ENDPOINT) or HUB).rstrip("/")

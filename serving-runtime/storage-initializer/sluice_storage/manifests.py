@@ -60,28 +60,38 @@ def is_index(document: Mapping[str, Any]) -> bool:
 def for_machine(index: Mapping[str, Any], machine: str, uri: str) -> str:
     """The digest of the manifest for a machine (`platform.machine()`)."""
     wanted = ARCHITECTURES.get(machine, machine)
-    entries = [entry for entry in _listed(index, "manifests", uri) if DIGEST.fullmatch(_text(entry, "digest"))]
-    found = [entry for entry in entries if _text(_mapping(entry, "platform"), "architecture") == wanted]
+    entries = [entry for entry in listed(index, "manifests", uri) if DIGEST.fullmatch(text(entry, "digest"))]
+    found = [entry for entry in entries if text(mapping(entry, "platform"), "architecture") == wanted]
     anything = [entry for entry in entries if not entry.get("platform")]
+    if not found and len(anything) > 1 and text(index, "artifactType"):
+        raise unsupported(uri, f"it lists {len(anything)} artifacts; name one by its digest")
     for entry in [*found, *anything]:
-        return _text(entry, "digest")
-    raise _unsupported(uri, f"there is no image for {wanted}; build one, or name another image")
+        return text(entry, "digest")
+    raise unsupported(uri, f"there is no image for {wanted}; build one, or name another image")
 
 
 def layers(manifest: Mapping[str, Any], uri: str) -> Iterator[Layer]:
-    for entry in _listed(manifest, "layers", uri):
-        title = _text(_mapping(entry, "annotations"), TITLE)
-        media_type, digest, size = _text(entry, "mediaType"), _text(entry, "digest"), entry.get("size", 0)
+    for entry in listed(manifest, "layers", uri):
+        title = text(mapping(entry, "annotations"), TITLE)
+        media_type = text(entry, "mediaType")
         is_tar = _TAR.search(media_type) is not None
         if media_type.endswith("zstd"):
-            raise _unsupported(uri, f"a layer is compressed with zstd ({media_type}); build the image with gzip")
+            raise unsupported(
+                uri, f"a layer is compressed with zstd ({names.quoted(media_type)}); build the image with gzip"
+            )
         if not is_tar and not title:
             continue  # attestations and the like
-        if not DIGEST.fullmatch(digest):
-            raise _unsupported(uri, f"a layer has the digest {names.quoted(digest)}; only sha256 is supported")
-        if not isinstance(size, int) or size < 0:
-            raise _unsupported(uri, f"a layer has the size {names.quoted(str(size))}; push the image again")
-        yield Layer(digest, size, "" if is_tar else names.of_file(title))
+        yield layer(entry, "" if is_tar else title, uri)
+
+
+def layer(entry: Mapping[str, Any], title: str, uri: str) -> Layer:
+    """As it is described. title: of the file that it is; empty: it is a tar."""
+    digest, size = text(entry, "digest"), entry.get("size", 0)
+    if not DIGEST.fullmatch(digest):
+        raise unsupported(uri, f"a layer has the digest {names.quoted(digest)}; only sha256 is supported")
+    if not isinstance(size, int) or size < 0:
+        raise unsupported(uri, f"a layer has the size {names.quoted(str(size))}; push the image again")
+    return Layer(digest, size, names.of_file(title) if title else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +104,15 @@ class Blob:
 
 def blobs(body: bytes, uri: str) -> list[Blob]:
     """Of a manifest, if there is one."""
-    entries = _listed(parsed(body, uri), "layers", uri) if body else []
-    found = [Blob(_text(entry, "digest"), _texts(_mapping(entry, "annotations"))) for entry in entries]
+    entries = listed(parsed(body, uri), "layers", uri) if body else []
+    found = [Blob(text(entry, "digest"), _texts(mapping(entry, "annotations"))) for entry in entries]
     return [blob for blob in found if DIGEST.fullmatch(blob.digest)]
 
 
 def referring(body: bytes, artifact: str, uri: str) -> list[str]:
     """The digests of an index, if there is one, whose type begins with `artifact`."""
-    entries = _listed(parsed(body, uri), "manifests", uri) if body else []
-    found = (_text(entry, "digest") for entry in entries if _text(entry, "artifactType").startswith(artifact))
+    entries = listed(parsed(body, uri), "manifests", uri) if body else []
+    found = (text(entry, "digest") for entry in entries if text(entry, "artifactType").startswith(artifact))
     return [digest for digest in found if DIGEST.fullmatch(digest)]
 
 
@@ -110,22 +120,22 @@ def _texts(entry: Mapping[str, Any]) -> Mapping[str, str]:
     return {key: value for key, value in entry.items() if isinstance(value, str)}
 
 
-def _listed(document: Mapping[str, Any], field: str, uri: str) -> list[Mapping[str, Any]]:
+def listed(document: Mapping[str, Any], field: str, uri: str) -> list[Mapping[str, Any]]:
     entries = document.get(field) or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise _unsupported(uri, f"{field} of the manifest is not a list of objects; push the image again")
+        raise unsupported(uri, f"{field} of the manifest is not a list of objects; push the image again")
     return entries
 
 
-def _mapping(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+def mapping(entry: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     value = entry.get(field)
     return value if isinstance(value, dict) else {}
 
 
-def _text(entry: Mapping[str, Any], field: str) -> str:
+def text(entry: Mapping[str, Any], field: str) -> str:
     value = entry.get(field)
     return value if isinstance(value, str) else ""
 
 
-def _unsupported(uri: str, text: str) -> DownloadError:
+def unsupported(uri: str, text: str) -> DownloadError:
     return DownloadError(Reason.UNSUPPORTED_MODEL, f"{uri}: {text}")

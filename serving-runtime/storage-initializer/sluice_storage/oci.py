@@ -1,4 +1,5 @@
-"""Models in an OCI registry: images with the model in /models (or at the top), and artifacts whose layers are files.
+"""Models in an OCI registry: images with the model in /models (or at the top), artifacts whose layers are files, and packs
+(`packs`) whose layers say what of a model they are.
 
     GET /v2/                        --> 401 with a challenge: a token, or name and password
     GET /v2/<repository>/manifests/<tag or digest>  --> the image for this machine, by digest
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from sluice_storage import checksum, layers, manifests, transfer
+from sluice_storage import checksum, layers, manifests, packs, selection, transfer
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.source import Version
 from sluice_storage.tree import Allowance
@@ -57,7 +58,8 @@ class Image:
         self._session = transfer.new_session()
         self._headers: dict[str, str] | None = None
         self._layers: Sequence[manifests.Layer] = ()
-        self._digest = ""
+        self._is_pack = False
+        self._name = ""
         self.digests: tuple[str, ...] = ()
         """Of the image that the URI names, and before it of the index that names it: either may be signed."""
 
@@ -67,9 +69,11 @@ class Image:
         if manifests.is_index(manifest):
             digest, manifest = self._manifest(manifests.for_machine(manifest, platform.machine(), self._uri))
             self.digests = (*self.digests, digest)
-        self._layers = tuple(manifests.layers(manifest, self._uri))
-        self._digest = digest
-        return Version(digest, sum({layer.digest: layer.size for layer in self._layers}.values()))
+        self._is_pack, server = packs.is_pack(manifest), selection.server()
+        found = packs.layers(manifest, self._uri, server) if self._is_pack else manifests.layers(manifest, self._uri)
+        self._layers = tuple(found)
+        self._name = f"{digest} for {server}" if self._is_pack and server else digest
+        return Version(self._name, sum({layer.digest: layer.size for layer in self._layers}.values()))
 
     def digest(self) -> str:
         """What the URI names now: an image, or an index of images."""
@@ -80,7 +84,7 @@ class Image:
             target = folder / layer.file
             self._fetch_layer(layer, target, allowance)
             self._verify(layer, target)
-        return self._digest
+        return self._name
 
     def confirm(self, folder: Path) -> None:
         for layer in self._layers:
@@ -111,7 +115,8 @@ class Image:
         return page.body if page.status == 200 and is_it else b""
 
     def unpack(self, folder: Path, into: Path, allowance: Allowance) -> Path:
-        return layers.unpack(self._layers, folder, into, allowance, self._uri)
+        unpack = layers.unpack_pack if self._is_pack else layers.unpack_image
+        return unpack(self._layers, folder, into, allowance, self._uri)
 
     def _verify(self, layer: manifests.Layer, file: Path) -> None:
         actual = checksum.sha256(file) if file.is_file() else "nothing"

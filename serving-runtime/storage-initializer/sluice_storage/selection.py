@@ -1,13 +1,17 @@
 """Which files of a repository a server reads: authors put the same weights there for every framework.
 
-A rule is for a format, and for whole repositories; who names a folder or a file gets it as it is.
+A rule is for a format, and for whole repositories; who names a folder or a file gets it as it is. Code that is told apart, as
+in a ModelPack, is for servers that run some.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Final
 
+READ_BY: Final = "SLUICE_READ_BY"
+"""The format of the model, which says what its server needs; unset: everything."""
 EVERYTHING: Final = "*"
 """As the path of a URI: all files, whatever a server reads."""
 READS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -24,6 +28,15 @@ WEIGHTS: Final = frozenset(
 """Suffixes of files that hold weights, of whatever framework."""
 ORIGINALS: Final = "original"
 """The folder in which some authors keep what they trained, beside what was made of it."""
+WITHOUT_CODE: Final = frozenset(
+    {"onnx", "huggingface", "gguf", "sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch"}
+)
+"""Formats whose servers run no code that lies beside the model; that of PyTorch is in the model's archive."""
+
+
+def server() -> str:
+    """The format that the model is for; empty: nobody says."""
+    return os.environ.get(READ_BY, "")
 
 
 def read_by(model_format: str, files: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import registry as registries
 from tests.support.downloader import Downloader, Outcome
+from tests.support.modelpacks import KIT, PACK, Artifact, Blob, modelkit, modelpack, raw
 from tests.support.registry import INDEX, TAR, TAR_GZIP, Registry, layer
 
 ZSTD = f"{TAR}+zstd"
@@ -109,6 +110,39 @@ def test_a_private_image_needs_its_login(
         assert refused.message.startswith("AccessDenied: ")
         assert "check the key .dockerconfigjson of the secret" in refused.message
         assert PASSWORD not in refused.message + refused.log
+
+
+def put(registry: Registry, tag: str, artifact: Artifact) -> str:
+    """Returns its digest."""
+    for blob in artifact.blobs:
+        registry.blob("packs", blob.body)
+    digest: str = registry.manifest("packs", tag, artifact.manifest)["digest"]
+    return digest
+
+
+def test_a_modelpack(registry: Registry, downloader: Downloader) -> None:
+    layers = (
+        raw("model.onnx", b"one"),
+        Blob(f"{PACK}.weight.config.v1.tar+gzip", layer({"labels/en.txt": b"0..9"}), "labels"),
+        raw("README.md", b"how it was made", "doc"),
+    )
+    digest = put(registry, "1", modelpack(*layers))
+    want = {"model.onnx": b"one", "labels/en.txt": b"0..9"}
+    assert fetch(downloader, registry, "packs:1").files == want
+    assert fetch(downloader, registry, f"packs@{digest}").files == want
+    zstd = modelpack(Blob(f"{PACK}.weight.v1.tar+zstd", b"(\xb5/\xfd"))
+    put(registry, "zstd", zstd)
+    assert "pack the model without compression, or with gzip" in fetch(downloader, registry, "packs:zstd").message
+
+
+def test_a_modelkit(registry: Registry, downloader: Downloader) -> None:
+    layers = (
+        Blob(f"{KIT}.model.v1.tar", layer({"model/model.onnx": b"one"}, "w")),
+        Blob(f"{KIT}.modelpart.v1.tar+gzip", layer({"model/labels.txt": b"0..9"})),
+        Blob(f"{KIT}.dataset.v1.tar", layer({"train.csv": b"1,2,3"}, "w")),
+    )
+    put(registry, "kit", modelkit(*layers))
+    assert fetch(downloader, registry, "packs:kit").files == {"model.onnx": b"one", "labels.txt": b"0..9"}
 
 
 def test_what_is_wrong_with_an_image(registry: Registry, downloader: Downloader) -> None:

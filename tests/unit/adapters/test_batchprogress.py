@@ -12,8 +12,7 @@ from aiohttp import web
 from sluice.adapters import batchprogress
 from sluice.adapters.batchprogress import PodProgress
 from sluice.core.observe.runstate import Asked, ShardProgress
-from tests.support import patience
-from tests.support.dripping import drips
+from tests.support import badserver, patience
 
 ANSWER = {"shard": 1, "splits": 4, "splitsDone": 2, "rowsTotal": None, "read": 10, "written": 9, "failed": 1}
 
@@ -23,27 +22,8 @@ async def base() -> AsyncIterator[str]:
     async def good(_: web.Request) -> web.Response:
         return web.Response(text=json.dumps(ANSWER))
 
-    async def other(_: web.Request) -> web.Response:
-        return web.Response(text="<html>a model server</html>")
-
     async def error(_: web.Request) -> web.Response:
         return web.Response(status=500, text=json.dumps(ANSWER))
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            await response.write(b" " * 8192)
-
-    async def hangs(_: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def elsewhere(_: web.Request) -> web.Response:
-        raise web.HTTPFound("/good")
-
-    async def deep(_: web.Request) -> web.Response:
-        return web.Response(text="[" * 60_000)
 
     async def compressed(request: web.Request) -> web.Response:
         response = web.Response(text=json.dumps(ANSWER))
@@ -54,17 +34,8 @@ async def base() -> AsyncIterator[str]:
     async def bomb(_: web.Request) -> web.Response:
         return web.Response(body=gzip.compress(b" " * 2**26), headers={"Content-Encoding": "gzip"})
 
-    app = web.Application()
-    for handler in (good, other, error, endless, drips, hangs, elsewhere, deep, compressed, bomb):
-        app.router.add_get(f"/{handler.__name__}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    yield f"http://127.0.0.1:{port}"
-    await runner.cleanup()
+    async with badserver.running(good, error=error, compressed=compressed, bomb=bomb) as address:
+        yield address
 
 
 async def ask(*urls: str) -> dict[str, ShardProgress]:
@@ -78,7 +49,7 @@ async def ask(*urls: str) -> dict[str, ShardProgress]:
 async def test_who_answers_is_heard_and_the_others_are_no_news(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batchprogress, "POD_SECONDS", patience.seconds(1.0))
     monkeypatch.setattr(batchprogress, "ALL_SECONDS", patience.seconds(5.0))
-    paths = ("good", "other", "error", "endless", "drips", "hangs", "elsewhere", "nowhere", "deep", "compressed")
+    paths = ("good", "error", "compressed", "nowhere", *badserver.BAD)
     heard = await ask(*(f"{base}/{path}" for path in paths), "http://127.0.0.1:9/closed")
     assert heard == {"good": ShardProgress(1, 4, 2, None, 10, 9, 1)}
 

@@ -14,7 +14,7 @@ from sluice import errors
 from sluice.adapters import exchange
 from sluice.adapters.exchange import Answer, NoAnswer
 from tests.support import patience
-from tests.support.dripping import drips
+from tests.support.badserver import drips
 
 TERMINATING = {"details": {"causes": [{"reason": "NamespaceTerminating"}]}}
 

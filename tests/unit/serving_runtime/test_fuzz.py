@@ -7,14 +7,14 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from sluice_storage import archive, azblob, gs, hf, layers, listing, manifests, s3, sources
+from sluice_storage import archive, azblob, gs, hf, layers, listing, manifests, packs, s3, sources
 from sluice_storage.failures import DownloadError, Reason
 from sluice_storage.listing import Item
 from sluice_storage.tree import Allowance
@@ -47,7 +47,7 @@ ENTRIES = st.lists(
 TARS = st.builds(attacks.tar, ENTRIES, st.sampled_from(["w", "w:gz"]))
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | NAMES
 FIELDS = ("layers", "manifests", "mediaType", "digest", "size", "annotations", "platform", "architecture", "siblings")
-WORDS = st.sampled_from([*FIELDS, manifests.TITLE, "sha", "rfilename", "lfs"])
+WORDS = st.sampled_from([*FIELDS, manifests.TITLE, packs.FILE_PATH, "sha", "rfilename", "lfs"])
 DIGESTS = st.just("sha256:" + "0" * 64) | st.just("0" * 40)
 DOCUMENTS = st.recursive(
     LEAVES | DIGESTS | st.just("application/vnd.oci.image.layer.v1.tar"),
@@ -107,7 +107,8 @@ def test_archives(kind: str, count: int) -> None:
 
 
 @examples
-def test_layers(count: int) -> None:
+@pytest.mark.parametrize("unpack", [layers.unpack_image, layers.unpack_pack])
+def test_layers(unpack: Callable[..., Path], count: int) -> None:
     def check(bodies: list[bytes], mutations: list[tuple[float, int]], titles: list[str]) -> None:
         with tempfile.TemporaryDirectory() as name:
             top = Path(name)
@@ -118,7 +119,7 @@ def test_layers(count: int) -> None:
                 (fetched / f"{number}").write_bytes(mutated(body, mutations if number else []))
                 described.append(manifests.Layer(f"sha256:{number}", len(body), titles[number] if number % 2 else ""))
             try:
-                layers.unpack(described, fetched, top / "deep" / "unpacked", allowance(), "oci://r/m:1")
+                unpack(described, fetched, top / "deep" / "unpacked", allowance(), "oci://r/m:1")
             except DownloadError as error:
                 require_one_line(error)
             require_contained(top, top / "deep" / "unpacked")
@@ -146,10 +147,32 @@ def test_manifests_and_indexes(count: int) -> None:
             require_one_line(error)
 
     layer = st.fixed_dictionaries(
-        {"digest": DIGESTS | LEAVES, "mediaType": st.just("x.tar") | LEAVES, "size": LEAVES},
+        {"digest": DIGESTS | LEAVES, "mediaType": st.sampled_from(["x.tar", "x\nzstd"]) | LEAVES, "size": LEAVES},
         optional={"annotations": st.dictionaries(WORDS, LEAVES) | LEAVES, "platform": DOCUMENTS},
     )
     near = st.fixed_dictionaries({}, optional={"layers": st.lists(layer | DOCUMENTS), "manifests": st.lists(layer)})
+    run(count, check, document=near | DOCUMENTS)
+
+
+@examples
+def test_packs(count: int) -> None:
+    def check(document: Any) -> None:
+        try:
+            parsed = manifests.parsed(json.dumps(document).encode(), "oci://r/m:1")
+            packs.is_pack(parsed)
+            require_safe([layer.title for layer in packs.layers(parsed, "oci://r/m:1", "onnx")])
+        except DownloadError as error:
+            require_one_line(error)
+
+    kinds, forms = sorted(packs.ITSELF | packs.CODE | packs.UNREAD), ["raw", "tar", "tar+zstd", "\n+zstd", "x"]
+    layer = st.fixed_dictionaries(
+        {"digest": DIGESTS, "mediaType": st.builds("{}.v1.{}".format, st.sampled_from(kinds), st.sampled_from(forms))},
+        optional={
+            "annotations": st.dictionaries(st.just(packs.FILE_PATH) | WORDS, NAMES | LEAVES) | LEAVES,
+            "size": LEAVES,
+        },
+    )
+    near = st.fixed_dictionaries({"layers": st.lists(layer | DOCUMENTS)}, optional={"config": DOCUMENTS})
     run(count, check, document=near | DOCUMENTS)
 
 

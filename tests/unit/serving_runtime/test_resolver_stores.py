@@ -12,7 +12,7 @@ from sluice_storage import transfer
 from sluice.core.kernel.reasons import Reason
 from sluice.core.kernel.resolutions import Resolved, Unresolved
 from sluice.core.observe import resolvers
-from tests.support import hub, webserver
+from tests.support import hub, modelpacks, webserver
 from tests.support.webserver import Page, WebServer
 
 OTHER = "f" * 40
@@ -66,7 +66,8 @@ def test_a_private_repository_needs_the_secrets_token(asked: Registries, web: We
 def test_a_tag_is_the_digest_of_what_it_names(asked: Registries, web: WebServer) -> None:
     uri = f"oci://localhost:{web.port}/acme/digits:stable"
     web.pages["/v2/"] = Page(b"{}")
-    for manifest in (b'{"layers": []}', b'{"manifests": []}'):
+    pack = json.dumps(modelpacks.modelpack(modelpacks.raw("model.onnx", b"x")).manifest).encode()
+    for manifest in (b'{"layers": []}', b'{"manifests": []}', pack):
         web.pages["/v2/acme/digits/manifests/stable"] = Page(manifest)
         found = understood(asked, uri)
         assert isinstance(found, Resolved)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sluice_storage import transfer
 
-from tests.support import signing, webserver
+from tests.support import modelpacks, signing, webserver
 from tests.support.downloader import Downloader, Outcome
 from tests.support.signing import Keyless, Signer, asked, wanted
 from tests.support.webserver import Page, WebServer
@@ -55,6 +55,14 @@ class Pushed:
         layer = attacks.tar([entry("models/model.onnx", model)])
         return self.manifest(tag, {"layers": [self.blob(layer)]})
 
+    def pack(self, tag: str, model: bytes) -> str:
+        artifact = modelpacks.modelpack(
+            modelpacks.raw("model.onnx", model), modelpacks.raw("README.md", b"how it was made", "doc")
+        )
+        for each in artifact.blobs:
+            self.put(f"blobs/{each.digest}", each.body)
+        return self.manifest(tag, artifact.manifest)
+
     def sign(self, digest: str, signer: Signer, payload: bytes = b"", **annotations: str) -> None:
         """As cosign 2 does: under a tag that is made of the digest."""
         payload = payload or signing.simple(digest, NAME)
@@ -90,6 +98,27 @@ def test_an_image_that_is_signed(registry: Pushed) -> None:
     outcome = registry.start()
     assert outcome.files == {"model.onnx": MODEL}, outcome.message
     assert json.loads(outcome.message)["verification"]["digest"] == digest
+
+
+def test_a_modelpack_is_signed_as_an_image_is(registry: Pushed) -> None:
+    digest = registry.pack("1", MODEL)
+    registry.sign(digest, TEAM)
+    outcome = registry.start()
+    assert outcome.files == {"model.onnx": MODEL}, outcome.message
+    assert json.loads(outcome.message)["verification"]["digest"] == digest
+    registry.put(f"blobs/{digest_of(MODEL)}", MODEL[::-1])
+    outcome = registry.start()
+    assert outcome.files == {}
+    assert outcome.message.startswith("ChecksumMismatch: ")
+
+
+def test_a_modelpack_that_is_not_signed_is_not_served(registry: Pushed) -> None:
+    signed = registry.pack("0", MODEL[::-1])
+    registry.sign(signed, TEAM)
+    registry.sign(registry.pack("1", MODEL), STRANGER)
+    outcome = registry.start()
+    assert (outcome.status, outcome.files) == (1, {})
+    assert registry.start(reference=":0").files == {"model.onnx": MODEL[::-1]}
 
 
 def test_an_image_that_is_signed_as_cosign_3_does(registry: Pushed) -> None:

@@ -103,7 +103,7 @@ class ABTest(ApiModel):
     assignment: Assignment = Field(default_factory=Assignment)
     """How users keep their arm."""
     metric: Name
-    """The objective that decides; a failureRatio with source Query that counts users."""
+    """The objective that decides, by its name; a failureRatio with source Query that counts users."""
     maximum_seconds: Annotated[int, Field(ge=60, le=7_776_000)] = 1_209_600
     """The test ends after this time, with or without a winner."""
     on_winner: OnWinner = OnWinner.REPORT
@@ -118,6 +118,12 @@ class Rollout(ApiModel):
             "(has(self.strategy) && self.strategy == 'ABTest') == has(self.abTest)",
             message="strategy ABTest and abTest go together",
             field_path=".abTest",
+        ),
+        Cel(
+            "!has(self.abTest) || !has(self.objectives) || self.objectives.exists(each, each.name == self.abTest.metric "
+            "&& has(each.failureRatio) && each.failureRatio.source == 'Query')",
+            message="metric must name one of spec.rollout.objectives that counts users: a failureRatio with source Query",
+            field_path=".abTest.metric",
         ),
         Cel(
             "!has(self.blueGreen) || (has(self.strategy) && self.strategy == 'BlueGreen')",

@@ -79,6 +79,8 @@ class Kind:
     """Whether `mixture` may tell something."""
     counts_bins: ClassVar[bool] = False
     """Whether its boundaries are bins, each of which may move by itself: then people are shown the one that moved most."""
+    counts_users: ClassVar[bool] = False
+    """Whether it may count users, each once, so that it can decide an A/B test."""
 
     @classmethod
     def of(cls, objective: Objective) -> Self | None:

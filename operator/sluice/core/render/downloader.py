@@ -23,6 +23,8 @@ CACHE_VOLUME: Final = "cache"
 CACHE_PATH: Final = "/var/cache/sluice"
 FORMAT: Final = "SLUICE_FORMAT"
 READ_BY: Final = "SLUICE_READ_BY"
+SELECTIVE: Final = ("hf", "oci")
+"""Sources of which only what the format's servers read is fetched."""
 MODEL_FIELD: Final = "spec.model"
 CERTIFICATES: Final = "certificates"
 CERTIFICATES_PATH: Final = "/etc/sluice/certificates"
@@ -98,6 +100,7 @@ def _container(
 ) -> dict[str, Any]:
     initializer, fetched = config.storage_initializer, _is_fetched(download, config)
     held = download.number is None and formats.held(deployment.metadata.namespace, config)
+    read_by = {"name": READ_BY, "value": deployment.spec.model.format}
     return {
         "name": f"{STORAGE_INITIALIZER}{download.suffix}",
         "image": initializer.image,
@@ -107,7 +110,7 @@ def _container(
             *(credentials(download.uri, download.source.credentials_secret_ref) if fetched else []),
             *(proxies(config) if fetched else []),
             *([{"name": FORMAT, "value": deployment.spec.model.format}] if held else []),
-            *([{"name": READ_BY, "value": deployment.spec.model.format}] if download.scheme == "hf" else []),
+            *([read_by] if fetched and download.scheme in SELECTIVE else []),
         ],
         "resources": initializer.resources.to_wire()
         if download.number is not None

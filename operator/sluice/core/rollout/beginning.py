@@ -37,6 +37,9 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
     objectives = _objectives(situation, policy, compared=compared)
     if isinstance(objectives, Blocked):
         return objectives
+    no_metric = _metric_missing(situation, objectives) if attempt.arms else ""
+    if no_metric:
+        return Blocked(Reason.INVALID_SPEC, no_metric)
     needs_gateway = sharing.refused(situation, attempt.target) if snapshot.by_service and compared else ""
     if needs_gateway:
         return Blocked(Reason.GATEWAY_NEEDED, needs_gateway)
@@ -90,15 +93,33 @@ def begin(situation: Situation, attempt: Attempt) -> ModelRollout | Blocked:
 def _objectives(situation: Situation, policy: RolloutPolicySpec, *, compared: bool) -> list[Objective] | Blocked:
     """Those of the release. Of a query that is not asked the field says why; where nothing is compared, it is left out."""
     own = situation.snapshot.deployment.spec.rollout.objectives
-    wanted, where = (policy.objectives, f"RolloutPolicy {situation.policy_name}: spec")
-    if own is not None:
-        wanted, where = own, "spec.rollout"
+    wanted, where = policy.objectives if own is None else own, _place(situation)
     refused = [kind_of(objective).refused for objective in wanted]
     for index, why in enumerate(refused if compared else ()):
         if why:
             reason = Reason.POLICY_INVALID if own is None else Reason.INVALID_SPEC
             return Blocked(reason, f"{where}.objectives[{index}].{why}")
     return [objective for objective, why in zip(wanted, refused, strict=True) if not why]
+
+
+def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
+    """Why nothing would ever separate the arms of a test, and what to do; or empty."""
+    settings = situation.snapshot.deployment.spec.rollout.ab_test
+    assert settings is not None
+    usable = [kind.name for kind in map(kind_of, objectives) if kind.counts_users]
+    if settings.metric in usable:
+        return ""
+    remedy = f"use one of {', '.join(usable)}, or add one" if usable else "add one"
+    return (
+        f"spec.rollout.abTest.metric: {settings.metric!r} is no objective that counts users (a failureRatio with source "
+        f"Query) of {_place(situation)}.objectives; {remedy}"
+    )
+
+
+def _place(situation: Situation) -> str:
+    """Where the objectives of a release stand."""
+    own = situation.snapshot.deployment.spec.rollout.objectives
+    return f"RolloutPolicy {situation.policy_name}: spec" if own is None else "spec.rollout"
 
 
 def _steps(wishes: Rollout, policy: RolloutPolicySpec, attempt: Attempt) -> list[RolloutStep]:

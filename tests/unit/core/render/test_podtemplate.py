@@ -56,7 +56,8 @@ def test_the_downloader_comes_from_the_operators_configuration() -> None:
 
 
 def test_the_downloader_is_told_whose_files_to_take_from_a_repository() -> None:
-    assert {"name": "SLUICE_READ_BY", "value": "onnx"} in downloader(uri="hf://acme/digits")["env"]
+    for uri in ("hf://acme/digits", "oci://registry.example/acme/digits:1"):
+        assert {"name": "SLUICE_READ_BY", "value": "onnx"} in downloader(uri=uri)["env"]
     assert downloader()["env"] == []
 
 
@@ -116,7 +117,7 @@ def test_an_image_is_pulled_by_the_downloader() -> None:
     spec = podtemplate.render_template(model, builders.make_runtime(), config, REVISION)["spec"]
     container = spec["initContainers"][0]
     assert container["args"][-1] == "--plain-http"
-    assert [entry["name"] for entry in container["env"]] == ["DOCKER_CONFIG_JSON"]
+    assert [entry["name"] for entry in container["env"]] == ["DOCKER_CONFIG_JSON", "SLUICE_READ_BY"]
     assert "imagePullSecrets" not in spec
     assert "--plain-http" not in downloader(uri=DIGITS_IMAGE)["args"]
 

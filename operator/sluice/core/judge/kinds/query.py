@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from sluice.api import promql
 from sluice.api.v1alpha1.common import FailureRatio, Goal, Objective, Source
@@ -19,6 +19,8 @@ MOST_SERIES: Final = 512
 @dataclass(frozen=True, slots=True)
 class QueriedCounters(Kind):
     """Counts in a feed of its own, by pod where the series carry the label `pod`."""
+
+    counts_users: ClassVar[bool] = True
 
     ratio: FailureRatio
 

@@ -1,0 +1,65 @@
+"""A server on the loopback that answers well at one path, and badly at others: who asks must lose an answer, and no more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PAUSE_SECONDS: Final = 0.02
+
+
+async def nonsense(_: web.Request) -> web.Response:
+    return web.Response(text="<html>a model server</html>")
+
+
+async def deep(_: web.Request) -> web.Response:
+    """More brackets than a parser has frames."""
+    return web.Response(text="[" * 60_000)
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 8192)
+
+
+async def drips(request: web.Request) -> web.StreamResponse:
+    """Begins at once, and goes on byte by byte until nobody reads."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def hangs(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def elsewhere(request: web.Request) -> web.Response:
+    """To where the good answer is."""
+    raise web.HTTPFound(request.path_qs.replace("/elsewhere", "/good", 1))
+
+
+BAD: Final = {handler.__name__: handler for handler in (nonsense, deep, endless, drips, hangs, elsewhere)}
+
+
+@asynccontextmanager
+async def running(good: Handler, *, below: str = "", **more: Handler) -> AsyncIterator[str]:
+    """Its address. Each answer is at its name: `/good`, those of BAD, and more; below: what follows the name."""
+    app = web.Application()
+    for name, handler in {"good": good, **BAD, **more}.items():
+        app.router.add_get(f"/{name}{below}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
