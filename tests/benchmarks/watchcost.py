@@ -14,8 +14,9 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answers, Question
+from sluice.shell.halving import PAUSE_SECONDS
 from sluice.shell.keys import Key
-from sluice.shell.watching import PAUSE_SECONDS, Watching
+from sluice.shell.watching import Watching
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
 from tests.support import virtualloop
