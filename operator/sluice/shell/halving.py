@@ -60,8 +60,8 @@ class HalvingAsker:
             found.update(joined.parted(whole, answer))
             if isinstance(answer, Failed) and len(whole.parts) > 1:
                 found.update(await self._halved(whole, end))
-            elif isinstance(answer, Failed) and whole.parts[0] in self._alone:
-                self._alone[whole.parts[0]] = end + ALONE_SECONDS
+            elif isinstance(answer, Failed):
+                self._alone.update((part, end + ALONE_SECONDS) for part in whole.parts if part in self._alone)
         return found
 
     def _apart(self, whole: Joined) -> Iterator[Joined]:

@@ -12,6 +12,7 @@ an hour old at most. A minute that is missed, by a restart or by a Prometheus th
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from sluice.core.watch import features, minutes, moving, progress, report, state
@@ -86,8 +87,9 @@ class Watching:
             self._see(place, progress.after, minute, end - MINUTE)
             await asyncio.sleep(0)
         observed = features.inquest(versions, self._watches, end)
-        for place, counted in observed.read(await self._asker.answers(observed.questions, end)).items():
-            self._see(place, moving.after, counted, end - MINUTE)
+        counted = observed.read(await self._asker.answers(observed.questions, end))
+        for (place, name), rows in counted.items():
+            self._see(place, partial(moving.after, observed.sources[place, name]), rows, end - MINUTE)
             await asyncio.sleep(0)
 
     def _see(
