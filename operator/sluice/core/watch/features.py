@@ -179,7 +179,7 @@ def _rows(source: BinSource, question: Question, answers: Mapping[Question, Answ
         return TooMany(answer.message) if answer.refused else Unseen(answer.message)
     rows: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
     for feature, name, value in _values(source, question, answer):
-        rows[feature][name] += max(0.0, value)
+        rows[feature][name] += value
     if not rows:
         return Unseen(f"no series {question.selector}, or more than {MOST_SERIES}: {source.remedy}")
     if len(rows) > MOST_FEATURES or any(len(bins) > MOST_BINS for bins in rows.values()):
@@ -191,11 +191,10 @@ def _values(source: BinSource, question: Question, answer: Answered) -> Iterator
     """Of this version alone: a dot in its name stands for any character in the question. Counters are scaled to the minute."""
     namespace, owner = source.labels[:2]
     scale = 1.0 if question.newest else MINUTE / question.window_seconds
-    has_features = len(source.labels) > 3
+    title = "" if len(source.labels) > 3 else source.title
     for one in answer.series:
-        feature = one.labels.get("feature", "") if has_features else source.title
-        name = one.labels.get(source.bin, "")
-        if not source.owns(one.labels.get(namespace, ""), one.labels.get(owner, "")) or not feature or not name:
-            continue
-        if len(feature) <= LONGEST_NAME and len(name) <= LONGEST_NAME:
-            yield feature, name, one.points[-1][1] * scale
+        of = one.labels.get
+        feature, name = title or of("feature", ""), of(source.bin, "")
+        is_named = 0 < len(feature) <= LONGEST_NAME and 0 < len(name) <= LONGEST_NAME
+        if is_named and source.owns(of(namespace, ""), of(owner, "")):
+            yield feature, name, max(0.0, one.points[-1][1]) * scale
