@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from demo.progress import step
 from sluice.api.v1alpha1.rolloutpolicy import DriftWatch
 from sluice.stats import bins, edetector, movement
 from sluice.stats.movement import MovementDetector
-from tests.benchmarks import report
+from tests.benchmarks import driftanswers, report
 from tests.benchmarks.report import Figure, Section, Table
 from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 
@@ -37,7 +37,8 @@ LEARN_MINUTES: Final = 60
 TOLERANCE: Final = DriftWatch().tolerance_nats
 THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60) + math.log(2)
 """As beside objectives, which have the other half of the promise."""
-METHOD: Final = """\
+METHOD: Final = (
+    """\
 Ten features of twelve bins (ten with a tenth of the reference each, two nearly empty), 200 observed rows a minute, the
 default tolerance. *At the edge*: all features are moved from the reference by what is just tolerated, all the time. *Day and
 night*: five times as many rows at the highest hour of a day as at the lowest, and all features swing as far as is tolerated,
@@ -45,8 +46,14 @@ up and down. *Weekends*: half the rows. *Bursts*: rows of one kind come twenty a
 detectors begin anew, as do restarted operators each day. An alarm is counted, and the detectors begin anew. *Found*: one of
 the ten features moves, in different ways, each with a population stability index of 0.25; the minutes and requests until the
 alarm, and whether it names that feature. The promise, for features and objectives together, is one false alarm in 90 days on
-average."""
+average.
 
+"""
+    + driftanswers.METHOD
+)
+
+Run: TypeAlias = tuple[float, float, bool]
+"""Minutes and requests to the alarm, and whether what has moved is named."""
 Shares = npt.NDArray[np.float64]
 
 
@@ -183,7 +190,7 @@ def false_alarms(name: str, days: int) -> int:
     return count
 
 
-def minutes_to_alarm(name: str, batch: int) -> list[tuple[float, float, bool]]:
+def minutes_to_alarm(name: str, batch: int) -> list[Run]:
     """(minutes, requests, whether the right feature is named) of each run."""
     way, most = WAYS[name]
     shares, generator = moved(way, 0.25, most), np.random.default_rng(17)
@@ -227,29 +234,48 @@ def measure(options: Options) -> Section:
         found = dict(zip(pairs, pool.map(minutes_to_alarm, *zip(*pairs, strict=True)), strict=True))
     with step(f"drift: {options.days} days of each of {len(WORLDS)} worlds"), ProcessPoolExecutor() as pool:
         alarms = dict(zip(WORLDS, pool.map(false_alarms, WORLDS, [options.days] * len(WORLDS)), strict=True))
-    return section(alarms, found, options, machine)
+    with (
+        step(f"drift: answers, {options.days} days of each of {len(driftanswers.WORLDS)} worlds"),
+        ProcessPoolExecutor() as pool,
+    ):
+        own = dict(
+            zip(
+                driftanswers.WORLDS,
+                pool.map(driftanswers.false_alarms, driftanswers.WORLDS, [options.days] * len(driftanswers.WORLDS)),
+                strict=True,
+            )
+        )
+        answers = {
+            ("answers: by the reference", 1): driftanswers.minutes_to_alarm(1, by_first_day=False),
+            ("answers: by the first day", 1): driftanswers.minutes_to_alarm(1, by_first_day=True),
+            ("answers: by the reference", 20): driftanswers.minutes_to_alarm(20, by_first_day=False),
+        }
+    return section(alarms, found, options, machine, own, answers)
 
 
 def section(
     alarms: dict[str, int],
-    found: dict[tuple[str, int], list[tuple[float, float, bool]]],
+    found: dict[tuple[str, int], list[Run]],
     options: Options,
     machine: tuple[str, ...],
+    own: dict[str, int],
+    answers: dict[tuple[str, int], list[Run]],
 ) -> Section:
     days, count = options.days * len(alarms), sum(alarms.values())
     alone = [runs for (_, batch), runs in found.items() if batch == 1]
     minutes = max(statistics.median(run[0] for run in runs) for runs in alone)
     requests = max(statistics.median(run[1] for run in runs) for runs in alone)
     right = sum(run[2] for runs in found.values() for run in runs) / sum(map(len, found.values()))
-    rows = [(name, f"{options.days}", f"{each}") for name, each in alarms.items()]
+    rows = [(name, f"{options.days}", f"{each}") for name, each in {**alarms, **own}.items()]
+    of_answers = max(statistics.median(run[0] for run in runs) for (_, batch), runs in answers.items() if batch == 1)
     times = [
         (name, f"{batch}", f"{statistics.median(each[0] for each in runs):.0f} / {_ninth(runs):.0f}",
          f"{statistics.median(each[1] for each in runs):.0f}")
-        for (name, batch), runs in found.items()
+        for (name, batch), runs in {**found, **answers}.items()
     ]  # fmt: skip
     return Section(
         key=KEY,
-        title="Drift of features",
+        title="Drift of features and answers",
         method=METHOD,
         figures=(
             Figure(
@@ -262,6 +288,18 @@ def section(
                 "one feature at 0.25: the slowest way", f"{minutes:.0f} min (median)", "median ≤ 10 min", minutes <= 10
             ),
             Figure("the same: requests", f"{requests:,.0f} (median)", "≤ 2,000", requests <= 2000),
+            Figure(
+                f"false alarms in {options.days * len(own):,} days of answers, by the first day of their version",
+                f"{sum(own.values())}",
+                f"at most one in {PROMISED_DAYS} days",
+                sum(own.values()) <= options.days * len(own) / PROMISED_DAYS,
+            ),
+            Figure(
+                "answers, one class from 3 to 60 %",
+                f"{of_answers:.0f} min (median)",
+                "median ≤ 10 min",
+                of_answers <= 10,
+            ),
             Figure("alarms that name the feature", f"{100 * right:.0f} %"),
         ),
         tables=(
@@ -275,6 +313,6 @@ def section(
     )
 
 
-def _ninth(runs: list[tuple[float, float, bool]]) -> float:
+def _ninth(runs: list[Run]) -> float:
     """Of ten."""
     return sorted(run[0] for run in runs)[math.ceil(0.9 * len(runs)) - 1]

@@ -1,6 +1,7 @@
 """What the watch over a thousand models costs the operator: questions, what their answers weigh, and processor time."""
 
 import asyncio
+import dataclasses
 import json
 import re
 import time
@@ -14,8 +15,11 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Answer, Answers, Question
+from sluice.core.watch import binsources
+from sluice.core.watch.subject import WatchedVersion
+from sluice.shell.halving import PAUSE_SECONDS
 from sluice.shell.keys import Key
-from sluice.shell.watching import PAUSE_SECONDS, Watching
+from sluice.shell.watching import Watching
 from tests.benchmarks import report
 from tests.benchmarks.report import Figure, Section, Table
 from tests.support import virtualloop
@@ -36,11 +40,32 @@ BUCKETS: Final = (
 LATENCY: Final = kind_of(
     Objective.model_validate({"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}})
 )
-OBJECTIVES: Final[dict[str, tuple[Kind, ...]]] = {"errors": (ERRORS,), "errors and latency": (ERRORS, LATENCY)}
+FEATURES: Final = 10
+BINS: Final = 12
+CLASSES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched of each model."""
+
+    kinds: tuple[Kind, ...]
+    observed: tuple[str, ...] = ()
+    """Of `features`, `answers` and `classes`, which an objective counts."""
+
+
+BOTH: Final = (ERRORS, LATENCY)
+SETTINGS: Final = {
+    "errors": Watched((ERRORS,)),
+    "errors and latency": Watched(BOTH),
+    "… and ten features": Watched(BOTH, ("features",)),
+    "… and answers": Watched(BOTH, ("features", "answers")),
+    "errors and a distribution": Watched((ERRORS,), ("classes",)),
+}
 METHOD: Final = f"""\
 {MODELS:,} models behind Contour are watched for {MINUTES} minutes by `shell/watching.py`, in virtual time. Prometheus is
 imitated: its answers are JSON, which is made beforehand and read by the operator's own client. Not in it: the network, TLS, and
-the passes that write what was seen, one an hour and model."""
+the passes that write what was seen, one an hour and model. Features have {BINS} bins, answers {CLASSES}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +105,9 @@ class Imitation:
 
 def _result(question: Question) -> Iterator[dict[str, Any]]:
     by = question.summed_by or ()
+    if by[-1:] == ("bin",):
+        yield from _bins(question, by)
+        return
     if not by:
         yield {"metric": {}, "value": [0, "0"]}
     if "le" in by:
@@ -92,12 +120,35 @@ def _result(question: Question) -> Iterator[dict[str, Any]]:
                 yield {"metric": {"envoy_cluster_name": name, **labels}, "value": [0, str(value)]}
 
 
+def _bins(question: Question, by: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    names = question.selector.rpartition('=~"')[2].rstrip('"}').split("|")
+    features, bins = ([f"x{each}" for each in range(FEATURES)], BINS) if by[1] == "model" else (["class"], CLASSES)
+    for name in names:
+        for feature in features if "feature" in by else [""]:
+            labels = {"namespace": "shop", by[1]: name, **({"feature": feature} if feature else {})}
+            for number in range(bins):
+                yield {"metric": {**labels, "bin": f"{number} to {number + 1}"}, "value": [0, str(20 + number)]}
+
+
+def _version(name: str, watched: Watched) -> WatchedVersion:
+    plain = make_version(name, kinds=watched.kinds)
+    settings: dict[str, Any] = {"tolerance": 0.025, "label": "namespace"}
+    sources = {
+        "features": binsources.of_features("shop", name, **settings),
+        "answers": binsources.of_answers("shop", name, plain.revision, **settings),
+        "classes": binsources.of_objective(
+            "classes", 'predictions_total{revision="{{revision}}"}', "bin", plain.place, plain.revision, **settings
+        ),
+    }
+    return dataclasses.replace(plain, bins=tuple(sources[each] for each in watched.observed))
+
+
 def measure() -> Section:
     machine = report.host()
     found = {}
-    for name, kinds in OBJECTIVES.items():
+    for name, watched in SETTINGS.items():
         with step(f"watch-cost: {name}"):
-            found[name] = cost(kinds)
+            found[name] = cost(watched)
     return section(found, machine)
 
 
@@ -126,12 +177,12 @@ def section(found: dict[str, Cost], machine: tuple[str, ...]) -> Section:
                 busiest <= QUESTIONS_TO_REACH,
             ),
         ),
-        tables=(Table(("objectives", "questions a minute", "answers a minute", "passes a minute", "of a core"), rows),),
+        tables=(Table(("watched", "questions a minute", "answers a minute", "passes a minute", "of a core"), rows),),
         machine=machine,
     )
 
 
-def cost(kinds: tuple[Kind, ...]) -> Cost:
+def cost(watched: Watched) -> Cost:
     """Of a minute, after one in which all is seen for the first time."""
     imitation, woken = Imitation(), list[Key]()
     spent = [0.0, 0.0]
@@ -139,7 +190,7 @@ def cost(kinds: tuple[Kind, ...]) -> Cost:
     async def whole() -> None:
         watch = Watching(imitation, wake=woken.append, clock=LoopClock())
         for number in range(MODELS):
-            watch.note(Key("shop", f"m{number}"), make_version(f"m{number}", kinds=kinds))
+            watch.note(Key("shop", f"m{number}"), _version(f"m{number}", watched))
         task = asyncio.create_task(watch.run())
         await asyncio.sleep(120)
         imitation.asked.clear()

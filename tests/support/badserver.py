@@ -1,7 +1,7 @@
 """A server on the loopback that answers well at one path, and badly at others: who asks must lose an answer, and no more."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -47,15 +47,23 @@ async def elsewhere(request: web.Request) -> web.Response:
     raise web.HTTPFound(request.path_qs.replace("/elsewhere", "/good", 1))
 
 
+NOTHING: Final[Mapping[str, Handler]] = {}
 BAD: Final = {handler.__name__: handler for handler in (nonsense, deep, endless, drips, hangs, elsewhere)}
 
 
 @asynccontextmanager
-async def running(good: Handler, *, below: str = "", **more: Handler) -> AsyncIterator[str]:
-    """Its address. Each answer is at its name: `/good`, those of BAD, and more; below: what follows the name."""
+async def running(
+    good: Handler, *, below: str = "", posts: Mapping[str, Handler] = NOTHING, **more: Handler
+) -> AsyncIterator[str]:
+    """Its address. Each answer is at its name: `/good`, those of BAD, and more; below: what follows the name.
+
+    posts: what takes something, by its path.
+    """
     app = web.Application()
     for name, handler in {"good": good, **BAD, **more}.items():
         app.router.add_get(f"/{name}{below}", handler)
+    for path, handler in posts.items():
+        app.router.add_post(path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -394,9 +394,11 @@ class Cluster(Registries):
             version, watch = self.watched[name]
             self._keeps(name, progress.after(watch, version, minute, end - minutes.MINUTE))
         observed = features.inquest(versions, {v.place: watch for v, watch in self.watched.values()}, end)
-        for (_, name), counted in observed.read(self._watch_answers(observed.questions, end - ahead)).items():
+        counts = observed.read(self._watch_answers(observed.questions, end - ahead))
+        for asked, counted in counts.items():
+            (_, name), _ = asked
             version, watch = self.watched[name]
-            self._keeps(name, moving.after(watch, version, counted, end - minutes.MINUTE))
+            self._keeps(name, moving.after(observed.sources[asked], watch, version, counted, end - minutes.MINUTE))
 
     def _watch_answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
         answers: dict[Question, Answer] = {}

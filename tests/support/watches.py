@@ -8,10 +8,10 @@ from sluice.api.v1alpha1.common import Objective
 from sluice.core.judge.kind import Kind
 from sluice.core.judge.kinds import kind_of
 from sluice.core.judge.model import Arm
-from sluice.core.watch import progress
+from sluice.core.watch import binsources, progress
 from sluice.core.watch.minutes import MINUTE, WholeMinute
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedFeatures, WatchedVersion
+from sluice.core.watch.model import Drift, Watch
+from sluice.core.watch.subject import WatchedVersion
 from sluice.stats import edetector
 
 DAY: Final = 86_400.0
@@ -42,9 +42,22 @@ def make_version(model: str = "digits", *, preset: str = "contour", **changes: A
     return dataclasses.replace(version, **changes)
 
 
-def make_observed(model: str = "digits", **changes: Any) -> WatchedVersion:
+def make_observed(model: str = "digits", *, label: str = "namespace", **changes: Any) -> WatchedVersion:
     """One whose requests an observer counts, too."""
-    return make_version(model, **{"drift": WatchedFeatures(0.025, "namespace"), **changes})
+    plain = make_version(model, **changes)
+    source = binsources.of_features(plain.namespace, model, tolerance=0.025, label=label)
+    return dataclasses.replace(plain, bins=(source,))
+
+
+def drift_of(watch: Watch) -> Drift:
+    """What is remembered of its requests' features."""
+    return watch.drift_of(binsources.FEATURES)
+
+
+def with_drift(watch: Watch, **changes: Any) -> Watch:
+    """The same with something else remembered of them."""
+    changed = dataclasses.replace(drift_of(watch), **changes)
+    return dataclasses.replace(watch, drifts={**watch.drifts, binsources.FEATURES: changed})
 
 
 def minute(errors: float, *, requests: float = 3000.0) -> WholeMinute:

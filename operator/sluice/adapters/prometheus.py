@@ -10,12 +10,12 @@ uncompressed, and one is parsed at a time.
 
 import asyncio
 import io
-import math
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -239,6 +239,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 NAME: Final = "__name__"
 _NAMED: Final = "sluice_metric"
 """The label that stands for a metric's name where that is lost."""
+_TEXT: Final = frozenset({str})
 _STEP_SECONDS: Final = 15
 """Between two looks at a metric that is told by its name."""
 
@@ -274,12 +275,12 @@ def answered(result: Iterable[Mapping[str, Any]]) -> Answered:
 
 def _series(item: Mapping[str, Any]) -> Series:
     labels = dict(item["metric"])
-    if not all(isinstance(text, str) for label in labels.items() for text in label):
+    if not (_TEXT.issuperset(map(type, labels)) and _TEXT.issuperset(map(type, labels.values()))):
         raise TypeError("a label is not a text")
     if _NAMED in labels:
         labels[NAME] = labels.pop(_NAMED)
-    points = ((float(when), float(value)) for when, value in item.get("values") or [item["value"]])
-    return Series(labels, tuple(point for point in points if all(map(math.isfinite, point))))
+    points = [(float(when), float(value)) for when, value in item.get("values") or (item["value"],)]
+    return Series(labels, tuple([point for point in points if isfinite(point[0]) and isfinite(point[1])]))
 
 
 def _distinct(series: Iterable[Series]) -> tuple[Series, ...]:

@@ -11,17 +11,16 @@ an hour old at most. A minute that is missed, by a restart or by a Prometheus th
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
-from sluice.core.judge import joined
-from sluice.core.judge.joined import Joined
-from sluice.core.judge.model import Answer, Failed, Question
 from sluice.core.watch import features, minutes, moving, progress, report, state
 from sluice.core.watch.minutes import Place
 from sluice.core.watch.model import Watch
 from sluice.core.watch.subject import WatchedVersion
 from sluice.ports import Clock, Metrics
+from sluice.shell.halving import HalvingAsker
 from sluice.shell.keys import Key
 from sluice.stats.ownpast import MINUTE
 
@@ -32,8 +31,6 @@ Seen = TypeVar("Seen")
 
 LATE_SECONDS: Final = 20.0
 """After the end of a minute: until then its samples are scraped, and visible to every question."""
-PAUSE_SECONDS: Final = 1.0
-"""From the begin of one question to that of the next."""
 
 
 class Watching:
@@ -41,7 +38,7 @@ class Watching:
 
     def __init__(self, metrics: Metrics, *, wake: Callable[[Key], None], clock: Clock) -> None:
         """wake: has a pass over the model, which writes what its watch has to say."""
-        self._metrics = metrics
+        self._asker = HalvingAsker(metrics, clock)
         self._wake = wake
         self._clock = clock
         self._versions: dict[Place, WatchedVersion] = {}
@@ -82,15 +79,17 @@ class Watching:
 
     async def look(self, end: float) -> None:
         """At the minute that ends then, seconds since the epoch."""
+        self._asker.begin(end)
         versions = [each for each in self._versions.values() if not each.resting]
         silent = {place for place, watch in self._watches.items() if watch.silent}
         asked = minutes.inquest(versions, silent)
-        for place, minute in asked.read(await self._all_answers(asked.questions, end)).items():
+        for place, minute in asked.read(await self._asker.answers(asked.questions, end)).items():
             self._see(place, progress.after, minute, end - MINUTE)
             await asyncio.sleep(0)
         observed = features.inquest(versions, self._watches, end)
-        for place, counted in observed.read(await self._all_answers(observed.questions, end)).items():
-            self._see(place, moving.after, counted, end - MINUTE)
+        counted = observed.read(await self._asker.answers(observed.questions, end))
+        for (place, name), rows in counted.items():
+            self._see(place, partial(moving.after, observed.sources[place, name]), rows, end - MINUTE)
             await asyncio.sleep(0)
 
     def _see(
@@ -107,30 +106,6 @@ class Watching:
         known = self._watches[place] = after(watch, version, seen, begin)
         if report.wants_pass(version, watch, known):
             self._wake(Key(*place))
-
-    async def _all_answers(self, questions: Iterable[Joined], end: float) -> dict[Question, Answer]:
-        """One question after the other."""
-        answers: dict[Question, Answer] = {}
-        for whole in questions:
-            began = self._clock.monotonic()
-            answers.update(await self._answers(whole, end))
-            await asyncio.sleep(max(0.0, PAUSE_SECONDS - (self._clock.monotonic() - began)))
-        return answers
-
-    async def _answers(self, whole: Joined, end: float) -> dict[Question, Answer]:
-        """To each of its parts."""
-        found = (await self._metrics.answer((whole.question,), end))[whole.question.key]
-        if isinstance(found, Failed) and found.refused and len(whole.parts) > 1:
-            return await self._halved(joined.halves(whole), end)
-        return dict(joined.parted(whole, found))
-
-    async def _halved(self, halves: Iterable[Joined], end: float) -> dict[Question, Answer]:
-        """One of them may be what is refused."""
-        answers: dict[Question, Answer] = {}
-        for half in halves:
-            await asyncio.sleep(PAUSE_SECONDS)
-            answers.update(await self._answers(half, end))
-        return answers
 
 
 def next_end(now: float) -> float:

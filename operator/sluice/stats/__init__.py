@@ -24,6 +24,7 @@ Reading order:
 - `ownpast`     what it is compared with then: what it has shown itself
 - `bins`        bins of numbers, and how far two counts by bin are apart, for readers
 - `movement`    has a distribution moved away from a reference: how often there is a false alarm in years
+- `ownbins`     what it is compared with where there is no reference: what it has shown on its first day
 - `special`     quantiles of the gamma and beta distributions
 
 Nothing here has a clock, randomness or I/O, and nothing imports another room of Sluice. All logarithms are natural.

@@ -84,13 +84,13 @@ class MovementDetector:
     """When the last rows that were looked at began, seconds since the epoch."""
 
     def observe(
-        self, counts: Sequence[float], *, shares: tuple[float, ...], tolerance: float, begin: float
+        self, counts: Sequence[float], *, shares: tuple[float, ...] | None, tolerance: float, begin: float
     ) -> "MovementDetector":
         """After one more minute.
 
         Args:
             counts: rows by bin, >= 0.
-            shares: the reference's, of the same bins, > 0; see `shares_of`.
+            shares: the reference's, of the same bins, > 0; see `shares_of`. None: there is none, and it only learns.
             tolerance: t > 0, in nats.
             begin: of the minute, seconds since the epoch.
         """
@@ -102,13 +102,21 @@ class MovementDetector:
         if rows < FEW_ROWS:
             return dataclasses.replace(self, waiting=waiting, waiting_since=since)
         is_ready = self.recent and not self.learns
-        known = self._betted(waiting, rows, shares, tolerance, since) if is_ready else self
+        known = self._betted(waiting, rows, shares, tolerance, since) if is_ready and shares is not None else self
         return known._learnt(waiting, rows, since)
 
     def anew(self, *, told: bool) -> "MovementDetector":
         """Without the evidence so far; what was learnt stays. told: because of an alarm."""
         empty = MovementDetector()
         return dataclasses.replace(self, log_sums=empty.log_sums, starts=empty.starts, told=told)
+
+    def widened(self, by: int) -> "MovementDetector":
+        """With so many more bins, of which nothing has been counted yet."""
+        waiting, last, recent, shown = (
+            (*counts, *(0.0,) * by) if counts else counts
+            for counts in (self.waiting, self.last, self.recent, self.shown)
+        )
+        return dataclasses.replace(self, waiting=waiting, last=last, recent=recent, shown=shown)
 
     @property
     def log_evidence(self) -> float:

@@ -115,16 +115,23 @@ class Counting:
             "Rows of the reference by feature and bin: what those of requests are held against.",
             labels=["model", "feature", "bin"],
         )
+        answer_rows = GaugeMetricFamily(
+            "sluice_observer_reference_answer_rows",
+            "Rows of the reference by feature of answers and bin: what answers are held against.",
+            labels=["model", "revision", "feature", "bin"],
+        )
         for feature, counts in zip(found.features if found else (), inputs, strict=True):
             for name, count, rows in zip(feature.names, counts, feature.rows, strict=True):
                 observed.add_metric([self._model, feature.name, name], count)
                 reference_rows.add_metric([self._model, feature.name, name], rows)
         for feature, counts in zip(found.answers if found else (), outputs, strict=True):
-            for name, count in zip(feature.names, counts, strict=True):
+            for name, count, rows in zip(feature.names, counts, feature.rows, strict=True):
                 answered.add_metric([self._model, self._revision, feature.name, name], count)
+                answer_rows.add_metric([self._model, self._revision, feature.name, name], rows)
         yield observed
         yield reference_rows
         yield answered
+        yield answer_rows
         yield _by_outcome("sluice_observer_copies", "Copies of requests by what became of them.", self._model, copies)
         yield _by_outcome("sluice_observer_answers", "Answers to copies, likewise.", self._model, answers)
         readable = GaugeMetricFamily(

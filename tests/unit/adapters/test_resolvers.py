@@ -8,7 +8,7 @@ from aiohttp import web
 
 from sluice.adapters import resolvers
 from sluice.adapters.resolvers import PodResolvers
-from sluice.core.kernel.resolutions import Resolution, Resolved, ResolverPod
+from sluice.core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
 from tests.support import badserver, patience
 
 CHAMPION = "models:/digits@champion"
@@ -16,13 +16,23 @@ ENTRY = {"uri": CHAMPION, "version": "7", "source": "s3://mlflow/1/model", "dige
 
 
 @pytest.fixture
-async def base() -> AsyncIterator[str]:
+def told() -> list[str]:
+    """Versions of which the resolver was told."""
+    return []
+
+
+@pytest.fixture
+async def base(told: list[str]) -> AsyncIterator[str]:
     async def good(request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != "Bearer uid-1":
             return web.Response(status=401)
         return web.Response(text=json.dumps({"resolved": [ENTRY] * len(request.query.getall("uri"))}))
 
-    async with badserver.running(good, below="/resolved") as address:
+    async def takes(request: web.Request) -> web.Response:
+        told.append((await request.json())["version"])
+        return web.Response(text=json.dumps({"problem": "NotAllowed"} if told[-1] == "6" else {}))
+
+    async with badserver.running(good, below="/resolved", posts={"/takes/outcome": takes}) as address:
         yield address
 
 
@@ -45,6 +55,21 @@ async def test_it_is_asked_with_the_token_of_its_pod(base: str) -> None:
 async def test_what_is_no_answer_is_no_news(base: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolvers, "SECONDS", patience.seconds(0.5))
     assert await ask(f"{base}/{answer}") is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "want", "problem"), [("78", "78", False), ("768", "76", True)], ids=["all", "until one is refused"]
+)
+async def test_a_release_is_told_version_by_version(
+    base: str, told: list[str], versions: str, want: str, *, problem: bool
+) -> None:
+    adapter = PodResolvers()
+    report = OutcomeReport("digits-abc-1", tuple(VersionTags("digits", each, ()) for each in versions))
+    came = await adapter.report(ResolverPod(f"{base}/takes", "uid-1"), report)
+    assert await adapter.report(ResolverPod(f"{base}/missing", "uid-1"), report) is None
+    await adapter.close()
+    assert came is not None
+    assert (came.release, "".join(told), bool(came.problem)) == ("digits-abc-1", want, problem)
 
 
 async def test_nobody_there_is_no_news() -> None:

@@ -5,8 +5,10 @@ import itertools
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import pytest
+
 from sluice.core.judge.model import Answer, Answered, Answers, Failed, Question, Series
-from sluice.shell import watching
+from sluice.shell import halving, watching
 from sluice.shell.keys import Key
 from sluice.shell.watching import Watching
 from tests.support import virtualloop
@@ -75,7 +77,7 @@ def test_every_minute_is_looked_at_once_when_its_samples_are_there() -> None:
     assert ends == [1020.0, 1080.0, 1140.0, 1200.0, 1260.0]
     assert all(time >= (moment or 0.0) + watching.LATE_SECONDS for time, moment in prometheus.asked)
     times = [time for time, _ in prometheus.asked]
-    assert all(later - earlier >= watching.PAUSE_SECONDS for earlier, later in itertools.pairwise(times))
+    assert all(later - earlier >= halving.PAUSE_SECONDS for earlier, later in itertools.pairwise(times))
 
 
 def test_an_alarm_wakes_its_model_alone() -> None:
@@ -93,9 +95,10 @@ def test_an_alarm_wakes_its_model_alone() -> None:
     assert set(run(Prometheus(), main)) <= {DIGITS}
 
 
-def test_a_question_that_is_refused_for_one_is_asked_in_halves() -> None:
+@pytest.mark.parametrize("refused", [True, False], ids=["refused", "not answered in time"])
+def test_one_that_is_not_answered_does_not_blind_the_other(refused: bool) -> None:
     def answer(question: Question) -> Answer:
-        return Failed("too many", refused=True) if "wine" in question.selector else prometheus.usual(question)
+        return Failed("too many", refused=refused) if "wine" in question.selector else prometheus.usual(question)
 
     async def main(watch: Watching, _: list[Key]) -> None:
         watch.note(DIGITS, make_version())

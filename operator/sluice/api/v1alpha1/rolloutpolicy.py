@@ -102,7 +102,7 @@ class OnAlarm(StrEnum):
 
 
 class DriftWatch(ApiModel):
-    """How requests are held against the reference of the model's observer."""
+    """How requests and answers are held against the reference of the model's observer."""
 
     tolerance: Annotated[str, Field(max_length=4, pattern=r"^0\.(0[1-9]|[1-9][0-9]?)$")] = "0.05"
     """How far a feature may be from the reference, as a population stability index: what is nearer is never an alarm."""
@@ -115,7 +115,7 @@ class DriftWatch(ApiModel):
 
 class StableWatch(ApiModel):
     """What is watched after a promotion: objectives of the stable version, against what it has shown since then, and the
-    features of its requests."""
+    features of its requests and answers."""
 
     cel_rules: ClassVar[tuple[Cel, ...]] = (
         Cel(
@@ -127,10 +127,11 @@ class StableWatch(ApiModel):
     objectives: Annotated[list[Name], Field(max_length=4, json_schema_extra={"x-kubernetes-list-type": "set"})] = Field(
         default_factory=list
     )
-    """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway."""
+    """Names of objectives that the gateway counts: failureRatio, and latency with maximumMillis, with source Gateway; and
+    distribution, which never begins a roll-back: nobody knows which of two different answers is right."""
     drift: DriftWatch | None = None
-    """Whether requests are still as in the reference of spec.observer of a ModelDeployment; `{}` for the default; default: it
-    is not looked at. It never begins a roll-back."""
+    """Whether requests are still as in the reference of spec.observer of a ModelDeployment, and answers where it has
+    predictions; `{}` for the default; default: it is not looked at. It never begins a roll-back."""
     false_alarm_every: Annotated[str, Field(max_length=5, pattern=r"^[1-9][0-9]{0,3}d$")] = "90d"
     """How long it takes on average, at least, until a false alarm of a model: days, such as 90d."""
     on_alarm: OnAlarm = OnAlarm.ALERT

@@ -52,9 +52,10 @@ class BinShares(ApiModel):
 
 
 class MovedFeature(ApiModel):
-    """A feature that is not as in the reference."""
+    """A feature of requests, or of answers, that is not as in the reference."""
 
     name: Annotated[str, Field(max_length=64)]
+    """Of an answer after the word answer; of an objective its name."""
     since: Time
     """When it probably began to move."""
     index: str
@@ -65,10 +66,10 @@ class MovedFeature(ApiModel):
 
 
 class DriftStatus(ApiModel):
-    """How requests are, against the reference of the observer."""
+    """How requests and answers are, against the reference of the observer, or what the version has shown on its first day."""
 
     features: int = 0
-    """So many are watched."""
+    """So many are watched; an answer is one, and so is an objective."""
     learns: bool = False
     """Whether it is not known yet how much they vary by themselves, as in the first half hour."""
     noticed: Time | None = None
@@ -78,7 +79,9 @@ class DriftStatus(ApiModel):
     more: int = 0
     """So many others have moved, too."""
     unseen: str = ""
-    """Why nothing can be seen of it now, or empty."""
+    """What cannot be seen of it now, and why; or empty."""
+    awaited: str = ""
+    """What is not compared yet, as the version's first day is going to be the reference; or empty."""
 
 
 class WatchStatus(ApiModel):
@@ -94,6 +97,6 @@ class WatchStatus(ApiModel):
     unseen: str = ""
     """Why nothing can be seen now, or empty."""
     drift: DriftStatus | None = None
-    """Where the requests' features are watched."""
+    """Where counters by bins are watched, such as those of the requests' features."""
     state: Annotated[str, Field(max_length=32_768)] | None = None
     """What the operator goes on with after a restart; a private format."""

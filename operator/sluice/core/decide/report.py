@@ -124,7 +124,7 @@ def _over(
         )
     noticed, still = _inputs_moved(before), _inputs_moved(after)
     if noticed and not still:
-        reason, message = Reason.INPUTS_AS_EXPECTED, f"what was noticed at {noticed} of requests is over; {healthy}"
+        reason, message = Reason.INPUTS_AS_EXPECTED, f"what was noticed at {noticed} is over; {healthy}"
         yield Event(reason, message, happening(model.uid, reason, noticed), now, record)
 
 

@@ -31,6 +31,8 @@ shortest is that of a look at every scrape."""
 SHORTEST_SECONDS: Final = 30
 """An answer that is too large is not asked for over less."""
 _MATCHER: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)=~"((?:[^"\\]|\\.)*)"')
+_LITERAL: Final = re.compile(r"[a-zA-Z0-9_/:-]*")
+"""A pattern that matches itself alone."""
 _NAMESPACE: Final = re.compile(r'([a-zA-Z_]*namespace)=~"((?:[^"\\]|\\.)*)",$')
 
 
@@ -101,13 +103,21 @@ def parted(whole: Joined, answer: Answer) -> Mapping[Question, Answer]:
     """The answer to each of the parts."""
     if len(whole.parts) == 1 or not isinstance(answer, Answered):
         return dict.fromkeys(whole.parts, answer)
-    patterns = {part: [re.compile(value) for value in _values(part)] for part in whole.parts}
+    plain_parts: defaultdict[tuple[str, ...], list[Question]] = defaultdict(list)
+    patterns: dict[Question, list[re.Pattern[str]]] = {}
+    for part in whole.parts:
+        values = _values(part)
+        if all(map(_LITERAL.fullmatch, values)):
+            plain_parts[values].append(part)
+        else:
+            patterns[part] = list(map(re.compile, values))
     owners: dict[tuple[str, ...], list[list[Series]]] = {}
     shares: dict[Question, list[Series]] = {part: [] for part in whole.parts}
     for series in answer.series:
         values = tuple([series.labels.get(label, "") for label in whole.labels])
         if values not in owners:
-            owners[values] = [shares[part] for part, wanted in patterns.items() if _all_match(wanted, values)]
+            matching = (part for part, wanted in patterns.items() if _all_match(wanted, values))
+            owners[values] = [shares[part] for part in (*plain_parts.get(values, ()), *matching)]
         for share in owners[values]:
             share.append(series)
     return {part: Answered(tuple(share)) for part, share in shares.items()}

@@ -206,6 +206,12 @@ class Kind:
         """The boundary that it looks at, of those that a minute has."""
         return None
 
+    @property
+    def watched_bins(self) -> tuple[str, str] | None:
+        """Counters by bins that a watch holds against what they have shown: their selector, and the label of the bin; None
+        where it has none."""
+        return None
+
     # ---- which tests accuse and prove
 
     def rules(self, boundaries: tuple[str, ...]) -> Rules:

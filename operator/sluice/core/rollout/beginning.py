@@ -106,7 +106,7 @@ def _metric_missing(situation: Situation, objectives: list[Objective]) -> str:
     """Why nothing would ever separate the arms of a test, and what to do; or empty."""
     settings = situation.snapshot.deployment.spec.rollout.ab_test
     assert settings is not None
-    usable = [kind.name for kind in map(kind_of, objectives) if kind.counts_users]
+    usable = [each.name for each in objectives if kind_of(each).counts_users]
     if settings.metric in usable:
         return ""
     remedy = f"use one of {', '.join(usable)}, or add one" if usable else "add one"

@@ -1,4 +1,4 @@
-"""What a watch says of the requests' features: its part of the status, and its words."""
+"""What a watch says of counters by bins, such as those of requests' features: its part of the status, and its words."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,8 +8,8 @@ from sluice.core.judge.words import percentage
 from sluice.core.kernel import timestamps
 from sluice.core.kernel.conditions import Fact, shortened
 from sluice.core.kernel.reasons import Reason
-from sluice.core.watch import moving
-from sluice.core.watch.model import Drift, MovedInputs
+from sluice.core.watch.binsources import BinSource
+from sluice.core.watch.model import Drift, Watch
 from sluice.core.watch.subject import WatchedVersion
 from sluice.stats import bins
 
@@ -28,39 +28,52 @@ class Gist:
     more: int
     unseen: str
     learns: bool
+    awaited: str
 
 
-def gist(version: WatchedVersion, drift: Drift) -> Gist | None:
-    """None where features are not watched."""
-    if version.drift is None:
+def gist(version: WatchedVersion, watch: Watch) -> Gist | None:
+    """None where nothing is counted by bins."""
+    if not version.bins:
         return None
-    names = tuple(_short(name) for name in drift.moved.since) if drift.moved is not None else ()
+    drifts = [(source, watch.drift_of(source.name)) for source in version.bins]
+    noticed = [drift.moved.noticed for _, drift in drifts if drift.moved is not None]
+    names = tuple(_shown(source, name) for source, _, name, _ in _moved(drifts))
     return Gist(
-        timestamps.rfc3339(drift.moved.noticed) if drift.moved is not None else "",
+        timestamps.rfc3339(min(noticed)) if noticed else "",
         names[:MOST_MOVED],
         len(names[MOST_MOVED:]),
-        moving.unanswerable(version) or drift.unseen,
-        drift.learns,
+        unseen(version, watch),
+        all(drift.learns for _, drift in drifts),
+        ", ".join(source.title for source, drift in drifts if not (source.reference or drift.reference)),
     )
 
 
 def gist_of(known: DriftStatus) -> Gist:
     """Of what was written."""
-    return Gist(known.noticed or "", tuple(each.name for each in known.moved), known.more, known.unseen, known.learns)
+    moved = tuple(each.name for each in known.moved)
+    return Gist(known.noticed or "", moved, known.more, known.unseen, known.learns, known.awaited)
 
 
-def written(version: WatchedVersion, drift: Drift) -> DriftStatus | None:
-    """None where features are not watched."""
-    said = gist(version, drift)
+def unseen(version: WatchedVersion, watch: Watch) -> str:
+    """What cannot be seen, and why; or empty."""
+    why = [(source, source.problem or watch.drift_of(source.name).unseen) for source in version.bins]
+    return "; ".join(f"{source.title} are not watched: {each}" for source, each in why if each)
+
+
+def written(version: WatchedVersion, watch: Watch) -> DriftStatus | None:
+    """None where nothing is counted by bins."""
+    said = gist(version, watch)
     if said is None:
         return None
+    drifts = [(source, watch.drift_of(source.name)) for source in version.bins]
     return DriftStatus(
-        features=len(drift.detectors),
+        features=sum(len(drift.detectors) for _, drift in drifts),
         learns=said.learns,
         noticed=said.noticed or None,
-        moved=[] if drift.moved is None else _moved(drift, drift.moved),
+        moved=[_feature(*each) for each in _moved(drifts)[:MOST_MOVED]],
         more=said.more,
         unseen=said.unseen,
+        awaited=said.awaited,
     )
 
 
@@ -69,12 +82,8 @@ def words(known: DriftStatus) -> str:
     if known.noticed is not None:
         named = [_named(each) for each in known.moved[:MOST_NAMED]]
         more = len(known.moved) - len(named) + known.more
-        return f"requests are not as in the reference: {', '.join(named)}" + (f" and {more} more" if more else "")
-    if known.unseen:
-        return f"features are not watched: {known.unseen}"
-    if known.learns:
-        return "it is not known yet how much features vary by themselves"
-    return f"{known.features} features are as in the reference"
+        return f"not as in the reference: {', '.join(named)}" + (f" and {more} more" if more else "")
+    return "; ".join(filter(None, (known.unseen, _calm(known), _awaited(known))))
 
 
 def alone(known: DriftStatus | None, unwatched: str) -> Fact:
@@ -87,22 +96,41 @@ def alone(known: DriftStatus | None, unwatched: str) -> Fact:
     return Fact(None, Reason.WATCH_LEARNS, message) if known.learns else Fact(True, Reason.STEADY, message)
 
 
+def _calm(known: DriftStatus) -> str:
+    if known.learns:
+        return "" if known.unseen or known.awaited else "it is not known yet how much features vary by themselves"
+    if known.unseen:
+        return ""
+    return f"{known.features} feature{' is' if known.features == 1 else 's are'} as in the reference"
+
+
+def _awaited(known: DriftStatus) -> str:
+    return f"what {known.awaited} show on the first day is going to be their reference" if known.awaited else ""
+
+
 def _named(feature: MovedFeature) -> str:
     return f"{feature.name} since {feature.since}" + (f" (stability index {feature.index})" if feature.index else "")
 
 
-def _moved(drift: Drift, moved: MovedInputs) -> list[MovedFeature]:
-    return [_feature(drift, name, moved.since[name]) for name in list(moved.since)[:MOST_MOVED]]
+def _moved(drifts: list[tuple[BinSource, Drift]]) -> list[tuple[BinSource, Drift, str, float]]:
+    """What has moved and since when, in the order in which it was noticed."""
+    found = [
+        (drift.moved.noticed, source, drift, name, since)
+        for source, drift in drifts
+        if drift.moved is not None
+        for name, since in drift.moved.since.items()
+    ]
+    return [each[1:] for each in sorted(found, key=lambda each: each[0])]
 
 
-def _feature(drift: Drift, name: str, since: float) -> MovedFeature:
+def _feature(source: BinSource, drift: Drift, name: str, since: float) -> MovedFeature:
     """Without bins where a restarted operator has not read the reference yet."""
     reference = drift.reference.get(name, {})
     before, now = list(reference.values()), list(drift.detectors[name].shown) if name in drift.detectors else []
     if not reference or len(now) != len(before):
-        return MovedFeature(name=_short(name), since=timestamps.rfc3339(since), index="", rows=0)
+        return MovedFeature(name=_shown(source, name), since=timestamps.rfc3339(since), index="", rows=0)
     return MovedFeature(
-        name=_short(name),
+        name=_shown(source, name),
         since=timestamps.rfc3339(since),
         index=f"{bins.stability_index(before, now):.2f}",
         rows=round(sum(now)),
@@ -111,6 +139,10 @@ def _feature(drift: Drift, name: str, since: float) -> MovedFeature:
             for each, old, new in zip(reference, before, now, strict=True)
         ],
     )
+
+
+def _shown(source: BinSource, name: str) -> str:
+    return _short(f"{source.prefix}{name}")
 
 
 def _share(count: float, whole: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from sluice.stats.edetector import EDetector
 from sluice.stats.movement import MovementDetector
+from sluice.stats.ownbins import OwnBins
 from sluice.stats.ownpast import OwnPast
 
 
@@ -40,7 +41,7 @@ class Worsening:
 
 @dataclass(frozen=True, slots=True)
 class MovedInputs:
-    """That requests are others than in the reference."""
+    """That requests or answers are others than in the reference."""
 
     noticed: float
     """When there was evidence enough, seconds since the epoch."""
@@ -52,12 +53,14 @@ class MovedInputs:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """What is remembered of the requests' features, as the observer counts them."""
+    """What is remembered of counters by bins, such as those of the requests' features."""
 
     reference: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Rows by feature and bin; empty: not known."""
     read: float = 0.0
     """When it was, seconds since the epoch."""
+    own: OwnBins = field(default_factory=OwnBins)
+    """Where nobody has a reference: what has been shown so far, until it is the reference."""
     detectors: Mapping[str, MovementDetector] = field(default_factory=dict)
     """By feature."""
     moved: MovedInputs | None = None
@@ -94,9 +97,14 @@ class Watch:
     """In a row, up to now."""
     unseen: str = ""
     """Why nothing could be seen in these; empty while that is too short to matter."""
-    drift: Drift = field(default_factory=Drift)
+    drifts: Mapping[str, Drift] = field(default_factory=dict)
+    """By the name of the counters, see `binsources`."""
+
+    def drift_of(self, name: str) -> Drift:
+        """Of these counters."""
+        return self.drifts.get(name) or Drift()
 
     @property
     def looked(self) -> float:
         """Up to when anything was looked at, seconds since the epoch; 0: not yet."""
-        return max(self.time, self.drift.time)
+        return max([self.time, *(drift.time for drift in self.drifts.values())])

@@ -1,9 +1,11 @@
-"""The watch over requests' features after one more minute.
+"""The watch over counters by bins after one more minute.
 
 counted ──> are the bins the reference's? ──> a detector of each feature ──> mean >= b: moved ──> all begin anew
-                  └── no: the reference is read again                  └── an hour in which hardly anything speaks for it: over
+   │              └── no: the reference is read again                  └── an hour in which hardly anything speaks for it: over
+   └── nobody has a reference: it becomes what is shown on the first day (`stats/ownbins.py`)
 
-What has moved is what requests are, not what the version makes of them: it is no reason to go back to another version.
+What has moved is what requests are, or what is made of them: one that goes back to the version before would get the same requests,
+and nobody knows which answers are right. So it is no reason for that.
 """
 
 import dataclasses
@@ -11,48 +13,69 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sluice.core.watch import features
+from sluice.core.watch.binsources import BinSource
 from sluice.core.watch.features import FeatureMinute, Rows, TooMany
 from sluice.core.watch.minutes import MINUTE, Unseen
 from sluice.core.watch.model import Drift, MovedInputs, Watch
 from sluice.core.watch.progress import BLIND_MINUTES, LOUD_LOG, QUIET_MINUTES, is_over
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import movement
+from sluice.stats import movement, ownbins
 from sluice.stats.movement import MovementDetector
+from sluice.stats.ownbins import OwnBins
 
 IDLE_MINUTES: Final = 60
 """In a row without a row, after which it is said that nothing is counted."""
 REFUSED_SECONDS: Final = 3600.0
 
 
-def after(watch: Watch, version: WatchedVersion, minute: FeatureMinute | Unseen, begin: float) -> Watch:
+def after(
+    source: BinSource, watch: Watch, version: WatchedVersion, minute: FeatureMinute | Unseen, begin: float
+) -> Watch:
     """begin: of the minute, seconds since the epoch. Nothing is counted twice, and nothing of a release."""
-    drift = watch.drift
+    drift = watch.drift_of(source.name)
     over = is_over(begin, drift.time) or is_over(begin, version.begins)
-    if version.drift is None or version.resting or over:
+    if source not in version.bins or version.resting or over:
         return watch
     if begin < drift.time:  # the clock was put back: what was counted since is of no time that there was
         detectors = {name: each.anew(told=each.told) for name, each in drift.detectors.items()}
         drift = dataclasses.replace(drift, detectors=detectors, read=0.0)
-    return dataclasses.replace(watch, drift=_after(drift, version, minute, begin))
+    return dataclasses.replace(
+        watch, drifts={**watch.drifts, source.name: _after(drift, version, source, minute, begin)}
+    )
 
 
-def unanswerable(version: WatchedVersion) -> str:
-    """Why its features cannot be asked for at all, or empty."""
-    if version.drift is None or version.drift.namespace_label:
-        return ""
-    return "queryNamespaceLabel of the operator's configuration is empty, so nobody knows whose counters these are"
-
-
-def _after(drift: Drift, version: WatchedVersion, minute: FeatureMinute | Unseen, begin: float) -> Drift:
+def _after(
+    drift: Drift, version: WatchedVersion, source: BinSource, minute: FeatureMinute | Unseen, begin: float
+) -> Drift:
     if isinstance(minute, Unseen):
         until = begin + MINUTE + REFUSED_SECONDS if isinstance(minute, TooMany) else 0.0
         return dataclasses.replace(_blind(drift, minute.why, now=bool(until)), refused_until=until)
+    if not source.reference:
+        return _against_its_own(drift, version, source, minute.rows.get(source.title, {}), begin)
     if minute.reference is not None:
         drift = _referenced(drift, minute.reference, begin + MINUTE)
     if odd := _odd(drift.reference, minute.rows):
         why = f"the observer does not count {odd} by the bins that its reference has now: another one is being read"
         return dataclasses.replace(_blind(drift, why), read=0.0)
-    return _counted(drift, version, minute.rows, begin)
+    return _counted(drift, version, source, minute.rows, begin)
+
+
+def _against_its_own(
+    drift: Drift, version: WatchedVersion, source: BinSource, rows: Mapping[str, float], begin: float
+) -> Drift:
+    """A bin that the first day did not have is one of the others."""
+    if bins := drift.reference.get(source.title):
+        counts = dict(zip(bins, ownbins.fitted(rows, tuple(bins)), strict=True))
+        return _counted(drift, version, source, {source.title: counts}, begin)
+    own, end = drift.own.observe(rows, begin=begin), begin + MINUTE
+    known = dataclasses.replace(drift, own=own, time=end, blind_minutes=0, unseen="", refused_until=0.0)
+    if not own.is_enough(tolerance=source.tolerance, now=end):
+        return known
+    shown = features.ordered(dict(zip(own.names, own.rows, strict=True)))
+    detector = MovementDetector(phi=own.detector.phi, phi_steps=own.detector.phi_steps)
+    return dataclasses.replace(
+        known, reference={source.title: shown}, detectors={source.title: detector}, own=OwnBins()
+    )
 
 
 def _blind(drift: Drift, why: str, *, now: bool = False) -> Drift:
@@ -82,13 +105,12 @@ def _odd(reference: Rows, rows: Rows) -> str:
     return next((name for name in names if rows.get(name, {}).keys() != reference.get(name, {}).keys()), "")
 
 
-def _counted(drift: Drift, version: WatchedVersion, rows: Rows, begin: float) -> Drift:
-    assert version.drift is not None
+def _counted(drift: Drift, version: WatchedVersion, source: BinSource, rows: Rows, begin: float) -> Drift:
     detectors = {
         name: drift.detectors[name].observe(
             [rows[name][each] for each in bins],
             shares=movement.shares_of(list(bins.values())),
-            tolerance=version.drift.tolerance,
+            tolerance=source.tolerance,
             begin=begin,
         )
         for name, bins in drift.reference.items()
@@ -110,17 +132,14 @@ def _counted(drift: Drift, version: WatchedVersion, rows: Rows, begin: float) ->
         moved=moved,
         time=begin + MINUTE,
         blind_minutes=0,
-        unseen=_idle_words(version) if idle >= IDLE_MINUTES else "",
+        unseen=_idle_words(source) if idle >= IDLE_MINUTES else "",
         idle_minutes=idle,
         refused_until=0.0,
     )
 
 
-def _idle_words(version: WatchedVersion) -> str:
-    return (
-        f'the observer has counted no request for an hour: sluice_observer_copies_total{{model="{version.model}"}} says what '
-        "became of the copies"
-    )
+def _idle_words(source: BinSource) -> str:
+    return "; ".join(filter(None, ("nothing was counted for an hour", source.uncounted)))
 
 
 def _goes_on(moved: MovedInputs | None, *, is_loud: bool, counted: bool) -> MovedInputs | None:

@@ -85,7 +85,7 @@ def _counted(watch: Watch, version: WatchedVersion, minute: WholeMinute, begin: 
         )
         for name, each in guarded.items()
     }
-    return Watch(watch.revision, learnt, worsening, time=begin + MINUTE, silent=minute.silent, drift=watch.drift)
+    return Watch(watch.revision, learnt, worsening, time=begin + MINUTE, silent=minute.silent, drifts=watch.drifts)
 
 
 def _begun(kind: Kind, known: Guarded, minute: WholeMinute) -> Guarded:

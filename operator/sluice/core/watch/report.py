@@ -36,11 +36,11 @@ def status(version: WatchedVersion | None, watch: Watch | None, before: WatchSta
 def _unlooked(version: WatchedVersion, watch: Watch, known: WatchStatus | None) -> WatchStatus:
     """Before the first look of this operator: what was written, and what keeps it from looking."""
     said = known or WatchStatus(revision=version.revision)
-    drift = said.drift
-    if version.drift is None:
+    drift, unseen = said.drift, driftreport.unseen(version, watch)
+    if not version.bins:
         drift = None
-    elif drift is None or drift.unseen != watch.drift.unseen:
-        drift = (drift or DriftStatus(learns=True)).model_copy(update={"unseen": watch.drift.unseen})
+    elif drift is None or drift.unseen != unseen:
+        drift = (drift or DriftStatus(learns=True)).model_copy(update={"unseen": unseen})
     if known is not None and (known.unseen, known.drift) == (watch.unseen, drift):
         return known
     return said.model_copy(update={"unseen": watch.unseen, "drift": drift})
@@ -69,7 +69,7 @@ def _gist(version: WatchedVersion, watch: Watch) -> _Gist:
         "" if watch.worsening is None else timestamps.rfc3339(watch.worsening.noticed),
         watch.unseen,
         tuple((name, each.limit is not None) for name, each in watch.guarded.items()),
-        driftreport.gist(version, watch.drift),
+        driftreport.gist(version, watch),
         _turn(version, watch.looked),
     )
 
@@ -88,7 +88,7 @@ def healthy(version: WatchedVersion | None, known: WatchStatus | None) -> Fact |
     """The condition; None where nothing is watched."""
     if version is None or known is None:
         return None
-    alarm, drift = known.alarm, known.drift if version.drift is not None else None
+    alarm, drift = known.alarm, known.drift if version.bins else None
     moved = driftreport.words(drift) if drift is not None and drift.noticed is not None else ""
     if alarm is not None:
         return Fact(False, Reason.WORSE_THAN_BEFORE, "; ".join(filter(None, (words(alarm, known.revision), moved))))
@@ -132,7 +132,7 @@ def _written(version: WatchedVersion, watch: Watch) -> WatchStatus:
         ],
         alarm=None if watch.worsening is None else _alarm(version, watch, watch.worsening),
         unseen=watch.unseen,
-        drift=driftreport.written(version, watch.drift),
+        drift=driftreport.written(version, watch),
         state=state.dump(watch, version),
     )
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from sluice.core.judge.kind import Kind
 from sluice.core.watch import progress
+from sluice.core.watch.binsources import BinSource
 from sluice.core.watch.model import Drift, Guarded, MovedInputs, Watch, Worsening
 from sluice.core.watch.subject import WatchedVersion
-from sluice.stats import edetector, movement, ownpast
+from sluice.stats import edetector, movement, ownbins, ownpast
 
 FORMAT: Final = 1
 LONGEST_NAME: Final = 64
@@ -29,11 +30,9 @@ def dump(watch: Watch, version: WatchedVersion) -> str:
             if name in told
         },
     }
-    if version.drift is not None:
-        wire["drift"] = {
-            "phi": {name: each.to_state() for name, each in watch.drift.detectors.items() if len(name) <= LONGEST_NAME},
-            "moved": None if watch.drift.moved is None else list(dataclasses.astuple(watch.drift.moved)),
-        }
+    bins = {source.name: _wire(watch.drift_of(source.name), source) for source in version.bins}
+    if bins:
+        wire["bins"] = bins
     if watch.worsening is not None:
         wire["worse"] = list(dataclasses.astuple(watch.worsening))
     return json.dumps(wire, separators=(",", ":"), allow_nan=False)
@@ -54,8 +53,9 @@ def begun(version: WatchedVersion) -> Watch:
         }
         worse = Worsening(*wire["worse"]) if "worse" in wire else None
         kept_up = worse if worse is not None and worse.objective in guarded else None
-        drift = _drift(wire.get("drift")) if version.drift is not None else Drift()
-        return Watch(version.revision, guarded, kept_up, time=time, drift=drift)
+        bins = wire.get("bins", {})
+        drifts = {each.name: _drift(bins[each.name], each) for each in version.bins if each.name in bins}
+        return Watch(version.revision, guarded, kept_up, time=time, drifts=drifts)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Watch(version.revision)
 
@@ -70,12 +70,32 @@ def resumed(known: Watch | None, version: WatchedVersion, now: float) -> Watch:
     return known
 
 
-def _drift(wire: Mapping[str, Any] | None) -> Drift:
-    """The reference is read again; what is not in it is forgotten then."""
-    if wire is None:
-        return Drift()
+def _wire(drift: Drift, source: BinSource) -> dict[str, Any]:
+    """The reference is read again, where somebody has it."""
+    wire: dict[str, Any] = {
+        "phi": {name: each.to_state() for name, each in drift.detectors.items() if len(name) <= LONGEST_NAME},
+        "moved": None if drift.moved is None else list(dataclasses.astuple(drift.moved)),
+    }
+    if source.reference:
+        return wire
+    return {**wire, "of": source.counters, "own": drift.own.to_state(), "ref": drift.reference.get(source.title)}
+
+
+def _drift(wire: Mapping[str, Any], source: BinSource) -> Drift:
+    """What is not in the reference is forgotten when it is read; what counts something else by now begins anew."""
     detectors = {name: movement.restore(phi) for name, phi in wire["phi"].items()}
-    return Drift(detectors=detectors, moved=None if wire["moved"] is None else MovedInputs(*wire["moved"]))
+    known = Drift(detectors=detectors, moved=None if wire["moved"] is None else MovedInputs(*wire["moved"]))
+    if source.reference:
+        return known
+    if wire["of"] != source.counters:
+        return Drift()
+    if not wire["ref"]:
+        return Drift(own=ownbins.restore(wire["own"]))
+    return dataclasses.replace(
+        known,
+        reference={source.title: {name: float(rows) for name, rows in wire["ref"].items()}},
+        detectors={source.title: detectors[source.title]},
+    )
 
 
 def _restored(kind: Kind, wire: Mapping[str, Any], time: float) -> Guarded:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from sluice.core.kernel.conditions import Fact
 from sluice.core.kernel.reasons import Reason
-from sluice.core.watch import driftreport, features, moving, report, state
+from sluice.core.watch import binsources, driftreport, features, moving, report, state
 from sluice.core.watch.features import FeatureMinute, Rows, TooMany
 from sluice.core.watch.minutes import MINUTE, Unseen
-from sluice.core.watch.model import Watch
-from sluice.core.watch.subject import WatchedFeatures, WatchedVersion
+from sluice.core.watch.model import Drift, Watch
+from sluice.core.watch.subject import WatchedVersion
 from tests.support import watches
-from tests.support.watches import DAY, make_observed
+from tests.support.watches import DAY, drift_of, make_observed, with_drift
 
 BINS = ("<1", *(f"{n} to {n + 1}" for n in range(1, 9)), ">=9")
 EVEN = dict.fromkeys(BINS, 1000.0)
@@ -38,14 +39,19 @@ def minute(
     return FeatureMinute(found, reference)
 
 
+def moved_on(watch: Watch, version: WatchedVersion, minute: FeatureMinute | Unseen, begin: float) -> Watch:
+    [source] = version.bins or VERSION.bins
+    return moving.after(source, watch, version, minute, begin)
+
+
 def seen(
     watch: Watch, minutes: int, *, version: WatchedVersion = VERSION, rows: int = 200, **moved: Mapping[str, float]
 ) -> Watch:
     generator = random.Random(minutes)
     for _ in range(minutes):
-        begin = watch.drift.time or DAY
-        reference = REFERENCE if not watch.drift.reference else None
-        watch = moving.after(watch, version, minute(generator, rows=rows, reference=reference, **moved), begin)
+        begin = drift_of(watch).time or DAY
+        reference = REFERENCE if not drift_of(watch).reference else None
+        watch = moved_on(watch, version, minute(generator, rows=rows, reference=reference, **moved), begin)
     return watch
 
 
@@ -61,10 +67,15 @@ def status(watch: Watch, version: WatchedVersion = VERSION) -> Any:
 
 
 def test_the_feature_that_moved_is_named_with_since_when_and_how_far() -> None:
-    assert LEARNT.drift.moved is None
-    assert MOVED.drift.moved is not None
-    assert list(MOVED.drift.moved.since) == ["age"]
-    assert LEARNT.drift.time <= MOVED.drift.moved.since["age"] < MOVED.drift.moved.noticed <= LEARNT.drift.time + 600
+    assert drift_of(LEARNT).moved is None
+    assert drift_of(MOVED).moved is not None
+    assert list(drift_of(MOVED).moved.since) == ["age"]
+    assert (
+        drift_of(LEARNT).time
+        <= drift_of(MOVED).moved.since["age"]
+        < drift_of(MOVED).moved.noticed
+        <= drift_of(LEARNT).time + 600
+    )
     drift = status(MOVED).drift
     [age] = drift.moved
     assert (age.name, [each.name for each in age.bins], drift.features) == ("age", list(BINS), 2)
@@ -73,36 +84,36 @@ def test_the_feature_that_moved_is_named_with_since_when_and_how_far() -> None:
     fact = report.healthy(VERSION, status(MOVED))
     assert fact is not None
     assert (fact.status, fact.reason) == (False, Reason.INPUTS_MOVED)
-    assert f"requests are not as in the reference: age since {age.since} (stability index {age.index})" == fact.message
+    assert f"not as in the reference: age since {age.since} (stability index {age.index})" == fact.message
 
 
 def test_the_promise_is_shared_by_all_features() -> None:
     """One that has moved among many has to say more."""
-    assert MOVED.drift.moved is not None
+    assert drift_of(MOVED).moved is not None
     crossing = LEARNT
-    while crossing.drift.moved is None:
+    while drift_of(crossing).moved is None:
         last = crossing
         crossing = seen(crossing, 1, age=OLDER)
-    assert last.drift.detectors["age"].log_evidence < VERSION.threshold_log + math.log(2)
+    assert drift_of(last).detectors["age"].log_evidence < VERSION.threshold_log + math.log(2)
 
 
 def test_it_is_over_an_hour_after_requests_are_as_before() -> None:
-    assert seen(MOVED, 30).drift.moved is not None
-    assert seen(MOVED, 120).drift.moved is None
-    assert seen(MOVED, 120, age=OLDER).drift.moved is not None
+    assert drift_of(seen(MOVED, 30)).moved is not None
+    assert drift_of(seen(MOVED, 120)).moved is None
+    assert drift_of(seen(MOVED, 120, age=OLDER)).moved is not None
 
 
 def test_a_second_feature_joins_the_first() -> None:
     both = seen(MOVED, 20, age=OLDER, land={"de": 0.4, "fr": 0.6, "(other)": 0.0, "(missing)": 0.0})
-    assert both.drift.moved is not None
-    assert list(both.drift.moved.since) == ["land", "age"] or list(both.drift.moved.since) == ["age", "land"]
-    assert both.drift.moved.noticed == MOVED.drift.moved.noticed  # type: ignore[union-attr]
+    assert drift_of(both).moved is not None
+    assert list(drift_of(both).moved.since) == ["land", "age"] or list(drift_of(both).moved.since) == ["age", "land"]
+    assert drift_of(both).moved.noticed == drift_of(MOVED).moved.noticed  # type: ignore[union-attr]
 
 
 def test_a_feature_that_vanishes_from_requests_is_its_bin_of_missing_ones() -> None:
     watch = seen(LEARNT, 10, land={"de": 0.0, "fr": 0.0, "(other)": 0.0, "(missing)": 1.0})
-    assert watch.drift.moved is not None
-    assert list(watch.drift.moved.since) == ["land"]
+    assert drift_of(watch).moved is not None
+    assert list(drift_of(watch).moved.since) == ["land"]
     [land] = status(watch).drift.moved
     assert [(each.name, each.reference) for each in land.bins][-1] == ("(missing)", "0.0%")
 
@@ -110,50 +121,50 @@ def test_a_feature_that_vanishes_from_requests_is_its_bin_of_missing_ones() -> N
 def test_minutes_of_a_release_and_those_that_were_seen_are_not_counted() -> None:
     found = minute(random.Random(1))
     resting = dataclasses.replace(VERSION, resting=True)
-    assert moving.after(LEARNT, resting, found, LEARNT.drift.time) is LEARNT
-    assert moving.after(LEARNT, VERSION, found, LEARNT.drift.time - MINUTE) is LEARNT
-    later = dataclasses.replace(VERSION, begins=LEARNT.drift.time + MINUTE)
-    assert moving.after(LEARNT, later, found, LEARNT.drift.time) is LEARNT
-    assert moving.after(LEARNT, watches.make_version(), found, LEARNT.drift.time) is LEARNT
+    assert moved_on(LEARNT, resting, found, drift_of(LEARNT).time) is LEARNT
+    assert moved_on(LEARNT, VERSION, found, drift_of(LEARNT).time - MINUTE) is LEARNT
+    later = dataclasses.replace(VERSION, begins=drift_of(LEARNT).time + MINUTE)
+    assert moved_on(LEARNT, later, found, drift_of(LEARNT).time) is LEARNT
+    assert moved_on(LEARNT, watches.make_version(), found, drift_of(LEARNT).time) is LEARNT
 
 
 def test_a_clock_that_was_put_back_by_days_accuses_nobody_and_goes_on() -> None:
     """What was counted since the last whole minute is of no time that there was."""
     moving_now = seen(LEARNT, 2, age=OLDER)
-    begin = moving_now.drift.time - 2 * DAY
-    after = moving.after(moving_now, VERSION, minute(random.Random(1), reference=REFERENCE), begin)
-    assert after.drift.time == begin + MINUTE
-    assert after.drift.moved is None
-    assert after.drift.detectors["age"].phi == pytest.approx(moving_now.drift.detectors["age"].phi, rel=0.2)
+    begin = drift_of(moving_now).time - 2 * DAY
+    after = moved_on(moving_now, VERSION, minute(random.Random(1), reference=REFERENCE), begin)
+    assert drift_of(after).time == begin + MINUTE
+    assert drift_of(after).moved is None
+    assert drift_of(after).detectors["age"].phi == pytest.approx(drift_of(moving_now).detectors["age"].phi, rel=0.2)
 
 
 def test_a_feature_whose_reference_is_not_read_again_yet_is_named_without_its_bins() -> None:
-    restarted = dataclasses.replace(MOVED, drift=dataclasses.replace(MOVED.drift, reference={}))
+    restarted = with_drift(MOVED, reference={})
     [age] = status(restarted).drift.moved
     assert (age.name, age.index, age.bins) == ("age", "", [])
-    assert driftreport.gist_of(status(MOVED).drift) == driftreport.gist(VERSION, MOVED.drift)
+    assert driftreport.gist_of(status(MOVED).drift) == driftreport.gist(VERSION, MOVED)
 
 
 def test_an_observer_that_is_down_is_said_of_the_features_alone() -> None:
     watch = LEARNT
     for number in range(6):
-        watch = moving.after(watch, VERSION, Unseen("no series x"), LEARNT.drift.time + number * MINUTE)
+        watch = moved_on(watch, VERSION, Unseen("no series x"), drift_of(LEARNT).time + number * MINUTE)
     watch = dataclasses.replace(watch, time=DAY)
     said = status(watch)
-    assert (said.unseen, said.drift.unseen) == ("", "no series x")
+    assert (said.unseen, said.drift.unseen) == ("", "features are not watched: no series x")
     fact = report.healthy(VERSION, said)
     assert fact is not None
     assert fact.reason is not Reason.WATCH_BLIND
     assert "features are not watched: no series x" in fact.message
     again = seen(watch, 1)
-    assert (again.drift.unseen, again.drift.blind_minutes) == ("", 0)
-    assert again.drift.detectors["age"].phi_steps > LEARNT.drift.detectors["age"].phi_steps
+    assert (drift_of(again).unseen, drift_of(again).blind_minutes) == ("", 0)
+    assert drift_of(again).detectors["age"].phi_steps > drift_of(LEARNT).detectors["age"].phi_steps
 
 
 def test_too_many_series_are_said_at_once_and_not_asked_for_in_the_next_hour() -> None:
-    watch = moving.after(LEARNT, VERSION, TooMany("8 MiB"), LEARNT.drift.time)
-    assert (watch.drift.unseen, watch.drift.refused_until) == ("8 MiB", LEARNT.drift.time + MINUTE + 3600)
-    assert features.inquest([VERSION], {VERSION.place: watch}, LEARNT.drift.time + 3600).counts == {}
+    watch = moved_on(LEARNT, VERSION, TooMany("8 MiB"), drift_of(LEARNT).time)
+    assert (drift_of(watch).unseen, drift_of(watch).refused_until) == ("8 MiB", drift_of(LEARNT).time + MINUTE + 3600)
+    assert features.inquest([VERSION], {VERSION.place: watch}, drift_of(LEARNT).time + 3600).counts == {}
 
 
 @pytest.mark.parametrize(
@@ -168,67 +179,70 @@ def test_too_many_series_are_said_at_once_and_not_asked_for_in_the_next_hour() -
 def test_bins_that_are_not_the_references_are_not_compared_and_it_is_read_again(rows: Rows, odd: str) -> None:
     watch = LEARNT
     for number in range(5):
-        watch = moving.after(watch, VERSION, FeatureMinute(rows, None), LEARNT.drift.time + number * MINUTE)
-    assert f"does not count {odd} by the bins" in watch.drift.unseen
-    assert features.inquest([VERSION], {VERSION.place: watch}, LEARNT.drift.time + 300).references != {}
-    assert watch.drift.detectors == LEARNT.drift.detectors
+        watch = moved_on(watch, VERSION, FeatureMinute(rows, None), drift_of(LEARNT).time + number * MINUTE)
+    assert f"does not count {odd} by the bins" in drift_of(watch).unseen
+    assert features.inquest([VERSION], {VERSION.place: watch}, drift_of(LEARNT).time + 300).references != {}
+    assert drift_of(watch).detectors == drift_of(LEARNT).detectors
 
 
 def test_a_new_reference_begins_anew_where_it_is_another_one() -> None:
     wider = {"<5": 500.0, ">=5": 500.0}
     reference = {"age": wider, "land": REFERENCE["land"]}
     rows = {"age": {"<5": 100.0, ">=5": 100.0}, "land": {"de": 160.0, "fr": 40.0, "(other)": 0.0, "(missing)": 0.0}}
-    begin = MOVED.drift.time
-    watch = moving.after(MOVED, VERSION, FeatureMinute(rows, reference), begin)
-    assert watch.drift.moved is None, "age is compared with something else now"
-    assert watch.drift.detectors["age"].learns
-    assert not watch.drift.detectors["land"].learns
+    begin = drift_of(MOVED).time
+    watch = moved_on(MOVED, VERSION, FeatureMinute(rows, reference), begin)
+    assert drift_of(watch).moved is None, "age is compared with something else now"
+    assert drift_of(watch).detectors["age"].learns
+    assert not drift_of(watch).detectors["land"].learns
     shuffled = {name: dict(reversed(bins.items())) for name, bins in REFERENCE.items()}
-    same = moving.after(MOVED, VERSION, minute(random.Random(1), reference=shuffled), begin)
-    assert same.drift.moved is not None
-    assert same.drift.moved.since == {"age": MOVED.drift.moved.since["age"]}  # type: ignore[union-attr]
-    assert same.drift.detectors["age"].recent[0] < same.drift.detectors["age"].recent[9]
+    same = moved_on(MOVED, VERSION, minute(random.Random(1), reference=shuffled), begin)
+    assert drift_of(same).moved is not None
+    assert drift_of(same).moved.since == {"age": drift_of(MOVED).moved.since["age"]}  # type: ignore[union-attr]
+    assert drift_of(same).detectors["age"].recent[0] < drift_of(same).detectors["age"].recent[9]
 
 
 def test_nothing_that_is_counted_is_said_after_an_hour() -> None:
     watch = seen(LEARNT, 59, rows=0)
-    assert watch.drift.unseen == ""
+    assert drift_of(watch).unseen == ""
     watch = seen(watch, 1, rows=0)
-    assert "counted no request for an hour" in watch.drift.unseen
-    assert seen(watch, 1).drift.unseen == ""
+    assert "nothing was counted for an hour" in drift_of(watch).unseen
+    assert drift_of(seen(watch, 1)).unseen == ""
 
 
 def test_counters_nobody_can_tell_apart_are_said() -> None:
-    version = make_observed(drift=WatchedFeatures(0.025, ""))
-    assert "queryNamespaceLabel" in moving.unanswerable(version)
-    assert moving.unanswerable(VERSION) == moving.unanswerable(watches.make_version()) == ""
-    assert status(LEARNT, version).drift.unseen == moving.unanswerable(version)
+    version = make_observed(label="")
+    assert "features are not watched: queryNamespaceLabel" in status(LEARNT, version).drift.unseen
+    before = report.status(version, START, None)
+    assert before is not None
+    assert before.drift is not None
+    assert "queryNamespaceLabel" in before.drift.unseen, "before the first look, which there is none of"
+    assert driftreport.unseen(VERSION, LEARNT) == ""
 
 
 def test_what_was_learnt_and_noticed_is_found_again_after_a_restart() -> None:
     written = status(MOVED)
     again = state.begun(dataclasses.replace(VERSION, state=written.state))
-    assert again.drift.moved == MOVED.drift.moved
-    assert not again.drift.detectors["age"].learns
+    assert drift_of(again).moved == drift_of(MOVED).moved
+    assert not drift_of(again).detectors["age"].learns
     assert report.status(dataclasses.replace(VERSION, state=written.state), again, written) is written
     goes_on = seen(again, 5, age=OLDER)
-    assert goes_on.drift.moved is not None
-    assert state.begun(dataclasses.replace(VERSION, state=written.state, drift=None)).drift.detectors == {}
+    assert drift_of(goes_on).moved is not None
+    assert state.begun(dataclasses.replace(VERSION, state=written.state, bins=())).drifts == {}
     older = dataclasses.replace(VERSION, state='{"v":1,"t":5,"obj":{}}')
-    assert state.begun(older).drift.detectors == {}
+    assert state.begun(older).drifts == {}
 
 
 def test_the_status_is_bounded_whatever_has_moved() -> None:
     names = [f"{number:02}{'x' * 98}" for number in range(64)]
     bins = {f"{number:02}{'y' * 198}": 100.0 for number in range(32)}
-    watch = moving.after(START, VERSION, FeatureMinute(dict.fromkeys(names, bins), dict.fromkeys(names, bins)), DAY)
+    watch = moved_on(START, VERSION, FeatureMinute(dict.fromkeys(names, bins), dict.fromkeys(names, bins)), DAY)
     moved = moving.MovedInputs(DAY, dict.fromkeys(names, DAY))
-    said = status(dataclasses.replace(watch, drift=dataclasses.replace(watch.drift, moved=moved)))
+    said = status(with_drift(watch, moved=moved))
     assert (len(said.drift.moved), said.drift.more) == (6, 58)
     assert len(said.model_dump_json()) < 40_000
     assert len(driftreport.words(said.drift)) < 400
     short = dataclasses.replace(moved, since={name[:60]: DAY for name in names})
-    wire = state.dump(dataclasses.replace(watch, drift=dataclasses.replace(watch.drift, moved=short)), VERSION)
+    wire = state.dump(with_drift(watch, moved=short), VERSION)
     assert len(wire) < 12_000
 
 
@@ -249,7 +263,7 @@ def test_nothing_is_written_while_nothing_has_changed() -> None:
         (LEARNT, True, Reason.STEADY),
         (seen(START, 3), None, Reason.WATCH_LEARNS),
         (MOVED, False, Reason.INPUTS_MOVED),
-        (moving.after(LEARNT, VERSION, TooMany("8 MiB"), LEARNT.drift.time), None, Reason.WATCH_BLIND),
+        (moved_on(LEARNT, VERSION, TooMany("8 MiB"), drift_of(LEARNT).time), None, Reason.WATCH_BLIND),
     ],
 )
 def test_features_alone_can_be_watched(watch: Watch, status_: bool | None, reason: Reason) -> None:
@@ -264,7 +278,7 @@ def test_before_the_first_look_nothing_is_known() -> None:
     fact = report.healthy(version, report.status(version, None, None))
     assert fact is not None
     assert fact.reason is Reason.WATCH_LEARNS
-    without = report.healthy(dataclasses.replace(version, drift=None), report.status(version, None, None))
+    without = report.healthy(dataclasses.replace(version, bins=()), report.status(version, None, None))
     assert without is not None
     assert (without.reason, without.message) == (Reason.NOTHING_TO_WATCH, "nothing of it is counted")
 
@@ -274,11 +288,84 @@ def test_before_the_first_look_what_was_written_stays_with_what_keeps_it_from_lo
     assert first is not None
     assert first.drift is not None
     assert report.status(VERSION, START, first) is first
-    unseen = dataclasses.replace(START, drift=dataclasses.replace(START.drift, unseen="no series x"))
+    unseen = with_drift(START, unseen="no series x")
     said = report.status(VERSION, unseen, first)
     assert said is not None
     assert said.drift is not None
-    assert said.drift.unseen == "no series x"
+    assert said.drift.unseen == "features are not watched: no series x"
     plain = report.status(watches.make_version(), START, first)
     assert plain is not None
     assert plain.drift is None
+
+
+SPAM = binsources.of_objective(
+    "classes",
+    'predictions_total{revision="{{revision}}"}',
+    "bin",
+    ("shop", "digits"),
+    "digits-aaa",
+    tolerance=0.025,
+    label="namespace",
+)
+OF_OBJECTIVE = watches.make_version(bins=(SPAM,), kinds=())
+USUAL = {"ham": 0.97, "spam": 0.03}
+WRONG = {"ham": 0.4, "spam": 0.6}
+
+
+def answered(watch: Watch, minutes: int, shares: Mapping[str, float], *, rows: int = 100) -> Watch:
+    generator = random.Random(minutes)
+    for _ in range(minutes):
+        begin = watch.drift_of(SPAM.name).time or DAY
+        found = FeatureMinute({"classes": counted(shares, rows, generator)} if rows else {}, None)
+        watch = moving.after(SPAM, watch, OF_OBJECTIVE, found, begin)
+    return watch
+
+
+FIRST_DAY = answered(START, 1440, USUAL)
+
+
+def test_what_was_shown_on_the_first_day_is_the_reference() -> None:
+    learns = answered(START, 1439, USUAL)
+    assert report.healthy(OF_OBJECTIVE, status(learns, OF_OBJECTIVE)) == Fact(
+        None, Reason.WATCH_LEARNS, "what classes show on the first day is going to be their reference"
+    )
+    assert report.wants_pass(OF_OBJECTIVE, learns, FIRST_DAY)
+    fact = report.healthy(OF_OBJECTIVE, status(FIRST_DAY, OF_OBJECTIVE))
+    assert fact == Fact(True, Reason.STEADY, "1 feature is as in the reference")
+    reference = FIRST_DAY.drift_of(SPAM.name).reference["classes"]
+    assert reference["spam"] / sum(reference.values()) == pytest.approx(0.03, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("moved", "bin_"),
+    [(WRONG, "spam"), ({"HAM": 0.97, "SPAM": 0.03}, "(other)")],
+    ids=["more often", "renamed"],
+)
+def test_answers_that_move_from_it_are_named_with_their_bins(moved: dict[str, float], bin_: str) -> None:
+    watch = answered(FIRST_DAY, 10, moved)
+    [classes] = status(watch, OF_OBJECTIVE).drift.moved
+    assert classes.name == "classes"
+    now = {each.name: float(each.now.rstrip("%")) for each in classes.bins}
+    assert now[bin_] > 50
+    assert not answered(FIRST_DAY, 1440, USUAL).drift_of(SPAM.name).moved
+
+
+def test_what_it_has_shown_survives_a_restart_in_the_first_day_and_after_it() -> None:
+    half = answered(START, 700, USUAL)
+    for watch in (half, FIRST_DAY, answered(FIRST_DAY, 10, WRONG)):
+        written = state.dump(watch, OF_OBJECTIVE)
+        assert len(written) < 4096
+        again = state.begun(dataclasses.replace(OF_OBJECTIVE, state=written)).drift_of(SPAM.name)
+        known = watch.drift_of(SPAM.name)
+        assert (again.own.rows, again.reference, again.moved) == (known.own.rows, known.reference, known.moved)
+        assert [each.learns for each in again.detectors.values()] == [each.learns for each in known.detectors.values()]
+
+
+def test_an_objective_that_counts_something_else_by_now_begins_anew() -> None:
+    other = dataclasses.replace(SPAM, counters='said_total{namespace=~"shop",revision=~"digits-aaa"}')
+    version = dataclasses.replace(OF_OBJECTIVE, bins=(other,), state=state.dump(FIRST_DAY, OF_OBJECTIVE))
+    assert state.begun(version).drift_of(SPAM.name) == Drift()
+
+
+def test_what_was_asked_of_other_counters_is_not_counted() -> None:
+    assert moving.after(SPAM, LEARNT, VERSION, Unseen("x"), DAY) is LEARNT

@@ -17,6 +17,11 @@ from tests.support.situations import make_release, make_situation, promoted
 
 ERRORS: dict[str, Any] = {"name": "errors", "failureRatio": {"events": "ServerErrors", "maximum": "2%"}}
 LATENCY: dict[str, Any] = {"name": "latency", "latency": {"percentile": 95, "maximumMillis": 50}}
+CLASSES: dict[str, Any] = {
+    "name": "classes",
+    "required": False,
+    "distribution": {"bins": 'predictions_total{revision="{{revision}}"}'},
+}
 QUERY: dict[str, Any] = {
     "name": "accuracy",
     "failureRatio": {
@@ -61,7 +66,7 @@ def test_what_cannot_be_watched_is_said_by_name() -> None:
     version = watched(make_situation(promoted(), policy=policy("errors", "latency", "accuracy")))
     assert [kind.name for kind in version.kinds] == ["errors", "latency"]
     assert version.unwatched == (
-        "accuracy is not watched: only a failureRatio, or a latency with maximumMillis, with source Gateway is"
+        "accuracy is not watched: only a distribution, and a failureRatio or a latency with maximumMillis with source Gateway, is"
     )
 
 
@@ -99,8 +104,43 @@ def test_features_are_watched_where_there_is_an_observer_and_the_policy_says_so(
     version = watched(
         dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, deployment=deployment))
     )
-    assert (version.drift.tolerance if version.drift is not None else None) == tolerance
+    assert [source.tolerance for source in version.bins] == ([] if tolerance is None else [tolerance])
     assert version.threshold_log == pytest.approx(math.log(90 * 1440 * alarms))
+
+
+def with_spec(situation: Situation, **spec: Any) -> Situation:
+    snapshot = dataclasses.replace(situation.snapshot, deployment=builders.make_model_deployment(spec=spec))
+    return dataclasses.replace(situation, snapshot=snapshot)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "drift", "names", "sources", "alarms"),
+    [
+        pytest.param(True, {}, ["errors"], ["features", "answers"], 3, id="a third of the promise each"),
+        pytest.param(False, {}, [], ["features"], 1, id="nobody asks for answers"),
+        pytest.param(True, None, ["errors", "classes"], ["objective/classes"], 2, id="an objective that counts bins"),
+        pytest.param(True, {}, ["classes"], ["features", "answers", "objective/classes"], 3, id="all that have bins"),
+    ],
+)
+def test_answers_are_watched_by_the_observer_and_by_objectives(
+    predictions: bool, drift: dict[str, str] | None, names: list[str], sources: list[str], alarms: int
+) -> None:
+    wanted = {"objectives": names, **({} if drift is None else {"drift": drift})}
+    situation = make_situation(promoted(), policy={"objectives": [ERRORS, CLASSES], "watch": wanted})
+    observer = {"reference": {"name": "digits-reference"}, "predictions": predictions}
+    version = watched(with_spec(situation, observer=observer))
+    assert [source.name for source in version.bins] == sources
+    assert [kind.name for kind in version.kinds] == [name for name in names if name == "errors"]
+    assert version.threshold_log == pytest.approx(math.log(90 * 1440 * alarms))
+    assert version.unwatched == ""
+    assert all(STABLE.name in source.counters for source in version.bins if source.name != "features")
+
+
+def test_a_distribution_needs_no_gateway() -> None:
+    situation = make_situation(promoted(), policy={"objectives": [CLASSES], "watch": {"objectives": ["classes"]}})
+    preset = dataclasses.replace(builders.PRESET, requests="")
+    version = watched(dataclasses.replace(situation, snapshot=dataclasses.replace(situation.snapshot, preset=preset)))
+    assert [source.title for source in version.bins] == ["classes"]
 
 
 @pytest.mark.parametrize(

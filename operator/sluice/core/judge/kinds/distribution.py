@@ -129,6 +129,10 @@ class AnswerShares(Kind):
     def bin(self, boundary: str | None) -> str | None:
         return RARE if boundary is not None and boundary.startswith(_OTHERS) else boundary
 
+    @property
+    def watched_bins(self) -> tuple[str, str] | None:
+        return self.limits.bins, self.limits.label
+
     def rules(self, boundaries: tuple[str, ...]) -> Rules:
         return distribution_rules(self.limits, boundaries)  # pyright: ignore[reportArgumentType]  # frozen
 

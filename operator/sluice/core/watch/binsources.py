@@ -1,0 +1,141 @@
+"""Counters by bins that a watch holds against a reference: whose they are, and how they are asked for.
+
+    features of requests   sluice_observed_total            against the reference that the observer shows beside them
+    answers                sluice_observed_answers_total    the same; of the stable version alone
+    a distribution         predictions_total{revision="…"}  against what the version itself has shown on its first day
+
+Each has a part of the promise of its own, and none is blind because another one is.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sluice.api import promql
+
+FEATURES: Final = "features"
+ANSWERS: Final = "answers"
+_REVISION: Final = "{{revision}}"
+_NO_LABEL: Final = (
+    "queryNamespaceLabel of the operator's configuration is empty, so nobody knows whose counters these are"
+)
+_NO_OBSERVER: Final = "see whether the observer runs, and Prometheus scrapes it"
+_NO_ANSWERS: Final = f"{_NO_OBSERVER}, and whether its reference has answers (kubectl sluice reference --answers)"
+_NOT_SCRAPED: Final = "check that Prometheus scrapes it and that the labels are right"
+
+
+@dataclass(frozen=True, slots=True)
+class BinSource:
+    """Counters of one version, and what they are held against."""
+
+    name: str
+    """Tells it from the others of the same version."""
+    title: str
+    """What people read of it."""
+    tolerance: float
+    """How far they may be from the reference, as relative entropy in nats."""
+    counters: str
+    """Their selector."""
+    labels: tuple[str, ...]
+    """They are added up by these: two that say whose they are, and `feature` and the bin's, or the bin's alone."""
+    owner: tuple[str, str]
+    """What the first two are; an empty one is not looked at, as the selector says it."""
+    remedy: str
+    """What to look for where there is nothing."""
+    joins: bool = True
+    """Whether it may be asked for together with those of others (`joined`): else it is a pattern of somebody's own."""
+    reference: str = ""
+    """The selector of a gauge with the reference's rows; empty: what the version itself has shown."""
+    prefix: str = ""
+    """Stands before the names of features, so that nobody takes one for another."""
+    uncounted: str = ""
+    """What says what became of requests that are not counted."""
+    problem: str = ""
+    """Why it cannot be asked for at all."""
+
+    @property
+    def bin(self) -> str:
+        """The label of the bin."""
+        return self.labels[-1]
+
+    def owns(self, namespace: str, value: str) -> bool:
+        """Whether a series with these values of the first two labels is one of its."""
+        return namespace == self.owner[0] and (not self.owner[1] or value == self.owner[1])
+
+
+def of_features(namespace: str, model: str, *, tolerance: float, label: str) -> BinSource:
+    """What the observer counts of requests. label: by which Prometheus says whose a series is; empty: none does."""
+    whose = f'{{{label}=~"{namespace}",model=~"{model}"}}'
+    return BinSource(
+        FEATURES,
+        FEATURES,
+        tolerance,
+        f"sluice_observed_total{whose}",
+        (label, "model", "feature", "bin"),
+        (namespace, model),
+        _NO_OBSERVER,
+        reference=f"sluice_observer_reference_rows{whose}",
+        uncounted=f'sluice_observer_copies_total{{model="{model}"}} says what became of the copies',
+        problem="" if label else _NO_LABEL,
+    )
+
+
+def of_answers(namespace: str, model: str, revision: str, *, tolerance: float, label: str) -> BinSource:
+    """What it counts of a version's answers."""
+    whose = f'{{{label}=~"{namespace}",revision=~"{revision}"}}'
+    return BinSource(
+        ANSWERS,
+        ANSWERS,
+        tolerance,
+        f"sluice_observed_answers_total{whose}",
+        (label, "revision", "feature", "bin"),
+        (namespace, revision),
+        _NO_ANSWERS,
+        reference=f"sluice_observer_reference_answer_rows{whose}",
+        prefix="answer ",
+        uncounted=f'sluice_observer_answers_total{{model="{model}"}} says what became of the copies',
+        problem="" if label else _NO_LABEL,
+    )
+
+
+def of_objective(
+    objective: str,
+    selector: str,
+    bin_label: str,
+    place: tuple[str, str],
+    revision: str,
+    *,
+    tolerance: float,
+    label: str,
+) -> BinSource:
+    """What somebody else counts, as an objective names it. Raises `promql.InvalidSelector`.
+
+    Where one label is the revision, or a text with it, those of many models are asked for together.
+    """
+    namespace, model = place
+    written = promql.parsed(selector)
+    filled = written.filled({"revision": revision, "namespace": namespace, "name": model})
+    pairs = zip(written.matchers, filled.matchers, strict=True)
+    exact = [now for before, now in pairs if _REVISION in before.text and before.operator == "="]
+    whose = exact[-1] if exact else next(each for each in filled.matchers if revision in each.text)
+    source = BinSource(
+        f"objective/{objective}",
+        objective,
+        tolerance,
+        str(filled.narrowed(label, namespace)),
+        (label, whose.label, bin_label),
+        (namespace, ""),
+        _NOT_SCRAPED,
+        joins=False,
+        problem="" if label else _NO_LABEL,
+    )
+    if not exact:
+        return source
+    others = [str(each) for each in filled.matchers if each is not whose]
+    value = whose.text.strip('"')
+    joining = [f'{label}=~"{namespace}"', f'{whose.label}=~"{value}"']
+    return replace(
+        source,
+        counters=f"{filled.name}{{{','.join([*others, *joining])}}}",
+        owner=(namespace, value),
+        joins=True,
+    )
