@@ -184,6 +184,54 @@ def test_of_several_releases_of_a_version_the_last_is_told() -> None:
     assert cluster.tag_writes.count(cluster.rollouts()[1].metadata.name) == 0
 
 
+def test_a_version_that_a_person_went_back_from_was_rolled_back() -> None:
+    cluster = following()
+    cluster.moves(CHAMPION, 2)
+    released(cluster)
+    cluster.run(120)
+    assert cluster.tags["models:/digits/2"]["sluice.outcome"] == "Promoted"
+    forth = cluster.newest().metadata.name
+    cluster.asks("Rollback")
+    cluster.run(600, check=Laws(cluster).check, until=lambda: bool(cluster.newest().status.reported))
+    back = cluster.newest()
+    assert (back.spec.rollback, serves(cluster)) == (True, "models:/digits/1")
+    assert cluster.tags["models:/digits/1"]["sluice.outcome"] == "Promoted"
+    assert cluster.tags["models:/digits/2"] == {
+        "sluice.release": f"default/{back.metadata.name}",
+        "sluice.time": back.status.end_time,
+        "sluice.evidence": "went back to models:/digits/1: a person asked for it",
+        "sluice.outcome": "RolledBack",
+    }
+    before = list(cluster.tag_writes)
+    cluster.objects["ModelRollout", forth]["status"]["reported"] = False  # as if a backup had lost it
+    cluster.run(180)
+    assert cluster.tag_writes == before
+    cluster.moves(CHAMPION, 1)
+    cluster.run(60)
+    cluster.moves(CHAMPION, 2)  # it moved: released again
+    released(cluster)
+    assert serves(cluster) == "models:/digits/2"
+    cluster.run(60)
+    assert cluster.tags["models:/digits/2"]["sluice.outcome"] == "Promoted"
+
+
+def test_an_ab_test_says_nothing_of_its_control() -> None:
+    cluster = following()
+    told = dict(cluster.tags["models:/digits/1"])
+    arms = [{"name": "b", "weight": 30, "model": {"uri": "s3://models/digits/7"}}]
+    test = {"arms": arms, "metric": "accuracy", "onWinner": "Report"}
+    cluster.user_applies(scenarios.manifest(CHAMPION, rollout={"strategy": "ABTest", "abTest": test}))
+    cluster.run(
+        900,
+        check=Laws(cluster).check,
+        until=lambda: cluster.newest().spec.ab_test is not None and cluster.newest().status.outcome is not None,
+    )
+    assert cluster.newest().spec.ab_test is not None
+    assert cluster.newest().status.outcome is not None
+    cluster.run(60)
+    assert cluster.tags == {"models:/digits/1": told}
+
+
 def test_an_alias_that_moves_back_withdraws_what_failed_and_releases_nothing() -> None:
     cluster = following()
     cluster.moves(CHAMPION, 7)

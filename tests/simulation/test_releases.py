@@ -192,6 +192,21 @@ def test_failed_version_is_tried_again_after_it_was_withdrawn() -> None:
     assert len(cluster.rollouts()) == 3
 
 
+def test_a_version_that_a_person_went_back_from_is_released_again_after_it_was_withdrawn() -> None:
+    cluster = scenarios.serving_cluster()
+    release(cluster, V2)
+    cluster.run(60)
+    cluster.asks("Rollback")
+    cluster.run(120)
+    assert cluster.condition("Current")["reason"] == "RolledBackByPerson"
+    cluster.user_applies(scenarios.manifest(V1))
+    cluster.run(20)
+    assert cluster.condition("Current")["status"] == "True"
+    cluster.user_applies(scenarios.manifest(V2))
+    cluster.run(5)
+    assert (len(cluster.rollouts()), cluster.newest().spec.target.uri) == (4, V2)
+
+
 def test_scaling_does_not_retry_a_bad_model() -> None:
     cluster = scenarios.serving_cluster()
     release(cluster, WRONG)

@@ -85,7 +85,8 @@ class Registries(Controllers):
         for model, report in self.pending.items():
             came = Reported(report.release, "it refuses tags" if self.refuses_tags else "")
             if not self.refuses_tags and self.came.get(model) != came:
-                self.tags.setdefault(registry.pinned(report.name, report.version), {}).update(report.tags)
+                for told in report.versions:
+                    self.tags.setdefault(registry.pinned(told.name, told.version), {}).update(told.tags)
                 self.tag_writes.append(report.release)
             news = news or self.came.get(model) != came
             self.came[model] = came

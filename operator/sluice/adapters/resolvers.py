@@ -31,16 +31,18 @@ class PodResolvers:
             return None
 
     async def report(self, pod: ResolverPod, report: OutcomeReport) -> Reported | None:
+        came = Reported(report.release)
         try:
-            text = await self._reader.post(
-                f"{pod.url}/outcome",
-                body=resolvers.message(report),
-                at_most_bytes=ANSWER_BYTES,
-                headers=_authorized(pod),
-            )
-            return resolvers.read_reported(text, report)
+            for message in resolvers.messages(report):
+                text = await self._reader.post(
+                    f"{pod.url}/outcome", body=message, at_most_bytes=ANSWER_BYTES, headers=_authorized(pod)
+                )
+                came = resolvers.read_reported(text, report)
+                if came.problem:
+                    break
         except (Unanswered, ValueError):
             return None
+        return came
 
 
 def _authorized(pod: ResolverPod) -> dict[str, str]:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sluice.adapters import resolvers
 from sluice.adapters.resolvers import PodResolvers
-from sluice.core.kernel.resolutions import Resolution, Resolved, ResolverPod
+from sluice.core.kernel.resolutions import OutcomeReport, Resolution, Resolved, ResolverPod, VersionTags
 from tests.support import patience
 from tests.support.dripping import drips
 
@@ -18,7 +18,13 @@ ENTRY = {"uri": CHAMPION, "version": "7", "source": "s3://mlflow/1/model", "dige
 
 
 @pytest.fixture
-async def base() -> AsyncIterator[str]:
+def told() -> list[str]:
+    """Versions of which the resolver was told."""
+    return []
+
+
+@pytest.fixture
+async def base(told: list[str]) -> AsyncIterator[str]:
     async def good(request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != "Bearer uid-1":
             return web.Response(status=401)
@@ -43,7 +49,12 @@ async def base() -> AsyncIterator[str]:
     async def elsewhere(_: web.Request) -> web.Response:
         raise web.HTTPFound(f"/good/resolved?uri={CHAMPION}")
 
+    async def takes(request: web.Request) -> web.Response:
+        told.append((await request.json())["version"])
+        return web.Response(text=json.dumps({"problem": "NotAllowed"} if told[-1] == "6" else {}))
+
     app = web.Application()
+    app.router.add_post("/takes/outcome", takes)
     for handler in (good, nonsense, deep, endless, drips, hangs, elsewhere):
         app.router.add_get(f"/{handler.__name__}/resolved", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -75,6 +86,21 @@ async def test_it_is_asked_with_the_token_of_its_pod(base: str) -> None:
 async def test_what_is_no_answer_is_no_news(base: str, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolvers, "SECONDS", patience.seconds(0.5))
     assert await ask(f"{base}/{answer}") is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "want", "problem"), [("78", "78", False), ("768", "76", True)], ids=["all", "until one is refused"]
+)
+async def test_a_release_is_told_version_by_version(
+    base: str, told: list[str], versions: str, want: str, *, problem: bool
+) -> None:
+    adapter = PodResolvers()
+    report = OutcomeReport("digits-abc-1", tuple(VersionTags("digits", each, ()) for each in versions))
+    came = await adapter.report(ResolverPod(f"{base}/takes", "uid-1"), report)
+    assert await adapter.report(ResolverPod(f"{base}/missing", "uid-1"), report) is None
+    await adapter.close()
+    assert came is not None
+    assert (came.release, "".join(told), bool(came.problem)) == ("digits-abc-1", want, problem)
 
 
 async def test_nobody_there_is_no_news() -> None:

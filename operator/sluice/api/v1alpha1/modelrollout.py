@@ -209,7 +209,8 @@ class ModelRolloutStatus(ApiModel):
     arms: Annotated[list[ArmStatus], Field(max_length=5)] = Field(default_factory=list)
     """The arms of an A/B test."""
     withdrawn: bool = False
-    """Whether the user asked for another version after this one had failed; asking for it again is a new attempt."""
+    """Whether the user asked for what serves after this release had failed, or had gone back from what was asked for: asking
+    for the same again is a new attempt."""
     reported: bool = False
     """Whether the registry that named its version has the outcome, as tags of the version."""
     requests_needed: int | None = None

@@ -19,7 +19,6 @@ from sluice.core.kernel.plan import Event, Patch, Ref
 from sluice.core.kernel.reasons import Reason
 from sluice.core.render import common
 from sluice.core.rollout import lifecycle
-from sluice.core.situation import record
 from sluice.core.situation.situation import Situation
 
 PINNED: Final = "ControllerRevision"
@@ -74,15 +73,10 @@ def _holding_back(situation: Situation) -> ModelRollout | None:
         case Outcome.ROLLED_BACK | Outcome.ABORTED:
             holds = not latest.status.withdrawn
         case Outcome.PROMOTED:
-            holds = lifecycle.asked_for(latest) != _promoted_hash(latest)
+            holds = lifecycle.is_diverted(latest) and not latest.status.withdrawn
         case outcome:
             holds = outcome is Outcome.INCONCLUSIVE
     return latest if holds else None
-
-
-def _promoted_hash(rollout: ModelRollout) -> str | None:
-    promoted = record.promoted_revision(rollout)
-    return next((end.input_hash for end in rollout.spec.ends if end.revision == promoted), None)
 
 
 def _changed(

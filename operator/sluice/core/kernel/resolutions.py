@@ -36,16 +36,24 @@ Resolution: TypeAlias = Resolved | Unresolved
 
 
 @dataclass(frozen=True, slots=True)
-class OutcomeReport:
-    """How a release ended, for the registry that named its version."""
+class VersionTags:
+    """What the registry is to have of one version."""
 
-    release: str
-    """The ModelRollout."""
     name: str
     """Of the registered model."""
     version: str
     tags: tuple[tuple[str, str], ...]
     """In the order in which they are written: the outcome last, so that with it there is everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """How a release ended, for the registry that named its version."""
+
+    release: str
+    """The ModelRollout."""
+    versions: tuple[VersionTags, ...]
+    """Its own, and the one that it went back from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ PROBLEMS: Final[Mapping[str, tuple[Reason, str]]] = {
     "NotFound": (Reason.NOT_IN_REGISTRY, "the registry has no such alias, version, branch or tag; make it, or name another one"),
     "NotReady": (Reason.NOT_IN_REGISTRY, "the registry has not taken in the whole version yet; see its status there"),
     "NotNamed": (Reason.REGISTRY_NOT_NAMED, f"nobody says where the registry is: put MLFLOW_TRACKING_URI into {NAMED}"),
-    "NotAllowed": (Reason.REGISTRY_REFUSES, f"the registry refuses the credentials of {NAMED}; they need to read the model"),
+    "NotAllowed": (Reason.REGISTRY_REFUSES, f"the registry refuses the credentials of {NAMED}; they need to read the model, which must be there"),
+    "OtherHost": (Reason.REGISTRY_REFUSES, f"the registry is not to be asked by the name that {NAMED} has for it; start MLflow's server with --allowed-hosts=NAME:PORT"),
     "Unreachable": (Reason.REGISTRY_UNREACHABLE, f"the registry does not answer; check it, and its address in {NAMED}"),
 }  # fmt: skip
 """The resolver's words. What a person reads are ours: they do not change while the cause stays."""
@@ -66,9 +67,12 @@ def read(text: str, uris: Sequence[str]) -> tuple[Resolution, ...]:
         raise ValueError(f"not what a resolver says: {error!r}") from error
 
 
-def message(report: OutcomeReport) -> bytes:
-    """What the resolver is told."""
-    return json.dumps({"name": report.name, "version": report.version, "tags": dict(report.tags)}).encode()
+def messages(report: OutcomeReport) -> tuple[bytes, ...]:
+    """What the resolver is told, one after the other."""
+    return tuple(
+        json.dumps({"name": each.name, "version": each.version, "tags": dict(each.tags)}).encode()
+        for each in report.versions
+    )
 
 
 def read_reported(text: str, report: OutcomeReport) -> Reported:

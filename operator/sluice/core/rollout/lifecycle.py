@@ -46,6 +46,13 @@ def asked_for(rollout: ModelRollout) -> str:
     return rollout.spec.requested_input_hash or rollout.spec.target.input_hash
 
 
+def is_diverted(rollout: ModelRollout) -> bool:
+    """Whether it promoted something else than the spec named: a person, the watch or an A/B test decided so."""
+    promoted = promoted_revision(rollout)
+    hashes = (end.input_hash for end in rollout.spec.ends if end.revision == promoted)
+    return rollout.status.outcome is Outcome.PROMOTED and asked_for(rollout) != next(hashes, None)
+
+
 def superseded(situation: Situation, judgement: Judgement | None) -> ModelRolloutStatus | None:
     """The end of the running release when the user asks for something else in the middle of it.
 
@@ -150,7 +157,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     """The release that should begin now; None when nothing is to be released.
 
     A version that failed is not tried again until the user asks for another one in between, or says retry. A version
-    that a person went back to, or that won a test, stays until the user asks for something new.
+    that a person went back to, or that won a test, stays until the user asks for something new, or for it in between.
     """
     latest = situation.latest
     if situation.active is not None:
@@ -168,7 +175,7 @@ def next_attempt(situation: Situation) -> Attempt | Refusal | None:
     following = Attempt(requested, wayback.number(situation, requested.name))
     if latest is None or situation.latest_is_old or asked_for(latest) != requested.input_hash:
         return _unless_frozen(situation, following)
-    if latest.status.outcome is Outcome.PROMOTED:
+    if latest.status.outcome is Outcome.PROMOTED and not latest.status.withdrawn:
         lost = situation.stable is None and requested.name == promoted_revision(latest)
         return following if lost else _diverted(situation, latest, requested)  # lost: it is pinned again, as the first
     if latest.status.outcome not in FAILED or latest.status.withdrawn:
@@ -348,8 +355,8 @@ def after_the_end(situation: Situation) -> ModelRolloutStatus | None:
             request_time=intent.request_time, result=_answer(situation, latest, intent)
         )
     requested = situation.requested
-    failed = latest.status.outcome in FAILED and not latest.status.withdrawn
-    if failed and isinstance(requested, Revision) and requested == situation.stable:
+    kept_back = (latest.status.outcome in FAILED or is_diverted(latest)) and not latest.status.withdrawn
+    if kept_back and isinstance(requested, Revision) and requested == situation.stable:
         update["withdrawn"] = True
     return latest.status.model_copy(update=update) if update else None
 

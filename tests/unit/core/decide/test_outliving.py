@@ -71,6 +71,15 @@ RELEASES: Final[dict[str, tuple[ModelRollout, bool]]] = {
         make_release(STABLE, source=CANDIDATE, status={"outcome": "Promoted"}, requestedInputHash=CANDIDATE.input_hash),
         True,
     ),
+    "a person went back, and it was withdrawn": (
+        make_release(
+            STABLE,
+            source=CANDIDATE,
+            status={"outcome": "Promoted", "withdrawn": True},
+            requestedInputHash=CANDIDATE.input_hash,
+        ),
+        False,
+    ),
     "a test was made": (make_test(outcome="Inconclusive"), True),
     "an arm won": (make_test(outcome="Promoted", winner=CANDIDATE), True),
     "its version is not known": (make_release(status={"outcome": "Promoted", "winner": "gone"}), True),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluice.core.kernel import naming
 from sluice.core.kernel.reasons import Reason
-from sluice.core.kernel.resolutions import OutcomeReport, Resolved, ResolverPod, Unresolved
+from sluice.core.kernel.resolutions import OutcomeReport, Resolved, ResolverPod, Unresolved, VersionTags
 from sluice.core.observe import resolvers
 
 CHAMPION, SEVENTH = "models:/digits@champion", "models:/digits/7"
@@ -67,6 +67,7 @@ def test_what_was_not_asked_for_is_not_read() -> None:
         ("NotReady", Reason.NOT_IN_REGISTRY),
         ("NotNamed", Reason.REGISTRY_NOT_NAMED),
         ("NotAllowed", Reason.REGISTRY_REFUSES),
+        ("OtherHost", Reason.REGISTRY_REFUSES),
         ("Unreachable", Reason.REGISTRY_UNREACHABLE),
     ],
 )
@@ -130,15 +131,14 @@ def test_a_version_is_not_another_one() -> None:
         resolvers.read(said(uri=SEVENTH, version="8"), [SEVENTH])
 
 
-REPORT = OutcomeReport(
-    "digits-abc-1", "digits", "7", (("sluice.release", "shop/digits-abc-1"), ("sluice.outcome", "Promoted"))
-)
+TAGS = (("sluice.release", "shop/digits-abc-1"), ("sluice.outcome", "Promoted"))
+REPORT = OutcomeReport("digits-abc-1", (VersionTags("digits", "7", TAGS), VersionTags("digits", "6", TAGS)))
 
 
 def test_a_report_is_told_in_the_order_of_its_tags() -> None:
-    told = json.loads(resolvers.message(REPORT))
-    assert told == {"name": "digits", "version": "7", "tags": dict(REPORT.tags)}
-    assert list(told["tags"])[-1] == "sluice.outcome"
+    told = [json.loads(each) for each in resolvers.messages(REPORT)]
+    assert told == [{"name": "digits", "version": version, "tags": dict(TAGS)} for version in ("7", "6")]
+    assert list(told[0]["tags"])[-1] == "sluice.outcome"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,7 @@ def test_a_report_is_told_in_the_order_of_its_tags() -> None:
         ({"problem": None}, ""),
         ({"problem": "NotFound"}, ""),
         ({"problem": "NotAllowed"}, "grant EDIT"),
+        ({"problem": "OtherHost"}, "--allowed-hosts"),
         ({"problem": "Unreachable"}, "does not answer"),
     ],
 )

@@ -43,6 +43,12 @@ def wants_second(*rollouts: ModelRollout, **more: Any) -> Situation:
 ARMS: Final = (CANDIDATE, THIRD)
 HASHED: Final[dict[str, Any]] = {"requestedInputHash": STABLE.input_hash}
 WON: Final = make_test(outcome="Promoted", winner=CANDIDATE, **HASHED)
+
+
+def withdrawn(rollout: ModelRollout) -> ModelRollout:
+    return rollout.model_copy(update={"status": rollout.status.model_copy(update={"withdrawn": True})})
+
+
 WENT_BACK: Final = make_release(
     STABLE,
     source=CANDIDATE,
@@ -98,6 +104,11 @@ def short(begins: Attempt | Refusal | None) -> Attempt | str | None:
         ),
         pytest.param(wants_second(FIRST, retry(failed()), policy=WINDOW), "Frozen", id="tried again in a window"),
         pytest.param(wants_second(FIRST, WENT_BACK), "RolledBackByPerson", id="a person went back from it"),
+        pytest.param(
+            wants_second(FIRST, withdrawn(WENT_BACK)),
+            Attempt(CANDIDATE, 1),
+            id="a person went back, and it comes again",
+        ),
         pytest.param(make_situation(FIRST, WON, stable=CANDIDATE), "WinnerPromoted", id="another version won a test"),
         pytest.param(make_situation(FIRST, stable=None), Attempt(STABLE, 2), id="the stable version is lost: again"),
         pytest.param(
@@ -347,6 +358,9 @@ def test_a_wish_after_the_end_is_answered(situation: Situation, result: str | No
         pytest.param(make_situation(FIRST, failed(), requested=BLOCKED), None, id="nobody knows what is asked for"),
         pytest.param(make_situation(FIRST, failed(withdrawn=True)), None, id="noted already"),
         pytest.param(make_situation(FIRST, SECOND), None, id="it did not fail"),
+        pytest.param(make_situation(FIRST, WENT_BACK), True, id="what a person went back to is asked for"),
+        pytest.param(wants_second(FIRST, WENT_BACK), None, id="what a person went back from is still asked for"),
+        pytest.param(make_situation(FIRST, withdrawn(WENT_BACK)), None, id="noted already, too"),
     ],
 )
 def test_a_failed_version_that_is_asked_for_no_more_is_withdrawn(situation: Situation, want: bool | None) -> None:
