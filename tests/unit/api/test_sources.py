@@ -1,13 +1,16 @@
 """Where models can be: what a spec may say, and what is believed of a URI that comes from elsewhere."""
 
+import re
 import typing
 
 import pytest
+from pydantic import ValidationError
 
 from sluice.api import celrun
-from sluice.api.cel import Cel
+from sluice.api.cel import VALIDATIONS, Cel
 from sluice.api.v1alpha1 import registry, sources
 from sluice.api.v1alpha1.modeldeployment import ModelSpec
+from sluice.api.v1alpha1.strategies import ArmModel
 
 DIGEST = "sha256:" + "a" * 64
 CASES = {
@@ -124,3 +127,27 @@ def test_a_followed_file_has_no_checksum_in_the_spec() -> None:
     assert not all(celrun.run(each.rule, {**model, "follow": True}) for each in ModelSpec.cel_rules)
     alias = {**model, "uri": "models:/digits@champion"}
     assert not all(celrun.run(each.rule, alias) for each in ModelSpec.cel_rules)
+
+
+ARMS = {
+    "s3://bucket/path": "",
+    "hf://owner/name@main": "",
+    "models:/digits@champion": "an arm cannot follow a registry",
+    "models:/digits/7": "an arm cannot follow a registry",
+    "models://digits@champion": "scheme is not supported",
+    "ftp://host/path": "scheme is not supported",
+    "s3://bucket": "does not name a bucket and a path",
+}
+
+
+@pytest.mark.parametrize(("uri", "said"), ARMS.items())
+def test_an_arm_names_files_and_is_refused_with_what_to_do(uri: str, said: str) -> None:
+    schema = ArmModel.model_json_schema()["properties"]["uri"]
+    assert re.match(schema["pattern"], uri)
+    broken = [each["message"] for each in schema[VALIDATIONS] if not celrun.run(each["rule"], uri)]
+    assert [said in message for message in broken] == ([True] if said else [])
+
+
+def test_what_slips_past_the_api_server_is_refused_by_the_operator() -> None:
+    with pytest.raises(ValidationError, match="an arm cannot follow a registry"):
+        ArmModel.model_validate({"uri": "models:/digits@champion"})

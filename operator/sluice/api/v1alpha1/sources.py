@@ -116,6 +116,45 @@ ModelUri = Annotated[
 ]
 """The same, or what a registry says where it is."""
 
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a URI looks like, checked by the API server and by pydantic alike."""
+
+    form: str
+    message: str
+
+    @property
+    def rule(self) -> Cel:
+        return Cel(f"self.matches('{self.form}')", message=self.message)
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.form, value):
+            raise ValueError(self.message)
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return with_rules(handler(schema), (self.rule,))
+
+
+ArmUri = Annotated[
+    str,
+    Field(min_length=6, max_length=1024, pattern=rf"^([a-z0-9]+://|{registries.PREFIX})[^\s{{}}]+$"),
+    Checked(
+        "^[a-z0-9]+://.*$",
+        "an arm cannot follow a registry, only spec.model.uri can; name the version's files, as the registry has them",
+    ),
+    Cel(
+        f"!self.matches('^[a-z0-9]+://') || self.matches('^({'|'.join(FORMS)})://')",
+        message=f"scheme is not supported; use one of {ALLOWED}",
+    ),
+    *_OF_SCHEMES,
+]
+"""Where the model of an arm is."""
+
 DATA_FORMS: Final = {scheme: FORMS[scheme] for scheme in ("s3", "gs", "pvc")}
 """How the URIs of data sets look: what can be listed, read in parts and written to."""
 
@@ -139,33 +178,10 @@ SCHEDULED_DATE: Final = re.compile(f"[{{][{{]{_DATE}[}}][}}]")
 _DATES: Final = "{{scheduledDate}}, or with an offset in days or hours and a format: {{scheduledDate-1d:%Y/%m/%d}} (%Y %m %d %H %M %j)"
 
 
-@dataclass(frozen=True, slots=True)
-class Placeholders:
-    """Which may stand in a URI, checked by the API server and by pydantic alike."""
-
-    form: str
-    message: str
-
-    @property
-    def rule(self) -> Cel:
-        return Cel(f"self.matches('{self.form}')", message=self.message)
-
-    def _check(self, value: str) -> str:
-        if not re.fullmatch(self.form, value):
-            raise ValueError(self.message)
-        return value
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return with_rules(handler(schema), (self.rule,))
-
-
-_IN_RUNS: Final = Placeholders(
+_IN_RUNS: Final = Checked(
     f"^([^{{}}]|[{{][{{]({_DATE})[}}][}}])*$", f"has an unknown placeholder; an input can have {_DATES}"
 )
-_IN_OUTPUTS: Final = Placeholders(
+_IN_OUTPUTS: Final = Checked(
     f"^([^{{}}]|[{{][{{](run|{_DATE})[}}][}}])*$",
     f"has an unknown placeholder; an output can have {{{{run}}}} and {_DATES}",
 )

@@ -9,7 +9,7 @@ from sluice.api.base import ApiModel, Name
 from sluice.api.cel import Cel
 from sluice.api.v1alpha1.common import CapacityMode, LocalObjectRef, Objectives, OnDeadline, Steps, Strategy
 from sluice.api.v1alpha1.routing import HeaderName
-from sluice.api.v1alpha1.sources import Sha256, Uri
+from sluice.api.v1alpha1.sources import ArmUri, Sha256
 from sluice.api.v1alpha1.validation import Validation
 
 
@@ -41,8 +41,8 @@ class Shadow(ApiModel):
 class ArmModel(ApiModel):
     """The fields of spec.model that an arm replaces."""
 
-    uri: Uri
-    """Where the arm's model is."""
+    uri: ArmUri
+    """Where the arm's model is. An arm follows nothing: a branch or a tag is what it names when its pods start."""
     sha256: Sha256 | None = None
     """The checksum of the one file that uri names."""
     version: Annotated[str, Field(min_length=1, max_length=63)] | None = None
