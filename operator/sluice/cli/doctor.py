@@ -92,6 +92,7 @@ async def examine(patient: Patient) -> tuple[Check, ...]:
         _preset,
         _metrics,
         _rules,
+        _registry,
         _own_permissions,
         _operator_permissions,
     ):
@@ -185,6 +186,19 @@ async def _rules(patient: Patient) -> tuple[Check, ...]:
         checks.policy_exists(policies, wanted, model=model),
         checks.runtimes_exist(runtimes),
     )
+
+
+async def _registry(patient: Patient) -> tuple[Check, ...]:
+    """Nothing where no model follows one."""
+    namespace, kind = _namespace(patient), kube.BY_KIND["Deployment"]
+    raws = await patient.cluster.fetch_all(kube.BY_KIND[ModelDeployment.kind], namespace=namespace)
+    models = [each for raw in raws if isinstance(each := observe.parsed_deployment(raw), ModelDeployment)]
+    following = [each for each in models if each.spec.model.is_followed]
+    if not following:
+        return ()
+    deployments = await patient.cluster.fetch_all(kind, namespace=namespace, selector=kind.selector)
+    own = [each for each in following if patient.deployment and each.metadata.name == patient.deployment.metadata.name]
+    return (checks.registry_followed(own or following, deployments),)
 
 
 async def _policies(patient: Patient) -> Mapping[str, RolloutPolicySpec]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sluice.api.config import OperatorConfig, RoutingMode, without_credentials
+from sluice.api.v1alpha1.common import ConditionStatus
+from sluice.api.v1alpha1.modeldeployment import ModelDeployment
 from sluice.api.v1alpha1.rolloutpolicy import RolloutPolicySpec
 from sluice.api.v1alpha1.routing import GatewayRef
 from sluice.core.judge.model import Answer, Failed
-from sluice.core.kernel import rawobjects
+from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.presets import GatewayPreset
 from sluice.core.kernel.snapshot import Object
 from sluice.core.observe import observe
+from sluice.core.situation import following
 from sluice.views import serviceaddress, words
 from sluice.views.live import BEHIND_SECONDS
 
@@ -95,6 +98,38 @@ def keeps_up(models: Sequence[Object], *, now: float) -> Check:
 def _seen(raw: Object) -> bool:
     observed = (raw.get("status") or {}).get("observedGeneration") or 0
     return int(observed) >= int(raw["metadata"].get("generation") or 0)
+
+
+def registry_followed(models: Sequence[ModelDeployment], deployments: Sequence[Object]) -> Check:
+    """Whether the resolver of a namespace runs, and what it has said last. models: those there that follow a registry."""
+    name, label = "registry", f"app.kubernetes.io/component={naming.RESOLVER}"
+    namespace, followers = models[0].metadata.namespace, words.plural(len(models), "model")
+    resolvers = [each for each in deployments if _is_resolver(each)]
+    if not resolvers:
+        finding = f"for {followers} in {namespace} a registry is to be asked, and there is no resolver that asks it"
+        return Check(
+            name, CheckState.FAILED, finding, f"kubectl get deployments -n {namespace}; see whether the operator runs"
+        )
+    where = f"{namespace}/{rawobjects.name(resolvers[0])}"
+    if not any(int(each.get("status", {}).get("readyReplicas", 0)) for each in resolvers):
+        return Check(
+            name, CheckState.FAILED, f"{where} is not ready", f"kubectl describe pods -n {namespace} -l {label}"
+        )
+    said = {each.metadata.name: following.condition(each) for each in models}
+    unresolved = [
+        f"{each} ({last.reason})" for each, last in said.items() if last and last.status != ConditionStatus.TRUE
+    ]
+    if unresolved:
+        finding = f"{where} is ready, and does not know the version of {words.listed(unresolved)}"
+        return Check(name, CheckState.WARNING, finding, f"kubectl sluice doctor NAME -n {namespace} says why")
+    [last, *more] = said.values()
+    latest = last.message if last is not None and not more else f"it answers for {followers}"
+    return Check(name, CheckState.OK, f"{where} is ready; {latest}")
+
+
+def _is_resolver(deployment: Object) -> bool:
+    keeper = str(rawobjects.labels(deployment).get(naming.LABEL_OWNER, ""))
+    return bool(keeper) and rawobjects.name(deployment) == naming.resolver_name(keeper)
 
 
 def gateway_serves(gateways: Sequence[Object] | None, ref: GatewayRef) -> Check:

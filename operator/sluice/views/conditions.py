@@ -29,6 +29,9 @@ REMEDIES: Final[Mapping[AnyReason, str]] = {
     Reason.FORMAT_NOT_ALLOWED: "use a format that the message names, or ask the platform team for config.allowedFormats",
     Reason.NOT_VERIFIABLE: "do what the message names, or ask the platform team about config.verification",
     Reason.POD_FIELD_NOT_ALLOWED: "use what the message names, or ask the platform team for its setting",
+    Reason.REGISTRY_UNREACHABLE: "kubectl logs -l app.kubernetes.io/component=resolver says what came",
+    Reason.REGISTRY_REFUSES: "kubectl get secrets; correct the one that the message names",
+    Reason.REGISTRY_NOT_NAMED: "kubectl get secrets; write the one that the message names",
     Reason.POLICY_NOT_FOUND: "kubectl get rolloutpolicies.sluice.dev",
 }
 """By reason: a command where the message alone leaves the reader without a next step."""

@@ -1,13 +1,15 @@
 """The objects of one model, as a tree with the state of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from sluice.api.v1alpha1.common import ConditionStatus
 from sluice.core.kernel import naming, rawobjects
 from sluice.core.kernel.snapshot import Object, Pod, Revision, Snapshot
 from sluice.core.observe import endpoints
 from sluice.core.rollout import steps
+from sluice.core.situation import following
 from sluice.core.situation.situation import Situation
 from sluice.views import live, words
 
@@ -31,7 +33,7 @@ def tree(situation: Situation) -> Node:
     """The tree of a ModelDeployment: its revisions with what runs of them, its routes, its releases."""
     snapshot = situation.snapshot
     revisions = [_revision(revision, situation) for revision in reversed(snapshot.revisions)]
-    shared = [o for o in snapshot.objects.values() if naming.LABEL_REVISION not in rawobjects.labels(o)]
+    shared = [o for o in snapshot.objects.values() if _is_shared(o, snapshot)]
     rollouts = [
         Node(
             rollout.kind,
@@ -47,8 +49,28 @@ def tree(situation: Situation) -> Node:
         f"{snapshot.namespace}/{snapshot.name}",
         snapshot.deployment.spec.model_uri,
         healthy=True,
-        children=(*revisions, *_objects(shared, snapshot), *rollouts),
+        children=(*_registry(snapshot), *revisions, *_objects(shared, snapshot), *rollouts),
     )
+
+
+def _is_shared(raw: Object, snapshot: Snapshot) -> bool:
+    """Whether it belongs to all revisions, and not to the registry."""
+    return naming.LABEL_REVISION not in rawobjects.labels(raw) and raw is not _resolver(snapshot)
+
+
+def _resolver(snapshot: Snapshot) -> Object | None:
+    """Of the namespace, if this model keeps it."""
+    return snapshot.objects.get(("Deployment", naming.resolver_name(snapshot.name)))
+
+
+def _registry(snapshot: Snapshot) -> Iterator[Node]:
+    """What a registry said last, as far as the status has it, and who asks it."""
+    resolver = _resolver(snapshot)
+    children = tuple(_objects([resolver], snapshot)) if resolver is not None else ()
+    said = following.condition(snapshot.deployment)
+    for uri in following.uris(snapshot.deployment):
+        state = said.message.removeprefix(uri).lstrip(" :") if said is not None else "not asked yet"
+        yield Node("Registry", uri, state, said is None or said.status is not ConditionStatus.FALSE, children)
 
 
 def _revision(revision: Revision, situation: Situation) -> Node:

@@ -18,6 +18,11 @@ Raw = dict[str, Any]
 NOTHING = exchange.Answer(404, b"")
 
 
+def _has(raw: Raw, selector: str) -> bool:
+    """Whether it has a label, whatever its value is."""
+    return "=" not in selector and selector in raw["metadata"].get("labels", {})
+
+
 @dataclass
 class FakeCluster:
     """`objects` as the API server would send them."""
@@ -58,7 +63,7 @@ class FakeCluster:
             for raw in self.objects
             if raw["kind"] == kind.kind
             and (not namespace or not kind.namespaced or raw["metadata"].get("namespace") == namespace)
-            and (not label or raw["metadata"].get("labels", {}).get(label) == value)
+            and (not label or raw["metadata"].get("labels", {}).get(label) == value or _has(raw, selector))
         )
 
     async def fetch_deployment(self, namespace: str, name: str) -> ModelDeployment:

@@ -13,9 +13,11 @@ from sluice.cli import doctor
 from sluice.cli.doctor import Patient
 from sluice.views.checks import Check, CheckState
 from tests.support import scenarios, webserver
+from tests.support.cluster import Cluster
 from tests.support.webserver import Page
 from tests.unit.cli.fakes import FakeCluster
 
+CHAMPION = "models:/digits@champion"
 NOWHERE = "http://127.0.0.1:9"
 OPERATOR = {
     "kind": "Deployment",
@@ -169,3 +171,54 @@ async def test_what_may_not_be_seen_is_skipped(kind: str) -> None:
     found = await examined(fake(denied=frozenset({kind})))
     assert CheckState.SKIPPED in {state for state, _ in found.values()}
     assert any("no permission" in said for _, said in found.values())
+
+
+def following_registry(**settings: Any) -> Cluster:
+    cluster = scenarios.empty_cluster(**settings)
+    cluster.moves(CHAMPION, 1)
+    cluster.user_applies(scenarios.manifest(CHAMPION))
+    cluster.run(60)
+    return cluster
+
+
+async def test_without_a_registry_none_is_looked_for() -> None:
+    assert "registry" not in await examined(fake())
+
+
+async def registry(cluster: Cluster, *, without: str = "") -> Check:
+    """What is found of it."""
+    objects = [
+        raw for raw in [*cluster.shared.values(), *cluster.objects.values()] if raw["metadata"]["name"] != without
+    ]
+    seen = FakeCluster([OPERATOR, *objects])
+    found = await doctor.examine(Patient(seen.typed, OperatorConfig(), NOWHERE, None, None))
+    return next(check for check in found if check.name == "registry")
+
+
+async def test_the_resolver_of_the_namespace_and_what_it_said_last() -> None:
+    check = await registry(following_registry())
+    assert (check.state, check.remedy) == (CheckState.OK, "")
+    assert check.finding.startswith(f"default/digits-resolver is ready; {CHAMPION} is version 1 (s3://")
+
+
+async def test_a_resolver_that_is_not_there_or_not_ready_is_a_finding() -> None:
+    cluster = following_registry()
+    check = await registry(cluster, without="digits-resolver")
+    assert (check.state, "there is no resolver" in check.finding) == (CheckState.FAILED, True)
+    cluster.objects["Deployment", "digits-resolver"]["status"] = {}
+    check = await registry(cluster)
+    assert (check.state, check.finding) == (CheckState.FAILED, "default/digits-resolver is not ready")
+    assert "app.kubernetes.io/component=resolver" in check.remedy
+
+
+async def test_an_alias_that_is_gone_is_a_finding() -> None:
+    cluster = following_registry()
+    del cluster.registry[CHAMPION]
+    cluster.run(120)
+    check = await registry(cluster)
+    assert check.state is CheckState.WARNING
+    assert "digits (NotInRegistry)" in check.finding
+    [condition] = doctor.of_conditions(
+        ModelDeployment.model_validate(cluster.objects["ModelDeployment", "digits"]), now=cluster.now
+    )
+    assert (condition.name, condition.state) == ("condition Resolved", CheckState.FAILED)

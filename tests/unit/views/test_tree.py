@@ -52,3 +52,23 @@ def test_what_is_not_ready_is_not_healthy(cluster: Cluster) -> None:
     assert states["Deployment"] == ("0 of 1 pod ready", False)
     assert states["Service"] == ("0 ready endpoints", True)
     assert stable.children[0].healthy
+
+
+def test_what_a_registry_said_last_and_who_asks_it() -> None:
+    cluster = scenarios.empty_cluster()
+    cluster.moves("models:/digits@champion", 1)
+    cluster.user_applies(scenarios.manifest("models:/digits@champion"))
+    cluster.run(60)
+    root = seen(cluster)
+    assert [node.name for node in root.children if node.kind == "Deployment"] == []
+    registry = root.children[0]
+    assert list(lines(registry)) == [
+        "Registry is version 1 (s3://mlflow/digits/1/artifacts)",
+        "  Deployment 1 of 1 pod ready",
+    ]
+    assert (registry.name, registry.healthy) == ("models:/digits@champion", True)
+    del cluster.registry["models:/digits@champion"]
+    cluster.run(120)
+    registry = seen(cluster).children[0]
+    assert not registry.healthy
+    assert registry.state.startswith("the registry has no such alias")

@@ -123,4 +123,9 @@ def _before(snapshot: Snapshot) -> Condition | None:
     status = snapshot.deployment.status
     if status.observed_generation != snapshot.deployment.metadata.generation:
         return None
-    return next((each for each in status.conditions if each.type == Type.RESOLVED), None)
+    return condition(snapshot.deployment)
+
+
+def condition(deployment: ModelDeployment) -> Condition | None:
+    """What was said last, maybe of an earlier spec."""
+    return next((each for each in deployment.status.conditions if each.type == Type.RESOLVED), None)
