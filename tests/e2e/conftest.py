@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -199,6 +200,13 @@ def bring_further_image(lab: Cluster, name: str) -> None:
 def scene(lab: Cluster, request: pytest.FixtureRequest) -> Iterator[Scene]:
     """A namespace of the module's own, with the key of the object store."""
     name = "e2e-" + request.module.__name__.rpartition(".test_")[2].replace("_", "-")
+    with home(lab, name) as scene:
+        yield scene
+
+
+@contextmanager
+def home(lab: Cluster, name: str) -> Iterator[Scene]:
+    """A fresh namespace with the key of the object store."""
     scene = Scene(lab, name)
     lab.tools.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
     lab.tools.kubectl("create", "namespace", name)

@@ -139,7 +139,14 @@ class Scene:
         """The new ModelRollout to the version that an act leads to."""
         return self.begun_by(name, act, lambda rollout: bool(rollout["spec"]["to"]["uri"] == uri(version)))
 
-    def begun_by(self, name: str, act: Callable[[], object], wanted: Callable[[Object], bool] = lambda _: True) -> str:
+    def begun_by(
+        self,
+        name: str,
+        act: Callable[[], object],
+        wanted: Callable[[Object], bool] = lambda _: True,
+        *,
+        seconds: float = 30,
+    ) -> str:
         """The new ModelRollout that an act leads to."""
         last = max((one["spec"]["sequence"] for one in self.rollouts(name)), default=0)
         act()
@@ -148,7 +155,7 @@ class Scene:
             new = [one for one in self.rollouts(name) if one["spec"]["sequence"] > last]
             return next((str(one["metadata"]["name"]) for one in new if wanted(one)), None)
 
-        return wait_until(newest, f"a rollout of {name} begins", seconds=30)
+        return wait_until(newest, f"a rollout of {name} begins", seconds=seconds)
 
     def wait_status(self, rollout: str, test: Callable[[Object], bool], what: str, *, seconds: float) -> Object:
         """The rollout's status once the test holds."""

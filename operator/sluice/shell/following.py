@@ -31,8 +31,8 @@ BEGIN_SECONDS: Final = 2.0
 PATIENT_SECONDS: Final = 60.0
 """So long may nobody know anything, or a registry say that it cannot tell, before that is said: most of it passes by itself."""
 AT_ONCE: Final = 64
-URIS: Final = 32
-"""In one question."""
+URIS: Final = 8
+"""In one question, which is to be answered in seconds also where a registry takes half a second for each."""
 
 
 @dataclass(slots=True)

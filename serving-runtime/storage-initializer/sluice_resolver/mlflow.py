@@ -28,12 +28,15 @@ SET_TAG: Final = "model-versions/set-tag"
 URI: Final = re.compile(r"models:/([A-Za-z0-9][A-Za-z0-9._-]*)(?:@([A-Za-z0-9_-]+)|/([1-9][0-9]{0,9}))")
 ABSENT: Final = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"})
 """What the registry says of a model, a version or an alias that it has not; the latter of an alias."""
+OTHER_HOST: Final = b"Invalid Host header"
+"""What it says where it is asked by a name that --allowed-hosts of the server does not have: no word of credentials."""
 ANSWER_BYTES: Final = 1 << 20
 CONNECT_SECONDS: Final = 2.0
 READ_SECONDS: Final = 3.0
 WHOLE_SECONDS: Final = 4.0
 """For an answer, from its first byte on."""
 CHUNK_BYTES: Final = 1 << 16
+MOST_PLACES: Final = 1024
 
 
 class Problem(Exception):
@@ -49,7 +52,11 @@ class Answer:
     """Of the registry."""
 
     status: int
-    said: Mapping[str, Any]
+    body: bytes
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        return _parsed(self.body)
 
 
 class MLflow:
@@ -57,6 +64,8 @@ class MLflow:
 
     def __init__(self, credentials: Path) -> None:
         self._credentials = credentials
+        self._places: dict[tuple[str, ...], str] = {}
+        """Where the files of versions are. It does not change, and to MLflow's own accounts each request costs a password's hash."""
 
     def resolve(self, uri: str) -> dict[str, str]:
         """What is known of a URI, as the operator reads it."""
@@ -83,11 +92,23 @@ class MLflow:
             version = self._version("registered-models/alias", {"name": name, "alias": alias})
         else:
             version = self._version("model-versions/get", {"name": name, "version": number})
-        known = {"name": name, "version": _text(version, "version")}
-        place = _text(self._asked("model-versions/get-download-uri", known), "artifact_uri")
-        record = [*known.values(), place, *(str(version.get(field, "")) for field in ("creation_timestamp", "run_id"))]
-        digest = hashlib.sha256(json.dumps(record).encode()).hexdigest()
-        return {"version": known["version"], "source": place, "digest": f"sha256:{digest}"}
+        number = _text(version, "version")
+        made = [str(version.get(field, "")) for field in ("creation_timestamp", "run_id")]
+        place = self._place(name, number, *made, str(version.get("source", "")))
+        digest = hashlib.sha256(json.dumps([name, number, place, *made]).encode()).hexdigest()
+        return {"version": number, "source": place, "digest": f"sha256:{digest}"}
+
+    def _place(self, name: str, number: str, *more: str) -> str:
+        """more: what tells it from another version of this name and number."""
+        key = (self._key("MLFLOW_TRACKING_URI"), name, number, *more)
+        found = self._places.get(key)
+        if found is None:
+            known = {"name": name, "version": number}
+            found = _text(self._asked("model-versions/get-download-uri", known), "artifact_uri")
+            if len(self._places) >= MOST_PLACES:
+                self._places.clear()
+            self._places[key] = found
+        return found
 
     def _version(self, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
         version = self._asked(path, query).get("model_version")
@@ -105,7 +126,7 @@ class MLflow:
         if answer.status == 200:
             return answer.said
         if answer.status in (401, 403):
-            raise Problem("NotAllowed")
+            raise Problem("OtherHost" if answer.body.startswith(OTHER_HOST) else "NotAllowed")
         if answer.status in (400, 404) and answer.said.get("error_code") in ABSENT:
             raise Problem("NotFound")
         say(f"{path}: the registry answered HTTP {answer.status}")
@@ -127,7 +148,7 @@ class MLflow:
                     **what,
                 ) as response,
             ):
-                return Answer(response.status_code, _parsed(_whole(response)))
+                return Answer(response.status_code, _whole(response))
         except (requests.RequestException, urllib3.exceptions.HTTPError, DownloadError, OSError, ValueError) as error:
             say(f"{path}: no answer of the registry ({transfer.cause(error)})")
             raise Problem("Unreachable") from None

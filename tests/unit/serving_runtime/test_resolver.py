@@ -61,7 +61,9 @@ def test_the_operator_understands_it(asked: MLflow) -> None:
     assert (found.pinned, found.source) == (SEVENTH, PLACE)
 
 
-@pytest.mark.parametrize("change", [{"creation_timestamp": 5}, {"run_id": "another"}, {"place": "s3://mlflow/2"}])
+@pytest.mark.parametrize(
+    "change", [{"creation_timestamp": 5}, {"run_id": "another"}, {"source": "runs:/b", "place": "s3://mlflow/2"}]
+)
 def test_another_version_of_the_same_number_has_another_digest(
     asked: MLflow, registry: MLflowServer, change: dict[str, Any]
 ) -> None:
@@ -70,6 +72,29 @@ def test_another_version_of_the_same_number_has_another_digest(
     assert asked.resolve(CHAMPION)["digest"] == before
     registry.versions["digits", "7"] |= change
     assert asked.resolve(CHAMPION)["digest"] != before
+
+
+def test_where_the_files_of_a_version_are_is_asked_once(
+    asked: MLflow, registry: MLflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asked.resolve(CHAMPION)
+    assert [asked.resolve(CHAMPION) for _ in range(3)] == [first] * 3
+    assert registry.asked == [
+        "registered-models/alias",
+        "model-versions/get-download-uri",
+        *["registered-models/alias"] * 3,
+    ]
+    monkeypatch.setattr(mlflow, "MOST_PLACES", 1)
+    registry.registers("digits", 8, "s3://mlflow/8")
+    for _ in range(2):
+        assert asked.resolve("models:/digits/8")["source"] == "s3://mlflow/8"
+        assert asked.resolve(CHAMPION) == first
+
+
+def test_what_one_may_no_longer_read_is_not_known_either(asked: MLflow, registry: MLflowServer) -> None:
+    asked.resolve(CHAMPION)
+    registry.forbids = True
+    assert asked.resolve(CHAMPION)["problem"] == "NotAllowed"
 
 
 @pytest.mark.parametrize("uri", ["models:/digits@none", "models:/digits/8", "models:/other@champion", "models:/digits"])
@@ -93,6 +118,11 @@ def test_credentials_are_read_for_each_question(asked: MLflow, registry: MLflowS
     assert asked.resolve(CHAMPION)["version"] == "7"
     registry.forbids = True
     assert asked.resolve(CHAMPION)["problem"] == "NotAllowed"
+
+
+def test_a_server_that_is_not_to_be_asked_by_this_name(asked: MLflow, registry: MLflowServer) -> None:
+    registry.broken = (403, b"Invalid Host header - possible DNS rebinding attack detected")
+    assert asked.resolve(CHAMPION)["problem"] == "OtherHost"
 
 
 @pytest.mark.parametrize("address", [None, "", "sqlite:///mlflow.db", "file:///mlruns", "databricks"])
@@ -227,7 +257,7 @@ def test_a_message_of_somebody_else_or_too_long_is_not_read(asked: MLflow, regis
 
 
 def test_every_word_of_the_resolver_is_known_to_the_operator() -> None:
-    for word in ("NotFound", "NotReady", "NotNamed", "NotAllowed", "Unreachable"):
+    for word in ("NotFound", "NotReady", "NotNamed", "NotAllowed", "OtherHost", "Unreachable"):
         [found] = resolvers.read(json.dumps({"resolved": [{"uri": CHAMPION, "problem": word}]}), [CHAMPION])
         assert isinstance(found, Unresolved)
         assert isinstance(found.reason, Reason)

@@ -153,13 +153,13 @@ def test_a_namespace_that_hangs_delays_no_other() -> None:
 
 def test_many_are_asked_for_in_questions_of_some() -> None:
     async def main(followed: Following, resolvers: FakeResolvers, woken: list[Key]) -> None:
-        for number in range(70):
+        for number in range(20):
             uri = f"models:/digits-{number}@champion"
             resolvers.says[uri] = version(uri, 1)
             followed.note(Key("shop", f"model-{number}"), (uri,))
         await asyncio.sleep(1)
-        assert [len(uris) for *_, uris in resolvers.asked] == [32, 32, 6]
-        assert len(woken) == 70
+        assert [len(uris) for *_, uris in resolvers.asked] == [8, 8, 4]
+        assert len(woken) == 20
 
     run(main)
 
