@@ -27,6 +27,7 @@ TESTS: Final = (
     "tests/simulation/test_kstatus.py",
     "tests/simulation/test_abtest.py::test_an_arm_without_pods_is_taken_out_once_stable_has_some",
     "tests/simulation/test_abtest.py::test_another_model_ends_the_test",
+    "tests/simulation/test_abtest.py::test_nothing_counts_users",
     "tests/simulation/test_autoscaling.py::test_a_model_that_nobody_asks_for_sleeps_and_a_release_wakes_it",
     "tests/simulation/test_autoscaling.py::test_keda_asks_at_an_address_of_its_own",
     "tests/simulation/test_autoscaling.py::test_keda_is_not_blamed_for_what_it_does_not_scale",
