@@ -9,7 +9,6 @@ and nobody knows which answers are right. So it is no reason for that.
 """
 
 import dataclasses
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -54,7 +53,7 @@ def _after(
     if not source.reference:
         return _against_its_own(drift, version, source, minute.rows.get(source.title, {}), begin)
     if minute.reference is not None:
-        drift = _referenced(drift, version, minute.reference, begin + MINUTE)
+        drift = _referenced(drift, minute.reference, begin + MINUTE)
     if odd := _odd(drift.reference, minute.rows):
         why = f"the observer does not count {odd} by the bins that its reference has now: another one is being read"
         return dataclasses.replace(_blind(drift, why), read=0.0)
@@ -85,13 +84,8 @@ def _blind(drift: Drift, why: str, *, now: bool = False) -> Drift:
     return dataclasses.replace(drift, blind_minutes=blind, unseen=said if now or blind >= BLIND_MINUTES else "")
 
 
-def _referenced(drift: Drift, version: WatchedVersion, reference: Rows, now: float) -> Drift:
-    """With this reference from now on. A feature whose bins or shares are others begins anew, and has not moved from these.
-
-    The first one counts as older than it is, by a time of the model's own: otherwise those of all models would be read again
-    in the same minute, four times an hour.
-    """
-    older = 0 if drift.reference else zlib.crc32("/".join(version.place).encode()) % features.REFERENCE_SECONDS
+def _referenced(drift: Drift, reference: Rows, now: float) -> Drift:
+    """With this reference from now on. A feature whose bins or shares are others begins anew, and has not moved from these."""
     same = {
         name for name, bins in reference.items() if drift.reference.get(name, bins) == bins and name in drift.detectors
     }
@@ -99,7 +93,7 @@ def _referenced(drift: Drift, version: WatchedVersion, reference: Rows, now: flo
     return dataclasses.replace(
         drift,
         reference={name: features.ordered(reference[name]) for name in sorted(reference)},
-        read=now - older,
+        read=now,
         detectors={name: drift.detectors[name] if name in same else MovementDetector() for name in sorted(reference)},
         moved=dataclasses.replace(drift.moved, since=since) if drift.moved is not None and since else None,
     )

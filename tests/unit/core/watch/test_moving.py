@@ -369,18 +369,3 @@ def test_an_objective_that_counts_something_else_by_now_begins_anew() -> None:
 
 def test_what_was_asked_of_other_counters_is_not_counted() -> None:
     assert moving.after(SPAM, LEARNT, VERSION, Unseen("x"), DAY) is LEARNT
-
-
-def test_references_of_many_models_are_not_read_again_in_the_same_minute() -> None:
-    """But for their first time, which they all have when the operator has started."""
-    rows = {name: dict(bins) for name, bins in REFERENCE.items()}
-    read = set()
-    for number in range(100):
-        version = dataclasses.replace(VERSION, model=f"m{number}")
-        watch = moved_on(START, version, FeatureMinute(rows, REFERENCE), DAY)
-        first = drift_of(watch).read
-        assert DAY + MINUTE - features.REFERENCE_SECONDS < first <= DAY + MINUTE
-        again = moved_on(watch, version, FeatureMinute(rows, REFERENCE), DAY + MINUTE)
-        assert drift_of(again).read == DAY + 2 * MINUTE
-        read.add(first // MINUTE)
-    assert len(read) == features.REFERENCE_SECONDS // MINUTE
