@@ -191,7 +191,7 @@ def _build(kind: Kind, image: Image, registry: str) -> BuiltImage:
 def _pushed(image: Image, registry: str) -> BuiltImage:
     """Built and pushed by the program that is there; logins, and registries without TLS, are its configuration."""
     name = image.named_in(registry)
-    engine = next((program for program in ("docker", "podman") if shutil.which(program)), None)
+    engine = "docker" if _docker_answers() else "podman" if shutil.which("podman") else None
     if engine:
         run(engine, "build", "--quiet", f"--tag={name}", f"--file={image.containerfile}", image.context)
     else:

@@ -77,8 +77,15 @@ def _tell(kind: Kind, scenario: str, *, keep: bool, registry: str) -> bool:
                 _tell_what_is_kept(cluster, story)
                 say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
             elif not cluster.started_here:
-                with step("remove the demo from the cluster"):
-                    setup.remove(cluster.tools, story.name)
+                _remove(cluster, story)
+
+
+def _remove(cluster: Cluster, story: Story) -> None:
+    try:
+        with step("remove the demo from the cluster"):
+            setup.remove(cluster.tools, story.name)
+    except DemoError as error:  # whatever ended the demo is told as well
+        say(f"not all of the demo was removed: {error}")
 
 
 def _tell_what_is_kept(cluster: Cluster, story: Story) -> None:

@@ -265,14 +265,16 @@ def require_calm_machine(client: LoadClient) -> None:
 
 
 def remove(tools: Tools, name: str) -> None:
-    """Take the demo and Sluice out of a cluster that goes on living."""
-    forget_model(tools, name)
+    """Take the demo and Sluice out of a cluster that goes on living; also one that has not got all of it."""
+    if tools.kubectl("get", "crd", DEPLOYMENTS, "--ignore-not-found", "--output=name"):
+        forget_model(tools, name)
+        tools.kubectl("delete", "rolloutpolicies.sluice.dev", f"{name}-demo", "--ignore-not-found")
     pod = yaml.safe_load(RELAY.read_text())["metadata"]["name"]
     tools.kubectl(
         "delete", f"pod/{pod}", f"secret/{CREDENTIALS_SECRET}", f"--namespace={NAMESPACE}", "--ignore-not-found"
     )
     extras = (f"configmap/{name}-plug-in", f"configmap/{name}-reference")
     tools.kubectl("delete", *extras, f"--namespace={NAMESPACE}", "--ignore-not-found")
-    tools.kubectl("delete", "rolloutpolicies.sluice.dev", f"{name}-demo", "--ignore-not-found")
     tools.kubectl("delete", f"clusterrolebinding/{READER}", "--ignore-not-found")
-    tools.helm("uninstall", RELEASE, f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=120s")
+    where = f"--namespace={OPERATOR_NAMESPACE}"
+    tools.helm("uninstall", RELEASE, where, "--ignore-not-found", "--wait", "--timeout=120s")
