@@ -7,6 +7,7 @@
     start     from kubectl apply to the first prediction, beside the same by hand
     start-llm the same to a language model's first token
     commands  processor time of the plugin's commands
+    observed-path requests that are copied to an observer: lost, slower
     warmup    the first requests of fresh pods
     gateway   which changes of a route's weights lose requests
     images    sizes of the images
@@ -47,6 +48,7 @@ from tests.benchmarks import (
     install,
     looks,
     memory,
+    observedpath,
     observer,
     passes,
     report,
@@ -74,6 +76,7 @@ ON_THE_LAB: dict[str, Callable[[Cluster, argparse.Namespace], Section]] = {
     "start": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.TRITON),
     "start-llm": lambda cluster, given: start.measure(cluster, start.Options(given.pairs), start.LLAMACPP),
     "commands": lambda cluster, given: commands.measure(cluster),
+    "observed-path": lambda cluster, given: observedpath.measure(cluster, observedpath.Options(given.pairs)),
     "warmup": lambda cluster, given: warmup.measure(cluster, warmup.Options(given.pods)),
     "upgrade": lambda cluster, given: upgrade.measure(cluster, upgrade.Options(given.commit)),
     "install": lambda cluster, given: install.measure(cluster, install.Options(given.commit)),
@@ -141,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("same")
     group.add_argument("--same-runs", type=int, default=10, help="releases (default: 10)")
     group.add_argument("--same-rate", type=int, default=100, help="requests/s (default: 100)")
-    group = parser.add_argument_group("start, start-llm")
+    group = parser.add_argument_group("start, start-llm, observed-path")
     group.add_argument("--pairs", type=int, default=7, help="pairs, in alternating order (default: 7)")
     group = parser.add_argument_group("warmup")
     group.add_argument("--pods", type=int, default=20, help="fresh pods with warm-up, and without (default: 20)")
