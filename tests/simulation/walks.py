@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Final
 
+from sluice import errors
 from sluice.api.config import RoutingMode
 from sluice.api.v1alpha1.intent import Action
 from sluice.api.v1alpha1.modelrollout import ModelRollout, Outcome
@@ -554,7 +555,7 @@ def _late_write(walk: Walk, name: str) -> None:
     for write in plan.writes[:1]:
         try:
             walk.cluster.apply(write)
-        except Refused:
+        except (Refused, errors.Conflict):  # such as one that makes what is there by now
             walk.cluster.writes.pop()
 
 
