@@ -19,7 +19,7 @@ from sluice.core.decide.news import News
 from sluice.core.decide.prepare import Findings, Prepared
 from sluice.core.kernel import conditions, differ
 from sluice.core.kernel.news import happening
-from sluice.core.kernel.plan import Apply, Event, Notice, Plan, Write, status_write
+from sluice.core.kernel.plan import Apply, Delete, Event, Notice, Plan, Write, status_write
 from sluice.core.kernel.reasons import Reason
 from sluice.core.rollout import beginning, clocks, lifecycle, patience, stepping, validation
 from sluice.core.rollout.abtest import abtest
@@ -73,7 +73,9 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     needs = capacity.plan(done.situation, findings.devices)
     kids = children.desired(done.situation, needs, created=done.begun is not None)
     marked = (*_release_writes(done), *outliving.mark_writes(done.situation))
-    writes = [*marked, *kids.writes, *outliving.owner_writes(done.situation)]
+    gone = {(write.ref.kind, write.ref.name) for write in kids.writes if isinstance(write, Delete)}
+    owned = (each for each in outliving.owner_writes(done.situation) if (each.ref.kind, each.ref.name) not in gone)
+    writes = [*marked, *kids.writes, *owned]
     told = [News(event, None) for event in outliving.events(situation)]
     told += (*_release_news(done), *(News(event, _subject(done)) for event in kids.events))
     if not done.again:  # otherwise the next pass, which follows at once, has more to say
