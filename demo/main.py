@@ -13,7 +13,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -39,10 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _bring(_kind(options), options.image, options.registry)
         return 0 if _tell(_kind(options), options.scenario, keep=options.keep, registry=options.registry) else 1
     except DemoError as error:
-        CONSOLE.print(f"demo: {error}", style="red", markup=False)
+        for each in _causes(error):
+            CONSOLE.print(f"demo: {each}", style="red", markup=False)
     except KeyboardInterrupt:
         CONSOLE.print("demo: interrupted", style="red")
     return 1
+
+
+def _causes(error: BaseException | None) -> Iterator[DemoError]:
+    """What ended the demo, and then what went wrong while it was taken down."""
+    if isinstance(error, DemoError):
+        yield from _causes(error.__context__)
+        yield error
 
 
 def _kind(options: argparse.Namespace) -> Kind:
@@ -77,15 +85,8 @@ def _tell(kind: Kind, scenario: str, *, keep: bool, registry: str) -> bool:
                 _tell_what_is_kept(cluster, story)
                 say("for batch inference and validation, their image is missing: make demo-image IMAGE=batch")
             elif not cluster.started_here:
-                _remove(cluster, story)
-
-
-def _remove(cluster: Cluster, story: Story) -> None:
-    try:
-        with step("remove the demo from the cluster"):
-            setup.remove(cluster.tools, story.name)
-    except DemoError as error:  # whatever ended the demo is told as well
-        say(f"not all of the demo was removed: {error}")
+                with step("remove the demo from the cluster"):
+                    setup.remove(cluster.tools, story.name)
 
 
 def _tell_what_is_kept(cluster: Cluster, story: Story) -> None:

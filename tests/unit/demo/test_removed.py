@@ -54,3 +54,16 @@ def test_what_ended_the_demo_is_told_although_nothing_can_be_removed(
     told = " ".join(capsys.readouterr().out.split())
     assert "no image can be built" in told
     assert "nothing can be removed" in told
+
+
+def test_a_good_demo_that_cannot_be_removed_is_no_success(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise DemoError("nothing can be removed")
+
+    bare = SimpleNamespace(started_here=False, tools=Bare(), kind=Kind.CURRENT, registry="", gateway="http://gateway")
+    monkeypatch.setattr(main, "FOLDER", tmp_path)
+    monkeypatch.setattr(clusters, "start", lambda *_: bare)
+    monkeypatch.setattr(main, "_prepare", lambda *_: None)
+    monkeypatch.setattr(main, "_release_all", lambda *_: True)
+    monkeypatch.setattr(setup, "remove", fail)
+    assert main.main(["--cluster", "current"]) == 1
