@@ -440,3 +440,14 @@ def test_who_creates_it_again_is_told_what_serves_and_nothing_twice() -> None:
     reasons = [str(event.reason) for event in cluster.events[before:]]
     assert reasons == ["Remembered", "RolloutStarted", "RolloutPlanned"]
     assert first in cluster.events[before].message
+
+
+def test_a_version_that_goes_is_not_given_an_owner_first() -> None:
+    """It has none after a leader that died in a promotion, and nobody pins it once the records are deleted by hand."""
+    cluster, first, second = released_twice()
+    cluster.objects["ControllerRevision", first]["metadata"]["ownerReferences"] = []
+    for record in cluster.of_kind("ModelRollout"):
+        del cluster.objects["ModelRollout", record["metadata"]["name"]]
+    run(cluster, 60)
+    assert ("ControllerRevision", first) not in cluster.objects
+    assert cluster.weights() == {second: 1000}
