@@ -198,7 +198,6 @@ def common(
 def main() -> None:
     """Entry point of the script `kubectl-sluice`, which kubectl runs as `kubectl sluice`."""
     leave_out_whole_clients()
-    gc.set_threshold(100_000)  # a command is over before much of what it makes is garbage
     atexit.register(gc.freeze)  # otherwise the interpreter looks for garbage in all that was imported before it ends
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
