@@ -118,6 +118,7 @@ def metadata(batch: BatchInference, run: BatchRun) -> dict[str, Any]:
 
 def job(task: Task, pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The Job of a task with a pod for each of its shards."""
+    bad_input = {"containerName": naming.BATCH_CONTAINER, "operator": "In", "values": [BAD_INPUT]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -131,14 +132,7 @@ def job(task: Task, pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict
             "suspend": task.suspend,
             "podFailurePolicy": {
                 "rules": [
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": naming.BATCH_CONTAINER,
-                            "operator": "In",
-                            "values": [BAD_INPUT],
-                        },
-                    },
+                    {"action": "FailJob", "onExitCodes": bad_input},
                     # A node that is drained, or a pod that had to make room, says nothing about the shard.
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
