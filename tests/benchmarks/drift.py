@@ -15,10 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from demo.progress import step
-from sluice.api.v1alpha1.rolloutpolicy import DriftWatch
 from sluice.stats import bins, edetector, movement
 from sluice.stats.movement import MovementDetector
 from tests.benchmarks import driftanswers, report
+from tests.benchmarks.driftanswers import (
+    LEARN_MINUTES,
+    LONGEST_MINUTES,
+    REFERENCE_ROWS,
+    RELEASE_SECONDS,
+    ROWS,
+    RUNS,
+    TOLERANCE,
+)
 from tests.benchmarks.report import Figure, Section, Table
 from tests.benchmarks.years import DAY, MINUTE, PROMISED_DAYS, day_and_night, weekly
 
@@ -27,14 +35,6 @@ FEATURES: Final = 10
 TENTHS: Final = 10
 RARE: Final = 2
 """Bins that the reference has nearly nothing in: not a number, and missing."""
-ROWS: Final = 200.0
-"""Observed in a minute, on average."""
-REFERENCE_ROWS: Final = 50_000
-RELEASE_SECONDS: Final = 14 * DAY
-RUNS: Final = 40
-LONGEST_MINUTES: Final = 12 * 60
-LEARN_MINUTES: Final = 60
-TOLERANCE: Final = DriftWatch().tolerance_nats
 THRESHOLD: Final = edetector.log_threshold(PROMISED_DAYS * 24 * 60) + math.log(2)
 """As beside objectives, which have the other half of the promise."""
 METHOD: Final = (

@@ -9,13 +9,9 @@ from sluice.stats import ownbins
 from tests.support import scenarios
 from tests.support.controllers import Behaviour
 from tests.support.scenarios import V1, V2
+from tests.support.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR: Final = 3600.0
-HOME: Final = {"namespace": "default", "model": "digits"}
-ERRORS: Final[dict[str, Any]] = {
-    "name": "errors",
-    "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%", "maximum": "2%"},
-}
 CLASSES: Final[dict[str, Any]] = {
     "name": "classes",
     "required": False,
@@ -29,10 +25,11 @@ WRONG: Final = {"ham": 40.0, "spam": 60.0, "(other)": 0.0, "(missing)": 0.0}
 RENAMED: Final = {"HAM": 97.0, "SPAM": 3.0, "(other)": 0.0, "(missing)": 0.0}
 
 
-class Answering:
+class Answering(WatchedCluster):
     """A cluster whose observer counts two requests a second, and their answers; so do the pods themselves."""
 
     def __init__(self, *, watch: dict[str, Any] | None = None, observer: dict[str, Any] | None = None) -> None:
+        super().__init__()
         self.observer = observer or OBSERVER
         wanted = {"objectives": ["errors"], "drift": {}} if watch is None or "objectives" not in watch else {}
         policy = {"objectives": [ERRORS, CLASSES], "watch": {**wanted, **(watch or {})}}
@@ -41,7 +38,6 @@ class Answering:
         )
         self.inputs, self.reference, self.answers = AGE, USUAL, USUAL
         self.has_answers = True
-        self.is_up = True
         self._random = random.Random(7)
         self.shows()
 
@@ -62,10 +58,6 @@ class Answering:
             prometheus.gauge("observer", "sluice_observer_reference_answer_rows", 1000 * share, **labels)
             prometheus.count("observer", "sluice_observed_answers_total", 0, **labels)
 
-    def goes_down(self) -> None:
-        self.is_up = False
-        self.cluster.prometheus.counters.pop("observer")
-
     def run(self, seconds: float) -> None:
         count = self.cluster.prometheus.count
         for _ in range(int(seconds)):
@@ -80,14 +72,6 @@ class Answering:
 
     def _drawn(self, shares: dict[str, float]) -> list[str]:
         return self._random.choices(list(shares), list(shares.values()), k=2)
-
-    @property
-    def healthy(self) -> dict[str, Any]:
-        return self.cluster.condition("Healthy")
-
-    @property
-    def moved(self) -> list[str]:
-        return [each["name"] for each in self.cluster.status()["watch"]["drift"].get("moved", ())]
 
 
 def learnt(**settings: Any) -> Answering:

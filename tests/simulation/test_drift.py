@@ -8,30 +8,25 @@ import pytest
 from tests.support import scenarios
 from tests.support.controllers import Behaviour
 from tests.support.scenarios import V1, V2
+from tests.support.watchedcluster import ERRORS, HOME, WatchedCluster
 
 HOUR = 3600.0
-ERRORS: dict[str, Any] = {
-    "name": "errors",
-    "failureRatio": {"source": "Gateway", "events": "ServerErrors", "ignoreBelow": "1%", "maximum": "2%"},
-}
 OBSERVER: dict[str, Any] = {"reference": {"name": "digits-reference"}}
-HOME: Final = {"namespace": "default", "model": "digits"}
 YOUNG: Final = {"<30": 50.0, "30 to 50": 30.0, ">=50": 20.0, "(missing)": 0.0}
 OLD: Final = {"<30": 25.0, "30 to 50": 30.0, ">=50": 45.0, "(missing)": 0.0}
 LANDS: Final = {"de": 80.0, "fr": 20.0, "(other)": 0.0, "(missing)": 0.0}
 
 
-class Observed:
+class Observed(WatchedCluster):
     """A cluster whose observer counts two requests a second."""
 
     def __init__(self, *, watch: dict[str, Any] | None = None, target: str = "observer", **settings: Any) -> None:
+        super().__init__(target)
         policy = {"objectives": [ERRORS], "watch": {"objectives": ["errors"], "drift": {}, **(watch or {})}}
         settings = {"requests_per_second": 20, **settings}
         self.cluster = scenarios.serving_cluster(policy_changes=policy, spec={"observer": OBSERVER}, **settings)
-        self.target = target
         self.reference = {"age": YOUNG, "land": LANDS}
         self.inputs = {"age": YOUNG, "land": LANDS}
-        self.is_up = True
         self._random = random.Random(7)
         self._shows()
 
@@ -48,10 +43,6 @@ class Observed:
         self.cluster.prometheus.counters.pop(self.target, None)
         self._shows()
 
-    def goes_down(self) -> None:
-        self.is_up = False
-        self.cluster.prometheus.counters.pop(self.target)
-
     def run(self, seconds: float) -> None:
         for _ in range(int(seconds)):
             self.cluster.run(1)
@@ -59,14 +50,6 @@ class Observed:
                 for name in self._random.choices(list(bins), list(bins.values()), k=2):
                     labels = {**HOME, "feature": feature, "bin": name}
                     self.cluster.prometheus.count(self.target, "sluice_observed_total", 1, **labels)
-
-    @property
-    def healthy(self) -> dict[str, Any]:
-        return self.cluster.condition("Healthy")
-
-    @property
-    def moved(self) -> list[str]:
-        return [each["name"] for each in self.cluster.status()["watch"]["drift"].get("moved", ())]
 
 
 def learnt(**settings: Any) -> Observed:
