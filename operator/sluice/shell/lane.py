@@ -6,10 +6,11 @@ decided, has writes ──enter──> a slot is free ──> writes ──leave
 let in, lacks samples ──step back──> the slot is the next one's; with them it has its place again
 
 So a slow API server delays what is to be written, but not the looks that find what must be. Ways back, and what a person
-asks for, go first; among others the shares take turns.
+asks for, go first; among others the shares take turns, and in a share what has begun is finished before more begins.
 """
 
 from collections.abc import Callable, Hashable
+from enum import IntEnum
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from sluice.shell.workqueue import Turns
@@ -17,6 +18,18 @@ from sluice.shell.workqueue import Turns
 K = TypeVar("K", bound=Hashable)
 
 SLOTS: Final = 16
+AHEAD_SECONDS: Final = 3600.0
+"""A release begins after everything else of its share, unless it has waited for so much longer."""
+
+
+class Rank(IntEnum):
+    """Who goes first; the greater does."""
+
+    BEGINS = 0
+    """A release, of which much more is to be written: what has begun is finished first."""
+    GOES_ON = 1
+    URGENT = 2
+    """A way back, or a person waits for it."""
 
 
 class _Place(NamedTuple):
@@ -25,7 +38,7 @@ class _Place(NamedTuple):
     moment: float
     number: int
     """Names its entry; entries with another number are outdated."""
-    urgent: bool
+    rank: Rank
 
 
 class Lane(Generic[K]):
@@ -61,16 +74,16 @@ class Lane(Generic[K]):
         """A person waits for what the key's next pass, or the one that waits, is going to write."""
         self._hurried.add(key)
         if key in self._places:
-            self._wait(key, urgent=True)
+            self._wait(key, Rank.URGENT)
 
-    def enter(self, key: K, *, urgent: bool = False) -> bool:
+    def enter(self, key: K, rank: Rank = Rank.GOES_ON) -> bool:
         """Whether the key may write now; if not, it waits for its turn from now on."""
         if key in self._holders:
             return True
         if self._free > 0:
             self._give(key)
             return True
-        self._wait(key, urgent=urgent or key in self._hurried)
+        self._wait(key, Rank.URGENT if key in self._hurried else rank)
         return False
 
     def leave(self, key: K) -> None:
@@ -117,15 +130,16 @@ class Lane(Generic[K]):
     def _since(self, key: K) -> float:
         return self._stepped_back.pop(key, self._monotonic())
 
-    def _wait(self, key: K, *, urgent: bool) -> None:
+    def _wait(self, key: K, rank: Rank) -> None:
         before = self._places.get(key)
-        if before is not None and before.urgent >= urgent:
+        if before is not None and before.rank >= rank:
             return
         self._count += 1
-        place = _Place(before.moment if before is not None else self._since(key), self._count, urgent)
+        place = _Place(before.moment if before is not None else self._since(key), self._count, rank)
         self._places[key] = place
-        line = self._urgent if urgent else self._others
-        line.push(self._share(key), (place.moment, place.number, key))
+        line = self._urgent if rank is Rank.URGENT else self._others
+        ahead = AHEAD_SECONDS if rank is Rank.GOES_ON else 0.0
+        line.push(self._share(key), (place.moment - ahead, place.number, key))
 
     def _next(self) -> K | None:
         entry = self._urgent.pop(self._is_valid) or self._others.pop(self._is_valid)

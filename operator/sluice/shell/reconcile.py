@@ -22,6 +22,7 @@ from sluice.shell import claiming, failing
 from sluice.shell.asking import Asker
 from sluice.shell.following import Following
 from sluice.shell.keys import BATCH, MODEL, NOBODY, Key, Woken, identity_of
+from sluice.shell.lane import Rank
 from sluice.shell.lead import Lead, LeaseLost
 from sluice.shell.memory import Allowance, Memory
 from sluice.shell.news import AGAIN_SECONDS, Announcer
@@ -45,6 +46,13 @@ NEEDED: Final = frozenset({"modeldeployments", "modelrollouts", "controllerrevis
 """Without seeing these nobody knows that a model is gone, and what it has left behind."""
 WAITS: Final = "waits"
 """The outcome of a pass that has not written yet."""
+
+
+def _rank(plan: Plan) -> Rank:
+    """Who goes first of those that have something to write."""
+    if plan.way_back is not None:
+        return Rank.URGENT
+    return Rank.BEGINS if plan.begins else Rank.GOES_ON
 
 
 class Waits(NamedTuple):
@@ -130,7 +138,7 @@ class Reconciler:
         if plan is None:
             return Waits(self.waiting.lacks(key))
         self.waiting.lacking.discard(key)
-        if plan.writes and not self.waiting.lane.enter(key, urgent=plan.way_back is not None):
+        if plan.writes and not self.waiting.lane.enter(key, _rank(plan)):
             return Waits(self.waiting.look_after(key, plan.requeue_after))
         try:
             return await self._carry_out(key, plan)

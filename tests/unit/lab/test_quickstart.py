@@ -1,7 +1,8 @@
 """The quickstart's Prometheus: whose series it takes."""
 
+import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from lab import gateways, paths
 from sluice.adapters.gateways import PRESETS, binding
 from sluice.api.config import OperatorConfig
+from sluice.core.kernel.presets import GatewayPreset
 
 FORGED = ("envoy_cluster_upstream_rq", "envoy_server_live", "istio_requests_total", "traefik_service_requests_total")
 
@@ -95,3 +97,51 @@ def test_the_other_gateways_of_the_lab_are_scraped_once(gateway: gateways.Gatewa
     metric = PRESETS[gateway.name].requests.partition("{")[0]
     (series,) = series_of(pod(gateway.namespace), metric)
     assert series["namespace"] == gateway.namespace
+
+
+def asked_of(preset: GatewayPreset) -> set[str]:
+    """Envoy's own names, as of a backend `c`, of the metrics that a preset reads."""
+    selectors = [value for value in texts_of(preset) if "envoy_" in value and value != preset.code_label]
+    names = {re.split(r"[{,]", selector.removeprefix('{__name__=~"'))[0].rstrip('"') for selector in selectors}
+    words = {
+        "[0-9]+": "0",
+        "envoy_server_": "server.",
+        "envoy_cluster_grpc_": "cluster.c.grpc.",
+        "envoy_cluster_": "cluster.c.",
+    }
+    found = set()
+    for name in (each for pattern in names for each in alternatives(pattern.removesuffix("_bucket"))):
+        own = name
+        for ours, envoys in words.items():
+            own = own.replace(ours, envoys)
+        found.add(f"{own}_503" if own.endswith(".upstream_rq") else own)
+    return found
+
+
+def texts_of(preset: GatewayPreset) -> Iterator[str]:
+    for field in dataclasses.fields(preset):
+        value = getattr(preset, field.name)
+        yield from (part for part in (value, getattr(value, "selector", None)) if isinstance(part, str))
+
+
+def alternatives(pattern: str) -> Iterator[str]:
+    """`a(b|c)?d` → ad, abd, acd; innermost brackets first."""
+    bracket = re.search(r"\(([^()]*)\)(\??)", pattern)
+    if bracket is None:
+        yield pattern
+        return
+    for part in [*bracket[1].split("|"), *([""] if bracket[2] else [])]:
+        yield from alternatives(pattern[: bracket.start()] + part + pattern[bracket.end() :])
+
+
+def test_envoy_is_asked_for_all_that_a_release_is_judged_by() -> None:
+    (wanted,) = jobs()["envoy"]["params"]["filter"]
+    asked = asked_of(PRESETS["contour"])
+    assert {"cluster.c.upstream_rq_503", "cluster.c.upstream_rq_time", "cluster.c.grpc.0", "server.live"} <= asked
+    assert {name for name in asked if not re.search(wanted, name)} == set()
+
+
+@pytest.mark.parametrize("name", ["cluster.c.upstream_rq_retry", "cluster.c.external.upstream_rq_200", "server.uptime"])
+def test_envoy_is_asked_for_nothing_else(name: str) -> None:
+    (wanted,) = jobs()["envoy"]["params"]["filter"]
+    assert re.search(wanted, name) is None

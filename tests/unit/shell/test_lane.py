@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.shell.lane import Lane
+from sluice.shell.lane import AHEAD_SECONDS, Lane, Rank
+
+RANKS = {"begin": Rank.BEGINS, "enter": Rank.GOES_ON, "urgent": Rank.URGENT}
 
 
 class Waiting:
@@ -47,11 +49,37 @@ def test_ways_back_and_wishes_go_first() -> None:
     for key in ("first", "a/1", "a/2"):
         case.lane.enter(key)
         case.now += 1.0
-    case.lane.enter("a/3", urgent=True)
+    case.lane.enter("a/3", Rank.URGENT)
     case.lane.hurry("a/2")
     case.lane.hurry("b/1")
     case.lane.enter("b/1")
     assert case.drained() == ["a/2", "b/1", "a/3", "a/1"], "who has waited for long keeps that"
+
+
+def test_what_has_begun_goes_before_what_begins_in_its_share() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2", "b/1"):
+        case.lane.enter(key, Rank.BEGINS)
+        case.now += 1.0
+    case.lane.enter("a/3")
+    assert case.drained() == ["a/3", "b/1", "a/1", "a/2"], "another share has its turn all the same"
+
+
+def test_what_begins_waits_no_more_than_an_hour_longer() -> None:
+    case = Waiting()
+    for key in ("first", "a/1"):
+        case.lane.enter(key, Rank.BEGINS)
+    case.now += AHEAD_SECONDS + 1.0
+    case.lane.enter("a/2")
+    assert case.drained() == ["a/1", "a/2"]
+
+
+def test_who_waits_to_begin_and_has_begun_meanwhile_goes_first() -> None:
+    case = Waiting()
+    for key in ("first", "a/1", "a/2"):
+        case.lane.enter(key, Rank.BEGINS)
+    case.lane.enter("a/2")
+    assert case.drained() == ["a/2", "a/1"]
 
 
 def test_a_place_is_kept_by_who_asks_again() -> None:
@@ -78,7 +106,11 @@ def test_how_many_wait_and_for_how_long() -> None:
     assert (case.lane.waiting(), case.lane.oldest_seconds()) == (2, 4.0)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(["enter", "urgent", "hurry", "back", "leave"]))))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from(["begin", "enter", "urgent", "hurry", "back", "leave"]))
+    )
+)
 def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> None:
     waiting, held = Waiting(slots=2), set[str]()
     for key, act in acts:
@@ -93,7 +125,7 @@ def test_slots_are_neither_lost_nor_given_twice(acts: list[tuple[str, str]]) -> 
                 waiting.lane.leave(key)
                 held.discard(key)
             case _:
-                if waiting.lane.enter(key, urgent=act == "urgent"):
+                if waiting.lane.enter(key, RANKS[act]):
                     held.add(key)
         held.update(waiting.let_in)
         waiting.let_in.clear()
@@ -110,5 +142,5 @@ def test_a_wish_is_forgotten_with_its_pass(urgent: bool) -> None:
     case.lane.leave("a/1")
     for key in ("first", "a/2"):
         case.lane.enter(key)
-    case.lane.enter("a/1", urgent=urgent)
+    case.lane.enter("a/1", Rank.URGENT if urgent else Rank.GOES_ON)
     assert case.drained() == (["a/1", "a/2"] if urgent else ["a/2", "a/1"])

@@ -92,6 +92,7 @@ def decide(prepared: Prepared, findings: Findings) -> Plan:
     return Plan(
         writes=tuple(writes),
         way_back=kids.serving if _goes_back(done, address.observed_shares(situation), kids.shares) else None,
+        begins=done.begun is not None,
         events=tuple(each.event for each in told),
         notices=_notices(situation, told),
         requeue_after=_requeue_after(done, findings, kids, snapshot.now),

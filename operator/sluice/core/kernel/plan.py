@@ -132,6 +132,8 @@ class Plan:
     way_back: tuple[Write, ...] | None = None
     """Those of the writes that follow even where the API server refuses the record of a release, because they give
     nobody but the version that was stable before more requests; None where others get more."""
+    begins: bool = False
+    """Whether a release begins, so that much more is to be written soon."""
     events: tuple[Event, ...] = ()
     """What has just happened, and what records say happened a moment ago; each is sent once."""
     notices: tuple[Notice, ...] = ()
